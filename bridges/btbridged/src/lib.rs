@@ -1,0 +1,1 @@
+//! The BT bridge between the host and ipmid.

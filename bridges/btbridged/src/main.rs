@@ -1,0 +1,3 @@
+//! Starts `btbridged`.
+
+fn main() {}

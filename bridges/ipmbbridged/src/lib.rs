@@ -1,0 +1,1 @@
+//! The IPMB bridge between satellite controllers and ipmid.

@@ -1,0 +1,3 @@
+//! Starts `ipmbbridged`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The KCS bridge between the host and ipmid.

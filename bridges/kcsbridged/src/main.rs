@@ -1,0 +1,3 @@
+//! Starts `kcsbridged`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The RMCP+ bridge: IPMI over LAN.

@@ -1,0 +1,3 @@
+//! Starts `netipmid`.
+
+fn main() {}

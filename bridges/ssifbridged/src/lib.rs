@@ -1,0 +1,1 @@
+//! The SSIF bridge between the host and ipmid.

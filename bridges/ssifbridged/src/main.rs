@@ -1,0 +1,3 @@
+//! Starts `ssifbridged`.
+
+fn main() {}

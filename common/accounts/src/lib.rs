@@ -1,0 +1,1 @@
+//! IPMI users, channel access and sealed credentials.

@@ -1,0 +1,1 @@
+//! What every daemon shares: arguments, configuration, logging, signals, readiness.

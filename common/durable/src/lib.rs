@@ -1,0 +1,1 @@
+//! State files that survive a crash at any byte.

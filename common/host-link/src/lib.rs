@@ -1,0 +1,1 @@
+//! What the KCS, BT and SSIF bridges share.

@@ -1,0 +1,1 @@
+//! The bit-level packer and unpacker of typed parameters.

@@ -1,0 +1,51 @@
+//! A request and a response, free of any transport's framing.
+
+use crate::{CompletionCode, Lun, NetFn};
+
+/// One request as a bridge hands it to `ipmid`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// Network function, as received (an odd one is answered C1h by `ipmid`).
+    pub netfn: NetFn,
+    /// Responder's logical unit.
+    pub lun: Lun,
+    /// Command number.
+    pub command: u8,
+    /// The bytes after the command.
+    pub data: Vec<u8>,
+}
+
+/// One response as `ipmid` hands it back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Response {
+    /// The request's network function with bit 0 set.
+    pub netfn: NetFn,
+    /// The request's logical unit.
+    pub lun: Lun,
+    /// The request's command number.
+    pub command: u8,
+    /// How it ended.
+    pub completion: CompletionCode,
+    /// The bytes after the completion code.
+    pub data: Vec<u8>,
+}
+
+impl Response {
+    /// The answer to `request` with `completion` and `data`.
+    #[must_use]
+    pub fn to(request: &Request, completion: CompletionCode, data: Vec<u8>) -> Self {
+        Self {
+            netfn: request.netfn.response(),
+            lun: request.lun,
+            command: request.command,
+            completion,
+            data,
+        }
+    }
+
+    /// The answer to `request` that carries nothing but `completion`.
+    #[must_use]
+    pub fn failure(request: &Request, completion: CompletionCode) -> Self {
+        Self::to(request, completion, Vec::new())
+    }
+}

@@ -1,0 +1,1 @@
+//! The D-Bus interfaces of OpenBMC that the suite uses and serves.

@@ -1,0 +1,1 @@
+//! RMCP, RMCP+ sessions and Serial over LAN, without I/O.

@@ -1,0 +1,3 @@
+//! Starts `ipmid`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Starts `mctp-demuxd`.
+
+fn main() {}

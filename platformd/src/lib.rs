@@ -1,0 +1,1 @@
+//! The D-Bus services of a BMC, simulated from one TOML file.

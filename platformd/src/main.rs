@@ -1,0 +1,3 @@
+//! Starts `platformd`.
+
+fn main() {}
