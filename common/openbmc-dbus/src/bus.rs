@@ -1,0 +1,107 @@
+//! Connecting to the system bus, and noticing that it went away.
+//!
+//! A daemon that is up while the bus is not must neither end nor spin: [`connect`] retries with a
+//! bounded pace and tells once that the bus is missed and once that it is back.
+
+mod socket;
+
+use std::{env, num::NonZeroUsize, time::Duration};
+
+use tokio::{net::UnixStream, time};
+use tracing::{info, warn};
+use zbus::{Connection, connection::Builder};
+
+use self::socket::BufferedStream;
+
+/// How long between two attempts to reach a bus that is not there.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// The longest any plain method call on our connections may take. Shorter than what a host driver
+/// (5 s) or `ipmid` itself (2.5 s) may wait, so that a hung service costs one C3h and no more.
+pub const METHOD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Messages that a connection's unfiltered stream may hold before reading pauses.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// The well-known place of the system bus when the environment names none.
+const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
+/// Connects to the system bus (or what `DBUS_SYSTEM_BUS_ADDRESS` says), however long it takes.
+///
+/// Logs one line when the bus is missed and one when it is found again.
+pub async fn connect() -> Connection {
+    let mut missed = false;
+    loop {
+        match try_connect().await {
+            Ok(connection) => {
+                if missed {
+                    info!("the bus is back");
+                }
+                return connection;
+            }
+            Err(error) => {
+                if !missed {
+                    warn!(%error, "no bus; trying again until there is one");
+                    missed = true;
+                }
+                time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Connects to the system bus once.
+///
+/// # Errors
+///
+/// What the address, the socket or the handshake failed with.
+pub async fn try_connect() -> zbus::Result<Connection> {
+    let address = env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_else(|_| SYSTEM_BUS.to_owned());
+    let builder = match unix_socket(&address) {
+        Some(path) => Builder::socket(BufferedStream::new(UnixStream::connect(path).await?)),
+        None => Builder::address(address.as_str()),
+    };
+    builder
+        .max_queued(QUEUE)
+        .method_timeout(METHOD_TIMEOUT)
+        .build()
+        .await
+}
+
+/// The socket of the first unix address in a D-Bus address list, in the form `connect` takes (a
+/// leading NUL for an abstract one); `None` where escapes or other transports are used, which the
+/// library's own connector handles.
+fn unix_socket(address: &str) -> Option<String> {
+    let options = address.split(';').next()?.strip_prefix("unix:")?;
+    let socket = options.split(',').find_map(|option| {
+        let (key, value) = option.split_once('=')?;
+        match key {
+            "path" => Some(value.to_owned()),
+            "abstract" => Some(format!("\0{value}")),
+            _ => None,
+        }
+    })?;
+    (!socket.contains('%')).then_some(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_addresses_become_socket_names() {
+        for (address, socket) in [
+            ("unix:path=/run/bus", Some("/run/bus")),
+            ("unix:guid=00,path=/run/bus", Some("/run/bus")),
+            ("unix:abstract=causeway,guid=00", Some("\0causeway")),
+            (
+                "unix:path=/run/bus;tcp:host=localhost,port=1",
+                Some("/run/bus"),
+            ),
+            ("unix:path=/run/with%20space", None),
+            ("tcp:host=localhost,port=1", None),
+        ] {
+            assert_eq!(unix_socket(address).as_deref(), socket, "{address}");
+        }
+    }
+}
