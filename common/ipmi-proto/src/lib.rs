@@ -6,6 +6,7 @@
 //! - [`NetFn`], [`Lun`], [`CompletionCode`], [`Privilege`], [`ChannelNumber`]: the vocabulary.
 //! - [`message`]: a request and a response as they travel between a bridge and `ipmid`.
 //! - [`codec`]: the bit-level packer and unpacker of typed parameters.
+//! - [`ipmb`]: the frame of IPMB and of IPMI over LAN.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
@@ -15,6 +16,7 @@ mod netfn;
 mod privilege;
 
 pub mod codec;
+pub mod ipmb;
 pub mod message;
 
 pub use channel::{AccessMode, ChannelNumber, ChannelProtocol, Medium, SessionSupport};
