@@ -1,2 +1,12 @@
-//! Device descriptors, ioctls and MCTP sockets: the one crate that may hold unsafe code.
+//! Device descriptors, ioctls and sockets the runtime has no type for: the one crate that may hold
+//! unsafe code.
+//!
+//! Every `unsafe` block states with `// SAFETY:` why it holds, and nothing unsafe is exported. The
+//! other crates see safe types only:
+//!
+//! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
 #![allow(unsafe_code)]
+
+mod device;
+
+pub use device::Device;
