@@ -1,0 +1,314 @@
+//! The log: one line per event on stderr, each in one write.
+//!
+//! With the journal behind stderr a line begins with its `<N>` priority (`sd-daemon(3)`), elsewhere
+//! with the daemon's name and the level. Spans are not supported: an event carries the fields that
+//! its reader needs. Control characters, of which foreign text may be full, are written as escapes,
+//! so that one event is always one line and a terminal is not at the mercy of a peer.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::os::linux::fs::MetadataExt;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::failure::chain;
+
+/// The longest line, its newline not included; the rest is cut.
+const MAX_LINE: usize = 2048;
+
+/// Libraries that tell their own story at `info`; from them only warnings are of interest.
+const LIBRARIES: [&str; 4] = ["zbus", "tokio", "mio", "inotify"];
+
+static NAME: OnceLock<&'static str> = OnceLock::new();
+
+/// The part of the configuration that concerns the log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct View {
+    log: Section,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Section {
+    level: Verbosity,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(rename_all = "kebab-case")]
+enum Verbosity {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl View {
+    /// The configured level, or the one that so many `-v` ask for if that is more.
+    pub(crate) fn level(&self, verbose: u8) -> LevelFilter {
+        let asked = match verbose {
+            0 => Verbosity::Error,
+            1 => Verbosity::Debug,
+            _ => Verbosity::Trace,
+        };
+        match self.log.level.max(asked) {
+            Verbosity::Error => LevelFilter::ERROR,
+            Verbosity::Warn => LevelFilter::WARN,
+            Verbosity::Info => LevelFilter::INFO,
+            Verbosity::Debug => LevelFilter::DEBUG,
+            Verbosity::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// Says whose log it is; the first call counts.
+pub(crate) fn name(name: &'static str) {
+    NAME.get_or_init(|| name);
+}
+
+/// Starts the log: events up to `level` are written, and a panic is one line too.
+pub(crate) fn start(level: LevelFilter) {
+    let log = Log {
+        level,
+        style: Style::of_stderr(),
+    };
+    // Fails only if a subscriber is set already, which then is the one to keep.
+    let _already_set = tracing::subscriber::set_global_default(log);
+    std::panic::set_hook(Box::new(|panic| report(&panic.to_string())));
+}
+
+/// Writes one error line, whether or not the log was started.
+pub(crate) fn report(text: &str) {
+    write(Line::new(Style::of_stderr(), Level::ERROR).text(text));
+}
+
+/// How a line begins.
+#[derive(Clone, Copy, Debug)]
+enum Style {
+    /// `<N>`, for the journal, which knows the name itself.
+    Priority,
+    /// `name: level: `.
+    Name,
+}
+
+impl Style {
+    /// `Priority` if stderr is the stream that the service manager connected to the journal.
+    fn of_stderr() -> Self {
+        let journal = std::env::var("JOURNAL_STREAM").ok();
+        let stderr = std::fs::metadata("/proc/self/fd/2");
+        match (journal, stderr) {
+            (Some(journal), Ok(stderr))
+                if journal == format!("{}:{}", stderr.st_dev(), stderr.st_ino()) =>
+            {
+                Self::Priority
+            }
+            _ => Self::Name,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Log {
+    level: LevelFilter,
+    style: Style,
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= limit(metadata.target(), self.level)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::new(self.style, *event.metadata().level());
+        event.record(&mut line);
+        write(line);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// The level up to which events of `target` are written.
+fn limit(target: &str, level: LevelFilter) -> LevelFilter {
+    let library = target.split("::").next().unwrap_or(target);
+    if LIBRARIES.contains(&library) && level < LevelFilter::TRACE {
+        level.min(LevelFilter::WARN)
+    } else {
+        level
+    }
+}
+
+fn write(line: Line) {
+    // Nobody is left to tell if stderr is closed.
+    let _closed = std::io::stderr().write_all(&line.finish());
+}
+
+/// One line as it grows: prefix, message, fields.
+struct Line {
+    text: String,
+    fields: String,
+    prefix: usize,
+}
+
+impl Line {
+    fn new(style: Style, level: Level) -> Self {
+        let (priority, word) = match level {
+            Level::ERROR => (3, "error"),
+            Level::WARN => (4, "warning"),
+            Level::INFO => (6, "info"),
+            Level::DEBUG | Level::TRACE => (7, "debug"),
+        };
+        let text = match style {
+            Style::Priority => format!("<{priority}>"),
+            Style::Name => format!("{}: {word}: ", NAME.get().unwrap_or(&"daemon")),
+        };
+        Self {
+            prefix: text.len(),
+            text,
+            fields: String::new(),
+        }
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        escape_into(&mut self.text, text);
+        self
+    }
+
+    fn field(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if field.name() == "message" {
+            let _infallible = Escaped(&mut self.text).write_fmt(value);
+        } else {
+            let _infallible = write!(self.fields, " {}=", field.name());
+            let _infallible = Escaped(&mut self.fields).write_fmt(value);
+        }
+    }
+
+    /// The bytes to write, cut to [`MAX_LINE`].
+    fn finish(mut self) -> Vec<u8> {
+        if self.text.len() == self.prefix {
+            self.text.push_str(self.fields.trim_start());
+        } else {
+            self.text.push_str(&self.fields);
+        }
+        if self.text.len() > MAX_LINE {
+            let cut = self.text.floor_char_boundary(MAX_LINE - "...".len());
+            self.text.truncate(cut);
+            self.text.push_str("...");
+        }
+        self.text.push('\n');
+        self.text.into_bytes()
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.field(field, format_args!("{value}"));
+        } else {
+            self.field(field, format_args!("{value:?}"));
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.field(field, format_args!("{}", chain(value)));
+    }
+}
+
+/// Writes text with its control characters escaped.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape_into(self.0, text);
+        Ok(())
+    }
+}
+
+/// Appends `text`: control, line-breaking and direction-changing characters as escapes.
+fn escape_into(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '\u{2028}'
+            | '\u{2029}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => out.extend(c.escape_unicode()),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> String {
+        String::from_utf8(Line::new(Style::Priority, Level::WARN).text(text).finish()).unwrap()
+    }
+
+    #[test]
+    fn foreign_control_characters_cannot_forge_a_line() {
+        assert_eq!(line("user \"a\nipmid: b\""), "<4>user \"a\\nipmid: b\"\n");
+        assert_eq!(
+            line("\u{1b}[2J\0\u{9b}\u{2028}\u{202e}ö"),
+            "<4>\\u{1b}[2J\\u{0}\\u{9b}\\u{2028}\\u{202e}ö\n"
+        );
+    }
+
+    #[test]
+    fn long_line_is_cut_on_a_character() {
+        let text = line(&"ö".repeat(5000));
+        assert!(
+            text.len() <= MAX_LINE + 1 && text.ends_with("...\n"),
+            "{}",
+            text.len()
+        );
+    }
+
+    #[test]
+    fn more_v_means_more_and_never_less_than_configured() {
+        let view = |level| View {
+            log: Section { level },
+        };
+        assert_eq!(view(Verbosity::Info).level(0), LevelFilter::INFO);
+        assert_eq!(view(Verbosity::Warn).level(0), LevelFilter::WARN);
+        assert_eq!(view(Verbosity::Warn).level(1), LevelFilter::DEBUG);
+        assert_eq!(view(Verbosity::Trace).level(1), LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn libraries_are_quiet_until_all_is_asked_for() {
+        assert_eq!(
+            limit("zbus::connection", LevelFilter::DEBUG),
+            LevelFilter::WARN
+        );
+        assert_eq!(limit("zbus", LevelFilter::TRACE), LevelFilter::TRACE);
+        assert_eq!(
+            limit("netipmid::front", LevelFilter::DEBUG),
+            LevelFilter::DEBUG
+        );
+    }
+}

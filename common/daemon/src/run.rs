@@ -1,0 +1,141 @@
+//! The frame around a daemon's `main`.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::arguments::{self, Invocation, Options};
+use crate::{Arguments, Config, Failure, log};
+
+/// How long the runtime waits for blocking work when the daemon ends.
+const SHUTDOWN: Duration = Duration::from_millis(300);
+
+/// What a daemon starts from.
+#[derive(Debug)]
+pub struct Setup<A> {
+    /// The daemon's name, as in its log lines.
+    pub name: &'static str,
+    /// Its own arguments.
+    pub args: A,
+    /// Where its state is kept.
+    pub state_dir: PathBuf,
+    config: Config,
+}
+
+impl<A> Setup<A> {
+    /// The daemon's own view of the configuration; see [`Config::view`].
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Config`], with file and line, for what the sections do not allow.
+    pub fn config<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
+        self.config.view()
+    }
+
+    /// Tells the service manager that the daemon serves (`Type=notify`).
+    pub fn ready(&self) {
+        notify(sd_notify::NotifyState::Ready);
+    }
+}
+
+/// Runs a daemon: reads arguments and configuration, sets up the log and a single-threaded runtime,
+/// and ends `main` by dropping its future at SIGTERM or SIGINT.
+///
+/// Returns the code that the process is to end with.
+pub fn run<A, F, Fut>(name: &'static str, main: F) -> ExitCode
+where
+    A: Arguments,
+    F: FnOnce(Setup<A>) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    log::name(name);
+    match start(name, main) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::report(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}
+
+fn start<A, F, Fut>(name: &'static str, main: F) -> Result<(), Failure>
+where
+    A: Arguments,
+    F: FnOnce(Setup<A>) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    let args = std::env::args_os().skip(1);
+    let options = match arguments::parse::<A>(args).map_err(Failure::Config)? {
+        Invocation::Help => return print(&arguments::help::<A>(name)),
+        Invocation::Version => {
+            return print(&format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+        }
+        Invocation::Run(options) => options,
+    };
+    let setup = set_up(name, options)?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(until_signal(|| main(setup)));
+    end(runtime);
+    result
+}
+
+fn set_up<A>(name: &'static str, options: Options<A>) -> Result<Setup<A>, Failure> {
+    let (path, may_be_absent) = options.config_file();
+    let config = Config::read(&path, may_be_absent)?;
+    log::start(config.view::<log::View>()?.level(options.verbose));
+    Ok(Setup {
+        name,
+        args: options.own,
+        state_dir: options.state_dir,
+        config,
+    })
+}
+
+/// Runs `main` until it ends or a signal says that it must.
+async fn until_signal<F, Fut>(main: F) -> Result<(), Failure>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    // Before `main` starts, so that a signal during its start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        biased;
+        () = received(&mut terminate) => {}
+        () = received(&mut interrupt) => {}
+        result = main() => return result,
+    }
+    notify(sd_notify::NotifyState::Stopping);
+    tracing::debug!("ended by a signal");
+    Ok(())
+}
+
+async fn received(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Drops all tasks, and does not wait for a blocking one that hangs.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(SHUTDOWN);
+}
+
+fn notify(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}

@@ -1,0 +1,236 @@
+//! The frame as a process: exit codes, signals, readiness and the log, seen from outside.
+
+use std::io::Read;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use daemon::lexopt::{Arg, Parser, ValueExt};
+use daemon::{Arguments, Failure, Setup};
+
+/// Set in the environment of the copy of this program that is the daemon.
+const CHILD: &str = "CAUSEWAY_TEST_CHILD";
+
+#[derive(Debug, Default)]
+struct Args {
+    act: String,
+}
+
+impl Arguments for Args {
+    const USAGE: &str = "  --act NAME         what to do once started\n";
+
+    fn accept(
+        &mut self,
+        arg: &Arg<'_>,
+        parser: &mut Parser,
+    ) -> Result<bool, daemon::lexopt::Error> {
+        match arg {
+            Arg::Long("act") => self.act = parser.value()?.string()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+async fn act(setup: Setup<Args>) -> Result<(), Failure> {
+    tracing::info!(peer = "a\"b\u{1b}", state_dir = %setup.state_dir.display(), "started");
+    tracing::debug!("details");
+    setup.ready();
+    match setup.args.act.as_str() {
+        "fail" => Err(std::io::Error::other("the device is on fire").into()),
+        "end" => Ok(()),
+        "hang" => {
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(60)));
+            std::future::pending().await
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os(CHILD).is_some() {
+        return daemon::run("testd", act);
+    }
+    let tests: &[(&str, fn())] = &[
+        ("work_done_is_exit_code_0", work_done_is_exit_code_0),
+        (
+            "failure_is_one_line_and_exit_code_1",
+            failure_is_one_line_and_exit_code_1,
+        ),
+        (
+            "bad_usage_is_one_line_and_exit_code_2",
+            bad_usage_is_one_line_and_exit_code_2,
+        ),
+        ("help_and_version_are_printed", help_and_version_are_printed),
+        ("signals_end_within_a_second", signals_end_within_a_second),
+        ("readiness_is_told", readiness_is_told),
+        (
+            "level_follows_arguments_and_config",
+            level_follows_arguments_and_config,
+        ),
+        ("journal_gets_priorities", journal_gets_priorities),
+    ];
+    for (name, test) in tests {
+        test();
+        eprintln!("test {name} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("the test's own path"));
+    command
+        .args(args)
+        .env(CHILD, "1")
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("JOURNAL_STREAM");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    command(args).output().expect("the test program starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("the log is UTF-8")
+}
+
+/// Starts the daemon and waits until it says that it is ready.
+fn start(command: &mut Command) -> Child {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout");
+    let child = command
+        .env("NOTIFY_SOCKET", &path)
+        .spawn()
+        .expect("the test program starts");
+    let mut buffer = [0; 64];
+    let count = socket.recv(&mut buffer).expect("a notification");
+    assert_eq!(&buffer[..count], b"READY=1\n");
+    child
+}
+
+fn end(mut child: Child, signal: &str) -> (Option<i32>, Duration, String) {
+    let sent = Instant::now();
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .expect("kill")
+            .success()
+    );
+    let status = child.wait().expect("the child is ours");
+    let took = sent.elapsed();
+    let mut log = String::new();
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut log)
+        .expect("the log is UTF-8");
+    (status.code(), took, log)
+}
+
+fn write(path: &Path, text: &str) -> String {
+    std::fs::write(path, text).expect("a temporary file");
+    path.to_str().expect("a plain path").to_owned()
+}
+
+fn work_done_is_exit_code_0() {
+    let output = output(&["--act", "end", "--state-dir", "/tmp/s"]);
+    assert_eq!(output.status.code(), Some(0));
+    let line = "testd: info: started peer=\"a\\\"b\\u{1b}\" state_dir=/tmp/s\n";
+    assert_eq!(stderr(&output), line);
+}
+
+fn failure_is_one_line_and_exit_code_1() {
+    let output = output(&["--act", "fail"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).ends_with("\ntestd: error: the device is on fire\n"));
+}
+
+fn bad_usage_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let unknown = write(&folder.path().join("a.toml"), "\n[lna]\n");
+    let level = write(&folder.path().join("b.toml"), "[log]\nlevel = \"loud\"\n");
+    for (args, culprit) in [
+        (&["--what"][..], "--what"),
+        (&["stray"][..], "stray"),
+        (
+            &["--config", "/nonexistent/x.toml"][..],
+            "/nonexistent/x.toml",
+        ),
+        (&["--config", &unknown][..], "a.toml:2: unknown key `lna`"),
+        (
+            &["--config", &level][..],
+            "b.toml:2: unknown variant `loud`",
+        ),
+    ] {
+        let output = output(args);
+        let log = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {log}");
+        assert_eq!(log.lines().count(), 1, "{args:?}: {log}");
+        assert!(
+            log.starts_with("testd: error: ") && log.contains(culprit),
+            "{args:?}: {log}"
+        );
+    }
+}
+
+fn help_and_version_are_printed() {
+    for (arg, text) in [("--help", "--act NAME"), ("--version", "testd ")] {
+        let output = output(&[arg]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            String::from_utf8(output.stdout)
+                .expect("UTF-8")
+                .contains(text)
+        );
+        assert!(output.stderr.is_empty());
+    }
+}
+
+fn signals_end_within_a_second() {
+    for signal in ["-TERM", "-INT"] {
+        for what in ["wait", "hang"] {
+            let (code, took, _) = end(start(&mut command(&["--act", what])), signal);
+            assert_eq!(code, Some(0), "{signal} {what}");
+            assert!(took < Duration::from_secs(1), "{signal} {what}: {took:?}");
+        }
+    }
+}
+
+fn readiness_is_told() {
+    end(start(&mut command(&[])), "-TERM");
+}
+
+fn level_follows_arguments_and_config() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let quiet = write(&folder.path().join("c.toml"), "[log]\nlevel = \"error\"\n");
+    assert_eq!(stderr(&output(&["--act", "end", "--config", &quiet])), "");
+    let verbose = stderr(&output(&["--act", "end", "--config", &quiet, "-v"]));
+    assert!(verbose.contains("testd: debug: details\n"), "{verbose}");
+}
+
+fn journal_gets_priorities() {
+    use std::os::linux::fs::MetadataExt;
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let data = file.as_file().metadata().expect("its metadata");
+    let journal = format!("{}:{}", data.st_dev(), data.st_ino());
+    let mut command = command(&["--act", "end"]);
+    command
+        .stderr(file.reopen().expect("the same file"))
+        .env("JOURNAL_STREAM", journal);
+    assert!(command.status().expect("the test program starts").success());
+    let log = std::fs::read_to_string(file.path()).expect("the log is UTF-8");
+    assert!(log.starts_with("<6>started peer="), "{log}");
+}
