@@ -7,20 +7,27 @@
 //! - [`message`]: a request and a response as they travel between a bridge and `ipmid`.
 //! - [`codec`]: the bit-level packer and unpacker of typed parameters.
 //! - [`ipmb`]: the frame of IPMB and of IPMI over LAN.
+//! - [`kcs`], [`bt`], [`ssif`], [`vm_link`]: the messages of the host's interfaces.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
 mod channel;
 mod completion;
+mod frame;
 mod netfn;
 mod privilege;
 
+pub mod bt;
 pub mod codec;
 pub mod ipmb;
+pub mod kcs;
 pub mod message;
+pub mod ssif;
+pub mod vm_link;
 
 pub use channel::{AccessMode, ChannelNumber, ChannelProtocol, Medium, SessionSupport};
 pub use completion::CompletionCode;
+pub use frame::FrameError;
 pub use message::{Request, Response};
 pub use netfn::{GroupBody, Iana, Lun, NetFn};
 pub use privilege::Privilege;
