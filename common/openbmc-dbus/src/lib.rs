@@ -2,6 +2,25 @@
 //!
 //! - [`bus`]: connecting to the system bus, and noticing that it went away.
 //! - [`execute`]: the one call between bridges and `ipmid`, both ends of it.
+//! - [`client`]: typed calls to other services, each with a deadline.
+//! - [`interface`]: how interfaces are described; all other modules are such descriptions.
+//!
+//! There is a module per `xyz.openbmc_project` interface, in folders that mirror the names: the full
+//! name, its enumerations, its properties, methods and signals as typed constants, and the paths and
+//! services where OpenBMC has it.
 
 pub mod bus;
+pub mod chassis;
+pub mod client;
+pub mod common;
+pub mod control;
 pub mod execute;
+pub mod interface;
+pub mod inventory;
+pub mod ipmi;
+pub mod led;
+pub mod mapper;
+pub mod object;
+pub mod software;
+pub mod state;
+pub mod time;

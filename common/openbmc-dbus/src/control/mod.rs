@@ -1,0 +1,8 @@
+//! `xyz.openbmc_project.Control`: what clients set.
+
+pub mod acpi_power_state;
+pub mod boot;
+pub mod chassis_capabilities;
+pub mod host_nmi;
+pub mod power_cap;
+pub mod restore_policy;

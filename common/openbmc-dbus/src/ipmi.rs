@@ -1,0 +1,103 @@
+//! `xyz.openbmc_project.Ipmi`: what bridges, sessions and SOL show of themselves.
+
+/// The service and path where ipmid takes requests, and the names of the bridges.
+pub mod names {
+    /// ipmid's name.
+    pub const HOST_SERVICE: &str = "xyz.openbmc_project.Ipmi.Host";
+    /// The object that takes requests.
+    pub const HOST_PATH: &str = "/xyz/openbmc_project/Ipmi";
+    /// What a bridge's name begins with; the channel's name follows.
+    pub const CHANNEL_PREFIX: &str = "xyz.openbmc_project.Ipmi.Channel.";
+    /// What a bridge's path begins with; the channel's name follows.
+    pub const CHANNEL_PATH_PREFIX: &str = "/xyz/openbmc_project/Ipmi/Channel/";
+}
+
+/// `xyz.openbmc_project.Ipmi.SessionInfo`: one session of a LAN bridge.
+pub mod session_info {
+    use crate::interface::interface;
+
+    /// What all sessions of all channels are under.
+    pub const ROOT: &str = "/xyz/openbmc_project/ipmi/session";
+
+    /// The session has no state.
+    pub const INACTIVE: u8 = 0;
+    /// The session is being set up.
+    pub const SETUP: u8 = 1;
+    /// The session carries requests.
+    pub const ACTIVE: u8 = 2;
+    /// The session is being closed; writing it to an active session closes that.
+    pub const TEAR_DOWN: u8 = 3;
+
+    interface! {
+        "xyz.openbmc_project.Ipmi.SessionInfo";
+        properties {
+            /// The handle, 1 to 255.
+            ReadWrite SESSION_HANDLE: u8 = "SessionHandle";
+            /// The channel's number.
+            ReadWrite CHANNEL_NUM: u8 = "ChannelNum";
+            /// The privilege the session acts with.
+            ReadWrite CURRENT_PRIVILEGE: u8 = "CurrentPrivilege";
+            /// The console's IPv4 address, first octet in the lowest byte.
+            ReadWrite REMOTE_IP_ADDR: u32 = "RemoteIPAddr";
+            /// The console's UDP port.
+            ReadWrite REMOTE_PORT: u16 = "RemotePort";
+            /// The console's MAC address.
+            ReadWrite REMOTE_MAC_ADDRESS: Vec<u8> = "RemoteMACAddress";
+            /// The IPMI user id.
+            ReadWrite USER_ID: u8 = "UserID";
+            /// [`INACTIVE`], [`SETUP`], [`ACTIVE`] or [`TEAR_DOWN`].
+            ReadWrite STATE: u8 = "State";
+        }
+    }
+}
+
+/// `xyz.openbmc_project.Ipmi.SOL`: the SOL configuration of one channel.
+///
+/// The numbers are those of the IPMI parameters, whatever their names say of milliseconds.
+pub mod sol {
+    use crate::interface::interface;
+
+    /// What a channel's object path begins with; the channel's name follows.
+    pub const PATH_PREFIX: &str = "/xyz/openbmc_project/ipmi/sol/";
+
+    interface! {
+        "xyz.openbmc_project.Ipmi.SOL";
+        properties {
+            /// Set in progress.
+            ReadWrite PROGRESS: u8 = "Progress";
+            /// Whether SOL may be activated.
+            ReadWrite ENABLE: bool = "Enable";
+            /// Whether SOL must be encrypted.
+            ReadWrite FORCE_ENCRYPTION: bool = "ForceEncryption";
+            /// Whether SOL must be authenticated.
+            ReadWrite FORCE_AUTHENTICATION: bool = "ForceAuthentication";
+            /// The least privilege that may activate SOL.
+            ReadWrite PRIVILEGE: u8 = "Privilege";
+            /// How long characters are gathered, in units of 5 ms.
+            ReadWrite ACCUMULATE_INTERVAL_MS: u8 = "AccumulateIntervalMS";
+            /// How many characters are sent without waiting.
+            ReadWrite THRESHOLD: u8 = "Threshold";
+            /// How often a packet is sent again.
+            ReadWrite RETRY_COUNT: u8 = "RetryCount";
+            /// The time between, in units of 10 ms.
+            ReadWrite RETRY_INTERVAL_MS: u8 = "RetryIntervalMS";
+        }
+    }
+}
+
+/// `xyz.openbmc_project.Ipmi.Channel.SMS`: attention lines of a system interface.
+pub mod sms {
+    use crate::interface::interface;
+
+    interface! {
+        "xyz.openbmc_project.Ipmi.Channel.SMS";
+        methods {
+            /// Tells the host that a message waits.
+            SET_ATTENTION = "setAttention" ("") -> ("");
+            /// Takes that back.
+            CLEAR_ATTENTION = "clearAttention" ("") -> ("");
+            /// Ends the transfer in progress.
+            FORCE_ABORT = "forceAbort" ("") -> ("");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `xyz.openbmc_project.State.Boot`: how far the host's firmware has come.
+
+/// `xyz.openbmc_project.State.Boot.Progress`: the stage, in the words of IPMI.
+pub mod progress {
+    use crate::interface::{enumeration, interface};
+
+    enumeration! {
+        /// The stage that the host's firmware has reached.
+        Stage = "xyz.openbmc_project.State.Boot.Progress.ProgressStages" {
+            Unspecified, PrimaryProcInit, BusInit, MemoryInit, SecondaryProcInit, PCIInit,
+            SystemInitComplete, OSStart, OSRunning, SystemSetup, MotherboardInit, OEM,
+        }
+    }
+
+    interface! {
+        "xyz.openbmc_project.State.Boot.Progress";
+        properties {
+            /// The stage that the host's firmware has reached.
+            ReadWrite BOOT_PROGRESS: Stage = "BootProgress";
+            /// When it reached it, in microseconds since the epoch; 0 when never.
+            ReadWrite BOOT_PROGRESS_LAST_UPDATE: u64 = "BootProgressLastUpdate";
+        }
+    }
+}
+
+/// `xyz.openbmc_project.State.Boot.Raw`: the last progress code as the firmware sent it.
+pub mod raw {
+    use crate::interface::interface;
+
+    /// The first host's object.
+    pub const PATH: &str = "/xyz/openbmc_project/state/boot/raw0";
+    /// The service that keeps it.
+    pub const SERVICE: &str = "xyz.openbmc_project.State.Boot.Raw";
+
+    interface! {
+        "xyz.openbmc_project.State.Boot.Raw";
+        properties {
+            /// The code, and what the firmware added to it.
+            ReadWrite VALUE: (Vec<u8>, Vec<u8>) = "Value";
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! `xyz.openbmc_project.State`: the BMC, the host, the chassis, and what watches them.
+
+pub mod bmc;
+pub mod boot;
+pub mod chassis;
+pub mod decorator;
+pub mod host;
+pub mod power_on_hours;
+pub mod watchdog;

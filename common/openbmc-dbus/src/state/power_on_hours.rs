@@ -1,0 +1,11 @@
+//! `xyz.openbmc_project.State.PowerOnHours`: how long the host has been powered in all.
+
+use crate::interface::interface;
+
+interface! {
+    "xyz.openbmc_project.State.PowerOnHours";
+    properties {
+        /// Hours with main power on.
+        ReadWrite POH_COUNTER: u32 = "POHCounter";
+    }
+}
