@@ -1,1 +1,10 @@
-//! The IPMI command daemon.
+//! The IPMI command daemon: takes requests from the bridges over D-Bus and answers them.
+//!
+//! One request passes, in this order: `host_interface` (the bus call, and who it is from),
+//! [`dispatch`] (look-up, privilege, filters, unpacking, deadline), a handler under `providers`,
+//! and what that handler needs of the machine under `platform`.
+
+pub mod command;
+pub mod context;
+pub mod dispatch;
+pub mod filter;

@@ -1,0 +1,60 @@
+//! From an `async fn` with typed parameters to something a table can hold.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use ipmi_proto::{
+    CompletionCode,
+    codec::{self, Decode, DecodeError, Encode, Reader},
+};
+
+use crate::context::Context;
+
+/// A handler under way: in the end the response's data, or a completion code other than 00h.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, CompletionCode>> + Send>>;
+
+/// An `async fn(Arc<S>, Context, A, B, …) -> Result<R, CompletionCode>` whose parameters after the
+/// context can be unpacked and whose result can be packed; up to eight parameters.
+pub trait Handler<S, Parameters>: Send + Sync + 'static {
+    /// Unpacks `data`, which must be used up exactly, and starts the function.
+    ///
+    /// # Errors
+    ///
+    /// What the data lacks to be the parameters; the function is not started then.
+    fn start(&self, state: Arc<S>, context: Context, data: &[u8]) -> Result<Answer, DecodeError>;
+}
+
+macro_rules! handlers {
+    ($($parameter:ident)*) => {
+        impl<S, Function, Fut, R, $($parameter),*> Handler<S, ($($parameter,)*)> for Function
+        where
+            Function: Fn(Arc<S>, Context, $($parameter),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<R, CompletionCode>> + Send + 'static,
+            R: Encode,
+            $($parameter: Decode,)*
+        {
+            fn start(
+                &self,
+                state: Arc<S>,
+                context: Context,
+                data: &[u8],
+            ) -> Result<Answer, DecodeError> {
+                #[allow(unused_mut)]
+                let mut reader = Reader::new(data);
+                $(#[allow(non_snake_case)] let $parameter = $parameter::decode(&mut reader)?;)*
+                reader.finish()?;
+                let running = self(state, context, $($parameter),*);
+                Ok(Box::pin(async move { Ok(codec::encode(&running.await?)) }))
+            }
+        }
+    };
+}
+
+handlers! {}
+handlers! { A }
+handlers! { A B }
+handlers! { A B C }
+handlers! { A B C D }
+handlers! { A B C D E }
+handlers! { A B C D E F }
+handlers! { A B C D E F G }
+handlers! { A B C D E F G H }

@@ -1,0 +1,72 @@
+//! Who sent a request and how it came, as far as the bridge can vouch for it.
+
+use ipmi_proto::{ChannelNumber, Lun, Medium, Privilege};
+
+/// What a handler may know of its request beside the parameters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Context {
+    /// The channel it came on.
+    pub channel: ChannelNumber,
+    /// What that channel runs over.
+    pub medium: Medium,
+    /// The sender's present privilege; Administrator on a session-less channel.
+    pub privilege: Privilege,
+    /// The session it came in; `None` on a session-less channel.
+    pub session: Option<Session>,
+    /// The satellite controller it came from; `None` beside an IPMB.
+    pub satellite: Option<Satellite>,
+    /// The logical unit it is for.
+    pub lun: Lun,
+    /// Its command number: of interest to a wildcard's handler.
+    pub command: u8,
+}
+
+/// An authenticated session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Session {
+    /// IPMI user id, 1 to 63.
+    pub user_id: u8,
+    /// The managed system's session id.
+    pub id: u32,
+}
+
+/// A requester on an IPMB.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Satellite {
+    /// Its slave address in the 7-bit form.
+    pub address: u8,
+    /// Host or device index of the bus.
+    pub host_id: u8,
+}
+
+impl Context {
+    /// A request from the host's own system interface.
+    #[must_use]
+    pub const fn system_interface() -> Self {
+        Self {
+            channel: ChannelNumber::SYSTEM_INTERFACE,
+            medium: Medium::System,
+            privilege: Privilege::Administrator,
+            session: None,
+            satellite: None,
+            lun: Lun::BMC,
+            command: 0,
+        }
+    }
+
+    /// Whether it came from the host and not from a network or a bus.
+    #[must_use]
+    pub const fn is_from_host(&self) -> bool {
+        self.session.is_none() && self.satellite.is_none()
+    }
+
+    /// The channel a field means: `Eh` is the one the request came on (IPMI v2.0 §6.3).
+    #[must_use]
+    pub fn resolve(&self, channel: ChannelNumber) -> ChannelNumber {
+        if channel == ChannelNumber::CURRENT {
+            self.channel
+        } else {
+            channel
+        }
+    }
+}
