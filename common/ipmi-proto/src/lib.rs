@@ -5,6 +5,7 @@
 //!
 //! - [`NetFn`], [`Lun`], [`CompletionCode`], [`Privilege`], [`ChannelNumber`]: the vocabulary.
 //! - [`message`]: a request and a response as they travel between a bridge and `ipmid`.
+//! - [`sdr`], [`sel`], [`fru`]: the records that a management controller keeps.
 //! - [`codec`]: the bit-level packer and unpacker of typed parameters.
 //! - [`ipmb`]: the frame of IPMB and of IPMI over LAN.
 //! - [`kcs`], [`bt`], [`ssif`], [`vm_link`]: the messages of the host's interfaces.
@@ -16,12 +17,17 @@ mod completion;
 mod frame;
 mod netfn;
 mod privilege;
+mod record;
+mod type_length;
 
 pub mod bt;
 pub mod codec;
+pub mod fru;
 pub mod ipmb;
 pub mod kcs;
 pub mod message;
+pub mod sdr;
+pub mod sel;
 pub mod ssif;
 pub mod vm_link;
 
@@ -31,3 +37,5 @@ pub use frame::FrameError;
 pub use message::{Request, Response};
 pub use netfn::{GroupBody, Iana, Lun, NetFn};
 pub use privilege::Privilege;
+pub use record::{RecordError, zero_checksum};
+pub use type_length::{Encoding, Field, IdString};
