@@ -8,3 +8,4 @@ pub mod command;
 pub mod context;
 pub mod dispatch;
 pub mod filter;
+pub mod platform;

@@ -1,0 +1,51 @@
+//! What the handlers need of the machine, as small traits; met by D-Bus services in the daemon
+//! (`dbus`) and by a fake in tests.
+//!
+//! The values are those of the `xyz.openbmc_project` interfaces. Each call ends within the
+//! platform's own deadline, which is shorter than a request's.
+
+mod acpi;
+mod bmc;
+mod boot;
+mod chassis;
+#[cfg(test)]
+pub(crate) mod fake;
+mod power;
+mod sessions;
+mod watchdog;
+
+pub use acpi::{Acpi, AcpiState};
+pub use bmc::{Bmc, BmcTransition};
+pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
+pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
+use ipmi_proto::CompletionCode;
+pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
+pub use sessions::{SessionInfo, SessionState, Sessions};
+pub use watchdog::{Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
+
+/// Why the platform did not do what it was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PlatformError {
+    /// No service on this machine does that.
+    #[error("no service does that")]
+    Absent,
+    /// The service did not answer in time.
+    #[error("the service did not answer in time")]
+    Timeout,
+    /// The service refused, or its answer made no sense.
+    #[error("the service refused")]
+    Refused,
+}
+
+impl From<PlatformError> for CompletionCode {
+    fn from(error: PlatformError) -> Self {
+        match error {
+            PlatformError::Absent => Self::NOT_IN_PRESENT_STATE,
+            PlatformError::Timeout => Self::TIMEOUT,
+            PlatformError::Refused => Self::UNSPECIFIED,
+        }
+    }
+}
+
+/// What a platform call gives.
+pub type PlatformResult<T> = Result<T, PlatformError>;

@@ -1,0 +1,30 @@
+//! The BMC itself: `State.BMC`, `Software.Version`, `Common.UUID`, host name.
+
+use std::future::Future;
+
+pub use openbmc_dbus::state::bmc::Transition as BmcTransition;
+
+use super::PlatformResult;
+
+/// What the BMC is and how it is restarted.
+pub trait Bmc: Send + Sync + 'static {
+    /// Whether all services are up (`CurrentBMCState` is `Ready`).
+    fn is_ready(&self) -> impl Future<Output = PlatformResult<bool>> + Send;
+
+    /// Asks the BMC state manager for `transition`.
+    fn request_bmc(
+        &self,
+        transition: BmcTransition,
+    ) -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// Version text of the firmware that runs: the active `Software.Version` of purpose `BMC`.
+    /// Kept in memory once known.
+    fn firmware_version(&self) -> impl Future<Output = PlatformResult<String>> + Send;
+
+    /// Version text of the host's firmware: `Software.Version` of purpose `Host`.
+    fn host_firmware_version(&self) -> impl Future<Output = PlatformResult<String>> + Send;
+
+    /// The system's UUID in its textual byte order (`Common.UUID` under the inventory).
+    /// Kept in memory once known.
+    fn system_uuid(&self) -> impl Future<Output = PlatformResult<[u8; 16]>> + Send;
+}

@@ -1,0 +1,38 @@
+//! Power of chassis and host: `State.Chassis`, `State.Host`, `Control.Host.NMI`,
+//! `State.PowerOnHours`.
+
+use std::future::Future;
+
+pub use openbmc_dbus::state::{
+    chassis::{PowerState, Transition as ChassisTransition},
+    host::{RestartCause, Transition as HostTransition},
+};
+
+use super::PlatformResult;
+
+/// Switching the host on and off, and knowing which it is.
+pub trait Power: Send + Sync + 'static {
+    /// Whether main power is on (`CurrentPowerState`).
+    fn power_state(&self) -> impl Future<Output = PlatformResult<PowerState>> + Send;
+
+    /// Asks the chassis state manager for `transition`.
+    fn request_chassis(
+        &self,
+        transition: ChassisTransition,
+    ) -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// Asks the host state manager for `transition`.
+    fn request_host(
+        &self,
+        transition: HostTransition,
+    ) -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// Gives the host a non-maskable interrupt.
+    fn pulse_nmi(&self) -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// Why the host started last (`RestartCause`).
+    fn restart_cause(&self) -> impl Future<Output = PlatformResult<RestartCause>> + Send;
+
+    /// How long main power has been on in all (`POHCounter`), in hours.
+    fn power_on_hours(&self) -> impl Future<Output = PlatformResult<u32>> + Send;
+}
