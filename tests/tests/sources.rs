@@ -1,0 +1,117 @@
+//! Rules about the source text that no compiler checks: where `unsafe` and the bus may appear, and
+//! what command families may see of each other (ARCHITECTURE.md, "Dependency rules").
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the root")
+        .to_owned()
+}
+
+/// All Rust files below `folder`, by path relative to the root, with their text. Build output and
+/// hidden folders are left out.
+fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = root();
+    let mut files = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.map(|entry| entry.expect("a folder entry")) {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                files.push((
+                    path.strip_prefix(&root).expect("below the root").to_owned(),
+                    text,
+                ));
+            }
+        }
+    }
+    files
+}
+
+/// Whether `line`, less its comment, has `word` as a word of its own.
+fn has_word(line: &str, word: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|part| part == word)
+}
+
+/// The lines that have `word` in code, in the files that `applies` picks.
+fn offences(folder: &str, word: &str, applies: impl Fn(&Path) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in rust_files(folder).iter().filter(|(path, _)| applies(path)) {
+        let lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| has_word(line, word));
+        found.extend(lines.map(|(at, line)| format!("{}:{}: {line}", path.display(), at + 1)));
+    }
+    found
+}
+
+#[test]
+fn unsafe_is_in_one_crate_only() {
+    let this = Path::new("tests/tests/sources.rs");
+    let found = offences(".", "unsafe", |path| {
+        path != this && !path.starts_with("common/sys")
+    });
+    assert!(
+        found.is_empty(),
+        "unsafe outside common/sys:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn command_families_do_not_see_the_bus() {
+    let providers = Path::new("ipmid/src/providers");
+    for word in ["zbus", "openbmc_dbus"] {
+        let found = offences("ipmid/src", word, |path| path.starts_with(providers));
+        assert!(
+            found.is_empty(),
+            "the bus in a command family:\n{}",
+            found.join("\n")
+        );
+    }
+}
+
+#[test]
+fn command_families_do_not_import_each_other() {
+    let families = fs::read_dir(root().join("ipmid/src/providers"));
+    let families: Vec<String> = families
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("a folder entry").path())
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name != "mod")
+        .collect();
+    for family in &families {
+        let inside = Path::new("ipmid/src/providers").join(family);
+        for other in families.iter().filter(|other| *other != family) {
+            for (path, text) in rust_files("ipmid/src/providers") {
+                let member = path.starts_with(&inside) || path == inside.with_extension("rs");
+                let import = format!("providers::{other}::");
+                assert!(
+                    !member || !text.contains(&import),
+                    "{} sees {other}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
