@@ -1,1 +1,20 @@
-//! End-to-end tests: the built daemons on a private bus.
+//! The harness of the end-to-end tests: the built daemons on a private bus.
+//!
+//! A [`Suite`](suite::Suite) is a whole BMC in a temporary folder: its own bus daemon, `platformd`,
+//! `ipmid` and `netipmid`, the last on a loopback address of its own, so that any number of tests run
+//! beside each other. What a suite started ends with it, also when the test panics or is killed.
+//!
+//! The tests speak to the suite with independent programs (ipmitool, FreeIPMI, busctl) or with bytes
+//! recorded from them. Nothing of ours is linked here: a fault in our encoder must not hide the same
+//! fault in our decoder.
+
+pub mod bus;
+pub mod client;
+pub mod clients;
+pub mod process;
+pub mod programs;
+pub mod relay;
+pub mod shell;
+pub mod suite;
+pub mod wait;
+pub mod wire;

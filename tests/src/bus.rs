@@ -1,0 +1,191 @@
+//! A private bus daemon, and looks at what is on it through busctl.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::client::{self, Output};
+use crate::process::Process;
+use crate::wait;
+
+/// A dbus-daemon with a configuration of its own: everything allowed, the system bus's limits.
+#[derive(Debug)]
+pub struct Bus {
+    dir: PathBuf,
+    process: Process,
+}
+
+impl Bus {
+    /// Starts a bus with its socket in `dir`.
+    ///
+    /// # Panics
+    ///
+    /// If dbus-daemon does not start.
+    #[must_use]
+    pub fn start(dir: &Path) -> Self {
+        let socket = dir.join("bus");
+        let configuration = format!(
+            "<!DOCTYPE busconfig PUBLIC '-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN' \
+             'http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd'>\n\
+             <busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
+             <policy context='default'><allow user='*'/><allow own='*'/>\
+             <allow send_destination='*'/><allow receive_type='method_call'/>\
+             <allow receive_type='method_return'/><allow receive_type='error'/>\
+             <allow receive_type='signal'/></policy></busconfig>\n",
+            socket.display()
+        );
+        fs::write(dir.join("bus.conf"), configuration).expect("the bus configuration");
+        let process = Self::spawn(dir);
+        Self {
+            dir: dir.to_owned(),
+            process,
+        }
+    }
+
+    fn spawn(dir: &Path) -> Process {
+        let configuration = dir.join("bus.conf");
+        let arguments = [
+            format!("--config-file={}", configuration.display()),
+            "--nofork".to_owned(),
+            "--nopidfile".to_owned(),
+        ];
+        let process = Process::start(
+            "dbus-daemon",
+            dir,
+            Path::new("dbus-daemon"),
+            &arguments,
+            &[],
+        );
+        wait::until_true("the bus accepts", || {
+            UnixStream::connect(dir.join("bus")).is_ok()
+        });
+        process
+    }
+
+    /// The address, as in `DBUS_SYSTEM_BUS_ADDRESS`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.dir.join("bus").display())
+    }
+
+    /// Kills the bus daemon without warning.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts the bus again, at the same address, after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(&self.dir);
+    }
+
+    /// Runs busctl on this bus.
+    #[must_use]
+    pub fn busctl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("busctl");
+        command
+            .arg(format!("--address={}", self.address()))
+            .args(["--json=short"])
+            .args(arguments);
+        client::run(&mut command)
+    }
+
+    /// A property, or `None` when its owner does not answer.
+    #[must_use]
+    pub fn property(&self, property: &Property<'_>) -> Option<Value> {
+        let Property {
+            path,
+            interface,
+            name,
+        } = *property;
+        let service = self.service(path, interface)?;
+        let output = self.busctl(&["get-property", &service, path, interface, name]);
+        Some(parse(&output)?["data"].take())
+    }
+
+    /// Which service has the object, as the mapper says.
+    #[must_use]
+    pub fn service(&self, path: &str, interface: &str) -> Option<String> {
+        let mapper = "xyz.openbmc_project.ObjectMapper";
+        let object = "/xyz/openbmc_project/object_mapper";
+        let call = [
+            "call",
+            mapper,
+            object,
+            mapper,
+            "GetObject",
+            "sas",
+            path,
+            "1",
+            interface,
+        ];
+        let reply = parse(&self.busctl(&call))?;
+        Some(reply["data"][0].as_object()?.keys().next()?.clone())
+    }
+
+    /// Waits until a string property ends in `.value` (the enumerations of OpenBMC are qualified).
+    ///
+    /// # Panics
+    ///
+    /// If it does not within [`wait::LIMIT`].
+    #[track_caller]
+    pub fn until_property(&self, property: &Property<'_>, value: &str) {
+        let mut last = None;
+        let ends = format!(".{value}");
+        let limit = Instant::now() + wait::LIMIT;
+        while Instant::now() < limit {
+            last = self.property(property);
+            thread::sleep(Duration::from_millis(20));
+            if last
+                .as_ref()
+                .and_then(Value::as_str)
+                .is_some_and(|is| is.ends_with(&ends))
+            {
+                return;
+            }
+        }
+        panic!("{} is {last:?}, not {value}", property.name);
+    }
+
+    /// Whether somebody owns the bus name.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
+        self.busctl(&["list", "--acquired"])
+            .stdout
+            .contains(&format!("\"{name}\""))
+    }
+}
+
+/// What busctl printed, if it succeeded.
+fn parse(output: &Output) -> Option<Value> {
+    serde_json::from_str(&output.stdout).ok()
+}
+
+/// Where a property is; the mapper tells whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Property<'a> {
+    /// The object's path.
+    pub path: &'a str,
+    /// The interface.
+    pub interface: &'a str,
+    /// The property's name.
+    pub name: &'a str,
+}
+
+/// `CurrentHostState` of the first host.
+pub const HOST_STATE: Property<'static> = Property {
+    path: "/xyz/openbmc_project/state/host0",
+    interface: "xyz.openbmc_project.State.Host",
+    name: "CurrentHostState",
+};
+
+/// `CurrentPowerState` of the first chassis.
+pub const CHASSIS_STATE: Property<'static> = Property {
+    path: "/xyz/openbmc_project/state/chassis0",
+    interface: "xyz.openbmc_project.State.Chassis",
+    name: "CurrentPowerState",
+};

@@ -1,0 +1,156 @@
+//! ipmitool and FreeIPMI, aimed at a suite.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::client::{self, Output};
+
+/// The user every suite starts with.
+pub const USER: &str = "root";
+/// Its password.
+pub const PASSWORD: &str = "0penBmc";
+/// The cipher suites every suite offers.
+pub const CIPHER_SUITES: [u8; 2] = [3, 17];
+
+/// Where FreeIPMI's programs are, beside the usual folders: not everybody has it in the path.
+const SYSTEM_PROGRAMS: &str = "/usr/sbin";
+
+/// Who logs in, and how: the same for all clients.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Where netipmid listens.
+    pub address: SocketAddr,
+    /// The user's name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// The cipher suite.
+    pub suite: u8,
+    /// The privilege asked for, by its name; `None` leaves it to the client.
+    pub level: Option<&'static str>,
+    /// The two-key-login key, if the BMC has one.
+    pub kg: Option<String>,
+    /// A home folder for what clients cache.
+    pub home: PathBuf,
+}
+
+impl Login {
+    /// The administrator that every suite has, on `address`.
+    #[must_use]
+    pub fn administrator(address: SocketAddr, home: &Path) -> Self {
+        Self {
+            address,
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+            suite: 17,
+            level: None,
+            kg: None,
+            home: home.to_owned(),
+        }
+    }
+
+    /// The same with another cipher suite.
+    #[must_use]
+    pub fn suite(&self, suite: u8) -> Self {
+        Self {
+            suite,
+            ..self.clone()
+        }
+    }
+
+    /// The same with another user.
+    #[must_use]
+    pub fn user(&self, user: &str, password: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same asking for a privilege (`USER`, `OPERATOR`, `ADMIN`).
+    #[must_use]
+    pub fn level(&self, level: &'static str) -> Self {
+        Self {
+            level: Some(level),
+            ..self.clone()
+        }
+    }
+
+    /// The same at another address: a relay's.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            address,
+            ..self.clone()
+        }
+    }
+
+    /// A client program, with a home and a working folder of its own.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        let path = env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(name);
+        command.env("PATH", format!("{path}:{SYSTEM_PROGRAMS}"));
+        command.env("HOME", &self.home).current_dir(&self.home);
+        command
+    }
+
+    /// An ipmitool command line over RMCP+, without the command itself.
+    #[must_use]
+    pub fn ipmitool_command(&self) -> Command {
+        let mut command = self.program("ipmitool");
+        command.args(["-I", "lanplus", "-H", &self.address.ip().to_string()]);
+        command.args(["-p", &self.address.port().to_string()]);
+        command.args([
+            "-U",
+            &self.user,
+            "-P",
+            &self.password,
+            "-C",
+            &self.suite.to_string(),
+        ]);
+        if let Some(level) = self.level {
+            // FreeIPMI's name for it is the shorter one.
+            command.args([
+                "-L",
+                if level == "ADMIN" {
+                    "ADMINISTRATOR"
+                } else {
+                    level
+                },
+            ]);
+        }
+        if let Some(kg) = &self.kg {
+            command.args(["-k", kg]);
+        }
+        command
+    }
+
+    /// Runs ipmitool over RMCP+ with `arguments` split at blanks.
+    #[must_use]
+    pub fn ipmitool(&self, arguments: &str) -> Output {
+        client::run(self.ipmitool_command().args(arguments.split_whitespace()))
+    }
+
+    /// Runs a FreeIPMI program over RMCP+, without any workaround, with `arguments` split at blanks.
+    #[must_use]
+    pub fn freeipmi(&self, program: &str, arguments: &str) -> Output {
+        let mut command = self.program(program);
+        command.args(["-D", "LAN_2_0", "-h", &self.address.to_string()]);
+        command.args([
+            "-u",
+            &self.user,
+            "-p",
+            &self.password,
+            "-I",
+            &self.suite.to_string(),
+        ]);
+        if let Some(level) = self.level {
+            command.args(["-l", level]);
+        }
+        client::run(command.args(arguments.split_whitespace()))
+    }
+}

@@ -1,0 +1,115 @@
+//! One ipmitool session held open: ipmitool's own shell, driven through pipes.
+
+use std::io::{self, PipeReader, Read, Write};
+use std::process::{Child, ChildStdin};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use crate::clients::Login;
+
+/// What ipmitool's shell prints when it waits for a line.
+const PROMPT: &str = "ipmitool> ";
+
+/// No command needs longer, the client's own retries included.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running ipmitool shell: one LAN session for as long as it lives.
+#[derive(Debug)]
+pub struct Shell {
+    child: Child,
+    input: ChildStdin,
+    output: Receiver<Vec<u8>>,
+}
+
+impl Shell {
+    /// Opens a session and waits for the shell.
+    ///
+    /// # Panics
+    ///
+    /// If ipmitool does not start or does not get in.
+    #[must_use]
+    pub fn open(login: &Login) -> Self {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let mut command = login.ipmitool_command();
+        // One pipe for both, so that an error stands before the prompt that follows it.
+        command.arg("shell").stdin(std::process::Stdio::piped());
+        command
+            .stdout(writer.try_clone().expect("a second handle"))
+            .stderr(writer);
+        let mut child = command.spawn().expect("ipmitool");
+        drop(command);
+        let input = child.stdin.take().expect("a pipe");
+        let mut shell = Self {
+            child,
+            input,
+            output: collect(reader),
+        };
+        // The shell opens its session with the first command, not before its first prompt.
+        shell.answer("the shell");
+        shell.run("raw 6 1");
+        shell
+    }
+
+    /// Runs one command of the shell and returns all that it printed.
+    ///
+    /// # Panics
+    ///
+    /// If no prompt comes back.
+    #[track_caller]
+    pub fn run(&mut self, line: &str) -> String {
+        self.send(line);
+        self.answer(line)
+    }
+
+    /// Sends a command without waiting for its answer.
+    ///
+    /// # Panics
+    ///
+    /// If the shell has gone.
+    #[track_caller]
+    pub fn send(&mut self, line: &str) {
+        writeln!(self.input, "{line}")
+            .and_then(|()| self.input.flush())
+            .expect("a running shell");
+    }
+
+    /// Waits for the answer to the oldest unanswered [`send`](Self::send).
+    ///
+    /// # Panics
+    ///
+    /// If no prompt comes back.
+    #[track_caller]
+    pub fn answer(&mut self, line: &str) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(PROMPT.as_bytes()) {
+            match self.output.recv_timeout(LIMIT) {
+                Ok(byte) => text.extend(byte),
+                Err(_) => panic!(
+                    "{line}: no prompt after {:?}",
+                    String::from_utf8_lossy(&text)
+                ),
+            }
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = text.strip_suffix(PROMPT).unwrap_or(&text);
+        text.strip_prefix(line).unwrap_or(text).to_owned()
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Passes on what the shell prints, byte by byte, so that no prompt is passed unseen.
+fn collect(mut pipe: PipeReader) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut byte = [0; 1];
+        while pipe.read_exact(&mut byte).is_ok() && sender.send(byte.to_vec()).is_ok() {}
+    });
+    receiver
+}

@@ -1,0 +1,210 @@
+//! A whole BMC for one test.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tempfile::TempDir;
+
+use crate::bus::Bus;
+use crate::clients::{self, Login};
+use crate::process::Process;
+use crate::programs;
+
+/// The configuration that every suite starts with.
+const CONFIGURATION: &str = include_str!("../data/causeway.toml");
+
+/// The platform that every suite stands on.
+const PLATFORM: &str = include_str!("../data/platform.toml");
+
+/// The BMC of one test: a bus, `platformd`, `ipmid` and `netipmid`, in a folder of its own. The
+/// fields are public so that a test may stop, kill and restart each.
+#[derive(Debug)]
+pub struct Suite {
+    /// The network bridge.
+    pub netipmid: Process,
+    /// The command daemon.
+    pub ipmid: Process,
+    /// The platform's services.
+    pub platformd: Process,
+    /// The bus.
+    pub bus: Bus,
+    /// Where LAN clients reach it.
+    pub address: SocketAddr,
+    dir: TempDir,
+}
+
+impl Suite {
+    /// Starts a suite with the usual configuration and platform.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::configured(CONFIGURATION, PLATFORM)
+    }
+
+    /// Starts a suite whose configuration has `lines` added at its end.
+    #[must_use]
+    pub fn with(lines: &str) -> Self {
+        Self::configured(&format!("{CONFIGURATION}\n{lines}"), PLATFORM)
+    }
+
+    /// Starts a suite with this `causeway.toml` and this platform.
+    ///
+    /// # Panics
+    ///
+    /// If any part does not start.
+    #[must_use]
+    pub fn configured(configuration: &str, platform: &str) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("causeway-")
+            .tempdir()
+            .expect("a folder");
+        let path = dir.path();
+        fs::write(path.join("causeway.toml"), configuration).expect("the configuration");
+        fs::write(path.join("platform.toml"), platform).expect("the platform");
+        let address = free_address();
+        let bus = Bus::start(path);
+        let platformd = start(path, &bus, "platformd", &platform_arguments(path));
+        let ipmid = start(path, &bus, "ipmid", &[]);
+        let suite = Self {
+            netipmid: start(path, &bus, "netipmid", &lan_arguments(address)),
+            ipmid,
+            platformd,
+            bus,
+            address,
+            dir,
+        };
+        suite.provision();
+        suite
+    }
+
+    /// The folder with the configuration, the state and the logs.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The state folder of the daemons.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.dir().join("state")
+    }
+
+    /// The administrator's login.
+    #[must_use]
+    pub fn administrator(&self) -> Login {
+        Login::administrator(self.address, self.dir())
+    }
+
+    /// Starts ipmid again, after it was ended.
+    pub fn restart_ipmid(&mut self) {
+        self.ipmid = start(self.dir.path(), &self.bus, "ipmid", &[]);
+    }
+
+    /// Starts netipmid again, after it was ended.
+    pub fn restart_netipmid(&mut self) {
+        let arguments = lan_arguments(self.address);
+        self.netipmid = start(self.dir.path(), &self.bus, "netipmid", &arguments);
+    }
+
+    /// Starts platformd again, after it was ended.
+    pub fn restart_platformd(&mut self) {
+        let arguments = platform_arguments(self.dir.path());
+        self.platformd = start(self.dir.path(), &self.bus, "platformd", &arguments);
+    }
+
+    /// Sends a request as a program on the BMC does, and returns completion code and data.
+    ///
+    /// # Panics
+    ///
+    /// If `execute()` fails on the bus.
+    #[must_use]
+    pub fn execute(&self, netfn: u8, command: u8, data: &[u8]) -> (u8, Vec<u8>) {
+        let bytes: Vec<String> = data.iter().map(u8::to_string).collect();
+        let fixed = [netfn, 0, command].map(|byte| byte.to_string());
+        let count = data.len().to_string();
+        let mut arguments = vec![
+            "call",
+            "xyz.openbmc_project.Ipmi.Host",
+            "/xyz/openbmc_project/Ipmi",
+            "xyz.openbmc_project.Ipmi.Server",
+            "execute",
+            "yyyaya{sv}",
+        ];
+        arguments.extend(fixed.iter().map(String::as_str));
+        arguments.push(&count);
+        arguments.extend(bytes.iter().map(String::as_str));
+        arguments.push("0");
+        let output = self.bus.busctl(&arguments);
+        let reply: serde_json::Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
+        let fields = &reply["data"][0];
+        let byte = |value: &serde_json::Value| {
+            value
+                .as_u64()
+                .and_then(|value| u8::try_from(value).ok())
+                .expect("a byte")
+        };
+        let data = fields[4]
+            .as_array()
+            .map(|data| data.iter().map(byte).collect());
+        (byte(&fields[3]), data.unwrap_or_default())
+    }
+
+    /// Makes the first user, as an operator does on a new BMC: over the bus, as root.
+    fn provision(&self) {
+        let padded = |text: &str, size: usize| {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes.resize(size, 0);
+            bytes
+        };
+        let password = padded(clients::PASSWORD, 20);
+        for (command, data) in [
+            (0x45, [&[2], padded(clients::USER, 16).as_slice()].concat()),
+            (0x47, [&[0x82, 0x02], password.as_slice()].concat()),
+            (0x47, vec![0x02, 0x01]),
+            (0x43, vec![0x91, 0x02, 0x04, 0x00]),
+        ] {
+            let (code, _) = self.execute(0x06, command, &data);
+            assert_eq!(code, 0, "command {command:02X}h: {}", self.ipmid.log());
+        }
+    }
+}
+
+/// Starts a daemon on the suite's bus and waits until it is ready.
+fn start(dir: &Path, bus: &Bus, name: &str, own: &[String]) -> Process {
+    let mut arguments = vec![
+        "--config".to_owned(),
+        dir.join("causeway.toml").display().to_string(),
+        "--state-dir".to_owned(),
+        dir.join("state").display().to_string(),
+    ];
+    arguments.extend_from_slice(own);
+    let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
+    Process::start_ready(
+        name,
+        dir,
+        &programs::program(name),
+        &arguments,
+        &environment,
+    )
+}
+
+fn platform_arguments(dir: &Path) -> [String; 2] {
+    [
+        "--platform".to_owned(),
+        dir.join("platform.toml").display().to_string(),
+    ]
+}
+
+fn lan_arguments(address: SocketAddr) -> [String; 2] {
+    ["--listen".to_owned(), address.to_string()]
+}
+
+/// A loopback address that no other test has: its host part is the process id, its port counts.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(6230);
+    let [_, high, middle, low] = process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, high | 0x40, middle, low);
+    SocketAddr::new(IpAddr::V4(host), NEXT.fetch_add(1, Ordering::Relaxed))
+}

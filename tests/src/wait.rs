@@ -1,0 +1,37 @@
+//! Waiting for a condition, with a generous limit instead of a guessed time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up. Far beyond what is needed, for slow machines.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Calls `probe` until it gives a value.
+///
+/// # Panics
+///
+/// After [`LIMIT`], with `what` in the message.
+#[track_caller]
+pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < end, "gave up waiting: {what}");
+        thread::sleep(INTERVAL);
+    }
+}
+
+/// Calls `holds` until it is true.
+///
+/// # Panics
+///
+/// After [`LIMIT`], with `what` in the message.
+#[track_caller]
+pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
+    until(what, || holds().then_some(()));
+}
