@@ -1,0 +1,66 @@
+//! What goes wrong with files.
+
+use std::io;
+
+/// An operation that did not succeed; the state is what it was before it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused: no space, no permission, a failing medium.
+    #[error("cannot {operation} {name}")]
+    Storage {
+        /// What was tried.
+        operation: &'static str,
+        /// The file or folder.
+        name: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The value has no form as JSON, such as a map whose keys are not strings.
+    #[error("cannot encode {name}")]
+    Encode {
+        /// The file.
+        name: String,
+        /// What is wrong with the value.
+        source: serde_json::Error,
+    },
+    /// A journal would exceed its limit: compact it, or refuse the record.
+    #[error("{name} is full: {limit} bytes")]
+    Full {
+        /// The file.
+        name: String,
+        /// Its limit.
+        limit: u64,
+    },
+    /// A record is larger than the journal's limit for one.
+    #[error("a record of {length} bytes is too large for {name}")]
+    RecordTooLarge {
+        /// The file.
+        name: String,
+        /// The record's length.
+        length: usize,
+    },
+}
+
+impl Error {
+    /// Whether the medium or the journal has no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Storage { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            Self::Encode { .. } | Self::RecordTooLarge { .. } => false,
+        }
+    }
+}
+
+/// Turns an I/O error into one that says what was tried.
+pub(crate) fn storage(operation: &'static str, name: &str) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Storage {
+        operation,
+        name: name.to_owned(),
+        source,
+    }
+}

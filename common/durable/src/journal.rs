@@ -1,0 +1,208 @@
+//! Records appended to a log.
+//!
+//! Each record is a frame of its own with a checksum; the records of one [`append`](Journal::append)
+//! are a batch that is there as a whole or not at all. What a crash tore at the end is cut off at the
+//! next start. A record damaged later, in the middle, is lost by itself: the damaged journal is set
+//! aside, and what is sound goes into a new one.
+
+mod frame;
+
+use frame::{Frame, HEADER_LENGTH, Place};
+
+use crate::storage::{corrupt_name, new_name, replace};
+use crate::{Error, Folder, Storage, error};
+
+/// An append-only log of records.
+///
+/// The journal does not keep the records: its owner does, and compacts the log with
+/// [`rewrite`](Self::rewrite) when it has grown beyond what is alive.
+#[derive(Debug)]
+pub struct Journal<S = Folder> {
+    storage: S,
+    name: String,
+    limits: Limits,
+    /// The bytes that are sound and on the medium.
+    length: u64,
+    /// The number of the next batch.
+    batch: u32,
+    /// Whether there may be more bytes in the file than `length`, left by an append that failed.
+    dirty: bool,
+    /// Whether the file's name is on the medium.
+    named: bool,
+}
+
+/// How large a journal may become.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// The bytes of the whole journal.
+    pub journal: u64,
+    /// The bytes of one record.
+    pub record: u16,
+}
+
+impl<S: Storage> Journal<S> {
+    /// Opens the journal `name` and returns its records.
+    ///
+    /// A torn end is cut off; a damaged journal is set aside, with a line in the log, and its sound
+    /// records serve. This never fails: if the medium refuses the repair, later appends do.
+    pub fn open(storage: S, name: &str, limits: Limits) -> (Self, Vec<Vec<u8>>) {
+        // Unfinished when the power went, so the file it was to replace is the journal.
+        let _absent = storage.remove(&new_name(name));
+        let (bytes, named) = match storage.read(name) {
+            Ok(Some(bytes)) => (bytes, true),
+            Ok(None) => (Vec::new(), false),
+            Err(error) => {
+                tracing::error!(name, %error, "journal cannot be read and is set aside");
+                let _read_only = storage.rename(name, &corrupt_name(name));
+                (Vec::new(), false)
+            }
+        };
+        let found = frame::recover(&bytes, limits.record);
+        let records: Vec<Vec<u8>> = found.records.iter().map(|record| record.to_vec()).collect();
+        let dirty = (bytes.len() as u64) != found.length;
+        let (length, batch) = (found.length, found.next_batch);
+        let mut journal = Self {
+            storage,
+            name: name.to_owned(),
+            limits,
+            length,
+            batch,
+            dirty,
+            named,
+        };
+        if found.damaged {
+            journal.repair(&records);
+        }
+        (journal, records)
+    }
+
+    /// The journal's bytes, for its owner to decide when to compact it.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The bytes that a record of `length` bytes takes.
+    #[must_use]
+    pub const fn space_for(length: usize) -> u64 {
+        (HEADER_LENGTH + length) as u64
+    }
+
+    /// Appends `records`, all or none; they are on the medium afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] beyond the journal's limit, [`Error::RecordTooLarge`], and [`Error::Storage`]
+    /// when the medium refuses. Nothing is appended then.
+    pub fn append<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<(), Error> {
+        let bytes = self.batch_bytes(records)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let length = self.length + bytes.len() as u64;
+        self.check_room(length)?;
+        if self.dirty {
+            self.cut_remains()
+                .map_err(error::storage("repair", &self.name))?;
+        }
+        self.dirty = true;
+        // A new number even if this fails, so that its remains cannot pass for the next batch.
+        self.batch = self.batch.wrapping_add(1);
+        self.write(&bytes)
+            .map_err(error::storage("append to", &self.name))?;
+        self.dirty = false;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Replaces the whole journal by `records`, atomically.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append); the journal is what it was then.
+    pub fn rewrite<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        for (number, record) in (0..).zip(records) {
+            // Batches of one, so that damage to one record costs no other.
+            self.frame(Place::ONLY, number, record.as_ref())?
+                .emit(&mut bytes);
+        }
+        self.check_room(bytes.len() as u64)?;
+        replace(&self.storage, &self.name, &bytes).map_err(error::storage("write", &self.name))?;
+        self.length = bytes.len() as u64;
+        self.batch = u32::try_from(records.len()).unwrap_or(0);
+        self.dirty = false;
+        self.named = true;
+        Ok(())
+    }
+
+    fn check_room(&self, length: u64) -> Result<(), Error> {
+        let limit = self.limits.journal;
+        if length > limit {
+            return Err(Error::Full {
+                name: self.name.clone(),
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// Removes what a failed or torn append left; flushed, so that it cannot mix with the next one.
+    fn cut_remains(&self) -> std::io::Result<()> {
+        self.storage.truncate(&self.name, self.length)?;
+        self.storage.sync(&self.name)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.storage.write_at(&self.name, self.length, bytes)?;
+        self.storage.sync(&self.name)?;
+        if !self.named {
+            self.storage.sync_folder()?;
+            self.named = true;
+        }
+        Ok(())
+    }
+
+    /// The frames of a batch.
+    fn batch_bytes<R: AsRef<[u8]>>(&self, records: &[R]) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            let place = Place {
+                first: index == 0,
+                last: index + 1 == records.len(),
+            };
+            self.frame(place, self.batch, record.as_ref())?
+                .emit(&mut bytes);
+        }
+        Ok(bytes)
+    }
+
+    fn frame<'a>(&self, place: Place, batch: u32, record: &'a [u8]) -> Result<Frame<'a>, Error> {
+        Frame::new(place, batch, record, self.limits.record).ok_or_else(|| Error::RecordTooLarge {
+            name: self.name.clone(),
+            length: record.len(),
+        })
+    }
+
+    /// Sets the damaged file aside and writes what is sound into a new one.
+    fn repair(&mut self, records: &[Vec<u8>]) {
+        let name = &self.name;
+        tracing::error!(
+            name,
+            kept = records.len(),
+            "journal is damaged and set aside; its sound records serve"
+        );
+        // A second name: until the new file is complete, this one is the journal.
+        let aside = corrupt_name(name);
+        let _read_only = self
+            .storage
+            .remove(&aside)
+            .and_then(|()| self.storage.link(name, &aside));
+        if let Err(error) = self.rewrite(records) {
+            tracing::error!(name = self.name, %error, "journal cannot be repaired yet");
+            self.dirty = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
