@@ -1,0 +1,499 @@
+//! Answers what others ask of this endpoint (DSP0236, "MCTP control commands").
+//!
+//! Not answered at all: responses, datagrams, and broadcasts other than discovery. A command that
+//! this endpoint does not know, or that is not for its role, gets
+//! [`CompletionCode::UNSUPPORTED_COMMAND`].
+
+use alloc::vec::Vec;
+
+use super::{Command, CompletionCode, ControlHeader};
+use crate::route::{Kind, Origin, Route, RouteTable};
+use crate::{Address, BASELINE_MTU, Eid, LinkId, Medium, MessageType};
+
+/// Versions of the base specification, 1.0 to 1.3.1, in the coding of DSP0236.
+const BASE_VERSIONS: [[u8; 4]; 4] = [
+    [0xf1, 0xf0, 0xff, 0x00],
+    [0xf1, 0xf1, 0xff, 0x00],
+    [0xf1, 0xf2, 0xff, 0x00],
+    [0xf1, 0xf3, 0xf1, 0x00],
+];
+
+/// Stands for the base specification in Get MCTP Version Support.
+const BASE_SPECIFICATION: u8 = 0xff;
+
+/// The last entry handle and the last vendor selector.
+const NO_MORE: u8 = 0xff;
+
+/// Type byte of a route that is not dynamic, in Get Routing Table Entries.
+const STATIC_ENTRY: u8 = 0x20;
+
+/// What this endpoint is on its buses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Role {
+    /// Takes the id it is given.
+    #[default]
+    Endpoint,
+    /// Gives ids to others, and takes none.
+    BusOwner,
+}
+
+/// A vendor's messages that some handler takes (Get Vendor Defined Message Support).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Vendor {
+    /// By PCI vendor id, with a command set.
+    Pci(u16, u16),
+    /// By IANA enterprise number, with a command set.
+    Iana(u32, u16),
+}
+
+impl Vendor {
+    fn emit(self, out: &mut Vec<u8>) {
+        let set = match self {
+            Self::Pci(id, set) => {
+                out.push(0);
+                out.extend(id.to_be_bytes());
+                set
+            }
+            Self::Iana(id, set) => {
+                out.push(1);
+                out.extend(id.to_be_bytes());
+                set
+            }
+        };
+        out.extend(set.to_be_bytes());
+    }
+}
+
+/// What this endpoint is, as far as it does not change while it runs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Identity {
+    /// What it is on its buses.
+    pub role: Role,
+    /// The id it has from the start, and returns to; `None` when it has to be given one.
+    pub static_eid: Option<Eid>,
+    /// Whether a bus owner may give it another id than its static one.
+    pub assignable: bool,
+    /// Whether it forwards between its links, and takes a pool of ids for what is behind it.
+    pub bridge: bool,
+    /// Get Endpoint UUID, most significant byte first.
+    pub uuid: Option<[u8; 16]>,
+    /// Versions of message types, for Get MCTP Version Support.
+    pub versions: Vec<(MessageType, Vec<[u8; 4]>)>,
+    /// Get Vendor Defined Message Support.
+    pub vendors: Vec<Vendor>,
+}
+
+/// A control message as it came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Incoming<'a> {
+    /// The link it came on.
+    pub link: LinkId,
+    /// What that link is.
+    pub medium: Medium,
+    /// Where on the link its sender is.
+    pub address: Address,
+    /// To whom it was addressed: this endpoint, null or broadcast.
+    pub destination: Eid,
+    /// Type byte and all.
+    pub message: &'a [u8],
+}
+
+/// What the answers depend on beside the responder itself.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The types some handler takes, without control.
+    pub types: &'a [MessageType],
+    /// Where endpoints are; Routing Information Update adds to it.
+    pub routes: &'a mut RouteTable,
+    /// What each link is, by its number.
+    pub media: &'a [Medium],
+}
+
+/// Something that happened beside the answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// A bus owner has given this endpoint an id.
+    EidChanged(Eid),
+    /// This bridge has been given ids for what is behind it: the first, and how many.
+    PoolAllocated(Eid, u8),
+    /// Somebody new asks this bus owner to be found.
+    DiscoveryNotify(LinkId, Address),
+}
+
+/// The answer, if there is to be one, and what else has happened.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Outcome {
+    /// Type byte and all.
+    pub answer: Option<Vec<u8>>,
+    /// At most one.
+    pub event: Option<Event>,
+}
+
+type Answer = Result<Vec<u8>, CompletionCode>;
+
+/// This endpoint's side of the control protocol.
+#[derive(Clone, Debug)]
+pub struct Responder {
+    identity: Identity,
+    eid: Eid,
+    /// For Endpoint Discovery: whether this endpoint has been found since it was last prepared.
+    discovered: bool,
+    pool: Option<(Eid, u8)>,
+}
+
+impl Responder {
+    /// With its static id, or none.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        let eid = identity.static_eid.unwrap_or(Eid::NULL);
+        Self {
+            identity,
+            eid,
+            discovered: false,
+            pool: None,
+        }
+    }
+
+    /// The id in force; null while none has been given.
+    #[must_use]
+    pub const fn eid(&self) -> Eid {
+        self.eid
+    }
+
+    /// What this endpoint is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Takes a message of type 0 whose sender owns its tag.
+    pub fn respond(&mut self, incoming: &Incoming<'_>, around: &mut Surroundings<'_>) -> Outcome {
+        let Ok((header, data)) = ControlHeader::parse(incoming.message) else {
+            return Outcome::default();
+        };
+        if !header.request {
+            return Outcome::default();
+        }
+        let command = header.command;
+        let discovery = matches!(
+            command,
+            Command::PREPARE_FOR_ENDPOINT_DISCOVERY | Command::ENDPOINT_DISCOVERY
+        );
+        let already_found = command == Command::ENDPOINT_DISCOVERY && self.discovered;
+        if incoming.destination == Eid::BROADCAST && !discovery {
+            return Outcome::default();
+        }
+        let mut event = None;
+        let mut body = Vec::from([CompletionCode::SUCCESS.0]);
+        match self.carry_out(command, data, incoming, around, &mut event) {
+            Ok(data) => body.extend(data),
+            Err(code) => body = Vec::from([code.0]),
+        }
+        let silent = header.datagram || (discovery && already_found);
+        let answer = (!silent).then(|| header.response().message(&body));
+        Outcome { answer, event }
+    }
+
+    fn carry_out(
+        &mut self,
+        command: Command,
+        data: &[u8],
+        incoming: &Incoming<'_>,
+        around: &mut Surroundings<'_>,
+        event: &mut Option<Event>,
+    ) -> Answer {
+        match command {
+            Command::SET_ENDPOINT_ID => self.set_endpoint_id(data, incoming.medium, event),
+            Command::GET_ENDPOINT_ID => none(data).map(|()| self.endpoint_id()),
+            Command::GET_ENDPOINT_UUID => none(data).and_then(|()| self.uuid()),
+            Command::GET_VERSION_SUPPORT => self.version_support(data),
+            Command::GET_MESSAGE_TYPE_SUPPORT => none(data).and_then(|()| type_support(around)),
+            Command::GET_VENDOR_MESSAGE_SUPPORT => self.vendor_support(data),
+            Command::RESOLVE_ENDPOINT_ID if self.keeps_routes() => resolve(data, around),
+            Command::ALLOCATE_ENDPOINT_IDS if self.takes_pools() => self.allocate(data, event),
+            Command::ROUTING_INFORMATION_UPDATE if self.takes_pools() => {
+                update_routes(data, incoming, around)
+            }
+            Command::GET_ROUTING_TABLE_ENTRIES if self.keeps_routes() => routes(data, around),
+            Command::PREPARE_FOR_ENDPOINT_DISCOVERY | Command::ENDPOINT_DISCOVERY
+                if incoming.medium == Medium::PcieVdm && self.identity.role == Role::Endpoint =>
+            {
+                none(data)?;
+                self.discovered &= command != Command::PREPARE_FOR_ENDPOINT_DISCOVERY;
+                Ok(Vec::new())
+            }
+            Command::DISCOVERY_NOTIFY if self.identity.role == Role::BusOwner => {
+                none(data)?;
+                *event = Some(Event::DiscoveryNotify(incoming.link, incoming.address));
+                Ok(Vec::new())
+            }
+            _ => Err(CompletionCode::UNSUPPORTED_COMMAND),
+        }
+    }
+
+    fn keeps_routes(&self) -> bool {
+        self.identity.bridge || self.identity.role == Role::BusOwner
+    }
+
+    fn takes_pools(&self) -> bool {
+        self.identity.bridge && self.identity.role == Role::Endpoint
+    }
+
+    /// Set Endpoint ID. Response: assignment status, id in force, pool size wanted.
+    fn set_endpoint_id(
+        &mut self,
+        data: &[u8],
+        medium: Medium,
+        event: &mut Option<Event>,
+    ) -> Answer {
+        const REJECTED: u8 = 0x10;
+        const POOL_WANTED: u8 = 0x01;
+        if self.identity.role == Role::BusOwner {
+            return Err(CompletionCode::UNSUPPORTED_COMMAND);
+        }
+        let &[operation, eid] = data else {
+            return Err(CompletionCode::INVALID_LENGTH);
+        };
+        let wanted = match operation & 0x03 {
+            0 | 1 if !Eid(eid).is_assignable() => return Err(CompletionCode::INVALID_DATA),
+            0 | 1 => Some(Eid(eid)),
+            2 => Some(
+                self.identity
+                    .static_eid
+                    .ok_or(CompletionCode::INVALID_DATA)?,
+            ),
+            _ if medium != Medium::PcieVdm => return Err(CompletionCode::INVALID_DATA),
+            _ => None,
+        };
+        let mut status = 0;
+        if let Some(wanted) = wanted {
+            let fixed = self.identity.static_eid.is_some_and(|eid| eid != wanted);
+            if fixed && !self.identity.assignable {
+                status = REJECTED;
+            } else if wanted != self.eid {
+                self.eid = wanted;
+                *event = Some(Event::EidChanged(wanted));
+            }
+        }
+        self.discovered = true;
+        if self.identity.bridge && self.pool.is_none() {
+            status |= POOL_WANTED;
+        }
+        Ok(Vec::from([status, self.eid.0, 0]))
+    }
+
+    /// Get Endpoint ID. Response: id, endpoint and id type, medium specific.
+    fn endpoint_id(&self) -> Vec<u8> {
+        const BUS_OWNER_OR_BRIDGE: u8 = 0x10;
+        let id_type = match self.identity.static_eid {
+            None => 0,
+            Some(eid) if eid == self.eid => 1,
+            Some(_) => 3,
+        };
+        let kind = if self.keeps_routes() {
+            BUS_OWNER_OR_BRIDGE
+        } else {
+            0
+        };
+        Vec::from([self.eid.0, kind | id_type, 0])
+    }
+
+    fn uuid(&self) -> Answer {
+        let uuid = self
+            .identity
+            .uuid
+            .ok_or(CompletionCode::UNSUPPORTED_COMMAND)?;
+        Ok(uuid.to_vec())
+    }
+
+    /// Get MCTP Version Support: the base specification for type FFh and 0, configured for others.
+    fn version_support(&self, data: &[u8]) -> Answer {
+        let &[kind] = data else {
+            return Err(CompletionCode::INVALID_LENGTH);
+        };
+        let configured = || {
+            let of_kind = self
+                .identity
+                .versions
+                .iter()
+                .find(|(known, _)| known.value() == kind);
+            of_kind.map(|(_, versions)| versions.as_slice())
+        };
+        let versions = match kind {
+            BASE_SPECIFICATION | 0 => &BASE_VERSIONS[..],
+            _ => configured().ok_or(CompletionCode::TYPE_NOT_SUPPORTED)?,
+        };
+        let count = u8::try_from(versions.len()).map_err(|_| CompletionCode::ERROR)?;
+        Ok([&[count][..], &versions.concat()].concat())
+    }
+
+    /// Get Vendor Defined Message Support: the vendor at a selector, and the next selector.
+    fn vendor_support(&self, data: &[u8]) -> Answer {
+        let &[selector] = data else {
+            return Err(CompletionCode::INVALID_LENGTH);
+        };
+        let vendors = &self.identity.vendors;
+        let vendor = vendors
+            .get(usize::from(selector))
+            .ok_or(CompletionCode::INVALID_DATA)?;
+        let last = usize::from(selector) + 1 == vendors.len() || selector == NO_MORE - 1;
+        let mut out = Vec::from([if last { NO_MORE } else { selector + 1 }]);
+        vendor.emit(&mut out);
+        Ok(out)
+    }
+
+    /// Allocate Endpoint IDs: takes the first pool offered, or another one when forced.
+    fn allocate(&mut self, data: &[u8], event: &mut Option<Event>) -> Answer {
+        const REJECTED: u8 = 0x01;
+        let &[operation, size, first] = data else {
+            return Err(CompletionCode::INVALID_LENGTH);
+        };
+        let last = first.checked_add(size.saturating_sub(1)).map(Eid);
+        let fits = Eid(first).is_assignable() && last.is_some_and(Eid::is_assignable) && size > 0;
+        let mut status = 0;
+        match operation & 0x03 {
+            0 | 1 if !fits => return Err(CompletionCode::INVALID_DATA),
+            0 if self.pool.is_some_and(|pool| pool != (Eid(first), size)) => status = REJECTED,
+            0 | 1 => {
+                self.pool = Some((Eid(first), size));
+                *event = Some(Event::PoolAllocated(Eid(first), size));
+            }
+            2 => {}
+            _ => return Err(CompletionCode::INVALID_DATA),
+        }
+        let (first, size) = self.pool.unwrap_or((Eid::NULL, 0));
+        Ok(Vec::from([status, size, first.0]))
+    }
+}
+
+fn none(data: &[u8]) -> Result<(), CompletionCode> {
+    if data.is_empty() {
+        Ok(())
+    } else {
+        Err(CompletionCode::INVALID_LENGTH)
+    }
+}
+
+/// Get Message Type Support: control itself, then what handlers have registered for.
+fn type_support(around: &Surroundings<'_>) -> Answer {
+    let others = around
+        .types
+        .iter()
+        .filter(|&&kind| kind != MessageType::CONTROL);
+    let mut types = Vec::from([0]);
+    types.extend(others.map(|kind| kind.value()));
+    types.sort_unstable();
+    types.dedup();
+    let count = u8::try_from(types.len()).map_err(|_| CompletionCode::ERROR)?;
+    Ok([&[count][..], &types].concat())
+}
+
+/// Resolve Endpoint ID: the bridge to go through, and its physical address.
+fn resolve(data: &[u8], around: &Surroundings<'_>) -> Answer {
+    let &[eid] = data else {
+        return Err(CompletionCode::INVALID_LENGTH);
+    };
+    let route = around
+        .routes
+        .entries()
+        .into_iter()
+        .filter(|route| route.covers(Eid(eid)));
+    let narrowest = route.min_by_key(|route| route.last.0 - route.first.0);
+    let route = narrowest.ok_or(CompletionCode::INVALID_DATA)?;
+    let behind_bridge = route.kind != Kind::Endpoint && route.kind != Kind::Endpoints;
+    let mut out = Vec::from([if behind_bridge { route.first.0 } else { eid }]);
+    route.address.emit(&mut out);
+    Ok(out)
+}
+
+/// Routing Information Update: a count, then kind, range size, first id and address of each.
+fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings<'_>) -> Answer {
+    let (&count, mut rest) = data.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
+    for _ in 0..count {
+        let (&[kind, size, first], tail) = rest
+            .split_first_chunk()
+            .ok_or(CompletionCode::INVALID_LENGTH)?;
+        let len = incoming.medium.address_len();
+        let (address, tail) = tail
+            .split_at_checked(len)
+            .ok_or(CompletionCode::INVALID_LENGTH)?;
+        let address =
+            Address::parse(incoming.medium, address).ok_or(CompletionCode::INVALID_DATA)?;
+        let last = first
+            .checked_add(size.saturating_sub(1))
+            .ok_or(CompletionCode::INVALID_DATA)?;
+        if size == 0 || !Eid(first).is_assignable() || !Eid(last).is_assignable() {
+            return Err(CompletionCode::INVALID_DATA);
+        }
+        around.routes.add(Route {
+            first: Eid(first),
+            last: Eid(last),
+            link: incoming.link,
+            address,
+            kind: kind_from_code(kind & 0x0f).ok_or(CompletionCode::INVALID_DATA)?,
+            origin: Origin::Assigned,
+        });
+        rest = tail;
+    }
+    none(rest).map(|()| Vec::new())
+}
+
+fn kind_from_code(code: u8) -> Option<Kind> {
+    match code {
+        0 => Some(Kind::Endpoint),
+        1 => Some(Kind::BridgeAndEndpoints),
+        2 => Some(Kind::Bridge),
+        3 => Some(Kind::Endpoints),
+        _ => None,
+    }
+}
+
+const fn kind_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Endpoint => 0,
+        Kind::BridgeAndEndpoints => 1,
+        Kind::Bridge => 2,
+        Kind::Endpoints => 3,
+    }
+}
+
+/// Get Routing Table Entries: as many from the handle on as fit a packet of the baseline unit.
+fn routes(data: &[u8], around: &Surroundings<'_>) -> Answer {
+    /// Control header, completion code, next handle and count.
+    const BEFORE_ENTRIES: usize = 6;
+    let &[handle] = data else {
+        return Err(CompletionCode::INVALID_LENGTH);
+    };
+    let routes = around.routes.entries();
+    if usize::from(handle) >= routes.len().max(1) {
+        return Err(CompletionCode::INVALID_DATA);
+    }
+    let (mut entries, mut count, mut next) = (Vec::new(), 0_u8, NO_MORE);
+    for (index, route) in routes.iter().enumerate().skip(usize::from(handle)) {
+        let medium = around
+            .media
+            .get(usize::from(route.link.0))
+            .copied()
+            .unwrap_or(Medium::Unspecified);
+        let mut entry = Vec::from([route.last.0 - route.first.0 + 1, route.first.0]);
+        let fixed = if route.origin == Origin::Static {
+            STATIC_ENTRY
+        } else {
+            0
+        };
+        entry.push(kind_code(route.kind) << 6 | fixed | (route.link.0 & 0x1f));
+        let address_len = u8::try_from(medium.address_len()).map_err(|_| CompletionCode::ERROR)?;
+        entry.extend([medium.binding_id(), medium.medium_id(), address_len]);
+        route.address.emit(&mut entry);
+        if BEFORE_ENTRIES + entries.len() + entry.len() > BASELINE_MTU {
+            next = u8::try_from(index).unwrap_or(NO_MORE);
+            break;
+        }
+        entries.extend(entry);
+        count += 1;
+    }
+    Ok([&[next, count][..], &entries].concat())
+}
+
+#[cfg(test)]
+mod tests;
