@@ -1,0 +1,389 @@
+//! The BMC's end of one activated SOL payload.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::input::Input;
+use super::link::{Arrival, Receiver, Resend, Sender, earlier};
+use super::packet::{Ack, HEADER_LEN, MAX_CHARS, Operation, Packet, Status, ToBmc, Truncated};
+use super::{Parameters, Ring};
+
+/// Typed characters that may wait for the source to take them.
+const INPUT_LEN: usize = 1024;
+
+/// Events that may wait to be polled; beyond that the oldest are dropped.
+const EVENTS: usize = 16;
+
+/// What an instance may do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Reads and types.
+    Writer,
+    /// Reads; what it types is refused.
+    Viewer,
+}
+
+/// The modem lines that the remote console drives. All are asserted at first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Lines {
+    /// CTS is deasserted: the host shall pause.
+    pub cts_hold: bool,
+    /// DCD and DSR are deasserted.
+    pub dcd_dsr_dropped: bool,
+}
+
+/// What an instance has to tell its owner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The console changed the modem lines.
+    Lines(Lines),
+    /// The console asks for a ring indication.
+    Ring,
+    /// The console did not answer, and all retries are used up. The packet is kept.
+    Unanswered,
+    /// The deactivation notice is acknowledged, or nobody acknowledges it.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Open,
+    /// To be closed: the notice is to be sent.
+    Closing,
+    /// The notice is under way.
+    Noticed,
+    Closed,
+}
+
+/// The BMC's end of one activated SOL payload.
+///
+/// Characters from the host are read from the [`Ring`] at the instance's own place. Those for the
+/// host wait in the instance ([`chars`](Self::chars), [`take_break`](Self::take_break)) until the
+/// source takes them; when it does not, the console is told so by partial acceptance and refusal.
+#[derive(Debug)]
+pub struct Instance {
+    role: Role,
+    parameters: Parameters,
+    state: State,
+    sender: Sender<Status>,
+    receiver: Receiver,
+    input: Input,
+    lines: Lines,
+    events: VecDeque<Event>,
+    /// Place in the ring of the first character that the console has not acknowledged.
+    place: u64,
+    /// Characters before `place` are missing.
+    gap: bool,
+    /// The line carried characters to the console last at this time.
+    last_sent: Option<Instant>,
+    /// The line has just become free: waiting characters go now.
+    turn: bool,
+    /// The packet under way is to be sent again.
+    again: bool,
+    flush: bool,
+    unavailable: bool,
+    break_detected: bool,
+    /// A status change that no packet has told yet.
+    notice: bool,
+}
+
+impl Instance {
+    /// An instance that begins to read at `place`; `gap` tells that characters before it are lost to
+    /// every reader.
+    #[must_use]
+    pub fn new(role: Role, parameters: Parameters, place: u64, gap: bool) -> Self {
+        Self {
+            role,
+            parameters,
+            state: State::Open,
+            sender: Sender::new(&parameters),
+            receiver: Receiver::default(),
+            input: Input::new(if role == Role::Writer { INPUT_LEN } else { 0 }),
+            lines: Lines::default(),
+            events: VecDeque::new(),
+            place,
+            gap,
+            last_sent: None,
+            turn: false,
+            again: false,
+            flush: false,
+            unavailable: false,
+            break_detected: false,
+            notice: false,
+        }
+    }
+
+    /// The role it was made with.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Place in the ring of the first character that the console has not acknowledged.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// The lines as the console last set them.
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        self.lines
+    }
+
+    /// Takes other parameters, from the next packet on.
+    pub fn set_parameters(&mut self, parameters: Parameters) {
+        self.parameters = parameters;
+        self.sender.set_retries(&parameters);
+    }
+
+    /// Takes one SOL payload from the console; afterwards drain all `poll_*`.
+    ///
+    /// # Errors
+    ///
+    /// [`Truncated`] for a payload shorter than a header, which has no other effect.
+    pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Truncated> {
+        let packet = ToBmc::parse(bytes)?;
+        let refused = packet.control.contains(Operation::NACK);
+        if let Some(answer) = packet
+            .ack
+            .and_then(|ack| self.sender.answered(now, ack, refused))
+        {
+            self.place += answer.accepted as u64;
+            self.turn = true;
+            if answer.accepted == 0 && !answer.empty {
+                self.gap |= answer.control.contains(Status::OVERRUN);
+                self.break_detected |= answer.control.contains(Status::BREAK_DETECTED);
+            }
+            if self.state == State::Noticed {
+                self.close();
+            }
+        }
+        match packet.seq.map(|seq| (seq, self.receiver.arrival(seq))) {
+            Some((_, Arrival::Stale)) => {}
+            Some((_, Arrival::Again)) => self.receiver.repeat(now),
+            Some((seq, Arrival::New)) => {
+                let (accepted, refused) = self.accept(&packet);
+                self.receiver.answer(now, Ack { seq, accepted }, refused);
+            }
+            // A late acknowledgement speaks of lines as they were.
+            None if packet.ack.is_none() || self.turn => self.operate(packet.control),
+            None => {}
+        }
+        self.sender.peer_heard(now);
+        self.handle_timeout(now);
+        Ok(())
+    }
+
+    /// The source can or cannot take characters at all now; the console is told.
+    pub fn set_available(&mut self, available: bool) {
+        self.notice |= self.unavailable == available;
+        self.unavailable = !available;
+    }
+
+    /// The host sent a break; the console is told.
+    pub fn handle_break(&mut self) {
+        self.break_detected = true;
+    }
+
+    /// Ends the instance: the console is told, a few times if need be, and [`Event::Closed`] follows.
+    pub fn deactivate(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Closing;
+            self.sender.abandon();
+            self.again = false;
+            self.input.clear();
+        }
+    }
+
+    /// Acts on the time that has passed; afterwards drain all `poll_*`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.sender.resend(now) {
+            Resend::No => {}
+            Resend::Exhausted if self.state == State::Noticed => self.close(),
+            Resend::Exhausted => {
+                self.again = true;
+                self.push_event(Event::Unanswered);
+            }
+            Resend::Again => self.again = true,
+        }
+    }
+
+    /// The next packet to send, until `None`.
+    pub fn poll_transmit(&mut self, now: Instant, ring: &Ring) -> Option<Vec<u8>> {
+        if std::mem::take(&mut self.flush) {
+            self.sender.abandon();
+            self.again = false;
+            self.gap = false;
+            self.place = ring.head();
+        }
+        let sends = match self.state {
+            State::Closed => return None,
+            State::Closing => {
+                self.sender.start(now, Status::DEACTIVATED, Vec::new());
+                self.state = State::Noticed;
+                true
+            }
+            State::Open | State::Noticed if std::mem::take(&mut self.again) => true,
+            State::Open => self.start_packet(now, ring),
+            State::Noticed => false,
+        };
+        let owed = self.receiver.take_owed(now);
+        if !sends && owed.is_none() && !(self.notice && self.state == State::Open) {
+            self.turn = false;
+            return None;
+        }
+        Some(self.emit(sends, owed))
+    }
+
+    /// The next event, until `None`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and drain `poll_*` at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self, ring: &Ring) -> Option<Instant> {
+        if self.state == State::Closed {
+            return None;
+        }
+        let waiting = self.state == State::Open
+            && self.sender.packet().is_none()
+            && ring.available(self.place) > 0;
+        let accumulated = self
+            .last_sent
+            .filter(|_| waiting)
+            .map(|time| time + self.parameters.accumulate)
+            .max(self.sender.ready_at().filter(|_| waiting));
+        earlier(earlier(self.sender.due(), self.receiver.due()), accumulated)
+    }
+
+    /// The next characters for the host; empty when there are none or a break comes first.
+    #[must_use]
+    pub fn chars(&self) -> &[u8] {
+        self.input.chars()
+    }
+
+    /// The source took `count` of the [`chars`](Self::chars).
+    pub fn consume(&mut self, count: usize) {
+        self.input.consume(count);
+    }
+
+    /// Whether a break for the host comes before the next characters; it is taken then.
+    pub fn take_break(&mut self) -> bool {
+        self.input.take_break()
+    }
+
+    /// Takes what it can of a new packet: how many characters, and whether it is refused.
+    fn accept(&mut self, packet: &ToBmc<'_>) -> (u8, bool) {
+        let breaks = packet.control.contains(Operation::BREAK);
+        let able = self.state == State::Open && self.role == Role::Writer && !self.unavailable;
+        self.operate(packet.control);
+        let chars_fit = packet.chars.is_empty() || able && self.input.room() > 0;
+        let break_fits = !breaks || able && self.input.has_break_room();
+        if !chars_fit || !break_fits {
+            return (0, true);
+        }
+        if breaks {
+            self.input.push_break();
+        }
+        let chars = packet.chars.get(..MAX_CHARS).unwrap_or(packet.chars);
+        (
+            u8::try_from(self.input.push(chars)).unwrap_or(u8::MAX),
+            false,
+        )
+    }
+
+    /// Carries out what a packet asks besides taking its characters and its break.
+    fn operate(&mut self, operation: Operation) {
+        if self.role != Role::Writer || self.state != State::Open {
+            return;
+        }
+        if operation.contains(Operation::FLUSH_INBOUND) {
+            self.input.clear();
+        }
+        self.flush |= operation.contains(Operation::FLUSH_OUTBOUND);
+        if operation.contains(Operation::RING) {
+            self.push_event(Event::Ring);
+        }
+        let lines = Lines {
+            cts_hold: operation.contains(Operation::CTS_HOLD),
+            dcd_dsr_dropped: operation.contains(Operation::DROP_DCD_DSR),
+        };
+        if lines != self.lines {
+            self.lines = lines;
+            self.push_event(Event::Lines(lines));
+        }
+    }
+
+    /// Starts on a packet, if it is time for one.
+    fn start_packet(&mut self, now: Instant, ring: &Ring) -> bool {
+        if !self.sender.ready(now) {
+            return false;
+        }
+        if self.place < ring.tail() {
+            self.place = ring.tail();
+            self.gap = true;
+        }
+        let available = ring.available(self.place);
+        let idle = self
+            .last_sent
+            .is_none_or(|time| time + self.parameters.accumulate <= now);
+        let chars_due =
+            available > 0 && (idle || self.turn || available >= self.parameters.threshold);
+        if !chars_due && !self.break_detected {
+            return false;
+        }
+        let mut chars = Vec::with_capacity(available.min(self.parameters.max_chars));
+        ring.read(self.place, self.parameters.max_chars, &mut chars);
+        let lost = !chars.is_empty() && (self.gap || ring.lost_before(self.place));
+        self.gap &= chars.is_empty();
+        let status = Status::NONE.with_if(lost, Status::OVERRUN).with_if(
+            std::mem::take(&mut self.break_detected),
+            Status::BREAK_DETECTED,
+        );
+        self.sender.start(now, status, chars);
+        self.last_sent = Some(now);
+        true
+    }
+
+    fn emit(&mut self, sends: bool, owed: Option<(Ack, bool)>) -> Vec<u8> {
+        let status = Status::NONE
+            .with_if(owed.is_some_and(|(_, refused)| refused), Status::NACK)
+            .with_if(self.unavailable, Status::UNAVAILABLE)
+            .with_if(self.state != State::Open, Status::DEACTIVATED);
+        self.notice = false;
+        let informs = Packet {
+            seq: None,
+            ack: None,
+            control: Status::NONE,
+            chars: &[],
+        };
+        let packet = self.sender.packet().filter(|_| sends).unwrap_or(informs);
+        let mut out = Vec::with_capacity(HEADER_LEN + packet.chars.len());
+        Packet {
+            ack: owed.map(|(ack, _)| ack),
+            control: packet.control.with(status),
+            ..packet
+        }
+        .emit(&mut out);
+        out
+    }
+
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.sender.abandon();
+        self.push_event(Event::Closed);
+    }
+
+    fn push_event(&mut self, event: Event) {
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+}
+
+#[cfg(test)]
+#[path = "instance_tests.rs"]
+mod tests;
