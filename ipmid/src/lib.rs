@@ -9,3 +9,4 @@ pub mod context;
 pub mod dispatch;
 pub mod filter;
 pub mod platform;
+pub mod stores;
