@@ -9,4 +9,6 @@ pub mod context;
 pub mod dispatch;
 pub mod filter;
 pub mod platform;
+pub mod providers;
+pub mod state;
 pub mod stores;

@@ -1,0 +1,65 @@
+//! A provider on the bench: its commands over a fake platform, byte for byte.
+
+use std::sync::Arc;
+
+use ipmi_proto::CompletionCode;
+
+use crate::{
+    command::{CommandTable, Family, Priority, Registrar, Registry},
+    context::Context,
+    platform::fake::FakePlatform,
+};
+
+/// What a command gives.
+pub(crate) type Answered = Result<Vec<u8>, CompletionCode>;
+
+/// The answer that carries `data`.
+pub(crate) fn answer(data: &[u8]) -> Answered {
+    Ok(data.to_vec())
+}
+
+/// One provider and the platform under it.
+pub(crate) struct Bench {
+    pub(crate) platform: Arc<FakePlatform>,
+    registry: Registry,
+    family: Family,
+}
+
+impl Bench {
+    /// The provider that `register` puts up, whose commands are of `family`.
+    pub(crate) fn with(
+        family: Family,
+        register: impl FnOnce(&Arc<FakePlatform>, &mut Registrar<'_>),
+    ) -> Self {
+        let platform = Arc::new(FakePlatform::default());
+        let mut table = CommandTable::default();
+        register(&platform, &mut table.at(Priority::BASE));
+        Self {
+            platform,
+            registry: table.finish().unwrap(),
+            family,
+        }
+    }
+
+    /// Sends a command from the host.
+    pub(crate) async fn send(&self, code: u8, data: &[u8]) -> Answered {
+        self.send_as(Context::system_interface(), code, data).await
+    }
+
+    /// Sends a command as someone else.
+    pub(crate) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
+        let entry = self
+            .registry
+            .find(self.family, code)
+            .expect("the command is registered");
+        entry
+            .start(
+                Context {
+                    command: code,
+                    ..context
+                },
+                data,
+            )?
+            .await
+    }
+}

@@ -1,0 +1,95 @@
+//! Values that outlive the daemon.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use durable::{Folder, Keep, StateFile};
+use ipmi_proto::CompletionCode;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::task;
+use tracing::error;
+
+/// A value kept in a file of the state directory, and in memory for reading.
+///
+/// A change is on the medium when [`update`](Self::update) returns; it is written by a thread of
+/// the runtime's pool, so that nothing else waits for the medium.
+#[derive(Debug)]
+pub struct Persistent<T> {
+    current: Mutex<T>,
+    file: Option<Arc<Mutex<StateFile<T>>>>,
+    /// Held from reading the value that is to be changed until it is written.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persistent<T> {
+    /// The value in the file `name` of `folder`, or the default where there is none.
+    #[must_use]
+    pub fn open(folder: Folder, name: &str) -> Self {
+        let file: StateFile<T> = StateFile::open(folder, name, Keep::Previous);
+        let current = Mutex::new(file.value().clone());
+        Self {
+            current,
+            file: Some(Arc::new(Mutex::new(file))),
+            changing: Default::default(),
+        }
+    }
+
+    /// The default value, kept nowhere.
+    #[must_use]
+    pub fn volatile() -> Self {
+        Self {
+            current: Mutex::default(),
+            file: None,
+            changing: Default::default(),
+        }
+    }
+
+    /// The value as it is now.
+    #[must_use]
+    pub fn get(&self) -> T {
+        lock(&self.current).clone()
+    }
+
+    /// Changes the value and writes it; changes follow one another.
+    ///
+    /// # Errors
+    ///
+    /// `C4h` when the medium is full, `FFh` when it fails; the value is then what it was.
+    pub async fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, CompletionCode> {
+        let _changing = self.changing.lock().await;
+        let mut value = self.get();
+        let result = change(&mut value);
+        if let Some(file) = &self.file {
+            save(Arc::clone(file), value.clone()).await?;
+        }
+        *lock(&self.current) = value;
+        Ok(result)
+    }
+}
+
+async fn save<T>(file: Arc<Mutex<StateFile<T>>>, value: T) -> Result<(), CompletionCode>
+where
+    T: Default + Serialize + DeserializeOwned + Send + 'static,
+{
+    let saved = task::spawn_blocking(move || lock(&file).save(value)).await;
+    match saved {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            error!(%error, "a setting is not saved");
+            Err(if error.is_full() {
+                CompletionCode::OUT_OF_SPACE
+            } else {
+                CompletionCode::UNSPECIFIED
+            })
+        }
+        Err(error) => {
+            error!(%error, "the thread that saves a setting ended");
+            Err(CompletionCode::UNSPECIFIED)
+        }
+    }
+}
+
+/// Locks `mutex`; what a thread that panicked left in it is as good as ever, as no lock here is
+/// held over a change in several steps.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
