@@ -2,8 +2,17 @@
 //!
 //! - [`exchange`]: one request at a time, its deadline and its one answer; a state machine without
 //!   I/O.
-//! - [`Transport`]: where requests come from: a BMC's character device ([`device`]), or QEMU
-//!   ([`qemu`]).
-//! - [`Bridge`]: the loop between a transport, an exchange, `ipmid` and the bus.
+//! - [`transport`]: where requests come from; [`device`] is a BMC's character device, [`qemu`] is
+//!   QEMU's link to an external BMC.
+//! - [`bridge`]: the loop between a transport, an exchange, `ipmid` and the bus.
+//! - [`attention`]: the `Ipmi.Channel.SMS` object, through which `ipmid` gets the host's attention.
+//! - [`arguments`], [`config`]: the command line and the `[host]` section.
 
+pub mod arguments;
+pub mod attention;
+pub mod bridge;
+pub mod config;
+pub mod device;
 pub mod exchange;
+pub mod qemu;
+pub mod transport;

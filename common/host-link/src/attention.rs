@@ -1,0 +1,107 @@
+//! The object through which `ipmid` gets the host's attention.
+//!
+//! `xyz.openbmc_project.Ipmi.Channel.SMS` at `/xyz/openbmc_project/Ipmi/Channel/<channel>`, as
+//! OpenBMC's kcsbridge serves it. Who may call it is the bus policy's matter.
+
+use openbmc_dbus::execute::LinkState;
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+use zbus::interface;
+
+/// Where the objects of all channels are.
+const PATH_PREFIX: &str = "/xyz/openbmc_project/Ipmi/Channel/";
+
+/// Calls that may wait for the bridge.
+const QUEUE: usize = 8;
+
+/// What a caller wants of the host interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Raise the attention flag.
+    SetAttention,
+    /// Lower the attention flag.
+    ClearAttention,
+    /// Put the interface into its error state.
+    ForceAbort,
+}
+
+/// One call, to be answered with whether it was done.
+#[derive(Debug)]
+pub struct Call {
+    /// What is wanted.
+    pub wish: Wish,
+    /// Takes `false` when the device refused.
+    pub done: oneshot::Sender<bool>,
+}
+
+/// Serves the object of `channel` whenever there is a bus; calls come out of the receiver.
+#[must_use]
+pub fn serve(channel: &str, link: LinkState) -> mpsc::Receiver<Call> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let path = format!("{PATH_PREFIX}{channel}");
+    tokio::spawn(keep_serving(path, link, sender));
+    receiver
+}
+
+async fn keep_serving(path: String, mut link: LinkState, calls: mpsc::Sender<Call>) {
+    loop {
+        let connection = link.borrow_and_update().clone();
+        if let Some(connection) = connection {
+            let object = Sms {
+                calls: calls.clone(),
+            };
+            if let Err(error) = connection.object_server().at(path.as_str(), object).await {
+                warn!(%error, %path, "the attention object cannot be served");
+            }
+        }
+        if link.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Sms {
+    calls: mpsc::Sender<Call>,
+}
+
+/// The errors of the interface, by their names on the bus.
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "xyz.openbmc_project.Common.Error")]
+enum SmsError {
+    #[zbus(error)]
+    Zbus(zbus::Error),
+    InternalFailure(String),
+}
+
+impl Sms {
+    async fn ask(&self, wish: Wish) -> Result<(), SmsError> {
+        let (done, answer) = oneshot::channel();
+        let failed = || SmsError::InternalFailure("the host interface refused".into());
+        self.calls
+            .send(Call { wish, done })
+            .await
+            .map_err(|_| failed())?;
+        match answer.await {
+            Ok(true) => Ok(()),
+            _ => Err(failed()),
+        }
+    }
+}
+
+#[interface(name = "xyz.openbmc_project.Ipmi.Channel.SMS")]
+impl Sms {
+    #[zbus(name = "setAttention")]
+    async fn set_attention(&self) -> Result<(), SmsError> {
+        self.ask(Wish::SetAttention).await
+    }
+
+    #[zbus(name = "clearAttention")]
+    async fn clear_attention(&self) -> Result<(), SmsError> {
+        self.ask(Wish::ClearAttention).await
+    }
+
+    #[zbus(name = "forceAbort")]
+    async fn force_abort(&self) -> Result<(), SmsError> {
+        self.ask(Wish::ForceAbort).await
+    }
+}

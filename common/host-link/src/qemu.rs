@@ -1,0 +1,210 @@
+//! QEMU's link to an external BMC: listens for it, and takes it back whenever it dials again.
+//!
+//! QEMU dials (its socket chardev with `reconnect=` again each second), greets, and serves a guest
+//! whether or not the BMC greets back. It answers D2h itself while nobody listens and C3h after
+//! 4 s; a response with another sequence number than its request's hangs a KCS guest for good,
+//! which is why an answer carries the sequence its request came with and is sent at most once.
+
+mod peer;
+
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, UnixListener},
+    time,
+};
+use tracing::{info, warn};
+
+use self::peer::{Peer, Stream};
+use crate::{
+    arguments::QemuAddress,
+    exchange::Reply,
+    transport::{Incoming, Transport},
+};
+
+/// How long between two attempts to listen.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Who may connect to a unix socket: whoever can, is the host.
+const SOCKET_MODE: u32 = 0o660;
+
+/// One address at which QEMU is listened for, and the QEMU that is there.
+#[derive(Debug)]
+pub struct QemuTransport {
+    listener: Listener,
+    peer: Option<Peer>,
+    attention: bool,
+    interrupt: bool,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl QemuTransport {
+    /// Listens at `address`, however long it takes until that is possible.
+    pub async fn listen(address: &QemuAddress) -> Self {
+        let mut failed = false;
+        loop {
+            match Listener::bind(address).await {
+                Ok(listener) => {
+                    info!(?address, "listening for QEMU");
+                    return Self {
+                        listener,
+                        peer: None,
+                        attention: false,
+                        interrupt: false,
+                    };
+                }
+                Err(error) => {
+                    if !failed {
+                        warn!(%error, ?address, "cannot listen; trying again until it works");
+                        failed = true;
+                    }
+                    time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// The address that is listened at, of which a TCP port may have been chosen by the system.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a unix socket; otherwise as `getsockname(2)`.
+    pub fn tcp_address(&self) -> io::Result<std::net::SocketAddr> {
+        match &self.listener {
+            Listener::Tcp(listener) => listener.local_addr(),
+            Listener::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The newest connection is the one: QEMU makes but one, so the older is a dead one.
+    fn welcome(&mut self, stream: io::Result<Stream>) -> Option<Incoming> {
+        match stream {
+            Ok(stream) => {
+                self.attention = false;
+                self.interrupt = false;
+                self.peer = Some(Peer::greet(stream));
+                Some(Incoming::Up)
+            }
+            Err(error) => {
+                warn!(%error, "a connection could not be accepted");
+                None
+            }
+        }
+    }
+}
+
+impl Transport for QemuTransport {
+    /// QEMU's BT and SSIF devices have one byte for a message's length.
+    const ANSWER_DATA: usize = 250;
+
+    async fn next(&mut self) -> Incoming {
+        loop {
+            let Some(peer) = &mut self.peer else {
+                let stream = self.listener.accept().await;
+                match self.welcome(stream) {
+                    Some(incoming) => return incoming,
+                    None => time::sleep(RETRY).await,
+                }
+                continue;
+            };
+            tokio::select! {
+                stream = self.listener.accept() => {
+                    if let Some(incoming) = self.welcome(stream) {
+                        return incoming;
+                    }
+                }
+                incoming = peer.next() => match incoming {
+                    Ok(incoming) => return incoming,
+                    Err(error) => {
+                        info!(%error, "QEMU went away");
+                        self.peer = None;
+                        return Incoming::Down;
+                    }
+                },
+            }
+        }
+    }
+
+    fn send(&mut self, reply: &Reply) {
+        if let Some(peer) = &mut self.peer {
+            peer.respond(reply.seq, &reply.response);
+        }
+    }
+
+    fn set_attention(&mut self, on: bool) -> io::Result<()> {
+        self.attention = on;
+        if let Some(peer) = &mut self.peer {
+            peer.attention(on, self.interrupt);
+        }
+        Ok(())
+    }
+
+    /// The link has no such command; a host that is not answered gets C3h from QEMU.
+    fn force_abort(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    const HAS_INTERRUPT: bool = true;
+
+    fn set_interrupt(&mut self, on: bool) {
+        self.interrupt = on;
+        if let Some(peer) = &mut self.peer {
+            peer.interrupt(on);
+            if on && self.attention {
+                peer.attention(true, true);
+            }
+        }
+    }
+}
+
+impl Listener {
+    async fn bind(address: &QemuAddress) -> io::Result<Self> {
+        match address {
+            QemuAddress::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+                Ok(Self::Unix(listener))
+            }
+            QemuAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+        }
+    }
+
+    /// Cancel safe, as both kinds of `accept` are.
+    async fn accept(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Stream::Tcp(stream)
+            }
+        })
+    }
+}
+
+/// Removes the socket that an earlier process left behind, but not one that is listened at.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+                Err(_) => fs::remove_file(path),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

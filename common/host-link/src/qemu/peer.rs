@@ -1,0 +1,190 @@
+//! One connection from QEMU.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use daemon::RateLimit;
+use ipmi_proto::{
+    Response, kcs,
+    vm_link::{self, Control, Decoder, Frame},
+};
+use tokio::{
+    io::{Interest, Ready},
+    net::{TcpStream, UnixStream},
+};
+use tracing::{debug, info, warn};
+
+use crate::transport::Incoming;
+
+static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
+
+/// The most bytes that may wait to be taken by QEMU, many times what it is ever sent at once.
+const OUTGOING: usize = 16 * 1024;
+
+/// A connection, its half-read frame, and what it has not yet taken.
+#[derive(Debug)]
+pub(super) struct Peer {
+    stream: Stream,
+    decoder: Decoder,
+    incoming: VecDeque<Incoming>,
+    outgoing: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Peer {
+    /// A new connection, which is told our version before anything else.
+    pub(super) fn greet(stream: Stream) -> Self {
+        let mut outgoing = Vec::new();
+        Control::Version(vm_link::VERSION).emit(&mut outgoing);
+        Self {
+            stream,
+            decoder: Decoder::default(),
+            incoming: VecDeque::new(),
+            outgoing,
+        }
+    }
+
+    /// Waits for the next thing from QEMU, and meanwhile writes. Cancel safe: what was read stays.
+    pub(super) async fn next(&mut self) -> io::Result<Incoming> {
+        loop {
+            if let Some(incoming) = self.incoming.pop_front() {
+                return Ok(incoming);
+            }
+            let mut interest = Interest::READABLE;
+            if !self.outgoing.is_empty() {
+                interest |= Interest::WRITABLE;
+            }
+            let ready = self.stream.ready(interest).await?;
+            if ready.is_writable() {
+                self.write()?;
+            }
+            if ready.is_readable() {
+                self.read()?;
+            }
+        }
+    }
+
+    /// Queues a response, and writes it at once if QEMU takes it.
+    pub(super) fn respond(&mut self, seq: u8, response: &Response) {
+        vm_link::emit_response(seq, response, &mut self.outgoing);
+        self.flush();
+    }
+
+    /// Raises or lowers the attention flag, with an interrupt if that is on.
+    pub(super) fn attention(&mut self, on: bool, interrupt: bool) {
+        self.control(match (on, interrupt) {
+            (true, true) => Control::SetAttentionInterrupt,
+            (true, false) => Control::SetAttention,
+            (false, _) => Control::ClearAttention,
+        });
+    }
+
+    /// Lets answers and attention interrupt, or not.
+    pub(super) fn interrupt(&mut self, on: bool) {
+        self.control(match on {
+            true => Control::EnableInterrupt,
+            false => Control::DisableInterrupt,
+        });
+    }
+
+    fn control(&mut self, control: Control) {
+        debug!(?control, "to QEMU");
+        control.emit(&mut self.outgoing);
+        self.flush();
+    }
+
+    /// Writes what goes now; an error shows again in [`next`](Self::next).
+    fn flush(&mut self) {
+        let _ = self.write();
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.outgoing.is_empty() {
+            match self.stream.try_write(&self.outgoing) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => drop(self.outgoing.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.outgoing.len() > OUTGOING {
+            return Err(io::Error::other("it takes nothing any more"));
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        let count = match self.stream.try_read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for &byte in buffer.get(..count).unwrap_or_default() {
+            match self.decoder.push(byte) {
+                Some(Ok(frame)) => self.incoming.extend(understand(frame)),
+                Some(Err(error)) => self.incoming.push_back(Incoming::Unreadable(error)),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn understand(frame: Frame) -> Option<Incoming> {
+    match frame {
+        Frame::Message { seq, body } => Some(match kcs::parse_request(&body) {
+            Ok(request) => Incoming::Request { seq, request },
+            Err(error) => Incoming::Unreadable(error),
+        }),
+        Frame::Control(Control::Reset) => Some(Incoming::Reset),
+        Frame::Control(Control::Version(version)) => {
+            if version != vm_link::VERSION {
+                warn!(version, "QEMU speaks another version of its protocol");
+            }
+            None
+        }
+        Frame::Control(Control::Capabilities(capabilities)) => {
+            info!(capabilities = capabilities.0, "QEMU is there");
+            None
+        }
+        Frame::Control(control) => {
+            if let Some(pass) = REFUSED.admit() {
+                warn!(
+                    ?control,
+                    swallowed = pass.swallowed,
+                    "QEMU sent what only a BMC sends"
+                );
+            }
+            None
+        }
+    }
+}
+
+impl Stream {
+    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        match self {
+            Self::Unix(stream) => stream.ready(interest).await,
+            Self::Tcp(stream) => stream.ready(interest).await,
+        }
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.try_read(buffer),
+            Self::Tcp(stream) => stream.try_read(buffer),
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Tcp(stream) => stream.try_write(bytes),
+        }
+    }
+}
