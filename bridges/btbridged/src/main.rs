@@ -1,3 +1,9 @@
 //! Starts `btbridged`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use btbridged::BtDevice;
+
+fn main() -> ExitCode {
+    daemon::run("btbridged", host_link::serve::<BtDevice>)
+}

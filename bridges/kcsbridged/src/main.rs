@@ -1,3 +1,9 @@
 //! Starts `kcsbridged`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use kcsbridged::KcsDevice;
+
+fn main() -> ExitCode {
+    daemon::run("kcsbridged", host_link::serve::<KcsDevice>)
+}

@@ -1,1 +1,75 @@
-//! The SSIF bridge between the host and ipmid.
+//! The SSIF bridge between the host and `ipmid` (IPMI v2.0 §12).
+//!
+//! Speaks to the host through Linux's BMC-side character device, `/dev/ipmi-ssif-host`
+//! (`drivers/char/ipmi/ssif_bmc.c`), or through QEMU. The device gathers and splits the single and
+//! multi-part SMBus transactions. It reports readability but never writability, refuses an answer
+//! with `EAGAIN` while the host still reads the one before, and with `EINVAL` once its own timer
+//! has given the request up, which it arms anew for each request: 500 ms in mainline kernels.
+
+use std::{future::Future, io, path::Path, time::Duration};
+
+use host_link::device::HostDevice;
+use ipmi_proto::{FrameError, Request, Response, ssif};
+use sys::{Device, HostInterface};
+use tokio::time;
+
+/// How long between two tries to write while the host still reads the answer before.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// An open `/dev/ipmi-ssif-host`.
+#[derive(Debug)]
+pub struct SsifDevice(Device);
+
+impl From<Device> for SsifDevice {
+    fn from(device: Device) -> Self {
+        Self(device)
+    }
+}
+
+impl HostDevice for SsifDevice {
+    const READ: usize = ssif::LENGTH_BYTES + ssif::MAX_MESSAGE;
+    /// Network function, command and completion code come first.
+    const ANSWER_DATA: usize = ssif::MAX_MESSAGE - 3;
+    /// Under the 500 ms after which the device takes no answer any more; a kernel that waits longer
+    /// can be given `answer-within-ms`.
+    const ANSWER_WITHIN: Duration = Duration::from_millis(450);
+
+    fn open(path: &Path) -> io::Result<Self> {
+        Device::open(path).map(Self)
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        self.0.read_polled(buffer)
+    }
+
+    async fn write(&self, message: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write_now(message) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    time::sleep(RETRY).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn parse(message: &[u8]) -> Result<(u8, Request), FrameError> {
+        Ok((0, ssif::parse_request(message)?))
+    }
+
+    fn emit(_: u8, response: &Response) -> Result<Vec<u8>, FrameError> {
+        let mut out = Vec::new();
+        ssif::emit_response(response, &mut out)?;
+        Ok(out)
+    }
+
+    /// The device has no alert line; the host polls.
+    fn set_attention(&self, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The device gives a request up by itself when no answer comes.
+    fn force_abort(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

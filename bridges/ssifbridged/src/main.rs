@@ -1,3 +1,9 @@
 //! Starts `ssifbridged`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use ssifbridged::SsifDevice;
+
+fn main() -> ExitCode {
+    daemon::run("ssifbridged", host_link::serve::<SsifDevice>)
+}

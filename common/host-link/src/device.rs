@@ -28,6 +28,8 @@ pub trait HostDevice: Sized {
     const READ: usize;
     /// The most data bytes that fit into one answer.
     const ANSWER_DATA: usize;
+    /// How long after a request the device still takes its answer, less a margin.
+    const ANSWER_WITHIN: Duration;
 
     /// Opens the device.
     ///
@@ -226,3 +228,6 @@ impl<D: HostDevice> Transport for DeviceTransport<D> {
         self.device.as_ref().map_or(Ok(()), HostDevice::force_abort)
     }
 }
+
+#[cfg(test)]
+mod tests;

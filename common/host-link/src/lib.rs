@@ -7,6 +7,7 @@
 //! - [`bridge`]: the loop between a transport, an exchange, `ipmid` and the bus.
 //! - [`attention`]: the `Ipmi.Channel.SMS` object, through which `ipmid` gets the host's attention.
 //! - [`arguments`], [`config`]: the command line and the `[host]` section.
+//! - [`serve`]: all of it, as the `main` of a bridge.
 
 pub mod arguments;
 pub mod attention;
@@ -16,3 +17,7 @@ pub mod device;
 pub mod exchange;
 pub mod qemu;
 pub mod transport;
+
+mod serve;
+
+pub use serve::serve;

@@ -5,8 +5,11 @@
 //! other crates see safe types only:
 //!
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
+//! - [`HostInterface`]: what BMC-side KCS, BT and SSIF devices have beyond that.
 #![allow(unsafe_code)]
 
 mod device;
+mod host_interface;
 
 pub use device::Device;
+pub use host_interface::HostInterface;

@@ -1,0 +1,54 @@
+//! A whole bridge, out of its command line.
+
+use daemon::{Failure, Setup};
+use openbmc_dbus::execute::IpmiHost;
+
+use crate::{
+    arguments::{Host, HostArguments},
+    attention,
+    bridge::Bridge,
+    config::View,
+    device::{DeviceTransport, HostDevice},
+    exchange::Limits,
+    qemu::QemuTransport,
+};
+
+/// Bridges a `D`, or the QEMU that is to dial in its place, to `ipmid`; for ever.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for a `[host]` section that cannot be.
+pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Failure> {
+    let config = setup.config::<View>()?.host;
+    let channel = setup.args.channel();
+    let host = setup
+        .args
+        .host()
+        .ok_or_else(|| Failure::Config("one of --device and --qemu is needed".into()))?;
+    let defaults = match host {
+        Host::Device(_) => Limits {
+            answer_within: D::ANSWER_WITHIN,
+            answer_data: D::ANSWER_DATA,
+            ..Limits::default()
+        },
+        Host::Qemu(_) => Limits::default(),
+    };
+    let limits = config.limits(defaults)?;
+    match host {
+        Host::Device(path) => {
+            let (ipmid, link) = IpmiHost::new(&channel);
+            let calls = attention::serve(&channel, link);
+            setup.ready();
+            let transport = DeviceTransport::<D>::new(path);
+            Bridge::new(transport, ipmid, calls, limits).run().await;
+        }
+        Host::Qemu(address) => {
+            let transport = QemuTransport::listen(&address).await;
+            let (ipmid, link) = IpmiHost::new(&channel);
+            let calls = attention::serve(&channel, link);
+            setup.ready();
+            Bridge::new(transport, ipmid, calls, limits).run().await;
+        }
+    }
+    Ok(())
+}
