@@ -2,10 +2,11 @@
 //!
 //! Stores know records, files and reservations, and neither the bus nor commands.
 
-mod kept;
+mod clock;
 mod reservation;
+pub mod sdr;
 pub mod sel;
 pub mod sensors;
 
-pub use kept::Kept;
+pub use clock::{Clock, ClockSettings};
 pub use reservation::Reservation;
