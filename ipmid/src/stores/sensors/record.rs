@@ -2,8 +2,9 @@
 
 use ipmi_proto::IdString;
 use ipmi_proto::sdr::{
-    Access, Accuracy, Capabilities, CompactSensor, EventControl, EventType, Factors, FullSensor,
-    Initialization, Masks, PerThreshold, SdrBody, SensorKey, SensorType, Sharing, Threshold, Unit,
+    Access, Accuracy, Capabilities, CompactSensor, Entity, EventControl, EventType, Factors,
+    FullSensor, Hysteresis, Initialization, Masks, PerThreshold, SdrBody, SensorKey, SensorType,
+    Sharing, Threshold, Unit,
 };
 
 use super::directory::Listing;
@@ -42,6 +43,15 @@ pub(super) fn raw_thresholds(observed: &Observed, factors: &Factors) -> PerThres
     }))
 }
 
+/// What every record of a sensor begins and ends with.
+struct Common {
+    key: SensorKey,
+    entity: Entity,
+    sensor_type: SensorType,
+    hysteresis: Hysteresis,
+    id: IdString,
+}
+
 /// The record of the sensor at `path`.
 pub(super) fn body(
     path: &str,
@@ -50,33 +60,46 @@ pub(super) fn body(
     settings: &Settings,
 ) -> SdrBody {
     let (lun, number) = listing.index.place();
-    let key = SensorKey::bmc(lun, number);
-    let kind = SensorType::of_segment(segment(path));
     let name = path.rsplit('/').next().unwrap_or_default();
     let entity = observed
         .entity
         .unwrap_or_else(|| entity::guess(segment(path), name));
-    let id = IdString::new(&listing.name);
-    if !observed.analog {
-        return SdrBody::Compact(CompactSensor {
-            key,
-            entity,
-            initialization: Initialization::ENABLED,
-            capabilities: capabilities(false, EventControl::EntireSensor),
-            sensor_type: kind,
-            event_type: EventType::SENSOR_SPECIFIC,
-            masks: Masks {
-                assertion: GENERAL_INTRUSION,
-                deassertion: GENERAL_INTRUSION,
-                reading: GENERAL_INTRUSION,
-            },
-            unit: Unit::DISCRETE,
-            sharing: Sharing::NONE,
-            hysteresis: settings.hysteresis(),
-            oem: 0,
-            id,
-        });
+    let common = Common {
+        key: SensorKey::bmc(lun, number),
+        entity,
+        sensor_type: SensorType::of_segment(segment(path)),
+        hysteresis: settings.hysteresis(),
+        id: IdString::new(&listing.name),
+    };
+    if observed.analog {
+        SdrBody::Full(Box::new(full(common, observed)))
+    } else {
+        SdrBody::Compact(compact(common))
     }
+}
+
+fn compact(common: Common) -> CompactSensor {
+    CompactSensor {
+        key: common.key,
+        entity: common.entity,
+        initialization: Initialization::ENABLED,
+        capabilities: capabilities(false, EventControl::EntireSensor),
+        sensor_type: common.sensor_type,
+        event_type: EventType::SENSOR_SPECIFIC,
+        masks: Masks {
+            assertion: GENERAL_INTRUSION,
+            deassertion: GENERAL_INTRUSION,
+            reading: GENERAL_INTRUSION,
+        },
+        unit: Unit::DISCRETE,
+        sharing: Sharing::NONE,
+        hysteresis: common.hysteresis,
+        oem: 0,
+        id: common.id,
+    }
+}
+
+fn full(common: Common, observed: &Observed) -> FullSensor {
     let factors = factors(observed);
     let present = observed.thresholds.present();
     let events = if present.is_empty() {
@@ -89,12 +112,12 @@ pub(super) fn body(
     } else {
         (0, 0xff)
     };
-    SdrBody::Full(Box::new(FullSensor {
-        key,
-        entity,
+    FullSensor {
+        key: common.key,
+        entity: common.entity,
         initialization: Initialization::ENABLED,
         capabilities: capabilities(!present.is_empty(), events),
-        sensor_type: kind,
+        sensor_type: common.sensor_type,
         event_type: EventType::THRESHOLD,
         masks: Masks::of_thresholds(present, present),
         unit: observed.unit.0.with_sign(factors.signed()),
@@ -107,10 +130,10 @@ pub(super) fn body(
         sensor_max,
         sensor_min,
         thresholds: raw_thresholds(observed, &factors),
-        hysteresis: settings.hysteresis(),
+        hysteresis: common.hysteresis,
         oem: 0,
-        id,
-    }))
+        id: common.id,
+    }
 }
 
 const fn capabilities(thresholds: bool, events: EventControl) -> Capabilities {
