@@ -57,6 +57,8 @@ pub struct PropertyInfo {
     pub signature: &'static Signature,
     /// Whether clients may set it.
     pub access: Access,
+    /// Refuses values that the property cannot have.
+    pub check: fn(Variant<'_>) -> Result<(), ValueError>,
 }
 
 /// A property of one interface whose value is a `T`.
@@ -98,6 +100,7 @@ impl<T: PropertyValue> Property<T> {
             name: self.name,
             signature: T::SIGNATURE,
             access: self.access,
+            check: |value| T::from_variant(value).map(drop),
         }
     }
 }
@@ -428,6 +431,8 @@ mod tests {
         let property = host::INTERFACE.property("RequestedHostTransition").unwrap();
         assert_eq!(property.signature.to_string(), "s");
         assert_eq!(property.access, Access::ReadWrite);
+        assert!((property.check)(Transition::On.into_variant()).is_ok());
+        assert!((property.check)(Variant::from("On")).is_err());
         assert!(host::INTERFACE.property("Nonsense").is_none());
     }
 }
