@@ -8,7 +8,6 @@ pub mod command;
 pub mod context;
 pub mod dispatch;
 pub mod filter;
-pub mod health;
 pub mod platform;
 pub mod providers;
 pub mod state;

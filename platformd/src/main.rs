@@ -1,3 +1,7 @@
 //! Starts `platformd`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::run("platformd", platformd::run)
+}

@@ -10,8 +10,7 @@ use tracing::error;
 
 use super::entry;
 use super::log::{Change, Log};
-use super::{SelError, Shared};
-use crate::state::lock;
+use super::{SelError, Shared, lock};
 
 /// Changes that may wait; more are refused.
 const MAX_WAITING: usize = 256;

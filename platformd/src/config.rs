@@ -1,0 +1,149 @@
+//! The platform's description: one TOML file, read once.
+//!
+//! Each table has defaults, so that an empty file is a complete, if dull, BMC. Names that are not
+//! known are errors. Times are in milliseconds unless their name says otherwise.
+
+mod host;
+mod identity;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub(crate) use self::host::{Chassis, ChassisFault, Host, HostFault, SoftOff};
+pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
+
+/// Everything the file can say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Platform {
+    pub(crate) bmc: Bmc,
+    pub(crate) chassis: Chassis,
+    pub(crate) host: Host,
+    pub(crate) identity: Identity,
+    pub(crate) services: Services,
+    pub(crate) software: Vec<Software>,
+    pub(crate) sol: Sol,
+}
+
+/// Why a platform file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file does not say what it may.
+    #[error("{path}: {message}")]
+    Content {
+        /// The file, and the line if it is known.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl Platform {
+    /// Reads a platform file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], with the file's name and the line.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+            path: name.clone(),
+            source,
+        })?;
+        Self::parse(&name, &text)
+    }
+
+    /// Reads the text of a platform file that is called `name` in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Content`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map(|before| before.matches('\n').count() + 1);
+            let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
+            Error::Content {
+                path,
+                message: error.message().replace('\n', " "),
+            }
+        })
+    }
+}
+
+/// `[bmc]`: what a restart of the BMC is here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Bmc {
+    /// The program and its arguments that restart the suite; none: this daemon ends with success,
+    /// and who started it restarts the others.
+    pub(crate) reset_command: Vec<String>,
+    /// How long after it was asked for, so that the answer gets out first.
+    pub(crate) reset_delay_ms: u64,
+}
+
+impl Default for Bmc {
+    fn default() -> Self {
+        Self {
+            reset_command: Vec::new(),
+            reset_delay_ms: 500,
+        }
+    }
+}
+
+/// `[services]`: which of the simulated services are left to others.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Services {
+    /// The well-known names that this daemon does not take, with their objects.
+    pub(crate) without: Vec<String>,
+}
+
+/// `[sol]`: the channels that have SOL settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Sol {
+    pub(crate) channels: Vec<String>,
+}
+
+impl Default for Sol {
+    fn default() -> Self {
+        Self {
+            channels: vec!["eth0".to_owned(), "lan0".to_owned()],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_a_complete_platform() {
+        let platform = Platform::parse("empty.toml", "").unwrap();
+        assert_eq!(platform.bmc.reset_delay_ms, 500);
+        assert_eq!(platform.host.soft_off, SoftOff::Obeyed);
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line() {
+        for text in [
+            "[host]\n\nboots = 1\n",
+            "[bmc]\n\nreset-delay-ms = \"soon\"\n",
+        ] {
+            let error = Platform::parse("x.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with("x.toml:3: "), "{error}");
+        }
+    }
+}

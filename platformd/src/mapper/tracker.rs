@@ -1,0 +1,251 @@
+//! Follows which services come and go on the bus, and which objects they have.
+//!
+//! It has a connection of its own, so that a service which is slow to describe itself, or a flood
+//! of signals, does not delay an answer of ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use openbmc_dbus::bus;
+use tokio::sync::mpsc::{self, Sender};
+use tracing::debug;
+use zbus::message::{Message, Type};
+use zbus::wire::{ObjectPath, OwnedVariant};
+use zbus::{Connection, MatchRule, MessageStream};
+
+use super::foreign::{MOST_SERVICES, Objects, Update};
+use super::walk::walk;
+
+/// How long to wait before a service that did not describe itself is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How often it is asked.
+const MOST_ATTEMPTS: u32 = 5;
+
+/// Follows the bus until it is gone.
+///
+/// # Errors
+///
+/// What the bus failed with.
+pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbus::Result<()> {
+    let connection = bus::connect().await;
+    let mut stream = MessageStream::from(&connection);
+    let (walked, mut done) = mpsc::channel(MOST_SERVICES);
+    let mut tracker = Tracker {
+        connection,
+        own,
+        updates,
+        walked,
+        services: BTreeMap::new(),
+    };
+    // The rules and the first list are asked for while the stream is being drained.
+    let starting = subscribe(tracker.connection.clone());
+    tokio::pin!(starting);
+    let mut started = false;
+    loop {
+        tokio::select! {
+            names = &mut starting, if !started => {
+                started = true;
+                for (name, owner) in names? {
+                    tracker.came(name, owner);
+                }
+            }
+            message = stream.next() => match message {
+                Some(Ok(message)) => tracker.message(&message).await,
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            },
+            Some((service, objects)) = done.recv() => tracker.walked(service, objects).await,
+        }
+    }
+}
+
+/// Asks for the signals, then for the names and owners that are there.
+async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>> {
+    let bus = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+    let rules = [
+        MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(bus.0)
+            .member("NameOwnerChanged")
+            .build()?,
+        MatchRule::builder()
+            .msg_type(Type::Signal)
+            .interface("org.freedesktop.DBus.ObjectManager")
+            .build()?,
+    ];
+    for rule in rules {
+        let rule = rule.to_string();
+        connection
+            .call_method(Some(bus.0), bus.1, Some(bus.0), "AddMatch", &(rule,))
+            .await?;
+    }
+    let reply = connection
+        .call_method(Some(bus.0), bus.1, Some(bus.0), "ListNames", &())
+        .await?;
+    let names: Vec<String> = reply.body().deserialize()?;
+    let mut owners = Vec::new();
+    for name in names {
+        let body = (&name,);
+        let asked = connection.call_method(Some(bus.0), bus.1, Some(bus.0), "GetNameOwner", &body);
+        // A name may be gone again; then its leaving is signalled too.
+        if let Ok(reply) = asked.await {
+            owners.push((name, reply.body().deserialize()?));
+        }
+    }
+    Ok(owners)
+}
+
+struct Tracker {
+    connection: Connection,
+    /// The names that are ours.
+    own: BTreeSet<String>,
+    updates: Sender<Update>,
+    walked: Sender<(String, Option<Objects>)>,
+    services: BTreeMap<String, Service>,
+}
+
+/// One other service.
+struct Service {
+    owner: String,
+    walking: bool,
+    /// Objects changed while it was being walked, so that it must be walked again.
+    stale: bool,
+    attempts: u32,
+}
+
+impl Tracker {
+    async fn message(&mut self, message: &Message) {
+        let header = message.header();
+        if header.message_type() != Type::Signal {
+            return;
+        }
+        match header.member().map(zbus::names::MemberName::as_str) {
+            Some("NameOwnerChanged") => {
+                let body = message.body();
+                if let Ok((name, _, new)) = body.deserialize::<(String, String, String)>() {
+                    if new.is_empty() {
+                        self.left(name).await;
+                    } else {
+                        self.came(name, new);
+                    }
+                }
+            }
+            Some("InterfacesAdded") => {
+                type Properties = BTreeMap<String, OwnedVariant>;
+                let body = message.body();
+                if let Ok((path, interfaces)) =
+                    body.deserialize::<(ObjectPath<'_>, BTreeMap<String, Properties>)>()
+                {
+                    let interfaces: Vec<_> = interfaces.into_keys().collect();
+                    self.changed(&header, |service| Update::Added {
+                        service,
+                        path: path.to_string(),
+                        interfaces: interfaces.clone(),
+                    })
+                    .await;
+                }
+            }
+            Some("InterfacesRemoved") => {
+                let body = message.body();
+                if let Ok((path, interfaces)) = body.deserialize::<(ObjectPath<'_>, Vec<String>)>()
+                {
+                    self.changed(&header, |service| Update::Removed {
+                        service,
+                        path: path.to_string(),
+                        interfaces: interfaces.clone(),
+                    })
+                    .await;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn came(&mut self, name: String, owner: String) {
+        let ours = self.own.contains(&name);
+        if ours || name.starts_with(':') || name == "org.freedesktop.DBus" {
+            return;
+        }
+        let known = self
+            .services
+            .get(&name)
+            .is_some_and(|service| service.owner == owner);
+        if known || self.services.len() >= MOST_SERVICES {
+            return;
+        }
+        let service = Service {
+            owner,
+            walking: true,
+            stale: false,
+            attempts: 0,
+        };
+        self.services.insert(name.clone(), service);
+        self.walk(name, Duration::ZERO);
+    }
+
+    async fn left(&mut self, name: String) {
+        if self.services.remove(&name).is_some() {
+            self.tell(Update::Gone { service: name }).await;
+        }
+    }
+
+    /// An object of a service changed: for all names which its sender owns.
+    async fn changed(
+        &mut self,
+        header: &zbus::message::Header<'_>,
+        update: impl Fn(String) -> Update,
+    ) {
+        let Some(sender) = header.sender() else {
+            return;
+        };
+        let mut updates = Vec::new();
+        for (name, service) in &mut self.services {
+            if service.owner == sender.as_str() {
+                service.stale |= service.walking;
+                updates.push(update(name.clone()));
+            }
+        }
+        for update in updates {
+            self.tell(update).await;
+        }
+    }
+
+    fn walk(&self, name: String, delay: Duration) {
+        let (connection, walked) = (self.connection.clone(), self.walked.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let objects = walk(&connection, &name).await;
+            // Nobody listens any more when the bus is gone.
+            let _ = walked.send((name, objects)).await;
+        });
+    }
+
+    async fn walked(&mut self, name: String, objects: Option<Objects>) {
+        let Some(service) = self.services.get_mut(&name) else {
+            return;
+        };
+        let again = service.stale || objects.is_none();
+        service.attempts += 1;
+        service.walking = again && service.attempts < MOST_ATTEMPTS;
+        service.stale = false;
+        if service.walking {
+            self.walk(name.clone(), AGAIN);
+        }
+        match objects {
+            Some(objects) => {
+                self.tell(Update::Service {
+                    service: name,
+                    objects,
+                })
+                .await
+            }
+            None => debug!(service = name, "does not describe its objects"),
+        }
+    }
+
+    async fn tell(&self, update: Update) {
+        // The receiver ends with the daemon only.
+        let _ = self.updates.send(update).await;
+    }
+}

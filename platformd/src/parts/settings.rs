@@ -1,0 +1,89 @@
+//! What OpenBMC's settings service keeps, as far as nothing else acts on it.
+
+use openbmc_dbus::chassis::intrusion::{self, RearmMode, Status};
+use openbmc_dbus::control::acpi_power_state::{self, Acpi};
+use openbmc_dbus::control::chassis_capabilities as capabilities;
+use openbmc_dbus::ipmi::sol;
+
+use crate::config::Platform;
+use crate::part::{Context, Part};
+use crate::tree::Instance;
+
+/// The well-known name of the settings service.
+pub(crate) const SERVICE: &str = "xyz.openbmc_project.Settings";
+
+const ACPI_PATH: &str = "/xyz/openbmc_project/control/host0/acpi_power_state";
+const CAPABILITIES_PATH: &str = "/xyz/openbmc_project/control/chassis_capabilities_config";
+
+/// The address of the BMC on the IPMB, which is all devices of the chassis capabilities.
+const BMC_ADDRESS: u8 = 0x20;
+
+/// The settings.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    sol_channels: Vec<String>,
+    intrusion: bool,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &Platform) -> Self {
+        Self {
+            sol_channels: config.sol.channels.clone(),
+            intrusion: config.chassis.intrusion,
+        }
+    }
+}
+
+impl Part for Settings {
+    fn start(&mut self, context: &mut Context<'_>) {
+        let acpi = Instance::new(&acpi_power_state::INTERFACE)
+            .with(acpi_power_state::SYS_ACPI_STATUS, Acpi::Unknown)
+            .with(acpi_power_state::DEV_ACPI_STATUS, Acpi::Unknown);
+        context.tree.add(SERVICE, ACPI_PATH, [acpi.keeping()]);
+        context.tree.add(
+            SERVICE,
+            CAPABILITIES_PATH,
+            [chassis_capabilities().keeping()],
+        );
+        for channel in &self.sol_channels {
+            let path = format!("{}{channel}", sol::PATH_PREFIX);
+            context.tree.add(SERVICE, &path, [sol_defaults().keeping()]);
+        }
+        let status = if self.intrusion {
+            Status::HardwareIntrusion
+        } else {
+            Status::Normal
+        };
+        let lid = Instance::new(&intrusion::INTERFACE)
+            .with(intrusion::STATUS, status)
+            .with(intrusion::REARM, RearmMode::Manual);
+        context
+            .tree
+            .add(intrusion::SERVICE, intrusion::PATH, [lid.keeping()]);
+    }
+}
+
+fn chassis_capabilities() -> Instance {
+    Instance::new(&capabilities::INTERFACE)
+        .with(capabilities::CHASSIS_INTRUSION_ENABLED, true)
+        .with(capabilities::CHASSIS_FRONT_PANEL_LOCKOUT_ENABLED, true)
+        .with(capabilities::CHASSIS_NMI_ENABLED, true)
+        .with(capabilities::FRU_DEVICE_ADDRESS, BMC_ADDRESS)
+        .with(capabilities::SDR_DEVICE_ADDRESS, BMC_ADDRESS)
+        .with(capabilities::SEL_DEVICE_ADDRESS, BMC_ADDRESS)
+        .with(capabilities::SM_DEVICE_ADDRESS, BMC_ADDRESS)
+        .with(capabilities::BRIDGE_DEVICE_ADDRESS, BMC_ADDRESS)
+}
+
+/// The defaults of phosphor-settings-manager.
+fn sol_defaults() -> Instance {
+    Instance::new(&sol::INTERFACE)
+        .with(sol::ENABLE, true)
+        .with(sol::FORCE_ENCRYPTION, true)
+        .with(sol::FORCE_AUTHENTICATION, true)
+        .with(sol::PRIVILEGE, 4)
+        .with(sol::ACCUMULATE_INTERVAL_MS, 20)
+        .with(sol::THRESHOLD, 1)
+        .with(sol::RETRY_COUNT, 7)
+        .with(sol::RETRY_INTERVAL_MS, 100)
+}

@@ -1,0 +1,169 @@
+//! All parts together: a platform without a bus and without a clock.
+//!
+//! The driver feeds it calls and the time, and drains what is to be told and done.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use zbus::wire::Variant;
+
+use crate::associations;
+use crate::config::Platform;
+use crate::fault::Fault;
+use crate::part::{Context, Effect, Event, Invocation, Now, Part, Returned, Setting};
+use crate::parts;
+use crate::tree::{Change, Kept, Tree};
+
+/// How many events one call may cause, so that parts that answer each other come to an end.
+const MOST_EVENTS: usize = 1000;
+
+/// The simulated platform.
+pub(crate) struct Simulation {
+    tree: Tree,
+    parts: Vec<Box<dyn Part>>,
+    events: VecDeque<Event>,
+    effects: Vec<Effect>,
+}
+
+impl Simulation {
+    /// Starts a platform, from what an earlier process kept of it.
+    pub(crate) fn start(config: &Platform, kept: Kept, power_lost: bool, now: Now) -> Self {
+        let mut simulation = Self {
+            tree: Tree::new(kept, &config.services.without),
+            parts: parts::all(config, power_lost),
+            events: VecDeque::new(),
+            effects: Vec::new(),
+        };
+        associations::serve_mapper(&mut simulation.tree);
+        simulation.each(now, |part, context| part.start(context));
+        simulation.spread(now);
+        simulation
+    }
+
+    /// The objects, with values that are right `now`.
+    pub(crate) fn tree(&mut self, now: Now) -> &Tree {
+        self.each(now, |part, context| part.refresh(context));
+        &self.tree
+    }
+
+    /// A client sets a property.
+    pub(crate) fn set(
+        &mut self,
+        now: Now,
+        path: &str,
+        interface: &str,
+        property: &str,
+        value: Variant<'static>,
+    ) -> Result<(), Fault> {
+        let property = self.tree.check(path, interface, property, &value)?;
+        let setting = Setting {
+            path,
+            interface,
+            property,
+            value,
+        };
+        let done = self.first(now, |part, context| part.set(context, &setting));
+        let done = done.unwrap_or_else(|| {
+            self.tree
+                .store(path, interface, property, setting.value.clone());
+            Ok(())
+        });
+        self.spread(now);
+        done
+    }
+
+    /// A client calls a method of a simulated interface.
+    pub(crate) fn call(&mut self, now: Now, call: &Invocation<'_>) -> Result<Returned, Fault> {
+        let done = self.first(now, |part, context| part.call(context, call));
+        self.spread(now);
+        done.unwrap_or_else(|| {
+            Err(Fault::unknown_method(
+                call.method.interface,
+                call.method.name,
+            ))
+        })
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has come.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        self.each(now, |part, context| part.timeout(context));
+        self.spread(now);
+    }
+
+    /// The uptime at which something happens next.
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+        self.parts.iter().filter_map(|part| part.deadline()).min()
+    }
+
+    /// What clients must be told.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        self.tree.take_changes()
+    }
+
+    /// What only the driver can do.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop()
+    }
+
+    /// What is to be written to disk, if it changed.
+    pub(crate) fn take_unsaved(&mut self) -> Option<&Kept> {
+        self.tree.take_unsaved()
+    }
+
+    fn each(&mut self, now: Now, mut act: impl FnMut(&mut dyn Part, &mut Context<'_>)) {
+        let Self {
+            tree,
+            parts,
+            events,
+            effects,
+        } = self;
+        let mut context = Context {
+            now,
+            tree,
+            events,
+            effects,
+        };
+        for part in parts {
+            act(part.as_mut(), &mut context);
+        }
+    }
+
+    fn first<T>(
+        &mut self,
+        now: Now,
+        mut act: impl FnMut(&mut dyn Part, &mut Context<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let Self {
+            tree,
+            parts,
+            events,
+            effects,
+        } = self;
+        let mut context = Context {
+            now,
+            tree,
+            events,
+            effects,
+        };
+        parts
+            .iter_mut()
+            .find_map(|part| act(part.as_mut(), &mut context))
+    }
+
+    /// Lets all parts see all events.
+    fn spread(&mut self, now: Now) {
+        for _ in 0..MOST_EVENTS {
+            let Some(event) = self.events.pop_front() else {
+                break;
+            };
+            self.each(now, |part, context| part.notice(context, event));
+        }
+        self.events.clear();
+        if self.tree.reshaped() {
+            associations::update(&mut self.tree);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,553 @@
+//! A platform over hours of virtual time.
+
+use openbmc_dbus::chassis::buttons;
+use openbmc_dbus::control::boot::source::{self, Source};
+use openbmc_dbus::control::boot::{ONE_TIME_PATH, PERSISTENT_PATH};
+use openbmc_dbus::control::host_nmi;
+use openbmc_dbus::control::restore_policy::{self, Policy};
+use openbmc_dbus::interface::{Method, Property, PropertyValue};
+use openbmc_dbus::led::group;
+use openbmc_dbus::object::enable;
+use openbmc_dbus::state::boot::progress::{self, Stage};
+use openbmc_dbus::state::chassis::{self, PowerState};
+use openbmc_dbus::state::host::{self, HostState, RestartCause};
+use openbmc_dbus::state::watchdog::{self, Action, TimerUse};
+use openbmc_dbus::state::{bmc, power_on_hours};
+use openbmc_dbus::time::{epoch_time, timedate};
+
+use super::*;
+
+const POLICY: &str = "/xyz/openbmc_project/control/host0/power_restore_policy";
+const HOURS: &str = "/xyz/openbmc_project/state/chassis0/power_on_hours";
+
+/// A platform with a clock that a test turns.
+struct Bench {
+    simulation: Simulation,
+    now: Now,
+}
+
+impl Bench {
+    fn new(text: &str) -> Self {
+        Self::again(text, Kept::new(), false)
+    }
+
+    fn again(text: &str, kept: Kept, power_lost: bool) -> Self {
+        let config = Platform::parse("test.toml", text).unwrap();
+        let now = Now {
+            uptime: Duration::ZERO,
+            epoch: Duration::from_secs(1_800_000_000),
+        };
+        let mut simulation = Simulation::start(&config, kept, power_lost, now);
+        simulation.take_changes();
+        Self { simulation, now }
+    }
+
+    /// Lets so many milliseconds pass, event by event.
+    fn pass(&mut self, milliseconds: u64) {
+        let end = self.now.uptime + Duration::from_millis(milliseconds);
+        while let Some(due) = self.simulation.poll_timeout().filter(|due| *due <= end) {
+            self.turn(due.max(self.now.uptime));
+            self.simulation.handle_timeout(self.now);
+        }
+        self.turn(end);
+    }
+
+    fn turn(&mut self, uptime: Duration) {
+        self.now.epoch += uptime - self.now.uptime;
+        self.now.uptime = uptime;
+    }
+
+    fn try_set<T: PropertyValue>(
+        &mut self,
+        path: &str,
+        property: Property<T>,
+        value: T,
+    ) -> Result<(), Fault> {
+        let value = value.into_variant();
+        self.simulation
+            .set(self.now, path, property.interface, property.name, value)
+    }
+
+    fn set<T: PropertyValue>(&mut self, path: &str, property: Property<T>, value: T) {
+        self.try_set(path, property, value).unwrap();
+    }
+
+    fn call(&mut self, path: &str, method: &'static Method, arguments: &[Variant<'static>]) {
+        self.simulation
+            .call(
+                self.now,
+                &Invocation {
+                    path,
+                    method,
+                    arguments,
+                },
+            )
+            .unwrap();
+    }
+
+    fn get<T: PropertyValue>(&mut self, path: &str, property: Property<T>) -> T {
+        self.simulation.tree(self.now).get(path, property).unwrap()
+    }
+
+    fn host(&mut self) -> HostState {
+        self.get(host::PATH, host::CURRENT_HOST_STATE)
+    }
+
+    fn power(&mut self) -> PowerState {
+        self.get(chassis::PATH, chassis::CURRENT_POWER_STATE)
+    }
+
+    fn cause(&mut self) -> RestartCause {
+        self.get(host::PATH, host::RESTART_CAUSE)
+    }
+
+    fn request(&mut self, transition: host::Transition) {
+        self.set(host::PATH, host::REQUESTED_HOST_TRANSITION, transition);
+    }
+
+    fn on(text: &str) -> Self {
+        let mut bench = Self::new(text);
+        bench.request(host::Transition::On);
+        bench.pass(60_000);
+        assert_eq!(
+            (bench.power(), bench.host()),
+            (PowerState::On, HostState::Running)
+        );
+        bench.simulation.take_changes();
+        bench
+    }
+
+    /// The states that clients were told since the last time, by their last names.
+    fn states(&mut self) -> Vec<String> {
+        let mut states = Vec::new();
+        for change in self.simulation.take_changes() {
+            let Change::Changed { values, .. } = change else {
+                continue;
+            };
+            for name in [
+                chassis::CURRENT_POWER_STATE.name,
+                host::CURRENT_HOST_STATE.name,
+            ] {
+                if let Some(Variant::Str(state)) = values.get(name) {
+                    let kind = if name == host::CURRENT_HOST_STATE.name {
+                        "host"
+                    } else {
+                        "power"
+                    };
+                    let state = state.rsplit('.').next().unwrap_or_default();
+                    states.push(format!("{kind} {state}"));
+                }
+            }
+        }
+        states
+    }
+}
+
+#[test]
+fn power_on_goes_through_the_states_in_openbmcs_order() {
+    let mut bench = Bench::new("[chassis]\npower-on-ms = 300\n[host]\nstart-ms = 500\n");
+    bench.request(host::Transition::On);
+    assert_eq!(bench.states(), ["power TransitioningToOn"]);
+    bench.pass(299);
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::TransitioningToOn, HostState::Off)
+    );
+    bench.pass(1);
+    assert_eq!(bench.states(), ["power On", "host TransitioningToRunning"]);
+    bench.pass(499);
+    assert_eq!(bench.host(), HostState::TransitioningToRunning);
+    bench.pass(1);
+    assert_eq!(bench.states(), ["host Running"]);
+    assert_eq!(
+        bench.get(host::PATH, progress::BOOT_PROGRESS),
+        Stage::OSRunning
+    );
+    assert_eq!(bench.cause(), RestartCause::RemoteCommand);
+    assert_ne!(bench.get(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME), 0);
+    bench.request(host::Transition::On);
+    assert_eq!(bench.states(), [] as [&str; 0], "on is on already");
+}
+
+#[test]
+fn soft_off_asks_the_host_first() {
+    let mut bench = Bench::on("");
+    bench.request(host::Transition::Off);
+    assert_eq!(bench.states(), ["host TransitioningToOff"]);
+    bench.pass(60_000);
+    assert_eq!(
+        bench.states(),
+        ["host Off", "power TransitioningToOff", "power Off"]
+    );
+}
+
+#[test]
+fn a_host_that_ignores_soft_off_loses_its_power_later() {
+    let mut bench = Bench::on("[host]\nsoft-off = \"ignored\"\nsoft-off-limit-ms = 9000\n");
+    bench.request(host::Transition::Off);
+    bench.pass(8999);
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::On, HostState::TransitioningToOff)
+    );
+    bench.pass(1000);
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::Off, HostState::Off)
+    );
+}
+
+#[test]
+fn chassis_off_asks_nobody() {
+    let mut bench = Bench::on("");
+    let off = chassis::Transition::Off;
+    bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
+    assert_eq!(bench.states(), ["power TransitioningToOff", "host Off"]);
+    bench.pass(500);
+    assert_eq!(bench.power(), PowerState::Off);
+}
+
+#[test]
+fn reboot_takes_power_away_and_a_warm_reboot_does_not() {
+    let mut bench = Bench::on("");
+    bench.request(host::Transition::Reboot);
+    bench.pass(60_000);
+    let states = bench.states();
+    assert!(states.contains(&"power Off".to_owned()), "{states:?}");
+    assert_eq!(states.last().unwrap(), "host Running");
+    bench.request(host::Transition::ForceWarmReboot);
+    bench.pass(60_000);
+    assert_eq!(
+        bench.states(),
+        ["host Off", "host TransitioningToRunning", "host Running"]
+    );
+    bench.request(host::Transition::GracefulWarmReboot);
+    bench.pass(60_000);
+    let states = bench.states();
+    assert_eq!(states.first().unwrap(), "host TransitioningToOff");
+    assert!(
+        !states.iter().any(|state| state.starts_with("power")),
+        "{states:?}"
+    );
+}
+
+#[test]
+fn power_cycle_comes_back() {
+    let mut bench = Bench::on("");
+    let cycle = chassis::Transition::PowerCycle;
+    bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, cycle);
+    bench.pass(60_000);
+    assert_eq!(
+        bench.states(),
+        [
+            "power TransitioningToOff",
+            "host Off",
+            "power Off",
+            "power TransitioningToOn",
+            "power On",
+            "host TransitioningToRunning",
+            "host Running"
+        ]
+    );
+}
+
+#[test]
+fn a_new_wish_replaces_the_one_under_way() {
+    let mut bench = Bench::new("");
+    bench.request(host::Transition::On);
+    bench.pass(100);
+    let off = chassis::Transition::Off;
+    bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
+    bench.pass(60_000);
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::Off, HostState::Off)
+    );
+}
+
+#[test]
+fn faults_are_what_the_file_says() {
+    let mut bench = Bench::new("[host]\nfault = \"hangs\"\n");
+    bench.request(host::Transition::On);
+    bench.pass(3_600_000);
+    assert_eq!(bench.host(), HostState::TransitioningToRunning);
+    let mut bench = Bench::new("[host]\nfault = \"quiesces\"\n");
+    bench.request(host::Transition::On);
+    bench.pass(60_000);
+    assert_eq!(bench.host(), HostState::Quiesced);
+    let mut bench = Bench::new("[chassis]\nfault = \"never-on\"\n");
+    bench.request(host::Transition::On);
+    bench.pass(60_000);
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::Off, HostState::Off)
+    );
+}
+
+#[test]
+fn the_watchdog_does_what_it_is_set_to() {
+    for (action, cause, power) in [
+        (Action::None, RestartCause::RemoteCommand, PowerState::On),
+        (
+            Action::HardReset,
+            RestartCause::WatchdogTimer,
+            PowerState::On,
+        ),
+        (
+            Action::PowerCycle,
+            RestartCause::WatchdogTimer,
+            PowerState::On,
+        ),
+        (
+            Action::PowerOff,
+            RestartCause::RemoteCommand,
+            PowerState::Off,
+        ),
+    ] {
+        let mut bench = Bench::on("");
+        bench.set(watchdog::PATH, watchdog::INTERVAL, 5000);
+        bench.set(watchdog::PATH, watchdog::EXPIRE_ACTION, action);
+        bench.set(watchdog::PATH, watchdog::CURRENT_TIMER_USE, TimerUse::SMSOS);
+        bench.set(watchdog::PATH, watchdog::ENABLED, true);
+        bench.pass(4000);
+        assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 1000);
+        bench.call(
+            watchdog::PATH,
+            &watchdog::RESET_TIME_REMAINING,
+            &[false.into()],
+        );
+        bench.pass(4999);
+        assert!(bench.get(watchdog::PATH, watchdog::ENABLED), "{action}");
+        bench.pass(60_000);
+        assert!(!bench.get(watchdog::PATH, watchdog::ENABLED), "{action}");
+        assert_eq!(
+            bench.get(watchdog::PATH, watchdog::EXPIRED_TIMER_USE),
+            TimerUse::SMSOS
+        );
+        assert_eq!((bench.cause(), bench.power()), (cause, power), "{action}");
+        let changes = bench.simulation.take_changes();
+        let told = |change: &Change| matches!(change, Change::Signal { signal, .. } if *signal == watchdog::TIMEOUT);
+        assert!(changes.iter().any(told), "{action}");
+    }
+}
+
+#[test]
+fn a_watchdog_that_stands_is_not_started_by_a_reset_of_its_time() {
+    let mut bench = Bench::on("");
+    bench.call(
+        watchdog::PATH,
+        &watchdog::RESET_TIME_REMAINING,
+        &[false.into()],
+    );
+    assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
+    bench.call(
+        watchdog::PATH,
+        &watchdog::RESET_TIME_REMAINING,
+        &[true.into()],
+    );
+    assert!(bench.get(watchdog::PATH, watchdog::ENABLED));
+    bench.set(watchdog::PATH, watchdog::ENABLED, false);
+    assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
+}
+
+#[test]
+fn buttons_act_unless_they_are_locked() {
+    let mut bench = Bench::new("");
+    bench.call(buttons::power::PATH, &buttons::power::SIM_PRESS, &[]);
+    bench.pass(60_000);
+    assert_eq!(
+        (bench.host(), bench.cause()),
+        (HostState::Running, RestartCause::PowerButton)
+    );
+    bench.call(buttons::reset::PATH, &buttons::reset::SIM_PRESS, &[]);
+    bench.pass(60_000);
+    assert_eq!(
+        (bench.host(), bench.cause()),
+        (HostState::Running, RestartCause::ResetButton)
+    );
+    bench.set(buttons::power::PATH, buttons::power::ENABLED, false);
+    bench.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
+    bench.pass(60_000);
+    assert_eq!(bench.power(), PowerState::On);
+    bench.set(buttons::power::PATH, buttons::power::ENABLED, true);
+    bench.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
+    bench.pass(60_000);
+    assert_eq!(bench.power(), PowerState::Off);
+    bench.call(buttons::id::PATH, &buttons::id::SIM_PRESS, &[]);
+    assert!(bench.get(group::ENCLOSURE_IDENTIFY, group::ASSERTED));
+}
+
+#[test]
+fn an_nmi_keeps_a_running_host_busy() {
+    let mut bench = Bench::on("");
+    bench.call(host_nmi::PATH, &host_nmi::NMI, &[]);
+    assert_eq!(bench.host(), HostState::DiagnosticMode);
+    bench.pass(1000);
+    assert_eq!(bench.host(), HostState::Running);
+}
+
+#[test]
+fn a_boot_uses_up_the_settings_for_the_next_boot_only() {
+    let mut bench = Bench::new("");
+    bench.set(PERSISTENT_PATH, source::BOOT_SOURCE, Source::Disk);
+    bench.set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Network);
+    bench.set(ONE_TIME_PATH, enable::ENABLED, true);
+    bench.request(host::Transition::On);
+    assert!(
+        bench.get(ONE_TIME_PATH, enable::ENABLED),
+        "the host has not begun yet"
+    );
+    bench.pass(60_000);
+    assert!(!bench.get(ONE_TIME_PATH, enable::ENABLED));
+    assert_eq!(
+        bench.get(ONE_TIME_PATH, source::BOOT_SOURCE),
+        Source::Default
+    );
+    assert_eq!(
+        bench.get(PERSISTENT_PATH, source::BOOT_SOURCE),
+        Source::Disk
+    );
+}
+
+#[test]
+fn hours_are_counted_with_power_on_only() {
+    let mut bench = Bench::new("[chassis]\npower-on-hours = 7\nhour-ms = 10000\n");
+    bench.pass(100_000);
+    assert_eq!(bench.get(HOURS, power_on_hours::POH_COUNTER), 7);
+    bench.request(host::Transition::On);
+    bench.pass(1000 + 25_000);
+    assert_eq!(bench.get(HOURS, power_on_hours::POH_COUNTER), 9);
+    bench.request(host::Transition::Off);
+    bench.pass(100_000);
+    assert_eq!(bench.get(HOURS, power_on_hours::POH_COUNTER), 9);
+}
+
+#[test]
+fn a_restart_of_the_bmc_is_asked_for_after_the_answer() {
+    let mut bench = Bench::on("[bmc]\nreset-delay-ms = 200\n");
+    bench.set(
+        bmc::PATH,
+        bmc::REQUESTED_BMC_TRANSITION,
+        bmc::Transition::Reboot,
+    );
+    assert_eq!(bench.simulation.poll_effect(), None);
+    bench.pass(200);
+    assert_eq!(bench.simulation.poll_effect(), Some(Effect::ResetBmc));
+    let kept = bench.simulation.take_unsaved().unwrap().clone();
+    let mut bench = Bench::again("", kept, false);
+    assert_eq!(
+        bench.get(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION),
+        bmc::Transition::None
+    );
+    assert_eq!(
+        bench.get(bmc::PATH, bmc::LAST_REBOOT_CAUSE),
+        bmc::RebootCause::Software
+    );
+    assert_eq!(
+        bench.get(bmc::PATH, bmc::CURRENT_BMC_STATE),
+        bmc::BmcState::Ready
+    );
+    // The host does not care that the BMC restarted.
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::On, HostState::Running)
+    );
+}
+
+#[test]
+fn the_restore_policy_decides_after_a_loss_of_mains() {
+    for (policy, power, cause) in [
+        (
+            Policy::AlwaysOff,
+            PowerState::Off,
+            RestartCause::RemoteCommand,
+        ),
+        (Policy::None, PowerState::Off, RestartCause::RemoteCommand),
+        (
+            Policy::AlwaysOn,
+            PowerState::On,
+            RestartCause::PowerPolicyAlwaysOn,
+        ),
+        (
+            Policy::Restore,
+            PowerState::On,
+            RestartCause::PowerPolicyPreviousState,
+        ),
+    ] {
+        let mut bench = Bench::on("");
+        bench.set(POLICY, restore_policy::POWER_RESTORE_POLICY, policy);
+        bench.set(POLICY, restore_policy::POWER_RESTORE_DELAY, 2_000_000);
+        let kept = bench.simulation.take_unsaved().unwrap().clone();
+        let mut bench = Bench::again("", kept, true);
+        bench.pass(1999);
+        assert_eq!(bench.power(), PowerState::Off, "{policy}");
+        bench.pass(60_000);
+        assert_eq!((bench.power(), bench.cause()), (power, cause), "{policy}");
+    }
+}
+
+#[test]
+fn a_start_that_was_cut_off_goes_on() {
+    let mut bench = Bench::new("");
+    bench.request(host::Transition::On);
+    bench.pass(1200);
+    assert_eq!(bench.host(), HostState::TransitioningToRunning);
+    let kept = bench.simulation.take_unsaved().unwrap().clone();
+    let mut bench = Bench::again("", kept, false);
+    bench.pass(60_000);
+    assert_eq!(
+        (bench.power(), bench.host()),
+        (PowerState::On, HostState::Running)
+    );
+}
+
+#[test]
+fn the_clock_is_set_unless_it_follows_the_network() {
+    let mut bench = Bench::new("");
+    bench.set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 1_000_000);
+    bench.pass(2000);
+    assert_eq!(
+        bench.get(epoch_time::BMC_PATH, epoch_time::ELAPSED),
+        3_000_000
+    );
+    bench.call(
+        timedate::PATH,
+        &timedate::SET_NTP,
+        &[true.into(), false.into()],
+    );
+    let error = bench
+        .try_set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 0)
+        .unwrap_err();
+    assert!(error.name.ends_with("NotAllowed"));
+}
+
+#[test]
+fn every_value_is_one_that_its_property_can_have() {
+    let mut bench = Bench::on("");
+    for (path, object) in bench.simulation.tree(bench.now).objects() {
+        for instance in object.interfaces.values() {
+            for property in instance.interface.properties {
+                let value = instance.values.get(property.name);
+                let value = value.unwrap_or_else(|| panic!("{path} {}", property.name));
+                assert_eq!(
+                    (property.check)(value.clone()),
+                    Ok(()),
+                    "{path} {}",
+                    property.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn services_left_to_others_have_no_objects() {
+    let mut bench = Bench::new("[services]\nwithout = [\"xyz.openbmc_project.Watchdog\"]\n");
+    assert!(
+        bench
+            .simulation
+            .tree(bench.now)
+            .object(watchdog::PATH)
+            .is_none()
+    );
+}
