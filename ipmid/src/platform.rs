@@ -8,6 +8,7 @@ mod acpi;
 mod bmc;
 mod boot;
 mod chassis;
+mod dbus;
 #[cfg(test)]
 pub(crate) mod fake;
 mod power;
@@ -18,6 +19,7 @@ pub use acpi::{Acpi, AcpiState};
 pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
+pub use dbus::DbusPlatform;
 use ipmi_proto::CompletionCode;
 pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
 pub use sessions::{SessionInfo, SessionState, Sessions};

@@ -1,0 +1,141 @@
+//! The platform as the D-Bus services of the machine, OpenBMC's or `platformd`'s.
+
+mod bmc;
+mod boot;
+mod chassis;
+mod locate;
+mod power;
+mod remembered;
+mod sessions;
+mod watchdog;
+
+use std::sync::{Arc, Mutex};
+
+use openbmc_dbus::{
+    bus::METHOD_TIMEOUT,
+    client::{CallError, Client, ObjectAt, Properties},
+    interface::{Method, Property, PropertyValue},
+};
+use tracing::debug;
+use zbus::Connection;
+
+use self::{
+    bmc::Firmware,
+    locate::{Located, Place},
+};
+use super::{PlatformError, PlatformResult};
+use crate::state::lock;
+
+/// The machine's services, over a connection that may come and go.
+#[derive(Debug, Default)]
+pub struct DbusPlatform {
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+/// What holds while one connection lasts.
+#[derive(Debug)]
+struct Link {
+    client: Client,
+    located: Mutex<Located>,
+    firmware: Firmware,
+}
+
+impl DbusPlatform {
+    /// Uses `connection` from now on; what was known over the one before is forgotten.
+    pub async fn attach(&self, connection: &Connection) -> zbus::Result<()> {
+        let client = Client::new(connection.clone(), METHOD_TIMEOUT);
+        let firmware = Firmware::follow(connection).await?;
+        let link = Link {
+            client,
+            located: Mutex::default(),
+            firmware,
+        };
+        *lock(&self.link) = Some(Arc::new(link));
+        Ok(())
+    }
+
+    /// There is no bus: every call ends with "absent" until there is one again.
+    pub fn detach(&self) {
+        *lock(&self.link) = None;
+    }
+
+    fn link(&self) -> PlatformResult<Arc<Link>> {
+        lock(&self.link).clone().ok_or(PlatformError::Absent)
+    }
+
+    async fn get<T: PropertyValue>(
+        &self,
+        place: Place,
+        property: Property<T>,
+    ) -> PlatformResult<T> {
+        let link = self.link()?;
+        let client = &link.client;
+        link.at(place, |object| async move {
+            client.get(&object, property).await
+        })
+        .await
+    }
+
+    async fn get_all(&self, place: Place) -> PlatformResult<Properties> {
+        let link = self.link()?;
+        let client = &link.client;
+        link.at(place, |object| async move {
+            client.get_all(&object, place.interface()).await
+        })
+        .await
+    }
+
+    async fn set<T: PropertyValue + Clone>(
+        &self,
+        place: Place,
+        property: Property<T>,
+        value: T,
+    ) -> PlatformResult<()> {
+        let link = self.link()?;
+        let (client, value) = (&link.client, &value);
+        link.at(place, |object| async move {
+            client.set(&object, property, value.clone()).await
+        })
+        .await
+    }
+
+    async fn call(&self, place: Place, method: Method) -> PlatformResult<()> {
+        let link = self.link()?;
+        let client = &link.client;
+        link.at(place, |object| async move {
+            client.call(&object, method, &()).await
+        })
+        .await
+    }
+}
+
+impl Link {
+    /// Does `act` on the object at `place`. A service that left or moved is looked for once more.
+    async fn at<T, F>(&self, place: Place, act: impl Fn(ObjectAt) -> F) -> PlatformResult<T>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let remembered = lock(&self.located).get(place);
+        if let Some(object) = remembered {
+            match act(object).await {
+                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {
+                    lock(&self.located).forget(place);
+                }
+                result => return result.map_err(failed),
+            }
+        }
+        let object = locate::find(&self.client, place).await.map_err(failed)?;
+        lock(&self.located).remember(place, object.clone());
+        act(object).await.map_err(failed)
+    }
+}
+
+/// What a handler is told of a call that failed.
+fn failed(error: CallError) -> PlatformError {
+    debug!(%error, "a service did not do what it was asked");
+    match error {
+        CallError::Deadline { .. } | CallError::Bus(_) => PlatformError::Timeout,
+        CallError::Gone { .. } | CallError::NotFound { .. } => PlatformError::Absent,
+        CallError::Refused { .. } | CallError::Answer(_) => PlatformError::Refused,
+    }
+}

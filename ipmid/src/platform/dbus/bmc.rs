@@ -1,0 +1,203 @@
+//! The BMC itself. What Get Device ID tells is remembered, and `CurrentBMCState` followed by
+//! signals, so that the command costs no bus call.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::StreamExt;
+use openbmc_dbus::{
+    client::{ObjectAt, Properties},
+    common::uuid,
+    software::{self, activation, version},
+    state::bmc,
+};
+use tokio::task::{self, AbortHandle};
+use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, message};
+
+use super::{DbusPlatform, Place, failed, locate, remembered::Remembered};
+use crate::platform::{Bmc, BmcTransition, PlatformError, PlatformResult};
+
+const BMC: Place = Place::At(bmc::PATH, bmc::NAME);
+
+/// Where the system's own UUID is looked for.
+const INVENTORY: &str = "/xyz/openbmc_project/inventory";
+
+/// What is remembered of the firmware.
+#[derive(Debug, Default)]
+pub(super) struct Firmware {
+    known: Arc<Known>,
+    follower: Option<AbortHandle>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    ready: Remembered<bool>,
+    version: Remembered<String>,
+    host_version: Remembered<String>,
+    uuid: Remembered<[u8; 16]>,
+}
+
+impl Firmware {
+    /// Follows the BMC's state over `connection`.
+    pub(super) async fn follow(connection: &Connection) -> zbus::Result<Self> {
+        let changed = MatchRule::builder()
+            .msg_type(message::Type::Signal)
+            .interface("org.freedesktop.DBus.Properties")
+            .member("PropertiesChanged")
+            .path(bmc::PATH)
+            .arg(0, bmc::NAME)
+            .build()?;
+        let left = MatchRule::builder()
+            .msg_type(message::Type::Signal)
+            .sender("org.freedesktop.DBus")
+            .interface("org.freedesktop.DBus")
+            .member("NameOwnerChanged")
+            .arg(0, bmc::SERVICE)
+            .build()?;
+        let mut changed = MessageStream::for_match_rule(changed, connection, None).await?;
+        let mut left = MessageStream::for_match_rule(left, connection, None).await?;
+        let known = Arc::new(Known::default());
+        let ready = Arc::clone(&known);
+        let follower = task::spawn(async move {
+            loop {
+                tokio::select! {
+                    Some(Ok(message)) = changed.next() => match new_state(&message) {
+                        Some(state) => ready.ready.set(state == bmc::BmcState::Ready),
+                        None => ready.ready.forget(),
+                    },
+                    Some(Ok(_)) = left.next() => ready.ready.forget(),
+                    else => return,
+                }
+            }
+        });
+        Ok(Self {
+            known,
+            follower: Some(follower.abort_handle()),
+        })
+    }
+}
+
+impl Drop for Firmware {
+    fn drop(&mut self) {
+        if let Some(follower) = &self.follower {
+            follower.abort();
+        }
+    }
+}
+
+/// The state that a `PropertiesChanged` tells.
+fn new_state(message: &zbus::Message) -> Option<bmc::BmcState> {
+    let body = message.body();
+    let (_, changed, _): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
+        body.deserialize().ok()?;
+    Properties::from(changed).get(bmc::CURRENT_BMC_STATE).ok()
+}
+
+impl Bmc for DbusPlatform {
+    async fn is_ready(&self) -> PlatformResult<bool> {
+        let link = self.link()?;
+        let state = async { self.get(BMC, bmc::CURRENT_BMC_STATE).await };
+        let ready = async { Ok(state.await? == bmc::BmcState::Ready) };
+        link.firmware.known.ready.get(ready).await
+    }
+
+    async fn request_bmc(&self, transition: BmcTransition) -> PlatformResult<()> {
+        self.set(BMC, bmc::REQUESTED_BMC_TRANSITION, transition)
+            .await
+    }
+
+    async fn firmware_version(&self) -> PlatformResult<String> {
+        let link = self.link()?;
+        link.firmware
+            .known
+            .version
+            .get(self.active_version(version::Purpose::BMC))
+            .await
+    }
+
+    async fn host_firmware_version(&self) -> PlatformResult<String> {
+        let link = self.link()?;
+        link.firmware
+            .known
+            .host_version
+            .get(self.active_version(version::Purpose::Host))
+            .await
+    }
+
+    async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {
+        let link = self.link()?;
+        let ask = async {
+            let objects = locate::subtree(&link.client, INVENTORY, uuid::NAME).await;
+            let objects = objects.map_err(failed)?;
+            let object = objects.first().ok_or(PlatformError::Absent)?;
+            let text = link.client.get(object, uuid::UUID).await.map_err(failed)?;
+            parse_uuid(&text).ok_or(PlatformError::Refused)
+        };
+        link.firmware.known.uuid.get(ask).await
+    }
+}
+
+impl DbusPlatform {
+    /// The version of the active image for `purpose`.
+    async fn active_version(&self, purpose: version::Purpose) -> PlatformResult<String> {
+        let link = self.link()?;
+        let client = &link.client;
+        let images = locate::subtree(client, software::ROOT, version::NAME).await;
+        for image in images.map_err(failed)? {
+            if client.get(&image, version::PURPOSE).await.map_err(failed)? == purpose
+                && is_active(client, &image).await?
+            {
+                return client.get(&image, version::VERSION).await.map_err(failed);
+            }
+        }
+        Err(PlatformError::Absent)
+    }
+}
+
+/// Whether an image is the one that runs; one without activation always is.
+async fn is_active(
+    client: &openbmc_dbus::client::Client,
+    image: &ObjectAt,
+) -> PlatformResult<bool> {
+    match client
+        .get(image, activation::ACTIVATION)
+        .await
+        .map_err(failed)
+    {
+        Ok(state) => Ok(state == activation::Activation::Active),
+        Err(PlatformError::Absent) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// The bytes of a UUID as RFC 4122 writes it, dashes or not.
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    if digits.len() != 32 || !digits.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuid_text_becomes_its_bytes() {
+        let bytes = parse_uuid("00112233-4455-6677-8899-aabbccddeeff").unwrap();
+        assert_eq!(bytes[..3], [0x00, 0x11, 0x22]);
+        assert_eq!(parse_uuid("00112233445566778899aabbccddeeff"), Some(bytes));
+        for text in [
+            "",
+            "0011",
+            "zz112233-4455-6677-8899-aabbccddeeff",
+            "é0112233445566778899aabbccddeef",
+        ] {
+            assert_eq!(parse_uuid(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Power of chassis and host.
+
+use openbmc_dbus::{
+    control::host_nmi,
+    state::{chassis, host, power_on_hours},
+};
+
+use super::{DbusPlatform, Place};
+use crate::platform::{
+    ChassisTransition, HostTransition, PlatformResult, Power, PowerState, RestartCause,
+};
+
+const CHASSIS: Place = Place::At(chassis::PATH, chassis::NAME);
+const HOST: Place = Place::At(host::PATH, host::NAME);
+const NMI: Place = Place::At(host_nmi::PATH, host_nmi::NAME);
+const HOURS: Place = Place::Having(power_on_hours::NAME);
+
+impl Power for DbusPlatform {
+    async fn power_state(&self) -> PlatformResult<PowerState> {
+        self.get(CHASSIS, chassis::CURRENT_POWER_STATE).await
+    }
+
+    async fn request_chassis(&self, transition: ChassisTransition) -> PlatformResult<()> {
+        self.set(CHASSIS, chassis::REQUESTED_POWER_TRANSITION, transition)
+            .await
+    }
+
+    async fn request_host(&self, transition: HostTransition) -> PlatformResult<()> {
+        self.set(HOST, host::REQUESTED_HOST_TRANSITION, transition)
+            .await
+    }
+
+    async fn pulse_nmi(&self) -> PlatformResult<()> {
+        self.call(NMI, host_nmi::NMI).await
+    }
+
+    async fn restart_cause(&self) -> PlatformResult<RestartCause> {
+        self.get(HOST, host::RESTART_CAUSE).await
+    }
+
+    async fn power_on_hours(&self) -> PlatformResult<u32> {
+        self.get(HOURS, power_on_hours::POH_COUNTER).await
+    }
+}

@@ -1,0 +1,60 @@
+//! The host watchdog.
+
+use openbmc_dbus::{client::CallError, state::watchdog};
+
+use super::{DbusPlatform, Place, failed};
+use crate::platform::{PlatformResult, Watchdog, WatchdogSettings, WatchdogState};
+
+const WATCHDOG: Place = Place::At(watchdog::PATH, watchdog::NAME);
+
+impl Watchdog for DbusPlatform {
+    async fn watchdog(&self) -> PlatformResult<WatchdogState> {
+        let properties = self.get_all(WATCHDOG).await?;
+        let read = || -> Result<WatchdogState, CallError> {
+            Ok(WatchdogState {
+                initialized: properties.get(watchdog::INITIALIZED)?,
+                settings: WatchdogSettings {
+                    running: properties.get(watchdog::ENABLED)?,
+                    timer_use: properties.get(watchdog::CURRENT_TIMER_USE)?,
+                    action: properties.get(watchdog::EXPIRE_ACTION)?,
+                    log: properties.get(watchdog::LOG_TIMEOUT)?,
+                    interval: properties.get(watchdog::INTERVAL)?,
+                },
+                remaining: properties.get(watchdog::TIME_REMAINING)?,
+                expired_use: properties.get(watchdog::EXPIRED_TIMER_USE)?,
+            })
+        };
+        read().map_err(failed)
+    }
+
+    async fn set_watchdog(&self, settings: WatchdogSettings) -> PlatformResult<()> {
+        if !settings.running {
+            // Stopped first: a timer about to run out must not do so while it is set up anew.
+            self.set(WATCHDOG, watchdog::ENABLED, false).await?;
+        }
+        self.set(WATCHDOG, watchdog::LOG_TIMEOUT, settings.log)
+            .await?;
+        self.set(WATCHDOG, watchdog::CURRENT_TIMER_USE, settings.timer_use)
+            .await?;
+        self.set(WATCHDOG, watchdog::EXPIRE_ACTION, settings.action)
+            .await?;
+        self.set(WATCHDOG, watchdog::INTERVAL, settings.interval)
+            .await?;
+        self.set(WATCHDOG, watchdog::TIME_REMAINING, settings.interval)
+            .await?;
+        self.set(WATCHDOG, watchdog::INITIALIZED, true).await
+    }
+
+    async fn reset_watchdog(&self) -> PlatformResult<()> {
+        let link = self.link()?;
+        let reset = |object| {
+            let client = &link.client;
+            async move {
+                client
+                    .call(&object, watchdog::RESET_TIME_REMAINING, &(true,))
+                    .await
+            }
+        };
+        link.at(WATCHDOG, reset).await
+    }
+}
