@@ -78,8 +78,21 @@ pub enum Content<T> {
     Damaged(String),
 }
 
-/// Reads the file `name` and changes nothing: for those who do not own it.
-pub fn read<T: DeserializeOwned>(storage: &impl Storage, name: &str) -> Content<T> {
+/// Reads the value `name` and changes nothing: for those who do not own it.
+///
+/// If the current value is not good, and the one before is kept, that one serves.
+pub fn read<T: DeserializeOwned>(storage: &impl Storage, name: &str, keep: Keep) -> Content<T> {
+    let current = read_file(storage, name);
+    if keep == Keep::CurrentOnly || matches!(current, Content::Good(_)) {
+        return current;
+    }
+    match read_file(storage, &previous_name(name)) {
+        Content::Good(value) => Content::Good(value),
+        Content::Absent | Content::Damaged(_) => current,
+    }
+}
+
+fn read_file<T: DeserializeOwned>(storage: &impl Storage, name: &str) -> Content<T> {
     match storage.read(name) {
         Ok(None) => Content::Absent,
         Ok(Some(bytes)) => match decode(&bytes) {
@@ -99,6 +112,28 @@ where
     ///
     /// A damaged file is set aside with a line in the log; this never fails.
     pub fn open(storage: S, name: &str, keep: Keep) -> Self {
+        let file = Self::open_unlogged(storage, name, keep);
+        match file.origin {
+            Origin::New | Origin::Current => {}
+            Origin::Previous => {
+                tracing::error!(
+                    name,
+                    "state file is damaged and set aside; the last good copy serves"
+                );
+            }
+            Origin::Lost => {
+                tracing::error!(
+                    name,
+                    "state file is damaged and set aside; the defaults serve"
+                );
+            }
+        }
+        file
+    }
+
+    /// Opens the file like [`open`](Self::open), and leaves the line in the log to the caller, who
+    /// sees from [`origin`](Self::origin) what was found and knows what it means.
+    pub fn open_unlogged(storage: S, name: &str, keep: Keep) -> Self {
         // Unfinished when the power went, so the file it was to replace is the value.
         let _absent = storage.remove(&new_name(name));
         let (value, origin) = load(&storage, name, keep);
@@ -169,39 +204,28 @@ fn load<T: DeserializeOwned + Default>(
     name: &str,
     keep: Keep,
 ) -> (T, Origin) {
-    let damage = match read(storage, name) {
+    let damaged = match read_file(storage, name) {
         Content::Good(value) => return (value, Origin::Current),
-        Content::Absent => None,
-        Content::Damaged(reason) => Some(reason),
+        Content::Absent => false,
+        Content::Damaged(reason) => {
+            tracing::debug!(name, reason, "damaged");
+            set_aside(storage, name);
+            true
+        }
     };
-    if damage.is_some() {
-        set_aside(storage, name);
-    }
     let previous = match keep {
-        Keep::Previous => read(storage, &previous_name(name)),
+        Keep::Previous => read_file(storage, &previous_name(name)),
         Keep::CurrentOnly => Content::Absent,
     };
-    let (value, origin) = match previous {
+    match previous {
         Content::Good(value) => (value, Origin::Previous),
-        Content::Absent if damage.is_none() => return (T::default(), Origin::New),
-        Content::Absent => (T::default(), Origin::Lost),
+        Content::Absent if damaged => (T::default(), Origin::Lost),
+        Content::Absent => (T::default(), Origin::New),
         Content::Damaged(_) => {
             set_aside(storage, &previous_name(name));
             (T::default(), Origin::Lost)
         }
-    };
-    let reason = damage.as_deref().unwrap_or("missing");
-    let instead = if origin == Origin::Previous {
-        "the last good copy"
-    } else {
-        "the defaults"
-    };
-    tracing::error!(
-        name,
-        reason,
-        "state file is damaged and set aside; {instead} serve"
-    );
-    (value, origin)
+    }
 }
 
 /// Renames a damaged file, in place of one set aside before.
@@ -369,6 +393,30 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(open(&disk).value(), &value(1));
         }
+    }
+
+    #[test]
+    fn reader_gets_the_last_good_copy_and_changes_nothing() {
+        let disk = saved([1, 2]);
+        assert_eq!(
+            read(&disk, "x.json", Keep::Previous),
+            Content::Good(value(2))
+        );
+        disk.tamper("x.json", Vec::clear);
+        let operations = disk.operations();
+        assert_eq!(
+            read(&disk, "x.json", Keep::Previous),
+            Content::Good(value(1))
+        );
+        assert!(matches!(
+            read::<Value>(&disk, "x.json", Keep::CurrentOnly),
+            Content::Damaged(_)
+        ));
+        assert_eq!(
+            read::<Value>(&disk, "y.json", Keep::Previous),
+            Content::Absent
+        );
+        assert_eq!(disk.operations(), operations);
     }
 
     #[test]
