@@ -1,0 +1,209 @@
+//! The accounts as another daemon has written them.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use durable::{Content, Folder, Keep, Modes, Storage};
+use ipmi_proto::ChannelNumber;
+use serde::de::DeserializeOwned;
+
+use crate::files::{
+    CHANNELS, CREDENTIALS, ChannelsFile, CredentialsFile, FOLDER, GENERATION, KEY, KeyFile, USERS,
+    UsersFile, VOLATILE, Vault, VolatileFile, read_generation,
+};
+use crate::snapshot::Options;
+use crate::writer::boot_id;
+use crate::{AccessConfig, ChannelTable, Kg, Password, Snapshot, UserId, Users};
+
+/// How often a picture is taken anew because the writer changed it meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// The accounts as another daemon has written them; changes nothing.
+///
+/// Follow them by watching [`folder`](Self::folder) for a file moved to the name
+/// [`GENERATION_FILE`](Self::GENERATION_FILE), and calling [`reload`](Self::reload) then. While the
+/// folder is absent (its writer never ran) there are no users.
+pub struct Reader {
+    folder: PathBuf,
+    options: Options,
+    current: RwLock<Current>,
+    /// What was wrong the last time, to tell it once.
+    damage: Mutex<Option<String>>,
+}
+
+/// A picture, and the secrets that belong to it.
+#[derive(Clone)]
+pub(crate) struct Current {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) vault: Arc<Vault>,
+}
+
+impl Current {
+    pub(crate) fn password(&self, id: UserId) -> Option<Password> {
+        self.vault.password(id, self.snapshot.user(id)?.password?)
+    }
+}
+
+impl Reader {
+    /// The name of the file that is replaced after each change.
+    pub const GENERATION_FILE: &str = GENERATION;
+
+    /// Reads the accounts below the state folder.
+    #[must_use]
+    pub fn open(state_dir: &Path, config: &AccessConfig, channels: ChannelTable) -> Self {
+        let options = Options {
+            table: Arc::new(channels),
+            ids: config.user_ids,
+            boot: boot_id(),
+        };
+        let folder = state_dir.join(FOLDER);
+        let (current, damage) = load_folder(&folder, &options);
+        let reader = Self {
+            folder,
+            options,
+            current: RwLock::new(current),
+            damage: Mutex::new(None),
+        };
+        reader.tell(damage);
+        reader
+    }
+
+    /// The folder to watch; it may not exist yet.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads the accounts anew; returns whether they were changed.
+    pub fn reload(&self) -> bool {
+        let (next, damage) = load_folder(&self.folder, &self.options);
+        self.tell(damage);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = current.snapshot.generation() != next.snapshot.generation();
+        *current = next;
+        changed
+    }
+
+    fn current(&self) -> Current {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Logs what is wrong, unless it is what was wrong before.
+    fn tell(&self, damage: Option<String>) {
+        let mut told = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage != *told {
+            match &damage {
+                Some(reason) => tracing::error!(reason, "accounts cannot be read as a whole"),
+                None => tracing::info!("accounts can be read again"),
+            }
+            *told = damage;
+        }
+    }
+}
+
+impl Users for Reader {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.current().snapshot
+    }
+
+    fn password(&self, id: UserId) -> Option<Password> {
+        self.current().password(id)
+    }
+
+    fn kg(&self, channel: ChannelNumber) -> Option<Kg> {
+        self.current().vault.kg(channel)
+    }
+}
+
+fn load_folder(path: &Path, options: &Options) -> (Current, Option<String>) {
+    if !path.exists() {
+        return (Files::default().into_current(options), None);
+    }
+    match Folder::open(path, Modes::GROUP_READS) {
+        Ok(folder) => load_settled(&folder, options),
+        Err(error) => {
+            let reason = format!(
+                "{error}: {}",
+                error.source().map_or(String::new(), ToString::to_string)
+            );
+            (Files::default().into_current(options), Some(reason))
+        }
+    }
+}
+
+/// A picture that was not changed while it was taken.
+fn load_settled(storage: &impl Storage, options: &Options) -> (Current, Option<String>) {
+    let mut files = Files::read(storage);
+    for _ in 1..ATTEMPTS {
+        if read_generation(storage) == files.generation {
+            break;
+        }
+        files = Files::read(storage);
+    }
+    let damage = (!files.damage.is_empty()).then(|| files.damage.join(", "));
+    (files.into_current(options), damage)
+}
+
+/// All files, and what is wrong with them.
+#[derive(Default)]
+struct Files {
+    generation: u64,
+    key: KeyFile,
+    credentials: CredentialsFile,
+    users: UsersFile,
+    channels: ChannelsFile,
+    volatile: VolatileFile,
+    damage: Vec<String>,
+}
+
+impl Files {
+    fn read(storage: &impl Storage) -> Self {
+        let mut damage = Vec::new();
+        Self {
+            generation: read_generation(storage),
+            key: read(storage, KEY, Keep::CurrentOnly, &mut damage),
+            credentials: read(storage, CREDENTIALS, Keep::CurrentOnly, &mut damage),
+            users: read(storage, USERS, Keep::Previous, &mut damage),
+            channels: read(storage, CHANNELS, Keep::Previous, &mut damage),
+            volatile: read(storage, VOLATILE, Keep::CurrentOnly, &mut damage),
+            damage,
+        }
+    }
+
+    fn into_current(self, options: &Options) -> Current {
+        let vault = Vault::new(self.key.key.as_ref(), self.credentials);
+        let snapshot = Snapshot::new(
+            options,
+            self.generation,
+            &self.users,
+            &self.channels,
+            &self.volatile,
+            &vault,
+        );
+        Current {
+            snapshot: Arc::new(snapshot),
+            vault: Arc::new(vault),
+        }
+    }
+}
+
+/// The value of a file, or the default with a note of the damage.
+fn read<T: DeserializeOwned + Default>(
+    storage: &impl Storage,
+    name: &str,
+    keep: Keep,
+    damage: &mut Vec<String>,
+) -> T {
+    match durable::read(storage, name, keep) {
+        Content::Good(value) => value,
+        Content::Absent => T::default(),
+        Content::Damaged(reason) => {
+            damage.push(format!("{name}: {reason}"));
+            T::default()
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What the daemons need of a store of accounts, whichever it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipmi_proto::{ChannelNumber, Privilege};
+
+use crate::{
+    BadPassword, ChannelAccess, Kg, Password, PasswordTest, Setting, Snapshot, UserAccess, UserId,
+    UserName,
+};
+
+/// A store of accounts to read. All of it comes from memory.
+pub trait Users: Send + Sync {
+    /// All users and channels as they are now.
+    fn snapshot(&self) -> Arc<Snapshot>;
+
+    /// A user's password; `None` if none is set, or if it was lost.
+    fn password(&self, id: UserId) -> Option<Password>;
+
+    /// The KG of a channel, if one is set.
+    fn kg(&self, channel: ChannelNumber) -> Option<Kg>;
+}
+
+/// A store of accounts to change.
+///
+/// The calls return when the change is safe on the medium, and may block for that long: a daemon
+/// calls them on a thread that may wait. After an error nothing has changed.
+pub trait UserAdmin: Users {
+    /// Sets a user's name.
+    ///
+    /// The empty name frees the id: password, enabled flag and access of the user are gone with it.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::FixedName`], [`AccountError::NameTaken`], and those of every call.
+    fn set_name(&self, id: UserId, name: UserName) -> Result<(), AccountError>;
+
+    /// Enables or disables a user.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn set_enabled(&self, id: UserId, enabled: bool) -> Result<(), AccountError>;
+
+    /// Sets a user's password; it does not enable the user.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn set_password(&self, id: UserId, password: &Password) -> Result<(), AccountError>;
+
+    /// Compares a password with the user's.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn test_password(&self, id: UserId, password: &Password) -> Result<PasswordTest, AccountError>;
+
+    /// Sets what a user may do on a channel.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn set_access(
+        &self,
+        id: UserId,
+        channel: ChannelNumber,
+        access: UserAccess,
+    ) -> Result<(), AccountError>;
+
+    /// Sets the volatile or the non-volatile access to a channel.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn set_channel_access(
+        &self,
+        channel: ChannelNumber,
+        setting: Setting,
+        access: ChannelAccess,
+    ) -> Result<(), AccountError>;
+
+    /// Makes the non-volatile access to all channels the volatile one, as a reset of the BMC does.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn reset_volatile(&self) -> Result<(), AccountError>;
+
+    /// Sets or, with `None`, removes the KG of a channel.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::KgLocked`], and those of every call.
+    fn set_kg(&self, channel: ChannelNumber, kg: Option<&Kg>) -> Result<(), AccountError>;
+
+    /// Locks the KG of a channel for good (IPMI v2.0 §22.25, operation 10b).
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn lock_kg(&self, channel: ChannelNumber) -> Result<(), AccountError>;
+
+    /// Sets the highest privilege that sessions of each cipher suite id may have on a channel (LAN
+    /// parameter 24); `None` is a suite that may not be used. Suites not named keep theirs.
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn set_cipher_privileges(
+        &self,
+        channel: ChannelNumber,
+        limits: &BTreeMap<u8, Option<Privilege>>,
+    ) -> Result<(), AccountError>;
+
+    /// Sets what happens after wrong passwords on a channel (LAN parameter 26).
+    ///
+    /// # Errors
+    ///
+    /// Those of every call.
+    fn set_bad_password(
+        &self,
+        channel: ChannelNumber,
+        setting: BadPassword,
+    ) -> Result<(), AccountError>;
+}
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The id is beyond the number of users there can be.
+    #[error("there is no user {0}")]
+    NoSuchUser(UserId),
+    /// No channel of this number is configured.
+    #[error("there is no channel {}", .0.value())]
+    NoSuchChannel(ChannelNumber),
+    /// The name of user 1 is fixed: the empty one.
+    #[error("the name of user 1 is fixed")]
+    FixedName,
+    /// Another user has the name; each name stands for one user.
+    #[error("user {0} has that name")]
+    NameTaken(UserId),
+    /// The KG was locked.
+    #[error("the KG of channel {} is locked", .0.value())]
+    KgLocked(ChannelNumber),
+    /// The random source of the system failed.
+    #[error("no random numbers")]
+    NoRandom,
+    /// The store cannot be written.
+    #[error(transparent)]
+    Storage(#[from] durable::Error),
+}
+
+impl AccountError {
+    /// Whether it is because the medium is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_full())
+    }
+}

@@ -1,0 +1,648 @@
+//! What the accounts survive, and what a reader sees of them.
+
+use std::os::unix::fs::PermissionsExt;
+
+use durable::simulated::Disk;
+use ipmi_proto::{AccessMode, Privilege};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    ChannelAccess, PasswordSize, PasswordTest, PayloadAccess, Reader, Setting, UserAdmin, UserName,
+};
+
+const LAN: ChannelNumber = match ChannelNumber::new(1) {
+    Some(number) => number,
+    None => ChannelNumber::CURRENT,
+};
+
+fn options() -> Options {
+    let ids = UserId::new(15).unwrap();
+    Options {
+        table: Arc::new(ChannelTable::default()),
+        ids,
+        boot: "this boot".to_owned(),
+    }
+}
+
+fn open(disk: &Disk) -> Writer<Disk> {
+    Writer::on_storage(disk.clone(), options(), None).unwrap()
+}
+
+fn id(value: u8) -> UserId {
+    UserId::new(value).unwrap()
+}
+
+fn name(text: &str) -> UserName {
+    UserName::new(text.as_bytes()).unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::new(text.as_bytes(), PasswordSize::Bytes16).unwrap()
+}
+
+fn has(writer: &Writer<Disk>, user: u8, text: &str) -> bool {
+    writer.test_password(id(user), &password(text)).unwrap() == PasswordTest::Match
+}
+
+/// Two users, `alice` (2) and `bob` (3), enabled, administrators on the LAN.
+fn two_users() -> Disk {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    for (user, text) in [(2, "alice"), (3, "bob")] {
+        let access = UserAccess {
+            privilege: Some(Privilege::Administrator),
+            ..UserAccess::default()
+        };
+        writer.set_name(id(user), name(text)).unwrap();
+        writer.set_password(id(user), &password(text)).unwrap();
+        writer.set_access(id(user), LAN, access).unwrap();
+        writer.set_enabled(id(user), true).unwrap();
+    }
+    disk
+}
+
+fn enabled(writer: &Writer<Disk>) -> Vec<u8> {
+    let snapshot = writer.snapshot();
+    snapshot
+        .users()
+        .filter(|(_, user)| user.enabled)
+        .map(|(id, _)| id.value())
+        .collect()
+}
+
+fn names(writer: &Writer<Disk>) -> Vec<String> {
+    let snapshot = writer.snapshot();
+    snapshot
+        .users()
+        .map(|(_, user)| user.name.to_string())
+        .filter(|n| !n.is_empty())
+        .collect()
+}
+
+#[test]
+fn nobody_can_log_in_at_first() {
+    let writer = open(&Disk::new());
+    let snapshot = writer.snapshot();
+    assert_eq!((snapshot.user_ids(), snapshot.enabled_users()), (15, 0));
+    assert_eq!(snapshot.find(b""), Some(UserId::NULL));
+    assert_eq!(snapshot.find(b"root"), None);
+    assert!(UserId::first(15).all(|id| writer.password(id).is_none()));
+    assert_eq!(snapshot.privilege_limit(UserId::NULL, LAN), None);
+}
+
+#[test]
+fn users_are_there_at_the_next_start() {
+    let disk = two_users();
+    let writer = open(&disk);
+    assert_eq!(names(&writer), ["alice", "bob"]);
+    assert_eq!(enabled(&writer), [2, 3]);
+    assert!(has(&writer, 2, "alice") && has(&writer, 3, "bob") && !has(&writer, 2, "bob"));
+    let snapshot = writer.snapshot();
+    assert_eq!(snapshot.find(b"bob"), Some(id(3)));
+    assert_eq!(
+        snapshot.privilege_limit(id(3), LAN),
+        Some(Privilege::Administrator)
+    );
+    assert!(snapshot.access(id(3), LAN).payloads.sol());
+}
+
+#[test]
+fn no_secret_is_on_the_medium_in_clear() {
+    let disk = two_users();
+    open(&disk)
+        .set_password(id(2), &password("s3cret-s3cret"))
+        .unwrap();
+    for file in disk.names() {
+        let bytes = disk.read(&file).unwrap().unwrap();
+        assert!(
+            !bytes.windows(6).any(|window| window == b"s3cret"),
+            "{file}"
+        );
+        let hex = bytes.windows(12).any(|window| window == b"733363726574");
+        assert!(!hex, "{file}");
+    }
+}
+
+#[test]
+fn names_are_unique_and_the_null_name_fixed() {
+    let writer = open(&two_users());
+    let taken = writer.set_name(id(4), name("bob"));
+    assert!(matches!(taken, Err(AccountError::NameTaken(other)) if other == id(3)));
+    writer.set_name(id(3), name("bob")).unwrap();
+    let fixed = writer.set_name(UserId::NULL, name("bob2"));
+    assert!(matches!(fixed, Err(AccountError::FixedName)));
+    writer.set_name(UserId::NULL, name("")).unwrap();
+    let beyond = writer.set_name(id(16), name("x"));
+    assert!(matches!(beyond, Err(AccountError::NoSuchUser(_))));
+}
+
+#[test]
+fn freed_id_hands_nothing_on() {
+    let disk = two_users();
+    let writer = open(&disk);
+    writer.set_name(id(2), name("")).unwrap();
+    writer.set_name(id(2), name("carol")).unwrap();
+    writer.set_enabled(id(2), true).unwrap();
+    assert!(writer.password(id(2)).is_none());
+    assert_eq!(writer.snapshot().privilege_limit(id(2), LAN), None);
+}
+
+#[test]
+fn renamed_user_keeps_password_and_access() {
+    let writer = open(&two_users());
+    writer.set_name(id(2), name("carol")).unwrap();
+    assert!(has(&writer, 2, "alice"));
+    assert_eq!(writer.snapshot().find(b"alice"), None);
+}
+
+#[test]
+fn password_test_knows_the_size() {
+    let writer = open(&two_users());
+    let long = Password::new(b"twenty bytes long pw", PasswordSize::Bytes20).unwrap();
+    writer.set_password(id(2), &long).unwrap();
+    let test = |password| writer.test_password(id(2), password).unwrap();
+    assert_eq!(test(&long), PasswordTest::Match);
+    assert_eq!(test(&password("twenty bytes")), PasswordTest::WrongSize);
+    let none = writer.test_password(id(9), &long).unwrap();
+    assert_eq!(none, PasswordTest::Mismatch);
+}
+
+#[test]
+fn replaced_password_is_gone_from_the_medium() {
+    let disk = two_users();
+    let before = disk.read("credentials.json").unwrap().unwrap();
+    let users_before = disk.read("users.json").unwrap().unwrap();
+    let writer = open(&disk);
+    writer.set_password(id(2), &password("new")).unwrap();
+    assert_eq!(writer.files().credentials.value().passwords.len(), 2);
+    drop(writer);
+    // An old credentials file put back does not bring the old password back.
+    disk.write("credentials.json", &before).unwrap();
+    let writer = open(&disk);
+    assert_eq!(enabled(&writer), [3]);
+    assert!(!has(&writer, 2, "alice") && !has(&writer, 2, "new") && has(&writer, 3, "bob"));
+    drop(writer);
+    // Nor does an old users file.
+    let disk = two_users();
+    open(&disk).set_password(id(2), &password("new")).unwrap();
+    disk.write("users.json", &users_before).unwrap();
+    let writer = open(&disk);
+    assert!(!has(&writer, 2, "alice"));
+}
+
+/// Runs `change` on two users, cut off after each of its operations, and gives many outcomes of
+/// each to `check`, with whether the change had returned.
+fn cut_everywhere(
+    change: impl Fn(&Writer<Disk>) -> Result<(), AccountError>,
+    check: impl Fn(&Writer<Disk>, bool),
+) {
+    let origin = two_users();
+    for cut in 0.. {
+        let disk = origin.after_power_loss(1);
+        let writer = open(&disk);
+        let before = disk.operations();
+        disk.cut_after(cut);
+        let returned = change(&writer).is_ok();
+        let done = disk.operations() - before < cut;
+        for seed in 0..24 {
+            check(&open(&disk.after_power_loss(seed)), returned);
+        }
+        if done {
+            assert!(returned);
+            return;
+        }
+    }
+}
+
+#[test]
+fn power_loss_leaves_the_old_password_or_the_new() {
+    cut_everywhere(
+        |writer| writer.set_password(id(2), &password("new")),
+        |writer, returned| {
+            let (old, new) = (has(writer, 2, "alice"), has(writer, 2, "new"));
+            assert!(
+                if returned { new } else { old ^ new },
+                "old {old}, new {new}"
+            );
+            assert!(has(writer, 3, "bob"));
+            assert_eq!(enabled(writer), [2, 3]);
+            writer.set_password(id(2), &password("newer")).unwrap();
+            assert!(has(writer, 2, "newer"));
+        },
+    );
+}
+
+#[test]
+fn power_loss_leaves_the_old_user_or_the_new() {
+    cut_everywhere(
+        |writer| writer.set_name(id(2), name("")),
+        |writer, returned| {
+            let gone = enabled(writer) == [3] && names(writer) == ["bob"];
+            let here = enabled(writer) == [2, 3] && has(writer, 2, "alice");
+            assert!(gone || (here && !returned));
+        },
+    );
+}
+
+#[test]
+fn full_disk_changes_nothing() {
+    let disk = two_users();
+    let writer = open(&disk);
+    disk.set_capacity(Some(0));
+    assert!(
+        writer
+            .set_password(id(2), &password("new"))
+            .unwrap_err()
+            .is_full()
+    );
+    assert!(writer.set_enabled(id(2), false).unwrap_err().is_full());
+    assert!(has(&writer, 2, "alice"));
+    assert_eq!(enabled(&writer), [2, 3]);
+    disk.set_capacity(None);
+    writer.set_password(id(2), &password("new")).unwrap();
+    assert!(has(&open(&disk), 2, "new"));
+}
+
+#[test]
+fn damaged_credentials_disable_everyone_and_lose_no_name() {
+    for file in ["credentials.json", "key.json"] {
+        let origin = two_users();
+        let length = origin.read(file).unwrap().unwrap().len();
+        for at in 0..length {
+            let disk = origin.after_power_loss(1);
+            disk.tamper(file, |bytes| bytes[at] ^= 0x04);
+            check_disabled(&disk, &format!("{file} at {at}"));
+        }
+        for cut in 0..length {
+            let disk = origin.after_power_loss(1);
+            disk.tamper(file, |bytes| bytes.truncate(cut));
+            check_disabled(&disk, &format!("{file} cut at {cut}"));
+        }
+        origin.remove(file).unwrap();
+        check_disabled(&origin, &format!("{file} removed"));
+    }
+}
+
+fn check_disabled(disk: &Disk, what: &str) {
+    let writer = open(disk);
+    assert_eq!(enabled(&writer), [0; 0], "{what}");
+    assert_eq!(names(&writer), ["alice", "bob"], "{what}");
+    assert!(
+        writer.password(id(2)).is_none() && writer.password(id(3)).is_none(),
+        "{what}"
+    );
+    drop(writer);
+    // Neither does another start enable them; a new password and an explicit call do.
+    let writer = open(disk);
+    assert_eq!(enabled(&writer), [0; 0], "{what}");
+    writer.set_password(id(2), &password("new")).unwrap();
+    assert_eq!(enabled(&writer), [0; 0], "{what}");
+    writer.set_enabled(id(2), true).unwrap();
+    drop(writer);
+    let writer = open(disk);
+    assert!(has(&writer, 2, "new"), "{what}");
+    assert_eq!(enabled(&writer), [2], "{what}");
+}
+
+#[test]
+fn damaged_users_file_falls_back_to_the_one_before() {
+    let origin = two_users();
+    let length = origin.read("users.json").unwrap().unwrap().len();
+    for at in 0..length {
+        let disk = origin.after_power_loss(1);
+        disk.tamper("users.json", |bytes| bytes[at] ^= 0x04);
+        let writer = open(&disk);
+        // The last change was to enable bob.
+        assert_eq!(enabled(&writer), [2], "damage at {at}");
+        assert_eq!(names(&writer), ["alice", "bob"]);
+        assert!(has(&writer, 3, "bob"));
+    }
+}
+
+#[test]
+fn damage_to_other_files_costs_no_user() {
+    let origin = two_users();
+    let writer = open(&origin);
+    let configured = writer
+        .snapshot()
+        .channel_access(LAN, Setting::Volatile)
+        .unwrap();
+    writer
+        .set_channel_access(LAN, Setting::NonVolatile, configured)
+        .unwrap();
+    drop(writer);
+    for file in ["channels.json", "volatile.json", "generation"] {
+        for at in 0..origin.read(file).unwrap().unwrap().len() {
+            let disk = origin.after_power_loss(1);
+            disk.tamper(file, |bytes| bytes[at] ^= 0x84);
+            let writer = open(&disk);
+            assert_eq!(enabled(&writer), [2, 3], "{file} at {at}");
+            assert!(has(&writer, 2, "alice"), "{file} at {at}");
+        }
+    }
+}
+
+#[test]
+fn entries_moved_between_users_do_not_open() {
+    let disk = two_users();
+    let writer = open(&disk);
+    let mut credentials = writer.files().credentials.value().clone();
+    let mut swapped = credentials.passwords.clone();
+    if let [a, b] = swapped.as_mut_slice() {
+        std::mem::swap(&mut a.sealed, &mut b.sealed);
+    }
+    credentials.passwords = swapped;
+    writer.files().credentials.save(credentials).unwrap();
+    drop(writer);
+    let writer = open(&disk);
+    assert_eq!(enabled(&writer), [0; 0]);
+    assert!(!has(&writer, 2, "bob") && !has(&writer, 3, "alice"));
+}
+
+#[test]
+fn volatile_access_ends_with_the_boot_and_outlives_a_restart() {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    let configured = writer
+        .snapshot()
+        .channel_access(LAN, Setting::Volatile)
+        .unwrap();
+    let off = ChannelAccess {
+        mode: AccessMode::Disabled,
+        ..configured
+    };
+    writer
+        .set_channel_access(LAN, Setting::Volatile, off)
+        .unwrap();
+    let both = |writer: &Writer<Disk>| {
+        let snapshot = writer.snapshot();
+        let access = |setting| snapshot.channel_access(LAN, setting).unwrap();
+        (access(Setting::Volatile), access(Setting::NonVolatile))
+    };
+    drop(writer);
+    assert_eq!(both(&open(&disk)), (off, configured));
+    let next_boot = Options {
+        boot: "the next".to_owned(),
+        ..options()
+    };
+    let writer = Writer::on_storage(disk.clone(), next_boot, None).unwrap();
+    assert_eq!(both(&writer), (configured, configured));
+}
+
+#[test]
+fn non_volatile_access_takes_effect_at_the_next_boot() {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    let configured = writer
+        .snapshot()
+        .channel_access(LAN, Setting::Volatile)
+        .unwrap();
+    let low = ChannelAccess {
+        privilege_limit: Privilege::User,
+        ..configured
+    };
+    writer
+        .set_channel_access(LAN, Setting::NonVolatile, low)
+        .unwrap();
+    drop(writer);
+    let writer = open(&disk);
+    let now = |writer: &Writer<Disk>| writer.snapshot().channel_access(LAN, Setting::Volatile);
+    assert_eq!(now(&writer), Some(configured));
+    writer.reset_volatile().unwrap();
+    assert_eq!(now(&writer), Some(low));
+    assert!(
+        writer
+            .set_channel_access(ChannelNumber::CURRENT, Setting::Volatile, low)
+            .is_err()
+    );
+}
+
+#[test]
+fn kg_is_kept_until_it_is_locked() {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    let kg = Kg::new([7; 20]).unwrap();
+    writer.set_kg(LAN, Some(&kg)).unwrap();
+    writer.lock_kg(LAN).unwrap();
+    drop(writer);
+    let writer = open(&disk);
+    assert_eq!(writer.kg(LAN).unwrap().bytes(), &[7; 20]);
+    assert!(matches!(
+        writer.set_kg(LAN, None),
+        Err(AccountError::KgLocked(_))
+    ));
+    assert!(writer.snapshot().kg_locked(LAN));
+}
+
+#[test]
+fn cipher_privileges_and_bad_password_are_kept() {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    let limits = BTreeMap::from([(3, Some(Privilege::User)), (17, None)]);
+    writer.set_cipher_privileges(LAN, &limits).unwrap();
+    let setting = crate::BadPassword {
+        threshold: 3,
+        ..crate::BadPassword::default()
+    };
+    writer.set_bad_password(LAN, setting).unwrap();
+    drop(writer);
+    let snapshot = open(&disk).snapshot();
+    assert_eq!(snapshot.cipher_privilege(LAN, 3), Some(Privilege::User));
+    assert_eq!(snapshot.cipher_privilege(LAN, 17), None);
+    assert_eq!(
+        snapshot.cipher_privilege(LAN, 8),
+        Some(Privilege::Administrator)
+    );
+    assert_eq!(snapshot.bad_password(LAN), setting);
+}
+
+#[test]
+fn unchanged_user_is_not_written_again() {
+    let disk = two_users();
+    let writer = open(&disk);
+    let operations = disk.operations();
+    writer.set_enabled(id(2), true).unwrap();
+    assert_eq!(disk.operations(), operations);
+}
+
+/// A state folder, and the configuration with an initial user.
+fn real_folder() -> (tempfile::TempDir, AccessConfig) {
+    let text = "initial-user = { name = \"root\", password = \"first\" }";
+    (tempfile::tempdir().unwrap(), toml::from_str(text).unwrap())
+}
+
+#[test]
+fn initial_user_is_made_once() {
+    let (state, config) = real_folder();
+    let open = || Writer::open(state.path(), &config, ChannelTable::default()).unwrap();
+    let writer = open();
+    let user = writer.snapshot().find(b"root").unwrap();
+    assert_eq!(user, id(INITIAL_USER));
+    assert!(writer.snapshot().user(user).unwrap().enabled);
+    assert_eq!(
+        writer.snapshot().privilege_limit(user, LAN),
+        Some(Privilege::Administrator)
+    );
+    writer.set_password(user, &password("second")).unwrap();
+    drop(writer);
+    let writer = open();
+    assert_eq!(
+        writer.test_password(user, &password("second")).unwrap(),
+        PasswordTest::Match
+    );
+    writer.set_name(user, name("")).unwrap();
+    drop(writer);
+    assert_eq!(open().snapshot().find(b"root"), None);
+}
+
+#[test]
+fn initial_user_does_not_come_back_with_damage() {
+    let (state, config) = real_folder();
+    let open = || Writer::open(state.path(), &config, ChannelTable::default()).unwrap();
+    open().set_enabled(id(INITIAL_USER), false).unwrap();
+    for file in ["users.json", "users.json.previous"] {
+        std::fs::write(state.path().join(FOLDER).join(file), b"damaged").unwrap();
+    }
+    assert_eq!(open().snapshot().enabled_users(), 0);
+    assert_eq!(open().snapshot().find(b"root"), None);
+}
+
+#[test]
+fn files_are_for_the_group_to_read() {
+    let (state, config) = real_folder();
+    let writer = Writer::open(state.path(), &config, ChannelTable::default()).unwrap();
+    writer.set_password(id(2), &password("x")).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    let folder = state.path().join(FOLDER);
+    assert_eq!(mode(&folder), 0o2750);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o640, "{}", path.display());
+    }
+    let second = Writer::open(state.path(), &config, ChannelTable::default());
+    assert!(second.is_err(), "there is one writer");
+}
+
+#[test]
+fn reader_follows_the_writer() {
+    let (state, config) = real_folder();
+    let reader = Reader::open(state.path(), &config, ChannelTable::default());
+    assert_eq!(reader.snapshot().enabled_users(), 0);
+    assert!(!reader.reload());
+
+    let writer = Writer::open(state.path(), &config, ChannelTable::default()).unwrap();
+    assert!(reader.reload());
+    assert_eq!(
+        reader.snapshot().generation(),
+        writer.snapshot().generation()
+    );
+    let test = |text| reader.password(id(2)).unwrap().test(&password(text));
+    assert_eq!(test("first"), PasswordTest::Match);
+    writer.set_password(id(2), &password("second")).unwrap();
+    writer.set_kg(LAN, Kg::new([1; 20]).as_ref()).unwrap();
+    assert!(reader.reload() && !reader.reload());
+    assert_eq!(test("second"), PasswordTest::Match);
+    assert_eq!(reader.kg(LAN).unwrap().bytes(), &[1; 20]);
+
+    // Damage that the reader meets before the writer starts anew admits nobody.
+    let credentials = state.path().join(FOLDER).join("credentials.json");
+    std::fs::write(credentials, b"damaged").unwrap();
+    reader.reload();
+    assert_eq!(reader.snapshot().enabled_users(), 0);
+    assert!(reader.password(id(2)).is_none() && reader.kg(LAN).is_none());
+    assert_eq!(reader.snapshot().find(b"root"), Some(id(2)));
+}
+
+/// One change, as a client may ask for it.
+#[derive(Clone, Debug)]
+enum Change {
+    Name(u8, Option<String>),
+    Enabled(u8, bool),
+    Password(u8, String),
+    Access(u8, u8, u16),
+    Restart,
+}
+
+fn any_change() -> impl Strategy<Value = Change> {
+    let user = 1..=15_u8;
+    prop_oneof![
+        (user.clone(), prop::option::of("[a-c]{1,2}")).prop_map(|(u, n)| Change::Name(u, n)),
+        (user.clone(), any::<bool>()).prop_map(|(u, on)| Change::Enabled(u, on)),
+        (user.clone(), "[ -~]{0,16}").prop_map(|(u, p)| Change::Password(u, p)),
+        (user, 0..6_u8, any::<u16>()).prop_map(|(u, p, s)| Change::Access(u, p, s)),
+        Just(Change::Restart),
+    ]
+}
+
+/// What the accounts must be, kept the simple way.
+type Model = BTreeMap<u8, (String, bool, Option<String>, UserAccess)>;
+
+fn apply(writer: &Writer<Disk>, model: &mut Model, change: &Change) {
+    match change {
+        Change::Name(user, new) => {
+            let text = new.clone().unwrap_or_default();
+            if writer.set_name(id(*user), name(&text)).is_ok() && *user != 1 {
+                let entry = model.entry(*user).or_default();
+                if text.is_empty() {
+                    *entry = Default::default();
+                }
+                entry.0 = text;
+            }
+        }
+        Change::Enabled(user, on) => {
+            writer.set_enabled(id(*user), *on).unwrap();
+            model.entry(*user).or_default().1 = *on;
+        }
+        Change::Password(user, text) => {
+            writer.set_password(id(*user), &password(text)).unwrap();
+            model.entry(*user).or_default().2 = Some(text.clone());
+        }
+        Change::Access(user, privilege, standard) => {
+            let access = UserAccess {
+                privilege: Privilege::new(*privilege),
+                session_limit: privilege % 4,
+                payloads: PayloadAccess {
+                    standard: *standard,
+                    oem: 0,
+                },
+                ..UserAccess::default()
+            };
+            writer.set_access(id(*user), LAN, access).unwrap();
+            model.entry(*user).or_default().3 = access;
+        }
+        Change::Restart => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_changes_end_as_the_simple_model_does(changes in prop::collection::vec(any_change(), 0..30)) {
+        let disk = Disk::new();
+        let mut writer = open(&disk);
+        let mut model = Model::new();
+        for change in &changes {
+            apply(&writer, &mut model, change);
+            if matches!(change, Change::Restart) {
+                writer = open(&disk.after_power_loss(0));
+                drop(writer);
+                writer = open(&disk);
+            }
+        }
+        let writer = open(&disk.after_power_loss(0));
+        let snapshot = writer.snapshot();
+        for (user, (text, on, secret, access)) in &model {
+            let found = snapshot.user(id(*user)).unwrap();
+            prop_assert_eq!((found.name.as_str(), found.enabled), (text.as_str(), *on));
+            prop_assert_eq!(&found.access(LAN), access);
+            match secret {
+                Some(secret) => prop_assert!(has(&writer, *user, secret)),
+                None => prop_assert!(writer.password(id(*user)).is_none()),
+            }
+            if !text.is_empty() {
+                prop_assert_eq!(snapshot.find(text.as_bytes()), Some(id(*user)));
+            }
+        }
+    }
+}
