@@ -1,1 +1,3 @@
 //! The RMCP+ bridge: IPMI over LAN.
+
+pub mod console;

@@ -258,6 +258,12 @@ impl Instance {
         earlier(earlier(self.sender.due(), self.receiver.due()), accumulated)
     }
 
+    /// Whether characters or breaks for the host wait.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     /// The next characters for the host; empty when there are none or a break comes first.
     #[must_use]
     pub fn chars(&self) -> &[u8] {

@@ -1,0 +1,113 @@
+//! Where the host's console is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// Where the host's console is, as the configuration writes it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "String")]
+pub enum Address {
+    /// `abstract:NAME`: an abstract Unix stream socket, such as obmc-console's. A break is the
+    /// out-of-band byte 72.
+    Abstract(String),
+    /// `unix:PATH`: a Unix stream socket, such as QEMU's `-serial unix:PATH,server`.
+    Unix(PathBuf),
+    /// `tty:PATH`: a serial device or a pseudo terminal, used as it is set but for raw mode.
+    Tty(PathBuf),
+    /// `tcp:HOST:PORT`: such as QEMU's `-serial tcp:HOST:PORT,server`.
+    Tcp(String),
+    /// `none`: the host has no console, and SOL cannot be activated.
+    None,
+}
+
+impl Default for Address {
+    /// Where obmc-console has the console of a BMC's only host.
+    fn default() -> Self {
+        Self::Abstract("obmc-console.default".to_owned())
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let wrong = || {
+            format!(
+                "a console is abstract:NAME, unix:PATH, tty:PATH, tcp:HOST:PORT or none, not {text:?}"
+            )
+        };
+        match text.split_once(':').ok_or_else(wrong)? {
+            (_, "") => Err(wrong()),
+            ("abstract", name) => Ok(Self::Abstract(name.to_owned())),
+            ("unix", path) => Ok(Self::Unix(path.into())),
+            ("tty", path) => Ok(Self::Tty(path.into())),
+            ("tcp", address) if has_port(address) => Ok(Self::Tcp(address.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Abstract(name) => write!(f, "abstract:{name}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tty(path) => write!(f, "tty:{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_the_way_there_and_back() {
+        for text in [
+            "abstract:obmc-console.default",
+            "unix:/run/serial",
+            "tty:/dev/ttyVUART0",
+            "tcp:127.0.0.1:4000",
+            "tcp:[::1]:4000",
+            "none",
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            Address::default().to_string(),
+            "abstract:obmc-console.default"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_told() {
+        for text in [
+            "", "tty", "tty:", "tcp:host", "tcp::1", "tcp:h:0", "tcp:h:x", "udp:h:1",
+        ] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert!(error.contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The settings object of one channel, followed on the bus, and published where there is none.
+
+use std::future;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use openbmc_dbus::bus;
+use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::ipmi::sol;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, MessageStream};
+
+use super::Settings;
+use super::published::Published;
+
+/// How long a service may take to tell its properties.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// After a failure that no signal will tell the end of.
+const RETRY: Duration = Duration::from_secs(10);
+
+const QUEUE: Option<NonZeroUsize> = NonZeroUsize::new(64);
+
+/// Follows the settings of `channel` for ever; `settings` has the present ones.
+///
+/// They are those of the settings service, which the mapper finds. Where it knows none, an object
+/// with the defaults is published on the bridge's own link, for `ipmid` to find, until there is one.
+pub async fn follow_settings(channel: String, link: LinkState, settings: watch::Sender<Settings>) {
+    let mut follower = Follower {
+        path: format!("{}{channel}", sol::PATH_PREFIX),
+        link,
+        settings,
+        published: None,
+    };
+    loop {
+        let connection = bus::connect().await;
+        if let Err(error) = follower.follow(connection).await {
+            debug!(%error, "SOL settings");
+        }
+        follower.withdraw().await;
+        tokio::time::sleep(DEADLINE).await;
+    }
+}
+
+struct Follower {
+    path: String,
+    link: LinkState,
+    settings: watch::Sender<Settings>,
+    /// The link on which our own object is.
+    published: Option<Connection>,
+}
+
+impl Follower {
+    /// Follows the settings until the connection ends.
+    async fn follow(&mut self, connection: Connection) -> zbus::Result<()> {
+        let changes = stream(&connection, changes_of(&self.path)?).await?;
+        let services = stream(&connection, services_of_openbmc()?).await?;
+        let mut signals = futures_util::stream::select(changes, services);
+        let client = Client::new(connection, DEADLINE);
+        loop {
+            let again = self.refresh(&client, &mut signals).await?;
+            tokio::select! {
+                signal = signals.next() => drop(signal.ok_or_else(ended)??),
+                _ = self.link.changed() => {}
+                () = sleep(again) => {}
+            }
+        }
+    }
+
+    /// Reads the settings, or publishes them; how long until that is to be tried again.
+    ///
+    /// Signals that come meanwhile are taken off, and make the reading begin anew: a stream that is
+    /// not read from would hold up the answer as well.
+    async fn refresh(
+        &mut self,
+        client: &Client,
+        signals: &mut (impl StreamExt<Item = zbus::Result<zbus::Message>> + Unpin),
+    ) -> zbus::Result<Option<Duration>> {
+        let own = self.published.as_ref().and_then(|link| link.unique_name());
+        let own = own.map(ToString::to_string);
+        let found = loop {
+            let reading = read(client, &self.path, own.as_deref());
+            tokio::select! {
+                found = reading => break found,
+                signal = signals.next() => drop(signal.ok_or_else(ended)??),
+            }
+        };
+        match found {
+            Ok(Some(settings)) => {
+                self.withdraw().await;
+                self.tell(settings);
+                Ok(None)
+            }
+            Ok(None) => {
+                self.publish().await?;
+                Ok(None)
+            }
+            Err(error) => {
+                warn!(%error, path = self.path, "cannot read the SOL settings");
+                Ok(Some(RETRY))
+            }
+        }
+    }
+
+    fn tell(&self, settings: Settings) {
+        let changed = self.settings.send_if_modified(|now| {
+            let changed = *now != settings;
+            *now = settings;
+            changed
+        });
+        if changed {
+            info!(enable = settings.enable, "SOL settings");
+        }
+    }
+
+    /// Publishes the settings on the bridge's link, if it is there and they are not yet.
+    async fn publish(&mut self) -> zbus::Result<()> {
+        let link = self.link.borrow_and_update().clone();
+        let same = |published: &Connection| {
+            link.as_ref()
+                .is_some_and(|link| link.unique_name() == published.unique_name())
+        };
+        if self.published.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        self.published = None;
+        if let Some(link) = link {
+            let object = Published::new(self.settings.clone());
+            link.object_server().at(self.path.as_str(), object).await?;
+            debug!(path = self.path, "SOL settings published");
+            self.published = Some(link);
+        }
+        Ok(())
+    }
+
+    /// Takes our own object off the bus again.
+    async fn withdraw(&mut self) {
+        if let Some(link) = self.published.take() {
+            let path = self.path.as_str();
+            if let Err(error) = link.object_server().remove::<Published, _>(path).await {
+                debug!(%error, "SOL settings");
+            }
+        }
+    }
+}
+
+/// The settings at `path` of another service than `own`; `None` where there are none.
+async fn read(
+    client: &Client,
+    path: &str,
+    own: Option<&str>,
+) -> Result<Option<Settings>, CallError> {
+    let owners = match client.object_owners(path, &[sol::NAME]).await {
+        Ok(owners) => owners,
+        Err(CallError::NotFound { .. } | CallError::Gone { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for service in owners.into_keys() {
+        if service.starts_with(openbmc_dbus::execute::CHANNEL_PREFIX)
+            || own == Some(service.as_str())
+        {
+            continue;
+        }
+        let properties = client
+            .get_all(&ObjectAt::new(service, path), sol::NAME)
+            .await?;
+        return Settings::from_properties(&properties).map(Some);
+    }
+    Ok(None)
+}
+
+async fn stream(connection: &Connection, rule: MatchRule<'static>) -> zbus::Result<MessageStream> {
+    MessageStream::for_match_rule(rule, connection, QUEUE).await
+}
+
+/// The connection is gone, and its streams with it.
+fn ended() -> zbus::Error {
+    std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()
+}
+
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => future::pending().await,
+    }
+}
+
+fn changes_of(path: &str) -> zbus::Result<MatchRule<'static>> {
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .interface("org.freedesktop.DBus.Properties")
+        .member("PropertiesChanged")
+        .path(path)
+        .arg(0, sol::NAME)
+        .build()?;
+    Ok(rule.to_owned())
+}
+
+/// Services that come and go: the mapper, and who has settings.
+fn services_of_openbmc() -> zbus::Result<MatchRule<'static>> {
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender("org.freedesktop.DBus")
+        .interface("org.freedesktop.DBus")
+        .member("NameOwnerChanged")
+        .arg0ns("xyz.openbmc_project")
+        .build()?;
+    Ok(rule.to_owned())
+}

@@ -1,0 +1,479 @@
+//! The payload instances of the host's console: who holds which, and what they read and write.
+//!
+//! Without I/O, as the state machines in it: bytes of the source and packets of sessions come in,
+//! packets and bytes for the source come out.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use ipmi_proto::Privilege;
+use rmcp_proto::server::SessionId;
+use rmcp_proto::sol::{Event, Instance, Ring, Role};
+use rmcp_proto::wire::v20::Protection;
+use tracing::{debug, info};
+
+use super::{Settings, SolSection};
+
+/// Ended instances whose session still has to be told; more are ended without a word.
+const MAX_CLOSING: usize = 8;
+
+/// The number of a payload instance, 1 to 15 (IPMI v2.0 §24.1). Number 1 is the writer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InstanceNumber(u8);
+
+impl InstanceNumber {
+    /// The writer's.
+    pub const WRITER: Self = Self(1);
+
+    /// The number in the low nibble of `byte`; `None` for zero.
+    #[must_use]
+    pub const fn new(byte: u8) -> Option<Self> {
+        match byte & 0x0f {
+            0 => None,
+            number => Some(Self(number)),
+        }
+    }
+
+    const fn index(self) -> usize {
+        self.0 as usize - 1
+    }
+
+    const fn role(self) -> Role {
+        if self.0 == Self::WRITER.0 {
+            Role::Writer
+        } else {
+            Role::Viewer
+        }
+    }
+}
+
+/// The session that asks for something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Holder {
+    /// The BMC's session id.
+    pub session: SessionId,
+    /// Whose session it is.
+    pub user_id: u8,
+}
+
+/// Why an instance could not be activated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Occupied {
+    /// Another user has it.
+    OtherUser,
+    /// There are no more instances, or the session has another one already.
+    Limit,
+}
+
+/// A packet for a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outgoing {
+    /// The BMC's session id.
+    pub session: SessionId,
+    /// How the packet is to be protected.
+    pub protection: Protection,
+    /// The SOL payload.
+    pub payload: Vec<u8>,
+}
+
+/// What the writer has for the source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HostInput<'a> {
+    /// A break, which [`Hub::host_input`] has taken off already.
+    Break,
+    /// Characters, of which [`Hub::consume`] takes off as many as the source took.
+    Chars(&'a [u8]),
+}
+
+#[derive(Debug)]
+struct Slot {
+    holder: Holder,
+    protection: Protection,
+    instance: Instance,
+}
+
+/// The payload instances of one console.
+#[derive(Debug)]
+pub struct Hub {
+    ring: Ring,
+    slots: Vec<Option<Slot>>,
+    closing: VecDeque<Slot>,
+    settings: Settings,
+    scrollback: u64,
+    max_payload: u16,
+    /// Place up to which writers have had the output.
+    shown: u64,
+    available: bool,
+}
+
+impl Hub {
+    /// A hub without instances, whose source is not there yet.
+    #[must_use]
+    pub fn new(section: &SolSection, settings: Settings) -> Self {
+        let mut slots = Vec::new();
+        slots.resize_with(1 + usize::from(section.viewers), || None);
+        Self {
+            ring: Ring::new(section.ring),
+            slots,
+            closing: VecDeque::new(),
+            settings,
+            scrollback: section.scrollback as u64,
+            max_payload: section.max_payload,
+            shown: 0,
+            available: false,
+        }
+    }
+
+    /// The settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes other settings, which hold at once; disabling SOL ends all instances.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        let parameters = settings
+            .parameters
+            .with_max_payload(usize::from(self.max_payload));
+        for slot in self.slots.iter_mut().flatten() {
+            slot.instance.set_parameters(parameters);
+        }
+        if !settings.enable {
+            self.retain(|_| false);
+        }
+    }
+
+    /// Largest payload to a console.
+    #[must_use]
+    pub fn max_payload(&self) -> u16 {
+        self.max_payload
+    }
+
+    /// How many instances can be active.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is an instance `number`.
+    #[must_use]
+    pub fn has(&self, number: InstanceNumber) -> bool {
+        number.index() < self.slots.len()
+    }
+
+    /// Who holds `number`.
+    #[must_use]
+    pub fn holder(&self, number: InstanceNumber) -> Option<Holder> {
+        self.slot(number).map(|slot| slot.holder)
+    }
+
+    /// Whether a session has an instance, or still has to be told that it lost one.
+    #[must_use]
+    pub fn serves(&self, session: SessionId) -> bool {
+        let mut slots = self.slots.iter().flatten().chain(&self.closing);
+        slots.any(|slot| slot.holder.session == session)
+    }
+
+    /// The sessions that have an instance.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.slots.iter().flatten().map(|slot| slot.holder.session)
+    }
+
+    /// Gives `number` to `holder`. Where the same user holds it, that session is told and loses it.
+    ///
+    /// # Errors
+    ///
+    /// [`Occupied`], and nothing has changed.
+    pub fn activate(
+        &mut self,
+        number: InstanceNumber,
+        holder: Holder,
+        protection: Protection,
+    ) -> Result<(), Occupied> {
+        let mut held = self
+            .slots
+            .iter()
+            .zip(0..)
+            .filter_map(|(slot, at)| Some((slot.as_ref()?, at)));
+        let has_another =
+            held.any(|(slot, at)| slot.holder.session == holder.session && at != number.index());
+        if !self.has(number) || has_another {
+            return Err(Occupied::Limit);
+        }
+        if self
+            .holder(number)
+            .is_some_and(|old| old.user_id != holder.user_id)
+        {
+            return Err(Occupied::OtherUser);
+        }
+        let old_place = self.release(number, Some(holder.session));
+        self.closing
+            .retain(|slot| slot.holder.session != holder.session);
+        let parameters = self
+            .settings
+            .parameters
+            .with_max_payload(usize::from(self.max_payload));
+        let (place, gap) = self.start_place(number, old_place);
+        let mut instance = Instance::new(number.role(), parameters, place, gap);
+        instance.set_available(self.available);
+        if let Some(slot) = self.slots.get_mut(number.index()) {
+            *slot = Some(Slot {
+                holder,
+                protection,
+                instance,
+            });
+        }
+        info!(
+            instance = number.0,
+            session = format_args!("{:08x}", holder.session.0),
+            user = holder.user_id,
+            taken_over = old_place.is_some(),
+            "SOL activated"
+        );
+        Ok(())
+    }
+
+    /// Frees `number`; its session is told unless it is `by` itself. `false` if nobody held it.
+    pub fn deactivate(&mut self, number: InstanceNumber, by: SessionId) -> bool {
+        self.release(number, Some(by)).is_some()
+    }
+
+    /// A session ended: what it held is free in the same turn.
+    pub fn session_closed(&mut self, session: SessionId) {
+        self.closing.retain(|slot| slot.holder.session != session);
+        for index in 0..self.slots.len() {
+            let held = self.slots.get(index).and_then(Option::as_ref);
+            if held.is_some_and(|slot| slot.holder.session == session) {
+                self.release_index(index, Some(session));
+            }
+        }
+    }
+
+    /// Ends all instances whose holder does not `keep`; their sessions are told.
+    pub fn retain(&mut self, keep: impl Fn(Holder) -> bool) {
+        for index in 0..self.slots.len() {
+            let held = self.slots.get(index).and_then(Option::as_ref);
+            if held.is_some_and(|slot| !keep(slot.holder)) {
+                self.release_index(index, None);
+            }
+        }
+    }
+
+    /// How the packets of the session's instance `number` are protected; `None` if it has not got it.
+    #[must_use]
+    pub fn protection(&self, number: InstanceNumber, session: SessionId) -> Option<Protection> {
+        self.slot(number)
+            .filter(|slot| slot.holder.session == session)
+            .map(|slot| slot.protection)
+    }
+
+    /// Changes whether the packets of `number` are encrypted.
+    pub fn set_encrypted(&mut self, number: InstanceNumber, encrypted: bool) {
+        if let Some(slot) = self.slots.get_mut(number.index()).and_then(Option::as_mut) {
+            slot.protection.encrypted = encrypted;
+        }
+    }
+
+    /// Takes a SOL payload of `session`. One with less protection than was agreed is dropped.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        came: Protection,
+        payload: &[u8],
+    ) {
+        let slots = self
+            .slots
+            .iter_mut()
+            .flatten()
+            .chain(self.closing.iter_mut());
+        let Some(slot) = slots
+            .into_iter()
+            .find(|slot| slot.holder.session == session)
+        else {
+            return;
+        };
+        let agreed = slot.protection;
+        if agreed.encrypted && !came.encrypted || agreed.authenticated && !came.authenticated {
+            debug!(?session, "SOL packet with less protection than was agreed");
+            return;
+        }
+        if let Err(error) = slot.instance.handle_packet(now, payload) {
+            debug!(?session, %error, "SOL packet");
+        }
+    }
+
+    /// Acts on the time that has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for slot in self
+            .slots
+            .iter_mut()
+            .flatten()
+            .chain(self.closing.iter_mut())
+        {
+            slot.instance.handle_timeout(now);
+        }
+    }
+
+    /// The next packet to send, until `None`.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Outgoing> {
+        let slots = self
+            .slots
+            .iter_mut()
+            .flatten()
+            .chain(self.closing.iter_mut());
+        for slot in slots {
+            if let Some(payload) = slot.instance.poll_transmit(now, &self.ring) {
+                let Slot {
+                    holder, protection, ..
+                } = *slot;
+                return Some(Outgoing {
+                    session: holder.session,
+                    protection,
+                    payload,
+                });
+            }
+        }
+        self.note_events();
+        None
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and drain
+    /// [`poll_transmit`](Self::poll_transmit) at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let slots = self.slots.iter().flatten().chain(&self.closing);
+        slots
+            .filter_map(|slot| slot.instance.poll_timeout(&self.ring))
+            .min()
+    }
+
+    /// How many bytes may be read from the source now: with a writer, no more than it can be given.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self.writer() {
+            Some(slot) if slot.instance.lines().cts_hold => 0,
+            Some(slot) => self.ring.room(slot.instance.place()),
+            None => usize::MAX,
+        }
+    }
+
+    /// Takes output of the source.
+    pub fn handle_output(&mut self, bytes: &[u8]) {
+        self.ring.write(bytes);
+    }
+
+    /// The source has come or gone. Where it comes back, output in between may be lost.
+    pub fn set_available(&mut self, available: bool, may_have_lost: bool) {
+        self.available = available;
+        if may_have_lost {
+            self.ring.mark_loss();
+        }
+        for slot in self.slots.iter_mut().flatten() {
+            slot.instance.set_available(available);
+        }
+    }
+
+    /// Whether the source is there.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.available
+    }
+
+    /// How much output there has been.
+    #[must_use]
+    pub fn output_len(&self) -> u64 {
+        self.ring.head()
+    }
+
+    /// Whether the writer has anything for the source.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        self.writer().is_some_and(|slot| slot.instance.has_input())
+    }
+
+    /// What the writer has for the source next.
+    pub fn host_input(&mut self) -> Option<HostInput<'_>> {
+        let slot = self.slots.first_mut()?.as_mut()?;
+        if slot.instance.take_break() {
+            return Some(HostInput::Break);
+        }
+        Some(slot.instance.chars())
+            .filter(|chars| !chars.is_empty())
+            .map(HostInput::Chars)
+    }
+
+    /// The source took `count` characters of the writer's.
+    pub fn consume(&mut self, count: usize) {
+        if let Some(slot) = self.slots.first_mut().and_then(Option::as_mut) {
+            slot.instance.consume(count);
+        }
+    }
+
+    /// Whether `privilege` is enough for SOL.
+    #[must_use]
+    pub fn permits(&self, privilege: Privilege) -> bool {
+        privilege >= self.settings.privilege
+    }
+
+    fn slot(&self, number: InstanceNumber) -> Option<&Slot> {
+        self.slots.get(number.index())?.as_ref()
+    }
+
+    fn writer(&self) -> Option<&Slot> {
+        self.slots.first()?.as_ref()
+    }
+
+    fn release(&mut self, number: InstanceNumber, by: Option<SessionId>) -> Option<u64> {
+        self.release_index(number.index(), by)
+    }
+
+    /// Frees a place and returns how far its instance has read.
+    fn release_index(&mut self, index: usize, by: Option<SessionId>) -> Option<u64> {
+        let mut slot = self.slots.get_mut(index)?.take()?;
+        let place = slot.instance.place();
+        if index == InstanceNumber::WRITER.index() {
+            self.shown = place;
+        }
+        if by != Some(slot.holder.session) {
+            slot.instance.deactivate();
+            if self.closing.len() == MAX_CLOSING {
+                self.closing.pop_front();
+            }
+            self.closing.push_back(slot);
+        }
+        info!(instance = index + 1, "SOL deactivated");
+        Some(place)
+    }
+
+    /// Where a new instance begins to read, and whether output that nobody has seen is lost by it.
+    fn start_place(&self, number: InstanceNumber, old_place: Option<u64>) -> (u64, bool) {
+        let scrollback = self
+            .ring
+            .head()
+            .saturating_sub(self.scrollback)
+            .max(self.ring.tail());
+        match (number, old_place) {
+            (InstanceNumber::WRITER, Some(place)) => (scrollback.min(place), false),
+            (InstanceNumber::WRITER, None) => (scrollback, self.shown < scrollback),
+            _ => (scrollback, false),
+        }
+    }
+
+    /// Forgets the ended instances whose session has been told.
+    fn note_events(&mut self) {
+        for slot in self.slots.iter_mut().flatten() {
+            while let Some(event) = slot.instance.poll_event() {
+                debug!(session = ?slot.holder.session, ?event, "SOL");
+            }
+        }
+        self.closing.retain_mut(|slot| {
+            std::iter::from_fn(|| slot.instance.poll_event()).all(|event| event != Event::Closed)
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -1,0 +1,201 @@
+use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use nix::pty::openpty;
+use rmcp_proto::server::SessionId;
+use rmcp_proto::wire::v20::Protection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::super::{Holder, InstanceNumber, Settings, SolSection};
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(5);
+const SESSION: SessionId = SessionId(7);
+const FULL: Protection = Protection::FULL;
+
+/// A hub with a writer, and its source.
+struct Rig {
+    hub: Hub,
+    source: Source,
+    seq: u8,
+}
+
+impl Rig {
+    fn new(address: &str) -> Self {
+        let section = SolSection {
+            ring: 8192,
+            ..SolSection::default()
+        };
+        let mut hub = Hub::new(&section, Settings::default());
+        let holder = Holder {
+            session: SESSION,
+            user_id: 2,
+        };
+        hub.activate(InstanceNumber::WRITER, holder, FULL).unwrap();
+        Self {
+            hub,
+            source: Source::new(address.parse().unwrap()),
+            seq: 0,
+        }
+    }
+
+    /// Steps until `done`.
+    async fn until(&mut self, mut done: impl FnMut(&mut Hub) -> bool) {
+        let steps = async {
+            while !done(&mut self.hub) {
+                self.source.step(&mut self.hub).await;
+            }
+        };
+        time::timeout(LIMIT, steps)
+            .await
+            .expect("the source to do what is awaited");
+    }
+
+    /// Steps for ever, for a peer to act meanwhile.
+    async fn run(&mut self) -> ! {
+        loop {
+            self.source.step(&mut self.hub).await;
+        }
+    }
+
+    fn type_chars(&mut self, control: u8, chars: &[u8]) {
+        self.seq += 1;
+        let packet = [&[self.seq, 0, 0, control], chars].concat();
+        self.hub
+            .handle_packet(std::time::Instant::now(), SESSION, FULL, &packet);
+    }
+
+    /// Acknowledges everything, and returns it.
+    fn shown(&mut self) -> Vec<u8> {
+        let now = std::time::Instant::now();
+        let mut shown = Vec::new();
+        while let Some(packet) = self.hub.poll_transmit(now) {
+            let [seq, _, _, _, chars @ ..] = &packet.payload[..] else {
+                panic!("a header")
+            };
+            if *seq != 0 {
+                shown.extend_from_slice(chars);
+                let count = u8::try_from(chars.len()).unwrap();
+                self.hub
+                    .handle_packet(now, SESSION, FULL, &[0, *seq, count, 0]);
+            }
+        }
+        shown
+    }
+}
+
+fn available(hub: &mut Hub) -> bool {
+    hub.is_available()
+}
+
+#[tokio::test]
+async fn obmc_console_is_read_written_and_sent_breaks_out_of_band() {
+    let name = format!("causeway-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let listener = UnixListener::bind_addr(&address).unwrap();
+    let mut rig = Rig::new(&format!("abstract:{name}"));
+    rig.until(available).await;
+    let (peer, _) = listener.accept().unwrap();
+    io::Write::write_all(&mut &peer, b"login: ").unwrap();
+    rig.until(|hub| hub.output_len() == 7).await;
+    assert_eq!(rig.shown(), b"login: ");
+
+    rig.type_chars(0, b"ro");
+    rig.type_chars(0x10, b"ot");
+    rig.until(|hub| !hub.has_input()).await;
+    let mut byte = [0];
+    let flags = MsgFlags::MSG_OOB;
+    assert_eq!(socket::recv(peer.as_raw_fd(), &mut byte, flags), Ok(1));
+    assert_eq!(byte, [72]);
+    let mut typed = [0; 4];
+    io::Read::read_exact(&mut &peer, &mut typed).unwrap();
+    assert_eq!(&typed, b"root");
+}
+
+#[tokio::test]
+async fn tcp_comes_and_goes_and_comes_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut rig = Rig::new(&format!("tcp:{address}"));
+    rig.until(available).await;
+    let (mut peer, _) = listener.accept().await.unwrap();
+    peer.write_all(b"one").await.unwrap();
+    rig.until(|hub| hub.output_len() == 3).await;
+    assert_eq!(rig.shown(), b"one");
+    drop((peer, listener));
+    rig.until(|hub| !hub.is_available()).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    rig.source.hurry();
+    rig.until(available).await;
+    let (mut peer, _) = listener.accept().await.unwrap();
+    peer.write_all(b"two").await.unwrap();
+    rig.until(|hub| hub.output_len() == 6).await;
+    let now = std::time::Instant::now();
+    let packets: Vec<_> = std::iter::from_fn(|| rig.hub.poll_transmit(now)).collect();
+    let data = packets
+        .iter()
+        .find(|packet| packet.payload[0] != 0)
+        .unwrap();
+    assert_eq!(data.payload[3..], *b"\x08two", "something may be missing");
+}
+
+#[tokio::test]
+async fn a_terminal_passes_all_bytes_as_they_are() {
+    let pty = openpty(None, None).unwrap();
+    let path = nix::unistd::ttyname(&pty.slave).unwrap();
+    let mut rig = Rig::new(&format!("tty:{}", path.display()));
+    rig.until(available).await;
+    let master = Device::new(pty.master).unwrap();
+    master.write(b"a\r\x03\x04\xff").await.unwrap();
+    rig.until(|hub| hub.output_len() == 5).await;
+    assert_eq!(rig.shown(), b"a\r\x03\x04\xff");
+    rig.type_chars(0x10, b"\n\x00\x7f");
+    rig.until(|hub| !hub.has_input()).await;
+    let mut typed = [0; 16];
+    assert_eq!(master.read(&mut typed).await.unwrap(), 3);
+    assert_eq!(typed[..3], *b"\n\x00\x7f");
+}
+
+#[tokio::test]
+async fn a_full_ring_stops_the_source_and_loses_nothing() {
+    let folder = std::env::temp_dir().join(format!("causeway-sol-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("console");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let mut rig = Rig::new(&format!("unix:{}", path.display()));
+    rig.until(available).await;
+    let (peer, _) = listener.accept().await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let text: Vec<u8> = (0..1_000_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    let (mut reader, mut writer) = peer.into_split();
+    let sent = text.clone();
+    let writing = tokio::spawn(async move { writer.write_all(&sent).await.unwrap() });
+    let stalled = time::timeout(Duration::from_millis(200), rig.run()).await;
+    assert!(stalled.is_err());
+    assert!(!writing.is_finished(), "the host waits");
+    assert_eq!(rig.hub.room(), 0);
+    let mut shown = Vec::new();
+    while shown.len() < text.len() {
+        shown.extend(rig.shown());
+        if shown.len() < text.len() {
+            time::timeout(LIMIT, rig.source.step(&mut rig.hub))
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(shown, text);
+    rig.type_chars(0, b"x");
+    rig.until(|hub| !hub.has_input()).await;
+    assert_eq!(reader.read_u8().await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn without_a_console_there_is_nothing_to_wait_for() {
+    let mut rig = Rig::new("none");
+    let waited = time::timeout(Duration::from_millis(20), rig.run()).await;
+    assert!(waited.is_err());
+    rig.source.hurry();
+    assert!(!rig.hub.is_available());
+}
