@@ -8,6 +8,7 @@ pub mod command;
 pub mod context;
 pub mod dispatch;
 pub mod filter;
+pub mod health;
 pub mod platform;
 pub mod providers;
 pub mod state;

@@ -1,6 +1,7 @@
 //! The handlers, a folder for each family of commands. Families do not know one another; what they
 //! need of the machine they have from [`crate::platform`].
 
+pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chassis;

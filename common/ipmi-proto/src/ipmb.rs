@@ -18,7 +18,7 @@ impl IpmbAddress {
 }
 
 /// A requester's sequence number: six bits that pair a response with its request.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct IpmbSequence(u8);
 
 impl IpmbSequence {

@@ -8,7 +8,7 @@ mod entry;
 mod log;
 mod writer;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use durable::{Journal, Limits, Storage};
 use ipmi_proto::sel::{SelRecord, SelRecordId};
@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use self::log::{Head, Log};
 use self::writer::{Operation, Queue};
 use super::Reservation;
+use crate::state::lock;
 
 /// The journal's name in the state folder.
 const FILE: &str = "sel";
@@ -187,21 +188,22 @@ impl<S> SelStore<S> {
         lock(&self.shared.reservation).reserve()
     }
 
-    /// Whether `reservation` holds: no newer one was made, and nothing was erased since.
+    /// Whether nothing was erased since `reservation` was given.
     #[must_use]
-    pub fn is_reserved(&self, reservation: u16) -> bool {
+    pub fn holds(&self, reservation: u16) -> bool {
         lock(&self.shared.reservation).holds(reservation)
+    }
+
+    /// Whether `reservation` allows to erase: it holds, and no newer one was given.
+    #[must_use]
+    pub fn may_erase(&self, reservation: u16) -> bool {
+        lock(&self.shared.reservation).is_latest(reservation)
     }
 
     /// Waits until records have been added since it was last waited for.
     pub async fn added(&self) {
         self.shared.added.notified().await;
     }
-}
-
-/// The lock of state that every holder leaves whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

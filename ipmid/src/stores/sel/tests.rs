@@ -127,11 +127,11 @@ async fn erasing_cancels_the_reservation() {
     let store = SelStore::open(Disk::new(), 100);
     store.add(record(1), 1).await.unwrap();
     let reservation = store.reserve();
-    assert!(store.is_reserved(reservation));
+    assert!(store.may_erase(reservation));
     store.add(record(2), 1).await.unwrap();
-    assert!(store.is_reserved(reservation));
+    assert!(store.may_erase(reservation));
     store.clear(2).await.unwrap();
-    assert!(!store.is_reserved(reservation));
+    assert!(!store.may_erase(reservation));
     assert_eq!(list(&store), []);
     assert_eq!(store.info().last_erase, 2);
 }

@@ -10,7 +10,8 @@ use tracing::error;
 
 use super::entry;
 use super::log::{Change, Log};
-use super::{SelError, Shared, lock};
+use super::{SelError, Shared};
+use crate::state::lock;
 
 /// Changes that may wait; more are refused.
 const MAX_WAITING: usize = 256;

@@ -1,0 +1,15 @@
+//! Keys, key exchange, packet authentication and encryption.
+//!
+//! - [`key`]: a user's key or KG, wiped after use.
+//! - [`mac`]: keyed hashes, made once and cloned for each use.
+//! - [`exchange`]: what the RAKP messages prove, and the session's keys from them.
+//! - [`protect`]: one session's integrity and confidentiality.
+
+pub mod exchange;
+pub mod key;
+pub mod mac;
+pub mod protect;
+
+pub use exchange::{Exchange, SessionIntegrityKey};
+pub use key::UserKey;
+pub use protect::{OpenError, Protector};

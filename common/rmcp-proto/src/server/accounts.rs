@@ -1,0 +1,73 @@
+//! What the server must be told: who may log in, and random bytes.
+
+use ipmi_proto::Privilege;
+
+use crate::crypto::UserKey;
+use crate::suite::CipherSuite;
+use crate::wire::rakp::UserName;
+
+/// A user who may log in on the server's channel.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The user's id, 1 to 63.
+    pub id: u8,
+    /// The user's name; empty for the anonymous user.
+    pub name: UserName,
+    /// The user's password.
+    pub key: UserKey,
+    /// The lower of the user's and the channel's privilege limit.
+    pub limit: Privilege,
+}
+
+/// The users, as the daemon keeps them. Every answer is the present state: the server asks again
+/// for each login, and for every live session when it is told that accounts changed.
+pub trait Accounts {
+    /// The enabled user called `name` with IPMI messaging on this channel; of several the one with
+    /// the lowest id. With `role` (look-up by name and role) the lowest id whose limit is exactly
+    /// that, or else the lowest whose limit is above it.
+    fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account>;
+
+    /// The same user again, by id; `None` once it may no longer log in.
+    fn by_id(&self, id: u8) -> Option<Account>;
+
+    /// KG, where one is set.
+    fn kg(&self) -> Option<UserKey>;
+
+    /// The most that a login on this channel may be granted; `None` while the channel is closed.
+    fn channel_limit(&self) -> Option<Privilege>;
+
+    /// The most that a login with `suite` may be granted; `None` where the suite is not allowed.
+    fn suite_limit(&self, suite: CipherSuite) -> Option<Privilege>;
+
+    /// What Get Channel Authentication Capabilities tells anyone.
+    fn login_status(&self) -> LoginStatus;
+}
+
+/// Which kinds of users there are (IPMI v2.0 §22.13, Table 22-15 byte 4).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LoginStatus {
+    /// Users with a name are enabled.
+    pub named_users: bool,
+    /// Users with a password but no name are enabled.
+    pub null_users: bool,
+    /// A user with neither name nor password is enabled.
+    pub anonymous: bool,
+}
+
+/// A source of random bytes fit for keys.
+pub trait Random {
+    /// Fills `bytes`.
+    fn fill(&mut self, bytes: &mut [u8]);
+}
+
+/// `N` random bytes.
+pub(crate) fn random_bytes<const N: usize>(random: &mut impl Random) -> [u8; N] {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes);
+    bytes
+}
+
+/// A random number.
+pub(crate) fn random_u32(random: &mut impl Random) -> u32 {
+    u32::from_le_bytes(random_bytes(random))
+}

@@ -1,0 +1,157 @@
+//! What comes out of the server besides datagrams.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipmi_proto::{Privilege, Request};
+
+use super::reject::Reason;
+use crate::suite::CipherSuite;
+use crate::wire::rakp::UserName;
+use crate::wire::v20::{PayloadType, Protection};
+
+/// The BMC's end of a datagram's way: replies leave from where the request arrived.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Local {
+    /// The address that was asked.
+    pub address: IpAddr,
+    /// The interface's index.
+    pub interface: u32,
+}
+
+/// Both ends of a datagram's way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// The console.
+    pub peer: SocketAddr,
+    /// The BMC, where known.
+    pub local: Option<Local>,
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Transmit {
+    /// To whom, and from where.
+    pub route: Route,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
+/// A session's id on the BMC's side.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct SessionId(pub u32);
+
+/// Names one request: the answer to another never takes its place, and one that comes when the
+/// session is gone is dropped.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Token {
+    pub(super) session: SessionId,
+    pub(super) serial: u64,
+}
+
+/// What is known of an active session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SessionInfo {
+    /// The BMC's session id.
+    pub id: SessionId,
+    /// The handle: instance in bits 7:6, slot in bits 5:0.
+    pub handle: u8,
+    /// Who logged in.
+    pub user_id: u8,
+    /// Their name.
+    pub user_name: UserName,
+    /// The present privilege.
+    pub privilege: Privilege,
+    /// The highest that Set Session Privilege Level may choose.
+    pub limit: Privilege,
+    /// Where they are.
+    pub peer: SocketAddr,
+    /// The suite agreed on; `None` for a session in IPMI 1.5 format.
+    pub suite: Option<CipherSuite>,
+    /// What the session can protect its packets with.
+    pub protection: Protection,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CloseReason {
+    /// The console asked for it.
+    Requested,
+    /// No valid packet for too long.
+    Idle,
+    /// The BMC's side closed it.
+    Closed,
+    /// It was the one idle longest when another login needed room.
+    MadeRoom,
+    /// Its user was disabled, renamed or removed, or got another password.
+    AccountChanged,
+}
+
+impl CloseReason {
+    /// For a log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "closed by the console",
+            Self::Idle => "idle for too long",
+            Self::Closed => "closed by the BMC",
+            Self::MadeRoom => "made room for another login",
+            Self::AccountChanged => "its account changed",
+        }
+    }
+}
+
+/// Something the daemon must act on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// A request for the BMC: to be answered with `Server::respond`, sooner or later.
+    Request {
+        /// For the answer.
+        token: Token,
+        /// The session as it is now.
+        session: SessionInfo,
+        /// The command.
+        request: Request,
+    },
+    /// A payload command (48h to 4Bh, 55h) for who owns the payloads; answered likewise.
+    PayloadCommand {
+        /// For the answer.
+        token: Token,
+        /// The session as it is now.
+        session: SessionInfo,
+        /// The command.
+        request: Request,
+    },
+    /// A packet of a payload that is active in its session.
+    Payload {
+        /// Which session.
+        session: SessionId,
+        /// Which payload.
+        kind: PayloadType,
+        /// How it came protected.
+        protection: Protection,
+        /// What it carried.
+        data: Vec<u8>,
+    },
+    /// Somebody logged in.
+    Opened(SessionInfo),
+    /// A session's privilege or limit changed.
+    Changed(SessionInfo),
+    /// A session ended; its requests need no answer any more, its payloads are free.
+    Closed(SessionInfo, CloseReason),
+    /// A login failed.
+    LoginRefused {
+        /// Where from.
+        peer: SocketAddr,
+        /// As whom.
+        user_name: UserName,
+        /// Why.
+        reason: Reason,
+    },
+    /// A datagram was not acted on.
+    Rejected {
+        /// Where from.
+        peer: SocketAddr,
+        /// Why.
+        reason: Reason,
+    },
+}

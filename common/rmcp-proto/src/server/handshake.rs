@@ -1,0 +1,290 @@
+//! A session's set-up, a type per state: each holds what is known in it and is used up as the next
+//! message comes, so no key can be used before it exists (IPMI v2.0 §13.15-24).
+
+use std::time::Instant;
+
+use ipmi_proto::Privilege;
+
+use super::accounts::{Account, Accounts, Random, random_bytes, random_u32};
+use super::event::Route;
+use super::reject::Reason;
+use crate::crypto::mac::{Digest, Hash, KeyedHash};
+use crate::crypto::{Exchange, Protector, UserKey};
+use crate::suite::CipherSuite;
+use crate::wire::StatusCode;
+use crate::wire::rakp::{Rakp1, UserName};
+
+/// A handshake under way.
+pub(super) struct Handshake {
+    pub(super) managed_id: u32,
+    pub(super) route: Route,
+    /// When it is given up.
+    pub(super) deadline: Instant,
+    pub(super) state: State,
+}
+
+/// What the handshake waits for.
+pub(super) enum State {
+    Rakp1(AwaitRakp1),
+    Rakp3(Box<AwaitRakp3>),
+}
+
+/// Open Session is answered, the suite is chosen.
+#[derive(Clone, Copy)]
+pub(super) struct AwaitRakp1 {
+    pub(super) console_id: u32,
+    pub(super) suite: CipherSuite,
+    /// The privilege granted for the session to be.
+    pub(super) granted: Privilege,
+}
+
+/// What the server knows while it answers a RAKP 1.
+pub(super) struct Rakp1Context<'a, A, R> {
+    pub(super) accounts: &'a A,
+    pub(super) random: &'a mut R,
+    pub(super) guid: [u8; 16],
+    pub(super) decoy: &'a Decoy,
+}
+
+impl AwaitRakp1 {
+    /// Takes RAKP 1. The state that follows exists for known and unknown users alike, is made by
+    /// the same steps, and answers the same: only RAKP 4 tells a failure.
+    ///
+    /// # Errors
+    ///
+    /// The status of a RAKP 2 that ends the handshake, for fields that no user could make right.
+    pub(super) fn on_rakp_1<A: Accounts, R: Random>(
+        self,
+        message: &Rakp1,
+        context: Rakp1Context<'_, A, R>,
+    ) -> Result<AwaitRakp3, StatusCode> {
+        let name = message.name.ok_or(StatusCode::INVALID_NAME_LENGTH)?;
+        let wanted = Privilege::new(message.role.privilege()).ok_or(StatusCode::INVALID_ROLE)?;
+        let lookup = (!message.role.is_name_only()).then_some(wanted);
+        let account = context.accounts.find(&name, lookup);
+        let decoy = context.decoy.key(&name);
+        let key = account
+            .as_ref()
+            .map_or(&decoy, |account| &account.key)
+            .clone();
+        let channel = context.accounts.channel_limit();
+        let suite = context.accounts.suite_limit(self.suite);
+        let verdict = match (account, channel, suite) {
+            (Some(account), Some(channel), Some(suite)) => {
+                let limit = account.limit.min(channel).min(suite).min(self.granted);
+                let refused = (wanted > limit).then_some(Reason::PrivilegeAboveLimit);
+                Verdict::Known { account, refused }
+            }
+            _ => Verdict::Unknown,
+        };
+        let exchange = Exchange {
+            algorithms: self.suite.algorithms(),
+            console_id: self.console_id,
+            managed_id: message.managed_id,
+            console_random: message.console_random,
+            managed_random: random_bytes(context.random),
+            guid: context.guid,
+            role: message.role,
+            name,
+        };
+        Ok(AwaitRakp3 {
+            suite: self.suite,
+            exchange,
+            key,
+            wanted,
+            verdict,
+            rakp_1: *message,
+        })
+    }
+}
+
+/// RAKP 2 is sent: the console must show that it knows the user's key.
+pub(super) struct AwaitRakp3 {
+    suite: CipherSuite,
+    exchange: Exchange,
+    key: UserKey,
+    wanted: Privilege,
+    verdict: Verdict,
+    rakp_1: Rakp1,
+}
+
+enum Verdict {
+    Known {
+        account: Account,
+        refused: Option<Reason>,
+    },
+    Unknown,
+}
+
+/// A login that succeeded.
+pub(super) struct Login {
+    pub(super) console_id: u32,
+    pub(super) suite: CipherSuite,
+    pub(super) account: Account,
+    /// The privilege asked for, which the session never exceeds.
+    pub(super) limit: Privilege,
+    pub(super) protector: Protector,
+    /// RAKP 3's code, to know a retry by.
+    pub(super) code: Digest,
+    /// RAKP 4's check value.
+    pub(super) check: Digest,
+}
+
+impl AwaitRakp3 {
+    pub(super) const fn console_id(&self) -> u32 {
+        self.exchange.console_id
+    }
+
+    pub(super) const fn user_name(&self) -> UserName {
+        self.exchange.name
+    }
+
+    /// The BMC's random number and the GUID that RAKP 2 tells.
+    pub(super) const fn randoms(&self) -> ([u8; 16], [u8; 16]) {
+        (self.exchange.managed_random, self.exchange.guid)
+    }
+
+    /// RAKP 2's code.
+    pub(super) fn code(&self) -> Digest {
+        self.exchange.rakp_2_code(&self.key)
+    }
+
+    /// Whether `message` is the RAKP 1 that led here, sent again; its tag may be another.
+    pub(super) fn is_retry(&self, message: &Rakp1) -> bool {
+        Rakp1 {
+            tag: self.rakp_1.tag,
+            ..*message
+        } == self.rakp_1
+    }
+
+    /// Takes RAKP 3's code.
+    ///
+    /// # Errors
+    ///
+    /// RAKP 4's status and the true reason: unknown users and wrong passwords get the same status,
+    /// after the same work.
+    pub(super) fn on_rakp_3(
+        self,
+        code: &[u8],
+        kg: Option<&UserKey>,
+    ) -> Result<Login, (StatusCode, Reason)> {
+        let wanted = self.exchange.rakp_3_code(&self.key);
+        let matches = wanted.matches(code);
+        let sik = self.exchange.session_integrity_key(&self.key, kg);
+        let check = self.exchange.rakp_4_check(&sik);
+        let bad = StatusCode::INVALID_INTEGRITY_CHECK;
+        match self.verdict {
+            Verdict::Unknown => Err((bad, Reason::UnknownUser)),
+            Verdict::Known { .. } if !matches => Err((bad, Reason::WrongPassword)),
+            Verdict::Known {
+                refused: Some(reason),
+                ..
+            } => Err((StatusCode::UNAUTHORIZED_ROLE, reason)),
+            Verdict::Known {
+                account,
+                refused: None,
+            } => Ok(Login {
+                console_id: self.exchange.console_id,
+                suite: self.suite,
+                account,
+                limit: self.wanted,
+                protector: self.exchange.protector(&sik, &self.key),
+                code: wanted,
+                check,
+            }),
+        }
+    }
+}
+
+/// Keys for users that there are not: from a secret made at start, so that no one can know them.
+pub(super) struct Decoy(KeyedHash);
+
+impl Decoy {
+    pub(super) fn new(random: &mut impl Random) -> Self {
+        Self(KeyedHash::new(Hash::Sha256, &random_bytes::<32>(random)))
+    }
+
+    fn key(&self, name: &UserName) -> UserKey {
+        let digest = self.0.digest(&[b"user", name.as_bytes()]);
+        digest
+            .as_bytes()
+            .first_chunk()
+            .map_or_else(UserKey::default, |key| UserKey::new(*key))
+    }
+
+    /// Tells apart the states of an account, without keeping its key.
+    pub(super) fn fingerprint(&self, account: &Account) -> Digest {
+        self.0
+            .digest(&[b"account", account.key.as_bytes(), account.name.as_bytes()])
+    }
+}
+
+/// The handshakes under way: a fixed number, and a full table gives up one at random, so that a
+/// flood can neither fill it for good nor aim at a certain handshake.
+pub(super) struct Handshakes {
+    entries: Vec<Handshake>,
+    capacity: usize,
+}
+
+impl Handshakes {
+    pub(super) const fn new(capacity: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            capacity,
+        }
+    }
+
+    /// Adds `handshake`; the one given up for it, if the table was full.
+    pub(super) fn insert(
+        &mut self,
+        handshake: Handshake,
+        random: &mut impl Random,
+    ) -> Option<Handshake> {
+        if self.entries.len() < self.capacity {
+            self.entries.push(handshake);
+            return None;
+        }
+        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let victim = random_u32(random).checked_rem(count)?;
+        let victim = self.entries.get_mut(usize::try_from(victim).ok()?)?;
+        Some(std::mem::replace(victim, handshake))
+    }
+
+    /// The handshake of `managed_id`, if it came from `route`'s peer.
+    pub(super) fn get_mut(&mut self, managed_id: u32, route: &Route) -> Option<&mut Handshake> {
+        self.entries
+            .iter_mut()
+            .find(|entry| entry.managed_id == managed_id && entry.route.peer == route.peer)
+    }
+
+    /// Takes the handshake of `managed_id` out.
+    pub(super) fn remove(&mut self, managed_id: u32) -> Option<Handshake> {
+        let index = self
+            .entries
+            .iter()
+            .position(|entry| entry.managed_id == managed_id)?;
+        Some(self.entries.swap_remove(index))
+    }
+
+    /// Whether `managed_id` is taken.
+    pub(super) fn contains(&self, managed_id: u32) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.managed_id == managed_id)
+    }
+
+    /// Drops those whose time is over, and says how many.
+    pub(super) fn expire(&mut self, now: Instant) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.deadline > now);
+        before - self.entries.len()
+    }
+
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
+        self.entries.iter().map(|entry| entry.deadline)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

@@ -1,0 +1,288 @@
+//! The BMC's end: sessions of many consoles behind one port.
+//!
+//! [`Server`] takes datagrams and gives datagrams and [`Event`]s; after every call that may change
+//! something, drain [`Server::poll_transmit`] and [`Server::poll_event`], and wake it at
+//! [`Server::poll_timeout`]. What a request means is not its affair: it hands them out as events
+//! and takes the answers back by [`Token`].
+//!
+//! A datagram goes through `inbound` (formats, session look-up), then either `setup` (Open Session
+//! and RAKP, a type per state in `handshake`), `sessionless`, or a [`session`] with its
+//! [`exchanges`]. Nothing grows with what peers send: handshakes, sessions, and requests per
+//! session have each their own limit.
+
+mod accounts;
+mod commands;
+mod config;
+mod event;
+mod exchanges;
+mod handshake;
+mod inbound;
+mod reject;
+mod session;
+mod sessionless;
+mod setup;
+mod timer;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use ipmi_proto::Response;
+use ipmi_proto::ipmb::{IpmbHeader, IpmbResponse};
+
+use self::accounts::random_bytes;
+pub use self::accounts::{Account, Accounts, LoginStatus, Random};
+pub use self::config::{Config, Instance};
+pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
+use self::handshake::{Decoy, Handshakes};
+pub use self::reject::{Counters, Reason};
+use self::session::Session;
+use self::timer::Timer;
+use crate::wire::v20::{PayloadType, Protection};
+
+/// A session idle for less than this is never given up for another login.
+const EVICTABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// The BMC's end of RMCP.
+pub struct Server<A, R> {
+    config: Config,
+    accounts: A,
+    random: R,
+    decoy: Decoy,
+    handshakes: Handshakes,
+    /// By slot, which gives the handle.
+    sessions: Vec<Option<Session>>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    counters: Counters,
+    timer: Timer,
+    /// Where payloads are decrypted; kept for its capacity.
+    plain: Vec<u8>,
+}
+
+impl<A: Accounts, R: Random> Server<A, R> {
+    /// A server without sessions.
+    pub fn new(config: Config, accounts: A, mut random: R) -> Self {
+        let slots = config.sessions.min(Config::MAX_SESSIONS);
+        Self {
+            decoy: Decoy::new(&mut random),
+            handshakes: Handshakes::new(config.pending),
+            sessions: std::iter::repeat_with(|| None).take(slots).collect(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            timer: Timer::default(),
+            plain: Vec::new(),
+            config,
+            accounts,
+            random,
+        }
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to act on.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called, if nothing else happens.
+    pub const fn poll_timeout(&self) -> Option<Instant> {
+        self.timer.get()
+    }
+
+    /// Gives up handshakes and sessions whose time is over.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for _ in 0..self.handshakes.expire(now) {
+            self.counters.count(Reason::HandshakeTimeout);
+        }
+        let idle_timeout = self.config.idle_timeout;
+        for slot in 0..self.sessions.len() {
+            let session = self.sessions.get(slot).and_then(Option::as_ref);
+            if session.is_some_and(|session| session.idle(now) >= idle_timeout) {
+                self.close_slot(slot, CloseReason::Idle);
+            }
+        }
+        let sessions = self
+            .sessions
+            .iter()
+            .flatten()
+            .map(|s| s.deadline(idle_timeout));
+        self.timer
+            .reset(sessions.chain(self.handshakes.deadlines()));
+    }
+
+    /// Answers the request that `token` names; nothing happens if it or its session is gone.
+    pub fn respond(&mut self, now: Instant, token: Token, response: &Response) {
+        let Some(slot) = self.slot_of(token.session) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(header) = session.exchanges.header(token.serial) else {
+            return;
+        };
+        let mut reply = Vec::with_capacity(8 + response.data.len());
+        IpmbResponse::answering(header, response).emit(&mut reply);
+        send(&mut self.transmits, &mut self.random, session, &reply);
+        session.exchanges.answered(now, token.serial, reply);
+    }
+
+    /// Closes a session; `false` if there is none of that id.
+    pub fn close(&mut self, id: SessionId) -> bool {
+        let slot = self.slot_of(id);
+        if let Some(slot) = slot {
+            self.close_slot(slot, CloseReason::Closed);
+        }
+        slot.is_some()
+    }
+
+    /// Tells that a payload other than IPMI became active in a session, or no longer is.
+    pub fn set_payload_active(&mut self, id: SessionId, active: bool) {
+        if let Some(session) = self.session_mut(id) {
+            session.has_payload = active;
+        }
+    }
+
+    /// Sends a packet of a payload, protected as `protection` says as far as the session can.
+    /// `false`, and nothing sent, if there is no such session.
+    pub fn send_payload(
+        &mut self,
+        id: SessionId,
+        kind: PayloadType,
+        protection: Protection,
+        payload: &[u8],
+    ) -> bool {
+        let iv = random_bytes(&mut self.random);
+        let Some(session) = self.session_mut(id) else {
+            return false;
+        };
+        let bytes = session.link.seal(kind, protection, payload, iv);
+        let route = session.route;
+        self.transmits.push_back(Transmit { route, bytes });
+        true
+    }
+
+    /// Applies changed accounts to the live sessions: whoever may no longer log in, or has another
+    /// password or name, is closed; whoever's limit fell is lowered.
+    pub fn accounts_changed(&mut self) {
+        let channel = self.accounts.channel_limit();
+        for slot in 0..self.sessions.len() {
+            let Some(session) = self.sessions.get_mut(slot).and_then(Option::as_mut) else {
+                continue;
+            };
+            let account = self.accounts.by_id(session.info().user_id);
+            let account = account.filter(|a| session.is_of(&self.decoy.fingerprint(a)));
+            match (account, channel) {
+                (Some(account), Some(channel)) => {
+                    if session.lower_limit(account.limit.min(channel)) {
+                        self.events.push_back(Event::Changed(*session.info()));
+                    }
+                }
+                _ => self.close_slot(slot, CloseReason::AccountChanged),
+            }
+        }
+    }
+
+    /// The active sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionInfo> {
+        self.sessions.iter().flatten().map(Session::info)
+    }
+
+    /// How many handshakes are under way.
+    pub fn pending(&self) -> usize {
+        self.handshakes.len()
+    }
+
+    /// How often what was refused, and why.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The accounts, to change them; then call [`Self::accounts_changed`].
+    pub const fn accounts_mut(&mut self) -> &mut A {
+        &mut self.accounts
+    }
+
+    /// Takes another GUID, for logins from now on.
+    pub const fn set_guid(&mut self, guid: [u8; 16]) {
+        self.config.guid = guid;
+    }
+
+    fn slot_of(&self, id: SessionId) -> Option<usize> {
+        self.sessions
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|s| s.id() == id))
+    }
+
+    fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions
+            .iter_mut()
+            .flatten()
+            .find(|session| session.id() == id)
+    }
+
+    fn close_slot(&mut self, slot: usize, reason: CloseReason) {
+        if let Some(session) = self.sessions.get_mut(slot).and_then(Option::take) {
+            self.events
+                .push_back(Event::Closed(*session.info(), reason));
+        }
+    }
+
+    /// A slot for a new session: a free one, or that of the session idle longest, if it is idle for
+    /// some time and holds no payload.
+    fn free_slot(&mut self, now: Instant) -> Option<usize> {
+        if let Some(slot) = self.sessions.iter().position(Option::is_none) {
+            return Some(slot);
+        }
+        let occupied = self.sessions.iter().enumerate();
+        let evictable = occupied.filter_map(|(slot, session)| {
+            let session = session.as_ref().filter(|session| !session.has_payload)?;
+            let idle = session.idle(now);
+            (idle > EVICTABLE_AFTER).then_some((idle, slot))
+        });
+        let (_, slot) = evictable.max()?;
+        self.close_slot(slot, CloseReason::MadeRoom);
+        Some(slot)
+    }
+
+    /// Counts a datagram that was not acted on, and tells of it.
+    fn reject(&mut self, peer: SocketAddr, reason: Reason) {
+        self.counters.count(reason);
+        self.events.push_back(Event::Rejected { peer, reason });
+    }
+
+    /// Answers within a session, outside of the at-most-once bookkeeping.
+    fn reply(&mut self, slot: usize, header: &IpmbHeader, response: &Response) {
+        let Some(session) = self.sessions.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
+        let mut reply = Vec::with_capacity(8 + response.data.len());
+        IpmbResponse::answering(header, response).emit(&mut reply);
+        send(&mut self.transmits, &mut self.random, session, &reply);
+    }
+}
+
+/// Sends an IPMI message to the session's console.
+fn send(
+    transmits: &mut VecDeque<Transmit>,
+    random: &mut impl Random,
+    session: &mut Session,
+    message: &[u8],
+) {
+    let iv = random_bytes(random);
+    let bytes = session
+        .link
+        .seal(PayloadType::IPMI, Protection::FULL, message, iv);
+    transmits.push_back(Transmit {
+        route: session.route,
+        bytes,
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Why datagrams and logins are refused: each reason is counted.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a datagram was not acted on, or a login refused.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// For logs and counters: words joined by dashes.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No RMCP message.
+    MalformedRmcp = "malformed-rmcp",
+    /// An ASF message other than a presence ping.
+    MalformedAsf = "malformed-asf",
+    /// An RMCP class other than ASF and IPMI.
+    UnsupportedClass = "unsupported-class",
+    /// A session header that does not parse.
+    MalformedPacket = "malformed-packet",
+    /// A message without its frame's form or checksums.
+    MalformedMessage = "malformed-message",
+    /// A set-up message that does not parse.
+    MalformedSetup = "malformed-setup",
+    /// A command that needs a session, outside one.
+    NeedsSession = "needs-session",
+    /// A session id that is no active session's.
+    UnknownSession = "unknown-session",
+    /// A packet of a session, from another address than it logged in from.
+    OtherAddress = "other-address",
+    /// An IPMI 1.5 session, where those are off.
+    VersionDisabled = "version-disabled",
+    /// A payload type that is not supported, or not active.
+    UnsupportedPayload = "unsupported-payload",
+    /// A packet less protected than its session demands.
+    Unprotected = "unprotected",
+    /// A protection that was not negotiated.
+    NotNegotiated = "not-negotiated",
+    /// A malformed trailer.
+    MalformedTrailer = "malformed-trailer",
+    /// A wrong auth code.
+    WrongAuthCode = "wrong-auth-code",
+    /// A ciphertext that does not decrypt to a padded payload.
+    MalformedCiphertext = "malformed-ciphertext",
+    /// A session sequence number seen before or outside the window.
+    Replayed = "replayed",
+    /// A copy of a request that still runs.
+    DuplicateRequest = "duplicate-request",
+    /// A set-up message out of turn, or for a handshake that is not there.
+    OutOfTurn = "out-of-turn",
+    /// No suite that is both proposed and configured.
+    NoCipherSuite = "no-cipher-suite",
+    /// A set-up message with an illegal field.
+    IllegalSetup = "illegal-setup",
+    /// A handshake given up for a newer one.
+    HandshakeEvicted = "handshake-evicted",
+    /// A handshake that took too long.
+    HandshakeTimeout = "handshake-timeout",
+    /// The console did not accept RAKP 2.
+    ConsoleGaveUp = "console-gave-up",
+    /// A login as nobody who may log in here.
+    UnknownUser = "unknown-user",
+    /// A login with the wrong password.
+    WrongPassword = "wrong-password",
+    /// A login that asked for more privilege than it may have.
+    PrivilegeAboveLimit = "privilege-above-limit",
+    /// A login when every session was taken and in use.
+    NoFreeSession = "no-free-session",
+}
+
+/// How often each reason came up.
+#[derive(Clone, Debug, Default)]
+pub struct Counters([u64; Reason::ALL.len()]);
+
+impl Counters {
+    pub(super) fn count(&mut self, reason: Reason) {
+        if let Some(count) = self.0.get_mut(reason as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// How often `reason` came up.
+    #[must_use]
+    pub fn of(&self, reason: Reason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.iter().copied().zip(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_counted_apart() {
+        let mut counters = Counters::default();
+        for (times, &reason) in Reason::ALL.iter().enumerate() {
+            for _ in 0..times {
+                counters.count(reason);
+            }
+        }
+        for (times, (reason, count)) in counters.iter().enumerate() {
+            assert_eq!(count, times as u64, "{reason:?}");
+            assert_eq!(counters.of(reason), count);
+        }
+        let names: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+}

@@ -1,0 +1,108 @@
+//! Application commands, NetFn 06h (IPMI v2.0 §20-24, §27).
+
+mod acpi;
+mod device;
+mod global_enables;
+mod interfaces;
+mod reset;
+mod session;
+mod system_info;
+mod watchdog;
+
+use std::sync::Arc;
+
+pub use self::{
+    device::DeviceConfig,
+    global_enables::GlobalEnables,
+    system_info::SystemInfo,
+    watchdog::{PreTimeout, WatchdogExtras},
+};
+use crate::{
+    command::Registrar,
+    health::Health,
+    platform::{Acpi, Bmc, Power, Sessions, Watchdog},
+    state::Persistent,
+};
+
+/// What the application commands need of the machine.
+pub trait Platform: Acpi + Bmc + Power + Sessions + Watchdog {}
+impl<P: Acpi + Bmc + Power + Sessions + Watchdog> Platform for P {}
+
+/// What the application commands share with the rest of the daemon.
+#[derive(Debug)]
+pub struct AppParts {
+    /// What Get Device ID tells.
+    pub device: DeviceConfig,
+    /// What Get Self Test Results tells.
+    pub health: Arc<Health>,
+    /// Interrupts, event buffer and logging.
+    pub global_enables: Arc<GlobalEnables>,
+    /// Where a watchdog's pre-timeout is told.
+    pub pre_timeout: PreTimeout,
+    /// Told when this daemon is to start anew.
+    pub restart: Arc<tokio::sync::Notify>,
+    /// System info parameters.
+    pub system_info: Persistent<SystemInfo>,
+}
+
+/// The application commands and what they keep between requests.
+#[derive(Debug)]
+pub struct AppProvider<P> {
+    platform: Arc<P>,
+    parts: AppParts,
+    watchdog: std::sync::Mutex<WatchdogExtras>,
+    system_info: system_info::Volatile,
+}
+
+impl<P: Platform> AppProvider<P> {
+    /// Over `platform`.
+    #[must_use]
+    pub fn new(platform: Arc<P>, parts: AppParts) -> Arc<Self> {
+        let watchdog = std::sync::Mutex::default();
+        let system_info = system_info::Volatile::default();
+        Arc::new(Self {
+            platform,
+            parts,
+            watchdog,
+            system_info,
+        })
+    }
+
+    /// Adds its commands.
+    pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        self.register_device(table);
+        self.register_reset(table);
+        self.register_acpi(table);
+        self.register_global_enables(table);
+        self.register_interfaces(table);
+        self.register_session(table);
+        self.register_system_info(table);
+        self.register_watchdog(table);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipmi_proto::NetFn;
+
+    use super::*;
+    use crate::command::Family;
+    pub(super) use crate::providers::bench::{Bench, answer};
+
+    /// The application commands over a fake platform.
+    pub(super) fn bench() -> (Bench, Arc<Health>, Arc<tokio::sync::Notify>) {
+        let (health, restart) = (Arc::new(Health::default()), Arc::default());
+        let parts = AppParts {
+            device: DeviceConfig::default(),
+            health: Arc::clone(&health),
+            global_enables: Arc::default(),
+            pre_timeout: PreTimeout::default(),
+            restart: Arc::clone(&restart),
+            system_info: Persistent::volatile(),
+        };
+        let bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
+            AppProvider::new(Arc::clone(platform), parts).register(table);
+        });
+        (bench, health, restart)
+    }
+}

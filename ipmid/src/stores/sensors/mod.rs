@@ -1,0 +1,15 @@
+//! Sensors: what D-Bus shows of them, their numbers and names, their records and events.
+
+mod directory;
+mod entity;
+mod observed;
+mod record;
+mod settings;
+mod store;
+mod table;
+
+pub use directory::{CAPACITY, Directory, Listing, SensorIndex};
+pub use observed::{NAMES, Observed, ROOT, Value, limit_property};
+pub use settings::Settings;
+pub use store::{SensorStore, Update};
+pub use table::{Interfaces, Properties, Sensor, SensorEvent, SensorTable};

@@ -1,0 +1,152 @@
+//! The record of a sensor: from what D-Bus shows to what Get SDR gives.
+
+use ipmi_proto::IdString;
+use ipmi_proto::sdr::{
+    Access, Accuracy, Capabilities, CompactSensor, Entity, EventControl, EventType, Factors,
+    FullSensor, Hysteresis, Initialization, Masks, PerThreshold, SdrBody, SensorKey, SensorType,
+    Sharing, Threshold, Unit,
+};
+
+use super::directory::Listing;
+use super::entity;
+use super::observed::{Observed, ROOT};
+use super::settings::Settings;
+
+/// The offset that an intrusion sensor has (§42.2, type 05h: general chassis intrusion).
+const GENERAL_INTRUSION: u16 = 1;
+
+/// The type that a path tells: its first part below the root.
+pub(super) fn segment(path: &str) -> &str {
+    let below = path
+        .strip_prefix(ROOT)
+        .and_then(|rest| rest.strip_prefix('/'));
+    below
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or_default()
+}
+
+/// The factors of an analog sensor's readings.
+pub(super) fn factors(observed: &Observed) -> Factors {
+    let (min, max) = observed.range();
+    Factors::spanning(min, max)
+        .or_else(|_| Factors::spanning(-128.0, 127.0))
+        .unwrap_or(Factors::IDENTITY)
+}
+
+/// The raw limits of a sensor; what it has none for is 0.
+pub(super) fn raw_thresholds(observed: &Observed, factors: &Factors) -> PerThreshold<u8> {
+    PerThreshold::new(Threshold::ALL.map(|threshold| {
+        let limit = observed.thresholds.get(threshold);
+        limit
+            .and_then(|limit| factors.raw_from_value(limit * observed.unit.1))
+            .unwrap_or(0)
+    }))
+}
+
+/// What every record of a sensor begins and ends with.
+struct Common {
+    key: SensorKey,
+    entity: Entity,
+    sensor_type: SensorType,
+    hysteresis: Hysteresis,
+    id: IdString,
+}
+
+/// The record of the sensor at `path`.
+pub(super) fn body(
+    path: &str,
+    listing: &Listing,
+    observed: &Observed,
+    settings: &Settings,
+) -> SdrBody {
+    let (lun, number) = listing.index.place();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let entity = observed
+        .entity
+        .unwrap_or_else(|| entity::guess(segment(path), name));
+    let common = Common {
+        key: SensorKey::bmc(lun, number),
+        entity,
+        sensor_type: SensorType::of_segment(segment(path)),
+        hysteresis: settings.hysteresis(),
+        id: IdString::new(&listing.name),
+    };
+    if observed.analog {
+        SdrBody::Full(Box::new(full(common, observed)))
+    } else {
+        SdrBody::Compact(compact(common))
+    }
+}
+
+fn compact(common: Common) -> CompactSensor {
+    CompactSensor {
+        key: common.key,
+        entity: common.entity,
+        initialization: Initialization::ENABLED,
+        capabilities: capabilities(false, EventControl::EntireSensor),
+        sensor_type: common.sensor_type,
+        event_type: EventType::SENSOR_SPECIFIC,
+        masks: Masks {
+            assertion: GENERAL_INTRUSION,
+            deassertion: GENERAL_INTRUSION,
+            reading: GENERAL_INTRUSION,
+        },
+        unit: Unit::DISCRETE,
+        sharing: Sharing::NONE,
+        hysteresis: common.hysteresis,
+        oem: 0,
+        id: common.id,
+    }
+}
+
+fn full(common: Common, observed: &Observed) -> FullSensor {
+    let factors = factors(observed);
+    let present = observed.thresholds.present();
+    let events = if present.is_empty() {
+        EventControl::None
+    } else {
+        EventControl::PerState
+    };
+    let (sensor_min, sensor_max) = if factors.signed() {
+        (0x80, 0x7f)
+    } else {
+        (0, 0xff)
+    };
+    FullSensor {
+        key: common.key,
+        entity: common.entity,
+        initialization: Initialization::ENABLED,
+        capabilities: capabilities(!present.is_empty(), events),
+        sensor_type: common.sensor_type,
+        event_type: EventType::THRESHOLD,
+        masks: Masks::of_thresholds(present, present),
+        unit: observed.unit.0.with_sign(factors.signed()),
+        linearization: 0,
+        factors,
+        accuracy: Accuracy::default(),
+        nominal: None,
+        normal_max: None,
+        normal_min: None,
+        sensor_max,
+        sensor_min,
+        thresholds: raw_thresholds(observed, &factors),
+        hysteresis: common.hysteresis,
+        oem: 0,
+        id: common.id,
+    }
+}
+
+const fn capabilities(thresholds: bool, events: EventControl) -> Capabilities {
+    let access = if thresholds {
+        Access::Settable
+    } else {
+        Access::None
+    };
+    Capabilities {
+        ignored_if_absent: false,
+        auto_rearm: true,
+        hysteresis: access,
+        thresholds: access,
+        events,
+    }
+}

@@ -1,0 +1,349 @@
+//! All sensors: kept by what D-Bus tells, read by commands, without a call in between.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ipmi_proto::sdr::{
+    EventType, Factors, PerThreshold, SdrBody, SensorType, Threshold, ThresholdSet,
+};
+use ipmi_proto::sel::{Direction, Event};
+
+use super::directory::{Directory, Listing, SensorIndex};
+use super::observed::{Observed, Value};
+use super::record;
+use super::settings::Settings;
+
+/// Properties of one interface.
+pub type Properties = Vec<(String, Value)>;
+/// Interfaces of one object.
+pub type Interfaces = Vec<(String, Properties)>;
+
+/// An event that a sensor sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SensorEvent {
+    /// The sensor.
+    pub index: SensorIndex,
+    /// What happened, as the log takes it.
+    pub event: Event,
+}
+
+/// One sensor.
+#[derive(Clone, Debug)]
+pub struct Sensor {
+    /// Its object's path.
+    pub path: String,
+    /// Its number and name.
+    pub listing: Listing,
+    /// What D-Bus shows of it.
+    pub observed: Observed,
+    /// What clients set on it.
+    pub settings: Settings,
+    /// Thresholds that are crossed now; bit 0 for the state of a sensor without readings.
+    pub states: ThresholdSet,
+    /// Whether its service is on the bus.
+    pub online: bool,
+    /// How raw bytes become its readings.
+    pub factors: Factors,
+    /// Its record.
+    pub body: SdrBody,
+}
+
+impl Sensor {
+    /// The raw reading, unless it has none now.
+    #[must_use]
+    pub fn raw_reading(&self) -> Option<u8> {
+        let readable = self.online && self.settings.scanning;
+        let reading = self.observed.reading().filter(|_| readable)?;
+        self.factors.raw_from_value(reading)
+    }
+
+    /// Whether its reading or state is to be believed.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        if self.observed.analog {
+            self.raw_reading().is_some()
+        } else {
+            self.online && self.observed.available && self.observed.intrusion.is_some()
+        }
+    }
+
+    /// Its limits as raw bytes.
+    #[must_use]
+    pub fn raw_thresholds(&self) -> PerThreshold<u8> {
+        record::raw_thresholds(&self.observed, &self.factors)
+    }
+
+    /// Its type, and how it reports.
+    #[must_use]
+    pub fn kind(&self) -> (SensorType, EventType) {
+        let event = if self.observed.analog {
+            EventType::THRESHOLD
+        } else {
+            EventType::SENSOR_SPECIFIC
+        };
+        (SensorType::of_segment(record::segment(&self.path)), event)
+    }
+
+    /// The threshold's limit in the unit on D-Bus, for a raw byte.
+    #[must_use]
+    pub fn limit_of(&self, raw: u8) -> f64 {
+        self.factors.value_from_raw(raw) / self.observed.unit.1
+    }
+
+    /// Builds the record anew; true when it has become another.
+    fn refresh(&mut self) -> bool {
+        let body = record::body(&self.path, &self.listing, &self.observed, &self.settings);
+        let changed = body != self.body;
+        if changed {
+            self.factors = record::factors(&self.observed);
+            self.body = body;
+        }
+        changed
+    }
+
+    /// The states as they are now: what the service says, or else what the reading says.
+    fn judge(&self) -> ThresholdSet {
+        let mut states = ThresholdSet::EMPTY;
+        if !self.observed.analog {
+            let intruded = self.observed.intrusion.unwrap_or(false);
+            states.set(Threshold::LowerNonCritical, intruded);
+            return states;
+        }
+        for threshold in self.observed.thresholds.present().iter() {
+            let before = self.states.contains(threshold);
+            let now = match self.observed.alarms.get(threshold) {
+                Some(alarm) => alarm,
+                None => self.crossed(threshold, before),
+            };
+            states.set(threshold, now);
+        }
+        states
+    }
+
+    fn crossed(&self, threshold: Threshold, before: bool) -> bool {
+        let limit = self.observed.thresholds.get(threshold);
+        let (Some(reading), Some(limit)) = (self.observed.reading(), limit) else {
+            return before;
+        };
+        let raw = if threshold.is_lower() {
+            self.settings.negative_hysteresis
+        } else {
+            self.settings.positive_hysteresis
+        };
+        let hysteresis = f64::from(raw) * self.factors.step();
+        threshold.crossed(reading, limit * self.observed.unit.1, hysteresis, before)
+    }
+
+    /// The event of one state that changed; `None` when the sensor does not send it.
+    fn event(&self, threshold: Threshold, asserted: bool) -> Option<SensorEvent> {
+        let (offset, data) = if self.observed.analog {
+            let limit = self.raw_thresholds().get(threshold);
+            // The reading that triggered it, and the limit (data 1, bits 7:4: 01b each).
+            let reading = self.raw_reading().unwrap_or(limit);
+            let offset = threshold.event_offset();
+            (offset, [0x50 | offset, reading, limit])
+        } else {
+            (0, [0x00, 0xff, 0xff])
+        };
+        let masked = if asserted {
+            self.settings.masked_assertions
+        } else {
+            self.settings.masked_deassertions
+        };
+        if !self.settings.events || masked >> offset & 1 == 1 {
+            return None;
+        }
+        let (kind, event_type) = self.kind();
+        let (_, number) = self.listing.index.place();
+        let event = Event {
+            revision: Event::REVISION,
+            sensor_type: kind.0,
+            sensor_number: number,
+            direction: if asserted {
+                Direction::Assertion
+            } else {
+                Direction::Deassertion
+            },
+            event_type: event_type.value(),
+            data,
+        };
+        Some(SensorEvent {
+            index: self.listing.index,
+            event,
+        })
+    }
+}
+
+/// All sensors.
+#[derive(Debug, Default)]
+pub struct SensorTable {
+    sensors: BTreeMap<SensorIndex, Sensor>,
+    paths: HashMap<String, SensorIndex>,
+    events: Vec<SensorEvent>,
+    generation: u64,
+}
+
+impl SensorTable {
+    /// Takes an object of a sensor service. What is no sensor is passed over; so is one for which no
+    /// number is left, which is `false`.
+    pub fn add(
+        &mut self,
+        path: &str,
+        interfaces: &Interfaces,
+        directory: &mut Directory,
+        settings: impl FnOnce(&str) -> (Settings, ThresholdSet),
+    ) -> bool {
+        let known = self
+            .paths
+            .get(path)
+            .and_then(|index| self.sensors.get(index));
+        let mut observed = known
+            .map(|sensor| sensor.observed.clone())
+            .unwrap_or_default();
+        for (interface, properties) in interfaces {
+            for (property, value) in properties {
+                observed.apply(interface, property, value);
+            }
+        }
+        if !observed.analog && observed.intrusion.is_none() {
+            return true;
+        }
+        let paths = &self.paths;
+        let Some(listing) = directory.list(path, |path| paths.contains_key(path)) else {
+            return false;
+        };
+        let index = listing.index;
+        let (settings, states) = match known {
+            Some(sensor) => (sensor.settings, sensor.states),
+            None => settings(path),
+        };
+        let body = record::body(path, &listing, &observed, &settings);
+        let changed = known.is_none_or(|sensor| sensor.body != body);
+        let sensor = Sensor {
+            path: path.to_owned(),
+            factors: record::factors(&observed),
+            listing,
+            observed,
+            settings,
+            states,
+            online: true,
+            body,
+        };
+        self.paths.insert(path.to_owned(), index);
+        self.sensors.insert(index, sensor);
+        self.generation += u64::from(changed);
+        self.rejudge(index);
+        true
+    }
+
+    /// Takes changed properties of one interface of an object.
+    pub fn change(&mut self, path: &str, interface: &str, properties: &Properties) {
+        let Some(index) = self.paths.get(path).copied() else {
+            return;
+        };
+        let Some(sensor) = self.sensors.get_mut(&index) else {
+            return;
+        };
+        for (property, value) in properties {
+            sensor.observed.apply(interface, property, value);
+        }
+        let only_value = properties.iter().all(|(property, _)| property == "Value");
+        if !only_value && sensor.refresh() {
+            self.generation += 1;
+        }
+        self.rejudge(index);
+    }
+
+    /// Forgets the sensor of an object that is gone.
+    pub fn remove(&mut self, path: &str) {
+        if let Some(index) = self.paths.remove(path) {
+            self.sensors.remove(&index);
+            self.generation += 1;
+        }
+    }
+
+    /// Marks the sensors of a service that left the bus; their records stay.
+    pub fn set_offline(&mut self, is_of_service: impl Fn(&str) -> bool) {
+        for sensor in self
+            .sensors
+            .values_mut()
+            .filter(|sensor| is_of_service(&sensor.path))
+        {
+            sensor.online = false;
+        }
+    }
+
+    /// Changes what a client may set; `None` when there is no such sensor.
+    pub fn set(
+        &mut self,
+        index: SensorIndex,
+        change: impl FnOnce(&mut Settings),
+    ) -> Option<&Sensor> {
+        let sensor = self.sensors.get_mut(&index)?;
+        change(&mut sensor.settings);
+        if sensor.refresh() {
+            self.generation += 1;
+        }
+        self.rejudge(index);
+        self.sensors.get(&index)
+    }
+
+    /// Sends the events of all states that hold, as if they had just begun (Re-arm Sensor Events).
+    pub fn rearm(&mut self, index: SensorIndex) {
+        if let Some(sensor) = self.sensors.get_mut(&index) {
+            sensor.states = ThresholdSet::EMPTY;
+        }
+        self.rejudge(index);
+    }
+
+    /// The sensor with this number.
+    #[must_use]
+    pub fn get(&self, index: SensorIndex) -> Option<&Sensor> {
+        self.sensors.get(&index)
+    }
+
+    /// All sensors by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Sensor> {
+        self.sensors.values()
+    }
+
+    /// Grows whenever a record becomes another, comes or goes.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether a sensor's limits have to be compared with its readings here, because its service raises
+    /// no alarm for one.
+    #[must_use]
+    pub fn judges_readings(&self) -> bool {
+        self.sensors.values().any(|sensor| {
+            let limits = sensor.observed.thresholds.present();
+            limits
+                .iter()
+                .any(|threshold| sensor.observed.alarms.get(threshold).is_none())
+        })
+    }
+
+    /// The events since this was last called.
+    pub fn take_events(&mut self) -> Vec<SensorEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn rejudge(&mut self, index: SensorIndex) {
+        let Some(sensor) = self.sensors.get_mut(&index) else {
+            return;
+        };
+        let states = sensor.judge();
+        let before = std::mem::replace(&mut sensor.states, states);
+        for threshold in Threshold::ALL {
+            let now = states.contains(threshold);
+            if now != before.contains(threshold) {
+                self.events.extend(sensor.event(threshold, now));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
