@@ -6,3 +6,5 @@ pub mod chassis_capabilities;
 pub mod host_nmi;
 pub mod power_cap;
 pub mod restore_policy;
+pub mod restriction_mode;
+pub mod service_attributes;
