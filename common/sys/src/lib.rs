@@ -12,4 +12,4 @@ mod device;
 mod host_interface;
 
 pub use device::Device;
-pub use host_interface::HostInterface;
+pub use host_interface::{HostInterface, open_device};
