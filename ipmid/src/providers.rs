@@ -5,3 +5,4 @@ pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chassis;
+pub mod storage;
