@@ -4,11 +4,13 @@
 //! [`dispatch`] (look-up, privilege, filters, unpacking, deadline), a handler under `providers`,
 //! and what that handler needs of the machine under `platform`.
 
+pub mod channels;
 pub mod command;
 pub mod context;
 pub mod dispatch;
 pub mod filter;
 pub mod health;
+pub mod host_interface;
 pub mod platform;
 pub mod providers;
 pub mod state;
