@@ -15,6 +15,7 @@ mod fru;
 mod power;
 mod sensors;
 mod sessions;
+mod sol;
 mod time;
 mod watchdog;
 
@@ -28,6 +29,7 @@ use ipmi_proto::CompletionCode;
 pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
 pub use sensors::Sensors;
 pub use sessions::{SessionInfo, SessionState, Sessions};
+pub use sol::{Sol, SolChange, SolSettings};
 pub use time::Time;
 pub use watchdog::{Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
 

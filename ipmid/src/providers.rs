@@ -6,3 +6,4 @@ pub mod app;
 pub(crate) mod bench;
 pub mod chassis;
 pub mod storage;
+pub mod transport;

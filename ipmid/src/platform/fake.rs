@@ -34,6 +34,8 @@ pub(crate) struct FakeState {
     pub(crate) watchdog: WatchdogState,
     pub(crate) watchdog_resets: u32,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) sol: SolSettings,
+    pub(crate) console_baud: Option<u64>,
     pub(crate) bmc_time: Option<u64>,
     pub(crate) follows_network: bool,
     pub(crate) written_fru: Option<Vec<u8>>,
@@ -88,6 +90,18 @@ impl Default for FakePlatform {
             },
             watchdog_resets: 0,
             sessions: Vec::new(),
+            sol: SolSettings {
+                progress: 0,
+                enable: true,
+                force_encryption: true,
+                force_authentication: true,
+                privilege: 4,
+                accumulate_interval: 20,
+                threshold: 1,
+                retry_count: 7,
+                retry_interval: 100,
+            },
+            console_baud: Some(115_200),
             bmc_time: None,
             follows_network: false,
             written_fru: None,
@@ -339,5 +353,50 @@ impl Frus for FakePlatform {
     }
     async fn write_fru(&self, _: &str, image: &[u8]) -> PlatformResult<()> {
         self.answer(|state| state.written_fru = Some(image.to_vec()))
+    }
+}
+
+impl Sol for FakePlatform {
+    async fn sol_settings(&self, _: &str) -> PlatformResult<SolSettings> {
+        self.answer(|state| state.sol)
+    }
+    async fn change_sol(&self, _: &str, change: SolChange) -> PlatformResult<()> {
+        self.answer(|state| match change {
+            SolChange::Progress(value) => state.sol.progress = value,
+            SolChange::Enable(value) => state.sol.enable = value,
+            SolChange::Authentication {
+                force_encryption,
+                force_authentication,
+                privilege,
+            } => {
+                state.sol.force_encryption = force_encryption;
+                state.sol.force_authentication = force_authentication;
+                state.sol.privilege = privilege;
+            }
+            SolChange::Accumulate {
+                interval,
+                threshold,
+            } => {
+                state.sol.accumulate_interval = interval;
+                state.sol.threshold = threshold;
+            }
+            SolChange::Retry { count, interval } => {
+                state.sol.retry_count = count;
+                state.sol.retry_interval = interval;
+            }
+        })
+    }
+    async fn console_baud(&self) -> PlatformResult<u64> {
+        self.answer(|state| state.console_baud)?
+            .ok_or(PlatformError::Absent)
+    }
+    async fn set_console_baud(&self, baud: u64) -> PlatformResult<()> {
+        self.answer(|state| match &mut state.console_baud {
+            Some(now) => {
+                *now = baud;
+                Ok(())
+            }
+            None => Err(PlatformError::Absent),
+        })?
     }
 }
