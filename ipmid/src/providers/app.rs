@@ -117,9 +117,10 @@ mod tests {
             restart: Arc::clone(&restart),
             system_info: Persistent::volatile(),
         };
-        let bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
+        let mut bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
             AppProvider::new(Arc::clone(platform), parts).register(table);
         });
+        bench.folder = Some(folder);
         (bench, health, restart)
     }
 }
