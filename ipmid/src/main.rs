@@ -1,7 +1,3 @@
 //! Starts `ipmid`.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    daemon::run("ipmid", ipmid::run)
-}
+fn main() {}

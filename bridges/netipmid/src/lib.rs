@@ -1,3 +1,93 @@
-//! The RMCP+ bridge: IPMI over LAN.
+//! The RMCP+ bridge: IPMI over LAN (IPMI v2.0 §13).
+//!
+//! One process per network interface. Sessions are `rmcp_proto`'s affair; this crate gives it a
+//! socket, a clock, random numbers and accounts, carries requests to `ipmid` and answers back, and
+//! shows the sessions on D-Bus.
+//!
+//! - [`bridge`]: the task that moves everything.
+//! - [`datagrams`], [`socket`]: UDP in batches, answered from the address that was asked.
+//! - [`users`]: accounts as the server asks for them, followed while they change.
+//! - [`sessions`]: the session objects.
+//! - [`report`]: the log.
+//! - [`console`]: Serial over LAN.
 
+pub mod arguments;
+pub mod bridge;
+pub mod config;
 pub mod console;
+pub mod datagrams;
+pub mod guid;
+pub mod random;
+pub mod report;
+pub mod sessions;
+pub mod socket;
+pub mod users;
+
+use std::sync::Arc;
+
+use accounts::{Reader, Users};
+use daemon::{Failure, Setup};
+use openbmc_dbus::execute::IpmiHost;
+use rmcp_proto::server::{Config, Server};
+use tokio::sync::{mpsc, watch};
+
+pub use self::arguments::Args;
+use self::bridge::{Bridge, Inputs};
+use self::config::View;
+use self::console::{Settings, Sol, follow_settings};
+use self::datagrams::Datagrams;
+use self::random::SystemBytes;
+use self::sessions::Publisher;
+use self::users::ChannelUsers;
+
+/// Runs the bridge.
+///
+/// # Errors
+///
+/// A configuration or a socket that cannot be used.
+pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
+    let view: View = setup.config()?;
+    view.check()?;
+    let (channel, config) = view.server(setup.args.channel())?;
+    let (name, number) = (channel.name.clone(), channel.number());
+    let config = Config {
+        guid: guid::FALLBACK,
+        ..config
+    };
+    let datagrams = Datagrams::new(socket::open(&setup.args)?)?;
+
+    let (told_close, close) = mpsc::unbounded_channel();
+    let (told_guid, guid) = mpsc::unbounded_channel();
+    let (told_accounts, accounts) = mpsc::unbounded_channel();
+    let (told_sessions, changes) = mpsc::unbounded_channel();
+
+    let store = Arc::new(Reader::open(
+        &setup.state_dir,
+        &view.access,
+        view.channels.clone(),
+    ));
+    let users = ChannelUsers::new(Arc::clone(&store) as Arc<dyn Users>, number);
+    let (ipmid, link) = IpmiHost::new(&name);
+    tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));
+    let (told_settings, settings) = watch::channel(Settings::default());
+    tokio::spawn(follow_settings(name.clone(), link.clone(), told_settings));
+    tokio::spawn(guid::follow(link, told_guid));
+    tokio::spawn(users::follow(store, move || {
+        // The bridge ends with the process.
+        let _ = told_accounts.send(());
+    }));
+
+    let server = Server::new(config, users.clone(), SystemBytes::default());
+    let sol = Sol::new(&view.sol, settings);
+    let inputs = Inputs {
+        close,
+        guid,
+        accounts,
+    };
+    setup.ready();
+    tracing::info!(channel = %name, "serving");
+    Bridge::new(server, datagrams, ipmid, sol, users, told_sessions)
+        .run(inputs)
+        .await?;
+    Ok(())
+}

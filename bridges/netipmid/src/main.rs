@@ -1,3 +1,7 @@
 //! Starts `netipmid`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::run("netipmid", netipmid::serve)
+}

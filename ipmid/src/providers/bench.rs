@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ipmi_proto::CompletionCode;
-use tempfile::TempDir;
 
 use crate::{
     command::{CommandTable, Family, Priority, Registrar, Registry},
@@ -24,8 +23,6 @@ pub(crate) struct Bench {
     pub(crate) platform: Arc<FakePlatform>,
     registry: Registry,
     family: Family,
-    /// Where the provider keeps its state, until the bench is cleared.
-    pub(crate) folder: Option<TempDir>,
 }
 
 impl Bench {
@@ -41,7 +38,6 @@ impl Bench {
             platform,
             registry: table.finish().unwrap(),
             family,
-            folder: None,
         }
     }
 

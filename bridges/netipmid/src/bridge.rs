@@ -1,0 +1,251 @@
+//! The bridge itself: one task that moves datagrams, requests and events between the socket, the
+//! sessions, and `ipmid`.
+
+use std::future;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use ipmi_proto::{Request, Response};
+use openbmc_dbus::execute::{Caller, IpmiHost};
+use rmcp_proto::server::{Event, Server, SessionId, SessionInfo, Token, Transmit};
+use rmcp_proto::wire::v20::PayloadType;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use crate::console::{Holder, PayloadCaller, Sol};
+use crate::datagrams::Datagrams;
+use crate::random::SystemBytes;
+use crate::report::Report;
+use crate::sessions::Change;
+use crate::users::ChannelUsers;
+
+/// Every request is answered within this time: less than what clients wait.
+const DEADLINE: Duration = Duration::from_secs(4);
+
+/// What reaches the bridge from the rest of the process.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Sessions to close, from the bus.
+    pub close: mpsc::UnboundedReceiver<SessionId>,
+    /// The system's GUID.
+    pub guid: mpsc::UnboundedReceiver<[u8; 16]>,
+    /// The accounts have changed.
+    pub accounts: mpsc::UnboundedReceiver<()>,
+}
+
+/// The bridge of one channel.
+pub struct Bridge {
+    server: Server<ChannelUsers, SystemBytes>,
+    datagrams: Datagrams,
+    ipmid: IpmiHost,
+    sol: Sol,
+    users: ChannelUsers,
+    /// The port that consoles are told for payloads: our own.
+    port: u16,
+    sessions: mpsc::UnboundedSender<Change>,
+    report: Report,
+    /// Datagrams on their way out; kept for its capacity.
+    outgoing: Vec<Transmit>,
+}
+
+/// What the bridge woke up for.
+enum Wake {
+    Readable(std::io::Result<()>),
+    Answered(Token, Response),
+    Timeout,
+    Console,
+    Close(SessionId),
+    Guid([u8; 16]),
+    AccountsChanged,
+}
+
+impl Bridge {
+    /// A bridge that tells of its sessions through `sessions`.
+    #[must_use]
+    pub fn new(
+        server: Server<ChannelUsers, SystemBytes>,
+        datagrams: Datagrams,
+        ipmid: IpmiHost,
+        sol: Sol,
+        users: ChannelUsers,
+        sessions: mpsc::UnboundedSender<Change>,
+    ) -> Self {
+        let port = datagrams.port();
+        let report = Report::default();
+        let outgoing = Vec::new();
+        Self {
+            server,
+            datagrams,
+            ipmid,
+            sol,
+            users,
+            port,
+            sessions,
+            report,
+            outgoing,
+        }
+    }
+
+    /// Serves until the socket fails.
+    ///
+    /// # Errors
+    ///
+    /// What the socket failed with.
+    pub async fn run(mut self, mut inputs: Inputs) -> std::io::Result<()> {
+        let ipmid = self.ipmid.clone();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let timeouts = [self.server.poll_timeout(), self.sol.poll_timeout()];
+            let timeout = timeouts.into_iter().flatten().min();
+            let wake = tokio::select! {
+                biased;
+                readable = self.datagrams.readable() => Wake::Readable(readable),
+                Some((token, response)) = running.next() => Wake::Answered(token, response),
+                Some(id) = inputs.close.recv() => Wake::Close(id),
+                Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
+                Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
+                () = self.sol.step() => Wake::Console,
+                () = at(timeout) => Wake::Timeout,
+            };
+            let now = Instant::now();
+            self.act(now, wake)?;
+            // All answers that are ready leave together.
+            while let Some(Some((token, response))) = running.next().now_or_never() {
+                self.server.respond(now, token, &response);
+            }
+            while let Some(event) = self.server.poll_event() {
+                if let Some((token, session, request)) = self.on_event(now, event) {
+                    running.push(execute(&ipmid, token, session, request));
+                }
+            }
+            self.sol.drain(now, &mut self.server);
+            self.transmit();
+        }
+    }
+
+    fn act(&mut self, now: Instant, wake: Wake) -> std::io::Result<()> {
+        match wake {
+            Wake::Readable(readable) => {
+                readable?;
+                let server = &mut self.server;
+                self.datagrams
+                    .receive(|route, bytes| server.handle_datagram(now, route, bytes))?;
+            }
+            Wake::Answered(token, response) => self.server.respond(now, token, &response),
+            Wake::Timeout => {
+                self.server.handle_timeout(now);
+                self.sol.handle_timeout(now);
+            }
+            Wake::Console => {}
+            Wake::Close(id) => {
+                self.server.close(id);
+            }
+            Wake::Guid(guid) => self.server.set_guid(guid),
+            Wake::AccountsChanged => {
+                self.server.accounts_changed();
+                let users = &self.users;
+                self.sol.retain(|holder| users.may_use_sol(holder.user_id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on `event`; a request for `ipmid` is given back.
+    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
+        match event {
+            Event::Request {
+                token,
+                session,
+                request,
+            } => return Some((token, session, request)),
+            Event::PayloadCommand {
+                token,
+                session,
+                request,
+            } => {
+                let response = self.sol.answer(&self.caller(&session), &request);
+                self.server.respond(now, token, &response);
+            }
+            Event::Payload {
+                session,
+                kind: PayloadType::SOL,
+                protection,
+                data,
+            } => {
+                self.sol.handle_packet(now, session, protection, &data);
+            }
+            // No other payload is ever active.
+            Event::Payload { .. } => {}
+            Event::Opened(info) => {
+                self.report.opened(&info);
+                self.tell(Change::Present(info));
+            }
+            Event::Changed(info) => self.tell(Change::Present(info)),
+            Event::Closed(info, reason) => {
+                self.report.closed(&info, reason);
+                self.sol.session_closed(info.id);
+                self.tell(Change::Gone(info.id));
+            }
+            Event::LoginRefused {
+                peer,
+                user_name,
+                reason,
+            } => {
+                self.report.refused(peer, user_name, reason);
+            }
+            Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
+        }
+        None
+    }
+
+    fn caller(&self, session: &SessionInfo) -> PayloadCaller {
+        PayloadCaller {
+            holder: Holder {
+                session: session.id,
+                user_id: session.user_id,
+            },
+            privilege: session.privilege,
+            protection: session.protection,
+            may_use_sol: self.users.may_use_sol(session.user_id),
+            port: self.port,
+        }
+    }
+
+    fn tell(&self, change: Change) {
+        // The publisher lives as long as the process.
+        let _ = self.sessions.send(change);
+    }
+
+    fn transmit(&mut self) {
+        self.outgoing
+            .extend(std::iter::from_fn(|| self.server.poll_transmit()));
+        if !self.outgoing.is_empty() {
+            self.datagrams.send(&self.outgoing);
+            self.outgoing.clear();
+        }
+    }
+}
+
+/// Has `ipmid` execute a request of a session.
+async fn execute(
+    ipmid: &IpmiHost,
+    token: Token,
+    session: SessionInfo,
+    request: Request,
+) -> (Token, Response) {
+    let caller = Caller::Session {
+        user_id: session.user_id,
+        privilege: session.privilege,
+        session_id: session.id.0,
+    };
+    (token, ipmid.execute(&request, caller, DEADLINE).await)
+}
+
+/// Ends at `instant`, or never.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant.into()).await,
+        None => future::pending().await,
+    }
+}

@@ -1,0 +1,243 @@
+//! The configuration: `[lan]`, and what of the shared sections concerns a LAN front end.
+
+use std::time::Duration;
+
+use accounts::{AccessConfig, Channel, ChannelTable};
+use daemon::Failure;
+use ipmi_proto::Medium;
+use rmcp_proto::server::{Config, Instance};
+use rmcp_proto::suite::CipherSuite;
+use serde::{Deserialize, Deserializer};
+
+use crate::console::SolSection;
+
+/// What netipmid reads of the configuration file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct View {
+    /// Limits and what is allowed.
+    pub lan: Lan,
+    /// The channels, of which one is ours.
+    #[serde(rename = "channel")]
+    pub channels: ChannelTable,
+    /// How many users there are.
+    pub access: AccessConfig,
+    /// The host's console.
+    pub sol: SolSection,
+}
+
+/// The `[lan]` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lan {
+    /// Cipher suites accepted, the preferred one first.
+    #[serde(deserialize_with = "suites")]
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Active sessions, 1 to 62.
+    pub sessions: usize,
+    /// Handshakes under way at a time.
+    pub handshakes: usize,
+    /// Requests of one session that may run at a time.
+    pub requests_per_session: usize,
+    /// Seconds without a valid packet after which a session is closed.
+    pub idle_timeout: u64,
+    /// Seconds within which a handshake must be through.
+    pub setup_timeout: u64,
+    /// Whether packets of a session are taken only from the address that logged in.
+    pub bound_to_address: bool,
+}
+
+impl Default for Lan {
+    fn default() -> Self {
+        let Config {
+            suites,
+            sessions,
+            pending,
+            requests,
+            ..
+        } = Config::default();
+        Self {
+            cipher_suites: suites,
+            sessions,
+            handshakes: pending,
+            requests_per_session: requests,
+            idle_timeout: 60,
+            setup_timeout: 3,
+            bound_to_address: true,
+        }
+    }
+}
+
+/// Suites by id: known ones, each once, and never suite 0.
+fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>, D::Error> {
+    use serde::de::Error;
+    let ids = Vec::<u8>::deserialize(deserializer)?;
+    if ids.is_empty() {
+        return Err(D::Error::custom("no cipher suite is left to log in with"));
+    }
+    let mut suites = Vec::with_capacity(ids.len());
+    for id in ids {
+        if id == 0 {
+            return Err(D::Error::custom(
+                "cipher suite 0 has no security and cannot be enabled",
+            ));
+        }
+        let suite = CipherSuite::from_id(id)
+            .ok_or_else(|| D::Error::custom(format!("cipher suite {id} is not supported")))?;
+        if suites.contains(&suite) {
+            return Err(D::Error::custom(format!(
+                "cipher suite {id} is listed twice"
+            )));
+        }
+        suites.push(suite);
+    }
+    Ok(suites)
+}
+
+impl View {
+    /// Checks what a single value does not show.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Config`], naming the key.
+    pub fn check(&self) -> Result<(), Failure> {
+        let bounds = [
+            ("sessions", self.lan.sessions, 1..=Config::MAX_SESSIONS),
+            ("handshakes", self.lan.handshakes, 1..=4096),
+            (
+                "requests-per-session",
+                self.lan.requests_per_session,
+                1..=64,
+            ),
+        ];
+        for (key, value, range) in bounds {
+            if !range.contains(&value) {
+                let (least, most) = range.into_inner();
+                let text = format!("lan.{key}: {value} is not between {least} and {most}");
+                return Err(Failure::Config(text));
+            }
+        }
+        if self.lan.idle_timeout == 0 || self.lan.setup_timeout == 0 {
+            return Err(Failure::Config(
+                "lan: a time-out of 0 s lets nobody in".to_owned(),
+            ));
+        }
+        self.sol.check().map_err(Failure::Config)
+    }
+
+    /// The channel called `name`, and the server's set-up for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Config`] for a channel that is not configured, or holds no sessions.
+    pub fn server(&self, name: &str) -> Result<(&Channel, Config), Failure> {
+        let channel = self
+            .channels
+            .by_name(name)
+            .filter(|channel| channel.has_sessions())
+            .ok_or_else(|| {
+                Failure::Config(format!("no channel with sessions is called `{name}`"))
+            })?;
+        let instance = self
+            .lan_channels()
+            .position(|other| other.number() == channel.number())
+            .and_then(|position| Instance::new(u8::try_from(position).ok()?))
+            .ok_or_else(|| {
+                Failure::Config(format!(
+                    "channel `{name}` is none of the first four of the LAN"
+                ))
+            })?;
+        let config = Config {
+            instance,
+            channel: channel.number(),
+            suites: self.lan.cipher_suites.clone(),
+            sessions: self.lan.sessions,
+            pending: self.lan.handshakes,
+            requests: self.lan.requests_per_session,
+            idle_timeout: Duration::from_secs(self.lan.idle_timeout),
+            setup_timeout: Duration::from_secs(self.lan.setup_timeout),
+            bound_to_peer: self.lan.bound_to_address,
+            ..Config::default()
+        };
+        Ok((channel, config))
+    }
+
+    /// The channels that a netipmid serves; a channel's place among them makes its session ids and
+    /// handles unique on the BMC.
+    fn lan_channels(&self) -> impl Iterator<Item = &Channel> {
+        let is_lan = |channel: &&Channel| {
+            matches!(channel.medium, Medium::Lan | Medium::OtherLan) && channel.has_sessions()
+        };
+        self.channels.iter().filter(is_lan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(text: &str) -> Result<View, String> {
+        let config = daemon::Config::from_text("causeway.toml", text.to_owned());
+        let view: View = config
+            .and_then(|c| c.view())
+            .map_err(|failure| failure.to_string())?;
+        view.check().map_err(|failure| failure.to_string())?;
+        Ok(view)
+    }
+
+    #[test]
+    fn built_in_configuration_serves_lan0_with_suites_17_and_3() {
+        let view = view("").unwrap();
+        let (channel, config) = view.server("lan0").unwrap();
+        assert_eq!(channel.number().value(), 1);
+        let ids: Vec<_> = config.suites.iter().map(|suite| suite.id()).collect();
+        assert_eq!(ids, [17, 3]);
+        assert_eq!(
+            (config.sessions, config.instance),
+            (62, Instance::default())
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let cases = [
+            ("cipher-suites = [17, 0]", "suite 0 has no security"),
+            ("cipher-suites = [4]", "suite 4 is not supported"),
+            ("cipher-suites = [3, 3]", "listed twice"),
+            ("cipher-suites = []", "no cipher suite"),
+            ("sessions = 63", "lan.sessions: 63"),
+            ("sessions = 0", "lan.sessions: 0"),
+            ("handshakes = 0", "lan.handshakes"),
+            ("requests-per-session = 0", "lan.requests-per-session"),
+            ("idle-timeout = 0", "time-out"),
+            ("cipher-suite = [3]", "cipher-suite"),
+        ];
+        for (line, culprit) in cases {
+            let error = view(&format!("[lan]\n{line}\n")).unwrap_err();
+            assert!(error.contains(culprit), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_channels_with_sessions_are_served_each_under_its_own_instance() {
+        let row = |number: u8, name: &str| {
+            format!(
+                "[[channel]]\nnumber = {number}\nname = \"{name}\"\nmedium = \"lan\"\n\
+                 protocol = \"ipmb-1.0\"\nsessions = \"multi-session\"\n"
+            )
+        };
+        let text = row(3, "eth1") + &row(2, "eth0");
+        let view = view(&text).unwrap();
+        assert_eq!(
+            view.server("eth0").unwrap().1.instance,
+            Instance::new(0).unwrap()
+        );
+        assert_eq!(
+            view.server("eth1").unwrap().1.instance,
+            Instance::new(1).unwrap()
+        );
+        assert!(view.server("lan0").is_err());
+        let built_in = View::default();
+        assert!(built_in.server("kcs0").is_err() && built_in.server("eth0").is_err());
+    }
+}

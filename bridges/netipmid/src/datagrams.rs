@@ -1,0 +1,314 @@
+//! Receiving and sending datagrams in batches, with the local address of each.
+//!
+//! One system call receives all that wait, one sends all replies that leave from the same address.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, RawFd};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage,
+    recvmmsg, sendmmsg, sendmsg,
+};
+use rmcp_proto::server::{Local, Route, Transmit};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Datagrams received at a time.
+const BATCH: usize = 16;
+/// Longest datagram taken whole: a longer one is cut, and refused by its lengths. The largest that
+/// a console sends carries some 300 bytes.
+const DATAGRAM: usize = 1024;
+
+/// The socket, with room for a batch.
+pub struct Datagrams {
+    socket: UdpSocket,
+    buffers: Box<[[u8; DATAGRAM]; BATCH]>,
+    /// Replies that could not be sent.
+    unsent: u64,
+}
+
+impl Datagrams {
+    /// Takes over a bound socket, which must not block.
+    ///
+    /// # Errors
+    ///
+    /// What the runtime says.
+    pub fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
+        let socket = UdpSocket::from_std(socket)?;
+        Ok(Self {
+            socket,
+            buffers: Box::new([[0; DATAGRAM]; BATCH]),
+            unsent: 0,
+        })
+    }
+
+    /// The port that consoles reach us at.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.socket.local_addr().map_or(0, |address| address.port())
+    }
+
+    /// Waits until there is something to receive.
+    ///
+    /// # Errors
+    ///
+    /// What the runtime says.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Receives what waits, up to a batch, and hands each datagram to `take`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; nothing waiting is no error.
+    pub fn receive(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<()> {
+        let Self {
+            socket, buffers, ..
+        } = self;
+        let fd = socket.as_raw_fd();
+        let result = socket.try_io(Interest::READABLE, || {
+            let count = receive_batch(fd, buffers, &mut take)?;
+            // Fewer than a batch: the socket is drained, and the runtime must wait for the next
+            // datagram. Saying so spares the call that would find nothing.
+            if count < BATCH {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(())
+            }
+        });
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Sends `transmits`. A datagram for which there is no room or no way is lost, as the network
+    /// may lose any: consoles ask again.
+    pub fn send(&mut self, transmits: &[Transmit]) {
+        let fd = self.socket.as_raw_fd();
+        let is_v6 = self
+            .socket
+            .local_addr()
+            .is_ok_and(|address| address.is_ipv6());
+        for group in transmits.chunk_by(|a, b| a.route.local == b.route.local) {
+            let mut rest = group;
+            while let Some((first, others)) = rest.split_first() {
+                match send_group(fd, is_v6, rest) {
+                    Ok(sent) => rest = rest.get(sent.max(1)..).unwrap_or_default(),
+                    Err(Errno::EINTR) => {}
+                    Err(error) => {
+                        self.unsent += 1;
+                        tracing::debug!(%error, peer = %first.route.peer, "reply not sent");
+                        rest = others;
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many replies could not be sent.
+    #[must_use]
+    pub const fn unsent(&self) -> u64 {
+        self.unsent
+    }
+}
+
+fn receive_batch(
+    fd: RawFd,
+    buffers: &mut [[u8; DATAGRAM]; BATCH],
+    take: &mut impl FnMut(Route, &[u8]),
+) -> io::Result<usize> {
+    let space = cmsg_space!(in6_pktinfo, in_pktinfo);
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(space));
+    let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let received = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
+    let mut count = 0;
+    for message in received {
+        count += 1;
+        let Some(peer) = message.address.as_ref().and_then(socket_address) else {
+            continue;
+        };
+        let route = Route {
+            peer,
+            local: local(&message),
+        };
+        take(route, message.iovs().next().unwrap_or_default());
+    }
+    Ok(count)
+}
+
+/// Where the datagram was sent to; `None` for a group's address, which no reply can leave from.
+fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Local> {
+    message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+            let interface = u32::try_from(info.ipi_ifindex).unwrap_or_default();
+            Some(Local {
+                address: address.into(),
+                interface,
+            })
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            let local = Local {
+                address: address.into(),
+                interface: info.ipi6_ifindex,
+            };
+            (!address.is_multicast()).then_some(local)
+        }
+        _ => None,
+    })
+}
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddrV4::from(*v4).into());
+    }
+    address
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddrV6::from(*v6).into())
+}
+
+/// Sends datagrams that leave from one address; how many of them went.
+fn send_group(fd: RawFd, is_v6: bool, group: &[Transmit]) -> nix::Result<usize> {
+    let source = group.first().and_then(|first| first.route.local);
+    let (v4, v6);
+    let control = match source.map(|local| (local.address, local.interface)) {
+        Some((IpAddr::V4(address), _)) if !is_v6 => {
+            v4 = packet_info_v4(address);
+            Some(ControlMessage::Ipv4PacketInfo(&v4))
+        }
+        Some((IpAddr::V6(address), interface)) if is_v6 => {
+            v6 = packet_info_v6(address, interface);
+            Some(ControlMessage::Ipv6PacketInfo(&v6))
+        }
+        _ => None,
+    };
+    let controls = control.as_slice();
+    if let [one] = group {
+        let address = SockaddrStorage::from(one.route.peer);
+        let bytes = [IoSlice::new(&one.bytes)];
+        return sendmsg(fd, &bytes, controls, MsgFlags::MSG_DONTWAIT, Some(&address)).map(|_| 1);
+    }
+    let space = (!controls.is_empty()).then(|| cmsg_space!(in6_pktinfo));
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(group.len(), space);
+    let slices: Vec<_> = group.iter().map(|one| [IoSlice::new(&one.bytes)]).collect();
+    let addresses: Vec<_> = group
+        .iter()
+        .map(|one| Some(SockaddrStorage::from(one.route.peer)))
+        .collect();
+    let flags = MsgFlags::MSG_DONTWAIT;
+    Ok(sendmmsg(fd, &mut headers, &slices, addresses, controls, flags)?.count())
+}
+
+/// The source address alone: which interface leads to the peer is the routing table's affair.
+fn packet_info_v4(address: Ipv4Addr) -> in_pktinfo {
+    let source = in_addr {
+        s_addr: u32::from(address).to_be(),
+    };
+    in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: source,
+        ipi_addr: in_addr { s_addr: 0 },
+    }
+}
+
+/// The source address, and the interface where the address means nothing without it.
+fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
+    let ipi6_ifindex = if address.is_unicast_link_local() {
+        interface
+    } else {
+        0
+    };
+    in6_pktinfo {
+        ipi6_addr: in6_addr {
+            s6_addr: address.octets(),
+        },
+        ipi6_ifindex,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as StdSocket;
+
+    use super::*;
+    use crate::arguments::Args;
+    use crate::socket;
+
+    async fn echo(listen: &str, targets: &[&str]) {
+        let args = Args {
+            listen: Some(listen.parse().unwrap()),
+            ..Args::default()
+        };
+        let Ok(bound) = socket::open(&args) else {
+            return;
+        }; // no IPv6 here
+        let port = bound.local_addr().unwrap().port();
+        let mut datagrams = Datagrams::new(bound).unwrap();
+        for target in targets {
+            let ip: IpAddr = target.parse().unwrap();
+            let client =
+                StdSocket::bind((if ip.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
+            client
+                .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+                .unwrap();
+            client.connect((ip, port)).unwrap(); // takes replies from the address asked only
+            for byte in 0..20u8 {
+                client.send(&[byte; 40]).unwrap();
+            }
+            let mut transmits = Vec::new();
+            while transmits.len() < 20 {
+                datagrams.readable().await.unwrap();
+                datagrams
+                    .receive(|route, bytes| {
+                        assert_eq!(route.local.unwrap().address.to_canonical(), ip);
+                        transmits.push(Transmit {
+                            route,
+                            bytes: bytes.to_vec(),
+                        });
+                    })
+                    .unwrap();
+            }
+            datagrams.send(&transmits);
+            for byte in 0..20u8 {
+                let mut buffer = [0; 64];
+                assert_eq!(client.recv(&mut buffer).unwrap(), 40);
+                assert_eq!(buffer[..40], [byte; 40]);
+            }
+        }
+        assert_eq!(datagrams.unsent(), 0);
+    }
+
+    #[tokio::test]
+    async fn replies_leave_from_the_address_that_was_asked() {
+        echo("0.0.0.0:0", &["127.0.0.1", "127.0.0.2", "127.1.2.3"]).await;
+        echo("127.0.0.1:0", &["127.0.0.1"]).await;
+        echo("[::]:0", &["::1", "127.0.0.2"]).await;
+        echo("[::1]:0", &["::1"]).await;
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_cannot_be_sent_is_counted_and_the_next_one_goes() {
+        let args = Args {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            ..Args::default()
+        };
+        let mut datagrams = Datagrams::new(socket::open(&args).unwrap()).unwrap();
+        let client = StdSocket::bind("127.0.0.1:0").unwrap();
+        let transmit = |peer| Transmit {
+            route: Route { peer, local: None },
+            bytes: vec![7],
+        };
+        let nowhere = "127.0.0.1:0".parse().unwrap();
+        datagrams.send(&[transmit(nowhere), transmit(client.local_addr().unwrap())]);
+        assert_eq!(client.recv(&mut [0; 8]).unwrap(), 1);
+        assert_eq!(datagrams.unsent(), 1);
+    }
+}

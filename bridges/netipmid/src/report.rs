@@ -1,0 +1,76 @@
+//! The log: a line for each login, refusal and end of a session, and what is rejected at a bounded
+//! rate.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use daemon::RateLimit;
+use rmcp_proto::server::{CloseReason, Reason, SessionInfo};
+use rmcp_proto::wire::rakp::UserName;
+
+/// Lines about rejected datagrams per minute, of each reason.
+const REJECTED_PER_MINUTE: u32 = 5;
+/// Lines about refused logins per minute.
+const REFUSED_PER_MINUTE: u32 = 60;
+
+/// What the bridge writes into the log.
+pub struct Report {
+    refused: RateLimit,
+    /// By reason.
+    rejected: Vec<RateLimit>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        let each = || RateLimit::new(REJECTED_PER_MINUTE, minute);
+        Self {
+            refused: RateLimit::new(REFUSED_PER_MINUTE, minute),
+            rejected: Reason::ALL.iter().map(|_| each()).collect(),
+        }
+    }
+}
+
+impl Report {
+    /// Somebody logged in.
+    pub fn opened(&self, info: &SessionInfo) {
+        let (user, peer) = (info.user_name, canonical(info.peer));
+        let suite = info.suite.map(|suite| suite.id());
+        let limit = info.limit.value();
+        tracing::info!(
+            %user, id = info.user_id, %peer, session = format_args!("{:08x}", info.id.0),
+            suite, limit, "login"
+        );
+    }
+
+    /// A session ended.
+    pub fn closed(&self, info: &SessionInfo, reason: CloseReason) {
+        let (user, peer) = (info.user_name, canonical(info.peer));
+        tracing::info!(
+            %user, id = info.user_id, %peer, session = format_args!("{:08x}", info.id.0),
+            reason = reason.as_str(), "session ended"
+        );
+    }
+
+    /// A login was refused.
+    pub fn refused(&self, peer: SocketAddr, user: UserName, reason: Reason) {
+        if let Some(pass) = self.refused.admit() {
+            let (peer, reason) = (canonical(peer), reason.as_str());
+            tracing::warn!(%user, %peer, reason, swallowed = pass.swallowed, "login refused");
+        }
+    }
+
+    /// A datagram was not acted on.
+    pub fn rejected(&self, peer: SocketAddr, reason: Reason) {
+        let limit = self.rejected.get(reason as usize);
+        if let Some(pass) = limit.and_then(RateLimit::admit) {
+            let (peer, reason) = (canonical(peer), reason.as_str());
+            tracing::warn!(%peer, reason, swallowed = pass.swallowed, "datagram rejected");
+        }
+    }
+}
+
+/// The address as its owner writes it: IPv4 where it is one.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}

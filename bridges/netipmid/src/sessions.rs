@@ -1,0 +1,253 @@
+//! The sessions on D-Bus: `xyz.openbmc_project.Ipmi.SessionInfo`, an object each, and one for
+//! session zero, under an object manager.
+//!
+//! `ipmid` finds them through the mapper to answer Get Session Info and Close Session. Setting
+//! `State` of an active session to 3 closes it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ipmi_proto::ChannelNumber;
+use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::ipmi::session_info;
+use rmcp_proto::server::{SessionId, SessionInfo};
+use tokio::sync::mpsc;
+use zbus::{Connection, fdo, interface};
+
+/// What the bridge tells of its sessions.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// A session opened, or changed.
+    Present(SessionInfo),
+    /// A session ended.
+    Gone(SessionId),
+}
+
+/// Keeps the objects in step with the sessions, through restarts of the bus.
+pub struct Publisher {
+    /// The channel's name as a part of paths.
+    channel: String,
+    number: ChannelNumber,
+    sessions: BTreeMap<u32, SessionInfo>,
+    /// Where a session to be closed is told.
+    close: mpsc::UnboundedSender<SessionId>,
+}
+
+impl Publisher {
+    /// A publisher of the sessions of a channel.
+    #[must_use]
+    pub fn new(
+        channel: &str,
+        number: ChannelNumber,
+        close: mpsc::UnboundedSender<SessionId>,
+    ) -> Self {
+        let channel = channel.replace('-', "_");
+        Self {
+            channel,
+            number,
+            sessions: BTreeMap::new(),
+            close,
+        }
+    }
+
+    /// Publishes what `changes` tells, on the bus that `link` tells. Ends with `changes`.
+    pub async fn run(mut self, mut link: LinkState, mut changes: mpsc::UnboundedReceiver<Change>) {
+        let mut bus = None;
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Some(change) => self.apply(bus.as_ref(), change).await,
+                    None => return,
+                },
+                linked = link.changed() => {
+                    if linked.is_err() {
+                        return;
+                    }
+                    bus = link.borrow_and_update().clone();
+                    if let Some(bus) = &bus {
+                        self.publish_all(bus).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn apply(&mut self, bus: Option<&Connection>, change: Change) {
+        let result = match (change, bus) {
+            (Change::Present(info), bus) => {
+                let known = self.sessions.insert(info.id.0, info).is_some();
+                match bus {
+                    Some(bus) if known => self.update(bus, &info).await,
+                    Some(bus) => self.publish(bus, &info).await,
+                    None => Ok(()),
+                }
+            }
+            (Change::Gone(id), bus) => match (self.sessions.remove(&id.0), bus) {
+                (Some(info), Some(bus)) => {
+                    let path = self.path(&info);
+                    bus.object_server()
+                        .remove::<Object, _>(path)
+                        .await
+                        .map(drop)
+                }
+                _ => Ok(()),
+            },
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "a session could not be shown on the bus");
+        }
+    }
+
+    async fn publish_all(&self, bus: &Connection) {
+        let zero = Object::zero(self.number, self.close.clone());
+        let path = format!("{}/{}/0", session_info::ROOT, self.channel);
+        let server = bus.object_server();
+        let manager = server.at(session_info::ROOT, fdo::ObjectManager).await;
+        let zero = server.at(path, zero).await;
+        if let Err(error) = manager.map(drop).and(zero.map(drop)) {
+            tracing::warn!(%error, "sessions cannot be shown on the bus");
+        }
+        for info in self.sessions.values() {
+            if let Err(error) = self.publish(bus, info).await {
+                tracing::warn!(%error, "a session could not be shown on the bus");
+            }
+        }
+    }
+
+    async fn publish(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
+        let object = Object::active(info, self.number, self.close.clone());
+        bus.object_server()
+            .at(self.path(info), object)
+            .await
+            .map(drop)
+    }
+
+    async fn update(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
+        let path = self.path(info);
+        let object = bus.object_server().interface::<_, Object>(path).await?;
+        let mut object_mut = object.get_mut().await;
+        object_mut.privilege = info.privilege.value();
+        object_mut
+            .current_privilege_changed(object.signal_emitter())
+            .await
+    }
+
+    /// `…/session/<channel>/<session id>_<handle>`, both in hex.
+    fn path(&self, info: &SessionInfo) -> String {
+        let SessionInfo {
+            id: SessionId(id),
+            handle,
+            ..
+        } = info;
+        format!("{}/{}/{id:x}_{handle:x}", session_info::ROOT, self.channel)
+    }
+}
+
+/// One session as the bus sees it.
+struct Object {
+    id: SessionId,
+    handle: u8,
+    channel: u8,
+    privilege: u8,
+    peer: Option<SocketAddr>,
+    user_id: u8,
+    state: u8,
+    close: mpsc::UnboundedSender<SessionId>,
+}
+
+impl Object {
+    fn active(
+        info: &SessionInfo,
+        channel: ChannelNumber,
+        close: mpsc::UnboundedSender<SessionId>,
+    ) -> Self {
+        Self {
+            id: info.id,
+            handle: info.handle,
+            channel: channel.value(),
+            privilege: info.privilege.value(),
+            peer: Some(info.peer),
+            user_id: info.user_id,
+            state: session_info::ACTIVE,
+            close,
+        }
+    }
+
+    fn zero(channel: ChannelNumber, close: mpsc::UnboundedSender<SessionId>) -> Self {
+        Self {
+            id: SessionId(0),
+            handle: 0,
+            channel: channel.value(),
+            privilege: 0,
+            peer: None,
+            user_id: 0,
+            state: session_info::INACTIVE,
+            close,
+        }
+    }
+}
+
+#[interface(name = "xyz.openbmc_project.Ipmi.SessionInfo")]
+impl Object {
+    #[zbus(property)]
+    fn session_handle(&self) -> u8 {
+        self.handle
+    }
+
+    #[zbus(property)]
+    fn channel_num(&self) -> u8 {
+        self.channel
+    }
+
+    #[zbus(property)]
+    fn current_privilege(&self) -> u8 {
+        self.privilege
+    }
+
+    /// An IPv6 address does not fit; it is told as 0.
+    #[zbus(property, name = "RemoteIPAddr")]
+    fn remote_ip_addr(&self) -> u32 {
+        match self.peer.map(|peer| peer.ip().to_canonical()) {
+            Some(IpAddr::V4(address)) => u32::from_le_bytes(address.octets()),
+            _ => 0,
+        }
+    }
+
+    #[zbus(property)]
+    fn remote_port(&self) -> u16 {
+        self.peer.map_or(0, |peer| peer.port())
+    }
+
+    /// Not known: a UDP socket does not see it.
+    #[zbus(property, name = "RemoteMACAddress")]
+    fn remote_mac_address(&self) -> Vec<u8> {
+        vec![0; 6]
+    }
+
+    #[zbus(property, name = "UserID")]
+    fn user_id(&self) -> u8 {
+        self.user_id
+    }
+
+    #[zbus(property)]
+    fn state(&self) -> u8 {
+        self.state
+    }
+
+    /// Tearing an active session down is all that can be set.
+    #[zbus(property)]
+    fn set_state(&mut self, state: u8) -> fdo::Result<()> {
+        match (self.state, state) {
+            (session_info::ACTIVE, session_info::TEAR_DOWN) => {
+                self.state = state;
+                // The bridge outlives its objects.
+                let _ = self.close.send(self.id);
+                Ok(())
+            }
+            (now, wanted) if now == wanted => Ok(()),
+            (now, wanted) => Err(fdo::Error::InvalidArgs(format!(
+                "state {now} cannot become {wanted}"
+            ))),
+        }
+    }
+}

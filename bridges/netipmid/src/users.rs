@@ -1,0 +1,153 @@
+//! The accounts as the server asks for them, and notice of their changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::{Reader, Setting, UserId, Users};
+use futures_util::StreamExt;
+use inotify::{Inotify, WatchMask};
+use ipmi_proto::{AccessMode, ChannelNumber, Privilege};
+use rmcp_proto::crypto::UserKey;
+use rmcp_proto::server::{Account, Accounts, LoginStatus};
+use rmcp_proto::suite::CipherSuite;
+use rmcp_proto::wire::rakp::UserName;
+use tokio::time::sleep;
+
+/// How often a folder is looked for that cannot be watched yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// The users of one channel.
+#[derive(Clone)]
+pub struct ChannelUsers {
+    store: Arc<dyn Users>,
+    channel: ChannelNumber,
+}
+
+impl ChannelUsers {
+    /// The users of `channel` in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Users>, channel: ChannelNumber) -> Self {
+        Self { store, channel }
+    }
+
+    /// Whether the user may activate SOL on the channel.
+    #[must_use]
+    pub fn may_use_sol(&self, user_id: u8) -> bool {
+        let snapshot = self.store.snapshot();
+        UserId::new(user_id).is_some_and(|id| snapshot.access(id, self.channel).payloads.sol())
+    }
+
+    fn account(&self, id: UserId) -> Option<Account> {
+        let snapshot = self.store.snapshot();
+        let user = snapshot.user(id).filter(|user| user.enabled)?;
+        if !snapshot.access(id, self.channel).messaging {
+            return None;
+        }
+        let limit = snapshot.privilege_limit(id, self.channel)?;
+        let password = self.store.password(id)?;
+        Some(Account {
+            id: id.value(),
+            name: UserName::new(user.name.as_str().as_bytes())?,
+            key: UserKey::new(*password.key()),
+            limit,
+        })
+    }
+}
+
+impl Accounts for ChannelUsers {
+    fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account> {
+        let id = self.store.snapshot().find(name.as_bytes());
+        // The same work for an unknown name: its time must not tell who there is.
+        let account = self.account(id.unwrap_or(UserId::NULL));
+        let wanted = |account: &Account| role.is_none_or(|role| account.limit >= role);
+        account.filter(|account| id.is_some() && wanted(account))
+    }
+
+    fn by_id(&self, id: u8) -> Option<Account> {
+        self.account(UserId::new(id)?)
+    }
+
+    fn kg(&self) -> Option<UserKey> {
+        let kg = self.store.kg(self.channel)?;
+        let kg = UserKey::new(*kg.bytes());
+        (!kg.is_zero()).then_some(kg)
+    }
+
+    fn channel_limit(&self) -> Option<Privilege> {
+        let access = self
+            .store
+            .snapshot()
+            .channel_access(self.channel, Setting::Volatile)?;
+        let open = matches!(
+            access.mode,
+            AccessMode::AlwaysAvailable | AccessMode::Shared
+        );
+        open.then_some(access.privilege_limit)
+    }
+
+    fn suite_limit(&self, suite: CipherSuite) -> Option<Privilege> {
+        self.store
+            .snapshot()
+            .cipher_privilege(self.channel, suite.id())
+    }
+
+    fn login_status(&self) -> LoginStatus {
+        let snapshot = self.store.snapshot();
+        let mut status = LoginStatus::default();
+        for (_, user) in snapshot.users().filter(|(_, user)| user.enabled) {
+            if user.name.is_empty() {
+                status.null_users = true;
+            } else {
+                status.named_users = true;
+            }
+        }
+        status
+    }
+}
+
+/// Reads the accounts anew whenever their writer has changed them, and calls `changed` then.
+///
+/// Waits for the folder, and for the state folder around it, if they are not there yet; never ends.
+pub async fn follow(store: Arc<Reader>, changed: impl Fn()) {
+    loop {
+        if let Err(error) = watch(&store, &changed).await {
+            tracing::debug!(%error, "accounts are not watched");
+        }
+        sleep(LOOK_AGAIN).await;
+        reload(&store, &changed);
+    }
+}
+
+fn reload(store: &Reader, changed: &impl Fn()) {
+    if store.reload() {
+        changed();
+    }
+}
+
+/// Watches the folder while there is one, or else waits for it to appear.
+async fn watch(store: &Reader, changed: &impl Fn()) -> std::io::Result<()> {
+    let inotify = Inotify::init()?;
+    let folder = store.folder();
+    let gone = WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+    let made = WatchMask::CREATE | WatchMask::MOVED_TO;
+    let (path, awaited): (PathBuf, Option<&Path>) = match folder.is_dir() {
+        true => (folder.to_owned(), Some(Path::new(Reader::GENERATION_FILE))),
+        false => (folder.parent().unwrap_or(folder).to_owned(), None),
+    };
+    inotify.watches().add(path, made | gone)?;
+    // What happened before the watch was set.
+    reload(store, changed);
+    let mut buffer = [0; 1024];
+    let mut events = inotify.into_event_stream(&mut buffer)?;
+    while let Some(event) = events.next().await {
+        let event = event?;
+        let ours = awaited.is_some() && event.name.as_deref().map(Path::new) == awaited;
+        if ours {
+            reload(store, changed);
+        } else if awaited.is_none() || !event.mask.is_empty() && event.name.is_none() {
+            return Ok(()); // the folder came, or went
+        }
+    }
+    Ok(())
+}

@@ -1,1 +1,0 @@
-"""What the guest programs share: archives, Debian packages, QEMU's command line."""
