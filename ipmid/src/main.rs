@@ -1,3 +1,7 @@
 //! Starts `ipmid`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::run("ipmid", ipmid::run)
+}

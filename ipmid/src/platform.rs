@@ -11,8 +11,12 @@ mod chassis;
 mod dbus;
 #[cfg(test)]
 pub(crate) mod fake;
+mod fru;
 mod power;
+mod sensors;
 mod sessions;
+mod sol;
+mod time;
 mod watchdog;
 
 pub use acpi::{Acpi, AcpiState};
@@ -20,9 +24,13 @@ pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
 pub use dbus::DbusPlatform;
+pub use fru::{FruDevice, Frus};
 use ipmi_proto::CompletionCode;
 pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
+pub use sensors::Sensors;
 pub use sessions::{SessionInfo, SessionState, Sessions};
+pub use sol::{Sol, SolChange, SolSettings};
+pub use time::Time;
 pub use watchdog::{Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
 
 /// Why the platform did not do what it was asked.

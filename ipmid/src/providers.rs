@@ -5,3 +5,5 @@ pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chassis;
+pub mod storage;
+pub mod transport;

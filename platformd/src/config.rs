@@ -5,6 +5,7 @@
 
 mod host;
 mod identity;
+mod sensor;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 pub(crate) use self::host::{Chassis, ChassisFault, Host, HostFault, SoftOff};
 pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
+pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
 
 /// Everything the file can say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,6 +23,8 @@ pub struct Platform {
     pub(crate) chassis: Chassis,
     pub(crate) host: Host,
     pub(crate) identity: Identity,
+    pub(crate) sensor: Vec<Sensor>,
+    pub(crate) sensors: Sensors,
     pub(crate) services: Services,
     pub(crate) software: Vec<Software>,
     pub(crate) sol: Sol,
@@ -108,6 +112,16 @@ impl Default for Bmc {
 pub(crate) struct Services {
     /// The well-known names that this daemon does not take, with their objects.
     pub(crate) without: Vec<String>,
+    /// The only ones that it takes; none: all.
+    pub(crate) only: Vec<String>,
+}
+
+impl Services {
+    /// Whether the service is left to others.
+    pub(crate) fn leaves(&self, service: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == service);
+        named(&self.without) || !(self.only.is_empty() || named(&self.only))
+    }
 }
 
 /// `[sol]`: the channels that have SOL settings.
@@ -134,6 +148,19 @@ mod tests {
         let platform = Platform::parse("empty.toml", "").unwrap();
         assert_eq!(platform.bmc.reset_delay_ms, 500);
         assert_eq!(platform.host.soft_off, SoftOff::Obeyed);
+    }
+
+    #[test]
+    fn the_examples_are_right() {
+        let demo = include_str!("../examples/demo.toml");
+        let demo = Platform::parse("demo.toml", demo).unwrap();
+        assert!(demo.sensor.len() > 10);
+        let big = include_str!("../examples/500-sensors.toml");
+        let big = Platform::parse("500-sensors.toml", big).unwrap();
+        assert_eq!(
+            big.sensor.iter().map(|sensor| sensor.count).sum::<u32>(),
+            500
+        );
     }
 
     #[test]

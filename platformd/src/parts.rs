@@ -7,9 +7,11 @@ mod clock;
 mod hours;
 mod identity;
 mod lamps;
+mod lid;
 mod nmi;
 mod power;
 mod restore;
+mod sensors;
 mod settings;
 mod watchdog;
 
@@ -29,6 +31,8 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(restore::Restore::new(power_lost)),
         Box::new(hours::Hours::new(&config.chassis)),
         Box::new(power::Power::new(&config.chassis, &config.host, power_lost)),
+        Box::new(sensors::Sensors::new(config)),
+        Box::new(lid::Lid::new(&config.chassis)),
         Box::new(watchdog::Watchdog::default()),
         Box::new(buttons::Buttons),
         Box::new(lamps::Lamps),

@@ -206,7 +206,7 @@ impl Server {
                     dispatch::described(object),
                 );
                 signal(
-                    services::manager(object.service),
+                    &services::manager(object.service),
                     OBJECT_MANAGER,
                     "InterfacesAdded",
                     &body,
@@ -221,7 +221,7 @@ impl Server {
                 let interfaces: Vec<&str> = common.chain(interfaces).collect();
                 let body = (ObjectPath::try_from(path).ok()?, interfaces);
                 signal(
-                    services::manager(service),
+                    &services::manager(service),
                     OBJECT_MANAGER,
                     "InterfacesRemoved",
                     &body,

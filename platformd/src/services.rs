@@ -1,70 +1,57 @@
-//! The well-known names, and where each has its object manager.
+//! Where the services have their object managers.
 
-/// Where the services have their object managers; those not listed have theirs at `/`.
-const MANAGERS: [(&str, &str); 13] = [
+/// The last names of the services whose object manager is not at `/`, by where it is.
+const MANAGERS: &[(&str, &[&str])] = &[
+    ("Chassis/Buttons", &["Chassis.Buttons"]),
+    ("inventory", &["Inventory.Manager"]),
+    ("led", &["LED.GroupManager"]),
+    ("logging", &["Logging"]),
+    ("network", &["Network"]),
     (
-        "xyz.openbmc_project.Chassis.Buttons",
-        "/xyz/openbmc_project/Chassis/Buttons",
+        "sensors",
+        &[
+            "ADCSensor",
+            "ExternalSensor",
+            "FanSensor",
+            "HwmonTempSensor",
+            "PSUSensor",
+        ],
     ),
-    (
-        "xyz.openbmc_project.Inventory.Manager",
-        "/xyz/openbmc_project/inventory",
-    ),
-    (
-        "xyz.openbmc_project.LED.GroupManager",
-        "/xyz/openbmc_project/led",
-    ),
-    (
-        "xyz.openbmc_project.Logging",
-        "/xyz/openbmc_project/logging",
-    ),
-    (
-        "xyz.openbmc_project.Network",
-        "/xyz/openbmc_project/network",
-    ),
-    (
-        "xyz.openbmc_project.Sensors",
-        "/xyz/openbmc_project/sensors",
-    ),
-    (
-        "xyz.openbmc_project.Software.BMC.Updater",
-        "/xyz/openbmc_project/software",
-    ),
-    (
-        "xyz.openbmc_project.State.BMC",
-        "/xyz/openbmc_project/state",
-    ),
-    (
-        "xyz.openbmc_project.State.Chassis",
-        "/xyz/openbmc_project/state",
-    ),
-    (
-        "xyz.openbmc_project.State.Host",
-        "/xyz/openbmc_project/state",
-    ),
-    (
-        "xyz.openbmc_project.Time.Manager",
-        "/xyz/openbmc_project/time",
-    ),
-    (
-        "xyz.openbmc_project.User.Manager",
-        "/xyz/openbmc_project/user",
-    ),
-    (
-        "xyz.openbmc_project.Watchdog",
-        "/xyz/openbmc_project/watchdog",
-    ),
+    ("software", &["Software.BMC.Updater"]),
+    ("state", &["State.BMC", "State.Chassis", "State.Host"]),
+    ("time", &["Time.Manager"]),
+    ("user", &["User.Manager"]),
+    ("watchdog", &["Watchdog"]),
 ];
 
 /// Where `service` has its object manager.
-pub(crate) fn manager(service: &str) -> &'static str {
+pub(crate) fn manager(service: &str) -> String {
+    let short = service.strip_prefix("xyz.openbmc_project.");
     MANAGERS
         .iter()
-        .find(|(name, _)| *name == service)
-        .map_or("/", |(_, path)| path)
+        .find(|(_, names)| short.is_some_and(|short| names.contains(&short)))
+        .map_or_else(|| "/".to_owned(), |(place, _)| path(place))
 }
 
 /// Whether any service has its object manager at `path`.
-pub(crate) fn is_manager(path: &str) -> bool {
-    path == "/" || MANAGERS.iter().any(|(_, manager)| *manager == path)
+pub(crate) fn is_manager(at: &str) -> bool {
+    at == "/" || MANAGERS.iter().any(|(place, _)| path(place) == at)
+}
+
+fn path(place: &str) -> String {
+    format!("/xyz/openbmc_project/{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn managers_are_where_openbmc_has_them() {
+        let sensors = "/xyz/openbmc_project/sensors";
+        assert_eq!(manager("xyz.openbmc_project.FanSensor"), sensors);
+        assert_eq!(manager("xyz.openbmc_project.Settings"), "/");
+        assert_eq!(manager("org.freedesktop.timedate1"), "/");
+        assert!(is_manager(sensors) && is_manager("/") && !is_manager("/xyz"));
+    }
 }

@@ -29,7 +29,7 @@ impl Simulation {
     /// Starts a platform, from what an earlier process kept of it.
     pub(crate) fn start(config: &Platform, kept: Kept, power_lost: bool, now: Now) -> Self {
         let mut simulation = Self {
-            tree: Tree::new(kept, &config.services.without),
+            tree: Tree::new(kept, config.services.clone()),
             parts: parts::all(config, power_lost),
             events: VecDeque::new(),
             effects: Vec::new(),

@@ -8,6 +8,7 @@ use openbmc_dbus::interface::{Access, Interface, Property, PropertyValue, Signal
 use openbmc_dbus::mapper::definitions;
 use zbus::wire::{Structure, Variant};
 
+use crate::config::Services;
 use crate::fault::Fault;
 
 /// The values of one interface, by name.
@@ -21,8 +22,8 @@ pub(crate) struct Tree {
     unsaved: bool,
     /// What was kept on disk for objects that may come later.
     kept: Kept,
-    /// The services whose objects are left to others.
-    without: Vec<String>,
+    /// Which services' objects are left to others.
+    services: Services,
 }
 
 /// Values that outlive the process: path, then `interface.property`.
@@ -118,11 +119,11 @@ pub(crate) enum Change {
 }
 
 impl Tree {
-    /// Starts with what an earlier process kept, and never has objects of the services `without`.
-    pub(crate) fn new(kept: Kept, without: &[String]) -> Self {
+    /// Starts with what an earlier process kept, and never has objects of services left to others.
+    pub(crate) fn new(kept: Kept, services: Services) -> Self {
         Self {
             kept,
-            without: without.to_vec(),
+            services,
             ..Self::default()
         }
     }
@@ -134,7 +135,7 @@ impl Tree {
         path: &str,
         instances: impl IntoIterator<Item = Instance>,
     ) {
-        if self.without.iter().any(|other| other == service) {
+        if self.services.leaves(service) {
             return;
         }
         let object = self
@@ -275,7 +276,8 @@ impl Tree {
         else {
             return;
         };
-        if instance.values.get(name) == Some(&value) {
+        let same = |old: &Variant<'_>| old.cmp(&value).is_eq();
+        if instance.values.get(name).is_some_and(same) {
             return;
         }
         instance.values.insert(name, value.clone());
@@ -371,6 +373,7 @@ fn recall(instance: &mut Instance, kept: Option<&BTreeMap<String, Variant<'stati
 #[cfg(test)]
 mod tests {
     use openbmc_dbus::led::group;
+    use openbmc_dbus::sensor::value;
     use openbmc_dbus::state::host::{self, HostState};
 
     use super::*;
@@ -402,6 +405,18 @@ mod tests {
                 values
             }]
         );
+    }
+
+    #[test]
+    fn not_a_number_again_is_no_change() {
+        let mut tree = Tree::default();
+        let sensor = Instance::new(&value::INTERFACE).with(value::VALUE, f64::NAN);
+        tree.add("sensors", "/s", [sensor]);
+        tree.take_changes();
+        tree.set("/s", value::VALUE, f64::NAN);
+        assert!(tree.take_changes().is_empty());
+        tree.set("/s", value::VALUE, 1.0);
+        assert_eq!(tree.take_changes().len(), 1);
     }
 
     #[test]
@@ -452,7 +467,7 @@ mod tests {
         first.set("/a/host0", host::CURRENT_HOST_STATE, HostState::Running);
         let kept = first.take_unsaved().unwrap().clone();
         assert!(first.take_unsaved().is_none());
-        let mut second = Tree::new(kept, &[]);
+        let mut second = Tree::new(kept, Services::default());
         second.add(
             group::SERVICE,
             "/a/led",

@@ -33,7 +33,7 @@ impl HostDevice for BtDevice {
     const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
     fn open(path: &Path) -> io::Result<Self> {
-        Device::open(path).map(Self)
+        sys::open_device(path).map(Self)
     }
 
     fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {

@@ -1,1 +1,43 @@
-//! The IPMB bridge between satellite controllers and ipmid.
+//! The IPMB bridge between satellite controllers and `ipmid` (IPMB v1.0; IPMI v2.0 §7).
+//!
+//! - [`tracker`]: requests to satellites: numbers, retries, which response is whose. Without I/O.
+//! - [`inbox`]: requests from satellites: how many may run, and which are copies. Without I/O.
+//! - [`port`]: `/dev/ipmb-N`, or an I2C bus with a slave queue.
+//! - [`object`]: `org.openbmc.Ipmb`, through which others on the BMC ask satellites.
+//! - [`bridge`]: the loop between these and `ipmid`.
+//! - [`arguments`], [`config`]: the command line and the `[ipmb]` section.
+//!
+//! A completion code, C1h included, is passed on and remembered by nobody: OpenBMC's ipmbbridge
+//! blocks a command for good after one C1h.
+
+pub mod arguments;
+pub mod bridge;
+pub mod config;
+pub mod inbox;
+pub mod object;
+pub mod port;
+pub mod tracker;
+
+use daemon::{Failure, Setup};
+use openbmc_dbus::execute::IpmiHost;
+
+use self::{arguments::IpmbArguments, bridge::Bridge, config::View};
+
+/// Bridges for ever.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for an `[ipmb]` section that cannot be.
+pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
+    let config = setup.config::<View>()?.ipmb;
+    config.check()?;
+    let channel = setup.args.channel().to_owned();
+    let (ipmid, link) = IpmiHost::new(&channel);
+    let calls = object::serve(&channel, link, config.targets());
+    setup.ready();
+    let own = setup.args.address();
+    Bridge::new(own, config, ipmid, calls)
+        .run(&setup.args.place())
+        .await;
+    Ok(())
+}

@@ -1,3 +1,7 @@
 //! Starts `ipmbbridged`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::run("ipmbbridged", ipmbbridged::serve)
+}

@@ -35,7 +35,7 @@ impl HostDevice for SsifDevice {
     const ANSWER_WITHIN: Duration = Duration::from_millis(450);
 
     fn open(path: &Path) -> io::Result<Self> {
-        Device::open(path).map(Self)
+        sys::open_device(path).map(Self)
     }
 
     fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> {

@@ -1,7 +1,8 @@
 //! The eight tags between this endpoint and each peer (DSP0236, "Message tag").
 //!
 //! A tag is taken with each request that waits for an answer, and is free again with the answer,
-//! after [`TAG_LIFE`], or when whoever holds it goes.
+//! after [`TAG_LIFE`], or when whoever holds it goes; then [`TAG_GRACE`] later, so that an answer
+//! that is already under way meets nobody else's request.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -10,6 +11,9 @@ use crate::{Eid, LinkId, Tag};
 
 /// How long a tag waits for its answer.
 pub const TAG_LIFE: Duration = Duration::from_secs(6);
+
+/// How long a tag still waits for its answer when its holder has gone.
+pub const TAG_GRACE: Duration = Duration::from_millis(300);
 
 /// Whom tags are shared with: an endpoint on a link.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -20,9 +24,21 @@ pub struct TagPeer {
     pub eid: Eid,
 }
 
+/// Whose request an answer is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answered<H> {
+    /// For this holder, whose tag is now free.
+    Held(H),
+    /// For one that has gone; its tag is now free.
+    Abandoned,
+    /// For none: the tag is not out.
+    Unsolicited,
+}
+
 #[derive(Clone, Debug)]
 struct Held<H> {
-    holder: H,
+    /// `None` when it has gone.
+    holder: Option<H>,
     until: Duration,
 }
 
@@ -79,7 +95,10 @@ impl<H: Clone + PartialEq> TagTable<H> {
                     .is_some_and(Option::is_none)
             })?;
         let until = now + TAG_LIFE;
-        *entry.held.get_mut(usize::from(tag.value()))? = Some(Held { holder, until });
+        *entry.held.get_mut(usize::from(tag.value()))? = Some(Held {
+            holder: Some(holder),
+            until,
+        });
         entry.next = (tag.value() + 1) % Tag::COUNT;
         self.check.get_or_insert(until);
         Some(tag)
@@ -88,14 +107,19 @@ impl<H: Clone + PartialEq> TagTable<H> {
     /// Frees the tag that an answer from `peer` bears, and gives its holder.
     ///
     /// A request to the null or the broadcast id is answered under another one, so those count too.
-    pub fn answer(&mut self, peer: TagPeer, tag: Tag) -> Option<H> {
-        [peer.eid, Eid::NULL, Eid::BROADCAST]
+    pub fn answer(&mut self, peer: TagPeer, tag: Tag) -> Answered<H> {
+        let held = [peer.eid, Eid::NULL, Eid::BROADCAST]
             .into_iter()
-            .find_map(|eid| self.free(TagPeer { eid, ..peer }, tag))
+            .find_map(|eid| self.free(TagPeer { eid, ..peer }, tag));
+        match held {
+            Some(Some(holder)) => Answered::Held(holder),
+            Some(None) => Answered::Abandoned,
+            None => Answered::Unsolicited,
+        }
     }
 
-    /// Frees one tag and gives its holder.
-    pub fn free(&mut self, peer: TagPeer, tag: Tag) -> Option<H> {
+    /// Frees one tag. Gives its holder, if it was out and its holder is still there.
+    pub fn free(&mut self, peer: TagPeer, tag: Tag) -> Option<Option<H>> {
         let index = self.index_of(peer).ok()?;
         let slot = self
             .entries
@@ -105,21 +129,27 @@ impl<H: Clone + PartialEq> TagTable<H> {
         slot.take().map(|held| held.holder)
     }
 
-    /// Frees all that `holder` has; gives back with whom.
-    pub fn forget(&mut self, holder: &H) -> Vec<TagPeer> {
-        self.free_where(|_, held| held.holder == *holder)
-            .into_iter()
-            .map(|(peer, _)| peer)
-            .collect()
+    /// The holder has gone: what it has is free after [`TAG_GRACE`], or with its answer.
+    pub fn forget(&mut self, now: Duration, holder: &H) {
+        let until = now + TAG_GRACE;
+        let all = self
+            .entries
+            .iter_mut()
+            .flat_map(|entry| entry.held.iter_mut().flatten());
+        for held in all.filter(|held| held.holder.as_ref() == Some(holder)) {
+            held.holder = None;
+            held.until = until;
+            self.check = self.check.map(|check| check.min(until));
+        }
     }
 
-    /// Frees all tags of a link that is gone; gives back their holders.
-    pub fn forget_link(&mut self, link: LinkId) -> Vec<(TagPeer, H)> {
+    /// Frees all tags of a link that is gone; gives back with whom.
+    pub fn forget_link(&mut self, link: LinkId) -> Vec<TagPeer> {
         self.free_where(|peer, _| peer.link == link)
     }
 
-    /// Frees what has waited too long; gives back the holders.
-    pub fn handle_timeout(&mut self, now: Duration) -> Vec<(TagPeer, H)> {
+    /// Frees what has waited too long; gives back with whom, once for each tag.
+    pub fn handle_timeout(&mut self, now: Duration) -> Vec<TagPeer> {
         if self.check.is_none_or(|check| now < check) {
             return Vec::new();
         }
@@ -143,34 +173,24 @@ impl<H: Clone + PartialEq> TagTable<H> {
     /// How many tags are out to `peer`.
     #[must_use]
     pub fn outstanding(&self, peer: TagPeer) -> usize {
-        self.holders(peer).count()
-    }
-
-    /// Who holds the tags that are out to `peer`.
-    pub fn holders(&self, peer: TagPeer) -> impl Iterator<Item = &H> {
         let entry = self
             .index_of(peer)
             .ok()
             .and_then(|index| self.entries.get(index));
-        entry
-            .into_iter()
-            .flat_map(|entry| entry.held.iter().flatten())
-            .map(|held| &held.holder)
+        entry.map_or(0, |entry| entry.held.iter().flatten().count())
     }
 
     fn index_of(&self, peer: TagPeer) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&peer, |entry| entry.peer)
     }
 
-    fn free_where(
-        &mut self,
-        mut wanted: impl FnMut(TagPeer, &Held<H>) -> bool,
-    ) -> Vec<(TagPeer, H)> {
+    fn free_where(&mut self, mut wanted: impl FnMut(TagPeer, &Held<H>) -> bool) -> Vec<TagPeer> {
         let mut freed = Vec::new();
         for entry in &mut self.entries {
             for slot in &mut entry.held {
                 if slot.as_ref().is_some_and(|held| wanted(entry.peer, held)) {
-                    freed.extend(slot.take().map(|held| (entry.peer, held.holder)));
+                    *slot = None;
+                    freed.push(entry.peer);
                 }
             }
         }
@@ -209,9 +229,9 @@ mod tests {
     fn an_answer_frees_its_tag_once() {
         let mut tags = TagTable::default();
         let tag = tags.take(Duration::ZERO, PEER, 'a').unwrap();
-        assert_eq!(tags.answer(OTHER, tag), None);
-        assert_eq!(tags.answer(PEER, tag), Some('a'));
-        assert_eq!(tags.answer(PEER, tag), None);
+        assert_eq!(tags.answer(OTHER, tag), Answered::Unsolicited);
+        assert_eq!(tags.answer(PEER, tag), Answered::Held('a'));
+        assert_eq!(tags.answer(PEER, tag), Answered::Unsolicited);
     }
 
     #[test]
@@ -229,7 +249,7 @@ mod tests {
             let tag = tags
                 .take(Duration::ZERO, TagPeer { eid, ..PEER }, eid)
                 .unwrap();
-            assert_eq!(tags.answer(PEER, tag), Some(eid));
+            assert_eq!(tags.answer(PEER, tag), Answered::Held(eid));
         }
     }
 
@@ -239,23 +259,32 @@ mod tests {
         tags.take(Duration::ZERO, PEER, 'a').unwrap();
         tags.take(Duration::from_secs(1), PEER, 'b').unwrap();
         assert_eq!(tags.poll_timeout(), Some(TAG_LIFE));
-        assert_eq!(tags.handle_timeout(TAG_LIFE), vec![(PEER, 'a')]);
+        assert_eq!(tags.handle_timeout(TAG_LIFE), vec![PEER]);
         assert_eq!(tags.poll_timeout(), Some(Duration::from_secs(7)));
-        assert_eq!(
-            tags.handle_timeout(Duration::from_secs(7)),
-            vec![(PEER, 'b')]
-        );
+        assert_eq!(tags.handle_timeout(Duration::from_secs(7)), vec![PEER]);
         assert_eq!(tags.poll_timeout(), None);
     }
 
     #[test]
-    fn tags_are_freed_when_their_holder_or_link_goes() {
+    fn tags_of_a_holder_that_has_gone_are_free_after_a_grace_or_with_their_answer() {
         let mut tags = TagTable::default();
-        tags.take(Duration::ZERO, PEER, 'a').unwrap();
+        let tag = tags.take(Duration::ZERO, PEER, 'a').unwrap();
         tags.take(Duration::ZERO, OTHER, 'a').unwrap();
         tags.take(Duration::ZERO, OTHER, 'b').unwrap();
-        assert_eq!(tags.forget(&'a'), vec![PEER, OTHER]);
+        tags.forget(Duration::from_secs(1), &'a');
+        assert_eq!((tags.outstanding(PEER), tags.outstanding(OTHER)), (1, 2));
+        assert_eq!(tags.answer(PEER, tag), Answered::Abandoned);
+        let over = Duration::from_secs(1) + TAG_GRACE;
+        assert_eq!(tags.poll_timeout(), Some(over));
+        assert_eq!(tags.handle_timeout(over), vec![OTHER]);
+        assert_eq!((tags.outstanding(PEER), tags.outstanding(OTHER)), (0, 1));
+    }
+
+    #[test]
+    fn tags_are_freed_when_their_link_goes() {
+        let mut tags = TagTable::default();
+        tags.take(Duration::ZERO, OTHER, 'b').unwrap();
         assert_eq!(tags.forget_link(LinkId(1)), vec![]);
-        assert_eq!(tags.forget_link(LinkId(0)), vec![(OTHER, 'b')]);
+        assert_eq!(tags.forget_link(LinkId(0)), vec![OTHER]);
     }
 }

@@ -86,6 +86,22 @@ threshold! {
     "CriticalLowAlarmAsserted", "CriticalLowAlarmDeasserted"
 }
 
+threshold! {
+    /// `xyz.openbmc_project.Sensor.Threshold.SoftShutdown`: limits at which the host is asked to shut down.
+    soft_shutdown, "xyz.openbmc_project.Sensor.Threshold.SoftShutdown",
+    "SoftShutdownHigh", "SoftShutdownLow", "SoftShutdownAlarmHigh", "SoftShutdownAlarmLow",
+    "SoftShutdownHighAlarmAsserted", "SoftShutdownHighAlarmDeasserted",
+    "SoftShutdownLowAlarmAsserted", "SoftShutdownLowAlarmDeasserted"
+}
+
+threshold! {
+    /// `xyz.openbmc_project.Sensor.Threshold.HardShutdown`: limits at which power is cut: IPMI's non-recoverable limits.
+    hard_shutdown, "xyz.openbmc_project.Sensor.Threshold.HardShutdown",
+    "HardShutdownHigh", "HardShutdownLow", "HardShutdownAlarmHigh", "HardShutdownAlarmLow",
+    "HardShutdownHighAlarmAsserted", "HardShutdownHighAlarmDeasserted",
+    "HardShutdownLowAlarmAsserted", "HardShutdownLowAlarmDeasserted"
+}
+
 /// `xyz.openbmc_project.Sensor.ValueMutability`.
 pub mod value_mutability {
     use crate::interface::interface;

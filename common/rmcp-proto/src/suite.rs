@@ -191,7 +191,7 @@ impl CipherSuite {
 }
 
 /// Appends the list of distinct algorithms of `suites`: the other form of Get Channel Cipher Suites.
-pub(crate) fn emit_algorithms(suites: &[CipherSuite], out: &mut Vec<u8>) {
+pub fn emit_algorithms(suites: &[CipherSuite], out: &mut Vec<u8>) {
     let start = out.len();
     let columns: [fn(Algorithms) -> u8; 3] = [
         |a| a.authentication.value(),

@@ -3,10 +3,17 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::fs::FileTypeExt,
+    },
+    path::Path,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+};
 use tokio::io::Interest;
 
 use crate::Device;
@@ -62,6 +69,22 @@ pub trait HostInterface {
     ///
     /// As `write(2)`, `WouldBlock` included.
     fn write_now(&self, message: &[u8]) -> io::Result<usize>;
+}
+
+/// Opens a character device, or connects to a message based unix socket in its place, behind which
+/// a simulator plays the device.
+///
+/// # Errors
+///
+/// As `open(2)` and `connect(2)`.
+pub fn open_device(path: &Path) -> io::Result<Device> {
+    if std::fs::metadata(path)?.file_type().is_socket() {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        return Device::new(socket);
+    }
+    Device::open(path)
 }
 
 impl HostInterface for Device {
@@ -161,6 +184,24 @@ mod tests {
             assert_eq!(theirs.recv(&mut buffer).unwrap(), 5);
             assert_eq!(device.write_now(b"four").unwrap(), 4);
             assert_eq!(theirs.recv(&mut buffer).unwrap(), 4);
+        });
+    }
+
+    #[test]
+    fn socket_stands_in_for_a_device() {
+        use nix::sys::socket::{Backlog, accept, bind, listen};
+
+        run(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("device");
+            assert!(open_device(&path).is_err());
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let server = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+            bind(server.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+            listen(&server, Backlog::new(1).unwrap()).unwrap();
+            let device = open_device(&path).unwrap();
+            accept(server.as_raw_fd()).unwrap();
+            assert_eq!(device.write_now(b"hello").unwrap(), 5);
         });
     }
 

@@ -6,10 +6,13 @@
 //!
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
 //! - [`HostInterface`]: what BMC-side KCS, BT and SSIF devices have beyond that.
+//! - [`MctpSocket`]: a socket of the kernel's own MCTP stack.
 #![allow(unsafe_code)]
 
 mod device;
 mod host_interface;
+mod mctp;
 
 pub use device::Device;
-pub use host_interface::HostInterface;
+pub use host_interface::{HostInterface, open_device};
+pub use mctp::{MctpPeer, MctpSocket};

@@ -7,6 +7,7 @@ mod locate;
 mod power;
 mod remembered;
 mod sessions;
+mod sol;
 mod watchdog;
 
 use std::sync::{Arc, Mutex};

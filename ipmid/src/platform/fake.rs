@@ -1,8 +1,15 @@
 //! A platform in memory, for the handlers' tests.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ipmi_proto::{
+    Field,
+    fru::{Chassis as ChassisArea, FruImage},
+    sdr::{Entity, Threshold},
+};
 
 use super::*;
+use crate::stores::sensors::{SensorStore, Update, Value};
 
 /// What the fake platform holds and what it was asked.
 #[derive(Clone, Debug)]
@@ -27,6 +34,14 @@ pub(crate) struct FakeState {
     pub(crate) watchdog: WatchdogState,
     pub(crate) watchdog_resets: u32,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) sol: SolSettings,
+    pub(crate) console_baud: Option<u64>,
+    pub(crate) bmc_time: Option<u64>,
+    pub(crate) follows_network: bool,
+    pub(crate) written_fru: Option<Vec<u8>>,
+    pub(crate) sensors: Arc<SensorStore>,
+    pub(crate) set_limits: Vec<(String, Threshold, f64)>,
+    pub(crate) set_readings: Vec<(String, f64)>,
 }
 
 /// A platform in memory.
@@ -75,6 +90,24 @@ impl Default for FakePlatform {
             },
             watchdog_resets: 0,
             sessions: Vec::new(),
+            sol: SolSettings {
+                progress: 0,
+                enable: true,
+                force_encryption: true,
+                force_authentication: true,
+                privilege: 4,
+                accumulate_interval: 20,
+                threshold: 1,
+                retry_count: 7,
+                retry_interval: 100,
+            },
+            console_baud: Some(115_200),
+            bmc_time: None,
+            follows_network: false,
+            written_fru: None,
+            sensors: Arc::new(fake_sensors()),
+            set_limits: Vec::new(),
+            set_readings: Vec::new(),
         }))
     }
 }
@@ -222,5 +255,148 @@ impl Sessions for FakePlatform {
     }
     async fn close(&self, path: &str) -> PlatformResult<()> {
         self.answer(|state| state.sessions.retain(|session| session.path != path))
+    }
+}
+
+/// A temperature of 40 °C with limits at 80 and 90, and a fan.
+fn fake_sensors() -> SensorStore {
+    let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
+    let text = |name: &str, value: &str| (name.to_owned(), Value::Text(value.to_owned()));
+    let interface = |name: &str| format!("xyz.openbmc_project.Sensor.{name}");
+    let store = SensorStore::volatile();
+    let range = [number("MinValue", -128.0), number("MaxValue", 127.0)];
+    let mut value = vec![number("Value", 40.0), text("Unit", "Unit.DegreesC")];
+    value.extend(range);
+    store.apply(Update::Object {
+        path: "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned(),
+        interfaces: vec![
+            (interface("Value"), value),
+            (
+                interface("Threshold.Warning"),
+                vec![number("WarningHigh", 80.0)],
+            ),
+            (
+                interface("Threshold.Critical"),
+                vec![number("CriticalHigh", 90.0)],
+            ),
+        ],
+    });
+    let value = vec![
+        number("Value", 5100.0),
+        number("MinValue", 0.0),
+        number("MaxValue", 25500.0),
+        text("Unit", "Unit.RPMS"),
+    ];
+    store.apply(Update::Object {
+        path: "/xyz/openbmc_project/sensors/fan_tach/Fan_1".to_owned(),
+        interfaces: vec![
+            (interface("Value"), value),
+            (
+                interface("ValueMutability"),
+                vec![("Mutable".to_owned(), Value::Flag(true))],
+            ),
+        ],
+    });
+    store
+}
+
+impl Sensors for FakePlatform {
+    async fn sensors(&self) -> Arc<SensorStore> {
+        Arc::clone(&self.state().sensors)
+    }
+    async fn set_limit(&self, path: &str, threshold: Threshold, limit: f64) -> PlatformResult<()> {
+        self.answer(|state| state.set_limits.push((path.to_owned(), threshold, limit)))
+    }
+    async fn set_reading(&self, path: &str, value: f64) -> PlatformResult<()> {
+        self.answer(|state| state.set_readings.push((path.to_owned(), value)))
+    }
+}
+
+impl Time for FakePlatform {
+    async fn bmc_time(&self) -> PlatformResult<u64> {
+        self.answer(|state| state.bmc_time)?
+            .ok_or(PlatformError::Absent)
+    }
+    async fn set_bmc_time(&self, seconds: u64) -> PlatformResult<()> {
+        let set = self.answer(|state| state.bmc_time.as_mut().map(|time| *time = seconds))?;
+        set.ok_or(PlatformError::Absent)
+    }
+    async fn follows_network(&self) -> PlatformResult<bool> {
+        self.answer(|state| state.follows_network)
+    }
+}
+
+impl Frus for FakePlatform {
+    async fn frus(&self) -> PlatformResult<Vec<FruDevice>> {
+        let chassis = ChassisArea {
+            kind: 0x17,
+            part_number: Field::text("CH-1"),
+            serial: Field::text("C0001"),
+            custom: Vec::new(),
+        };
+        let image = FruImage {
+            chassis: Some(chassis),
+            ..FruImage::default()
+        };
+        self.answer(|_| {
+            vec![FruDevice {
+                path: "/xyz/openbmc_project/inventory/system/chassis".to_owned(),
+                name: "chassis".to_owned(),
+                entity: Entity {
+                    id: 0x17,
+                    instance: 1,
+                },
+                image: image.to_bytes().unwrap(),
+                writable: true,
+            }]
+        })
+    }
+    async fn write_fru(&self, _: &str, image: &[u8]) -> PlatformResult<()> {
+        self.answer(|state| state.written_fru = Some(image.to_vec()))
+    }
+}
+
+impl Sol for FakePlatform {
+    async fn sol_settings(&self, _: &str) -> PlatformResult<SolSettings> {
+        self.answer(|state| state.sol)
+    }
+    async fn change_sol(&self, _: &str, change: SolChange) -> PlatformResult<()> {
+        self.answer(|state| match change {
+            SolChange::Progress(value) => state.sol.progress = value,
+            SolChange::Enable(value) => state.sol.enable = value,
+            SolChange::Authentication {
+                force_encryption,
+                force_authentication,
+                privilege,
+            } => {
+                state.sol.force_encryption = force_encryption;
+                state.sol.force_authentication = force_authentication;
+                state.sol.privilege = privilege;
+            }
+            SolChange::Accumulate {
+                interval,
+                threshold,
+            } => {
+                state.sol.accumulate_interval = interval;
+                state.sol.threshold = threshold;
+            }
+            SolChange::Retry { count, interval } => {
+                state.sol.retry_count = count;
+                state.sol.retry_interval = interval;
+            }
+        })
+    }
+    async fn console_baud(&self) -> PlatformResult<u64> {
+        self.answer(|state| state.console_baud)?
+            .ok_or(PlatformError::Absent)
+    }
+    async fn set_console_baud(&self, baud: u64) -> PlatformResult<()> {
+        self.answer(|state| match &mut state.console_baud {
+            Some(now) => {
+                *now = baud;
+                Ok(())
+            }
+            None => Err(PlatformError::Absent),
+        })?
     }
 }

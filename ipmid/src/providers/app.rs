@@ -1,15 +1,21 @@
 //! Application commands, NetFn 06h (IPMI v2.0 §20-24, §27).
 
+mod accounts;
 mod acpi;
+mod channels;
 mod device;
 mod global_enables;
 mod interfaces;
+mod payloads;
 mod reset;
 mod session;
 mod system_info;
+mod users;
 mod watchdog;
 
 use std::sync::Arc;
+
+use ::accounts::UserAdmin;
 
 pub use self::{
     device::DeviceConfig,
@@ -29,8 +35,11 @@ pub trait Platform: Acpi + Bmc + Power + Sessions + Watchdog {}
 impl<P: Acpi + Bmc + Power + Sessions + Watchdog> Platform for P {}
 
 /// What the application commands share with the rest of the daemon.
-#[derive(Debug)]
 pub struct AppParts {
+    /// Users and channels.
+    pub accounts: Arc<dyn UserAdmin>,
+    /// Ids of the cipher suites that LAN sessions may have.
+    pub cipher_suites: Vec<u8>,
     /// What Get Device ID tells.
     pub device: DeviceConfig,
     /// What Get Self Test Results tells.
@@ -46,7 +55,6 @@ pub struct AppParts {
 }
 
 /// The application commands and what they keep between requests.
-#[derive(Debug)]
 pub struct AppProvider<P> {
     platform: Arc<P>,
     parts: AppParts,
@@ -70,13 +78,16 @@ impl<P: Platform> AppProvider<P> {
 
     /// Adds its commands.
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        self.register_channels(table);
         self.register_device(table);
+        self.register_payloads(table);
         self.register_reset(table);
         self.register_acpi(table);
         self.register_global_enables(table);
         self.register_interfaces(table);
         self.register_session(table);
         self.register_system_info(table);
+        self.register_users(table);
         self.register_watchdog(table);
     }
 }
@@ -92,7 +103,13 @@ mod tests {
     /// The application commands over a fake platform.
     pub(super) fn bench() -> (Bench, Arc<Health>, Arc<tokio::sync::Notify>) {
         let (health, restart) = (Arc::new(Health::default()), Arc::default());
+        let folder = tempfile::tempdir().unwrap();
+        let config = ::accounts::AccessConfig::default();
+        let accounts =
+            ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
         let parts = AppParts {
+            accounts: Arc::new(accounts),
+            cipher_suites: vec![3, 17],
             device: DeviceConfig::default(),
             health: Arc::clone(&health),
             global_enables: Arc::default(),
@@ -100,9 +117,10 @@ mod tests {
             restart: Arc::clone(&restart),
             system_info: Persistent::volatile(),
         };
-        let bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
+        let mut bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
             AppProvider::new(Arc::clone(platform), parts).register(table);
         });
+        bench.folder = Some(folder);
         (bench, health, restart)
     }
 }

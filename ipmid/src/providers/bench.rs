@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ipmi_proto::CompletionCode;
+use tempfile::TempDir;
 
 use crate::{
     command::{CommandTable, Family, Priority, Registrar, Registry},
@@ -23,6 +24,8 @@ pub(crate) struct Bench {
     pub(crate) platform: Arc<FakePlatform>,
     registry: Registry,
     family: Family,
+    /// Where the provider keeps its state, until the bench is cleared.
+    pub(crate) folder: Option<TempDir>,
 }
 
 impl Bench {
@@ -38,6 +41,7 @@ impl Bench {
             platform,
             registry: table.finish().unwrap(),
             family,
+            folder: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Stores know records, files and reservations, and neither the bus nor commands.
 
 mod clock;
+pub mod fru;
 mod reservation;
 pub mod sdr;
 pub mod sel;

@@ -1,12 +1,19 @@
 //! The SDR repository: every record encoded once per change, a read being a slice (IPMI v2.0 §33).
 
+mod fixed;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ipmi_proto::sdr::{SdrBody, SdrRecord};
+use serde::{Deserialize, Serialize};
 
 use super::Reservation;
-use super::sensors::SensorTable;
+use super::fru::FruDevices;
+use super::sensors::{SensorStore, SensorTable};
+use crate::state::{Persistent, lock};
+
+pub use fixed::DeviceSupport;
 
 /// Records that are not sensors' have ids below this.
 const FIRST_SENSOR: u16 = 0x0100;
@@ -16,6 +23,72 @@ pub type FixedRecords = BTreeMap<u8, SdrBody>;
 
 /// A record as clients read it.
 pub type Encoded = Arc<[u8]>;
+
+/// When the repository became what it is, and what that was: a restart that finds the same records is
+/// no change, so that clients' caches stay good.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct History {
+    digest: u64,
+    changes: Changes,
+}
+
+/// The repository, built anew from sensors and FRU devices whenever they have changed.
+#[derive(Debug)]
+pub struct SdrService {
+    repository: Mutex<Repository>,
+    fixed: Mutex<Arc<FixedRecords>>,
+    history: Persistent<History>,
+    support: DeviceSupport,
+}
+
+impl SdrService {
+    /// With its history in `history`, and a record for a BMC that can do what `support` says.
+    #[must_use]
+    pub fn new(history: Persistent<History>, support: DeviceSupport) -> Self {
+        Self {
+            repository: Mutex::default(),
+            fixed: Mutex::new(Arc::new(fixed::records(support, &FruDevices::new()))),
+            history,
+            support,
+        }
+    }
+
+    /// Takes the FRU devices that are there, for their locator records.
+    pub fn set_frus(&self, frus: &FruDevices) {
+        let records = fixed::records(self.support, frus);
+        let mut fixed = lock(&self.fixed);
+        if **fixed != records {
+            *fixed = Arc::new(records);
+        }
+    }
+
+    /// Looks at the repository of `sensors` as they are at `now`; `look` must not wait.
+    pub fn with<R>(
+        &self,
+        sensors: &SensorStore,
+        now: u32,
+        look: impl FnOnce(&mut Repository) -> R,
+    ) -> R {
+        let fixed = Arc::clone(&lock(&self.fixed));
+        let mut repository = lock(&self.repository);
+        let first = repository.built_from.is_none();
+        sensors.with(|table| repository.build(table, &fixed, now));
+        if first {
+            repository.resume(self.history.get());
+        }
+        look(&mut repository)
+    }
+
+    /// Keeps when the repository changed, if it has since it was last kept.
+    pub async fn keep_history(&self) {
+        let history = lock(&self.repository).history();
+        if history != self.history.get() {
+            // A failure is in the log; clients then read all records once more than they need to.
+            let _logged = self.history.update(|kept| *kept = history).await;
+        }
+    }
+}
 
 /// The repository.
 #[derive(Debug, Default)]
@@ -28,7 +101,8 @@ pub struct Repository {
 }
 
 /// When the repository changed, seconds since 1970; 0 for never.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Changes {
     /// When a record came or became another.
     pub added: u32,
@@ -108,6 +182,28 @@ impl Repository {
         self.reservation.holds(reservation)
     }
 
+    fn history(&self) -> History {
+        History {
+            digest: self.digest(),
+            changes: self.changed,
+        }
+    }
+
+    /// Goes on from what was kept, if it was of the same records.
+    fn resume(&mut self, kept: History) {
+        if kept.digest == self.digest() {
+            self.changed = kept.changes;
+        }
+    }
+
+    /// FNV-1a over all records.
+    fn digest(&self) -> u64 {
+        let bytes = self.records.values().flat_map(|record| record.iter());
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     fn replace(&mut self, records: BTreeMap<u16, Encoded>, now: u32) {
         let added = records
             .iter()
@@ -169,6 +265,27 @@ mod tests {
         assert_eq!(seen.len(), repository.len());
         assert_eq!(repository.get(0xffff).unwrap().0[0..2], [0x01, 0x01]);
         assert!(repository.get(0x0102).is_none());
+    }
+
+    #[tokio::test]
+    async fn restart_that_finds_the_same_records_is_no_change() {
+        let history = || Persistent::volatile();
+        let service = SdrService::new(history(), DeviceSupport::default());
+        let sensors = SensorStore::volatile();
+        let first = service.with(&sensors, 100, |repository| repository.changes());
+        assert_eq!(first.added, 100);
+        service.keep_history().await;
+        let kept = service.history.get();
+        let again = SdrService::new(history(), DeviceSupport::default());
+        again
+            .history
+            .update(|history| *history = kept)
+            .await
+            .unwrap();
+        assert_eq!(
+            again.with(&sensors, 200, |repository| repository.changes()),
+            first
+        );
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! What OpenBMC's settings service keeps, as far as nothing else acts on it.
 
-use openbmc_dbus::chassis::intrusion::{self, RearmMode, Status};
+use openbmc_dbus::console::uart;
 use openbmc_dbus::control::acpi_power_state::{self, Acpi};
 use openbmc_dbus::control::chassis_capabilities as capabilities;
+use openbmc_dbus::control::power_cap::{self, ExceptionAction};
+use openbmc_dbus::control::restriction_mode::{self, Modes};
+use openbmc_dbus::control::service_attributes as attributes;
 use openbmc_dbus::ipmi::sol;
 
 use crate::config::Platform;
@@ -12,7 +15,11 @@ use crate::tree::Instance;
 /// The well-known name of the settings service.
 pub(crate) const SERVICE: &str = "xyz.openbmc_project.Settings";
 
+/// The rate of a console that nobody has set.
+const CONSOLE_BAUD: u64 = 115_200;
+
 const ACPI_PATH: &str = "/xyz/openbmc_project/control/host0/acpi_power_state";
+const POWER_CAP_PATH: &str = "/xyz/openbmc_project/control/host0/power_cap";
 const CAPABILITIES_PATH: &str = "/xyz/openbmc_project/control/chassis_capabilities_config";
 
 /// The address of the BMC on the IPMB, which is all devices of the chassis capabilities.
@@ -22,14 +29,12 @@ const BMC_ADDRESS: u8 = 0x20;
 #[derive(Debug)]
 pub(crate) struct Settings {
     sol_channels: Vec<String>,
-    intrusion: bool,
 }
 
 impl Settings {
     pub(crate) fn new(config: &Platform) -> Self {
         Self {
             sol_channels: config.sol.channels.clone(),
-            intrusion: config.chassis.intrusion,
         }
     }
 }
@@ -49,18 +54,39 @@ impl Part for Settings {
             let path = format!("{}{channel}", sol::PATH_PREFIX);
             context.tree.add(SERVICE, &path, [sol_defaults().keeping()]);
         }
-        let status = if self.intrusion {
-            Status::HardwareIntrusion
-        } else {
-            Status::Normal
-        };
-        let lid = Instance::new(&intrusion::INTERFACE)
-            .with(intrusion::STATUS, status)
-            .with(intrusion::REARM, RearmMode::Manual);
+        let mode = Instance::new(&restriction_mode::INTERFACE)
+            .with(restriction_mode::RESTRICTION_MODE, Modes::None);
         context
             .tree
-            .add(intrusion::SERVICE, intrusion::PATH, [lid.keeping()]);
+            .add(SERVICE, restriction_mode::PATH, [mode.keeping()]);
+        let baud = Instance::new(&uart::INTERFACE).with(uart::BAUD, CONSOLE_BAUD);
+        context
+            .tree
+            .add(uart::SERVICE, uart::PATH, [baud.keeping()]);
+        let console = Instance::new(&attributes::INTERFACE)
+            .with(attributes::ENABLED, true)
+            .with(attributes::RUNNING, true);
+        context.tree.add(
+            attributes::SERVICE,
+            attributes::CONSOLE_PATH,
+            [console.keeping()],
+        );
+        let cap = power_cap();
+        context.tree.add(SERVICE, POWER_CAP_PATH, [cap.keeping()]);
     }
+}
+
+/// No limit yet, and all that a small server may be limited to.
+fn power_cap() -> Instance {
+    Instance::new(&power_cap::INTERFACE)
+        .with(power_cap::POWER_CAP, 500)
+        .with(power_cap::MIN_POWER_CAP_VALUE, 100)
+        .with(power_cap::MAX_POWER_CAP_VALUE, 1000)
+        .with(power_cap::MIN_SOFT_POWER_CAP_VALUE, 150)
+        .with(power_cap::DEFAULT_POWER_CAP, 500)
+        .with(power_cap::EXCEPTION_ACTION, ExceptionAction::NoAction)
+        .with(power_cap::CORRECTION_TIME, 1_000_000)
+        .with(power_cap::SAMPLING_PERIOD, 1_000_000)
 }
 
 fn chassis_capabilities() -> Instance {

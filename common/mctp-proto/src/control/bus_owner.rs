@@ -327,11 +327,9 @@ impl BusOwner {
     }
 
     fn id_was_set(&mut self, now: Duration, index: usize, status: u8, eid: Eid, pool_size: u8) {
-        const REJECTED: u8 = 0x10;
-        const ASSIGNMENT_MASK: u8 = 0x30;
         const POOL_WANTED: u8 = 0x01;
-        let rejected = status & ASSIGNMENT_MASK == REJECTED;
-        if !eid.is_assignable() || (rejected && !self.is_free_for(index, eid)) {
+        // One that rejects its assignment tells its own id, which does as well when it is free.
+        if !eid.is_assignable() || !self.is_free_for(index, eid) {
             self.give_up(now, index);
             return;
         }

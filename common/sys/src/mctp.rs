@@ -1,0 +1,243 @@
+//! Sockets of the kernel's own MCTP stack (`AF_MCTP`, Linux 5.15 and newer; tags as of 6.0).
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use tokio::io::Interest;
+
+use crate::Device;
+
+/// `AF_MCTP` of `linux/socket.h`.
+const FAMILY: u16 = 45;
+
+/// `MCTP_TAG_OWNER` of `linux/mctp.h`: in a request, "choose a tag"; in what was received, "the
+/// sender chose the tag".
+const TAG_OWNER: u8 = 0x08;
+
+/// Any endpoint, for binding.
+const ADDRESS_ANY: u8 = 0xff;
+
+/// `struct sockaddr_mctp` of `linux/mctp.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct SockaddrMctp {
+    family: u16,
+    pad0: u16,
+    network: u32,
+    address: u8,
+    kind: u8,
+    tag: u8,
+    pad1: u8,
+}
+
+/// Whom a message is to or from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MctpPeer {
+    /// The kernel's number of the network; 0 for the default one.
+    pub network: u32,
+    /// The endpoint id.
+    pub eid: u8,
+    /// The message type, its integrity check bit included.
+    pub kind: u8,
+    /// The tag: 0 to 7.
+    pub tag: u8,
+    /// Whether the message is a request, whose sender chose the tag.
+    pub tag_owner: bool,
+}
+
+impl MctpPeer {
+    fn to_raw(self) -> SockaddrMctp {
+        SockaddrMctp {
+            family: FAMILY,
+            network: self.network,
+            address: self.eid,
+            kind: self.kind,
+            tag: (self.tag & !TAG_OWNER) | if self.tag_owner { TAG_OWNER } else { 0 },
+            ..SockaddrMctp::default()
+        }
+    }
+
+    fn from_raw(raw: SockaddrMctp) -> Self {
+        Self {
+            network: raw.network,
+            eid: raw.address,
+            kind: raw.kind,
+            tag: raw.tag & !TAG_OWNER,
+            tag_owner: raw.tag & TAG_OWNER != 0,
+        }
+    }
+}
+
+/// A datagram socket of the kernel's stack, on the runtime's event loop.
+///
+/// Messages are without their type byte, which is in the address.
+#[derive(Debug)]
+pub struct MctpSocket {
+    device: Device,
+}
+
+impl MctpSocket {
+    /// A socket for requests; their answers come back to it.
+    ///
+    /// # Errors
+    ///
+    /// `EAFNOSUPPORT` on a kernel without MCTP.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn new() -> io::Result<Self> {
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: no pointers are passed.
+        let fd = check(unsafe { libc::socket(libc::c_int::from(FAMILY), kind, 0) })?;
+        // SAFETY: the descriptor is new and belongs to nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self {
+            device: Device::new(fd)?,
+        })
+    }
+
+    /// A socket for the requests of one type that others send to this machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); `EADDRINUSE` when somebody else takes that type already.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn bind(network: u32, kind: u8) -> io::Result<Self> {
+        let socket = Self::new()?;
+        let peer = MctpPeer {
+            network,
+            eid: ADDRESS_ANY,
+            kind,
+            tag: 0,
+            tag_owner: false,
+        };
+        let raw = peer.to_raw();
+        // SAFETY: `raw` is a valid address of the length given, and outlives the call.
+        check(unsafe {
+            libc::bind(
+                socket.as_fd().as_raw_fd(),
+                (&raw const raw).cast(),
+                raw_len(),
+            )
+        })?;
+        Ok(socket)
+    }
+
+    /// Sends a message now. A request gets its tag from the kernel.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` for a full socket, `ResourceBusy` when all tags to the peer are out,
+    /// `HostUnreachable` without a route.
+    pub fn send(&self, peer: MctpPeer, message: &[u8]) -> io::Result<()> {
+        let raw = peer.to_raw();
+        // SAFETY: message and address are valid for the lengths given, and outlive the call.
+        let sent = unsafe {
+            libc::sendto(
+                self.as_fd().as_raw_fd(),
+                message.as_ptr().cast(),
+                message.len(),
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                (&raw const raw).cast(),
+                raw_len(),
+            )
+        };
+        if sent < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Receives one message into `buffer`, which becomes as long as the message, and gives its
+    /// sender. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As `recvfrom(2)`, except `EAGAIN` and `EINTR`.
+    pub async fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<MctpPeer> {
+        let received = self.device.io(Interest::READABLE, |fd| {
+            let (length, _) = receive(fd, &mut [], libc::MSG_PEEK)?;
+            buffer.resize(length, 0);
+            receive(fd, buffer, 0)
+        });
+        received.await.map(|(_, peer)| peer)
+    }
+}
+
+impl AsFd for MctpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
+
+/// Length and sender of the next message, of which as much as fits goes into `buffer`.
+fn receive(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<(usize, MctpPeer)> {
+    let mut raw = SockaddrMctp::default();
+    let mut raw_size = raw_len();
+    // SAFETY: buffer and address are valid for writes of the lengths given, and outlive the call.
+    // Any bits are a valid address.
+    let length = unsafe {
+        libc::recvfrom(
+            fd.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            flags | libc::MSG_TRUNC,
+            (&raw mut raw).cast(),
+            &raw mut raw_size,
+        )
+    };
+    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+    Ok((length, MctpPeer::from_raw(raw)))
+}
+
+fn raw_len() -> libc::socklen_t {
+    const LEN: u8 = 12;
+    const { assert!(mem::size_of::<SockaddrMctp>() == LEN as usize) };
+    libc::socklen_t::from(LEN)
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_go_both_ways() {
+        for tag_owner in [false, true] {
+            let peer = MctpPeer {
+                network: 1,
+                eid: 9,
+                kind: 0x84,
+                tag: 5,
+                tag_owner,
+            };
+            assert_eq!(MctpPeer::from_raw(peer.to_raw()), peer);
+        }
+        let raw = MctpPeer {
+            network: 1,
+            eid: 9,
+            kind: 1,
+            tag: 2,
+            tag_owner: true,
+        }
+        .to_raw();
+        assert_eq!((raw.family, raw.tag), (45, 0x0a));
+    }
+}

@@ -1,0 +1,71 @@
+//! What the configuration file says to this daemon.
+
+use accounts::{AccessConfig, ChannelTable};
+use rmcp_proto::suite::CipherSuite;
+use serde::Deserialize;
+
+use crate::{channels::Callers, providers::app::DeviceConfig};
+
+/// The sections of `causeway.toml` that concern `ipmid`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// `[[channel]]`: the channel table; the built-in one where there is none.
+    #[serde(rename = "channel")]
+    pub channels: ChannelTable,
+    /// `[access]`: users.
+    pub access: AccessConfig,
+    /// `[device]`: what Get Device ID tells.
+    pub device: DeviceConfig,
+    /// `[lan]`: of which the bridges read the rest.
+    pub lan: Lan,
+    /// `[ipmid]`.
+    pub ipmid: Ipmid,
+}
+
+/// What of `[lan]` is told over other channels too.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Lan {
+    /// Ids of the cipher suites that sessions may have.
+    pub cipher_suites: Vec<u8>,
+}
+
+impl Default for Lan {
+    fn default() -> Self {
+        Self {
+            cipher_suites: vec![3, 17],
+        }
+    }
+}
+
+/// `[ipmid]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ipmid {
+    /// Users, by name or number, whose processes may call `execute()` beside root and this
+    /// daemon's own; the bridges' users where it is not given.
+    pub callers: Callers,
+}
+
+impl Config {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    ///
+    /// The key and what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        self.device.check()?;
+        match self
+            .lan
+            .cipher_suites
+            .iter()
+            .find(|&&id| CipherSuite::from_id(id).is_none())
+        {
+            Some(id) => Err(format!(
+                "lan.cipher-suites: {id} is no suite that is supported"
+            )),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The settings objects of SOL, and obmc-console's.
+
+use openbmc_dbus::{
+    client::{CallError, ObjectAt, Properties},
+    console::uart,
+    execute::CHANNEL_PREFIX,
+    interface::{Property, PropertyValue},
+    ipmi::sol,
+};
+
+use super::{DbusPlatform, Link, Place, failed};
+use crate::platform::{PlatformResult, Sol, SolChange, SolSettings};
+
+const CONSOLE: Place = Place::At(uart::PATH, uart::NAME);
+
+impl Sol for DbusPlatform {
+    async fn sol_settings(&self, channel: &str) -> PlatformResult<SolSettings> {
+        let link = self.link()?;
+        let object = settings_of(&link, channel).await?;
+        let properties = link
+            .client
+            .get_all(&object, sol::NAME)
+            .await
+            .map_err(failed)?;
+        read(&properties).map_err(failed)
+    }
+
+    async fn change_sol(&self, channel: &str, change: SolChange) -> PlatformResult<()> {
+        let link = self.link()?;
+        let object = settings_of(&link, channel).await?;
+        let at = (&*link, &object);
+        match change {
+            SolChange::Progress(value) => set(at, sol::PROGRESS, value).await,
+            SolChange::Enable(value) => set(at, sol::ENABLE, value).await,
+            SolChange::Authentication {
+                force_encryption,
+                force_authentication,
+                privilege,
+            } => {
+                set(at, sol::FORCE_ENCRYPTION, force_encryption).await?;
+                set(at, sol::FORCE_AUTHENTICATION, force_authentication).await?;
+                set(at, sol::PRIVILEGE, privilege).await
+            }
+            SolChange::Accumulate {
+                interval,
+                threshold,
+            } => {
+                set(at, sol::ACCUMULATE_INTERVAL_MS, interval).await?;
+                set(at, sol::THRESHOLD, threshold).await
+            }
+            SolChange::Retry { count, interval } => {
+                set(at, sol::RETRY_COUNT, count).await?;
+                set(at, sol::RETRY_INTERVAL_MS, interval).await
+            }
+        }
+    }
+
+    async fn console_baud(&self) -> PlatformResult<u64> {
+        self.get(CONSOLE, uart::BAUD).await
+    }
+
+    async fn set_console_baud(&self, baud: u64) -> PlatformResult<()> {
+        self.set(CONSOLE, uart::BAUD, baud).await
+    }
+}
+
+/// The settings service's object, or else the one that the channel's bridge has for want of it.
+async fn settings_of(link: &Link, channel: &str) -> PlatformResult<ObjectAt> {
+    let path = format!("{}{channel}", sol::PATH_PREFIX);
+    let bridge = format!("{CHANNEL_PREFIX}{channel}");
+    let owners = match link.client.object_owners(&path, &[sol::NAME]).await {
+        Err(CallError::NotFound { .. } | CallError::Gone { .. }) => Default::default(),
+        other => other.map_err(failed)?,
+    };
+    let service = owners
+        .into_keys()
+        .find(|service| *service != bridge)
+        .unwrap_or(bridge);
+    Ok(ObjectAt::new(service, path))
+}
+
+async fn set<T: PropertyValue>(
+    (link, object): (&Link, &ObjectAt),
+    property: Property<T>,
+    value: T,
+) -> PlatformResult<()> {
+    link.client
+        .set(object, property, value)
+        .await
+        .map_err(failed)
+}
+
+fn read(properties: &Properties) -> Result<SolSettings, CallError> {
+    Ok(SolSettings {
+        progress: properties.get(sol::PROGRESS)?,
+        enable: properties.get(sol::ENABLE)?,
+        force_encryption: properties.get(sol::FORCE_ENCRYPTION)?,
+        force_authentication: properties.get(sol::FORCE_AUTHENTICATION)?,
+        privilege: properties.get(sol::PRIVILEGE)?,
+        accumulate_interval: properties.get(sol::ACCUMULATE_INTERVAL_MS)?,
+        threshold: properties.get(sol::THRESHOLD)?,
+        retry_count: properties.get(sol::RETRY_COUNT)?,
+        retry_interval: properties.get(sol::RETRY_INTERVAL_MS)?,
+    })
+}

@@ -1,0 +1,82 @@
+//! Serial over LAN as it is configured: `Ipmi.SOL`, and the console's speed.
+
+use std::future::Future;
+
+use super::PlatformResult;
+
+/// The SOL configuration of one channel, in the numbers of the IPMI parameters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SolSettings {
+    /// Set in progress.
+    pub progress: u8,
+    /// Whether SOL may be activated.
+    pub enable: bool,
+    /// Whether it must be encrypted.
+    pub force_encryption: bool,
+    /// Whether it must be authenticated.
+    pub force_authentication: bool,
+    /// The least privilege that may activate it.
+    pub privilege: u8,
+    /// How long characters are gathered, in units of 5 ms.
+    pub accumulate_interval: u8,
+    /// How many are sent without waiting.
+    pub threshold: u8,
+    /// How often a packet is sent again.
+    pub retry_count: u8,
+    /// The time between, in units of 10 ms.
+    pub retry_interval: u8,
+}
+
+/// One parameter's worth of change to a channel's SOL configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SolChange {
+    /// Set in progress.
+    Progress(u8),
+    /// Whether SOL may be activated.
+    Enable(bool),
+    /// Who may activate it, and how.
+    Authentication {
+        /// It must be encrypted.
+        force_encryption: bool,
+        /// It must be authenticated.
+        force_authentication: bool,
+        /// The least privilege.
+        privilege: u8,
+    },
+    /// When characters are sent.
+    Accumulate {
+        /// In units of 5 ms.
+        interval: u8,
+        /// In characters.
+        threshold: u8,
+    },
+    /// When packets are sent again.
+    Retry {
+        /// How often.
+        count: u8,
+        /// In units of 10 ms.
+        interval: u8,
+    },
+}
+
+/// The configuration of SOL, and the console it serves.
+pub trait Sol: Send + Sync + 'static {
+    /// The configuration of the channel of this name.
+    fn sol_settings(
+        &self,
+        channel: &str,
+    ) -> impl Future<Output = PlatformResult<SolSettings>> + Send;
+
+    /// Changes it.
+    fn change_sol(
+        &self,
+        channel: &str,
+        change: SolChange,
+    ) -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// The console's speed in bits per second.
+    fn console_baud(&self) -> impl Future<Output = PlatformResult<u64>> + Send;
+
+    /// Changes that.
+    fn set_console_baud(&self, baud: u64) -> impl Future<Output = PlatformResult<()>> + Send;
+}

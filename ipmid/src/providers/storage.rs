@@ -1,0 +1,152 @@
+//! Storage commands, NetFn 0Ah: SDR repository, event log, FRU inventory (IPMI v2.0 §31, §33, §34).
+
+mod fru;
+mod sdr;
+mod sel;
+mod sel_entry;
+mod time;
+
+use std::sync::Arc;
+
+use durable::Folder;
+use ipmi_proto::{CompletionCode, Medium};
+
+use crate::{
+    command::Registrar,
+    context::Context,
+    platform::{Frus, Sensors, Time},
+    stores::{Clock, fru::FruStore, sdr::SdrService, sel::SelStore},
+};
+
+/// What the storage commands need of the machine.
+pub trait Platform: Sensors + Time + Frus {}
+impl<P: Sensors + Time + Frus> Platform for P {}
+
+/// The stores that the commands are over; other families share them.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// The event log.
+    pub sel: Arc<SelStore<Folder>>,
+    /// The sensor data records.
+    pub sdr: Arc<SdrService>,
+    /// The FRU images.
+    pub fru: Arc<FruStore>,
+    /// The log's clock.
+    pub clock: Arc<Clock>,
+}
+
+/// The storage commands and what they keep between requests.
+#[derive(Debug)]
+pub struct StorageProvider<P> {
+    platform: Arc<P>,
+    stores: Stores,
+    partial: sel_entry::PartialEntry,
+}
+
+impl<P: Platform> StorageProvider<P> {
+    /// Over `platform` and `stores`.
+    #[must_use]
+    pub fn new(platform: Arc<P>, stores: Stores) -> Arc<Self> {
+        Arc::new(Self {
+            platform,
+            stores,
+            partial: sel_entry::PartialEntry::default(),
+        })
+    }
+
+    /// Adds its commands.
+    pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        self.register_sdr(table);
+        self.register_sel(table);
+        self.register_sel_entry(table);
+        self.register_time(table);
+        self.register_fru(table);
+    }
+}
+
+/// The most data a reply on the request's channel carries after the completion code: an IPMB frame
+/// has 32 bytes, a BT buffer 64; IPMI over LAN and SSIF take what one byte counts.
+fn max_data(context: &Context) -> usize {
+    match context.medium {
+        Medium::Ipmb => 24,
+        Medium::System => 59,
+        _ => 255,
+    }
+}
+
+/// `count` bytes of a record from `offset` on, or as many as there are; FFh is all.
+fn slice(record: &[u8], offset: u8, count: u8) -> Result<&[u8], CompletionCode> {
+    let rest = record
+        .get(usize::from(offset)..)
+        .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+    Ok(rest.get(..usize::from(count)).unwrap_or(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use durable::Modes;
+    use ipmi_proto::NetFn;
+
+    use super::*;
+    pub(super) use crate::providers::bench::answer;
+    use crate::{
+        command::Family,
+        platform::fake::FakePlatform,
+        providers::bench::{self, Answered},
+        state::Persistent,
+        stores::{sdr::DeviceSupport, sensors::Update},
+    };
+
+    /// The storage commands over two sensors, one FRU and a log of 100 records.
+    pub(super) struct Bench {
+        bench: bench::Bench,
+        pub(super) platform: Arc<FakePlatform>,
+        _state: tempfile::TempDir,
+    }
+
+    impl Bench {
+        pub(super) fn new() -> Self {
+            let state = tempfile::tempdir().unwrap();
+            let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+            let history = Persistent::volatile();
+            let stores = Stores {
+                sel: Arc::new(SelStore::open(folder, 100)),
+                sdr: Arc::new(SdrService::new(history, DeviceSupport::default())),
+                fru: Arc::new(FruStore::volatile()),
+                clock: Arc::new(Clock::new(Persistent::volatile())),
+            };
+            let bench = bench::Bench::with(Family::NetFn(NetFn::STORAGE), |platform, table| {
+                StorageProvider::new(Arc::clone(platform), stores).register(table);
+            });
+            let platform = Arc::clone(&bench.platform);
+            Self {
+                bench,
+                platform,
+                _state: state,
+            }
+        }
+
+        pub(super) async fn send(&self, code: u8, data: &[u8]) -> Answered {
+            self.bench.send(code, data).await
+        }
+
+        pub(super) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
+            self.bench.send_as(context, code, data).await
+        }
+
+        pub(super) async fn add_event(&self) {
+            let record = [
+                0, 0, 2, 0, 0, 0, 0, 0x20, 0, 4, 1, 0x30, 1, 0x59, 0x66, 0x64,
+            ];
+            self.send(0x44, &record).await.unwrap();
+        }
+
+        pub(super) async fn remove_sensor(&self) {
+            let path = "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned();
+            self.platform
+                .sensors()
+                .await
+                .apply(Update::Removed { path });
+        }
+    }
+}

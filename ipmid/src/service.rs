@@ -1,0 +1,129 @@
+//! Putting the parts together, and serving through restarts of the bus.
+
+use std::{sync::Arc, time::Duration};
+
+use accounts::{UserAdmin, Writer};
+use daemon::{Failure, NoArguments, Setup};
+use durable::{Folder, Modes};
+use openbmc_dbus::{bus, execute};
+use tokio::{sync::Notify, time};
+use tracing::{info, warn};
+use zbus::Connection;
+
+use crate::{
+    channels::Channels,
+    command::{CommandTable, DuplicateCommand, Priority},
+    config::Config,
+    dispatch::Dispatcher,
+    host_interface::HostInterface,
+    platform::DbusPlatform,
+    providers::{
+        app::{AppParts, AppProvider},
+        chassis::ChassisProvider,
+    },
+    state::Persistent,
+};
+
+/// Folder of the settings below the state directory.
+const STATE: &str = "ipmid";
+/// How long between two attempts to get what another process holds.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs the daemon until it is ended or told to start anew.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for a configuration that cannot be used, [`Failure::Fatal`] when the state
+/// directory cannot.
+pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
+    let config: Config = setup.config()?;
+    config.check().map_err(Failure::Config)?;
+    let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
+    let accounts = Writer::open(&setup.state_dir, &config.access, config.channels.clone())?;
+    let accounts = Arc::new(accounts);
+    let platform = Arc::new(DbusPlatform::default());
+    let restart = Arc::new(Notify::new());
+    let parts = AppParts {
+        accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
+        cipher_suites: config.lan.cipher_suites,
+        device: config.device,
+        health: Arc::default(),
+        global_enables: Arc::default(),
+        pre_timeout: Default::default(),
+        restart: Arc::clone(&restart),
+        system_info: Persistent::open(folder.clone(), "system-info.json"),
+    };
+    let boot = Persistent::open(folder, "boot.json");
+    let mut table = CommandTable::default();
+    let mut base = table.at(Priority::BASE);
+    AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
+    ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
+    let registry = table.finish().map_err(duplicates)?;
+    let dispatcher = Dispatcher::new(registry, Vec::new());
+    let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
+    let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
+    let service = Service {
+        platform,
+        channels,
+        host,
+    };
+    tokio::select! {
+        never = service.serve(|| setup.ready()) => match never {},
+        () = restart.notified() => {
+            info!("starting anew");
+            Ok(())
+        }
+    }
+}
+
+fn duplicates(duplicates: Vec<DuplicateCommand>) -> Failure {
+    let list: Vec<_> = duplicates.iter().map(ToString::to_string).collect();
+    Failure::Config(list.join("; "))
+}
+
+struct Service {
+    platform: Arc<DbusPlatform>,
+    channels: Arc<Channels>,
+    host: Arc<HostInterface<Writer>>,
+}
+
+impl Service {
+    /// Serves as long as the process lives, whatever the bus does.
+    async fn serve(&self, ready: impl Fn()) -> std::convert::Infallible {
+        loop {
+            // Requests on a connection of their own: nothing else's messages are in their way.
+            let requests = bus::connect().await;
+            let services = bus::connect().await;
+            if let Err(error) = self.serve_on(&requests, &services, &ready).await {
+                warn!(%error, "not serving; trying again");
+                time::sleep(RETRY).await;
+            }
+            self.platform.detach();
+        }
+    }
+
+    /// Serves until the bus goes.
+    async fn serve_on(
+        &self,
+        requests: &Connection,
+        services: &Connection,
+        ready: &impl Fn(),
+    ) -> zbus::Result<()> {
+        self.platform.attach(services).await?;
+        self.channels.attach(services).await?;
+        let host = &self.host;
+        let own_name = async {
+            requests.request_name(execute::SERVICE).await?;
+            info!("serving");
+            ready();
+            services.closed().await;
+            Ok::<(), zbus::Error>(())
+        };
+        tokio::select! {
+            () = execute::serve(requests, |call| Arc::clone(host).execute(call)) => {}
+            result = own_name => result?,
+        }
+        warn!("the bus went away");
+        Ok(())
+    }
+}

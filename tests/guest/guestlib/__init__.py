@@ -1,0 +1,1 @@
+"""What the guest programs share: archives, Debian packages, QEMU's command line."""
