@@ -20,6 +20,7 @@ use crate::{
     providers::{
         app::{AppParts, AppProvider},
         chassis::ChassisProvider,
+        transport::SolProvider,
     },
     state::Persistent,
 };
@@ -53,11 +54,13 @@ pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
         restart: Arc::clone(&restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
     };
-    let boot = Persistent::open(folder, "boot.json");
+    let boot = Persistent::open(folder.clone(), "boot.json");
+    let bit_rates = Persistent::open(folder, "sol.json");
     let mut table = CommandTable::default();
     let mut base = table.at(Priority::BASE);
     AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
     ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
+    SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
     let registry = table.finish().map_err(duplicates)?;
     let dispatcher = Dispatcher::new(registry, Vec::new());
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use accounts::ChannelTable;
 use ipmi_proto::{
     ChannelNumber, CompletionCode, NetFn, Privilege,
     codec::{Bits, Ignored, Remaining, Zero, encode},
@@ -111,16 +112,18 @@ impl Parameter {
 }
 
 impl<P: Sol> SolProvider<P> {
-    /// Over `platform`, for the `channels` with sessions.
+    /// Over `platform`, for those of `channels` that have sessions.
     #[must_use]
     pub fn new(
         platform: Arc<P>,
-        channels: Vec<(ChannelNumber, String)>,
+        channels: &ChannelTable,
         bit_rates: Persistent<BitRates>,
     ) -> Arc<Self> {
+        let with_sessions = channels.iter().filter(|channel| channel.has_sessions());
+        let channels = with_sessions.map(|channel| (channel.number(), channel.name.clone()));
         Arc::new(Self {
             platform,
-            channels,
+            channels: channels.collect(),
             bit_rates,
         })
     }
@@ -332,8 +335,8 @@ mod tests {
 
     fn bench() -> Bench {
         Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
-            let channels = vec![(LAN, "lan0".to_owned())];
-            SolProvider::new(Arc::clone(platform), channels, Persistent::volatile())
+            let channels = ChannelTable::default();
+            SolProvider::new(Arc::clone(platform), &channels, Persistent::volatile())
                 .register(table);
         })
     }
