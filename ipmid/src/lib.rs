@@ -19,4 +19,4 @@ pub mod stores;
 
 mod service;
 
-pub use service::run;
+pub use service::{AddCommands, Extensions, run, run_with};

@@ -15,6 +15,7 @@ use crate::{
     command::{CommandTable, DuplicateCommand, Priority},
     config::Config,
     dispatch::Dispatcher,
+    filter::Filter,
     host_interface::HostInterface,
     platform::DbusPlatform,
     providers::{
@@ -37,6 +38,27 @@ const RETRY: Duration = Duration::from_secs(1);
 /// [`Failure::Config`] for a configuration that cannot be used, [`Failure::Fatal`] when the state
 /// directory cannot.
 pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
+    run_with(setup, Extensions::default()).await
+}
+
+/// Fills the command table with more.
+pub type AddCommands = Box<dyn FnOnce(&mut CommandTable) + Send>;
+
+/// What a vendor, a board or a site adds to the daemon; `examples/site.rs` shows a whole one.
+#[derive(Default)]
+pub struct Extensions {
+    /// Adds commands, or answers the specification's own at a higher priority.
+    pub commands: Option<AddCommands>,
+    /// Asked before any command runs.
+    pub filters: Vec<Box<dyn Filter>>,
+}
+
+/// As [`run`], with `extensions`.
+///
+/// # Errors
+///
+/// As [`run`], and [`Failure::Config`] for a command that is there twice at one priority.
+pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
     let config: Config = setup.config()?;
     config.check().map_err(Failure::Config)?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
@@ -61,8 +83,11 @@ pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
     AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
     ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
     SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
+    if let Some(commands) = extensions.commands {
+        commands(&mut table);
+    }
     let registry = table.finish().map_err(duplicates)?;
-    let dispatcher = Dispatcher::new(registry, Vec::new());
+    let dispatcher = Dispatcher::new(registry, extensions.filters);
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
     let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
     let service = Service {
