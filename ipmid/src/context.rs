@@ -60,6 +60,18 @@ impl Context {
         self.session.is_none() && self.satellite.is_none()
     }
 
+    /// The most data that a reply carries after its completion code on the request's channel: an
+    /// IPMB frame has 32 bytes (IPMB v1.0 §2.10), a BT buffer 64; LAN and SSIF take what one byte
+    /// counts.
+    #[must_use]
+    pub const fn max_data(&self) -> usize {
+        match self.medium {
+            Medium::Ipmb => 24,
+            Medium::System => 59,
+            _ => 255,
+        }
+    }
+
     /// The channel a field means: `Eh` is the one the request came on (IPMI v2.0 §6.3).
     #[must_use]
     pub fn resolve(&self, channel: ChannelNumber) -> ChannelNumber {

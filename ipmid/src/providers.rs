@@ -5,5 +5,6 @@ pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chassis;
+pub mod sensor;
 pub mod storage;
 pub mod transport;

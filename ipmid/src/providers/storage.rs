@@ -9,11 +9,9 @@ mod time;
 use std::sync::Arc;
 
 use durable::Folder;
-use ipmi_proto::{CompletionCode, Medium};
 
 use crate::{
     command::Registrar,
-    context::Context,
     platform::{Frus, Sensors, Time},
     stores::{Clock, fru::FruStore, sdr::SdrService, sel::SelStore},
 };
@@ -64,24 +62,6 @@ impl<P: Platform> StorageProvider<P> {
     }
 }
 
-/// The most data a reply on the request's channel carries after the completion code: an IPMB frame
-/// has 32 bytes, a BT buffer 64; IPMI over LAN and SSIF take what one byte counts.
-fn max_data(context: &Context) -> usize {
-    match context.medium {
-        Medium::Ipmb => 24,
-        Medium::System => 59,
-        _ => 255,
-    }
-}
-
-/// `count` bytes of a record from `offset` on, or as many as there are; FFh is all.
-fn slice(record: &[u8], offset: u8, count: u8) -> Result<&[u8], CompletionCode> {
-    let rest = record
-        .get(usize::from(offset)..)
-        .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
-    Ok(rest.get(..usize::from(count)).unwrap_or(rest))
-}
-
 #[cfg(test)]
 mod tests {
     use durable::Modes;
@@ -91,6 +71,7 @@ mod tests {
     pub(super) use crate::providers::bench::answer;
     use crate::{
         command::Family,
+        context::Context,
         platform::fake::FakePlatform,
         providers::bench::{self, Answered},
         state::Persistent,

@@ -5,6 +5,7 @@ mod fixed;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::{SdrBody, SdrRecord};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,24 @@ const FIRST_SENSOR: u16 = 0x0100;
 
 /// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.
 pub type FixedRecords = BTreeMap<u8, SdrBody>;
+
+/// What follows the last record.
+const NO_MORE: u16 = 0xffff;
+
+/// A part of a record that a client asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// The reservation under which it reads, or 0.
+    pub reservation: u16,
+    /// The record's id.
+    pub record: u16,
+    /// Where the part begins.
+    pub offset: u8,
+    /// How long it is; FFh is up to the end.
+    pub count: u8,
+    /// The bytes that the reply has room for.
+    pub room: usize,
+}
 
 /// A record as clients read it.
 pub type Encoded = Arc<[u8]>;
@@ -151,6 +170,29 @@ impl Repository {
         };
         let next = self.records.range(id + 1..).next();
         Some((Arc::clone(record), next.map(|(id, _)| *id)))
+    }
+
+    /// Reads a part of a record (Get SDR, §33.12; Get Device SDR, §35.3): the id of the record after it,
+    /// FFFFh for none, and the bytes.
+    ///
+    /// # Errors
+    ///
+    /// - `C5h` when records have changed since the reservation, or for a part that is not the first
+    ///   without one.
+    /// - `CBh` when there is no such record, `C9h` when it ends before the part.
+    /// - `CAh` when there is no room for the part.
+    pub fn read(&self, part: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+        // A whole record, or its first part, may be read without a reservation, that is with 0000h.
+        let needs_reservation = part.reservation != 0 || part.offset > 0;
+        if needs_reservation && !self.holds(part.reservation) {
+            return Err(CompletionCode::RESERVATION_CANCELLED);
+        }
+        let (record, next) = self.get(part.record).ok_or(CompletionCode::NOT_PRESENT)?;
+        let bytes = super::part(&record, part.offset, part.count)?;
+        if bytes.len() + size_of::<u16>() > part.room {
+            return Err(CompletionCode::CANNOT_RETURN_BYTES);
+        }
+        Ok((next.unwrap_or(NO_MORE), bytes.to_vec()))
     }
 
     /// How many records there are.

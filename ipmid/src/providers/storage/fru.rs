@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege, fru::FruImage};
 use tracing::warn;
 
-use super::{Platform, StorageProvider, max_data};
+use super::{Platform, StorageProvider};
 use crate::{
     command::{Command, Registrar},
     context::Context,
@@ -70,7 +70,7 @@ impl<P: Platform> StorageProvider<P> {
             .filter(|rest| !rest.is_empty())
             .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         let bytes = rest.get(..usize::from(count)).unwrap_or(rest);
-        if bytes.len() + size_of::<u8>() > max_data(&context) {
+        if bytes.len() + size_of::<u8>() > context.max_data() {
             return Err(CompletionCode::CANNOT_RETURN_BYTES);
         }
         let length = u8::try_from(bytes.len()).map_err(|_| CompletionCode::CANNOT_RETURN_BYTES)?;

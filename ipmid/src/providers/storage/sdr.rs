@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
-use super::{Platform, StorageProvider, max_data, sel::or_unspecified, slice};
+use super::{Platform, StorageProvider, sel::or_unspecified};
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    stores::sdr::Repository,
+    stores::sdr::{Part, Repository},
 };
 
 const GET_SDR_REPOSITORY_INFO: Command = Command::standard(
@@ -45,8 +45,6 @@ const SUPPORT: u8 = 0x23;
 const NO_SPACE: u16 = 0;
 /// Bytes of the largest record.
 const UNIT: u16 = 64;
-/// What follows the last record.
-const END: u16 = 0xffff;
 /// Initialization is complete.
 const INITIALIZED: u8 = 0x01;
 
@@ -121,19 +119,14 @@ impl<P: Platform> StorageProvider<P> {
         offset: u8,
         count: u8,
     ) -> Result<(u16, Vec<u8>), CompletionCode> {
-        let (found, holds) = self
-            .repository(|repository| (repository.get(record), repository.holds(reservation)))
-            .await;
-        // A whole record, or its first part, may be read without a reservation, that is with 0000h.
-        if !holds && (reservation != 0 || offset > 0) {
-            return Err(CompletionCode::RESERVATION_CANCELLED);
-        }
-        let (record, next) = found.ok_or(CompletionCode::NOT_PRESENT)?;
-        let bytes = slice(&record, offset, count)?;
-        if bytes.len() + size_of::<u16>() > max_data(&context) {
-            return Err(CompletionCode::CANNOT_RETURN_BYTES);
-        }
-        Ok((next.unwrap_or(END), bytes.to_vec()))
+        let part = Part {
+            reservation,
+            record,
+            offset,
+            count,
+            room: context.max_data(),
+        };
+        self.repository(|repository| repository.read(part)).await
     }
 
     /// Run Initialization Agent (IPMI v2.0 §33.21): sensors are initialized by their own services.

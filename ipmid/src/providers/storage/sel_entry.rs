@@ -7,12 +7,12 @@ use ipmi_proto::{
     sel::{SelRecord, SelRecordId},
 };
 
-use super::{Platform, StorageProvider, slice};
+use super::{Platform, StorageProvider};
 use crate::{
     command::{Command, Registrar},
     context::Context,
     state::lock,
-    stores::sel::SelError,
+    stores::part,
 };
 
 const GET_SEL_ENTRY: Command =
@@ -45,16 +45,6 @@ struct Parts {
     bytes: Vec<u8>,
 }
 
-impl From<SelError> for CompletionCode {
-    fn from(error: SelError) -> Self {
-        match error {
-            SelError::Busy => Self::BUSY,
-            SelError::Absent => Self::NOT_PRESENT,
-            SelError::Storage => Self::UNSPECIFIED,
-        }
-    }
-}
-
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_sel_entry(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_SEL_ENTRY, self, Self::get_sel_entry);
@@ -85,7 +75,7 @@ impl<P: Platform> StorageProvider<P> {
             .sel
             .get(record)
             .ok_or(CompletionCode::NOT_PRESENT)?;
-        let bytes = slice(&record.to_bytes(), offset, count)?.to_vec();
+        let bytes = part(&record.to_bytes(), offset, count)?.to_vec();
         Ok((next.unwrap_or(END), bytes))
     }
 

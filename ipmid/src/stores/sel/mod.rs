@@ -11,6 +11,7 @@ mod writer;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use durable::{Journal, Limits, Storage};
+use ipmi_proto::CompletionCode;
 use ipmi_proto::sel::{SelRecord, SelRecordId};
 use tokio::sync::{Notify, oneshot};
 
@@ -34,6 +35,16 @@ pub enum SelError {
     /// The medium refused; the log is what it was.
     #[error("the log cannot be written")]
     Storage,
+}
+
+impl From<SelError> for CompletionCode {
+    fn from(error: SelError) -> Self {
+        match error {
+            SelError::Busy => Self::BUSY,
+            SelError::Absent => Self::NOT_PRESENT,
+            SelError::Storage => Self::UNSPECIFIED,
+        }
+    }
 }
 
 /// What Get SEL Info tells (§31.2).

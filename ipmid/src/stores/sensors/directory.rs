@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipmi_proto::{IdString, Lun};
 use serde::{Deserialize, Serialize};
 
-/// Sensor numbers of one LUN: 1 to 254 (FFh is reserved, IPMI v2.0 §43.1).
-const PER_LUN: u16 = 254;
+/// Sensor numbers of one LUN that are for sensors on the bus: 1 to 253. FFh is reserved (IPMI v2.0 §43.1), and FEh is for what the BMC itself sends events of.
+const PER_LUN: u16 = 253;
 /// The LUNs that sensors are on; 2 is the system interface's.
 const LUNS: [u8; 3] = [0, 1, 3];
 /// All numbers there are.
 pub const CAPACITY: u16 = PER_LUN * 3;
 
-/// A sensor's place among all numbers, 0 to 761.
+/// A sensor's place among all numbers, 0 to 758.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct SensorIndex(u16);
 
@@ -140,7 +140,7 @@ mod tests {
             let (lun, number) = SensorIndex(index).place();
             assert_eq!(SensorIndex::of(lun, number), Some(SensorIndex(index)));
         }
-        assert_eq!(SensorIndex(254).place(), (Lun::new(1).unwrap(), 1));
+        assert_eq!(SensorIndex(253).place(), (Lun::new(1).unwrap(), 1));
         assert_eq!(SensorIndex::of(Lun::BMC, 0), None);
         assert_eq!(SensorIndex::of(Lun::BMC, 0xff), None);
         assert_eq!(SensorIndex::of(Lun::SMS, 1), None);

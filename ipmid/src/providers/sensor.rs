@@ -1,0 +1,163 @@
+//! Sensor and event commands, NetFn 04h (IPMI v2.0 §29, §30, §35).
+
+mod device_sdr;
+mod event_receiver;
+mod events;
+mod hysteresis;
+mod platform_event;
+mod reading;
+mod thresholds;
+
+use std::sync::{Arc, Mutex};
+
+use durable::Folder;
+use ipmi_proto::CompletionCode;
+
+use crate::{
+    command::Registrar,
+    context::Context,
+    platform::Sensors,
+    stores::{
+        Clock,
+        sdr::SdrService,
+        sel::SelStore,
+        sensors::{Sensor, SensorIndex},
+    },
+};
+
+/// The stores that the commands are over; other families share them.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// The event log.
+    pub sel: Arc<SelStore<Folder>>,
+    /// The sensor data records.
+    pub sdr: Arc<SdrService>,
+    /// The log's clock.
+    pub clock: Arc<Clock>,
+}
+
+/// The sensor and event commands and what they keep between requests.
+#[derive(Debug)]
+pub struct SensorProvider<P> {
+    platform: Arc<P>,
+    stores: Stores,
+    receiver: Mutex<event_receiver::EventReceiver>,
+}
+
+impl<P: Sensors> SensorProvider<P> {
+    /// Over `platform` and `stores`.
+    #[must_use]
+    pub fn new(platform: Arc<P>, stores: Stores) -> Arc<Self> {
+        Arc::new(Self {
+            platform,
+            stores,
+            receiver: Mutex::default(),
+        })
+    }
+
+    /// Adds its commands.
+    pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        self.register_event_receiver(table);
+        self.register_platform_event(table);
+        self.register_device_sdr(table);
+        self.register_reading(table);
+        self.register_hysteresis(table);
+        self.register_thresholds(table);
+        self.register_events(table);
+    }
+
+    /// Looks at the sensor that `context`'s LUN calls `number`.
+    ///
+    /// # Errors
+    ///
+    /// `CBh` when there is none.
+    async fn sensor<R>(
+        &self,
+        context: &Context,
+        number: u8,
+        look: impl FnOnce(&Sensor) -> R,
+    ) -> Result<R, CompletionCode> {
+        let sensors = self.platform.sensors().await;
+        SensorIndex::of(context.lun, number)
+            .and_then(|index| sensors.with(|table| table.get(index).map(look)))
+            .ok_or(CompletionCode::NOT_PRESENT)
+    }
+}
+
+/// An analog sensor's command for one that has states only.
+fn analog(sensor: &Sensor) -> Result<&Sensor, CompletionCode> {
+    if sensor.observed.analog {
+        Ok(sensor)
+    } else {
+        Err(CompletionCode::ILLEGAL_FOR_SENSOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use durable::Modes;
+    use ipmi_proto::NetFn;
+
+    use super::*;
+    pub(super) use crate::providers::bench::answer;
+    use crate::{
+        command::Family,
+        platform::fake::FakePlatform,
+        providers::bench::{self, Answered},
+        state::Persistent,
+        stores::{sdr::DeviceSupport, sensors::Value},
+    };
+
+    /// The sensor commands over two sensors: 1 a temperature of 40 °C, 2 a fan.
+    pub(super) struct Bench {
+        bench: bench::Bench,
+        pub(super) platform: Arc<FakePlatform>,
+        pub(super) sel: Arc<SelStore<Folder>>,
+        _state: tempfile::TempDir,
+    }
+
+    impl Bench {
+        pub(super) fn new() -> Self {
+            let state = tempfile::tempdir().unwrap();
+            let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+            let sel = Arc::new(SelStore::open(folder, 100));
+            let stores = Stores {
+                sel: Arc::clone(&sel),
+                sdr: Arc::new(SdrService::new(
+                    Persistent::volatile(),
+                    DeviceSupport::default(),
+                )),
+                clock: Arc::new(Clock::new(Persistent::volatile())),
+            };
+            let bench =
+                bench::Bench::with(Family::NetFn(NetFn::SENSOR_EVENT), |platform, table| {
+                    SensorProvider::new(Arc::clone(platform), stores).register(table);
+                });
+            let platform = Arc::clone(&bench.platform);
+            Self {
+                bench,
+                platform,
+                sel,
+                _state: state,
+            }
+        }
+
+        pub(super) async fn send(&self, code: u8, data: &[u8]) -> Answered {
+            self.bench.send(code, data).await
+        }
+
+        pub(super) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
+            self.bench.send_as(context, code, data).await
+        }
+
+        /// Has the temperature read `value`.
+        pub(super) async fn heat(&self, value: f64) {
+            let update = crate::stores::sensors::Update::Changed {
+                path: "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned(),
+                interface: "xyz.openbmc_project.Sensor.Value".to_owned(),
+                properties: vec![("Value".to_owned(), Value::Number(value))],
+            };
+            self.platform.sensors().await.apply(update);
+        }
+    }
+}
