@@ -36,4 +36,4 @@ pub use config::{Config, SECTIONS};
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};
-pub use run::{Setup, run};
+pub use run::{Setup, run, run_with};

@@ -1,5 +1,6 @@
 //! The frame around a daemon's `main`.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -54,8 +55,22 @@ where
     F: FnOnce(Setup<A>) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
+    run_with(name, std::env::args_os().skip(1), main)
+}
+
+/// Runs a daemon like [`run`], with these arguments, the program's name not included.
+pub fn run_with<A, F, Fut>(
+    name: &'static str,
+    args: impl IntoIterator<Item = OsString>,
+    main: F,
+) -> ExitCode
+where
+    A: Arguments,
+    F: FnOnce(Setup<A>) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
     log::name(name);
-    match start(name, main) {
+    match start(name, args, main) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             log::report(&failure.to_string());
@@ -64,13 +79,16 @@ where
     }
 }
 
-fn start<A, F, Fut>(name: &'static str, main: F) -> Result<(), Failure>
+fn start<A, F, Fut>(
+    name: &'static str,
+    args: impl IntoIterator<Item = OsString>,
+    main: F,
+) -> Result<(), Failure>
 where
     A: Arguments,
     F: FnOnce(Setup<A>) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
-    let args = std::env::args_os().skip(1);
     let options = match arguments::parse::<A>(args).map_err(Failure::Config)? {
         Invocation::Help => return print(&arguments::help::<A>(name)),
         Invocation::Version => {
