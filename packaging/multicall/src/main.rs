@@ -1,0 +1,85 @@
+//! All daemons of the suite in one binary, to save flash: what they share is there once.
+//!
+//! The name it is called by says which daemon it is: installed as `causeway`, with a link of each
+//! daemon's name to it. `causeway NAME ARGUMENTS...` does the same without a link.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A daemon's name and its start.
+type Daemon = (&'static str, fn(Vec<OsString>) -> ExitCode);
+
+/// The daemons, each as in its own `main.rs`.
+const DAEMONS: &[Daemon] = &[
+    ("btbridged", |args| {
+        daemon::run_with("btbridged", args, host_link::serve::<btbridged::BtDevice>)
+    }),
+    ("ipmbbridged", |args| {
+        daemon::run_with("ipmbbridged", args, ipmbbridged::serve)
+    }),
+    ("kcsbridged", |args| {
+        daemon::run_with(
+            "kcsbridged",
+            args,
+            host_link::serve::<kcsbridged::KcsDevice>,
+        )
+    }),
+    ("ipmid", |args| daemon::run_with("ipmid", args, ipmid::run)),
+    ("netipmid", |args| {
+        daemon::run_with("netipmid", args, netipmid::serve)
+    }),
+    ("platformd", |args| {
+        daemon::run_with("platformd", args, platformd::run)
+    }),
+    ("ssifbridged", |args| {
+        daemon::run_with(
+            "ssifbridged",
+            args,
+            host_link::serve::<ssifbridged::SsifDevice>,
+        )
+    }),
+];
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let start = find(&called).or_else(|| find(&words.next()?));
+    start.map_or_else(usage, |start| start(words.collect()))
+}
+
+/// The start of the daemon that `word`, a name or a path that ends in one, stands for.
+fn find(word: &OsStr) -> Option<fn(Vec<OsString>) -> ExitCode> {
+    let name = Path::new(word).file_name()?;
+    DAEMONS
+        .iter()
+        .find(|(known, _)| name == *known)
+        .map(|(_, start)| *start)
+}
+
+fn usage() -> ExitCode {
+    let names: Vec<&str> = DAEMONS.iter().map(|(name, _)| *name).collect();
+    let text = format!(
+        "Usage: causeway NAME [OPTIONS]\n\nNAME is one of {}.\n",
+        names.join(", ")
+    );
+    // Nobody is left to tell if stderr is closed.
+    let _closed = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_is_the_last_part_of_the_path() {
+        for word in ["kcsbridged", "/usr/bin/kcsbridged", "./kcsbridged"] {
+            assert!(find(OsStr::new(word)).is_some(), "{word}");
+        }
+        for word in ["causeway", "", "/", "kcsbridge", "kcsbridged2"] {
+            assert!(find(OsStr::new(word)).is_none(), "{word}");
+        }
+    }
+}
