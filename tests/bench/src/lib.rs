@@ -1,0 +1,61 @@
+//! A load generator for any BMC with RMCP+: so many sessions, one Get Device ID outstanding in each.
+//!
+//! - [`arguments`]: the command line.
+//! - [`load`]: the sessions, and how long each answer took.
+//! - [`processes`]: the CPU time and the memory of the BMC's processes.
+//!
+//! One thread drives all sessions, so that the generator itself needs little of a small machine.
+
+pub mod arguments;
+pub mod load;
+pub mod processes;
+
+use std::ffi::OsString;
+
+use arguments::{Arguments, Invocation, USAGE};
+use processes::Usage;
+
+/// Runs the program; what it has to say.
+///
+/// # Errors
+///
+/// A bad command line, a BMC that does not let the user in, or one that stops answering.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<String> {
+    let args = match arguments::parse(args)? {
+        Invocation::Help => return Ok(USAGE.to_owned()),
+        Invocation::Run(args) => args,
+    };
+    let Arguments { processes, .. } = &args;
+    let mut load = load::Load::open(&args)?;
+    load.drive(args.warm_up)?;
+    let before = Usage::of(processes)?;
+    let figures = load.drive(args.time)?;
+    let after = Usage::of(processes)?;
+    load.close()?;
+    Ok(report(&args, &figures, &after.since(&before)))
+}
+
+fn report(args: &Arguments, figures: &load::Figures, usage: &Usage) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!(
+        "{:<12} suite {:>2}  {:>2} sessions  {:>8.0}/s  p50 {:>5.0} us  p99 {:>5.0} us",
+        args.label,
+        args.suite.id(),
+        args.sessions,
+        figures.rate(),
+        figures.percentile(50).as_secs_f64() * 1e6,
+        figures.percentile(99).as_secs_f64() * 1e6,
+    );
+    let requests = figures.requests().max(1);
+    let mut total = 0.0;
+    for (name, cpu) in usage.iter() {
+        let each = cpu.as_secs_f64() * 1e6 / requests as f64;
+        total += each;
+        let _ = write!(text, "  {name} {each:.1}");
+    }
+    if usage.iter().next().is_some() {
+        let _ = write!(text, "  = {total:.1} us CPU each");
+    }
+    text.push('\n');
+    text
+}
