@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod filter;
 pub mod health;
 pub mod host_interface;
+pub mod messages;
 pub mod platform;
 pub mod providers;
 pub mod state;

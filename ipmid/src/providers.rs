@@ -6,5 +6,6 @@ pub mod app;
 pub(crate) mod bench;
 pub mod chassis;
 pub mod sensor;
+pub mod messaging;
 pub mod storage;
 pub mod transport;

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 
 use ipmi_proto::{Lun, NetFn, Request, ipmb::IpmbAddress};
-use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::{
+    execute::LinkState,
+    ipmi::{ipmb, names::CHANNEL_PATH_PREFIX},
+};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use zbus::interface;
 
 use crate::tracker::Outcome;
-
-/// Where the objects of all channels are.
-const PATH_PREFIX: &str = "/xyz/openbmc_project/Ipmi/Channel/";
 
 /// Calls that may wait for the bridge.
 const QUEUE: usize = 64;
@@ -34,15 +34,6 @@ pub struct Call {
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
 type Answer = (i32, u8, u8, u8, u8, Vec<u8>);
 
-/// The first value of an [`Answer`].
-mod status {
-    pub(super) const OK: i32 = 0;
-    pub(super) const ERROR: i32 = 1;
-    pub(super) const INVALID_PARAMETER: i32 = 2;
-    pub(super) const BUSY: i32 = 3;
-    pub(super) const TIMEOUT: i32 = 4;
-}
-
 /// Serves the object of `channel` whenever there is a bus; calls come out of the receiver.
 #[must_use]
 pub fn serve(
@@ -51,7 +42,7 @@ pub fn serve(
     targets: BTreeMap<u8, IpmbAddress>,
 ) -> mpsc::Receiver<Call> {
     let (calls, receiver) = mpsc::channel(QUEUE);
-    let path = format!("{PATH_PREFIX}{channel}");
+    let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
     tokio::spawn(keep_serving(path, link, Ipmb { calls, targets }));
     receiver
 }
@@ -82,7 +73,7 @@ impl Ipmb {
         let failed = |status| (status, 0, 0, 0, 0, Vec::new());
         let netfn = NetFn::new(netfn).filter(|netfn| netfn.is_request());
         let (Some(netfn), Some(lun)) = (netfn, Lun::new(lun)) else {
-            return failed(status::INVALID_PARAMETER);
+            return failed(ipmb::STATUS_INVALID_PARAMETER);
         };
         let request = Request {
             netfn,
@@ -92,20 +83,20 @@ impl Ipmb {
         };
         let (done, outcome) = oneshot::channel();
         if self.calls.send(Call { to, request, done }).await.is_err() {
-            return failed(status::ERROR);
+            return failed(ipmb::STATUS_ERROR);
         }
         match outcome.await {
             Ok(Outcome::Answered(response)) => (
-                status::OK,
+                ipmb::STATUS_OK,
                 response.netfn.value(),
                 response.lun.value(),
                 response.command,
                 response.completion.0,
                 response.data,
             ),
-            Ok(Outcome::Silent) => failed(status::TIMEOUT),
-            Ok(Outcome::Unreachable) => failed(status::ERROR),
-            Err(_) => failed(status::BUSY),
+            Ok(Outcome::Silent) => failed(ipmb::STATUS_TIMEOUT),
+            Ok(Outcome::Unreachable) => failed(ipmb::STATUS_ERROR),
+            Err(_) => failed(ipmb::STATUS_BUSY),
         }
     }
 }
@@ -124,7 +115,7 @@ impl Ipmb {
     ) -> (Answer,) {
         match self.targets.get(&channel) {
             Some(&to) => (self.ask(to, netfn, lun, command, data).await,),
-            None => ((status::INVALID_PARAMETER, 0, 0, 0, 0, Vec::new()),),
+            None => ((ipmb::STATUS_INVALID_PARAMETER, 0, 0, 0, 0, Vec::new()),),
         }
     }
 

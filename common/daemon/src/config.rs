@@ -14,8 +14,8 @@ use crate::Failure;
 /// A key that is none of these is an error, whichever daemon reads the file: a misspelt section
 /// must not silently mean the defaults.
 pub const SECTIONS: &[&str] = &[
-    "access", "channel", "chassis", "dcmi", "device", "fru", "host", "ipmb", "ipmid", "lan", "log",
-    "mctp", "oem", "pef", "sel", "sensors", "sol", "users",
+    "access", "channel", "chassis", "dcmi", "device", "fru", "host", "i2c", "ipmb", "ipmid", "lan",
+    "log", "mctp", "oem", "pef", "sel", "sensors", "sol", "users",
 ];
 
 /// The text of the configuration file, checked for unknown sections.

@@ -3,13 +3,10 @@
 //! `xyz.openbmc_project.Ipmi.Channel.SMS` at `/xyz/openbmc_project/Ipmi/Channel/<channel>`, as
 //! OpenBMC's kcsbridge serves it. Who may call it is the bus policy's matter.
 
-use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::{execute::LinkState, ipmi::names::CHANNEL_PATH_PREFIX};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use zbus::interface;
-
-/// Where the objects of all channels are.
-const PATH_PREFIX: &str = "/xyz/openbmc_project/Ipmi/Channel/";
 
 /// Calls that may wait for the bridge.
 const QUEUE: usize = 8;
@@ -38,7 +35,7 @@ pub struct Call {
 #[must_use]
 pub fn serve(channel: &str, link: LinkState) -> mpsc::Receiver<Call> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let path = format!("{PATH_PREFIX}{channel}");
+    let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
     tokio::spawn(keep_serving(path, link, sender));
     receiver
 }

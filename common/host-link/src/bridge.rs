@@ -24,6 +24,11 @@ use crate::{
 static BAD_REQUESTS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 static LOST_ANSWERS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
+/// Bit 0 is the message interrupt (IPMI v2.0 §22.2).
+const GET_BMC_GLOBAL_ENABLES: u8 = 0x2f;
+/// Any bit is a reason for attention (IPMI v2.0 §22.4).
+const GET_MESSAGE_FLAGS: u8 = 0x31;
+
 /// Who carries requests out: `ipmid`, or a test in its place.
 pub trait Execution: Clone + Send + 'static {
     /// Answers `request` within `deadline`, with a completion code that says so if it cannot.
@@ -46,6 +51,8 @@ enum Outcome {
     Answered(Token, Response),
     /// What `ipmid` has in bit 0 of its global enables.
     Interrupt(bool),
+    /// Whether `ipmid` has any message flag up.
+    Attention(bool),
 }
 
 /// One host interface, bridged to `ipmid`.
@@ -61,13 +68,14 @@ pub struct Bridge<T, E> {
     sender: mpsc::Sender<Outcome>,
     outcomes: mpsc::Receiver<Outcome>,
     interrupt_query: Option<AbortHandle>,
+    attention_query: Option<AbortHandle>,
     told: Counters,
 }
 
 impl<T: Transport, E: Execution> Bridge<T, E> {
     /// A bridge that has not yet seen its transport.
     pub fn new(transport: T, execution: E, calls: mpsc::Receiver<Call>, limits: Limits) -> Self {
-        let (sender, outcomes) = mpsc::channel(limits.running + 1);
+        let (sender, outcomes) = mpsc::channel(limits.running + 2);
         let limits = Limits {
             answer_data: limits.answer_data.min(T::ANSWER_DATA),
             ..limits
@@ -82,6 +90,7 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
             sender,
             outcomes,
             interrupt_query: None,
+            attention_query: None,
             told: Counters::default(),
         }
     }
@@ -108,7 +117,7 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
         while let Some(reply) = self.exchange.poll_transmit() {
             self.transport.send(&reply);
             if let Some(on) = reply.interrupt {
-                self.stop_interrupt_query();
+                stop(&mut self.interrupt_query);
                 self.transport.set_interrupt(on);
             }
         }
@@ -143,7 +152,8 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
                 self.exchange.handle_reset();
             }
             Incoming::Down => {
-                self.stop_interrupt_query();
+                stop(&mut self.interrupt_query);
+                stop(&mut self.attention_query);
                 self.exchange.handle_reset();
             }
             Incoming::Up => self.on_up(),
@@ -155,12 +165,28 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
         if self.attention {
             self.set_attention(true);
         }
+        stop(&mut self.attention_query);
+        self.attention_query =
+            Some(self.query(GET_MESSAGE_FLAGS, |flags| Outcome::Attention(flags != 0)));
         if T::HAS_INTERRUPT {
-            self.stop_interrupt_query();
-            let (execution, sender) = (self.execution.clone(), self.sender.clone());
-            let query = task::spawn(query_interrupt(execution, sender));
-            self.interrupt_query = Some(query.abort_handle());
+            stop(&mut self.interrupt_query);
+            self.interrupt_query = Some(self.query(GET_BMC_GLOBAL_ENABLES, |enables| {
+                Outcome::Interrupt(enables & 0x01 != 0)
+            }));
         }
+    }
+
+    /// Asks `ipmid` for one byte of its state until it tells: the bridge may have been started
+    /// anew, and so may `ipmid`.
+    fn query(&self, command: u8, outcome: fn(u8) -> Outcome) -> AbortHandle {
+        let (execution, sender) = (self.execution.clone(), self.sender.clone());
+        let query = async move {
+            if let Some(byte) = query_byte(execution, command).await {
+                // Fails only when the bridge itself is gone.
+                let _ = sender.send(outcome(byte)).await;
+            }
+        };
+        task::spawn(query).abort_handle()
     }
 
     fn on_outcome(&mut self, outcome: Outcome) {
@@ -170,12 +196,19 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
             Outcome::Interrupt(on) if self.interrupt_query.take().is_some() => {
                 self.transport.set_interrupt(on);
             }
-            Outcome::Interrupt(_) => {}
+            // Unless `ipmid` has said so itself, meanwhile.
+            Outcome::Attention(on) if self.attention_query.take().is_some() => {
+                if self.attention != on {
+                    self.set_attention(on);
+                }
+            }
+            Outcome::Interrupt(_) | Outcome::Attention(_) => {}
         }
     }
 
     fn on_call(&mut self, call: Call) {
         debug!(wish = ?call.wish, "asked over the bus");
+        stop(&mut self.attention_query);
         let done = match call.wish {
             Wish::SetAttention => self.set_attention(true),
             Wish::ClearAttention => self.set_attention(false),
@@ -196,12 +229,6 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
                 debug!(%error, on, "no attention flag");
                 false
             }
-        }
-    }
-
-    fn stop_interrupt_query(&mut self) {
-        if let Some(query) = self.interrupt_query.take() {
-            query.abort();
         }
     }
 
@@ -235,27 +262,29 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
     }
 }
 
-/// Asks `ipmid` until it tells whether the host's driver had turned the message interrupt on: it
-/// does that once, and this may be another bridge's process, or another QEMU connection.
-async fn query_interrupt<E: Execution>(execution: E, sender: mpsc::Sender<Outcome>) {
-    const GET_BMC_GLOBAL_ENABLES: u8 = 0x2f;
+/// The byte that a Get command answers, asked until there is an answer; `None` when `ipmid` has no
+/// such command.
+async fn query_byte<E: Execution>(execution: E, command: u8) -> Option<u8> {
     const PAUSE: Duration = Duration::from_secs(1);
     let request = Request {
         netfn: NetFn::APP,
         lun: Lun::BMC,
-        command: GET_BMC_GLOBAL_ENABLES,
+        command,
         data: Vec::new(),
     };
     loop {
         let response = execution.execute(request.clone(), PAUSE).await;
         match (response.completion, response.data.first()) {
-            (CompletionCode::OK, Some(enables)) => {
-                let _ = sender.send(Outcome::Interrupt(enables & 0x01 != 0)).await;
-                return;
-            }
-            (CompletionCode::INVALID_COMMAND, _) => return,
+            (CompletionCode::OK, Some(byte)) => return Some(*byte),
+            (CompletionCode::INVALID_COMMAND, _) => return None,
             _ => time::sleep(PAUSE).await,
         }
+    }
+}
+
+fn stop(query: &mut Option<AbortHandle>) {
+    if let Some(query) = query.take() {
+        query.abort();
     }
 }
 

@@ -101,3 +101,32 @@ pub mod sms {
         }
     }
 }
+
+/// `org.openbmc.Ipmb`: asking satellite controllers, at the IPMB bridge.
+///
+/// An answer is one struct: status ([`STATUS_OK`] and so on), NetFn, LUN, command, completion code
+/// and data.
+pub mod ipmb {
+    use crate::interface::interface;
+
+    /// The satellite answered.
+    pub const STATUS_OK: i32 = 0;
+    /// Nobody acknowledges the address.
+    pub const STATUS_ERROR: i32 = 1;
+    /// An argument is out of range.
+    pub const STATUS_INVALID_PARAMETER: i32 = 2;
+    /// All sequence numbers are in use.
+    pub const STATUS_BUSY: i32 = 3;
+    /// The satellite did not answer.
+    pub const STATUS_TIMEOUT: i32 = 4;
+
+    interface! {
+        "org.openbmc.Ipmb";
+        methods {
+            /// Asks the satellite that the bridge's configuration names by a channel byte.
+            SEND_REQUEST = "sendRequest" ("yyyyay") -> ("(iyyyyay)");
+            /// Asks the satellite at an 8-bit address; OpenBMC's bridge has no such method.
+            SEND_REQUEST_TO = "sendRequestTo" ("yyyyay") -> ("(iyyyyay)");
+        }
+    }
+}

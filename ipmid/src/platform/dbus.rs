@@ -2,6 +2,7 @@
 
 mod bmc;
 mod boot;
+mod bridges;
 mod chassis;
 mod locate;
 mod power;

@@ -123,6 +123,9 @@ struct Echo;
 
 impl Execution for Echo {
     async fn execute(&self, request: Request, _: Duration) -> Response {
+        if request.command == 0x31 {
+            return Response::failure(&request, CompletionCode::INVALID_COMMAND);
+        }
         let delay = request.data.first().copied().unwrap_or(0);
         time::sleep(Duration::from_millis(delay.into())).await;
         Response::to(&request, CompletionCode::OK, request.data.clone())

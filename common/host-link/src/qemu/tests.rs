@@ -44,6 +44,7 @@ impl Execution for Echo {
         *self.served.lock().unwrap() += 1;
         match (request.command, &request.data[..]) {
             (0x2e, [enables]) => self.enables.store(*enables, Ordering::Relaxed),
+            (0x31, _) => return Response::failure(&request, CompletionCode::INVALID_COMMAND),
             (0x2f, _) => {
                 let enables = self.enables.load(Ordering::Relaxed);
                 return Response::to(&request, CompletionCode::OK, vec![enables]);

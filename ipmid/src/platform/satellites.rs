@@ -1,0 +1,42 @@
+//! Satellite controllers behind a bridge, and the host's attention flag: what other bridges do for
+//! `ipmid`.
+
+use std::future::Future;
+
+use ipmi_proto::{CompletionCode, Request, ipmb::IpmbAddress};
+
+use super::PlatformResult;
+
+/// How a request to a satellite controller ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SatelliteAnswer {
+    /// It answered.
+    Answered(CompletionCode, Vec<u8>),
+    /// It acknowledged its address, and did not answer.
+    Silent,
+    /// Nobody acknowledges the address.
+    Unreachable,
+    /// The bridge has as many requests under way as it can.
+    Busy,
+}
+
+/// Asking satellite controllers.
+pub trait Satellites: Send + Sync + 'static {
+    /// Asks the controller at `to`, by way of the bridge of the channel called `channel`.
+    fn ask_satellite(
+        &self,
+        channel: &str,
+        to: IpmbAddress,
+        request: &Request,
+    ) -> impl Future<Output = PlatformResult<SatelliteAnswer>> + Send;
+}
+
+/// The attention flags of the host's interfaces.
+pub trait Attention: Send + Sync + 'static {
+    /// Raises or lowers the flag of the interface whose channel is called `channel`.
+    fn set_attention(
+        &self,
+        channel: &str,
+        on: bool,
+    ) -> impl Future<Output = PlatformResult<()>> + Send;
+}

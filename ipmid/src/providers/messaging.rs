@@ -1,0 +1,104 @@
+//! Messaging commands, NetFn 06h: the host's message queue and flags, bridging to satellite
+//! controllers, and transfers on the BMC's own I2C buses (IPMI v2.0 §6.13, §22).
+
+mod bt;
+mod flags;
+mod i2c;
+mod receive;
+mod send;
+
+use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
+
+use ipmi_proto::ChannelNumber;
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+pub use self::i2c::{AllowedTransfer, I2cConfig};
+use crate::{
+    command::Registrar,
+    messages::Messages,
+    platform::{Attention, I2c, Satellites},
+};
+
+/// Requests of the host that may be under way to satellites.
+const RELAYS: usize = 32;
+
+/// What the messaging commands share with the rest of the daemon.
+#[derive(Debug)]
+pub struct MessagingParts {
+    /// What waits for the host.
+    pub messages: Arc<Messages>,
+    /// The IPMBs: names by channel number.
+    pub satellite_channels: BTreeMap<ChannelNumber, String>,
+    /// The host's own interfaces.
+    pub host_channels: Vec<ChannelNumber>,
+    /// Which I2C transfers are allowed.
+    pub i2c: I2cConfig,
+}
+
+/// The messaging commands and what they keep between requests.
+#[derive(Debug)]
+pub struct MessagingProvider<P, I> {
+    platform: Arc<P>,
+    i2c: I,
+    parts: MessagingParts,
+    relays: Arc<Semaphore>,
+}
+
+impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
+    /// Over `platform` and the I2C buses of `i2c`.
+    #[must_use]
+    pub fn new(platform: Arc<P>, i2c: I, parts: MessagingParts) -> Arc<Self> {
+        Arc::new(Self {
+            platform,
+            i2c,
+            parts,
+            relays: Arc::new(Semaphore::new(RELAYS)),
+        })
+    }
+
+    /// Adds its commands.
+    pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        self.register_flags(table);
+        self.register_receive(table);
+        self.register_send(table);
+        self.register_bt(table);
+        self.register_i2c(table);
+    }
+}
+
+/// Keeps the attention flags of the host's interfaces as `messages` wants them, for ever.
+///
+/// A bridge that starts later asks for the message flags itself; one that is away now is told
+/// again until it is there, for as long as the host is to be told anything.
+pub async fn keep_attention<P: Attention>(
+    platform: Arc<P>,
+    messages: Arc<Messages>,
+    channels: Vec<String>,
+) {
+    const AGAIN: Duration = Duration::from_secs(2);
+    let mut attention = messages.attention();
+    loop {
+        let wanted = *attention.borrow_and_update();
+        let mut told = true;
+        for channel in &channels {
+            if let Err(error) = platform.set_attention(channel, wanted).await {
+                debug!(%error, channel, wanted, "no attention");
+                told = false;
+            }
+        }
+        let again = async {
+            match wanted && !told {
+                true => tokio::time::sleep(AGAIN).await,
+                false => future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = attention.changed() => if changed.is_err() { return },
+            () = again => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
