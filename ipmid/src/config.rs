@@ -4,7 +4,10 @@ use accounts::{AccessConfig, ChannelTable};
 use rmcp_proto::suite::CipherSuite;
 use serde::Deserialize;
 
-use crate::{channels::Callers, providers::app::DeviceConfig};
+use crate::{
+    channels::Callers,
+    providers::{app::DeviceConfig, messaging::I2cConfig},
+};
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -19,6 +22,8 @@ pub struct Config {
     pub device: DeviceConfig,
     /// `[lan]`: of which the bridges read the rest.
     pub lan: Lan,
+    /// `[i2c]`: which transfers Master Write-Read may do.
+    pub i2c: I2cConfig,
     /// `[ipmid]`.
     pub ipmid: Ipmid,
 }

@@ -5,7 +5,7 @@ pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chassis;
-pub mod sensor;
 pub mod messaging;
+pub mod sensor;
 pub mod storage;
 pub mod transport;

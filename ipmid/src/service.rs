@@ -17,10 +17,12 @@ use crate::{
     dispatch::Dispatcher,
     filter::Filter,
     host_interface::HostInterface,
-    platform::DbusPlatform,
+    messages::Messages,
+    platform::{DbusPlatform, I2cDev},
     providers::{
-        app::{AppParts, AppProvider},
+        app::{AppParts, AppProvider, PreTimeout},
         chassis::ChassisProvider,
+        messaging::{self, MessagingParts, MessagingProvider},
         transport::SolProvider,
     },
     state::Persistent,
@@ -66,22 +68,27 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let accounts = Arc::new(accounts);
     let platform = Arc::new(DbusPlatform::default());
     let restart = Arc::new(Notify::new());
+    let messages = Arc::<Messages>::default();
+    let at_pre_timeout = Arc::clone(&messages);
     let parts = AppParts {
         accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
         cipher_suites: config.lan.cipher_suites,
         device: config.device,
         health: Arc::default(),
         global_enables: Arc::default(),
-        pre_timeout: Default::default(),
+        pre_timeout: PreTimeout::new(move || at_pre_timeout.set_pre_timeout()),
         restart: Arc::clone(&restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
     };
     let boot = Persistent::open(folder.clone(), "boot.json");
     let bit_rates = Persistent::open(folder, "sol.json");
+    let messaging = MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c);
+    let host_channels = messaging.host_channels.values().cloned().collect();
     let mut table = CommandTable::default();
     let mut base = table.at(Priority::BASE);
     AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
     ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
+    MessagingProvider::new(Arc::clone(&platform), I2cDev, messaging).register(&mut base);
     SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
@@ -91,6 +98,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
     let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
     let service = Service {
+        messages,
+        host_channels,
         platform,
         channels,
         host,
@@ -110,6 +119,8 @@ fn duplicates(duplicates: Vec<DuplicateCommand>) -> Failure {
 }
 
 struct Service {
+    messages: Arc<Messages>,
+    host_channels: Vec<String>,
     platform: Arc<DbusPlatform>,
     channels: Arc<Channels>,
     host: Arc<HostInterface<Writer>>,
@@ -149,6 +160,7 @@ impl Service {
         };
         tokio::select! {
             () = execute::serve(requests, |call| Arc::clone(host).execute(call)) => {}
+            () = messaging::keep_attention(&*self.platform, &self.messages, &self.host_channels) => {}
             result = own_name => result?,
         }
         warn!("the bus went away");

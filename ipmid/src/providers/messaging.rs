@@ -7,9 +7,10 @@ mod i2c;
 mod receive;
 mod send;
 
-use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use ipmi_proto::ChannelNumber;
+use accounts::{Channel, ChannelTable};
+use ipmi_proto::{ChannelNumber, Medium};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
@@ -30,10 +31,26 @@ pub struct MessagingParts {
     pub messages: Arc<Messages>,
     /// The IPMBs: names by channel number.
     pub satellite_channels: BTreeMap<ChannelNumber, String>,
-    /// The host's own interfaces.
-    pub host_channels: Vec<ChannelNumber>,
+    /// The host's own interfaces: names by channel number.
+    pub host_channels: BTreeMap<ChannelNumber, String>,
     /// Which I2C transfers are allowed.
     pub i2c: I2cConfig,
+}
+
+impl MessagingParts {
+    /// With the channels of `table`: each IPMB leads to satellites, each system interface to the
+    /// host.
+    #[must_use]
+    pub fn new(messages: Arc<Messages>, table: &ChannelTable, i2c: I2cConfig) -> Self {
+        let of = |medium| table.iter().filter(move |channel| channel.medium == medium);
+        let named = |channel: &Channel| (channel.number(), channel.name.to_string());
+        Self {
+            messages,
+            satellite_channels: of(Medium::Ipmb).map(named).collect(),
+            host_channels: of(Medium::System).map(named).collect(),
+            i2c,
+        }
+    }
 }
 
 /// The messaging commands and what they keep between requests.
@@ -69,33 +86,18 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 
 /// Keeps the attention flags of the host's interfaces as `messages` wants them, for ever.
 ///
-/// A bridge that starts later asks for the message flags itself; one that is away now is told
-/// again until it is there, for as long as the host is to be told anything.
-pub async fn keep_attention<P: Attention>(
-    platform: Arc<P>,
-    messages: Arc<Messages>,
-    channels: Vec<String>,
-) {
-    const AGAIN: Duration = Duration::from_secs(2);
+/// A bridge that is away is not told again: it asks for the message flags when it starts.
+pub async fn keep_attention<P: Attention>(platform: &P, messages: &Messages, channels: &[String]) {
     let mut attention = messages.attention();
     loop {
         let wanted = *attention.borrow_and_update();
-        let mut told = true;
-        for channel in &channels {
+        for channel in channels {
             if let Err(error) = platform.set_attention(channel, wanted).await {
                 debug!(%error, channel, wanted, "no attention");
-                told = false;
             }
         }
-        let again = async {
-            match wanted && !told {
-                true => tokio::time::sleep(AGAIN).await,
-                false => future::pending().await,
-            }
-        };
-        tokio::select! {
-            changed = attention.changed() => if changed.is_err() { return },
-            () = again => {}
+        if attention.changed().await.is_err() {
+            return;
         }
     }
 }

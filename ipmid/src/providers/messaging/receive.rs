@@ -54,7 +54,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     ) -> Result<(u8, u8), CompletionCode> {
         let channel = context.resolve(channel);
         let known = self.parts.satellite_channels.contains_key(&channel)
-            || self.parts.host_channels.contains(&channel);
+            || self.parts.host_channels.contains_key(&channel);
         match operation.value() {
             ENABLE | GET_STATE if known => Ok((channel.value(), 1)),
             DISABLE if known => Err(CompletionCode::NOT_IN_PRESENT_STATE),

@@ -69,7 +69,9 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         if ![TRACKING_NONE, TRACKING_REQUEST].contains(&tracking.value()) {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
-        if self.parts.host_channels.contains(&number) || number == ChannelNumber::SYSTEM_INTERFACE {
+        if self.parts.host_channels.contains_key(&number)
+            || number == ChannelNumber::SYSTEM_INTERFACE
+        {
             return self.to_host(&context, frame);
         }
         let bridged = self.unwrap_frame(number, &frame)?;

@@ -1,8 +1,8 @@
 //! The messaging commands over satellites and I2C buses in memory.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
-use ipmi_proto::{CompletionCode, Medium, NetFn, Privilege, Request, ipmb::IpmbAddress};
+use ipmi_proto::{CompletionCode, NetFn, Privilege, Request, ipmb::IpmbAddress};
 use tokio::time;
 
 use super::*;
@@ -95,7 +95,7 @@ fn rig() -> Rig {
     let parts = MessagingParts {
         messages: Arc::clone(&messages),
         satellite_channels: [(ChannelNumber::IPMB, "Ipmb".to_owned())].into(),
-        host_channels: vec![ChannelNumber::SYSTEM_INTERFACE],
+        host_channels: [(ChannelNumber::SYSTEM_INTERFACE, "kcs0".to_owned())].into(),
         i2c: I2cConfig {
             allow: vec![
                 allow(0x50, &[0x10, 0x00], &[0x00, 0xff]),
@@ -308,21 +308,24 @@ async fn only_allowed_transfers_reach_a_bus() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attention_follows_the_flags_and_is_told_again_to_a_bridge_that_was_away() {
+async fn attention_follows_the_flags_whoever_is_away() {
     let rig = rig();
     let told = |fake: &Fake| std::mem::take(&mut *fake.attention.lock().unwrap());
     let (fake, messages) = (Arc::clone(&rig.fake), Arc::clone(&rig.messages));
-    let keeper = tokio::spawn(keep_attention(fake, messages, vec!["kcs0".to_owned()]));
+    let keeper = tokio::spawn(async move {
+        keep_attention(&*fake, &messages, &["kcs0".to_owned()]).await;
+    });
     time::sleep(Duration::from_millis(1)).await;
     assert_eq!(told(&rig.fake), [("kcs0".to_owned(), false)]);
-    *rig.fake.away.lock().unwrap() = true;
     rig.messages.set_pre_timeout();
-    time::sleep(Duration::from_secs(5)).await;
-    *rig.fake.away.lock().unwrap() = false;
-    time::sleep(Duration::from_secs(2)).await;
+    time::sleep(Duration::from_millis(1)).await;
     assert_eq!(told(&rig.fake), [("kcs0".to_owned(), true)]);
+    *rig.fake.away.lock().unwrap() = true;
     rig.messages.clear(flag::WATCHDOG_PRE_TIMEOUT);
     time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(told(&rig.fake), [("kcs0".to_owned(), false)]);
+    *rig.fake.away.lock().unwrap() = false;
+    rig.messages.offer_event([7; 16]);
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(told(&rig.fake), [("kcs0".to_owned(), true)]);
     keeper.abort();
 }
