@@ -4,9 +4,11 @@ mod bmc;
 mod boot;
 mod bridges;
 mod chassis;
+mod fru;
 mod locate;
 mod power;
 mod remembered;
+mod sensors;
 mod sessions;
 mod sol;
 mod watchdog;
@@ -24,14 +26,16 @@ use zbus::Connection;
 use self::{
     bmc::Firmware,
     locate::{Located, Place},
+    sensors::Followed,
 };
 use super::{PlatformError, PlatformResult};
-use crate::state::lock;
+use crate::{state::lock, stores::sensors::SensorStore};
 
 /// The machine's services, over a connection that may come and go.
 #[derive(Debug, Default)]
 pub struct DbusPlatform {
     link: Mutex<Option<Arc<Link>>>,
+    sensors: Followed,
 }
 
 /// What holds while one connection lasts.
@@ -43,6 +47,15 @@ struct Link {
 }
 
 impl DbusPlatform {
+    /// With the sensors in `sensors`, which keeps what of them outlives the daemon.
+    #[must_use]
+    pub fn new(sensors: Arc<SensorStore>) -> Self {
+        Self {
+            link: Mutex::default(),
+            sensors: Followed::new(sensors),
+        }
+    }
+
     /// Uses `connection` from now on; what was known over the one before is forgotten.
     pub async fn attach(&self, connection: &Connection) -> zbus::Result<()> {
         let client = Client::new(connection.clone(), METHOD_TIMEOUT);

@@ -1,0 +1,161 @@
+//! FRU images: those that OpenBMC's scanner read from devices, and those made of the inventory.
+
+mod inventory;
+
+use std::collections::BTreeSet;
+
+use ipmi_proto::sdr::{Entity, entity};
+use openbmc_dbus::{
+    client::{CallError, Client, ManagedObjects, ObjectAt},
+    fru_device::{self, device, manager},
+    inventory::{self as parts, decorator::asset},
+};
+use tracing::debug;
+
+use self::inventory::Part;
+use super::{DbusPlatform, Link, failed, locate};
+use crate::platform::{FruDevice, Frus, PlatformError, PlatformResult};
+
+/// Where a device is: bus and 7-bit address.
+type Slot = (u32, u32);
+
+impl Frus for DbusPlatform {
+    async fn frus(&self) -> PlatformResult<Vec<FruDevice>> {
+        let link = self.link()?;
+        let (slots, mut devices) = scanned(&link.client).await?;
+        let described = described(&link.client).await?;
+        let others = described
+            .into_iter()
+            .filter(|part| part.slot.is_none_or(|slot| !slots.contains(&slot)));
+        devices.extend(others.filter_map(Part::into_device));
+        // The system is to be FRU device 0, whose id is the first that is given out.
+        devices.sort_by_key(|device| (rank(device.entity), device.path.clone()));
+        Ok(devices)
+    }
+
+    async fn write_fru(&self, path: &str, image: &[u8]) -> PlatformResult<()> {
+        let link = self.link()?;
+        let owners = link.client.object_owners(path, &[device::NAME]).await;
+        let service = owners.map_err(failed)?.into_keys().next();
+        let service = service.ok_or(PlatformError::Absent)?;
+        write(&link, &ObjectAt::new(service, path), image)
+            .await
+            .map_err(failed)
+    }
+}
+
+async fn write(link: &Link, object: &ObjectAt, image: &[u8]) -> Result<(), CallError> {
+    let properties = link.client.get_all(object, device::NAME).await?;
+    let (bus, address) = (
+        properties.get(device::BUS)?,
+        properties.get(device::ADDRESS)?,
+    );
+    let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
+    let (bus, address) = place(bus, address);
+    link.client
+        .call(&scanner, manager::WRITE_FRU, &(bus, address, image))
+        .await
+}
+
+/// Bus and address in the types of the scanner's methods; beyond them there is no such device.
+fn place(bus: u32, address: u32) -> (u16, u8) {
+    (
+        u16::try_from(bus).unwrap_or(u16::MAX),
+        u8::try_from(address).unwrap_or(u8::MAX),
+    )
+}
+
+/// What the scanner found. A device that cannot be read now is left out.
+async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevice>)> {
+    let mut slots = BTreeSet::new();
+    let mut devices = Vec::new();
+    for object in locate::subtree(client, "/", device::NAME)
+        .await
+        .map_err(failed)?
+    {
+        match read(client, &object).await {
+            Ok((slot, found)) => {
+                slots.insert(slot);
+                devices.push(found);
+            }
+            Err(error) => debug!(%error, path = object.path, "a FRU device that cannot be read"),
+        }
+    }
+    Ok((slots, devices))
+}
+
+async fn read(client: &Client, object: &ObjectAt) -> Result<(Slot, FruDevice), CallError> {
+    let properties = client.get_all(object, device::NAME).await?;
+    let slot = (
+        properties.get(device::BUS)?,
+        properties.get(device::ADDRESS)?,
+    );
+    let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
+    let image: Vec<u8> = client
+        .call(&scanner, manager::GET_RAW_FRU, &place(slot.0, slot.1))
+        .await?;
+    let board = properties
+        .get(device::BOARD_PRODUCT_NAME)
+        .unwrap_or_default();
+    let product = properties
+        .get(device::PRODUCT_PRODUCT_NAME)
+        .unwrap_or_default();
+    let name = [board, product].into_iter().find(|name| !name.is_empty());
+    let device = FruDevice {
+        path: object.path.clone(),
+        name: name.unwrap_or_else(|| last_name(&object.path)),
+        entity: Entity {
+            id: entity::SYSTEM_BOARD,
+            instance: 1,
+        },
+        image,
+        writable: true,
+    };
+    Ok((slot, device))
+}
+
+/// The parts that the inventory describes.
+async fn described(client: &Client) -> PlatformResult<Vec<Part>> {
+    let objects = locate::subtree(client, parts::ROOT, asset::NAME)
+        .await
+        .map_err(failed)?;
+    let services: BTreeSet<String> = objects.into_iter().map(|object| object.service).collect();
+    let mut found = Vec::new();
+    for service in services {
+        for (path, interfaces) in managed(client, &service).await {
+            if path.starts_with(parts::ROOT) {
+                found.extend(Part::read(&path, interfaces));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// All objects of an inventory service; its object manager is at the inventory or at the root.
+async fn managed(client: &Client, service: &str) -> ManagedObjects {
+    for root in [parts::ROOT, "/"] {
+        match client.managed_objects(&ObjectAt::new(service, root)).await {
+            Ok(objects) if !objects.is_empty() => return objects,
+            Ok(_) => {}
+            Err(error) => debug!(%error, service, "no list of its inventory"),
+        }
+    }
+    ManagedObjects::new()
+}
+
+/// What comes first: the system, then its boards, then the rest.
+const fn rank(entity: Entity) -> u8 {
+    match entity.id {
+        entity::CHASSIS => 0,
+        entity::SYSTEM_BOARD => 1,
+        _ => 2,
+    }
+}
+
+/// The last name of a path, for people.
+fn last_name(path: &str) -> String {
+    path.rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .replace('_', " ")
+}

@@ -1,0 +1,349 @@
+//! A FRU image made of what the inventory says of a part.
+
+use std::collections::BTreeMap;
+
+use ipmi_proto::{
+    Field,
+    fru::{Board, Chassis, FruImage, MfgDate, Product},
+    sdr::{Entity, entity},
+};
+use openbmc_dbus::{
+    client::Properties,
+    interface::{Property, PropertyValue},
+    inventory::{
+        bmc, board, chassis, cpu,
+        decorator::{asset, asset_tag, i2c_device, ipmi, revision},
+        dimm, fan, item, motherboard, power_supply, system,
+    },
+};
+use tracing::debug;
+use zbus::wire::OwnedVariant;
+
+use super::{Slot, last_name};
+use crate::platform::FruDevice;
+
+/// SMBIOS chassis type "rack mount", where the inventory does not say.
+const RACK_MOUNT: u8 = 0x17;
+/// Language code for English.
+const ENGLISH: u8 = 0;
+
+/// A part of the inventory that has asset data.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) path: String,
+    /// Its device, if it has one on an I2C bus.
+    pub(super) slot: Option<Slot>,
+    entity: Entity,
+    name: String,
+    manufacturer: String,
+    model: String,
+    part_number: String,
+    serial: String,
+    version: String,
+    asset_tag: String,
+    built: MfgDate,
+}
+
+impl Part {
+    /// Reads an object; `None` when it has no asset data or is not present.
+    pub(super) fn read(
+        path: &str,
+        interfaces: BTreeMap<String, BTreeMap<String, OwnedVariant>>,
+    ) -> Option<Self> {
+        let bags = Bags(
+            interfaces
+                .into_iter()
+                .map(|(name, bag)| (name, Properties::from(bag)))
+                .collect(),
+        );
+        if !bags.has(asset::NAME) || bags.get(item::PRESENT) == Some(false) {
+            return None;
+        }
+        let text = |property| bags.get(property).unwrap_or_default();
+        let slot = match (bags.get(i2c_device::BUS), bags.get(i2c_device::ADDRESS)) {
+            (Some(bus), Some(address)) => {
+                Some((u32::try_from(bus).ok()?, u32::try_from(address).ok()?))
+            }
+            _ => None,
+        };
+        let pretty = text(item::PRETTY_NAME);
+        Some(Self {
+            path: path.to_owned(),
+            slot,
+            entity: bags.entity(),
+            name: if pretty.is_empty() {
+                last_name(path)
+            } else {
+                pretty
+            },
+            manufacturer: text(asset::MANUFACTURER),
+            model: text(asset::MODEL),
+            part_number: text(asset::PART_NUMBER),
+            serial: text(asset::SERIAL_NUMBER),
+            version: text(revision::VERSION),
+            asset_tag: text(asset_tag::ASSET_TAG),
+            built: built(&text(asset::BUILD_DATE)).unwrap_or(MfgDate::UNSPECIFIED),
+        })
+    }
+
+    /// The device with an image of this; `None` when an image cannot hold it.
+    pub(super) fn into_device(self) -> Option<FruDevice> {
+        let image = self
+            .image()
+            .to_bytes()
+            .inspect_err(|error| debug!(%error, path = self.path, "no FRU image of this part"))
+            .ok()?;
+        Some(FruDevice {
+            path: self.path,
+            name: self.name,
+            entity: self.entity,
+            image,
+            writable: false,
+        })
+    }
+
+    fn image(&self) -> FruImage {
+        let whole = self.entity.id == entity::CHASSIS;
+        let sold_alone = whole || self.entity.id == entity::POWER_SUPPLY;
+        FruImage {
+            chassis: whole.then(|| self.chassis()),
+            board: (!sold_alone).then(|| self.board()),
+            product: Some(self.product()),
+            ..FruImage::default()
+        }
+    }
+
+    fn chassis(&self) -> Chassis {
+        Chassis {
+            kind: RACK_MOUNT,
+            part_number: field(&self.part_number),
+            serial: field(&self.serial),
+            custom: Vec::new(),
+        }
+    }
+
+    fn board(&self) -> Board {
+        Board {
+            language: ENGLISH,
+            manufactured: self.built,
+            manufacturer: field(&self.manufacturer),
+            product: field(self.product_name()),
+            serial: field(&self.serial),
+            part_number: field(&self.part_number),
+            file_id: Field::empty(),
+            custom: Vec::new(),
+        }
+    }
+
+    fn product(&self) -> Product {
+        Product {
+            language: ENGLISH,
+            manufacturer: field(&self.manufacturer),
+            name: field(self.product_name()),
+            part_number: field(&self.part_number),
+            version: field(&self.version),
+            serial: field(&self.serial),
+            asset_tag: field(&self.asset_tag),
+            file_id: Field::empty(),
+            custom: Vec::new(),
+        }
+    }
+
+    fn product_name(&self) -> &str {
+        if self.model.is_empty() {
+            &self.name
+        } else {
+            &self.model
+        }
+    }
+}
+
+fn field(text: &str) -> Field {
+    if text.is_empty() {
+        Field::empty()
+    } else {
+        Field::text(text)
+    }
+}
+
+/// The interfaces of an object.
+struct Bags(BTreeMap<String, Properties>);
+
+impl Bags {
+    fn has(&self, interface: &str) -> bool {
+        self.0.contains_key(interface)
+    }
+
+    fn get<T: PropertyValue>(&self, property: Property<T>) -> Option<T> {
+        self.0.get(property.interface)?.get(property).ok()
+    }
+
+    /// What the decorator says, or else what the kind of item is.
+    fn entity(&self) -> Entity {
+        let small = |value: u64| u8::try_from(value).ok();
+        if let Some(id) = self.get(ipmi::ENTITY_ID).and_then(small) {
+            let instance = self.get(ipmi::ENTITY_INSTANCE).and_then(small).unwrap_or(1);
+            return Entity { id, instance };
+        }
+        let kinds = [
+            (system::NAME, entity::CHASSIS),
+            (chassis::NAME, entity::CHASSIS),
+            (cpu::NAME, entity::PROCESSOR),
+            (dimm::NAME, entity::MEMORY_MODULE),
+            (fan::NAME, entity::COOLING_DEVICE),
+            (power_supply::NAME, entity::POWER_SUPPLY),
+            (bmc::NAME, entity::MANAGEMENT_MODULE),
+            (motherboard::NAME, entity::SYSTEM_BOARD),
+            (board::NAME, entity::SYSTEM_BOARD),
+        ];
+        let id = kinds
+            .into_iter()
+            .find_map(|(kind, id)| self.has(kind).then_some(id))
+            .unwrap_or(entity::SYSTEM_BOARD);
+        Entity { id, instance: 1 }
+    }
+}
+
+/// A build date as the inventory writes it: `2026-01-15` or `2026-01-15 - 12:00:00`, in GMT.
+fn built(text: &str) -> Option<MfgDate> {
+    let mut numbers = text
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter(|number| !number.is_empty())
+        .map(str::parse::<u64>);
+    let (year, month, day) = (
+        numbers.next()?.ok()?,
+        numbers.next()?.ok()?,
+        numbers.next()?.ok()?,
+    );
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    let (hour, minute) = (next().min(23), next().min(59));
+    if !(1996..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let days = days_before(year, month) + day - 1;
+    MfgDate::from_unix(days * 86_400 + hour * 3600 + minute * 60)
+}
+
+/// Days from 1970-01-01 to the first of a month, in the Gregorian calendar; from 1970 on.
+const fn days_before(year: u64, month: u64) -> u64 {
+    // Years that begin in March, so that a leap day is the last of its year.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let leap = year / 4 - year / 100 + year / 400;
+    // 719,468 days from 0000-03-01 to 1970-01-01.
+    year * 365 + leap + (153 * month + 2) / 5 - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::wire::Variant;
+
+    use super::*;
+
+    fn bag<const N: usize>(
+        values: [(&str, Variant<'static>); N],
+    ) -> BTreeMap<String, OwnedVariant> {
+        values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.try_into().unwrap()))
+            .collect()
+    }
+
+    fn board_interfaces() -> BTreeMap<String, BTreeMap<String, OwnedVariant>> {
+        BTreeMap::from([
+            (
+                asset::NAME.to_owned(),
+                bag([
+                    ("Manufacturer", Variant::from("Causeway")),
+                    ("Model", Variant::from("Main Board")),
+                    ("SerialNumber", Variant::from("S1")),
+                    ("BuildDate", Variant::from("2026-01-15 - 12:00:00")),
+                ]),
+            ),
+            (motherboard::NAME.to_owned(), bag([])),
+            (
+                item::NAME.to_owned(),
+                bag([("Present", Variant::from(true))]),
+            ),
+            (
+                i2c_device::NAME.to_owned(),
+                bag([
+                    ("Bus", Variant::from(3_u64)),
+                    ("Address", Variant::from(0x50_u64)),
+                ]),
+            ),
+        ])
+    }
+
+    #[test]
+    fn a_board_gets_a_board_and_a_product_area() {
+        let part = Part::read(
+            "/xyz/openbmc_project/inventory/a/Main_Board",
+            board_interfaces(),
+        );
+        let part = part.unwrap();
+        assert_eq!(part.slot, Some((3, 0x50)));
+        let device = part.into_device().unwrap();
+        assert_eq!(
+            (device.name.as_str(), device.writable),
+            ("Main Board", false)
+        );
+        assert_eq!(
+            device.entity,
+            Entity {
+                id: entity::SYSTEM_BOARD,
+                instance: 1
+            }
+        );
+        let image = FruImage::parse(&device.image).unwrap();
+        let board = image.board.unwrap();
+        assert_eq!(board.product.to_text(ENGLISH), "Main Board");
+        assert_eq!(board.manufactured.to_unix(), Some(1_768_478_400));
+        assert_eq!(
+            image.product.unwrap().manufacturer.to_text(ENGLISH),
+            "Causeway"
+        );
+        assert_eq!(image.chassis, None);
+    }
+
+    #[test]
+    fn what_is_absent_or_has_no_asset_data_is_no_part() {
+        let mut absent = board_interfaces();
+        absent.insert(
+            item::NAME.to_owned(),
+            bag([("Present", Variant::from(false))]),
+        );
+        assert!(Part::read("/x", absent).is_none());
+        let mut bare = board_interfaces();
+        bare.remove(asset::NAME);
+        assert!(Part::read("/x", bare).is_none());
+    }
+
+    #[test]
+    fn the_decorator_says_the_entity_before_the_kind() {
+        let mut interfaces = board_interfaces();
+        let decorator = bag([("EntityId", Variant::from(11_u64))]);
+        interfaces.insert(ipmi::NAME.to_owned(), decorator);
+        let part = Part::read("/x", interfaces).unwrap();
+        assert_eq!(
+            part.entity,
+            Entity {
+                id: entity::ADD_IN_CARD,
+                instance: 1
+            }
+        );
+    }
+
+    #[test]
+    fn dates_are_minutes_of_the_calendar() {
+        let unix = |text| built(text).and_then(MfgDate::to_unix);
+        assert_eq!(unix("2000-02-29"), Some(951_782_400));
+        assert_eq!(unix("2024-03-01 - 00:01:00"), Some(1_709_251_260));
+        for text in ["", "soon", "2026", "1990-01-01", "2026-13-01", "2026-01-99"] {
+            assert_eq!(unix(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The follower on a private bus, with a mapper and a sensor service of the test's own.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use openbmc_dbus::{mapper, sensor};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use zbus::{Connection, connection::Builder, fdo::ObjectManager, interface};
+
+use super::follow::Follower;
+use crate::stores::sensors::SensorStore;
+
+const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
+const INLET: &str = "/xyz/openbmc_project/sensors/temperature/Inlet";
+const OUTLET: &str = "/xyz/openbmc_project/sensors/temperature/Outlet";
+
+/// A sensor of a service.
+struct Sensor(f64);
+
+#[interface(name = "xyz.openbmc_project.Sensor.Value")]
+impl Sensor {
+    #[zbus(property)]
+    fn value(&self) -> f64 {
+        self.0
+    }
+
+    #[zbus(property)]
+    fn set_value(&mut self, value: f64) {
+        self.0 = value;
+    }
+}
+
+/// A mapper that knows one service.
+struct Mapper;
+
+#[interface(name = "xyz.openbmc_project.ObjectMapper")]
+impl Mapper {
+    fn get_sub_tree(
+        &self,
+        _root: &str,
+        _depth: i32,
+        _interfaces: Vec<String>,
+    ) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+        let owners = BTreeMap::from([(SERVICE.to_owned(), vec![sensor::value::NAME.to_owned()])]);
+        BTreeMap::from([(INLET.to_owned(), owners)])
+    }
+}
+
+/// A bus that ends with its test.
+struct Bus {
+    process: Child,
+    address: String,
+    _folder: TempDir,
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _status = self.process.wait();
+    }
+}
+
+impl Bus {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("unix:path={}", folder.path().join("bus").display());
+        let config = folder.path().join("bus.conf");
+        let text = format!(
+            "<busconfig><listen>{address}</listen><policy context=\"default\">\
+             <allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/>\
+             <allow user=\"*\"/></policy></busconfig>"
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut process = Command::new("dbus-daemon")
+            .arg(format!("--config-file={}", config.display()))
+            .args(["--nofork", "--print-address"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        Self {
+            process,
+            address,
+            _folder: folder,
+        }
+    }
+
+    async fn connect(&self) -> Connection {
+        self.builder().build().await.unwrap()
+    }
+
+    fn builder(&self) -> Builder<'_> {
+        Builder::address(self.address.as_str())
+    }
+
+    async fn mapper(&self) -> Connection {
+        let builder = self.builder().serve_at(mapper::PATH, Mapper);
+        builder.name(mapper::SERVICE).build().await.unwrap()
+    }
+
+    async fn service(&self, value: f64) -> Connection {
+        self.builder()
+            .serve_at(sensor::ROOT, ObjectManager)
+            .serve_at(INLET, Sensor(value))
+            .name(SERVICE)
+            .build()
+            .await
+            .unwrap()
+    }
+
+    /// Follows on this bus until the test ends.
+    async fn follow(&self) -> (Arc<SensorStore>, watch::Receiver<bool>) {
+        let store = Arc::new(SensorStore::volatile());
+        let (told, listed) = watch::channel(false);
+        let connection = self.connect().await;
+        let mut follower = Follower::new(Arc::clone(&store), told);
+        tokio::spawn(async move {
+            let read = Mutex::new(Instant::now());
+            follower
+                .follow(&connection, &read, Duration::from_secs(60))
+                .await;
+        });
+        (store, listed)
+    }
+}
+
+/// The readings of all sensors by the last name of their paths; `None` for no reading.
+fn readings(store: &SensorStore) -> BTreeMap<String, Option<f64>> {
+    store.with(|table| {
+        let sensors = table.iter().map(|sensor| {
+            let name = sensor
+                .path
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            (name, sensor.observed.reading().filter(|_| sensor.online))
+        });
+        sensors.collect()
+    })
+}
+
+async fn until(store: &SensorStore, expected: &[(&str, Option<f64>)]) {
+    let expected: BTreeMap<_, _> = expected
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), *value))
+        .collect();
+    let end = Instant::now() + Duration::from_secs(10);
+    while readings(store) != expected {
+        assert!(
+            Instant::now() < end,
+            "{:?} is not {expected:?}",
+            readings(store)
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn sensors_that_are_there_are_listed_first() {
+    let bus = Bus::start();
+    let (_mapper, _service) = (bus.mapper().await, bus.service(21.0).await);
+    let (store, mut listed) = bus.follow().await;
+    let wait = listed.wait_for(|listed| *listed);
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        readings(&store),
+        BTreeMap::from([("Inlet".to_owned(), Some(21.0))])
+    );
+}
+
+#[tokio::test]
+async fn signals_keep_the_readings_current() {
+    let bus = Bus::start();
+    let (_mapper, service) = (bus.mapper().await, bus.service(21.0).await);
+    let (store, _listed) = bus.follow().await;
+    until(&store, &[("Inlet", Some(21.0))]).await;
+    let server = service.object_server();
+    let inlet = server.interface::<_, Sensor>(INLET).await.unwrap();
+    inlet.get_mut().await.0 = 22.5;
+    inlet
+        .get()
+        .await
+        .value_changed(inlet.signal_emitter())
+        .await
+        .unwrap();
+    until(&store, &[("Inlet", Some(22.5))]).await;
+    server.at(OUTLET, Sensor(30.0)).await.unwrap();
+    until(&store, &[("Inlet", Some(22.5)), ("Outlet", Some(30.0))]).await;
+    server.remove::<Sensor, _>(OUTLET).await.unwrap();
+    until(&store, &[("Inlet", Some(22.5))]).await;
+}
+
+#[tokio::test]
+async fn a_service_that_leaves_and_returns_has_its_sensors_again() {
+    let bus = Bus::start();
+    let _mapper = bus.mapper().await;
+    let (store, _listed) = bus.follow().await;
+    until(&store, &[]).await;
+    let service = bus.service(21.0).await;
+    until(&store, &[("Inlet", Some(21.0))]).await;
+    service.close().await.unwrap();
+    until(&store, &[("Inlet", None)]).await;
+    let _service = bus.service(23.0).await;
+    until(&store, &[("Inlet", Some(23.0))]).await;
+}

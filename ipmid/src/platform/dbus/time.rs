@@ -1,0 +1,32 @@
+//! The BMC's clock.
+
+use openbmc_dbus::time::{epoch_time, timedate};
+
+use super::{DbusPlatform, Place};
+use crate::platform::{PlatformError, PlatformResult, Time};
+
+/// Microseconds in the unit of the trait.
+const SECOND: u64 = 1_000_000;
+
+const CLOCK: Place = Place::At(epoch_time::BMC_PATH, epoch_time::NAME);
+
+impl Time for DbusPlatform {
+    async fn bmc_time(&self) -> PlatformResult<u64> {
+        Ok(self.get(CLOCK, epoch_time::ELAPSED).await? / SECOND)
+    }
+
+    async fn set_bmc_time(&self, seconds: u64) -> PlatformResult<()> {
+        let micros = seconds.saturating_mul(SECOND);
+        self.set(CLOCK, epoch_time::ELAPSED, micros).await
+    }
+
+    async fn follows_network(&self) -> PlatformResult<bool> {
+        // Not a service of OpenBMC's, so the mapper may not know it: it is asked by its name.
+        let link = self.link()?;
+        let object = openbmc_dbus::client::ObjectAt::new(timedate::SERVICE, timedate::PATH);
+        match link.client.get(&object, timedate::NTP).await.map_err(super::failed) {
+            Err(PlatformError::Absent) => Ok(false),
+            result => result,
+        }
+    }
+}
