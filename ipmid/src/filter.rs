@@ -3,6 +3,8 @@
 //! They are asked after the privilege check, in the order they were added, and the first that
 //! refuses decides the completion code (restriction modes, the firmware firewall, a site's own).
 
+pub mod firewall;
+
 use ipmi_proto::CompletionCode;
 
 use crate::{command::Command, context::Context};

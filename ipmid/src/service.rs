@@ -15,12 +15,12 @@ use crate::{
     command::{CommandTable, DuplicateCommand, Priority},
     config::Config,
     dispatch::Dispatcher,
-    filter::Filter,
+    filter::{Filter, firewall::Firewall},
     host_interface::HostInterface,
     messages::Messages,
     platform::{DbusPlatform, I2cDev},
     providers::{
-        app::{AppParts, AppProvider, PreTimeout},
+        app::{self, AppParts, AppProvider, PreTimeout},
         chassis::ChassisProvider,
         messaging::{self, MessagingParts, MessagingProvider},
         transport::SolProvider,
@@ -80,6 +80,10 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         restart: Arc::clone(&restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
     };
+    let firewall = Arc::new(Firewall::new(Persistent::open(
+        folder.clone(),
+        "firewall.json",
+    )));
     let boot = Persistent::open(folder.clone(), "boot.json");
     let bit_rates = Persistent::open(folder, "sol.json");
     let messaging = MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c);
@@ -87,6 +91,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let mut table = CommandTable::default();
     let mut base = table.at(Priority::BASE);
     AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
+    app::firewall::register(&firewall, &mut base);
     ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
     MessagingProvider::new(Arc::clone(&platform), I2cDev, messaging).register(&mut base);
     SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
@@ -94,7 +99,10 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         commands(&mut table);
     }
     let registry = table.finish().map_err(duplicates)?;
-    let dispatcher = Dispatcher::new(registry, extensions.filters);
+    firewall.learn(registry.iter());
+    let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(firewall)];
+    filters.extend(extensions.filters);
+    let dispatcher = Dispatcher::new(registry, filters);
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
     let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
     let service = Service {

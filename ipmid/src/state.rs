@@ -49,6 +49,11 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
         lock(&self.current).clone()
     }
 
+    /// Looks at the value as it is now.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&lock(&self.current))
+    }
+
     /// Changes the value and writes it; changes follow one another.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod accounts;
 mod acpi;
 mod channels;
 mod device;
+pub mod firewall;
 mod global_enables;
 mod interfaces;
 mod payloads;
