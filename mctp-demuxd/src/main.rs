@@ -1,3 +1,7 @@
 //! Starts `mctp-demuxd`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::run("mctp-demuxd", mctp_demuxd::run)
+}

@@ -1,0 +1,502 @@
+//! The `[mctp]` section of `causeway.toml`.
+
+use std::time::Duration;
+
+use mctp_proto::control::bus_owner::Timing;
+use mctp_proto::control::responder::{Identity, Role, Vendor};
+use mctp_proto::reassembly::Limits;
+use mctp_proto::route::{Kind, Origin, Route};
+use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
+use serde::Deserialize;
+
+use crate::args::Args;
+use crate::bindings::Spec;
+use crate::demux::{LinkKind, Settings};
+
+/// What this daemon reads of the file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct View {
+    mctp: Section,
+}
+
+/// The section. Every key has a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Section {
+    eid: u8,
+    accept_assignment: bool,
+    role: RoleName,
+    bridge: bool,
+    uuid: Option<String>,
+    sockets: Vec<String>,
+    bindings: Vec<Spec>,
+    mtu: Option<usize>,
+    route: Vec<RouteEntry>,
+    owned: Owned,
+    versions: Vec<TypeVersions>,
+    vendor: Vec<VendorEntry>,
+    limits: LimitsEntry,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self {
+            eid: 8,
+            accept_assignment: true,
+            role: RoleName::Endpoint,
+            bridge: false,
+            uuid: None,
+            sockets: vec!["mctp-demux".to_owned()],
+            bindings: Vec::new(),
+            mtu: None,
+            route: Vec::new(),
+            owned: Owned::default(),
+            versions: Vec::new(),
+            vendor: Vec::new(),
+            limits: LimitsEntry::default(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RoleName {
+    Endpoint,
+    BusOwner,
+}
+
+/// A configured route: `binding` is the place in `bindings`, from 0.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RouteEntry {
+    eid: u8,
+    last: Option<u8>,
+    binding: u8,
+    #[serde(default)]
+    address: u16,
+}
+
+/// What a bus owner gives out, and where it looks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Owned {
+    first: u8,
+    last: u8,
+    answer_ms: u64,
+    tries: u8,
+    poll_s: u64,
+    rescan_s: u64,
+    place: Vec<Place>,
+}
+
+impl Default for Owned {
+    fn default() -> Self {
+        let timing = Timing::default();
+        Self {
+            first: 9,
+            last: Eid::LAST_ASSIGNABLE.0,
+            answer_ms: 500,
+            tries: timing.tries,
+            poll_s: timing.poll.as_secs(),
+            rescan_s: timing.rescan.as_secs(),
+            place: Vec::new(),
+        }
+    }
+}
+
+/// A place on a bus, and the id to give there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Place {
+    binding: u8,
+    #[serde(default)]
+    address: u16,
+    eid: Option<u8>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TypeVersions {
+    #[serde(rename = "type")]
+    kind: u8,
+    /// Each as four bytes: major, minor, update, alpha.
+    versions: Vec<[u8; 4]>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct VendorEntry {
+    pci: Option<u16>,
+    iana: Option<u32>,
+    command_set: u16,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct LimitsEntry {
+    clients: usize,
+    client_queue_bytes: usize,
+    client_queue_messages: usize,
+    assemblies: usize,
+    assembly_bytes: usize,
+    peer_assemblies: usize,
+    peer_assembly_bytes: usize,
+}
+
+impl Default for LimitsEntry {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            clients: 512,
+            client_queue_bytes: 256 * 1024,
+            client_queue_messages: 256,
+            assemblies: limits.assemblies,
+            assembly_bytes: limits.bytes,
+            peer_assemblies: limits.peer_assemblies,
+            peer_assembly_bytes: limits.peer_bytes,
+        }
+    }
+}
+
+/// What may wait for one client.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Bytes; a single message may be longer.
+    pub bytes: usize,
+    /// Messages.
+    pub messages: usize,
+}
+
+/// A place that the bus owner looks at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// The link it is on.
+    pub link: LinkId,
+    /// Where on the link.
+    pub address: Address,
+    /// The id to give there.
+    pub wanted: Option<Eid>,
+}
+
+/// Arguments and configuration, checked and put together.
+#[derive(Debug)]
+pub struct Plan {
+    /// For the demultiplexer.
+    pub settings: Settings,
+    /// Names of abstract sockets.
+    pub sockets: Vec<String>,
+    /// Bindings, in the order of their links.
+    pub bindings: Vec<Spec>,
+    /// What each link carries.
+    pub kinds: Vec<LinkKind>,
+    /// What may wait for one client.
+    pub queue: QueueLimits,
+    /// As a bus owner: ids to give, patience, places.
+    pub owned: Option<((Eid, Eid), Timing, Vec<Target>)>,
+}
+
+impl Plan {
+    /// Puts arguments and configuration together; `machine_uuid` serves when none is configured.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, as one line.
+    pub fn new(args: &Args, view: &View, machine_uuid: Option<[u8; 16]>) -> Result<Self, String> {
+        let section = &view.mctp;
+        let or = |args: &[String], config: &[String]| {
+            if args.is_empty() {
+                config.to_vec()
+            } else {
+                args.to_vec()
+            }
+        };
+        let sockets = or(&args.sockets, &section.sockets);
+        let bindings = if args.bindings.is_empty() {
+            section.bindings.clone()
+        } else {
+            args.bindings.clone()
+        };
+        if bindings.is_empty() {
+            return Err("no binding; name one, such as serial:/dev/ttyS1".to_owned());
+        }
+        if bindings.len() > 32 {
+            return Err("more than 32 bindings".to_owned());
+        }
+        let mtu = args.mtu.or(section.mtu);
+        let kinds: Vec<LinkKind> = bindings
+            .iter()
+            .map(|spec| spec.link_kind(mtu))
+            .collect::<Result<_, _>>()?;
+        let limits = section.limits;
+        let reassembly = Limits {
+            assemblies: limits.assemblies,
+            bytes: limits.assembly_bytes,
+            peer_assemblies: limits.peer_assemblies,
+            peer_bytes: limits.peer_assembly_bytes,
+            ..Limits::default()
+        };
+        let identity = section.identity(args.eid, machine_uuid)?;
+        let routes = section.routes(&kinds)?;
+        let owned = section.targets(&kinds)?;
+        let settings = Settings {
+            identity,
+            reassembly,
+            clients: limits.clients,
+            routes,
+        };
+        let queue = QueueLimits {
+            bytes: limits.client_queue_bytes,
+            messages: limits.client_queue_messages,
+        };
+        Ok(Self {
+            settings,
+            sockets,
+            bindings,
+            kinds,
+            queue,
+            owned,
+        })
+    }
+}
+
+impl Section {
+    fn identity(&self, eid: Option<Eid>, machine: Option<[u8; 16]>) -> Result<Identity, String> {
+        let eid = eid.unwrap_or(Eid(self.eid));
+        let static_eid = match eid {
+            Eid::NULL => None,
+            eid if eid.is_assignable() => Some(eid),
+            eid => return Err(format!("EID {eid} is none of 0 and 8 to 254")),
+        };
+        let role = match self.role {
+            RoleName::Endpoint => Role::Endpoint,
+            RoleName::BusOwner if static_eid.is_some() => Role::BusOwner,
+            RoleName::BusOwner => return Err("a bus owner needs an EID of its own".to_owned()),
+        };
+        let uuid = match &self.uuid {
+            Some(text) => Some(uuid(text).ok_or_else(|| format!("{text:?} is no UUID"))?),
+            None => machine,
+        };
+        let versions = self.versions.iter();
+        Ok(Identity {
+            role,
+            static_eid,
+            assignable: self.accept_assignment,
+            bridge: self.bridge,
+            uuid,
+            versions: versions
+                .map(|entry| {
+                    (
+                        MessageType::from_first_byte(entry.kind),
+                        entry.versions.clone(),
+                    )
+                })
+                .collect(),
+            vendors: self
+                .vendor
+                .iter()
+                .map(VendorEntry::read)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn routes(&self, kinds: &[LinkKind]) -> Result<Vec<Route>, String> {
+        let read = |entry: &RouteEntry| {
+            let (link, address) = place(kinds, entry.binding, entry.address)?;
+            let last = entry.last.unwrap_or(entry.eid);
+            if !Eid(entry.eid).is_assignable() || !Eid(last).is_assignable() || last < entry.eid {
+                return Err(format!("route to EIDs {} to {last}", entry.eid));
+            }
+            let kind = if last == entry.eid {
+                Kind::Endpoint
+            } else {
+                Kind::Endpoints
+            };
+            let route = Route::to(Eid(entry.eid), link, address, Origin::Static);
+            Ok(Route {
+                last: Eid(last),
+                kind,
+                ..route
+            })
+        };
+        self.route.iter().map(read).collect()
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "taken apart at once by the one caller"
+    )]
+    fn targets(
+        &self,
+        kinds: &[LinkKind],
+    ) -> Result<Option<((Eid, Eid), Timing, Vec<Target>)>, String> {
+        let owned = &self.owned;
+        if matches!(self.role, RoleName::Endpoint) {
+            return Ok(None);
+        }
+        let pool = (Eid(owned.first), Eid(owned.last));
+        if !pool.0.is_assignable() || !pool.1.is_assignable() || pool.1 < pool.0 {
+            return Err(format!("EIDs {} to {} cannot be given out", pool.0, pool.1));
+        }
+        let timing = Timing {
+            answer: Duration::from_millis(owned.answer_ms),
+            tries: owned.tries.max(1),
+            poll: Duration::from_secs(owned.poll_s.max(1)),
+            rescan: Duration::from_secs(owned.rescan_s.max(1)),
+        };
+        let read = |entry: &Place| {
+            let (link, address) = place(kinds, entry.binding, entry.address)?;
+            let wanted = entry.eid.map(Eid);
+            if wanted.is_some_and(|eid| !eid.is_assignable()) {
+                return Err("a place with an EID that cannot be given out".to_owned());
+            }
+            Ok(Target {
+                link,
+                address,
+                wanted,
+            })
+        };
+        let targets = owned.place.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Some((pool, timing, targets)))
+    }
+}
+
+impl VendorEntry {
+    fn read(&self) -> Result<Vendor, String> {
+        match (self.pci, self.iana) {
+            (Some(id), None) => Ok(Vendor::Pci(id, self.command_set)),
+            (None, Some(id)) => Ok(Vendor::Iana(id, self.command_set)),
+            _ => Err("a vendor has either a `pci` or an `iana` number".to_owned()),
+        }
+    }
+}
+
+/// The link that a number in the configuration names, and a physical address on it.
+fn place(kinds: &[LinkKind], binding: u8, address: u16) -> Result<(LinkId, Address), String> {
+    let kind = kinds
+        .get(usize::from(binding))
+        .ok_or_else(|| format!("no binding {binding}"))?;
+    let address = match kind {
+        LinkKind::Packets(Medium::Smbus, _) => {
+            let address = u8::try_from(address).ok().filter(|address| *address < 0x80);
+            Address::Smbus(address.ok_or_else(|| "an I2C address above 0x7f".to_owned())?)
+        }
+        LinkKind::Packets(Medium::PcieVdm, _) => Address::Pcie(address),
+        _ => Address::None,
+    };
+    Ok((LinkId(binding), address))
+}
+
+/// Reads 32 hexadecimal digits, with or without hyphens.
+pub fn uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: Vec<u8> = text
+        .trim()
+        .chars()
+        .filter(|c| *c != '-')
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |all, digit| all << 4 | digit))
+        .collect();
+    if digits.len() == 32 {
+        bytes.try_into().ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(config: &str, bindings: &[&str]) -> Result<Plan, String> {
+        let bindings = bindings.iter().map(|text| text.parse().unwrap()).collect();
+        let config = daemon::Config::from_text("causeway.toml", config.to_owned());
+        let view: View = config
+            .and_then(|config| config.view())
+            .map_err(|f| f.to_string())?;
+        Plan::new(
+            &Args {
+                bindings,
+                ..Args::default()
+            },
+            &view,
+            Some([1; 16]),
+        )
+    }
+
+    #[test]
+    fn defaults_serve_with_a_binding_alone() {
+        let plan = plan("", &["serial:/dev/x"]).unwrap();
+        assert_eq!(plan.sockets, ["mctp-demux"]);
+        assert_eq!(plan.settings.identity.static_eid, Some(Eid(8)));
+        assert_eq!(plan.settings.identity.uuid, Some([1; 16]));
+        assert!(plan.owned.is_none());
+    }
+
+    #[test]
+    fn a_whole_section_is_read() {
+        let text = r#"
+            [mctp]
+            eid = 10
+            role = "bus-owner"
+            uuid = "00112233-4455-6677-8899-aabbccddeeff"
+            sockets = ["mctp-demux", "mctp-mux"]
+            bindings = ["serial:/dev/ttyS1", "i2c:/dev/i2c-2,address=0x10,slave-mqueue=/sys/q"]
+            mtu = 128
+            [[mctp.route]]
+            eid = 20
+            last = 22
+            binding = 1
+            address = 0x1d
+            [mctp.owned]
+            first = 30
+            last = 40
+            [[mctp.owned.place]]
+            binding = 1
+            address = 0x1e
+            eid = 33
+            [[mctp.versions]]
+            type = 1
+            versions = [[0xf1, 0xf0, 0xff, 0]]
+            [[mctp.vendor]]
+            pci = 0x1ab4
+            command-set = 1
+            [mctp.limits]
+            clients = 4
+        "#;
+        let plan = plan(text, &[]).unwrap();
+        assert_eq!(plan.kinds[1], LinkKind::Packets(Medium::Smbus, 128));
+        let route = plan.settings.routes[0];
+        assert_eq!((route.last, route.address), (Eid(22), Address::Smbus(0x1d)));
+        let (pool, _, targets) = plan.owned.unwrap();
+        assert_eq!(pool, (Eid(30), Eid(40)));
+        assert_eq!(targets[0].wanted, Some(Eid(33)));
+        assert_eq!(plan.settings.clients, 4);
+        assert_eq!(plan.settings.identity.uuid.unwrap()[15], 0xff);
+    }
+
+    #[test]
+    fn mistakes_are_errors() {
+        for (text, bindings) in [
+            ("", &[][..]),
+            ("[mctp]\neid = 3\n", &["serial:/dev/x"]),
+            ("[mctp]\neids = 8\n", &["serial:/dev/x"]),
+            ("[mctp]\nuuid = \"12\"\n", &["serial:/dev/x"]),
+            (
+                "[mctp]\neid = 0\nrole = \"bus-owner\"\n",
+                &["serial:/dev/x"],
+            ),
+            ("[[mctp.route]]\neid = 9\nbinding = 1\n", &["serial:/dev/x"]),
+            (
+                "[[mctp.route]]\neid = 9\nlast = 8\nbinding = 0\n",
+                &["serial:/dev/x"],
+            ),
+            ("[[mctp.vendor]]\ncommand-set = 8\n", &["serial:/dev/x"]),
+            ("[mctp]\nmtu = 10\n", &["serial:/dev/x"]),
+        ] {
+            assert!(plan(text, bindings).is_err(), "{text}");
+        }
+    }
+}

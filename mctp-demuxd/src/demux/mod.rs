@@ -1,0 +1,407 @@
+//! The demultiplexer without sockets, devices or clocks.
+//!
+//! Links give packets ([`Demux::handle_packet`]) or whole messages
+//! ([`Demux::handle_kernel_message`]), clients give messages ([`Demux::client_message`]), and the
+//! caller drains each link's outbox afterwards ([`Demux::next_packet`]). What is for a client goes
+//! through an [`Outlet`] at once, so that a message is copied as little as may be.
+
+mod client;
+mod control;
+mod counters;
+mod inbound;
+mod marks;
+mod outbound;
+mod outbox;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use mctp_proto::control::bus_owner::BusOwner;
+use mctp_proto::control::responder::{Identity, Responder};
+use mctp_proto::reassembly::{Limits, Reassembler};
+use mctp_proto::route::{Route, RouteTable};
+use mctp_proto::tags::{TagPeer, TagTable};
+use mctp_proto::{DropReason, Eid, LinkId, Medium, MessageType, Tag};
+
+use self::client::Client;
+pub use self::counters::{ClientCounters, LinkCounters, Refusal, Refusals};
+pub use self::inbound::KernelMessage;
+pub use self::outbound::{KernelSend, Progress};
+pub use self::outbox::Encode;
+use self::outbox::Outbox;
+
+/// A client, by a number that is never used again.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ClientId(pub u64);
+
+/// Where messages for clients go.
+pub trait Outlet {
+    /// Gives a message to a client without waiting.
+    ///
+    /// Gives whether there was room; a client without any is to be disconnected.
+    fn deliver(&mut self, client: ClientId, eid: Eid, message: &[u8]) -> bool;
+
+    /// A client whose message was held may be read again.
+    fn resume(&mut self, client: ClientId);
+}
+
+/// What a link carries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkKind {
+    /// Packets of a medium, with at most so many payload bytes.
+    Packets(Medium, usize),
+    /// Whole messages: the kernel has its own stack, tags and control protocol.
+    Kernel,
+}
+
+impl LinkKind {
+    const fn medium(self) -> Medium {
+        match self {
+            Self::Packets(medium, _) => medium,
+            Self::Kernel => Medium::Unspecified,
+        }
+    }
+}
+
+/// One link and what it carried.
+#[derive(Debug)]
+pub struct Link {
+    /// The binding as it was configured.
+    pub name: String,
+    /// What it carries.
+    pub kind: LinkKind,
+    /// Whether its device is there.
+    pub up: bool,
+    /// What passed over it.
+    pub counters: LinkCounters,
+    outbox: Outbox,
+}
+
+/// What is fixed while the daemon runs.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What this endpoint is.
+    pub identity: Identity,
+    /// Bounds on unfinished messages.
+    pub reassembly: Limits,
+    /// The most clients there may be.
+    pub clients: usize,
+    /// Configured routes.
+    pub routes: Vec<Route>,
+}
+
+/// Who waits for an answer under a tag.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Holder {
+    Client(ClientId),
+    BusOwner,
+}
+
+/// Why a client's message is held.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wait {
+    Room(LinkId),
+    Tag(TagPeer),
+}
+
+/// Endpoints or this one's own id have changed, for those who look on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// This endpoint has another id.
+    OwnEid,
+    /// Endpoints have come or gone.
+    Endpoints,
+}
+
+/// Everything between the links and the clients.
+#[derive(Debug)]
+pub struct Demux {
+    links: Vec<Link>,
+    clients: BTreeMap<ClientId, Client>,
+    by_type: BTreeMap<MessageType, Vec<ClientId>>,
+    next_client: u64,
+    max_clients: usize,
+    next_request: u64,
+    responder: Responder,
+    owner: Option<BusOwner>,
+    routes: RouteTable,
+    reassembler: Reassembler,
+    tags: TagTable<Holder>,
+    blocked: VecDeque<(ClientId, Wait)>,
+    refusals: Refusals,
+    expiry: Option<Duration>,
+    changes: Vec<Change>,
+}
+
+impl Demux {
+    /// With no clients, and links that are not there yet.
+    #[must_use]
+    pub fn new(settings: Settings, links: Vec<(String, LinkKind)>) -> Self {
+        let mut routes = RouteTable::default();
+        for route in settings.routes {
+            routes.add(route);
+        }
+        let without_addresses = |(_, (_, kind)): &(usize, &(String, LinkKind))| {
+            matches!(
+                kind,
+                LinkKind::Packets(Medium::Serial, _) | LinkKind::Kernel
+            )
+        };
+        let fallback = links.iter().enumerate().find(without_addresses);
+        routes.set_fallback(fallback.and_then(|(index, _)| u8::try_from(index).ok().map(LinkId)));
+        let links = links.into_iter().map(|(name, kind)| {
+            let (counters, outbox) = (LinkCounters::default(), Outbox::default());
+            Link {
+                name,
+                kind,
+                up: true,
+                counters,
+                outbox,
+            }
+        });
+        Self {
+            links: links.collect(),
+            clients: BTreeMap::new(),
+            by_type: BTreeMap::new(),
+            next_client: 0,
+            max_clients: settings.clients,
+            next_request: 0,
+            responder: Responder::new(settings.identity),
+            owner: None,
+            routes,
+            reassembler: Reassembler::new(settings.reassembly),
+            tags: TagTable::default(),
+            blocked: VecDeque::new(),
+            refusals: Refusals::default(),
+            expiry: None,
+            changes: Vec::new(),
+        }
+    }
+
+    /// The id of this endpoint; null while it has none.
+    #[must_use]
+    pub fn eid(&self) -> Eid {
+        self.responder.eid()
+    }
+
+    /// What this endpoint is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.responder.identity()
+    }
+
+    /// Every link, in the order of their numbers.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// Every client: its type, counters, and how many answers it owes.
+    pub fn clients(&self) -> impl Iterator<Item = (ClientId, MessageType, ClientCounters, usize)> {
+        self.clients
+            .iter()
+            .map(|(id, c)| (*id, c.kind, c.counters, c.owed_count()))
+    }
+
+    /// What was thrown away at the sockets' side.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Where endpoints are.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.routes.entries()
+    }
+
+    /// Counts what the caller has thrown away.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusals.add(refusal);
+    }
+
+    /// Counts what a framing has thrown away.
+    pub fn drop_frame(&mut self, link: LinkId, reason: DropReason) {
+        if let Some(link) = self.link_mut(link) {
+            link.counters.packets_in += 1;
+            link.counters.drops.add(reason);
+        }
+    }
+
+    /// Whether a client is registered.
+    #[must_use]
+    pub fn has_client(&self, id: ClientId) -> bool {
+        self.clients.contains_key(&id)
+    }
+
+    /// Whether [`take_changes`](Self::take_changes) has something to give.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The types somebody has registered for, in order.
+    pub fn types(&self) -> impl Iterator<Item = MessageType> {
+        self.by_type.keys().copied()
+    }
+
+    /// Takes a client's registration, its first message.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Registration`] or [`Refusal::TooManyClients`]; the client is to be disconnected.
+    pub fn register(&mut self, first_message: &[u8]) -> Result<ClientId, Refusal> {
+        let refusal = match first_message {
+            // The control protocol is this daemon's own.
+            &[kind] if MessageType::from_first_byte(kind) != MessageType::CONTROL => {
+                if self.clients.len() < self.max_clients {
+                    return Ok(self.add_client(MessageType::from_first_byte(kind)));
+                }
+                Refusal::TooManyClients
+            }
+            _ => Refusal::Registration,
+        };
+        self.refusals.add(refusal);
+        Err(refusal)
+    }
+
+    fn add_client(&mut self, kind: MessageType) -> ClientId {
+        let id = ClientId(self.next_client);
+        self.next_client += 1;
+        self.clients.insert(id, Client::new(kind));
+        self.by_type.entry(kind).or_default().push(id);
+        id
+    }
+
+    /// A client has gone, or is to go. What it has sent still goes out.
+    pub fn remove_client(&mut self, now: Duration, id: ClientId) {
+        let Some(client) = self.clients.remove(&id) else {
+            return;
+        };
+        if let Some(of_type) = self.by_type.get_mut(&client.kind) {
+            of_type.retain(|other| *other != id);
+            if of_type.is_empty() {
+                self.by_type.remove(&client.kind);
+            }
+        }
+        self.blocked.retain(|(blocked, _)| *blocked != id);
+        self.tags.forget(now, &Holder::Client(id));
+    }
+
+    /// A link's device came or went. What waits for a link that went is thrown away, since what it
+    /// answers or asks is stale by the time the link is back.
+    pub fn set_link_up(&mut self, now: Duration, link: LinkId, up: bool, out: &mut impl Outlet) {
+        let Some(state) = self.link_mut(link) else {
+            return;
+        };
+        state.up = up;
+        if up {
+            return;
+        }
+        for _ in 0..state.outbox.clear() {
+            self.refusals.add(Refusal::LinkDown);
+        }
+        self.reassembler.forget_link(link);
+        for peer in self.tags.forget_link(link) {
+            self.retry(now, Wait::Tag(peer), out);
+        }
+        self.retry(now, Wait::Room(link), out);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Duration, out: &mut impl Outlet) {
+        let links = &mut self.links;
+        self.reassembler.handle_timeout(now, |link| {
+            if let Some(link) = links.get_mut(usize::from(link.0)) {
+                link.counters.drops.add(DropReason::TimedOut);
+            }
+        });
+        for peer in self.tags.handle_timeout(now) {
+            self.retry(now, Wait::Tag(peer), out);
+        }
+        if self.expiry.is_some_and(|expiry| expiry <= now) {
+            for client in self.clients.values_mut() {
+                client.expire(now);
+            }
+            self.expiry = self.clients.values().filter_map(Client::next_expiry).min();
+        }
+        if let Some(owner) = &mut self.owner {
+            owner.handle_timeout(now);
+            self.drain_owner(now);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while nothing waits.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let owner = self.owner.as_ref().and_then(BusOwner::poll_timeout);
+        [
+            self.reassembler.poll_timeout(),
+            self.tags.poll_timeout(),
+            self.expiry,
+            owner,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Whether something waits to go out on a link.
+    #[must_use]
+    pub fn wants_to_send(&self, link: LinkId) -> bool {
+        self.link(link).is_some_and(|link| !link.outbox.is_empty())
+    }
+
+    /// Hands the next packet for a link to `encode`: address, header as on the wire, payload.
+    ///
+    /// Gives whether there was one.
+    pub fn next_packet(
+        &mut self,
+        now: Duration,
+        link: LinkId,
+        out: &mut impl Outlet,
+        encode: Encode<'_>,
+    ) -> bool {
+        let Some(state) = self.link_mut(link) else {
+            return false;
+        };
+        let sent = state.outbox.next_packet(encode);
+        state.counters.packets_out += u64::from(sent.packet);
+        if let Some((peer, tag)) = sent.frees {
+            self.tags.free(peer, tag);
+            self.retry(now, Wait::Tag(peer), out);
+        }
+        if sent.message {
+            self.retry(now, Wait::Room(link), out);
+        }
+        sent.packet
+    }
+
+    fn link(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(usize::from(link.0))
+    }
+
+    fn link_mut(&mut self, link: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(usize::from(link.0))
+    }
+
+    fn kind_of(&self, link: LinkId) -> LinkKind {
+        self.link(link).map_or(LinkKind::Kernel, |link| link.kind)
+    }
+
+    /// A tag to `eid` for whoever asks, with the peer it is shared with.
+    fn take_tag(&mut self, now: Duration, link: LinkId, eid: Eid, holder: Holder) -> TagOrWait {
+        let peer = TagPeer { link, eid };
+        match self.tags.take(now, peer, holder) {
+            Some(tag) => Ok((peer, tag)),
+            None => Err(Wait::Tag(peer)),
+        }
+    }
+}
+
+type TagOrWait = Result<(TagPeer, Tag), Wait>;

@@ -1,0 +1,373 @@
+//! From the clients to the links, and to one another.
+
+use std::time::Duration;
+
+use mctp_proto::fragment::Fragmenter;
+use mctp_proto::tags::TagPeer;
+use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
+
+use super::client::{Meaning, Owed};
+use super::counters::Refusal;
+use super::outbox::OutMessage;
+use super::{ClientId, Demux, Holder, LinkKind, Outlet, Wait};
+
+/// Whether to go on reading a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// The message is done with.
+    Taken,
+    /// It waits for a tag or for room; nothing more is to be read until [`Outlet::resume`].
+    Held,
+}
+
+/// A message that the kernel is to send.
+#[derive(Debug)]
+pub struct KernelSend {
+    /// Whose message it is; the client may have gone.
+    pub sender: Option<ClientId>,
+    /// To whom.
+    pub eid: Eid,
+    /// In an answer: the kernel's network and tag of the request. `None` in a request.
+    pub answers: Option<(u32, Tag)>,
+    /// Type byte and all.
+    pub message: Vec<u8>,
+}
+
+impl Demux {
+    /// Takes one message of a registered client: an EID, then the message.
+    pub fn client_message(
+        &mut self,
+        now: Duration,
+        id: ClientId,
+        bytes: &[u8],
+        out: &mut impl Outlet,
+    ) -> Progress {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Progress::Taken;
+        };
+        client.counters.messages_in += 1;
+        client.counters.bytes_in += bytes.len().saturating_sub(1) as u64;
+        let kind = client.kind;
+        let (eid, message) = match bytes {
+            &[eid, ref message @ ..] if !message.is_empty() => (Eid(eid), message),
+            _ => {
+                self.refusals.add(Refusal::Short);
+                return Progress::Taken;
+            }
+        };
+        let refusal = match message.first() {
+            _ if message.len() > MAX_MESSAGE => Some(Refusal::Oversize),
+            Some(&first) if MessageType::from_first_byte(first) == kind => None,
+            _ => Some(Refusal::TypeMismatch),
+        };
+        if let Some(refusal) = refusal {
+            self.refusals.add(refusal);
+            return Progress::Taken;
+        }
+        // Whoever waits for the same thing already goes first.
+        match self.send(now, id, eid, message, true, out) {
+            Ok(()) => Progress::Taken,
+            Err(wait) => {
+                self.blocked.push_back((id, wait));
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.held = Some(bytes.to_vec());
+                    client.counters.waits += 1;
+                }
+                Progress::Held
+            }
+        }
+    }
+
+    /// The next message for a link that is the kernel's, of a sender that does not have to wait.
+    pub fn next_kernel_message(
+        &mut self,
+        now: Duration,
+        link: LinkId,
+        waits: impl Fn(Option<ClientId>) -> bool,
+        out: &mut impl Outlet,
+    ) -> Option<KernelSend> {
+        let (sender, next) = self.link_mut(link)?.outbox.next_message(waits)?;
+        self.retry(now, Wait::Room(link), out);
+        let answers = next
+            .answers_on
+            .map(|network| (network, next.fragmenter.tag()));
+        let eid = next.fragmenter.destination();
+        Some(KernelSend {
+            sender,
+            eid,
+            answers,
+            message: next.message,
+        })
+    }
+
+    /// Tries again what is held for `cause`, in the order it came.
+    pub(super) fn retry(&mut self, now: Duration, cause: Wait, out: &mut impl Outlet) {
+        while let Some(at) = self.blocked.iter().position(|(_, wait)| *wait == cause) {
+            let Some(&(id, _)) = self.blocked.get(at) else {
+                return;
+            };
+            let held = self
+                .clients
+                .get_mut(&id)
+                .and_then(|client| client.held.take());
+            let Some((eid, message)) = held.as_deref().and_then(<[u8]>::split_first) else {
+                self.blocked.remove(at);
+                continue;
+            };
+            match self.send(now, id, Eid(*eid), message, false, out) {
+                Ok(()) => {
+                    self.blocked.remove(at);
+                    out.resume(id);
+                }
+                Err(wait) => {
+                    if let Some(client) = self.clients.get_mut(&id) {
+                        client.held = held;
+                    }
+                    if let Some(entry) = self.blocked.get_mut(at) {
+                        entry.1 = wait;
+                    }
+                    if wait == cause {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Duration,
+        id: ClientId,
+        eid: Eid,
+        message: &[u8],
+        queue_up: bool,
+        out: &mut impl Outlet,
+    ) -> Result<(), Wait> {
+        if eid == self.eid() && eid != Eid::NULL {
+            self.send_to_neighbours(now, id, eid, message, out);
+            return Ok(());
+        }
+        let Some(client) = self.clients.get(&id) else {
+            return Ok(());
+        };
+        match client.meaning_of(now, eid, message) {
+            Meaning::Answer(index) => self.send_answer(id, index, message),
+            Meaning::Unasked => {
+                self.refusals.add(Refusal::UnaskedAnswer);
+                Ok(())
+            }
+            Meaning::Request { wants_answer } => {
+                let whole = Whole {
+                    id,
+                    eid,
+                    message,
+                    wants_answer,
+                    queue_up,
+                };
+                self.send_request(now, &whole)
+            }
+        }
+    }
+
+    /// A message to this endpoint goes to the other clients of its type.
+    fn send_to_neighbours(
+        &mut self,
+        now: Duration,
+        sender: ClientId,
+        eid: Eid,
+        message: &[u8],
+        out: &mut impl Outlet,
+    ) {
+        let kind = message
+            .first()
+            .map(|&first| MessageType::from_first_byte(first));
+        let of_type = kind.and_then(|kind| self.by_type.get(&kind));
+        let mut overrun = Vec::new();
+        for &id in of_type.into_iter().flatten().filter(|id| **id != sender) {
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.counters.messages_out += 1;
+                client.counters.bytes_out += message.len() as u64;
+            }
+            if !out.deliver(id, eid, message) {
+                overrun.push(id);
+            }
+        }
+        self.disconnect(now, &overrun);
+    }
+
+    /// The first answer to a request goes out; later ones are dropped.
+    fn send_answer(&mut self, id: ClientId, index: usize, message: &[u8]) -> Result<(), Wait> {
+        let owed = self
+            .clients
+            .get(&id)
+            .and_then(|client| client.owed_at(index));
+        let Some(owed) = owed else { return Ok(()) };
+        if !owed.settled && self.is_up(owed.reply_to.link) {
+            self.check_room(id, owed.reply_to.link)?;
+            self.push_answer(id, &owed, message);
+        } else {
+            let refusal = if owed.settled {
+                Refusal::LateAnswer
+            } else {
+                Refusal::LinkDown
+            };
+            self.refusals.add(refusal);
+        }
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.forget_at(index);
+        }
+        let kind = message
+            .first()
+            .map(|&first| MessageType::from_first_byte(first));
+        for other in kind
+            .and_then(|kind| self.by_type.get(&kind))
+            .into_iter()
+            .flatten()
+        {
+            if let Some(client) = self.clients.get_mut(other) {
+                client.settle(owed.request);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_answer(&mut self, id: ClientId, owed: &Owed, message: &[u8]) {
+        let to = owed.reply_to;
+        let mtu = self.mtu_of(to.link);
+        let local = if to.local.is_assignable() {
+            to.local
+        } else {
+            self.eid()
+        };
+        let fragmenter = Fragmenter::new(to.eid, local, false, to.tag, mtu);
+        let out = OutMessage {
+            address: to.address,
+            fragmenter,
+            message: message.to_vec(),
+            frees: None,
+            answers_on: Some(to.network),
+        };
+        self.push(to.link, Some(id), out);
+    }
+
+    fn send_request(&mut self, now: Duration, whole: &Whole<'_>) -> Result<(), Wait> {
+        let links = self.links_to(whole.eid);
+        let Some(&(first, _)) = links.first() else {
+            self.refusals.add(Refusal::NoRoute);
+            return Ok(());
+        };
+        if links.iter().all(|(link, _)| !self.is_up(*link)) {
+            self.refusals.add(Refusal::LinkDown);
+            return Ok(());
+        }
+        for &(link, _) in &links {
+            self.check_room(whole.id, link)?;
+            let wait = Wait::Tag(TagPeer {
+                link,
+                eid: whole.eid,
+            });
+            let someone_waits = self.blocked.iter().any(|(_, other)| *other == wait);
+            let packets = self.kind_of(link) != LinkKind::Kernel;
+            let full = self.tags.outstanding(TagPeer {
+                link,
+                eid: whole.eid,
+            }) >= 8;
+            if packets && (full || (whole.queue_up && someone_waits)) {
+                return Err(wait);
+            }
+        }
+        if self.kind_of(first) == LinkKind::Kernel {
+            self.push_to_kernel(first, whole);
+            return Ok(());
+        }
+        for (link, address) in links {
+            let holder = Holder::Client(whole.id);
+            let (peer, tag) = self.take_tag(now, link, whole.eid, holder)?;
+            let fragmenter = Fragmenter::new(whole.eid, self.eid(), true, tag, self.mtu_of(link));
+            let frees = (!whole.wants_answer).then_some((peer, tag));
+            let message = whole.message.to_vec();
+            let out = OutMessage {
+                address,
+                fragmenter,
+                message,
+                frees,
+                answers_on: None,
+            };
+            self.push(link, Some(whole.id), out);
+        }
+        Ok(())
+    }
+
+    fn push_to_kernel(&mut self, link: LinkId, whole: &Whole<'_>) {
+        let fragmenter = Fragmenter::new(
+            whole.eid,
+            Eid::NULL,
+            true,
+            Tag::default(),
+            self.mtu_of(link),
+        );
+        let message = whole.message.to_vec();
+        let (address, frees, answers_on) = (Address::None, None, None);
+        let out = OutMessage {
+            address,
+            fragmenter,
+            message,
+            frees,
+            answers_on,
+        };
+        self.push(link, Some(whole.id), out);
+    }
+
+    /// Where a message to `eid` goes: one link, or for a broadcast every one that can.
+    fn links_to(&self, eid: Eid) -> Vec<(LinkId, Address)> {
+        if eid != Eid::BROADCAST {
+            return self.routes.lookup(eid).into_iter().collect();
+        }
+        let can = |(_, link): &(usize, &super::Link)| {
+            matches!(
+                link.kind,
+                LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)
+            ) && link.up
+        };
+        let links = self.links.iter().enumerate().filter(can);
+        links
+            .filter_map(|(index, _)| Some((LinkId(u8::try_from(index).ok()?), Address::None)))
+            .collect()
+    }
+
+    fn is_up(&self, link: LinkId) -> bool {
+        self.link(link).is_some_and(|link| link.up)
+    }
+
+    fn check_room(&self, id: ClientId, link: LinkId) -> Result<(), Wait> {
+        match self.link(link) {
+            Some(state) if state.outbox.has_room_for(Some(id)) => Ok(()),
+            _ => Err(Wait::Room(link)),
+        }
+    }
+
+    pub(super) fn mtu_of(&self, link: LinkId) -> usize {
+        match self.kind_of(link) {
+            LinkKind::Packets(_, mtu) => mtu,
+            LinkKind::Kernel => MAX_MESSAGE,
+        }
+    }
+
+    pub(super) fn push(&mut self, link: LinkId, sender: Option<ClientId>, message: OutMessage) {
+        if let Some(link) = self.link_mut(link) {
+            link.counters.messages_out += 1;
+            link.counters.bytes_out += message.message.len() as u64;
+            link.outbox.push(sender, message);
+        }
+    }
+}
+
+/// A request as a client gave it.
+struct Whole<'a> {
+    id: ClientId,
+    eid: Eid,
+    message: &'a [u8],
+    wants_answer: bool,
+    /// Whether others that wait already go first.
+    queue_up: bool,
+}

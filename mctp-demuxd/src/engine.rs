@@ -1,0 +1,541 @@
+//! The demultiplexer with its sockets and devices, shared by all tasks of the one thread.
+//!
+//! Every task works on the [`Engine`] through [`Hub::with`] and never awaits in there. What has to
+//! go out on a link is written by the flusher once the tasks that were ready have had their turn, so
+//! that messages that came together leave in one write.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mctp_proto::framing::{pcie_vdm, serial, smbus};
+use mctp_proto::packet::Header;
+use mctp_proto::{Address, DropReason, LinkId, Medium, MessageType};
+use rustix::net::RecvFlags;
+use sys::Device;
+use tokio::io::Interest;
+use tokio::sync::Notify;
+use tokio::time::{Instant as TokioInstant, sleep_until};
+use tokio_seqpacket::UnixSeqpacket;
+
+use crate::bindings::{KernelLine, KernelSent};
+use crate::capture::{Capture, Direction};
+use crate::config::{QueueLimits, Target};
+use crate::demux::{
+    Change, ClientId, Demux, KernelMessage, KernelSend, Link, LinkKind, Progress, Refusal,
+};
+use crate::sockets::Sockets;
+
+/// Bytes of frames written at once, when so many wait.
+const CHUNK: usize = 8 * 1024;
+
+/// Messages of one client that are taken before others have their turn.
+const BATCH: usize = 16;
+
+/// An EID, the largest message, and one byte by which a larger one shows.
+const CLIENT_BUFFER: usize = mctp_proto::MAX_MESSAGE + 2;
+
+/// What a link's device needs beside the demultiplexer.
+#[derive(Debug, Default)]
+struct Line {
+    device: Option<Arc<Device>>,
+    kernel: Option<KernelLine>,
+    /// Messages for which the kernel had no tag or no room, at most one of each sender.
+    refused: Vec<KernelSend>,
+    /// This endpoint's own address, where the medium has one that the driver does not fill in.
+    own_address: u8,
+    staging: Vec<u8>,
+    written: usize,
+    /// The device takes nothing at present; the task that drains it is told.
+    is_stalled: bool,
+    stalled: Arc<Notify>,
+}
+
+impl Line {
+    fn has_staged(&self) -> bool {
+        self.written < self.staging.len()
+    }
+}
+
+/// The demultiplexer, its sockets and its devices.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) demux: Demux,
+    pub(crate) sockets: Sockets,
+    lines: Vec<Line>,
+    capture: Option<Capture>,
+    buffer: Vec<u8>,
+    now: Duration,
+    /// When the timer will go off.
+    armed: Option<Duration>,
+}
+
+/// What reading a client came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reading {
+    /// There may be more.
+    More,
+    /// Nothing more is there.
+    Drained,
+    /// Nothing more is to be read until the client is resumed.
+    Held,
+    /// The client has gone.
+    Ended,
+}
+
+/// The engine behind its lock. There is one thread, so the lock is always free.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    engine: Mutex<Engine>,
+    start: Instant,
+    flush: Notify,
+    timer: Notify,
+    changed: Notify,
+}
+
+impl Hub {
+    pub(crate) fn new(demux: Demux, queue: QueueLimits, capture: Option<Capture>) -> Arc<Self> {
+        let lines = demux.links().iter().map(|_| Line::default()).collect();
+        let engine = Engine {
+            demux,
+            sockets: Sockets::new(queue),
+            lines,
+            capture,
+            buffer: vec![0; CLIENT_BUFFER],
+            now: Duration::ZERO,
+            armed: None,
+        };
+        Arc::new(Self {
+            engine: Mutex::new(engine),
+            start: Instant::now(),
+            flush: Notify::new(),
+            timer: Notify::new(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Works on the engine, and sees to it that what follows from that is done.
+    pub(crate) fn with<R>(self: &Arc<Self>, work: impl FnOnce(&mut Engine) -> R) -> R {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.now = self.start.elapsed();
+        let result = work(&mut engine);
+        if engine.wants_flush() {
+            self.flush.notify_one();
+        }
+        let due = engine.demux.poll_timeout();
+        if due.is_some_and(|due| engine.armed.is_none_or(|armed| due < armed)) {
+            engine.armed = due;
+            self.timer.notify_one();
+        }
+        if engine.demux.has_changes() {
+            self.changed.notify_one();
+        }
+        for (id, socket) in engine.sockets.take_filling() {
+            tokio::spawn(drain_client(Arc::clone(self), id, socket));
+        }
+        result
+    }
+
+    /// Does what is due, for ever.
+    pub(crate) async fn run_timer(self: Arc<Self>) {
+        loop {
+            let armed = self.with(|engine| engine.armed);
+            let timeout = async {
+                match armed {
+                    Some(due) => sleep_until(TokioInstant::from_std(self.start + due)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timeout => self.with(|engine| {
+                    engine.armed = None;
+                    engine.demux.handle_timeout(engine.now, &mut engine.sockets);
+                    engine.armed = engine.demux.poll_timeout();
+                }),
+                () = self.timer.notified() => {}
+            }
+        }
+    }
+
+    /// Writes what waits for the links, for ever.
+    pub(crate) async fn run_flusher(self: Arc<Self>) {
+        loop {
+            self.flush.notified().await;
+            self.with(Engine::flush);
+        }
+    }
+
+    /// Waits until endpoints or this endpoint's id have changed.
+    pub(crate) async fn changes(self: &Arc<Self>) -> Vec<Change> {
+        loop {
+            self.changed.notified().await;
+            let changes = self.with(|engine| engine.demux.take_changes());
+            if !changes.is_empty() {
+                return changes;
+            }
+        }
+    }
+}
+
+/// Gives a client what waits for it as its socket has room, until nothing waits.
+async fn drain_client(hub: Arc<Hub>, id: ClientId, socket: Arc<UnixSeqpacket>) {
+    let drained = socket.as_async_fd().async_io(Interest::WRITABLE, |_| {
+        hub.with(|engine| engine.sockets.drain(id))
+    });
+    if let Err(error) = drained.await {
+        tracing::debug!(%error, "cannot wait for a client");
+    }
+}
+
+impl Engine {
+    /// Has the bus owner look for an endpoint.
+    pub(crate) fn look_at(&mut self, target: &Target) {
+        self.demux
+            .look_at(self.now, target.link, target.address, target.wanted);
+    }
+
+    /// What a link carried, and whether it is there.
+    pub(crate) fn link(&self, link: LinkId) -> Option<&Link> {
+        self.demux.links().get(usize::from(link.0))
+    }
+
+    pub(crate) fn link_name(&self, link: LinkId) -> &str {
+        self.demux
+            .links()
+            .get(usize::from(link.0))
+            .map_or("", |link| &link.name)
+    }
+
+    /// Adds a client whose first message was `first`.
+    pub(crate) fn register(
+        &mut self,
+        first: &[u8],
+        socket: &Arc<UnixSeqpacket>,
+    ) -> Result<(ClientId, Arc<Notify>), Refusal> {
+        let id = self.demux.register(first)?;
+        self.listen_for_types();
+        Ok((id, self.sockets.add(id, Arc::clone(socket))))
+    }
+
+    pub(crate) fn remove_client(&mut self, id: ClientId) {
+        self.demux.remove_client(self.now, id);
+        self.sockets.remove(id);
+        self.listen_for_types();
+        let Self { lines, demux, .. } = self;
+        for line in lines.iter_mut().filter_map(|line| line.kernel.as_mut()) {
+            line.keep_clients(|id| demux.has_client(id));
+        }
+    }
+
+    /// Takes what a client has sent, up to a number of messages.
+    pub(crate) fn read_client(&mut self, id: ClientId, socket: &UnixSeqpacket) -> Reading {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut reading = Reading::More;
+        for _ in 0..BATCH {
+            reading = self.read_client_once(id, socket, &mut buffer);
+            if reading != Reading::More {
+                break;
+            }
+        }
+        self.buffer = buffer;
+        reading
+    }
+
+    fn read_client_once(
+        &mut self,
+        id: ClientId,
+        socket: &UnixSeqpacket,
+        buffer: &mut [u8],
+    ) -> Reading {
+        if !self.demux.has_client(id) {
+            return Reading::Ended;
+        }
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        let len = match rustix::net::recv(socket, &mut *buffer, flags) {
+            Ok((_, 0)) => return Reading::Ended,
+            Ok((_, len)) => len,
+            Err(rustix::io::Errno::AGAIN) => return Reading::Drained,
+            Err(rustix::io::Errno::INTR) => return Reading::More,
+            Err(_) => return Reading::Ended,
+        };
+        let bytes = buffer.get(..len).unwrap_or(buffer);
+        match self
+            .demux
+            .client_message(self.now, id, bytes, &mut self.sockets)
+        {
+            Progress::Taken => Reading::More,
+            Progress::Held => Reading::Held,
+        }
+    }
+
+    /// Takes a packet from a link, without its framing.
+    pub(crate) fn packet_in(&mut self, link: LinkId, address: Address, packet: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            capture.write(Direction::In, link, address, &[packet]);
+        }
+        self.demux
+            .handle_packet(self.now, link, address, packet, &mut self.sockets);
+    }
+
+    /// A frame was no packet.
+    pub(crate) fn frame_dropped(&mut self, link: LinkId, reason: DropReason) {
+        self.demux.drop_frame(link, reason);
+    }
+
+    /// Takes a message from the kernel's stack.
+    pub(crate) fn kernel_message_in(&mut self, message: KernelMessage<'_>) {
+        let link = message.link;
+        self.demux
+            .handle_kernel_message(self.now, message, &mut self.sockets);
+        self.retry_kernel(link);
+    }
+
+    pub(crate) fn set_own_address(&mut self, link: LinkId, address: u8) {
+        if let Some(line) = self.line(link) {
+            line.own_address = address;
+        }
+    }
+
+    pub(crate) fn set_kernel_line(&mut self, link: LinkId, kernel: KernelLine) {
+        if let Some(line) = self.line(link) {
+            line.kernel = Some(kernel);
+        }
+        self.listen_for_types();
+    }
+
+    /// Told when a link's device takes nothing more, or (on media whose transfers block) when there
+    /// is something to transfer.
+    pub(crate) fn stalled(&mut self, link: LinkId) -> Arc<Notify> {
+        self.line(link)
+            .map(|line| Arc::clone(&line.stalled))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn link_up(&mut self, link: LinkId, device: Option<Arc<Device>>) {
+        if let Some(line) = self.line(link) {
+            line.device = device;
+            line.is_stalled = false;
+        }
+        self.demux
+            .set_link_up(self.now, link, true, &mut self.sockets);
+    }
+
+    /// Gives whether the link was up.
+    pub(crate) fn link_down(&mut self, link: LinkId) -> bool {
+        if let Some(line) = self.line(link) {
+            let (stalled, own_address) = (Arc::clone(&line.stalled), line.own_address);
+            *line = Line {
+                stalled,
+                own_address,
+                ..Line::default()
+            };
+        }
+        let was_up = self
+            .demux
+            .links()
+            .get(usize::from(link.0))
+            .is_some_and(|link| link.up);
+        self.demux
+            .set_link_up(self.now, link, false, &mut self.sockets);
+        was_up
+    }
+
+    /// Tries again what the kernel had no tag or no room for.
+    pub(crate) fn retry_kernel(&mut self, link: LinkId) {
+        if let Some(line) = self.line(link) {
+            line.is_stalled = false;
+        }
+    }
+
+    /// Writes what waits for a stream or packet device; `WouldBlock` when it takes no more.
+    pub(crate) fn write_line(&mut self, link: LinkId, fd: BorrowedFd<'_>) -> io::Result<()> {
+        loop {
+            if !self.fill(link) {
+                if let Some(line) = self.line(link) {
+                    line.is_stalled = false;
+                }
+                return Ok(());
+            }
+            let Some(line) = self.line(link) else {
+                return Ok(());
+            };
+            let rest = line.staging.get(line.written..).unwrap_or_default();
+            match rustix::io::write(fd, rest) {
+                Ok(len) => line.written += len,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The next transfer for a bus: target and bytes.
+    pub(crate) fn next_transfer(&mut self, link: LinkId) -> Option<(u8, Vec<u8>)> {
+        let own = self.line(link)?.own_address;
+        let mut next = None;
+        let Self {
+            demux,
+            sockets,
+            capture,
+            now,
+            ..
+        } = self;
+        demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
+            if let Some(capture) = capture {
+                capture.write(Direction::Out, link, address, &[&header, payload]);
+            }
+            let Address::Smbus(target) = address else {
+                return;
+            };
+            let mut frame = Vec::with_capacity(smbus::MAX_FRAME);
+            if smbus::emit(target, own, header, payload, &mut frame).is_ok() {
+                // The controller sends the address byte itself.
+                next = frame.split_first().map(|(_, rest)| (target, rest.to_vec()));
+            }
+        });
+        next
+    }
+
+    fn line(&mut self, link: LinkId) -> Option<&mut Line> {
+        self.lines.get_mut(usize::from(link.0))
+    }
+
+    fn wants_flush(&self) -> bool {
+        self.lines.iter().enumerate().any(|(index, line)| {
+            let link = LinkId(u8::try_from(index).unwrap_or_default());
+            !line.is_stalled
+                && (!line.refused.is_empty() || line.has_staged() || self.demux.wants_to_send(link))
+        })
+    }
+
+    fn flush(&mut self) {
+        for index in 0..self.lines.len() {
+            let link = LinkId(u8::try_from(index).unwrap_or_default());
+            let Some(line) = self.line(link) else {
+                continue;
+            };
+            if line.is_stalled {
+                continue;
+            }
+            let device = line.device.clone();
+            let done = match (&line.kernel, &device) {
+                (Some(_), _) => self.flush_kernel(link),
+                (None, Some(device)) => device
+                    .try_io(Interest::WRITABLE, |fd| self.write_line(link, fd.as_fd()))
+                    .is_ok(),
+                // Transfers block, and are made by a task of their own.
+                (None, None) => false,
+            };
+            if let Some(line) = self.line(link).filter(|_| !done) {
+                line.is_stalled = device.is_some() || line.kernel.is_some();
+                line.stalled.notify_one();
+            }
+        }
+    }
+
+    /// Gives whether the kernel took everything. A sender whose message it refused has to wait, and
+    /// no other.
+    fn flush_kernel(&mut self, link: LinkId) -> bool {
+        let Self {
+            demux,
+            sockets,
+            lines,
+            now,
+            ..
+        } = self;
+        let Some(line) = lines.get_mut(usize::from(link.0)) else {
+            return true;
+        };
+        let Some(kernel) = &mut line.kernel else {
+            return true;
+        };
+        let mut refused: Vec<KernelSend> = Vec::new();
+        let mut again = std::mem::take(&mut line.refused).into_iter();
+        loop {
+            let waits = |sender| refused.iter().any(|other| other.sender == sender);
+            let next = again
+                .next()
+                .or_else(|| demux.next_kernel_message(*now, link, waits, sockets));
+            let Some(next) = next else { break };
+            let client = next.sender.filter(|id| demux.has_client(*id));
+            if kernel.send(client, &next) == KernelSent::Busy {
+                refused.push(next);
+            }
+        }
+        line.refused = refused;
+        line.refused.is_empty()
+    }
+
+    /// Fills a line's staging buffer once all in it is written; gives whether there is anything.
+    fn fill(&mut self, link: LinkId) -> bool {
+        let kind = self
+            .demux
+            .links()
+            .get(usize::from(link.0))
+            .map(|link| link.kind);
+        let Self {
+            demux,
+            sockets,
+            lines,
+            capture,
+            now,
+            ..
+        } = self;
+        let Some(line) = lines.get_mut(usize::from(link.0)) else {
+            return false;
+        };
+        if line.has_staged() {
+            return true;
+        }
+        line.staging.clear();
+        line.written = 0;
+        let staging = &mut line.staging;
+        let stream = matches!(kind, Some(LinkKind::Packets(Medium::Serial, _)));
+        let mut encode = |address, header: [u8; Header::LEN], payload: &[u8]| {
+            if let Some(capture) = capture {
+                capture.write(Direction::Out, link, address, &[&header, payload]);
+            }
+            // The MTU of a link is checked against its medium at the start, so all packets fit.
+            let _ = if stream {
+                serial::emit(header, payload, staging)
+            } else {
+                vdm(address, header, payload).emit(staging)
+            };
+            staging.len() >= CHUNK
+        };
+        let mut full = false;
+        while !full
+            && demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
+                full = encode(address, header, payload) || !stream;
+            })
+        {}
+        line.has_staged()
+    }
+
+    /// Has the kernel's stack take the types that somebody has registered for.
+    fn listen_for_types(&mut self) {
+        let types: Vec<MessageType> = self.demux.types().collect();
+        for kernel in self
+            .lines
+            .iter_mut()
+            .filter_map(|line| line.kernel.as_mut())
+        {
+            kernel.listen_for(&types);
+        }
+    }
+}
+
+/// A packet for a PCIe address, or for all; the driver fills in the requester.
+fn vdm(address: Address, header: [u8; 4], payload: &[u8]) -> pcie_vdm::Frame<'_> {
+    let (routing, target) = match address {
+        Address::Pcie(target) => (pcie_vdm::Routing::ById, target),
+        _ => (pcie_vdm::Routing::ToRootComplex, 0),
+    };
+    pcie_vdm::Frame {
+        routing,
+        requester: 0,
+        target,
+        header,
+        payload,
+    }
+}

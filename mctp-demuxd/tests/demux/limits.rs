@@ -1,0 +1,139 @@
+//! Clients and lines that misbehave, and what the others notice of it.
+
+use std::time::{Duration, Instant};
+
+use crate::daemon::{Client, Daemon};
+use crate::view::Bus;
+use crate::wire::{FAR, filler};
+
+const KIND: u8 = 0x20;
+
+#[test]
+fn a_client_over_its_queue_is_disconnected_and_nobody_is_delayed() {
+    let mut daemon = Daemon::start();
+    let lazy = daemon.client(KIND);
+    let diligent = daemon.client(KIND);
+    let message = filler(KIND, 4096, 0);
+    for _ in 0..400 {
+        daemon.wire.request(0, &message);
+        assert_eq!(diligent.message().1.len(), message.len());
+    }
+    // What was sent before is still there; then the end.
+    let mut read = 0;
+    while lazy.next().is_some() {
+        read += 1;
+    }
+    assert!((20..400).contains(&read), "{read}");
+    daemon.wire.request(0, b"\x20still here");
+    assert_eq!(diligent.message().1, b"\x20still here");
+}
+
+#[test]
+fn a_client_that_reads_late_loses_nothing_within_its_queue() {
+    let mut daemon = Daemon::start();
+    let client = daemon.client(KIND);
+    let message = filler(KIND, 1024, 0);
+    for _ in 0..250 {
+        daemon.wire.request(0, &message);
+    }
+    daemon.settle();
+    for number in 0..250 {
+        assert_eq!(client.message().1, message, "{number}");
+    }
+}
+
+#[test]
+fn a_line_that_does_not_drain_loses_nothing() {
+    let mut daemon = Daemon::start();
+    let client = daemon.client(1);
+    let message = |number: u16| {
+        let mut message = filler(1, 1000, usize::from(number));
+        message[1] = 0xc0;
+        message[4..6].copy_from_slice(&number.to_be_bytes());
+        message
+    };
+    let mut sent = 0_u16;
+    while client.try_send(FAR, &message(sent)) && sent < 2000 {
+        sent += 1;
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    assert!(sent > 20, "{sent}");
+    let mut senders = 0;
+    while senders < sent {
+        assert_eq!(daemon.wire.message().bytes, message(senders));
+        senders += 1;
+        if sent < 2000 && client.try_send(FAR, &message(sent)) {
+            sent += 1;
+        }
+    }
+}
+
+#[test]
+fn a_stalled_line_does_not_stop_messages_between_clients() {
+    let mut daemon = Daemon::start();
+    let flood = daemon.client(1);
+    let pair = daemon.clients(KIND, 2);
+    let mut message = filler(1, 4096, 0);
+    message[1] = 0xc0;
+    while flood.try_send(FAR, &message) {
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    for _ in 0..100 {
+        pair[0].send(8, b"\x20ping");
+        assert_eq!(pair[1].message().1, b"\x20ping");
+    }
+}
+
+#[test]
+fn a_short_message_passes_a_long_one_on_the_line() {
+    let mut daemon = Daemon::start();
+    let (long, short) = (daemon.client(KIND), daemon.client(KIND));
+    long.send(FAR, &filler(KIND, 65_536, 0));
+    std::thread::sleep(Duration::from_millis(20));
+    short.send(FAR + 1, b"\x20short");
+    assert_eq!(daemon.wire.message().bytes, b"\x20short");
+    assert_eq!(daemon.wire.message().bytes.len(), 65_536);
+}
+
+#[test]
+fn more_connections_than_may_be_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("causeway.toml");
+    std::fs::write(&config, "[mctp.limits]\nclients = 4\n").unwrap();
+    let daemon = Daemon::with(&["--config", config.to_str().unwrap()]);
+    std::thread::sleep(Duration::from_millis(50));
+    let mut clients: Vec<Client> = (0..8).map(|_| daemon.connect()).collect();
+    for client in &clients {
+        // Those that are over may be closed already.
+        let _ = client.try_send_raw(&[KIND]);
+    }
+    let closed = clients
+        .iter()
+        .filter(|client| client.closes_within(Duration::from_millis(300)));
+    assert_eq!(closed.count(), 4);
+    clients.truncate(4);
+}
+
+#[test]
+fn an_idle_daemon_sleeps() {
+    let bus = Bus::start();
+    let mut daemon = Daemon::on_bus(&[], &bus.address);
+    bus.wait_for_name();
+    let client = daemon.client(KIND);
+    daemon.wire.request(0, b"\x20once");
+    client.message();
+    // What was owed and held is over by then.
+    std::thread::sleep(Duration::from_millis(6500));
+    let switches = |pid: u32| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("voluntary_ctxt"))
+            .unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let (before, start) = (switches(daemon.pid()), Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let woken = switches(daemon.pid()) - before;
+    assert!(woken <= 1, "{woken} in {:?}", start.elapsed());
+}

@@ -1,0 +1,18 @@
+//! The built daemon as a black box: a pty pair on one side, its socket on the other.
+//!
+//! Nothing here uses our own framing or packet code; [`wire`] is written from the specifications, so
+//! that a fault in one does not hide the same fault in the other.
+
+mod clients;
+mod control;
+mod daemon;
+mod framing;
+mod libmctp;
+mod limits;
+mod pairing;
+mod reassembly;
+mod registration;
+mod routes;
+
+mod view;
+mod wire;
