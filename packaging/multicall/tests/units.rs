@@ -160,3 +160,29 @@ fn units_are_hardened() {
         );
     }
 }
+
+#[test]
+fn recipe_and_package_know_every_daemon_and_user() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let recipe = read("../yocto/causeway_git.bb");
+    let words: BTreeSet<&str> = recipe.split([' ', ';', '"', '\n']).collect();
+    let users = read("../systemd/causeway.sysusers");
+    for line in users.lines().filter(|line| line.starts_with(['u', 'g'])) {
+        let name = line.split_whitespace().nth(1).expect("a name");
+        assert!(words.contains(name), "the recipe does not make {name}");
+    }
+    for daemon in daemons() {
+        assert!(
+            words.contains(daemon.as_str()) || recipe.contains(&format!("'{daemon}'")),
+            "the recipe does not install {daemon}"
+        );
+        let link = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../deb/links")
+            .join(&daemon);
+        let target = fs::read_link(&link).unwrap_or_else(|error| panic!("{daemon}: {error}"));
+        assert_eq!(target, Path::new("causeway"), "{daemon}");
+    }
+}

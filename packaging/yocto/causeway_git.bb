@@ -1,0 +1,65 @@
+SUMMARY = "IPMI and MCTP daemons for BMCs"
+DESCRIPTION = "Carries management commands between hosts, networks, satellite controllers and a BMC's services."
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
+
+# CAUSEWAY_URI, where the source is kept, is the layer's to set. The crates are those of Cargo.lock:
+# `bitbake -c update_crates causeway` writes causeway-crates.inc.
+SRC_URI = "${CAUSEWAY_URI}"
+python () {
+    if not d.getVar("CAUSEWAY_URI"):
+        raise bb.parse.SkipRecipe("CAUSEWAY_URI is not set")
+}
+SRCREV ?= "${AUTOREV}"
+PV = "0.1+git${SRCPV}"
+S = "${WORKDIR}/git"
+
+inherit cargo cargo-update-recipe-crates systemd useradd
+include causeway-crates.inc
+
+RDEPENDS:${PN} = "dbus"
+
+# One binary, which is the daemon whose name it is called by.
+CARGO_BUILD_FLAGS += "-p causeway"
+DAEMONS = "ipmid netipmid kcsbridged btbridged ssifbridged ipmbbridged mctp-demuxd"
+
+# The services of a BMC, simulated: for machines that have none, such as QEMU's.
+PACKAGECONFIG ??= ""
+PACKAGECONFIG[platformd] = ""
+DAEMONS += "${@bb.utils.contains('PACKAGECONFIG', 'platformd', 'platformd', '', d)}"
+
+do_install() {
+    install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/causeway ${D}${bindir}/causeway
+    install -d ${D}${systemd_system_unitdir}
+    for daemon in ${DAEMONS}; do
+        ln -s causeway ${D}${bindir}/$daemon
+        install -m 0644 ${S}/packaging/systemd/$daemon*.service ${D}${systemd_system_unitdir}/
+    done
+    install -D -m 0644 ${S}/packaging/config/causeway.toml ${D}${sysconfdir}/causeway/causeway.toml
+    install -D -m 0644 ${S}/packaging/systemd/causeway.tmpfiles ${D}${nonarch_libdir}/tmpfiles.d/causeway.conf
+    install -D -m 0644 ${S}/packaging/udev/70-causeway.rules ${D}${nonarch_base_libdir}/udev/rules.d/70-causeway.rules
+    for policy in ipmid netipmid bridges ${PACKAGECONFIG}; do
+        install -D -m 0644 ${S}/packaging/dbus/causeway-$policy.conf \
+            ${D}${datadir}/dbus-1/system.d/causeway-$policy.conf
+    done
+}
+
+SYSTEMD_SERVICE:${PN} = "ipmid.service netipmid@eth0.service"
+FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d ${nonarch_base_libdir}/udev ${datadir}/dbus-1"
+CONFFILES:${PN} = "${sysconfdir}/causeway/causeway.toml"
+
+USERADD_PACKAGES = "${PN}"
+GROUPADD_PARAM:${PN} = "--system ipmi-access"
+USERADD_PARAM:${PN} = " \
+    --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group ipmid; \
+    --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group netipmid; \
+    --system --no-create-home --shell /sbin/nologin --user-group kcsbridged; \
+    --system --no-create-home --shell /sbin/nologin --user-group btbridged; \
+    --system --no-create-home --shell /sbin/nologin --user-group ssifbridged; \
+    --system --no-create-home --shell /sbin/nologin --user-group ipmbbridged; \
+    --system --no-create-home --shell /sbin/nologin --user-group mctp-demuxd; \
+    --system --no-create-home --shell /sbin/nologin --user-group platformd \
+"
+
+# The daemons can be replaced one by one, then without this line: the units of both sides conflict.
+RCONFLICTS:${PN} = "phosphor-ipmi-host phosphor-ipmi-net"
