@@ -5,6 +5,8 @@
 
 mod host;
 mod identity;
+mod inventory;
+mod network;
 mod sensor;
 
 use std::path::Path;
@@ -13,6 +15,8 @@ use serde::Deserialize;
 
 pub(crate) use self::host::{Chassis, ChassisFault, Host, HostFault, SoftOff};
 pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
+pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, PartKind};
+pub(crate) use self::network::{Address, Interface, Network, Origin};
 pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
 
 /// Everything the file can say.
@@ -21,8 +25,11 @@ pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
 pub struct Platform {
     pub(crate) bmc: Bmc,
     pub(crate) chassis: Chassis,
+    pub(crate) fru: Vec<Fru>,
     pub(crate) host: Host,
     pub(crate) identity: Identity,
+    pub(crate) inventory: Vec<Part>,
+    pub(crate) network: Network,
     pub(crate) sensor: Vec<Sensor>,
     pub(crate) sensors: Sensors,
     pub(crate) services: Services,

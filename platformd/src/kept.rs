@@ -6,7 +6,7 @@ use std::path::Path;
 use durable::{Folder, Keep, Modes, StateFile};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
-use zbus::wire::Variant;
+use zbus::wire::{Type, Variant};
 
 use crate::tree::Kept;
 
@@ -43,6 +43,8 @@ enum Value {
     Text(String),
     #[serde(rename = "as")]
     Texts(Vec<String>),
+    #[serde(rename = "ay")]
+    Bytes(Vec<u8>),
 }
 
 impl Store {
@@ -109,6 +111,9 @@ fn content(value: &Variant<'static>) -> Option<Value> {
         Variant::I32(value) => Value::I32(*value),
         Variant::F64(value) => Value::F64(*value),
         Variant::Str(value) => Value::Text(value.to_string()),
+        Variant::Array(array) if array.signature() == <Vec<u8> as Type>::SIGNATURE => {
+            Value::Bytes(value.clone().downcast().ok()?)
+        }
         Variant::Array(_) => Value::Texts(value.clone().downcast().ok()?),
         _ => return None,
     })
@@ -125,6 +130,7 @@ fn variant(value: &Value) -> Variant<'static> {
         Value::F64(value) => Variant::from(*value),
         Value::Text(value) => Variant::from(value.clone()),
         Value::Texts(value) => Variant::from(value.clone()),
+        Value::Bytes(value) => Variant::from(value.clone()),
     }
 }
 
@@ -143,6 +149,7 @@ mod tests {
             ("d", Variant::from(0.5_f64)),
             ("s", Variant::from("text")),
             ("as", Variant::from(vec!["a".to_owned()])),
+            ("ay", Variant::from(vec![0_u8, 255])),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

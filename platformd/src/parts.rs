@@ -4,10 +4,13 @@ mod bmc;
 mod boot;
 mod buttons;
 mod clock;
+mod fru;
 mod hours;
 mod identity;
+mod inventory;
 mod lamps;
 mod lid;
+mod network;
 mod nmi;
 mod power;
 mod restore;
@@ -31,6 +34,9 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(restore::Restore::new(power_lost)),
         Box::new(hours::Hours::new(&config.chassis)),
         Box::new(power::Power::new(&config.chassis, &config.host, power_lost)),
+        Box::new(inventory::Inventory::new(&config.inventory)),
+        Box::new(fru::Frus::new(&config.fru)),
+        Box::new(network::Network::new(&config.network)),
         Box::new(sensors::Sensors::new(config)),
         Box::new(lid::Lid::new(&config.chassis)),
         Box::new(watchdog::Watchdog::default()),

@@ -321,6 +321,18 @@ impl Tree {
         std::mem::take(&mut self.unsaved).then_some(&self.kept)
     }
 
+    /// Keeps a value that no property shows, or changes it.
+    pub(crate) fn keep(&mut self, path: &str, name: &str, value: Variant<'static>) {
+        let object = self.kept.entry(path.to_owned()).or_default();
+        object.insert(name.to_owned(), value);
+        self.unsaved = true;
+    }
+
+    /// A value that [`keep`](Self::keep) kept.
+    pub(crate) fn recall(&self, path: &str, name: &str) -> Option<Variant<'static>> {
+        self.kept.get(path)?.get(name).cloned()
+    }
+
     /// What an earlier process kept for objects that this one does not have yet.
     pub(crate) fn kept(&self) -> &Kept {
         &self.kept

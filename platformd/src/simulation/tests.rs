@@ -1,7 +1,10 @@
 //! A platform over hours of virtual time.
 
+mod network;
+mod parts;
+mod sensors;
+
 use openbmc_dbus::chassis::buttons;
-use openbmc_dbus::chassis::intrusion::{self, Status};
 use openbmc_dbus::control::boot::source::{self, Source};
 use openbmc_dbus::control::boot::{ONE_TIME_PATH, PERSISTENT_PATH};
 use openbmc_dbus::control::host_nmi;
@@ -9,10 +12,8 @@ use openbmc_dbus::control::restore_policy::{self, Policy};
 use openbmc_dbus::interface::{Method, Property, PropertyValue};
 use openbmc_dbus::led::group;
 use openbmc_dbus::object::enable;
-use openbmc_dbus::sensor::{critical, value, warning};
 use openbmc_dbus::state::boot::progress::{self, Stage};
 use openbmc_dbus::state::chassis::{self, PowerState};
-use openbmc_dbus::state::decorator::availability;
 use openbmc_dbus::state::host::{self, HostState, RestartCause};
 use openbmc_dbus::state::watchdog::{self, Action, TimerUse};
 use openbmc_dbus::state::{bmc, power_on_hours};
@@ -76,16 +77,23 @@ impl Bench {
     }
 
     fn call(&mut self, path: &str, method: &'static Method, arguments: &[Variant<'static>]) {
-        self.simulation
-            .call(
-                self.now,
-                &Invocation {
-                    path,
-                    method,
-                    arguments,
-                },
-            )
-            .unwrap();
+        self.try_call(path, method, arguments).unwrap();
+    }
+
+    fn try_call(
+        &mut self,
+        path: &str,
+        method: &'static Method,
+        arguments: &[Variant<'static>],
+    ) -> Result<Returned, Fault> {
+        self.simulation.call(
+            self.now,
+            &Invocation {
+                path,
+                method,
+                arguments,
+            },
+        )
     }
 
     fn get<T: PropertyValue>(&mut self, path: &str, property: Property<T>) -> T {
@@ -553,83 +561,4 @@ fn services_left_to_others_have_no_objects() {
             .object(watchdog::PATH)
             .is_none()
     );
-}
-
-const SENSORS: &str = "
-[[sensor]]
-kind = \"temperature\"
-name = \"CPU{n}_Temp\"
-count = 2
-value = 50.0
-step = 1.0
-warning-high = 70.0
-critical-high = 80.0
-hysteresis = 2.0
-
-[[sensor]]
-kind = \"fan_tach\"
-name = \"Fan0\"
-value = 8000.0
-needs-power = true
-wave = { shape = \"sine\", amplitude = 500.0, period-ms = 10000 }
-
-[[sensor]]
-kind = \"intrusion\"
-name = \"Lid\"
-";
-const CPU0: &str = "/xyz/openbmc_project/sensors/temperature/CPU0_Temp";
-const CPU1: &str = "/xyz/openbmc_project/sensors/temperature/CPU1_Temp";
-const FAN0: &str = "/xyz/openbmc_project/sensors/fan_tach/Fan0";
-
-#[test]
-fn a_sensor_is_set_from_outside_and_given_back() {
-    let mut bench = Bench::new(SENSORS);
-    assert_eq!(bench.get(CPU1, value::VALUE), 51.0);
-    bench.set(CPU0, value::VALUE, 85.0);
-    bench.pass(5000);
-    assert_eq!(bench.get(CPU0, value::VALUE), 85.0);
-    assert!(bench.get(CPU0, warning::ALARM_HIGH) && bench.get(CPU0, critical::ALARM_HIGH));
-    assert!(!bench.get(CPU1, warning::ALARM_HIGH));
-    bench.set(CPU0, critical::HIGH, 90.0);
-    assert!(!bench.get(CPU0, critical::ALARM_HIGH));
-    bench.set(CPU0, value::VALUE, f64::NAN);
-    assert_eq!(bench.get(CPU0, value::VALUE), 50.0);
-    assert!(!bench.get(CPU0, warning::ALARM_HIGH));
-}
-
-#[test]
-fn a_fan_turns_with_power_on_only() {
-    let mut bench = Bench::new(SENSORS);
-    assert!(bench.get(FAN0, value::VALUE).is_nan());
-    assert!(!bench.get(FAN0, availability::AVAILABLE));
-    bench.request(host::Transition::On);
-    bench.pass(5000);
-    let before = bench.get(FAN0, value::VALUE);
-    bench.simulation.take_changes();
-    bench.pass(2000);
-    let after = bench.get(FAN0, value::VALUE);
-    assert!((7500.0..=8500.0).contains(&after) && (after - before).abs() > 10.0);
-    assert!(bench.simulation.take_changes().len() >= 2);
-    bench.request(host::Transition::Off);
-    bench.pass(5000);
-    assert!(bench.get(FAN0, value::VALUE).is_nan());
-    bench.simulation.take_changes();
-    bench.pass(5000);
-    assert!(
-        bench.simulation.take_changes().is_empty(),
-        "no value is no news"
-    );
-}
-
-#[test]
-fn the_lid_is_one_wherever_it_is_shown() {
-    let mut bench = Bench::new(SENSORS);
-    let sensor = "/xyz/openbmc_project/sensors/intrusion/Lid";
-    bench.set(sensor, intrusion::STATUS, Status::HardwareIntrusion);
-    assert_eq!(
-        bench.get(intrusion::PATH, intrusion::STATUS),
-        Status::HardwareIntrusion
-    );
-    bench.set(intrusion::PATH, intrusion::STATUS, Status::Normal);
-    assert_eq!(bench.get(sensor, intrusion::STATUS), Status::Normal);
 }
