@@ -38,7 +38,7 @@ do_install() {
     install -D -m 0644 ${S}/packaging/config/causeway.toml ${D}${sysconfdir}/causeway/causeway.toml
     install -D -m 0644 ${S}/packaging/systemd/causeway.tmpfiles ${D}${nonarch_libdir}/tmpfiles.d/causeway.conf
     install -D -m 0644 ${S}/packaging/udev/70-causeway.rules ${D}${nonarch_base_libdir}/udev/rules.d/70-causeway.rules
-    for policy in ipmid netipmid bridges ${PACKAGECONFIG}; do
+    for policy in ipmid netipmid bridges mctp-demuxd ${PACKAGECONFIG}; do
         install -D -m 0644 ${S}/packaging/dbus/causeway-$policy.conf \
             ${D}${datadir}/dbus-1/system.d/causeway-$policy.conf
     done

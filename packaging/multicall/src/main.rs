@@ -27,6 +27,9 @@ const DAEMONS: &[Daemon] = &[
         )
     }),
     ("ipmid", |args| daemon::run_with("ipmid", args, ipmid::run)),
+    ("mctp-demuxd", |args| {
+        daemon::run_with("mctp-demuxd", args, mctp_demuxd::run)
+    }),
     ("netipmid", |args| {
         daemon::run_with("netipmid", args, netipmid::serve)
     }),

@@ -10,13 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The daemons' users, and the users of a plain system that stand for them.
-const USERS: [(&str, &str); 8] = [
+const USERS: [(&str, &str); 9] = [
     ("ipmid", "daemon"),
     ("netipmid", "bin"),
     ("kcsbridged", "sys"),
     ("btbridged", "man"),
     ("ssifbridged", "lp"),
     ("ipmbbridged", "mail"),
+    ("mctp-demuxd", "news"),
     ("platformd", "games"),
     ("nobody", "nobody"),
 ];
@@ -43,6 +44,7 @@ const HOST: &str = "xyz.openbmc_project.Ipmi.Host";
 const SERVER: &str = "xyz.openbmc_project.Ipmi.Server";
 const CONTROL: &str = "xyz.openbmc_project.Control.Host";
 const LAN: &str = "xyz.openbmc_project.Ipmi.Channel.eth0";
+const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
 const MAPPER: &str = "xyz.openbmc_project.ObjectMapper";
 const SETTINGS: &str = "xyz.openbmc_project.Settings";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -226,6 +228,8 @@ fn owning(bus: &Bus) {
         assert_eq!(bus.may_own(user, CONTROL), is_ipmid(user), "{user}");
         let bridge = user == "root" || BRIDGES.contains(&user);
         assert_eq!(bus.may_own(user, LAN), bridge, "{user}");
+        let mctp = ["root", "mctp-demuxd"].contains(&user);
+        assert_eq!(bus.may_own(user, MCTP), mctp, "{user}");
         assert_eq!(bus.may_own(user, MAPPER), user == "platformd", "{user}");
         assert_eq!(bus.may_own(user, SETTINGS), user == "platformd", "{user}");
     }

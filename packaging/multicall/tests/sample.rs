@@ -37,6 +37,7 @@ fn daemons() -> Vec<(&'static str, Vec<PathBuf>)> {
         ),
         ("ipmid", vec![]),
         ("kcsbridged", device()),
+        ("mctp-demuxd", vec!["serial:/nonexistent/line".into()]),
         ("netipmid", vec!["--listen".into(), "127.0.0.1:0".into()]),
         ("platformd", vec!["--platform".into(), platform]),
         ("ssifbridged", device()),
