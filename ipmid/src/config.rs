@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     channels::Callers,
-    providers::{app::DeviceConfig, messaging::I2cConfig},
+    providers::{SelConfig, app::DeviceConfig, messaging::I2cConfig},
 };
 
 /// The sections of `causeway.toml` that concern `ipmid`.
@@ -26,6 +26,8 @@ pub struct Config {
     pub i2c: I2cConfig,
     /// `[ipmid]`.
     pub ipmid: Ipmid,
+    /// `[sel]`: the event log.
+    pub sel: SelConfig,
 }
 
 /// What of `[lan]` is told over other channels too.

@@ -6,6 +6,9 @@ pub mod app;
 pub(crate) mod bench;
 pub mod chassis;
 pub mod messaging;
+mod records;
 pub mod sensor;
 pub mod storage;
 pub mod transport;
+
+pub use records::{Records, SelConfig};

@@ -1,6 +1,6 @@
 //! Putting the parts together, and serving through restarts of the bus.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use accounts::{UserAdmin, Writer};
 use daemon::{Failure, NoArguments, Setup};
@@ -20,6 +20,7 @@ use crate::{
     messages::Messages,
     platform::{DbusPlatform, I2cDev},
     providers::{
+        Records,
         app::{self, AppParts, AppProvider, PreTimeout},
         chassis::ChassisProvider,
         messaging::{self, MessagingParts, MessagingProvider},
@@ -66,7 +67,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let accounts = Writer::open(&setup.state_dir, &config.access, config.channels.clone())?;
     let accounts = Arc::new(accounts);
-    let platform = Arc::new(DbusPlatform::default());
+    let records = Records::open(&folder, config.sel);
+    let platform = Arc::new(DbusPlatform::new(Arc::clone(&records.sensors)));
     let restart = Arc::new(Notify::new());
     let messages = Arc::<Messages>::default();
     let at_pre_timeout = Arc::clone(&messages);
@@ -94,15 +96,12 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     app::firewall::register(&firewall, &mut base);
     ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
     MessagingProvider::new(Arc::clone(&platform), I2cDev, messaging).register(&mut base);
+    records.register(&platform, &mut base);
     SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
-    let registry = table.finish().map_err(duplicates)?;
-    firewall.learn(registry.iter());
-    let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(firewall)];
-    filters.extend(extensions.filters);
-    let dispatcher = Dispatcher::new(registry, filters);
+    let dispatcher = dispatcher(table, firewall, extensions.filters)?;
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
     let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
     let service = Service {
@@ -111,14 +110,28 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         platform,
         channels,
         host,
+        records,
     };
     tokio::select! {
-        never = service.serve(|| setup.ready()) => match never {},
+        never = service.run(|| setup.ready()) => match never {},
         () = restart.notified() => {
             info!("starting anew");
             Ok(())
         }
     }
+}
+
+/// The dispatcher over all commands, behind the firewall and then the other filters.
+fn dispatcher(
+    table: CommandTable,
+    firewall: Arc<Firewall>,
+    filters: Vec<Box<dyn Filter>>,
+) -> Result<Dispatcher, Failure> {
+    let registry = table.finish().map_err(duplicates)?;
+    firewall.learn(registry.iter());
+    let firewall: Box<dyn Filter> = Box::new(firewall);
+    let filters = std::iter::once(firewall).chain(filters).collect();
+    Ok(Dispatcher::new(registry, filters))
 }
 
 fn duplicates(duplicates: Vec<DuplicateCommand>) -> Failure {
@@ -132,11 +145,21 @@ struct Service {
     platform: Arc<DbusPlatform>,
     channels: Arc<Channels>,
     host: Arc<HostInterface<Writer>>,
+    records: Records,
 }
 
 impl Service {
+    /// All that goes on in the daemon.
+    async fn run(&self, ready: impl Fn()) -> Infallible {
+        tokio::select! {
+            never = self.serve(ready) => never,
+            never = self.platform.follow_sensors() => never,
+            never = self.records.log_events() => never,
+        }
+    }
+
     /// Serves as long as the process lives, whatever the bus does.
-    async fn serve(&self, ready: impl Fn()) -> std::convert::Infallible {
+    async fn serve(&self, ready: impl Fn()) -> Infallible {
         loop {
             // Requests on a connection of their own: nothing else's messages are in their way.
             let requests = bus::connect().await;

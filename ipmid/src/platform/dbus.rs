@@ -11,6 +11,7 @@ mod remembered;
 mod sensors;
 mod sessions;
 mod sol;
+mod time;
 mod watchdog;
 
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,7 @@ use zbus::Connection;
 use self::{
     bmc::Firmware,
     locate::{Located, Place},
-    sensors::Followed,
+    sensors::Feed,
 };
 use super::{PlatformError, PlatformResult};
 use crate::{state::lock, stores::sensors::SensorStore};
@@ -35,7 +36,7 @@ use crate::{state::lock, stores::sensors::SensorStore};
 #[derive(Debug, Default)]
 pub struct DbusPlatform {
     link: Mutex<Option<Arc<Link>>>,
-    sensors: Followed,
+    sensors: Feed,
 }
 
 /// What holds while one connection lasts.
@@ -52,7 +53,7 @@ impl DbusPlatform {
     pub fn new(sensors: Arc<SensorStore>) -> Self {
         Self {
             link: Mutex::default(),
-            sensors: Followed::new(sensors),
+            sensors: Feed::new(sensors),
         }
     }
 

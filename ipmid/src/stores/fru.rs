@@ -36,8 +36,8 @@ impl FruStore {
     #[must_use]
     pub fn open(folder: &Folder) -> Self {
         Self::new(
-            Persistent::open(folder.clone(), "fru-ids"),
-            Persistent::open(folder.clone(), "fru-images"),
+            Persistent::open(folder.clone(), "fru-ids.json"),
+            Persistent::open(folder.clone(), "fru-images.json"),
         )
     }
 

@@ -1,140 +1,142 @@
-//! Sensors, kept current by signals for as long as somebody reads them.
+//! Sensors, followed on a connection of their own.
 //!
-//! The first reader starts a follower, which has a connection of its own: a flood of readings does
-//! not delay a request, and what hangs there delays no other call. It ends when nobody has read for
-//! a while, and the next reader starts it again.
+//! What sensors there are, their limits and alarms are followed as long as the daemon runs, because
+//! alarms go to the log. Readings change all the time and are followed only while somebody reads
+//! them, or while a limit has to be compared with them here.
 
 mod follow;
-mod news;
+mod messages;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ipmi_proto::sdr::Threshold;
-use openbmc_dbus::{
-    client::ObjectAt,
-    interface::Property,
-    sensor::{critical, hard_shutdown, value, warning},
-};
-use tokio::{
-    sync::watch,
-    task::{self, AbortHandle},
-    time,
-};
+use openbmc_dbus::bus;
+use openbmc_dbus::client::{Client, ObjectAt};
+use openbmc_dbus::interface::{Access, Property};
+use openbmc_dbus::sensor::value;
+use tokio::sync::{Notify, watch};
+use tokio::time::{self, Instant};
+use tracing::warn;
 
-use self::follow::Follower;
 use super::{DbusPlatform, failed};
-use crate::{
-    platform::{PlatformError, PlatformResult, Sensors},
-    state::lock,
-    stores::sensors::SensorStore,
-};
+use crate::platform::{PlatformError, PlatformResult, Sensors};
+use crate::state::lock;
+use crate::stores::sensors::{SensorStore, SensorTable, limit_property};
 
-/// How long after the last reader the sensors are followed.
+/// For how long readings are followed after they were read last.
 const UNREAD: Duration = Duration::from_secs(300);
-/// How long a reader waits for the first list of sensors.
-const FIRST: Duration = Duration::from_millis(1500);
+/// How long a reader waits for the sensors' services to tell their readings.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long between two attempts to follow.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// The sensors and who follows them.
+/// The sensors and how they are kept current.
 #[derive(Debug)]
-pub(super) struct Followed {
+pub(super) struct Feed {
     store: Arc<SensorStore>,
-    read: Arc<Mutex<Instant>>,
-    follower: Mutex<Option<Running>>,
+    /// Whether the readings are those of now.
+    current: watch::Sender<bool>,
+    /// When readings were wanted last.
+    wanted: Mutex<Option<Instant>>,
+    asked: Notify,
 }
 
-/// A follower that was started.
-#[derive(Debug)]
-struct Running {
-    task: AbortHandle,
-    /// Whether all services that were there have been asked.
-    listed: watch::Receiver<bool>,
-}
-
-impl Default for Followed {
+impl Default for Feed {
     fn default() -> Self {
         Self::new(Arc::new(SensorStore::volatile()))
     }
 }
 
-impl Drop for Followed {
-    fn drop(&mut self) {
-        if let Some(running) = lock(&self.follower).take() {
-            running.task.abort();
-        }
-    }
-}
-
-impl Followed {
+impl Feed {
     pub(super) fn new(store: Arc<SensorStore>) -> Self {
-        let read = Arc::new(Mutex::new(Instant::now()));
         Self {
             store,
-            read,
-            follower: Mutex::default(),
+            current: watch::Sender::new(false),
+            wanted: Mutex::default(),
+            asked: Notify::new(),
         }
     }
 
-    /// Notes that somebody reads, and sees to it that there is a follower.
-    fn read(&self) -> watch::Receiver<bool> {
-        *lock(&self.read) = Instant::now();
-        let mut follower = lock(&self.follower);
-        if let Some(running) = &*follower
-            && !running.task.is_finished()
-        {
-            return running.listed.clone();
+    /// Until when readings are followed; `None` when nobody wants them, far off when they have to be
+    /// compared with limits.
+    fn wanted_until(&self) -> Option<Instant> {
+        if self.store.with(SensorTable::judges_readings) {
+            return Some(Instant::now() + UNREAD);
         }
-        let (told, listed) = watch::channel(false);
-        let (store, read) = (Arc::clone(&self.store), Arc::clone(&self.read));
-        let task = task::spawn(Follower::new(store, told).run(read, UNREAD));
-        let task = task.abort_handle();
-        *follower = Some(Running {
-            task,
-            listed: listed.clone(),
-        });
-        listed
-    }
-}
-
-impl Sensors for DbusPlatform {
-    async fn sensors(&self) -> Arc<SensorStore> {
-        let mut listed = self.sensors.read();
-        // Late or not, what is known by then is what there is.
-        let _late = time::timeout(FIRST, listed.wait_for(|listed| *listed)).await;
-        Arc::clone(&self.sensors.store)
+        let until = lock(&self.wanted).map(|at| at + UNREAD);
+        until.filter(|until| *until > Instant::now())
     }
 
-    async fn set_limit(&self, path: &str, threshold: Threshold, limit: f64) -> PlatformResult<()> {
-        self.write(path, limit_of(threshold), limit).await
-    }
-
-    async fn set_reading(&self, path: &str, reading: f64) -> PlatformResult<()> {
-        self.write(path, value::VALUE, reading).await
+    /// The store, once its readings are those of now, or nobody told them in time.
+    async fn read(&self) -> Arc<SensorStore> {
+        *lock(&self.wanted) = Some(Instant::now());
+        if !*self.current.borrow() {
+            self.asked.notify_one();
+            let mut current = self.current.subscribe();
+            let told = current.wait_for(|current| *current);
+            // Late ones are shown as unavailable; the next reader has them.
+            let _late = time::timeout(PATIENCE, told).await;
+        }
+        Arc::clone(&self.store)
     }
 }
 
 impl DbusPlatform {
-    async fn write(&self, path: &str, property: Property<f64>, to: f64) -> PlatformResult<()> {
-        let client = &self.link()?.client;
-        let owners = client.object_owners(path, &[property.interface]).await;
-        let service = owners.map_err(failed)?.into_keys().next();
-        let object = ObjectAt::new(service.ok_or(PlatformError::Absent)?, path);
-        client.set(&object, property, to).await.map_err(failed)
+    /// Keeps the sensors current, whatever the bus does.
+    pub async fn follow_sensors(&self) -> Infallible {
+        loop {
+            let connection = bus::connect().await;
+            if let Err(error) = follow::follow(&self.sensors, &connection).await {
+                warn!(%error, "sensors are not followed; trying again");
+            }
+            self.sensors.current.send_replace(false);
+            time::sleep(RETRY).await;
+        }
+    }
+
+    /// Writes a number of the object at `path`, whichever service has it.
+    async fn write_number(
+        &self,
+        path: &str,
+        interface: &'static str,
+        name: &'static str,
+        number: f64,
+    ) -> PlatformResult<()> {
+        let link = self.link()?;
+        let service = owner(&link.client, path, interface).await?;
+        let property: Property<f64> = Property::new(interface, name, Access::ReadWrite);
+        let object = ObjectAt::new(service, path);
+        link.client
+            .set(&object, property, number)
+            .await
+            .map_err(failed)
     }
 }
 
-/// The property that holds a limit.
-const fn limit_of(threshold: Threshold) -> Property<f64> {
-    match threshold {
-        Threshold::LowerNonCritical => warning::LOW,
-        Threshold::UpperNonCritical => warning::HIGH,
-        Threshold::LowerCritical => critical::LOW,
-        Threshold::UpperCritical => critical::HIGH,
-        Threshold::LowerNonRecoverable => hard_shutdown::LOW,
-        Threshold::UpperNonRecoverable => hard_shutdown::HIGH,
+async fn owner(client: &Client, path: &str, interface: &str) -> PlatformResult<String> {
+    let owners = client
+        .object_owners(path, &[interface])
+        .await
+        .map_err(failed)?;
+    owners.into_keys().next().ok_or(PlatformError::Absent)
+}
+
+impl Sensors for DbusPlatform {
+    async fn sensors(&self) -> Arc<SensorStore> {
+        self.sensors.read().await
+    }
+
+    async fn set_limit(&self, path: &str, threshold: Threshold, limit: f64) -> PlatformResult<()> {
+        let (interface, property) = limit_property(threshold);
+        self.write_number(path, interface, property, limit).await
+    }
+
+    async fn set_reading(&self, path: &str, reading: f64) -> PlatformResult<()> {
+        self.write_number(path, value::NAME, value::VALUE.name, reading)
+            .await
     }
 }

@@ -72,7 +72,7 @@ impl<P: Sensors> SensorProvider<P> {
             let (interface, property) = limit_property(threshold);
             sensors.apply(Update::Changed {
                 path: path.clone(),
-                interface,
+                interface: interface.to_owned(),
                 properties: vec![(property.to_owned(), Value::Number(limit))],
             });
         }

@@ -9,7 +9,7 @@ mod store;
 mod table;
 
 pub use directory::{CAPACITY, Directory, Listing, SensorIndex};
-pub use observed::{NAMES, Observed, ROOT, Value, limit_property};
+pub use observed::{Observed, ROOT, Value, limit_property};
 pub use settings::Settings;
 pub use store::{SensorStore, Update};
 pub use table::{Interfaces, Properties, Sensor, SensorEvent, SensorTable};

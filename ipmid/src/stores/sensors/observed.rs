@@ -70,7 +70,7 @@ impl Default for Observed {
 }
 
 /// What a threshold's limit and alarm are called on D-Bus: interface, limit, alarm.
-pub const NAMES: [(Threshold, &str, &str, &str); 6] = [
+const NAMES: [(Threshold, &str, &str, &str); 6] = [
     (
         Threshold::UpperNonCritical,
         "Sensor.Threshold.Warning",
@@ -111,12 +111,18 @@ pub const NAMES: [(Threshold, &str, &str, &str); 6] = [
 
 /// Interface and property that hold the limit of `threshold`.
 #[must_use]
-pub fn limit_property(threshold: Threshold) -> (String, &'static str) {
-    let (_, interface, limit, _) = NAMES
-        .into_iter()
-        .find(|(which, ..)| *which == threshold)
-        .unwrap_or(NAMES[0]);
-    (format!("{PREFIX}{interface}"), limit)
+pub const fn limit_property(threshold: Threshold) -> (&'static str, &'static str) {
+    let warning = "xyz.openbmc_project.Sensor.Threshold.Warning";
+    let critical = "xyz.openbmc_project.Sensor.Threshold.Critical";
+    let shutdown = "xyz.openbmc_project.Sensor.Threshold.HardShutdown";
+    match threshold {
+        Threshold::LowerNonCritical => (warning, "WarningLow"),
+        Threshold::LowerCritical => (critical, "CriticalLow"),
+        Threshold::LowerNonRecoverable => (shutdown, "HardShutdownLow"),
+        Threshold::UpperNonCritical => (warning, "WarningHigh"),
+        Threshold::UpperCritical => (critical, "CriticalHigh"),
+        Threshold::UpperNonRecoverable => (shutdown, "HardShutdownHigh"),
+    }
 }
 
 impl Observed {

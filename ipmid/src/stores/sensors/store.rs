@@ -77,9 +77,9 @@ impl SensorStore {
     #[must_use]
     pub fn open(folder: &Folder) -> Self {
         Self::new(Files {
-            directory: Persistent::open(folder.clone(), "sensor-numbers"),
-            settings: Persistent::open(folder.clone(), "sensor-settings"),
-            states: Persistent::open(folder.clone(), "sensor-states"),
+            directory: Persistent::open(folder.clone(), "sensor-numbers.json"),
+            settings: Persistent::open(folder.clone(), "sensor-settings.json"),
+            states: Persistent::open(folder.clone(), "sensor-states.json"),
         })
     }
 

@@ -1,263 +1,327 @@
-//! The follower: lists the sensors of all services, then goes by their signals.
+//! Following sensors over one connection.
 //!
-//! Signals are taken while lists are under way. That is safe: a service's messages come in the order
-//! in which it sent them, so the last one about a property is the newest, list or signal.
+//! Calls and signals go through one stream in the order in which the bus delivered them: a reply that
+//! tells all objects of a service and the changes after it can never be taken in the wrong order.
+//! Nothing here waits but for the next message, so the connection is always drained.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    pin::Pin,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use openbmc_dbus::{
-    bus,
-    chassis::intrusion,
-    client::{CallError, Client, ObjectAt},
-    mapper, sensor,
-};
-use tokio::{sync::watch, time};
-use tracing::debug;
-use zbus::{Connection, MessageStream};
+use futures_util::StreamExt;
+use openbmc_dbus::mapper;
+use openbmc_dbus::sensor::{ROOT, value};
+use serde::Serialize;
+use tokio::time::{self, Instant};
+use tracing::{debug, info};
+use zbus::wire::DynamicType;
+use zbus::{Connection, Message, MessageStream, message};
 
-use super::news::{self, News};
-use crate::{
-    state::lock,
-    stores::sensors::{Interfaces, SensorStore, Update},
-};
+use super::Feed;
+use super::messages::{self, Told};
+use crate::stores::sensors::Update;
 
-/// The bus itself: its name and its interface.
-const BUS: &str = "org.freedesktop.DBus";
+/// How long after a service came the mapper is asked what is new.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long is waited for services that do not answer before the rest counts as all.
+const ANSWER: Duration = Duration::from_secs(1);
 
-/// What the follower wants to be told.
-fn rules() -> [String; 3] {
-    let root = sensor::ROOT;
-    [
-        format!(
-            "type='signal',interface='org.freedesktop.DBus.Properties',\
-             member='PropertiesChanged',path_namespace='{root}'"
-        ),
-        format!("type='signal',interface='org.freedesktop.DBus.ObjectManager',arg0path='{root}/'"),
-        format!("type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged'"),
-    ]
+/// What is always followed: that objects come and go, limits, alarms, states, and names of services.
+const ALWAYS: [&str; 6] = [
+    "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
+     arg0path='/xyz/openbmc_project/sensors/'",
+    "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
+     arg0path='/xyz/openbmc_project/sensors/'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/sensors',\
+     arg0namespace='xyz.openbmc_project.Sensor.Threshold'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/sensors',\
+     arg0namespace='xyz.openbmc_project.State.Decorator'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/sensors',\
+     arg0='xyz.openbmc_project.Chassis.Intrusion'",
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
+     member='NameOwnerChanged',arg0namespace='xyz.openbmc_project'",
+];
+/// What is followed while readings are wanted.
+const READINGS: &str = "type='signal',interface='org.freedesktop.DBus.Properties',\
+    member='PropertiesChanged',path_namespace='/xyz/openbmc_project/sensors',\
+    arg0='xyz.openbmc_project.Sensor.Value'";
+/// Names whose owners have no sensors: the bridges and this daemon.
+const NO_SENSORS: &str = "xyz.openbmc_project.Ipmi.";
+
+/// Where a service's object manager is looked for, in turn.
+const MANAGERS: [&str; 2] = [ROOT, "/"];
+
+/// A call whose reply is to come.
+enum Awaited {
+    /// Which services have sensors.
+    Services,
+    /// The objects of a service, asked at one of [`MANAGERS`].
+    Objects { service: String, manager: usize },
 }
 
-/// Follows the sensors.
-pub(super) struct Follower {
-    store: Arc<SensorStore>,
-    listed: watch::Sender<bool>,
-    /// The sensors' paths by the unique name that has them.
-    owners: HashMap<String, BTreeSet<String>>,
-}
-
-/// The sensors of one service.
-struct List {
-    owner: String,
-    objects: Vec<(String, Interfaces)>,
-}
-
-/// Something that is asked for while signals are taken.
-enum Answer {
-    /// The services that have sensors.
-    Services(BTreeSet<String>),
-    /// One service's sensors; `None` when it has none or does not tell.
-    List(Option<List>),
-}
-
-type Question = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
-/// Why following ended.
-pub(super) enum Ended {
-    BusLost,
-    Unread,
-}
-
-impl Follower {
-    pub(super) fn new(store: Arc<SensorStore>, listed: watch::Sender<bool>) -> Self {
-        Self {
-            store,
-            listed,
-            owners: HashMap::new(),
-        }
+/// Follows until the connection ends.
+pub(super) async fn follow(feed: &Feed, connection: &Connection) -> zbus::Result<()> {
+    let mut messages = MessageStream::from(connection);
+    let mut following = Following {
+        feed,
+        connection,
+        awaited: HashMap::new(),
+        owned: HashMap::new(),
+        owners: HashMap::new(),
+        rescan: None,
+        give_up: None,
+        readings: false,
+    };
+    for rule in ALWAYS {
+        following.call_bus("AddMatch", rule).await?;
     }
-
-    /// Follows until nobody has read for as long as `unread`; a bus that goes is waited for.
-    pub(super) async fn run(mut self, read: Arc<Mutex<Instant>>, unread: Duration) {
-        loop {
-            let connection = bus::connect().await;
-            let ended = self.follow(&connection, &read, unread).await;
-            let paths = self.owners.drain().flat_map(|(_, paths)| paths).collect();
-            self.store.apply(Update::Offline { paths });
-            match ended {
-                Ended::BusLost => {}
-                Ended::Unread => return,
-            }
-        }
-    }
-
-    pub(super) async fn follow(
-        &mut self,
-        connection: &Connection,
-        read: &Mutex<Instant>,
-        unread: Duration,
-    ) -> Ended {
-        let mut stream = MessageStream::from(connection);
-        let client = Client::new(connection.clone(), bus::METHOD_TIMEOUT);
-        let mut questions = FuturesUnordered::<Question>::new();
-        questions.push(Box::pin(subscribe(client.clone())));
-        loop {
-            let idle = *lock(read) + unread;
-            tokio::select! {
-                message = stream.next() => match message {
-                    Some(Ok(message)) => {
-                        if let Some(news) = news::read(&message) {
-                            self.take(&client, &mut questions, news);
-                        }
-                    }
-                    Some(Err(_)) | None => return Ended::BusLost,
-                },
-                Some(answer) = questions.next() => {
-                    match answer {
-                        Answer::Services(services) => {
-                            for service in services {
-                                questions.push(Box::pin(list(client.clone(), service)));
-                            }
-                        }
-                        Answer::List(list) => self.take_list(list),
-                    }
-                    if questions.is_empty() {
-                        self.listed.send_replace(true);
-                    }
-                }
-                () = time::sleep_until(idle.into()) => {
-                    if *lock(read) + unread <= Instant::now() {
-                        return Ended::Unread;
-                    }
-                }
+    following.scan().await?;
+    loop {
+        let timer = following.next_timer();
+        tokio::select! {
+            message = messages.next() => match message {
+                Some(Ok(message)) => following.take(&message).await?,
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            },
+            () = feed.asked.notified() => following.follow_readings().await?,
+            () = time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
+                following.on_timer().await?;
             }
         }
     }
+}
 
-    fn take(&mut self, client: &Client, questions: &mut FuturesUnordered<Question>, news: News) {
-        match news {
-            News::Sensor {
-                sender,
-                path,
-                update,
-            } => {
-                let known = self.owners.entry(sender).or_default();
-                match update {
-                    Update::Removed { .. } => {
-                        known.remove(&path);
-                    }
-                    Update::Object { .. } => {
-                        known.insert(path);
-                    }
-                    Update::Changed { .. } | Update::Offline { .. } => {}
-                }
-                self.store.apply(update);
-            }
-            News::Owner { name, owner } if owner.is_empty() => {
-                if let Some(paths) = self.owners.remove(&name) {
-                    let paths = paths.into_iter().collect();
-                    self.store.apply(Update::Offline { paths });
-                }
-            }
-            News::Owner { name, .. } if name == mapper::SERVICE => {
-                questions.push(Box::pin(services(client.clone())));
-            }
-            // A service that was away: its objects may have been there before its name.
-            News::Owner { name, .. } if !name.starts_with(':') => {
-                questions.push(Box::pin(list(client.clone(), name)));
-            }
-            News::Owner { .. } => {}
+struct Following<'a> {
+    feed: &'a Feed,
+    connection: &'a Connection,
+    awaited: HashMap<NonZeroU32, Awaited>,
+    /// Unique name to the sensors that it has.
+    owned: HashMap<String, BTreeSet<String>>,
+    /// Service with sensors to its unique name; empty while it is away.
+    owners: HashMap<String, String>,
+    /// When the mapper is asked again.
+    rescan: Option<Instant>,
+    /// When those that have not answered are given up.
+    give_up: Option<Instant>,
+    /// Whether readings are followed.
+    readings: bool,
+}
+
+impl Following<'_> {
+    async fn take(&mut self, message: &Message) -> zbus::Result<()> {
+        match message.message_type() {
+            message::Type::MethodReturn | message::Type::Error => self.take_reply(message).await?,
+            message::Type::Signal => self.take_signal(message).await?,
+            message::Type::MethodCall => {}
         }
+        if self.awaited.is_empty() {
+            self.complete();
+        }
+        // Limits without an alarm may have come with an object.
+        if !self.readings && self.feed.wanted_until().is_some() {
+            self.follow_readings().await?;
+        }
+        Ok(())
     }
 
-    fn take_list(&mut self, list: Option<List>) {
-        let Some(List { owner, objects }) = list else {
+    async fn take_signal(&mut self, message: &Message) -> zbus::Result<()> {
+        match messages::told(message) {
+            Some(Told::Sensor(update)) => {
+                if let (Update::Object { path, .. }, Some(sender)) =
+                    (&update, message.header().sender())
+                {
+                    let owned = self.owned.entry(sender.to_string()).or_default();
+                    owned.insert(path.clone());
+                }
+                self.feed.store.apply(update);
+            }
+            Some(Told::Owner { name, old, new }) => self.take_owner(&name, &old, &new).await?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn take_owner(&mut self, name: &str, old: &str, new: &str) -> zbus::Result<()> {
+        if let Some(paths) = self.owned.get(old) {
+            info!(name, sensors = paths.len(), "a sensor service left");
+            // Remembered until it is back, to know which sensors it then has no more.
+            let paths = paths.iter().cloned().collect();
+            self.feed.store.apply(Update::Offline { paths });
+            if !self.owners.values().any(|owner| owner == old) {
+                self.owned.remove(old);
+            }
+        }
+        if new.is_empty() || name.starts_with(NO_SENSORS) {
+            return Ok(());
+        }
+        if self.owners.contains_key(name) {
+            return self.ask_objects(name.to_owned(), 0).await;
+        }
+        self.rescan = Some(Instant::now() + SETTLE);
+        Ok(())
+    }
+
+    async fn take_reply(&mut self, reply: &Message) -> zbus::Result<()> {
+        let serial = reply.header().reply_serial();
+        let Some(awaited) = serial.and_then(|serial| self.awaited.remove(&serial)) else {
+            return Ok(());
+        };
+        let is_error = reply.message_type() == message::Type::Error;
+        match awaited {
+            Awaited::Services if is_error => debug!("no mapper tells where sensors are"),
+            Awaited::Services => {
+                for service in messages::services(reply).unwrap_or_default() {
+                    self.ask_objects(service, 0).await?;
+                }
+            }
+            Awaited::Objects { service, manager } if is_error => {
+                if manager + 1 < MANAGERS.len() {
+                    self.ask_objects(service, manager + 1).await?;
+                }
+            }
+            Awaited::Objects { service, .. } => self.take_objects(service, reply),
+        }
+        Ok(())
+    }
+
+    /// Takes all sensors of a service; those it had before and has no more are gone.
+    fn take_objects(&mut self, service: String, reply: &Message) {
+        let header = reply.header();
+        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
+        let Some(objects) = messages::objects(reply) else {
             return;
         };
-        let known = self.owners.entry(owner).or_default();
+        let before = self.owners.insert(service, sender.clone());
+        let mut gone = before
+            .and_then(|owner| self.owned.remove(&owner))
+            .unwrap_or_default();
+        let mut present = BTreeSet::new();
         for (path, interfaces) in objects {
-            known.insert(path.clone());
-            self.store.apply(Update::Object { path, interfaces });
+            gone.remove(&path);
+            present.insert(path.clone());
+            self.feed.store.apply(Update::Object { path, interfaces });
         }
+        for path in gone {
+            self.feed.store.apply(Update::Removed { path });
+        }
+        self.owned.insert(sender, present);
     }
-}
 
-/// Asks for the signals, then for the services that have sensors.
-async fn subscribe(client: Client) -> Answer {
-    for rule in rules() {
-        let path = "/org/freedesktop/DBus";
-        let body = (rule,);
-        let asked = client
-            .connection()
-            .call_method(Some(BUS), path, Some(BUS), "AddMatch", &body)
-            .await;
-        if let Err(error) = asked {
-            // The connection is at its end; the stream tells that too.
-            debug!(%error, "cannot follow the sensors");
+    /// Readings are wanted: follows them, and asks for those of now.
+    async fn follow_readings(&mut self) -> zbus::Result<()> {
+        if self.readings || self.feed.wanted_until().is_none() {
+            return Ok(());
         }
+        self.readings = true;
+        self.call_bus("AddMatch", READINGS).await?;
+        let services: Vec<String> = self.owners.keys().cloned().collect();
+        for service in services {
+            self.ask_objects(service, 0).await?;
+        }
+        if self.awaited.is_empty() {
+            self.complete();
+        }
+        Ok(())
     }
-    services(client).await
-}
 
-/// The services that have sensors, as the mapper knows them.
-async fn services(client: Client) -> Answer {
-    let interfaces = [sensor::value::NAME, intrusion::NAME];
-    let services = match client.sub_tree(sensor::ROOT, 0, &interfaces).await {
-        Ok(tree) => tree
-            .into_values()
-            .flat_map(mapper::Owners::into_keys)
-            .collect(),
-        Err(error) => {
-            // No mapper yet: it is asked when it comes. No sensors: they are told when they come.
-            debug!(%error, "no sensors in the mapper");
-            BTreeSet::new()
-        }
-    };
-    Answer::Services(services)
-}
-
-/// All sensors of one service: one call, as long as it has an object manager.
-async fn list(client: Client, service: String) -> Answer {
-    let owner = match owner_of(&client, &service).await {
-        Some(owner) => owner,
-        None => return Answer::List(None),
-    };
-    for root in [sensor::ROOT, "/"] {
-        let manager = ObjectAt::new(owner.as_str(), root);
-        match client.managed_objects(&manager).await {
-            Ok(objects) => {
-                let objects: Vec<_> = objects
-                    .iter()
-                    .filter(|(path, _)| news::is_sensor(path))
-                    .map(|(path, bags)| (path.clone(), news::interfaces(bags)))
-                    .collect();
-                if !objects.is_empty() {
-                    return Answer::List(Some(List { owner, objects }));
-                }
-            }
-            Err(CallError::NotFound { .. } | CallError::Refused { .. }) => {}
-            Err(error) => {
-                debug!(%error, service, "its sensors are not known");
-                break;
-            }
-        }
+    /// All that was asked has answered, or will not.
+    fn complete(&mut self) {
+        self.give_up = None;
+        self.feed.current.send_if_modified(|current| {
+            let changed = *current != self.readings;
+            *current = self.readings;
+            changed
+        });
     }
-    Answer::List(None)
-}
 
-async fn owner_of(client: &Client, service: &str) -> Option<String> {
-    let body = (service,);
-    let call = client.connection().call_method(
-        Some(BUS),
-        "/org/freedesktop/DBus",
-        Some(BUS),
-        "GetNameOwner",
-        &body,
-    );
-    call.await.ok()?.body().deserialize().ok()
+    fn next_timer(&self) -> Option<Instant> {
+        // Not wanted any more: at once.
+        let unread = self
+            .readings
+            .then(|| self.feed.wanted_until().unwrap_or_else(Instant::now));
+        [self.rescan, self.give_up, unread]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    async fn on_timer(&mut self) -> zbus::Result<()> {
+        let now = Instant::now();
+        if self.give_up.is_some_and(|at| at <= now) {
+            self.awaited.clear();
+            self.complete();
+        }
+        if self.rescan.is_some_and(|at| at <= now) {
+            self.rescan = None;
+            self.scan().await?;
+        }
+        if self.readings && self.feed.wanted_until().is_none() {
+            debug!("readings are not read any more");
+            self.readings = false;
+            self.feed.current.send_replace(false);
+            self.call_bus("RemoveMatch", READINGS).await?;
+        }
+        Ok(())
+    }
+
+    async fn scan(&mut self) -> zbus::Result<()> {
+        let method = mapper::GET_SUB_TREE;
+        let interfaces = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
+        let body = (ROOT, 0_i32, &interfaces[..]);
+        let serial = self.send(
+            mapper::SERVICE,
+            mapper::PATH,
+            method.interface,
+            method.name,
+            &body,
+        );
+        let serial = serial.await?;
+        self.await_reply(serial, Awaited::Services);
+        Ok(())
+    }
+
+    async fn ask_objects(&mut self, service: String, manager: usize) -> zbus::Result<()> {
+        let Some(path) = MANAGERS.get(manager) else {
+            return Ok(());
+        };
+        let interface = "org.freedesktop.DBus.ObjectManager";
+        let serial = self
+            .send(&service, path, interface, "GetManagedObjects", &())
+            .await?;
+        self.owners.entry(service.clone()).or_default();
+        self.await_reply(serial, Awaited::Objects { service, manager });
+        Ok(())
+    }
+
+    fn await_reply(&mut self, serial: NonZeroU32, what: Awaited) {
+        self.awaited.insert(serial, what);
+        self.give_up.get_or_insert(Instant::now() + ANSWER);
+    }
+
+    async fn call_bus(&self, member: &str, rule: &str) -> zbus::Result<()> {
+        let bus = "org.freedesktop.DBus";
+        self.send(bus, "/org/freedesktop/DBus", bus, member, &rule)
+            .await?;
+        Ok(())
+    }
+
+    async fn send<B: Serialize + DynamicType>(
+        &self,
+        service: &str,
+        path: &str,
+        interface: &str,
+        member: &str,
+        body: &B,
+    ) -> zbus::Result<NonZeroU32> {
+        let message = Message::method_call(path, member)
+            .destination(service)
+            .interface(interface)
+            .build(body)?;
+        self.connection.send(&message).await?;
+        Ok(message.primary_header().serial_num())
+    }
 }

@@ -4,16 +4,15 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use openbmc_dbus::{mapper, sensor};
 use tempfile::TempDir;
-use tokio::sync::watch;
 use zbus::{Connection, connection::Builder, fdo::ObjectManager, interface};
 
-use super::follow::Follower;
+use super::{Feed, follow};
 use crate::stores::sensors::SensorStore;
 
 const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
@@ -118,18 +117,12 @@ impl Bus {
     }
 
     /// Follows on this bus until the test ends.
-    async fn follow(&self) -> (Arc<SensorStore>, watch::Receiver<bool>) {
-        let store = Arc::new(SensorStore::volatile());
-        let (told, listed) = watch::channel(false);
+    async fn follow(&self) -> Arc<Feed> {
+        let feed = Arc::new(Feed::default());
         let connection = self.connect().await;
-        let mut follower = Follower::new(Arc::clone(&store), told);
-        tokio::spawn(async move {
-            let read = Mutex::new(Instant::now());
-            follower
-                .follow(&connection, &read, Duration::from_secs(60))
-                .await;
-        });
-        (store, listed)
+        let following = Arc::clone(&feed);
+        tokio::spawn(async move { follow::follow(&following, &connection).await });
+        feed
     }
 }
 
@@ -166,15 +159,10 @@ async fn until(store: &SensorStore, expected: &[(&str, Option<f64>)]) {
 }
 
 #[tokio::test]
-async fn sensors_that_are_there_are_listed_first() {
+async fn first_reader_waits_for_the_sensors_that_are_there() {
     let bus = Bus::start();
     let (_mapper, _service) = (bus.mapper().await, bus.service(21.0).await);
-    let (store, mut listed) = bus.follow().await;
-    let wait = listed.wait_for(|listed| *listed);
-    tokio::time::timeout(Duration::from_secs(10), wait)
-        .await
-        .unwrap()
-        .unwrap();
+    let store = bus.follow().await.read().await;
     assert_eq!(
         readings(&store),
         BTreeMap::from([("Inlet".to_owned(), Some(21.0))])
@@ -185,7 +173,8 @@ async fn sensors_that_are_there_are_listed_first() {
 async fn signals_keep_the_readings_current() {
     let bus = Bus::start();
     let (_mapper, service) = (bus.mapper().await, bus.service(21.0).await);
-    let (store, _listed) = bus.follow().await;
+    let feed = bus.follow().await;
+    let store = feed.read().await;
     until(&store, &[("Inlet", Some(21.0))]).await;
     let server = service.object_server();
     let inlet = server.interface::<_, Sensor>(INLET).await.unwrap();
@@ -207,7 +196,8 @@ async fn signals_keep_the_readings_current() {
 async fn a_service_that_leaves_and_returns_has_its_sensors_again() {
     let bus = Bus::start();
     let _mapper = bus.mapper().await;
-    let (store, _listed) = bus.follow().await;
+    let feed = bus.follow().await;
+    let store = feed.read().await;
     until(&store, &[]).await;
     let service = bus.service(21.0).await;
     until(&store, &[("Inlet", Some(21.0))]).await;

@@ -1,0 +1,111 @@
+//! The stores of events, sensors and units, opened together, and what goes on between them without
+//! a command: a sensor's events go to the log.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use durable::Folder;
+use ipmi_proto::sel::{GeneratorId, SelBody, SelRecord};
+use serde::Deserialize;
+use tracing::warn;
+
+use super::sensor::{self, SensorProvider};
+use super::storage::{self, StorageProvider};
+use crate::command::Registrar;
+use crate::state::Persistent;
+use crate::stores::Clock;
+use crate::stores::fru::FruStore;
+use crate::stores::sdr::{DeviceSupport, SdrService};
+use crate::stores::sel::SelStore;
+use crate::stores::sensors::{SensorEvent, SensorStore};
+
+/// `[sel]`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SelConfig {
+    /// The most records the log holds; after that the oldest makes place.
+    pub capacity: u16,
+}
+
+impl Default for SelConfig {
+    fn default() -> Self {
+        Self { capacity: 16_000 }
+    }
+}
+
+/// The stores.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// The event log.
+    pub sel: Arc<SelStore<Folder>>,
+    /// The machine's sensors.
+    pub sensors: Arc<SensorStore>,
+    /// Their records.
+    pub sdr: Arc<SdrService>,
+    /// The FRU images.
+    pub fru: Arc<FruStore>,
+    /// The log's clock.
+    pub clock: Arc<Clock>,
+}
+
+impl Records {
+    /// Opens them in `folder`.
+    #[must_use]
+    pub fn open(folder: &Folder, sel: SelConfig) -> Self {
+        let history = Persistent::open(folder.clone(), "sdr.json");
+        let clock = Persistent::open(folder.clone(), "clock.json");
+        Self {
+            sel: Arc::new(SelStore::open(folder.clone(), usize::from(sel.capacity))),
+            sensors: Arc::new(SensorStore::open(folder)),
+            sdr: Arc::new(SdrService::new(history, DeviceSupport::default())),
+            fru: Arc::new(FruStore::open(folder)),
+            clock: Arc::new(Clock::new(clock)),
+        }
+    }
+
+    /// Adds the commands that are over them.
+    pub fn register<P: storage::Platform>(&self, platform: &Arc<P>, table: &mut Registrar<'_>) {
+        let sensor = sensor::Stores {
+            sel: Arc::clone(&self.sel),
+            sdr: Arc::clone(&self.sdr),
+            clock: Arc::clone(&self.clock),
+        };
+        SensorProvider::new(Arc::clone(platform), sensor).register(table);
+        let storage = storage::Stores {
+            sel: Arc::clone(&self.sel),
+            sdr: Arc::clone(&self.sdr),
+            fru: Arc::clone(&self.fru),
+            clock: Arc::clone(&self.clock),
+        };
+        StorageProvider::new(Arc::clone(platform), storage).register(table);
+    }
+
+    /// Puts what sensors send into the log, once.
+    pub async fn log_events(&self) -> Infallible {
+        loop {
+            for event in self.sensors.events().await {
+                let record = self.record_of(event);
+                if let Err(error) = self.sel.add(record, self.clock.now()).await {
+                    warn!(%error, "a sensor's event is lost");
+                }
+            }
+            self.sensors.keep_states().await;
+        }
+    }
+
+    fn record_of(&self, sent: SensorEvent) -> SelRecord {
+        let (lun, _) = sent.index.place();
+        // Bits 1:0 of the second byte: the LUN of the sensor (§32.1).
+        let generator = GeneratorId(GeneratorId::BMC.0 | u16::from(lun.value()) << 8);
+        let timestamp = self.clock.now();
+        let event = sent.event;
+        SelRecord {
+            id: 0,
+            body: SelBody::System {
+                timestamp,
+                generator,
+                event,
+            },
+        }
+    }
+}
