@@ -8,6 +8,7 @@ mod identity;
 mod inventory;
 mod network;
 mod sensor;
+mod user;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
 pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, PartKind};
 pub(crate) use self::network::{Address, Interface, Network, Origin};
 pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
+pub(crate) use self::user::User;
 
 /// Everything the file can say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,6 +37,7 @@ pub struct Platform {
     pub(crate) services: Services,
     pub(crate) software: Vec<Software>,
     pub(crate) sol: Sol,
+    pub(crate) user: Vec<User>,
 }
 
 /// Why a platform file cannot be used.

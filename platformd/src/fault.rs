@@ -67,6 +67,20 @@ impl Fault {
         }
     }
 
+    pub(crate) fn user_exists(name: &str) -> Self {
+        Self {
+            name: "xyz.openbmc_project.User.Common.Error.UserNameExists",
+            text: format!("there is a user {name:?}"),
+        }
+    }
+
+    pub(crate) fn no_user(name: &str) -> Self {
+        Self {
+            name: "xyz.openbmc_project.User.Common.Error.UserNameDoesNotExist",
+            text: format!("there is no user {name:?}"),
+        }
+    }
+
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self {
             name: error::INVALID_ARGUMENT,

@@ -10,12 +10,14 @@ mod identity;
 mod inventory;
 mod lamps;
 mod lid;
+mod log;
 mod network;
 mod nmi;
 mod power;
 mod restore;
 mod sensors;
 mod settings;
+mod users;
 mod watchdog;
 
 use crate::config::Platform;
@@ -36,6 +38,8 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(power::Power::new(&config.chassis, &config.host, power_lost)),
         Box::new(inventory::Inventory::new(&config.inventory)),
         Box::new(fru::Frus::new(&config.fru)),
+        Box::new(log::Log::default()),
+        Box::new(users::Users::new(&config.user)),
         Box::new(network::Network::new(&config.network)),
         Box::new(sensors::Sensors::new(config)),
         Box::new(lid::Lid::new(&config.chassis)),

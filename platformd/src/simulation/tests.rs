@@ -1,5 +1,6 @@
 //! A platform over hours of virtual time.
 
+mod accounts;
 mod network;
 mod parts;
 mod sensors;
