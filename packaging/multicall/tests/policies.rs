@@ -47,6 +47,7 @@ const LAN: &str = "xyz.openbmc_project.Ipmi.Channel.eth0";
 const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
 const MAPPER: &str = "xyz.openbmc_project.ObjectMapper";
 const SETTINGS: &str = "xyz.openbmc_project.Settings";
+const NMI: &str = "xyz.openbmc_project.Control.Host.NMI";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// A private bus with our policies; ends when dropped.
@@ -232,6 +233,7 @@ fn owning(bus: &Bus) {
         assert_eq!(bus.may_own(user, MCTP), mctp, "{user}");
         assert_eq!(bus.may_own(user, MAPPER), user == "platformd", "{user}");
         assert_eq!(bus.may_own(user, SETTINGS), user == "platformd", "{user}");
+        assert_eq!(bus.may_own(user, NMI), user == "platformd", "{user}");
     }
 }
 
