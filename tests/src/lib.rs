@@ -11,9 +11,11 @@
 pub mod bus;
 pub mod client;
 pub mod clients;
+pub mod guest;
 pub mod process;
 pub mod programs;
 pub mod relay;
+pub mod satellite;
 pub mod shell;
 pub mod suite;
 pub mod wait;

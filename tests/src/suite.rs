@@ -12,6 +12,7 @@ use crate::bus::Bus;
 use crate::clients::{self, Login};
 use crate::process::Process;
 use crate::programs;
+use crate::wait;
 
 /// The configuration that every suite starts with.
 const CONFIGURATION: &str = include_str!("../data/causeway.toml");
@@ -95,6 +96,24 @@ impl Suite {
     #[must_use]
     pub fn administrator(&self) -> Login {
         Login::administrator(self.address, self.dir())
+    }
+
+    /// Starts the bridge `name` of `channel` beside the daemons that every suite has, and waits until
+    /// it is on the bus.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get there.
+    #[must_use]
+    pub fn bridge(&self, name: &str, channel: &str, place: [&str; 2]) -> Process {
+        let arguments = [&["--channel", channel][..], &place].concat();
+        let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+        let process = start(self.dir.path(), &self.bus, name, &arguments);
+        let owned = format!("xyz.openbmc_project.Ipmi.Channel.{channel}");
+        wait::until_true(&format!("{name} is on the bus"), || {
+            self.bus.has_name(&owned)
+        });
+        process
     }
 
     /// Starts ipmid again, after it was ended.

@@ -29,7 +29,8 @@ struct Running {
 #[derive(Debug)]
 struct Answered {
     message: Vec<u8>,
-    reply: Vec<u8>,
+    /// More than one message where the reply was bridged.
+    reply: Vec<Vec<u8>>,
     at: Instant,
 }
 
@@ -41,7 +42,7 @@ pub(super) enum Arrival<'a> {
     /// A copy of a request that still runs.
     StillRunning,
     /// A copy of the last request: this was the reply to it.
-    Answered(&'a [u8]),
+    Answered(&'a [Vec<u8>]),
     /// More than the session may have running.
     TooMany,
 }
@@ -93,7 +94,7 @@ impl Exchanges {
     }
 
     /// Notes that request `serial` was answered with `reply`.
-    pub(super) fn answered(&mut self, now: Instant, serial: u64, reply: Vec<u8>) {
+    pub(super) fn answered(&mut self, now: Instant, serial: u64, reply: Vec<Vec<u8>>) {
         let Some(index) = self
             .running
             .iter()
@@ -145,10 +146,10 @@ mod tests {
     fn a_copy_of_the_last_request_gets_the_last_reply_for_five_seconds() {
         let (mut exchanges, now) = (Exchanges::default(), now());
         arrive(&mut exchanges, now, 1);
-        exchanges.answered(now, 1, vec![7]);
+        exchanges.answered(now, 1, vec![vec![7]]);
         assert_eq!(
             arrive(&mut exchanges, now + REPLY_LIFETIME, 1),
-            Arrival::Answered(&[7])
+            Arrival::Answered(&[vec![7]])
         );
         let later = now + REPLY_LIFETIME + Duration::from_millis(1);
         assert_eq!(arrive(&mut exchanges, later, 1), Arrival::New(2));
@@ -158,16 +159,16 @@ mod tests {
     fn a_request_with_another_between_is_new() {
         let (mut exchanges, now) = (Exchanges::default(), now());
         arrive(&mut exchanges, now, 1);
-        exchanges.answered(now, 1, vec![7]);
+        exchanges.answered(now, 1, vec![vec![7]]);
         arrive(&mut exchanges, now, 2);
-        exchanges.answered(now, 2, vec![8]);
+        exchanges.answered(now, 2, vec![vec![8]]);
         assert_eq!(arrive(&mut exchanges, now, 1), Arrival::New(3));
     }
 
     #[test]
     fn an_answer_to_what_does_not_run_is_nothing() {
         let (mut exchanges, now) = (Exchanges::default(), now());
-        exchanges.answered(now, 1, vec![7]);
+        exchanges.answered(now, 1, vec![vec![7]]);
         assert_eq!(arrive(&mut exchanges, now, 1), Arrival::New(1));
         assert!(exchanges.header(1).is_some() && exchanges.header(2).is_none());
     }

@@ -179,7 +179,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
             Arrival::StillRunning => Err(Reason::DuplicateRequest),
             Arrival::Answered(reply) => {
                 let reply = reply.to_vec();
-                send(&mut self.transmits, &mut self.random, session, &reply);
+                for message in &reply {
+                    send(&mut self.transmits, &mut self.random, session, message);
+                }
                 Ok(())
             }
             Arrival::TooMany => {

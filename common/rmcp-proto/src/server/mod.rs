@@ -11,6 +11,7 @@
 //! session have each their own limit.
 
 mod accounts;
+mod bridged;
 mod commands;
 mod config;
 mod event;
@@ -126,9 +127,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let Some(header) = session.exchanges.header(token.serial) else {
             return;
         };
-        let mut reply = Vec::with_capacity(8 + response.data.len());
-        IpmbResponse::answering(header, response).emit(&mut reply);
-        send(&mut self.transmits, &mut self.random, session, &reply);
+        let reply = bridged::messages(header, response);
+        for message in &reply {
+            send(&mut self.transmits, &mut self.random, session, message);
+        }
         session.exchanges.answered(now, token.serial, reply);
     }
 

@@ -1,0 +1,175 @@
+//! Guests with Linux's own IPMI drivers, which speak to a bridge through QEMU's device.
+//!
+//! The tests that boot them are ignored unless asked for (`cargo test -p tests -- --ignored`): they
+//! need QEMU, and the first one builds the guest of Debian's packages.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Names the folder where the guest is kept from one run to the next.
+const VARIABLE: &str = "CAUSEWAY_GUEST_CACHE";
+
+/// The longest that a guest may run; far beyond what one needs, for slow machines.
+const LIMIT: u32 = 180;
+
+/// Which of QEMU's IPMI devices a guest has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interface {
+    /// `isa-ipmi-kcs`.
+    Kcs,
+    /// `isa-ipmi-bt`.
+    Bt,
+    /// `smbus-ipmi`.
+    Ssif,
+}
+
+impl Interface {
+    /// Its name, as `run-guest` and the bridges have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kcs => "kcs",
+            Self::Bt => "bt",
+            Self::Ssif => "ssif",
+        }
+    }
+
+    /// The bridge for it.
+    #[must_use]
+    pub fn bridge(self) -> String {
+        format!("{}bridged", self.name())
+    }
+
+    /// The built-in channel for it.
+    #[must_use]
+    pub fn channel(self) -> String {
+        format!("{}0", self.name())
+    }
+}
+
+/// What a guest's script printed, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The script's status; 124 to 126 when it did not come to its end.
+    pub status: Option<i32>,
+    /// What the script printed.
+    pub output: String,
+    /// What `run-guest` said, with the console's end when the script did not come to its own.
+    pub errors: String,
+}
+
+impl Ran {
+    /// The output of a script that ended well.
+    ///
+    /// # Panics
+    ///
+    /// If it did not.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.status, Some(0), "{}\n{}", self.output, self.errors);
+        &self.output
+    }
+}
+
+/// A guest that has been started; its script runs meanwhile.
+#[derive(Debug)]
+pub struct Running {
+    child: std::process::Child,
+}
+
+impl Running {
+    /// Waits until the script or the guest ends.
+    ///
+    /// # Panics
+    ///
+    /// If `run-guest` cannot be waited for.
+    #[must_use]
+    pub fn finish(self) -> Ran {
+        let output = self.child.wait_with_output().expect("run-guest");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "");
+        Ran {
+            status: output.status.code(),
+            output: text(&output.stdout),
+            errors: text(&output.stderr),
+        }
+    }
+}
+
+/// Starts a guest whose BMC listens at `socket`, and in it `script`, a busybox shell script.
+///
+/// `dir` is where the script is kept; `options` are more of `run-guest`'s.
+///
+/// # Panics
+///
+/// If the guest cannot be built or started.
+#[must_use]
+pub fn start(
+    interface: Interface,
+    socket: &Path,
+    dir: &Path,
+    script: &str,
+    options: &[&str],
+) -> Running {
+    let file = dir.join(format!("guest-{}.sh", interface.name()));
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    let child = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "--"])
+        .arg(programs().join("run-guest"))
+        .arg(cache())
+        .arg(&file)
+        .args(["--iface", interface.name(), "--timeout", &LIMIT.to_string()])
+        .arg("--bmc")
+        .arg(format!("unix:{}", socket.display()))
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run-guest");
+    Running { child }
+}
+
+/// Builds a helper program for the guest, out of `tests/guest/<name>.c`, in `dir`.
+///
+/// # Panics
+///
+/// If it does not compile.
+#[must_use]
+pub fn helper(name: &str, dir: &Path) -> PathBuf {
+    let program = dir.join(name);
+    let source = programs().join(format!("{name}.c"));
+    let built = Command::new("cc")
+        .args(["-static", "-O2", "-Wall", "-o"])
+        .arg(&program)
+        .arg(source)
+        .output()
+        .expect("a C compiler");
+    let errors = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{errors}");
+    program
+}
+
+/// The folder of the guest's programs.
+fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("guest")
+}
+
+/// The folder with the guest, built where it is not there.
+fn cache() -> &'static Path {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    CACHE.get_or_init(|| {
+        let home = env::var_os("HOME").map_or_else(env::temp_dir, PathBuf::from);
+        let default = || home.join(".cache/causeway/guest");
+        let folder = env::var_os(VARIABLE).map_or_else(default, PathBuf::from);
+        let built = Command::new(programs().join("make-guest"))
+            .arg(&folder)
+            .output();
+        let built = built.expect("make-guest");
+        let errors = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "{errors}");
+        folder
+    })
+}

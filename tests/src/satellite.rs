@@ -1,0 +1,192 @@
+//! Satellite controllers at the other end of an IPMB, which is a unix socket in place of the
+//! kernel's device.
+//!
+//! Frames are built and checked here anew, from the tables of IPMI v2.0 §13.8:
+//!
+//! | address | what it does |
+//! |---|---|
+//! | 24h | answers Get Device ID with its own bytes, C1h to all else |
+//! | 26h | passes a Send Message on to 72h, and the response back in its own |
+//! | 28h | passes a Send Message on to 72h, and the response back in a frame after its own |
+//! | 72h | only behind 26h and 28h; as 24h |
+//! | any other | never answers |
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, accept, bind, listen, recv,
+    send, socket,
+};
+
+/// The manufacturer id and product id that a satellite answers Get Device ID with.
+pub const IDENTITY: [u8; 5] = [0x57, 0x01, 0x00, 0x24, 0x24];
+
+const BMC: u8 = 0x20;
+const RELAYS: [u8; 2] = [0x26, 0x28];
+const BEHIND: u8 = 0x72;
+const SEND_MESSAGE: u8 = 0x34;
+
+/// The bus and all who are on it, but the BMC.
+#[derive(Debug)]
+pub struct Satellites {
+    device: PathBuf,
+    requests: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Satellites {
+    /// Waits for a bridge at a socket in `dir`, and serves it until the test ends.
+    ///
+    /// # Panics
+    ///
+    /// If there can be no socket.
+    #[must_use]
+    pub fn start(dir: &Path) -> Self {
+        let device = dir.join("ipmb");
+        let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
+        let address = SocketAddrUnix::new(&device).expect("a path");
+        bind(&listener, &address).expect("a place for the socket");
+        listen(&listener, 1).expect("a listening socket");
+        let requests = Arc::<Mutex<Vec<_>>>::default();
+        let seen = Arc::clone(&requests);
+        thread::spawn(move || {
+            while let Ok(bus) = accept(&listener) {
+                serve(&bus, &seen);
+            }
+        });
+        Self { device, requests }
+    }
+
+    /// Where the bridge finds the bus.
+    #[must_use]
+    pub fn device(&self) -> &Path {
+        &self.device
+    }
+
+    /// How many requests came for `address`.
+    ///
+    /// # Panics
+    ///
+    /// If the bus's thread did.
+    #[must_use]
+    pub fn requests_for(&self, address: u8) -> usize {
+        let requests = self.requests.lock().expect("the bus");
+        requests
+            .iter()
+            .filter(|frame| frame.first() == Some(&address))
+            .count()
+    }
+}
+
+/// The byte that makes a sum 0.
+fn checksum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte))
+}
+
+/// A frame's fields, of one whose checksums hold.
+struct Frame {
+    to: u8,
+    netfn: u8,
+    from: u8,
+    sequence: u8,
+    command: u8,
+    data: Vec<u8>,
+}
+
+impl Frame {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let whole = bytes.len() >= 7 && checksum(&bytes[..3]) == 0 && checksum(&bytes[3..]) == 0;
+        whole.then(|| Self {
+            to: bytes[0],
+            netfn: bytes[1],
+            from: bytes[3],
+            sequence: bytes[4],
+            command: bytes[5],
+            data: bytes[6..bytes.len() - 1].to_vec(),
+        })
+    }
+
+    fn emit(&self) -> Vec<u8> {
+        let head = [self.to, self.netfn];
+        let mut rest = vec![self.from, self.sequence, self.command];
+        rest.extend(&self.data);
+        rest.push(checksum(&rest));
+        [&head[..], &[checksum(&head)], &rest].concat()
+    }
+
+    /// The answer of whoever the frame is for; `data` begins with the completion code.
+    fn answer(&self, data: Vec<u8>) -> Self {
+        Self {
+            to: self.from,
+            netfn: self.netfn | 0x04,
+            from: self.to,
+            data,
+            ..*self
+        }
+    }
+
+    /// What a plain controller answers.
+    fn carried_out(&self) -> Self {
+        match (self.netfn >> 2, self.command) {
+            (0x06, 0x01) => {
+                let fixed = [0x00, self.to, 0x81, 0x01, 0x02, 0x02, 0x29];
+                self.answer([&fixed[..], &IDENTITY].concat())
+            }
+            _ => self.answer(vec![0xc1]),
+        }
+    }
+}
+
+/// Serves one bridge until it goes.
+fn serve(bus: &OwnedFd, requests: &Mutex<Vec<Vec<u8>>>) {
+    let mut buffer = [0; 256];
+    loop {
+        let count = match recv(bus, &mut buffer, RecvFlags::empty()) {
+            Ok((count, _)) if count > 1 => count,
+            _ => return,
+        };
+        assert_eq!(usize::from(buffer[0]), count - 1, "the length byte");
+        let frame = &buffer[1..count];
+        requests.lock().expect("the bus").push(frame.to_vec());
+        let request = Frame::parse(frame).expect("a frame with good checksums");
+        for answer in answers(&request) {
+            let frame = answer.emit();
+            let length = u8::try_from(frame.len()).expect("a short frame");
+            let message = [&[length], frame.as_slice()].concat();
+            if send(bus, &message, SendFlags::NOSIGNAL).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The frames with which a request is answered, in their order.
+fn answers(request: &Frame) -> Vec<Frame> {
+    match request.to {
+        0x24 => vec![request.carried_out()],
+        to if RELAYS.contains(&to) && request.command == SEND_MESSAGE => relayed(request),
+        to if RELAYS.contains(&to) => vec![request.carried_out()],
+        _ => Vec::new(),
+    }
+}
+
+/// What a relay does with a tracked Send Message.
+fn relayed(request: &Frame) -> Vec<Frame> {
+    let inner = request.data.get(1..).and_then(Frame::parse);
+    let Some(inner) = inner.filter(|inner| inner.to == BEHIND) else {
+        return vec![request.answer(vec![0x83])];
+    };
+    let response = inner.carried_out();
+    if request.to == RELAYS[0] {
+        let embedded = [vec![0x00], response.emit()].concat();
+        return vec![request.answer(embedded)];
+    }
+    let passed_on = Frame {
+        to: BMC,
+        from: request.to,
+        ..response
+    };
+    vec![request.answer(vec![0x00]), passed_on]
+}
