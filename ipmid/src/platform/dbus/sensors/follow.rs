@@ -4,7 +4,7 @@
 //! tells all objects of a service and the changes after it can never be taken in the wrong order.
 //! Nothing here waits but for the next message, so the connection is always drained.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -69,8 +69,8 @@ pub(super) async fn follow(feed: &Feed, connection: &Connection) -> zbus::Result
         feed,
         connection,
         awaited: HashMap::new(),
-        owned: HashMap::new(),
-        owners: HashMap::new(),
+        services: BTreeMap::new(),
+        announced: HashMap::new(),
         rescan: None,
         give_up: None,
         readings: false,
@@ -99,10 +99,11 @@ struct Following<'a> {
     feed: &'a Feed,
     connection: &'a Connection,
     awaited: HashMap<NonZeroU32, Awaited>,
-    /// Unique name to the sensors that it has.
-    owned: HashMap<String, BTreeSet<String>>,
-    /// Service with sensors to its unique name; empty while it is away.
-    owners: HashMap<String, String>,
+    /// The services that have sensors, or had when they were here last, and their paths. One process
+    /// may be several services.
+    services: BTreeMap<String, BTreeSet<String>>,
+    /// Unique name to the paths that it announced since.
+    announced: HashMap<String, BTreeSet<String>>,
     /// When the mapper is asked again.
     rescan: Option<Instant>,
     /// When those that have not answered are given up.
@@ -134,8 +135,8 @@ impl Following<'_> {
                 if let (Update::Object { path, .. }, Some(sender)) =
                     (&update, message.header().sender())
                 {
-                    let owned = self.owned.entry(sender.to_string()).or_default();
-                    owned.insert(path.clone());
+                    let announced = self.announced.entry(sender.to_string()).or_default();
+                    announced.insert(path.clone());
                 }
                 self.feed.store.apply(update);
             }
@@ -146,19 +147,17 @@ impl Following<'_> {
     }
 
     async fn take_owner(&mut self, name: &str, old: &str, new: &str) -> zbus::Result<()> {
-        if let Some(paths) = self.owned.get(old) {
+        let listed = self.services.get(name).filter(|_| !old.is_empty()).cloned();
+        let announced = self.announced.remove(old);
+        let paths: Vec<String> = listed.into_iter().chain(announced).flatten().collect();
+        if !paths.is_empty() {
             info!(name, sensors = paths.len(), "a sensor service left");
-            // Remembered until it is back, to know which sensors it then has no more.
-            let paths = paths.iter().cloned().collect();
             self.feed.store.apply(Update::Offline { paths });
-            if !self.owners.values().any(|owner| owner == old) {
-                self.owned.remove(old);
-            }
         }
         if new.is_empty() || name.starts_with(NO_SENSORS) {
             return Ok(());
         }
-        if self.owners.contains_key(name) {
+        if self.services.contains_key(name) {
             return self.ask_objects(name.to_owned(), 0).await;
         }
         self.rescan = Some(Instant::now() + SETTLE);
@@ -190,25 +189,20 @@ impl Following<'_> {
 
     /// Takes all sensors of a service; those it had before and has no more are gone.
     fn take_objects(&mut self, service: String, reply: &Message) {
-        let header = reply.header();
-        let sender = header.sender().map(ToString::to_string).unwrap_or_default();
         let Some(objects) = messages::objects(reply) else {
             return;
         };
-        let before = self.owners.insert(service, sender.clone());
-        let mut gone = before
-            .and_then(|owner| self.owned.remove(&owner))
-            .unwrap_or_default();
         let mut present = BTreeSet::new();
         for (path, interfaces) in objects {
-            gone.remove(&path);
             present.insert(path.clone());
             self.feed.store.apply(Update::Object { path, interfaces });
         }
+        let before = self.services.insert(service, present).unwrap_or_default();
+        let is_there = |path: &String| self.services.values().any(|paths| paths.contains(path));
+        let gone: Vec<String> = before.into_iter().filter(|path| !is_there(path)).collect();
         for path in gone {
             self.feed.store.apply(Update::Removed { path });
         }
-        self.owned.insert(sender, present);
     }
 
     /// Readings are wanted: follows them, and asks for those of now.
@@ -218,7 +212,7 @@ impl Following<'_> {
         }
         self.readings = true;
         self.call_bus("AddMatch", READINGS).await?;
-        let services: Vec<String> = self.owners.keys().cloned().collect();
+        let services: Vec<String> = self.services.keys().cloned().collect();
         for service in services {
             self.ask_objects(service, 0).await?;
         }
@@ -292,7 +286,7 @@ impl Following<'_> {
         let serial = self
             .send(&service, path, interface, "GetManagedObjects", &())
             .await?;
-        self.owners.entry(service.clone()).or_default();
+        self.services.entry(service.clone()).or_default();
         self.await_reply(serial, Awaited::Objects { service, manager });
         Ok(())
     }
