@@ -135,9 +135,9 @@ impl Repository {
     /// Makes the repository one of `table`'s sensors and the `fixed` records, at `now`. Costs a
     /// comparison where nothing has changed.
     pub fn build(&mut self, table: &SensorTable, fixed: &Arc<FixedRecords>, now: u32) {
-        let current = (table.generation(), fixed);
         if let Some((generation, of)) = &self.built_from
-            && (*generation, of) == current
+            && *generation == table.generation()
+            && Arc::ptr_eq(of, fixed)
         {
             return;
         }
@@ -334,10 +334,11 @@ mod tests {
     fn change_cancels_reservations_and_no_change_does_not() {
         let (mut table, mut directory) = (SensorTable::default(), Directory::default());
         add(&mut table, &mut directory, "A");
+        let fixed = fixed();
         let mut repository = Repository::default();
-        repository.build(&table, &fixed(), 7);
+        repository.build(&table, &fixed, 7);
         let reservation = repository.reserve();
-        repository.build(&table, &fixed(), 8);
+        repository.build(&table, &fixed, 8);
         assert!(repository.holds(reservation));
         assert_eq!(
             repository.changes(),
@@ -348,10 +349,10 @@ mod tests {
             }
         );
         add(&mut table, &mut directory, "B");
-        repository.build(&table, &fixed(), 9);
+        repository.build(&table, &fixed, 9);
         assert!(!repository.holds(reservation));
         table.remove("/xyz/openbmc_project/sensors/temperature/A");
-        repository.build(&table, &fixed(), 10);
+        repository.build(&table, &fixed, 10);
         assert_eq!(
             repository.changes(),
             Changes {

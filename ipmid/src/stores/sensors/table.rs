@@ -180,6 +180,8 @@ pub struct SensorTable {
     paths: HashMap<String, SensorIndex>,
     events: Vec<SensorEvent>,
     generation: u64,
+    /// Whether a sensor has a limit without an alarm.
+    judges: bool,
 }
 
 impl SensorTable {
@@ -231,6 +233,7 @@ impl SensorTable {
         self.paths.insert(path.to_owned(), index);
         self.sensors.insert(index, sensor);
         self.generation += u64::from(changed);
+        self.note_limits();
         self.rejudge(index);
         true
     }
@@ -247,8 +250,9 @@ impl SensorTable {
             sensor.observed.apply(interface, property, value);
         }
         let only_value = properties.iter().all(|(property, _)| property == "Value");
-        if !only_value && sensor.refresh() {
-            self.generation += 1;
+        if !only_value {
+            self.generation += u64::from(sensor.refresh());
+            self.note_limits();
         }
         self.rejudge(index);
     }
@@ -258,6 +262,7 @@ impl SensorTable {
         if let Some(index) = self.paths.remove(path) {
             self.sensors.remove(&index);
             self.generation += 1;
+            self.note_limits();
         }
     }
 
@@ -315,18 +320,21 @@ impl SensorTable {
     /// Whether a sensor's limits have to be compared with its readings here, because its service raises
     /// no alarm for one.
     #[must_use]
-    pub fn judges_readings(&self) -> bool {
-        self.sensors.values().any(|sensor| {
-            let limits = sensor.observed.thresholds.present();
-            limits
-                .iter()
-                .any(|threshold| sensor.observed.alarms.get(threshold).is_none())
-        })
+    pub const fn judges_readings(&self) -> bool {
+        self.judges
     }
 
     /// The events since this was last called.
     pub fn take_events(&mut self) -> Vec<SensorEvent> {
         std::mem::take(&mut self.events)
+    }
+
+    /// A sensor came, went, or has other limits or alarms.
+    fn note_limits(&mut self) {
+        self.judges = self.sensors.values().any(|sensor| {
+            let mut limits = sensor.observed.thresholds.present().iter();
+            limits.any(|threshold| sensor.observed.alarms.get(threshold).is_none())
+        });
     }
 
     fn rejudge(&mut self, index: SensorIndex) {
