@@ -7,6 +7,7 @@ use daemon::Failure;
 use ipmi_proto::Medium;
 use rmcp_proto::server::{Config, Instance};
 use rmcp_proto::suite::CipherSuite;
+use rmcp_proto::wire::v15::AuthType;
 use serde::{Deserialize, Deserializer};
 
 use crate::console::SolSection;
@@ -33,6 +34,9 @@ pub struct Lan {
     /// Cipher suites accepted, the preferred one first.
     #[serde(deserialize_with = "suites")]
     pub cipher_suites: Vec<CipherSuite>,
+    /// Authentication types of IPMI 1.5 sessions; where none is listed, there are none.
+    #[serde(deserialize_with = "auth_types")]
+    pub ipmi_15: Vec<AuthType>,
     /// Active sessions, 1 to 62.
     pub sessions: usize,
     /// Handshakes under way at a time.
@@ -58,6 +62,7 @@ impl Default for Lan {
         } = Config::default();
         Self {
             cipher_suites: suites,
+            ipmi_15: Vec::new(),
             sessions,
             handshakes: pending,
             requests_per_session: requests,
@@ -92,6 +97,21 @@ fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>
         suites.push(suite);
     }
     Ok(suites)
+}
+
+/// Authentication types by name.
+fn auth_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthType>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let auth_type = |name: String| match name.as_str() {
+        "none" => Ok(AuthType::None),
+        "md2" => Ok(AuthType::Md2),
+        "md5" => Ok(AuthType::Md5),
+        "password" => Ok(AuthType::Password),
+        _ => Err(serde::de::Error::custom(format!(
+            "`{name}` is no authentication type"
+        ))),
+    };
+    names.into_iter().map(auth_type).collect()
 }
 
 impl View {
@@ -151,6 +171,7 @@ impl View {
             instance,
             channel: channel.number(),
             suites: self.lan.cipher_suites.clone(),
+            v15: self.lan.ipmi_15.clone(),
             sessions: self.lan.sessions,
             pending: self.lan.handshakes,
             requests: self.lan.requests_per_session,
@@ -211,6 +232,7 @@ mod tests {
             ("requests-per-session = 0", "lan.requests-per-session"),
             ("idle-timeout = 0", "time-out"),
             ("cipher-suite = [3]", "cipher-suite"),
+            ("ipmi-15 = [\"md4\"]", "md4"),
         ];
         for (line, culprit) in cases {
             let error = view(&format!("[lan]\n{line}\n")).unwrap_err();

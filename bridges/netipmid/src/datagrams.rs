@@ -3,8 +3,8 @@
 //! One system call receives all that wait, one sends all replies that leave from the same address.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -14,8 +14,8 @@ use nix::sys::socket::{
     recvmmsg, sendmmsg, sendmsg,
 };
 use rmcp_proto::server::{Local, Route, Transmit};
+use sys::Device;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 /// Datagrams received at a time.
 const BATCH: usize = 16;
@@ -25,31 +25,37 @@ const DATAGRAM: usize = 1024;
 
 /// The socket, with room for a batch.
 pub struct Datagrams {
-    socket: UdpSocket,
+    /// Watched for reading alone: a socket watched for writing wakes its owner for each datagram
+    /// that has left.
+    socket: Device,
+    local: SocketAddr,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
     /// Replies that could not be sent.
     unsent: u64,
 }
 
 impl Datagrams {
-    /// Takes over a bound socket, which must not block.
+    /// Takes over a bound socket.
     ///
     /// # Errors
     ///
     /// What the runtime says.
-    pub fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let socket = UdpSocket::from_std(socket)?;
+    pub fn new(socket: UdpSocket) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let socket = Device::with_interest(socket.into(), Interest::READABLE)?;
+        let buffers = Box::new([[0; DATAGRAM]; BATCH]);
         Ok(Self {
             socket,
-            buffers: Box::new([[0; DATAGRAM]; BATCH]),
+            local,
+            buffers,
             unsent: 0,
         })
     }
 
     /// The port that consoles reach us at.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.socket.local_addr().map_or(0, |address| address.port())
+    pub const fn port(&self) -> u16 {
+        self.local.port()
     }
 
     /// Waits until there is something to receive.
@@ -70,9 +76,8 @@ impl Datagrams {
         let Self {
             socket, buffers, ..
         } = self;
-        let fd = socket.as_raw_fd();
-        let result = socket.try_io(Interest::READABLE, || {
-            let count = receive_batch(fd, buffers, &mut take)?;
+        let result = socket.try_io(Interest::READABLE, |fd| {
+            let count = receive_batch(fd.as_raw_fd(), buffers, &mut take)?;
             // Fewer than a batch: the socket is drained, and the runtime must wait for the next
             // datagram. Saying so spares the call that would find nothing.
             if count < BATCH {
@@ -90,11 +95,8 @@ impl Datagrams {
     /// Sends `transmits`. A datagram for which there is no room or no way is lost, as the network
     /// may lose any: consoles ask again.
     pub fn send(&mut self, transmits: &[Transmit]) {
-        let fd = self.socket.as_raw_fd();
-        let is_v6 = self
-            .socket
-            .local_addr()
-            .is_ok_and(|address| address.is_ipv6());
+        let fd = self.socket.as_fd().as_raw_fd();
+        let is_v6 = self.local.is_ipv6();
         for group in transmits.chunk_by(|a, b| a.route.local == b.route.local) {
             let mut rest = group;
             while let Some((first, others)) = rest.split_first() {
@@ -236,8 +238,6 @@ fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket as StdSocket;
-
     use super::*;
     use crate::arguments::Args;
     use crate::socket;
@@ -255,7 +255,7 @@ mod tests {
         for target in targets {
             let ip: IpAddr = target.parse().unwrap();
             let client =
-                StdSocket::bind((if ip.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
+                UdpSocket::bind((if ip.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
             client
                 .set_read_timeout(Some(std::time::Duration::from_secs(5)))
                 .unwrap();
@@ -301,7 +301,7 @@ mod tests {
             ..Args::default()
         };
         let mut datagrams = Datagrams::new(socket::open(&args).unwrap()).unwrap();
-        let client = StdSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let transmit = |peer| Transmit {
             route: Route { peer, local: None },
             bytes: vec![7],

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
 use ipmi_proto::{AccessMode, ChannelNumber, Privilege};
 use rmcp_proto::crypto::UserKey;
-use rmcp_proto::server::{Account, Accounts, LoginStatus};
+use rmcp_proto::server::{Account, Accounts, LoginStatus, V15Policy};
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::rakp::UserName;
 use tokio::time::sleep;
@@ -90,6 +90,17 @@ impl Accounts for ChannelUsers {
         self.store
             .snapshot()
             .cipher_privilege(self.channel, suite.id())
+    }
+
+    fn v15_policy(&self) -> V15Policy {
+        let access = self
+            .store
+            .snapshot()
+            .channel_access(self.channel, Setting::Volatile);
+        access.map_or_else(V15Policy::default, |access| V15Policy {
+            per_message_auth_disabled: access.per_message_auth_disabled,
+            user_level_auth_disabled: access.user_level_auth_disabled,
+        })
     }
 
     fn login_status(&self) -> LoginStatus {

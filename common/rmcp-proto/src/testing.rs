@@ -5,7 +5,7 @@ use std::time::Instant;
 use ipmi_proto::Privilege;
 
 use crate::crypto::UserKey;
-use crate::server::{Account, Accounts, LoginStatus, Random};
+use crate::server::{Account, Accounts, LoginStatus, Random, V15Policy};
 use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
 
@@ -37,6 +37,7 @@ pub(crate) struct Table {
     pub(crate) kg: Option<UserKey>,
     pub(crate) channel_limit: Option<Privilege>,
     pub(crate) suite_limit: Option<Privilege>,
+    pub(crate) v15_policy: V15Policy,
 }
 
 /// A user called `name`.
@@ -60,6 +61,7 @@ impl Table {
             kg: None,
             channel_limit: Some(Privilege::Administrator),
             suite_limit: Some(Privilege::Administrator),
+            v15_policy: V15Policy::default(),
         }
     }
 }
@@ -94,6 +96,10 @@ impl Accounts for Table {
 
     fn suite_limit(&self, _: CipherSuite) -> Option<Privilege> {
         self.suite_limit
+    }
+
+    fn v15_policy(&self) -> V15Policy {
+        self.v15_policy
     }
 
     fn login_status(&self) -> LoginStatus {

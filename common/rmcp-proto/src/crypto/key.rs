@@ -41,6 +41,13 @@ impl UserKey {
         self.0.get(..Self::LEN_15).unwrap_or_default()
     }
 
+    /// Whether nothing follows the first 16 bytes.
+    #[must_use]
+    pub fn fits_16(&self) -> bool {
+        let rest = self.0.get(Self::LEN_15..).unwrap_or_default();
+        rest.iter().fold(0, |any, byte| any | byte) == 0
+    }
+
     /// Whether all bytes are zero, told in constant time: such a KG means "none".
     #[must_use]
     pub fn is_zero(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use ipmi_proto::Privilege;
 
+use super::v15::V15Policy;
 use crate::crypto::UserKey;
 use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
@@ -38,6 +39,9 @@ pub trait Accounts {
 
     /// The most that a login with `suite` may be granted; `None` where the suite is not allowed.
     fn suite_limit(&self, suite: CipherSuite) -> Option<Privilege>;
+
+    /// Which packets of IPMI 1.5 sessions may go without an auth code.
+    fn v15_policy(&self) -> V15Policy;
 
     /// What Get Channel Authentication Capabilities tells anyone.
     fn login_status(&self) -> LoginStatus;

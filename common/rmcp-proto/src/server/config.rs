@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipmi_proto::ChannelNumber;
 
 use crate::suite::CipherSuite;
+use crate::wire::v15::AuthType;
 
 /// Which of the up to four LAN front ends of a BMC this is: bits 31:30 of its session ids and bits
 /// 7:6 of its handles, so that both are unique on the BMC.
@@ -45,6 +46,8 @@ pub struct Config {
     pub guid: [u8; 16],
     /// Cipher suites accepted, the preferred one first.
     pub suites: Vec<CipherSuite>,
+    /// Authentication types of IPMI 1.5 sessions; none of them, and there are no such sessions.
+    pub v15: Vec<AuthType>,
     /// Active sessions, up to [`Config::MAX_SESSIONS`].
     pub sessions: usize,
     /// Handshakes under way at a time.
@@ -74,6 +77,7 @@ impl Default for Config {
                 .into_iter()
                 .filter_map(CipherSuite::from_id)
                 .collect(),
+            v15: Vec::new(),
             sessions: Self::MAX_SESSIONS,
             pending: 256,
             requests: 16,

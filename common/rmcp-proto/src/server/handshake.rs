@@ -8,6 +8,7 @@ use ipmi_proto::Privilege;
 use super::accounts::{Account, Accounts, Random, random_bytes, random_u32};
 use super::event::Route;
 use super::reject::Reason;
+use super::v15::AwaitActivate;
 use crate::crypto::mac::{Digest, Hash, KeyedHash};
 use crate::crypto::{Exchange, Protector, UserKey};
 use crate::suite::CipherSuite;
@@ -27,6 +28,8 @@ pub(super) struct Handshake {
 pub(super) enum State {
     Rakp1(AwaitRakp1),
     Rakp3(Box<AwaitRakp3>),
+    /// Activate Session of IPMI 1.5.
+    Activate(Box<AwaitActivate>),
 }
 
 /// Open Session is answered, the suite is chosen.
@@ -118,11 +121,16 @@ enum Verdict {
 
 /// A login that succeeded.
 pub(super) struct Login {
-    pub(super) console_id: u32,
-    pub(super) suite: CipherSuite,
     pub(super) account: Account,
     /// The privilege asked for, which the session never exceeds.
     pub(super) limit: Privilege,
+    pub(super) keys: LoginKeys,
+}
+
+/// What a login leaves for its session.
+pub(super) struct LoginKeys {
+    pub(super) console_id: u32,
+    pub(super) suite: CipherSuite,
     pub(super) protector: Protector,
     /// RAKP 3's code, to know a retry by.
     pub(super) code: Digest,
@@ -183,15 +191,20 @@ impl AwaitRakp3 {
             Verdict::Known {
                 account,
                 refused: None,
-            } => Ok(Login {
-                console_id: self.exchange.console_id,
-                suite: self.suite,
-                account,
-                limit: self.wanted,
-                protector: self.exchange.protector(&sik, &self.key),
-                code: wanted,
-                check,
-            }),
+            } => {
+                let keys = LoginKeys {
+                    console_id: self.exchange.console_id,
+                    suite: self.suite,
+                    protector: self.exchange.protector(&sik, &self.key),
+                    code: wanted,
+                    check,
+                };
+                Ok(Login {
+                    account,
+                    limit: self.wanted,
+                    keys,
+                })
+            }
         }
     }
 }
@@ -204,7 +217,7 @@ impl Decoy {
         Self(KeyedHash::new(Hash::Sha256, &random_bytes::<32>(random)))
     }
 
-    fn key(&self, name: &UserName) -> UserKey {
+    pub(super) fn key(&self, name: &UserName) -> UserKey {
         let digest = self.0.digest(&[b"user", name.as_bytes()]);
         digest
             .as_bytes()

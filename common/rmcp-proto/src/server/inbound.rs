@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use ipmi_proto::ipmb::{IpmbRequest, IpmbResponse};
-use ipmi_proto::{CompletionCode, Request, Response};
+use ipmi_proto::{CompletionCode, Privilege, Request, Response};
 
 use super::accounts::{Accounts, Random};
 use super::commands::{self, SessionCommand};
 use super::event::{CloseReason, Event, Route, SessionId, SessionInfo, Token, Transmit};
 use super::exchanges::Arrival;
 use super::reject::Reason;
+use super::session::SessionLink;
+use super::v15::Trust;
 use super::{Server, send, sessionless};
 use crate::wire::asf::{PresencePing, PresencePong};
 use crate::wire::rmcp::{Class, RmcpMessage};
@@ -49,7 +51,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         match class {
             Class::Asf => self.on_asf(route, body),
             Class::Ipmi if v15::is_rmcp_plus(body) => self.on_v20(now, route, body),
-            Class::Ipmi => self.on_v15(route, body),
+            Class::Ipmi => self.on_v15(now, route, body),
             Class::Oem => Err(Reason::UnsupportedClass),
         }
     }
@@ -69,12 +71,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         Ok(())
     }
 
-    fn on_v15(&mut self, route: Route, body: &[u8]) -> Result<(), Reason> {
+    fn on_v15(&mut self, now: Instant, route: Route, body: &[u8]) -> Result<(), Reason> {
         let packet = V15Packet::parse(body).map_err(|_| Reason::MalformedPacket)?;
-        if packet.session_id != 0 || packet.auth != AuthType::None {
-            return Err(Reason::VersionDisabled);
+        match (packet.session_id, packet.auth) {
+            (0, AuthType::None) => self.on_sessionless(now, route, Format::V15, packet.message),
+            (0, _) => Err(Reason::NotNegotiated),
+            _ => self.on_v15_packet(now, route, &packet),
         }
-        self.on_sessionless(route, Format::V15, packet.message)
     }
 
     fn on_v20(&mut self, now: Instant, route: Route, body: &[u8]) -> Result<(), Reason> {
@@ -86,7 +89,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
             return Err(Reason::NotNegotiated);
         }
         match packet.header.payload_type {
-            PayloadType::IPMI => self.on_sessionless(route, Format::V20, packet.payload),
+            PayloadType::IPMI => self.on_sessionless(now, route, Format::V20, packet.payload),
             PayloadType::OPEN_SESSION_REQUEST => self.on_open_session(now, route, packet.payload),
             PayloadType::RAKP_1 => self.on_rakp_1(route, packet.payload),
             PayloadType::RAKP_3 => self.on_rakp_3(now, route, packet.payload),
@@ -96,12 +99,19 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     fn on_sessionless(
         &mut self,
+        now: Instant,
         route: Route,
         format: Format,
         message: &[u8],
     ) -> Result<(), Reason> {
         let frame = IpmbRequest::parse(message).map_err(|_| Reason::MalformedMessage)?;
-        let response = sessionless::answer(&frame.to_request(), &self.config, &self.accounts)
+        let request = frame.to_request();
+        let challenge = match format {
+            Format::V15 => self.challenge(now, route, &request),
+            Format::V20 => None,
+        };
+        let response = challenge
+            .or_else(|| sessionless::answer(&request, &self.config, &self.accounts))
             .ok_or(Reason::NeedsSession)?;
         let (mut reply, mut bytes) = (Vec::new(), Vec::new());
         IpmbResponse::answering(&frame.header, &response).emit(&mut reply);
@@ -137,12 +147,15 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if kind != PayloadType::IPMI && !(session.has_payload && kind == PayloadType::SOL) {
             return Err(Reason::UnsupportedPayload);
         }
-        session.link.open(packet, &mut self.plain)?;
+        let SessionLink::V20(link) = &mut session.link else {
+            return Err(Reason::UnknownSession);
+        };
+        link.open(packet, &mut self.plain)?;
         session.heard(now);
         session.route = route;
         if kind == PayloadType::IPMI {
             let plain = std::mem::take(&mut self.plain);
-            let result = self.on_message(now, slot, &plain);
+            let result = self.on_message(now, slot, Trust::Full, &plain);
             self.plain = plain;
             return result;
         }
@@ -158,7 +171,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
     }
 
     /// An IPMI message of the session in `slot`.
-    fn on_message(&mut self, now: Instant, slot: usize, message: &[u8]) -> Result<(), Reason> {
+    pub(super) fn on_message(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        trust: Trust,
+        message: &[u8],
+    ) -> Result<(), Reason> {
         let frame = IpmbRequest::parse(message).map_err(|_| Reason::MalformedMessage)?;
         let limit = self.config.requests;
         let session = self
@@ -166,14 +185,17 @@ impl<A: Accounts, R: Random> Server<A, R> {
             .get_mut(slot)
             .and_then(Option::as_mut)
             .ok_or(Reason::UnknownSession)?;
-        let (id, info) = (session.id(), *session.info());
+        let (id, mut info) = (session.id(), *session.info());
+        if trust == Trust::UserLevel {
+            info.privilege = info.privilege.min(Privilege::User);
+        }
         match session.exchanges.arrive(now, frame.header, message, limit) {
             Arrival::New(serial) => {
                 let token = Token {
                     session: id,
                     serial,
                 };
-                self.on_request(now, slot, token, info, frame.to_request());
+                self.on_request(now, slot, trust, token, info, frame.to_request());
                 Ok(())
             }
             Arrival::StillRunning => Err(Reason::DuplicateRequest),
@@ -197,11 +219,17 @@ impl<A: Accounts, R: Random> Server<A, R> {
         &mut self,
         now: Instant,
         slot: usize,
+        trust: Trust,
         token: Token,
         session: SessionInfo,
         request: Request,
     ) {
-        match self.command_of(slot, &request) {
+        let command = self.command_of(slot, &request);
+        if trust != Trust::Full && command != SessionCommand::Other {
+            let refusal = Response::failure(&request, CompletionCode::INSUFFICIENT_PRIVILEGE);
+            return self.respond(now, token, &refusal);
+        }
+        match command {
             SessionCommand::SetPrivilege => {
                 let response = self.set_privilege(slot, &request);
                 self.respond(now, token, &response);
@@ -210,6 +238,11 @@ impl<A: Accounts, R: Random> Server<A, R> {
                 let done = Response::failure(&request, CompletionCode::OK);
                 self.respond(now, token, &done);
                 self.close_slot(slot, CloseReason::Requested);
+            }
+            // There are no payloads in the format of IPMI 1.5.
+            SessionCommand::Payload if session.suite.is_none() => {
+                let refusal = Response::failure(&request, CompletionCode::NOT_IN_PRESENT_STATE);
+                self.respond(now, token, &refusal);
             }
             SessionCommand::Payload => {
                 self.events.push_back(Event::PayloadCommand {

@@ -23,22 +23,24 @@ mod session;
 mod sessionless;
 mod setup;
 mod timer;
+mod v15;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ipmi_proto::Response;
 use ipmi_proto::ipmb::{IpmbHeader, IpmbResponse};
+use ipmi_proto::{CompletionCode, Response};
 
 use self::accounts::random_bytes;
 pub use self::accounts::{Account, Accounts, LoginStatus, Random};
 pub use self::config::{Config, Instance};
 pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
-use self::handshake::{Decoy, Handshakes};
+use self::handshake::{Decoy, Handshake, Handshakes};
 pub use self::reject::{Counters, Reason};
 use self::session::Session;
 use self::timer::Timer;
+pub use self::v15::V15Policy;
 use crate::wire::v20::{PayloadType, Protection};
 
 /// A session idle for less than this is never given up for another login.
@@ -127,7 +129,16 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let Some(header) = session.exchanges.header(token.serial) else {
             return;
         };
-        let reply = bridged::messages(header, response);
+        let most = session.link.max_message();
+        let mut reply = bridged::messages(header, response);
+        if reply.iter().any(|message| message.len() > most) {
+            let too_long = Response {
+                completion: CompletionCode::CANNOT_RETURN_BYTES,
+                data: Vec::new(),
+                ..*response
+            };
+            reply = bridged::messages(header, &too_long);
+        }
         for message in &reply {
             send(&mut self.transmits, &mut self.random, session, message);
         }
@@ -151,7 +162,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     }
 
     /// Sends a packet of a payload, protected as `protection` says as far as the session can.
-    /// `false`, and nothing sent, if there is no such session.
+    /// `false`, and nothing sent, if there is no such session, or its format has no payloads.
     pub fn send_payload(
         &mut self,
         id: SessionId,
@@ -163,7 +174,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let Some(session) = self.session_mut(id) else {
             return false;
         };
-        let bytes = session.link.seal(kind, protection, payload, iv);
+        let Some(bytes) = session.link.seal(kind, protection, payload, iv) else {
+            return false;
+        };
         let route = session.route;
         self.transmits.push_back(Transmit { route, bytes });
         true
@@ -235,6 +248,24 @@ impl<A: Accounts, R: Random> Server<A, R> {
         }
     }
 
+    /// Puts a new session into its slot.
+    fn install(&mut self, slot: usize, session: Session) {
+        self.timer
+            .no_later_than(session.deadline(self.config.idle_timeout));
+        self.events.push_back(Event::Opened(*session.info()));
+        if let Some(free) = self.sessions.get_mut(slot) {
+            *free = Some(session);
+        }
+    }
+
+    /// Adds a handshake, at the cost of another if there is no room.
+    fn pend(&mut self, handshake: Handshake) {
+        self.timer.no_later_than(handshake.deadline);
+        if let Some(evicted) = self.handshakes.insert(handshake, &mut self.random) {
+            self.reject(evicted.route.peer, Reason::HandshakeEvicted);
+        }
+    }
+
     /// A slot for a new session: a free one, or that of the session idle longest, if it is idle for
     /// some time and holds no payload.
     fn free_slot(&mut self, now: Instant) -> Option<usize> {
@@ -277,13 +308,15 @@ fn send(
     message: &[u8],
 ) {
     let iv = random_bytes(random);
-    let bytes = session
+    let sealed = session
         .link
         .seal(PayloadType::IPMI, Protection::FULL, message, iv);
-    transmits.push_back(Transmit {
-        route: session.route,
-        bytes,
-    });
+    if let Some(bytes) = sealed {
+        transmits.push_back(Transmit {
+            route: session.route,
+            bytes,
+        });
+    }
 }
 
 #[cfg(test)]

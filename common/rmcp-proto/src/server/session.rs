@@ -7,11 +7,14 @@ use ipmi_proto::Privilege;
 use super::accounts::Account;
 use super::event::{Route, SessionId, SessionInfo};
 use super::exchanges::Exchanges;
-use super::handshake::Login;
+use super::handshake::LoginKeys;
 use super::reject::Reason;
+use super::v15::V15Link;
 use crate::crypto::OpenError;
 use crate::crypto::mac::Digest;
 use crate::link::{Link, LinkError};
+use crate::suite::CipherSuite;
+use crate::wire::v20::{PayloadType, Protection};
 
 /// What a retried RAKP 3 is known by, and answered with.
 struct Confirmation {
@@ -23,7 +26,7 @@ struct Confirmation {
 pub(super) struct Session {
     info: SessionInfo,
     pub(super) route: Route,
-    pub(super) link: Link,
+    pub(super) link: SessionLink,
     pub(super) exchanges: Exchanges,
     /// A payload other than IPMI is active: the session is not evicted.
     pub(super) has_payload: bool,
@@ -35,53 +38,116 @@ pub(super) struct Session {
     fingerprint: Digest,
 }
 
+/// A session's packets, in either format.
+pub(super) enum SessionLink {
+    V20(Box<Link>),
+    V15(Box<V15Link>),
+}
+
+impl SessionLink {
+    fn protection(&self) -> Protection {
+        match self {
+            Self::V20(link) => link.protection(),
+            Self::V15(link) => Protection {
+                authenticated: link.authenticates(),
+                encrypted: false,
+            },
+        }
+    }
+
+    /// The longest message that a packet of the format can carry, room for pads left.
+    pub(super) const fn max_message(&self) -> usize {
+        match self {
+            Self::V20(_) => 0xff00,
+            Self::V15(_) => 0xff,
+        }
+    }
+
+    /// The datagram that carries `payload` to the console; `None` for what the format cannot carry.
+    pub(super) fn seal(
+        &mut self,
+        kind: PayloadType,
+        wanted: Protection,
+        payload: &[u8],
+        iv: [u8; 16],
+    ) -> Option<Vec<u8>> {
+        match self {
+            Self::V20(link) => Some(link.seal(kind, wanted, payload, iv)),
+            Self::V15(link) if kind == PayloadType::IPMI => link.seal(payload),
+            Self::V15(_) => None,
+        }
+    }
+}
+
+/// Who a session is for, and what it may: what both kinds of login lead to.
+pub(super) struct Admission {
+    pub(super) id: SessionId,
+    pub(super) handle: u8,
+    pub(super) account: Account,
+    /// The privilege asked for, which the session never exceeds.
+    pub(super) limit: Privilege,
+    pub(super) fingerprint: Digest,
+    pub(super) route: Route,
+}
+
 impl Session {
-    /// The session of `login`. It starts as User, or below where that is all it may be (IPMI v2.0
-    /// §6.8): Set Session Privilege Level raises it.
-    pub(super) fn new(
-        id: SessionId,
-        handle: u8,
-        login: Login,
-        fingerprint: Digest,
-        route: Route,
-        now: Instant,
-    ) -> Self {
-        let Login {
+    /// The session that a RAKP login opens.
+    pub(super) fn v20(admission: Admission, keys: LoginKeys, now: Instant) -> Self {
+        let LoginKeys {
             console_id,
             suite,
-            account,
-            limit,
             protector,
             code,
             check,
-        } = login;
-        let Account {
-            id: user_id,
-            name: user_name,
-            ..
-        } = account;
-        let link = Link::new(console_id, protector);
+        } = keys;
+        let link = SessionLink::V20(Box::new(Link::new(console_id, protector)));
         let confirmation = Some(Confirmation { code, check });
+        Self {
+            confirmation,
+            ..Self::new(admission, Some(suite), link, now)
+        }
+    }
+
+    /// The session that Activate Session opens.
+    pub(super) fn v15(admission: Admission, link: V15Link, now: Instant) -> Self {
+        Self::new(admission, None, SessionLink::V15(Box::new(link)), now)
+    }
+
+    /// It starts as User, or below where that is all it may be (IPMI v2.0 §6.8): Set Session
+    /// Privilege Level raises it.
+    fn new(
+        admission: Admission,
+        suite: Option<CipherSuite>,
+        link: SessionLink,
+        now: Instant,
+    ) -> Self {
+        let Admission {
+            id,
+            handle,
+            account,
+            limit,
+            fingerprint,
+            route,
+        } = admission;
         let info = SessionInfo {
             id,
             handle,
-            user_id,
-            user_name,
+            user_id: account.id,
+            user_name: account.name,
             privilege: limit.min(Privilege::User),
             limit,
             peer: route.peer,
-            suite: Some(suite),
+            suite,
             protection: link.protection(),
         };
-        let exchanges = Exchanges::default();
         Self {
             info,
             route,
             link,
-            exchanges,
+            exchanges: Exchanges::default(),
             has_payload: false,
             last_heard: now,
-            confirmation,
+            confirmation: None,
             fingerprint,
         }
     }

@@ -4,6 +4,7 @@ use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Respo
 
 use super::accounts::{Accounts, LoginStatus};
 use super::config::Config;
+use super::v15::V15Policy;
 use crate::suite::{CipherSuite, emit_algorithms};
 use crate::wire::v20::PayloadType;
 
@@ -65,7 +66,7 @@ fn guid(request: &Request, config: &Config) -> Result<Vec<u8>, CompletionCode> {
 const WANTS_V20: u8 = 0x80;
 /// Bit 7 of the authentication types: the extended capabilities are there.
 const HAS_EXTENDED: u8 = 0x80;
-/// Extended capabilities: the channel takes IPMI 2.0 connections.
+/// Extended capabilities: the channel takes IPMI 2.0 connections; bit 0 is for 1.5.
 const SUPPORTS_V20: u8 = 0x02;
 
 /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13, Table 22-15).
@@ -88,12 +89,17 @@ fn auth_capabilities(
         return Err(CompletionCode::INVALID_DATA_FIELD);
     }
     let wants_v20 = channel_byte & WANTS_V20 != 0;
+    let v15 = config
+        .v15
+        .iter()
+        .fold(0, |types, auth| types | 1 << auth.value());
     let (types, extended) = if wants_v20 {
-        (HAS_EXTENDED, SUPPORTS_V20)
+        (HAS_EXTENDED | v15, SUPPORTS_V20 | u8::from(v15 != 0))
     } else {
-        (0, 0)
+        (v15, 0)
     };
-    let status = status_bits(accounts.kg().is_some(), accounts.login_status());
+    let policy = accounts.v15_policy();
+    let status = status_bits(accounts.kg().is_some(), policy, accounts.login_status());
     Ok(vec![
         config.channel.value(),
         types,
@@ -106,10 +112,12 @@ fn auth_capabilities(
     ])
 }
 
-/// Byte 4 of the answer: KG, and which kinds of users there are. Per-message and user-level
-/// authentication are on, so their "disabled" bits are clear.
-fn status_bits(has_kg: bool, status: LoginStatus) -> u8 {
+/// Byte 4 of the answer: KG, which packets of IPMI 1.5 sessions go without auth code, and which
+/// kinds of users there are.
+fn status_bits(has_kg: bool, policy: V15Policy, status: LoginStatus) -> u8 {
     u8::from(has_kg) << 5
+        | u8::from(policy.per_message_auth_disabled) << 4
+        | u8::from(policy.user_level_auth_disabled) << 3
         | u8::from(status.named_users) << 2
         | u8::from(status.null_users) << 1
         | u8::from(status.anonymous)

@@ -12,7 +12,7 @@ use super::accounts::{Accounts, Random, random_u32};
 use super::event::{Event, Route, SessionId, Transmit};
 use super::handshake::{AwaitRakp1, AwaitRakp3, Handshake, Login, Rakp1Context, State};
 use super::reject::Reason;
-use super::session::Session;
+use super::session::{Admission, Session, SessionLink};
 use crate::crypto::mac::Digest;
 use crate::suite::{Algorithms, CipherSuite};
 use crate::wire::StatusCode;
@@ -46,10 +46,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
                     deadline,
                     state,
                 };
-                self.timer.no_later_than(deadline);
-                if let Some(evicted) = self.handshakes.insert(handshake, &mut self.random) {
-                    self.reject(evicted.route.peer, Reason::HandshakeEvicted);
-                }
+                self.pend(handshake);
                 let (role, algorithms) = (granted.value(), suite.algorithms());
                 self.send_open_session(
                     route,
@@ -101,7 +98,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     }
 
     /// An id that neither a session nor a handshake has, and that is not 0.
-    fn unused_id(&mut self) -> u32 {
+    pub(super) fn unused_id(&mut self) -> u32 {
         loop {
             let id = self
                 .config
@@ -128,7 +125,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
                 self.send_setup(route, PayloadType::RAKP_2, &bytes);
                 return Ok(());
             }
-            State::Rakp3(_) => return Err(Reason::OutOfTurn),
+            State::Rakp3(_) | State::Activate(_) => return Err(Reason::OutOfTurn),
         };
         let context = Rakp1Context {
             accounts: &self.accounts,
@@ -169,7 +166,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
             .map(|handshake| &handshake.state)
         {
             Some(State::Rakp3(_)) => {}
-            Some(State::Rakp1(_)) => return Err(Reason::OutOfTurn),
+            Some(State::Rakp1(_) | State::Activate(_)) => return Err(Reason::OutOfTurn),
             None => return self.on_late_rakp_3(route, &message),
         }
         let Some(Handshake {
@@ -222,7 +219,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
             .confirmation(message.code)
             .cloned()
             .ok_or(Reason::OutOfTurn)?;
-        let console_id = session.link.peer_id();
+        let SessionLink::V20(link) = &session.link else {
+            return Err(Reason::OutOfTurn);
+        };
+        let console_id = link.peer_id();
         self.send_rakp_4(route, tag, console_id, &check);
         Ok(())
     }
@@ -238,23 +238,24 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let slot = self
             .free_slot(now)
             .ok_or((StatusCode::NO_RESOURCES, Reason::NoFreeSession))?;
-        let check = login.check.clone();
+        let Login {
+            account,
+            limit,
+            keys,
+        } = login;
+        let check = keys.check.clone();
+        let id = SessionId(managed_id);
         let handle = self.config.instance.handle(slot);
-        let fingerprint = self.decoy.fingerprint(&login.account);
-        let session = Session::new(
-            SessionId(managed_id),
+        let fingerprint = self.decoy.fingerprint(&account);
+        let admission = Admission {
+            id,
             handle,
-            login,
+            account,
+            limit,
             fingerprint,
             route,
-            now,
-        );
-        self.timer
-            .no_later_than(session.deadline(self.config.idle_timeout));
-        self.events.push_back(Event::Opened(*session.info()));
-        if let Some(free) = self.sessions.get_mut(slot) {
-            *free = Some(session);
-        }
+        };
+        self.install(slot, Session::v20(admission, keys, now));
         Ok(check)
     }
 

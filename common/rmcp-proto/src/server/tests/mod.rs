@@ -4,6 +4,7 @@ mod attacks;
 mod handshake;
 mod requests;
 mod sessionless;
+mod v15;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
