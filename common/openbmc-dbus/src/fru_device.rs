@@ -48,7 +48,7 @@ pub mod device {
     }
 }
 
-/// `xyz.openbmc_project.FruDeviceManager`, on [`super::PATH`].
+/// `xyz.openbmc_project.FruDeviceManager`, on [`PATH`].
 pub mod manager {
     use crate::interface::interface;
 

@@ -104,7 +104,7 @@ pub mod sms {
 
 /// `org.openbmc.Ipmb`: asking satellite controllers, at the IPMB bridge.
 ///
-/// An answer is one struct: status ([`STATUS_OK`] and so on), NetFn, LUN, command, completion code
+/// An answer is one struct: status ([`ipmb::STATUS_OK`] and so on), NetFn, LUN, command, completion code
 /// and data.
 pub mod ipmb {
     use crate::interface::interface;

@@ -45,7 +45,7 @@ pub mod entry {
     }
 }
 
-/// `xyz.openbmc_project.Logging.Create`, on [`super::ROOT`].
+/// `xyz.openbmc_project.Logging.Create`, on [`ROOT`].
 pub mod create {
     use crate::interface::interface;
 

@@ -167,7 +167,7 @@ pub mod vlan {
     }
 }
 
-/// `xyz.openbmc_project.Network.VLAN.Create`, on [`super::ROOT`].
+/// `xyz.openbmc_project.Network.VLAN.Create`, on [`ROOT`].
 pub mod vlan_create {
     use crate::interface::interface;
 
@@ -180,7 +180,7 @@ pub mod vlan_create {
     }
 }
 
-/// `xyz.openbmc_project.Network.SystemConfiguration`, on [`super::CONFIG_PATH`].
+/// `xyz.openbmc_project.Network.SystemConfiguration`, on [`CONFIG_PATH`].
 pub mod system_configuration {
     use crate::interface::interface;
 
@@ -193,7 +193,7 @@ pub mod system_configuration {
     }
 }
 
-/// `xyz.openbmc_project.Network.DHCPConfiguration`, on [`super::DHCP_PATH`].
+/// `xyz.openbmc_project.Network.DHCPConfiguration`, on [`DHCP_PATH`].
 pub mod dhcp_configuration {
     use crate::interface::interface;
 
