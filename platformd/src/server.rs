@@ -99,9 +99,9 @@ impl Server {
         let (sender, mut updates) = mpsc::channel(UPDATES);
         let tracking = tokio::spawn(mapper::track(names.clone(), sender));
         let _tracking = AbortOnDrop(tracking);
-        let taking = take_names(connection.clone(), names);
+        let taking = take_names(connection.clone(), names, Duration::ZERO);
         tokio::pin!(taking);
-        let mut taken = false;
+        let (mut first, mut complete) = (true, false);
         loop {
             let due = self.due();
             let mut messages = Vec::new();
@@ -111,11 +111,15 @@ impl Server {
                     Some(Ok(message)) => messages.extend(self.message(&message)),
                     Some(Err(_)) | None => return Ended::BusLost,
                 },
-                () = &mut taking, if !taken => {
-                    taken = true;
+                taken = &mut taking, if !complete => {
+                    complete = taken.is_empty();
+                    if std::mem::take(&mut first) && !complete {
+                        warn!(?taken, "other processes have these names; waiting for them");
+                    }
                     if let Some(ready) = ready.take() {
                         ready();
                     }
+                    taking.set(take_names(connection.clone(), taken, TAKEN));
                 }
                 Some(update) = next_update(&mut updates) => self.foreign.apply(update),
                 () = sleep_until(due) => self.handle_timeout(),
@@ -275,42 +279,39 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-/// Takes all names; one that another process has is waited for.
-async fn take_names(connection: Connection, names: BTreeSet<String>) {
+/// Asks for all names after a while; gives those that other processes have.
+async fn take_names(
+    connection: Connection,
+    names: BTreeSet<String>,
+    after: Duration,
+) -> BTreeSet<String> {
     /// `DBUS_NAME_FLAG_DO_NOT_QUEUE`.
     const DO_NOT_QUEUE: u32 = 4;
     /// `DBUS_REQUEST_NAME_REPLY_EXISTS`.
     const EXISTS: u32 = 3;
+    tokio::time::sleep(after).await;
+    let mut taken = BTreeSet::new();
     for name in names {
-        let mut told = false;
-        loop {
-            let bus = "org.freedesktop.DBus";
-            let body = (&name, DO_NOT_QUEUE);
-            let asked = connection
-                .call_method(
-                    Some(bus),
-                    "/org/freedesktop/DBus",
-                    Some(bus),
-                    "RequestName",
-                    &body,
-                )
-                .await;
-            let answer = asked.map(|reply| reply.body().deserialize::<u32>());
-            match answer {
-                Ok(Ok(EXISTS)) if !told => {
-                    told = true;
-                    warn!(name, "another process has this name; waiting for it");
-                }
-                Ok(Ok(EXISTS)) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    warn!(name, %error, "cannot take this name");
-                    break;
-                }
+        let bus = "org.freedesktop.DBus";
+        let body = (&name, DO_NOT_QUEUE);
+        let asked = connection
+            .call_method(
+                Some(bus),
+                "/org/freedesktop/DBus",
+                Some(bus),
+                "RequestName",
+                &body,
+            )
+            .await;
+        match asked.map(|reply| reply.body().deserialize::<u32>()) {
+            Ok(Ok(EXISTS)) => {
+                taken.insert(name);
             }
-            tokio::time::sleep(TAKEN).await;
+            Ok(_) => {}
+            Err(error) => warn!(name, %error, "cannot take this name"),
         }
     }
+    taken
 }
 
 fn read_call(message: &Message) -> Result<Call, Fault> {

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use openbmc_dbus::chassis::buttons;
 use openbmc_dbus::client::{CallError, Client, ManagedObjects, ObjectAt, Properties};
 use openbmc_dbus::control::boot::PERSISTENT_PATH;
 use openbmc_dbus::control::boot::source::{self, Source};
@@ -384,6 +385,28 @@ async fn a_restart_of_the_bmc_is_answered_first_and_then_ends_the_daemon() {
     })
     .await;
     assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_name_that_another_process_has_is_taken_later() {
+    let mut bench = Bench::new().await;
+    bench.daemon.0.kill().unwrap();
+    bench.daemon.0.wait().unwrap();
+    let name = "xyz.openbmc_project.Chassis.Buttons";
+    let builder = zbus::connection::Builder::address(bench.address.as_str());
+    let other = builder.name(name).build().await.unwrap();
+    bench.daemon = start_daemon(bench.folder.path(), &bench.address);
+    bench.up().await;
+    other.close().await.unwrap();
+    let button = ObjectAt::new(name, buttons::power::PATH);
+    eventually("the name is taken", async || {
+        bench
+            .client
+            .get(&button, buttons::power::ENABLED)
+            .await
+            .is_ok()
+    })
+    .await;
 }
 
 #[test]
