@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     channels::Callers,
-    providers::{SelConfig, app::DeviceConfig, messaging::I2cConfig},
+    providers::{SelConfig, app::DeviceConfig, dcmi::DcmiConfig, messaging::I2cConfig},
 };
 
 /// The sections of `causeway.toml` that concern `ipmid`.
@@ -22,6 +22,8 @@ pub struct Config {
     pub device: DeviceConfig,
     /// `[lan]`: of which the bridges read the rest.
     pub lan: Lan,
+    /// `[dcmi]`: data centre management.
+    pub dcmi: DcmiConfig,
     /// `[i2c]`: which transfers Master Write-Read may do.
     pub i2c: I2cConfig,
     /// `[ipmid]`.

@@ -9,6 +9,7 @@ mod bmc;
 mod boot;
 mod chassis;
 mod dbus;
+mod dcmi;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fru;
@@ -26,6 +27,7 @@ pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
 pub use dbus::DbusPlatform;
+pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
 pub use fru::{FruDevice, Frus};
 pub use i2c::{I2c, I2cDev, I2cError};
 use ipmi_proto::CompletionCode;

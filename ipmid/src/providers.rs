@@ -5,6 +5,7 @@ pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chassis;
+pub mod dcmi;
 pub mod messaging;
 mod records;
 pub mod sensor;

@@ -2,9 +2,10 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use accounts::{UserAdmin, Writer};
+use accounts::{ChannelTable, UserAdmin, Writer};
 use daemon::{Failure, NoArguments, Setup};
 use durable::{Folder, Modes};
+use ipmi_proto::Medium;
 use openbmc_dbus::{bus, execute};
 use tokio::{sync::Notify, time};
 use tracing::{info, warn};
@@ -23,6 +24,7 @@ use crate::{
         Records,
         app::{self, AppParts, AppProvider, PreTimeout},
         chassis::ChassisProvider,
+        dcmi::DcmiProvider,
         messaging::{self, MessagingParts, MessagingProvider},
         transport::SolProvider,
     },
@@ -87,7 +89,9 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         "firewall.json",
     )));
     let boot = Persistent::open(folder.clone(), "boot.json");
-    let bit_rates = Persistent::open(folder, "sol.json");
+    let bit_rates = Persistent::open(folder.clone(), "sol.json");
+    let dcmi = Persistent::open(folder, "dcmi.json");
+    let capacity = config.sel.capacity;
     let messaging = MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c);
     let host_channels = messaging.host_channels.values().cloned().collect();
     let mut table = CommandTable::default();
@@ -96,6 +100,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     app::firewall::register(&firewall, &mut base);
     ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
     MessagingProvider::new(Arc::clone(&platform), I2cDev, messaging).register(&mut base);
+    let place = (capacity, first_lan(&config.channels));
+    DcmiProvider::new(Arc::clone(&platform), config.dcmi, place, dcmi).register(&mut base);
     records.register(&platform, &mut base);
     SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
     if let Some(commands) = extensions.commands {
@@ -112,13 +118,18 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         host,
         records,
     };
-    tokio::select! {
-        never = service.run(|| setup.ready()) => match never {},
-        () = restart.notified() => {
-            info!("starting anew");
-            Ok(())
-        }
-    }
+    service
+        .run_until(restart.notified(), || setup.ready())
+        .await;
+    Ok(())
+}
+
+/// The number of the first channel that is a LAN.
+fn first_lan(channels: &ChannelTable) -> Option<u8> {
+    let lan = channels
+        .iter()
+        .find(|channel| channel.medium == Medium::Lan)?;
+    Some(lan.number().value())
 }
 
 /// The dispatcher over all commands, behind the firewall and then the other filters.
@@ -149,6 +160,14 @@ struct Service {
 }
 
 impl Service {
+    /// Serves until it is told to start anew.
+    async fn run_until(&self, restart: impl Future<Output = ()>, ready: impl Fn()) {
+        tokio::select! {
+            never = self.run(ready) => match never {},
+            () = restart => info!("starting anew"),
+        }
+    }
+
     /// All that goes on in the daemon.
     async fn run(&self, ready: impl Fn()) -> Infallible {
         tokio::select! {

@@ -4,6 +4,7 @@ mod bmc;
 mod boot;
 mod bridges;
 mod chassis;
+mod dcmi;
 mod fru;
 mod locate;
 mod power;

@@ -34,6 +34,10 @@ pub(crate) struct FakeState {
     pub(crate) watchdog: WatchdogState,
     pub(crate) watchdog_resets: u32,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) power_limit: PowerLimitSettings,
+    pub(crate) asset_tag: String,
+    pub(crate) host_name: String,
+    pub(crate) dhcp_renewals: u32,
     pub(crate) sol: SolSettings,
     pub(crate) console_baud: Option<u64>,
     pub(crate) bmc_time: Option<u64>,
@@ -48,7 +52,18 @@ pub(crate) struct FakeState {
 #[derive(Debug)]
 pub(crate) struct FakePlatform(Mutex<FakeState>);
 
+/// A machine that could be limited to a kilowatt.
+const NO_LIMIT: PowerLimitSettings = PowerLimitSettings {
+    active: false,
+    limit: 0,
+    range: (0, 1000),
+    action: ExceptionAction::NoAction,
+    correction_time: 0,
+    sampling_period: 0,
+};
+
 impl Default for FakePlatform {
+    #[allow(clippy::too_many_lines, reason = "a list")]
     fn default() -> Self {
         Self(Mutex::new(FakeState {
             error: None,
@@ -90,6 +105,10 @@ impl Default for FakePlatform {
             },
             watchdog_resets: 0,
             sessions: Vec::new(),
+            power_limit: NO_LIMIT,
+            asset_tag: String::new(),
+            host_name: "bmc".to_owned(),
+            dhcp_renewals: 0,
             sol: SolSettings {
                 progress: 0,
                 enable: true,
@@ -398,5 +417,35 @@ impl Sol for FakePlatform {
             }
             None => Err(PlatformError::Absent),
         })?
+    }
+}
+
+impl PowerLimit for FakePlatform {
+    async fn power_limit(&self) -> PlatformResult<PowerLimitSettings> {
+        self.answer(|state| state.power_limit)
+    }
+    async fn set_power_limit(&self, settings: PowerLimitSettings) -> PlatformResult<()> {
+        self.answer(|state| state.power_limit = settings)
+    }
+    async fn activate_power_limit(&self, active: bool) -> PlatformResult<()> {
+        self.answer(|state| state.power_limit.active = active)
+    }
+}
+
+impl Naming for FakePlatform {
+    async fn asset_tag(&self) -> PlatformResult<String> {
+        self.answer(|state| state.asset_tag.clone())
+    }
+    async fn set_asset_tag(&self, tag: String) -> PlatformResult<()> {
+        self.answer(|state| state.asset_tag = tag)
+    }
+    async fn host_name(&self) -> PlatformResult<String> {
+        self.answer(|state| state.host_name.clone())
+    }
+    async fn set_host_name(&self, name: String) -> PlatformResult<()> {
+        self.answer(|state| state.host_name = name)
+    }
+    async fn renew_dhcp(&self) -> PlatformResult<()> {
+        self.answer(|state| state.dhcp_renewals += 1)
     }
 }

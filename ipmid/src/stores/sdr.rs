@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Reservation;
 use super::fru::FruDevices;
-use super::sensors::{SensorStore, SensorTable};
+use super::sensors::{SensorIndex, SensorStore, SensorTable};
 use crate::state::{Persistent, lock};
 
 pub use fixed::DeviceSupport;
@@ -131,6 +131,12 @@ pub struct Changes {
     pub count: u32,
 }
 
+/// The id of a sensor's record: the same as long as the sensor has its number.
+#[must_use]
+pub fn record_id(sensor: SensorIndex) -> u16 {
+    FIRST_SENSOR + sensor.value()
+}
+
 impl Repository {
     /// Makes the repository one of `table`'s sensors and the `fixed` records, at `now`. Costs a
     /// comparison where nothing has changed.
@@ -142,7 +148,7 @@ impl Repository {
             return;
         }
         let sensors = table.iter().map(|sensor| {
-            let id = FIRST_SENSOR + sensor.listing.index.value();
+            let id = record_id(sensor.listing.index);
             (id, &sensor.body)
         });
         let others = fixed.iter().map(|(id, body)| (u16::from(*id), body));

@@ -1,0 +1,99 @@
+//! Power limit, asset tag and host name.
+
+use openbmc_dbus::{
+    client::CallError,
+    control::power_cap as cap,
+    inventory::decorator::asset_tag,
+    network::{self, ethernet_interface, system_configuration},
+};
+
+use super::{DbusPlatform, Place, failed, locate};
+use crate::platform::{Naming, PlatformError, PlatformResult, PowerLimit, PowerLimitSettings};
+
+const CAP: Place = Place::Having(cap::NAME);
+const TAG: Place = Place::Having(asset_tag::NAME);
+const SYSTEM: Place = Place::At(network::CONFIG_PATH, system_configuration::NAME);
+
+/// The service's times are in microseconds.
+const MILLISECOND: u64 = 1_000;
+const SECOND: u64 = 1_000_000;
+
+impl PowerLimit for DbusPlatform {
+    async fn power_limit(&self) -> PlatformResult<PowerLimitSettings> {
+        let properties = self.get_all(CAP).await?;
+        let read = || -> Result<PowerLimitSettings, CallError> {
+            // Services older than the bounds have none.
+            let bound = |value: Result<u32, CallError>| value.unwrap_or_default();
+            let correction = properties.get(cap::CORRECTION_TIME).unwrap_or_default();
+            let sampling = properties.get(cap::SAMPLING_PERIOD).unwrap_or_default();
+            Ok(PowerLimitSettings {
+                active: properties.get(cap::POWER_CAP_ENABLE)?,
+                limit: properties.get(cap::POWER_CAP)?,
+                range: (
+                    bound(properties.get(cap::MIN_POWER_CAP_VALUE)),
+                    bound(properties.get(cap::MAX_POWER_CAP_VALUE)),
+                ),
+                action: properties.get(cap::EXCEPTION_ACTION)?,
+                correction_time: u32::try_from(correction / MILLISECOND).unwrap_or(u32::MAX),
+                sampling_period: u16::try_from(sampling / SECOND).unwrap_or(u16::MAX),
+            })
+        };
+        read().map_err(failed)
+    }
+
+    async fn set_power_limit(&self, wanted: PowerLimitSettings) -> PlatformResult<()> {
+        let correction = u64::from(wanted.correction_time) * MILLISECOND;
+        let sampling = u64::from(wanted.sampling_period) * SECOND;
+        self.set(CAP, cap::EXCEPTION_ACTION, wanted.action).await?;
+        self.set(CAP, cap::CORRECTION_TIME, correction).await?;
+        self.set(CAP, cap::SAMPLING_PERIOD, sampling).await?;
+        self.set(CAP, cap::POWER_CAP, wanted.limit).await
+    }
+
+    async fn activate_power_limit(&self, active: bool) -> PlatformResult<()> {
+        self.set(CAP, cap::POWER_CAP_ENABLE, active).await
+    }
+}
+
+impl Naming for DbusPlatform {
+    async fn asset_tag(&self) -> PlatformResult<String> {
+        self.get(TAG, asset_tag::ASSET_TAG).await
+    }
+
+    async fn set_asset_tag(&self, tag: String) -> PlatformResult<()> {
+        self.set(TAG, asset_tag::ASSET_TAG, tag).await
+    }
+
+    async fn host_name(&self) -> PlatformResult<String> {
+        self.get(SYSTEM, system_configuration::HOST_NAME).await
+    }
+
+    async fn set_host_name(&self, name: String) -> PlatformResult<()> {
+        self.set(SYSTEM, system_configuration::HOST_NAME, name)
+            .await
+    }
+
+    async fn renew_dhcp(&self) -> PlatformResult<()> {
+        let link = self.link()?;
+        let client = &link.client;
+        let interfaces = locate::subtree(client, network::ROOT, ethernet_interface::NAME).await;
+        let interfaces = interfaces.map_err(failed)?;
+        if interfaces.is_empty() {
+            return Err(PlatformError::Absent);
+        }
+        for interface in interfaces {
+            // Writing what is set already makes the network service configure it again.
+            let dhcp = client
+                .get(&interface, ethernet_interface::DHCP4)
+                .await
+                .map_err(failed)?;
+            if dhcp {
+                let set = client
+                    .set(&interface, ethernet_interface::DHCP4, true)
+                    .await;
+                set.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Data Center Manageability Interface 1.5, group DCh.
+
+mod capabilities;
+mod configuration;
+mod identity;
+mod power;
+mod sensors;
+mod thermal;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
+use serde::{Deserialize, Serialize};
+
+use self::{power::Statistics, thermal::ThermalLimit};
+use crate::{
+    command::{Command, Registrar},
+    platform::{Naming, PlatformError, Power, PowerLimit, Sensors},
+    state::Persistent,
+};
+
+/// What the DCMI commands need of the machine.
+pub trait Platform: Naming + Power + PowerLimit + Sensors {}
+impl<P: Naming + Power + PowerLimit + Sensors> Platform for P {}
+
+/// Section `[dcmi]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DcmiConfig {
+    /// The sensor of the whole machine's power: the last part of its path.
+    pub power_sensor: String,
+}
+
+impl Default for DcmiConfig {
+    fn default() -> Self {
+        Self {
+            power_sensor: "total_power".to_owned(),
+        }
+    }
+}
+
+/// What is kept over restarts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DcmiState {
+    configuration: configuration::Parameters,
+    /// By entity id and instance.
+    thermal_limits: BTreeMap<String, ThermalLimit>,
+}
+
+/// The DCMI commands and what they keep between requests.
+#[derive(Debug)]
+pub struct DcmiProvider<P> {
+    platform: Arc<P>,
+    config: DcmiConfig,
+    /// Records that the event log holds.
+    sel_capacity: u16,
+    /// The channel of the first LAN.
+    lan_channel: Option<u8>,
+    state: Persistent<DcmiState>,
+    statistics: Mutex<Statistics>,
+    /// What is written of the identifier before its end has come.
+    identifier: Mutex<Vec<u8>>,
+    thermal: Mutex<thermal::Watch>,
+}
+
+impl<P: Platform> DcmiProvider<P> {
+    /// Over `platform`, with its settings in `state`.
+    #[must_use]
+    pub fn new(
+        platform: Arc<P>,
+        config: DcmiConfig,
+        (sel_capacity, lan_channel): (u16, Option<u8>),
+        state: Persistent<DcmiState>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            platform,
+            config,
+            sel_capacity,
+            lan_channel,
+            state,
+            statistics: Mutex::default(),
+            identifier: Mutex::default(),
+            thermal: Mutex::default(),
+        })
+    }
+
+    /// Adds its commands.
+    pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        self.register_capabilities(table);
+        self.register_configuration(table);
+        self.register_identity(table);
+        self.register_power(table);
+        self.register_sensors(table);
+        self.register_thermal(table);
+    }
+}
+
+/// A row of this group.
+const fn row(code: u8, privilege: Privilege, name: &'static str) -> Command {
+    Command::group(GroupBody::DCMI, code, privilege, name)
+}
+
+/// What a feature that this machine has no service for is answered.
+fn absent(error: PlatformError) -> CompletionCode {
+    match error {
+        PlatformError::Absent => CompletionCode::INVALID_COMMAND,
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Family;
+    pub(super) use crate::providers::bench::{Bench, answer};
+
+    /// The DCMI commands over a fake platform.
+    pub(super) fn bench() -> Bench {
+        Bench::with(Family::Group(GroupBody::DCMI), |platform, table| {
+            let state = Persistent::volatile();
+            let config = DcmiConfig::default();
+            DcmiProvider::new(Arc::clone(platform), config, (4096, Some(1)), state).register(table);
+        })
+    }
+}
