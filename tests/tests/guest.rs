@@ -84,8 +84,17 @@ run() {
 "#;
 
 /// Commands of the everyday, by name.
+///
+/// QEMU 7.2's SSIF device gives a host that reads before the BMC has answered the last response once
+/// more, which Linux's driver, reading after 20 ms, tells as FFh: commands are tried again there.
 const EVERYDAY: &str = r#"
-tool() { ipmitool -I open "$@"; }
+tool() {
+    tries=0
+    while ! ipmitool -I open "$@"; do
+        tries=$((tries + 1))
+        [ "$guest_iface" = ssif ] && [ $tries -lt 8 ] || return 1
+    done
+}
 run mc-info tool mc info
 run chassis-status tool chassis status
 run sel-add tool event 1
@@ -218,14 +227,13 @@ fn watchdog_that_starves_makes_the_platform_act() {
         interface: "xyz.openbmc_project.State.Chassis",
         name: "CurrentPowerState",
     };
-    let state = |name: &str| format!("xyz.openbmc_project.State.Chassis.PowerState.{name}");
-    rig.suite.bus.until_property(&power, &state("On"));
+    rig.suite.bus.until_property(&power, "On");
     let script = "modprobe ipmi_watchdog timeout=3 action=power_off start_now=1 nowayout=1 && \
                   ipmitool -I open mc watchdog get && sleep 6 && ipmitool -I open mc watchdog get";
     let output = rig.run(script);
     assert!(output.contains("Started/Running"), "{output}");
     assert!(output.contains("Power Down"), "{output}");
-    rig.suite.bus.until_property(&power, &state("Off"));
+    rig.suite.bus.until_property(&power, "Off");
 }
 
 #[test]
@@ -242,7 +250,7 @@ fn panic_leaves_its_records_in_the_log() {
         list.contains("OS Stop") || list.contains("OS Critical Stop"),
         "{list}"
     );
-    assert!(list.contains("OEM record f0"), "{list}");
+    assert!(list.contains("Linux kernel panic: "), "{list}");
 }
 
 /// Asks twice a second and prints `good` or `bad`.
