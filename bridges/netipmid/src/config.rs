@@ -5,7 +5,7 @@ use std::time::Duration;
 use accounts::{AccessConfig, Channel, ChannelTable};
 use daemon::Failure;
 use ipmi_proto::Medium;
-use rmcp_proto::server::{Config, Instance};
+use rmcp_proto::server::{Config, Instance, Rate};
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::v15::AuthType;
 use serde::{Deserialize, Deserializer};
@@ -43,6 +43,10 @@ pub struct Lan {
     pub handshakes: usize,
     /// Requests of one session that may run at a time.
     pub requests_per_session: usize,
+    /// Packets outside of sessions that one source may send in a second.
+    pub packets_per_second: u32,
+    /// Logins of one source that may fail: so many at once, and so many in a minute.
+    pub failed_logins_per_minute: u32,
     /// Seconds without a valid packet after which a session is closed.
     pub idle_timeout: u64,
     /// Seconds within which a handshake must be through.
@@ -66,6 +70,8 @@ impl Default for Lan {
             sessions,
             handshakes: pending,
             requests_per_session: requests,
+            packets_per_second: 4000,
+            failed_logins_per_minute: 30,
             idle_timeout: 60,
             setup_timeout: 3,
             bound_to_address: true,
@@ -137,6 +143,11 @@ impl View {
                 return Err(Failure::Config(text));
             }
         }
+        if self.lan.packets_per_second == 0 || self.lan.failed_logins_per_minute == 0 {
+            return Err(Failure::Config(
+                "lan: a rate of 0 lets nobody in".to_owned(),
+            ));
+        }
         if self.lan.idle_timeout == 0 || self.lan.setup_timeout == 0 {
             return Err(Failure::Config(
                 "lan: a time-out of 0 s lets nobody in".to_owned(),
@@ -175,6 +186,18 @@ impl View {
             sessions: self.lan.sessions,
             pending: self.lan.handshakes,
             requests: self.lan.requests_per_session,
+            packets: Rate {
+                burst: self.lan.packets_per_second,
+                period: Duration::from_secs(1) / self.lan.packets_per_second,
+            },
+            failures_by_source: Rate {
+                burst: self.lan.failed_logins_per_minute.div_ceil(3),
+                period: Duration::from_secs(60) / self.lan.failed_logins_per_minute,
+            },
+            failures_by_user: Rate {
+                burst: self.lan.failed_logins_per_minute,
+                period: Duration::from_secs(60) / self.lan.failed_logins_per_minute,
+            },
             idle_timeout: Duration::from_secs(self.lan.idle_timeout),
             setup_timeout: Duration::from_secs(self.lan.setup_timeout),
             bound_to_peer: self.lan.bound_to_address,
@@ -231,6 +254,7 @@ mod tests {
             ("handshakes = 0", "lan.handshakes"),
             ("requests-per-session = 0", "lan.requests-per-session"),
             ("idle-timeout = 0", "time-out"),
+            ("packets-per-second = 0", "rate"),
             ("cipher-suite = [3]", "cipher-suite"),
             ("ipmi-15 = [\"md4\"]", "md4"),
         ];

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
 use ipmi_proto::{AccessMode, ChannelNumber, Privilege};
 use rmcp_proto::crypto::UserKey;
-use rmcp_proto::server::{Account, Accounts, LoginStatus, V15Policy};
+use rmcp_proto::server::{Account, Accounts, BadPassword, LoginStatus, V15Policy};
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::rakp::UserName;
 use tokio::time::sleep;
@@ -101,6 +101,18 @@ impl Accounts for ChannelUsers {
             per_message_auth_disabled: access.per_message_auth_disabled,
             user_level_auth_disabled: access.user_level_auth_disabled,
         })
+    }
+
+    fn bad_password(&self) -> BadPassword {
+        /// The unit of both times.
+        const UNIT: Duration = Duration::from_secs(10);
+        let policy = self.store.snapshot().bad_password(self.channel);
+        let time = |units: u16| (units != 0).then(|| UNIT * units.into());
+        BadPassword {
+            threshold: policy.threshold,
+            reset: time(policy.reset_interval),
+            lockout: time(policy.lockout_interval),
+        }
     }
 
     fn login_status(&self) -> LoginStatus {

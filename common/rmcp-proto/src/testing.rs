@@ -5,7 +5,7 @@ use std::time::Instant;
 use ipmi_proto::Privilege;
 
 use crate::crypto::UserKey;
-use crate::server::{Account, Accounts, LoginStatus, Random, V15Policy};
+use crate::server::{Account, Accounts, BadPassword, LoginStatus, Random, V15Policy};
 use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
 
@@ -38,6 +38,7 @@ pub(crate) struct Table {
     pub(crate) channel_limit: Option<Privilege>,
     pub(crate) suite_limit: Option<Privilege>,
     pub(crate) v15_policy: V15Policy,
+    pub(crate) bad_password: BadPassword,
 }
 
 /// A user called `name`.
@@ -62,6 +63,7 @@ impl Table {
             channel_limit: Some(Privilege::Administrator),
             suite_limit: Some(Privilege::Administrator),
             v15_policy: V15Policy::default(),
+            bad_password: BadPassword::default(),
         }
     }
 }
@@ -100,6 +102,10 @@ impl Accounts for Table {
 
     fn v15_policy(&self) -> V15Policy {
         self.v15_policy
+    }
+
+    fn bad_password(&self) -> BadPassword {
+        self.bad_password
     }
 
     fn login_status(&self) -> LoginStatus {

@@ -1,5 +1,7 @@
 //! What the server must be told: who may log in, and random bytes.
 
+use std::time::Duration;
+
 use ipmi_proto::Privilege;
 
 use super::v15::V15Policy;
@@ -43,8 +45,22 @@ pub trait Accounts {
     /// Which packets of IPMI 1.5 sessions may go without an auth code.
     fn v15_policy(&self) -> V15Policy;
 
+    /// What wrong passwords lead to.
+    fn bad_password(&self) -> BadPassword;
+
     /// What Get Channel Authentication Capabilities tells anyone.
     fn login_status(&self) -> LoginStatus;
+}
+
+/// What wrong passwords lead to (IPMI v2.0 §23.2, LAN parameter 26).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct BadPassword {
+    /// How many of them lock a user; 0 is never.
+    pub threshold: u8,
+    /// After how long the count begins anew; `None` is never.
+    pub reset: Option<Duration>,
+    /// For how long a user is locked; `None` until the accounts change.
+    pub lockout: Option<Duration>,
 }
 
 /// Which kinds of users there are (IPMI v2.0 §22.13, Table 22-15 byte 4).
@@ -69,6 +85,11 @@ pub(crate) fn random_bytes<const N: usize>(random: &mut impl Random) -> [u8; N] 
     let mut bytes = [0; N];
     random.fill(&mut bytes);
     bytes
+}
+
+/// A random number of 64 bits.
+pub(crate) fn random_u64(random: &mut impl Random) -> u64 {
+    u64::from_le_bytes(random_bytes(random))
 }
 
 /// A random number.

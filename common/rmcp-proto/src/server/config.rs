@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ipmi_proto::ChannelNumber;
 
+use super::limits::Rate;
 use crate::suite::CipherSuite;
 use crate::wire::v15::AuthType;
 
@@ -54,6 +55,12 @@ pub struct Config {
     pub pending: usize,
     /// Requests of one session that may run at a time; more are answered C0h.
     pub requests: usize,
+    /// Packets outside of sessions that one source may send.
+    pub packets: Rate,
+    /// Logins of one source that may fail.
+    pub failures_by_source: Rate,
+    /// Logins as one user that may fail, from sources that never logged in as that user.
+    pub failures_by_user: Rate,
     /// A session without a valid packet for so long is closed.
     pub idle_timeout: Duration,
     /// A handshake must be through within this time.
@@ -81,6 +88,18 @@ impl Default for Config {
             sessions: Self::MAX_SESSIONS,
             pending: 256,
             requests: 16,
+            packets: Rate {
+                burst: 4000,
+                period: Duration::from_micros(250),
+            },
+            failures_by_source: Rate {
+                burst: 10,
+                period: Duration::from_secs(2),
+            },
+            failures_by_user: Rate {
+                burst: 30,
+                period: Duration::from_secs(2),
+            },
             idle_timeout: Duration::from_secs(60),
             setup_timeout: Duration::from_secs(3),
             bound_to_peer: true,

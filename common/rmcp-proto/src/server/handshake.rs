@@ -147,6 +147,14 @@ impl AwaitRakp3 {
         self.exchange.name
     }
 
+    /// The id of the account that the name found.
+    pub(super) fn account_id(&self) -> Option<u8> {
+        match &self.verdict {
+            Verdict::Known { account, .. } => Some(account.id),
+            Verdict::Unknown => None,
+        }
+    }
+
     /// The BMC's random number and the GUID that RAKP 2 tells.
     pub(super) const fn randoms(&self) -> ([u8; 16], [u8; 16]) {
         (self.exchange.managed_random, self.exchange.guid)

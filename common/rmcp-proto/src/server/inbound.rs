@@ -44,12 +44,16 @@ impl<A: Accounts, R: Random> Server<A, R> {
             return Ok(()); // nothing we send asks for an acknowledge
         };
         if let Some(sequence) = sequence {
+            self.admit_packet(now, route)?;
             let mut bytes = Vec::new();
             RmcpMessage::Ack { sequence, class }.emit(&mut bytes);
             self.transmits.push_back(Transmit { route, bytes });
         }
         match class {
-            Class::Asf => self.on_asf(route, body),
+            Class::Asf => {
+                self.admit_packet(now, route)?;
+                self.on_asf(route, body)
+            }
             Class::Ipmi if v15::is_rmcp_plus(body) => self.on_v20(now, route, body),
             Class::Ipmi => self.on_v15(now, route, body),
             Class::Oem => Err(Reason::UnsupportedClass),
@@ -74,7 +78,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
     fn on_v15(&mut self, now: Instant, route: Route, body: &[u8]) -> Result<(), Reason> {
         let packet = V15Packet::parse(body).map_err(|_| Reason::MalformedPacket)?;
         match (packet.session_id, packet.auth) {
-            (0, AuthType::None) => self.on_sessionless(now, route, Format::V15, packet.message),
+            (0, AuthType::None) => {
+                self.admit_packet(now, route)?;
+                self.on_sessionless(now, route, Format::V15, packet.message)
+            }
             (0, _) => Err(Reason::NotNegotiated),
             _ => self.on_v15_packet(now, route, &packet),
         }
@@ -88,6 +95,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if packet.header.protection != Protection::NONE {
             return Err(Reason::NotNegotiated);
         }
+        self.admit_packet(now, route)?;
         match packet.header.payload_type {
             PayloadType::IPMI => self.on_sessionless(now, route, Format::V20, packet.payload),
             PayloadType::OPEN_SESSION_REQUEST => self.on_open_session(now, route, packet.payload),

@@ -18,6 +18,7 @@ mod event;
 mod exchanges;
 mod handshake;
 mod inbound;
+mod limits;
 mod reject;
 mod session;
 mod sessionless;
@@ -32,15 +33,19 @@ use std::time::{Duration, Instant};
 use ipmi_proto::ipmb::{IpmbHeader, IpmbResponse};
 use ipmi_proto::{CompletionCode, Response};
 
-use self::accounts::random_bytes;
-pub use self::accounts::{Account, Accounts, LoginStatus, Random};
+pub use self::accounts::{Account, Accounts, BadPassword, LoginStatus, Random};
+use self::accounts::{random_bytes, random_u64};
 pub use self::config::{Config, Instance};
 pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
 use self::handshake::{Decoy, Handshake, Handshakes};
+pub use self::limits::Rate;
+use self::limits::Source;
+use self::limits::{Buckets, Guesses};
 pub use self::reject::{Counters, Reason};
 use self::session::Session;
 use self::timer::Timer;
 pub use self::v15::V15Policy;
+use crate::wire::rakp::UserName;
 use crate::wire::v20::{PayloadType, Protection};
 
 /// A session idle for less than this is never given up for another login.
@@ -58,6 +63,8 @@ pub struct Server<A, R> {
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     counters: Counters,
+    packets: Buckets<Source>,
+    guesses: Guesses,
     timer: Timer,
     /// Where payloads are decrypted; kept for its capacity.
     plain: Vec<u8>,
@@ -74,6 +81,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            packets: Buckets::new(random_u64(&mut random)),
+            guesses: Guesses::new(random_u64(&mut random)),
             timer: Timer::default(),
             plain: Vec::new(),
             config,
@@ -185,6 +194,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// Applies changed accounts to the live sessions: whoever may no longer log in, or has another
     /// password or name, is closed; whoever's limit fell is lowered.
     pub fn accounts_changed(&mut self) {
+        self.guesses.forget_locks();
         let channel = self.accounts.channel_limit();
         for slot in 0..self.sessions.len() {
             let Some(session) = self.sessions.get_mut(slot).and_then(Option::as_mut) else {
@@ -250,6 +260,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     /// Puts a new session into its slot.
     fn install(&mut self, slot: usize, session: Session) {
+        let info = session.info();
+        self.guesses
+            .succeeded(info.user_id, (info.peer.into(), info.user_name));
         self.timer
             .no_later_than(session.deadline(self.config.idle_timeout));
         self.events.push_back(Event::Opened(*session.info()));
@@ -281,6 +294,65 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let (_, slot) = evictable.max()?;
         self.close_slot(slot, CloseReason::MadeRoom);
         Some(slot)
+    }
+
+    /// Whether a source may have another packet outside of sessions looked at.
+    fn admit_packet(&mut self, now: Instant, route: Route) -> Result<(), Reason> {
+        let admitted = self
+            .packets
+            .take(now, route.peer.into(), self.config.packets);
+        admitted.then_some(()).ok_or(Reason::TooManyPackets)
+    }
+
+    /// Whether a source may try a password of a user.
+    fn admit_guess(&self, now: Instant, route: Route, user: UserName) -> Result<(), Reason> {
+        let Config {
+            failures_by_source,
+            failures_by_user,
+            ..
+        } = self.config;
+        let pair = (route.peer.into(), user);
+        let admitted = self
+            .guesses
+            .admits(now, pair, failures_by_source, failures_by_user);
+        admitted.then_some(()).ok_or(Reason::TooManyFailures)
+    }
+
+    /// Whether a user is locked for a source.
+    fn is_locked(&self, now: Instant, route: Route, account: &Account) -> bool {
+        let pair = (route.peer.into(), account.name);
+        self.guesses
+            .is_locked(now, account.id, pair, self.accounts.bad_password())
+    }
+
+    /// Counts a login that failed, and tells of it.
+    fn refuse_login(
+        &mut self,
+        now: Instant,
+        route: Route,
+        user_name: UserName,
+        known: Option<u8>,
+        reason: Reason,
+    ) {
+        if matches!(reason, Reason::UnknownUser | Reason::WrongPassword) {
+            let Config {
+                failures_by_source,
+                failures_by_user,
+                ..
+            } = self.config;
+            let pair = (route.peer.into(), user_name);
+            self.guesses
+                .failed(now, pair, failures_by_source, failures_by_user);
+            if let Some(id) = known {
+                self.guesses.count(now, id, self.accounts.bad_password());
+            }
+        }
+        self.counters.count(reason);
+        self.events.push_back(Event::LoginRefused {
+            peer: route.peer,
+            user_name,
+            reason,
+        });
     }
 
     /// Counts a datagram that was not acted on, and tells of it.

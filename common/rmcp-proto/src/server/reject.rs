@@ -74,6 +74,12 @@ reasons! {
     WrongPassword = "wrong-password",
     /// A login that asked for more privilege than it may have.
     PrivilegeAboveLimit = "privilege-above-limit",
+    /// A login as a user who is locked after wrong passwords.
+    UserLocked = "user-locked",
+    /// A login after too many that failed.
+    TooManyFailures = "too-many-failures",
+    /// More packets outside of sessions than one source may send.
+    TooManyPackets = "too-many-packets",
     /// A login when every session was taken and in use.
     NoFreeSession = "no-free-session",
 }

@@ -9,7 +9,7 @@ use ipmi_proto::Privilege;
 
 use super::Server;
 use super::accounts::{Accounts, Random, random_u32};
-use super::event::{Event, Route, SessionId, Transmit};
+use super::event::{Route, SessionId, Transmit};
 use super::handshake::{AwaitRakp1, AwaitRakp3, Handshake, Login, Rakp1Context, State};
 use super::reject::Reason;
 use super::session::{Admission, Session, SessionLink};
@@ -180,26 +180,34 @@ impl<A: Accounts, R: Random> Server<A, R> {
             return Err(Reason::ConsoleGaveUp);
         }
         let (console_id, user_name) = (state.console_id(), state.user_name());
-        let login = state
-            .on_rakp_3(message.code, self.accounts.kg().as_ref())
-            .and_then(|login| self.activate(now, route, managed_id, login));
-        match login {
-            Ok(check) => {
-                self.send_rakp_4(route, tag, console_id, &check);
-                Ok(())
-            }
+        let known = state.account_id();
+        let login = self.log_in(now, route, *state, message.code);
+        match login.and_then(|login| self.activate(now, route, managed_id, login)) {
+            Ok(check) => self.send_rakp_4(route, tag, console_id, &check),
             Err((status, reason)) => {
                 self.send_rakp_4_error(route, tag, console_id, status);
-                self.counters.count(reason);
-                let peer = route.peer;
-                self.events.push_back(Event::LoginRefused {
-                    peer,
-                    user_name,
-                    reason,
-                });
-                Ok(())
+                self.refuse_login(now, route, user_name, known, reason);
             }
         }
+        Ok(())
+    }
+
+    /// Whether RAKP 3's code opens the session. A source that failed too often is not even heard; a
+    /// locked user is told the same as one with a wrong password.
+    fn log_in(
+        &self,
+        now: Instant,
+        route: Route,
+        state: AwaitRakp3,
+        code: &[u8],
+    ) -> Result<Login, (StatusCode, Reason)> {
+        self.admit_guess(now, route, state.user_name())
+            .map_err(|reason| (StatusCode::NO_RESOURCES, reason))?;
+        let login = state.on_rakp_3(code, self.accounts.kg().as_ref())?;
+        if self.is_locked(now, route, &login.account) {
+            return Err((StatusCode::INVALID_INTEGRITY_CHECK, Reason::UserLocked));
+        }
+        Ok(login)
     }
 
     /// A RAKP 3 without a handshake: perhaps the console missed the RAKP 4 that opened its session.

@@ -12,7 +12,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege, Request, Response};
 
 use super::Server;
 use super::accounts::{Account, Accounts, Random, random_bytes, random_u32};
-use super::event::{Event, Route, SessionId, Transmit};
+use super::event::{Route, SessionId, Transmit};
 use super::handshake::{Handshake, State};
 use super::reject::Reason;
 use super::session::{Admission, Session, SessionLink};
@@ -296,22 +296,22 @@ impl<A: Accounts, R: Random> Server<A, R> {
         else {
             return Err(Reason::OutOfTurn);
         };
-        let user_name = state.name;
-        let refused = |reason| Event::LoginRefused {
-            peer: route.peer,
-            user_name,
-            reason,
-        };
+        self.admit_guess(now, route, state.name)?;
+        let locked = state
+            .account
+            .as_ref()
+            .is_some_and(|a| self.is_locked(now, route, a));
         let reason = match (&state.account, verified) {
             (None, _) => Reason::UnknownUser,
             (Some(_), false) => Reason::WrongPassword,
+            (Some(_), true) if locked => Reason::UserLocked,
             (Some(account), true) => {
                 let account = account.clone();
                 return self.on_verified_activate(now, route, packet, &state, account);
             }
         };
-        self.counters.count(reason);
-        self.events.push_back(refused(reason));
+        let known = state.account.as_ref().map(|account| account.id);
+        self.refuse_login(now, route, state.name, known, reason);
         Ok(())
     }
 

@@ -1,0 +1,333 @@
+//! How much one source may ask for, and how often passwords may be guessed.
+//!
+//! A source is an IPv4 address or an IPv6 /64, which is what one attacker has for free. All tables
+//! are of a fixed size.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::accounts::BadPassword;
+use crate::wire::rakp::UserName;
+
+/// So many at once, and then one in each period.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    /// How many may come at once.
+    pub burst: u32,
+    /// After how long there is one more.
+    pub period: Duration,
+}
+
+/// Where packets come from.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Source {
+    V4(Ipv4Addr),
+    /// The network part.
+    V6([u8; 8]),
+}
+
+impl From<SocketAddr> for Source {
+    fn from(peer: SocketAddr) -> Self {
+        match peer.ip().to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
+                Self::V6(network)
+            }
+        }
+    }
+}
+
+/// Sets of a bucket table, and buckets in each.
+const SETS: usize = 256;
+const WAYS: usize = 4;
+
+/// A token bucket per key, in a table of fixed size: a key that has no place takes that of the
+/// bucket in its set that is nearest to full, and so has the least to forget.
+pub(super) struct Buckets<K> {
+    /// Keeps keys from being chosen to fall into one set.
+    seed: u64,
+    /// When the bucket of the key is full again.
+    sets: Vec<[Option<(K, Instant)>; WAYS]>,
+}
+
+impl<K: Copy + Eq + Hash> Buckets<K> {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            sets: Vec::new(),
+        }
+    }
+
+    /// Whether the key's bucket has a token.
+    pub(super) fn has(&self, now: Instant, key: &K, rate: Rate) -> bool {
+        let set = self
+            .sets
+            .get(self.set_of(key))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let full_at = set
+            .filter(|(other, _)| other == key)
+            .map(|(_, full_at)| *full_at)
+            .next();
+        full_at.is_none_or(|full_at| {
+            full_at.saturating_duration_since(now) + rate.period <= rate.period * rate.burst
+        })
+    }
+
+    /// Takes a token out of the key's bucket, if there is one.
+    pub(super) fn take(&mut self, now: Instant, key: K, rate: Rate) -> bool {
+        if !self.has(now, &key, rate) {
+            return false;
+        }
+        if self.sets.is_empty() {
+            self.sets.resize(SETS, [None; WAYS]);
+        }
+        let set = self.set_of(&key);
+        let Some(set) = self.sets.get_mut(set) else {
+            return true;
+        };
+        let place = |slot: &Option<(K, Instant)>| match slot {
+            Some((other, _)) if *other == key => None,
+            other => Some(other.map(|(_, full_at)| full_at)),
+        };
+        // Its own bucket sorts first, then an empty one, then the one nearest to full.
+        if let Some(slot) = set.iter_mut().min_by_key(|slot| place(slot)) {
+            let own = slot
+                .filter(|(other, _)| *other == key)
+                .map(|(_, full_at)| full_at);
+            *slot = Some((
+                key,
+                own.map_or(now, |full_at| full_at.max(now)) + rate.period,
+            ));
+        }
+        true
+    }
+
+    fn set_of(&self, key: &K) -> usize {
+        let mut hasher = DefaultHasher::new();
+        self.seed.hash(&mut hasher);
+        key.hash(&mut hasher);
+        usize::try_from(hasher.finish() % SETS as u64).unwrap_or_default()
+    }
+}
+
+/// How many pairs of source and user are remembered that have logged in.
+const KNOWN: usize = 64;
+
+/// Who may try a password now.
+///
+/// Failures are counted by source and by user. A source that has logged in as a user is not held
+/// up, nor locked out, by what others try as that user.
+pub(super) struct Guesses {
+    sources: Buckets<Source>,
+    users: Buckets<UserName>,
+    known: VecDeque<(Source, UserName)>,
+    /// By user id.
+    locks: HashMap<u8, Lock>,
+}
+
+/// Failures of one user (IPMI v2.0 §23.2, LAN parameter 26).
+#[derive(Clone, Copy, Debug)]
+struct Lock {
+    failures: u8,
+    since: Instant,
+    locked: bool,
+}
+
+impl Guesses {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            sources: Buckets::new(seed),
+            users: Buckets::new(seed),
+            known: VecDeque::new(),
+            locks: HashMap::new(),
+        }
+    }
+
+    /// Whether `source` may try a password of `user` now.
+    pub(super) fn admits(
+        &self,
+        now: Instant,
+        (source, user): (Source, UserName),
+        by_source: Rate,
+        by_user: Rate,
+    ) -> bool {
+        self.sources.has(now, &source, by_source)
+            && (self.known.contains(&(source, user)) || self.users.has(now, &user, by_user))
+    }
+
+    /// A try failed.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        (source, user): (Source, UserName),
+        by_source: Rate,
+        by_user: Rate,
+    ) {
+        self.sources.take(now, source, by_source);
+        self.users.take(now, user, by_user);
+    }
+
+    /// A login succeeded.
+    pub(super) fn succeeded(&mut self, id: u8, pair: (Source, UserName)) {
+        self.locks.remove(&id);
+        self.known.retain(|known| *known != pair);
+        self.known.push_back(pair);
+        if self.known.len() > KNOWN {
+            self.known.pop_front();
+        }
+    }
+
+    /// A wrong password was tried as the user `id`.
+    pub(super) fn count(&mut self, now: Instant, id: u8, policy: BadPassword) {
+        if policy.threshold == 0 {
+            return;
+        }
+        let fresh = Lock {
+            failures: 0,
+            since: now,
+            locked: false,
+        };
+        let lock = self.locks.entry(id).or_insert(fresh);
+        let age = now.saturating_duration_since(lock.since);
+        if policy.reset.is_some_and(|reset| age >= reset) {
+            *lock = fresh;
+        }
+        lock.failures = lock.failures.saturating_add(1);
+        if lock.failures >= policy.threshold && !lock.locked {
+            lock.locked = true;
+            lock.since = now;
+        }
+    }
+
+    /// Whether the user `id` is locked for this source.
+    pub(super) fn is_locked(
+        &self,
+        now: Instant,
+        id: u8,
+        pair: (Source, UserName),
+        policy: BadPassword,
+    ) -> bool {
+        let Some(lock) = self.locks.get(&id).filter(|lock| lock.locked) else {
+            return false;
+        };
+        let age = now.saturating_duration_since(lock.since);
+        let over = policy.lockout.is_some_and(|lockout| age >= lockout);
+        policy.threshold != 0 && !over && !self.known.contains(&pair)
+    }
+
+    /// Accounts changed: who was locked may try again, as after Set User Password.
+    pub(super) fn forget_locks(&mut self) {
+        self.locks.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::now;
+
+    const RATE: Rate = Rate {
+        burst: 3,
+        period: Duration::from_secs(1),
+    };
+
+    fn source(text: &str) -> Source {
+        SocketAddr::new(text.parse().unwrap(), 1).into()
+    }
+
+    #[test]
+    fn sources_are_addresses_and_networks() {
+        assert_eq!(source("192.0.2.1"), source("::ffff:192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_one_a_period() {
+        let (mut buckets, start) = (Buckets::new(1), now());
+        let key = source("192.0.2.1");
+        for _ in 0..3 {
+            assert!(buckets.take(start, key, RATE));
+        }
+        assert!(!buckets.take(start, key, RATE));
+        assert!(!buckets.take(start + Duration::from_millis(999), key, RATE));
+        assert!(buckets.take(start + RATE.period, key, RATE));
+        assert!(!buckets.take(start + RATE.period, key, RATE));
+        let later = start + Duration::from_secs(60);
+        for _ in 0..3 {
+            assert!(buckets.take(later, key, RATE));
+        }
+        assert!(!buckets.has(later, &key, RATE));
+        assert!(buckets.has(later, &source("192.0.2.2"), RATE));
+    }
+
+    #[test]
+    fn the_table_does_not_grow_and_keeps_who_is_limited_longest() {
+        let (mut buckets, start) = (Buckets::new(1), now());
+        let greedy = source("192.0.2.1");
+        while buckets.take(start, greedy, RATE) {}
+        for number in 0..100_000u32 {
+            let other = Source::V4(Ipv4Addr::from(0x0a00_0000 + number));
+            buckets.take(start, other, RATE);
+        }
+        assert_eq!(buckets.sets.len() * WAYS, 1024);
+        assert!(
+            !buckets.has(start, &greedy, RATE),
+            "fuller buckets went first"
+        );
+    }
+
+    #[test]
+    fn guesses_of_others_do_not_hold_up_a_source_that_has_logged_in() {
+        let (mut guesses, start) = (Guesses::new(1), now());
+        let user = UserName::new(b"root").unwrap();
+        let (owner, attacker) = (source("192.0.2.1"), source("192.0.2.66"));
+        guesses.succeeded(2, (owner, user));
+        for _ in 0..3 {
+            assert!(guesses.admits(start, (attacker, user), RATE, RATE));
+            guesses.failed(start, (attacker, user), RATE, RATE);
+        }
+        assert!(!guesses.admits(start, (attacker, user), RATE, RATE));
+        let third = source("192.0.2.3");
+        assert!(!guesses.admits(start, (third, user), RATE, RATE), "by user");
+        assert!(guesses.admits(start, (owner, user), RATE, RATE));
+        let other = UserName::new(b"guest").unwrap();
+        assert!(guesses.admits(start, (third, other), RATE, RATE));
+    }
+
+    #[test]
+    fn a_user_is_locked_at_the_threshold_for_its_time() {
+        let (mut guesses, start) = (Guesses::new(1), now());
+        let seconds = |count| Some(Duration::from_secs(count));
+        let policy = BadPassword {
+            threshold: 2,
+            reset: seconds(20),
+            lockout: seconds(30),
+        };
+        let user = UserName::new(b"root").unwrap();
+        let (owner, other) = ((source("192.0.2.1"), user), (source("192.0.2.2"), user));
+        guesses.succeeded(2, owner);
+        guesses.count(start, 2, policy);
+        let later = start + Duration::from_secs(20);
+        guesses.count(later, 2, policy);
+        assert!(!guesses.is_locked(later, 2, other, policy), "counted anew");
+        guesses.count(later, 2, policy);
+        assert!(guesses.is_locked(later, 2, other, policy));
+        assert!(!guesses.is_locked(later, 2, owner, policy));
+        assert!(!guesses.is_locked(later, 3, other, policy));
+        assert!(!guesses.is_locked(later + Duration::from_secs(30), 2, other, policy));
+        let forever = BadPassword {
+            lockout: None,
+            ..policy
+        };
+        assert!(guesses.is_locked(later + Duration::from_secs(9999), 2, other, forever));
+        guesses.forget_locks();
+        assert!(!guesses.is_locked(later, 2, other, forever));
+    }
+}
