@@ -24,10 +24,11 @@ pub mod socket;
 pub mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use accounts::{Reader, Users};
 use daemon::{Failure, Setup};
-use openbmc_dbus::execute::IpmiHost;
+use openbmc_dbus::execute::{IpmiHost, LinkState};
 use rmcp_proto::server::{Config, Server};
 use tokio::sync::{mpsc, watch};
 
@@ -39,6 +40,9 @@ use self::datagrams::Datagrams;
 use self::random::SystemBytes;
 use self::sessions::Publisher;
 use self::users::ChannelUsers;
+
+/// Without a bus, the bridge calls itself ready after this time: it serves, as far as it can.
+const READY_WITHOUT_BUS: Duration = Duration::from_secs(2);
 
 /// Runs the bridge.
 ///
@@ -71,7 +75,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));
     let (told_settings, settings) = watch::channel(Settings::default());
     tokio::spawn(follow_settings(name.clone(), link.clone(), told_settings));
-    tokio::spawn(guid::follow(link, told_guid));
+    tokio::spawn(guid::follow(link.clone(), told_guid));
     tokio::spawn(users::follow(store, move || {
         // The bridge ends with the process.
         let _ = told_accounts.send(());
@@ -84,10 +88,18 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
         guid,
         accounts,
     };
-    setup.ready();
+    tokio::spawn(tell_ready(setup, link));
     tracing::info!(channel = %name, "serving");
     Bridge::new(server, datagrams, ipmid, sol, users, told_sessions)
         .run(inputs)
         .await?;
     Ok(())
+}
+
+/// Tells the service manager once requests can be carried to `ipmid`: some clients give up at the
+/// first D2h.
+async fn tell_ready(setup: Setup<Args>, mut link: LinkState) {
+    let linked = link.wait_for(Option::is_some);
+    let _ = tokio::time::timeout(READY_WITHOUT_BUS, linked).await;
+    setup.ready();
 }
