@@ -162,13 +162,18 @@ fn neighbours(out: &mut impl Write) {
     for (name, run) in [
         ("alone", (|_| Vec::new()) as fn(&Subject) -> Vec<Client>),
         ("one never reads", |subject| vec![subject.client(0x20)]),
-        ("one floods", |subject| vec![subject.flooder(9)]),
+        ("one floods with requests", |subject| {
+            vec![subject.flooder(9, 0x21)]
+        }),
         ("one floods a stalled line", |subject| {
-            vec![subject.flooder(100)]
+            vec![subject.flooder(100, 1)]
+        }),
+        ("one floods another line", |subject| {
+            vec![subject.flooder(201, 1)]
         }),
     ] {
         let median = {
-            let mut subject = Subject::with_stalled_line();
+            let mut subject = Subject::with_three_lines();
             let others = run(&subject);
             std::thread::sleep(Duration::from_millis(300));
             let median = round_trips(&mut subject);

@@ -30,8 +30,11 @@ use crate::sockets::Sockets;
 /// Bytes of frames written at once, when so many wait.
 const CHUNK: usize = 8 * 1024;
 
-/// Messages of one client that are taken before others have their turn.
+/// Messages of one client that are taken before others have their turn, if they are short.
 const BATCH: usize = 16;
+
+/// Bytes of one client's messages after which others have their turn.
+const BATCH_BYTES: usize = 2048;
 
 /// An EID, the largest message, and one byte by which a larger one shows.
 const CLIENT_BUFFER: usize = mctp_proto::MAX_MESSAGE + 2;
@@ -231,10 +234,11 @@ impl Engine {
     /// Takes what a client has sent, up to a number of messages.
     pub(crate) fn read_client(&mut self, id: ClientId, socket: &UnixSeqpacket) -> Reading {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let mut taken = 0;
         let mut reading = Reading::More;
         for _ in 0..BATCH {
-            reading = self.read_client_once(id, socket, &mut buffer);
-            if reading != Reading::More {
+            (reading, taken) = self.read_client_once(id, socket, &mut buffer, taken);
+            if reading != Reading::More || taken >= BATCH_BYTES {
                 break;
             }
         }
@@ -242,30 +246,32 @@ impl Engine {
         reading
     }
 
+    /// Takes one message; gives how many bytes that makes with those `taken` before.
     fn read_client_once(
         &mut self,
         id: ClientId,
         socket: &UnixSeqpacket,
         buffer: &mut [u8],
-    ) -> Reading {
+        taken: usize,
+    ) -> (Reading, usize) {
         if !self.demux.has_client(id) {
-            return Reading::Ended;
+            return (Reading::Ended, taken);
         }
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
         let len = match rustix::net::recv(socket, &mut *buffer, flags) {
-            Ok((_, 0)) => return Reading::Ended,
+            Ok((_, 0)) => return (Reading::Ended, taken),
             Ok((_, len)) => len,
-            Err(rustix::io::Errno::AGAIN) => return Reading::Drained,
-            Err(rustix::io::Errno::INTR) => return Reading::More,
-            Err(_) => return Reading::Ended,
+            Err(rustix::io::Errno::AGAIN) => return (Reading::Drained, taken),
+            Err(rustix::io::Errno::INTR) => return (Reading::More, taken),
+            Err(_) => return (Reading::Ended, taken),
         };
         let bytes = buffer.get(..len).unwrap_or(buffer);
         match self
             .demux
             .client_message(self.now, id, bytes, &mut self.sockets)
         {
-            Progress::Taken => Reading::More,
-            Progress::Held => Reading::Held,
+            Progress::Taken => (Reading::More, taken + len),
+            Progress::Held => (Reading::Held, taken + len),
         }
     }
 

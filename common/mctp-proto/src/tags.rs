@@ -180,6 +180,19 @@ impl<H: Clone + PartialEq> TagTable<H> {
         entry.map_or(0, |entry| entry.held.iter().flatten().count())
     }
 
+    /// Whether `holder` has a tag that is out to `peer`.
+    #[must_use]
+    pub fn is_held_by(&self, peer: TagPeer, holder: &H) -> bool {
+        let entry = self
+            .index_of(peer)
+            .ok()
+            .and_then(|index| self.entries.get(index));
+        let mut held = entry
+            .into_iter()
+            .flat_map(|entry| entry.held.iter().flatten());
+        held.any(|held| held.holder.as_ref() == Some(holder))
+    }
+
     fn index_of(&self, peer: TagPeer) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&peer, |entry| entry.peer)
     }
@@ -223,6 +236,7 @@ mod tests {
         assert_eq!(tags.take(Duration::ZERO, PEER, 8), None);
         assert!(tags.take(Duration::ZERO, OTHER, 8).is_some());
         assert_eq!((tags.outstanding(PEER), tags.outstanding(OTHER)), (8, 1));
+        assert!(tags.is_held_by(PEER, &7) && !tags.is_held_by(PEER, &8));
     }
 
     #[test]

@@ -92,6 +92,28 @@ impl Device {
         .await
     }
 
+    /// Reads once from a stream, taking a read that does not fill `buffer` for its end for now, as is
+    /// true of terminals, pipes and stream sockets: one system call less than to read until
+    /// `WouldBlock`. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_stream(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut guard = self.fd.readable().await?;
+            let read = guard.try_io(|fd| {
+                retry_interrupted(|| Ok(rustix::io::read(fd.get_ref(), &mut *buffer)?))
+            });
+            if let Ok(read) = read {
+                if read.as_ref().is_ok_and(|len| *len < buffer.len()) {
+                    guard.clear_ready();
+                }
+                return read;
+            }
+        }
+    }
+
     /// Writes once, when there is room: one message of a message based device.
     ///
     /// A stream may take less than all of `bytes`. Cancel safe: nothing is written when the future
@@ -199,6 +221,25 @@ mod tests {
             });
             assert_eq!((read.unwrap(), written.unwrap()), (2, 2));
             assert_eq!(buffer[..2], *b"\x18\x01");
+        });
+    }
+
+    #[test]
+    fn stream_is_read_as_it_comes() {
+        run(async {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let reader = Device::with_interest(reader.into(), Interest::READABLE).unwrap();
+            let writer = Device::with_interest(writer.into(), Interest::WRITABLE).unwrap();
+            let mut buffer = [0; 4];
+            for sent in [&b"ab"[..], b"cdef", b"ghijk"] {
+                writer.write_all(sent).await.unwrap();
+                let mut received = Vec::new();
+                while received.len() < sent.len() {
+                    let count = reader.read_stream(&mut buffer).await.unwrap();
+                    received.extend_from_slice(&buffer[..count]);
+                }
+                assert_eq!(received, sent);
+            }
         });
     }
 

@@ -41,6 +41,20 @@ impl Line {
         }
     }
 
+    /// Reads and throws away what comes, until the process ends.
+    pub(crate) fn throw_away(&self) {
+        let mut master = self.master.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            loop {
+                wait(&master, PollFlags::POLLIN);
+                if matches!(master.read(&mut buffer), Err(e) if e.kind() != ErrorKind::WouldBlock) {
+                    return;
+                }
+            }
+        });
+    }
+
     pub(crate) fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.master.write(bytes) {

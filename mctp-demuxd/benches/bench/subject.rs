@@ -21,9 +21,12 @@ pub(crate) struct Subject {
     child: Child,
     socket: String,
     pub(crate) line: Line,
-    /// A second line that nobody reads.
-    _stalled: Option<(Line, tempfile::TempDir)>,
+    /// A line that nobody reads, and one that is read and thrown away.
+    _others: Option<Others>,
 }
+
+/// The further lines, and the configuration that names them.
+type Others = (Line, Line, tempfile::TempDir);
 
 impl Subject {
     /// Libmctp's daemon, where the environment names it.
@@ -45,36 +48,32 @@ impl Subject {
         Self::run(command, socket, line, None)
     }
 
-    /// With EIDs from 100 on behind a line that nobody reads.
-    pub(crate) fn with_stalled_line() -> Self {
-        let (line, stalled) = (Line::new(), Line::new());
+    /// With EIDs from 100 on behind a line that nobody reads, and those from 201 on behind one that
+    /// is read as fast as can be.
+    pub(crate) fn with_three_lines() -> Self {
+        let (line, stalled, sink) = (Line::new(), Line::new(), Line::new());
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("causeway.toml");
-        std::fs::write(
-            &config,
-            "[[mctp.route]]\neid = 100\nlast = 200\nbinding = 1\n",
-        )
-        .unwrap();
+        let routes = "[[mctp.route]]\neid = 100\nlast = 200\nbinding = 1\n\
+                      [[mctp.route]]\neid = 201\nlast = 254\nbinding = 2\n";
+        std::fs::write(&config, routes).unwrap();
         let (mut command, socket) = ours();
         command.arg("--config").arg(config);
-        command.arg(format!("serial:{}", line.path.display()));
-        command.arg(format!("serial:{}", stalled.path.display()));
-        Self::run(command, socket, line, Some((stalled, folder)))
+        for line in [&line, &stalled, &sink] {
+            command.arg(format!("serial:{}", line.path.display()));
+        }
+        sink.throw_away();
+        Self::run(command, socket, line, Some((stalled, sink, folder)))
     }
 
-    fn run(
-        mut command: Command,
-        socket: String,
-        line: Line,
-        stalled: Option<(Line, tempfile::TempDir)>,
-    ) -> Self {
+    fn run(mut command: Command, socket: String, line: Line, others: Option<Others>) -> Self {
         command.stdin(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let subject = Self {
             child,
             socket,
             line,
-            _stalled: stalled,
+            _others: others,
         };
         std::thread::sleep(Duration::from_millis(100));
         subject
@@ -95,11 +94,11 @@ impl Subject {
     }
 
     /// A client that sends as fast as it may until it is dropped.
-    pub(crate) fn flooder(&self, eid: u8) -> Client {
-        let client = self.client(1);
+    pub(crate) fn flooder(&self, eid: u8, kind: u8) -> Client {
+        let client = self.client(kind);
         let sender = client.0.try_clone().unwrap();
         let mut message = vec![0x20; 1025];
-        message[..5].copy_from_slice(&[eid, 1, 0xc0, 2, 0x0a]);
+        message[..5].copy_from_slice(&[eid, kind, 0xc0, 2, 0x0a]);
         std::thread::spawn(
             move || {
                 while send(&sender, &message, SendFlags::NOSIGNAL).is_ok() {}

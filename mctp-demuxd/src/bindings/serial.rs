@@ -8,7 +8,6 @@ use mctp_proto::framing::serial::Decoder;
 use mctp_proto::{Address, LinkId};
 use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 use sys::Device;
-use tokio::io::Interest;
 
 use super::{came_up, drain, end_of_stream, open};
 use crate::engine::Hub;
@@ -50,10 +49,7 @@ async fn receive(hub: &Arc<Hub>, link: LinkId, device: &Device) -> io::Error {
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; READ];
     loop {
-        let read = device.io(Interest::READABLE, |fd| {
-            Ok(rustix::io::read(fd, &mut *buffer)?)
-        });
-        let len = match read.await {
+        let len = match device.read_stream(&mut buffer).await {
             Ok(0) => return end_of_stream(),
             Ok(len) => len,
             Err(error) => return error,

@@ -11,6 +11,12 @@ use super::counters::Refusal;
 use super::outbox::OutMessage;
 use super::{ClientId, Demux, Holder, LinkKind, Outlet, Wait};
 
+/// Tags of each peer.
+const TAGS: usize = Tag::COUNT as usize;
+
+/// Tags of each peer that are kept back for clients that have none.
+const KEPT_BACK: usize = 2;
+
 /// Whether to go on reading a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Progress {
@@ -64,8 +70,7 @@ impl Demux {
             self.refusals.add(refusal);
             return Progress::Taken;
         }
-        // Whoever waits for the same thing already goes first.
-        match self.send(now, id, eid, message, true, out) {
+        match self.send(now, id, eid, message, out) {
             Ok(()) => Progress::Taken,
             Err(wait) => {
                 self.blocked.push_back((id, wait));
@@ -102,19 +107,24 @@ impl Demux {
 
     /// Tries again what is held for `cause`, in the order it came.
     pub(super) fn retry(&mut self, now: Duration, cause: Wait, out: &mut impl Outlet) {
-        while let Some(at) = self.blocked.iter().position(|(_, wait)| *wait == cause) {
-            let Some(&(id, _)) = self.blocked.get(at) else {
+        let mut at = 0;
+        while let Some(&(id, wait)) = self.blocked.get(at) {
+            if wait != cause {
+                at += 1;
+                continue;
+            }
+            if matches!(cause, Wait::Tag(peer) if self.tags.outstanding(peer) >= TAGS) {
                 return;
-            };
+            }
             let held = self
                 .clients
                 .get_mut(&id)
                 .and_then(|client| client.held.take());
-            let Some((eid, message)) = held.as_deref().and_then(<[u8]>::split_first) else {
-                self.blocked.remove(at);
-                continue;
-            };
-            match self.send(now, id, Eid(*eid), message, false, out) {
+            let parts = held.as_deref().and_then(<[u8]>::split_first);
+            let sent = parts.map_or(Ok(()), |(eid, message)| {
+                self.send(now, id, Eid(*eid), message, out)
+            });
+            match sent {
                 Ok(()) => {
                     self.blocked.remove(at);
                     out.resume(id);
@@ -126,9 +136,7 @@ impl Demux {
                     if let Some(entry) = self.blocked.get_mut(at) {
                         entry.1 = wait;
                     }
-                    if wait == cause {
-                        return;
-                    }
+                    at += 1;
                 }
             }
         }
@@ -140,7 +148,6 @@ impl Demux {
         id: ClientId,
         eid: Eid,
         message: &[u8],
-        queue_up: bool,
         out: &mut impl Outlet,
     ) -> Result<(), Wait> {
         if eid == self.eid() && eid != Eid::NULL {
@@ -156,16 +163,15 @@ impl Demux {
                 self.refusals.add(Refusal::UnaskedAnswer);
                 Ok(())
             }
-            Meaning::Request { wants_answer } => {
-                let whole = Whole {
+            Meaning::Request { wants_answer } => self.send_request(
+                now,
+                &Whole {
                     id,
                     eid,
                     message,
                     wants_answer,
-                    queue_up,
-                };
-                self.send_request(now, &whole)
-            }
+                },
+            ),
         }
     }
 
@@ -262,18 +268,12 @@ impl Demux {
         }
         for &(link, _) in &links {
             self.check_room(whole.id, link)?;
-            let wait = Wait::Tag(TagPeer {
+            let peer = TagPeer {
                 link,
                 eid: whole.eid,
-            });
-            let someone_waits = self.blocked.iter().any(|(_, other)| *other == wait);
-            let packets = self.kind_of(link) != LinkKind::Kernel;
-            let full = self.tags.outstanding(TagPeer {
-                link,
-                eid: whole.eid,
-            }) >= 8;
-            if packets && (full || (whole.queue_up && someone_waits)) {
-                return Err(wait);
+            };
+            if self.kind_of(link) != LinkKind::Kernel && !self.may_take_tag(whole.id, peer) {
+                return Err(Wait::Tag(peer));
             }
         }
         if self.kind_of(first) == LinkKind::Kernel {
@@ -296,6 +296,15 @@ impl Demux {
             self.push(link, Some(whole.id), out);
         }
         Ok(())
+    }
+
+    /// The last tags of a peer are for clients that have none of them yet, while there are several
+    /// clients: one that floods a peer must not keep the others from it.
+    fn may_take_tag(&self, id: ClientId, peer: TagPeer) -> bool {
+        let out = self.tags.outstanding(peer);
+        let alone = self.clients.len() == 1;
+        let first = || !self.tags.is_held_by(peer, &Holder::Client(id));
+        out < TAGS && (out < TAGS - KEPT_BACK || alone || first())
     }
 
     fn push_to_kernel(&mut self, link: LinkId, whole: &Whole<'_>) {
@@ -368,6 +377,4 @@ struct Whole<'a> {
     eid: Eid,
     message: &'a [u8],
     wants_answer: bool,
-    /// Whether others that wait already go first.
-    queue_up: bool,
 }

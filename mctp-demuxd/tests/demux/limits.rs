@@ -137,3 +137,23 @@ fn an_idle_daemon_sleeps() {
     let woken = switches(daemon.pid()) - before;
     assert!(woken <= 1, "{woken} in {:?}", start.elapsed());
 }
+
+#[test]
+fn a_client_that_floods_a_peer_leaves_the_others_a_tag() {
+    let mut daemon = Daemon::start();
+    let (flood, client) = (daemon.client(KIND), daemon.client(KIND + 1));
+    for _ in 0..20 {
+        flood.send(FAR, b"\x20flood");
+    }
+    for _ in 0..6 {
+        assert_eq!(daemon.wire.message().bytes, b"\x20flood");
+    }
+    daemon.wire.is_silent();
+    for _ in 0..50 {
+        client.send(FAR, b"\x21ask");
+        let request = daemon.wire.message();
+        assert_eq!(request.bytes, b"\x21ask");
+        daemon.wire.answer(&request, b"\x21answer");
+        assert_eq!(client.message().1, b"\x21answer");
+    }
+}
