@@ -1,0 +1,13 @@
+//! Answers each vendor defined message (type 7Eh) with itself.
+//!
+//! `cargo run -p mctp-client --example echo [SOCKET]`
+
+use std::io;
+
+use mctp_client::{Client, DEFAULT_SOCKET};
+
+fn main() -> io::Result<()> {
+    let name = std::env::args().nth(1);
+    let name = name.as_deref().unwrap_or(DEFAULT_SOCKET);
+    Client::connect_to(name, 0x7e)?.serve(|_eid, request| Some(request.to_vec()))
+}
