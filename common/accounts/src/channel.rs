@@ -11,7 +11,7 @@ use crate::text;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Channel {
-    number: u8,
+    pub(crate) number: u8,
     /// The name, which is also the last part of the bridge's bus name.
     pub name: String,
     /// What it runs over.

@@ -7,6 +7,17 @@ use zeroize::Zeroizing;
 
 use crate::{Password, PasswordSize, UserId, UserName};
 
+/// The key `users`: whose accounts they are.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// Our own store, which our `ipmid` keeps.
+    #[default]
+    Own,
+    /// OpenBMC's files, which OpenBMC's `ipmid` keeps.
+    Openbmc,
+}
+
 /// The `[access]` section.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

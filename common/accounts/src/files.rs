@@ -108,6 +108,11 @@ impl Vault {
         Password::from_sealed_form(&secret)
     }
 
+    /// Whether there is a password to which [`password`](Self::password) opens.
+    pub(crate) fn opens(&self, user: UserId, generation: u64) -> bool {
+        self.password(user, generation).is_some()
+    }
+
     pub(crate) fn kg(&self, channel: ChannelNumber) -> Option<Kg> {
         let entry = self.credentials.kg.get(&channel.value())?;
         let place = Place::Kg {

@@ -4,6 +4,9 @@
 //! [`Snapshot`], an unchanging picture of all users and channels. The traits [`Users`] and
 //! [`UserAdmin`] stand between the daemons and the store, so that another store can take its place.
 //!
+//! There are two stores: our own, of which the rest of this page tells, and OpenBMC's files as an
+//! OpenBMC `ipmid` keeps them, to read ([`OpenbmcReader`]).
+//!
 //! The files are in `<state>/access/`, of owner `ipmid` and group `ipmi-access`, folder 2750, files
 //! 0640:
 //!
@@ -25,6 +28,7 @@
 mod channel;
 mod config;
 mod files;
+mod openbmc;
 mod password;
 mod reader;
 mod seal;
@@ -35,11 +39,12 @@ mod user;
 mod writer;
 
 pub use channel::{BadPassword, Channel, ChannelAccess, ChannelTable, Setting};
-pub use config::{AccessConfig, InitialUser};
+pub use config::{AccessConfig, InitialUser, StoreKind};
 pub use files::FOLDER;
+pub use openbmc::{OpenbmcFiles, OpenbmcReader};
 pub use password::{KEY_LENGTH, Kg, Password, PasswordSize, PasswordTest};
 pub use reader::Reader;
 pub use snapshot::Snapshot;
-pub use store::{AccountError, UserAdmin, Users};
+pub use store::{AccountError, Followed, UserAdmin, Users};
 pub use user::{PayloadAccess, User, UserAccess, UserId, UserName};
 pub use writer::Writer;

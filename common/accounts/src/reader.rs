@@ -1,6 +1,7 @@
 //! The accounts as another daemon has written them.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -14,16 +15,14 @@ use crate::files::{
 };
 use crate::snapshot::Options;
 use crate::writer::boot_id;
-use crate::{AccessConfig, ChannelTable, Kg, Password, Snapshot, UserId, Users};
+use crate::{AccessConfig, ChannelTable, Followed, Kg, Password, Snapshot, UserId, Users};
 
 /// How often a picture is taken anew because the writer changed it meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// The accounts as another daemon has written them; changes nothing.
 ///
-/// Follow them by watching [`folder`](Self::folder) for a file moved to the name
-/// [`GENERATION_FILE`](Self::GENERATION_FILE), and calling [`reload`](Self::reload) then. While the
-/// folder is absent (its writer never ran) there are no users.
+/// While the folder is absent (its writer never ran) there are no users.
 pub struct Reader {
     folder: PathBuf,
     options: Options,
@@ -46,9 +45,6 @@ impl Current {
 }
 
 impl Reader {
-    /// The name of the file that is replaced after each change.
-    pub const GENERATION_FILE: &str = GENERATION;
-
     /// Reads the accounts below the state folder.
     #[must_use]
     pub fn open(state_dir: &Path, config: &AccessConfig, channels: ChannelTable) -> Self {
@@ -69,22 +65,6 @@ impl Reader {
         reader
     }
 
-    /// The folder to watch; it may not exist yet.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Reads the accounts anew; returns whether they were changed.
-    pub fn reload(&self) -> bool {
-        let (next, damage) = load_folder(&self.folder, &self.options);
-        self.tell(damage);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = current.snapshot.generation() != next.snapshot.generation();
-        *current = next;
-        changed
-    }
-
     fn current(&self) -> Current {
         self.current
             .read()
@@ -102,6 +82,25 @@ impl Reader {
             }
             *told = damage;
         }
+    }
+}
+
+impl Followed for Reader {
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn announces(&self, file: &OsStr) -> bool {
+        file == GENERATION
+    }
+
+    fn reload(&self) -> bool {
+        let (next, damage) = load_folder(&self.folder, &self.options);
+        self.tell(damage);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = current.snapshot.generation() != next.snapshot.generation();
+        *current = next;
+        changed
     }
 }
 
@@ -182,7 +181,7 @@ impl Files {
             &self.users,
             &self.channels,
             &self.volatile,
-            &vault,
+            |user, generation| vault.opens(user, generation),
         );
         Current {
             snapshot: Arc::new(snapshot),

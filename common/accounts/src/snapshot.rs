@@ -7,7 +7,7 @@ use ipmi_proto::{ChannelNumber, Privilege};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::channel::{BadPassword, ChannelAccess, ChannelTable, Setting};
-use crate::files::{ChannelSettings, ChannelsFile, UsersFile, Vault, VolatileFile};
+use crate::files::{ChannelSettings, ChannelsFile, UsersFile, VolatileFile};
 use crate::user::{User, UserAccess, UserId, padded};
 
 /// All users and channels at one moment. Never changes; a change makes another one.
@@ -37,12 +37,11 @@ impl Snapshot {
         users: &UsersFile,
         channels: &ChannelsFile,
         volatile: &VolatileFile,
-        vault: &Vault,
+        opens: impl Fn(UserId, u64) -> bool,
     ) -> Self {
         let user = |id| {
             let mut user = users.users.get(&id).cloned().unwrap_or_default();
-            let lost = |generation| vault.password(id, generation).is_none();
-            user.enabled &= !user.password.is_some_and(lost);
+            user.enabled &= user.password.is_none_or(|generation| opens(id, generation));
             user
         };
         let this_boot = volatile.boot == options.boot;

@@ -1,6 +1,8 @@
 //! What the daemons need of a store of accounts, whichever it is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use ipmi_proto::{ChannelNumber, Privilege};
@@ -20,6 +22,18 @@ pub trait Users: Send + Sync {
 
     /// The KG of a channel, if one is set.
     fn kg(&self, channel: ChannelNumber) -> Option<Kg>;
+}
+
+/// A store of accounts that another process changes.
+pub trait Followed: Users {
+    /// The folder where a changed file appears; it may not exist yet.
+    fn folder(&self) -> &Path;
+
+    /// Whether a file of this name that was moved into the folder tells of a change.
+    fn announces(&self, file: &OsStr) -> bool;
+
+    /// Reads the accounts anew; returns whether they were changed.
+    fn reload(&self) -> bool;
 }
 
 /// A store of accounts to change.

@@ -253,7 +253,7 @@ impl<S: Storage + Clone> Files<S> {
             self.users.value(),
             self.channels.value(),
             self.volatile.value(),
-            &vault,
+            |user, generation| vault.opens(user, generation),
         );
         Current {
             snapshot: Arc::new(snapshot),

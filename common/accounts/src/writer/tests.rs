@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    ChannelAccess, PasswordSize, PasswordTest, PayloadAccess, Reader, Setting, UserAdmin, UserName,
+    ChannelAccess, Followed, PasswordSize, PasswordTest, PayloadAccess, Reader, Setting, UserAdmin,
+    UserName,
 };
 
 const LAN: ChannelNumber = match ChannelNumber::new(1) {
