@@ -1,6 +1,6 @@
 //! What the configuration file says to this daemon.
 
-use accounts::{AccessConfig, ChannelTable};
+use accounts::{AccessConfig, ChannelTable, StoreKind};
 use rmcp_proto::suite::CipherSuite;
 use serde::Deserialize;
 
@@ -18,6 +18,8 @@ pub struct Config {
     pub channels: ChannelTable,
     /// `[access]`: users.
     pub access: AccessConfig,
+    /// `users`: whose accounts they are.
+    pub users: StoreKind,
     /// `[device]`: what Get Device ID tells.
     pub device: DeviceConfig,
     /// `[lan]`: of which the bridges read the rest.
@@ -64,6 +66,13 @@ impl Config {
     ///
     /// The key and what is wrong with it.
     pub fn check(&self) -> Result<(), String> {
+        if self.users != StoreKind::Own {
+            return Err(
+                "users: ipmid keeps accounts of its own; beside OpenBMC's accounts runs \
+                        OpenBMC's ipmid"
+                    .to_owned(),
+            );
+        }
         self.device.check()?;
         match self
             .lan

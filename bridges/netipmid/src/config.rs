@@ -1,8 +1,12 @@
 //! The configuration: `[lan]`, and what of the shared sections concerns a LAN front end.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{AccessConfig, Channel, ChannelTable};
+use accounts::{
+    AccessConfig, Channel, ChannelTable, Followed, OpenbmcFiles, OpenbmcReader, Reader, StoreKind,
+};
 use daemon::Failure;
 use ipmi_proto::Medium;
 use rmcp_proto::server::{Config, Instance, Rate};
@@ -23,6 +27,8 @@ pub struct View {
     pub channels: ChannelTable,
     /// How many users there are.
     pub access: AccessConfig,
+    /// Whose accounts they are.
+    pub users: StoreKind,
     /// The host's console.
     pub sol: SolSection,
 }
@@ -79,6 +85,11 @@ impl Default for Lan {
     }
 }
 
+/// Where an OpenBMC keeps its accounts.
+fn openbmc_files() -> OpenbmcFiles {
+    OpenbmcFiles::below(Path::new("/"))
+}
+
 /// Suites by id: known ones, each once, and never suite 0.
 fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>, D::Error> {
     use serde::de::Error;
@@ -121,6 +132,28 @@ fn auth_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthType
 }
 
 impl View {
+    /// The view with the channels of the store, if it has its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Config`] when OpenBMC's channel table cannot be read.
+    pub fn with_channels(mut self) -> Result<Self, Failure> {
+        if self.users == StoreKind::Openbmc {
+            self.channels = openbmc_files().channel_table().map_err(Failure::Config)?;
+        }
+        Ok(self)
+    }
+
+    /// The accounts.
+    #[must_use]
+    pub fn accounts(&self, state_dir: &Path) -> Arc<dyn Followed> {
+        let channels = self.channels.clone();
+        match self.users {
+            StoreKind::Own => Arc::new(Reader::open(state_dir, &self.access, channels)),
+            StoreKind::Openbmc => Arc::new(OpenbmcReader::open(openbmc_files(), channels)),
+        }
+    }
+
     /// Checks what a single value does not show.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Reader, Users};
+use accounts::Users;
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::{IpmiHost, LinkState};
 use rmcp_proto::server::{Config, Server};
@@ -50,7 +50,7 @@ const READY_WITHOUT_BUS: Duration = Duration::from_secs(2);
 ///
 /// A configuration or a socket that cannot be used.
 pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
-    let view: View = setup.config()?;
+    let view = setup.config::<View>()?.with_channels()?;
     view.check()?;
     let (channel, config) = view.server(setup.args.channel())?;
     let (name, number) = (channel.name.clone(), channel.number());
@@ -65,11 +65,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     let (told_accounts, accounts) = mpsc::unbounded_channel();
     let (told_sessions, changes) = mpsc::unbounded_channel();
 
-    let store = Arc::new(Reader::open(
-        &setup.state_dir,
-        &view.access,
-        view.channels.clone(),
-    ));
+    let store = view.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store) as Arc<dyn Users>, number);
     let (ipmid, link) = IpmiHost::new(&name);
     tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));

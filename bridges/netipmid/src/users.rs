@@ -1,10 +1,9 @@
 //! The accounts as the server asks for them, and notice of their changes.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Reader, Setting, UserId, Users};
+use accounts::{Followed, Setting, UserId, Users};
 use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
 use ipmi_proto::{AccessMode, ChannelNumber, Privilege};
@@ -132,31 +131,33 @@ impl Accounts for ChannelUsers {
 /// Reads the accounts anew whenever their writer has changed them, and calls `changed` then.
 ///
 /// Waits for the folder, and for the state folder around it, if they are not there yet; never ends.
-pub async fn follow(store: Arc<Reader>, changed: impl Fn()) {
+pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
     loop {
-        if let Err(error) = watch(&store, &changed).await {
+        if let Err(error) = watch(&*store, &changed).await {
             tracing::debug!(%error, "accounts are not watched");
         }
         sleep(LOOK_AGAIN).await;
-        reload(&store, &changed);
+        reload(&*store, &changed);
     }
 }
 
-fn reload(store: &Reader, changed: &impl Fn()) {
+fn reload(store: &dyn Followed, changed: &impl Fn()) {
     if store.reload() {
         changed();
     }
 }
 
 /// Watches the folder while there is one, or else waits for it to appear.
-async fn watch(store: &Reader, changed: &impl Fn()) -> std::io::Result<()> {
+async fn watch(store: &dyn Followed, changed: &impl Fn()) -> std::io::Result<()> {
     let inotify = Inotify::init()?;
     let folder = store.folder();
     let gone = WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
     let made = WatchMask::CREATE | WatchMask::MOVED_TO;
-    let (path, awaited): (PathBuf, Option<&Path>) = match folder.is_dir() {
-        true => (folder.to_owned(), Some(Path::new(Reader::GENERATION_FILE))),
-        false => (folder.parent().unwrap_or(folder).to_owned(), None),
+    let there = folder.is_dir();
+    let path = if there {
+        folder
+    } else {
+        folder.parent().unwrap_or(folder)
     };
     inotify.watches().add(path, made | gone)?;
     // What happened before the watch was set.
@@ -165,10 +166,13 @@ async fn watch(store: &Reader, changed: &impl Fn()) -> std::io::Result<()> {
     let mut events = inotify.into_event_stream(&mut buffer)?;
     while let Some(event) = events.next().await {
         let event = event?;
-        let ours = awaited.is_some() && event.name.as_deref().map(Path::new) == awaited;
-        if ours {
+        let ours = event
+            .name
+            .as_deref()
+            .is_some_and(|name| store.announces(name));
+        if there && ours {
             reload(store, changed);
-        } else if awaited.is_none() || !event.mask.is_empty() && event.name.is_none() {
+        } else if !there || !event.mask.is_empty() && event.name.is_none() {
             return Ok(()); // the folder came, or went
         }
     }
