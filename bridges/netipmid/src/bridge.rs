@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use ipmi_proto::{Request, Response};
+use ipmi_proto::{NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
 use rmcp_proto::server::{Event, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use crate::audit::{self, Audit};
 use crate::console::{Holder, PayloadCaller, Sol};
+use crate::counters::{Counts, Question};
 use crate::datagrams::Datagrams;
 use crate::random::SystemBytes;
 use crate::report::Report;
@@ -32,6 +34,8 @@ pub struct Inputs {
     pub guid: mpsc::UnboundedReceiver<[u8; 16]>,
     /// The accounts have changed.
     pub accounts: mpsc::UnboundedReceiver<()>,
+    /// Somebody wants to know what was rejected.
+    pub counts: mpsc::UnboundedReceiver<Question>,
 }
 
 /// The bridge of one channel.
@@ -45,6 +49,7 @@ pub struct Bridge {
     port: u16,
     sessions: mpsc::UnboundedSender<Change>,
     report: Report,
+    audit: Audit,
     /// Datagrams on their way out; kept for its capacity.
     outgoing: Vec<Transmit>,
 }
@@ -52,12 +57,13 @@ pub struct Bridge {
 /// What the bridge woke up for.
 enum Wake {
     Readable(std::io::Result<()>),
-    Answered(Token, Response),
+    Answered(Answer),
     Timeout,
     Console,
     Close(SessionId),
     Guid([u8; 16]),
     AccountsChanged,
+    Counts(Question),
 }
 
 impl Bridge {
@@ -72,7 +78,7 @@ impl Bridge {
         sessions: mpsc::UnboundedSender<Change>,
     ) -> Self {
         let port = datagrams.port();
-        let report = Report::default();
+        let (report, audit) = (Report::default(), Audit::default());
         let outgoing = Vec::new();
         Self {
             server,
@@ -83,6 +89,7 @@ impl Bridge {
             port,
             sessions,
             report,
+            audit,
             outgoing,
         }
     }
@@ -101,18 +108,19 @@ impl Bridge {
             let wake = tokio::select! {
                 biased;
                 readable = self.datagrams.readable() => Wake::Readable(readable),
-                Some((token, response)) = running.next() => Wake::Answered(token, response),
+                Some(answer) = running.next() => Wake::Answered(answer),
                 Some(id) = inputs.close.recv() => Wake::Close(id),
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
+                Some(question) = inputs.counts.recv() => Wake::Counts(question),
                 () = self.sol.step() => Wake::Console,
                 () = at(timeout) => Wake::Timeout,
             };
             let now = Instant::now();
             self.act(now, wake)?;
             // All answers that are ready leave together.
-            while let Some(Some((token, response))) = running.next().now_or_never() {
-                self.server.respond(now, token, &response);
+            while let Some(Some(answer)) = running.next().now_or_never() {
+                self.answered(now, &answer);
             }
             while let Some(event) = self.server.poll_event() {
                 if let Some((token, session, request)) = self.on_event(now, event) {
@@ -132,7 +140,11 @@ impl Bridge {
                 self.datagrams
                     .receive(|route, bytes| server.handle_datagram(now, route, bytes))?;
             }
-            Wake::Answered(token, response) => self.server.respond(now, token, &response),
+            Wake::Answered(answer) => self.answered(now, &answer),
+            Wake::Counts(question) => {
+                // Whoever asked may have gone meanwhile.
+                let _ = question.send(self.counts());
+            }
             Wake::Timeout => {
                 self.server.handle_timeout(now);
                 self.sol.handle_timeout(now);
@@ -151,6 +163,30 @@ impl Bridge {
         Ok(())
     }
 
+    /// Sends an answer, and notes what it changed.
+    fn answered(&mut self, now: Instant, answer: &Answer) {
+        let Answer {
+            token,
+            session,
+            netfn,
+            response,
+        } = answer;
+        self.server.respond(now, *token, response);
+        if audit::changes(*netfn, response.command) {
+            self.audit.answered(session, *netfn, response);
+        }
+    }
+
+    /// How often each reason for a refusal came up.
+    fn counts(&self) -> Counts {
+        let rejected = self.server.counters().iter();
+        let mut counts: Counts = rejected
+            .map(|(reason, count)| (reason.as_str().to_owned(), count))
+            .collect();
+        counts.insert("reply-not-sent".to_owned(), self.datagrams.unsent());
+        counts
+    }
+
     /// Acts on `event`; a request for `ipmid` is given back.
     fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
         match event {
@@ -165,7 +201,16 @@ impl Bridge {
                 request,
             } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
-                self.server.respond(now, token, &response);
+                let netfn = request.netfn;
+                self.answered(
+                    now,
+                    &Answer {
+                        token,
+                        session,
+                        netfn,
+                        response,
+                    },
+                );
             }
             Event::Payload {
                 session,
@@ -227,19 +272,29 @@ impl Bridge {
     }
 }
 
-/// Has `ipmid` execute a request of a session.
-async fn execute(
-    ipmid: &IpmiHost,
+/// An answer to a request, and whose it was.
+struct Answer {
     token: Token,
     session: SessionInfo,
-    request: Request,
-) -> (Token, Response) {
+    /// The request's network function.
+    netfn: NetFn,
+    response: Response,
+}
+
+/// Has `ipmid` execute a request of a session.
+async fn execute(ipmid: &IpmiHost, token: Token, session: SessionInfo, request: Request) -> Answer {
     let caller = Caller::Session {
         user_id: session.user_id,
         privilege: session.privilege,
         session_id: session.id.0,
     };
-    (token, ipmid.execute(&request, caller, DEADLINE).await)
+    let response = ipmid.execute(&request, caller, DEADLINE).await;
+    Answer {
+        token,
+        session,
+        netfn: request.netfn,
+        response,
+    }
 }
 
 /// Ends at `instant`, or never.

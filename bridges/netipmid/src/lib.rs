@@ -8,13 +8,15 @@
 //! - [`datagrams`], [`socket`]: UDP in batches, answered from the address that was asked.
 //! - [`users`]: accounts as the server asks for them, followed while they change.
 //! - [`sessions`]: the session objects.
-//! - [`report`]: the log.
+//! - [`report`], [`audit`], [`counters`]: what is told of all that.
 //! - [`console`]: Serial over LAN.
 
 pub mod arguments;
+pub mod audit;
 pub mod bridge;
 pub mod config;
 pub mod console;
+pub mod counters;
 pub mod datagrams;
 pub mod guid;
 pub mod random;
@@ -64,6 +66,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     let (told_guid, guid) = mpsc::unbounded_channel();
     let (told_accounts, accounts) = mpsc::unbounded_channel();
     let (told_sessions, changes) = mpsc::unbounded_channel();
+    let (asked_counts, counts) = mpsc::unbounded_channel();
 
     let store = view.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store) as Arc<dyn Users>, number);
@@ -71,6 +74,10 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));
     let (told_settings, settings) = watch::channel(Settings::default());
     tokio::spawn(follow_settings(name.clone(), link.clone(), told_settings));
+    tokio::spawn({
+        let (name, link) = (name.clone(), link.clone());
+        async move { counters::serve(&name, link, asked_counts).await }
+    });
     tokio::spawn(guid::follow(link.clone(), told_guid));
     tokio::spawn(users::follow(store, move || {
         // The bridge ends with the process.
@@ -83,6 +90,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
         close,
         guid,
         accounts,
+        counts,
     };
     tokio::spawn(tell_ready(setup, link));
     tracing::info!(channel = %name, "serving");

@@ -1,0 +1,51 @@
+//! What was rejected, by reason, on D-Bus: `xyz.openbmc_project.Ipmi.Channel.Rejections`.
+//!
+//! OpenBMC has no such interface; this one is ours.
+
+use std::collections::BTreeMap;
+
+use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::ipmi::names;
+use tokio::sync::{mpsc, oneshot};
+use zbus::{fdo, interface};
+
+/// Counts by reason.
+pub type Counts = BTreeMap<String, u64>;
+/// Asks the bridge for its counts.
+pub type Question = oneshot::Sender<Counts>;
+
+/// Serves the counts of `channel` on whatever bus there is, for ever.
+pub async fn serve(channel: &str, mut link: LinkState, questions: mpsc::UnboundedSender<Question>) {
+    let path = format!(
+        "{}{}",
+        names::CHANNEL_PATH_PREFIX,
+        channel.replace('-', "_")
+    );
+    while link.changed().await.is_ok() {
+        let Some(bus) = link.borrow_and_update().clone() else {
+            continue;
+        };
+        let object = Object {
+            questions: questions.clone(),
+        };
+        if let Err(error) = bus.object_server().at(path.as_str(), object).await {
+            tracing::warn!(%error, "counters cannot be shown on the bus");
+        }
+    }
+}
+
+struct Object {
+    questions: mpsc::UnboundedSender<Question>,
+}
+
+#[interface(name = "xyz.openbmc_project.Ipmi.Channel.Rejections")]
+impl Object {
+    /// How often each reason for a refusal came up since the bridge was started.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn counts(&self) -> fdo::Result<Counts> {
+        let (question, answer) = oneshot::channel();
+        let gone = |()| fdo::Error::Failed("the bridge is ending".to_owned());
+        self.questions.send(question).map_err(|_| gone(()))?;
+        answer.await.map_err(|_| gone(()))
+    }
+}
