@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use ipmi_proto::Privilege;
 use rmcp_proto::server::SessionId;
-use rmcp_proto::sol::{Event, Instance, Ring, Role};
+use rmcp_proto::sol::{Event, Instance, Ring, Role, Seq};
 use rmcp_proto::wire::v20::Protection;
 use tracing::{debug, info};
 
@@ -61,7 +61,7 @@ pub struct Holder {
 pub enum Occupied {
     /// Another user has it.
     OtherUser,
-    /// There are no more instances, or the session has another one already.
+    /// There are no more instances.
     Limit,
 }
 
@@ -180,7 +180,8 @@ impl Hub {
         self.slots.iter().flatten().map(|slot| slot.holder.session)
     }
 
-    /// Gives `number` to `holder`. Where the same user holds it, that session is told and loses it.
+    /// Gives `number` to `holder`, whose session gives up any other it has. Where another session of
+    /// the same user holds it, that is told and loses it.
     ///
     /// # Errors
     ///
@@ -191,14 +192,7 @@ impl Hub {
         holder: Holder,
         protection: Protection,
     ) -> Result<(), Occupied> {
-        let mut held = self
-            .slots
-            .iter()
-            .zip(0..)
-            .filter_map(|(slot, at)| Some((slot.as_ref()?, at)));
-        let has_another =
-            held.any(|(slot, at)| slot.holder.session == holder.session && at != number.index());
-        if !self.has(number) || has_another {
+        if !self.has(number) {
             return Err(Occupied::Limit);
         }
         if self
@@ -207,9 +201,10 @@ impl Hub {
         {
             return Err(Occupied::OtherUser);
         }
+        let next_seq = self.next_seq(holder.session);
         let old_place = self.release(number, Some(holder.session));
-        self.closing
-            .retain(|slot| slot.holder.session != holder.session);
+        // Packets do not say which instance they are for: a session has one, and has switched.
+        self.session_closed(holder.session);
         let parameters = self
             .settings
             .parameters
@@ -217,6 +212,9 @@ impl Hub {
         let (place, gap) = self.start_place(number, old_place);
         let mut instance = Instance::new(number.role(), parameters, place, gap);
         instance.set_available(self.available);
+        if let Some(seq) = next_seq {
+            instance.continue_from(seq);
+        }
         if let Some(slot) = self.slots.get_mut(number.index()) {
             *slot = Some(Slot {
                 holder,
@@ -415,6 +413,13 @@ impl Hub {
     #[must_use]
     pub fn permits(&self, privilege: Privilege) -> bool {
         privilege >= self.settings.privilege
+    }
+
+    /// The number of the next packet to a session that has an instance.
+    fn next_seq(&self, session: SessionId) -> Option<Seq> {
+        let mut slots = self.slots.iter().flatten();
+        let slot = slots.find(|slot| slot.holder.session == session)?;
+        Some(slot.instance.next_seq())
     }
 
     fn slot(&self, number: InstanceNumber) -> Option<&Slot> {

@@ -140,20 +140,27 @@ fn a_writer_stops_the_source_and_viewers_do_not() {
 }
 
 #[test]
-fn instances_are_limited_and_a_session_has_one() {
+fn instances_are_limited() {
     let mut hub = hub();
     assert_eq!(hub.capacity(), 4);
-    hub.activate(number(2), holder(10, ALICE), FULL).unwrap();
-    assert_eq!(
-        hub.activate(number(3), holder(10, ALICE), FULL),
-        Err(Occupied::Limit)
-    );
-    assert_eq!(
-        hub.activate(number(5), holder(11, ALICE), FULL),
-        Err(Occupied::Limit)
-    );
     assert!(hub.has(number(4)) && !hub.has(number(5)));
-    assert!(hub.serves(SessionId(10)) && !hub.serves(SessionId(11)));
+    let fifth = hub.activate(number(5), holder(11, ALICE), FULL);
+    assert_eq!(fifth, Err(Occupied::Limit));
+    assert!(!hub.serves(SessionId(11)));
+}
+
+#[test]
+fn a_session_switches_between_instances_and_numbers_its_packets_on() {
+    let now = Instant::now();
+    let mut hub = hub();
+    hub.activate(number(2), holder(10, ALICE), FULL).unwrap();
+    hub.handle_output(b"a");
+    assert_eq!(sent(&mut hub, now), [(10, hex!("01 00 00 00 61").to_vec())]);
+    hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
+    assert_eq!(hub.holder(number(2)), None);
+    assert_eq!(sent(&mut hub, now), [(10, hex!("02 00 00 00 61").to_vec())]);
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("09 02 01 00 78"));
+    assert_eq!(hub.host_input(), Some(HostInput::Chars(b"x")));
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Encode for Activated {
     }
 }
 
-/// Activate Payload (IPMI v2.0 §24.1).
+/// Activate Payload (IPMI v2.0 §24.1). A session that has another instance switches to this one.
 ///
 /// # Errors
 ///
@@ -160,8 +160,7 @@ impl Encode for Activated {
 /// - `D4h` below the privilege in the settings.
 /// - `83h` for encryption in a session without it, `84h` for none where it is forced.
 /// - `D5h` for authentication in a session without it, or none where it is forced.
-/// - `80h` when another user has the instance; `82h` when there is no such instance, or the session
-///   has another one.
+/// - `80h` when another user has the instance, `82h` when there is no such instance.
 fn activate_payload(
     hub: &mut Hub,
     caller: &PayloadCaller,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::input::Input;
 use super::link::{Arrival, Receiver, Resend, Sender, earlier};
-use super::packet::{Ack, HEADER_LEN, MAX_CHARS, Operation, Packet, Status, ToBmc, Truncated};
+use super::packet::{Ack, HEADER_LEN, MAX_CHARS, Operation, Packet, Seq, Status, ToBmc, Truncated};
 use super::{Parameters, Ring};
 
 /// Typed characters that may wait for the source to take them.
@@ -111,6 +111,18 @@ impl Instance {
             break_detected: false,
             notice: false,
         }
+    }
+
+    /// Numbers the packets from `seq` on: a console that had an instance in the same session takes
+    /// the number of its last packet for a copy of that.
+    pub fn continue_from(&mut self, seq: Seq) {
+        self.sender.continue_from(seq);
+    }
+
+    /// The number that the next packet will have.
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.sender.next_seq()
     }
 
     /// The role it was made with.

@@ -75,6 +75,16 @@ impl<C: Control> Sender<C> {
         }
     }
 
+    /// Gives the next packet the number `seq`.
+    pub(super) fn continue_from(&mut self, seq: Seq) {
+        self.next = seq;
+    }
+
+    /// The number of the next packet.
+    pub(super) fn next_seq(&self) -> Seq {
+        self.next
+    }
+
     /// Whether a new packet may be sent.
     pub(super) fn ready(&self, now: Instant) -> bool {
         self.under_way.is_none() && self.not_before.is_none_or(|time| time <= now)
