@@ -13,7 +13,7 @@ use zbus::Connection;
 
 use crate::{
     channels::Channels,
-    command::{CommandTable, DuplicateCommand, Priority},
+    command::{CommandTable, DuplicateCommand, Priority, Registrar},
     config::Config,
     dispatch::Dispatcher,
     filter::{Filter, firewall::Firewall},
@@ -26,7 +26,7 @@ use crate::{
         chassis::ChassisProvider,
         dcmi::DcmiProvider,
         messaging::{self, MessagingParts, MessagingProvider},
-        transport::SolProvider,
+        transport::{LanProvider, SolProvider},
     },
     state::Persistent,
 };
@@ -76,7 +76,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let at_pre_timeout = Arc::clone(&messages);
     let parts = AppParts {
         accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
-        cipher_suites: config.lan.cipher_suites,
+        cipher_suites: config.lan.cipher_suites.clone(),
         device: config.device,
         health: Arc::default(),
         global_enables: Arc::default(),
@@ -88,22 +88,17 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         folder.clone(),
         "firewall.json",
     )));
-    let boot = Persistent::open(folder.clone(), "boot.json");
-    let bit_rates = Persistent::open(folder.clone(), "sol.json");
-    let dcmi = Persistent::open(folder, "dcmi.json");
-    let capacity = config.sel.capacity;
-    let messaging = MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c);
+    let messaging =
+        MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
     let mut table = CommandTable::default();
     let mut base = table.at(Priority::BASE);
     AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
     app::firewall::register(&firewall, &mut base);
-    ChassisProvider::new(Arc::clone(&platform), boot).register(&mut base);
     MessagingProvider::new(Arc::clone(&platform), I2cDev, messaging).register(&mut base);
-    let place = (capacity, first_lan(&config.channels));
-    DcmiProvider::new(Arc::clone(&platform), config.dcmi, place, dcmi).register(&mut base);
     records.register(&platform, &mut base);
-    SolProvider::new(Arc::clone(&platform), &config.channels, bit_rates).register(&mut base);
+    let admin: Arc<dyn UserAdmin> = Arc::clone(&accounts) as _;
+    register_settings(&config, &platform, &admin, &folder, &mut base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -122,6 +117,26 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         .run_until(restart.notified(), || setup.ready())
         .await;
     Ok(())
+}
+
+/// Adds the families that are over the platform and settings of their own alone.
+fn register_settings(
+    config: &Config,
+    platform: &Arc<DbusPlatform>,
+    accounts: &Arc<dyn UserAdmin>,
+    folder: &Folder,
+    base: &mut Registrar<'_>,
+) {
+    let boot = Persistent::open(folder.clone(), "boot.json");
+    ChassisProvider::new(Arc::clone(platform), boot).register(base);
+    let place = (config.sel.capacity, first_lan(&config.channels));
+    let dcmi = Persistent::open(folder.clone(), "dcmi.json");
+    DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), place, dcmi).register(base);
+    let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
+    let suites = config.lan.cipher_suites.clone();
+    LanProvider::new(Arc::clone(platform), Arc::clone(accounts), suites, lan).register(base);
+    let bit_rates = Persistent::open(folder.clone(), "sol.json");
+    SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
 }
 
 /// The number of the first channel that is a LAN.

@@ -7,6 +7,7 @@ mod chassis;
 mod dcmi;
 mod fru;
 mod locate;
+mod network;
 mod power;
 mod remembered;
 mod sensors;

@@ -1,0 +1,354 @@
+//! Network interfaces, their addresses and neighbours.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use openbmc_dbus::{
+    client::{CallError, Client, ObjectAt},
+    network::{
+        self, ethernet_interface as interface, ip, ip_create, mac_address, neighbor,
+        neighbor_create, vlan, vlan_create,
+    },
+    object::delete,
+};
+use zbus::wire::OwnedObjectPath;
+
+use super::{DbusPlatform, failed, locate};
+use crate::platform::{
+    IpCounters, Ipv6Address, Ipv6Source, Link, LinkChange, Network, PlatformError, PlatformResult,
+};
+
+impl Network for DbusPlatform {
+    async fn link(&self, channel: &str) -> PlatformResult<Link> {
+        let link = DbusPlatform::link(self)?;
+        let client = &link.client;
+        let object = find(client, channel).await.map_err(failed)?;
+        read(client, &object).await.map_err(failed)
+    }
+
+    async fn change_link(&self, channel: &str, change: LinkChange) -> PlatformResult<()> {
+        let link = DbusPlatform::link(self)?;
+        let client = &link.client;
+        let object = find(client, channel).await.map_err(failed)?;
+        apply(client, &object, change).await.map_err(failed)
+    }
+
+    fn ip_counters(&self) -> PlatformResult<IpCounters> {
+        let text = fs::read_to_string("/proc/net/snmp").map_err(|_| PlatformError::Absent)?;
+        counters(&text).ok_or(PlatformError::Refused)
+    }
+}
+
+/// The interface of a channel: a VLAN on it before the interface itself.
+async fn find(client: &Client, channel: &str) -> Result<ObjectAt, CallError> {
+    let all = locate::subtree(client, network::ROOT, interface::NAME).await?;
+    let mut first = None;
+    for object in all {
+        let name = client.get(&object, interface::INTERFACE_NAME).await?;
+        if name == channel
+            || name
+                .strip_prefix(channel)
+                .is_some_and(|rest| rest.starts_with('.'))
+        {
+            return Ok(object);
+        }
+        first.get_or_insert(object);
+    }
+    first.ok_or_else(|| CallError::NotFound {
+        what: interface::NAME.to_owned(),
+    })
+}
+
+async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
+    let properties = client.get_all(object, interface::NAME).await?;
+    let mac = client
+        .get(object, mac_address::MAC_ADDRESS)
+        .await
+        .unwrap_or_default();
+    let vlan = client
+        .get(object, vlan::ID)
+        .await
+        .ok()
+        .and_then(|id| u16::try_from(id).ok());
+    let gateway = parse(
+        &properties
+            .get(interface::DEFAULT_GATEWAY)
+            .unwrap_or_default(),
+    );
+    let gateway = gateway.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let mut link = Link {
+        mac: parse_mac(&mac).unwrap_or_default(),
+        dhcp: properties.get(interface::DHCP4).unwrap_or_default(),
+        address: (Ipv4Addr::UNSPECIFIED, 0),
+        gateway,
+        gateway_mac: gateway_mac(client, object, gateway).await?,
+        vlan,
+        ipv6: Vec::new(),
+        gateway6: parse(
+            &properties
+                .get(interface::DEFAULT_GATEWAY6)
+                .unwrap_or_default(),
+        )
+        .unwrap_or(Ipv6Addr::UNSPECIFIED),
+        accepts_ra: properties
+            .get(interface::IPV6_ACCEPT_RA)
+            .unwrap_or_default(),
+    };
+    for address in addresses(client, object).await? {
+        match address.kind {
+            ip::Protocol::IPv4 if link.address.0.is_unspecified() => {
+                let parsed = parse(&address.text).unwrap_or(Ipv4Addr::UNSPECIFIED);
+                link.address = (parsed, address.prefix);
+            }
+            ip::Protocol::IPv4 => {}
+            ip::Protocol::IPv6 => link.ipv6.extend(address.v6()),
+        }
+    }
+    Ok(link)
+}
+
+/// An address object.
+struct AddressObject {
+    object: ObjectAt,
+    kind: ip::Protocol,
+    text: String,
+    prefix: u8,
+    origin: ip::AddressOrigin,
+}
+
+impl AddressObject {
+    fn v6(&self) -> Option<Ipv6Address> {
+        let source = match self.origin {
+            ip::AddressOrigin::Static => Ipv6Source::Static,
+            ip::AddressOrigin::DHCP => Ipv6Source::Dhcp,
+            ip::AddressOrigin::LinkLocal | ip::AddressOrigin::SLAAC => Ipv6Source::Slaac,
+        };
+        Some(Ipv6Address {
+            address: parse(&self.text)?,
+            prefix: self.prefix,
+            source,
+        })
+    }
+}
+
+/// The addresses of an interface; one that goes meanwhile is left out.
+async fn addresses(client: &Client, object: &ObjectAt) -> Result<Vec<AddressObject>, CallError> {
+    let mut found = Vec::new();
+    for object in locate::subtree(client, &object.path, ip::NAME).await? {
+        let properties = match client.get_all(&object, ip::NAME).await {
+            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+            other => other?,
+        };
+        found.push(AddressObject {
+            kind: properties.get(ip::TYPE)?,
+            text: properties.get(ip::ADDRESS)?,
+            prefix: properties.get(ip::PREFIX_LENGTH)?,
+            origin: properties.get(ip::ORIGIN)?,
+            object,
+        });
+    }
+    Ok(found)
+}
+
+async fn gateway_mac(
+    client: &Client,
+    object: &ObjectAt,
+    gateway: Ipv4Addr,
+) -> Result<Option<[u8; 6]>, CallError> {
+    if gateway.is_unspecified() {
+        return Ok(None);
+    }
+    for object in locate::subtree(client, &object.path, neighbor::NAME).await? {
+        let address = client.get(&object, neighbor::IP_ADDRESS).await?;
+        if parse(&address) == Some(gateway) {
+            return Ok(parse_mac(
+                &client.get(&object, neighbor::MAC_ADDRESS).await?,
+            ));
+        }
+    }
+    Ok(None)
+}
+
+async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result<(), CallError> {
+    match change {
+        LinkChange::Address(address, prefix) => {
+            client.set(object, interface::DHCP4, false).await?;
+            for old in addresses(client, object).await? {
+                if old.kind == ip::Protocol::IPv4 {
+                    remove(client, &old.object).await?;
+                }
+            }
+            create(
+                client,
+                object,
+                ip::Protocol::IPv4,
+                address.to_string(),
+                prefix,
+            )
+            .await
+        }
+        LinkChange::Dhcp(dhcp) => client.set(object, interface::DHCP4, dhcp).await,
+        LinkChange::Mac(mac) => {
+            client
+                .set(object, mac_address::MAC_ADDRESS, format_mac(mac))
+                .await
+        }
+        LinkChange::Gateway(gateway) => {
+            let text = if gateway.is_unspecified() {
+                String::new()
+            } else {
+                gateway.to_string()
+            };
+            client.set(object, interface::DEFAULT_GATEWAY, text).await
+        }
+        LinkChange::Neighbor(address, mac) => {
+            let arguments = (address.to_string(), format_mac(mac));
+            let _: OwnedObjectPath = client
+                .call(object, neighbor_create::NEIGHBOR, &arguments)
+                .await?;
+            Ok(())
+        }
+        LinkChange::Vlan(id) => set_vlan(client, object, id).await,
+        LinkChange::Ipv6 { old, new } => set_ipv6(client, object, old, new).await,
+        LinkChange::Gateway6(gateway) => {
+            let text = if gateway.is_unspecified() {
+                String::new()
+            } else {
+                gateway.to_string()
+            };
+            client.set(object, interface::DEFAULT_GATEWAY6, text).await
+        }
+        LinkChange::AcceptRa(accept) => client.set(object, interface::IPV6_ACCEPT_RA, accept).await,
+    }
+}
+
+async fn create(
+    client: &Client,
+    object: &ObjectAt,
+    protocol: ip::Protocol,
+    address: String,
+    prefix: u8,
+) -> Result<(), CallError> {
+    let arguments = (protocol.as_str(), address.as_str(), prefix, "");
+    let _: OwnedObjectPath = client.call(object, ip_create::IP, &arguments).await?;
+    Ok(())
+}
+
+async fn remove(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
+    client.call(object, delete::DELETE, &()).await
+}
+
+/// Takes the interface off its VLAN, and puts it on another.
+async fn set_vlan(client: &Client, object: &ObjectAt, id: Option<u16>) -> Result<(), CallError> {
+    let name = client.get(object, interface::INTERFACE_NAME).await?;
+    let present = client.get(object, vlan::ID).await.ok();
+    if present.is_some() && present == id.map(u32::from) {
+        return Ok(());
+    }
+    if present.is_some() {
+        remove(client, object).await?;
+    }
+    if let Some(id) = id {
+        let base = name.split('.').next().unwrap_or(&name);
+        let root = ObjectAt::new(object.service.clone(), network::ROOT);
+        let arguments = (base, u32::from(id));
+        let _: OwnedObjectPath = client.call(&root, vlan_create::VLAN, &arguments).await?;
+    }
+    Ok(())
+}
+
+async fn set_ipv6(
+    client: &Client,
+    object: &ObjectAt,
+    old: Option<Ipv6Addr>,
+    new: Option<(Ipv6Addr, u8)>,
+) -> Result<(), CallError> {
+    if let Some(old) = old {
+        for known in addresses(client, object).await? {
+            if parse(&known.text) == Some(old) {
+                remove(client, &known.object).await?;
+            }
+        }
+    }
+    match new {
+        Some((address, prefix)) => {
+            create(
+                client,
+                object,
+                ip::Protocol::IPv6,
+                address.to_string(),
+                prefix,
+            )
+            .await
+        }
+        None => Ok(()),
+    }
+}
+
+fn parse<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// The bytes of a MAC address such as `52:54:00:12:34:56`.
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let bytes: Vec<u8> = text
+        .split(':')
+        .map(|part| u8::from_str_radix(part, 16).ok())
+        .collect::<Option<_>>()?;
+    bytes.try_into().ok()
+}
+
+fn format_mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// The counters in the text of `/proc/net/snmp`: received, header errors, address errors,
+/// fragments, sent; UDP received, which are all RMCP's as nothing else listens; no proxy.
+fn counters(text: &str) -> Option<IpCounters> {
+    let value = |protocol: &str, name: &str| -> Option<u16> {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
+        let index = lines
+            .next()?
+            .split_whitespace()
+            .position(|column| column == name)?;
+        let value: u64 = lines.next()?.split_whitespace().nth(index)?.parse().ok()?;
+        u16::try_from(value & 0xffff).ok()
+    };
+    let udp = value("Udp:", "InDatagrams")?;
+    Some([
+        value("Ip:", "InReceives")?,
+        value("Ip:", "InHdrErrors")?,
+        value("Ip:", "InAddrErrors")?,
+        value("Ip:", "ReasmReqds")?,
+        value("Ip:", "OutRequests")?,
+        udp,
+        udp,
+        0,
+        0,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mac_addresses_survive_their_text() {
+        let mac = [0x52, 0x54, 0x00, 0x12, 0x34, 0xab];
+        assert_eq!(parse_mac(&format_mac(mac)), Some(mac));
+        for text in ["", "52:54", "52:54:00:12:34:56:78", "zz:54:00:12:34:56"] {
+            assert_eq!(parse_mac(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn counters_are_found_by_their_names() {
+        let text = "Ip: Forwarding InReceives InHdrErrors InAddrErrors OutRequests ReasmReqds\n\
+                    Ip: 1 65537 2 3 5 4\n\
+                    Udp: InDatagrams NoPorts\nUdp: 6 7\n";
+        assert_eq!(counters(text), Some([1, 2, 3, 4, 5, 6, 6, 0, 0]));
+        assert_eq!(counters("Ip: InReceives\n"), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Authentication types, cipher suites, bad passwords (1, 2, 22 to 24, 26).
+
+use std::collections::BTreeMap;
+
+use accounts::BadPassword;
+use ipmi_proto::{
+    CompletionCode, Privilege,
+    codec::{self, Bits, Remaining},
+};
+
+use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
+use crate::platform::Network;
+
+/// Suites that the entries and privileges have room for.
+const SUITES: usize = 16;
+/// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
+type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
+
+impl<P: Network> LanProvider<P> {
+    pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
+        Ok(match parameter {
+            // No authentication types of IPMI 1.5, at any privilege.
+            1 => vec![0],
+            2 => vec![0; 5],
+            22 => vec![u8::try_from(self.suites().count()).unwrap_or(u8::MAX)],
+            23 => {
+                let mut entries = vec![0];
+                entries.extend(self.suites());
+                entries.resize(1 + SUITES, 0);
+                entries
+            }
+            24 => {
+                let accounts = self.snapshot();
+                let limit = |suite| accounts.cipher_privilege(lan.number, suite);
+                let mut nibbles: Vec<u8> = self
+                    .suites()
+                    .map(|suite| limit(suite).map_or(0, Privilege::value))
+                    .collect();
+                nibbles.resize(SUITES, 0);
+                let bytes = nibbles.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4);
+                std::iter::once(0).chain(bytes).collect()
+            }
+            26 => {
+                let BadPassword {
+                    audit_event,
+                    threshold,
+                    reset_interval,
+                    lockout_interval,
+                } = self.snapshot().bad_password(lan.number);
+                let data: BadPasswordData = (
+                    audit_event,
+                    Bits::low(0),
+                    threshold,
+                    reset_interval,
+                    lockout_interval,
+                );
+                codec::encode(&data)
+            }
+            _ => return Err(PARAMETER_NOT_SUPPORTED),
+        })
+    }
+
+    fn suites(&self) -> impl Iterator<Item = u8> {
+        self.cipher_suites.iter().copied().take(SUITES)
+    }
+
+    pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        let channel = lan.number;
+        match parameter {
+            1 | 22 | 23 => Err(READ_ONLY),
+            // What is not supported cannot be enabled.
+            2 if data.decode::<[u8; 5]>()? == [0; 5] => Ok(()),
+            2 => Err(invalid),
+            24 => {
+                let (_, nibbles): (u8, [Bits<4>; SUITES]) = data.decode()?;
+                let mut limits = BTreeMap::new();
+                for (suite, limit) in self.suites().zip(nibbles) {
+                    let limit = match limit.value() {
+                        0 => None,
+                        value => Some(Privilege::new(value).ok_or(invalid)?),
+                    };
+                    limits.insert(suite, limit);
+                }
+                self.administer(move |accounts| accounts.set_cipher_privileges(channel, &limits))
+                    .await
+            }
+            26 => {
+                let (audit_event, _, threshold, reset_interval, lockout_interval): BadPasswordData =
+                    data.decode()?;
+                let setting = BadPassword {
+                    audit_event,
+                    threshold,
+                    reset_interval,
+                    lockout_interval,
+                };
+                self.administer(move |accounts| accounts.set_bad_password(channel, setting))
+                    .await
+            }
+            _ => Err(PARAMETER_NOT_SUPPORTED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::providers::transport::lan::tests::{answer, bench};
+
+    #[tokio::test]
+    async fn suites_and_their_privileges_match_golden_bytes() {
+        let bench = bench();
+        assert_eq!(bench.send(0x02, &[1, 22, 0, 0]).await, answer(&[0x11, 2]));
+        let entries = hex!("11 00 03 11 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x02, &[1, 23, 0, 0]).await, answer(&entries));
+        let privileges = hex!("11 00 44 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        let set = hex!("01 18 00 30 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        let privileges = hex!("11 00 30 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        assert_eq!(bench.send(0x01, &[1, 22, 1]).await, Err(READ_ONLY));
+    }
+
+    #[tokio::test]
+    async fn bad_password_threshold_reads_back() {
+        let bench = bench();
+        let set = hex!("01 1a 01 05 1e 00 3c 00");
+        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        let reply = hex!("11 01 05 1e 00 3c 00");
+        assert_eq!(bench.send(0x02, &[1, 26, 0, 0]).await, answer(&reply));
+    }
+
+    #[tokio::test]
+    async fn authentication_types_of_the_past_cannot_be_enabled() {
+        let bench = bench();
+        assert_eq!(
+            bench.send(0x02, &[1, 2, 0, 0]).await,
+            answer(&hex!("11 00 00 00 00 00"))
+        );
+        assert_eq!(
+            bench.send(0x01, &hex!("01 02 00 00 00 00 00")).await,
+            answer(&[])
+        );
+        let refused = Err(CompletionCode::INVALID_DATA_FIELD);
+        assert_eq!(
+            bench.send(0x01, &hex!("01 02 00 00 00 04 00")).await,
+            refused
+        );
+    }
+}
