@@ -12,10 +12,11 @@ use crate::Failure;
 /// All top-level keys of `causeway.toml`.
 ///
 /// A key that is none of these is an error, whichever daemon reads the file: a misspelt section
-/// must not silently mean the defaults.
+/// must not silently mean the defaults. Each is one that some daemon reads, and is explained in the
+/// sample configuration.
 pub const SECTIONS: &[&str] = &[
-    "access", "channel", "chassis", "dcmi", "device", "fru", "host", "i2c", "ipmb", "ipmid", "lan",
-    "log", "mctp", "oem", "pef", "sel", "sensors", "sol", "users",
+    "access", "channel", "dcmi", "device", "host", "i2c", "ipmb", "ipmid", "lan", "log", "mctp",
+    "sel", "sol", "users",
 ];
 
 /// The text of the configuration file, checked for unknown sections.

@@ -84,6 +84,74 @@ fn every_daemon_takes_the_sample() {
 }
 
 #[test]
+fn every_section_is_in_the_sample() {
+    let text = all_in_force(&sample());
+    for section in daemon::SECTIONS {
+        let heads = [
+            format!("[{section}]"),
+            format!("[[{section}]]"),
+            format!("{section} ="),
+        ];
+        let there =
+            heads.iter().any(|head| text.contains(head)) || text.contains(&format!("[[{section}."));
+        assert!(there, "{section}");
+    }
+}
+
+/// A daemon names all keys of a section when it meets one that is none of them.
+#[test]
+fn every_key_is_in_the_sample() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("x.toml");
+    let sample = sample();
+    let sections = [
+        ("log", "ipmid"),
+        ("access", "ipmid"),
+        ("device", "ipmid"),
+        ("dcmi", "ipmid"),
+        ("i2c", "ipmid"),
+        ("ipmid", "ipmid"),
+        ("sel", "ipmid"),
+        ("lan", "netipmid"),
+        ("sol", "netipmid"),
+        ("host", "kcsbridged"),
+        ("ipmb", "ipmbbridged"),
+        ("mctp", "mctp-demuxd"),
+        ("mctp.owned", "mctp-demuxd"),
+        ("mctp.limits", "mctp-demuxd"),
+    ];
+    let daemons = daemons();
+    for (section, daemon) in sections {
+        fs::write(&config, format!("[{section}]\nno-such-key = 1\n")).expect("a file");
+        let (_, arguments) = daemons
+            .iter()
+            .find(|(name, _)| *name == daemon)
+            .expect("a daemon");
+        let told = refusal(daemon, arguments, &config, folder.path()).expect("a refusal");
+        let (_, keys) = told
+            .split_once("expected ")
+            .unwrap_or_else(|| panic!("{section}: {told}"));
+        for key in keys.split('`').skip(1).step_by(2) {
+            assert!(
+                explains(&sample, key),
+                "[{section}] {key} is not in the sample"
+            );
+        }
+    }
+}
+
+/// Whether the sample has a setting, an example or a section of this name.
+fn explains(sample: &str, key: &str) -> bool {
+    let lines = sample
+        .lines()
+        .map(|line| line.trim_start_matches(['#', ' ']));
+    let (setting, inside) = (format!("{key} = "), format!(".{key}]"));
+    lines
+        .into_iter()
+        .any(|line| line.starts_with(&setting) || line.contains(&inside))
+}
+
+#[test]
 fn a_misspelt_setting_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = folder.path().join("misspelt.toml");
