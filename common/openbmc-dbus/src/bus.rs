@@ -5,6 +5,7 @@
 
 mod socket;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, num::NonZeroUsize, time::Duration};
 
 use tokio::{net::UnixStream, time};
@@ -28,21 +29,21 @@ const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
 /// Connects to the system bus (or what `DBUS_SYSTEM_BUS_ADDRESS` says), however long it takes.
 ///
-/// Logs one line when the bus is missed and one when it is found again.
+/// Logs one line when the bus is missed and one when it is found again, however many connections
+/// the process wants.
 pub async fn connect() -> Connection {
-    let mut missed = false;
+    static MISSED: AtomicBool = AtomicBool::new(false);
     loop {
         match try_connect().await {
             Ok(connection) => {
-                if missed {
+                if MISSED.swap(false, Ordering::Relaxed) {
                     info!("the bus is back");
                 }
                 return connection;
             }
             Err(error) => {
-                if !missed {
+                if !MISSED.swap(true, Ordering::Relaxed) {
                     warn!(%error, "no bus; trying again until there is one");
-                    missed = true;
                 }
                 time::sleep(RETRY).await;
             }
