@@ -111,7 +111,7 @@ impl Bridge {
                 }
                 Err(error) if !missed => {
                     let device = place.device.display();
-                    warn!(%error, %device, "no bus; trying again until there is one");
+                    warn!(%error, %device, "no device; trying again until there is one");
                     missed = true;
                 }
                 Err(_) => {}
