@@ -151,6 +151,35 @@ impl Bus {
         panic!("{} is {last:?}, not {value}", property.name);
     }
 
+    /// Sends a request to ipmid as a program on the BMC does, and returns completion code and data.
+    ///
+    /// # Panics
+    ///
+    /// If `execute()` fails on the bus.
+    #[must_use]
+    pub fn execute(&self, netfn: u8, command: u8, data: &[u8]) -> (u8, Vec<u8>) {
+        let call = "call xyz.openbmc_project.Ipmi.Host /xyz/openbmc_project/Ipmi \
+                    xyz.openbmc_project.Ipmi.Server execute yyyaya{sv}";
+        let mut line = format!("{call} {netfn} 0 {command} {}", data.len());
+        for byte in data {
+            line.push_str(&format!(" {byte}"));
+        }
+        line.push_str(" 0");
+        let output = self.busctl(&line.split_whitespace().collect::<Vec<_>>());
+        let reply: Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
+        let fields = &reply["data"][0];
+        let byte = |value: &Value| {
+            value
+                .as_u64()
+                .and_then(|value| u8::try_from(value).ok())
+                .expect("a byte")
+        };
+        let data = fields[4]
+            .as_array()
+            .map(|data| data.iter().map(byte).collect());
+        (byte(&fields[3]), data.unwrap_or_default())
+    }
+
     /// Whether somebody owns the bus name.
     #[must_use]
     pub fn has_name(&self, name: &str) -> bool {
@@ -188,4 +217,10 @@ pub const CHASSIS_STATE: Property<'static> = Property {
     path: "/xyz/openbmc_project/state/chassis0",
     interface: "xyz.openbmc_project.State.Chassis",
     name: "CurrentPowerState",
+};
+
+/// When the chassis' power last changed.
+pub const LAST_CHANGE: Property<'static> = Property {
+    name: "LastStateChangeTime",
+    ..CHASSIS_STATE
 };

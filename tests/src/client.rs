@@ -67,7 +67,11 @@ impl std::fmt::Display for Output {
 /// If the program cannot be started.
 #[must_use]
 pub fn run(command: &mut Command) -> Output {
-    let line = format!("{command:?}").replace('"', "");
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

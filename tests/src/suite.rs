@@ -1,7 +1,7 @@
 //! A whole BMC for one test.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -20,6 +20,12 @@ const CONFIGURATION: &str = include_str!("../data/causeway.toml");
 /// The platform that every suite stands on.
 const PLATFORM: &str = include_str!("../data/platform.toml");
 
+/// The RMCP port (ASF 2.0 §3.2.2).
+const STANDARD_PORT: u16 = 623;
+
+/// The bus name by which ipmid knows the LAN channel.
+const CHANNEL_NAME: &str = "xyz.openbmc_project.Ipmi.Channel.lan0";
+
 /// The BMC of one test: a bus, `platformd`, `ipmid` and `netipmid`, in a folder of its own. The
 /// fields are public so that a test may stop, kill and restart each.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub struct Suite {
     pub ipmid: Process,
     /// The platform's services.
     pub platformd: Process,
+    /// The host's console.
+    pub console: Process,
     /// The bus.
     pub bus: Bus,
     /// Where LAN clients reach it.
@@ -50,34 +58,53 @@ impl Suite {
         Self::configured(&format!("{CONFIGURATION}\n{lines}"), PLATFORM)
     }
 
-    /// Starts a suite with this `causeway.toml` and this platform.
-    ///
-    /// # Panics
-    ///
-    /// If any part does not start.
+    /// Starts a suite on the port that IPMI has by right, which some clients cannot be talked out
+    /// of. `None` where this user may not open it.
+    #[must_use]
+    pub fn on_standard_port() -> Option<Self> {
+        let address = SocketAddr::new(free_address().ip(), STANDARD_PORT);
+        UdpSocket::bind(address).ok()?;
+        Some(Self::at(address, CONFIGURATION, PLATFORM))
+    }
+
+    /// Starts a suite with this `causeway.toml`, in which `{dir}` stands for the suite's folder, and
+    /// with this platform.
     #[must_use]
     pub fn configured(configuration: &str, platform: &str) -> Self {
+        Self::at(free_address(), configuration, platform)
+    }
+
+    fn at(address: SocketAddr, configuration: &str, platform: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("causeway-")
             .tempdir()
             .expect("a folder");
         let path = dir.path();
+        let configuration = configuration.replace("{dir}", &path.display().to_string());
         fs::write(path.join("causeway.toml"), configuration).expect("the configuration");
         fs::write(path.join("platform.toml"), platform).expect("the platform");
-        let address = free_address();
         let bus = Bus::start(path);
         let platformd = start(path, &bus, "platformd", &platform_arguments(path));
         let ipmid = start(path, &bus, "ipmid", &[]);
-        let suite = Self {
-            netipmid: start(path, &bus, "netipmid", &lan_arguments(address)),
+        provision(&bus);
+        let socket = path.join("console").display().to_string();
+        let console = Process::start(
+            "console",
+            path,
+            &programs::program("console"),
+            &[socket],
+            &[],
+        );
+        let netipmid = start_netipmid(path, &bus, address);
+        Self {
+            netipmid,
             ipmid,
             platformd,
+            console,
             bus,
             address,
             dir,
-        };
-        suite.provision();
-        suite
+        }
     }
 
     /// The folder with the configuration, the state and the logs.
@@ -123,8 +150,7 @@ impl Suite {
 
     /// Starts netipmid again, after it was ended.
     pub fn restart_netipmid(&mut self) {
-        let arguments = lan_arguments(self.address);
-        self.netipmid = start(self.dir.path(), &self.bus, "netipmid", &arguments);
+        self.netipmid = start_netipmid(self.dir.path(), &self.bus, self.address);
     }
 
     /// Starts platformd again, after it was ended.
@@ -133,61 +159,57 @@ impl Suite {
         self.platformd = start(self.dir.path(), &self.bus, "platformd", &arguments);
     }
 
-    /// Sends a request as a program on the BMC does, and returns completion code and data.
+    /// Makes a user as an administrator does, over the LAN, and returns the login, which works.
     ///
     /// # Panics
     ///
-    /// If `execute()` fails on the bus.
+    /// If a step fails.
     #[must_use]
-    pub fn execute(&self, netfn: u8, command: u8, data: &[u8]) -> (u8, Vec<u8>) {
-        let bytes: Vec<String> = data.iter().map(u8::to_string).collect();
-        let fixed = [netfn, 0, command].map(|byte| byte.to_string());
-        let count = data.len().to_string();
-        let mut arguments = vec![
-            "call",
-            "xyz.openbmc_project.Ipmi.Host",
-            "/xyz/openbmc_project/Ipmi",
-            "xyz.openbmc_project.Ipmi.Server",
-            "execute",
-            "yyyaya{sv}",
-        ];
-        arguments.extend(fixed.iter().map(String::as_str));
-        arguments.push(&count);
-        arguments.extend(bytes.iter().map(String::as_str));
-        arguments.push("0");
-        let output = self.bus.busctl(&arguments);
-        let reply: serde_json::Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
-        let fields = &reply["data"][0];
-        let byte = |value: &serde_json::Value| {
-            value
-                .as_u64()
-                .and_then(|value| u8::try_from(value).ok())
-                .expect("a byte")
-        };
-        let data = fields[4]
-            .as_array()
-            .map(|data| data.iter().map(byte).collect());
-        (byte(&fields[3]), data.unwrap_or_default())
-    }
-
-    /// Makes the first user, as an operator does on a new BMC: over the bus, as root.
-    fn provision(&self) {
-        let padded = |text: &str, size: usize| {
-            let mut bytes = text.as_bytes().to_vec();
-            bytes.resize(size, 0);
-            bytes
-        };
-        let password = padded(clients::PASSWORD, 20);
-        for (command, data) in [
-            (0x45, [&[2], padded(clients::USER, 16).as_slice()].concat()),
-            (0x47, [&[0x82, 0x02], password.as_slice()].concat()),
-            (0x47, vec![0x02, 0x01]),
-            (0x43, vec![0x91, 0x02, 0x04, 0x00]),
+    pub fn add_user(&self, id: u8, name: &str, password: &str, privilege: u8) -> Login {
+        let administrator = self.administrator();
+        for command in [
+            format!("user set name {id} {name}"),
+            format!("user set password {id} {password}"),
+            format!("channel setaccess 1 {id} link=on ipmi=on privilege={privilege}"),
+            format!("user enable {id}"),
         ] {
-            let (code, _) = self.execute(0x06, command, &data);
-            assert_eq!(code, 0, "command {command:02X}h: {}", self.ipmid.log());
+            administrator.ipmitool(&command).ok();
         }
+        let login = administrator.user(name, password);
+        let user = login.level("USER");
+        wait::until_true("netipmid knows the user", || {
+            user.ipmitool("mc guid").code == Some(0)
+        });
+        login
     }
+}
+
+/// Makes the first user, as an operator does on a new BMC: over the bus, as root.
+fn provision(bus: &Bus) {
+    let padded = |text: &str, size: usize| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.resize(size, 0);
+        bytes
+    };
+    for (command, data) in [
+        (0x45, [&[2], padded(clients::USER, 16).as_slice()].concat()),
+        (
+            0x47,
+            [&[0x82, 0x02], padded(clients::PASSWORD, 20).as_slice()].concat(),
+        ),
+        (0x47, vec![0x02, 0x01]),
+        (0x43, vec![0x91, 0x02, 0x04, 0x00]),
+    ] {
+        let (code, _) = bus.execute(0x06, command, &data);
+        assert_eq!(code, 0, "command {command:02X}h");
+    }
+}
+
+/// Starts netipmid and waits until ipmid can be reached through it.
+fn start_netipmid(dir: &Path, bus: &Bus, address: SocketAddr) -> Process {
+    let netipmid = start(dir, bus, "netipmid", &lan_arguments(address));
+    wait::until_true("netipmid is on the bus", || bus.has_name(CHANNEL_NAME));
+    netipmid
 }
 
 /// Starts a daemon on the suite's bus and waits until it is ready.

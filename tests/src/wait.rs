@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test gives up. Far beyond what is needed, for slow machines.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a build from nothing may take.
+const BUILD_LIMIT: Duration = Duration::from_secs(900);
+
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -15,8 +18,19 @@ const INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// After [`LIMIT`], with `what` in the message.
 #[track_caller]
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LIMIT;
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until_within(LIMIT, what, probe)
+}
+
+/// The same for what may have to be built first.
+#[track_caller]
+pub fn until_long<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until_within(BUILD_LIMIT, what, probe)
+}
+
+#[track_caller]
+fn until_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
     loop {
         if let Some(value) = probe() {
             return value;

@@ -73,7 +73,7 @@ fn satellite_that_never_answers_costs_one_c3_and_no_slot() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..2 {
-                    let _ = rig.suite.execute(0x06, 0x34, &frame);
+                    let _ = rig.suite.bus.execute(0x06, 0x34, &frame);
                 }
             });
         }

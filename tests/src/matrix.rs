@@ -1,0 +1,162 @@
+//! The client commands that must work, read from `golden/clients/`.
+//!
+//! A file is a list of rows, run in order on one BMC. A row begins with its number and the command as
+//! an administrator types it, less address and credentials. What follows says what is expected:
+//!
+//! ```text
+//! [33] ipmitool chassis poh
+//! < ipmitool chassis power on      runs before it, and must succeed
+//! file sel.txt: 0x04 0x10          makes a file in the client's folder (`\n` is a new line)
+//! > POH Counter : 40 days          is printed; blanks count as one
+//! ! Error                          is not printed
+//! exit 1: why it cannot succeed    the exit code, where it is not 0, and the reason
+//! later: what it waits for         the row is not run yet
+//! ```
+
+use std::fs;
+use std::process::Command;
+
+use crate::client::{self, Output};
+use crate::clients::Login;
+
+/// One command, and what is expected of it.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// Its number, unique over all files.
+    pub number: u16,
+    /// The command.
+    pub command: String,
+    /// Commands to run before it.
+    pub before: Vec<String>,
+    /// Files to make before it: name and content.
+    pub files: Vec<(String, String)>,
+    /// What it prints.
+    pub prints: Vec<String>,
+    /// What it does not print.
+    pub lacks: Vec<String>,
+    /// Its exit code.
+    pub exit: i32,
+    /// Why it is not run yet.
+    pub later: Option<String>,
+}
+
+/// Reads the rows of a file.
+///
+/// # Panics
+///
+/// If a line is malformed.
+#[must_use]
+pub fn parse(text: &str) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if let Some((number, command)) = line.strip_prefix('[').and_then(|l| l.split_once("] ")) {
+            let number = number.parse().expect("a number");
+            rows.push(Row {
+                number,
+                command: command.to_owned(),
+                ..Row::default()
+            });
+            continue;
+        }
+        let row = rows
+            .last_mut()
+            .expect("a row before what is expected of it");
+        let (kind, rest) = line.split_once(' ').expect("a keyword");
+        let after_colon = || {
+            rest.split_once(": ")
+                .unwrap_or_else(|| panic!("no colon: {line}"))
+        };
+        match kind {
+            "<" => row.before.push(rest.to_owned()),
+            ">" => row.prints.push(rest.to_owned()),
+            "!" => row.lacks.push(rest.to_owned()),
+            "exit" => row.exit = after_colon().0.parse().expect("an exit code"),
+            "later:" => row.later = Some(rest.to_owned()),
+            "file" => {
+                let (name, content) = after_colon();
+                row.files
+                    .push((name.to_owned(), content.replace("\\n", "\n")));
+            }
+            _ => panic!("what is {line:?}?"),
+        }
+    }
+    rows
+}
+
+impl Row {
+    /// Runs the row; `Err` tells what was not as expected.
+    ///
+    /// # Errors
+    ///
+    /// The command's output and what it lacks.
+    ///
+    /// # Panics
+    ///
+    /// If a file cannot be written or a program cannot be started.
+    pub fn run(&self, login: &Login) -> Result<(), String> {
+        for (name, content) in &self.files {
+            fs::write(login.home.join(name), content).expect("a file");
+        }
+        for before in &self.before {
+            let output = run(login, before);
+            if output.code != Some(0) {
+                return Err(format!("[{}] before it: {output}", self.number));
+            }
+        }
+        let output = run(login, &self.command);
+        let all = format!("{} {}", output.stdout, output.stderr);
+        let squeezed = all.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut faults = Vec::new();
+        if output.code != Some(self.exit) {
+            faults.push(format!("exit code {:?}, not {}", output.code, self.exit));
+        }
+        let missing = self.prints.iter().filter(|text| !squeezed.contains(*text));
+        faults.extend(missing.map(|text| format!("does not print {text:?}")));
+        let wrong = self.lacks.iter().filter(|text| squeezed.contains(*text));
+        faults.extend(wrong.map(|text| format!("prints {text:?}")));
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(format!("[{}] {}\n{output}", self.number, faults.join("; ")))
+    }
+}
+
+/// Runs a command line as an administrator would: what it does not say of address, credentials and
+/// interface is added. `BMC` stands for the address.
+fn run(login: &Login, line: &str) -> Output {
+    let address = login.address.ip().to_string();
+    let mut words = line.split_whitespace();
+    let name = words.next().expect("a program");
+    let own: Vec<&str> = words
+        .map(|word| if word == "BMC" { &address } else { word })
+        .collect();
+    let port = login.address.port().to_string();
+    let host = login.address.to_string();
+    let defaults: &[(&str, &str)] = match name {
+        "ipmitool" => &[
+            ("-I", "lanplus"),
+            ("-H", &address),
+            ("-p", &port),
+            ("-U", &login.user),
+            ("-P", &login.password),
+        ],
+        "rmcp-ping" | "ipmi-ping" => &[],
+        _ => &[
+            ("-D", "LAN_2_0"),
+            ("-h", &host),
+            ("-u", &login.user),
+            ("-p", &login.password),
+        ],
+    };
+    let mut command: Command = login.program(name);
+    for (option, value) in defaults {
+        // ipmitool's subcommands have no options of these names; FreeIPMI has no subcommands.
+        if !own.contains(option) {
+            command.args([option, value]);
+        }
+    }
+    client::run(command.args(own))
+}
