@@ -15,6 +15,9 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// Another process writes in the folder.
+    #[error("another process writes in the state folder")]
+    InUse,
     /// The value has no form as JSON, such as a map whose keys are not strings.
     #[error("cannot encode {name}")]
     Encode {
@@ -51,7 +54,7 @@ impl Error {
                 source.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             ),
-            Self::Encode { .. } | Self::RecordTooLarge { .. } => false,
+            Self::Encode { .. } | Self::InUse | Self::RecordTooLarge { .. } => false,
         }
     }
 }

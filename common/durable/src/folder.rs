@@ -6,13 +6,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::{Error, Storage, error};
 
 /// The largest file that is read; state is far smaller, and memory is not for a foreign file.
 const MAX_FILE: u64 = 64 << 20;
+
+/// How often, and after which pauses, a lock is tried to get.
+const LOCK_ATTEMPTS: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// A folder on the real file system. Clones are the same folder.
 ///
@@ -87,13 +93,21 @@ impl Folder {
 
     /// Makes this process the one that writes here, until the folder and its clones are dropped.
     ///
+    /// A writer that was killed may take a moment to be gone, for which this waits, up to a second.
+    ///
     /// # Errors
     ///
-    /// [`Error::Storage`] (`WouldBlock`) when another process is the writer.
+    /// [`Error::InUse`] when another process is the writer.
     pub fn lock(&self) -> Result<(), Error> {
         let fd: &OwnedFd = &self.fd;
-        rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|e| error::storage("lock", "the state folder")(e.into()))
+        for _ in 0..LOCK_ATTEMPTS {
+            match rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(()),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(error::storage("lock", "the state folder")(error.into())),
+            }
+        }
+        Err(Error::InUse)
     }
 
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
@@ -163,7 +177,7 @@ impl Storage for Folder {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.fd, plain(name)?, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -223,9 +237,13 @@ mod tests {
         let first = Folder::open(root.path(), Modes::PRIVATE).unwrap();
         let second = Folder::open(root.path(), Modes::PRIVATE).unwrap();
         first.lock().unwrap();
-        assert!(second.lock().is_err());
-        drop(first);
+        assert!(matches!(second.lock(), Err(Error::InUse)));
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(first);
+        });
         second.lock().unwrap();
+        ends.join().unwrap();
     }
 
     #[test]
