@@ -155,7 +155,15 @@ impl Client {
 
     /// EID and message; `None` when the daemon has closed the connection.
     pub(crate) fn next(&self) -> Option<(u8, Vec<u8>)> {
-        assert!(readable(&self.0, PATIENCE), "a message for the client");
+        self.next_within(PATIENCE)
+    }
+
+    pub(crate) fn message_within(&self, patience: Duration) -> (u8, Vec<u8>) {
+        self.next_within(patience).expect("an open connection")
+    }
+
+    fn next_within(&self, patience: Duration) -> Option<(u8, Vec<u8>)> {
+        assert!(readable(&self.0, patience), "a message for the client");
         let mut buffer = vec![0; 70_000];
         let len = recv(&self.0, &mut buffer[..], RecvFlags::empty()).map_or(0, |(len, _)| len);
         (len > 0).then(|| (buffer[0], buffer[1..len].to_vec()))

@@ -7,6 +7,7 @@ mod clients;
 mod control;
 mod daemon;
 mod framing;
+mod kernel;
 mod libmctp;
 mod limits;
 mod pairing;

@@ -278,3 +278,17 @@ pub(crate) fn join(one: &Wire, other: &Wire) -> [std::thread::JoinHandle<()>; 2]
     };
     [carry(one, other), carry(other, one)]
 }
+
+/// Carries bytes between a line and a stream until either is gone.
+pub(crate) fn carry(line: &Wire, stream: &std::os::unix::net::UnixStream) {
+    let (mut from, mut to) = (
+        line.master.try_clone().unwrap(),
+        stream.try_clone().unwrap(),
+    );
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+    let (mut from, mut to) = (
+        stream.try_clone().unwrap(),
+        line.master.try_clone().unwrap(),
+    );
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+}
