@@ -1,6 +1,7 @@
 //! The handlers, a folder for each family of commands. Families do not know one another; what they
 //! need of the machine they have from [`crate::platform`].
 
+mod all;
 pub mod app;
 #[cfg(test)]
 pub(crate) mod bench;
@@ -12,4 +13,5 @@ pub mod sensor;
 pub mod storage;
 pub mod transport;
 
+pub use all::{Parts, Platform, register};
 pub use records::{Records, SelConfig};

@@ -2,10 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use accounts::{ChannelTable, UserAdmin, Writer};
+use accounts::{UserAdmin, Writer};
 use daemon::{Failure, NoArguments, Setup};
 use durable::{Folder, Modes};
-use ipmi_proto::Medium;
 use openbmc_dbus::{bus, execute};
 use tokio::{sync::Notify, time};
 use tracing::{info, warn};
@@ -13,7 +12,7 @@ use zbus::Connection;
 
 use crate::{
     channels::Channels,
-    command::{CommandTable, DuplicateCommand, Priority, Registrar},
+    command::{CommandTable, DuplicateCommand, Priority},
     config::Config,
     dispatch::Dispatcher,
     filter::{Filter, firewall::Firewall},
@@ -21,12 +20,9 @@ use crate::{
     messages::Messages,
     platform::{DbusPlatform, I2cDev},
     providers::{
-        Records,
-        app::{self, AppParts, AppProvider, PreTimeout},
-        chassis::ChassisProvider,
-        dcmi::DcmiProvider,
-        messaging::{self, MessagingParts, MessagingProvider},
-        transport::{LanProvider, SolProvider},
+        self, Parts, Records,
+        app::{AppParts, PreTimeout},
+        messaging::{self, MessagingParts},
     },
     state::Persistent,
 };
@@ -74,7 +70,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let restart = Arc::new(Notify::new());
     let messages = Arc::<Messages>::default();
     let at_pre_timeout = Arc::clone(&messages);
-    let parts = AppParts {
+    let app = AppParts {
         accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
         cipher_suites: config.lan.cipher_suites.clone(),
         device: config.device,
@@ -91,14 +87,16 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let messaging =
         MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
+    let parts = Parts {
+        app,
+        messaging,
+        i2c: I2cDev,
+        firewall: Arc::clone(&firewall),
+        records: records.clone(),
+        folder,
+    };
     let mut table = CommandTable::default();
-    let mut base = table.at(Priority::BASE);
-    AppProvider::new(Arc::clone(&platform), parts).register(&mut base);
-    app::firewall::register(&firewall, &mut base);
-    MessagingProvider::new(Arc::clone(&platform), I2cDev, messaging).register(&mut base);
-    records.register(&platform, &mut base);
-    let admin: Arc<dyn UserAdmin> = Arc::clone(&accounts) as _;
-    register_settings(&config, &platform, &admin, &folder, &mut base);
+    providers::register(&platform, &config, parts, &mut table.at(Priority::BASE));
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -117,34 +115,6 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         .run_until(restart.notified(), || setup.ready())
         .await;
     Ok(())
-}
-
-/// Adds the families that are over the platform and settings of their own alone.
-fn register_settings(
-    config: &Config,
-    platform: &Arc<DbusPlatform>,
-    accounts: &Arc<dyn UserAdmin>,
-    folder: &Folder,
-    base: &mut Registrar<'_>,
-) {
-    let boot = Persistent::open(folder.clone(), "boot.json");
-    ChassisProvider::new(Arc::clone(platform), boot).register(base);
-    let place = (config.sel.capacity, first_lan(&config.channels));
-    let dcmi = Persistent::open(folder.clone(), "dcmi.json");
-    DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), place, dcmi).register(base);
-    let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
-    let suites = config.lan.cipher_suites.clone();
-    LanProvider::new(Arc::clone(platform), Arc::clone(accounts), suites, lan).register(base);
-    let bit_rates = Persistent::open(folder.clone(), "sol.json");
-    SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
-}
-
-/// The number of the first channel that is a LAN.
-fn first_lan(channels: &ChannelTable) -> Option<u8> {
-    let lan = channels
-        .iter()
-        .find(|channel| channel.medium == Medium::Lan)?;
-    Some(lan.number().value())
 }
 
 /// The dispatcher over all commands, behind the firewall and then the other filters.

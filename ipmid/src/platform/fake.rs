@@ -502,3 +502,14 @@ impl Network for FakePlatform {
         self.answer(|_| [7, 0, 0, 0, 5, 3, 3, 0, 0])
     }
 }
+
+impl Satellites for FakePlatform {
+    async fn ask_satellite(
+        &self,
+        _channel: &str,
+        _to: ipmi_proto::ipmb::IpmbAddress,
+        _request: &ipmi_proto::Request,
+    ) -> PlatformResult<SatelliteAnswer> {
+        self.answer(|_| SatelliteAnswer::Silent)
+    }
+}

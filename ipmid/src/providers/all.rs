@@ -1,0 +1,251 @@
+//! All families together, over one platform.
+
+use std::sync::Arc;
+
+use accounts::{ChannelTable, UserAdmin};
+use durable::Folder;
+use ipmi_proto::Medium;
+
+use super::{
+    Records,
+    app::{self, AppParts, AppProvider},
+    chassis::{self, ChassisProvider},
+    dcmi::{self, DcmiProvider},
+    messaging::{MessagingParts, MessagingProvider},
+    storage,
+    transport::{LanProvider, SolProvider},
+};
+use crate::{
+    command::Registrar,
+    config::Config,
+    filter::firewall::Firewall,
+    platform::{I2c, Network, Satellites, Sol},
+    state::Persistent,
+};
+
+/// What all commands together need of the machine.
+pub trait Platform:
+    app::Platform + chassis::Platform + dcmi::Platform + storage::Platform + Network + Satellites + Sol
+{
+}
+impl<P> Platform for P where
+    P: app::Platform
+        + chassis::Platform
+        + dcmi::Platform
+        + storage::Platform
+        + Network
+        + Satellites
+        + Sol
+{
+}
+
+/// What the families share or cannot make themselves.
+pub struct Parts<I> {
+    /// For the application commands.
+    pub app: AppParts,
+    /// For messages to and from the host and satellites.
+    pub messaging: MessagingParts,
+    /// The BMC's own I2C buses.
+    pub i2c: I,
+    /// Command discovery and what is switched off.
+    pub firewall: Arc<Firewall>,
+    /// Event log, sensors, units.
+    pub records: Records,
+    /// Where settings are kept.
+    pub folder: Folder,
+}
+
+/// Adds the commands of all families.
+pub fn register<P: Platform, I: I2c>(
+    platform: &Arc<P>,
+    config: &Config,
+    parts: Parts<I>,
+    base: &mut Registrar<'_>,
+) {
+    let accounts: Arc<dyn UserAdmin> = Arc::clone(&parts.app.accounts);
+    AppProvider::new(Arc::clone(platform), parts.app).register(base);
+    app::firewall::register(&parts.firewall, base);
+    MessagingProvider::new(Arc::clone(platform), parts.i2c, parts.messaging).register(base);
+    parts.records.register(platform, base);
+    let folder = &parts.folder;
+    let boot = Persistent::open(folder.clone(), "boot.json");
+    ChassisProvider::new(Arc::clone(platform), boot).register(base);
+    let place = (config.sel.capacity, first_lan(&config.channels));
+    let dcmi = Persistent::open(folder.clone(), "dcmi.json");
+    DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), place, dcmi).register(base);
+    let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
+    let suites = config.lan.cipher_suites.clone();
+    LanProvider::new(Arc::clone(platform), accounts, suites, lan).register(base);
+    let bit_rates = Persistent::open(folder.clone(), "sol.json");
+    SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
+}
+
+/// The number of the first channel that is a LAN.
+fn first_lan(channels: &ChannelTable) -> Option<u8> {
+    let lan = channels
+        .iter()
+        .find(|channel| channel.medium == Medium::Lan)?;
+    Some(lan.number().value())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fmt::Write, fs, path::Path};
+
+    use accounts::{AccessConfig, Writer};
+    use durable::Modes;
+    use ipmi_proto::Privilege;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        command::{Access, Command, CommandTable, Family, Priority, Registry},
+        context::{Context, Session},
+        dispatch::Dispatcher,
+        messages::Messages,
+        platform::{I2cError, fake::FakePlatform},
+        providers::app::{DeviceConfig, PreTimeout},
+    };
+
+    struct NoI2c;
+    impl I2c for NoI2c {
+        async fn transfer(&self, _: u8, _: u8, _: Vec<u8>, _: u8) -> Result<Vec<u8>, I2cError> {
+            Err(I2cError::NotAcknowledged)
+        }
+    }
+
+    /// The command table of the daemon, over a fake platform.
+    fn registry() -> (Registry, TempDir) {
+        let state = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let folder = Folder::create(&state.path().join("ipmid"), Modes::PRIVATE).unwrap();
+        let accounts = Writer::open(
+            state.path(),
+            &AccessConfig::default(),
+            config.channels.clone(),
+        )
+        .unwrap();
+        let app = AppParts {
+            accounts: Arc::new(accounts),
+            cipher_suites: config.lan.cipher_suites.clone(),
+            device: DeviceConfig::default(),
+            health: Arc::default(),
+            global_enables: Arc::default(),
+            pre_timeout: PreTimeout::default(),
+            restart: Arc::default(),
+            system_info: Persistent::open(folder.clone(), "system-info.json"),
+        };
+        let messages = Arc::<Messages>::default();
+        let parts = Parts {
+            app,
+            messaging: MessagingParts::new(messages, &config.channels, config.i2c.clone()),
+            i2c: NoI2c,
+            firewall: Arc::new(Firewall::new(Persistent::volatile())),
+            records: Records::open(&folder, config.sel),
+            folder,
+        };
+        let firewall = Arc::clone(&parts.firewall);
+        let mut table = CommandTable::default();
+        let platform = Arc::new(FakePlatform::default());
+        register(&platform, &config, parts, &mut table.at(Priority::BASE));
+        let registry = table.finish().unwrap();
+        firewall.learn(registry.iter());
+        (registry, state)
+    }
+
+    /// Bytes that look random and are the same each time.
+    struct Noise(u64);
+    impl Noise {
+        fn bytes(&mut self, count: usize) -> Vec<u8> {
+            let mut next = || {
+                self.0 ^= self.0 << 13;
+                self.0 ^= self.0 >> 7;
+                self.0 ^= self.0 << 17;
+                self.0.to_le_bytes()[0]
+            };
+            (0..count).map(|_| next()).collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_command_answers_noise_of_every_length() {
+        let (registry, _state) = registry();
+        let rows: Vec<Command> = registry.iter().copied().collect();
+        assert!(rows.len() > 100, "{} commands", rows.len());
+        let dispatcher = Dispatcher::new(registry, Vec::new());
+        let session = Some(Session { user_id: 2, id: 1 });
+        let host = Context::system_interface();
+        let privilege = Privilege::Oem;
+        let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+        for command in rows {
+            let (netfn, prefix) = match command.family {
+                Family::NetFn(netfn) => (netfn.value(), Vec::new()),
+                Family::Group(body) => (0x2c, vec![body.0]),
+                Family::Oem(iana) => (0x2e, iana.to_bytes().to_vec()),
+            };
+            for length in 0..=64 {
+                let data = [&prefix[..], &noise.bytes(length)].concat();
+                for context in [
+                    host,
+                    Context {
+                        session,
+                        privilege,
+                        ..host
+                    },
+                ] {
+                    let context = Context {
+                        command: command.code,
+                        ..context
+                    };
+                    let reply = dispatcher.dispatch(context, netfn, &data).await;
+                    assert!(reply.data.starts_with(&prefix), "{}", command.name);
+                    // Registered, so never "no such command" but from a part that is not there.
+                    let long = reply.data.len() <= 255;
+                    assert!(long, "{}: {} bytes", command.name, reply.data.len());
+                }
+            }
+        }
+    }
+
+    /// The table of the crate's README.
+    fn markdown(registry: &Registry) -> String {
+        let mut rows: Vec<&Command> = registry.iter().collect();
+        rows.sort_by_key(|command| (command.family, command.code));
+        let mut text =
+            String::from("| NetFn | command | name | least privilege |\n|---|---|---|---|\n");
+        for command in rows {
+            let family = match command.family {
+                Family::NetFn(netfn) => netfn.to_string(),
+                Family::Group(body) => format!("2Ch, {:02X}h", body.0),
+                Family::Oem(iana) => format!("2Eh, {}", iana.value()),
+            };
+            let access = match command.access {
+                Access::AtLeast(privilege) => format!("{privilege:?}"),
+                Access::SystemInterface => "system interface".to_owned(),
+            };
+            writeln!(
+                text,
+                "| {family} | {:02X}h | {} | {access} |",
+                command.code, command.name
+            )
+            .unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn readme_lists_the_commands_that_there_are() {
+        const BEGIN: &str = "<!-- commands: begin -->\n";
+        const END: &str = "<!-- commands: end -->";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let readme = fs::read_to_string(&path).unwrap();
+        let (before, rest) = readme.split_once(BEGIN).expect("where the table begins");
+        let (listed, after) = rest.split_once(END).expect("where it ends");
+        let table = markdown(&registry().0);
+        if env::var_os("UPDATE_README").is_some() {
+            fs::write(&path, [before, BEGIN, &table, END, after].concat()).unwrap();
+        } else {
+            assert_eq!(listed, table, "UPDATE_README=1 cargo test -p ipmid readme");
+        }
+    }
+}
