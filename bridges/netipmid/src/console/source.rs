@@ -17,9 +17,11 @@ use tracing::{debug, info, warn};
 
 use super::{Address, HostInput, Hub};
 
-/// The time between attempts to reach a console that is not there: at first, and at most.
+/// The time between attempts to reach a console that is not there: at first, at most while somebody
+/// wants it, and at most when nobody does, to let an idle BMC sleep.
 const PAUSE: Duration = Duration::from_millis(250);
-const MAX_PAUSE: Duration = Duration::from_secs(4);
+const MAX_PAUSE_ATTENDED: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// No console takes longer to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -93,6 +95,7 @@ impl Source {
     pub fn hurry(&mut self) {
         if let State::Waiting { until } = &mut self.state {
             *until = Instant::now();
+            self.pause = PAUSE;
         }
     }
 
@@ -172,7 +175,13 @@ impl Source {
         self.state = State::Waiting {
             until: Instant::now() + self.pause,
         };
-        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        let attended = hub.sessions().next().is_some();
+        let longest = if attended {
+            MAX_PAUSE_ATTENDED
+        } else {
+            MAX_PAUSE
+        };
+        self.pause = (self.pause * 2).min(longest);
         hub.set_available(false, false);
     }
 }
