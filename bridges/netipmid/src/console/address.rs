@@ -19,6 +19,9 @@ pub enum Address {
     Tty(PathBuf),
     /// `tcp:HOST:PORT`: such as QEMU's `-serial tcp:HOST:PORT,server`.
     Tcp(String),
+    /// `telnet:HOST:PORT`: such as QEMU's `-serial telnet:HOST:PORT,server`, which can be sent a
+    /// break.
+    Telnet(String),
     /// `none`: the host has no console, and SOL cannot be activated.
     None,
 }
@@ -39,7 +42,7 @@ impl FromStr for Address {
         }
         let wrong = || {
             format!(
-                "a console is abstract:NAME, unix:PATH, tty:PATH, tcp:HOST:PORT or none, not {text:?}"
+                "a console is abstract:NAME, unix:PATH, tty:PATH, tcp:HOST:PORT, telnet:HOST:PORT or none, not {text:?}"
             )
         };
         match text.split_once(':').ok_or_else(wrong)? {
@@ -48,6 +51,7 @@ impl FromStr for Address {
             ("unix", path) => Ok(Self::Unix(path.into())),
             ("tty", path) => Ok(Self::Tty(path.into())),
             ("tcp", address) if has_port(address) => Ok(Self::Tcp(address.to_owned())),
+            ("telnet", address) if has_port(address) => Ok(Self::Telnet(address.to_owned())),
             _ => Err(wrong()),
         }
     }
@@ -68,6 +72,7 @@ impl fmt::Display for Address {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tty(path) => write!(f, "tty:{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Telnet(address) => write!(f, "telnet:{address}"),
             Self::None => f.write_str("none"),
         }
     }
@@ -91,6 +96,7 @@ mod tests {
             "tty:/dev/ttyVUART0",
             "tcp:127.0.0.1:4000",
             "tcp:[::1]:4000",
+            "telnet:localhost:4001",
             "none",
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);

@@ -362,6 +362,13 @@ impl Hub {
         self.ring.write(bytes);
     }
 
+    /// The host sent a break.
+    pub fn handle_break(&mut self) {
+        for slot in self.slots.iter_mut().flatten() {
+            slot.instance.handle_break();
+        }
+    }
+
     /// The source has come or gone. Where it comes back, output in between may be lost.
     pub fn set_available(&mut self, available: bool, may_have_lost: bool) {
         self.available = available;

@@ -19,6 +19,7 @@ mod published;
 mod settings;
 mod sol;
 mod source;
+mod telnet;
 
 pub use address::Address;
 pub use config::SolSection;

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 use tracing::{debug, info, warn};
 
+use super::telnet::Telnet;
 use super::{Address, HostInput, Hub};
 
 /// The time between attempts to reach a console that is not there: at first, at most while somebody
@@ -61,6 +62,8 @@ enum State {
         since: Instant,
         /// A break that takes its time.
         breaking: Option<JoinHandle<()>>,
+        /// What lies between the connection and the characters, if anything does.
+        telnet: Option<Telnet>,
     },
 }
 
@@ -121,15 +124,21 @@ impl Source {
     async fn transfer(&mut self, hub: &mut Hub) {
         let room = hub.room().min(self.buffer.len());
         let State::Up {
-            device, breaking, ..
+            device,
+            breaking,
+            telnet,
+            ..
         } = &mut self.state
         else {
             return;
         };
-        let input = if breaking.is_some() {
-            None
-        } else {
-            hub.host_input()
+        if let Some(telnet) = telnet {
+            encode(telnet, hub);
+        }
+        let input = match telnet {
+            Some(telnet) => Some(HostInput::Chars(telnet.outgoing())),
+            None if breaking.is_some() => None,
+            None => hub.host_input(),
         };
         if let Some(HostInput::Break) = input {
             *breaking = send_break(&self.address, device);
@@ -143,9 +152,13 @@ impl Source {
         match done {
             Done::Read(Ok(0)) => self.lost(&ErrorKind::UnexpectedEof.into(), hub),
             Done::Read(Ok(count)) => {
-                hub.handle_output(self.buffer.get(..count).unwrap_or_default());
+                let bytes = self.buffer.get_mut(..count).unwrap_or_default();
+                take(telnet.as_mut(), bytes, hub);
             }
-            Done::Written(Ok(count)) => hub.consume(count),
+            Done::Written(Ok(count)) => match telnet {
+                Some(telnet) => telnet.written(count),
+                None => hub.consume(count),
+            },
             Done::Read(Err(error)) | Done::Written(Err(error)) => self.lost(&error, hub),
             Done::BreakOver => *breaking = None,
         }
@@ -157,6 +170,7 @@ impl Source {
             device,
             since: Instant::now(),
             breaking: None,
+            telnet: matches!(self.address, Address::Telnet(_)).then(Telnet::default),
         };
         // What the host wrote while nobody was connected may be lost.
         hub.set_available(true, self.known);
@@ -186,6 +200,34 @@ impl Source {
     }
 }
 
+/// Moves what the writer has to where it is escaped, once that is empty.
+fn encode(telnet: &mut Telnet, hub: &mut Hub) {
+    if !telnet.outgoing().is_empty() {
+        return;
+    }
+    match hub.host_input() {
+        Some(HostInput::Break) => telnet.push_break(),
+        Some(HostInput::Chars(chars)) => {
+            telnet.push(chars);
+            let count = chars.len();
+            hub.consume(count);
+        }
+        None => {}
+    }
+}
+
+/// Hands on what was read.
+fn take(telnet: Option<&mut Telnet>, bytes: &mut [u8], hub: &mut Hub) {
+    let Some(telnet) = telnet else {
+        return hub.handle_output(bytes);
+    };
+    let (count, breaks) = telnet.decode(bytes);
+    if breaks {
+        hub.handle_break();
+    }
+    hub.handle_output(bytes.get(..count).unwrap_or_default());
+}
+
 /// Reads, if there is room to read into; waits for ever otherwise.
 async fn read(device: &Device, buffer: Option<&mut [u8]>) -> io::Result<usize> {
     match buffer {
@@ -197,7 +239,7 @@ async fn read(device: &Device, buffer: Option<&mut [u8]>) -> io::Result<usize> {
 /// Writes, if there is anything to write; waits for ever otherwise.
 async fn write(device: &Device, input: Option<HostInput<'_>>) -> io::Result<usize> {
     match input {
-        Some(HostInput::Chars(chars)) => device.write(chars).await,
+        Some(HostInput::Chars(chars)) if !chars.is_empty() => device.write(chars).await,
         _ => future::pending().await,
     }
 }
@@ -217,7 +259,7 @@ async fn connect(address: Address) -> io::Result<Device> {
             Address::Abstract(name) => unix(format!("\0{name}").as_ref()).await,
             Address::Unix(path) => unix(path).await,
             Address::Tty(path) => tty(path),
-            Address::Tcp(address) => {
+            Address::Tcp(address) | Address::Telnet(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 Device::new(stream.into_std()?.into())
@@ -260,7 +302,7 @@ fn send_break(address: &Address, device: &Device) -> Option<JoinHandle<()>> {
                 None
             }
         },
-        Address::Unix(_) | Address::Tcp(_) | Address::None => {
+        Address::Unix(_) | Address::Tcp(_) | Address::Telnet(_) | Address::None => {
             debug!(console = %address, "this console has no way to say a break");
             None
         }

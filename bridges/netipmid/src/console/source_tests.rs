@@ -142,6 +142,33 @@ async fn tcp_comes_and_goes_and_comes_back() {
 }
 
 #[tokio::test]
+async fn telnet_carries_breaks_both_ways() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut rig = Rig::new(&format!("telnet:{}", listener.local_addr().unwrap()));
+    rig.until(available).await;
+    let (mut peer, _) = listener.accept().await.unwrap();
+    peer.write_all(b"\xff\xfb\x01a\xff\xff\xff\xf3")
+        .await
+        .unwrap();
+    rig.until(|hub| hub.output_len() == 2).await;
+    let packets: Vec<_> =
+        std::iter::from_fn(|| rig.hub.poll_transmit(std::time::Instant::now())).collect();
+    assert!(
+        packets
+            .iter()
+            .any(|packet| packet.payload[3..] == *b"\x04a\xff")
+    );
+    rig.type_chars(0, b"x\xff");
+    rig.type_chars(0x10, b"y");
+    let mut typed = [0; 6];
+    tokio::select! {
+        read = peer.read_exact(&mut typed) => assert_eq!(read.unwrap(), 6),
+        never = rig.run() => never,
+    }
+    assert_eq!(typed, *b"x\xff\xff\xff\xf3y");
+}
+
+#[tokio::test]
 async fn a_terminal_passes_all_bytes_as_they_are() {
     let pty = openpty(None, None).unwrap();
     let path = nix::unistd::ttyname(&pty.slave).unwrap();
