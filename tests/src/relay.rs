@@ -1,7 +1,7 @@
 //! A UDP relay between a client and the BMC: records what passes, and may hold, change, double or
 //! add datagrams. To the BMC it is the client: one address and port for a whole session.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -69,7 +69,7 @@ impl Relay {
         bmc: SocketAddr,
         tamper: impl FnMut(Way, &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Self {
-        let front = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let front = UdpSocket::bind(beside(bmc)).expect("a socket");
         let back = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         back.connect(bmc).expect("a destination");
         let shared = Shared {
@@ -136,6 +136,15 @@ impl Drop for Relay {
             let _ = thread.join();
         }
     }
+}
+
+/// An address beside the BMC's, with its port: SOL clients insist that the port is the session's.
+fn beside(bmc: SocketAddr) -> SocketAddr {
+    let IpAddr::V4(address) = bmc.ip() else {
+        return SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    };
+    let [first, second, third, fourth] = address.octets();
+    SocketAddr::from(([first, second ^ 0x80, third, fourth], bmc.port()))
 }
 
 /// Carries one direction.
