@@ -1,17 +1,15 @@
 //! The demultiplexer with its sockets and devices, shared by all tasks of the one thread.
 //!
 //! Every task works on the [`Engine`] through [`Hub::with`] and never awaits in there. What has to
-//! go out on a link is written by the flusher once the tasks that were ready have had their turn, so
+//! go out on a link ([`lines`]) is written by the flusher once the tasks that were ready have had their turn, so
 //! that messages that came together leave in one write.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+mod lines;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mctp_proto::framing::{pcie_vdm, serial, smbus};
-use mctp_proto::packet::Header;
-use mctp_proto::{Address, DropReason, LinkId, Medium, MessageType};
+use mctp_proto::{Address, DropReason, LinkId, MessageType};
 use rustix::net::RecvFlags;
 use sys::Device;
 use tokio::io::Interest;
@@ -19,47 +17,21 @@ use tokio::sync::Notify;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tokio_seqpacket::UnixSeqpacket;
 
-use crate::bindings::{KernelLine, KernelSent};
+use self::lines::Line;
+use crate::bindings::KernelLine;
 use crate::capture::{Capture, Direction};
 use crate::config::{QueueLimits, Target};
-use crate::demux::{
-    Change, ClientId, Demux, KernelMessage, KernelSend, Link, LinkKind, Progress, Refusal,
-};
+use crate::demux::{Change, ClientId, Demux, KernelMessage, Link, Progress, Refusal};
 use crate::sockets::Sockets;
-
-/// Bytes of frames written at once, when so many wait.
-const CHUNK: usize = 8 * 1024;
 
 /// Messages of one client that are taken before others have their turn, if they are short.
 const BATCH: usize = 16;
 
 /// Bytes of one client's messages after which others have their turn.
-const BATCH_BYTES: usize = 2048;
+const BATCH_BYTES: usize = 4096;
 
 /// An EID, the largest message, and one byte by which a larger one shows.
 const CLIENT_BUFFER: usize = mctp_proto::MAX_MESSAGE + 2;
-
-/// What a link's device needs beside the demultiplexer.
-#[derive(Debug, Default)]
-struct Line {
-    device: Option<Arc<Device>>,
-    kernel: Option<KernelLine>,
-    /// Messages for which the kernel had no tag or no room, at most one of each sender.
-    refused: Vec<KernelSend>,
-    /// This endpoint's own address, where the medium has one that the driver does not fill in.
-    own_address: u8,
-    staging: Vec<u8>,
-    written: usize,
-    /// The device takes nothing at present; the task that drains it is told.
-    is_stalled: bool,
-    stalled: Arc<Notify>,
-}
-
-impl Line {
-    fn has_staged(&self) -> bool {
-        self.written < self.staging.len()
-    }
-}
 
 /// The demultiplexer, its sockets and its devices.
 #[derive(Debug)]
@@ -354,168 +326,8 @@ impl Engine {
         }
     }
 
-    /// Writes what waits for a stream or packet device; `WouldBlock` when it takes no more.
-    pub(crate) fn write_line(&mut self, link: LinkId, fd: BorrowedFd<'_>) -> io::Result<()> {
-        loop {
-            if !self.fill(link) {
-                if let Some(line) = self.line(link) {
-                    line.is_stalled = false;
-                }
-                return Ok(());
-            }
-            let Some(line) = self.line(link) else {
-                return Ok(());
-            };
-            let rest = line.staging.get(line.written..).unwrap_or_default();
-            match rustix::io::write(fd, rest) {
-                Ok(len) => line.written += len,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// The next transfer for a bus: target and bytes.
-    pub(crate) fn next_transfer(&mut self, link: LinkId) -> Option<(u8, Vec<u8>)> {
-        let own = self.line(link)?.own_address;
-        let mut next = None;
-        let Self {
-            demux,
-            sockets,
-            capture,
-            now,
-            ..
-        } = self;
-        demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-            if let Some(capture) = capture {
-                capture.write(Direction::Out, link, address, &[&header, payload]);
-            }
-            let Address::Smbus(target) = address else {
-                return;
-            };
-            let mut frame = Vec::with_capacity(smbus::MAX_FRAME);
-            if smbus::emit(target, own, header, payload, &mut frame).is_ok() {
-                // The controller sends the address byte itself.
-                next = frame.split_first().map(|(_, rest)| (target, rest.to_vec()));
-            }
-        });
-        next
-    }
-
     fn line(&mut self, link: LinkId) -> Option<&mut Line> {
         self.lines.get_mut(usize::from(link.0))
-    }
-
-    fn wants_flush(&self) -> bool {
-        self.lines.iter().enumerate().any(|(index, line)| {
-            let link = LinkId(u8::try_from(index).unwrap_or_default());
-            !line.is_stalled
-                && (!line.refused.is_empty() || line.has_staged() || self.demux.wants_to_send(link))
-        })
-    }
-
-    fn flush(&mut self) {
-        for index in 0..self.lines.len() {
-            let link = LinkId(u8::try_from(index).unwrap_or_default());
-            let Some(line) = self.line(link) else {
-                continue;
-            };
-            if line.is_stalled {
-                continue;
-            }
-            let device = line.device.clone();
-            let done = match (&line.kernel, &device) {
-                (Some(_), _) => self.flush_kernel(link),
-                (None, Some(device)) => device
-                    .try_io(Interest::WRITABLE, |fd| self.write_line(link, fd.as_fd()))
-                    .is_ok(),
-                // Transfers block, and are made by a task of their own.
-                (None, None) => false,
-            };
-            if let Some(line) = self.line(link).filter(|_| !done) {
-                line.is_stalled = device.is_some() || line.kernel.is_some();
-                line.stalled.notify_one();
-            }
-        }
-    }
-
-    /// Gives whether the kernel took everything. A sender whose message it refused has to wait, and
-    /// no other.
-    fn flush_kernel(&mut self, link: LinkId) -> bool {
-        let Self {
-            demux,
-            sockets,
-            lines,
-            now,
-            ..
-        } = self;
-        let Some(line) = lines.get_mut(usize::from(link.0)) else {
-            return true;
-        };
-        let Some(kernel) = &mut line.kernel else {
-            return true;
-        };
-        let mut refused: Vec<KernelSend> = Vec::new();
-        let mut again = std::mem::take(&mut line.refused).into_iter();
-        loop {
-            let waits = |sender| refused.iter().any(|other| other.sender == sender);
-            let next = again
-                .next()
-                .or_else(|| demux.next_kernel_message(*now, link, waits, sockets));
-            let Some(next) = next else { break };
-            let client = next.sender.filter(|id| demux.has_client(*id));
-            if kernel.send(client, &next) == KernelSent::Busy {
-                refused.push(next);
-            }
-        }
-        line.refused = refused;
-        line.refused.is_empty()
-    }
-
-    /// Fills a line's staging buffer once all in it is written; gives whether there is anything.
-    fn fill(&mut self, link: LinkId) -> bool {
-        let kind = self
-            .demux
-            .links()
-            .get(usize::from(link.0))
-            .map(|link| link.kind);
-        let Self {
-            demux,
-            sockets,
-            lines,
-            capture,
-            now,
-            ..
-        } = self;
-        let Some(line) = lines.get_mut(usize::from(link.0)) else {
-            return false;
-        };
-        if line.has_staged() {
-            return true;
-        }
-        line.staging.clear();
-        line.written = 0;
-        let staging = &mut line.staging;
-        let stream = matches!(kind, Some(LinkKind::Packets(Medium::Serial, _)));
-        let mut encode = |address, header: [u8; Header::LEN], payload: &[u8]| {
-            if let Some(capture) = capture {
-                capture.write(Direction::Out, link, address, &[&header, payload]);
-            }
-            // The MTU of a link is checked against its medium at the start, so all packets fit.
-            let _ = if stream {
-                serial::emit(header, payload, staging)
-            } else {
-                vdm(address, header, payload).emit(staging)
-            };
-            staging.len() >= CHUNK
-        };
-        let mut full = false;
-        while !full
-            && demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-                full = encode(address, header, payload) || !stream;
-            })
-        {}
-        line.has_staged()
     }
 
     /// Has the kernel's stack take the types that somebody has registered for.
@@ -528,20 +340,5 @@ impl Engine {
         {
             kernel.listen_for(&types);
         }
-    }
-}
-
-/// A packet for a PCIe address, or for all; the driver fills in the requester.
-fn vdm(address: Address, header: [u8; 4], payload: &[u8]) -> pcie_vdm::Frame<'_> {
-    let (routing, target) = match address {
-        Address::Pcie(target) => (pcie_vdm::Routing::ById, target),
-        _ => (pcie_vdm::Routing::ToRootComplex, 0),
-    };
-    pcie_vdm::Frame {
-        routing,
-        requester: 0,
-        target,
-        header,
-        payload,
     }
 }

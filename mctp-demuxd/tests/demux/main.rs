@@ -3,6 +3,7 @@
 //! Nothing here uses our own framing or packet code; [`wire`] is written from the specifications, so
 //! that a fault in one does not hide the same fault in the other.
 
+mod bindings;
 mod clients;
 mod control;
 mod daemon;

@@ -95,6 +95,11 @@ impl Wire {
         }
     }
 
+    /// The far end itself, for what is no serial frame.
+    pub(crate) fn far(&mut self) -> &mut File {
+        &mut self.master
+    }
+
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.master.write_all(bytes).unwrap();
     }
