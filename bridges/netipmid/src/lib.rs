@@ -61,6 +61,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
         ..config
     };
     let datagrams = Datagrams::new(socket::open(&setup.args)?)?;
+    setup.drop_privileges();
 
     let (told_close, close) = mpsc::unbounded_channel();
     let (told_guid, guid) = mpsc::unbounded_channel();

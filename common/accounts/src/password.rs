@@ -5,7 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// The length of a user key K[UID] and of KG (IPMI v2.0 §13.28-13.33).
+/// The length of a user key `K[UID]` and of KG (IPMI v2.0 §13.28-13.33).
 pub const KEY_LENGTH: usize = 20;
 
 /// As which size a password was set (IPMI v2.0 §22.30, byte 1 bit 7).
@@ -59,7 +59,7 @@ impl Password {
         Some(Self { key, size })
     }
 
-    /// The password padded with zeros to 20 bytes: K[UID] of RAKP (IPMI v2.0 §13.31).
+    /// The password padded with zeros to 20 bytes: `K[UID]` of RAKP (IPMI v2.0 §13.31).
     ///
     /// IPMI 1.5 takes the first 16 of them.
     #[must_use]

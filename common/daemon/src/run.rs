@@ -39,6 +39,14 @@ impl<A> Setup<A> {
         self.config.view()
     }
 
+    /// Gives up the process's capabilities, once what needs one is open, such as a low port.
+    pub fn drop_privileges(&self) {
+        match sys::drop_capabilities() {
+            Ok(()) => tracing::debug!("capabilities dropped"),
+            Err(error) => tracing::warn!(%error, "capabilities cannot be dropped"),
+        }
+    }
+
     /// Tells the service manager that the daemon serves (`Type=notify`).
     pub fn ready(&self) {
         notify(sd_notify::NotifyState::Ready);

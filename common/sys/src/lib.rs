@@ -4,15 +4,18 @@
 //! Every `unsafe` block states with `// SAFETY:` why it holds, and nothing unsafe is exported. The
 //! other crates see safe types only:
 //!
+//! - [`drop_capabilities`]: what a daemon does not need any more.
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
 //! - [`HostInterface`]: what BMC-side KCS, BT and SSIF devices have beyond that.
 //! - [`MctpSocket`]: a socket of the kernel's own MCTP stack.
 #![allow(unsafe_code)]
 
+mod capabilities;
 mod device;
 mod host_interface;
 mod mctp;
 
+pub use capabilities::drop_capabilities;
 pub use device::Device;
 pub use host_interface::{HostInterface, open_device};
 pub use mctp::{MctpPeer, MctpSocket};
