@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use crate::{
     channels::Callers,
-    providers::{SelConfig, app::DeviceConfig, dcmi::DcmiConfig, messaging::I2cConfig},
+    providers::{
+        SelConfig, app::DeviceConfig, dcmi::DcmiConfig, messaging::I2cConfig, pef::PefConfig,
+    },
 };
 
 /// The sections of `causeway.toml` that concern `ipmid`.
@@ -30,6 +32,8 @@ pub struct Config {
     pub i2c: I2cConfig,
     /// `[ipmid]`.
     pub ipmid: Ipmid,
+    /// `[pef]`: alerts.
+    pub pef: PefConfig,
     /// `[sel]`: the event log.
     pub sel: SelConfig,
 }

@@ -8,6 +8,7 @@ pub(crate) mod bench;
 pub mod chassis;
 pub mod dcmi;
 pub mod messaging;
+pub mod pef;
 mod records;
 pub mod sensor;
 pub mod storage;

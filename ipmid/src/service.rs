@@ -23,6 +23,7 @@ use crate::{
         self, Parts, Records,
         app::{AppParts, PreTimeout},
         messaging::{self, MessagingParts},
+        pef::PefProvider,
     },
     state::Persistent,
 };
@@ -96,7 +97,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         folder,
     };
     let mut table = CommandTable::default();
-    providers::register(&platform, &config, parts, &mut table.at(Priority::BASE));
+    let base = &mut table.at(Priority::BASE);
+    let pef = providers::register(&platform, &config, parts, base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -110,6 +112,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         channels,
         host,
         records,
+        pef,
     };
     service
         .run_until(restart.notified(), || setup.ready())
@@ -142,6 +145,7 @@ struct Service {
     channels: Arc<Channels>,
     host: Arc<HostInterface<Writer>>,
     records: Records,
+    pef: Arc<PefProvider<DbusPlatform>>,
 }
 
 impl Service {
@@ -158,6 +162,7 @@ impl Service {
         tokio::select! {
             never = self.serve(ready) => never,
             never = self.platform.follow_sensors() => never,
+            never = self.pef.run() => never,
             never = self.records.log_events() => never,
         }
     }

@@ -6,6 +6,7 @@
 //! - [`NetFn`], [`Lun`], [`CompletionCode`], [`Privilege`], [`ChannelNumber`]: the vocabulary.
 //! - [`message`]: a request and a response as they travel between a bridge and `ipmid`.
 //! - [`sdr`], [`sel`], [`fru`]: the records that a management controller keeps.
+//! - [`pet`]: events as SNMP traps.
 //! - [`codec`]: the bit-level packer and unpacker of typed parameters.
 //! - [`ipmb`]: the frame of IPMB and of IPMI over LAN.
 //! - [`kcs`], [`bt`], [`ssif`], [`vm_link`]: the messages of the host's interfaces.
@@ -26,6 +27,7 @@ pub mod fru;
 pub mod ipmb;
 pub mod kcs;
 pub mod message;
+pub mod pet;
 pub mod sdr;
 pub mod sel;
 pub mod ssif;

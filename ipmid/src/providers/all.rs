@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use accounts::{ChannelTable, UserAdmin};
 use durable::Folder;
-use ipmi_proto::Medium;
+use ipmi_proto::{Iana, Medium};
 
 use super::{
     Records,
@@ -12,6 +12,7 @@ use super::{
     chassis::{self, ChassisProvider},
     dcmi::{self, DcmiProvider},
     messaging::{MessagingParts, MessagingProvider},
+    pef::{PefParts, PefProvider},
     storage,
     transport::{LanProvider, SolProvider},
 };
@@ -55,13 +56,13 @@ pub struct Parts<I> {
     pub folder: Folder,
 }
 
-/// Adds the commands of all families.
+/// Adds the commands of all families; what is given back acts on events as long as it runs.
 pub fn register<P: Platform, I: I2c>(
     platform: &Arc<P>,
     config: &Config,
     parts: Parts<I>,
     base: &mut Registrar<'_>,
-) {
+) -> Arc<PefProvider<P>> {
     let accounts: Arc<dyn UserAdmin> = Arc::clone(&parts.app.accounts);
     AppProvider::new(Arc::clone(platform), parts.app).register(base);
     app::firewall::register(&parts.firewall, base);
@@ -75,9 +76,22 @@ pub fn register<P: Platform, I: I2c>(
     DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), place, dcmi).register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
     let suites = config.lan.cipher_suites.clone();
+    // Checked when the configuration was read.
+    let manufacturer = Iana::new(config.device.manufacturer);
+    let pef = PefParts {
+        sel: Arc::clone(&parts.records.sel),
+        clock: Arc::clone(&parts.records.clock),
+        lan: Arc::clone(&lan),
+        maker: (manufacturer.unwrap_or(Iana::OPENBMC), config.device.product),
+        config: config.pef,
+    };
+    let pef_state = Persistent::open(folder.clone(), "pef.json");
+    let pef = PefProvider::new(Arc::clone(platform), pef, pef_state);
+    pef.register(base);
     LanProvider::new(Arc::clone(platform), accounts, suites, lan).register(base);
     let bit_rates = Persistent::open(folder.clone(), "sol.json");
     SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
+    pef
 }
 
 /// The number of the first channel that is a LAN.

@@ -1,0 +1,131 @@
+//! What goes on without a command: events are taken from the log in their order, and acted on.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipmi_proto::sel::{SelBody, SelRecord};
+use tokio::time;
+use tracing::{info, warn};
+
+use super::configuration::{PEF_ON, START_UP_DELAY};
+use super::filter::{Actions, foremost};
+use super::{PefProvider, Platform};
+use crate::{
+    platform::{ChassisTransition, HostTransition, PlatformResult},
+    state::lock,
+};
+
+impl<P: Platform> PefProvider<P> {
+    /// Acts on events for as long as the daemon lives.
+    pub async fn run(self: &Arc<Self>) -> Infallible {
+        loop {
+            tokio::select! {
+                () = self.parts.sel.added() => {}
+                () = self.changed.notified() => {}
+            }
+            while self.parameters.get().control & PEF_ON == PEF_ON {
+                if let Some(wait) = self.delay() {
+                    tokio::select! {
+                        () = time::sleep(wait) => {}
+                        () = self.changed.notified() => {}
+                    }
+                    continue;
+                }
+                let Some(record) = self.next_record() else {
+                    break;
+                };
+                self.act_on(&record).await;
+                let kept = self
+                    .parameters
+                    .update(|kept| kept.processed = record.id)
+                    .await;
+                if kept.is_err() {
+                    // Acted on twice after a restart, rather than never again now.
+                    warn!(
+                        record = record.id,
+                        "cannot keep which event was handled last"
+                    );
+                    break;
+                }
+            }
+        }
+    }
+
+    /// How long events wait yet: after a start, or because a timer was armed.
+    fn delay(&self) -> Option<Duration> {
+        let parameters = self.parameters.get();
+        let start_up = (parameters.control & START_UP_DELAY != 0)
+            .then(|| self.started + Duration::from_secs(parameters.start_up_delay.into()));
+        let postponed = lock(&self.postponed).map(|(until, _)| until);
+        let until = start_up.into_iter().chain(postponed).max()?;
+        until
+            .checked_duration_since(Instant::now())
+            .filter(|wait| !wait.is_zero())
+    }
+
+    /// The oldest record that was not handled.
+    fn next_record(&self) -> Option<SelRecord> {
+        let processed = self.parameters.get().processed;
+        let sel = &self.parts.sel;
+        // Handled records that are gone were erased with what came before them.
+        let next = match sel.get(processed).filter(|_| processed != 0) {
+            Some((_, next)) => next?,
+            None => 0,
+        };
+        sel.get(next).map(|(record, _)| record)
+    }
+
+    async fn act_on(self: &Arc<Self>, record: &SelRecord) {
+        let SelBody::System {
+            timestamp,
+            generator,
+            event,
+        } = record.body
+        else {
+            return;
+        };
+        let parameters = self.parameters.get();
+        let matching: Vec<_> = parameters
+            .filters()
+            .filter(|filter| filter.matches(generator, &event))
+            .collect();
+        let allowed = matching
+            .iter()
+            .fold(0, |all, filter| all | filter.actions());
+        let allowed = allowed & parameters.actions;
+        if allowed & Actions::ALERT != 0 {
+            let alerting = matching
+                .iter()
+                .filter(|filter| filter.actions() & Actions::ALERT != 0);
+            for filter in alerting {
+                let trap = self.trap(timestamp, generator, event, filter.severity());
+                let (this, policies) = (
+                    Arc::clone(self),
+                    parameters.policies(filter.policy()).collect(),
+                );
+                // Retries take their time; power does not wait for them.
+                tokio::spawn(async move { this.alert_by(policies, trap).await });
+            }
+        }
+        if let Some(action) = foremost(allowed, event.direction) {
+            info!(record = record.id, action, "an event switches power");
+            if let Err(error) = self.switch(action).await {
+                warn!(%error, record = record.id, "an event cannot switch power");
+            }
+        }
+    }
+
+    async fn switch(&self, action: u8) -> PlatformResult<()> {
+        match action {
+            Actions::POWER_OFF => self.platform.request_chassis(ChassisTransition::Off).await,
+            Actions::POWER_CYCLE => self.platform.request_host(HostTransition::Reboot).await,
+            Actions::RESET => {
+                self.platform
+                    .request_host(HostTransition::ForceWarmReboot)
+                    .await
+            }
+            _ => self.platform.pulse_nmi().await,
+        }
+    }
+}

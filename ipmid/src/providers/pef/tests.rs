@@ -1,0 +1,259 @@
+//! Configuration byte for byte, and events that act.
+
+use std::time::Duration;
+
+use durable::Modes;
+use hex_literal::hex;
+use ipmi_proto::{
+    NetFn,
+    sel::{Event, GeneratorId, SelBody, SelRecord},
+};
+use tokio::{net::UdpSocket, task::JoinHandle, time};
+
+use super::*;
+use crate::{
+    command::Family,
+    platform::ChassisTransition,
+    providers::bench::{self, Answered, answer},
+};
+
+struct Bench {
+    bench: bench::Bench,
+    pef: Arc<PefProvider<crate::platform::fake::FakePlatform>>,
+    sel: Arc<SelStore<Folder>>,
+    running: JoinHandle<()>,
+    _state: tempfile::TempDir,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+impl Bench {
+    async fn new(trap_port: u16) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+        let sel = Arc::new(SelStore::open(folder, 100));
+        let to = serde_json::json!({
+            "address": "127.0.0.1", "acknowledged": true, "timeout": 1, "retries": 2,
+        });
+        let kept = serde_json::json!({ "1": { "destinations": [{}, to] } });
+        let kept: LanState = serde_json::from_value(kept).unwrap();
+        let lan = Arc::new(Persistent::volatile());
+        lan.update(|all| *all = kept).await.unwrap();
+        let parts = PefParts {
+            sel: Arc::clone(&sel),
+            clock: Arc::new(Clock::new(Persistent::volatile())),
+            lan,
+            maker: (Iana::OPENBMC, 1),
+            config: PefConfig { trap_port },
+        };
+        let mut pef = None;
+        let family = Family::NetFn(NetFn::SENSOR_EVENT);
+        let bench = bench::Bench::with(family, |platform, table| {
+            let platform = Arc::clone(platform);
+            let provider = PefProvider::new(platform, parts, Persistent::volatile());
+            provider.register(table);
+            pef = Some(provider);
+        });
+        let pef = pef.unwrap();
+        let engine = Arc::clone(&pef);
+        let running = tokio::spawn(async move { match engine.run().await {} });
+        Self {
+            bench,
+            pef,
+            sel,
+            running,
+            _state: state,
+        }
+    }
+
+    async fn set(&self, parameter: u8, value: &[u8]) -> Answered {
+        self.bench.send(0x12, &[&[parameter], value].concat()).await
+    }
+
+    async fn get(&self, parameter: u8, set: u8, block: u8) -> Answered {
+        self.bench.send(0x13, &[parameter, set, block]).await
+    }
+
+    /// A filter for a temperature beyond its upper critical limit, with these actions.
+    async fn arm(&self, actions: u8) {
+        let filter = [
+            &hex!("01 80")[..],
+            &[actions],
+            &hex!("01 10 ffff 01 ff 01 0002"),
+        ]
+        .concat();
+        let filter = [&filter[..], &[0; 9]].concat();
+        self.set(6, &filter).await.unwrap();
+        self.set(9, &hex!("01 18 11 00")).await.unwrap();
+        self.set(2, &[0x2f]).await.unwrap();
+        self.set(1, &[1]).await.unwrap();
+    }
+
+    async fn heat(&self) {
+        let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
+        let body = SelBody::System {
+            timestamp: 1,
+            generator: GeneratorId::BMC,
+            event,
+        };
+        self.sel.add(SelRecord { id: 0, body }, 1).await.unwrap();
+    }
+
+    async fn until(&self, what: impl Fn(&Self) -> bool) {
+        for _ in 0..1000 {
+            if what(self) {
+                return;
+            }
+            time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it did not come to be");
+    }
+}
+
+#[tokio::test]
+async fn parameters_are_read_as_they_are_written() {
+    let bench = Bench::new(0).await;
+    let cases: [(u8, &[u8]); 7] = [
+        (1, &[0x00]),
+        (2, &[0x2f]),
+        (3, &[10]),
+        (
+            6,
+            &hex!("03 80 01 01 10 ff ff 01 ff 01 0002 000000 000000 000000"),
+        ),
+        (9, &hex!("02 18 11 00")),
+        (10, &hex!("01 00112233445566778899aabbccddeeff")),
+        (12, &hex!("01 03 02")),
+    ];
+    for (parameter, value) in cases {
+        assert_eq!(
+            bench.set(parameter, value).await,
+            answer(&[]),
+            "{parameter}"
+        );
+        let set = if matches!(parameter, 6 | 9 | 12) {
+            value[0]
+        } else {
+            0
+        };
+        let read = answer(&[&[0x11], value].concat());
+        assert_eq!(bench.get(parameter, set, 0).await, read, "{parameter}");
+    }
+    assert_eq!(bench.set(7, &[3, 0]).await, answer(&[]));
+    assert_eq!(bench.get(6, 3, 0).await.unwrap()[2], 0);
+    assert_eq!(
+        bench.set(13, &hex!("01 01 4f7665726865617400")).await,
+        answer(&[])
+    );
+    assert_eq!(
+        bench.get(13, 1, 1).await,
+        answer(&hex!("11 01 01 4f7665726865617400"))
+    );
+}
+
+#[tokio::test]
+async fn tables_end_and_unknown_parameters_are_told() {
+    let bench = Bench::new(0).await;
+    assert_eq!(bench.bench.send(0x10, &[]).await, answer(&[0x51, 0x2f, 16]));
+    assert_eq!(bench.get(5, 0, 0).await, answer(&[0x11, 16]));
+    let beyond = Err(ipmi_proto::CompletionCode::PARAMETER_OUT_OF_RANGE);
+    assert_eq!(bench.get(6, 17, 0).await, beyond);
+    assert_eq!(bench.get(6, 0, 0).await, beyond);
+    assert_eq!(
+        bench.get(40, 0, 0).await,
+        Err(ipmi_proto::CompletionCode(0x80))
+    );
+    assert_eq!(
+        bench.set(5, &[1]).await,
+        Err(ipmi_proto::CompletionCode(0x82))
+    );
+    assert_eq!(bench.set(0, &[1]).await, answer(&[]));
+    assert_eq!(
+        bench.set(0, &[1]).await,
+        Err(ipmi_proto::CompletionCode(0x81))
+    );
+}
+
+#[tokio::test]
+async fn matching_event_switches_power_once() {
+    let bench = Bench::new(0).await;
+    bench.heat().await;
+    bench.arm(0x02).await;
+    bench.heat().await;
+    bench
+        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
+        .await;
+    bench
+        .until(|bench| bench.pef.parameters.get().processed == 2)
+        .await;
+    // What happened before PEF was on is not acted on.
+    assert_eq!(
+        bench.bench.platform.state().chassis_requests,
+        [ChassisTransition::Off]
+    );
+    let last = bench.bench.send(0x15, &[]).await;
+    assert_eq!(last, answer(&hex!("01000000 0200 0000 0200")));
+}
+
+#[tokio::test]
+async fn trap_is_sent_again_until_it_is_acknowledged() {
+    let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    bench.arm(0x01).await;
+    bench.heat().await;
+    let mut bytes = [0; 512];
+    let first = listener.recv(&mut bytes).await.unwrap();
+    let first = bytes[..first].to_vec();
+    let again = listener.recv(&mut bytes).await.unwrap();
+    assert_eq!(first, bytes[..again]);
+    // The trap's variable ends the datagram: its GUID, then the sequence.
+    let at = first.len() - 47 + 16;
+    let acknowledge = [
+        &first[at..at + 2],
+        &[0; 4],
+        &[0x20, 0x20, 0x30],
+        &[0x59, 0x66, 0x64],
+    ];
+    assert_eq!(
+        bench.bench.send(0x17, &acknowledge.concat()).await,
+        answer(&[])
+    );
+    let silence = time::timeout(Duration::from_millis(1500), listener.recv(&mut bytes)).await;
+    assert!(silence.is_err(), "it was sent once more");
+}
+
+#[tokio::test]
+async fn alert_immediate_tells_how_it_went() {
+    let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    assert_eq!(bench.bench.send(0x16, &[1, 0x01, 0]).await, answer(&[]));
+    assert_eq!(bench.bench.send(0x16, &[1, 0x41, 0]).await, answer(&[0xff]));
+    let mut bytes = [0; 512];
+    let length = listener.recv(&mut bytes).await.unwrap();
+    let at = length - 47 + 16;
+    let acknowledge = [&bytes[at..at + 2], &[0; 10]].concat();
+    bench.bench.send(0x17, &acknowledge).await.unwrap();
+    bench
+        .until(|bench| *crate::state::lock(&bench.pef.immediate) == 1)
+        .await;
+    let nowhere = Err(ipmi_proto::CompletionCode::INVALID_DATA_FIELD);
+    assert_eq!(bench.bench.send(0x16, &[1, 0x02, 0]).await, nowhere);
+}
+
+#[tokio::test]
+async fn postponed_events_wait() {
+    let bench = Bench::new(0).await;
+    bench.arm(0x02).await;
+    assert_eq!(bench.bench.send(0x11, &[0xfe]).await, answer(&[0xfe]));
+    bench.heat().await;
+    time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bench.bench.platform.state().chassis_requests, []);
+    assert_eq!(bench.bench.send(0x11, &[0]).await, answer(&[0]));
+    bench
+        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
+        .await;
+}
