@@ -205,7 +205,9 @@ fn damage_admits_nobody_and_passes() {
     let sealed = fs::read(&bmc.files.passwords).unwrap();
     let alice = |bytes: &[u8]| {
         let found = passwords::open(bytes, KEY_FILE).ok()?;
-        found.get("alice").map(|password| password.key().starts_with(b"secret\0"))
+        found
+            .get("alice")
+            .map(|password| password.key().starts_with(b"secret\0"))
     };
     assert_eq!(alice(&sealed), Some(true));
     for at in 0..sealed.len() {
