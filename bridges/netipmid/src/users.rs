@@ -1,9 +1,10 @@
 //! The accounts as the server asks for them, and notice of their changes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Followed, Setting, UserId, Users};
+use accounts::{Followed, Setting, Snapshot, UserId, Users};
 use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
 use ipmi_proto::{AccessMode, ChannelNumber, Privilege};
@@ -21,13 +22,19 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 pub struct ChannelUsers {
     store: Arc<dyn Users>,
     channel: ChannelNumber,
+    /// See [`ChannelUsers::stand_in`], and the generation that it was found in.
+    stand_in: Cell<Option<(u64, Option<UserId>)>>,
 }
 
 impl ChannelUsers {
     /// The users of `channel` in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Users>, channel: ChannelNumber) -> Self {
-        Self { store, channel }
+        Self {
+            store,
+            channel,
+            stand_in: Cell::new(None),
+        }
     }
 
     /// Whether the user may activate SOL on the channel.
@@ -37,17 +44,34 @@ impl ChannelUsers {
         UserId::new(user_id).is_some_and(|id| snapshot.access(id, self.channel).payloads.sol())
     }
 
-    fn account(&self, id: UserId) -> Option<Account> {
-        let snapshot = self.store.snapshot();
-        let user = snapshot.user(id).filter(|user| user.enabled)?;
-        if !snapshot.access(id, self.channel).messaging {
-            return None;
+    /// The limit of a user who may log in on the channel.
+    fn limit(&self, snapshot: &Snapshot, id: UserId) -> Option<Privilege> {
+        // All of it each time, whatever the first of it says: see `find`.
+        let enabled = snapshot.user(id).is_some_and(|user| user.enabled);
+        let messaging = snapshot.access(id, self.channel).messaging;
+        let limit = snapshot.privilege_limit(id, self.channel);
+        limit.filter(|_| enabled & messaging)
+    }
+
+    /// A user that has a password, if there is one: looked up in place of users that there are not.
+    fn stand_in(&self, snapshot: &Snapshot) -> Option<UserId> {
+        let generation = snapshot.generation();
+        match self.stand_in.get() {
+            Some((of, id)) if of == generation => id,
+            _ => {
+                let mut ids = snapshot.users().map(|(id, _)| id);
+                let id = ids.find(|id| self.store.password(*id).is_some());
+                self.stand_in.set(Some((generation, id)));
+                id
+            }
         }
-        let limit = snapshot.privilege_limit(id, self.channel)?;
+    }
+
+    fn account(&self, snapshot: &Snapshot, id: UserId, limit: Privilege) -> Option<Account> {
         let password = self.store.password(id)?;
         Some(Account {
             id: id.value(),
-            name: UserName::new(user.name.as_str().as_bytes())?,
+            name: UserName::new(snapshot.user(id)?.name.as_str().as_bytes())?,
             key: UserKey::new(*password.key()),
             limit,
         })
@@ -56,15 +80,23 @@ impl ChannelUsers {
 
 impl Accounts for ChannelUsers {
     fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account> {
-        let id = self.store.snapshot().find(name.as_bytes());
-        // The same work for an unknown name: its time must not tell who there is.
-        let account = self.account(id.unwrap_or(UserId::NULL));
+        let snapshot = self.store.snapshot();
+        let limit = |id| self.limit(&snapshot, id);
+        let stand_in = self.stand_in(&snapshot)?;
+        let found = snapshot.find(name.as_bytes());
+        let admitted = limit(found.unwrap_or(stand_in)).and_then(|limit| Some((found?, limit)));
+        // Opening a sealed password takes most of the time: it must be done for everybody, lest the
+        // time tell who there is.
+        let (id, limit) = admitted.unwrap_or((stand_in, Privilege::Callback));
+        let account = self.account(&snapshot, id, limit);
         let wanted = |account: &Account| role.is_none_or(|role| account.limit >= role);
-        account.filter(|account| id.is_some() && wanted(account))
+        account.filter(|account| admitted.is_some() && wanted(account))
     }
 
     fn by_id(&self, id: u8) -> Option<Account> {
-        self.account(UserId::new(id)?)
+        let (snapshot, id) = (self.store.snapshot(), UserId::new(id)?);
+        let limit = self.limit(&snapshot, id)?;
+        self.account(&snapshot, id, limit)
     }
 
     fn kg(&self) -> Option<UserKey> {
