@@ -2,13 +2,15 @@
 //!
 //! - [`arguments`]: the command line.
 //! - [`load`]: the sessions, and how long each answer took.
-//! - [`processes`]: the CPU time and the memory of the BMC's processes.
+//! - [`processes`]: the CPU time of the BMC's processes.
+//! - [`timing`]: the second program, `rakp-timing`: whether an answer's time betrays who there is.
 //!
 //! One thread drives all sessions, so that the generator itself needs little of a small machine.
 
 pub mod arguments;
 pub mod load;
 pub mod processes;
+pub mod timing;
 
 use std::ffi::OsString;
 
