@@ -5,7 +5,7 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// K[UID] or KG: the password padded with zeros to 20 bytes. Wiped when dropped, never shown.
+/// `K[UID]` or KG: the password padded with zeros to 20 bytes. Wiped when dropped, never shown.
 #[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
 pub struct UserKey([u8; Self::LEN]);
 
