@@ -28,6 +28,29 @@ pub enum Kind {
     Endpoints,
 }
 
+impl Kind {
+    /// The kind of an entry type, 0 to 3.
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Endpoint),
+            1 => Some(Self::BridgeAndEndpoints),
+            2 => Some(Self::Bridge),
+            3 => Some(Self::Endpoints),
+            _ => None,
+        }
+    }
+
+    /// The entry type.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Endpoint => 0,
+            Self::BridgeAndEndpoints => 1,
+            Self::Bridge => 2,
+            Self::Endpoints => 3,
+        }
+    }
+}
+
 /// A range of endpoint ids behind one physical address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Route {

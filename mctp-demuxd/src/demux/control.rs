@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mctp_proto::control::bus_owner::{BusOwner, Endpoint, Event as OwnerEvent};
-use mctp_proto::control::responder::{Event, Incoming, Surroundings};
+use mctp_proto::control::requester::Request;
+use mctp_proto::control::responder::{Event, Incoming, Role, Surroundings};
 use mctp_proto::fragment::Fragmenter;
 use mctp_proto::route::{Kind, Origin, Route};
 use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
@@ -29,6 +30,27 @@ impl Demux {
     /// The endpoints that the bus owner has found.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.owner.iter().flat_map(BusOwner::endpoints)
+    }
+
+    /// On PCIe, an endpoint that has no id asks the bus owner to be found (DSP0238, "Endpoint
+    /// discovery").
+    pub(super) fn notify_bus_owner(&mut self, now: Duration, link: LinkId) {
+        let nameless = self.eid() == Eid::NULL && self.identity().role == Role::Endpoint;
+        if !nameless || self.kind_of(link).medium() != Medium::PcieVdm {
+            return;
+        }
+        if let Ok((_, tag)) = self.take_tag(now, link, Eid::NULL, Holder::BusOwner) {
+            let fragmenter = Fragmenter::new(Eid::NULL, Eid::NULL, true, tag, self.mtu_of(link));
+            let (address, message) = (Address::None, Request::DiscoveryNotify.emit(0));
+            let request = OutMessage {
+                address,
+                fragmenter,
+                message,
+                frees: None,
+                answers_on: None,
+            };
+            self.push_own(link, request);
+        }
     }
 
     pub(super) fn answer_control(

@@ -301,6 +301,7 @@ impl Demux {
         };
         state.up = up;
         if up {
+            self.notify_bus_owner(now, link);
             return;
         }
         for _ in 0..state.outbox.clear() {

@@ -44,6 +44,22 @@ fn pcie_messages_are_answered_to_their_requester() {
 }
 
 #[test]
+fn an_endpoint_without_an_id_asks_to_be_found_on_pcie() {
+    let line = Wire::new();
+    let binding = format!("pcie:{}", line.path.display());
+    let (child, socket) = spawn(&["--eid", "0", &binding], "unix:path=/nonexistent");
+    let mut daemon = Daemon::take_over(child, socket, line);
+    assert!(readable(daemon.wire.far(), PATIENCE));
+    let mut buffer = [0; 64];
+    let len = daemon.wire.far().read(&mut buffer).unwrap();
+    // Discovery Notify, to the root complex.
+    assert_eq!(
+        buffer[..len],
+        hex!("70 00 10 01 00 00 10 7f 00 00 1a b4 01 00 00 c8 00 80 0d 00")
+    );
+}
+
+#[test]
 fn what_others_write_to_our_i2c_address_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let (queue, bus) = (

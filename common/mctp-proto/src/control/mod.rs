@@ -1,6 +1,7 @@
 //! The control protocol, messages of type 0 (DSP0236, "MCTP control messages").
 //!
 //! - [`ControlHeader`], [`Command`], [`CompletionCode`]: what each message begins with.
+//! - [`requester`]: what to ask of others, and what they answer.
 //! - [`responder`]: answers what others ask of this endpoint.
 //! - [`bus_owner`]: finds endpoints, gives them ids, and notices when they are gone.
 //!
@@ -8,6 +9,7 @@
 //! Resolve UUID, rate limiting and Query Supported Interfaces.
 
 pub mod bus_owner;
+pub mod requester;
 pub mod responder;
 
 use alloc::vec::Vec;

@@ -430,31 +430,12 @@ fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings
             last: Eid(last),
             link: incoming.link,
             address,
-            kind: kind_from_code(kind & 0x0f).ok_or(CompletionCode::INVALID_DATA)?,
+            kind: Kind::from_code(kind & 0x0f).ok_or(CompletionCode::INVALID_DATA)?,
             origin: Origin::Assigned,
         });
         rest = tail;
     }
     none(rest).map(|()| Vec::new())
-}
-
-fn kind_from_code(code: u8) -> Option<Kind> {
-    match code {
-        0 => Some(Kind::Endpoint),
-        1 => Some(Kind::BridgeAndEndpoints),
-        2 => Some(Kind::Bridge),
-        3 => Some(Kind::Endpoints),
-        _ => None,
-    }
-}
-
-const fn kind_code(kind: Kind) -> u8 {
-    match kind {
-        Kind::Endpoint => 0,
-        Kind::BridgeAndEndpoints => 1,
-        Kind::Bridge => 2,
-        Kind::Endpoints => 3,
-    }
 }
 
 /// Get Routing Table Entries: as many from the handle on as fit a packet of the baseline unit.
@@ -481,7 +462,7 @@ fn routes(data: &[u8], around: &Surroundings<'_>) -> Answer {
         } else {
             0
         };
-        entry.push(kind_code(route.kind) << 6 | fixed | (route.link.0 & 0x1f));
+        entry.push(route.kind.code() << 6 | fixed | (route.link.0 & 0x1f));
         let address_len = u8::try_from(medium.address_len()).map_err(|_| CompletionCode::ERROR)?;
         entry.extend([medium.binding_id(), medium.medium_id(), address_len]);
         route.address.emit(&mut entry);

@@ -46,10 +46,7 @@ pub fn emit(
 }
 
 fn escape(mut bytes: &[u8], out: &mut Vec<u8>) {
-    while let Some(at) = bytes
-        .iter()
-        .position(|&byte| byte == FLAG || byte == ESCAPE)
-    {
+    while let Some(at) = first_special(bytes) {
         let (plain, rest) = bytes.split_at(at);
         out.extend_from_slice(plain);
         let Some((&special, rest)) = rest.split_first() else {
@@ -59,6 +56,18 @@ fn escape(mut bytes: &[u8], out: &mut Vec<u8>) {
         bytes = rest;
     }
     out.extend_from_slice(bytes);
+}
+
+/// Where the first byte is that has a meaning of its own.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    let is_special = |byte: &u8| *byte == FLAG || *byte == ESCAPE;
+    // Most packets have none, and to see that, all bytes can be looked at side by side.
+    let any = bytes.iter().fold(false, |any, byte| any | is_special(byte));
+    if any {
+        bytes.iter().position(is_special)
+    } else {
+        None
+    }
 }
 
 /// What the receiver awaits next.
@@ -117,8 +126,7 @@ impl Decoder {
             return 0;
         };
         let window = bytes.get(..usize::from(left)).unwrap_or(bytes);
-        let special = |&byte: &u8| byte == FLAG || byte == ESCAPE;
-        let run = window.iter().position(special).unwrap_or(window.len());
+        let run = first_special(window).unwrap_or(window.len());
         let plain = window.get(..run).unwrap_or_default();
         self.fcs = fcs(self.fcs, plain);
         self.packet.extend_from_slice(plain);

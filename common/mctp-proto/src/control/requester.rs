@@ -1,0 +1,375 @@
+//! What this endpoint may ask of others, and what they answer (DSP0236, "MCTP control commands").
+//!
+//! [`Request::emit`] gives the message; [`Response::parse`] reads what came back for it.
+
+use alloc::vec::Vec;
+
+use super::{Command, CompletionCode, ControlHeader};
+use crate::route::Kind;
+use crate::{DropReason, Eid, MessageType};
+
+/// A request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Request {
+    /// Give the receiver an id; `true` even if it has one already.
+    SetEndpointId(Eid, bool),
+    /// Have the receiver return to its static id.
+    ResetEndpointId,
+    /// Which id does the receiver have?
+    GetEndpointId,
+    /// Who is it, whatever its id?
+    GetEndpointUuid,
+    /// Which versions of a type does it speak; of the base specification for `None`?
+    GetVersionSupport(Option<MessageType>),
+    /// Which types does it take?
+    GetMessageTypeSupport,
+    /// Which vendor's messages does it take? Selectors count from 0.
+    GetVendorMessageSupport(u8),
+    /// Behind which bridge and address is an id?
+    ResolveEndpointId(Eid),
+    /// Take ids for what is behind you: the first, and how many; `true` even if it has some.
+    AllocateEndpointIds(Eid, u8, bool),
+    /// Which routes does it have? Handles count from 0.
+    GetRoutingTableEntries(u8),
+    /// Forget that you have been found.
+    PrepareForEndpointDiscovery,
+    /// Answer, if you have not been found.
+    EndpointDiscovery,
+    /// Somebody is new here.
+    DiscoveryNotify,
+}
+
+impl Request {
+    /// Its command.
+    #[must_use]
+    pub const fn command(self) -> Command {
+        match self {
+            Self::SetEndpointId(..) | Self::ResetEndpointId => Command::SET_ENDPOINT_ID,
+            Self::GetEndpointId => Command::GET_ENDPOINT_ID,
+            Self::GetEndpointUuid => Command::GET_ENDPOINT_UUID,
+            Self::GetVersionSupport(_) => Command::GET_VERSION_SUPPORT,
+            Self::GetMessageTypeSupport => Command::GET_MESSAGE_TYPE_SUPPORT,
+            Self::GetVendorMessageSupport(_) => Command::GET_VENDOR_MESSAGE_SUPPORT,
+            Self::ResolveEndpointId(_) => Command::RESOLVE_ENDPOINT_ID,
+            Self::AllocateEndpointIds(..) => Command::ALLOCATE_ENDPOINT_IDS,
+            Self::GetRoutingTableEntries(_) => Command::GET_ROUTING_TABLE_ENTRIES,
+            Self::PrepareForEndpointDiscovery => Command::PREPARE_FOR_ENDPOINT_DISCOVERY,
+            Self::EndpointDiscovery => Command::ENDPOINT_DISCOVERY,
+            Self::DiscoveryNotify => Command::DISCOVERY_NOTIFY,
+        }
+    }
+
+    /// The whole message, type byte and all.
+    #[must_use]
+    pub fn emit(self, instance: u8) -> Vec<u8> {
+        let header = ControlHeader::request(self.command(), instance);
+        match self {
+            Self::SetEndpointId(eid, force) => header.message(&[u8::from(force), eid.0]),
+            Self::ResetEndpointId => header.message(&[2, 0]),
+            Self::GetVersionSupport(kind) => {
+                header.message(&[kind.map_or(0xff, MessageType::value)])
+            }
+            Self::GetVendorMessageSupport(selector) => header.message(&[selector]),
+            Self::ResolveEndpointId(eid) => header.message(&[eid.0]),
+            Self::AllocateEndpointIds(first, size, force) => {
+                header.message(&[u8::from(force), size, first.0])
+            }
+            Self::GetRoutingTableEntries(handle) => header.message(&[handle]),
+            _ => header.message(&[]),
+        }
+    }
+}
+
+/// One range of a routing table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoutingEntry {
+    /// The first id, and how many.
+    pub range: (Eid, u8),
+    /// What is there.
+    pub kind: Kind,
+    /// Whether it is configured.
+    pub fixed: bool,
+    /// Binding and medium ids of DSP0239.
+    pub medium: (u8, u8),
+    /// The physical address, in the medium's form.
+    pub address: Vec<u8>,
+}
+
+/// What a successful response says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Response {
+    /// To Set Endpoint ID: whether it was accepted, the id in force, how many ids are wanted for what
+    /// is behind the endpoint.
+    EndpointIdSet(bool, Eid, u8),
+    /// To Get Endpoint ID: the id, and whether it is a bridge or bus owner.
+    EndpointId(Eid, bool),
+    /// To Get Endpoint UUID.
+    Uuid([u8; 16]),
+    /// To Get MCTP Version Support.
+    Versions(Vec<[u8; 4]>),
+    /// To Get Message Type Support.
+    Types(Vec<MessageType>),
+    /// To Get Vendor Defined Message Support: the next selector, and format, id and command set as
+    /// they came.
+    Vendor(Option<u8>, Vec<u8>),
+    /// To Resolve Endpoint ID: the bridge, and its physical address.
+    Resolved(Eid, Vec<u8>),
+    /// To Allocate Endpoint IDs: whether it was accepted, the first id, and how many.
+    Allocated(bool, Eid, u8),
+    /// To Get Routing Table Entries: the next handle, and entries.
+    Routes(Option<u8>, Vec<RoutingEntry>),
+    /// To the discovery commands, which say nothing more.
+    Done,
+}
+
+/// Why there is no [`Response`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ResponseError {
+    /// The message is no response to this request.
+    Unrelated,
+    /// The request was refused.
+    Refused(CompletionCode),
+    /// The response is shorter than its command has it.
+    Malformed(DropReason),
+}
+
+const TRUNCATED: ResponseError = ResponseError::Malformed(DropReason::Truncated);
+const LAST: u8 = 0xff;
+
+impl Response {
+    /// Reads the response to `request`, which was sent with `instance`.
+    ///
+    /// # Errors
+    ///
+    /// [`ResponseError`], for each kind of wrong response.
+    pub fn parse(request: Request, instance: u8, message: &[u8]) -> Result<Self, ResponseError> {
+        let (header, data) = ControlHeader::parse(message).map_err(ResponseError::Malformed)?;
+        let expected = ControlHeader::request(request.command(), instance).response();
+        if header != expected {
+            return Err(ResponseError::Unrelated);
+        }
+        let (&code, data) = data.split_first().ok_or(TRUNCATED)?;
+        if code != CompletionCode::SUCCESS.0 {
+            return Err(ResponseError::Refused(CompletionCode(code)));
+        }
+        Self::parse_data(request.command(), data).ok_or(TRUNCATED)
+    }
+
+    fn parse_data(command: Command, data: &[u8]) -> Option<Self> {
+        const ASSIGNMENT_MASK: u8 = 0x30;
+        const ENDPOINT_KIND_MASK: u8 = 0x30;
+        const ALLOCATION_MASK: u8 = 0x03;
+        let more = |next: u8| (next != LAST).then_some(next);
+        Some(match (command, data) {
+            (Command::SET_ENDPOINT_ID, &[status, eid, pool, ..]) => {
+                Self::EndpointIdSet(status & ASSIGNMENT_MASK == 0, Eid(eid), pool)
+            }
+            (Command::GET_ENDPOINT_ID, &[eid, kind, ..]) => {
+                Self::EndpointId(Eid(eid), kind & ENDPOINT_KIND_MASK != 0)
+            }
+            (Command::GET_ENDPOINT_UUID, data) => Self::Uuid(*data.first_chunk()?),
+            (Command::GET_VERSION_SUPPORT, &[count, ref versions @ ..]) => {
+                let versions = versions.get(..4 * usize::from(count))?;
+                Self::Versions(versions.as_chunks().0.to_vec())
+            }
+            (Command::GET_MESSAGE_TYPE_SUPPORT, &[count, ref types @ ..]) => {
+                let types = types.get(..usize::from(count))?;
+                Self::Types(
+                    types
+                        .iter()
+                        .map(|&t| MessageType::from_first_byte(t))
+                        .collect(),
+                )
+            }
+            (Command::GET_VENDOR_MESSAGE_SUPPORT, &[next, ref vendor @ ..]) => {
+                Self::Vendor(more(next), vendor.to_vec())
+            }
+            (Command::RESOLVE_ENDPOINT_ID, &[bridge, ref address @ ..]) => {
+                Self::Resolved(Eid(bridge), address.to_vec())
+            }
+            (Command::ALLOCATE_ENDPOINT_IDS, &[status, size, first, ..]) => {
+                Self::Allocated(status & ALLOCATION_MASK == 0, Eid(first), size)
+            }
+            (Command::GET_ROUTING_TABLE_ENTRIES, &[next, count, ref entries @ ..]) => {
+                Self::Routes(more(next), routing_entries(count, entries)?)
+            }
+            (
+                Command::PREPARE_FOR_ENDPOINT_DISCOVERY
+                | Command::ENDPOINT_DISCOVERY
+                | Command::DISCOVERY_NOTIFY,
+                _,
+            ) => Self::Done,
+            _ => return None,
+        })
+    }
+}
+
+fn routing_entries(count: u8, mut bytes: &[u8]) -> Option<Vec<RoutingEntry>> {
+    const FIXED: u8 = 0x20;
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let (&[size, first, kind, binding, medium, len], rest) = bytes.split_first_chunk()?;
+        let (address, rest) = rest.split_at_checked(usize::from(len))?;
+        entries.push(RoutingEntry {
+            range: (Eid(first), size),
+            kind: Kind::from_code(kind >> 6)?,
+            fixed: kind & FIXED != 0,
+            medium: (binding, medium),
+            address: address.to_vec(),
+        });
+        bytes = rest;
+    }
+    Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use hex_literal::hex;
+
+    use super::*;
+
+    #[test]
+    fn requests_and_responses_match_golden_bytes() {
+        let routes = vec![
+            RoutingEntry {
+                range: (Eid(9), 1),
+                kind: Kind::Endpoint,
+                fixed: false,
+                medium: (1, 2),
+                address: vec![0x3a],
+            },
+            RoutingEntry {
+                range: (Eid(10), 11),
+                kind: Kind::BridgeAndEndpoints,
+                fixed: true,
+                medium: (5, 0x30),
+                address: vec![],
+            },
+        ];
+        let spdm = Some(MessageType::SPDM);
+        let cases: Vec<(Request, &[u8], &[u8], Response)> = vec![
+            (
+                Request::SetEndpointId(Eid(9), false),
+                &hex!("00 83 01 00 09"),
+                &hex!("00 03 01 00 00 09 00"),
+                Response::EndpointIdSet(true, Eid(9), 0),
+            ),
+            (
+                Request::SetEndpointId(Eid(9), true),
+                &hex!("00 83 01 01 09"),
+                &hex!("00 03 01 00 11 08 04"),
+                Response::EndpointIdSet(false, Eid(8), 4),
+            ),
+            (
+                Request::ResetEndpointId,
+                &hex!("00 83 01 02 00"),
+                &hex!("00 03 01 00 00 08 00"),
+                Response::EndpointIdSet(true, Eid(8), 0),
+            ),
+            (
+                Request::GetEndpointId,
+                &hex!("00 83 02"),
+                &hex!("00 03 02 00 08 11 00"),
+                Response::EndpointId(Eid(8), true),
+            ),
+            (
+                Request::GetEndpointUuid,
+                &hex!("00 83 03"),
+                &hex!("00 03 03 00 000102030405060708090a0b0c0d0e0f"),
+                Response::Uuid(hex!("000102030405060708090a0b0c0d0e0f")),
+            ),
+            (
+                Request::GetVersionSupport(None),
+                &hex!("00 83 04 ff"),
+                &hex!("00 03 04 00 02 f1f0ff00 f1f3f100"),
+                Response::Versions(vec![hex!("f1f0ff00"), hex!("f1f3f100")]),
+            ),
+            (
+                Request::GetVersionSupport(spdm),
+                &hex!("00 83 04 05"),
+                &hex!("00 03 04 00 00"),
+                Response::Versions(vec![]),
+            ),
+            (
+                Request::GetMessageTypeSupport,
+                &hex!("00 83 05"),
+                &hex!("00 03 05 00 02 00 05"),
+                Response::Types(vec![MessageType::CONTROL, MessageType::SPDM]),
+            ),
+            (
+                Request::GetVendorMessageSupport(0),
+                &hex!("00 83 06 00"),
+                &hex!("00 03 06 00 ff 00 1ab4 0001"),
+                Response::Vendor(None, hex!("00 1ab4 0001").to_vec()),
+            ),
+            (
+                Request::ResolveEndpointId(Eid(12)),
+                &hex!("00 83 07 0c"),
+                &hex!("00 03 07 00 0a 3c"),
+                Response::Resolved(Eid(10), vec![0x3c]),
+            ),
+            (
+                Request::AllocateEndpointIds(Eid(20), 4, false),
+                &hex!("00 83 08 00 04 14"),
+                &hex!("00 03 08 00 00 04 14"),
+                Response::Allocated(true, Eid(20), 4),
+            ),
+            (
+                Request::GetRoutingTableEntries(0),
+                &hex!("00 83 0a 00"),
+                &hex!("00 03 0a 00 ff 02 01 09 00 01 02 01 3a 0b 0a 60 05 30 00"),
+                Response::Routes(None, routes),
+            ),
+            (
+                Request::PrepareForEndpointDiscovery,
+                &hex!("00 83 0b"),
+                &hex!("00 03 0b 00"),
+                Response::Done,
+            ),
+            (
+                Request::EndpointDiscovery,
+                &hex!("00 83 0c"),
+                &hex!("00 03 0c 00"),
+                Response::Done,
+            ),
+            (
+                Request::DiscoveryNotify,
+                &hex!("00 83 0d"),
+                &hex!("00 03 0d 00"),
+                Response::Done,
+            ),
+        ];
+        for (request, bytes, answer, response) in cases {
+            assert_eq!(request.emit(3), bytes, "{request:?}");
+            assert_eq!(
+                Response::parse(request, 3, answer),
+                Ok(response),
+                "{request:?}"
+            );
+            for len in 0..answer.len() {
+                let short = Response::parse(request, 3, &answer[..len]);
+                assert!(len > 4 || short.is_err(), "{request:?} {len}: {short:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_and_strangers_are_told_apart() {
+        let parse = |bytes: &[u8]| Response::parse(Request::GetEndpointId, 3, bytes);
+        let refused = ResponseError::Refused(CompletionCode::NOT_READY);
+        assert_eq!(parse(&hex!("00 03 02 04")), Err(refused));
+        for stranger in [
+            &hex!("00 04 02 00 08 00 00")[..],
+            &hex!("00 03 03 00"),
+            &hex!("00 83 02"),
+        ] {
+            assert_eq!(
+                parse(stranger),
+                Err(ResponseError::Unrelated),
+                "{stranger:02x?}"
+            );
+        }
+    }
+}
