@@ -230,128 +230,139 @@ mod tests {
 
     use super::*;
 
+    /// The request's bytes, and the response from its completion code on.
+    fn both_ways(request: Request, bytes: &[u8], answer: &[u8], response: Response) {
+        assert_eq!(request.emit(3), [&[0, 0x83], bytes].concat(), "{request:?}");
+        let answer = [&[0, 3, request.command().0], answer].concat();
+        assert_eq!(
+            Response::parse(request, 3, &answer),
+            Ok(response),
+            "{request:?}"
+        );
+        for len in 0..4 {
+            assert!(
+                Response::parse(request, 3, &answer[..len]).is_err(),
+                "{request:?} {len}"
+            );
+        }
+    }
+
     #[test]
-    fn requests_and_responses_match_golden_bytes() {
-        let routes = vec![
-            RoutingEntry {
-                range: (Eid(9), 1),
-                kind: Kind::Endpoint,
-                fixed: false,
-                medium: (1, 2),
-                address: vec![0x3a],
-            },
-            RoutingEntry {
-                range: (Eid(10), 11),
-                kind: Kind::BridgeAndEndpoints,
-                fixed: true,
-                medium: (5, 0x30),
-                address: vec![],
-            },
-        ];
-        let spdm = Some(MessageType::SPDM);
-        let cases: Vec<(Request, &[u8], &[u8], Response)> = vec![
+    fn assignments_match_golden_bytes() {
+        for (request, bytes, answer, response) in [
             (
                 Request::SetEndpointId(Eid(9), false),
-                &hex!("00 83 01 00 09"),
-                &hex!("00 03 01 00 00 09 00"),
+                hex!("01 00 09"),
+                hex!("00 00 09 00"),
                 Response::EndpointIdSet(true, Eid(9), 0),
             ),
             (
                 Request::SetEndpointId(Eid(9), true),
-                &hex!("00 83 01 01 09"),
-                &hex!("00 03 01 00 11 08 04"),
+                hex!("01 01 09"),
+                hex!("00 11 08 04"),
                 Response::EndpointIdSet(false, Eid(8), 4),
             ),
             (
                 Request::ResetEndpointId,
-                &hex!("00 83 01 02 00"),
-                &hex!("00 03 01 00 00 08 00"),
+                hex!("01 02 00"),
+                hex!("00 00 08 00"),
                 Response::EndpointIdSet(true, Eid(8), 0),
             ),
-            (
-                Request::GetEndpointId,
-                &hex!("00 83 02"),
-                &hex!("00 03 02 00 08 11 00"),
-                Response::EndpointId(Eid(8), true),
-            ),
-            (
-                Request::GetEndpointUuid,
-                &hex!("00 83 03"),
-                &hex!("00 03 03 00 000102030405060708090a0b0c0d0e0f"),
-                Response::Uuid(hex!("000102030405060708090a0b0c0d0e0f")),
-            ),
-            (
-                Request::GetVersionSupport(None),
-                &hex!("00 83 04 ff"),
-                &hex!("00 03 04 00 02 f1f0ff00 f1f3f100"),
-                Response::Versions(vec![hex!("f1f0ff00"), hex!("f1f3f100")]),
-            ),
-            (
-                Request::GetVersionSupport(spdm),
-                &hex!("00 83 04 05"),
-                &hex!("00 03 04 00 00"),
-                Response::Versions(vec![]),
-            ),
-            (
-                Request::GetMessageTypeSupport,
-                &hex!("00 83 05"),
-                &hex!("00 03 05 00 02 00 05"),
-                Response::Types(vec![MessageType::CONTROL, MessageType::SPDM]),
-            ),
-            (
-                Request::GetVendorMessageSupport(0),
-                &hex!("00 83 06 00"),
-                &hex!("00 03 06 00 ff 00 1ab4 0001"),
-                Response::Vendor(None, hex!("00 1ab4 0001").to_vec()),
-            ),
-            (
-                Request::ResolveEndpointId(Eid(12)),
-                &hex!("00 83 07 0c"),
-                &hex!("00 03 07 00 0a 3c"),
-                Response::Resolved(Eid(10), vec![0x3c]),
-            ),
-            (
-                Request::AllocateEndpointIds(Eid(20), 4, false),
-                &hex!("00 83 08 00 04 14"),
-                &hex!("00 03 08 00 00 04 14"),
-                Response::Allocated(true, Eid(20), 4),
-            ),
-            (
-                Request::GetRoutingTableEntries(0),
-                &hex!("00 83 0a 00"),
-                &hex!("00 03 0a 00 ff 02 01 09 00 01 02 01 3a 0b 0a 60 05 30 00"),
-                Response::Routes(None, routes),
-            ),
-            (
-                Request::PrepareForEndpointDiscovery,
-                &hex!("00 83 0b"),
-                &hex!("00 03 0b 00"),
-                Response::Done,
-            ),
-            (
-                Request::EndpointDiscovery,
-                &hex!("00 83 0c"),
-                &hex!("00 03 0c 00"),
-                Response::Done,
-            ),
-            (
-                Request::DiscoveryNotify,
-                &hex!("00 83 0d"),
-                &hex!("00 03 0d 00"),
-                Response::Done,
-            ),
-        ];
-        for (request, bytes, answer, response) in cases {
-            assert_eq!(request.emit(3), bytes, "{request:?}");
-            assert_eq!(
-                Response::parse(request, 3, answer),
-                Ok(response),
-                "{request:?}"
-            );
-            for len in 0..answer.len() {
-                let short = Response::parse(request, 3, &answer[..len]);
-                assert!(len > 4 || short.is_err(), "{request:?} {len}: {short:?}");
-            }
+        ] {
+            both_ways(request, &bytes, &answer, response);
+        }
+        let allocate = Request::AllocateEndpointIds(Eid(20), 4, false);
+        let allocated = Response::Allocated(true, Eid(20), 4);
+        both_ways(
+            allocate,
+            &hex!("08 00 04 14"),
+            &hex!("00 00 04 14"),
+            allocated,
+        );
+    }
+
+    #[test]
+    fn questions_match_golden_bytes() {
+        let bytes = hex!("000102030405060708090a0b0c0d0e0f");
+        let answer = [&[0], &bytes[..]].concat();
+        both_ways(
+            Request::GetEndpointUuid,
+            &hex!("03"),
+            &answer,
+            Response::Uuid(bytes),
+        );
+        let id = Response::EndpointId(Eid(8), true);
+        both_ways(
+            Request::GetEndpointId,
+            &hex!("02"),
+            &hex!("00 08 11 00"),
+            id,
+        );
+        let versions = Response::Versions(vec![hex!("f1f0ff00"), hex!("f1f3f100")]);
+        let answer = hex!("00 02 f1f0ff00 f1f3f100");
+        both_ways(
+            Request::GetVersionSupport(None),
+            &hex!("04 ff"),
+            &answer,
+            versions,
+        );
+        let of_spdm = Request::GetVersionSupport(Some(MessageType::SPDM));
+        both_ways(
+            of_spdm,
+            &hex!("04 05"),
+            &hex!("00 00"),
+            Response::Versions(vec![]),
+        );
+        let types = Response::Types(vec![MessageType::CONTROL, MessageType::SPDM]);
+        both_ways(
+            Request::GetMessageTypeSupport,
+            &hex!("05"),
+            &hex!("00 02 00 05"),
+            types,
+        );
+        let vendor = Response::Vendor(None, hex!("00 1ab4 0001").to_vec());
+        let answer = hex!("00 ff 00 1ab4 0001");
+        both_ways(
+            Request::GetVendorMessageSupport(0),
+            &hex!("06 00"),
+            &answer,
+            vendor,
+        );
+        let resolved = Response::Resolved(Eid(10), vec![0x3c]);
+        let resolve = Request::ResolveEndpointId(Eid(12));
+        both_ways(resolve, &hex!("07 0c"), &hex!("00 0a 3c"), resolved);
+    }
+
+    #[test]
+    fn routes_and_discovery_match_golden_bytes() {
+        let behind_bus = RoutingEntry {
+            range: (Eid(9), 1),
+            kind: Kind::Endpoint,
+            fixed: false,
+            medium: (1, 2),
+            address: vec![0x3a],
+        };
+        let behind_line = RoutingEntry {
+            range: (Eid(10), 11),
+            kind: Kind::BridgeAndEndpoints,
+            fixed: true,
+            medium: (5, 0x30),
+            address: vec![],
+        };
+        let routes = Response::Routes(None, vec![behind_bus, behind_line]);
+        let answer = hex!("00 ff 02 01 09 00 01 02 01 3a 0b 0a 60 05 30 00");
+        both_ways(
+            Request::GetRoutingTableEntries(0),
+            &hex!("0a 00"),
+            &answer,
+            routes,
+        );
+        for (request, command) in [
+            (Request::PrepareForEndpointDiscovery, 0x0b),
+            (Request::EndpointDiscovery, 0x0c),
+            (Request::DiscoveryNotify, 0x0d),
+        ] {
+            both_ways(request, &[command], &[0], Response::Done);
         }
     }
 
