@@ -129,7 +129,7 @@ fn clean_log(log: &str) {
             "needs to be fixed",
             "error",
             "fail",
-            "retr",
+            "retry",
             "timeout",
             "incorrect",
         ] {

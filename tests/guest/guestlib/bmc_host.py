@@ -139,6 +139,9 @@ class Kcs:
         self.request(request)
         return self.response()
 
+    def until_error(self, patience=60):
+        self._until(lambda: self.state() == ERROR, "no error state", patience)
+
     def abort(self):
         """Get Status/Abort (IPMI v2.0 §9.13): ends a transfer and gives the status code."""
         self.put(GET_STATUS_ABORT, command=True)
