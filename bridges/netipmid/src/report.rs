@@ -62,6 +62,11 @@ impl Report {
 
     /// A datagram was not acted on.
     pub fn rejected(&self, peer: SocketAddr, reason: Reason) {
+        if reason == Reason::DuplicateRequest {
+            // A console that waits for a slow command asks again: nothing is wrong.
+            tracing::debug!(%peer, "request sent again while it runs");
+            return;
+        }
         let limit = self.rejected.get(reason as usize);
         if let Some(pass) = limit.and_then(RateLimit::admit) {
             let (peer, reason) = (canonical(peer), reason.as_str());
