@@ -18,7 +18,7 @@ use crate::{
     filter::{Filter, firewall::Firewall},
     host_interface::HostInterface,
     messages::Messages,
-    platform::{DbusPlatform, I2cDev},
+    platform::{DbusPlatform, EventLog, I2cDev},
     providers::{
         self, Parts, Records,
         app::{AppParts, PreTimeout},
@@ -159,7 +159,13 @@ impl Service {
 
     /// All that goes on in the daemon.
     async fn run(&self, ready: impl Fn()) -> Infallible {
+        let log = EventLog {
+            sel: Arc::clone(&self.records.sel),
+            sensors: Arc::clone(&self.records.sensors),
+            clock: Arc::clone(&self.records.clock),
+        };
         tokio::select! {
+            never = log.serve() => never,
             never = self.serve(ready) => never,
             never = self.platform.follow_sensors() => never,
             never = self.pef.run() => never,

@@ -5,6 +5,7 @@ mod boot;
 mod bridges;
 mod chassis;
 mod dcmi;
+mod event_log;
 mod fru;
 mod locate;
 mod network;
@@ -26,6 +27,7 @@ use openbmc_dbus::{
 use tracing::debug;
 use zbus::Connection;
 
+pub use self::event_log::EventLog;
 use self::{
     bmc::Firmware,
     locate::{Located, Place},

@@ -306,6 +306,12 @@ impl SensorTable {
         self.sensors.get(&index)
     }
 
+    /// The sensor whose object has this path.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&Sensor> {
+        self.sensors.get(self.paths.get(path)?)
+    }
+
     /// All sensors by number.
     pub fn iter(&self) -> impl Iterator<Item = &Sensor> {
         self.sensors.values()

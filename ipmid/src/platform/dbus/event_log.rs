@@ -1,0 +1,252 @@
+//! `xyz.openbmc_project.Logging.IPMI` over ipmid's own log, for services that log events themselves
+//! (phosphor-sel-logger's interface). Where another process is that service already, it stays so.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use durable::Folder;
+use ipmi_proto::CompletionCode;
+use ipmi_proto::sdr::{EventType, SensorType};
+use ipmi_proto::sel::{Direction, Event, GeneratorId, SelBody, SelRecord, SelRecordId};
+use openbmc_dbus::{bus, logging::ipmi};
+use tokio::time;
+use tracing::{info, warn};
+use zbus::fdo::RequestNameFlags;
+use zbus::wire::OwnedObjectPath;
+use zbus::{Connection, fdo, interface};
+
+use crate::stores::Clock;
+use crate::stores::sel::{SelError, SelStore};
+use crate::stores::sensors::{ROOT, SensorStore};
+
+/// How long between two attempts to own the name.
+const RETRY: Duration = Duration::from_secs(30);
+/// A sensor that has no number, and event data that was not given.
+const UNKNOWN: u8 = 0xff;
+
+/// The log, as services see it.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    /// The log.
+    pub sel: Arc<SelStore<Folder>>,
+    /// The sensors that events are of, by path.
+    pub sensors: Arc<SensorStore>,
+    /// The log's clock.
+    pub clock: Arc<Clock>,
+}
+
+/// What a path is in an event: sensor type, number, event/reading type.
+type Place = (u8, u8, u8);
+
+impl EventLog {
+    /// Serves for as long as the daemon lives, whatever the bus does.
+    pub async fn serve(&self) -> Infallible {
+        let mut refused = false;
+        loop {
+            let connection = bus::connect().await;
+            match self.own(&connection).await {
+                Ok(()) => {
+                    refused = false;
+                    connection.closed().await;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut refused, true) {
+                        info!(%error, name = ipmi::SERVICE, "another process serves the log");
+                    }
+                    time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn own(&self, connection: &Connection) -> zbus::Result<()> {
+        connection
+            .object_server()
+            .at(ipmi::PATH, self.clone())
+            .await?;
+        // The owner that is there stays it.
+        let flags = RequestNameFlags::DO_NOT_QUEUE;
+        connection
+            .request_name_with_flags(ipmi::SERVICE, flags)
+            .await?;
+        Ok(())
+    }
+
+    fn place(&self, path: &str) -> Place {
+        let known = self.sensors.with(|table| {
+            table.find(path).map(|sensor| {
+                let (kind, event) = sensor.kind();
+                (kind.0, sensor.listing.index.place().1, event.value())
+            })
+        });
+        known.unwrap_or_else(|| {
+            let below = path.strip_prefix(ROOT).unwrap_or_default();
+            let segment = below.split('/').nth(1).unwrap_or_default();
+            let kind = SensorType::of_segment(segment);
+            (kind.0, UNKNOWN, EventType::THRESHOLD.value())
+        })
+    }
+
+    async fn add_event(
+        &self,
+        (sensor_type, sensor_number, event_type): Place,
+        data: &[u8],
+        asserted: bool,
+        generator: u16,
+    ) -> fdo::Result<u16> {
+        let mut bytes = [UNKNOWN; 3];
+        if data.len() > bytes.len() {
+            return Err(fdo::Error::InvalidArgs(
+                "at most three bytes of event data".to_owned(),
+            ));
+        }
+        for (place, byte) in bytes.iter_mut().zip(data) {
+            *place = *byte;
+        }
+        let event = Event {
+            revision: Event::REVISION,
+            sensor_type,
+            sensor_number,
+            direction: if asserted {
+                Direction::Assertion
+            } else {
+                Direction::Deassertion
+            },
+            event_type,
+            data: bytes,
+        };
+        let timestamp = self.clock.now();
+        self.add(SelBody::System {
+            timestamp,
+            generator: GeneratorId(generator),
+            event,
+        })
+        .await
+    }
+
+    async fn add(&self, body: SelBody) -> fdo::Result<u16> {
+        let now = self.clock.now();
+        let record = SelRecord { id: 0, body }.stamped(now);
+        let added = self.sel.add(record, now).await;
+        added.map(SelRecordId::value).map_err(refusal)
+    }
+}
+
+fn refusal(error: SelError) -> fdo::Error {
+    warn!(%error, "a service's event is not logged");
+    match error {
+        SelError::Busy => fdo::Error::LimitsExceeded(error.to_string()),
+        SelError::Absent => fdo::Error::InvalidArgs(error.to_string()),
+        SelError::Storage => {
+            fdo::Error::Failed(format!("{error} ({})", CompletionCode::UNSPECIFIED))
+        }
+    }
+}
+
+#[interface(name = "xyz.openbmc_project.Logging.IPMI")]
+impl EventLog {
+    async fn ipmi_sel_add(
+        &self,
+        _message: &str,
+        path: OwnedObjectPath,
+        data: Vec<u8>,
+        assert: bool,
+        generator: u16,
+    ) -> fdo::Result<u16> {
+        let place = self.place(path.as_str());
+        self.add_event(place, &data, assert, generator).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the interface has eight")]
+    async fn add_extended(
+        &self,
+        _message: &str,
+        _path: OwnedObjectPath,
+        data: Vec<u8>,
+        assert: bool,
+        generator: u16,
+        event_type: u8,
+        sensor_type: u8,
+        sensor_number: u8,
+    ) -> fdo::Result<u16> {
+        let place = (sensor_type, sensor_number, event_type);
+        self.add_event(place, &data, assert, generator).await
+    }
+
+    async fn ipmi_sel_add_oem(
+        &self,
+        _message: &str,
+        data: Vec<u8>,
+        record_type: u8,
+    ) -> fdo::Result<u16> {
+        // After the type, a timestamp that is set here, or the maker's own bytes at once.
+        let head = if record_type < 0xe0 { 7 } else { 3 };
+        let mut record = [0; SelRecord::LENGTH];
+        if record_type < 0xc0 || data.len() > record.len() - head {
+            return Err(fdo::Error::InvalidArgs("no OEM record".to_owned()));
+        }
+        if let Some(kind) = record.get_mut(2) {
+            *kind = record_type;
+        }
+        for (place, byte) in record.iter_mut().skip(head).zip(data) {
+            *place = byte;
+        }
+        self.add(SelRecord::from_bytes(record).body).await
+    }
+
+    async fn clear(&self) -> fdo::Result<()> {
+        self.sel.clear(self.clock.now()).await.map_err(refusal)
+    }
+
+    #[zbus(name = "SELDelete")]
+    async fn sel_delete(&self, record: u16) -> fdo::Result<()> {
+        let id = SelRecordId::new(record)
+            .ok_or(SelError::Absent)
+            .map_err(refusal)?;
+        let deleted = self.sel.delete(id, self.clock.now()).await;
+        deleted.map(drop).map_err(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use durable::Modes;
+
+    use super::*;
+    use crate::state::Persistent;
+
+    fn log() -> (EventLog, tempfile::TempDir) {
+        let state = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+        let log = EventLog {
+            sel: Arc::new(SelStore::open(folder, 10)),
+            sensors: Arc::new(SensorStore::volatile()),
+            clock: Arc::new(Clock::new(Persistent::volatile())),
+        };
+        (log, state)
+    }
+
+    #[tokio::test]
+    async fn services_log_events_and_oem_records() {
+        let (log, _state) = log();
+        let path = OwnedObjectPath::try_from(format!("{ROOT}/temperature/X")).unwrap();
+        let id = log
+            .ipmi_sel_add("hot", path, vec![0x59, 0x66], true, 0x20)
+            .await
+            .unwrap();
+        let record = log.sel.get(id).unwrap().0.to_bytes();
+        assert_eq!(record[7..], [0x20, 0, 4, 1, 0xff, 1, 0x59, 0x66, 0xff]);
+        let id = log.ipmi_sel_add_oem("", vec![1, 2, 3], 0xe1).await.unwrap();
+        assert_eq!(
+            log.sel.get(id).unwrap().0.to_bytes()[2..7],
+            [0xe1, 1, 2, 3, 0]
+        );
+        assert!(log.ipmi_sel_add_oem("", vec![0; 14], 0xe1).await.is_err());
+        assert!(log.ipmi_sel_add_oem("", vec![], 0x02).await.is_err());
+        log.sel_delete(1).await.unwrap();
+        assert!(log.sel_delete(1).await.is_err());
+        log.clear().await.unwrap();
+        assert_eq!(log.sel.info().entries, 0);
+    }
+}
