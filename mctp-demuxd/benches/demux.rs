@@ -1,7 +1,8 @@
 //! Messages per second, latency and CPU time per message, and what bad neighbours cost.
 //!
 //! `cargo bench -p mctp-demuxd`; with `LIBMCTP_DEMUX_DAEMON` naming libmctp's `mctp-demux-daemon`,
-//! that one is measured in the same run, turn about. Ratios count, times depend on the machine.
+//! that one is measured in the same run, turn about. Ratios count, times depend on the machine. With
+//! the argument `neighbours` the last table alone is made.
 
 mod bench {
     pub(crate) mod line;
@@ -33,6 +34,9 @@ fn main() {
         return;
     }
     let mut out = std::io::stdout();
+    if std::env::args().any(|arg| arg == "neighbours") {
+        return neighbours(&mut out);
+    }
     let mut subjects = vec!["mctp-demuxd"];
     if Subject::libmctp().is_some() {
         subjects.push("libmctp");
@@ -199,7 +203,7 @@ fn round_trips(subject: &mut Subject) -> f64 {
         .map(|_| {
             let start = Instant::now();
             client.send(&request);
-            subject.line.answer_requests_until(|| client.has_message());
+            subject.line.answer_requests_until(&client);
             client.receive();
             start.elapsed()
         })

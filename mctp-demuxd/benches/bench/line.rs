@@ -76,11 +76,21 @@ impl Line {
             .count()
     }
 
-    /// Answers requests of type 20h until something holds; what else comes is thrown away.
-    pub(crate) fn answer_requests_until(&mut self, mut done: impl FnMut() -> bool) {
-        while !done() {
+    /// Answers requests of type 20h until a client has a message; what else comes is thrown away.
+    pub(crate) fn answer_requests_until(&mut self, client: &impl AsFd) {
+        loop {
+            let mut fds = [
+                PollFd::new(client.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.master.as_fd(), PollFlags::POLLIN),
+            ];
+            poll(&mut fds, PollTimeout::from(10_000_u16)).unwrap();
+            let [client, _] = fds.map(|fd| fd.any().unwrap_or_default());
+            if client {
+                return;
+            }
             for packet in self.read_packets() {
-                if packet[3] & 0x08 != 0 && packet.get(4) == Some(&0x20) {
+                // The start of a request; all that the others send is left unanswered.
+                if packet[3] & 0x88 == 0x88 && packet.get(4) == Some(&0x20) {
                     let answer = packets(packet[2], packet[1], packet[3] & 7, &packet[4..]);
                     self.write(&answer);
                 }

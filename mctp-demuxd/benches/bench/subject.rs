@@ -1,6 +1,6 @@
 //! The daemon that is measured.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -151,10 +151,11 @@ impl Client {
         let mut buffer = [0; 8192];
         recv(&self.0, &mut buffer[..], RecvFlags::empty()).unwrap();
     }
+}
 
-    pub(crate) fn has_message(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        recv(&self.0, &mut [0; 1][..], flags).is_ok()
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
