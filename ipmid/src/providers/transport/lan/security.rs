@@ -11,7 +11,12 @@ use ipmi_proto::{
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
 use crate::platform::Network;
 
-/// Suites that the entries and privileges have room for.
+/// Suites that the entries have room for, and the suite ids that the privileges have room for.
+///
+/// The nibbles of parameter 24 go by suite id, not by entry: ipmitool (`lan set cipher_privs`) and
+/// FreeIPMI (`Maximum_Privilege_Cipher_Suite_Id_N`) both read and write them so. By entry, what they
+/// set for one suite would close another, and with it the way back. Suite 17 has no nibble and keeps
+/// its privilege.
 const SUITES: usize = 16;
 /// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
 type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
@@ -32,11 +37,12 @@ impl<P: Network> LanProvider<P> {
             24 => {
                 let accounts = self.snapshot();
                 let limit = |suite| accounts.cipher_privilege(lan.number, suite);
-                let mut nibbles: Vec<u8> = self
-                    .suites()
-                    .map(|suite| limit(suite).map_or(0, Privilege::value))
-                    .collect();
-                nibbles.resize(SUITES, 0);
+                let mut nibbles = [0; SUITES];
+                for suite in self.suites() {
+                    if let Some(nibble) = nibbles.get_mut(usize::from(suite)) {
+                        *nibble = limit(suite).map_or(0, Privilege::value);
+                    }
+                }
                 let bytes = nibbles.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4);
                 std::iter::once(0).chain(bytes).collect()
             }
@@ -75,7 +81,10 @@ impl<P: Network> LanProvider<P> {
             24 => {
                 let (_, nibbles): (u8, [Bits<4>; SUITES]) = data.decode()?;
                 let mut limits = BTreeMap::new();
-                for (suite, limit) in self.suites().zip(nibbles) {
+                for suite in self.suites() {
+                    let Some(limit) = nibbles.get(usize::from(suite)) else {
+                        continue;
+                    };
                     let limit = match limit.value() {
                         0 => None,
                         value => Some(Privilege::new(value).ok_or(invalid)?),
@@ -115,11 +124,11 @@ mod tests {
         assert_eq!(bench.send(0x02, &[1, 22, 0, 0]).await, answer(&[0x11, 2]));
         let entries = hex!("11 00 03 11 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
         assert_eq!(bench.send(0x02, &[1, 23, 0, 0]).await, answer(&entries));
-        let privileges = hex!("11 00 44 00 00 00 00 00 00 00");
+        let privileges = hex!("11 00 00 40 00 00 00 00 00 00");
         assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
-        let set = hex!("01 18 00 30 00 00 00 00 00 00 00");
+        let set = hex!("01 18 00 00 30 00 00 00 00 00 00");
         assert_eq!(bench.send(0x01, &set).await, answer(&[]));
-        let privileges = hex!("11 00 30 00 00 00 00 00 00 00");
+        let privileges = hex!("11 00 00 30 00 00 00 00 00 00");
         assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
         assert_eq!(bench.send(0x01, &[1, 22, 1]).await, Err(READ_ONLY));
     }
