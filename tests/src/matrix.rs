@@ -12,12 +12,16 @@
 //! exit 1: why it cannot succeed    the exit code, where it is not 0, and the reason
 //! later: what it waits for         the row is not run yet
 //! ```
+//!
+//! A command that ends in `(pty)` runs on a terminal, where each `>` is waited for in turn; `type TEXT`
+//! says what is typed then.
 
 use std::fs;
 use std::process::Command;
 
 use crate::client::{self, Output};
 use crate::clients::Login;
+use crate::terminal::Terminal;
 
 /// One command, and what is expected of it.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,8 @@ pub struct Row {
     pub lacks: Vec<String>,
     /// Its exit code.
     pub exit: i32,
+    /// What is typed at the end, on a terminal.
+    pub keys: Option<String>,
     /// Why it is not run yet.
     pub later: Option<String>,
 }
@@ -74,6 +80,7 @@ pub fn parse(text: &str) -> Vec<Row> {
             ">" => row.prints.push(rest.to_owned()),
             "!" => row.lacks.push(rest.to_owned()),
             "exit" => row.exit = after_colon().0.parse().expect("an exit code"),
+            "type" => row.keys = Some(rest.to_owned()),
             "later:" => row.later = Some(rest.to_owned()),
             "file" => {
                 let (name, content) = after_colon();
@@ -106,6 +113,9 @@ impl Row {
                 return Err(format!("[{}] before it: {output}", self.number));
             }
         }
+        if let Some(command) = self.command.strip_suffix(" (pty)") {
+            return self.run_on_terminal(&mut command_of(login, command));
+        }
         let output = run(login, &self.command);
         let all = format!("{} {}", output.stdout, output.stderr);
         let squeezed = all.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -122,11 +132,32 @@ impl Row {
         }
         Err(format!("[{}] {}\n{output}", self.number, faults.join("; ")))
     }
+
+    fn run_on_terminal(&self, command: &mut Command) -> Result<(), String> {
+        let mut terminal = Terminal::start(command);
+        for text in &self.prints {
+            terminal.until_shows(text);
+        }
+        if let Some(keys) = &self.keys {
+            terminal.enter(&format!("\r{keys}"));
+        }
+        match terminal.until_ended() {
+            code if code == Some(self.exit) => Ok(()),
+            code => Err(format!(
+                "[{}] ended with {code:?}, not {}",
+                self.number, self.exit
+            )),
+        }
+    }
 }
 
 /// Runs a command line as an administrator would: what it does not say of address, credentials and
 /// interface is added. `BMC` stands for the address.
 fn run(login: &Login, line: &str) -> Output {
+    client::run(&mut command_of(login, line))
+}
+
+fn command_of(login: &Login, line: &str) -> Command {
     let address = login.address.ip().to_string();
     let mut words = line.split_whitespace();
     let name = words.next().expect("a program");
@@ -144,6 +175,7 @@ fn run(login: &Login, line: &str) -> Output {
             ("-P", &login.password),
         ],
         "rmcp-ping" | "ipmi-ping" => &[],
+        "ipmiconsole" => &[("-h", &host), ("-u", &login.user), ("-p", &login.password)],
         _ => &[
             ("-D", "LAN_2_0"),
             ("-h", &host),
@@ -158,5 +190,6 @@ fn run(login: &Login, line: &str) -> Output {
             command.args([option, value]);
         }
     }
-    client::run(command.args(own))
+    command.args(own);
+    command
 }
