@@ -71,6 +71,12 @@ impl Feed {
         until.filter(|until| *until > Instant::now())
     }
 
+    /// Whether the readings are those of now.
+    fn set_current(&self, current: bool) {
+        self.store.set_stale(!current);
+        self.current.send_replace(current);
+    }
+
     /// The store, once its readings are those of now, or nobody told them in time.
     async fn read(&self) -> Arc<SensorStore> {
         *lock(&self.wanted) = Some(Instant::now());
@@ -93,7 +99,7 @@ impl DbusPlatform {
             if let Err(error) = follow::follow(&self.sensors, &connection).await {
                 warn!(%error, "sensors are not followed; trying again");
             }
-            self.sensors.current.send_replace(false);
+            self.sensors.set_current(false);
             time::sleep(RETRY).await;
         }
     }

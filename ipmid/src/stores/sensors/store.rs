@@ -113,6 +113,11 @@ impl SensorStore {
         self.happened.notify_one();
     }
 
+    /// Notes whether readings are those of some time ago.
+    pub fn set_stale(&self, stale: bool) {
+        lock(&self.inner).table.set_stale(stale);
+    }
+
     /// Looks at the sensors; `look` must not wait.
     pub fn with<R>(&self, look: impl FnOnce(&SensorTable) -> R) -> R {
         look(&lock(&self.inner).table)

@@ -134,13 +134,15 @@ impl Sensor {
     }
 
     /// The event of one state that changed; `None` when the sensor does not send it.
-    fn event(&self, threshold: Threshold, asserted: bool) -> Option<SensorEvent> {
+    fn event(&self, threshold: Threshold, asserted: bool, stale: bool) -> Option<SensorEvent> {
         let (offset, data) = if self.observed.analog {
             let limit = self.raw_thresholds().get(threshold);
-            // The reading that triggered it, and the limit (data 1, bits 7:4: 01b each).
-            let reading = self.raw_reading().unwrap_or(limit);
             let offset = threshold.event_offset();
-            (offset, [0x50 | offset, reading, limit])
+            // Data 1, bits 7:4: the reading that triggered it, and the limit; 01b for each that is told.
+            match self.raw_reading().filter(|_| !stale) {
+                Some(reading) => (offset, [0x50 | offset, reading, limit]),
+                None => (offset, [0x10 | offset, 0xff, limit]),
+            }
         } else {
             (0, [0x00, 0xff, 0xff])
         };
@@ -182,6 +184,8 @@ pub struct SensorTable {
     generation: u64,
     /// Whether a sensor has a limit without an alarm.
     judges: bool,
+    /// Whether readings are those of some time ago, because nobody follows them.
+    stale: bool,
 }
 
 impl SensorTable {
@@ -317,6 +321,11 @@ impl SensorTable {
         self.sensors.values()
     }
 
+    /// Notes whether readings are those of some time ago: then no event tells them.
+    pub const fn set_stale(&mut self, stale: bool) {
+        self.stale = stale;
+    }
+
     /// Grows whenever a record becomes another, comes or goes.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -344,6 +353,7 @@ impl SensorTable {
     }
 
     fn rejudge(&mut self, index: SensorIndex) {
+        let stale = self.stale;
         let Some(sensor) = self.sensors.get_mut(&index) else {
             return;
         };
@@ -352,7 +362,7 @@ impl SensorTable {
         for threshold in Threshold::ALL {
             let now = states.contains(threshold);
             if now != before.contains(threshold) {
-                self.events.extend(sensor.event(threshold, now));
+                self.events.extend(sensor.event(threshold, now, stale));
             }
         }
     }

@@ -100,6 +100,13 @@ fn sensor_with_alarms_is_followed_and_not_judged() {
 }
 
 #[test]
+fn event_tells_no_reading_that_is_not_of_now() {
+    let mut bench = Bench::with(50.0, Some(false));
+    bench.table.set_stale(true);
+    assert_eq!(bench.alarm(true), [[4, 1, 1, 0x01, 0x19, 0xff, 90]]);
+}
+
+#[test]
 fn state_that_was_reported_before_a_restart_is_not_reported_again() {
     let mut table = SensorTable::default();
     let mut directory = Directory::default();

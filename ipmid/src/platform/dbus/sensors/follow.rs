@@ -75,6 +75,7 @@ pub(super) async fn follow(feed: &Feed, connection: &Connection) -> zbus::Result
         give_up: None,
         readings: false,
     };
+    feed.set_current(false);
     for rule in ALWAYS {
         following.call_bus("AddMatch", rule).await?;
     }
@@ -225,11 +226,9 @@ impl Following<'_> {
     /// All that was asked has answered, or will not.
     fn complete(&mut self) {
         self.give_up = None;
-        self.feed.current.send_if_modified(|current| {
-            let changed = *current != self.readings;
-            *current = self.readings;
-            changed
-        });
+        if *self.feed.current.borrow() != self.readings {
+            self.feed.set_current(self.readings);
+        }
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -256,7 +255,7 @@ impl Following<'_> {
         if self.readings && self.feed.wanted_until().is_none() {
             debug!("readings are not read any more");
             self.readings = false;
-            self.feed.current.send_replace(false);
+            self.feed.set_current(false);
             self.call_bus("RemoveMatch", READINGS).await?;
         }
         Ok(())
