@@ -33,10 +33,16 @@ class Packages:
                              "-o", "APT::Architectures::=" + architecture,
                              "-o", "Dir::State=" + state, "-o", "Dir::State::status=/dev/null",
                              "-o", "Dir::Cache=" + os.path.join(state, "cache")]
-            if not glob.glob(os.path.join(state, "lists", "*Packages*")):
-                # Lists of some archives may be missing; a package that is not found says so below.
-                subprocess.run(["apt-get", *self.options, "-q", "update"], check=False,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self._update(os.path.join(state, "lists"))
+        elif os.geteuid() == 0:
+            self._update("/var/lib/apt/lists")
+
+    def _update(self, lists):
+        """Gets the package lists where there are none."""
+        if not glob.glob(os.path.join(lists, "*Packages*")):
+            # Lists of some archives may be missing; a package that is not found says so below.
+            subprocess.run(["apt-get", *self.options, "-q", "update"], check=False,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _depends(self, *arguments):
         return run("apt-cache", *self.options, "depends", *arguments)
