@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::wait;
+
 /// The largest datagram that passes.
 const MAX_DATAGRAM: usize = 65_535;
 
@@ -145,6 +147,13 @@ fn beside(bmc: SocketAddr) -> SocketAddr {
     };
     let [first, second, third, fourth] = address.octets();
     SocketAddr::from(([first, second ^ 0x80, third, fourth], bmc.port()))
+}
+
+/// A socket on a port of its own; waits where other tests hold all that there are.
+fn free_socket() -> UdpSocket {
+    wait::until("a free port", || {
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()
+    })
 }
 
 /// Carries one direction.
