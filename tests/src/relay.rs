@@ -71,8 +71,9 @@ impl Relay {
         bmc: SocketAddr,
         tamper: impl FnMut(Way, &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Self {
-        let front = UdpSocket::bind(beside(bmc)).expect("a socket");
-        let back = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        // A second relay to the same BMC takes any port.
+        let front = UdpSocket::bind(beside(bmc)).unwrap_or_else(|_| free_socket());
+        let back = free_socket();
         back.connect(bmc).expect("a destination");
         let shared = Shared {
             record: Arc::default(),
