@@ -14,10 +14,10 @@ use tracing::error;
 /// the runtime's pool, so that nothing else waits for the medium.
 #[derive(Debug)]
 pub struct Persistent<T> {
-    current: Mutex<T>,
+    current: Arc<Mutex<T>>,
     file: Option<Arc<Mutex<StateFile<T>>>>,
     /// Held from reading the value that is to be changed until it is written.
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persistent<T> {
@@ -25,11 +25,12 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
     #[must_use]
     pub fn open(folder: Folder, name: &str) -> Self {
         let file: StateFile<T> = StateFile::open(folder, name, Keep::Previous);
-        let current = Mutex::new(file.value().clone());
+        let current = Arc::new(Mutex::new(file.value().clone()));
+        let file = Some(Arc::new(Mutex::new(file)));
         Self {
             current,
-            file: Some(Arc::new(Mutex::new(file))),
-            changing: Default::default(),
+            file,
+            changing: Arc::default(),
         }
     }
 
@@ -37,9 +38,9 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
     #[must_use]
     pub fn volatile() -> Self {
         Self {
-            current: Mutex::default(),
+            current: Arc::default(),
             file: None,
-            changing: Default::default(),
+            changing: Arc::default(),
         }
     }
 
@@ -54,41 +55,43 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
         look(&lock(&self.current))
     }
 
-    /// Changes the value and writes it; changes follow one another.
+    /// Changes the value and writes it; changes follow one another. One that is begun is carried
+    /// out even if the request that wants it has run out of time.
     ///
     /// # Errors
     ///
     /// `C4h` when the medium is full, `FFh` when it fails; the value is then what it was.
     pub async fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, CompletionCode> {
-        let _changing = self.changing.lock().await;
+        let changing = Arc::clone(&self.changing).lock_owned().await;
         let mut value = self.get();
         let result = change(&mut value);
-        if let Some(file) = &self.file {
-            save(Arc::clone(file), value.clone()).await?;
-        }
-        *lock(&self.current) = value;
-        Ok(result)
-    }
-}
-
-async fn save<T>(file: Arc<Mutex<StateFile<T>>>, value: T) -> Result<(), CompletionCode>
-where
-    T: Default + Serialize + DeserializeOwned + Send + 'static,
-{
-    let saved = task::spawn_blocking(move || lock(&file).save(value)).await;
-    match saved {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            error!(%error, "a setting is not saved");
-            Err(if error.is_full() {
-                CompletionCode::OUT_OF_SPACE
-            } else {
-                CompletionCode::UNSPECIFIED
-            })
-        }
-        Err(error) => {
-            error!(%error, "the thread that saves a setting ended");
-            Err(CompletionCode::UNSPECIFIED)
+        let current = Arc::clone(&self.current);
+        let Some(file) = self.file.clone() else {
+            *lock(&current) = value;
+            return Ok(result);
+        };
+        let saved = task::spawn_blocking(move || {
+            let saved = lock(&file).save(value.clone());
+            if saved.is_ok() {
+                *lock(&current) = value;
+            }
+            drop(changing);
+            saved
+        });
+        match saved.await {
+            Ok(Ok(())) => Ok(result),
+            Ok(Err(error)) => {
+                error!(%error, "a setting is not saved");
+                Err(if error.is_full() {
+                    CompletionCode::OUT_OF_SPACE
+                } else {
+                    CompletionCode::UNSPECIFIED
+                })
+            }
+            Err(error) => {
+                error!(%error, "the thread that saves a setting ended");
+                Err(CompletionCode::UNSPECIFIED)
+            }
         }
     }
 }
