@@ -75,7 +75,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
         cipher_suites: config.lan.cipher_suites.clone(),
         device: config.device,
-        health: Arc::default(),
+        health: Arc::clone(&records.health),
         global_enables: Arc::default(),
         pre_timeout: PreTimeout::new(move || at_pre_timeout.set_pre_timeout()),
         restart: Arc::clone(&restart),

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::sensor::{self, SensorProvider};
 use super::storage::{self, StorageProvider};
 use crate::command::Registrar;
+use crate::health::Health;
 use crate::state::Persistent;
 use crate::stores::Clock;
 use crate::stores::fru::FruStore;
@@ -46,6 +47,8 @@ pub struct Records {
     pub fru: Arc<FruStore>,
     /// The log's clock.
     pub clock: Arc<Clock>,
+    /// Whether the log can be written, for the self test.
+    pub health: Arc<Health>,
 }
 
 impl Records {
@@ -54,12 +57,16 @@ impl Records {
     pub fn open(folder: &Folder, sel: SelConfig) -> Self {
         let history = Persistent::open(folder.clone(), "sdr.json");
         let clock = Persistent::open(folder.clone(), "clock.json");
+        let health = Arc::<Health>::default();
+        let log = SelStore::open(folder.clone(), usize::from(sel.capacity));
+        log.report_to(Arc::clone(&health));
         Self {
-            sel: Arc::new(SelStore::open(folder.clone(), usize::from(sel.capacity))),
+            sel: Arc::new(log),
             sensors: Arc::new(SensorStore::open(folder)),
             sdr: Arc::new(SdrService::new(history, DeviceSupport::default())),
             fru: Arc::new(FruStore::open(folder)),
             clock: Arc::new(Clock::new(clock)),
+            health,
         }
     }
 

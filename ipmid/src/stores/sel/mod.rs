@@ -8,7 +8,7 @@ mod entry;
 mod log;
 mod writer;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use durable::{Journal, Limits, Storage};
 use ipmi_proto::CompletionCode;
@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use self::log::{Head, Log};
 use self::writer::{Operation, Queue};
 use super::Reservation;
+use crate::health::{Fault, Health};
 use crate::state::lock;
 
 /// The journal's name in the state folder.
@@ -79,6 +80,7 @@ struct Shared<S> {
     queue: Mutex<Queue>,
     journal: Mutex<Journal<S>>,
     added: Notify,
+    health: OnceLock<Arc<Health>>,
 }
 
 impl<S> Shared<S> {
@@ -108,6 +110,7 @@ impl<S: Storage + 'static> SelStore<S> {
                 queue: Mutex::default(),
                 journal: Mutex::new(journal),
                 added: Notify::new(),
+                health: OnceLock::new(),
             }),
         }
     }
@@ -125,7 +128,7 @@ impl<S: Storage + 'static> SelStore<S> {
             at: now,
             done,
         })?;
-        written.await.unwrap_or(Err(SelError::Storage))
+        self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
     /// Deletes the record `id`.
@@ -136,7 +139,7 @@ impl<S: Storage + 'static> SelStore<S> {
     pub async fn delete(&self, id: SelRecordId, now: u32) -> Result<SelRecordId, SelError> {
         let (done, written) = oneshot::channel();
         self.submit(Operation::Delete { id, at: now, done })?;
-        written.await.unwrap_or(Err(SelError::Storage))
+        self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
     /// Erases the log; ids begin again.
@@ -147,7 +150,24 @@ impl<S: Storage + 'static> SelStore<S> {
     pub async fn clear(&self, now: u32) -> Result<(), SelError> {
         let (done, written) = oneshot::channel();
         self.submit(Operation::Clear { at: now, done })?;
-        written.await.unwrap_or(Err(SelError::Storage))
+        self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
+    }
+
+    /// Tells `health`, from now on, whether the log can be written.
+    pub fn report_to(&self, health: Arc<Health>) {
+        self.shared.health.get_or_init(|| health);
+    }
+
+    /// What came of a change, told to the controller's self test on the way.
+    fn outcome<T>(&self, outcome: Result<T, SelError>) -> Result<T, SelError> {
+        if let Some(health) = self.shared.health.get() {
+            match outcome {
+                Ok(_) => health.report(Fault::Sel, false),
+                Err(SelError::Storage) => health.report(Fault::Sel, true),
+                Err(SelError::Busy | SelError::Absent) => {}
+            }
+        }
+        outcome
     }
 
     fn submit(&self, operation: Operation) -> Result<(), SelError> {

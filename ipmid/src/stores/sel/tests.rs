@@ -36,6 +36,22 @@ fn list<S>(store: &SelStore<S>) -> Vec<(u16, u32)> {
 }
 
 #[tokio::test]
+async fn log_that_cannot_be_written_fails_the_self_test_until_it_can() {
+    let disk = Disk::new();
+    let store = SelStore::open(disk.clone(), 100);
+    let health = Arc::<Health>::default();
+    store.report_to(Arc::clone(&health));
+    store.add(record(1), 1).await.unwrap();
+    assert_eq!(health.faults(), 0);
+    disk.set_capacity(Some(0));
+    assert_eq!(store.add(record(2), 2).await, Err(SelError::Storage));
+    assert_eq!(health.faults(), Fault::Sel as u8);
+    disk.set_capacity(None);
+    store.add(record(3), 3).await.unwrap();
+    assert_eq!(health.faults(), 0);
+}
+
+#[tokio::test]
 async fn records_are_there_at_the_next_start() {
     let disk = Disk::new();
     let store = SelStore::open(disk.clone(), 100);
