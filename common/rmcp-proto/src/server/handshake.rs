@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use ipmi_proto::Privilege;
 
-use super::accounts::{Account, Accounts, Random, random_bytes, random_u32};
+use super::accounts::{Account, Accounts, Random, random_bytes};
 use super::event::Route;
+use super::limits::Source;
 use super::reject::Reason;
 use super::v15::AwaitActivate;
 use crate::crypto::mac::{Digest, Hash, KeyedHash};
@@ -22,6 +23,13 @@ pub(super) struct Handshake {
     /// When it is given up.
     pub(super) deadline: Instant,
     pub(super) state: State,
+}
+
+impl Handshake {
+    /// Where it comes from.
+    pub(super) fn source(&self) -> Source {
+        self.route.peer.into()
+    }
 }
 
 /// What the handshake waits for.
@@ -237,75 +245,5 @@ impl Decoy {
     pub(super) fn fingerprint(&self, account: &Account) -> Digest {
         self.0
             .digest(&[b"account", account.key.as_bytes(), account.name.as_bytes()])
-    }
-}
-
-/// The handshakes under way: a fixed number, and a full table gives up one at random, so that a
-/// flood can neither fill it for good nor aim at a certain handshake.
-pub(super) struct Handshakes {
-    entries: Vec<Handshake>,
-    capacity: usize,
-}
-
-impl Handshakes {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self {
-            entries: Vec::new(),
-            capacity,
-        }
-    }
-
-    /// Adds `handshake`; the one given up for it, if the table was full.
-    pub(super) fn insert(
-        &mut self,
-        handshake: Handshake,
-        random: &mut impl Random,
-    ) -> Option<Handshake> {
-        if self.entries.len() < self.capacity {
-            self.entries.push(handshake);
-            return None;
-        }
-        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let victim = random_u32(random).checked_rem(count)?;
-        let victim = self.entries.get_mut(usize::try_from(victim).ok()?)?;
-        Some(std::mem::replace(victim, handshake))
-    }
-
-    /// The handshake of `managed_id`, if it came from `route`'s peer.
-    pub(super) fn get_mut(&mut self, managed_id: u32, route: &Route) -> Option<&mut Handshake> {
-        self.entries
-            .iter_mut()
-            .find(|entry| entry.managed_id == managed_id && entry.route.peer == route.peer)
-    }
-
-    /// Takes the handshake of `managed_id` out.
-    pub(super) fn remove(&mut self, managed_id: u32) -> Option<Handshake> {
-        let index = self
-            .entries
-            .iter()
-            .position(|entry| entry.managed_id == managed_id)?;
-        Some(self.entries.swap_remove(index))
-    }
-
-    /// Whether `managed_id` is taken.
-    pub(super) fn contains(&self, managed_id: u32) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.managed_id == managed_id)
-    }
-
-    /// Drops those whose time is over, and says how many.
-    pub(super) fn expire(&mut self, now: Instant) -> usize {
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.deadline > now);
-        before - self.entries.len()
-    }
-
-    pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
-        self.entries.iter().map(|entry| entry.deadline)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
     }
 }

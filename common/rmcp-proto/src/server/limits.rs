@@ -21,7 +21,7 @@ pub struct Rate {
 }
 
 /// Where packets come from.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Source {
     V4(Ipv4Addr),
     /// The network part.

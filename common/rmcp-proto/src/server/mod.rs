@@ -19,6 +19,7 @@ mod exchanges;
 mod handshake;
 mod inbound;
 mod limits;
+mod pending;
 mod reject;
 mod session;
 mod sessionless;
@@ -37,10 +38,11 @@ pub use self::accounts::{Account, Accounts, BadPassword, LoginStatus, Random};
 use self::accounts::{random_bytes, random_u64};
 pub use self::config::{Config, Instance};
 pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
-use self::handshake::{Decoy, Handshake, Handshakes};
+use self::handshake::{Decoy, Handshake};
 pub use self::limits::Rate;
 use self::limits::Source;
 use self::limits::{Buckets, Guesses};
+use self::pending::Handshakes;
 pub use self::reject::{Counters, Reason};
 use self::session::Session;
 use self::timer::Timer;
@@ -108,8 +110,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     /// Gives up handshakes and sessions whose time is over.
     pub fn handle_timeout(&mut self, now: Instant) {
-        for _ in 0..self.handshakes.expire(now) {
-            self.counters.count(Reason::HandshakeTimeout);
+        while let Some(expired) = self.handshakes.expired(now) {
+            self.reject(expired.route.peer, Reason::HandshakeTimeout);
         }
         let idle_timeout = self.config.idle_timeout;
         for slot in 0..self.sessions.len() {

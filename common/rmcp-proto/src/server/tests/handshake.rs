@@ -55,7 +55,7 @@ fn open_response(bmc: &mut Bmc, request: &[u8]) -> OpenSessionResponse {
 }
 
 /// The console's datagrams of a whole login, in order.
-fn recorded_login(bmc: &mut Bmc, credentials: Credentials) -> Vec<Vec<u8>> {
+pub(super) fn recorded_login(bmc: &mut Bmc, credentials: Credentials) -> Vec<Vec<u8>> {
     let mut console = console(bmc.now, credentials);
     let mut recorded = Vec::new();
     while let Some(bytes) = console.poll_transmit() {

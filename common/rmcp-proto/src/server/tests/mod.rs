@@ -1,6 +1,7 @@
 //! The server against the console's end and against forged datagrams, on a virtual clock.
 
 mod attacks;
+mod floods;
 mod handshake;
 mod requests;
 mod sessionless;
@@ -56,6 +57,14 @@ impl Bmc {
 
     fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.server.poll_event()).collect()
+    }
+
+    /// How many requests have come for the owner; other events are dropped.
+    fn requests(&mut self) -> usize {
+        let events = self.events().into_iter();
+        events
+            .filter(|event| matches!(event, Event::Request { .. }))
+            .count()
     }
 
     fn pass(&mut self, time: Duration) {
