@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 pub mod context;
 pub mod dispatch;
+pub mod events;
 pub mod filter;
 pub mod health;
 pub mod host_interface;

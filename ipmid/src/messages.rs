@@ -1,7 +1,7 @@
 //! What waits for the host's system management software (IPMI v2.0 §6.13, §22).
 //!
 //! The receive message queue, the event message buffer and the message flags. Whoever keeps the
-//! host's attention flag follows [`Messages::attention`]: it is up while any message flag is.
+//! host's attention flag follows [`Messages::watch`]: it is up while any message flag is.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -41,7 +41,7 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Messages {
     state: Mutex<State>,
-    attention: watch::Sender<bool>,
+    told: watch::Sender<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -71,16 +71,16 @@ impl Default for Messages {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            attention: watch::Sender::new(false),
+            told: watch::Sender::new(0),
         }
     }
 }
 
 impl Messages {
-    /// Follows whether the host's attention is wanted.
+    /// Follows the message flags.
     #[must_use]
-    pub fn attention(&self) -> watch::Receiver<bool> {
-        self.attention.subscribe()
+    pub fn watch(&self) -> watch::Receiver<u8> {
+        self.told.subscribe()
     }
 
     /// The message flags.
@@ -145,11 +145,11 @@ impl Messages {
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
         let result = change(&mut state);
-        let wanted = state.flags() != 0;
+        let flags = state.flags();
         // Under the lock, so that the last told is the last that was.
-        self.attention.send_if_modified(|attention| {
-            let changed = *attention != wanted;
-            *attention = wanted;
+        self.told.send_if_modified(|told| {
+            let changed = *told != flags;
+            *told = flags;
             changed
         });
         result
@@ -204,16 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn attention_is_up_while_any_flag_is() {
+    fn who_watches_is_told_of_changes_only() {
         let messages = Messages::default();
-        let mut attention = messages.attention();
+        let mut flags = messages.watch();
         messages.set_pre_timeout();
-        assert!(attention.has_changed().unwrap() && *attention.borrow_and_update());
+        assert!(flags.has_changed().unwrap());
+        assert_eq!(*flags.borrow_and_update(), flag::WATCHDOG_PRE_TIMEOUT);
+        messages.set_pre_timeout();
+        assert!(!flags.has_changed().unwrap());
         messages.offer_event([1; 16]);
-        assert!(!attention.has_changed().unwrap());
-        messages.clear(flag::WATCHDOG_PRE_TIMEOUT);
-        assert!(!attention.has_changed().unwrap());
-        messages.clear(flag::EVENT_BUFFER_FULL);
-        assert!(attention.has_changed().unwrap() && !*attention.borrow_and_update());
+        assert_eq!(
+            *flags.borrow_and_update(),
+            flag::WATCHDOG_PRE_TIMEOUT | flag::EVENT_BUFFER_FULL
+        );
+        messages.clear(0xff);
+        assert_eq!(*flags.borrow_and_update(), 0);
     }
 }

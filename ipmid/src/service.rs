@@ -15,6 +15,7 @@ use crate::{
     command::{CommandTable, DuplicateCommand, Priority},
     config::Config,
     dispatch::Dispatcher,
+    events::HostSide,
     filter::{Filter, firewall::Firewall},
     host_interface::HostInterface,
     messages::Messages,
@@ -66,17 +67,18 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let accounts = Writer::open(&setup.state_dir, &config.access, config.channels.clone())?;
     let accounts = Arc::new(accounts);
-    let records = Records::open(&folder, config.sel);
+    let host_side = HostSide::default();
+    let HostSide { messages, enables } = &host_side;
+    let records = Records::open(&folder, config.sel, host_side.clone());
     let platform = Arc::new(DbusPlatform::new(Arc::clone(&records.sensors)));
     let restart = Arc::new(Notify::new());
-    let messages = Arc::<Messages>::default();
-    let at_pre_timeout = Arc::clone(&messages);
+    let at_pre_timeout = Arc::clone(messages);
     let app = AppParts {
         accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
         cipher_suites: config.lan.cipher_suites.clone(),
         device: config.device,
         health: Arc::clone(&records.health),
-        global_enables: Arc::default(),
+        global_enables: Arc::clone(enables),
         pre_timeout: PreTimeout::new(move || at_pre_timeout.set_pre_timeout()),
         restart: Arc::clone(&restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
@@ -85,8 +87,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         folder.clone(),
         "firewall.json",
     )));
-    let messaging =
-        MessagingParts::new(Arc::clone(&messages), &config.channels, config.i2c.clone());
+    let messaging = MessagingParts::new(Arc::clone(messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
     let parts = Parts {
         app,
@@ -106,7 +107,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
     let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
     let service = Service {
-        messages,
+        messages: host_side.messages,
         host_channels,
         platform,
         channels,
@@ -161,6 +162,7 @@ impl Service {
     async fn run(&self, ready: impl Fn()) -> Infallible {
         let log = EventLog {
             sel: Arc::clone(&self.records.sel),
+            events: Arc::clone(&self.records.events),
             sensors: Arc::clone(&self.records.sensors),
             clock: Arc::clone(&self.records.clock),
         };

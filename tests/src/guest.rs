@@ -5,15 +5,21 @@
 
 use std::env;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Names the folder where the guest is kept from one run to the next.
 const VARIABLE: &str = "CAUSEWAY_GUEST_CACHE";
 
-/// The longest that a guest may run; far beyond what one needs, for slow machines.
-const LIMIT: u32 = 180;
+/// The longest that a guest may run, in seconds; far beyond what one needs, for slow machines.
+const LIMIT: u32 = 400;
+
+/// How long between two looks at what a guest has printed.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Which of QEMU's IPMI devices a guest has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,24 +83,86 @@ impl Ran {
 /// A guest that has been started; its script runs meanwhile.
 #[derive(Debug)]
 pub struct Running {
-    child: std::process::Child,
+    child: Child,
+    output: Stream,
+    errors: Stream,
 }
 
 impl Running {
+    /// Waits until the script has printed `text`, `count` times in all.
+    ///
+    /// # Panics
+    ///
+    /// If it ends without.
+    #[track_caller]
+    pub fn until_printed(&mut self, text: &str, count: usize) {
+        loop {
+            // Before the look at the output: what was printed last is there when this is true.
+            let ended = self.output.has_ended();
+            if self.output.text().matches(text).count() >= count {
+                return;
+            }
+            assert!(
+                !ended,
+                "no {text:?}:\n{}\n{}",
+                self.output.text(),
+                self.errors.text()
+            );
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Waits until the script or the guest ends.
     ///
     /// # Panics
     ///
     /// If `run-guest` cannot be waited for.
     #[must_use]
-    pub fn finish(self) -> Ran {
-        let output = self.child.wait_with_output().expect("run-guest");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "");
+    pub fn finish(mut self) -> Ran {
+        let status = self.child.wait().expect("run-guest");
         Ran {
-            status: output.status.code(),
-            output: text(&output.stdout),
-            errors: text(&output.stderr),
+            status: status.code(),
+            output: self.output.finish(),
+            errors: self.errors.finish(),
         }
+    }
+}
+
+/// What a guest prints, as it comes.
+#[derive(Debug)]
+struct Stream {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Stream {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let kept = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                kept.lock()
+                    .expect("the output")
+                    .extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.reader.is_finished()
+    }
+
+    fn text(&self) -> String {
+        let bytes = self.bytes.lock().expect("the output");
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    fn finish(self) -> String {
+        let Self { bytes, reader } = self;
+        reader.join().expect("the output's reader");
+        String::from_utf8_lossy(&bytes.lock().expect("the output")).replace('\r', "")
     }
 }
 
@@ -115,7 +183,7 @@ pub fn start(
 ) -> Running {
     let file = dir.join(format!("guest-{}.sh", interface.name()));
     fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a script");
-    let child = Command::new("setpriv")
+    let mut child = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "--"])
         .arg(programs().join("run-guest"))
         .arg(cache())
@@ -129,7 +197,13 @@ pub fn start(
         .stderr(Stdio::piped())
         .spawn()
         .expect("run-guest");
-    Running { child }
+    let output = Stream::of(child.stdout.take().expect("a pipe"));
+    let errors = Stream::of(child.stderr.take().expect("a pipe"));
+    Running {
+        child,
+        output,
+        errors,
+    }
 }
 
 /// Builds a helper program for the guest, out of `tests/guest/<name>.c`, in `dir`.

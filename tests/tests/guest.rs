@@ -265,8 +265,8 @@ done
 
 fn survives(interface: Interface) {
     let mut rig = Rig::new(interface);
-    let running = rig.start(ASKING, &["-v"]);
-    thread::sleep(Duration::from_secs(10));
+    let mut running = rig.start(ASKING, &["-v"]);
+    running.until_printed("good", 3);
     rig.suite.ipmid.kill();
     thread::sleep(Duration::from_secs(1));
     rig.suite.restart_ipmid();
@@ -330,14 +330,44 @@ fn host_reaches_a_satellite() {
 #[ignore = "boots a guest"]
 fn message_from_a_console_reaches_a_program_in_the_guest() {
     let rig = Rig::new(Interface::Kcs);
-    let script = "ipmi-receive 0x30 0x01 20";
+    let script = "ipmi-receive 0x30 0x01 60";
     let helper = guest::helper("ipmi-receive", rig.suite.dir());
     let file = format!("{}:/bin/ipmi-receive", helper.display());
-    let running = rig.start(script, &["--file", &file]);
-    thread::sleep(Duration::from_secs(8));
+    let mut running = rig.start(script, &["--file", &file]);
+    running.until_printed("listening", 1);
     // OEM command 30h/01h for the host's software, on the system interface's channel.
     let sent = "raw 6 0x34 0x4f 0x41 0xc0 0xff 0x81 0x04 0x01 0x55 0x25";
     rig.suite.administrator().ipmitool(sent).ok();
     let ran = running.finish();
-    assert_eq!(ran.ok().trim(), "30 01: 55");
+    assert_eq!(ran.ok().trim(), "listening\n30 01: 55");
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn event_of_a_console_reaches_a_program_in_the_guest() {
+    let rig = Rig::new(Interface::Kcs);
+    let script = format!(
+        "{RUN}\nipmi-receive event 60 && run enables ipmitool -I open mc getenables && \
+         run flags ipmitool -I open raw 6 0x31 && run log dmesg"
+    );
+    let helper = guest::helper("ipmi-receive", rig.suite.dir());
+    let file = format!("{}:/bin/ipmi-receive", helper.display());
+    let mut running = rig.start(&script, &["--file", &file]);
+    running.until_printed("listening", 1);
+    rig.suite.administrator().ipmitool("event 1").ok();
+    let ran = running.finish();
+    let (event, rest) = ran.ok().split_once("\n=== begin").unwrap_or_default();
+    // Read Event Message Buffer: the record as the log has it, of a console's software.
+    let event = event.trim_start_matches("listening\n").trim();
+    let golden = "07 35: 01 00 02 ";
+    assert!(event.starts_with(golden), "{}", ran.output);
+    assert!(
+        event.ends_with(" 81 10 04 01 30 01 09 ff ff"),
+        "{}",
+        ran.output
+    );
+    let rest = format!("=== begin{rest}");
+    let sections = all_good(&rest);
+    assert_eq!(sections[1].1.trim(), "00", "no flag is left");
+    clean_log(sections[2].1);
 }

@@ -116,7 +116,7 @@ mod tests {
         command::{Access, Command, CommandTable, Family, Priority, Registry},
         context::{Context, Session},
         dispatch::Dispatcher,
-        messages::Messages,
+        events::HostSide,
         platform::{I2cError, fake::FakePlatform},
         providers::app::{DeviceConfig, PreTimeout},
     };
@@ -139,23 +139,27 @@ mod tests {
             config.channels.clone(),
         )
         .unwrap();
+        let host = HostSide::default();
         let app = AppParts {
             accounts: Arc::new(accounts),
             cipher_suites: config.lan.cipher_suites.clone(),
             device: DeviceConfig::default(),
             health: Arc::default(),
-            global_enables: Arc::default(),
+            global_enables: Arc::clone(&host.enables),
             pre_timeout: PreTimeout::default(),
             restart: Arc::default(),
             system_info: Persistent::open(folder.clone(), "system-info.json"),
         };
-        let messages = Arc::<Messages>::default();
         let parts = Parts {
             app,
-            messaging: MessagingParts::new(messages, &config.channels, config.i2c.clone()),
+            messaging: MessagingParts::new(
+                Arc::clone(&host.messages),
+                &config.channels,
+                config.i2c.clone(),
+            ),
             i2c: NoI2c,
             firewall: Arc::new(Firewall::new(Persistent::volatile())),
-            records: Records::open(&folder, config.sel),
+            records: Records::open(&folder, config.sel, host),
             folder,
         };
         let firewall = Arc::clone(&parts.firewall);

@@ -20,12 +20,12 @@ use ::accounts::UserAdmin;
 
 pub use self::{
     device::DeviceConfig,
-    global_enables::GlobalEnables,
     system_info::SystemInfo,
     watchdog::{PreTimeout, WatchdogExtras},
 };
 use crate::{
     command::Registrar,
+    events::GlobalEnables,
     health::Health,
     platform::{Acpi, Bmc, Power, Sessions, Watchdog},
     state::Persistent,

@@ -84,19 +84,24 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     }
 }
 
-/// Keeps the attention flags of the host's interfaces as `messages` wants them, for ever.
+/// Keeps the attention flags of the host's interfaces as `messages` wants them, for ever: up while
+/// any message flag is, and raised once more for another flag, whose interrupt may be on.
 ///
 /// A bridge that is away is not told again: it asks for the message flags when it starts.
 pub async fn keep_attention<P: Attention>(platform: &P, messages: &Messages, channels: &[String]) {
-    let mut attention = messages.attention();
+    let mut watched = messages.watch();
+    let mut told: Option<u8> = None;
     loop {
-        let wanted = *attention.borrow_and_update();
-        for channel in channels {
-            if let Err(error) = platform.set_attention(channel, wanted).await {
-                debug!(%error, channel, wanted, "no attention");
+        let flags = *watched.borrow_and_update();
+        if told.is_none_or(|told| (flags == 0) != (told == 0) || flags & !told != 0) {
+            for channel in channels {
+                if let Err(error) = platform.set_attention(channel, flags != 0).await {
+                    debug!(%error, channel, flags, "no attention");
+                }
             }
         }
-        if attention.changed().await.is_err() {
+        told = Some(flags);
+        if watched.changed().await.is_err() {
             return;
         }
     }

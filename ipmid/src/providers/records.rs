@@ -5,13 +5,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use durable::Folder;
-use ipmi_proto::sel::{GeneratorId, SelBody, SelRecord};
+use ipmi_proto::sel::GeneratorId;
 use serde::Deserialize;
 use tracing::warn;
 
 use super::sensor::{self, SensorProvider};
 use super::storage::{self, StorageProvider};
 use crate::command::Registrar;
+use crate::events::{Events, HostSide, Source};
 use crate::health::Health;
 use crate::state::Persistent;
 use crate::stores::Clock;
@@ -39,6 +40,8 @@ impl Default for SelConfig {
 pub struct Records {
     /// The event log.
     pub sel: Arc<SelStore<Folder>>,
+    /// Where events go.
+    pub events: Arc<Events>,
     /// The machine's sensors.
     pub sensors: Arc<SensorStore>,
     /// Their records.
@@ -52,20 +55,23 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens them in `folder`.
+    /// Opens them in `folder`; events go to the host's buffer too, by its enables.
     #[must_use]
-    pub fn open(folder: &Folder, sel: SelConfig) -> Self {
+    pub fn open(folder: &Folder, sel: SelConfig, host: HostSide) -> Self {
         let history = Persistent::open(folder.clone(), "sdr.json");
         let clock = Persistent::open(folder.clone(), "clock.json");
         let health = Arc::<Health>::default();
         let log = SelStore::open(folder.clone(), usize::from(sel.capacity));
         log.report_to(Arc::clone(&health));
+        let (sel, clock) = (Arc::new(log), Arc::new(Clock::new(clock)));
+        let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
         Self {
-            sel: Arc::new(log),
+            sel,
+            events: Arc::new(events),
             sensors: Arc::new(SensorStore::open(folder)),
             sdr: Arc::new(SdrService::new(history, DeviceSupport::default())),
             fru: Arc::new(FruStore::open(folder)),
-            clock: Arc::new(Clock::new(clock)),
+            clock,
             health,
         }
     }
@@ -73,7 +79,7 @@ impl Records {
     /// Adds the commands that are over them.
     pub fn register<P: storage::Platform>(&self, platform: &Arc<P>, table: &mut Registrar<'_>) {
         let sensor = sensor::Stores {
-            sel: Arc::clone(&self.sel),
+            events: Arc::clone(&self.events),
             sdr: Arc::clone(&self.sdr),
             clock: Arc::clone(&self.clock),
         };
@@ -87,32 +93,23 @@ impl Records {
         StorageProvider::new(Arc::clone(platform), storage).register(table);
     }
 
-    /// Puts what sensors send into the log, once.
+    /// Puts what sensors send where events go, once.
     pub async fn log_events(&self) -> Infallible {
         loop {
             for event in self.sensors.events().await {
-                let record = self.record_of(event);
-                if let Err(error) = self.sel.add(record, self.clock.now()).await {
+                let (generator, event) = (generator_of(&event), event.event);
+                let taken = self.events.take(Source::Other, generator, event).await;
+                if let Err(error) = taken {
                     warn!(%error, "a sensor's event is lost");
                 }
             }
             self.sensors.keep_states().await;
         }
     }
+}
 
-    fn record_of(&self, sent: SensorEvent) -> SelRecord {
-        let (lun, _) = sent.index.place();
-        // Bits 1:0 of the second byte: the LUN of the sensor (§32.1).
-        let generator = GeneratorId(GeneratorId::BMC.0 | u16::from(lun.value()) << 8);
-        let timestamp = self.clock.now();
-        let event = sent.event;
-        SelRecord {
-            id: 0,
-            body: SelBody::System {
-                timestamp,
-                generator,
-                event,
-            },
-        }
-    }
+/// The BMC, with the sensor's LUN in bits 1:0 of the second byte (§32.1).
+fn generator_of(sent: &SensorEvent) -> GeneratorId {
+    let (lun, _) = sent.index.place();
+    GeneratorId(GeneratorId::BMC.0 | u16::from(lun.value()) << 8)
 }

@@ -10,17 +10,16 @@ mod thresholds;
 
 use std::sync::{Arc, Mutex};
 
-use durable::Folder;
 use ipmi_proto::CompletionCode;
 
 use crate::{
     command::Registrar,
     context::Context,
+    events::Events,
     platform::Sensors,
     stores::{
         Clock,
         sdr::SdrService,
-        sel::SelStore,
         sensors::{Sensor, SensorIndex},
     },
 };
@@ -28,8 +27,8 @@ use crate::{
 /// The stores that the commands are over; other families share them.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    /// The event log.
-    pub sel: Arc<SelStore<Folder>>,
+    /// Where events go.
+    pub events: Arc<Events>,
     /// The sensor data records.
     pub sdr: Arc<SdrService>,
     /// The log's clock.
@@ -95,17 +94,18 @@ fn analog(sensor: &Sensor) -> Result<&Sensor, CompletionCode> {
 
 #[cfg(test)]
 mod tests {
-    use durable::Modes;
+    use durable::{Folder, Modes};
     use ipmi_proto::NetFn;
 
     use super::*;
     pub(super) use crate::providers::bench::answer;
     use crate::{
         command::Family,
+        events::HostSide,
         platform::fake::FakePlatform,
         providers::bench::{self, Answered},
         state::Persistent,
-        stores::{sdr::DeviceSupport, sensors::Value},
+        stores::{sdr::DeviceSupport, sel::SelStore, sensors::Value},
     };
 
     /// The sensor commands over two sensors: 1 a temperature of 40 °C, 2 a fan.
@@ -121,13 +121,16 @@ mod tests {
             let state = tempfile::tempdir().unwrap();
             let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
             let sel = Arc::new(SelStore::open(folder, 100));
+            let clock = Arc::new(Clock::new(Persistent::volatile()));
+            let host = HostSide::default();
+            let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
             let stores = Stores {
-                sel: Arc::clone(&sel),
+                events: Arc::new(events),
                 sdr: Arc::new(SdrService::new(
                     Persistent::volatile(),
                     DeviceSupport::default(),
                 )),
-                clock: Arc::new(Clock::new(Persistent::volatile())),
+                clock,
             };
             let bench =
                 bench::Bench::with(Family::NetFn(NetFn::SENSOR_EVENT), |platform, table| {

@@ -16,6 +16,7 @@ use zbus::fdo::RequestNameFlags;
 use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, fdo, interface};
 
+use crate::events::{Events, Source};
 use crate::stores::Clock;
 use crate::stores::sel::{SelError, SelStore};
 use crate::stores::sensors::{ROOT, SensorStore};
@@ -30,6 +31,8 @@ const UNKNOWN: u8 = 0xff;
 pub struct EventLog {
     /// The log.
     pub sel: Arc<SelStore<Folder>>,
+    /// Where events go.
+    pub events: Arc<Events>,
     /// The sensors that events are of, by path.
     pub sensors: Arc<SensorStore>,
     /// The log's clock.
@@ -116,13 +119,9 @@ impl EventLog {
             event_type,
             data: bytes,
         };
-        let timestamp = self.clock.now();
-        self.add(SelBody::System {
-            timestamp,
-            generator: GeneratorId(generator),
-            event,
-        })
-        .await
+        let generator = GeneratorId(generator);
+        let taken = self.events.take(Source::Other, generator, event).await;
+        Ok(taken.map_err(refusal)?.map_or(0, SelRecordId::value))
     }
 
     async fn add(&self, body: SelBody) -> fdo::Result<u16> {
@@ -214,15 +213,20 @@ mod tests {
     use durable::Modes;
 
     use super::*;
+    use crate::events::HostSide;
     use crate::state::Persistent;
 
     fn log() -> (EventLog, tempfile::TempDir) {
         let state = tempfile::tempdir().unwrap();
         let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+        let sel = Arc::new(SelStore::open(folder, 10));
+        let clock = Arc::new(Clock::new(Persistent::volatile()));
+        let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), HostSide::default());
         let log = EventLog {
-            sel: Arc::new(SelStore::open(folder, 10)),
+            sel,
+            events: Arc::new(events),
             sensors: Arc::new(SensorStore::volatile()),
-            clock: Arc::new(Clock::new(Persistent::volatile())),
+            clock,
         };
         (log, state)
     }

@@ -211,9 +211,9 @@ async fn host_goes_on_and_fetches_the_response_later() {
     let rig = rig();
     // As Linux's message handler sends it: untracked, from LUN 2.
     let request = [0x00, 0x24, 0x18, 0xc4, 0x20, 0x16, 0x01, 0xc9];
-    let mut attention = rig.messages.attention();
+    let mut flags = rig.messages.watch();
     assert_eq!(rig.send(0x34, &request).await, answer(&[]));
-    attention.changed().await.unwrap();
+    flags.changed().await.unwrap();
     assert_eq!(rig.send(0x31, &[]).await, answer(&[flag::RECEIVE_MESSAGE]));
     let expected = [0x00, 0x1e, 0xc2, 0x24, 0x14, 0x01, 0x00, 0x42, 0x85];
     assert_eq!(rig.send(0x33, &[]).await, answer(&expected));
@@ -226,9 +226,9 @@ async fn host_is_told_that_a_satellite_is_silent() {
     let rig = rig();
     rig.satellites_say(Ok(SatelliteAnswer::Silent));
     let request = [0x00, 0x24, 0x18, 0xc4, 0x20, 0x16, 0x01, 0xc9];
-    let mut attention = rig.messages.attention();
+    let mut flags = rig.messages.watch();
     rig.send(0x34, &request).await.unwrap();
-    attention.changed().await.unwrap();
+    flags.changed().await.unwrap();
     assert_eq!(rig.send(0x33, &[]).await.unwrap()[6], 0xc3);
 }
 
@@ -320,6 +320,13 @@ async fn attention_follows_the_flags_whoever_is_away() {
     rig.messages.set_pre_timeout();
     time::sleep(Duration::from_millis(1)).await;
     assert_eq!(told(&rig.fake), [("kcs0".to_owned(), true)]);
+    // Another flag may be one whose interrupt is on; one that falls is nothing new.
+    rig.messages.offer_event([7; 16]);
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(told(&rig.fake), [("kcs0".to_owned(), true)]);
+    rig.messages.take_event();
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(told(&rig.fake), []);
     *rig.fake.away.lock().unwrap() = true;
     rig.messages.clear(flag::WATCHDOG_PRE_TIMEOUT);
     time::sleep(Duration::from_millis(1)).await;

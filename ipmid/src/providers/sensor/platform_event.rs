@@ -5,13 +5,14 @@ use std::sync::Arc;
 use ipmi_proto::{
     CompletionCode, NetFn, Privilege,
     codec::Remaining,
-    sel::{Event, GeneratorId, SelBody, SelRecord},
+    sel::{Event, GeneratorId},
 };
 
 use super::SensorProvider;
 use crate::{
     command::{Command, Registrar},
     context::Context,
+    events::Source,
     platform::Sensors,
 };
 
@@ -54,7 +55,8 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(PLATFORM_EVENT, self, Self::platform_event_message);
     }
 
-    /// Platform Event Message (IPMI v2.0 §29.3): goes to the log. The host's system interface says who
+    /// Platform Event Message (IPMI v2.0 §29.3): goes to the log, and to
+    /// the host's event message buffer. The host's system interface says who
     /// generated it; elsewhere it is who sent it.
     ///
     /// # Errors
@@ -76,15 +78,12 @@ impl<P: Sensors> SensorProvider<P> {
             Some(satellite) => (generator(&context, satellite.address << 1), bytes),
             None => (generator(&context, REMOTE_CONSOLE), bytes),
         };
-        let event = event(bytes)?;
-        let timestamp = self.stores.clock.now();
-        let body = SelBody::System {
-            timestamp,
-            generator,
-            event,
+        let source = match context.is_from_host() {
+            true => Source::Host,
+            false => Source::Other,
         };
-        let record = SelRecord { id: 0, body };
-        self.stores.sel.add(record, timestamp).await?;
+        let event = event(bytes)?;
+        self.stores.events.take(source, generator, event).await?;
         Ok(())
     }
 }
