@@ -14,7 +14,7 @@ use zbus::message::{Message, Type};
 use zbus::wire::{ObjectPath, OwnedVariant};
 use zbus::{Connection, MatchRule, MessageStream};
 
-use super::foreign::{MOST_SERVICES, Objects, Update};
+use super::foreign::{MOST_OBJECTS, MOST_SERVICES, Objects, Update};
 use super::walk::walk;
 
 /// How long to wait before a service that did not describe itself is asked again.
@@ -47,7 +47,7 @@ pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbu
             names = &mut starting, if !started => {
                 started = true;
                 for (name, owner) in names? {
-                    tracker.came(name, owner);
+                    tracker.came(name, owner).await;
                 }
             }
             message = stream.next() => match message {
@@ -55,7 +55,7 @@ pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbu
                 Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             },
-            Some((service, objects)) = done.recv() => tracker.walked(service, objects).await,
+            Some(walked) = done.recv() => tracker.walked(walked).await,
         }
     }
 }
@@ -101,16 +101,22 @@ struct Tracker {
     /// The names that are ours.
     own: BTreeSet<String>,
     updates: Sender<Update>,
-    walked: Sender<(String, Option<Objects>)>,
+    walked: Sender<Walked>,
     services: BTreeMap<String, Service>,
+}
+
+/// What came of a walk.
+struct Walked {
+    service: String,
+    owner: String,
+    objects: Option<Objects>,
 }
 
 /// One other service.
 struct Service {
     owner: String,
-    walking: bool,
-    /// Objects changed while it was being walked, so that it must be walked again.
-    stale: bool,
+    /// What changed since the walk under way began, which its result may lack; `None` without a walk.
+    meanwhile: Option<Vec<Update>>,
     attempts: u32,
 }
 
@@ -127,7 +133,7 @@ impl Tracker {
                     if new.is_empty() {
                         self.left(name).await;
                     } else {
-                        self.came(name, new);
+                        self.came(name, new).await;
                     }
                 }
             }
@@ -162,7 +168,7 @@ impl Tracker {
         }
     }
 
-    fn came(&mut self, name: String, owner: String) {
+    async fn came(&mut self, name: String, owner: String) {
         let ours = self.own.contains(&name);
         if ours || name.starts_with(':') || name == "org.freedesktop.DBus" {
             return;
@@ -175,13 +181,18 @@ impl Tracker {
             return;
         }
         let service = Service {
-            owner,
-            walking: true,
-            stale: false,
+            owner: owner.clone(),
+            meanwhile: Some(Vec::new()),
             attempts: 0,
         };
         self.services.insert(name.clone(), service);
-        self.walk(name, Duration::ZERO);
+        // Objects that appear from now on are known at once, however long the walk takes.
+        self.tell(Update::Service {
+            service: name.clone(),
+            objects: Objects::new(),
+        })
+        .await;
+        self.walk(name, owner, Duration::ZERO);
     }
 
     async fn left(&mut self, name: String) {
@@ -202,7 +213,12 @@ impl Tracker {
         let mut updates = Vec::new();
         for (name, service) in &mut self.services {
             if service.owner == sender.as_str() {
-                service.stale |= service.walking;
+                let meanwhile = service.meanwhile.as_mut();
+                if let Some(meanwhile) =
+                    meanwhile.filter(|meanwhile| meanwhile.len() < MOST_OBJECTS)
+                {
+                    meanwhile.push(update(name.clone()));
+                }
                 updates.push(update(name.clone()));
             }
         }
@@ -211,36 +227,46 @@ impl Tracker {
         }
     }
 
-    fn walk(&self, name: String, delay: Duration) {
+    fn walk(&self, service: String, owner: String, delay: Duration) {
         let (connection, walked) = (self.connection.clone(), self.walked.clone());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            let objects = walk(&connection, &name).await;
+            let objects = walk(&connection, &owner).await;
+            let result = Walked {
+                service,
+                owner,
+                objects,
+            };
             // Nobody listens any more when the bus is gone.
-            let _ = walked.send((name, objects)).await;
+            let _ = walked.send(result).await;
         });
     }
 
-    async fn walked(&mut self, name: String, objects: Option<Objects>) {
-        let Some(service) = self.services.get_mut(&name) else {
+    async fn walked(&mut self, walked: Walked) {
+        let (name, objects) = (walked.service, walked.objects);
+        let service = self.services.get_mut(&name);
+        // The name may have another owner by now, who is walked too.
+        let Some(service) = service.filter(|service| service.owner == walked.owner) else {
             return;
         };
-        let again = service.stale || objects.is_none();
         service.attempts += 1;
-        service.walking = again && service.attempts < MOST_ATTEMPTS;
-        service.stale = false;
-        if service.walking {
-            self.walk(name.clone(), AGAIN);
-        }
-        match objects {
-            Some(objects) => {
-                self.tell(Update::Service {
-                    service: name,
-                    objects,
-                })
-                .await
+        let Some(objects) = objects else {
+            debug!(service = name, "does not describe its objects");
+            if service.attempts < MOST_ATTEMPTS {
+                self.walk(name, walked.owner, AGAIN);
+            } else {
+                service.meanwhile = None;
             }
-            None => debug!(service = name, "does not describe its objects"),
+            return;
+        };
+        let meanwhile = service.meanwhile.take();
+        self.tell(Update::Service {
+            service: name,
+            objects,
+        })
+        .await;
+        for update in meanwhile.into_iter().flatten() {
+            self.tell(update).await;
         }
     }
 

@@ -25,7 +25,12 @@ pub(super) async fn walk(connection: &Connection, service: &str) -> Option<Objec
         if objects.len() >= MOST_OBJECTS || steps > MOST_STEPS {
             break;
         }
-        let description = parse(&introspect(connection, service, &path).await?);
+        let description = match introspect(connection, service, &path).await {
+            Ok(xml) => parse(&xml),
+            // It went since its parent told of it.
+            Err(Silence::Refused) if depth > 0 => continue,
+            Err(_) => return None,
+        };
         if depth < DEEPEST {
             let root = path.trim_end_matches('/');
             rest.extend(
@@ -43,7 +48,15 @@ pub(super) async fn walk(connection: &Connection, service: &str) -> Option<Objec
     Some(objects)
 }
 
-async fn introspect(connection: &Connection, service: &str, path: &str) -> Option<String> {
+/// Why an object did not describe itself.
+enum Silence {
+    /// The service answered with an error.
+    Refused,
+    /// It did not answer, or not with a description.
+    Unanswered,
+}
+
+async fn introspect(connection: &Connection, service: &str, path: &str) -> Result<String, Silence> {
     let call = connection.call_method(
         Some(service),
         path,
@@ -51,13 +64,11 @@ async fn introspect(connection: &Connection, service: &str, path: &str) -> Optio
         "Introspect",
         &(),
     );
-    timeout(PATIENCE, call)
-        .await
-        .ok()?
-        .ok()?
-        .body()
-        .deserialize()
-        .ok()
+    match timeout(PATIENCE, call).await {
+        Ok(Ok(reply)) => reply.body().deserialize().map_err(|_| Silence::Unanswered),
+        Ok(Err(zbus::Error::MethodError(..))) => Err(Silence::Refused),
+        Ok(Err(_)) | Err(_) => Err(Silence::Unanswered),
+    }
 }
 
 /// What an object says of itself.
