@@ -109,6 +109,38 @@ fn sessions_survive_a_killed_bus() {
     suite.bus.until_property(&HOST_STATE, "Running");
 }
 
+/// The mapper walks the bridge's objects anew while sessions come and go.
+#[test]
+fn sessions_are_found_while_others_come_and_go() {
+    let mut suite = Suite::start();
+    let administrator = suite.administrator();
+    let stop = Arc::new(AtomicBool::new(false));
+    let visitors: Vec<_> = (0..3)
+        .map(|_| {
+            let (stop, login) = (Arc::clone(&stop), administrator.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    login.ipmitool(GET_DEVICE_ID).ok();
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        suite.platformd.kill();
+        suite.restart_platformd();
+        wait::until_true("the bridge is known to the mapper", || {
+            administrator.ipmitool("session info active").code == Some(0)
+        });
+        for _ in 0..8 {
+            administrator.ipmitool("session info active").ok();
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for visitor in visitors {
+        visitor.join().expect("a visitor");
+    }
+}
+
 #[test]
 fn the_daemons_start_in_any_order() {
     let mut suite = Suite::start();

@@ -1,9 +1,10 @@
 //! The sessions that LAN bridges publish.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use openbmc_dbus::{
-    client::{CallError, ObjectAt, Properties},
+    client::{CallError, Client, ObjectAt, Properties},
     ipmi::session_info as info,
 };
 
@@ -13,18 +14,22 @@ use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState, 
 impl Sessions for DbusPlatform {
     async fn sessions(&self) -> PlatformResult<Vec<SessionInfo>> {
         let link = self.link()?;
-        let objects = locate::subtree(&link.client, info::ROOT, info::NAME).await;
         let mut sessions = Vec::new();
-        for object in objects.map_err(failed)? {
-            // Session zero is there for good and is none.
-            let Some(id) = id_of(&object.path) else {
-                continue;
-            };
-            match link.client.get_all(&object, info::NAME).await {
-                Ok(properties) => sessions.extend(read(id, object, &properties)?),
-                // It ended meanwhile.
-                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {}
+        for service in bridges(&link.client).await? {
+            let root = ObjectAt::new(service, info::ROOT);
+            let objects = match link.client.managed_objects(&root).await {
+                Ok(objects) => objects,
+                // It ended meanwhile, and its sessions with it.
+                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
                 Err(error) => return Err(failed(error)),
+            };
+            for (path, mut interfaces) in objects {
+                // Session zero is there for good and is none.
+                let (Some(id), Some(properties)) = (id_of(&path), interfaces.remove(info::NAME))
+                else {
+                    continue;
+                };
+                sessions.extend(read(id, path, &properties.into())?);
             }
         }
         sessions.sort_by_key(|session| session.handle);
@@ -33,18 +38,24 @@ impl Sessions for DbusPlatform {
 
     async fn close(&self, path: &str) -> PlatformResult<()> {
         let link = self.link()?;
-        let owners = link
-            .client
-            .object_owners(path, &[info::NAME])
-            .await
-            .map_err(failed)?;
-        let service = owners.into_keys().next().ok_or(PlatformError::Absent)?;
-        let object = ObjectAt::new(service, path);
-        link.client
-            .set(&object, info::STATE, info::TEAR_DOWN)
-            .await
-            .map_err(failed)
+        for service in bridges(&link.client).await? {
+            let object = ObjectAt::new(service, path);
+            let asked = link.client.set(&object, info::STATE, info::TEAR_DOWN).await;
+            match asked {
+                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {}
+                other => return other.map_err(failed),
+            }
+        }
+        Err(PlatformError::Absent)
     }
+}
+
+/// The services that have sessions. The mapper is asked for no more than that: session zero makes each
+/// known from its start, while a session may be younger than what the mapper has heard.
+async fn bridges(client: &Client) -> PlatformResult<BTreeSet<String>> {
+    let objects = locate::subtree(client, info::ROOT, info::NAME).await;
+    let services = objects.map_err(failed)?.into_iter();
+    Ok(services.map(|object| object.service).collect())
 }
 
 /// The session id in a path that ends in `<id>_<handle>`, both hexadecimal.
@@ -54,8 +65,8 @@ fn id_of(path: &str) -> Option<u32> {
 }
 
 /// One session; `None` for one that is in no state to be told of.
-fn read(id: u32, object: ObjectAt, properties: &Properties) -> PlatformResult<Option<SessionInfo>> {
-    let read = || -> Result<Option<SessionInfo>, CallError> {
+fn read(id: u32, path: String, properties: &Properties) -> PlatformResult<Option<SessionInfo>> {
+    let read = move || -> Result<Option<SessionInfo>, CallError> {
         let state = match properties.get(info::STATE)? {
             info::SETUP => SessionState::Setup,
             info::ACTIVE => SessionState::Active,
@@ -66,7 +77,7 @@ fn read(id: u32, object: ObjectAt, properties: &Properties) -> PlatformResult<Op
         let address = Ipv4Addr::from(properties.get(info::REMOTE_IP_ADDR)?.to_le_bytes());
         let mac = properties.get(info::REMOTE_MAC_ADDRESS)?;
         Ok(Some(SessionInfo {
-            path: object.path.clone(),
+            path,
             id,
             handle: properties.get(info::SESSION_HANDLE)?,
             channel: properties.get(info::CHANNEL_NUM)?,
