@@ -8,6 +8,7 @@
 //! recorded from them. Nothing of ours is linked here: a fault in our encoder must not hide the same
 //! fault in our decoder.
 
+pub mod attack;
 pub mod bus;
 pub mod client;
 pub mod clients;

@@ -107,6 +107,22 @@ impl Process {
         self.child.id()
     }
 
+    /// The memory it has in use, in kB (`VmRSS`).
+    ///
+    /// # Panics
+    ///
+    /// If the process has ended.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = fs::read_to_string(path).expect("a process of ours");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let words = line.and_then(|line| line.split_whitespace().next());
+        words
+            .and_then(|kb| kb.parse().ok())
+            .expect("a number of kB")
+    }
+
     /// All that the daemon has logged.
     #[must_use]
     pub fn log(&self) -> String {

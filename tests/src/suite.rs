@@ -1,11 +1,13 @@
 //! A whole BMC for one test.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bus::Bus;
@@ -141,6 +143,24 @@ impl Suite {
             self.bus.has_name(&owned)
         });
         process
+    }
+
+    /// How often netipmid has refused what, by reason.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say.
+    #[must_use]
+    pub fn rejections(&self) -> BTreeMap<String, u64> {
+        let object = "/xyz/openbmc_project/Ipmi/Channel/lan0";
+        let interface = "xyz.openbmc_project.Ipmi.Channel.Rejections";
+        let call = ["get-property", CHANNEL_NAME, object, interface, "Counts"];
+        let output = self.bus.busctl(&call);
+        let value: Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
+        let counts = value["data"].as_object().expect("a dictionary");
+        let count =
+            |(reason, count): (&String, &Value)| (reason.clone(), count.as_u64().unwrap_or(0));
+        counts.iter().map(count).collect()
     }
 
     /// Starts ipmid again, after it was ended.
