@@ -15,6 +15,7 @@ pub mod clients;
 pub mod guest;
 pub mod matrix;
 pub mod monitor;
+pub mod netns;
 pub mod process;
 pub mod programs;
 pub mod relay;

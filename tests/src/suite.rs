@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::bus::Bus;
 use crate::clients::{self, Login};
+use crate::netns::Namespace;
 use crate::process::Process;
 use crate::programs;
 use crate::wait;
@@ -138,11 +139,36 @@ impl Suite {
         let arguments = [&["--channel", channel][..], &place].concat();
         let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
         let process = start(self.dir.path(), &self.bus, name, &arguments);
+        self.until_on_bus(channel);
+        process
+    }
+
+    /// Starts a netipmid that serves the interface `interface` of `namespace`, and waits until its
+    /// channel is on the bus.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get there.
+    #[must_use]
+    pub fn netipmid_in(&self, namespace: &Namespace, interface: &str) -> Process {
+        let dir = self.dir.path();
+        let mut arguments = namespace.entry();
+        arguments.push(programs::program("netipmid").display().to_string());
+        arguments.extend(common_arguments(dir));
+        arguments.extend(["--channel".to_owned(), interface.to_owned()]);
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
+        let name = format!("netipmid-{interface}");
+        let nsenter = Path::new("nsenter");
+        let process = Process::start_ready(&name, dir, nsenter, &arguments, &environment);
+        self.until_on_bus(&interface.replace('.', "_"));
+        process
+    }
+
+    fn until_on_bus(&self, channel: &str) {
         let owned = format!("xyz.openbmc_project.Ipmi.Channel.{channel}");
-        wait::until_true(&format!("{name} is on the bus"), || {
+        wait::until_true(&format!("{channel} is on the bus"), || {
             self.bus.has_name(&owned)
         });
-        process
     }
 
     /// How often netipmid has refused what, by reason.
@@ -234,12 +260,7 @@ fn start_netipmid(dir: &Path, bus: &Bus, address: SocketAddr) -> Process {
 
 /// Starts a daemon on the suite's bus and waits until it is ready.
 fn start(dir: &Path, bus: &Bus, name: &str, own: &[String]) -> Process {
-    let mut arguments = vec![
-        "--config".to_owned(),
-        dir.join("causeway.toml").display().to_string(),
-        "--state-dir".to_owned(),
-        dir.join("state").display().to_string(),
-    ];
+    let mut arguments = common_arguments(dir);
     arguments.extend_from_slice(own);
     let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
     Process::start_ready(
@@ -249,6 +270,15 @@ fn start(dir: &Path, bus: &Bus, name: &str, own: &[String]) -> Process {
         &arguments,
         &environment,
     )
+}
+
+fn common_arguments(dir: &Path) -> Vec<String> {
+    vec![
+        "--config".to_owned(),
+        dir.join("causeway.toml").display().to_string(),
+        "--state-dir".to_owned(),
+        dir.join("state").display().to_string(),
+    ]
 }
 
 fn platform_arguments(dir: &Path) -> [String; 2] {

@@ -189,7 +189,8 @@ impl View {
         self.sol.check().map_err(Failure::Config)
     }
 
-    /// The channel called `name`, and the server's set-up for it.
+    /// The channel called `name`, and the server's set-up for it. An interface of a VLAN has a dot in
+    /// its name (`eth0.5`), which names on the bus cannot have: its channel has `_` instead.
     ///
     /// # Errors
     ///
@@ -198,6 +199,7 @@ impl View {
         let channel = self
             .channels
             .by_name(name)
+            .or_else(|| self.channels.by_name(&name.replace('.', "_")))
             .filter(|channel| channel.has_sessions())
             .ok_or_else(|| {
                 Failure::Config(format!("no channel with sessions is called `{name}`"))
@@ -305,7 +307,7 @@ mod tests {
                  protocol = \"ipmb-1.0\"\nsessions = \"multi-session\"\n"
             )
         };
-        let text = row(3, "eth1") + &row(2, "eth0");
+        let text = row(3, "eth1") + &row(2, "eth0") + &row(4, "eth0_5");
         let view = view(&text).unwrap();
         assert_eq!(
             view.server("eth0").unwrap().1.instance,
@@ -315,6 +317,7 @@ mod tests {
             view.server("eth1").unwrap().1.instance,
             Instance::new(1).unwrap()
         );
+        assert_eq!(view.server("eth0.5").unwrap().0.name, "eth0_5");
         assert!(view.server("lan0").is_err());
         let built_in = View::default();
         assert!(built_in.server("kcs0").is_err() && built_in.server("eth0").is_err());
