@@ -61,13 +61,13 @@ impl Context {
     }
 
     /// The most data that a reply carries after its completion code on the request's channel: an
-    /// IPMB frame has 32 bytes (IPMB v1.0 §2.10), a BT buffer 64; LAN and SSIF take what one byte
-    /// counts.
+    /// IPMB frame has 32 bytes (IPMB v1.0 §2.10); messages of the host's interfaces have 255, of
+    /// which the bridges' framing takes up to five; LAN takes what one byte counts.
     #[must_use]
     pub const fn max_data(&self) -> usize {
         match self.medium {
             Medium::Ipmb => 24,
-            Medium::System => 59,
+            Medium::System => 250,
             _ => 255,
         }
     }

@@ -5,12 +5,15 @@
 
 use std::env;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 /// Names the folder where the guest is kept from one run to the next.
 const VARIABLE: &str = "CAUSEWAY_GUEST_CACHE";
@@ -80,7 +83,7 @@ impl Ran {
     }
 }
 
-/// A guest that has been started; its script runs meanwhile.
+/// A guest that has been started; its script runs meanwhile. Dropping it ends the guest.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -99,7 +102,7 @@ impl Running {
         loop {
             // Before the look at the output: what was printed last is there when this is true.
             let ended = self.output.has_ended();
-            if self.output.text().matches(text).count() >= count {
+            if self.printed(text) >= count {
                 return;
             }
             assert!(
@@ -110,6 +113,25 @@ impl Running {
             );
             thread::sleep(LOOK);
         }
+    }
+
+    /// How often the script has printed `text`.
+    #[must_use]
+    pub fn printed(&self, text: &str) -> usize {
+        self.output.text().matches(text).count()
+    }
+
+    /// Gives the script `text` to read; the option `--stdin` has it listen.
+    ///
+    /// # Panics
+    ///
+    /// If the guest is gone.
+    pub fn say(&mut self, text: &str) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        stdin
+            .write_all(text.as_bytes())
+            .expect("a guest that listens");
+        stdin.flush().expect("a guest that listens");
     }
 
     /// Waits until the script or the guest ends.
@@ -132,7 +154,7 @@ impl Running {
 #[derive(Debug)]
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Stream {
@@ -147,11 +169,14 @@ impl Stream {
                     .extend_from_slice(&buffer[..count]);
             }
         });
-        Self { bytes, reader }
+        Self {
+            bytes,
+            reader: Some(reader),
+        }
     }
 
     fn has_ended(&self) -> bool {
-        self.reader.is_finished()
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     fn text(&self) -> String {
@@ -159,10 +184,22 @@ impl Stream {
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
-    fn finish(self) -> String {
-        let Self { bytes, reader } = self;
-        reader.join().expect("the output's reader");
-        String::from_utf8_lossy(&bytes.lock().expect("the output")).replace('\r', "")
+    /// All of it, once the guest has ended.
+    fn finish(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the output's reader");
+        }
+        self.text()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let (Ok(None), Ok(id)) = (self.child.try_wait(), i32::try_from(self.child.id())) {
+            // It ends QEMU, which it cannot when it is killed.
+            let _ = signal::kill(Pid::from_raw(id), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
     }
 }
 
@@ -192,7 +229,7 @@ pub fn start(
         .arg("--bmc")
         .arg(format!("unix:{}", socket.display()))
         .args(options)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

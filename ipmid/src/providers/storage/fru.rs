@@ -134,6 +134,7 @@ impl<P: Platform> StorageProvider<P> {
 #[cfg(test)]
 mod tests {
     use hex_literal::hex;
+    use ipmi_proto::Medium;
 
     use super::*;
     use crate::providers::storage::tests::{Bench, answer};
@@ -153,16 +154,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_reads_fit_a_lan_and_not_a_bt_buffer() {
+    async fn long_reads_fit_a_lan_and_the_host_and_not_an_ipmb() {
         let bench = Bench::new();
-        let read = hex!("00 0000 e0");
-        let long = bench.send(0x11, &read).await;
-        assert_eq!(long, Err(CompletionCode::CANNOT_RETURN_BYTES));
-        let lan = Context {
-            medium: ipmi_proto::Medium::Lan,
-            ..Context::system_interface()
-        };
-        assert_eq!(bench.send_as(lan, 0x11, &read).await.unwrap().len(), 0xe1);
+        for (medium, longest) in [
+            (Medium::Lan, 0xfe),
+            (Medium::System, 0xf9),
+            (Medium::Ipmb, 0x17),
+        ] {
+            let context = Context {
+                medium,
+                ..Context::system_interface()
+            };
+            let read = async |count: u8| bench.send_as(context, 0x11, &[0, 0, 0, count]).await;
+            let whole = read(longest).await.unwrap();
+            assert_eq!(whole.len(), usize::from(longest) + 1);
+            let long = read(longest + 1).await;
+            assert_eq!(long, Err(CompletionCode::CANNOT_RETURN_BYTES), "{medium:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,0 +1,70 @@
+/* answer-first.so: has QEMU wait, whenever its guest has asked the BMC over SSIF, until the BMC's answer can
+ * be read.
+ *
+ * QEMU's SSIF device gives a guest that reads before the answer is there the last response once more, where
+ * hardware stretches the clock or does not acknowledge. The guest's processor is in sendmsg() when its request
+ * goes out, and goes on when the answer is in the socket; its next look at the bus is a timer's matter, and
+ * QEMU takes what can be read before it looks at timers. What is late (4 s) is QEMU's to answer.
+ *
+ * Build: cc -shared -fPIC -O2 -Wall -o answer-first.so answer-first.c    Use: LD_PRELOAD
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define END_OF_MESSAGE 0xa0 /* never within one: it is escaped there */
+#define LONGEST_WAIT 3800   /* ms */
+
+static long now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* Whether the last byte of the `sent` ones ends a request. */
+static int ends_request(const struct msghdr *message, size_t sent)
+{
+	for (size_t at = 0; at < message->msg_iovlen; at++) {
+		const struct iovec *part = &message->msg_iov[at];
+		if (sent <= part->iov_len)
+			return ((const unsigned char *)part->iov_base)[sent - 1] == END_OF_MESSAGE;
+		sent -= part->iov_len;
+	}
+	return 0;
+}
+
+/* Whether there is an answer, or never will be. */
+static int is_over(int bmc)
+{
+	unsigned char bytes[4096];
+	ssize_t count = recv(bmc, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+	return count <= 0 || memchr(bytes, END_OF_MESSAGE, count);
+}
+
+static void await_answer(int bmc)
+{
+	const struct timespec pause = { 0, 200000 };
+	long end = now() + LONGEST_WAIT;
+	for (long left = LONGEST_WAIT; left > 0; left = end - now()) {
+		struct pollfd ready = { bmc, POLLIN, 0 };
+		if (poll(&ready, 1, left) != 1 || is_over(bmc))
+			break;
+		nanosleep(&pause, NULL); /* part of an answer, or attention */
+	}
+}
+
+ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
+{
+	static ssize_t (*real)(int, const struct msghdr *, int);
+	if (!real)
+		real = dlsym(RTLD_NEXT, "sendmsg");
+	ssize_t sent = real(socket, message, flags);
+	if (sent > 0 && ends_request(message, sent))
+		await_answer(socket);
+	return sent;
+}

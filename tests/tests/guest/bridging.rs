@@ -1,0 +1,42 @@
+//! Messages between the host, satellites and consoles.
+
+use tests::guest::Interface;
+use tests::satellite::Satellites;
+
+use super::{RUN, Rig, Sections};
+
+#[test]
+#[ignore = "boots a guest"]
+fn host_reaches_a_satellite() {
+    let rig = Rig::new(Interface::Kcs);
+    let satellites = Satellites::start(rig.suite.dir());
+    let device = satellites.device().display().to_string();
+    let _ipmb = rig
+        .suite
+        .bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    let script = format!(
+        "{RUN}
+         run direct ipmitool -I open -t 0x24 -b 0 raw 6 1
+         run silent ipmitool -I open -t 0x30 -b 0 raw 6 1
+         run again ipmitool -I open -t 0x24 -b 0 raw 6 1"
+    );
+    let output = rig.run(&script);
+    let sections = Sections::of(&output);
+    for name in ["direct", "again"] {
+        assert!(sections.good(name).contains(" 24 81 01 02"), "{output}");
+    }
+    assert!(sections.failed("silent").contains("rsp=0xc3"), "{output}");
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn message_from_a_console_reaches_a_program_in_the_guest() {
+    let rig = Rig::new(Interface::Kcs);
+    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 60");
+    running.until_printed("listening", 1);
+    // OEM command 30h/01h for the host's software, on the system interface's channel.
+    let sent = "raw 6 0x34 0x4f 0x41 0xc0 0xff 0x81 0x04 0x01 0x55 0x25";
+    rig.suite.administrator().ipmitool(sent).ok();
+    let ran = running.finish();
+    assert_eq!(ran.ok().trim(), "listening\n30 01: 55");
+}

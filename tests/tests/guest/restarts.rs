@@ -1,0 +1,115 @@
+//! What answers the host goes away and comes back, or stands still.
+
+use std::thread;
+use std::time::Duration;
+
+use tests::guest::{Interface, Running};
+
+use super::Rig;
+
+/// How long ipmid stands still: longer than every patience in the way.
+const STANDSTILL: Duration = Duration::from_secs(10);
+
+/// Asks until a line comes, and prints `good` or `bad`.
+///
+/// Each question has an answer of its own: FRU data whose bytes are their own offsets. `wrong` is an
+/// answer to another question.
+const ASKING: &str = r#"
+pattern=
+i=0
+while [ $i -lt 240 ]; do pattern="$pattern $i"; i=$((i + 1)); done
+ipmitool -I open raw 0x0a 0x12 0 0 0 $pattern >/dev/null || exit 1
+ask() {
+    answer=$(timeout 20 ipmitool -I open raw 0x0a 0x11 0 $1 0 4 2>/dev/null)
+    expected=$(printf ' 04 %02x %02x %02x %02x' $1 $(($1 + 1)) $(($1 + 2)) $(($1 + 3)))
+    case "$answer" in
+        "$expected") echo good ;;
+        '') echo bad ;;
+        *) echo "wrong: $answer in place of $expected" ;;
+    esac
+}
+asking() {
+    i=0
+    while :; do
+        ask $i
+        i=$(((i + 7) % 236))
+        sleep 0.1
+    done
+}
+asking &
+read line
+kill $!
+wait
+"#;
+
+/// Counts what the guest has been seen to print.
+struct Watched {
+    running: Running,
+    good: usize,
+    bad: usize,
+}
+
+impl Watched {
+    /// Waits for `count` more good answers.
+    #[track_caller]
+    fn good(&mut self, count: usize) {
+        self.good = self.running.printed("good") + count;
+        self.running.until_printed("good", self.good);
+    }
+
+    /// Waits for one more question that got no answer.
+    #[track_caller]
+    fn noticed(&mut self) {
+        self.running.until_printed("bad", self.bad + 1);
+        self.bad = self.running.printed("bad");
+    }
+}
+
+fn survives(interface: Interface) {
+    let mut rig = Rig::new(interface);
+    let running = rig.start(ASKING, &["--stdin"]);
+    let mut host = Watched {
+        running,
+        good: 0,
+        bad: 0,
+    };
+    host.good(3);
+
+    rig.suite.ipmid.kill();
+    host.noticed();
+    rig.suite.restart_ipmid();
+    host.good(3);
+
+    rig.bridge.kill();
+    host.noticed();
+    rig.restart_bridge();
+    host.good(3);
+
+    rig.suite.ipmid.pause();
+    thread::sleep(STANDSTILL);
+    host.noticed();
+    rig.suite.ipmid.resume();
+    host.good(10);
+
+    host.running.say("enough\n");
+    let ran = host.running.finish();
+    assert!(!ran.ok().contains("wrong"), "{}", ran.output);
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn kcs_driver_survives_restarts_of_what_answers_it() {
+    survives(Interface::Kcs);
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn bt_driver_survives_restarts_of_what_answers_it() {
+    survives(Interface::Bt);
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn ssif_driver_survives_restarts_of_what_answers_it() {
+    survives(Interface::Ssif);
+}
