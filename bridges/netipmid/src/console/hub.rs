@@ -8,82 +8,14 @@ use std::time::Instant;
 
 use ipmi_proto::Privilege;
 use rmcp_proto::server::SessionId;
-use rmcp_proto::sol::{Event, Instance, Ring, Role, Seq};
+use rmcp_proto::sol::{Event, Instance, Ring, Seq};
 use rmcp_proto::wire::v20::Protection;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use super::{Settings, SolSection};
+use super::{Holder, HostInput, InstanceNumber, Occupied, Outgoing, Settings, SolSection};
 
 /// Ended instances whose session still has to be told; more are ended without a word.
 const MAX_CLOSING: usize = 8;
-
-/// The number of a payload instance, 1 to 15 (IPMI v2.0 §24.1). Number 1 is the writer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InstanceNumber(u8);
-
-impl InstanceNumber {
-    /// The writer's.
-    pub const WRITER: Self = Self(1);
-
-    /// The number in the low nibble of `byte`; `None` for zero.
-    #[must_use]
-    pub const fn new(byte: u8) -> Option<Self> {
-        match byte & 0x0f {
-            0 => None,
-            number => Some(Self(number)),
-        }
-    }
-
-    const fn index(self) -> usize {
-        self.0 as usize - 1
-    }
-
-    const fn role(self) -> Role {
-        if self.0 == Self::WRITER.0 {
-            Role::Writer
-        } else {
-            Role::Viewer
-        }
-    }
-}
-
-/// The session that asks for something.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Holder {
-    /// The BMC's session id.
-    pub session: SessionId,
-    /// Whose session it is.
-    pub user_id: u8,
-}
-
-/// Why an instance could not be activated.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Occupied {
-    /// Another user has it.
-    OtherUser,
-    /// There are no more instances.
-    Limit,
-}
-
-/// A packet for a session.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Outgoing {
-    /// The BMC's session id.
-    pub session: SessionId,
-    /// How the packet is to be protected.
-    pub protection: Protection,
-    /// The SOL payload.
-    pub payload: Vec<u8>,
-}
-
-/// What the writer has for the source.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HostInput<'a> {
-    /// A break, which [`Hub::host_input`] has taken off already.
-    Break,
-    /// Characters, of which [`Hub::consume`] takes off as many as the source took.
-    Chars(&'a [u8]),
-}
 
 #[derive(Debug)]
 struct Slot {
@@ -103,6 +35,8 @@ pub struct Hub {
     max_payload: u16,
     /// Place up to which writers have had the output.
     shown: u64,
+    /// Place from which on a writer that has gone had not acknowledged the output: kept for the next.
+    unread: Option<u64>,
     available: bool,
 }
 
@@ -120,6 +54,7 @@ impl Hub {
             scrollback: section.scrollback as u64,
             max_payload: section.max_payload,
             shown: 0,
+            unread: None,
             available: false,
         }
     }
@@ -203,6 +138,9 @@ impl Hub {
         }
         let next_seq = self.next_seq(holder.session);
         let old_place = self.release(number, Some(holder.session));
+        let taken_over = old_place.is_some();
+        let unread = self.unread.take_if(|_| number == InstanceNumber::WRITER);
+        let old_place = old_place.or(unread);
         // Packets do not say which instance they are for: a session has one, and has switched.
         self.session_closed(holder.session);
         let parameters = self
@@ -223,10 +161,10 @@ impl Hub {
             });
         }
         info!(
-            instance = number.0,
+            instance = number.index() + 1,
             session = format_args!("{:08x}", holder.session.0),
             user = holder.user_id,
-            taken_over = old_place.is_some(),
+            taken_over,
             "SOL activated"
         );
         Ok(())
@@ -333,7 +271,11 @@ impl Hub {
                 });
             }
         }
-        self.note_events();
+        // Whose console has gone is told so, should it come back.
+        if self.end_gone() {
+            return self.poll_transmit(now);
+        }
+        self.forget_closed();
         None
     }
 
@@ -467,19 +409,46 @@ impl Hub {
             .saturating_sub(self.scrollback)
             .max(self.ring.tail());
         match (number, old_place) {
-            (InstanceNumber::WRITER, Some(place)) => (scrollback.min(place), false),
+            (InstanceNumber::WRITER, Some(place)) => (
+                scrollback.min(place).max(self.ring.tail()),
+                place < self.ring.tail(),
+            ),
             (InstanceNumber::WRITER, None) => (scrollback, self.shown < scrollback),
             _ => (scrollback, false),
         }
     }
 
-    /// Forgets the ended instances whose session has been told.
-    fn note_events(&mut self) {
-        for slot in self.slots.iter_mut().flatten() {
+    /// Ends the instances whose console has gone, and tells whether there were any.
+    fn end_gone(&mut self) -> bool {
+        let mut any = false;
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else {
+                continue;
+            };
+            let mut gone = false;
             while let Some(event) = slot.instance.poll_event() {
                 debug!(session = ?slot.holder.session, ?event, "SOL");
+                gone |= event == Event::Gone;
+            }
+            if !gone {
+                continue;
+            }
+            any = true;
+            let session = format_args!("{:08x}", slot.holder.session.0);
+            warn!(
+                instance = index + 1,
+                session, "the console does not answer: SOL ends"
+            );
+            let place = self.release_index(index, None);
+            if index == InstanceNumber::WRITER.index() {
+                self.unread = place;
             }
         }
+        any
+    }
+
+    /// Forgets the ended instances whose session has been told.
+    fn forget_closed(&mut self) {
         self.closing.retain_mut(|slot| {
             std::iter::from_fn(|| slot.instance.poll_event()).all(|event| event != Event::Closed)
         });

@@ -231,3 +231,81 @@ fn ended_instances_are_bounded() {
     }
     assert_eq!(hub.closing.len(), MAX_CLOSING);
 }
+
+/// Passes time as the daemon does, and returns what was sent in it.
+fn pass(hub: &mut Hub, now: &mut Instant, time: Duration) -> Vec<(u32, Vec<u8>)> {
+    let end = *now + time;
+    let mut packets = Vec::new();
+    while let Some(due) = hub.poll_timeout().filter(|due| *due <= end) {
+        *now = due.max(*now);
+        hub.handle_timeout(*now);
+        packets.extend(sent(hub, *now));
+    }
+    *now = end;
+    packets
+}
+
+#[test]
+fn a_console_that_has_gone_gives_its_instance_up_and_its_output_to_the_next() {
+    let mut now = Instant::now();
+    let mut hub = hub();
+    hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
+    hub.handle_output(&[b'x'; 1024]);
+    assert_eq!(sent(&mut hub, now).len(), 1);
+    assert_eq!(hub.room(), 0, "the host waits");
+    let retries = pass(&mut hub, &mut now, Duration::from_millis(7_999));
+    assert_eq!(retries.len(), 7, "a second apart");
+    assert_eq!(hub.holder(WRITER), Some(holder(10, ALICE)));
+    let notice = pass(&mut hub, &mut now, Duration::from_millis(1));
+    assert_eq!(
+        notice,
+        [(10, hex!("02 00 00 10").to_vec())],
+        "for what it is worth"
+    );
+    assert_eq!(hub.holder(WRITER), None);
+    assert_eq!(hub.room(), usize::MAX, "the host goes on");
+    hub.handle_output(b"y");
+    hub.activate(WRITER, holder(20, BOB), FULL).unwrap();
+    let packets = sent(&mut hub, now);
+    let (_, first) = packets.iter().find(|(session, _)| *session == 20).unwrap();
+    assert_eq!(
+        first[..4],
+        hex!("01 00 00 08"),
+        "one character had to make room"
+    );
+    assert!(
+        first.len() > 200,
+        "more than the scrollback: {}",
+        first.len()
+    );
+}
+
+#[test]
+fn a_console_that_answers_now_and_then_keeps_its_instance() {
+    let mut now = Instant::now();
+    let mut hub = hub();
+    hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
+    hub.handle_output(b"x");
+    sent(&mut hub, now);
+    for _ in 0..20 {
+        pass(&mut hub, &mut now, Duration::from_secs(7));
+        // An acknowledgement of what was sent long ago, which the network held up.
+        hub.handle_packet(now, SessionId(10), FULL, &hex!("00 0e 01 00"));
+    }
+    assert_eq!(hub.holder(WRITER), Some(holder(10, ALICE)));
+    pass(&mut hub, &mut now, Duration::from_secs(14));
+    assert_eq!(hub.holder(WRITER), None);
+}
+
+#[test]
+fn the_same_user_need_not_wait_for_a_console_that_has_gone() {
+    let now = Instant::now();
+    let mut hub = hub();
+    hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
+    hub.handle_output(&[b'x'; 1024]);
+    assert_eq!(sent(&mut hub, now).len(), 1);
+    hub.activate(WRITER, holder(11, ALICE), FULL).unwrap();
+    let packets = sent(&mut hub, now);
+    let (_, first) = packets.iter().find(|(session, _)| *session == 11).unwrap();
+    assert_eq!(first[..4], hex!("01 00 00 00"), "nothing is missing");
+}

@@ -13,6 +13,7 @@
 mod address;
 mod config;
 mod follow;
+mod holder;
 mod hub;
 mod payload;
 mod published;
@@ -24,7 +25,8 @@ mod telnet;
 pub use address::Address;
 pub use config::SolSection;
 pub use follow::follow_settings;
-pub use hub::{Holder, HostInput, Hub, InstanceNumber, Occupied, Outgoing};
+pub use holder::{Holder, HostInput, InstanceNumber, Occupied, Outgoing};
+pub use hub::Hub;
 pub use payload::{PayloadCaller, answer};
 pub use settings::Settings;
 pub use sol::Sol;

@@ -4,7 +4,7 @@ use ipmi_proto::codec::{self, Bits, Decode, DecodeError, Encode, Ignored, Reader
 use ipmi_proto::{CompletionCode, Privilege, Request, Response};
 use rmcp_proto::wire::v20::Protection;
 
-use super::hub::{Holder, Hub, InstanceNumber, Occupied};
+use super::{Holder, Hub, InstanceNumber, Occupied};
 
 const ACTIVATE_PAYLOAD: u8 = 0x48;
 const DEACTIVATE_PAYLOAD: u8 = 0x49;
@@ -151,7 +151,8 @@ impl Encode for Activated {
     }
 }
 
-/// Activate Payload (IPMI v2.0 §24.1). A session that has another instance switches to this one.
+/// Activate Payload (IPMI v2.0 §24.1). A session that has another instance switches to this one. Who
+/// asks for test mode gets normal operation, and is told that there is no other.
 ///
 /// # Errors
 ///

@@ -72,9 +72,12 @@ fn code(completion: u8) -> (u8, Vec<u8>) {
 const IPMITOOL: [u8; 6] = hex!("01 01 c6 00 00 00");
 const IPMICONSOLE: [u8; 6] = hex!("01 01 c2 00 00 00");
 
+/// Asking for test mode, which the answer's auxiliary data says there is not (Table 24-2).
+const TEST_MODE: [u8; 6] = hex!("01 01 e6 00 00 00");
+
 #[test]
 fn the_clients_activate_and_deactivate() {
-    for request in [IPMITOOL, IPMICONSOLE] {
+    for request in [IPMITOOL, IPMICONSOLE, TEST_MODE] {
         let mut hub = hub();
         let activated = hex!("00 00 00 00 ff 00 ff 00 6f 02 ff ff").to_vec();
         assert_eq!(ask(&mut hub, &caller(), 0x48, &request), (0, activated));

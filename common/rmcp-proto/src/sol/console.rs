@@ -144,7 +144,7 @@ impl Console {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.sender.resend(now) {
             Resend::No => {}
-            Resend::Again => self.again = true,
+            Resend::Again | Resend::Gone => self.again = true,
             Resend::Exhausted => {
                 self.again = true;
                 self.events.push_back(ConsoleEvent::Unanswered);

@@ -41,6 +41,8 @@ pub enum Event {
     Ring,
     /// The console did not answer, and all retries are used up. The packet is kept.
     Unanswered,
+    /// The same, and the console has been silent for so long that it must be gone.
+    Gone,
     /// The deactivation notice is acknowledged, or nobody acknowledges it.
     Closed,
 }
@@ -212,11 +214,12 @@ impl Instance {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.sender.resend(now) {
             Resend::No => {}
-            Resend::Exhausted if self.state == State::Noticed => self.close(),
+            Resend::Exhausted | Resend::Gone if self.state == State::Noticed => self.close(),
             Resend::Exhausted => {
                 self.again = true;
                 self.push_event(Event::Unanswered);
             }
+            Resend::Gone => self.push_event(Event::Gone),
             Resend::Again => self.again = true,
         }
     }

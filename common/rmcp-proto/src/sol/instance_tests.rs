@@ -173,10 +173,11 @@ fn a_lost_packet_is_retried_with_its_number_and_never_dropped() {
     assert_eq!(rig.sent(), first);
     assert_eq!(rig.instance.poll_event(), Some(Event::Unanswered));
     for _ in 0..5 {
-        rig.pass(900);
+        rig.pass(249);
         assert_eq!(rig.sent(), NOTHING);
-        rig.pass(100);
+        rig.pass(1);
         assert_eq!(rig.sent(), first);
+        assert_eq!(rig.instance.poll_event(), None);
     }
     let again = rig.answers(&hex!("01 00 00 00 78"));
     assert_eq!(
@@ -188,6 +189,24 @@ fn a_lost_packet_is_retried_with_its_number_and_never_dropped() {
         rig.answers(&hex!("00 01 02 00")),
         one(&hex!("02 00 00 00 6d 6f 72 65"))
     );
+}
+
+#[test]
+fn a_console_silent_for_five_seconds_beyond_its_retries_is_gone() {
+    let mut rig = Rig::new(Role::Writer, Parameters::from_wire(20, 1, 3, 10));
+    rig.output(b"ab");
+    let mut events = Vec::new();
+    for _ in 0..200 {
+        rig.pass(25);
+        rig.sent();
+        events.extend(std::iter::from_fn(|| rig.instance.poll_event()));
+    }
+    assert_eq!(events, [Event::Unanswered]);
+    rig.pass(150);
+    assert_eq!(rig.instance.poll_event(), Some(Event::Gone));
+    let back = rig.answers(&hex!("00 01 02 00"));
+    assert_eq!(back, NOTHING, "what it had is acknowledged all the same");
+    assert_eq!(rig.instance.place(), 2);
 }
 
 #[test]

@@ -16,8 +16,12 @@ const MAX_SKIPPED: u8 = 3;
 /// Refusals are answered no faster than this: clients repeat a refused packet at once.
 const REFUSAL_PACE: Duration = Duration::from_millis(250);
 
-/// How often at least a packet is sent again after its retries have run out.
-const PATIENT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often at most a packet is sent again after its retries have run out.
+const PATIENT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A peer that has used up all retries is taken for gone after so much silence, not earlier: with short
+/// retry intervals a bad network may well lose as many in a row.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The sending half.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ struct UnderWay<C> {
     retries_left: u8,
     exhausted: bool,
     due: Instant,
+    /// When the peer was last heard, or else the packet first sent.
+    quiet_since: Instant,
 }
 
 /// What the peer made of the packet under way.
@@ -62,6 +68,8 @@ pub(super) enum Resend {
     Again,
     /// The same, and these were all retries: from now on it is sent at leisure.
     Exhausted,
+    /// The same, and the peer has been silent for so long that it must be gone.
+    Gone,
 }
 
 impl<C: Control> Sender<C> {
@@ -104,6 +112,7 @@ impl<C: Control> Sender<C> {
             retries_left: self.retry_count,
             exhausted: false,
             due: now + self.retry_interval,
+            quiet_since: now,
         });
         self.next = self.next.next();
         self.not_before = None;
@@ -130,18 +139,26 @@ impl<C: Control> Sender<C> {
             return Resend::Again;
         }
         packet.due = now + self.retry_interval.max(PATIENT_INTERVAL);
-        if packet.exhausted {
-            return Resend::Again;
+        let was_exhausted = std::mem::replace(&mut packet.exhausted, true);
+        if now.saturating_duration_since(packet.quiet_since) >= SILENCE {
+            return Resend::Gone;
         }
-        packet.exhausted = true;
-        Resend::Exhausted
+        if was_exhausted {
+            Resend::Again
+        } else {
+            Resend::Exhausted
+        }
     }
 
-    /// The peer was heard: a packet whose retries had run out is sent again at once.
+    /// The peer was heard: retries are counted anew, and a packet whose retries had run out is sent
+    /// again at once.
     pub(super) fn peer_heard(&mut self, now: Instant) {
-        if let Some(packet) = self.under_way.as_mut().filter(|packet| packet.exhausted) {
-            packet.exhausted = false;
-            packet.retries_left = self.retry_count;
+        let Some(packet) = &mut self.under_way else {
+            return;
+        };
+        packet.quiet_since = now;
+        packet.retries_left = self.retry_count;
+        if std::mem::take(&mut packet.exhausted) {
             packet.due = now;
         }
     }
@@ -345,6 +362,35 @@ mod tests {
         sender.peer_heard(now);
         assert_eq!(sender.resend(now), Resend::Again);
         assert_eq!(sender.due(), Some(now + parameters.retry_interval));
+    }
+
+    /// When the peer is taken for gone, in milliseconds, and how often the packet was sent until then.
+    fn gone_after(retry_count: u8, retry_interval: u8, heard_at: Option<u64>) -> (u64, usize) {
+        let start = origin();
+        let mut sender = Sender::new(&Parameters::from_wire(20, 1, retry_count, retry_interval));
+        sender.start(start, Operation::NONE, b"x".to_vec());
+        let mut sent = 1;
+        for time in 1..60_000 {
+            let now = start + Duration::from_millis(time);
+            if heard_at == Some(time) {
+                sender.peer_heard(now);
+            }
+            match sender.resend(now) {
+                Resend::No => {}
+                Resend::Again | Resend::Exhausted => sent += 1,
+                Resend::Gone => return (time, sent),
+            }
+        }
+        panic!("never");
+    }
+
+    #[test]
+    fn a_silent_peer_is_gone_when_its_retries_are_used_up_and_not_too_soon() {
+        assert_eq!(gone_after(7, 100, None), (8_000, 8), "the default");
+        assert_eq!(gone_after(7, 255, None), (20_400, 8));
+        assert_eq!(gone_after(0, 1, None), (5_010, 21), "for lack of patience");
+        let (time, _) = gone_after(7, 100, Some(7_500));
+        assert_eq!(time, 15_000, "all retries anew");
     }
 
     #[test]
