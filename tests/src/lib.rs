@@ -13,6 +13,7 @@ pub mod bus;
 pub mod client;
 pub mod clients;
 pub mod guest;
+pub mod host;
 pub mod matrix;
 pub mod monitor;
 pub mod netns;

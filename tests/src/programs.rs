@@ -44,3 +44,12 @@ fn folder() -> PathBuf {
         .expect("<profile>/deps/<test>")
         .to_owned()
 }
+
+/// A program of the system, where it is installed.
+#[must_use]
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.exists())
+}

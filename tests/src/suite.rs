@@ -61,6 +61,12 @@ impl Suite {
         Self::configured(&format!("{CONFIGURATION}\n{lines}"), PLATFORM)
     }
 
+    /// Starts a suite whose host has its console at `address`.
+    #[must_use]
+    pub fn with_console(address: &str) -> Self {
+        Self::configured(&format!("[sol]\nconsole = \"{address}\"\n"), PLATFORM)
+    }
+
     /// Starts a suite on the port that IPMI has by right, which some clients cannot be talked out
     /// of. `None` where this user may not open it.
     #[must_use]

@@ -1,0 +1,252 @@
+//! The host's end of a serial console, of every kind that netipmid can be told of.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{self, UnixListener};
+use std::path::PathBuf;
+use std::process;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::openpty;
+use nix::sys::socket::{MsgFlags, recv};
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::programs;
+use crate::wait;
+
+/// How the host's console is reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// obmc-console's abstract Unix stream socket.
+    Abstract,
+    /// A Unix stream socket with a path.
+    Unix,
+    /// A TCP port.
+    Tcp,
+    /// A Telnet port.
+    Telnet,
+    /// A terminal.
+    Terminal,
+}
+
+/// A host, whose console comes and goes.
+#[derive(Debug)]
+pub struct Host {
+    kind: Kind,
+    dir: TempDir,
+}
+
+/// One connection to the host's console, seen from the host.
+#[derive(Debug)]
+pub struct Line {
+    end: File,
+    /// Of a terminal: its other end, which keeps it from hanging up between two openings.
+    _other: Option<OwnedFd>,
+    read: String,
+}
+
+impl Host {
+    /// A host whose console is not there yet.
+    ///
+    /// # Panics
+    ///
+    /// If no folder is to be had.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let dir = tempfile::Builder::new().prefix("causeway-host-").tempdir();
+        Self {
+            kind,
+            dir: dir.expect("a folder"),
+        }
+    }
+
+    /// The console as netipmid's configuration names it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self.kind {
+            Kind::Abstract => format!("abstract:{}", self.name()),
+            Kind::Unix => format!("unix:{}", self.path().display()),
+            Kind::Tcp => format!("tcp:{}", self.port()),
+            Kind::Telnet => format!("telnet:{}", self.port()),
+            Kind::Terminal => format!("tty:{}", self.path().display()),
+        }
+    }
+
+    /// Offers the console until somebody has connected.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be offered, or nobody connects within [`wait::LIMIT`].
+    #[must_use]
+    pub fn offer(&self) -> Line {
+        let _ = fs::remove_file(self.path());
+        match self.kind {
+            Kind::Abstract => {
+                let address = net::SocketAddr::from_abstract_name(self.name()).expect("a name");
+                let listener = UnixListener::bind_addr(&address).expect("a free name");
+                accept(&listener, || {
+                    listener.accept().map(|(stream, _)| stream.into())
+                })
+            }
+            Kind::Unix => {
+                let listener = UnixListener::bind(self.path()).expect("a free path");
+                accept(&listener, || {
+                    listener.accept().map(|(stream, _)| stream.into())
+                })
+            }
+            Kind::Tcp | Kind::Telnet => {
+                let listener = TcpListener::bind(self.port()).expect("a free port");
+                accept(&listener, || {
+                    listener.accept().map(|(stream, _)| stream.into())
+                })
+            }
+            Kind::Terminal => {
+                let pair = openpty(None, None).expect("a pseudo-terminal");
+                let name = nix::unistd::ttyname(&pair.slave).expect("its name");
+                symlink(name, self.path()).expect("a free path");
+                Line::new(pair.master, Some(pair.slave))
+            }
+        }
+    }
+
+    /// Runs a virtual machine with this console. It prints a line when it starts and when the return
+    /// key is typed, `!` for a break, and echoes the rest. `None` without QEMU.
+    ///
+    /// # Panics
+    ///
+    /// If the disk cannot be written.
+    #[must_use]
+    pub fn virtual_machine(&self) -> Option<Process> {
+        let program = programs::installed("qemu-system-x86_64")?;
+        let disk = self.dir.path().join("disk");
+        let mut sector = BOOT_SECTOR.to_vec();
+        sector.resize(510, 0);
+        sector.extend(b"\x55\xaa");
+        fs::write(&disk, sector).expect("a disk");
+        let _ = fs::remove_file(self.path());
+        let serial = self.address() + ",server=on,wait=off";
+        let drive = format!("file={},format=raw,if=ide,readonly=off", disk.display());
+        let arguments = [
+            "-machine",
+            "pc",
+            "-m",
+            "16",
+            "-display",
+            "none",
+            "-nodefaults",
+            "-drive",
+            &drive,
+            "-serial",
+            &serial,
+        ];
+        let arguments = arguments.map(str::to_owned);
+        Some(Process::start(
+            "qemu",
+            self.dir.path(),
+            &program,
+            &arguments,
+            &[],
+        ))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("console")
+    }
+
+    /// The folder's name, which nobody else has.
+    fn name(&self) -> String {
+        let name = self.dir.path().file_name().expect("a name");
+        name.to_string_lossy().into_owned()
+    }
+
+    /// On a loopback address that only this process has.
+    fn port(&self) -> SocketAddr {
+        let [_, high, middle, low] = process::id().to_be_bytes();
+        let address = Ipv4Addr::new(127, high | 0x20, middle, low);
+        let port = 4000 + u16::from(self.kind == Kind::Telnet);
+        SocketAddr::new(IpAddr::V4(address), port)
+    }
+}
+
+/// What the virtual machine runs, from 7C00h on in 16-bit code: prints the text at its end, then
+/// polls the UART at 3F8h, and halts until the next timer interrupt while there is nothing.
+const BOOT_SECTOR: &[u8] = b"\
+    \x31\xc0\x8e\xd8\xfb\xfc\
+    \xbe\x47\x7c\xac\x84\xc0\x74\x06\xe8\x27\x00\xeb\xf6\
+    \xf4\
+    \xba\xfd\x03\xec\xa8\x10\x75\x11\xa8\x01\x74\xf3\
+    \xba\xf8\x03\xec\x3c\x0d\x74\xde\xe8\x0d\x00\xeb\xe7\
+    \xba\xf8\x03\xec\xb0!\xe8\x02\x00\xeb\xdc\
+    \x50\xba\xfd\x03\xec\xa8\x20\x74\xfb\x58\xba\xf8\x03\xee\xc3\
+    boot sector here\r\n\0";
+
+/// Waits until `try_accept` has a connection.
+fn accept(listener: &impl AsFd, try_accept: impl Fn() -> std::io::Result<OwnedFd>) -> Line {
+    wait::until_true("netipmid connects", || is_ready(listener));
+    Line::new(try_accept().expect("a connection"), None)
+}
+
+/// Whether there is something to be read, or to be accepted.
+fn is_ready(fd: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+}
+
+impl Line {
+    fn new(end: OwnedFd, other: Option<OwnedFd>) -> Self {
+        Self {
+            end: end.into(),
+            _other: other,
+            read: String::new(),
+        }
+    }
+
+    /// Prints `text`.
+    ///
+    /// # Panics
+    ///
+    /// If nobody is connected.
+    pub fn print(&mut self, text: &str) {
+        self.end.write_all(text.as_bytes()).expect("a connection");
+    }
+
+    /// Waits until `text` has been typed, and forgets what was typed up to its end.
+    ///
+    /// # Panics
+    ///
+    /// If it is not typed within [`wait::LIMIT`].
+    #[track_caller]
+    pub fn until_typed(&mut self, text: &str) {
+        let end = wait::until(&format!("{text:?} is typed"), || {
+            if is_ready(&self.end) {
+                let mut buffer = [0; 1024];
+                let count = self.end.read(&mut buffer).expect("a connection");
+                self.read += &String::from_utf8_lossy(&buffer[..count]);
+            }
+            self.read.find(text).map(|at| at + text.len())
+        });
+        self.read.drain(..end);
+    }
+
+    /// Waits for a break as obmc-console is sent it: a byte out of band.
+    ///
+    /// # Panics
+    ///
+    /// If none comes within [`wait::LIMIT`].
+    #[track_caller]
+    pub fn until_break(&mut self) {
+        let byte = wait::until("a break", || {
+            let mut byte = [0];
+            let flags = MsgFlags::MSG_OOB | MsgFlags::MSG_DONTWAIT;
+            recv(self.end.as_raw_fd(), &mut byte, flags)
+                .ok()
+                .map(|_| byte[0])
+        });
+        assert_eq!(byte, 72, "what obmc-console takes for a break");
+    }
+}

@@ -1,0 +1,108 @@
+//! Serial over LAN to consoles of every kind, which come and go.
+
+use tests::clients::Login;
+use tests::host::{Host, Kind};
+use tests::suite::Suite;
+use tests::terminal::Terminal;
+use tests::wait;
+
+/// `ipmitool sol activate` on a terminal, once it is operational.
+fn activate(login: &Login) -> Terminal {
+    let mut command = login.ipmitool_command();
+    command.args(["sol", "activate"]);
+    let mut terminal = Terminal::start(&command);
+    terminal.until_shows("SOL Session operational");
+    terminal
+}
+
+/// Waits until netipmid has connected to the console for the `count`th time.
+#[track_caller]
+fn connected(suite: &Suite, count: usize) {
+    wait::until_true("netipmid has the console", || {
+        let log = suite.netipmid.log();
+        log.matches("the host's console is there").count() >= count
+    });
+}
+
+/// Text goes both ways, then the console goes and comes back, twice.
+fn comes_and_goes(kind: Kind) {
+    let host = Host::new(kind);
+    let suite = Suite::with_console(&host.address());
+    let mut terminal = activate(&suite.administrator());
+    for count in 1..=3 {
+        let mut line = host.offer();
+        connected(&suite, count);
+        line.print(&format!("print {count}\r\n"));
+        terminal.until_shows(&format!("print {count}"));
+        terminal.enter(&format!("type {count}\r"));
+        line.until_typed(&format!("type {count}\r"));
+        if kind == Kind::Abstract {
+            terminal.enter("~B");
+            line.until_break();
+        }
+    }
+    terminal.enter("\r~.");
+    terminal.until_shows("terminated ipmitool");
+}
+
+#[test]
+fn obmc_console_comes_and_goes() {
+    comes_and_goes(Kind::Abstract);
+}
+
+#[test]
+fn a_unix_socket_comes_and_goes() {
+    comes_and_goes(Kind::Unix);
+}
+
+#[test]
+fn a_tcp_port_comes_and_goes() {
+    comes_and_goes(Kind::Tcp);
+}
+
+#[test]
+fn a_terminal_comes_and_goes() {
+    comes_and_goes(Kind::Terminal);
+}
+
+/// A virtual machine's serial port, with the machine ended and started again.
+fn virtual_machine(kind: Kind) {
+    let host = Host::new(kind);
+    let Some(mut machine) = host.virtual_machine() else {
+        eprintln!("skipped: no qemu-system-x86_64");
+        return;
+    };
+    let suite = Suite::with_console(&host.address());
+    let mut terminal = activate(&suite.administrator());
+    for count in 1..=2 {
+        connected(&suite, count);
+        terminal.enter("\r");
+        terminal.until_shows("boot sector here");
+        terminal.enter("abc");
+        terminal.until_shows("abc");
+        if kind == Kind::Telnet {
+            terminal.enter("\r~B");
+            terminal.until_shows("!");
+        }
+        if count == 1 {
+            machine.kill();
+            machine = host.virtual_machine().expect("QEMU, as before");
+        }
+    }
+    drop(machine);
+}
+
+#[test]
+fn a_virtual_machine_on_a_unix_socket_has_its_console() {
+    virtual_machine(Kind::Unix);
+}
+
+#[test]
+fn a_virtual_machine_on_a_tcp_port_has_its_console() {
+    virtual_machine(Kind::Tcp);
+}
+
+#[test]
+fn a_virtual_machine_on_a_telnet_port_takes_breaks() {
+    virtual_machine(Kind::Telnet);
+}
