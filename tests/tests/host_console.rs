@@ -65,6 +65,29 @@ fn a_terminal_comes_and_goes() {
     comes_and_goes(Kind::Terminal);
 }
 
+#[test]
+fn ipmiconsole_escapes_a_break_and_itself() {
+    let host = Host::new(Kind::Abstract);
+    let suite = Suite::with_console(&host.address());
+    let login = suite.administrator();
+    let mut line = host.offer();
+    let mut command = login.program("ipmiconsole");
+    command.args(["-h", &login.address.to_string(), "-u", &login.user]);
+    command.args(["-p", &login.password, "-I", "17"]);
+    let mut terminal = Terminal::start(&command);
+    terminal.until_shows("SOL established");
+    terminal.enter("a");
+    line.until_typed("a");
+    terminal.enter("&B");
+    line.until_break();
+    terminal.enter("&&b");
+    line.until_typed("&b");
+    line.print("still there\r\n");
+    terminal.until_shows("still there");
+    terminal.enter("&.");
+    terminal.until_ended();
+}
+
 /// A virtual machine's serial port, with the machine ended and started again.
 fn virtual_machine(kind: Kind) {
     let host = Host::new(kind);

@@ -3,6 +3,10 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Instant;
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 use tests::clients::Login;
 use tests::relay::{Relay, Way};
@@ -70,6 +74,71 @@ fn the_same_user_takes_the_console_over_and_the_old_client_is_told() {
     old.until_ended();
     assert_talks(&mut new);
     assert_talks(&mut new);
+}
+
+/// Has the host print without end, and kills the client in the midst of it.
+fn kill_in_a_flood(login: &Login) {
+    let mut terminal = activate(login, 1);
+    terminal.enter("burst 100000000\r");
+    terminal.until_shows("line 00000001 of a burst of text");
+    let client = i32::try_from(terminal.client()).expect("a process id");
+    signal::kill(Pid::from_raw(client), Signal::SIGKILL).expect("a process of ours");
+}
+
+#[test]
+fn a_client_killed_in_a_flood_leaves_the_console_to_the_same_user_at_once() {
+    let suite = Suite::start();
+    let login = suite.administrator();
+    kill_in_a_flood(&login);
+    let killed = Instant::now();
+    let mut second = activate(&login, 1);
+    eprintln!("active again after {:?}", killed.elapsed());
+    // Nothing between what the first did not acknowledge and what comes now.
+    let mut next = None;
+    for _ in 0..3_000 {
+        second.until_shows("line ");
+        let number: u32 = second.until_shows(" ").parse().expect("a number");
+        assert_eq!(number, next.unwrap_or(number));
+        next = Some(number + 1);
+        second.until_shows("of a burst of text\r\n");
+    }
+}
+
+#[test]
+fn a_client_killed_in_a_flood_leaves_the_console_to_another_user_after_its_retries() {
+    let suite = Suite::start();
+    let login = suite.administrator();
+    let bob = suite.add_user(3, "bob", "s3cret", 4);
+    login.ipmitool("sol payload enable 1 3").ok();
+    kill_in_a_flood(&login);
+    let killed = Instant::now();
+    wait::until_true("the console is free", || {
+        bob.ipmitool("sol looptest 1 1").code == Some(0)
+    });
+    eprintln!("another's after {:?}", killed.elapsed());
+    let told = "the console does not answer";
+    assert!(
+        suite.netipmid.log().contains(told),
+        "{}",
+        suite.netipmid.log()
+    );
+    // The host was not held up meanwhile, nor is it now.
+    let mut console = activate(&bob, 1);
+    console.until_shows("of a burst of text");
+}
+
+#[test]
+fn the_clients_accept_every_payload_size() {
+    for size in [16, 100, 259] {
+        let suite = Suite::with(&format!("max-payload = {size}"));
+        let login = suite.administrator();
+        let mut first = activate(&login, 1);
+        assert_talks(&mut first);
+        first.enter("\r~.");
+        first.until_ended();
+        let mut second = ipmiconsole(&login);
+        assert_talks(&mut second);
+    }
 }
 
 #[test]
