@@ -17,7 +17,7 @@ const TURN: Duration = Duration::from_millis(1);
 const BURST: usize = 16;
 
 /// How long a guesser waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Offsets in a set-up datagram: of the payload, and in it of the BMC's session id in the answer to
 /// Open Session and in what follows (IPMI v2.0 §13.18-22).

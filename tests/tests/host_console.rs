@@ -82,6 +82,8 @@ fn ipmiconsole_escapes_a_break_and_itself() {
     line.until_break();
     terminal.enter("&&b");
     line.until_typed("&b");
+    terminal.enter("&D");
+    line.until_typed("\x7f");
     line.print("still there\r\n");
     terminal.until_shows("still there");
     terminal.enter("&.");

@@ -8,6 +8,7 @@ use tests::bus::HOST_STATE;
 use tests::clients::Login;
 use tests::shell::Shell;
 use tests::suite::Suite;
+use tests::terminal::Terminal;
 use tests::wait;
 
 /// Get Device ID, in ipmitool's shell.
@@ -139,6 +140,33 @@ fn sessions_are_found_while_others_come_and_go() {
     for visitor in visitors {
         visitor.join().expect("a visitor");
     }
+}
+
+#[test]
+fn a_console_goes_on_without_the_bus_and_ipmid() {
+    let mut suite = Suite::start();
+    let mut command = suite.administrator().ipmitool_command();
+    let mut console = Terminal::start(command.args(["sol", "activate"]));
+    console.until_shows("SOL Session operational");
+    let mut talks = move || {
+        console.enter("hello\r");
+        console.until_shows("hello from the host");
+    };
+    talks();
+    suite.bus.kill();
+    suite.ipmid.kill();
+    talks();
+    suite.bus.restart();
+    talks();
+    suite.restart_ipmid();
+    wait::until_true("the session is on the bus again", || {
+        let name = "xyz.openbmc_project.Ipmi.Channel.lan0";
+        let objects = suite.bus.busctl(&["tree", "--list", name]);
+        let sessions = "/xyz/openbmc_project/ipmi/session/lan0/";
+        let active = |path: &str| path.strip_prefix(sessions).is_some_and(|id| id != "0");
+        objects.stdout.lines().any(active)
+    });
+    talks();
 }
 
 #[test]

@@ -218,7 +218,10 @@ impl Bridge {
                 protection,
                 data,
             } => {
-                self.sol.handle_packet(now, session, protection, &data);
+                let taken = self.sol.handle_packet(now, session, protection, &data);
+                if let Err(reason) = taken {
+                    self.server.reject_payload(session, reason);
+                }
             }
             // No other payload is ever active.
             Event::Payload { .. } => {}

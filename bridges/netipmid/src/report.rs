@@ -10,23 +10,26 @@ use rmcp_proto::wire::rakp::UserName;
 
 /// Lines about rejected datagrams per minute, of each reason.
 const REJECTED_PER_MINUTE: u32 = 5;
-/// Lines about refused logins per minute.
-const REFUSED_PER_MINUTE: u32 = 60;
+/// Lines about refused logins per minute, of each reason.
+const REFUSED_PER_MINUTE: u32 = 20;
 
 /// What the bridge writes into the log.
 pub struct Report {
-    refused: RateLimit,
-    /// By reason.
+    /// By reason, as are the others.
+    refused: Vec<RateLimit>,
     rejected: Vec<RateLimit>,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        let each = || RateLimit::new(REJECTED_PER_MINUTE, minute);
+        let each = |limit| {
+            let minute = Duration::from_secs(60);
+            let limits = Reason::ALL.iter().map(|_| RateLimit::new(limit, minute));
+            limits.collect()
+        };
         Self {
-            refused: RateLimit::new(REFUSED_PER_MINUTE, minute),
-            rejected: Reason::ALL.iter().map(|_| each()).collect(),
+            refused: each(REFUSED_PER_MINUTE),
+            rejected: each(REJECTED_PER_MINUTE),
         }
     }
 }
@@ -54,7 +57,8 @@ impl Report {
 
     /// A login was refused.
     pub fn refused(&self, peer: SocketAddr, user: UserName, reason: Reason) {
-        if let Some(pass) = self.refused.admit() {
+        let limit = self.refused.get(reason as usize);
+        if let Some(pass) = limit.and_then(RateLimit::admit) {
             let (peer, reason) = (canonical(peer), reason.as_str());
             tracing::warn!(%user, %peer, reason, swallowed = pass.swallowed, "login refused");
         }

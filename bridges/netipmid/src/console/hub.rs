@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use ipmi_proto::Privilege;
-use rmcp_proto::server::SessionId;
+use rmcp_proto::server::{Reason, SessionId};
 use rmcp_proto::sol::{Event, Instance, Ring, Seq};
 use rmcp_proto::wire::v20::Protection;
 use tracing::{debug, info, warn};
@@ -211,33 +211,34 @@ impl Hub {
         }
     }
 
-    /// Takes a SOL payload of `session`. One with less protection than was agreed is dropped.
+    /// Takes a SOL payload of `session`.
+    ///
+    /// # Errors
+    ///
+    /// Why it is dropped: it is no SOL packet, has less protection than was agreed, or the session
+    /// has no instance.
     pub fn handle_packet(
         &mut self,
         now: Instant,
         session: SessionId,
         came: Protection,
         payload: &[u8],
-    ) {
+    ) -> Result<(), Reason> {
         let slots = self
             .slots
             .iter_mut()
             .flatten()
             .chain(self.closing.iter_mut());
-        let Some(slot) = slots
+        let slot = slots
             .into_iter()
             .find(|slot| slot.holder.session == session)
-        else {
-            return;
-        };
+            .ok_or(Reason::UnsupportedPayload)?;
         let agreed = slot.protection;
         if agreed.encrypted && !came.encrypted || agreed.authenticated && !came.authenticated {
-            debug!(?session, "SOL packet with less protection than was agreed");
-            return;
+            return Err(Reason::Unprotected);
         }
-        if let Err(error) = slot.instance.handle_packet(now, payload) {
-            debug!(?session, %error, "SOL packet");
-        }
+        let taken = slot.instance.handle_packet(now, payload);
+        taken.map_err(|_| Reason::MalformedMessage)
     }
 
     /// Acts on the time that has passed.

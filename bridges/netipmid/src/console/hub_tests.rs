@@ -62,7 +62,8 @@ fn the_same_user_takes_over_and_the_old_session_is_told() {
             (10, hex!("02 00 00 10").to_vec()),
         ]
     );
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 02 00 00"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 02 00 00"))
+        .unwrap();
     assert_eq!(sent(&mut hub, now), []);
     assert!(hub.closing.is_empty());
 }
@@ -103,7 +104,8 @@ fn scrollback_is_shown_and_lost_output_marked() {
         sent(&mut hub, now)[0].1,
         hex!("01 00 00 00 6c 6f 67 69 6e 3a 20")
     );
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 07 00"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 07 00"))
+        .unwrap();
     hub.session_closed(SessionId(10));
     hub.handle_output(b"x");
     hub.activate(WRITER, holder(11, ALICE), FULL).unwrap();
@@ -131,11 +133,13 @@ fn a_writer_stops_the_source_and_viewers_do_not() {
     assert_eq!(hub.room(), usize::MAX);
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
     sent(&mut hub, now);
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 08 00"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 08 00"))
+        .unwrap();
     assert_eq!(hub.room(), 1024);
     hub.handle_output(&[b'.'; 1000]);
     assert_eq!(hub.room(), 24);
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 08"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 08"))
+        .unwrap();
     assert_eq!(hub.room(), 0, "CTS is deasserted");
 }
 
@@ -159,7 +163,8 @@ fn a_session_switches_between_instances_and_numbers_its_packets_on() {
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
     assert_eq!(hub.holder(number(2)), None);
     assert_eq!(sent(&mut hub, now), [(10, hex!("02 00 00 00 61").to_vec())]);
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("09 02 01 00 78"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("09 02 01 00 78"))
+        .unwrap();
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"x")));
 }
 
@@ -168,8 +173,10 @@ fn typed_characters_and_breaks_go_to_the_source_in_order() {
     let now = Instant::now();
     let mut hub = hub();
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 00 61 62"));
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("02 00 00 10 63"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 00 61 62"))
+        .unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("02 00 00 10 63"))
+        .unwrap();
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"ab")));
     hub.consume(1);
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"b")));
@@ -189,12 +196,20 @@ fn packets_with_less_protection_than_agreed_are_dropped() {
         authenticated: true,
         encrypted: false,
     };
-    hub.handle_packet(now, SessionId(10), plain, &hex!("01 00 00 00 61"));
-    hub.handle_packet(now, SessionId(11), FULL, &hex!("01 00 00 00 61"));
+    let typed = hex!("01 00 00 00 61");
+    for (session, came, payload, reason) in [
+        (10, plain, &typed[..], Reason::Unprotected),
+        (11, FULL, &typed[..], Reason::UnsupportedPayload),
+        (10, FULL, &typed[..3], Reason::MalformedMessage),
+    ] {
+        let taken = hub.handle_packet(now, SessionId(session), came, payload);
+        assert_eq!(taken, Err(reason));
+    }
     assert_eq!(hub.host_input(), None);
     assert_eq!(sent(&mut hub, now), []);
     hub.set_encrypted(WRITER, false);
-    hub.handle_packet(now, SessionId(10), plain, &hex!("01 00 00 00 61"));
+    hub.handle_packet(now, SessionId(10), plain, &hex!("01 00 00 00 61"))
+        .unwrap();
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"a")));
 }
 
@@ -290,7 +305,8 @@ fn a_console_that_answers_now_and_then_keeps_its_instance() {
     for _ in 0..20 {
         pass(&mut hub, &mut now, Duration::from_secs(7));
         // An acknowledgement of what was sent long ago, which the network held up.
-        hub.handle_packet(now, SessionId(10), FULL, &hex!("00 0e 01 00"));
+        hub.handle_packet(now, SessionId(10), FULL, &hex!("00 0e 01 00"))
+            .unwrap();
     }
     assert_eq!(hub.holder(WRITER), Some(holder(10, ALICE)));
     pass(&mut hub, &mut now, Duration::from_secs(14));

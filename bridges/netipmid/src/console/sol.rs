@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ipmi_proto::{Request, Response};
-use rmcp_proto::server::{Accounts, Random, Server, SessionId};
+use rmcp_proto::server::{Accounts, Random, Reason, Server, SessionId};
 use rmcp_proto::wire::v20::{PayloadType, Protection};
 use tokio::sync::watch;
 
@@ -50,8 +50,18 @@ impl Sol {
     }
 
     /// Takes a SOL payload.
-    pub fn handle_packet(&mut self, now: Instant, id: SessionId, came: Protection, data: &[u8]) {
-        self.hub.handle_packet(now, id, came, data);
+    ///
+    /// # Errors
+    ///
+    /// Why it is dropped, as [`Hub::handle_packet`] says.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        came: Protection,
+        data: &[u8],
+    ) -> Result<(), Reason> {
+        self.hub.handle_packet(now, id, came, data)
     }
 
     /// A session ended: its instance is free.

@@ -64,7 +64,8 @@ impl Rig {
         self.seq += 1;
         let packet = [&[self.seq, 0, 0, control], chars].concat();
         self.hub
-            .handle_packet(std::time::Instant::now(), SESSION, FULL, &packet);
+            .handle_packet(std::time::Instant::now(), SESSION, FULL, &packet)
+            .unwrap();
     }
 
     /// Acknowledges everything, and returns it.
@@ -79,7 +80,8 @@ impl Rig {
                 shown.extend_from_slice(chars);
                 let count = u8::try_from(chars.len()).unwrap();
                 self.hub
-                    .handle_packet(now, SESSION, FULL, &[0, *seq, count, 0]);
+                    .handle_packet(now, SESSION, FULL, &[0, *seq, count, 0])
+                    .unwrap();
             }
         }
         shown

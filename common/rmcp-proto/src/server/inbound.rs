@@ -218,7 +218,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
                 let request = frame.to_request();
                 let busy = Response::failure(&request, CompletionCode::BUSY);
                 self.reply(slot, &frame.header, &busy);
-                Ok(())
+                Err(Reason::TooManyRequests)
             }
         }
     }

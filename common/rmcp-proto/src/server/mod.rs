@@ -38,7 +38,7 @@ pub use self::accounts::{Account, Accounts, BadPassword, LoginStatus, Random};
 use self::accounts::{random_bytes, random_u64};
 pub use self::config::{Config, Instance};
 pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
-use self::handshake::{Decoy, Handshake};
+use self::handshake::{Decoy, Handshake, State};
 pub use self::limits::Rate;
 use self::limits::Source;
 use self::limits::{Buckets, Guesses};
@@ -111,7 +111,15 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// Gives up handshakes and sessions whose time is over.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(expired) = self.handshakes.expired(now) {
-            self.reject(expired.route.peer, Reason::HandshakeTimeout);
+            let (route, reason) = (expired.route, Reason::HandshakeTimeout);
+            match expired.state {
+                // Some clients go silent when they see from RAKP 2 that their password is wrong.
+                State::Rakp3(state) => {
+                    let (user, known) = (state.user_name(), state.account_id());
+                    self.refuse_login(now, route, user, known, reason);
+                }
+                State::Rakp1(_) | State::Activate(_) => self.reject(route.peer, reason),
+            }
         }
         let idle_timeout = self.config.idle_timeout;
         for slot in 0..self.sessions.len() {
@@ -191,6 +199,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let route = session.route;
         self.transmits.push_back(Transmit { route, bytes });
         true
+    }
+
+    /// Counts a payload that its owner refused, and tells of it.
+    pub fn reject_payload(&mut self, id: SessionId, reason: Reason) {
+        if let Some(peer) = self.session_mut(id).map(|session| session.route.peer) {
+            self.reject(peer, reason);
+        }
     }
 
     /// Applies changed accounts to the live sessions: whoever may no longer log in, or has another

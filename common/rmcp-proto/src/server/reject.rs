@@ -56,6 +56,8 @@ reasons! {
     Replayed = "replayed",
     /// A copy of a request that still runs.
     DuplicateRequest = "duplicate-request",
+    /// A request beyond those that one session may have running, answered C0h.
+    TooManyRequests = "too-many-requests",
     /// A set-up message out of turn, or for a handshake that is not there.
     OutOfTurn = "out-of-turn",
     /// No suite that is both proposed and configured.

@@ -176,11 +176,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         else {
             return Err(Reason::OutOfTurn);
         };
-        if !status.is_ok() {
-            return Err(Reason::ConsoleGaveUp);
-        }
         let (console_id, user_name) = (state.console_id(), state.user_name());
         let known = state.account_id();
+        if !status.is_ok() {
+            // Who has the wrong password sees it from RAKP 2, and says so.
+            self.refuse_login(now, route, user_name, known, Reason::ConsoleGaveUp);
+            return Ok(());
+        }
         let login = self.log_in(now, route, *state, message.code);
         match login.and_then(|login| self.activate(now, route, managed_id, login)) {
             Ok(check) => self.send_rakp_4(route, tag, console_id, &check),

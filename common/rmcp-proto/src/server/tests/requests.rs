@@ -82,6 +82,7 @@ fn more_requests_than_may_run_are_answered_busy() {
     }
     let events = ask(&mut bmc, &mut console, &device_id());
     assert_eq!(completion_of(&events).0, 0xc0);
+    assert_eq!(bmc.counted(Reason::TooManyRequests), 1);
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! What an operator sees of refusals: the reason of each in the log, at a bounded rate, and as a
+//! counter on the bus.
+
+use std::time::Instant;
+
+use tests::attack::Attacker;
+use tests::relay::{Relay, Way};
+use tests::shell::Shell;
+use tests::suite::Suite;
+use tests::terminal::Terminal;
+use tests::wait;
+use tests::wire::{Wire, recorded};
+
+/// Offsets in an RMCP+ datagram (IPMI v2.0 Table 13-8).
+const PAYLOAD_TYPE: usize = 5;
+const SEQUENCE: usize = 10;
+const LENGTH: usize = 14;
+const PAYLOAD: usize = 16;
+
+/// An encrypted and authenticated IPMI message.
+const SECURED_IPMI: u8 = 0xc0;
+
+/// Waits until a refusal for `reason` is counted and in the log.
+#[track_caller]
+fn told(suite: &Suite, reason: &str) {
+    wait::until_true(&format!("{reason} is counted"), || {
+        suite.rejections()[reason] > 0
+    });
+    assert!(lines(suite, reason) > 0, "{reason} is not in the log");
+}
+
+/// How many lines of the log tell `reason`.
+fn lines(suite: &Suite, reason: &str) -> usize {
+    let field = format!("reason=\"{reason}\"");
+    let log = suite.netipmid.log();
+    let told = |line: &&str| line.contains(&field);
+    log.lines().filter(told).count()
+}
+
+/// A recorded datagram with some bytes set.
+fn changed(name: &str, changes: &[(usize, u8)]) -> Vec<u8> {
+    let mut bytes = recorded(name);
+    for (at, byte) in changes {
+        bytes[*at] = *byte;
+    }
+    bytes
+}
+
+#[test]
+fn datagrams_outside_a_session_are_refused_for_a_reason_that_is_told() {
+    let suite = Suite::start();
+    let wire = Wire::to(suite.address);
+    let short_setup = [&changed("open-session", &[(14, 4)])[..PAYLOAD + 4]].concat();
+    let get_device_id = changed("auth-capabilities", &[(19, 0x01), (22, 0xec)]);
+    for (reason, datagram) in [
+        ("malformed-rmcp", vec![6, 0]),
+        ("malformed-asf", recorded("presence-ping")[..8].to_vec()),
+        ("unsupported-class", vec![6, 0, 0xff, 8, 1]),
+        ("malformed-packet", recorded("open-session")[..12].to_vec()),
+        (
+            "malformed-message",
+            changed("auth-capabilities", &[(22, 0)]),
+        ),
+        ("malformed-setup", short_setup),
+        ("needs-session", get_device_id),
+        ("unknown-session", recorded("session-request")),
+        ("version-disabled", recorded("session-request-1.5")),
+        (
+            "unsupported-payload",
+            changed("open-session", &[(PAYLOAD_TYPE, 0x2f)]),
+        ),
+        (
+            "not-negotiated",
+            changed("open-session", &[(PAYLOAD_TYPE, 0xd0)]),
+        ),
+        ("out-of-turn", recorded("rakp-3")),
+        (
+            "no-cipher-suite",
+            changed("open-session", &[(PAYLOAD + 12, 0x3f)]),
+        ),
+        (
+            "illegal-setup",
+            changed("open-session", &[(PAYLOAD + 1, 0x0f)]),
+        ),
+        ("handshake-timeout", recorded("open-session")),
+    ] {
+        assert_eq!(suite.rejections()[reason], 0, "{reason}, before");
+        wire.send(&datagram);
+        told(&suite, reason);
+    }
+}
+
+#[test]
+fn packets_of_a_session_are_refused_for_a_reason_that_is_told() {
+    let suite = Suite::start();
+    let (relay, other) = (Relay::open(suite.address), Relay::open(suite.address));
+    let mut shell = Shell::open(&suite.administrator().at(relay.address()));
+    shell.run("raw 6 1");
+    let sent = relay.sent(Way::ToBmc);
+    let secured = |bytes: &&Vec<u8>| bytes.get(PAYLOAD_TYPE) == Some(&SECURED_IPMI);
+    let packet = sent.iter().rfind(secured).expect("a request").clone();
+    let mut forged = packet.clone();
+    forged[SEQUENCE] += 2;
+    forged[PAYLOAD] ^= 1;
+    // Encrypted, but without the trailer that authenticates.
+    let mut bare = packet.clone();
+    bare[PAYLOAD_TYPE] = 0x80;
+    bare.truncate(PAYLOAD + usize::from(packet[LENGTH]));
+    for (reason, from, datagram) in [
+        ("replayed", &relay, packet.clone()),
+        ("wrong-auth-code", &relay, forged),
+        ("other-address", &other, packet.clone()),
+        ("unprotected", &relay, bare),
+    ] {
+        from.inject(&datagram);
+        told(&suite, reason);
+    }
+}
+
+#[test]
+fn logins_are_refused_for_a_reason_that_is_told() {
+    let suite = Suite::with("[lan]\nsessions = 1");
+    let login = suite.administrator();
+    let watcher = suite.add_user(3, "watcher", "s3cret", 2);
+    watcher.level("ADMIN").ipmitool("mc guid").failed();
+    told(&suite, "privilege-above-limit");
+    // ipmitool sees from RAKP 2 that its password is wrong, and is not heard of again.
+    login.user("watcher", "wrong").ipmitool("mc guid").failed();
+    told(&suite, "handshake-timeout");
+    // The only session there is has a payload, and need not make room.
+    let mut busy = login.ipmitool_command();
+    let mut busy = Terminal::start(busy.args(["sol", "activate"]));
+    busy.until_shows("SOL Session operational");
+    login.ipmitool("mc guid").failed();
+    told(&suite, "no-free-session");
+    // Attackers do not look.
+    Attacker::guess(suite.address, 100, 100).finish();
+    told(&suite, "wrong-password");
+    told(&suite, "too-many-failures");
+    let log = suite.netipmid.log();
+    let late = |line: &str| line.contains("user=watcher") && line.contains("handshake-timeout");
+    assert!(log.lines().any(late), "{log}");
+    assert!(!log.contains("s3cret"), "a secret in the log");
+}
+
+#[test]
+fn a_flood_of_refusals_is_no_flood_of_lines() {
+    let suite = Suite::start();
+    let begun = Instant::now();
+    let wire = Wire::to(suite.address);
+    for _ in 0..500 {
+        wire.send(&[6, 0]);
+    }
+    // Sent again where the socket's buffer was full.
+    wait::until_true("all are counted", || {
+        for _ in 0..50 {
+            wire.send(&[6, 0]);
+        }
+        suite.rejections()["malformed-rmcp"] >= 500
+    });
+    let minutes = usize::try_from(begun.elapsed().as_secs() / 60).expect("a short test");
+    let lines = lines(&suite, "malformed-rmcp");
+    assert!(lines <= 5 * (minutes + 1), "{lines} lines");
+}
