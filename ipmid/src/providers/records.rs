@@ -50,7 +50,7 @@ pub struct Records {
     pub fru: Arc<FruStore>,
     /// The log's clock.
     pub clock: Arc<Clock>,
-    /// Whether the log can be written, for the self test.
+    /// Whether they can be written, for the self test.
     pub health: Arc<Health>,
 }
 
@@ -58,19 +58,22 @@ impl Records {
     /// Opens them in `folder`; events go to the host's buffer too, by its enables.
     #[must_use]
     pub fn open(folder: &Folder, sel: SelConfig, host: HostSide) -> Self {
-        let history = Persistent::open(folder.clone(), "sdr.json");
         let clock = Persistent::open(folder.clone(), "clock.json");
         let health = Arc::<Health>::default();
         let log = SelStore::open(folder.clone(), usize::from(sel.capacity));
         log.report_to(Arc::clone(&health));
         let (sel, clock) = (Arc::new(log), Arc::new(Clock::new(clock)));
         let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
+        let sdr = SdrService::open(folder, DeviceSupport::default());
+        sdr.report_to(Arc::clone(&health));
+        let fru = FruStore::open(folder);
+        fru.report_to(Arc::clone(&health));
         Self {
             sel,
             events: Arc::new(events),
             sensors: Arc::new(SensorStore::open(folder)),
-            sdr: Arc::new(SdrService::new(history, DeviceSupport::default())),
-            fru: Arc::new(FruStore::open(folder)),
+            sdr: Arc::new(sdr),
+            fru: Arc::new(fru),
             clock,
             health,
         }

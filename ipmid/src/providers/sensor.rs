@@ -105,7 +105,7 @@ mod tests {
         platform::fake::FakePlatform,
         providers::bench::{self, Answered},
         state::Persistent,
-        stores::{sdr::DeviceSupport, sel::SelStore, sensors::Value},
+        stores::{sel::SelStore, sensors::Value},
     };
 
     /// The sensor commands over two sensors: 1 a temperature of 40 °C, 2 a fan.
@@ -126,10 +126,7 @@ mod tests {
             let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
             let stores = Stores {
                 events: Arc::new(events),
-                sdr: Arc::new(SdrService::new(
-                    Persistent::volatile(),
-                    DeviceSupport::default(),
-                )),
+                sdr: Arc::new(SdrService::volatile()),
                 clock,
             };
             let bench =

@@ -2,6 +2,7 @@
 
 mod fru;
 mod sdr;
+mod sdr_write;
 mod sel;
 mod sel_entry;
 mod time;
@@ -39,6 +40,7 @@ pub struct StorageProvider<P> {
     platform: Arc<P>,
     stores: Stores,
     partial: sel_entry::PartialEntry,
+    writing: std::sync::Mutex<sdr_write::Writing>,
 }
 
 impl<P: Platform> StorageProvider<P> {
@@ -49,12 +51,14 @@ impl<P: Platform> StorageProvider<P> {
             platform,
             stores,
             partial: sel_entry::PartialEntry::default(),
+            writing: std::sync::Mutex::default(),
         })
     }
 
     /// Adds its commands.
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
         self.register_sdr(table);
+        self.register_sdr_write(table);
         self.register_sel(table);
         self.register_sel_entry(table);
         self.register_time(table);
@@ -75,7 +79,7 @@ mod tests {
         platform::fake::FakePlatform,
         providers::bench::{self, Answered},
         state::Persistent,
-        stores::{sdr::DeviceSupport, sensors::Update},
+        stores::sensors::Update,
     };
 
     /// The storage commands over two sensors, one FRU and a log of 100 records.
@@ -89,10 +93,9 @@ mod tests {
         pub(super) fn new() -> Self {
             let state = tempfile::tempdir().unwrap();
             let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
-            let history = Persistent::volatile();
             let stores = Stores {
                 sel: Arc::new(SelStore::open(folder, 100)),
-                sdr: Arc::new(SdrService::new(history, DeviceSupport::default())),
+                sdr: Arc::new(SdrService::volatile()),
                 fru: Arc::new(FruStore::volatile()),
                 clock: Arc::new(Clock::new(Persistent::volatile())),
             };

@@ -1,12 +1,13 @@
 //! FRU images by device id: the machine's, and what clients wrote over them (IPMI v2.0 §34).
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use durable::Folder;
 use ipmi_proto::CompletionCode;
 
+use crate::health::{Fault, Health};
 use crate::platform::FruDevice;
 use crate::state::{Persistent, lock};
 
@@ -29,6 +30,7 @@ pub struct FruStore {
     ids: Persistent<BTreeMap<String, u8>>,
     /// Images that clients wrote, by path.
     written: Persistent<BTreeMap<String, Vec<u8>>>,
+    health: OnceLock<Arc<Health>>,
 }
 
 impl FruStore {
@@ -56,6 +58,19 @@ impl FruStore {
             read: Mutex::default(),
             ids,
             written,
+            health: OnceLock::new(),
+        }
+    }
+
+    /// Tells `health`, from now on, whether the inventory can be read and images can be written.
+    pub fn report_to(&self, health: Arc<Health>) {
+        self.health.get_or_init(|| health);
+    }
+
+    /// Notes whether the inventory or an image could not be reached.
+    pub fn report(&self, failed: bool) {
+        if let Some(health) = self.health.get() {
+            health.report(Fault::Fru, failed);
         }
     }
 
@@ -87,7 +102,9 @@ impl FruStore {
             devices.insert(id, device);
         }
         if ids.len() != known {
-            self.ids.update(|kept| *kept = ids).await?;
+            let kept = self.ids.update(|kept| *kept = ids).await;
+            self.report(kept.is_err());
+            kept?;
         }
         *lock(&self.devices) = devices;
         *lock(&self.read) = Some(Instant::now());
@@ -136,9 +153,12 @@ impl FruStore {
             .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         place.copy_from_slice(data);
         let (path, whole) = (device.path.clone(), image.clone());
-        self.written
+        let written = self
+            .written
             .update(|written| written.insert(path, whole))
-            .await?;
+            .await;
+        self.report(written.is_err());
+        written?;
         Ok((device, image))
     }
 }

@@ -1,47 +1,34 @@
-//! The SDR repository: every record encoded once per change, a read being a slice (IPMI v2.0 §33).
+//! The SDR repository (IPMI v2.0 §33): records of sensors and units, which the BMC makes itself, and
+//! records that clients added.
+//!
+//! What the BMC describes itself, it describes alone: a record that a client adds of the same sensor,
+//! FRU device or controller is taken for the one that is there.
 
+mod added;
 mod fixed;
+mod repository;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use durable::Folder;
 use ipmi_proto::CompletionCode;
-use ipmi_proto::sdr::{SdrBody, SdrRecord};
+use ipmi_proto::sdr::SdrBody;
 use serde::{Deserialize, Serialize};
 
-use super::Reservation;
+use self::added::{Added, Raw};
 use super::fru::FruDevices;
-use super::sensors::{SensorIndex, SensorStore, SensorTable};
+use super::sensors::SensorStore;
+use crate::health::{Fault, Health};
 use crate::state::{Persistent, lock};
 
+pub use added::MAX_LENGTH;
 pub use fixed::DeviceSupport;
-
-/// Records that are not sensors' have ids below this.
-const FIRST_SENSOR: u16 = 0x0100;
+pub use repository::{Changes, Encoded, Part, Repository, record_id};
 
 /// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.
 pub type FixedRecords = BTreeMap<u8, SdrBody>;
-
-/// What follows the last record.
-const NO_MORE: u16 = 0xffff;
-
-/// A part of a record that a client asks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Part {
-    /// The reservation under which it reads, or 0.
-    pub reservation: u16,
-    /// The record's id.
-    pub record: u16,
-    /// Where the part begins.
-    pub offset: u8,
-    /// How long it is; FFh is up to the end.
-    pub count: u8,
-    /// The bytes that the reply has room for.
-    pub room: usize,
-}
-
-/// A record as clients read it.
-pub type Encoded = Arc<[u8]>;
 
 /// When the repository became what it is, and what that was: a restart that finds the same records is
 /// no change, so that clients' caches stay good.
@@ -52,25 +39,66 @@ pub struct History {
     changes: Changes,
 }
 
-/// The repository, built anew from sensors and FRU devices whenever they have changed.
+/// The repository, built anew from sensors, FRU devices and added records whenever they have changed.
 #[derive(Debug)]
 pub struct SdrService {
     repository: Mutex<Repository>,
     fixed: Mutex<Arc<FixedRecords>>,
+    added: Mutex<Arc<Added>>,
     history: Persistent<History>,
+    kept: Persistent<Added>,
+    /// Whether a record found no room since records were erased last.
+    overflow: AtomicBool,
     support: DeviceSupport,
+    health: OnceLock<Arc<Health>>,
+}
+
+/// How much of the room for added records there is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Room {
+    /// Records in all, those of the BMC itself included.
+    pub records: usize,
+    /// Records that can still be added.
+    pub free: usize,
+    /// Whether a record found no room since records were erased last.
+    pub overflow: bool,
 }
 
 impl SdrService {
-    /// With its history in `history`, and a record for a BMC that can do what `support` says.
+    /// With its history and what was added in files of `folder`, and a record for a BMC that can do what
+    /// `support` says.
     #[must_use]
-    pub fn new(history: Persistent<History>, support: DeviceSupport) -> Self {
+    pub fn open(folder: &Folder, support: DeviceSupport) -> Self {
+        Self::new(
+            Persistent::open(folder.clone(), "sdr.json"),
+            Persistent::open(folder.clone(), "sdr-added.json"),
+            support,
+        )
+    }
+
+    /// Kept nowhere.
+    #[must_use]
+    pub fn volatile() -> Self {
+        let support = DeviceSupport::default();
+        Self::new(Persistent::volatile(), Persistent::volatile(), support)
+    }
+
+    fn new(history: Persistent<History>, kept: Persistent<Added>, support: DeviceSupport) -> Self {
         Self {
             repository: Mutex::default(),
             fixed: Mutex::new(Arc::new(fixed::records(support, &FruDevices::new()))),
+            added: Mutex::new(Arc::new(kept.get())),
             history,
+            kept,
+            overflow: AtomicBool::new(false),
             support,
+            health: OnceLock::new(),
         }
+    }
+
+    /// Tells `health`, from now on, whether the repository can be written.
+    pub fn report_to(&self, health: Arc<Health>) {
+        self.health.get_or_init(|| health);
     }
 
     /// Takes the FRU devices that are there, for their locator records.
@@ -90,13 +118,96 @@ impl SdrService {
         look: impl FnOnce(&mut Repository) -> R,
     ) -> R {
         let fixed = Arc::clone(&lock(&self.fixed));
+        let added = Arc::clone(&lock(&self.added));
         let mut repository = lock(&self.repository);
-        let first = repository.built_from.is_none();
-        sensors.with(|table| repository.build(table, &fixed, now));
+        let first = !repository.is_built();
+        sensors.with(|table| repository.build(table, &fixed, &added, now));
         if first {
             repository.resume(self.history.get());
         }
         look(&mut repository)
+    }
+
+    /// How much room there is beside the `records` of the repository.
+    #[must_use]
+    pub fn room(&self, records: usize) -> Room {
+        Room {
+            records,
+            free: lock(&self.added).room(),
+            overflow: self.overflow.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The id that the next record to be added will have, for one that comes in parts.
+    ///
+    /// # Errors
+    ///
+    /// `C4h` when there is no room.
+    pub fn next_id(&self) -> Result<u16, CompletionCode> {
+        let next = lock(&self.added).next_id();
+        next.ok_or_else(|| self.note_overflow())
+    }
+
+    /// Adds `record`, under the id `wanted` if that is free, and gives its id once it is on the medium.
+    ///
+    /// # Errors
+    ///
+    /// - `80h` when it is not as long as its header says, `C8h` when it is too long, `CCh` when its type's
+    ///   fields are not there.
+    /// - `C4h` when there is no room, or the medium is full.
+    pub async fn add(
+        &self,
+        sensors: &SensorStore,
+        now: u32,
+        record: &[u8],
+        wanted: Option<u16>,
+    ) -> Result<u16, CompletionCode> {
+        let record = Raw::parse(record)?;
+        let own = self.with(sensors, now, |repository| {
+            record.subject().and_then(|subject| repository.own(subject))
+        });
+        if let Some(id) = own {
+            return Ok(id);
+        }
+        let id = self.change(|added| added.add(record, wanted)).await?;
+        match id {
+            Ok(_) => self.with(sensors, now, |_| ()),
+            Err(_) => drop(self.note_overflow()),
+        }
+        id
+    }
+
+    /// Deletes the record `id` that a client added.
+    ///
+    /// # Errors
+    ///
+    /// - `CBh` when there is no such record, `CDh` when the BMC makes it itself.
+    /// - What the medium refuses with.
+    pub async fn delete(
+        &self,
+        sensors: &SensorStore,
+        now: u32,
+        id: u16,
+    ) -> Result<(), CompletionCode> {
+        self.with(sensors, now, |repository| repository.may_delete(id))?;
+        if !self.change(|added| added.delete(id)).await? {
+            return Err(CompletionCode::NOT_PRESENT);
+        }
+        self.overflow.store(false, Ordering::Relaxed);
+        self.with(sensors, now, |_| ());
+        Ok(())
+    }
+
+    /// Deletes all records that clients added. Those that the BMC makes itself stay.
+    ///
+    /// # Errors
+    ///
+    /// What the medium refuses with.
+    pub async fn clear(&self, sensors: &SensorStore, now: u32) -> Result<(), CompletionCode> {
+        self.change(Added::clear).await?;
+        self.overflow.store(false, Ordering::Relaxed);
+        self.with(sensors, now, |repository| repository.note_erasure(now));
+        Ok(())
     }
 
     /// Keeps when the repository changed, if it has since it was last kept.
@@ -104,268 +215,35 @@ impl SdrService {
         let history = lock(&self.repository).history();
         if history != self.history.get() {
             // A failure is in the log; clients then read all records once more than they need to.
-            let _logged = self.history.update(|kept| *kept = history).await;
+            let saved = self.history.update(|kept| *kept = history).await;
+            self.report(saved.is_err());
         }
     }
-}
 
-/// The repository.
-#[derive(Debug, Default)]
-pub struct Repository {
-    records: BTreeMap<u16, Encoded>,
-    reservation: Reservation,
-    changed: Changes,
-    /// The sensors' generation and the fixed records that it was built from.
-    built_from: Option<(u64, Arc<FixedRecords>)>,
-}
-
-/// When the repository changed, seconds since 1970; 0 for never.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct Changes {
-    /// When a record came or became another.
-    pub added: u32,
-    /// When a record went.
-    pub erased: u32,
-    /// How many times either happened.
-    pub count: u32,
-}
-
-/// The id of a sensor's record: the same as long as the sensor has its number.
-#[must_use]
-pub fn record_id(sensor: SensorIndex) -> u16 {
-    FIRST_SENSOR + sensor.value()
-}
-
-impl Repository {
-    /// Makes the repository one of `table`'s sensors and the `fixed` records, at `now`. Costs a
-    /// comparison where nothing has changed.
-    pub fn build(&mut self, table: &SensorTable, fixed: &Arc<FixedRecords>, now: u32) {
-        if let Some((generation, of)) = &self.built_from
-            && *generation == table.generation()
-            && Arc::ptr_eq(of, fixed)
-        {
-            return;
-        }
-        let sensors = table.iter().map(|sensor| {
-            let id = record_id(sensor.listing.index);
-            (id, &sensor.body)
+    /// Changes what was added, on the medium first.
+    async fn change<R>(&self, change: impl FnOnce(&mut Added) -> R) -> Result<R, CompletionCode> {
+        let changed = self.kept.update(change).await;
+        self.report(changed.is_err());
+        let mut added = lock(&self.added);
+        self.kept.look(|kept| {
+            if **added != *kept {
+                *added = Arc::new(kept.clone());
+            }
         });
-        let others = fixed.iter().map(|(id, body)| (u16::from(*id), body));
-        let records: BTreeMap<u16, Encoded> = others
-            .chain(sensors)
-            .map(|(id, body)| {
-                let record = SdrRecord {
-                    id,
-                    body: body.clone(),
-                };
-                (id, record.to_bytes().into())
-            })
-            .collect();
-        self.replace(records, now);
-        self.built_from = Some((table.generation(), Arc::clone(fixed)));
+        changed
     }
 
-    /// The record `id`, 0000h for the first and FFFFh for the last, and the id of the one after it.
-    #[must_use]
-    pub fn get(&self, id: u16) -> Option<(Encoded, Option<u16>)> {
-        let (id, record) = match id {
-            0 => self.records.first_key_value()?,
-            0xffff => self.records.last_key_value()?,
-            id => self.records.get_key_value(&id)?,
-        };
-        let next = self.records.range(id + 1..).next();
-        Some((Arc::clone(record), next.map(|(id, _)| *id)))
-    }
-
-    /// Reads a part of a record (Get SDR, §33.12; Get Device SDR, §35.3): the id of the record after it,
-    /// FFFFh for none, and the bytes.
-    ///
-    /// # Errors
-    ///
-    /// - `C5h` when records have changed since the reservation, or for a part that is not the first
-    ///   without one.
-    /// - `CBh` when there is no such record, `C9h` when it ends before the part.
-    /// - `CAh` when there is no room for the part.
-    pub fn read(&self, part: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
-        // A whole record, or its first part, may be read without a reservation, that is with 0000h.
-        let needs_reservation = part.reservation != 0 || part.offset > 0;
-        if needs_reservation && !self.holds(part.reservation) {
-            return Err(CompletionCode::RESERVATION_CANCELLED);
-        }
-        let (record, next) = self.get(part.record).ok_or(CompletionCode::NOT_PRESENT)?;
-        let bytes = super::part(&record, part.offset, part.count)?;
-        if bytes.len() + size_of::<u16>() > part.room {
-            return Err(CompletionCode::CANNOT_RETURN_BYTES);
-        }
-        Ok((next.unwrap_or(NO_MORE), bytes.to_vec()))
-    }
-
-    /// How many records there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// When it changed.
-    #[must_use]
-    pub const fn changes(&self) -> Changes {
-        self.changed
-    }
-
-    /// A new reservation.
-    pub const fn reserve(&mut self) -> u16 {
-        self.reservation.reserve()
-    }
-
-    /// Whether no record has changed since `reservation` was given.
-    #[must_use]
-    pub fn holds(&self, reservation: u16) -> bool {
-        self.reservation.holds(reservation)
-    }
-
-    fn history(&self) -> History {
-        History {
-            digest: self.digest(),
-            changes: self.changed,
+    fn report(&self, failed: bool) {
+        if let Some(health) = self.health.get() {
+            health.report(Fault::Sdr, failed);
         }
     }
 
-    /// Goes on from what was kept, if it was of the same records.
-    fn resume(&mut self, kept: History) {
-        if kept.digest == self.digest() {
-            self.changed = kept.changes;
-        }
-    }
-
-    /// FNV-1a over all records.
-    fn digest(&self) -> u64 {
-        let bytes = self.records.values().flat_map(|record| record.iter());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-    }
-
-    fn replace(&mut self, records: BTreeMap<u16, Encoded>, now: u32) {
-        let added = records
-            .iter()
-            .any(|(id, record)| self.records.get(id) != Some(record));
-        let erased = self.records.keys().any(|id| !records.contains_key(id));
-        if added {
-            self.changed.added = now;
-        }
-        if erased {
-            self.changed.erased = now;
-        }
-        if added || erased {
-            self.changed.count = self.changed.count.wrapping_add(1);
-            self.records = records;
-            self.reservation.cancel();
-        }
+    fn note_overflow(&self) -> CompletionCode {
+        self.overflow.store(true, Ordering::Relaxed);
+        CompletionCode::OUT_OF_SPACE
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use ipmi_proto::sdr::ThresholdSet;
-
-    use super::*;
-    use crate::stores::sensors::{Directory, Settings, Value};
-
-    fn add(table: &mut SensorTable, directory: &mut Directory, name: &str) {
-        let path = format!("/xyz/openbmc_project/sensors/temperature/{name}");
-        let value = vec![("Value".to_owned(), Value::Number(20.0))];
-        let object = vec![("xyz.openbmc_project.Sensor.Value".to_owned(), value)];
-        table.add(&path, &object, directory, |_| {
-            (Settings::default(), ThresholdSet::EMPTY)
-        });
-    }
-
-    fn fixed() -> Arc<FixedRecords> {
-        let other = SdrBody::Other {
-            kind: 0x08,
-            data: vec![1],
-        };
-        Arc::new(FixedRecords::from([(1, other)]))
-    }
-
-    #[test]
-    fn records_chain_from_first_to_last() {
-        let (mut table, mut directory) = (SensorTable::default(), Directory::default());
-        add(&mut table, &mut directory, "A");
-        add(&mut table, &mut directory, "B");
-        let mut repository = Repository::default();
-        repository.build(&table, &fixed(), 7);
-        let mut seen = Vec::new();
-        let mut next = Some(0);
-        while let Some(id) = next {
-            let (record, after) = repository.get(id).unwrap();
-            seen.push(u16::from_le_bytes([record[0], record[1]]));
-            next = after;
-        }
-        assert_eq!(seen, [0x0001, 0x0100, 0x0101]);
-        assert_eq!(seen.len(), repository.len());
-        assert_eq!(repository.get(0xffff).unwrap().0[0..2], [0x01, 0x01]);
-        assert!(repository.get(0x0102).is_none());
-    }
-
-    #[tokio::test]
-    async fn restart_that_finds_the_same_records_is_no_change() {
-        let history = || Persistent::volatile();
-        let service = SdrService::new(history(), DeviceSupport::default());
-        let sensors = SensorStore::volatile();
-        let first = service.with(&sensors, 100, |repository| repository.changes());
-        assert_eq!(first.added, 100);
-        service.keep_history().await;
-        let kept = service.history.get();
-        let again = SdrService::new(history(), DeviceSupport::default());
-        again
-            .history
-            .update(|history| *history = kept)
-            .await
-            .unwrap();
-        assert_eq!(
-            again.with(&sensors, 200, |repository| repository.changes()),
-            first
-        );
-    }
-
-    #[test]
-    fn change_cancels_reservations_and_no_change_does_not() {
-        let (mut table, mut directory) = (SensorTable::default(), Directory::default());
-        add(&mut table, &mut directory, "A");
-        let fixed = fixed();
-        let mut repository = Repository::default();
-        repository.build(&table, &fixed, 7);
-        let reservation = repository.reserve();
-        repository.build(&table, &fixed, 8);
-        assert!(repository.holds(reservation));
-        assert_eq!(
-            repository.changes(),
-            Changes {
-                added: 7,
-                erased: 0,
-                count: 1
-            }
-        );
-        add(&mut table, &mut directory, "B");
-        repository.build(&table, &fixed, 9);
-        assert!(!repository.holds(reservation));
-        table.remove("/xyz/openbmc_project/sensors/temperature/A");
-        repository.build(&table, &fixed, 10);
-        assert_eq!(
-            repository.changes(),
-            Changes {
-                added: 9,
-                erased: 10,
-                count: 3
-            }
-        );
-    }
-}
+mod tests;

@@ -102,7 +102,9 @@ impl<P: Platform> StorageProvider<P> {
             .write(device, usize::from(offset), &data)
             .await?;
         if unit.writable && FruImage::parse(&image).is_ok() {
-            self.platform.write_fru(&unit.path, &image).await?;
+            let written = self.platform.write_fru(&unit.path, &image).await;
+            self.stores.fru.report(written.is_err());
+            written?;
         }
         Ok(length)
     }
@@ -120,7 +122,9 @@ impl<P: Platform> StorageProvider<P> {
         if self.stores.fru.is_fresh() {
             return;
         }
-        match self.platform.frus().await {
+        let found = self.platform.frus().await;
+        self.stores.fru.report(found.is_err());
+        match found {
             Ok(found) => {
                 if self.stores.fru.set_devices(found).await.is_ok() {
                     self.stores.sdr.set_frus(&self.stores.fru.devices());

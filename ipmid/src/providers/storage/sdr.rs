@@ -8,7 +8,7 @@ use super::{Platform, StorageProvider, sel::or_unspecified};
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    stores::sdr::{Part, Repository},
+    stores::sdr::{MAX_LENGTH, Part, Repository},
 };
 
 const GET_SDR_REPOSITORY_INFO: Command = Command::standard(
@@ -39,14 +39,16 @@ const RUN_INITIALIZATION_AGENT: Command = Command::standard(
 
 /// The version that the repository's commands are of.
 const VERSION: u8 = 0x51;
-/// Operation support: reserve, allocation info; updates are not modal (bits 6:5) and not by command.
-const SUPPORT: u8 = 0x23;
-/// No space for records that do not come from sensors.
-const NO_SPACE: u16 = 0;
-/// Bytes of the largest record.
-const UNIT: u16 = 64;
+/// Operation support: updates within update mode and without (bits 6:5), delete, partial add, reserve,
+/// allocation info; bit 7 is the overflow.
+const SUPPORT: u8 = 0x6f;
 /// Initialization is complete.
 const INITIALIZED: u8 = 0x01;
+
+/// A count in two bytes.
+fn small(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_sdr(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -76,25 +78,33 @@ impl<P: Platform> StorageProvider<P> {
             .repository(|repository| (repository.len(), repository.changes()))
             .await;
         self.stores.sdr.keep_history().await;
+        let room = self.stores.sdr.room(count);
         Ok((
             VERSION,
-            u16::try_from(count).unwrap_or(u16::MAX),
-            NO_SPACE,
+            small(room.records),
+            small(room.free * MAX_LENGTH),
             or_unspecified(changes.added),
             or_unspecified(changes.erased),
-            SUPPORT,
+            SUPPORT | u8::from(room.overflow) << 7,
         ))
     }
 
     /// Get SDR Repository Allocation Info (IPMI v2.0 §33.10): units in all, bytes of one, free units, the
-    /// most that are free in a row, units of the largest record.
+    /// most that are free in a row, units of the largest record. A unit holds any record.
     async fn get_sdr_repository_allocation_info(
         self: Arc<Self>,
         _: Context,
     ) -> Result<(u16, u16, u16, u16, u8), CompletionCode> {
         let count = self.repository(|repository| repository.len()).await;
-        let units = u16::try_from(count).unwrap_or(u16::MAX);
-        Ok((units, UNIT, NO_SPACE, NO_SPACE, 1))
+        let room = self.stores.sdr.room(count);
+        let free = small(room.free);
+        Ok((
+            small(room.records + room.free),
+            small(MAX_LENGTH),
+            free,
+            free,
+            1,
+        ))
     }
 
     /// Reserve SDR Repository (IPMI v2.0 §33.11).
@@ -138,7 +148,7 @@ impl<P: Platform> StorageProvider<P> {
         Ok(INITIALIZED)
     }
 
-    async fn repository<R>(&self, look: impl FnOnce(&mut Repository) -> R) -> R {
+    pub(super) async fn repository<R>(&self, look: impl FnOnce(&mut Repository) -> R) -> R {
         let sensors = self.platform.sensors().await;
         self.stores
             .sdr
@@ -151,14 +161,18 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::providers::storage::tests::Bench;
+    use crate::providers::storage::tests::{Bench, answer};
 
     #[tokio::test]
     async fn list_has_as_many_records_as_the_info_says() {
         let bench = Bench::new();
         let info = bench.send(0x20, &[]).await.unwrap();
-        assert_eq!(info[..5], hex!("51 0500 0000"));
-        assert_eq!(info[13], 0x23);
+        assert_eq!(info[..5], hex!("51 0500 0040"));
+        assert_eq!(info[13], 0x6f);
+        assert_eq!(
+            bench.send(0x21, &[]).await,
+            answer(&hex!("0501 4000 0001 0001 01"))
+        );
         let reservation = bench.send(0x22, &[]).await.unwrap();
         let mut record = [0, 0];
         let mut kinds = Vec::new();
