@@ -16,8 +16,10 @@ pub type FruDevices = BTreeMap<u8, FruDevice>;
 
 /// For how long the inventory is taken to be as it was read.
 const FRESH: Duration = Duration::from_secs(5);
-/// The least size of a device; images are padded to it, so that there is room to write.
-const MIN_SIZE: usize = 256;
+/// The least size of a device. Where an image has no memory of its own, sizes are multiples of this,
+const SIZE_UNIT: usize = 256;
+/// and at least so much larger than the image, so that there is room to write longer fields.
+const ROOM: usize = 128;
 /// The greatest FRU id; FFh is reserved.
 const MAX_ID: u8 = 0xfe;
 
@@ -98,7 +100,13 @@ impl FruStore {
                 },
             };
             ids.insert(device.path.clone(), id);
-            device.image.resize(device.image.len().max(MIN_SIZE), 0);
+            let length = device.image.len();
+            let size = if device.writable {
+                length.max(SIZE_UNIT)
+            } else {
+                (length + ROOM).next_multiple_of(SIZE_UNIT)
+            };
+            device.image.resize(size, 0);
             devices.insert(id, device);
         }
         if ids.len() != known {
@@ -161,6 +169,25 @@ impl FruStore {
         written?;
         Ok((device, image))
     }
+
+    /// The device `id` itself holds `image` now: it serves in place of what was written over it.
+    ///
+    /// # Errors
+    ///
+    /// When the medium refuses.
+    pub async fn settle(&self, id: u8, image: Vec<u8>) -> Result<(), CompletionCode> {
+        let path = {
+            let mut devices = lock(&self.devices);
+            let Some(device) = devices.get_mut(&id) else {
+                return Ok(());
+            };
+            device.image = image;
+            device.path.clone()
+        };
+        let kept = self.written.update(|written| written.remove(&path)).await;
+        self.report(kept.is_err());
+        kept.map(drop)
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +241,8 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(store.image(0).unwrap()[..4], [1, 9, 8, 0]);
+        store.settle(0, vec![7; 256]).await.unwrap();
+        assert_eq!(store.image(0).unwrap()[..4], [7, 7, 7, 7]);
         let beyond = store.write(0, 255, &[1, 2]).await;
         assert_eq!(beyond.unwrap_err(), CompletionCode::PARAMETER_OUT_OF_RANGE);
         assert_eq!(

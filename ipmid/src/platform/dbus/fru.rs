@@ -24,10 +24,11 @@ impl Frus for DbusPlatform {
         let link = self.link()?;
         let (slots, mut devices) = scanned(&link.client).await?;
         let described = described(&link.client).await?;
+        let board = Part::main_board(&described);
         let others = described
             .into_iter()
             .filter(|part| part.slot.is_none_or(|slot| !slots.contains(&slot)));
-        devices.extend(others.filter_map(Part::into_device));
+        devices.extend(others.filter_map(|part| part.into_device(board.as_ref())));
         // The system is to be FRU device 0, whose id is the first that is given out.
         devices.sort_by_key(|device| (rank(device.entity), device.path.clone()));
         Ok(devices)

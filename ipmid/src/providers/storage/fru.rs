@@ -105,6 +105,7 @@ impl<P: Platform> StorageProvider<P> {
             let written = self.platform.write_fru(&unit.path, &image).await;
             self.stores.fru.report(written.is_err());
             written?;
+            self.stores.fru.settle(device, image).await?;
         }
         Ok(length)
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use ipmi_proto::{
     Field,
-    fru::{Board, Chassis, FruImage, MfgDate, Product},
+    fru::{Board, Chassis, FruImage, MfgDate, MultiRecord, Product},
     sdr::{Entity, entity},
 };
 use openbmc_dbus::{
     client::Properties,
+    common::uuid,
     interface::{Property, PropertyValue},
     inventory::{
         bmc, board, chassis, cpu,
@@ -26,6 +27,10 @@ use crate::platform::FruDevice;
 const RACK_MOUNT: u8 = 0x17;
 /// Language code for English.
 const ENGLISH: u8 = 0;
+/// The multirecord type for management access, and what its records tell (FRU v1.3 §18.4).
+const MANAGEMENT_ACCESS: u8 = 0x03;
+const SYSTEM_NAME: u8 = 0x02;
+const SYSTEM_UNIQUE_ID: u8 = 0x07;
 
 /// A part of the inventory that has asset data.
 #[derive(Debug)]
@@ -42,6 +47,10 @@ pub(super) struct Part {
     version: String,
     asset_tag: String,
     built: MfgDate,
+    /// The system's unique id, as text.
+    uuid: String,
+    /// Whether it is the board that carries the processors.
+    is_main_board: bool,
 }
 
 impl Part {
@@ -83,13 +92,22 @@ impl Part {
             version: text(revision::VERSION),
             asset_tag: text(asset_tag::ASSET_TAG),
             built: built(&text(asset::BUILD_DATE)).unwrap_or(MfgDate::UNSPECIFIED),
+            uuid: text(uuid::UUID),
+            is_main_board: bags.has(motherboard::NAME),
         })
     }
 
-    /// The device with an image of this; `None` when an image cannot hold it.
-    pub(super) fn into_device(self) -> Option<FruDevice> {
+    /// The first of `parts` that is the main board.
+    pub(super) fn main_board(parts: &[Self]) -> Option<Board> {
+        let found = parts.iter().find(|part| part.is_main_board)?;
+        Some(found.board())
+    }
+
+    /// The device with an image of this; `None` when an image cannot hold it. A whole system shows
+    /// `main_board`, where that is known, for its board.
+    pub(super) fn into_device(self, main_board: Option<&Board>) -> Option<FruDevice> {
         let image = self
-            .image()
+            .image(main_board)
             .to_bytes()
             .inspect_err(|error| debug!(%error, path = self.path, "no FRU image of this part"))
             .ok()?;
@@ -102,15 +120,41 @@ impl Part {
         })
     }
 
-    fn image(&self) -> FruImage {
-        let whole = self.entity.id == entity::CHASSIS;
-        let sold_alone = whole || self.entity.id == entity::POWER_SUPPLY;
-        FruImage {
-            chassis: whole.then(|| self.chassis()),
-            board: (!sold_alone).then(|| self.board()),
-            product: Some(self.product()),
-            ..FruImage::default()
+    fn image(&self, main_board: Option<&Board>) -> FruImage {
+        let product = Some(self.product());
+        match self.entity.id {
+            entity::CHASSIS => FruImage {
+                chassis: Some(self.chassis()),
+                board: main_board.cloned().or_else(|| Some(self.board())),
+                product,
+                multirecords: self.management_access(),
+                ..FruImage::default()
+            },
+            // Sold alone, as one piece.
+            entity::POWER_SUPPLY => FruImage {
+                product,
+                ..FruImage::default()
+            },
+            _ => FruImage {
+                board: Some(self.board()),
+                product,
+                ..FruImage::default()
+            },
         }
+    }
+
+    /// Management access records (FRU v1.3 §18.4): the system's name and unique id.
+    fn management_access(&self) -> Vec<MultiRecord> {
+        let named = !self.name.is_empty();
+        let name = named.then(|| (SYSTEM_NAME, self.name.as_bytes().to_vec()));
+        let id = uuid_bytes(&self.uuid).map(|id| (SYSTEM_UNIQUE_ID, id.to_vec()));
+        let records = name.into_iter().chain(id);
+        records
+            .map(|(what, value)| MultiRecord {
+                kind: MANAGEMENT_ACCESS,
+                data: [&[what][..], &value].concat(),
+            })
+            .collect()
     }
 
     fn chassis(&self) -> Chassis {
@@ -156,6 +200,13 @@ impl Part {
             &self.model
         }
     }
+}
+
+/// The sixteen bytes of a UUID, in the order of its digits.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits = text.replace('-', "");
+    let number = u128::from_str_radix(&digits, 16).ok();
+    number.filter(|_| digits.len() == 32).map(u128::to_be_bytes)
 }
 
 fn field(text: &str) -> Field {
@@ -286,7 +337,7 @@ mod tests {
         );
         let part = part.unwrap();
         assert_eq!(part.slot, Some((3, 0x50)));
-        let device = part.into_device().unwrap();
+        let device = part.into_device(None).unwrap();
         assert_eq!(
             (device.name.as_str(), device.writable),
             ("Main Board", false)
@@ -307,6 +358,43 @@ mod tests {
             "Causeway"
         );
         assert_eq!(image.chassis, None);
+    }
+
+    #[test]
+    fn a_system_has_every_area_and_shows_the_main_board() {
+        let board = Part::read("/xyz/openbmc_project/inventory/a/b", board_interfaces()).unwrap();
+        let board = Part::main_board(&[board]);
+        let id = "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2d10";
+        let system = || {
+            let asset = bag([
+                ("Model", Variant::from("Box")),
+                ("SerialNumber", "C1".into()),
+            ]);
+            let interfaces = BTreeMap::from([
+                (asset::NAME.to_owned(), asset),
+                (system::NAME.to_owned(), bag([])),
+                (uuid::NAME.to_owned(), bag([("UUID", Variant::from(id))])),
+            ]);
+            Part::read("/xyz/openbmc_project/inventory/Box", interfaces).unwrap()
+        };
+        let image = |board: Option<&Board>| {
+            let device = system().into_device(board).unwrap();
+            FruImage::parse(&device.image).unwrap()
+        };
+        let shown = image(board.as_ref());
+        assert_eq!(shown.board, board);
+        assert_eq!(shown.chassis.unwrap().serial.to_text(ENGLISH), "C1");
+        let records: Vec<Vec<u8>> = shown.multirecords.into_iter().map(|of| of.data).collect();
+        assert_eq!(records[0], b"\x02Box");
+        assert_eq!(
+            (records[1][0], &records[1][1..4]),
+            (7, &[0x8f, 0x0f, 0x3c][..])
+        );
+        let own = image(None).board.unwrap();
+        assert_eq!(own.serial.to_text(ENGLISH), "C1");
+        for text in ["", "8f0f3c5e", "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2dxx"] {
+            assert_eq!(uuid_bytes(text), None, "{text}");
+        }
     }
 
     #[test]
