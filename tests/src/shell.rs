@@ -32,6 +32,8 @@ impl Shell {
     pub fn open(login: &Login) -> Self {
         let (reader, writer) = io::pipe().expect("a pipe");
         let mut command = login.ipmitool_command();
+        // It echoes what it reads, and would break lines that are longer than a terminal is wide.
+        command.env("COLUMNS", "4096");
         // One pipe for both, so that an error stands before the prompt that follows it.
         command.arg("shell").stdin(std::process::Stdio::piped());
         command

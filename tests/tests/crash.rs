@@ -1,0 +1,375 @@
+//! ipmid killed at random points of writing: nothing that was acknowledged is lost, no record id is there
+//! twice, and everything can be read afterwards.
+//!
+//! A round adds records to the event log and changes settings, from several sessions at once, and kills
+//! ipmid somewhere in between. How many rounds, and how long each may become, is in the environment:
+//! `tests/soak/crash` runs the many, plain test runs a few.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use tests::clients::Login;
+use tests::shell::Shell;
+use tests::suite::Suite;
+use tests::wait;
+
+/// Sessions that add to the log at once.
+const WRITERS: u8 = 4;
+/// Records after which the log is cleared.
+const FULL: usize = 6000;
+/// Get SEL Info.
+const INFO: &str = "raw 0x0a 0x40";
+
+/// A record as the log gives it, without its id.
+type Content = Vec<u8>;
+
+/// A number from the environment.
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    let value = env::var(name).ok();
+    value.map_or(default, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value} is no number"))
+    })
+}
+
+/// Numbers that are spread over all there are; the same row for the same start (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let high = u32::try_from((mixed ^ (mixed >> 31)) >> 32).expect("32 bits");
+        high % limit.max(1)
+    }
+}
+
+/// Sends a raw request; `None` when it is not answered with success.
+fn ask(shell: &mut Shell, line: &str) -> Option<Vec<u8>> {
+    let answer = shell.run(line);
+    if answer.contains("rsp=") || answer.contains("Unable") {
+        return None;
+    }
+    let bytes = answer.split_whitespace();
+    bytes
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!(" {byte:#04x}")).collect()
+}
+
+/// A setting that clients write and read, with room for a few bytes.
+struct Place {
+    name: &'static str,
+    set: &'static str,
+    get: &'static str,
+    /// Bytes of its value.
+    length: usize,
+    /// Bytes of the answer before the value.
+    skipped: usize,
+}
+
+/// A user's name, a LAN parameter (the community string), a boot parameter (the mailbox).
+const PLACES: [Place; 3] = [
+    Place {
+        name: "user",
+        set: "raw 0x06 0x45 0x03",
+        get: "raw 0x06 0x46 0x03",
+        length: 16,
+        skipped: 0,
+    },
+    Place {
+        name: "LAN parameter",
+        set: "raw 0x0c 0x01 0x01 0x10",
+        get: "raw 0x0c 0x02 0x01 0x10 0 0",
+        length: 18,
+        skipped: 1,
+    },
+    Place {
+        name: "boot parameter",
+        set: "raw 0x00 0x08 0x07 0x00",
+        get: "raw 0x00 0x09 0x07 0x00 0x00",
+        length: 16,
+        skipped: 3,
+    },
+];
+
+impl Place {
+    /// The `number`th value that is written.
+    fn value(&self, number: u32) -> Vec<u8> {
+        let mut value = format!("value{number}").into_bytes();
+        value.resize(self.length, 0);
+        value
+    }
+
+    fn read(&self, shell: &mut Shell) -> Vec<u8> {
+        let answer = ask(shell, self.get).unwrap_or_else(|| panic!("{} is unreadable", self.name));
+        answer.get(self.skipped..).unwrap_or_default().to_vec()
+    }
+}
+
+/// What one session was told.
+#[derive(Default)]
+struct Told {
+    /// Records that were acknowledged, by id.
+    records: BTreeMap<u16, Content>,
+    /// Settings: the number acknowledged last, by place.
+    settings: BTreeMap<usize, u32>,
+    /// The setting that was sent last and not acknowledged.
+    flying: Option<(usize, u32)>,
+    /// The next number.
+    next: u32,
+}
+
+/// What a round shares between its threads.
+struct Round {
+    number: u32,
+    acknowledged: AtomicU32,
+    killed: AtomicBool,
+}
+
+impl Round {
+    /// Adds records until ipmid does not answer, or there are `limit` of them.
+    fn add_records(&self, shell: &mut Shell, writer: u8, limit: u32) -> Told {
+        let mut told = Told::default();
+        while self.acknowledged.load(Ordering::Relaxed) < limit {
+            let [round, sequence] = [self.number, told.next].map(u32::to_le_bytes);
+            told.next += 1;
+            // An OEM record without time stamp, whose bytes are all ours (IPMI v2.0 §32.3).
+            let content = [&[0xe0, writer][..], &round, &sequence, b"SEL!"].concat();
+            let line = format!("raw 0x0a 0x44 0 0{}", hex(&content));
+            let Some(id) = ask(shell, &line) else {
+                break;
+            };
+            let id = u16::from_le_bytes(id.try_into().expect("a record id"));
+            let before = told.records.insert(id, content);
+            assert_eq!(before, None, "id {id:#06x} was given twice");
+            self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        told
+    }
+
+    /// Changes settings until ipmid does not answer, or was killed between two changes.
+    fn change_settings(&self, shell: &mut Shell, mut next: u32) -> Told {
+        let mut told = Told::default();
+        while !self.killed.load(Ordering::Relaxed) {
+            for (index, place) in PLACES.iter().enumerate() {
+                let line = format!("{}{}", place.set, hex(&place.value(next)));
+                if ask(shell, &line).is_none() {
+                    told.flying = Some((index, next));
+                    told.next = next + 1;
+                    return told;
+                }
+                told.settings.insert(index, next);
+                next += 1;
+            }
+        }
+        told.next = next;
+        told
+    }
+
+    /// Kills the process `id` after `adds` records and `more`.
+    fn kill(&self, id: u32, adds: u32, more: Duration) {
+        let end = Instant::now() + wait::LIMIT;
+        while self.acknowledged.load(Ordering::Relaxed) < adds && Instant::now() < end {
+            thread::sleep(Duration::from_micros(200));
+        }
+        thread::sleep(more);
+        let id = Pid::from_raw(i32::try_from(id).expect("a process id"));
+        signal::kill(id, Signal::SIGKILL).expect("a process of ours");
+        self.killed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// All records of the log by id, as `sel writeraw` writes them.
+fn log(login: &Login) -> BTreeMap<u16, Content> {
+    let path = login.home.join("raw");
+    let written = login.ipmitool("sel writeraw raw");
+    assert_eq!(written.code, Some(0), "{written}");
+    let bytes = fs::read(path).expect("the records");
+    let mut records = BTreeMap::new();
+    for record in bytes.chunks(16) {
+        let id = u16::from_le_bytes([record[0], record[1]]);
+        let before = records.insert(id, record[2..].to_vec());
+        assert_eq!(before, None, "id {id:#06x} is there twice");
+    }
+    records
+}
+
+/// What is known to be on the medium.
+struct Known {
+    records: BTreeMap<u16, Content>,
+    settings: BTreeMap<usize, u32>,
+    /// Records and settings acknowledged in all.
+    acknowledged: (usize, u32),
+}
+
+impl Known {
+    /// Compares with what is there after a restart.
+    fn check(&mut self, login: &Login, shell: &mut Shell, writers: &[Told], settings: &Told) {
+        for told in writers {
+            self.acknowledged.0 += told.records.len();
+            for (id, content) in &told.records {
+                let before = self.records.insert(*id, content.clone());
+                assert_eq!(before, None, "id {id:#06x} was given twice");
+            }
+        }
+        let found = log(login);
+        for (id, content) in &self.records {
+            assert_eq!(found.get(id), Some(content), "record {id:#06x}");
+        }
+        let unknown = found
+            .iter()
+            .filter(|(id, _)| !self.records.contains_key(id));
+        let unknown: Vec<_> = unknown
+            .map(|(id, content)| (*id, content.clone()))
+            .collect();
+        assert!(unknown.len() <= usize::from(WRITERS), "{unknown:x?}");
+        for (id, content) in &unknown {
+            assert!(content.ends_with(b"SEL!"), "record {id:#06x}: {content:x?}");
+        }
+        self.records.extend(unknown);
+        self.settings.extend(&settings.settings);
+        for (index, place) in PLACES.iter().enumerate() {
+            let flying = settings.flying.filter(|(of, _)| *of == index);
+            let flying = flying.map(|(_, number)| number);
+            let sound: Vec<u32> = self
+                .settings
+                .get(&index)
+                .copied()
+                .into_iter()
+                .chain(flying)
+                .collect();
+            let value = place.read(shell);
+            let kept = sound.iter().find(|number| place.value(**number) == value);
+            let kept =
+                kept.unwrap_or_else(|| panic!("{} is {value:x?}, not of {sound:?}", place.name));
+            self.settings.insert(index, *kept);
+        }
+    }
+}
+
+/// Nothing was found damaged.
+fn assert_nothing_set_aside(suite: &Suite) {
+    for folder in ["state/ipmid", "state/access"] {
+        for entry in fs::read_dir(suite.dir().join(folder)).expect("a state folder") {
+            let name = entry.expect("an entry").file_name();
+            assert!(!name.to_string_lossy().ends_with(".corrupt"), "{name:?}");
+        }
+    }
+}
+
+/// A suite, and the sessions that write.
+struct Rig {
+    suite: Suite,
+    login: Login,
+    writers: Vec<Shell>,
+    changer: Shell,
+    /// The number of the next setting.
+    next: u32,
+}
+
+impl Rig {
+    /// Starts, with a first value in every place.
+    fn start() -> (Self, Known) {
+        let suite = Suite::start();
+        let login = suite.administrator();
+        let writers = (0..WRITERS).map(|_| Shell::open(&login)).collect();
+        let mut changer = Shell::open(&login);
+        let mut settings = BTreeMap::new();
+        for (index, place) in PLACES.iter().enumerate() {
+            let line = format!("{}{}", place.set, hex(&place.value(0)));
+            ask(&mut changer, &line).expect("a first value");
+            settings.insert(index, 0);
+        }
+        let known = Known {
+            records: BTreeMap::new(),
+            settings,
+            acknowledged: (0, 0),
+        };
+        let rig = Self {
+            suite,
+            login,
+            writers,
+            changer,
+            next: 1,
+        };
+        (rig, known)
+    }
+
+    /// Writes until ipmid is killed, after `kill_after` records and `more`.
+    fn write(
+        &mut self,
+        number: u32,
+        adds: u32,
+        kill_after: u32,
+        more: Duration,
+    ) -> (Vec<Told>, Told) {
+        let round = &Round {
+            number,
+            acknowledged: AtomicU32::new(0),
+            killed: AtomicBool::new(false),
+        };
+        let (id, next) = (self.suite.ipmid.id(), self.next);
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..WRITERS)
+                .zip(&mut self.writers)
+                .map(|(writer, shell)| scope.spawn(move || round.add_records(shell, writer, adds)))
+                .collect();
+            let changer = &mut self.changer;
+            let changing = scope.spawn(move || round.change_settings(changer, next));
+            round.kill(id, kill_after, more);
+            let told = writers
+                .into_iter()
+                .map(|writer| writer.join().expect("a writer"));
+            (told.collect(), changing.join().expect("a session"))
+        })
+    }
+
+    /// Starts ipmid again, and waits until every session works.
+    fn restart(&mut self) {
+        self.suite.ipmid.kill();
+        self.suite.restart_ipmid();
+        for shell in self.writers.iter_mut().chain([&mut self.changer]) {
+            wait::until_true("the session works again", || ask(shell, INFO).is_some());
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_ipmid_is_killed() {
+    let rounds: u32 = setting("CAUSEWAY_CRASH_ROUNDS", 4);
+    let adds: u32 = setting("CAUSEWAY_CRASH_ADDS", 150);
+    let mut random = Random(setting("CAUSEWAY_CRASH_SEED", 1));
+    let (mut rig, mut known) = Rig::start();
+    for number in 1..=rounds {
+        let kill_after = random.below(adds);
+        let more = Duration::from_micros(random.below(5000).into());
+        let (writers, changed) = rig.write(number, adds, kill_after, more);
+        rig.restart();
+        known.acknowledged.1 += changed.next - rig.next;
+        rig.next = changed.next;
+        known.check(&rig.login, &mut rig.changer, &writers, &changed);
+        assert_nothing_set_aside(&rig.suite);
+        if known.records.len() > FULL {
+            rig.login.ipmitool("sel clear").ok();
+            known.records.clear();
+        }
+    }
+    let log = rig.suite.ipmid.log();
+    assert!(!log.contains("damaged"), "{log}");
+    let (records, changes) = known.acknowledged;
+    eprintln!("killed {rounds} times in {records} records and {changes} settings: none is lost");
+}
