@@ -1,9 +1,12 @@
 //! The SDR repository, written and read by clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 
 use tests::clients::Login;
+use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::wait;
 
@@ -41,6 +44,115 @@ fn count(login: &Login) -> usize {
     number
         .and_then(|text| text.trim().parse().ok())
         .expect("a count")
+}
+
+/// Completion code: the reservation was cancelled.
+const CANCELLED: u8 = 0xc5;
+
+/// Sends a raw request; `Err` is the completion code, where there is one.
+fn ask(shell: &mut Shell, line: &str) -> Result<Vec<u8>, Option<u8>> {
+    let answer = shell.run(line);
+    if let Some((_, rest)) = answer.split_once("rsp=0x") {
+        return Err(rest
+            .get(..2)
+            .and_then(|code| u8::from_str_radix(code, 16).ok()));
+    }
+    let bytes = answer.split_whitespace();
+    let bytes: Option<Vec<u8>> = bytes
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    bytes.ok_or(None)
+}
+
+/// Reads all records in two parts each, under one reservation, as clients do: they are as many as was
+/// promised when it began, each once and sound. `Err` is the completion code that ended it before.
+fn walk(shell: &mut Shell) -> Result<(), Option<u8>> {
+    let reservation = ask(shell, "raw 0x0a 0x22")?;
+    let info = ask(shell, "raw 0x0a 0x20")?;
+    let promised = usize::from(u16::from_le_bytes([info[1], info[2]]));
+    let mut seen = BTreeSet::new();
+    let mut id = [0, 0];
+    while id != [0xff, 0xff] {
+        let mut get = |offset: u8, count: u8| {
+            let [low, high] = [reservation[0], reservation[1]];
+            let [id, more] = id;
+            let line = format!("raw 0x0a 0x23 {low} {high} {id} {more} {offset} {count}");
+            ask(shell, &line)
+        };
+        let head = get(0, 5)?;
+        let body = get(5, 255)?;
+        assert_eq!(head[..2], body[..2], "the next record of {id:x?}");
+        assert_eq!(usize::from(head[6]), body.len() - 2, "length of {id:x?}");
+        assert!(seen.insert([head[2], head[3]]), "{id:x?} is there twice");
+        id = [head[0], head[1]];
+    }
+    assert_eq!(seen.len(), promised, "records");
+    Ok(())
+}
+
+#[test]
+fn repository_is_whole_or_cancelled_while_sensor_services_restart() {
+    let mut suite = Suite::start();
+    let login = suite.administrator();
+    let records = dump(&login);
+    let stop = AtomicBool::new(false);
+    let counts = [const { AtomicU32::new(0) }; 2];
+    let mut shells = [Shell::open(&login), Shell::open(&login)];
+    thread::scope(|scope| {
+        for (shell, count) in shells.iter_mut().zip(&counts) {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    match walk(shell) {
+                        Ok(()) => drop(count.fetch_add(1, Ordering::Relaxed)),
+                        Err(code) => assert_eq!(code, Some(CANCELLED)),
+                    }
+                }
+            });
+        }
+        // Some walks while it is away, and some while its sensors come back.
+        for round in 0..6 {
+            let more = |than: [u32; 2]| {
+                let now = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+                now.iter().zip(than).all(|(now, than)| *now > than)
+            };
+            let before = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+            if round % 2 == 0 {
+                suite.platformd.kill();
+            } else {
+                assert!(suite.platformd.terminate().success());
+            }
+            wait::until_true("walks go on without the services", || more(before));
+            suite.restart_platformd();
+            let before = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+            wait::until_true("walks go on with the services", || more(before));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    wait::until_true("the records are as before", || dump(&login) == records);
+    let readings = || login.ipmitool("sdr list full");
+    wait::until_true("the readings are back", || {
+        readings().stdout.contains("44.91 degrees C")
+    });
+}
+
+#[test]
+fn client_dumps_the_repository_while_sensor_services_restart() {
+    let mut suite = Suite::start();
+    let login = suite.administrator();
+    let records = dump(&login);
+    for _ in 0..3 {
+        suite.platformd.kill();
+        assert_eq!(dump(&login), records, "without the services");
+        suite.restart_platformd();
+        // Units may be read anew; what is dumped has every record once all the same.
+        let listed = dump(&login);
+        assert!(
+            listed.keys().all(|id| records.contains_key(id)),
+            "{listed:x?}"
+        );
+    }
+    wait::until_true("the records are as before", || dump(&login) == records);
 }
 
 #[test]
