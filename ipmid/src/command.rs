@@ -24,7 +24,7 @@
 mod handler;
 mod table;
 
-pub use handler::{Answer, Handler};
+pub use handler::{Answer, Coded, Handler, Outcome, Response};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
 pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry};
 

@@ -8,7 +8,7 @@ use tokio::time;
 use tracing::debug;
 
 use crate::{
-    command::{Access, Entry, Family, Registry},
+    command::{Access, Entry, Family, Registry, Response},
     context::Context,
     filter::Filter,
 };
@@ -62,7 +62,7 @@ impl Dispatcher {
             }
         };
         let (completion, answer) = match self.run(family, context, data).await {
-            Ok(answer) => (CompletionCode::OK, answer),
+            Ok(response) => response,
             Err(completion) => (completion, Vec::new()),
         };
         let data = if prefix.is_empty() {
@@ -78,7 +78,7 @@ impl Dispatcher {
         family: Family,
         context: Context,
         data: &[u8],
-    ) -> Result<Vec<u8>, CompletionCode> {
+    ) -> Result<Response, CompletionCode> {
         let entry = self
             .registry
             .find(family, context.command)

@@ -9,11 +9,37 @@ use ipmi_proto::{
 
 use crate::context::Context;
 
-/// A handler under way: in the end the response's data, or a completion code other than 00h.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Vec<u8>, CompletionCode>> + Send>>;
+/// A handler under way: in the end the response's completion code and data, or a completion code
+/// other than 00h alone.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response, CompletionCode>> + Send>>;
+
+/// A response: its completion code, nearly always 00h, and the bytes after it.
+pub type Response = (CompletionCode, Vec<u8>);
+
+/// What a handler may give: anything that can be packed, or that under a code of its own.
+pub trait Outcome {
+    /// Packs it.
+    fn into_response(self) -> Response;
+}
+
+impl<T: Encode> Outcome for T {
+    fn into_response(self) -> Response {
+        (CompletionCode::OK, codec::encode(&self))
+    }
+}
+
+/// Data that goes with a completion code which tells more than that all is well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Coded<T>(pub CompletionCode, pub T);
+
+impl<T: Encode> Outcome for Coded<T> {
+    fn into_response(self) -> Response {
+        (self.0, codec::encode(&self.1))
+    }
+}
 
 /// An `async fn(Arc<S>, Context, A, B, …) -> Result<R, CompletionCode>` whose parameters after the
-/// context can be unpacked and whose result can be packed; up to eight parameters.
+/// context can be unpacked and whose result can be packed ([`Outcome`]); up to eight parameters.
 pub trait Handler<S, Parameters>: Send + Sync + 'static {
     /// Unpacks `data`, which must be used up exactly, and starts the function.
     ///
@@ -29,7 +55,7 @@ macro_rules! handlers {
         where
             Function: Fn(Arc<S>, Context, $($parameter),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = Result<R, CompletionCode>> + Send + 'static,
-            R: Encode,
+            R: Outcome,
             $($parameter: Decode,)*
         {
             fn start(
@@ -43,7 +69,7 @@ macro_rules! handlers {
                 $(#[allow(non_snake_case)] let $parameter = $parameter::decode(&mut reader)?;)*
                 reader.finish()?;
                 let running = self(state, context, $($parameter),*);
-                Ok(Box::pin(async move { Ok(codec::encode(&running.await?)) }))
+                Ok(Box::pin(async move { Ok(running.await?.into_response()) }))
             }
         }
     };

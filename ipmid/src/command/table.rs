@@ -182,7 +182,8 @@ mod tests {
     async fn answer(table: CommandTable) -> Result<Vec<u8>, CompletionCode> {
         let registry = table.finish().unwrap();
         let entry = registry.find(PING.family, PING.code).unwrap();
-        entry.start(Context::system_interface(), &[]).unwrap().await
+        let answer = entry.start(Context::system_interface(), &[]).unwrap();
+        answer.await.map(|(_, data)| data)
     }
 
     #[tokio::test]

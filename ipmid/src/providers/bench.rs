@@ -6,7 +6,7 @@ use ipmi_proto::CompletionCode;
 use tempfile::TempDir;
 
 use crate::{
-    command::{CommandTable, Family, Priority, Registrar, Registry},
+    command::{CommandTable, Family, Priority, Registrar, Registry, Response},
     context::Context,
     platform::fake::FakePlatform,
 };
@@ -52,6 +52,17 @@ impl Bench {
 
     /// Sends a command as someone else.
     pub(crate) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
+        let (_, data) = self.respond(context, code, data).await?;
+        Ok(data)
+    }
+
+    /// As [`Self::send_as`], with the completion code of what has data.
+    pub(crate) async fn respond(
+        &self,
+        context: Context,
+        code: u8,
+        data: &[u8],
+    ) -> Result<Response, CompletionCode> {
         let entry = self
             .registry
             .find(self.family, code)

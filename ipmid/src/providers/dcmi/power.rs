@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{DcmiProvider, Platform, absent, row};
 use crate::{
-    command::{Command, Registrar},
+    command::{Coded, Command, Registrar},
     context::Context,
     platform::{ExceptionAction, PowerLimitSettings},
     state::lock,
@@ -32,6 +32,9 @@ const ACTIVATE_POWER_LIMIT: Command =
 const NO_LIMIT: CompletionCode = CompletionCode(0x80);
 /// `84h` of Set Power Limit: limit out of range.
 const LIMIT_OUT_OF_RANGE: CompletionCode = CompletionCode(0x84);
+
+/// Reserved; action; watts; milliseconds to correct; reserved; seconds sampled.
+type PowerLimit = (u16, u8, u16, u32, u16, u16);
 
 /// Mode 1: system power statistics; 2 is with rolling averages, of which there are none.
 const SYSTEM_POWER: u8 = 1;
@@ -167,28 +170,27 @@ impl<P: Platform> DcmiProvider<P> {
     /// Get Power Limit (DCMI 1.5 §6.6.2): reserved, action, watts, milliseconds to correct,
     /// reserved, seconds sampled.
     ///
+    /// While no limit is active the completion code is `80h` and the data are there all the same, as
+    /// in phosphor-host-ipmid: ipmitool changes one field of them and sets the whole.
+    ///
     /// # Errors
     ///
-    /// `80h` when no limit is active.
+    /// `C1h` for a machine without power limits.
     async fn get_power_limit(
         self: Arc<Self>,
         _: Context,
         _reserved: u16,
-    ) -> Result<(u16, u8, u16, u32, u16, u16), CompletionCode> {
+    ) -> Result<Coded<PowerLimit>, CompletionCode> {
         let limit = self.platform.power_limit().await.map_err(absent)?;
-        if !limit.active {
-            return Err(NO_LIMIT);
-        }
+        let code = if limit.active {
+            CompletionCode::OK
+        } else {
+            NO_LIMIT
+        };
         let watts = u16::try_from(limit.limit).unwrap_or(u16::MAX);
         let action = action_number(limit.action);
-        Ok((
-            0,
-            action,
-            watts,
-            limit.correction_time,
-            0,
-            limit.sampling_period,
-        ))
+        let (correction, sampling) = (limit.correction_time, limit.sampling_period);
+        Ok(Coded(code, (0, action, watts, correction, 0, sampling)))
     }
 
     /// Set Power Limit (DCMI 1.5 §6.6.3).
@@ -275,13 +277,14 @@ mod tests {
     #[tokio::test]
     async fn limit_is_set_activated_and_read() {
         let bench = bench();
-        assert_eq!(bench.send(0x03, &[0, 0]).await, Err(NO_LIMIT));
         // ipmitool: set_limit limit 400.
         let set = hex!("00 00 00 11 90 01 e8 03 00 00 00 00 0a 00");
         assert_eq!(bench.send(0x04, &set).await, answer(&[]));
-        assert_eq!(bench.send(0x03, &[0, 0]).await, Err(NO_LIMIT));
-        assert_eq!(bench.send(0x05, &[1, 0, 0]).await, answer(&[]));
         let limit = hex!("00 00 11 90 01 e8 03 00 00 00 00 0a 00");
+        let host = crate::context::Context::system_interface();
+        let set_but_not_active = bench.respond(host, 0x03, &[0, 0]).await;
+        assert_eq!(set_but_not_active, Ok((NO_LIMIT, limit.to_vec())));
+        assert_eq!(bench.send(0x05, &[1, 0, 0]).await, answer(&[]));
         assert_eq!(bench.send(0x03, &[0, 0]).await, answer(&limit));
         let beyond = hex!("00 00 00 11 ff ff e8 03 00 00 00 00 0a 00");
         assert_eq!(bench.send(0x04, &beyond).await, Err(LIMIT_OUT_OF_RANGE));
