@@ -1,7 +1,7 @@
 //! What the configuration file says to this daemon.
 
 use accounts::{AccessConfig, ChannelTable, StoreKind};
-use rmcp_proto::suite::CipherSuite;
+use rmcp_proto::{suite::CipherSuite, wire::v15::AuthType};
 use serde::Deserialize;
 
 use crate::{
@@ -44,12 +44,27 @@ pub struct Config {
 pub struct Lan {
     /// Ids of the cipher suites that sessions may have.
     pub cipher_suites: Vec<u8>,
+    /// Authentication types that sessions of IPMI 1.5 may have, by name.
+    pub ipmi_15: Vec<String>,
+}
+
+impl Lan {
+    /// The authentication types of IPMI 1.5, each a bit by its number (IPMI v2.0 §22.13, byte 3).
+    #[must_use]
+    pub fn auth_types(&self) -> u8 {
+        let known = self
+            .ipmi_15
+            .iter()
+            .filter_map(|name| AuthType::from_name(name));
+        known.fold(0, |bits, known| bits | 1 << known.value())
+    }
 }
 
 impl Default for Lan {
     fn default() -> Self {
         Self {
             cipher_suites: vec![3, 17],
+            ipmi_15: Vec::new(),
         }
     }
 }
@@ -78,6 +93,10 @@ impl Config {
             );
         }
         self.device.check()?;
+        let is_unknown = |name: &&String| AuthType::from_name(name).is_none();
+        if let Some(name) = self.lan.ipmi_15.iter().find(is_unknown) {
+            return Err(format!("lan.ipmi-15: `{name}` is no authentication type"));
+        }
         match self
             .lan
             .cipher_suites

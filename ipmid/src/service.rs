@@ -76,6 +76,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let app = AppParts {
         accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
         cipher_suites: config.lan.cipher_suites.clone(),
+        auth_types: config.lan.auth_types(),
         device: config.device,
         health: Arc::clone(&records.health),
         global_enables: Arc::clone(enables),

@@ -119,14 +119,9 @@ fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>
 /// Authentication types by name.
 fn auth_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthType>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
-    let auth_type = |name: String| match name.as_str() {
-        "none" => Ok(AuthType::None),
-        "md2" => Ok(AuthType::Md2),
-        "md5" => Ok(AuthType::Md5),
-        "password" => Ok(AuthType::Password),
-        _ => Err(serde::de::Error::custom(format!(
-            "`{name}` is no authentication type"
-        ))),
+    let auth_type = |name: String| {
+        AuthType::from_name(&name)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{name}` is no authentication type")))
     };
     names.into_iter().map(auth_type).collect()
 }

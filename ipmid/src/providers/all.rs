@@ -14,7 +14,7 @@ use super::{
     messaging::{MessagingParts, MessagingProvider},
     pef::{PefParts, PefProvider},
     storage,
-    transport::{LanProvider, SolProvider},
+    transport::{LanProvider, LanSessions, SolProvider},
 };
 use crate::{
     command::Registrar,
@@ -75,7 +75,10 @@ pub fn register<P: Platform, I: I2c>(
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
     DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), place, dcmi).register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
-    let suites = config.lan.cipher_suites.clone();
+    let sessions = LanSessions {
+        cipher_suites: config.lan.cipher_suites.clone(),
+        auth_types: config.lan.auth_types(),
+    };
     // Checked when the configuration was read.
     let manufacturer = Iana::new(config.device.manufacturer);
     let pef = PefParts {
@@ -88,7 +91,7 @@ pub fn register<P: Platform, I: I2c>(
     let pef_state = Persistent::open(folder.clone(), "pef.json");
     let pef = PefProvider::new(Arc::clone(platform), pef, pef_state);
     pef.register(base);
-    LanProvider::new(Arc::clone(platform), accounts, suites, lan).register(base);
+    LanProvider::new(Arc::clone(platform), accounts, sessions, lan).register(base);
     let bit_rates = Persistent::open(folder.clone(), "sol.json");
     SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
     pef
@@ -143,6 +146,7 @@ mod tests {
         let app = AppParts {
             accounts: Arc::new(accounts),
             cipher_suites: config.lan.cipher_suites.clone(),
+            auth_types: config.lan.auth_types(),
             device: DeviceConfig::default(),
             health: Arc::default(),
             global_enables: Arc::clone(&host.enables),

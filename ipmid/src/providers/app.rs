@@ -41,6 +41,8 @@ pub struct AppParts {
     pub accounts: Arc<dyn UserAdmin>,
     /// Ids of the cipher suites that LAN sessions may have.
     pub cipher_suites: Vec<u8>,
+    /// Authentication types that sessions of IPMI 1.5 may have, each a bit by its number.
+    pub auth_types: u8,
     /// What Get Device ID tells.
     pub device: DeviceConfig,
     /// What Get Self Test Results tells.
@@ -111,6 +113,7 @@ mod tests {
         let parts = AppParts {
             accounts: Arc::new(accounts),
             cipher_suites: vec![3, 17],
+            auth_types: 0x14,
             device: DeviceConfig::default(),
             health: Arc::clone(&health),
             global_enables: Arc::default(),

@@ -28,6 +28,18 @@ impl AuthType {
         }
     }
 
+    /// The type that the configuration calls so: `none`, `md2`, `md5`, `password`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::None),
+            "md2" => Some(Self::Md2),
+            "md5" => Some(Self::Md5),
+            "password" => Some(Self::Password),
+            _ => None,
+        }
+    }
+
     /// The number that travels; also its bit in Get Channel Authentication Capabilities.
     #[must_use]
     pub const fn value(self) -> u8 {

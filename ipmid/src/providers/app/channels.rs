@@ -132,9 +132,13 @@ impl<P: Platform> AppProvider<P> {
             null |= user.name.is_empty() && user.has_password();
         }
         let status = u8::from(has_kg) << 5 | u8::from(named) << 2 | u8::from(null) << 1;
-        let extended = if wants_v20 { 0x02 } else { 0x00 };
+        // Sessions of IPMI 1.5 there are where a type for them is configured.
+        let types = self.parts.auth_types;
+        let v15 = u8::from(types != 0);
+        let extended = if wants_v20 { 0x02 | v15 } else { 0x00 };
         let number = (Bits::low(channel.value()), Bits::low(0));
-        Ok((number, (Bits::low(0), wants_v20), status, extended, [0; 4]))
+        let types = (Bits::low(types), wants_v20);
+        Ok((number, types, status, extended, [0; 4]))
     }
 
     /// Set Channel Access (IPMI v2.0 §22.22): mode and flags, and privilege limit, each in the
@@ -446,7 +450,8 @@ mod tests {
     #[tokio::test]
     async fn capabilities_tell_of_users_and_kg() {
         let (bench, ..) = bench();
-        let none = answer(&hex!("01 80 00 02 00 00 00 00"));
+        // Two types of IPMI 1.5 are configured.
+        let none = answer(&hex!("01 94 00 03 00 00 00 00"));
         assert_eq!(bench.send(0x38, &hex!("81 04")).await, none);
         assert_eq!(bench.send(0x47, &hex!("03 01")).await, answer(&[]));
         let mut name = vec![3];
@@ -454,7 +459,7 @@ mod tests {
         assert_eq!(bench.send(0x45, &name).await, answer(&[]));
         let key = [&hex!("01 01 01")[..], &[0x5a; 20]].concat();
         assert_eq!(bench.send(0x56, &key).await, answer(&[UNLOCKED]));
-        let some = answer(&hex!("01 00 24 00 00 00 00 00"));
+        let some = answer(&hex!("01 14 24 00 00 00 00 00"));
         assert_eq!(bench.send(0x38, &hex!("01 04")).await, some);
     }
 

@@ -101,11 +101,20 @@ impl LanState {
 pub struct LanProvider<P> {
     platform: Arc<P>,
     accounts: Arc<dyn UserAdmin>,
-    cipher_suites: Vec<u8>,
+    sessions: LanSessions,
     state: Arc<Persistent<LanState>>,
     /// Channels whose parameters somebody is setting.
     in_progress: Mutex<BTreeSet<u8>>,
     cleared: Mutex<crate::platform::IpCounters>,
+}
+
+/// How sessions over LAN may be opened, as the configuration has it.
+#[derive(Clone, Debug)]
+pub struct LanSessions {
+    /// Ids of the cipher suites of RMCP+.
+    pub cipher_suites: Vec<u8>,
+    /// Authentication types of IPMI 1.5, each a bit by its number.
+    pub auth_types: u8,
 }
 
 /// A LAN channel.
@@ -121,14 +130,14 @@ impl<P: Network> LanProvider<P> {
     pub fn new(
         platform: Arc<P>,
         accounts: Arc<dyn UserAdmin>,
-        cipher_suites: Vec<u8>,
+        sessions: LanSessions,
         state: Arc<Persistent<LanState>>,
     ) -> Arc<Self> {
         let (in_progress, cleared) = Default::default();
         Arc::new(Self {
             platform,
             accounts,
-            cipher_suites,
+            sessions,
             state,
             in_progress,
             cleared,
@@ -286,13 +295,20 @@ mod tests {
 
     /// The LAN commands over a fake network.
     pub(super) fn bench() -> Bench {
+        bench_with(LanSessions {
+            cipher_suites: vec![3, 17],
+            auth_types: 0,
+        })
+    }
+
+    pub(super) fn bench_with(sessions: LanSessions) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let config = ::accounts::AccessConfig::default();
         let accounts =
             ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
         let mut bench = Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
             let state = Arc::new(Persistent::volatile());
-            LanProvider::new(Arc::clone(platform), Arc::new(accounts), vec![3, 17], state)
+            LanProvider::new(Arc::clone(platform), Arc::new(accounts), sessions, state)
                 .register(table);
         });
         bench.folder = Some(folder);

@@ -24,9 +24,8 @@ type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
 impl<P: Network> LanProvider<P> {
     pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
         Ok(match parameter {
-            // No authentication types of IPMI 1.5, at any privilege.
-            1 => vec![0],
-            2 => vec![0; 5],
+            1 => vec![self.sessions.auth_types],
+            2 => self.enabled_types().to_vec(),
             22 => vec![u8::try_from(self.suites().count()).unwrap_or(u8::MAX)],
             23 => {
                 let mut entries = vec![0];
@@ -66,8 +65,15 @@ impl<P: Network> LanProvider<P> {
         })
     }
 
+    /// Authentication types of IPMI 1.5 for Callback, User, Operator, Administrator and OEM: those
+    /// of the configuration, as a bridge asks no more than that; none for OEM, which nobody can have.
+    const fn enabled_types(&self) -> [u8; 5] {
+        let types = self.sessions.auth_types;
+        [types, types, types, types, 0]
+    }
+
     fn suites(&self) -> impl Iterator<Item = u8> {
-        self.cipher_suites.iter().copied().take(SUITES)
+        self.sessions.cipher_suites.iter().copied().take(SUITES)
     }
 
     pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
@@ -75,9 +81,10 @@ impl<P: Network> LanProvider<P> {
         let channel = lan.number;
         match parameter {
             1 | 22 | 23 => Err(READ_ONLY),
-            // What is not supported cannot be enabled.
-            2 if data.decode::<[u8; 5]>()? == [0; 5] => Ok(()),
-            2 => Err(invalid),
+            // The configuration says which are enabled. As "read-only" is an answer that ipmitool
+            // takes at once, where it would send a refused value eleven times.
+            2 if data.decode::<[u8; 5]>()? == self.enabled_types() => Ok(()),
+            2 => Err(READ_ONLY),
             24 => {
                 let (_, nibbles): (u8, [Bits<4>; SUITES]) = data.decode()?;
                 let mut limits = BTreeMap::new();
@@ -116,7 +123,10 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::providers::transport::lan::tests::{answer, bench};
+    use crate::providers::transport::lan::{
+        LanSessions,
+        tests::{answer, bench, bench_with},
+    };
 
     #[tokio::test]
     async fn suites_and_their_privileges_match_golden_bytes() {
@@ -153,10 +163,23 @@ mod tests {
             bench.send(0x01, &hex!("01 02 00 00 00 00 00")).await,
             answer(&[])
         );
-        let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(
-            bench.send(0x01, &hex!("01 02 00 00 00 04 00")).await,
-            refused
-        );
+        let md5 = hex!("01 02 00 00 00 04 00");
+        assert_eq!(bench.send(0x01, &md5).await, Err(READ_ONLY));
+    }
+
+    #[tokio::test]
+    async fn authentication_types_of_the_configuration_are_told() {
+        let sessions = LanSessions {
+            cipher_suites: vec![17],
+            auth_types: 0x14,
+        };
+        let bench = bench_with(sessions);
+        assert_eq!(bench.send(0x02, &[1, 1, 0, 0]).await, answer(&[0x11, 0x14]));
+        let enabled = hex!("11 14 14 14 14 00");
+        assert_eq!(bench.send(0x02, &[1, 2, 0, 0]).await, answer(&enabled));
+        let same = hex!("01 02 14 14 14 14 00");
+        assert_eq!(bench.send(0x01, &same).await, answer(&[]));
+        let fewer = hex!("01 02 14 14 14 04 00");
+        assert_eq!(bench.send(0x01, &fewer).await, Err(READ_ONLY));
     }
 }
