@@ -1,5 +1,7 @@
 //! A platform in memory, for the handlers' tests.
 
+mod network;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipmi_proto::{
@@ -110,7 +112,7 @@ impl Default for FakePlatform {
             asset_tag: String::new(),
             host_name: "bmc".to_owned(),
             dhcp_renewals: 0,
-            link: link(),
+            link: network::link(),
             sol: SolSettings {
                 progress: 0,
                 enable: true,
@@ -449,57 +451,6 @@ impl Naming for FakePlatform {
     }
     async fn renew_dhcp(&self) -> PlatformResult<()> {
         self.answer(|state| state.dhcp_renewals += 1)
-    }
-}
-
-/// An interface with an address and a gateway.
-fn link() -> Link {
-    Link {
-        mac: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56],
-        dhcp: false,
-        address: ([192, 0, 2, 10].into(), 24),
-        gateway: [192, 0, 2, 1].into(),
-        gateway_mac: None,
-        vlan: None,
-        ipv6: Vec::new(),
-        gateway6: std::net::Ipv6Addr::UNSPECIFIED,
-        accepts_ra: false,
-    }
-}
-
-impl Network for FakePlatform {
-    async fn link(&self, _channel: &str) -> PlatformResult<Link> {
-        self.answer(|state| state.link.clone())
-    }
-    async fn change_link(&self, _channel: &str, change: LinkChange) -> PlatformResult<()> {
-        self.answer(|state| {
-            let link = &mut state.link;
-            match change {
-                LinkChange::Address(address, prefix) => {
-                    link.address = (address, prefix);
-                    link.dhcp = false;
-                }
-                LinkChange::Dhcp(dhcp) => link.dhcp = dhcp,
-                LinkChange::Mac(mac) => link.mac = mac,
-                LinkChange::Gateway(gateway) => link.gateway = gateway,
-                LinkChange::Neighbor(_, mac) => link.gateway_mac = Some(mac),
-                LinkChange::Vlan(vlan) => link.vlan = vlan,
-                LinkChange::Gateway6(gateway) => link.gateway6 = gateway,
-                LinkChange::AcceptRa(accepts) => link.accepts_ra = accepts,
-                LinkChange::Ipv6 { old, new } => {
-                    link.ipv6.retain(|known| Some(known.address) != old);
-                    let source = Ipv6Source::Static;
-                    link.ipv6.extend(new.map(|(address, prefix)| Ipv6Address {
-                        address,
-                        prefix,
-                        source,
-                    }));
-                }
-            }
-        })
-    }
-    fn ip_counters(&self) -> PlatformResult<IpCounters> {
-        self.answer(|_| [7, 0, 0, 0, 5, 3, 3, 0, 0])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use super::PlatformResult;
@@ -26,6 +26,8 @@ pub struct Link {
     pub ipv6: Vec<Ipv6Address>,
     /// IPv6 gateway; unspecified where there is none.
     pub gateway6: Ipv6Addr,
+    /// The IPv6 gateway's MAC address, where the service knows it.
+    pub gateway6_mac: Option<[u8; 6]>,
     /// Whether it takes router advertisements.
     pub accepts_ra: bool,
 }
@@ -64,7 +66,7 @@ pub enum LinkChange {
     /// The IPv4 gateway.
     Gateway(Ipv4Addr),
     /// The MAC address of a neighbour.
-    Neighbor(Ipv4Addr, [u8; 6]),
+    Neighbor(IpAddr, [u8; 6]),
     /// The VLAN, or none.
     Vlan(Option<u16>),
     /// A static IPv6 address in place of another, or of none; `None` takes it away.

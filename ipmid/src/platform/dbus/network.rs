@@ -1,15 +1,17 @@
 //! Network interfaces, their addresses and neighbours.
 
+mod vlan;
+
 use std::{
     fs,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use openbmc_dbus::{
     client::{CallError, Client, ObjectAt},
     network::{
         self, ethernet_interface as interface, ip, ip_create, mac_address, neighbor,
-        neighbor_create, vlan, vlan_create,
+        neighbor_create, vlan as vlan_interface,
     },
     object::delete,
 };
@@ -44,19 +46,19 @@ impl Network for DbusPlatform {
 /// The interface of a channel: a VLAN on it before the interface itself.
 async fn find(client: &Client, channel: &str) -> Result<ObjectAt, CallError> {
     let all = locate::subtree(client, network::ROOT, interface::NAME).await?;
-    let mut first = None;
+    let (mut first, mut itself) = (None, None);
     for object in all {
-        let name = client.get(&object, interface::INTERFACE_NAME).await?;
-        if name == channel
-            || name
-                .strip_prefix(channel)
-                .is_some_and(|rest| rest.starts_with('.'))
-        {
-            return Ok(object);
+        let name = match client.get(&object, interface::INTERFACE_NAME).await {
+            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+            other => other?,
+        };
+        match name.strip_prefix(channel) {
+            Some("") => itself = Some(object),
+            Some(vlan) if vlan.starts_with('.') => return Ok(object),
+            _ => first = first.or(Some(object)),
         }
-        first.get_or_insert(object);
     }
-    first.ok_or_else(|| CallError::NotFound {
+    itself.or(first).ok_or_else(|| CallError::NotFound {
         what: interface::NAME.to_owned(),
     })
 }
@@ -68,7 +70,7 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
         .await
         .unwrap_or_default();
     let vlan = client
-        .get(object, vlan::ID)
+        .get(object, vlan_interface::ID)
         .await
         .ok()
         .and_then(|id| u16::try_from(id).ok());
@@ -83,7 +85,7 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
         dhcp: properties.get(interface::DHCP4).unwrap_or_default(),
         address: (Ipv4Addr::UNSPECIFIED, 0),
         gateway,
-        gateway_mac: gateway_mac(client, object, gateway).await?,
+        gateway_mac: None,
         vlan,
         ipv6: Vec::new(),
         gateway6: parse(
@@ -92,10 +94,12 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
                 .unwrap_or_default(),
         )
         .unwrap_or(Ipv6Addr::UNSPECIFIED),
+        gateway6_mac: None,
         accepts_ra: properties
             .get(interface::IPV6_ACCEPT_RA)
             .unwrap_or_default(),
     };
+    read_neighbors(client, object, &mut link).await?;
     for address in addresses(client, object).await? {
         match address.kind {
             ip::Protocol::IPv4 if link.address.0.is_unspecified() => {
@@ -152,23 +156,25 @@ async fn addresses(client: &Client, object: &ObjectAt) -> Result<Vec<AddressObje
     Ok(found)
 }
 
-async fn gateway_mac(
+/// The gateways' MAC addresses, of the neighbours that the service knows.
+async fn read_neighbors(
     client: &Client,
     object: &ObjectAt,
-    gateway: Ipv4Addr,
-) -> Result<Option<[u8; 6]>, CallError> {
-    if gateway.is_unspecified() {
-        return Ok(None);
+    link: &mut Link,
+) -> Result<(), CallError> {
+    if link.gateway.is_unspecified() && link.gateway6.is_unspecified() {
+        return Ok(());
     }
     for object in locate::subtree(client, &object.path, neighbor::NAME).await? {
-        let address = client.get(&object, neighbor::IP_ADDRESS).await?;
-        if parse(&address) == Some(gateway) {
-            return Ok(parse_mac(
-                &client.get(&object, neighbor::MAC_ADDRESS).await?,
-            ));
+        let address = parse(&client.get(&object, neighbor::IP_ADDRESS).await?);
+        let mac = parse_mac(&client.get(&object, neighbor::MAC_ADDRESS).await?);
+        if address == Some(IpAddr::from(link.gateway)) {
+            link.gateway_mac = mac;
+        } else if address == Some(IpAddr::from(link.gateway6)) {
+            link.gateway6_mac = mac;
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result<(), CallError> {
@@ -195,14 +201,7 @@ async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result
                 .set(object, mac_address::MAC_ADDRESS, format_mac(mac))
                 .await
         }
-        LinkChange::Gateway(gateway) => {
-            let text = if gateway.is_unspecified() {
-                String::new()
-            } else {
-                gateway.to_string()
-            };
-            client.set(object, interface::DEFAULT_GATEWAY, text).await
-        }
+        LinkChange::Gateway(gateway) => set_gateway(client, object, gateway).await,
         LinkChange::Neighbor(address, mac) => {
             let arguments = (address.to_string(), format_mac(mac));
             let _: OwnedObjectPath = client
@@ -210,16 +209,9 @@ async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result
                 .await?;
             Ok(())
         }
-        LinkChange::Vlan(id) => set_vlan(client, object, id).await,
+        LinkChange::Vlan(id) => vlan::set(client, object, id).await,
         LinkChange::Ipv6 { old, new } => set_ipv6(client, object, old, new).await,
-        LinkChange::Gateway6(gateway) => {
-            let text = if gateway.is_unspecified() {
-                String::new()
-            } else {
-                gateway.to_string()
-            };
-            client.set(object, interface::DEFAULT_GATEWAY6, text).await
-        }
+        LinkChange::Gateway6(gateway) => set_gateway6(client, object, gateway).await,
         LinkChange::AcceptRa(accept) => client.set(object, interface::IPV6_ACCEPT_RA, accept).await,
     }
 }
@@ -240,23 +232,24 @@ async fn remove(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
     client.call(object, delete::DELETE, &()).await
 }
 
-/// Takes the interface off its VLAN, and puts it on another.
-async fn set_vlan(client: &Client, object: &ObjectAt, id: Option<u16>) -> Result<(), CallError> {
-    let name = client.get(object, interface::INTERFACE_NAME).await?;
-    let present = client.get(object, vlan::ID).await.ok();
-    if present.is_some() && present == id.map(u32::from) {
-        return Ok(());
-    }
-    if present.is_some() {
-        remove(client, object).await?;
-    }
-    if let Some(id) = id {
-        let base = name.split('.').next().unwrap_or(&name);
-        let root = ObjectAt::new(object.service.clone(), network::ROOT);
-        let arguments = (base, u32::from(id));
-        let _: OwnedObjectPath = client.call(&root, vlan_create::VLAN, &arguments).await?;
-    }
-    Ok(())
+async fn set_gateway(
+    client: &Client,
+    object: &ObjectAt,
+    gateway: Ipv4Addr,
+) -> Result<(), CallError> {
+    let text = Some(gateway).filter(|gateway| !gateway.is_unspecified());
+    let text = text.map(|gateway| gateway.to_string()).unwrap_or_default();
+    client.set(object, interface::DEFAULT_GATEWAY, text).await
+}
+
+async fn set_gateway6(
+    client: &Client,
+    object: &ObjectAt,
+    gateway: Ipv6Addr,
+) -> Result<(), CallError> {
+    let text = Some(gateway).filter(|gateway| !gateway.is_unspecified());
+    let text = text.map(|gateway| gateway.to_string()).unwrap_or_default();
+    client.set(object, interface::DEFAULT_GATEWAY6, text).await
 }
 
 async fn set_ipv6(

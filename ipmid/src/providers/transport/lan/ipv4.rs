@@ -147,7 +147,7 @@ impl<P: Network> LanProvider<P> {
             }
             13 => {
                 let gateway = self.link(lan).await?.gateway;
-                self.change(lan, LinkChange::Neighbor(gateway, data.decode()?))
+                self.change(lan, LinkChange::Neighbor(gateway.into(), data.decode()?))
                     .await
             }
             20 => self.set_vlan(lan, data.decode()?).await,

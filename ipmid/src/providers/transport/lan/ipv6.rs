@@ -51,7 +51,7 @@ impl<P: Network> LanProvider<P> {
                 vec![STATIC_ROUTER | dynamic]
             }
             65 => link.gateway6.octets().to_vec(),
-            66 => vec![0; 6],
+            66 => link.gateway6_mac.unwrap_or_default().to_vec(),
             67 => vec![0],
             68 => vec![0; 16],
             // Routers learnt by advertisements are in the kernel's table alone.
@@ -78,8 +78,27 @@ impl<P: Network> LanProvider<P> {
                 let gateway = Ipv6Addr::from(data.decode::<[u8; 16]>()?);
                 self.change(lan, LinkChange::Gateway6(gateway)).await
             }
+            66 => self.set_gateway6_mac(lan, data.decode()?).await,
+            // The router is the default one: its prefix is none.
+            67 if data.decode::<u8>()? == 0 => Ok(()),
+            67 => Err(invalid),
+            68 => data.decode::<[u8; 16]>().map(drop).map_err(Into::into),
             _ => Err(PARAMETER_NOT_SUPPORTED),
         }
+    }
+
+    /// The router's MAC address; of no router there is none.
+    async fn set_gateway6_mac(&self, lan: &Lan, mac: [u8; 6]) -> Done {
+        let link = self.platform.link(&lan.name).await.map_err(unmanaged)?;
+        if link.gateway6.is_unspecified() {
+            return if mac == [0; 6] {
+                Ok(())
+            } else {
+                Err(CompletionCode::NOT_IN_PRESENT_STATE)
+            };
+        }
+        self.change(lan, LinkChange::Neighbor(link.gateway6.into(), mac))
+            .await
     }
 
     /// Selector; source with the enable bit; address, prefix length, status (read-only).
@@ -161,5 +180,27 @@ mod tests {
         assert_eq!(bench.send(0x01, &[1, 51, 2]).await, answer(&[]));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x01, &[1, 51, 1]).await, refused);
+    }
+
+    #[tokio::test]
+    async fn static_router_has_an_address_and_a_mac_and_is_the_default_one() {
+        let bench = bench();
+        let mac = hex!("01 42 525400000009");
+        let nowhere = Err(CompletionCode::NOT_IN_PRESENT_STATE);
+        assert_eq!(bench.send(0x01, &mac).await, nowhere);
+        assert_eq!(
+            bench.send(0x01, &hex!("01 42 000000000000")).await,
+            answer(&[])
+        );
+        let router = hex!("01 41 20010db8000000000000000000000001");
+        assert_eq!(bench.send(0x01, &router).await, answer(&[]));
+        assert_eq!(bench.send(0x01, &mac).await, answer(&[]));
+        let read = hex!("11 525400000009");
+        assert_eq!(bench.send(0x02, &[1, 66, 0, 0]).await, answer(&read));
+        assert_eq!(bench.send(0x01, &[1, 67, 0]).await, answer(&[]));
+        let refused = Err(CompletionCode::INVALID_DATA_FIELD);
+        assert_eq!(bench.send(0x01, &[1, 67, 64]).await, refused);
+        let prefix = [&[1, 68][..], &[0; 16]].concat();
+        assert_eq!(bench.send(0x01, &prefix).await, answer(&[]));
     }
 }
