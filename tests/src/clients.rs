@@ -98,6 +98,23 @@ impl Login {
         command
     }
 
+    /// Where one of FreeIPMI's programs keeps sensor records: it looks for the user's home in the user
+    /// database and not in the environment, and there finds those of a BMC that had this address before.
+    #[must_use]
+    pub fn sdr_cache(&self, program: &str) -> Option<String> {
+        const PROGRAMS: &[&str] = &[
+            "bmc-device",
+            "ipmi-config",
+            "ipmi-fru",
+            "ipmi-pef-config",
+            "ipmi-sel",
+            "ipmi-sensors",
+            "ipmimonitoring",
+        ];
+        let folder = PROGRAMS.contains(&program).then(|| self.home.display());
+        folder.map(|folder| format!("--sdr-cache-directory={folder}"))
+    }
+
     /// An ipmitool command line over RMCP+, without the command itself.
     #[must_use]
     pub fn ipmitool_command(&self) -> Command {
@@ -140,6 +157,7 @@ impl Login {
     pub fn freeipmi(&self, program: &str, arguments: &str) -> Output {
         let mut command = self.program(program);
         command.args(["-D", "LAN_2_0", "-h", &self.address.to_string()]);
+        command.args(self.sdr_cache(program));
         command.args([
             "-u",
             &self.user,

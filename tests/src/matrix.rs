@@ -1,16 +1,20 @@
 //! The client commands that must work, read from `golden/clients/`.
 //!
-//! A file is a list of rows, run in order on one BMC. A row begins with its number and the command as
-//! an administrator types it, less address and credentials. What follows says what is expected:
+//! A file is a list of rows, run on one BMC in their order and then in the opposite one, so that no row
+//! can live on what another left behind. A row begins with its number and the command as an
+//! administrator types it, less address and credentials. What follows says what is expected:
 //!
 //! ```text
 //! [33] ipmitool chassis poh
-//! < ipmitool chassis power on      runs before it, and must succeed
+//! < ipmitool chassis power on      runs before it, until it succeeds
 //! file sel.txt: 0x04 0x10          makes a file in the client's folder (`\n` is a new line)
+//! + ipmitool chassis status        runs after it, until both together print what is expected
 //! > POH Counter : 40 days          is printed; blanks count as one
 //! ! Error                          is not printed
+//! holds sel.raw: CW0000042         what a file in the client's folder holds then
+//! silent: why                      nothing is printed
 //! exit 1: why it cannot succeed    the exit code, where it is not 0, and the reason
-//! later: what it waits for         the row is not run yet
+//! last: why                        runs once, after all others
 //! ```
 //!
 //! A command that ends in `(pty)` runs on a terminal, where each `>` is waited for in turn; `type TEXT`
@@ -22,6 +26,7 @@ use std::process::Command;
 use crate::client::{self, Output};
 use crate::clients::Login;
 use crate::terminal::Terminal;
+use crate::wait;
 
 /// One command, and what is expected of it.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +37,12 @@ pub struct Row {
     pub command: String,
     /// Commands to run before it.
     pub before: Vec<String>,
+    /// Commands to run after it.
+    pub after: Vec<String>,
     /// Files to make before it: name and content.
     pub files: Vec<(String, String)>,
+    /// What files hold after it: name and a part of the content.
+    pub holds: Vec<(String, String)>,
     /// What it prints.
     pub prints: Vec<String>,
     /// What it does not print.
@@ -42,8 +51,10 @@ pub struct Row {
     pub exit: i32,
     /// What is typed at the end, on a terminal.
     pub keys: Option<String>,
-    /// Why it is not run yet.
-    pub later: Option<String>,
+    /// Why it prints nothing.
+    pub silent: Option<String>,
+    /// Why it is run once, at the end.
+    pub last: Option<String>,
 }
 
 /// Reads the rows of a file.
@@ -77,11 +88,17 @@ pub fn parse(text: &str) -> Vec<Row> {
         };
         match kind {
             "<" => row.before.push(rest.to_owned()),
+            "+" => row.after.push(rest.to_owned()),
             ">" => row.prints.push(rest.to_owned()),
             "!" => row.lacks.push(rest.to_owned()),
             "exit" => row.exit = after_colon().0.parse().expect("an exit code"),
             "type" => row.keys = Some(rest.to_owned()),
-            "later:" => row.later = Some(rest.to_owned()),
+            "silent:" => row.silent = Some(rest.to_owned()),
+            "last:" => row.last = Some(rest.to_owned()),
+            "holds" => {
+                let (name, content) = after_colon();
+                row.holds.push((name.to_owned(), content.to_owned()));
+            }
             "file" => {
                 let (name, content) = after_colon();
                 row.files
@@ -108,7 +125,15 @@ impl Row {
             fs::write(login.home.join(name), content).expect("a file");
         }
         for before in &self.before {
-            let output = run(login, before);
+            // The one before it may not be through yet.
+            let mut output = run(login, before);
+            wait::until_true_or_late(|| {
+                let done = output.code == Some(0);
+                if !done {
+                    output = run(login, before);
+                }
+                done
+            });
             if output.code != Some(0) {
                 return Err(format!("[{}] before it: {output}", self.number));
             }
@@ -117,6 +142,48 @@ impl Row {
             return self.run_on_terminal(&mut command_of(login, command));
         }
         let output = run(login, &self.command);
+        let mut faults = self.faults(&output);
+        if output.code == Some(self.exit) && !self.after.is_empty() {
+            // What a command began may take a moment to be seen.
+            wait::until_true_or_late(|| {
+                faults = self.faults_after(login, &output);
+                faults.is_empty()
+            });
+        }
+        faults.extend(self.holds.iter().filter_map(|(name, content)| {
+            let bytes = fs::read(login.home.join(name)).unwrap_or_default();
+            let found = bytes
+                .windows(content.len())
+                .any(|part| part == content.as_bytes());
+            (!found).then(|| format!("{name} does not hold {content:?}"))
+        }));
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(format!("[{}] {}\n{output}", self.number, faults.join("; ")))
+    }
+
+    /// Whether something is expected of the row beyond its exit code.
+    #[must_use]
+    pub fn is_meaningful(&self) -> bool {
+        !(self.prints.is_empty() && self.holds.is_empty() && self.silent.is_none())
+    }
+
+    /// What is not as expected with what the commands after it print, too.
+    fn faults_after(&self, login: &Login, output: &Output) -> Vec<String> {
+        let mut all = output.clone();
+        for after in &self.after {
+            let output = run(login, after);
+            if output.code != Some(0) {
+                return vec![format!("after it: {output}")];
+            }
+            all.stdout.push_str(&output.stdout);
+            all.stderr.push_str(&output.stderr);
+        }
+        self.faults(&all)
+    }
+
+    fn faults(&self, output: &Output) -> Vec<String> {
         let all = format!("{} {}", output.stdout, output.stderr);
         let squeezed = all.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut faults = Vec::new();
@@ -127,10 +194,10 @@ impl Row {
         faults.extend(missing.map(|text| format!("does not print {text:?}")));
         let wrong = self.lacks.iter().filter(|text| squeezed.contains(*text));
         faults.extend(wrong.map(|text| format!("prints {text:?}")));
-        if faults.is_empty() {
-            return Ok(());
+        if self.silent.is_some() && !squeezed.is_empty() {
+            faults.push("prints something".to_owned());
         }
-        Err(format!("[{}] {}\n{output}", self.number, faults.join("; ")))
+        faults
     }
 
     fn run_on_terminal(&self, command: &mut Command) -> Result<(), String> {
@@ -184,6 +251,9 @@ fn command_of(login: &Login, line: &str) -> Command {
         ],
     };
     let mut command: Command = login.program(name);
+    if let Some(cache) = login.sdr_cache(name) {
+        command.arg(cache);
+    }
     for (option, value) in defaults {
         // ipmitool's subcommands have no options of these names; FreeIPMI has no subcommands.
         if !own.contains(option) {

@@ -67,6 +67,12 @@ impl Suite {
         Self::configured(&format!("[sol]\nconsole = \"{address}\"\n"), PLATFORM)
     }
 
+    /// Starts a suite whose platform has the parts of `lines` beside its own.
+    #[must_use]
+    pub fn with_sensors(lines: &str) -> Self {
+        Self::configured(CONFIGURATION, &format!("{PLATFORM}\n{lines}"))
+    }
+
     /// Starts a suite on the port that IPMI has by right, which some clients cannot be talked out
     /// of. `None` where this user may not open it.
     #[must_use]
@@ -84,10 +90,11 @@ impl Suite {
     }
 
     fn at(address: SocketAddr, configuration: &str, platform: &str) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("causeway-")
-            .tempdir()
-            .expect("a folder");
+        let mut folder = tempfile::Builder::new();
+        let folder = folder.prefix("causeway-");
+        // In memory where possible: how long a busy disk takes to sync is not what is tested.
+        let dir = folder.tempdir_in("/dev/shm").or_else(|_| folder.tempdir());
+        let dir = dir.expect("a folder");
         let path = dir.path();
         let configuration = configuration.replace("{dir}", &path.display().to_string());
         fs::write(path.join("causeway.toml"), configuration).expect("the configuration");

@@ -49,3 +49,11 @@ fn until_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Optio
 pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || holds().then_some(()));
 }
+
+/// Calls `holds` until it is true, or for [`LIMIT`]: for who tells in words what is missing.
+pub fn until_true_or_late(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() && Instant::now() < end {
+        thread::sleep(INTERVAL);
+    }
+}
