@@ -1,0 +1,153 @@
+//! FreeIPMI's everyday programs and its configuration files, without any of their workaround flags.
+
+use std::fs;
+
+use tests::client::Output;
+use tests::clients::Login;
+use tests::suite::Suite;
+
+/// What FreeIPMI says while it reads the records of sensors, which is no complaint.
+const PROGRESS: &str = "Caching SDR";
+
+/// Asserts that the program succeeds without a word of complaint and prints all of `expected`, blanks
+/// counted as one.
+#[track_caller]
+fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
+    let output = login.freeipmi(program, arguments);
+    assert_eq!(output.code, Some(0), "{output}");
+    is_content(&output);
+    let squeezed = output
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for expected in expected {
+        assert!(squeezed.contains(expected), "no {expected:?} in\n{output}");
+    }
+}
+
+#[track_caller]
+fn is_content(output: &Output) {
+    let complaints: Vec<&str> = output
+        .stderr
+        .split(['\r', '\n'])
+        .filter(|line| !line.trim().is_empty() && !line.contains(PROGRESS))
+        .collect();
+    assert_eq!(complaints, [""; 0], "{output}");
+}
+
+#[test]
+fn sensors_log_and_inventory_are_shown() {
+    let suite = Suite::start();
+    let login = suite.administrator().level("ADMIN");
+    login.ipmitool("event 1").ok();
+    let reading = "MBTemp | Temperature | 44.91 | C | 'OK'";
+    prints(&login, "ipmi-sensors", "", &[reading]);
+    let limits = "MBTemp | Temperature | 44.91 | C | N/A | N/A | N/A | 84.83 | 119.76 | N/A | 'OK'";
+    prints(
+        &login,
+        "ipmi-sensors",
+        "--output-sensor-thresholds",
+        &[limits],
+    );
+    let event = "Temperature | Upper Critical - going high";
+    prints(&login, "ipmi-sel", "", &[event]);
+    let inventory = [
+        "FRU Board Serial Number: MB000001",
+        "FRU Product Asset Tag: tag-42",
+    ];
+    prints(&login, "ipmi-fru", "", &inventory);
+}
+
+#[test]
+fn dcmi_subcommands_read_and_set() {
+    let suite = Suite::start();
+    let login = suite.administrator().level("ADMIN");
+    let dcmi = |arguments: &str, expected: &[&str]| {
+        prints(&login, "ipmi-dcmi", arguments, expected);
+    };
+    let capabilities = ["DCMI Specification Conformance : 1.5"];
+    dcmi("--get-dcmi-capability-info", &capabilities);
+    dcmi("--get-asset-tag", &["tag-42"]);
+    dcmi("--set-asset-tag=rack7", &[]);
+    dcmi("--get-asset-tag", &["rack7"]);
+    let name = "management-controller-identifier-string";
+    dcmi(&format!("--get-{name}"), &["test-bmc"]);
+    dcmi(&format!("--set-{name}=node7"), &[]);
+    dcmi(&format!("--get-{name}"), &["node7"]);
+    let sensors = ["Baseboard temperature SDR Record IDs 258"];
+    dcmi("--get-dcmi-sensor-info", &sensors);
+    dcmi(
+        "--get-system-power-statistics",
+        &["Current Power : 365 Watts"],
+    );
+    dcmi("--set-power-limit --power-limit-requested=420", &[]);
+    dcmi("--activate-deactivate-power-limit=ACTIVATE", &[]);
+    dcmi("--get-power-limit", &["Power Limit Requested : 420 watts"]);
+    dcmi("--activate-deactivate-power-limit=DEACTIVATE", &[]);
+}
+
+/// Checks a category out, commits the file as it is, and checks it out once more: nothing has changed,
+/// and nobody complains. `code` is what the checkout ends with.
+fn round_trip(login: &Login, program: &str, category: &str, code: i32) -> String {
+    let file = |name: &str| login.home.join(name);
+    let checkout = |name: &str| {
+        let arguments = format!("--checkout {category} --filename={name}");
+        let output = login.freeipmi(program, &arguments);
+        assert_eq!(output.code, Some(code), "{output}");
+        is_content(&output);
+        fs::read_to_string(file(name)).expect("what was checked out")
+    };
+    let before = checkout("before.conf");
+    let commit = format!("--commit {category} --filename=before.conf");
+    let output = login.freeipmi(program, &commit);
+    assert_eq!(output.code, Some(0), "{output}");
+    is_content(&output);
+    let after = checkout("after.conf");
+    fs::remove_file(file("before.conf")).expect("a file");
+    fs::remove_file(file("after.conf")).expect("a file");
+    assert_eq!(before, after, "{category}");
+    before
+}
+
+/// Asserts that a file has a key with a value.
+#[track_caller]
+fn has(text: &str, key: &str, value: &str) {
+    let is_it = |line: &str| line.split_whitespace().collect::<Vec<_>>() == [key, value];
+    assert!(text.lines().any(is_it), "no {key} {value} in\n{text}");
+}
+
+/// All the categories. For "core" ipmi-config ends with 1 without a word, as it counts each of its
+/// cipher suites that the BMC does not offer as a failure; what it reads and writes is whole.
+#[test]
+fn checked_out_files_can_be_committed_as_they_are() {
+    let suite = Suite::start();
+    let login = suite.administrator().level("ADMIN");
+    for command in [
+        "lan alert set 1 1 ipaddr 192.0.2.77",
+        "dcmi power set_limit limit 420",
+        "chassis bootdev pxe",
+    ] {
+        login.ipmitool(command).ok();
+    }
+    let file = |category: &str, code: i32| {
+        let category = format!("--category={category}");
+        round_trip(&login, "ipmi-config", &category, code)
+    };
+    let core = file("core", 1);
+    has(&core, "IP_Address", "192.0.2.10");
+    has(&core, "IPv6_Static_Address", "2001:db8::10");
+    has(&core, "Username", "root");
+    has(&file("chassis", 0), "Boot_Device", "PXE");
+    has(
+        &file("sensors", 0),
+        "Upper_Critical_Threshold",
+        "119.760000",
+    );
+    has(&file("pef", 0), "Alert_IP_Address", "192.0.2.77");
+    has(&file("dcmi", 0), "Power_Limit_Requested", "420");
+    let pef = round_trip(&login, "ipmi-pef-config", "", 0);
+    has(&pef, "Alert_IP_Address", "192.0.2.77");
+    // The administrator has not locked herself out.
+    login.ipmitool("mc guid").ok();
+}
