@@ -6,6 +6,7 @@
 
 mod lines;
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ use sys::Device;
 use tokio::io::Interest;
 use tokio::sync::Notify;
 use tokio::time::{Instant as TokioInstant, sleep_until};
-use tokio_seqpacket::UnixSeqpacket;
 
 use self::lines::Line;
 use crate::bindings::KernelLine;
@@ -154,12 +154,11 @@ impl Hub {
 }
 
 /// Gives a client what waits for it as its socket has room, until nothing waits.
-async fn drain_client(hub: Arc<Hub>, id: ClientId, socket: Arc<UnixSeqpacket>) {
-    let drained = socket.as_async_fd().async_io(Interest::WRITABLE, |_| {
-        hub.with(|engine| engine.sockets.drain(id))
-    });
+async fn drain_client(hub: Arc<Hub>, id: ClientId, socket: Arc<Device>) {
+    let drained = socket.when_writable(|_| hub.with(|engine| engine.sockets.drain(id)));
     if let Err(error) = drained.await {
-        tracing::debug!(%error, "cannot wait for a client");
+        tracing::warn!(client = id.0, %error, "cannot wait for a client");
+        hub.with(|engine| engine.remove_client(id));
     }
 }
 
@@ -186,7 +185,7 @@ impl Engine {
     pub(crate) fn register(
         &mut self,
         first: &[u8],
-        socket: &Arc<UnixSeqpacket>,
+        socket: &Arc<Device>,
     ) -> Result<(ClientId, Arc<Notify>), Refusal> {
         let id = self.demux.register(first)?;
         self.listen_for_types();
@@ -204,7 +203,7 @@ impl Engine {
     }
 
     /// Takes what a client has sent, up to a number of messages.
-    pub(crate) fn read_client(&mut self, id: ClientId, socket: &UnixSeqpacket) -> Reading {
+    pub(crate) fn read_client(&mut self, id: ClientId, socket: &Device) -> Reading {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut taken = 0;
         let mut reading = Reading::More;
@@ -222,7 +221,7 @@ impl Engine {
     fn read_client_once(
         &mut self,
         id: ClientId,
-        socket: &UnixSeqpacket,
+        socket: &Device,
         buffer: &mut [u8],
         taken: usize,
     ) -> (Reading, usize) {
@@ -230,11 +229,15 @@ impl Engine {
             return (Reading::Ended, taken);
         }
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        let len = match rustix::net::recv(socket, &mut *buffer, flags) {
+        let received = socket.try_io(Interest::READABLE, |fd| {
+            Ok(rustix::net::recv(fd, &mut *buffer, flags)?)
+        });
+        let len = match received {
             Ok((_, 0)) => return (Reading::Ended, taken),
             Ok((_, len)) => len,
-            Err(rustix::io::Errno::AGAIN) => return (Reading::Drained, taken),
-            Err(rustix::io::Errno::INTR) => return (Reading::More, taken),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return (Reading::Drained, taken);
+            }
             Err(_) => return (Reading::Ended, taken),
         };
         let bytes = buffer.get(..len).unwrap_or(buffer);

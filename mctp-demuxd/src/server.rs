@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
 };
-use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
+use sys::Device;
+use tokio::io::Interest;
 
 use crate::demux::{ClientId, Refusal};
 use crate::engine::{Hub, Reading};
@@ -26,22 +26,22 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// What socket and bind give, with the name.
-pub(crate) fn listeners(names: &[String]) -> io::Result<Vec<UnixSeqpacketListener>> {
+pub(crate) fn listeners(names: &[String]) -> io::Result<Vec<Device>> {
     let mut passed = ListenFd::from_env();
     let mut all = Vec::new();
     for index in 0..passed.len() {
         let family = i32::from(AddressFamily::UNIX.as_raw());
         let kind = i32::try_from(SocketType::SEQPACKET.as_raw()).map_err(io::Error::other)?;
         if let Some(fd) = passed.take_custom::<OwnedFd>(index, family, kind, "unix seqpacket")? {
-            fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
-            all.push(UnixSeqpacketListener::try_from(fd)?);
+            all.push(Device::with_interest(fd, Interest::READABLE)?);
         }
     }
     if !all.is_empty() {
         return Ok(all);
     }
     for name in names {
-        let bound = bind_abstract(name).and_then(UnixSeqpacketListener::try_from);
+        let bound =
+            bind_abstract(name).and_then(|fd| Device::with_interest(fd, Interest::READABLE));
         all.push(
             bound.map_err(|error| {
                 io::Error::new(error.kind(), format!("socket @{name}: {error}"))
@@ -64,10 +64,14 @@ fn bind_abstract(name: &str) -> io::Result<OwnedFd> {
 }
 
 /// Accepts clients for ever.
-pub(crate) async fn accept(hub: Arc<Hub>, mut listener: UnixSeqpacketListener, most: usize) {
+pub(crate) async fn accept(hub: Arc<Hub>, listener: Device, most: usize) {
     let connections = Arc::new(());
     loop {
-        match listener.accept().await {
+        let accepted = listener.io(Interest::READABLE, |fd| {
+            let socket = accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+            Device::with_interest(socket, Interest::READABLE)
+        });
+        match accepted.await {
             Ok(socket) if Arc::strong_count(&connections) <= most => {
                 let (hub, counted) = (Arc::clone(&hub), Arc::clone(&connections));
                 tokio::spawn(async move {
@@ -84,37 +88,33 @@ pub(crate) async fn accept(hub: Arc<Hub>, mut listener: UnixSeqpacketListener, m
     }
 }
 
-async fn serve(hub: &Arc<Hub>, socket: Arc<UnixSeqpacket>) {
+async fn serve(hub: &Arc<Hub>, socket: Arc<Device>) {
     let mut first = [0; 2];
-    let Ok(info) = socket.recv(&mut first).await else {
+    let Ok(len) = socket.read(&mut first).await else {
         return;
     };
-    let first = first.get(..info.bytes_read()).unwrap_or_default();
+    let first = first.get(..len).unwrap_or_default();
     let Ok((id, resume)) = hub.with(|engine| engine.register(first, &socket)) else {
         return;
     };
     tracing::debug!(client = id.0, kind = first.first(), "registered");
     loop {
         match read(hub, id, &socket).await {
-            Reading::More | Reading::Drained => {}
+            // However much a client sends, others have their turn.
+            Reading::More => tokio::task::yield_now().await,
+            Reading::Drained => {}
             Reading::Held => resume.notified().await,
             Reading::Ended => break,
         }
-        // However much a client sends, others have their turn.
-        tokio::task::yield_now().await;
     }
     hub.with(|engine| engine.remove_client(id));
     tracing::debug!(client = id.0, "gone");
 }
 
 /// Waits for messages of a client and takes some.
-async fn read(hub: &Arc<Hub>, id: ClientId, socket: &UnixSeqpacket) -> Reading {
-    let Ok(mut ready) = socket.as_async_fd().readable().await else {
-        return Reading::Ended;
-    };
-    let reading = hub.with(|engine| engine.read_client(id, socket));
-    if reading == Reading::Drained {
-        ready.clear_ready();
+async fn read(hub: &Arc<Hub>, id: ClientId, socket: &Device) -> Reading {
+    match socket.readable().await {
+        Ok(()) => hub.with(|engine| engine.read_client(id, socket)),
+        Err(_) => Reading::Ended,
     }
-    reading
 }

@@ -2,14 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
-use std::net::Shutdown;
 use std::sync::Arc;
 
 use mctp_proto::Eid;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+use sys::Device;
 use tokio::sync::Notify;
-use tokio_seqpacket::UnixSeqpacket;
 
 use crate::config::QueueLimits;
 use crate::demux::{ClientId, Outlet};
@@ -17,7 +16,7 @@ use crate::demux::{ClientId, Outlet};
 /// One client's side of the daemon.
 #[derive(Debug)]
 struct ClientSocket {
-    socket: Arc<UnixSeqpacket>,
+    socket: Arc<Device>,
     queue: VecDeque<Vec<u8>>,
     queued_bytes: usize,
     resume: Arc<Notify>,
@@ -29,7 +28,7 @@ pub(crate) struct Sockets {
     clients: HashMap<ClientId, ClientSocket>,
     limits: QueueLimits,
     /// Clients whose queue has just begun to fill.
-    filling: Vec<(ClientId, Arc<UnixSeqpacket>)>,
+    filling: Vec<(ClientId, Arc<Device>)>,
 }
 
 impl Sockets {
@@ -42,7 +41,7 @@ impl Sockets {
     }
 
     /// Adds a client; what is given back is notified when the client may be read again.
-    pub(crate) fn add(&mut self, id: ClientId, socket: Arc<UnixSeqpacket>) -> Arc<Notify> {
+    pub(crate) fn add(&mut self, id: ClientId, socket: Arc<Device>) -> Arc<Notify> {
         let resume = Arc::new(Notify::new());
         let (queue, queued_bytes) = (VecDeque::new(), 0);
         let client = ClientSocket {
@@ -58,13 +57,13 @@ impl Sockets {
     pub(crate) fn remove(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(&id) {
             // Ends the task that reads it, if that has not ended by itself.
-            let _ = client.socket.shutdown(Shutdown::Both);
+            let _ = shutdown(&*client.socket, Shutdown::Both);
             client.resume.notify_one();
         }
     }
 
     /// Clients whose queue has begun to fill since this was last asked, and is to be drained.
-    pub(crate) fn take_filling(&mut self) -> Vec<(ClientId, Arc<UnixSeqpacket>)> {
+    pub(crate) fn take_filling(&mut self) -> Vec<(ClientId, Arc<Device>)> {
         std::mem::take(&mut self.filling)
     }
 

@@ -162,6 +162,21 @@ impl Device {
         }
     }
 
+    /// Runs `operation` each time there is room, until it returns other than `WouldBlock`, for a
+    /// device that is registered for reading alone: room that nobody waits for then wakes nobody.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`, and when no further descriptor is to be had.
+    pub async fn when_writable<R>(
+        &self,
+        operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let copy = self.fd.get_ref().try_clone()?;
+        let writer = Self::with_interest(copy, Interest::WRITABLE)?;
+        writer.io(Interest::WRITABLE, operation).await
+    }
+
     /// Runs `operation` now, without waiting for readiness (for what may not wait, such as most
     /// ioctls, use the descriptor itself: [`AsFd`]).
     ///
@@ -277,6 +292,24 @@ mod tests {
             let (received, written) = tokio::join!(receive, writer.write_all(&sent));
             written.unwrap();
             assert_eq!(received, sent);
+        });
+    }
+
+    #[test]
+    fn device_registered_for_reading_alone_can_wait_for_room() {
+        run(async {
+            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+            let near = Device::with_interest(near.into(), Interest::READABLE).unwrap();
+            let far = Device::new(far.into()).unwrap();
+            while rustix::io::write(&near, &[0; 4096]).is_ok() {}
+            let write = near.when_writable(|fd| Ok(rustix::io::write(fd, &[1])?));
+            let mut buffer = vec![0; 1 << 20];
+            let (written, read) = tokio::join!(write, async {
+                tokio::task::yield_now().await;
+                far.read(&mut buffer).await
+            });
+            assert_eq!(written.unwrap(), 1);
+            assert!(read.unwrap() > 0);
         });
     }
 

@@ -94,7 +94,7 @@ impl MctpSocket {
         // SAFETY: the descriptor is new and belongs to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
-            device: Device::new(fd)?,
+            device: Device::with_interest(fd, Interest::READABLE)?,
         })
     }
 

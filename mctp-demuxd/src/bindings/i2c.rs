@@ -10,11 +10,11 @@ use i2cdev::core::{I2CMessage, I2CTransfer};
 use i2cdev::linux::{LinuxI2CBus, LinuxI2CMessage};
 use mctp_proto::framing::smbus::{Frame, MAX_FRAME};
 use mctp_proto::{Address, DropReason, LinkId};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use sys::Device;
 use tokio::io::Interest;
 
-use super::came_up;
+use super::{came_up, watch};
 use crate::engine::Hub;
 
 /// How often a transfer is tried whose target, or the bus, is busy.
@@ -41,12 +41,7 @@ pub(super) async fn serve(
 
 fn open_queue(path: &Path) -> io::Result<Device> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let named = |error: rustix::io::Errno| {
-        let error = io::Error::from(error);
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    };
-    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(named)?;
-    Device::with_interest(fd, Interest::READABLE | Interest::PRIORITY)
+    watch(path, flags, Interest::READABLE | Interest::PRIORITY)
 }
 
 /// One read is one message; none is there while it gives nothing, until the file says so.

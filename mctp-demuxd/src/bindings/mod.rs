@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mctp_proto::LinkId;
+use rustix::fs::{Mode, OFlags};
 use sys::Device;
 use tokio::io::Interest;
 
@@ -85,17 +86,23 @@ async fn drain(hub: &Arc<Hub>, link: LinkId, device: &Device) -> io::Error {
     let stalled = hub.with(|engine| engine.stalled(link));
     loop {
         stalled.notified().await;
-        let drained = device.io(Interest::WRITABLE, |fd| {
-            hub.with(|e| e.write_line(link, fd))
-        });
+        let drained = device.when_writable(|fd| hub.with(|engine| engine.write_line(link, fd)));
         if let Err(error) = drained.await {
             return error;
         }
     }
 }
 
+/// Opens a device that is read and written, but watched for reading alone until it takes no more.
 fn open(path: &Path) -> io::Result<Device> {
-    Device::open(path)
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    watch(path, flags, Interest::READABLE)
+}
+
+fn watch(path: &Path, flags: OFlags, interest: Interest) -> io::Result<Device> {
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    opened
+        .and_then(|fd| Device::with_interest(fd, interest))
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 

@@ -61,7 +61,9 @@ async fn receive(hub: &Arc<Hub>, link: LinkId, device: &Device) -> io::Error {
                 Err(reason) => engine.frame_dropped(link, reason),
             });
         });
-        // Clients have their turn after each read, however fast the line is.
-        tokio::task::yield_now().await;
+        if len == buffer.len() {
+            // There may be more, but clients have their turn, however fast the line is.
+            tokio::task::yield_now().await;
+        }
     }
 }

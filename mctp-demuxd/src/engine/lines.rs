@@ -8,7 +8,6 @@ use mctp_proto::framing::{pcie_vdm, serial, smbus};
 use mctp_proto::packet::Header;
 use mctp_proto::{Address, LinkId, Medium};
 use sys::Device;
-use tokio::io::Interest;
 use tokio::sync::Notify;
 
 use super::Engine;
@@ -110,9 +109,8 @@ impl Engine {
             let device = line.device.clone();
             let done = match (&line.kernel, &device) {
                 (Some(_), _) => self.flush_kernel(link),
-                (None, Some(device)) => device
-                    .try_io(Interest::WRITABLE, |fd| self.write_line(link, fd.as_fd()))
-                    .is_ok(),
+                // Whatever the error is, the task that drains the device meets it.
+                (None, Some(device)) => self.write_line(link, device.as_fd()).is_ok(),
                 // Transfers block, and are made by a task of their own.
                 (None, None) => false,
             };
