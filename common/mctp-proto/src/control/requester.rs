@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Command, CompletionCode, ControlHeader};
 use crate::route::Kind;
-use crate::{DropReason, Eid, MessageType};
+use crate::{Address, DropReason, Eid, MessageType};
 
 /// A request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +29,9 @@ pub enum Request {
     ResolveEndpointId(Eid),
     /// Take ids for what is behind you: the first, and how many; `true` even if it has some.
     AllocateEndpointIds(Eid, u8, bool),
+    /// Know where a range of ids is: what is there, the first and how many, and the address on the
+    /// bus that the request goes out on.
+    RoutingInformationUpdate(Kind, (Eid, u8), Address),
     /// Which routes does it have? Handles count from 0.
     GetRoutingTableEntries(u8),
     /// Forget that you have been found.
@@ -52,6 +55,7 @@ impl Request {
             Self::GetVendorMessageSupport(_) => Command::GET_VENDOR_MESSAGE_SUPPORT,
             Self::ResolveEndpointId(_) => Command::RESOLVE_ENDPOINT_ID,
             Self::AllocateEndpointIds(..) => Command::ALLOCATE_ENDPOINT_IDS,
+            Self::RoutingInformationUpdate(..) => Command::ROUTING_INFORMATION_UPDATE,
             Self::GetRoutingTableEntries(_) => Command::GET_ROUTING_TABLE_ENTRIES,
             Self::PrepareForEndpointDiscovery => Command::PREPARE_FOR_ENDPOINT_DISCOVERY,
             Self::EndpointDiscovery => Command::ENDPOINT_DISCOVERY,
@@ -73,6 +77,11 @@ impl Request {
             Self::ResolveEndpointId(eid) => header.message(&[eid.0]),
             Self::AllocateEndpointIds(first, size, force) => {
                 header.message(&[u8::from(force), size, first.0])
+            }
+            Self::RoutingInformationUpdate(kind, (first, size), address) => {
+                let mut update = Vec::from([1, kind.code(), size, first.0]);
+                address.emit(&mut update);
+                header.message(&update)
             }
             Self::GetRoutingTableEntries(handle) => header.message(&[handle]),
             _ => header.message(&[]),
@@ -118,7 +127,7 @@ pub enum Response {
     Allocated(bool, Eid, u8),
     /// To Get Routing Table Entries: the next handle, and entries.
     Routes(Option<u8>, Vec<RoutingEntry>),
-    /// To the discovery commands, which say nothing more.
+    /// To Routing Information Update and the discovery commands, which say nothing more.
     Done,
 }
 
@@ -193,8 +202,10 @@ impl Response {
             (Command::GET_ROUTING_TABLE_ENTRIES, &[next, count, ref entries @ ..]) => {
                 Self::Routes(more(next), routing_entries(count, entries)?)
             }
+
             (
-                Command::PREPARE_FOR_ENDPOINT_DISCOVERY
+                Command::ROUTING_INFORMATION_UPDATE
+                | Command::PREPARE_FOR_ENDPOINT_DISCOVERY
                 | Command::ENDPOINT_DISCOVERY
                 | Command::DISCOVERY_NOTIFY,
                 _,
@@ -356,6 +367,17 @@ mod tests {
             &hex!("0a 00"),
             &answer,
             routes,
+        );
+        let known = Request::RoutingInformationUpdate(
+            Kind::BridgeAndEndpoints,
+            (Eid(10), 11),
+            Address::Smbus(0x1e),
+        );
+        both_ways(
+            known,
+            &hex!("09 01 01 0b 0a 3c"),
+            &hex!("00"),
+            Response::Done,
         );
         for (request, command) in [
             (Request::PrepareForEndpointDiscovery, 0x0b),

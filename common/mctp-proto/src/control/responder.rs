@@ -406,9 +406,11 @@ fn resolve(data: &[u8], around: &Surroundings<'_>) -> Answer {
     Ok(out)
 }
 
-/// Routing Information Update: a count, then kind, range size, first id and address of each.
+/// Routing Information Update: a count, then kind, range size, first id and address of each; all
+/// of them are taken, or none.
 fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings<'_>) -> Answer {
     let (&count, mut rest) = data.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
+    let mut routes = Vec::new();
     for _ in 0..count {
         let (&[kind, size, first], tail) = rest
             .split_first_chunk()
@@ -425,7 +427,7 @@ fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings
         if size == 0 || !Eid(first).is_assignable() || !Eid(last).is_assignable() {
             return Err(CompletionCode::INVALID_DATA);
         }
-        around.routes.add(Route {
+        routes.push(Route {
             first: Eid(first),
             last: Eid(last),
             link: incoming.link,
@@ -435,7 +437,11 @@ fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings
         });
         rest = tail;
     }
-    none(rest).map(|()| Vec::new())
+    none(rest)?;
+    for route in routes {
+        around.routes.add(route);
+    }
+    Ok(Vec::new())
 }
 
 /// Get Routing Table Entries: as many from the handle on as fit a packet of the baseline unit.

@@ -299,6 +299,8 @@ fn a_bridge_takes_a_pool_and_routes() {
     );
     assert_eq!(bench.ask(&hex!("09 01 00 01 50")), [0x03]);
     assert_eq!(bench.ask(&hex!("09 01 00 00 50 3a")), [0x02]);
+    assert_eq!(bench.ask(&hex!("09 02 00 01 70 3a 00 00 71 3a")), [0x02]);
+    assert_eq!(bench.routes.lookup(Eid(0x70)), None);
 }
 
 #[test]
