@@ -35,7 +35,7 @@
 #define N_MCTP 28
 #endif
 #define MOST 65536
-#define PATIENCE 60
+#define PATIENCE 300
 
 static uint8_t request[2 + MOST], answer[2 + MOST];
 

@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use hex_literal::hex;
+use rustix::io::ioctl_fionread;
 
-use crate::daemon::{Client, Daemon, spawn, try_connect};
-use crate::wire::{PATIENCE, Wire, readable};
+use crate::daemon::{Client, Daemon, registered, spawn, try_connect};
+use crate::wire::{PATIENCE, Wire, readable, wait_until};
 
 /// A vendor defined message from 02:03.0: EID 9 to 8, request with tag 2, type 20h.
 const VDM_IN: [u8; 24] =
@@ -21,9 +22,7 @@ fn pcie_messages_are_answered_to_their_requester() {
         "unix:path=/nonexistent",
     );
     let mut daemon = Daemon::take_over(child, socket, line);
-    let client = daemon.connect();
-    client.send_raw(&[0x20]);
-    std::thread::sleep(Duration::from_millis(200));
+    let client = daemon.client_without_line(0x20);
     daemon.wire.send_raw(&VDM_IN);
     assert_eq!(client.message(), (9, b"\x20abcdef".to_vec()));
     client.send(9, b"\x20ok");
@@ -75,9 +74,7 @@ fn what_others_write_to_our_i2c_address_is_taken() {
         queue.display()
     );
     let (mut child, socket) = spawn(&[&binding], "unix:path=/nonexistent");
-    let client = connect(&socket);
-    client.send_raw(&[0x20]);
-    std::thread::sleep(Duration::from_millis(200));
+    let client = registered(|| connect(&socket), 0x20);
     let transaction = |destination: u8, packet: &[u8]| {
         let count = u8::try_from(packet.len() + 1).unwrap();
         let mut bytes = vec![destination << 1, 0x0f, count, 0x21];
@@ -99,7 +96,7 @@ fn what_others_write_to_our_i2c_address_is_taken() {
     ] {
         far.write_all(&bytes).unwrap();
         // One read has to be one transaction, as the real queue has it.
-        std::thread::sleep(Duration::from_millis(50));
+        wait_until(|| ioctl_fionread(&far).unwrap() == 0);
     }
     assert_eq!(client.message(), (9, b"\x20abc".to_vec()));
     // No such bus: the answer cannot be sent, and that harms nobody.
@@ -111,13 +108,12 @@ fn what_others_write_to_our_i2c_address_is_taken() {
 }
 
 fn connect(name: &str) -> Client {
-    for _ in 0..500 {
-        if let Some(socket) = try_connect(name) {
-            return Client(socket);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("no socket {name}");
+    let mut socket = None;
+    wait_until(|| {
+        socket = try_connect(name);
+        socket.is_some()
+    });
+    Client(socket.unwrap())
 }
 
 fn pec(bytes: &[u8]) -> u8 {

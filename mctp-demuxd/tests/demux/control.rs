@@ -79,10 +79,9 @@ fn what_is_not_to_be_answered_is_not() {
 fn an_assigned_id_is_in_force_at_once() {
     let mut daemon = Daemon::start();
     let client = daemon.client(0x20);
-    assert_eq!(
-        ask(&mut daemon, OWN, &hex!("01 00 03")).bytes[3..],
-        hex!("02")
-    );
+    for unassignable in [hex!("01 00 00"), hex!("01 00 03"), hex!("01 00 ff")] {
+        assert_eq!(ask(&mut daemon, OWN, &unassignable).bytes[3..], hex!("02"));
+    }
     assert_eq!(
         ask(&mut daemon, 0, &hex!("01 00 20")).bytes[3..],
         hex!("00 00 20 00")

@@ -10,7 +10,7 @@ use rustix::net::{
     send, socket_with,
 };
 
-use crate::wire::{PATIENCE, Wire, readable};
+use crate::wire::{OWN, PATIENCE, Wire, readable};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -83,6 +83,11 @@ impl Daemon {
         clients
     }
 
+    /// A client of a type, on a daemon whose line cannot be asked: a neighbour hears from it.
+    pub(crate) fn client_without_line(&self, kind: u8) -> Client {
+        registered(|| self.connect(), kind)
+    }
+
     /// Waits until the daemon has done what it was given before: it reads its sockets and the line in
     /// the order in which they became ready, so an answer from the line comes after all that.
     pub(crate) fn settle(&mut self) {
@@ -93,12 +98,11 @@ impl Daemon {
         }
     }
 
-    /// Ends it as a service manager does; gives its exit code and how long it took.
-    pub(crate) fn end(mut self) -> (Option<i32>, Duration) {
+    /// Ends it as a service manager does; gives its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let start = Instant::now();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        (self.child.wait().unwrap().code(), start.elapsed())
+        self.child.wait().unwrap().code()
     }
 }
 
@@ -130,6 +134,21 @@ pub(crate) fn try_connect(name: &str) -> Option<OwnedFd> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
     let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
     connect(&socket, &address).ok().map(|()| socket)
+}
+
+/// A client that is known to be registered, since a neighbour heard from it.
+pub(crate) fn registered(connect: impl Fn() -> Client, kind: u8) -> Client {
+    let (client, neighbour) = (connect(), connect());
+    client.send_raw(&[kind]);
+    neighbour.send_raw(&[kind]);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        client.send(OWN, &[kind]);
+        if readable(&neighbour.0, Duration::from_millis(50)) {
+            return client;
+        }
+        assert!(Instant::now() < deadline, "no neighbour");
+    }
 }
 
 /// One connection to the demultiplexer socket.
@@ -188,11 +207,11 @@ impl Client {
         send(&self.0, bytes, SendFlags::NOSIGNAL).is_ok()
     }
 
-    /// Whether the daemon closes the connection within a time.
-    pub(crate) fn closes_within(&self, time: Duration) -> bool {
+    /// Whether the daemon has closed the connection.
+    pub(crate) fn is_ended(&self) -> bool {
         let mut buffer = [0; 1];
         // An error tells that the daemon closed it before it had read everything.
         let peek = |buffer| recv(&self.0, buffer, RecvFlags::PEEK).map_or(0, |(len, _)| len);
-        readable(&self.0, time) && peek(&mut buffer[..]) == 0
+        readable(&self.0, Duration::ZERO) && peek(&mut buffer[..]) == 0
     }
 }

@@ -8,10 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::daemon::{Client, Daemon};
-use crate::wire::carry;
+use crate::wire::{carry, wait_until};
 
 /// Asked by the guest of our client, and by our client of the guest.
 const OURS: u8 = 0x7d;
@@ -19,6 +19,9 @@ const THEIRS: u8 = 0x7e;
 
 /// Message lengths without the type byte; the last makes 64 KiB with it.
 const LENGTHS: [usize; 9] = [0, 1, 62, 63, 64, 1000, 4096, 32_768, 65_535];
+
+/// How long an emulated machine may take for a message.
+const EMULATED: Duration = Duration::from_secs(300);
 
 /// One guest at a time: they are slow enough alone.
 static ONE: Mutex<()> = Mutex::new(());
@@ -84,7 +87,7 @@ impl Guest {
         command
             .arg(cache)
             .arg(path)
-            .args(["--iface", "none", "--timeout", "180"]);
+            .args(["--iface", "none", "--timeout", "900"]);
         command.arg("--file").arg(peer);
         command.args(files.iter().flat_map(|file| ["--file", file]));
         command
@@ -93,15 +96,12 @@ impl Guest {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let daemon = Daemon::start();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let stream = loop {
-            match UnixStream::connect(&socket) {
-                Ok(stream) => break stream,
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        carry(&daemon.wire, &stream);
+        let mut stream = None;
+        wait_until(|| {
+            stream = UnixStream::connect(&socket).ok();
+            stream.is_some()
+        });
+        carry(&daemon.wire, &stream.unwrap());
         Some(Self {
             daemon,
             child,
@@ -149,14 +149,11 @@ fn exchange(mut guest: Guest) {
     for len in LENGTHS {
         let question = crate::wire::filler(THEIRS, len + 1, len);
         theirs.send(9, &question);
-        assert_eq!(
-            theirs.message_within(Duration::from_secs(30)),
-            (9, inverted(&question))
-        );
+        assert_eq!(theirs.message_within(EMULATED), (9, inverted(&question)));
     }
     guest.wait_for("served");
     for len in LENGTHS {
-        let (eid, question) = ours.message_within(Duration::from_secs(60));
+        let (eid, question) = ours.message_within(EMULATED);
         assert_eq!((eid, question.len()), (9, len + 1));
         ours.send(9, &inverted(&question));
     }

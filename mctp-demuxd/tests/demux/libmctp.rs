@@ -5,10 +5,9 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::daemon::{Client, Daemon, spawn, try_connect};
-use crate::wire::{Wire, filler};
+use crate::wire::{Wire, filler, wait_until};
 
 /// Libmctp's name for its socket, which cannot be chosen.
 const SOCKET: &str = "mctp-mux";
@@ -40,9 +39,7 @@ fn messages_of_all_sizes_to_and_from_libmctp() {
     let _libmctp = Libmctp(command.stderr(Stdio::null()).spawn().unwrap());
     let theirs_client = connect_to(SOCKET);
     theirs_client.send_raw(&[0x7e]);
-    let client = daemon.connect();
-    client.send_raw(&[0x7e]);
-    std::thread::sleep(Duration::from_millis(100));
+    let client = daemon.client_without_line(0x7e);
     for len in [2, 16, 63, 64, 65, 128, 1000, 1024, 4096, 16_384, 65_000] {
         let question = filler(0x7e, len, 1);
         theirs_client.send(8, &question);
@@ -60,12 +57,10 @@ fn messages_of_all_sizes_to_and_from_libmctp() {
 }
 
 fn connect_to(name: &str) -> Client {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        if let Some(socket) = try_connect(name) {
-            return Client(socket);
-        }
-        assert!(Instant::now() < deadline, "libmctp's socket");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut socket = None;
+    wait_until(|| {
+        socket = try_connect(name);
+        socket.is_some()
+    });
+    Client(socket.unwrap())
 }

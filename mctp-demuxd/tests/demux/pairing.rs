@@ -1,6 +1,6 @@
 //! Which answer goes with which request, without clients ever seeing a tag.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
 use crate::wire::{FAR, Message, TO};
@@ -118,9 +118,11 @@ fn tags_are_free_again_after_six_seconds() {
         client.send(FAR, &[VENDOR, number]);
     }
     let first: Vec<Message> = (0..8).map(|_| daemon.wire.message()).collect();
-    let ninth = daemon.wire.message_within(Duration::from_secs(8)).unwrap();
+    let ninth = daemon.wire.message();
     assert_eq!(ninth.bytes[1], 8);
-    // The answer to the first is late now, and must not be taken for the ninth's.
+    // An answer that is late by now is nobody's. (The last may have been sent after the first.)
+    std::thread::sleep(Duration::from_millis(500));
+    daemon.settle();
     daemon.wire.answer(&first[7], b"\x7elate");
     daemon.wire.answer(&ninth, b"\x7ein time");
     assert_eq!(client.message().1, b"\x7ein time");
@@ -128,17 +130,22 @@ fn tags_are_free_again_after_six_seconds() {
 
 #[test]
 fn tags_are_free_again_when_their_client_goes() {
-    let mut daemon = Daemon::start();
-    let gone = daemon.client(VENDOR);
-    for number in 0..8 {
-        gone.send(FAR, &[VENDOR, number]);
-        daemon.wire.message();
-    }
-    drop(gone);
-    let client = daemon.client(VENDOR);
-    client.send(FAR, b"\x7enext");
-    let next = daemon.wire.message_within(Duration::from_secs(1)).unwrap();
-    assert_eq!(next.bytes, b"\x7enext");
+    // After six seconds they would be free in any case: a machine that takes so long proves nothing.
+    let proved = (0..5).any(|_| {
+        let mut daemon = Daemon::start();
+        let gone = daemon.client(VENDOR);
+        let start = Instant::now();
+        for number in 0..8 {
+            gone.send(FAR, &[VENDOR, number]);
+            daemon.wire.message();
+        }
+        drop(gone);
+        let client = daemon.client(VENDOR);
+        client.send(FAR, b"\x7enext");
+        assert_eq!(daemon.wire.message().bytes, b"\x7enext");
+        start.elapsed() < Duration::from_secs(5)
+    });
+    assert!(proved);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! How clients register.
 
-use std::time::Duration;
-
 use crate::daemon::Daemon;
 use crate::wire::{FAR, OWN};
 
@@ -42,7 +40,6 @@ fn a_late_registration_counts_from_then_on() {
     let early = daemon.client(0x20);
     daemon.wire.request(0, b"\x20before");
     assert_eq!(early.message().1, b"\x20before");
-    std::thread::sleep(Duration::from_millis(50));
     late.send_raw(&[0x20]);
     daemon.settle();
     daemon.wire.request(1, b"\x20after");
@@ -118,11 +115,9 @@ fn types_that_somebody_has_registered_for_are_told_and_forgotten() {
 }
 
 #[test]
-fn the_daemon_ends_within_a_second_and_without_an_error() {
+fn the_daemon_ends_when_told_to_and_without_an_error() {
     let mut daemon = Daemon::start();
     let client = daemon.client(0x20);
-    let (code, took) = daemon.end();
-    assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(daemon.end(), Some(0));
     assert!(client.is_closed());
 }

@@ -2,10 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
-use crate::wire::{FAR, OWN, SOM, TO};
+use crate::wire::{FAR, OWN, SOM, TO, wait_until};
 
 const NAME: &str = "xyz.openbmc_project.MCTP.Demux";
 const ROOT: &str = "/xyz/openbmc_project/mctp";
@@ -45,11 +44,7 @@ impl Bus {
     }
 
     pub(crate) fn wait_for_name(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.property(ROOT, NAME, "EID").is_empty() {
-            assert!(Instant::now() < deadline, "no name on the bus");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(|| !self.property(ROOT, NAME, "EID").is_empty());
     }
 }
 
@@ -102,15 +97,9 @@ fn counters_clients_and_endpoints_are_on_the_bus() {
         .send_packet(0, FAR, 0xc0 | TO, &[0, 0x81, 1, 0, 0x20]);
     daemon.wire.message();
     let moved = format!("{ROOT}/networks/1/endpoints/32");
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while bus.property(&moved, "xyz.openbmc_project.MCTP.Endpoint", "EID") != "y 32" {
-        assert!(Instant::now() < deadline, "the new id on the bus");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(
-        bus.property(&own, "xyz.openbmc_project.MCTP.Endpoint", "EID"),
-        ""
-    );
+    let eid_of = |path| bus.property(path, "xyz.openbmc_project.MCTP.Endpoint", "EID");
+    wait_until(|| eid_of(&moved) == "y 32");
+    wait_until(|| eid_of(&own).is_empty());
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub(crate) const TO: u8 = 0x08;
 pub(crate) const OWN: u8 = 8;
 pub(crate) const FAR: u8 = 9;
 
-/// How long to wait for what is to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for what is to come, on a machine that has much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn fcs(bytes: &[u8]) -> u16 {
     let mut crc = 0xffff_u16;
@@ -244,6 +244,15 @@ pub(crate) fn readable(fd: &impl AsFd, within: Duration) -> bool {
     let within = PollTimeout::try_from(within.as_millis()).unwrap();
     let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, within).unwrap() > 0
+}
+
+/// Waits for a condition that nothing announces.
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came to that");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Bytes that are different in every place and for every seed.
