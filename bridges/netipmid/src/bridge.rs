@@ -25,6 +25,10 @@ use crate::users::ChannelUsers;
 /// Every request is answered within this time: less than what clients wait.
 const DEADLINE: Duration = Duration::from_secs(4);
 
+/// So many turns in a row go to datagrams and answers first: then whatever else is ready has one, so
+/// that a flood keeps neither the console nor the clock waiting.
+const TURNS: u32 = 8;
+
 /// What reaches the bridge from the rest of the process.
 #[derive(Debug)]
 pub struct Inputs {
@@ -64,6 +68,7 @@ enum Wake {
     Guid([u8; 16]),
     AccountsChanged,
     Counts(Question),
+    Nothing,
 }
 
 impl Bridge {
@@ -102,21 +107,28 @@ impl Bridge {
     pub async fn run(mut self, mut inputs: Inputs) -> std::io::Result<()> {
         let ipmid = self.ipmid.clone();
         let mut running = FuturesUnordered::new();
+        let mut turns = 0;
         loop {
+            let datagrams_first = turns < TURNS;
             let timeouts = [self.server.poll_timeout(), self.sol.poll_timeout()];
             let timeout = timeouts.into_iter().flatten().min();
             let wake = tokio::select! {
                 biased;
-                readable = self.datagrams.readable() => Wake::Readable(readable),
-                Some(answer) = running.next() => Wake::Answered(answer),
+                readable = self.datagrams.readable(), if datagrams_first => Wake::Readable(readable),
+                Some(answer) = running.next(), if datagrams_first => Wake::Answered(answer),
                 Some(id) = inputs.close.recv() => Wake::Close(id),
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
                 Some(question) = inputs.counts.recv() => Wake::Counts(question),
                 () = self.sol.step() => Wake::Console,
                 () = at(timeout) => Wake::Timeout,
+                () = future::ready(()), if !datagrams_first => Wake::Nothing,
             };
             let now = Instant::now();
+            turns = if datagrams_first { turns + 1 } else { 0 };
+            if !datagrams_first && timeout.is_some_and(|at| at <= now) {
+                self.act(now, Wake::Timeout)?;
+            }
             self.act(now, wake)?;
             // All answers that are ready leave together.
             while let Some(Some(answer)) = running.next().now_or_never() {
@@ -149,7 +161,7 @@ impl Bridge {
                 self.server.handle_timeout(now);
                 self.sol.handle_timeout(now);
             }
-            Wake::Console => {}
+            Wake::Console | Wake::Nothing => {}
             Wake::Close(id) => {
                 self.server.close(id);
             }
