@@ -67,11 +67,15 @@ impl Power {
         ) {
             context.tree.set(host::PATH, host::RESTART_CAUSE, cause);
         }
-        self.plan.clear();
         let on = power_state(context) == PowerState::On;
         let runs = on && host_state(context) != HostState::Off;
+        let starts = |step: &Step| matches!(step.action, Action::Start(_));
+        if wish == Wish::On && (runs || self.plan.iter().any(starts)) {
+            // What is under way goes on: a start is what was asked for.
+            return;
+        }
+        self.plan.clear();
         match wish {
-            Wish::On if runs => {}
             Wish::On => {
                 self.plan_power_on(context);
                 self.plan_start(cause);

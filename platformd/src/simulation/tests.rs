@@ -182,6 +182,17 @@ fn power_on_goes_through_the_states_in_openbmcs_order() {
 }
 
 #[test]
+fn a_second_power_on_does_not_stop_the_start_that_is_under_way() {
+    let mut bench = Bench::new("[chassis]\npower-on-ms = 300\n[host]\nstart-ms = 500\n");
+    bench.request(host::Transition::On);
+    for _ in 0..4 {
+        bench.pass(200);
+        bench.request(host::Transition::On);
+    }
+    assert_eq!(bench.host(), HostState::Running);
+}
+
+#[test]
 fn soft_off_asks_the_host_first() {
     let mut bench = Bench::on("");
     bench.request(host::Transition::Off);
