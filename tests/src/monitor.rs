@@ -49,6 +49,20 @@ impl Monitor {
         monitor
     }
 
+    /// Waits for a message in which `text` is, and returns it as busctl prints it.
+    ///
+    /// # Panics
+    ///
+    /// If none comes.
+    #[must_use]
+    pub fn until_heard(&self, text: &str) -> String {
+        wait::until(text, || {
+            let log = self.process.log();
+            let line = log.lines().find(|line| line.contains(text));
+            line.map(str::to_owned)
+        })
+    }
+
     /// Stops to listen and returns all calls of methods that were heard, in order.
     ///
     /// # Panics

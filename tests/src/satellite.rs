@@ -13,7 +13,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rustix::net::{
@@ -33,7 +33,14 @@ const SEND_MESSAGE: u8 = 0x34;
 #[derive(Debug)]
 pub struct Satellites {
     device: PathBuf,
-    requests: Arc<Mutex<Vec<Vec<u8>>>>,
+    wire: Arc<Wire>,
+}
+
+/// What the bridge is connected to, and what it has sent.
+#[derive(Debug, Default)]
+struct Wire {
+    bridge: Mutex<Option<Arc<OwnedFd>>>,
+    frames: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Satellites {
@@ -49,14 +56,16 @@ impl Satellites {
         let address = SocketAddrUnix::new(&device).expect("a path");
         bind(&listener, &address).expect("a place for the socket");
         listen(&listener, 1).expect("a listening socket");
-        let requests = Arc::<Mutex<Vec<_>>>::default();
-        let seen = Arc::clone(&requests);
+        let wire = Arc::<Wire>::default();
+        let ours = Arc::clone(&wire);
         thread::spawn(move || {
             while let Ok(bus) = accept(&listener) {
-                serve(&bus, &seen);
+                let bus = Arc::new(bus);
+                *lock(&ours.bridge) = Some(Arc::clone(&bus));
+                serve(&bus, &ours.frames);
             }
         });
-        Self { device, requests }
+        Self { device, wire }
     }
 
     /// Where the bridge finds the bus.
@@ -67,16 +76,36 @@ impl Satellites {
 
     /// How many requests came for `address`.
     ///
-    /// # Panics
-    ///
-    /// If the bus's thread did.
     #[must_use]
     pub fn requests_for(&self, address: u8) -> usize {
-        let requests = self.requests.lock().expect("the bus");
-        requests
-            .iter()
-            .filter(|frame| frame.first() == Some(&address))
-            .count()
+        self.frames_for(address).len()
+    }
+
+    /// The frames that came for `address`.
+    #[must_use]
+    pub fn frames_for(&self, address: u8) -> Vec<Vec<u8>> {
+        let frames = lock(&self.wire.frames);
+        let its = |frame: &&Vec<u8>| frame.first() == Some(&address);
+        frames.iter().filter(its).cloned().collect()
+    }
+
+    /// Sends the BMC a request of the controller at `from`: network function and LUN, its sequence
+    /// number and LUN, and command and data in one byte each.
+    ///
+    /// # Panics
+    ///
+    /// If there is no bridge yet.
+    pub fn request(&self, from: u8, netfn: u8, sequence: u8, command: &[u8]) {
+        let request = Frame {
+            to: BMC,
+            netfn,
+            from,
+            sequence,
+            command: command[0],
+            data: command[1..].to_vec(),
+        };
+        let bridge = lock(&self.wire.bridge).clone().expect("a bridge");
+        assert!(transmit(&bridge, &request), "a bridge that is there");
     }
 }
 
@@ -106,6 +135,11 @@ impl Frame {
             command: bytes[5],
             data: bytes[6..bytes.len() - 1].to_vec(),
         })
+    }
+
+    /// Whether its network function is odd.
+    fn is_response(&self) -> bool {
+        self.netfn & 0x04 != 0
     }
 
     fn emit(&self) -> Vec<u8> {
@@ -140,7 +174,7 @@ impl Frame {
 }
 
 /// Serves one bridge until it goes.
-fn serve(bus: &OwnedFd, requests: &Mutex<Vec<Vec<u8>>>) {
+fn serve(bus: &OwnedFd, frames: &Mutex<Vec<Vec<u8>>>) {
     let mut buffer = [0; 256];
     loop {
         let count = match recv(bus, &mut buffer, RecvFlags::empty()) {
@@ -149,17 +183,29 @@ fn serve(bus: &OwnedFd, requests: &Mutex<Vec<Vec<u8>>>) {
         };
         assert_eq!(usize::from(buffer[0]), count - 1, "the length byte");
         let frame = &buffer[1..count];
-        requests.lock().expect("the bus").push(frame.to_vec());
+        lock(frames).push(frame.to_vec());
         let request = Frame::parse(frame).expect("a frame with good checksums");
+        if request.is_response() {
+            continue;
+        }
         for answer in answers(&request) {
-            let frame = answer.emit();
-            let length = u8::try_from(frame.len()).expect("a short frame");
-            let message = [&[length], frame.as_slice()].concat();
-            if send(bus, &message, SendFlags::NOSIGNAL).is_err() {
+            if !transmit(bus, &answer) {
                 return;
             }
         }
     }
+}
+
+/// Puts a frame on the bus, for the bridge to read.
+fn transmit(bus: &OwnedFd, frame: &Frame) -> bool {
+    let frame = frame.emit();
+    let length = u8::try_from(frame.len()).expect("a short frame");
+    let message = [&[length], frame.as_slice()].concat();
+    send(bus, &message, SendFlags::NOSIGNAL).is_ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The frames with which a request is answered, in their order.

@@ -8,8 +8,8 @@ use std::{
 
 use daemon::RateLimit;
 use ipmi_proto::{
-    CompletionCode, NetFn, Response,
-    ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse},
+    ChannelNumber, CompletionCode, Lun, NetFn, Request, Response,
+    ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence},
 };
 use openbmc_dbus::execute::{Caller, IpmiHost};
 use tokio::{
@@ -24,6 +24,7 @@ use crate::{
     inbox::{Inbox, Verdict},
     object::Call,
     port::{Port, Writer},
+    signals::Signals,
     tracker::{Outcome, RequestId, Tracker},
 };
 
@@ -35,6 +36,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How long `ipmid` has for a satellite's request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The address that all controllers take messages at.
+const EVERYBODY: IpmbAddress = IpmbAddress(0x00);
 
 /// Frames that may wait to be written; what comes on top is lost, as on a bus that is not there.
 const WRITES: usize = 128;
@@ -53,6 +57,8 @@ enum Done {
     /// A frame was acknowledged by its receiver.
     Written(RequestId),
     Executed(IpmbHeader, Response),
+    /// A message for the host's software is where that fetches it, or is not.
+    Queued(IpmbHeader, Response),
 }
 
 /// An IPMB, bridged.
@@ -62,6 +68,7 @@ pub struct Bridge {
     host_id: u8,
     ipmid: IpmiHost,
     calls: mpsc::Receiver<Call>,
+    signals: Signals,
     tracker: Tracker,
     waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
     inbox: Inbox,
@@ -77,7 +84,7 @@ impl Bridge {
         own: IpmbAddress,
         config: IpmbConfig,
         ipmid: IpmiHost,
-        calls: mpsc::Receiver<Call>,
+        (calls, signals): (mpsc::Receiver<Call>, Signals),
     ) -> Self {
         // Bounded by what it reports on: requests that run, and frames that wait to be written.
         let (sender, done) = mpsc::unbounded_channel();
@@ -86,6 +93,7 @@ impl Bridge {
             host_id: config.host_id(),
             ipmid,
             calls,
+            signals,
             tracker: Tracker::new(own, config.patience()),
             waiting: HashMap::new(),
             inbox: Inbox::new(config.running_per_satellite()),
@@ -179,19 +187,52 @@ impl Bridge {
         }
     }
 
-    /// Queues a frame; without a bus, or behind too many others, it is lost.
-    fn write(&self, write: Write) {
-        if let Some(queue) = &self.writes {
-            let _ = queue.try_send(write);
-        }
+    /// Queues a frame; without a bus, or behind too many others, it is lost. Gives whether it is not.
+    fn write(&self, write: Write) -> bool {
+        let queue = self.writes.as_ref();
+        queue.is_some_and(|queue| queue.try_send(write).is_ok())
     }
 
     fn on_call(&mut self, call: Call) {
-        let Call { to, request, done } = call;
-        // Dropping `done` tells that no number is free.
-        if let Some(id) = self.tracker.start(Instant::now(), to, &request) {
-            self.waiting.insert(id, done);
+        match call {
+            Call::Ask { to, request, done } => {
+                // Dropping `done` tells that no number is free.
+                if let Some(id) = self.tracker.start(Instant::now(), to, &request) {
+                    self.waiting.insert(id, done);
+                }
+            }
+            Call::Respond { frame, done } => {
+                let parsed = IpmbResponse::parse(&frame);
+                if parsed.is_ok_and(|response| {
+                    let header = response.header;
+                    header.responder == self.own && !header.netfn.is_request()
+                }) {
+                    // Who answers may have given up.
+                    let _ = done.send(self.write(Write { id: None, frame }));
+                }
+            }
+            Call::Broadcast(request) => {
+                let frame = self.broadcast(&request);
+                self.write(Write { id: None, frame });
+            }
         }
+    }
+
+    /// A request for everybody, which nobody answers.
+    fn broadcast(&self, request: &Request) -> Vec<u8> {
+        let header = IpmbHeader {
+            responder: EVERYBODY,
+            responder_lun: Lun::BMC,
+            requester: self.own,
+            requester_lun: request.lun,
+            sequence: IpmbSequence::default(),
+            netfn: request.netfn,
+            command: request.command,
+        };
+        let mut frame = Vec::new();
+        let data = &request.data;
+        IpmbRequest { header, data }.emit(&mut frame);
+        frame
     }
 
     fn on_done(&mut self, done: Done) {
@@ -200,6 +241,14 @@ impl Bridge {
             Done::Executed(header, response) => {
                 self.inbox.finish(&header);
                 self.respond(&header, &response);
+            }
+            Done::Queued(header, response) => {
+                self.inbox.finish(&header);
+                // The host's software answers; if it never hears of it, the BMC does.
+                if response.completion != CompletionCode::OK {
+                    let head = head_of(&header);
+                    self.respond(&header, &Response::failure(&head, response.completion));
+                }
             }
         }
     }
@@ -226,6 +275,10 @@ impl Bridge {
 
     fn on_request(&mut self, request: &IpmbRequest<'_>) {
         let header = request.header;
+        if [self.own, EVERYBODY].contains(&header.responder) {
+            let (netfn, command) = (header.netfn, header.command);
+            self.signals.received(netfn, command, request.data);
+        }
         if header.responder != self.own {
             debug!(?header, "a request for somebody else");
             return;
@@ -236,19 +289,30 @@ impl Bridge {
                 let busy = Response::failure(&request.to_request(), CompletionCode::BUSY);
                 self.respond(&header, &busy);
             }
-            Verdict::Run => {
-                let (ipmid, sender) = (self.ipmid.clone(), self.sender.clone());
-                let caller = Caller::Ipmb {
-                    rq_sa: header.requester.0 >> 1,
-                    host_id: self.host_id,
-                };
-                let request = request.to_request();
-                task::spawn(async move {
-                    let response = ipmid.execute(&request, caller, ANSWER_WITHIN).await;
-                    let _ = sender.send(Done::Executed(header, response));
-                });
-            }
+            Verdict::Run => self.execute(request),
         }
+    }
+
+    /// Has `ipmid` carry a request out, or put it where the host's software fetches it.
+    fn execute(&self, request: &IpmbRequest<'_>) {
+        let (ipmid, sender) = (self.ipmid.clone(), self.sender.clone());
+        let header = request.header;
+        let caller = Caller::Ipmb {
+            rq_sa: header.requester.0 >> 1,
+            host_id: self.host_id,
+        };
+        let for_host = header.responder_lun == Lun::SMS;
+        let request = match for_host {
+            true => send_to_host(request),
+            false => request.to_request(),
+        };
+        task::spawn(async move {
+            let response = ipmid.execute(&request, caller, ANSWER_WITHIN).await;
+            let _ = sender.send(match for_host {
+                true => Done::Queued(header, response),
+                false => Done::Executed(header, response),
+            });
+        });
     }
 
     fn respond(&self, header: &IpmbHeader, response: &Response) {
@@ -256,16 +320,34 @@ impl Bridge {
         IpmbResponse::answering(header, response).emit(&mut frame);
         if frame.len() >= crate::port::MAX_MESSAGE {
             frame.clear();
-            let request = ipmi_proto::Request {
-                netfn: header.netfn,
-                lun: header.responder_lun,
-                command: header.command,
-                data: Vec::new(),
-            };
-            let short = Response::failure(&request, CompletionCode::CANNOT_RETURN_BYTES);
+            let short = Response::failure(&head_of(header), CompletionCode::CANNOT_RETURN_BYTES);
             IpmbResponse::answering(header, &short).emit(&mut frame);
         }
         self.write(Write { id: None, frame });
+    }
+}
+
+/// A request's header in the form that answers are made of.
+fn head_of(header: &IpmbHeader) -> Request {
+    Request {
+        netfn: header.netfn,
+        lun: header.responder_lun,
+        command: header.command,
+        data: Vec::new(),
+    }
+}
+
+/// The Send Message with which a satellite would have its frame put into the host's queue itself
+/// (IPMI v2.0 §22.7): on the system interface's channel, untracked.
+fn send_to_host(request: &IpmbRequest<'_>) -> Request {
+    const SEND_MESSAGE: u8 = 0x34;
+    let mut data = vec![ChannelNumber::SYSTEM_INTERFACE.value()];
+    request.emit(&mut data);
+    Request {
+        netfn: NetFn::APP,
+        lun: Lun::BMC,
+        command: SEND_MESSAGE,
+        data,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct IpmbConfig {
     host_id: u8,
     /// How many requests of one satellite may run.
     running_per_satellite: usize,
+    /// Whether anybody's signal `sendBroadcast` is followed.
+    accept_broadcasts: bool,
     /// The satellites that `sendRequest` names by a channel byte.
     target: Vec<Target>,
 }
@@ -47,6 +49,7 @@ impl Default for IpmbConfig {
             tries: 6,
             host_id: 0,
             running_per_satellite: 8,
+            accept_broadcasts: false,
             target: Vec::new(),
         }
     }
@@ -97,6 +100,12 @@ impl IpmbConfig {
     #[must_use]
     pub fn running_per_satellite(&self) -> usize {
         self.running_per_satellite
+    }
+
+    /// Whether anybody's signal `sendBroadcast` is followed.
+    #[must_use]
+    pub fn accept_broadcasts(&self) -> bool {
+        self.accept_broadcasts
     }
 
     /// Addresses by `sendRequest`'s channel byte.

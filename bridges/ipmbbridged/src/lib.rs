@@ -16,6 +16,7 @@ pub mod config;
 pub mod inbox;
 pub mod object;
 pub mod port;
+pub mod signals;
 pub mod tracker;
 
 use daemon::{Failure, Setup};
@@ -33,10 +34,11 @@ pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
     config.check()?;
     let channel = setup.args.channel().to_owned();
     let (ipmid, link) = IpmiHost::new(&channel);
-    let calls = object::serve(&channel, link, config.targets());
+    let (calls, signals) =
+        object::serve(&channel, link, config.targets(), config.accept_broadcasts());
     setup.ready();
     let own = setup.args.address();
-    Bridge::new(own, config, ipmid, calls)
+    Bridge::new(own, config, ipmid, (calls, signals))
         .run(&setup.args.place())
         .await;
     Ok(())

@@ -1,10 +1,11 @@
 //! The object through which others on the BMC, `ipmid` among them, ask satellites.
 //!
 //! `org.openbmc.Ipmb` at `/xyz/openbmc_project/Ipmi/Channel/<channel>`, as OpenBMC's ipmbbridge
-//! serves it, and with `sendRequestTo` beside: `sendRequest` names a satellite by a configured
-//! channel byte only, and bridged requests (IPMI v2.0 §6.13) are for any address.
+//! serves it, and with two methods beside: `sendRequestTo`, because `sendRequest` names a satellite
+//! by a configured channel byte only and bridged requests (IPMI v2.0 §6.13) are for any address, and
+//! `sendResponse` for what the host's software answers to a satellite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipmi_proto::{Lun, NetFn, Request, ipmb::IpmbAddress};
 use openbmc_dbus::{
@@ -15,36 +16,60 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use zbus::interface;
 
-use crate::tracker::Outcome;
+use crate::{
+    signals::{self, Signals},
+    tracker::Outcome,
+};
 
 /// Calls that may wait for the bridge.
 const QUEUE: usize = 64;
 
-/// A request of somebody on the bus.
+/// What somebody on the bus wants.
 #[derive(Debug)]
-pub struct Call {
-    /// The satellite.
-    pub to: IpmbAddress,
-    /// What it is asked.
-    pub request: Request,
-    /// Takes the outcome; dropped when no sequence number is free.
-    pub done: oneshot::Sender<Outcome>,
+pub enum Call {
+    /// A satellite is to be asked.
+    Ask {
+        /// The satellite.
+        to: IpmbAddress,
+        /// What it is asked.
+        request: Request,
+        /// Takes the outcome; dropped when no sequence number is free.
+        done: oneshot::Sender<Outcome>,
+    },
+    /// A response is to be written as it is.
+    Respond {
+        /// The whole frame.
+        frame: Vec<u8>,
+        /// Takes whether it is on its way; dropped for one that is not the BMC's to send.
+        done: oneshot::Sender<bool>,
+    },
+    /// A request is to be written to everybody.
+    Broadcast(Request),
 }
 
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
 type Answer = (i32, u8, u8, u8, u8, Vec<u8>);
 
-/// Serves the object of `channel` whenever there is a bus; calls come out of the receiver.
+/// Serves the object of `channel` whenever there is a bus; calls come out of the receiver, and what
+/// satellites send is told through the signals.
 #[must_use]
 pub fn serve(
     channel: &str,
     link: LinkState,
     targets: BTreeMap<u8, IpmbAddress>,
-) -> mpsc::Receiver<Call> {
+    accept_broadcasts: bool,
+) -> (mpsc::Receiver<Call>, Signals) {
     let (calls, receiver) = mpsc::channel(QUEUE);
     let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
+    let signals = Signals::new(path.clone(), link.clone());
+    if accept_broadcasts {
+        let known: BTreeSet<u8> = targets.keys().copied().collect();
+        let is_known = move |channel| known.contains(&channel);
+        let followed = signals::follow_broadcasts(link.clone(), is_known, calls.clone());
+        tokio::spawn(followed);
+    }
     tokio::spawn(keep_serving(path, link, Ipmb { calls, targets }));
-    receiver
+    (receiver, signals)
 }
 
 async fn keep_serving(path: String, mut link: LinkState, object: Ipmb) {
@@ -82,7 +107,8 @@ impl Ipmb {
             data,
         };
         let (done, outcome) = oneshot::channel();
-        if self.calls.send(Call { to, request, done }).await.is_err() {
+        let call = Call::Ask { to, request, done };
+        if self.calls.send(call).await.is_err() {
             return failed(ipmb::STATUS_ERROR);
         }
         match outcome.await {
@@ -103,6 +129,21 @@ impl Ipmb {
 
 #[interface(name = "org.openbmc.Ipmb")]
 impl Ipmb {
+    /// Writes a whole response of the BMC's to the satellite that it is for.
+    #[zbus(name = "sendResponse")]
+    async fn send_response(&self, frame: Vec<u8>) -> i32 {
+        let (done, outcome) = oneshot::channel();
+        let call = Call::Respond { frame, done };
+        if self.calls.send(call).await.is_err() {
+            return ipmb::STATUS_ERROR;
+        }
+        match outcome.await {
+            Ok(true) => ipmb::STATUS_OK,
+            Ok(false) => ipmb::STATUS_ERROR,
+            Err(_) => ipmb::STATUS_INVALID_PARAMETER,
+        }
+    }
+
     /// Asks the satellite that the configuration names by `channel`.
     #[zbus(name = "sendRequest")]
     async fn send_request(

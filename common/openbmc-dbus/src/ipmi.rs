@@ -104,6 +104,9 @@ pub mod sms {
 
 /// `org.openbmc.Ipmb`: asking satellite controllers, at the IPMB bridge.
 ///
+/// A bridge may also be told to broadcast, by any signal [`ipmb::SEND_BROADCAST`] of anybody's: channel byte,
+/// NetFn, LUN, command, data.
+///
 /// An answer is one struct: status ([`ipmb::STATUS_OK`] and so on), NetFn, LUN, command, completion code
 /// and data.
 pub mod ipmb {
@@ -120,6 +123,9 @@ pub mod ipmb {
     /// The satellite did not answer.
     pub const STATUS_TIMEOUT: i32 = 4;
 
+    /// The signal that has a bridge broadcast (yyyyay).
+    pub const SEND_BROADCAST: &str = "sendBroadcast";
+
     interface! {
         "org.openbmc.Ipmb";
         methods {
@@ -127,6 +133,13 @@ pub mod ipmb {
             SEND_REQUEST = "sendRequest" ("yyyyay") -> ("(iyyyyay)");
             /// Asks the satellite at an 8-bit address; OpenBMC's bridge has no such method.
             SEND_REQUEST_TO = "sendRequestTo" ("yyyyay") -> ("(iyyyyay)");
+            /// Writes a whole response of the BMC's to a satellite, and gives a status; OpenBMC's bridge
+            /// has no such method.
+            SEND_RESPONSE = "sendResponse" ("ay") -> ("i");
+        };
+        signals {
+            /// A satellite's request came: NetFn, command, data.
+            RECEIVE_BROADCAST = "receiveBroadcast" ("yyay");
         }
     }
 }

@@ -463,4 +463,8 @@ impl Satellites for FakePlatform {
     ) -> PlatformResult<SatelliteAnswer> {
         self.answer(|_| SatelliteAnswer::Silent)
     }
+
+    async fn answer_satellite(&self, _channel: &str, _frame: &[u8]) -> PlatformResult<()> {
+        self.answer(|_| ())
+    }
 }

@@ -20,7 +20,7 @@ pub enum SatelliteAnswer {
     Busy,
 }
 
-/// Asking satellite controllers.
+/// Asking satellite controllers, and answering them.
 pub trait Satellites: Send + Sync + 'static {
     /// Asks the controller at `to`, by way of the bridge of the channel called `channel`.
     fn ask_satellite(
@@ -29,6 +29,14 @@ pub trait Satellites: Send + Sync + 'static {
         to: IpmbAddress,
         request: &Request,
     ) -> impl Future<Output = PlatformResult<SatelliteAnswer>> + Send;
+
+    /// Writes `frame`, the host's whole response to a satellite controller, to the bus of the
+    /// channel called `channel`.
+    fn answer_satellite(
+        &self,
+        channel: &str,
+        frame: &[u8],
+    ) -> impl Future<Output = PlatformResult<()>> + Send;
 }
 
 /// The attention flags of the host's interfaces.

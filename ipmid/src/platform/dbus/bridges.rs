@@ -45,6 +45,17 @@ impl Satellites for DbusPlatform {
             _ => Err(PlatformError::Refused),
         }
     }
+
+    async fn answer_satellite(&self, channel: &str, frame: &[u8]) -> PlatformResult<()> {
+        let link = self.link()?;
+        let (bridge, arguments) = (bridge(channel), (frame,));
+        let call = link.client.call(&bridge, ipmb::SEND_RESPONSE, &arguments);
+        let (status,): (i32,) = call.await.map_err(failed)?;
+        match status {
+            ipmb::STATUS_OK => Ok(()),
+            _ => Err(PlatformError::Refused),
+        }
+    }
 }
 
 impl Attention for DbusPlatform {

@@ -45,7 +45,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 
     /// Send Message (IPMI v2.0 §22.7).
     ///
-    /// From the host, a satellite's response comes by way of the receive message queue. From a
+    /// From the host, a satellite's response comes by way of the receive message queue, and a response
+    /// of the host's goes to the satellite that asked it. From a
     /// session, the response of a tracked request is this command's data, as the whole frame that
     /// the satellite would have sent to the console; the LAN bridge makes a message of its own of
     /// it.
@@ -74,8 +75,11 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         {
             return self.to_host(&context, frame);
         }
+        if context.is_from_host() && is_response(&frame) {
+            return self.answer_for_host(number, &frame).await;
+        }
         let bridged = self.unwrap_frame(number, &frame)?;
-        if context.session.is_none() {
+        if context.is_from_host() {
             return self.relay_for_host(bridged);
         }
         let answer = self.ask(&bridged).await;
@@ -86,19 +90,43 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         }
     }
 
-    /// Puts a console's message into the host's queue (IPMI v2.0 Table 22-10, LAN).
+    /// Puts a message into the host's queue, in the form of the medium it came by (IPMI v2.0 Table
+    /// 22-10): a console's has its session before it, a satellite's no receiver's address.
     fn to_host(&self, context: &Context, frame: Vec<u8>) -> Result<Remaining, CompletionCode> {
-        let session = context.session.ok_or(CompletionCode::INVALID_DATA_FIELD)?;
-        IpmbRequest::parse(&frame).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
-        // The handle's place: the lowest byte of the id tells sessions apart well enough for a host
-        // that only echoes it.
-        let [handle, ..] = session.id.to_le_bytes();
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        IpmbRequest::parse(&frame).map_err(|_| invalid)?;
+        let (privilege, data) = match (context.session, context.satellite) {
+            (Some(session), _) => {
+                // The handle's place: the lowest byte of the id tells sessions apart well enough for
+                // a host that only echoes it.
+                let [handle, ..] = session.id.to_le_bytes();
+                let privilege = context.privilege.value();
+                (privilege, [&[handle], frame.as_slice()].concat())
+            }
+            (None, Some(_)) => (0, frame.get(1..).ok_or(invalid)?.to_vec()),
+            (None, None) => return Err(invalid),
+        };
         self.parts.messages.receive(Message {
             channel: context.channel,
-            privilege: context.privilege.value(),
-            data: [&[handle], frame.as_slice()].concat(),
+            privilege,
+            data,
         })?;
         Ok(Vec::new().into())
+    }
+
+    /// Passes the host's response on to the satellite that asked.
+    async fn answer_for_host(
+        &self,
+        number: ChannelNumber,
+        frame: &[u8],
+    ) -> Result<Remaining, CompletionCode> {
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        let channel = self.parts.satellite_channels.get(&number).ok_or(invalid)?;
+        match self.platform.answer_satellite(channel, frame).await {
+            Ok(()) => Ok(Vec::new().into()),
+            Err(PlatformError::Timeout) => Err(CompletionCode::TIMEOUT),
+            Err(_) => Err(CompletionCode::DESTINATION_UNAVAILABLE),
+        }
     }
 
     fn unwrap_frame(&self, number: ChannelNumber, frame: &[u8]) -> Result<Bridged, CompletionCode> {
@@ -162,6 +190,11 @@ impl Bridged {
             debug!(header = ?self.header, "the host fetches no messages; a response is lost");
         }
     }
+}
+
+/// Whether `frame` is a whole response.
+fn is_response(frame: &[u8]) -> bool {
+    IpmbResponse::parse(frame).is_ok_and(|response| !response.header.netfn.is_request())
 }
 
 /// What a request to a satellite came to, for its requester.

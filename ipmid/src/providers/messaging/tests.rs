@@ -8,7 +8,7 @@ use tokio::time;
 use super::*;
 use crate::{
     command::Family,
-    context::{Context, Session},
+    context::{Context, Satellite, Session},
     messages::{Message, flag},
     platform::{I2cError, PlatformError, PlatformResult, SatelliteAnswer},
     providers::bench::{Answered, Bench, answer},
@@ -19,6 +19,7 @@ use crate::{
 struct Fake {
     satellite: Mutex<PlatformResult<SatelliteAnswer>>,
     asked: Mutex<Vec<(String, u8, Request)>>,
+    answered: Mutex<Vec<(String, Vec<u8>)>>,
     attention: Mutex<Vec<(String, bool)>>,
     away: Mutex<bool>,
 }
@@ -33,6 +34,12 @@ impl Satellites for Fake {
         let asked = (channel.to_owned(), to.0, request.clone());
         self.asked.lock().unwrap().push(asked);
         self.satellite.lock().unwrap().clone()
+    }
+
+    async fn answer_satellite(&self, channel: &str, frame: &[u8]) -> PlatformResult<()> {
+        let answered = (channel.to_owned(), frame.to_vec());
+        self.answered.lock().unwrap().push(answered);
+        Ok(())
     }
 }
 
@@ -81,6 +88,7 @@ fn rig() -> Rig {
             vec![0x42],
         ))),
         asked: Mutex::default(),
+        answered: Mutex::default(),
         attention: Mutex::default(),
         away: Mutex::new(false),
     });
@@ -241,6 +249,41 @@ async fn consoles_message_to_the_host_waits_with_its_session() {
     assert_eq!(rig.send_from_lan(0x34, &request).await, answer(&[]));
     let expected = [&[0x31, 0x77], &frame[..]].concat();
     assert_eq!(rig.send(0x33, &[]).await, answer(&expected));
+}
+
+#[tokio::test]
+async fn satellites_message_to_the_host_waits_and_the_hosts_answer_goes_back() {
+    let rig = rig();
+    // What 24h sends to the BMC's LUN 2, as its bridge hands it on.
+    let frame = [0x20, 0xc2, 0x1e, 0x24, 0x2c, 0x01, 0x55, 0x5a];
+    let satellite = Context {
+        channel: ChannelNumber::IPMB,
+        medium: Medium::Ipmb,
+        satellite: Some(Satellite {
+            address: 0x12,
+            host_id: 0,
+        }),
+        ..Context::system_interface()
+    };
+    let request = [&[0x0f], &frame[..]].concat();
+    let sent = rig.bench.send_as(satellite, 0x34, &request).await;
+    assert_eq!(sent, answer(&[]));
+    let expected = [&[0x00], &frame[1..]].concat();
+    assert_eq!(rig.send(0x33, &[]).await, answer(&expected));
+    // Linux has no program for it: C1h, with the number that it came with.
+    let response = [0x24, 0xc4, 0x18, 0x20, 0x2e, 0x01, 0xc1, 0xf0];
+    let request = [&[0x00], &response[..]].concat();
+    assert_eq!(rig.send(0x34, &request).await, answer(&[]));
+    let answered = std::mem::take(&mut *rig.fake.answered.lock().unwrap());
+    assert_eq!(answered, [("Ipmb".to_owned(), response.to_vec())]);
+    // A console has nobody to answer, and the host's own channel is no way from the host.
+    let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
+    assert_eq!(rig.send_from_lan(0x34, &request).await, invalid);
+    assert_eq!(
+        rig.send(0x34, &[&[0x0f], &frame[..]].concat()).await,
+        invalid
+    );
+    assert!(rig.fake.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
