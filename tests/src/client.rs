@@ -67,6 +67,16 @@ impl std::fmt::Display for Output {
 /// If the program cannot be started.
 #[must_use]
 pub fn run(command: &mut Command) -> Output {
+    run_within(command, LIMIT)
+}
+
+/// The same for a client that has much to do: it is ended after `limit`.
+///
+/// # Panics
+///
+/// If the program cannot be started.
+#[must_use]
+pub fn run_within(command: &mut Command, limit: Duration) -> Output {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words
         .map(|word| word.to_string_lossy())
@@ -81,7 +91,7 @@ pub fn run(command: &mut Command) -> Output {
         .unwrap_or_else(|error| panic!("{line}: {error}"));
     let stdout = collect(child.stdout.take().expect("a pipe"));
     let stderr = collect(child.stderr.take().expect("a pipe"));
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + limit;
     let status = loop {
         match child.try_wait().expect("a process of ours") {
             Some(status) => break status,
