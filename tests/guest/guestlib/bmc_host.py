@@ -12,7 +12,7 @@ IDLE, READ, WRITE, ERROR = range(4)
 GET_STATUS_ABORT, WRITE_START, WRITE_END, READ_BYTE = 0x60, 0x61, 0x62, 0x68
 LPC = 0x1E789000
 STATUS_REGISTER = {1: 0x3C, 2: 0x40, 3: 0x44, 4: 0x11C}
-PATIENCE = 10
+PATIENCE = 60  # s; machines may be slow
 
 
 class Failed(Exception):
