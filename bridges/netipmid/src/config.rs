@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{
-    AccessConfig, Channel, ChannelTable, Followed, OpenbmcFiles, OpenbmcReader, Reader, StoreKind,
+    AccessConfig, Channel, ChannelTable, Followed, OpenbmcConfig, OpenbmcReader, Reader, StoreKind,
 };
 use daemon::Failure;
 use ipmi_proto::Medium;
@@ -29,6 +29,8 @@ pub struct View {
     pub access: AccessConfig,
     /// Whose accounts they are.
     pub users: StoreKind,
+    /// Where OpenBMC's accounts are.
+    pub openbmc: OpenbmcConfig,
     /// The host's console.
     pub sol: SolSection,
 }
@@ -85,11 +87,6 @@ impl Default for Lan {
     }
 }
 
-/// Where an OpenBMC keeps its accounts.
-fn openbmc_files() -> OpenbmcFiles {
-    OpenbmcFiles::below(Path::new("/"))
-}
-
 /// Suites by id: known ones, each once, and never suite 0.
 fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>, D::Error> {
     use serde::de::Error;
@@ -127,14 +124,19 @@ fn auth_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthType
 }
 
 impl View {
-    /// The view with the channels of the store, if it has its own.
+    /// The view with the channels and cipher suites of the store, if it has its own.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] when OpenBMC's channel table cannot be read.
+    /// [`Failure::Config`] when OpenBMC's files of them cannot be used.
     pub fn with_channels(mut self) -> Result<Self, Failure> {
         if self.users == StoreKind::Openbmc {
-            self.channels = openbmc_files().channel_table().map_err(Failure::Config)?;
+            let files = self.openbmc.files();
+            self.channels = files.channel_table().map_err(Failure::Config)?;
+            let allowed: Vec<u8> = self.lan.cipher_suites.iter().map(|s| s.id()).collect();
+            let listed = files.cipher_suites(&allowed).map_err(Failure::Config)?;
+            let suites = &mut self.lan.cipher_suites;
+            suites.retain(|suite| listed.contains(&suite.id()));
         }
         Ok(self)
     }
@@ -145,7 +147,11 @@ impl View {
         let channels = self.channels.clone();
         match self.users {
             StoreKind::Own => Arc::new(Reader::open(state_dir, &self.access, channels)),
-            StoreKind::Openbmc => Arc::new(OpenbmcReader::open(openbmc_files(), channels)),
+            StoreKind::Openbmc => {
+                let files = self.openbmc.files();
+                let reader = OpenbmcReader::open(files, channels, state_dir, &self.access);
+                Arc::new(reader)
+            }
         }
     }
 

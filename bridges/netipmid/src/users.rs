@@ -162,7 +162,7 @@ impl Accounts for ChannelUsers {
 
 /// Reads the accounts anew whenever their writer has changed them, and calls `changed` then.
 ///
-/// Waits for the folder, and for the state folder around it, if they are not there yet; never ends.
+/// Waits for the folders, and for those around them, if they are not there yet; never ends.
 pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
     loop {
         if let Err(error) = watch(&*store, &changed).await {
@@ -179,33 +179,41 @@ fn reload(store: &dyn Followed, changed: &impl Fn()) {
     }
 }
 
-/// Watches the folder while there is one, or else waits for it to appear.
+/// Watches the folders until one of them goes, or one that was missing comes.
 async fn watch(store: &dyn Followed, changed: &impl Fn()) -> std::io::Result<()> {
     let inotify = Inotify::init()?;
-    let folder = store.folder();
     let gone = WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
-    let made = WatchMask::CREATE | WatchMask::MOVED_TO;
-    let there = folder.is_dir();
-    let path = if there {
-        folder
-    } else {
-        folder.parent().unwrap_or(folder)
-    };
-    inotify.watches().add(path, made | gone)?;
-    // What happened before the watch was set.
+    // A file written in place counts when its writer is done.
+    let made = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE;
+    let mut missing = Vec::new();
+    let mut there = Vec::new();
+    for folder in store.folders() {
+        let is_there = folder.is_dir();
+        let path = match folder.parent() {
+            Some(parent) if !is_there => parent,
+            _ => &folder,
+        };
+        let watched = inotify.watches().add(path, made | gone)?;
+        if is_there {
+            there.push(watched);
+        } else {
+            missing.push(folder);
+        }
+    }
+    // What happened before the watches were set.
     reload(store, changed);
     let mut buffer = [0; 1024];
     let mut events = inotify.into_event_stream(&mut buffer)?;
     while let Some(event) = events.next().await {
         let event = event?;
-        let ours = event
-            .name
-            .as_deref()
-            .is_some_and(|name| store.announces(name));
-        if there && ours {
-            reload(store, changed);
-        } else if !there || !event.mask.is_empty() && event.name.is_none() {
-            return Ok(()); // the folder came, or went
+        match event.name.as_deref() {
+            Some(name) if there.contains(&event.wd) && store.announces(name) => {
+                reload(store, changed);
+            }
+            Some(_) if missing.iter().any(|folder| folder.is_dir()) => return Ok(()),
+            Some(_) => {}
+            None if event.mask.is_empty() => {}
+            None => return Ok(()),
         }
     }
     Ok(())

@@ -1,21 +1,53 @@
 //! The `[access]` section of the configuration file.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use crate::{Password, PasswordSize, UserId, UserName};
+use crate::{OpenbmcFiles, Password, PasswordSize, UserId, UserName};
 
 /// The key `users`: whose accounts they are.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
-    /// Our own store, which our `ipmid` keeps.
+    /// Our own store.
     #[default]
     Own,
-    /// OpenBMC's files, which OpenBMC's `ipmid` keeps.
+    /// OpenBMC's files, which OpenBMC's daemons can read and keep as well.
     Openbmc,
+}
+
+/// The `[openbmc]` section: where OpenBMC's accounts are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OpenbmcConfig {
+    /// The folder where its files' paths begin.
+    pub root: PathBuf,
+    /// The PAM service that changes passwords.
+    pub pam_service: String,
+    /// Where the service's file is, if not where PAM looks by itself.
+    pub pam_folder: Option<PathBuf>,
+}
+
+impl OpenbmcConfig {
+    /// The files.
+    #[must_use]
+    pub fn files(&self) -> OpenbmcFiles {
+        OpenbmcFiles::below(&self.root)
+    }
+}
+
+impl Default for OpenbmcConfig {
+    /// As on a BMC (`pamUpdatePasswd`).
+    fn default() -> Self {
+        Self {
+            root: PathBuf::from("/"),
+            pam_service: "passwd".to_owned(),
+            pam_folder: None,
+        }
+    }
 }
 
 /// The `[access]` section.

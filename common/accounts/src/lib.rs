@@ -5,7 +5,7 @@
 //! [`UserAdmin`] stand between the daemons and the store, so that another store can take its place.
 //!
 //! There are two stores: our own, of which the rest of this page tells, and OpenBMC's files as an
-//! OpenBMC `ipmid` keeps them, to read ([`OpenbmcReader`]).
+//! OpenBMC `ipmid` keeps them ([`OpenbmcReader`], [`OpenbmcWriter`]).
 //!
 //! The files are in `<state>/access/`, of owner `ipmid` and group `ipmi-access`, folder 2750, files
 //! 0640:
@@ -39,9 +39,11 @@ mod user;
 mod writer;
 
 pub use channel::{BadPassword, Channel, ChannelAccess, ChannelTable, Setting};
-pub use config::{AccessConfig, InitialUser, StoreKind};
+pub use config::{AccessConfig, InitialUser, OpenbmcConfig, StoreKind};
 pub use files::FOLDER;
-pub use openbmc::{OpenbmcFiles, OpenbmcReader};
+pub use openbmc::{
+    OpenbmcFiles, OpenbmcReader, OpenbmcWriter, SystemAccounts, SystemError, SystemUser,
+};
 pub use password::{KEY_LENGTH, Kg, Password, PasswordSize, PasswordTest};
 pub use reader::Reader;
 pub use snapshot::Snapshot;

@@ -18,6 +18,9 @@ pub enum PasswordSize {
 }
 
 impl PasswordSize {
+    /// The length of the longest password.
+    pub(crate) const MAX_LENGTH: usize = 20;
+
     /// The number of bytes.
     #[must_use]
     pub const fn length(self) -> usize {
@@ -83,6 +86,25 @@ impl Password {
         } else {
             PasswordTest::Mismatch
         }
+    }
+
+    /// As [`test`](Self::test), where a store does not know as which size the password was set: one
+    /// that is longer than the size offered is another one.
+    pub(crate) fn test_bytes(&self, offered: &Self) -> PasswordTest {
+        if bool::from(self.key.ct_eq(&offered.key)) {
+            PasswordTest::Match
+        } else {
+            PasswordTest::Mismatch
+        }
+    }
+
+    /// The bytes up to the zeros behind them.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let end = self.key.iter().position(|&byte| byte == 0);
+        self.key
+            .get(..end.unwrap_or(KEY_LENGTH))
+            .unwrap_or_default()
     }
 
     /// What is sealed: the size and all 20 bytes, so that the length tells nothing.

@@ -86,8 +86,8 @@ impl Reader {
 }
 
 impl Followed for Reader {
-    fn folder(&self) -> &Path {
-        &self.folder
+    fn folders(&self) -> Vec<PathBuf> {
+        vec![self.folder.clone()]
     }
 
     fn announces(&self, file: &OsStr) -> bool {

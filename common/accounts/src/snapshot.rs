@@ -19,6 +19,7 @@ pub struct Snapshot {
     table: Arc<ChannelTable>,
     channels: ChannelsFile,
     volatile: BTreeMap<u8, ChannelAccess>,
+    fixed_names: u8,
 }
 
 /// What does not change while a daemon runs.
@@ -55,6 +56,15 @@ impl Snapshot {
             } else {
                 BTreeMap::new()
             },
+            fixed_names: 1,
+        }
+    }
+
+    /// The same where not the null user's name alone is fixed, but so many are.
+    pub(crate) fn with_fixed_names(self, fixed_names: u8) -> Self {
+        Self {
+            fixed_names,
+            ..self
         }
     }
 
@@ -73,6 +83,12 @@ impl Snapshot {
     #[must_use]
     pub fn user_ids(&self) -> u8 {
         u8::try_from(self.users.len()).unwrap_or(UserId::MAX.value())
+    }
+
+    /// How many users have a name that cannot be changed (IPMI v2.0 §22.27, byte 4).
+    #[must_use]
+    pub fn fixed_names(&self) -> u8 {
+        self.fixed_names
     }
 
     /// How many users are enabled.

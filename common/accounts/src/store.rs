@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipmi_proto::{ChannelNumber, Privilege};
 
 use crate::{
-    BadPassword, ChannelAccess, Kg, Password, PasswordTest, Setting, Snapshot, UserAccess, UserId,
-    UserName,
+    BadPassword, ChannelAccess, Kg, Password, PasswordTest, Setting, Snapshot, SystemError,
+    UserAccess, UserId, UserName,
 };
 
 /// A store of accounts to read. All of it comes from memory.
@@ -26,10 +26,11 @@ pub trait Users: Send + Sync {
 
 /// A store of accounts that another process changes.
 pub trait Followed: Users {
-    /// The folder where a changed file appears; it may not exist yet.
-    fn folder(&self) -> &Path;
+    /// The folders where a changed file appears; they may not exist yet.
+    fn folders(&self) -> Vec<PathBuf>;
 
-    /// Whether a file of this name that was moved into the folder tells of a change.
+    /// Whether a file of this name that was moved into one of the folders, or written there, tells
+    /// of a change.
     fn announces(&self, file: &OsStr) -> bool;
 
     /// Reads the accounts anew; returns whether they were changed.
@@ -155,6 +156,24 @@ pub enum AccountError {
     /// Another user has the name; each name stands for one user.
     #[error("user {0} has that name")]
     NameTaken(UserId),
+    /// The user has no name, and so no account that could be changed (OpenBMC's accounts).
+    #[error("user {0} has no name")]
+    Unnamed(UserId),
+    /// The name is none that an account can have (OpenBMC's accounts).
+    #[error("no account can have this name")]
+    InvalidName,
+    /// The password has a character that the file of passwords cannot hold (OpenBMC's accounts).
+    #[error("no account can have this password")]
+    InvalidPassword,
+    /// The store has no place for a limit on a user's sessions (OpenBMC's accounts).
+    #[error("the number of a user's sessions cannot be limited")]
+    SessionLimit,
+    /// A service that owns part of the accounts did not do it (OpenBMC's accounts).
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// A file cannot be read or written (OpenBMC's accounts).
+    #[error("{0}")]
+    File(String),
     /// The KG was locked.
     #[error("the KG of channel {} is locked", .0.value())]
     KgLocked(ChannelNumber),

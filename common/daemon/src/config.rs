@@ -16,7 +16,7 @@ use crate::Failure;
 /// sample configuration.
 pub const SECTIONS: &[&str] = &[
     "access", "channel", "dcmi", "device", "host", "i2c", "ipmb", "ipmid", "lan", "log", "mctp",
-    "pef", "sel", "sol", "users",
+    "openbmc", "pef", "sel", "sol", "users",
 ];
 
 /// The text of the configuration file, checked for unknown sections.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ipmi_proto::{AccessMode, ChannelProtocol, Medium, SessionSupport};
-use serde::Deserialize;
+use ipmi_proto::{AccessMode, ChannelProtocol, Medium, Privilege, SessionSupport};
+use serde::{Deserialize, Serialize};
 
-use super::users::privilege;
 use crate::channel::{Channel, ChannelAccess, ChannelTable};
 
 #[derive(Deserialize)]
@@ -13,6 +12,8 @@ struct Entry {
     name: String,
     is_valid: bool,
     channel_info: Info,
+    #[serde(default)]
+    is_management_nic: bool,
 }
 
 #[derive(Deserialize)]
@@ -23,14 +24,18 @@ struct Info {
     is_ipmi: bool,
 }
 
-#[derive(Deserialize)]
-struct Access {
+/// Access to one channel, its fields in the order in which OpenBMC writes them.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Access {
     access_mode: String,
-    user_auth_disabled: bool,
-    per_msg_auth_disabled: bool,
     alerting_disabled: bool,
+    per_msg_auth_disabled: bool,
     priv_limit: String,
+    user_auth_disabled: bool,
 }
+
+/// The channel whose user privileges are the accounts' own where none says that it is.
+const FIRST_LAN: u8 = 1;
 
 /// The channels that are valid, speak IPMI, and are of a kind there is.
 pub(super) fn table(text: &[u8]) -> Result<ChannelTable, String> {
@@ -66,6 +71,19 @@ fn channel(number: u8, entry: &Entry) -> Result<Option<Channel>, String> {
     }))
 }
 
+/// The number of the first channel that is said to be the management interface, or 1
+/// (`getManagementNICID`).
+pub(super) fn management(text: &[u8]) -> Result<u8, String> {
+    let entries: BTreeMap<String, Option<Entry>> = parse(text)?;
+    let mut channels = Vec::new();
+    for (number, entry) in entries {
+        if entry.is_some_and(|entry| entry.is_management_nic) {
+            channels.push(self::number(&number)?);
+        }
+    }
+    Ok(channels.into_iter().min().unwrap_or(FIRST_LAN))
+}
+
 /// The access to each channel that the file tells of.
 pub(super) fn access(text: &[u8]) -> Result<BTreeMap<u8, ChannelAccess>, String> {
     let entries: BTreeMap<String, Option<Access>> = parse(text)?;
@@ -73,7 +91,7 @@ pub(super) fn access(text: &[u8]) -> Result<BTreeMap<u8, ChannelAccess>, String>
     for (number, entry) in entries {
         if let Some(entry) = entry {
             // A limit of none admits nobody, which a channel that is disabled does too.
-            let limit = privilege(&entry.priv_limit)?;
+            let limit = level(&entry.priv_limit)?;
             let mode = match limit {
                 Some(_) => mode(&entry.access_mode)?,
                 None => AccessMode::Disabled,
@@ -91,7 +109,50 @@ pub(super) fn access(text: &[u8]) -> Result<BTreeMap<u8, ChannelAccess>, String>
     Ok(channels)
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, String> {
+/// The file of these settings.
+pub(super) fn emit(channels: &BTreeMap<u8, ChannelAccess>) -> BTreeMap<String, Access> {
+    let access = |(number, access): (&u8, &ChannelAccess)| {
+        let mode = match access.mode {
+            AccessMode::AlwaysAvailable => "always_available",
+            mode => mode.name(),
+        };
+        let access = Access {
+            access_mode: mode.to_owned(),
+            alerting_disabled: access.alerting_disabled,
+            per_msg_auth_disabled: access.per_message_auth_disabled,
+            priv_limit: level_name(Some(access.privilege_limit)).to_owned(),
+            user_auth_disabled: access.user_level_auth_disabled,
+        };
+        (number.to_string(), access)
+    };
+    channels.iter().map(access).collect()
+}
+
+/// The privileges of channels and cipher suites by name (`privList`).
+const LEVELS: [(&str, Option<Privilege>); 6] = [
+    ("priv-reserved", None),
+    ("priv-callback", Some(Privilege::Callback)),
+    ("priv-user", Some(Privilege::User)),
+    ("priv-operator", Some(Privilege::Operator)),
+    ("priv-admin", Some(Privilege::Administrator)),
+    ("priv-oem", Some(Privilege::Oem)),
+];
+
+/// The privilege of this name, of which the reserved one is none.
+pub(super) fn level(name: &str) -> Result<Option<Privilege>, String> {
+    let known = LEVELS.iter().find(|(known, _)| *known == name);
+    known
+        .map(|(_, level)| *level)
+        .ok_or_else(|| format!("{name:?} is no privilege"))
+}
+
+/// The name of a privilege.
+pub(super) fn level_name(level: Option<Privilege>) -> &'static str {
+    let known = LEVELS.iter().find(|(_, known)| *known == level);
+    known.map_or("priv-reserved", |(name, _)| name)
+}
+
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use aes::Aes128;
-use aes::cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
+use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::{Password, PasswordSize};
@@ -19,6 +20,8 @@ const SIGNATURE: &[u8] = b"=OPENBMC=\0";
 const KEY_FILE_LENGTH: usize = 8;
 
 const BLOCK: usize = 16;
+/// Random bytes from which the key is made: one block of SHA-256.
+const SALT: usize = 64;
 const WORD: usize = size_of::<usize>();
 
 /// Where the first length is: behind the signature and two reserved bytes, aligned.
@@ -37,23 +40,41 @@ pub(super) fn open(
     file: &[u8],
     key_file: &[u8],
 ) -> Result<BTreeMap<String, Password>, &'static str> {
+    let plain = text(file, key_file)?;
+    Ok(lines(&plain)
+        .filter_map(|(name, password)| entry(name, password))
+        .collect())
+}
+
+/// The lines of the file, decrypted.
+fn text(file: &[u8], key_file: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let parts = split(file)?;
     if parts.text.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Zeroizing::default());
     }
-    let key_file = key_file
-        .get(..KEY_FILE_LENGTH)
-        .ok_or("the key file is too short")?;
-    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key_file), parts.salt);
-    // The whole of it authenticates, its first half encrypts.
+    let made = made_key(key_file, parts.salt)?;
     hmac::verify(
         &hmac::Key::new(hmac::HMAC_SHA256, made.as_ref()),
         parts.text,
         parts.mac,
     )
     .map_err(|_| "it does not fit the key file, or was changed")?;
-    let key = made.as_ref().get(..BLOCK).ok_or("the key is too short")?;
-    Ok(entries(&decrypt(key, parts.iv, parts.text)?))
+    decrypt(made.as_ref(), parts.iv, parts.text)
+}
+
+/// The key of one file: the whole of it authenticates, its first half encrypts.
+fn made_key(key_file: &[u8], salt: &[u8]) -> Result<hmac::Tag, &'static str> {
+    let key_file = key_file
+        .get(..KEY_FILE_LENGTH)
+        .ok_or("the key file is too short")?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key_file);
+    Ok(hmac::sign(&key, salt))
+}
+
+fn cipher(made: &[u8]) -> Result<Aes128, &'static str> {
+    made.get(..BLOCK)
+        .and_then(|key| Aes128::new_from_slice(key).ok())
+        .ok_or("the key is too short")
 }
 
 fn split(file: &[u8]) -> Result<Parts<'_>, &'static str> {
@@ -80,8 +101,8 @@ fn split(file: &[u8]) -> Result<Parts<'_>, &'static str> {
     })
 }
 
-fn decrypt(key: &[u8], iv: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-    let cipher = Aes128::new_from_slice(key).map_err(|_| "the key has a wrong length")?;
+fn decrypt(made: &[u8], iv: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    let cipher = cipher(made)?;
     let iv: [u8; BLOCK] = iv
         .try_into()
         .map_err(|_| "the initialization vector has a wrong length")?;
@@ -101,16 +122,15 @@ fn decrypt(key: &[u8], iv: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'s
 }
 
 /// The lines `name:password`, up to the first zero byte.
-fn entries(plain: &[u8]) -> BTreeMap<String, Password> {
+fn lines(plain: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let text = plain.split(|&byte| byte == 0).next().unwrap_or_default();
-    text.split(|&byte| byte == b'\n')
-        .filter_map(entry)
-        .collect()
+    text.split(|&byte| byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        Some((line.get(..colon)?, line.get(colon + 1..)?))
+    })
 }
 
-fn entry(line: &[u8]) -> Option<(String, Password)> {
-    let colon = line.iter().position(|&byte| byte == b':')?;
-    let (name, password) = (line.get(..colon)?, line.get(colon + 1..)?);
+fn entry(name: &[u8], password: &[u8]) -> Option<(String, Password)> {
     // The file does not tell the size; one that fits 16 bytes was set as such by most tools.
     let fits16 = password.len() <= PasswordSize::Bytes16.length();
     let size = if fits16 {
@@ -124,37 +144,84 @@ fn entry(line: &[u8]) -> Option<(String, Password)> {
     ))
 }
 
-/// A file that `open` opens, for the tests of this crate.
-#[cfg(test)]
-pub(super) fn seal(entries: &[(&str, &str)], key_file: &[u8]) -> Vec<u8> {
-    use aes::cipher::BlockModeEncrypt;
-
-    let mut plain: Vec<u8> = Vec::new();
-    for (name, password) in entries {
-        plain.extend(format!("{name}:{password}\n").bytes());
+/// The file with another name for one user's password, or without it; `None` if it has none.
+///
+/// # Errors
+///
+/// What is wrong with the file, or that there are no random numbers.
+pub(super) fn rename(
+    file: &[u8],
+    key_file: &[u8],
+    old: &str,
+    new: Option<&str>,
+) -> Result<Option<Vec<u8>>, &'static str> {
+    let plain = text(file, key_file)?;
+    let mut next = Zeroizing::new(Vec::with_capacity(plain.len() + PasswordSize::MAX_LENGTH));
+    let mut found = false;
+    for (name, password) in lines(&plain) {
+        let name = match new {
+            _ if name != old.as_bytes() => name,
+            Some(new) => {
+                found = true;
+                new.as_bytes()
+            }
+            None => {
+                found = true;
+                continue;
+            }
+        };
+        for part in [name, b":", password, b"\n"] {
+            next.extend_from_slice(part);
+        }
     }
-    let padding = BLOCK - plain.len() % BLOCK;
-    let data = plain.len();
-    plain.resize(data + padding, u8::try_from(padding).unwrap());
-    let (salt, iv) = ([7; 64], [9; BLOCK]);
-    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key_file[..8]), &salt);
-    let cipher = Aes128::new_from_slice(&made.as_ref()[..BLOCK]).unwrap();
-    let (blocks, []) = Array::slice_as_chunks_mut(&mut plain) else {
-        unreachable!()
-    };
-    cbc::Encryptor::inner_iv_init(cipher, &iv.into()).encrypt_blocks(blocks);
-    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, made.as_ref()), &plain);
+    found.then(|| seal(&next, key_file)).transpose()
+}
+
+/// The file of this text, under fresh random bytes.
+fn seal(text: &[u8], key_file: &[u8]) -> Result<Vec<u8>, &'static str> {
+    const NO_RANDOM: &str = "there are no random numbers";
+    let random = SystemRandom::new();
+    let (mut salt, mut iv) = ([0; SALT], [0; BLOCK]);
+    random.fill(&mut salt).map_err(|_| NO_RANDOM)?;
+    random.fill(&mut iv).map_err(|_| NO_RANDOM)?;
+    let (mut sealed, mut mac) = (Vec::new(), None);
+    if !text.is_empty() {
+        let made = made_key(key_file, &salt)?;
+        sealed = encrypt(made.as_ref(), &iv, text)?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, made.as_ref());
+        mac = Some(hmac::sign(&key, &sealed));
+    }
+    let mac = mac.as_ref().map_or(&[][..], |mac| mac.as_ref());
+    let padding = sealed.len().saturating_sub(text.len());
     let mut file = SIGNATURE.to_vec();
     file.resize(LENGTHS_AT, 0);
-    for length in [salt.len(), iv.len(), data, padding, mac.as_ref().len()] {
+    for length in [salt.len(), iv.len(), text.len(), padding, mac.len()] {
         file.extend(length.to_ne_bytes());
     }
-    [
-        file,
-        salt.to_vec(),
-        iv.to_vec(),
-        plain,
-        mac.as_ref().to_vec(),
-    ]
-    .concat()
+    for part in [&salt[..], &iv, &sealed, mac] {
+        file.extend_from_slice(part);
+    }
+    Ok(file)
+}
+
+/// AES-128-CBC over the text and the padding of PKCS#7, of which there is always some.
+fn encrypt(made: &[u8], iv: &[u8; BLOCK], text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let cipher = cipher(made)?;
+    let padding = BLOCK - text.len() % BLOCK;
+    let mut bytes = text.to_vec();
+    bytes.resize(
+        text.len() + padding,
+        u8::try_from(padding).unwrap_or_default(),
+    );
+    let (blocks, _) = Array::slice_as_chunks_mut(&mut bytes);
+    cbc::Encryptor::inner_iv_init(cipher, &(*iv).into()).encrypt_blocks(blocks);
+    Ok(bytes)
+}
+
+/// A file of these entries, for the tests of this crate.
+#[cfg(test)]
+pub(super) fn file_of(entries: &[(&str, &str)], key_file: &[u8]) -> Vec<u8> {
+    let line = |(name, password): &(&str, &str)| format!("{name}:{password}\n");
+    let text: String = entries.iter().map(line).collect();
+    seal(text.as_bytes(), key_file).unwrap()
 }

@@ -1,94 +1,21 @@
 //! On files made as OpenBMC makes them.
 
+use std::fs;
 use std::time::Duration;
 
+use hex_literal::hex;
 use ipmi_proto::{AccessMode, Privilege};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::testing::{Bmc, KEY_FILE, access, user, users};
 use super::*;
 use crate::{PasswordTest, Setting};
 
-const KEY_FILE: &[u8] = b"\x01\x02\x03\x04\x05\x06\x07\x08and more";
-
-fn user(name: &str, level: &str) -> Value {
-    let enabled = !name.is_empty();
-    let mut privilege = vec![""; 16];
-    privilege[1] = level;
-    let all = |on: bool| vec![on; 16];
-    json!({
-        "user_name": name, "privilege": privilege, "ipmi_enabled": all(enabled),
-        "link_auth_enabled": all(false), "access_callback": all(false),
-        "user_enabled": enabled, "user_in_system": enabled, "fixed_user_name": false,
-        "payload_enabled": { "std_payload0": all(false), "std_payload1": all(true) },
-    })
-}
-
-fn users() -> Vec<Value> {
-    let mut users = vec![
-        user("", ""),
-        user("alice", "priv-admin"),
-        user("bob", "priv-operator"),
-    ];
-    users.resize(15, user("", ""));
-    users
-}
-
-fn channels() -> Value {
-    let info = |medium: &str, protocol: &str, sessions: &str| {
-        json!({ "medium_type": medium, "protocol_type": protocol,
-            "session_supported": sessions, "is_ipmi": true })
-    };
-    json!({
-        "0": { "name": "IPMB", "is_valid": true, "active_sessions": 0,
-            "channel_info": info("ipmb", "ipmb-1.0", "session-less") },
-        "1": { "name": "eth0", "is_valid": true, "active_sessions": 0, "is_management_nic": true,
-            "channel_info": info("lan-802.3", "ipmb-1.0", "multi-session") },
-        "2": { "name": "eth1", "is_valid": false, "active_sessions": 0,
-            "channel_info": info("lan-802.3", "ipmb-1.0", "multi-session") },
-        "3": null,
-        "12": { "name": "RESERVED", "is_valid": false, "active_sessions": 0,
-            "channel_info": info("reserved", "na", "session-less") },
-        "15": { "name": "SMS", "is_valid": true, "active_sessions": 0,
-            "channel_info": info("system-interface", "kcs", "session-less") },
-    })
-}
-
-fn access(mode: &str, limit: &str) -> Value {
-    json!({ "1": { "access_mode": mode, "user_auth_disabled": false,
-        "per_msg_auth_disabled": false, "alerting_disabled": false, "priv_limit": limit } })
-}
-
-struct Bmc {
-    _root: tempfile::TempDir,
-    files: OpenbmcFiles,
-}
-
-impl Bmc {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        for folder in [
-            "var/lib/ipmi",
-            "etc",
-            "usr/share/ipmi-providers",
-            "run/ipmi",
-        ] {
-            fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        let files = OpenbmcFiles::below(root.path());
-        fs::write(&files.users, json!(users()).to_string()).unwrap();
-        fs::write(&files.key, KEY_FILE).unwrap();
-        let passwords = [("alice", "secret"), ("bob", "a password of 20 by")];
-        fs::write(&files.passwords, passwords::seal(&passwords, KEY_FILE)).unwrap();
-        fs::write(&files.channels, channels().to_string()).unwrap();
-        let all = access("always_available", "priv-admin").to_string();
-        fs::write(&files.access_default, &all).unwrap();
-        Self { _root: root, files }
-    }
-
-    fn reader(&self) -> OpenbmcReader {
-        OpenbmcReader::open(self.files.clone(), self.files.channel_table().unwrap())
-    }
+fn reader(bmc: &Bmc) -> OpenbmcReader {
+    let table = bmc.files.channel_table().unwrap();
+    let config = AccessConfig::default();
+    OpenbmcReader::open(bmc.files.clone(), table, &bmc.state(), &config)
 }
 
 fn id(value: u8) -> UserId {
@@ -114,7 +41,7 @@ fn has(reader: &OpenbmcReader, user: u8, text: &str) -> bool {
 #[test]
 fn users_log_in_with_what_openbmc_keeps() {
     let bmc = Bmc::new();
-    let reader = bmc.reader();
+    let reader = reader(&bmc);
     let snapshot = reader.snapshot();
     assert_eq!((snapshot.user_ids(), snapshot.enabled_users()), (15, 2));
     assert_eq!(snapshot.find(b"bob"), Some(id(3)));
@@ -148,7 +75,7 @@ fn channels_are_those_that_are_valid() {
 #[test]
 fn changes_are_seen_without_a_call() {
     let bmc = Bmc::new();
-    let reader = bmc.reader();
+    let reader = reader(&bmc);
     assert!(!reader.reload());
     let before = reader.snapshot().generation();
     std::thread::sleep(Duration::from_millis(20));
@@ -159,7 +86,7 @@ fn changes_are_seen_without_a_call() {
     fs::rename(&next, &bmc.files.users).unwrap();
     assert_eq!(reader.snapshot().find(b"bob"), None);
     assert_ne!(reader.snapshot().generation(), before);
-    let passwords = passwords::seal(&[("alice", "another")], KEY_FILE);
+    let passwords = passwords::file_of(&[("alice", "another")], KEY_FILE);
     fs::write(&bmc.files.passwords, passwords).unwrap();
     assert!(reader.reload() && has(&reader, 2, "another"));
     assert!(reader.announces(OsStr::new("ipmi_user.json")));
@@ -174,7 +101,7 @@ fn volatile_access_holds_now_and_its_own_file_before_the_default() {
         let mode = |setting| snapshot.channel_access(lan(), setting).unwrap().mode;
         (mode(Setting::Volatile), mode(Setting::NonVolatile))
     };
-    let reader = bmc.reader();
+    let reader = reader(&bmc);
     assert_eq!(
         both(&reader),
         (AccessMode::AlwaysAvailable, AccessMode::AlwaysAvailable)
@@ -201,7 +128,7 @@ fn unchecked(at: usize) -> bool {
 #[test]
 fn damage_admits_nobody_and_passes() {
     let bmc = Bmc::new();
-    let reader = bmc.reader();
+    let reader = reader(&bmc);
     let sealed = fs::read(&bmc.files.passwords).unwrap();
     let alice = |bytes: &[u8]| {
         let found = passwords::open(bytes, KEY_FILE).ok()?;
@@ -231,10 +158,72 @@ fn missing_files_are_no_users() {
     let bmc = Bmc::new();
     fs::remove_file(&bmc.files.users).unwrap();
     fs::remove_file(&bmc.files.key).unwrap();
-    let reader = bmc.reader();
+    let reader = reader(&bmc);
     assert_eq!(reader.snapshot().enabled_users(), 0);
     fs::remove_file(&bmc.files.channels).unwrap();
     assert!(bmc.files.channel_table().is_err());
+}
+
+/// Made with openssl's command line: HMACs with `dgst -mac HMAC`, the text with `enc -aes-128-cbc`.
+#[cfg(target_pointer_width = "64")]
+const GOLDEN: [u8; 216] = hex!(
+    "3d4f50454e424d433d0000000000000040000000000000001000000000000000"
+    "25000000000000000b0000000000000020000000000000004041424344454647"
+    "48494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f6061626364656667"
+    "68696a6b6c6d6e6f707172737475767778797a7b7c7d7e7fa0a1a2a3a4a5a6a7"
+    "a8a9aaabacadaeafbe241280bf88a1d0bcfe38fb22a1c2ee58807272bc90defe"
+    "ccc205b2e5ee763b3f3803c3c56b79598b2e265cc992edc26a9acee198ef9f04"
+    "51aecb9c787f2606bb69251b25e7f8b31387fa32d1cc16a9"
+);
+
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn passwords_match_golden_bytes() {
+    let found = passwords::open(&GOLDEN, KEY_FILE).unwrap();
+    let text: Vec<_> = found
+        .iter()
+        .map(|(name, password)| (name.as_str(), password.text()))
+        .collect();
+    assert_eq!(
+        text,
+        [("alice", &b"secret"[..]), ("bob", b"a password of 20 by")]
+    );
+    // Ours differ in the random bytes alone, and in what is made of them.
+    let entries = [("alice", "secret"), ("bob", "a password of 20 by")];
+    let ours = passwords::file_of(&entries, KEY_FILE);
+    assert_eq!((&ours[..56], ours.len()), (&GOLDEN[..56], GOLDEN.len()));
+    let again = passwords::file_of(&entries, KEY_FILE);
+    assert_ne!(ours[56..136], again[56..136]);
+}
+
+#[test]
+fn suites_are_those_that_the_file_lists() {
+    let bmc = Bmc::new();
+    let suites = |allowed: &[u8]| bmc.files.cipher_suites(allowed);
+    assert_eq!(suites(&[17, 3]), Ok(vec![17, 3]));
+    let record =
+        |id: u8| json!({ "cipher": id, "authentication": 3, "integrity": 4, "confidentiality": 1 });
+    bmc.put(&bmc.files.cipher_list, &json!([record(17), record(8)]));
+    assert_eq!(suites(&[17, 3]), Ok(vec![17]));
+    assert!(suites(&[3]).is_err());
+}
+
+#[test]
+fn privileges_of_suites_are_those_set_before_those_shipped() {
+    let bmc = Bmc::new();
+    bmc.put(
+        &bmc.files.cipher_default,
+        &json!({ "Channel1": { "CipherID3": "priv-reserved", "CipherID8": "priv-user" } }),
+    );
+    bmc.put(
+        &bmc.files.cipher_privileges,
+        &json!({ "Channel1": { "CipherID3": "priv-operator" } }),
+    );
+    let snapshot = reader(&bmc).snapshot();
+    let limit = |suite| snapshot.cipher_privilege(lan(), suite);
+    assert_eq!(limit(3), Some(Privilege::Operator));
+    assert_eq!(limit(8), Some(Privilege::User));
+    assert_eq!(limit(17), Some(Privilege::Administrator));
 }
 
 proptest! {
@@ -243,8 +232,11 @@ proptest! {
         let mut file = if signed { b"=OPENBMC=\0".to_vec() } else { Vec::new() };
         file.extend(&bytes);
         let _ = passwords::open(&file, KEY_FILE);
-        let _ = super::users::parse(&bytes);
+        let _ = users::UserTable::parse(&bytes);
         let _ = channels::table(&bytes);
         let _ = channels::access(&bytes);
+        let _ = channels::management(&bytes);
+        let _ = ciphers::list(&bytes);
+        let _ = ciphers::limits(&bytes);
     }
 }

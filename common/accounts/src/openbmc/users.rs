@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ipmi_proto::Privilege;
-use serde::Deserialize;
+use ipmi_proto::{ChannelNumber, Privilege};
+use serde::{Deserialize, Serialize};
 
+use super::channels::parse;
 use crate::files::UsersFile;
 use crate::{PayloadAccess, User, UserAccess, UserId, UserName};
 
@@ -14,35 +15,216 @@ const CHANNELS: usize = 16;
 /// How many payload types there are flags for (`payloadsPerByte`).
 const PAYLOADS: u8 = 8;
 
-#[derive(Deserialize)]
-struct Entry {
-    user_name: String,
-    privilege: Vec<String>,
+/// What the flags of the payload types are called, standard ones and OEM's.
+const STANDARD: &str = "std_payload";
+const OEM: &str = "OEM_payload";
+
+/// One user, its fields in the order in which OpenBMC writes them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Entry {
+    access_callback: Vec<bool>,
+    #[serde(default)]
+    fixed_user_name: bool,
     ipmi_enabled: Vec<bool>,
     link_auth_enabled: Vec<bool>,
-    access_callback: Vec<bool>,
+    /// Absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload_enabled: Option<BTreeMap<String, Vec<bool>>>,
+    privilege: Vec<String>,
     user_enabled: bool,
     user_in_system: bool,
-    /// Absent in files of older versions.
-    payload_enabled: Option<BTreeMap<String, Vec<bool>>>,
+    user_name: String,
 }
 
-/// The users of the file.
-pub(super) fn parse(text: &[u8]) -> Result<UsersFile, String> {
-    let entries: Vec<Entry> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    if entries.len() != usize::from(super::USER_IDS) {
-        return Err(format!(
-            "{} users where {} are",
-            entries.len(),
-            super::USER_IDS
-        ));
+impl Entry {
+    /// The name; empty for a user that is not in use.
+    pub(super) fn name(&self) -> &str {
+        &self.user_name
     }
-    let ids = UserId::first(super::USER_IDS);
-    let users: Result<_, String> = ids
-        .zip(&entries)
-        .map(|(id, entry)| Ok((id, user(entry)?)))
-        .collect();
-    Ok(UsersFile { users: users? })
+
+    /// Whether no account is behind it and none may get it.
+    fn is_free(&self) -> bool {
+        !self.user_in_system && self.user_name.is_empty()
+    }
+
+    /// Whether the account may be used.
+    pub(super) fn enabled(&self) -> bool {
+        self.user_enabled
+    }
+
+    /// Enables or disables the account.
+    pub(super) fn enable(&mut self, enabled: bool) {
+        self.user_enabled = enabled;
+    }
+
+    /// The privilege on a channel, by name.
+    pub(super) fn privilege(&self, channel: u8) -> &str {
+        self.privilege
+            .get(usize::from(channel))
+            .map_or("", String::as_str)
+    }
+
+    /// Sets the privilege on all channels.
+    pub(super) fn set_privilege(&mut self, privilege: &str) {
+        self.privilege.fill(privilege.to_owned());
+    }
+
+    /// Gives it another name, or a first one.
+    pub(super) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.user_name);
+        self.user_in_system = true;
+    }
+
+    /// Frees it, as OpenBMC does: which payloads it may activate stays.
+    pub(super) fn clear(&mut self) {
+        self.user_name.clear();
+        self.set_privilege("");
+        self.flags(false);
+        self.user_in_system = false;
+        self.user_enabled = false;
+    }
+
+    /// An account that somebody else made: it may do all that its privilege allows.
+    fn adopt(&mut self, name: &str, privilege: &str, enabled: bool) {
+        self.rename(name);
+        self.set_privilege(privilege);
+        self.flags(true);
+        self.user_enabled = enabled;
+    }
+
+    fn flags(&mut self, on: bool) {
+        for list in [
+            &mut self.ipmi_enabled,
+            &mut self.link_auth_enabled,
+            &mut self.access_callback,
+        ] {
+            list.fill(on);
+        }
+    }
+
+    /// Sets what it may do on a channel. The session limit has no place in the file.
+    pub(super) fn set_access(&mut self, channel: ChannelNumber, access: &UserAccess) {
+        let at = usize::from(channel.value());
+        let put = |list: &mut Vec<bool>, on: bool| {
+            if let Some(flag) = list.get_mut(at) {
+                *flag = on;
+            }
+        };
+        put(&mut self.ipmi_enabled, access.messaging);
+        put(&mut self.link_auth_enabled, access.link_auth);
+        put(&mut self.access_callback, access.callback_only);
+        if let Some(privilege) = self.privilege.get_mut(at) {
+            privilege_name(access.privilege).clone_into(privilege);
+        }
+        let lists = self.payload_enabled.get_or_insert_with(payloads);
+        for (kind, bits) in [
+            (STANDARD, access.payloads.standard),
+            (OEM, access.payloads.oem),
+        ] {
+            for payload in 0..PAYLOADS {
+                let list = lists.entry(format!("{kind}{payload}"));
+                let list = list.or_insert_with(|| vec![false; CHANNELS]);
+                put(list, bits >> payload & 1 == 1);
+            }
+        }
+    }
+}
+
+impl Default for Entry {
+    /// A user that is not in use.
+    fn default() -> Self {
+        Self {
+            access_callback: vec![false; CHANNELS],
+            fixed_user_name: false,
+            ipmi_enabled: vec![false; CHANNELS],
+            link_auth_enabled: vec![false; CHANNELS],
+            payload_enabled: Some(payloads()),
+            privilege: vec![String::new(); CHANNELS],
+            user_enabled: false,
+            user_in_system: false,
+            user_name: String::new(),
+        }
+    }
+}
+
+/// The flags of a new user: SOL everywhere.
+fn payloads() -> BTreeMap<String, Vec<bool>> {
+    let list = |kind: &str, payload: u8| {
+        let sol = kind == STANDARD && payload == 1;
+        (format!("{kind}{payload}"), vec![sol; CHANNELS])
+    };
+    let all = [STANDARD, OEM].into_iter();
+    all.flat_map(|kind| (0..PAYLOADS).map(move |payload| list(kind, payload)))
+        .collect()
+}
+
+/// All users, in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct UserTable(Vec<Entry>);
+
+impl Default for UserTable {
+    /// Nobody.
+    fn default() -> Self {
+        Self(vec![Entry::default(); usize::from(super::USER_IDS)])
+    }
+}
+
+impl UserTable {
+    /// The users of the file.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+        let entries: Vec<Entry> = parse(text)?;
+        if entries.len() != usize::from(super::USER_IDS) {
+            let (have, need) = (entries.len(), super::USER_IDS);
+            return Err(format!("{have} users where {need} are"));
+        }
+        let table = Self(entries);
+        table.users()?;
+        Ok(table)
+    }
+
+    /// The users as the rest of this crate knows them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with one of them.
+    pub(super) fn users(&self) -> Result<UsersFile, String> {
+        let ids = UserId::first(super::USER_IDS);
+        let users: Result<_, String> = ids
+            .zip(&self.0)
+            .map(|(id, entry)| Ok((id, user(entry)?)))
+            .collect();
+        Ok(UsersFile { users: users? })
+    }
+
+    /// How many names are fixed.
+    pub(super) fn fixed_names(&self) -> u8 {
+        let fixed = self.0.iter().filter(|entry| entry.fixed_user_name).count();
+        u8::try_from(fixed).unwrap_or(super::USER_IDS)
+    }
+
+    /// All users, free ones included.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.0.iter_mut()
+    }
+
+    /// One user; `None` if there is no such id.
+    pub(super) fn get_mut(&mut self, id: UserId) -> Option<&mut Entry> {
+        self.0.get_mut(id.index())
+    }
+
+    /// The user of this name, which is not empty.
+    pub(super) fn by_name(&mut self, name: &str) -> Option<&mut Entry> {
+        let mut entries = self.0.iter_mut();
+        entries.find(|entry| !name.is_empty() && entry.user_name == name)
+    }
+
+    /// Gives the first free id to an account; returns whether there was one.
+    pub(super) fn adopt(&mut self, name: &str, privilege: &str, enabled: bool) -> bool {
+        let free = self.0.iter_mut().find(|entry| entry.is_free());
+        free.map(|entry| entry.adopt(name, privilege, enabled))
+            .is_some()
+    }
 }
 
 fn user(entry: &Entry) -> Result<User, String> {
@@ -52,10 +234,8 @@ fn user(entry: &Entry) -> Result<User, String> {
         &entry.access_callback,
     ];
     if entry.privilege.len() != CHANNELS || lists.iter().any(|list| list.len() != CHANNELS) {
-        return Err(format!(
-            "user {:?} has not {CHANNELS} channels",
-            entry.user_name
-        ));
+        let name = &entry.user_name;
+        return Err(format!("user {name:?} has not {CHANNELS} channels"));
     }
     let mut access = BTreeMap::new();
     let flags = entry
@@ -66,16 +246,13 @@ fn user(entry: &Entry) -> Result<User, String> {
     for ((channel, level), ((&messaging, &link_auth), &callback_only)) in
         (0_u8..).zip(&entry.privilege).zip(flags)
     {
-        let privilege = privilege(level)?;
-        let payloads = payloads(entry, channel);
-        let session_limit = 0;
         let known = UserAccess {
-            privilege,
+            privilege: privilege(level)?,
             callback_only,
             link_auth,
             messaging,
-            session_limit,
-            payloads,
+            session_limit: 0,
+            payloads: payload_access(entry, channel),
         };
         access.insert(channel, known);
     }
@@ -87,7 +264,7 @@ fn user(entry: &Entry) -> Result<User, String> {
     })
 }
 
-/// A privilege by its name, of which the empty one is "no access".
+/// A user's privilege by its name, of which the empty one is "no access".
 pub(super) fn privilege(name: &str) -> Result<Option<Privilege>, String> {
     match name {
         "" | "priv-noaccess" | "priv-reserved" => Ok(None),
@@ -100,7 +277,19 @@ pub(super) fn privilege(name: &str) -> Result<Option<Privilege>, String> {
     }
 }
 
-fn payloads(entry: &Entry, channel: u8) -> PayloadAccess {
+/// The name of a user's privilege (`ipmiPrivIndex`).
+pub(super) fn privilege_name(privilege: Option<Privilege>) -> &'static str {
+    match privilege {
+        None => "",
+        Some(Privilege::Callback) => "priv-callback",
+        Some(Privilege::User) => "priv-user",
+        Some(Privilege::Operator) => "priv-operator",
+        Some(Privilege::Administrator) => "priv-admin",
+        Some(Privilege::Oem) => "priv-custom",
+    }
+}
+
+fn payload_access(entry: &Entry, channel: u8) -> PayloadAccess {
     let Some(lists) = &entry.payload_enabled else {
         return PayloadAccess::default();
     };
@@ -117,7 +306,7 @@ fn payloads(entry: &Entry, channel: u8) -> PayloadAccess {
             .sum()
     };
     PayloadAccess {
-        standard: bits("std_payload"),
-        oem: bits("OEM_payload"),
+        standard: bits(STANDARD),
+        oem: bits(OEM),
     }
 }
