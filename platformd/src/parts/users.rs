@@ -78,8 +78,8 @@ fn parse(line: &str) -> Option<User> {
     })
 }
 
-/// Refuses an account that phosphor-user-manager would refuse.
-fn check(context: &Context<'_>, user: &User) -> Result<(), Fault> {
+/// Refuses an account that phosphor-user-manager would refuse beside those of `others`.
+fn check(others: &[User], user: &User) -> Result<(), Fault> {
     check_privilege(&user.privilege)?;
     check_groups(&user.groups)?;
     let ipmi = |groups: &[String]| groups.iter().any(|group| group == IPMI);
@@ -97,19 +97,19 @@ fn check(context: &Context<'_>, user: &User) -> Result<(), Fault> {
     if !begins || user.name.len() > longest || !user.name.bytes().all(letters) {
         return Err(Fault::invalid(format!("{:?} cannot be a name", user.name)));
     }
-    let users = all(context);
-    if users.iter().any(|other| other.name == user.name) {
+    if others.iter().any(|other| other.name == user.name) {
         return Err(Fault::user_exists(&user.name));
     }
-    let of_ipmi = users.iter().filter(|other| ipmi(&other.groups)).count();
-    if users.len() >= MOST_USERS || (ipmi(&user.groups) && of_ipmi >= MOST_IPMI) {
+    let of_ipmi = others.iter().filter(|other| ipmi(&other.groups)).count();
+    if others.len() >= MOST_USERS || (ipmi(&user.groups) && of_ipmi >= MOST_IPMI) {
         return Err(Fault::not_allowed("too many users"));
     }
     Ok(())
 }
 
 fn check_privilege(privilege: &str) -> Result<(), Fault> {
-    if PRIVILEGES.contains(&privilege) {
+    // An account may have none.
+    if privilege.is_empty() || PRIVILEGES.contains(&privilege) {
         return Ok(());
     }
     Err(Fault::invalid(format!("no privilege {privilege:?}")))
@@ -156,7 +156,7 @@ fn create(context: &mut Context<'_>, arguments: &[Variant<'static>]) -> Result<(
         privilege: privilege.to_string(),
         enabled: *enabled,
     };
-    check(context, &user)?;
+    check(&all(context), &user)?;
     add(context, &user);
     keep(context);
     Ok(())
@@ -172,22 +172,15 @@ fn rename(context: &mut Context<'_>, arguments: &[Variant<'static>]) -> Result<(
         name: new.clone(),
         ..user
     };
-    // Its own place is free when it is looked for one.
+    let mut others = all(context);
+    others.retain(|other| other.name != old);
+    check(&others, &renamed)?;
+    // First of all: with it, IPMI's passwords move to the new name before the old one goes.
+    let body = Structure::from((old.clone(), new));
+    context.tree.signal(ROOT, manager::USER_RENAMED, Some(body));
     context.tree.remove(&path(&old));
-    if let Err(fault) = check(context, &renamed) {
-        add(
-            context,
-            &User {
-                name: old,
-                ..renamed
-            },
-        );
-        return Err(fault);
-    }
     add(context, &renamed);
     keep(context);
-    let body = Structure::from((old, new));
-    context.tree.signal(ROOT, manager::USER_RENAMED, Some(body));
     Ok(())
 }
 
@@ -231,7 +224,7 @@ impl Part for Users {
             None => std::mem::take(&mut self.config),
         };
         for user in users {
-            match check(context, &user) {
+            match check(&all(context), &user) {
                 Ok(()) => add(context, &user),
                 Err(fault) => tracing::warn!(user = user.name, %fault, "left out"),
             }
