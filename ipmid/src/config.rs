@@ -1,6 +1,6 @@
 //! What the configuration file says to this daemon.
 
-use accounts::{AccessConfig, ChannelTable, StoreKind};
+use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
 use rmcp_proto::{suite::CipherSuite, wire::v15::AuthType};
 use serde::Deserialize;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `users`: whose accounts they are.
     pub users: StoreKind,
+    /// `[openbmc]`: where OpenBMC's accounts are.
+    pub openbmc: OpenbmcConfig,
     /// `[device]`: what Get Device ID tells.
     pub device: DeviceConfig,
     /// `[lan]`: of which the bridges read the rest.
@@ -79,19 +81,27 @@ pub struct Ipmid {
 }
 
 impl Config {
+    /// The configuration with the channels and cipher suites of OpenBMC's files, if the accounts are
+    /// OpenBMC's.
+    ///
+    /// # Errors
+    ///
+    /// The file and what is wrong with it.
+    pub fn with_channels(mut self) -> Result<Self, String> {
+        if self.users == StoreKind::Openbmc {
+            let files = self.openbmc.files();
+            self.channels = files.channel_table()?;
+            self.lan.cipher_suites = files.cipher_suites(&self.lan.cipher_suites)?;
+        }
+        Ok(self)
+    }
+
     /// Checks what the types leave open.
     ///
     /// # Errors
     ///
     /// The key and what is wrong with it.
     pub fn check(&self) -> Result<(), String> {
-        if self.users != StoreKind::Own {
-            return Err(
-                "users: ipmid keeps accounts of its own; beside OpenBMC's accounts runs \
-                        OpenBMC's ipmid"
-                    .to_owned(),
-            );
-        }
         self.device.check()?;
         let is_unknown = |name: &&String| AuthType::from_name(name).is_none();
         if let Some(name) = self.lan.ipmi_15.iter().find(is_unknown) {

@@ -14,13 +14,13 @@ use crate::{
 
 /// Takes calls, makes out their context and hands them to the dispatcher.
 #[derive(Debug)]
-pub struct HostInterface<U> {
+pub struct HostInterface<U: ?Sized> {
     channels: Arc<Channels>,
     users: Arc<U>,
     dispatcher: Dispatcher,
 }
 
-impl<U: Users> HostInterface<U> {
+impl<U: Users + ?Sized> HostInterface<U> {
     /// Over these parts.
     #[must_use]
     pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {

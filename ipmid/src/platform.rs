@@ -27,7 +27,7 @@ pub use acpi::{Acpi, AcpiState};
 pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
-pub use dbus::{DbusPlatform, EventLog};
+pub use dbus::{DbusAccounts, DbusPlatform, EventLog, follow_accounts};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
 pub use fru::{FruDevice, Frus};
 pub use i2c::{I2c, I2cDev, I2cError};

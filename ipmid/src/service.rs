@@ -1,8 +1,8 @@
 //! Putting the parts together, and serving through restarts of the bus.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
-use accounts::{UserAdmin, Writer};
+use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
 use daemon::{Failure, NoArguments, Setup};
 use durable::{Folder, Modes};
 use openbmc_dbus::{bus, execute};
@@ -19,7 +19,7 @@ use crate::{
     filter::{Filter, firewall::Firewall},
     host_interface::HostInterface,
     messages::Messages,
-    platform::{DbusPlatform, EventLog, I2cDev},
+    platform::{DbusAccounts, DbusPlatform, EventLog, I2cDev, follow_accounts},
     providers::{
         self, Parts, Records,
         app::{AppParts, PreTimeout},
@@ -64,17 +64,17 @@ pub struct Extensions {
 pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
     let config: Config = setup.config()?;
     config.check().map_err(Failure::Config)?;
+    let config = config.with_channels().map_err(Failure::Config)?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
-    let accounts = Writer::open(&setup.state_dir, &config.access, config.channels.clone())?;
-    let accounts = Arc::new(accounts);
     let host_side = HostSide::default();
     let HostSide { messages, enables } = &host_side;
     let records = Records::open(&folder, config.sel, host_side.clone());
     let platform = Arc::new(DbusPlatform::new(Arc::clone(&records.sensors)));
+    let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
     let at_pre_timeout = Arc::clone(messages);
     let app = AppParts {
-        accounts: Arc::clone(&accounts) as Arc<dyn UserAdmin>,
+        accounts: Arc::clone(&accounts.admin),
         cipher_suites: config.lan.cipher_suites.clone(),
         auth_types: config.lan.auth_types(),
         device: config.device,
@@ -106,13 +106,14 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     }
     let dispatcher = dispatcher(table, firewall, extensions.filters)?;
     let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
-    let host = HostInterface::new(Arc::clone(&channels), accounts, dispatcher);
+    let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher);
     let service = Service {
         messages: host_side.messages,
         host_channels,
         platform,
         channels,
         host,
+        followed: accounts.followed,
         records,
         pef,
     };
@@ -120,6 +121,39 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         .run_until(restart.notified(), || setup.ready())
         .await;
     Ok(())
+}
+
+/// The accounts, and what of them has to be followed.
+struct Accounts {
+    admin: Arc<dyn UserAdmin>,
+    followed: Option<Arc<OpenbmcWriter>>,
+}
+
+impl Accounts {
+    /// Opens the store that the configuration says.
+    fn open(
+        config: &Config,
+        state_dir: &Path,
+        platform: &Arc<DbusPlatform>,
+    ) -> Result<Self, Failure> {
+        let (access, channels) = (&config.access, config.channels.clone());
+        match config.users {
+            StoreKind::Own => Ok(Self {
+                admin: Arc::new(Writer::open(state_dir, access, channels)?),
+                followed: None,
+            }),
+            StoreKind::Openbmc => {
+                let system = Box::new(DbusAccounts::new(platform, &config.openbmc));
+                let files = config.openbmc.files();
+                let writer = OpenbmcWriter::open(files, channels, state_dir, access, system)?;
+                let writer = Arc::new(writer);
+                Ok(Self {
+                    admin: Arc::clone(&writer) as Arc<dyn UserAdmin>,
+                    followed: Some(writer),
+                })
+            }
+        }
+    }
 }
 
 /// The dispatcher over all commands, behind the firewall and then the other filters.
@@ -145,7 +179,8 @@ struct Service {
     host_channels: Vec<String>,
     platform: Arc<DbusPlatform>,
     channels: Arc<Channels>,
-    host: Arc<HostInterface<Writer>>,
+    host: Arc<HostInterface<dyn UserAdmin>>,
+    followed: Option<Arc<OpenbmcWriter>>,
     records: Records,
     pef: Arc<PefProvider<DbusPlatform>>,
 }
@@ -173,6 +208,15 @@ impl Service {
             never = self.platform.follow_sensors() => never,
             never = self.pef.run() => never,
             never = self.records.log_events() => never,
+            never = self.follow_accounts() => never,
+        }
+    }
+
+    /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.
+    async fn follow_accounts(&self) -> Infallible {
+        match &self.followed {
+            Some(accounts) => follow_accounts(Arc::clone(accounts)).await,
+            None => std::future::pending().await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The platform as the D-Bus services of the machine, OpenBMC's or `platformd`'s.
 
+mod accounts;
 mod bmc;
 mod boot;
 mod bridges;
@@ -27,7 +28,10 @@ use openbmc_dbus::{
 use tracing::debug;
 use zbus::Connection;
 
-pub use self::event_log::EventLog;
+pub use self::{
+    accounts::{DbusAccounts, follow_accounts},
+    event_log::EventLog,
+};
 use self::{
     bmc::Firmware,
     locate::{Located, Place},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accounts::{AccountError, Channel, Snapshot, UserAdmin, UserId};
+use accounts::{AccountError, Channel, Snapshot, SystemError, UserAdmin, UserId};
 use ipmi_proto::{ChannelNumber, CompletionCode};
 use tokio::task;
 use tracing::error;
@@ -86,13 +86,27 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
-fn refusal(error: &AccountError) -> CompletionCode {
+/// The completion code for a change that the store did not make.
+pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
     match error {
         AccountError::NoSuchUser(_)
         | AccountError::NoSuchChannel(_)
         | AccountError::FixedName
-        | AccountError::NameTaken(_) => CompletionCode::INVALID_DATA_FIELD,
+        | AccountError::NameTaken(_)
+        | AccountError::Unnamed(_)
+        | AccountError::InvalidName
+        | AccountError::InvalidPassword
+        | AccountError::SessionLimit => CompletionCode::INVALID_DATA_FIELD,
         AccountError::KgLocked(_) => CompletionCode(0x80), // §22.25: the key is locked
+        AccountError::System(error) => {
+            error!(%error, "accounts are not changed");
+            match error {
+                SystemError::Absent => CompletionCode::NOT_IN_PRESENT_STATE,
+                SystemError::Timeout => CompletionCode::TIMEOUT,
+                SystemError::Refused(_) => CompletionCode::INVALID_DATA_FIELD,
+                SystemError::Unavailable(_) => CompletionCode::SUBFUNCTION_DISABLED,
+            }
+        }
         error if error.is_full() => CompletionCode::OUT_OF_SPACE,
         error => {
             error!(%error, "accounts are not changed");

@@ -49,8 +49,6 @@ const PASSWORD_WRONG_SIZE: CompletionCode = CompletionCode(0x81);
 
 /// A privilege limit of "no access".
 const NO_ACCESS: u8 = 0x0f;
-/// Users whose name is fixed: the null user.
-const FIXED_NAMES: u8 = 1;
 
 /// The flags of one user's access: IPMI messaging, link authentication, callback only.
 type AccessFlags = (bool, bool, bool);
@@ -121,7 +119,7 @@ impl<P: Platform> AppProvider<P> {
         let counts = (
             (Bits::low(accounts.user_ids()), Bits::low(0)),
             (Bits::low(accounts.enabled_users()), Bits::low(state)),
-            (Bits::low(FIXED_NAMES), Bits::low(0)),
+            (Bits::low(accounts.fixed_names()), Bits::low(0)),
         );
         let limit = Bits::low(privilege.map_or(NO_ACCESS, Privilege::value));
         Ok((

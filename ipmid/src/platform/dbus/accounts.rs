@@ -1,0 +1,280 @@
+//! OpenBMC's accounts at the services that own them: User.Manager, the network's channel access,
+//! and PAM.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use accounts::{OpenbmcConfig, OpenbmcWriter, SystemAccounts, SystemError, SystemUser};
+use futures_util::StreamExt;
+use openbmc_dbus::{
+    bus,
+    client::{CallError, Client, ObjectAt, Properties},
+    network::{self, channel_access},
+    object::delete,
+    user::{ROOT, SERVICE, attributes, manager},
+};
+use sys::{PamError, PamService};
+use tokio::{runtime::Handle, sync::Notify, task, time};
+use tracing::warn;
+use zbus::{Connection, MatchRule, Message, MessageStream, fdo::DBusProxy, message};
+
+use super::DbusPlatform;
+use crate::state::lock;
+
+/// How long between two attempts to follow the services.
+const RETRY: Duration = Duration::from_secs(1);
+/// Names that are remembered while the files are written; more than that many users cannot be
+/// renamed at once.
+const MOST_RENAMED: usize = 64;
+
+/// The bus itself.
+const BUS: &str = "org.freedesktop.DBus";
+
+/// What shows that accounts or limits have changed, or that their services came.
+const SIGNALS: [&str; 4] = [
+    "type='signal',sender='xyz.openbmc_project.User.Manager',path='/xyz/openbmc_project/user'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/user',arg0='xyz.openbmc_project.User.Attributes'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/network',\
+     arg0='xyz.openbmc_project.Channel.ChannelAccess'",
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
+     member='NameOwnerChanged',arg0='xyz.openbmc_project.User.Manager'",
+];
+
+/// The services, over the platform's connection; called on threads that may wait.
+pub struct DbusAccounts {
+    platform: Arc<DbusPlatform>,
+    runtime: Handle,
+    pam_service: String,
+    pam_folder: Option<PathBuf>,
+}
+
+impl DbusAccounts {
+    /// Over the platform's connection, of which the runtime that this is called in takes care.
+    #[must_use]
+    pub fn new(platform: &Arc<DbusPlatform>, config: &OpenbmcConfig) -> Self {
+        Self {
+            platform: Arc::clone(platform),
+            runtime: Handle::current(),
+            pam_service: config.pam_service.clone(),
+            pam_folder: config.pam_folder.clone(),
+        }
+    }
+
+    /// Waits for what `act` does over the bus.
+    fn wait<T, F>(&self, act: impl FnOnce(Client) -> F) -> Result<T, SystemError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let link = self.platform.link().map_err(|_| SystemError::Absent)?;
+        let client = link.client.clone();
+        self.runtime
+            .block_on(async { act(client).await })
+            .map_err(failed)
+    }
+}
+
+fn failed(error: CallError) -> SystemError {
+    match error {
+        CallError::Deadline { .. } | CallError::Bus(_) => SystemError::Timeout,
+        CallError::Gone { .. } | CallError::NotFound { .. } => SystemError::Absent,
+        error @ (CallError::Refused { .. } | CallError::Answer(_)) => {
+            SystemError::Refused(error.to_string())
+        }
+    }
+}
+
+fn root() -> ObjectAt {
+    ObjectAt::new(SERVICE, ROOT)
+}
+
+fn account(name: &str) -> ObjectAt {
+    ObjectAt::new(SERVICE, format!("{ROOT}/{name}"))
+}
+
+fn interface(name: &str) -> ObjectAt {
+    ObjectAt::new(network::SERVICE, format!("{}/{name}", network::ROOT))
+}
+
+impl SystemAccounts for DbusAccounts {
+    fn users(&self) -> Result<Vec<SystemUser>, SystemError> {
+        let objects = self.wait(|client| async move { client.managed_objects(&root()).await })?;
+        let user = |(path, mut interfaces): (String, BTreeMap<_, _>)| {
+            let name = path.strip_prefix(ROOT)?.strip_prefix('/')?.to_owned();
+            let attributes = Properties::from(interfaces.remove(attributes::NAME)?);
+            Some(SystemUser {
+                name,
+                groups: attributes.get(attributes::USER_GROUPS).ok()?,
+                privilege: attributes.get(attributes::USER_PRIVILEGE).ok()?,
+                enabled: attributes.get(attributes::USER_ENABLED).ok()?,
+            })
+        };
+        Ok(objects.into_iter().filter_map(user).collect())
+    }
+
+    fn create(&self, name: &str, privilege: &str) -> Result<(), SystemError> {
+        self.wait(|client| async move {
+            let groups = client.get(&root(), manager::ALL_GROUPS).await?;
+            let arguments = (name, groups, privilege, false);
+            client.call(&root(), manager::CREATE_USER, &arguments).await
+        })
+    }
+
+    fn rename(&self, old: &str, new: &str) -> Result<(), SystemError> {
+        self.wait(|client| async move {
+            client
+                .call(&root(), manager::RENAME_USER, &(old, new))
+                .await
+        })
+    }
+
+    fn delete(&self, name: &str) -> Result<(), SystemError> {
+        self.wait(|client| async move { client.call(&account(name), delete::DELETE, &()).await })
+    }
+
+    fn set_privilege(&self, name: &str, privilege: &str) -> Result<(), SystemError> {
+        let value = privilege.to_owned();
+        self.wait(|client| async move {
+            client
+                .set(&account(name), attributes::USER_PRIVILEGE, value)
+                .await
+        })
+    }
+
+    fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), SystemError> {
+        self.wait(|client| async move {
+            client
+                .set(&account(name), attributes::USER_ENABLED, enabled)
+                .await
+        })
+    }
+
+    fn set_password(&self, name: &str, password: &[u8]) -> Result<(), SystemError> {
+        let service = PamService {
+            name: &self.pam_service,
+            folder: self.pam_folder.as_deref(),
+        };
+        sys::change_password(service, name, password).map_err(|error| match error {
+            PamError::Absent(reason) => SystemError::Unavailable(reason),
+            error => SystemError::Refused(error.to_string()),
+        })
+    }
+
+    fn channel_limit(&self, name: &str) -> Result<String, SystemError> {
+        self.wait(|client| async move {
+            client
+                .get(&interface(name), channel_access::MAX_PRIVILEGE)
+                .await
+        })
+    }
+
+    fn set_channel_limit(&self, name: &str, limit: &str) -> Result<(), SystemError> {
+        let value = limit.to_owned();
+        self.wait(|client| async move {
+            client
+                .set(&interface(name), channel_access::MAX_PRIVILEGE, value)
+                .await
+        })
+    }
+}
+
+/// Takes to the files what others change at the services, whatever the bus does.
+pub async fn follow_accounts(accounts: Arc<OpenbmcWriter>) -> Infallible {
+    let news = Arc::<News>::default();
+    let listen = async {
+        loop {
+            let connection = bus::connect().await;
+            if let Err(error) = listen(&connection, &news).await {
+                warn!(%error, "accounts are not followed; trying again");
+            }
+            time::sleep(RETRY).await;
+        }
+    };
+    tokio::select! {
+        never = listen => never,
+        never = take_to_files(accounts, &news) => never,
+    }
+}
+
+/// What the signals told and the files do not have yet.
+#[derive(Default)]
+struct News {
+    renamed: Mutex<VecDeque<(String, String)>>,
+    changed: Notify,
+}
+
+/// Listens until the connection ends. Nothing here waits but for the next message.
+async fn listen(connection: &Connection, news: &News) -> zbus::Result<()> {
+    let mut messages = MessageStream::from(connection);
+    let bus = DBusProxy::new(connection).await?;
+    for rule in SIGNALS {
+        bus.add_match_rule(MatchRule::try_from(rule)?).await?;
+    }
+    let mut owner = match bus.get_name_owner(SERVICE.try_into()?).await {
+        Ok(owner) => Some(owner.to_string()),
+        Err(_) => None, // it will be told when there is one
+    };
+    news.changed.notify_one();
+    while let Some(message) = messages.next().await {
+        let message = message?;
+        if message.message_type() != message::Type::Signal {
+            continue;
+        }
+        if let Some(new) = new_owner(&message) {
+            owner = new;
+        }
+        if let Some(names) = renamed(&message, owner.as_deref()) {
+            let mut renamed = lock(&news.renamed);
+            if renamed.len() < MOST_RENAMED {
+                renamed.push_back(names);
+            }
+        }
+        news.changed.notify_one();
+    }
+    Ok(())
+}
+
+/// Who has User.Manager's name from now on, in a message of the bus itself.
+fn new_owner(message: &Message) -> Option<Option<String>> {
+    let header = message.header();
+    let of_bus = header.sender()?.as_str() == BUS && header.member()? == "NameOwnerChanged";
+    let body = message.body();
+    let (name, _, new): (&str, &str, &str) = body.deserialize().ok().filter(|_| of_bus)?;
+    (name == SERVICE).then(|| (!new.is_empty()).then(|| new.to_owned()))
+}
+
+/// The names in a `UserRenamed`, which comes before the objects go and come. Anybody can send us
+/// one: it counts when User.Manager's `owner` did.
+fn renamed(message: &Message, owner: Option<&str>) -> Option<(String, String)> {
+    let header = message.header();
+    let is_it = header.interface()? == manager::NAME
+        && header.member()? == manager::USER_RENAMED.name
+        && header.sender().map(|sender| sender.as_str()) == owner;
+    is_it.then(|| message.body().deserialize().ok()).flatten()
+}
+
+/// Brings the files up to date whenever there are news.
+async fn take_to_files(accounts: Arc<OpenbmcWriter>, news: &News) -> Infallible {
+    loop {
+        news.changed.notified().await;
+        let renamed = std::mem::take(&mut *lock(&news.renamed));
+        let accounts = Arc::clone(&accounts);
+        let files = task::spawn_blocking(move || {
+            for (old, new) in renamed {
+                accounts.renamed(&old, &new)?;
+            }
+            accounts.synchronise()
+        });
+        match files.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "accounts that others changed are not in the files"),
+            Err(error) => warn!(%error, "the thread that follows accounts ended"),
+        }
+    }
+}
