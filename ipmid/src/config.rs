@@ -81,13 +81,14 @@ pub struct Ipmid {
 }
 
 impl Config {
-    /// The configuration with the channels and cipher suites of OpenBMC's files, if the accounts are
-    /// OpenBMC's.
+    /// The configuration, checked, and with the channels and cipher suites of OpenBMC's files if the
+    /// accounts are OpenBMC's.
     ///
     /// # Errors
     ///
-    /// The file and what is wrong with it.
-    pub fn with_channels(mut self) -> Result<Self, String> {
+    /// The key or file, and what is wrong with it.
+    pub fn checked(mut self) -> Result<Self, String> {
+        self.check()?;
         if self.users == StoreKind::Openbmc {
             let files = self.openbmc.files();
             self.channels = files.channel_table()?;

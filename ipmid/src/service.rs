@@ -63,8 +63,7 @@ pub struct Extensions {
 /// As [`run`], and [`Failure::Config`] for a command that is there twice at one priority.
 pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
     let config: Config = setup.config()?;
-    config.check().map_err(Failure::Config)?;
-    let config = config.with_channels().map_err(Failure::Config)?;
+    let config = config.checked().map_err(Failure::Config)?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
     let HostSide { messages, enables } = &host_side;

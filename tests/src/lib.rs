@@ -17,6 +17,7 @@ pub mod host;
 pub mod matrix;
 pub mod monitor;
 pub mod netns;
+pub mod openbmc;
 pub mod process;
 pub mod programs;
 pub mod relay;

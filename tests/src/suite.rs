@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::bus::Bus;
 use crate::clients::{self, Login};
 use crate::netns::Namespace;
+use crate::openbmc;
 use crate::process::Process;
 use crate::programs;
 use crate::wait;
@@ -46,6 +47,8 @@ pub struct Suite {
     /// Where LAN clients reach it.
     pub address: SocketAddr,
     dir: TempDir,
+    /// PAM modules, where programs may be loaded from.
+    _modules: Option<TempDir>,
 }
 
 impl Suite {
@@ -90,12 +93,53 @@ impl Suite {
     }
 
     fn at(address: SocketAddr, configuration: &str, platform: &str) -> Self {
+        Self::prepared(address, configuration, platform, |_| None, provision)
+    }
+
+    /// Starts a suite whose accounts are an OpenBMC's: the files of [`openbmc`] below `bmc` in its
+    /// folder, the same users at User.Manager, and a stack of PAM modules that keeps passwords as
+    /// an OpenBMC's does.
+    ///
+    /// # Panics
+    ///
+    /// If the PAM module cannot be built.
+    #[must_use]
+    pub fn with_openbmc_accounts(lines: &str) -> Self {
+        let accounts = "[openbmc]\nroot = \"{dir}/bmc\"\npam-folder = \"{dir}/pam\"\n";
+        let configuration = format!("users = \"openbmc\"\n{CONFIGURATION}\n{accounts}\n{lines}");
+        let user = |(name, _, privilege): (&str, &str, &str)| {
+            format!("[[user]]\nname = \"{name}\"\nprivilege = \"{privilege}\"\n")
+        };
+        let users = openbmc::USERS.map(user).concat();
+        let platform = format!("{PLATFORM}\n{users}");
+        let prepare = |dir: &Path| {
+            openbmc::Files::below(&dir.join("bmc")).make();
+            let modules = openbmc::make_pam_stack(&dir.join("pam"), &dir.join("bmc"));
+            Some(modules)
+        };
+        Self::prepared(free_address(), &configuration, &platform, prepare, |_| {})
+    }
+
+    /// The account files of a suite with an OpenBMC's.
+    #[must_use]
+    pub fn openbmc_files(&self) -> openbmc::Files {
+        openbmc::Files::below(&self.dir().join("bmc"))
+    }
+
+    fn prepared(
+        address: SocketAddr,
+        configuration: &str,
+        platform: &str,
+        prepare: impl FnOnce(&Path) -> Option<TempDir>,
+        provision: impl FnOnce(&Bus),
+    ) -> Self {
         let mut folder = tempfile::Builder::new();
         let folder = folder.prefix("causeway-");
         // In memory where possible: how long a busy disk takes to sync is not what is tested.
         let dir = folder.tempdir_in("/dev/shm").or_else(|_| folder.tempdir());
         let dir = dir.expect("a folder");
         let path = dir.path();
+        let modules = prepare(path);
         let configuration = configuration.replace("{dir}", &path.display().to_string());
         fs::write(path.join("causeway.toml"), configuration).expect("the configuration");
         fs::write(path.join("platform.toml"), platform).expect("the platform");
@@ -120,6 +164,7 @@ impl Suite {
             bus,
             address,
             dir,
+            _modules: modules,
         }
     }
 
