@@ -4,7 +4,8 @@
 //! (`drivers/char/ipmi/ssif_bmc.c`), or through QEMU. The device gathers and splits the single and
 //! multi-part SMBus transactions. It reports readability but never writability, refuses an answer
 //! with `EAGAIN` while the host still reads the one before, and with `EINVAL` once its own timer
-//! has given the request up, which it arms anew for each request: 500 ms in mainline kernels.
+//! has given the request up, which it arms anew for each request: 500 ms in mainline kernels. It does
+//! not tell answers apart: what is written while a newer request waits to be read would be that one's.
 
 use std::{future::Future, io, path::Path, time::Duration};
 
@@ -15,6 +16,9 @@ use tokio::time;
 
 /// How long between two tries to write while the host still reads the answer before.
 const RETRY: Duration = Duration::from_millis(5);
+
+/// What the device itself says of an answer that it does not wait for.
+const EINVAL: i32 = 22;
 
 /// An open `/dev/ipmi-ssif-host`.
 #[derive(Debug)]
@@ -44,6 +48,10 @@ impl HostDevice for SsifDevice {
 
     async fn write(&self, message: &[u8]) -> io::Result<usize> {
         loop {
+            // The device would take it for the answer to the request that has come meanwhile.
+            if self.0.has_message()? {
+                return Err(io::Error::from_raw_os_error(EINVAL));
+            }
             match self.0.write_now(message) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     time::sleep(RETRY).await;

@@ -38,6 +38,30 @@ fn request_is_read_and_answered_in_the_devices_framing() {
 }
 
 #[test]
+fn answer_is_not_written_while_a_newer_request_waits() {
+    run(async {
+        let (ours, host) = UnixDatagram::pair().unwrap();
+        let device = SsifDevice::from(Device::new(ours.into()).unwrap());
+        let request = [&2_u32.to_ne_bytes()[..], &[0x18, 0x01]].concat();
+        let mut buffer = [0; SsifDevice::READ];
+        host.send(&request).unwrap();
+        let count = device.read(&mut buffer).await.unwrap();
+        let (seq, parsed) = SsifDevice::parse(&buffer[..count]).unwrap();
+        host.send(&request).unwrap();
+        let late =
+            SsifDevice::emit(seq, &Response::to(&parsed, CompletionCode::OK, vec![1])).unwrap();
+        let refused = device.write(&late).await.unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(22));
+        device.read(&mut buffer).await.unwrap();
+        let good =
+            SsifDevice::emit(seq, &Response::to(&parsed, CompletionCode::OK, vec![2])).unwrap();
+        device.write(&good).await.unwrap();
+        let count = host.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..count], good);
+    });
+}
+
+#[test]
 fn longest_answer_fits_and_one_byte_more_is_the_limits_matter() {
     let (_, request) =
         SsifDevice::parse(&[&2_u32.to_ne_bytes()[..], &[0x18, 0x01]].concat()).unwrap();

@@ -136,6 +136,8 @@ impl<D: HostDevice> DeviceTransport<D> {
         match result {
             Ok(0) => Some(self.close(&io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => {
+                // An answer that was not taken yet is of a request that the host has given up.
+                self.outgoing = None;
                 let message = self.buffer.get(..count).unwrap_or_default();
                 Some(match D::parse(message) {
                     Ok((seq, request)) => Incoming::Request { seq, request },

@@ -63,6 +63,13 @@ pub trait HostInterface {
     /// As `write(2)`; `NotConnected` when the device was unplugged.
     fn write_polled(&self, message: &[u8]) -> impl Future<Output = io::Result<usize>>;
 
+    /// Whether `poll(2)` says at this moment that there is a message to read.
+    ///
+    /// # Errors
+    ///
+    /// As `poll(2)`; `NotConnected` when the device was unplugged.
+    fn has_message(&self) -> io::Result<bool>;
+
     /// Writes one message now. KCS and SSIF never report that they can be written to.
     ///
     /// # Errors
@@ -122,6 +129,14 @@ impl HostInterface for Device {
         .await
     }
 
+    fn has_message(&self) -> io::Result<bool> {
+        match ready_now(self.as_fd(), PollFlags::POLLIN) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn write_now(&self, message: &[u8]) -> io::Result<usize> {
         Ok(rustix::io::retry_on_intr(|| {
             rustix::io::write(self, message)
@@ -170,8 +185,10 @@ mod tests {
         run(async {
             let (ours, theirs) = UnixDatagram::pair().unwrap();
             let device = Device::new(ours.into()).unwrap();
+            assert!(!device.has_message().unwrap());
             theirs.send(b"one").unwrap();
             theirs.send(b"two").unwrap();
+            assert!(device.has_message().unwrap());
             let mut buffer = [0; 16];
             for expected in [b"one", b"two"] {
                 let count = device.read_polled(&mut buffer).await.unwrap();
