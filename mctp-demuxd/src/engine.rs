@@ -24,11 +24,11 @@ use crate::config::{QueueLimits, Target};
 use crate::demux::{Change, ClientId, Demux, KernelMessage, Link, Progress, Refusal};
 use crate::sockets::Sockets;
 
-/// Messages of one client that are taken before others have their turn, if they are short.
-const BATCH: usize = 16;
+/// Work for one client, in bytes, after which others have their turn.
+const TURN: usize = 4096;
 
-/// Bytes of one client's messages after which others have their turn.
-const BATCH_BYTES: usize = 4096;
+/// What the work for a message is beside its bytes.
+const MESSAGE: usize = 256;
 
 /// An EID, the largest message, and one byte by which a larger one shows.
 const CLIENT_BUFFER: usize = mctp_proto::MAX_MESSAGE + 2;
@@ -202,51 +202,46 @@ impl Engine {
         }
     }
 
-    /// Takes what a client has sent, up to a number of messages.
-    pub(crate) fn read_client(&mut self, id: ClientId, socket: &Device) -> Reading {
+    /// Takes what a client has sent, one turn's worth at most; gives how much work that was.
+    pub(crate) fn read_client(&mut self, id: ClientId, socket: &Device) -> (Reading, usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut taken = 0;
+        let mut work = 0;
         let mut reading = Reading::More;
-        for _ in 0..BATCH {
-            (reading, taken) = self.read_client_once(id, socket, &mut buffer, taken);
-            if reading != Reading::More || taken >= BATCH_BYTES {
-                break;
-            }
+        while reading == Reading::More && work < TURN {
+            reading = self.read_client_once(id, socket, &mut buffer, &mut work);
         }
         self.buffer = buffer;
-        reading
+        (reading, work)
     }
 
-    /// Takes one message; gives how many bytes that makes with those `taken` before.
+    /// Takes one message, and adds what work it was.
     fn read_client_once(
         &mut self,
         id: ClientId,
         socket: &Device,
         buffer: &mut [u8],
-        taken: usize,
-    ) -> (Reading, usize) {
+        work: &mut usize,
+    ) -> Reading {
         if !self.demux.has_client(id) {
-            return (Reading::Ended, taken);
+            return Reading::Ended;
         }
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
         let received = socket.try_io(Interest::READABLE, |fd| {
             Ok(rustix::net::recv(fd, &mut *buffer, flags)?)
         });
         let len = match received {
-            Ok((_, 0)) => return (Reading::Ended, taken),
-            Ok((_, len)) => len,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return (Reading::Drained, taken);
-            }
-            Err(_) => return (Reading::Ended, taken),
+            Ok((_, len @ 1..)) => len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Reading::Drained,
+            Ok(_) | Err(_) => return Reading::Ended,
         };
+        *work += MESSAGE + len;
         let bytes = buffer.get(..len).unwrap_or(buffer);
         match self
             .demux
             .client_message(self.now, id, bytes, &mut self.sockets)
         {
-            Progress::Taken => (Reading::More, taken + len),
-            Progress::Held => (Reading::Held, taken + len),
+            Progress::Taken => Reading::More,
+            Progress::Held => Reading::Held,
         }
     }
 

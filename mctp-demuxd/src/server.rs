@@ -18,6 +18,13 @@ use crate::engine::{Hub, Reading};
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
+/// Work for a client that does not stop sending, in bytes, after which it pauses while there are others:
+/// a line that it fills, and this daemon, are free in between.
+const FLOOD: usize = 16 * 1024;
+
+/// How long it pauses.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// How long to wait when no more descriptors are to be had.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -98,13 +105,22 @@ async fn serve(hub: &Arc<Hub>, socket: Arc<Device>) {
         return;
     };
     tracing::debug!(client = id.0, kind = first.first(), "registered");
+    let mut unbroken = 0;
     loop {
-        match read(hub, id, &socket).await {
+        let (reading, work) = read(hub, id, &socket).await;
+        unbroken += work;
+        match reading {
             // However much a client sends, others have their turn.
             Reading::More => tokio::task::yield_now().await,
-            Reading::Drained => {}
+            Reading::Drained => unbroken = 0,
             Reading::Held => resume.notified().await,
             Reading::Ended => break,
+        }
+        if unbroken >= FLOOD {
+            unbroken = 0;
+            if hub.with(|engine| engine.demux.is_shared()) {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
     hub.with(|engine| engine.remove_client(id));
@@ -112,9 +128,9 @@ async fn serve(hub: &Arc<Hub>, socket: Arc<Device>) {
 }
 
 /// Waits for messages of a client and takes some.
-async fn read(hub: &Arc<Hub>, id: ClientId, socket: &Device) -> Reading {
+async fn read(hub: &Arc<Hub>, id: ClientId, socket: &Device) -> (Reading, usize) {
     match socket.readable().await {
         Ok(()) => hub.with(|engine| engine.read_client(id, socket)),
-        Err(_) => Reading::Ended,
+        Err(_) => (Reading::Ended, 0),
     }
 }

@@ -1,6 +1,6 @@
 //! The clients' sockets: what is for them goes out at once, or waits in a bounded queue.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ struct ClientSocket {
 /// All clients' sockets.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    clients: HashMap<ClientId, ClientSocket>,
+    clients: BTreeMap<ClientId, ClientSocket>,
     limits: QueueLimits,
     /// Clients whose queue has just begun to fill.
     filling: Vec<(ClientId, Arc<Device>)>,
@@ -34,7 +34,7 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(limits: QueueLimits) -> Self {
         Self {
-            clients: HashMap::new(),
+            clients: BTreeMap::new(),
             limits,
             filling: Vec::new(),
         }

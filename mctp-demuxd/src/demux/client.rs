@@ -77,14 +77,11 @@ impl Client {
     /// Notes a request that is being delivered; gives whether an older one had to be forgotten.
     pub(super) fn owe(&mut self, owed: Owed) -> bool {
         let eid = owed.reply_to.eid;
-        let oldest = self.owed.iter().position(|other| other.reply_to.eid == eid);
-        let of_eid = self
-            .owed
-            .iter()
-            .filter(|other| other.reply_to.eid == eid)
-            .count();
-        let forgotten = match oldest {
-            Some(index) if of_eid >= KEPT_PER_EID => self.owed.remove(index),
+        let mut of_eid = (0..self.owed.len())
+            .zip(&self.owed)
+            .filter(|(_, other)| other.reply_to.eid == eid);
+        let forgotten = match of_eid.next() {
+            Some((oldest, _)) if 1 + of_eid.count() >= KEPT_PER_EID => self.owed.remove(oldest),
             _ if self.owed.len() >= KEPT => self.owed.pop_front(),
             _ => None,
         };

@@ -234,6 +234,12 @@ impl Demux {
         self.clients.contains_key(&id)
     }
 
+    /// Whether there are several clients, which then have to leave one another room.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.clients.len() > 1
+    }
+
     /// Whether [`take_changes`](Self::take_changes) has something to give.
     #[must_use]
     pub fn has_changes(&self) -> bool {

@@ -302,9 +302,8 @@ impl Demux {
     /// clients: one that floods a peer must not keep the others from it.
     fn may_take_tag(&self, id: ClientId, peer: TagPeer) -> bool {
         let out = self.tags.outstanding(peer);
-        let alone = self.clients.len() == 1;
         let first = || !self.tags.is_held_by(peer, &Holder::Client(id));
-        out < TAGS && (out < TAGS - KEPT_BACK || alone || first())
+        out < TAGS && (out < TAGS - KEPT_BACK || !self.is_shared() || first())
     }
 
     fn push_to_kernel(&mut self, link: LinkId, whole: &Whole<'_>) {

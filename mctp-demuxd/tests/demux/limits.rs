@@ -184,3 +184,24 @@ fn one_that_holds_all_tags_makes_way_for_a_newcomer() {
     assert_eq!(daemon.wire.message().bytes, b"\x20flood");
     daemon.wire.is_silent();
 }
+
+#[test]
+fn one_that_never_stops_sending_leaves_others_room_on_the_line() {
+    let mut daemon = Daemon::start();
+    let (flood, client) = (daemon.client(1), daemon.client(KIND));
+    let mut datagram = filler(1, 1000, 0);
+    datagram[1] = 0xc0;
+    // Ends with the daemon.
+    std::thread::spawn(move || while flood.try_send_raw(&[&[FAR], &datagram[..]].concat()) {});
+    for _ in 0..50 {
+        client.send(FAR, b"\x20ask");
+        let request = loop {
+            let message = daemon.wire.message();
+            if message.bytes == b"\x20ask" {
+                break message;
+            }
+        };
+        daemon.wire.answer(&request, b"\x20answer");
+        assert_eq!(client.message().1, b"\x20answer");
+    }
+}
