@@ -2,6 +2,7 @@
 
 use tests::guest::Interface;
 use tests::satellite::Satellites;
+use tests::wait;
 
 use super::{RUN, Rig, Sections};
 
@@ -26,6 +27,28 @@ fn host_reaches_a_satellite() {
         assert!(sections.good(name).contains(" 24 81 01 02"), "{output}");
     }
     assert!(sections.failed("silent").contains("rsp=0xc3"), "{output}");
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn satellite_asks_the_hosts_software_and_is_answered() {
+    let rig = Rig::new(Interface::Kcs);
+    let satellites = Satellites::start(rig.suite.dir());
+    let device = satellites.device().display().to_string();
+    let _ipmb = rig
+        .suite
+        .bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 60");
+    running.until_printed("listening", 1);
+    // Nobody in the guest takes command 02h: Linux itself says so, with the number it came with.
+    satellites.request(0x24, 0xc2, 0x2c, &[0x02]);
+    let refusal = wait::until("Linux's answer", || satellites.frames_for(0x24).pop());
+    assert_eq!(refusal[1] >> 2, 0x31, "{refusal:02x?}");
+    assert_eq!(refusal[4] >> 2, 0x2c >> 2, "{refusal:02x?}");
+    assert_eq!(refusal[5..7], [0x02, 0xc1], "{refusal:02x?}");
+    satellites.request(0x24, 0xc2, 0x30, &[0x01, 0x55]);
+    let ran = running.finish();
+    assert_eq!(ran.ok().trim(), "listening\n30 01: 55");
 }
 
 #[test]
