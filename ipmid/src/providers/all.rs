@@ -82,6 +82,7 @@ pub fn register<P: Platform, I: I2c>(
     // Checked when the configuration was read.
     let manufacturer = Iana::new(config.device.manufacturer);
     let pef = PefParts {
+        accounts: Arc::clone(&accounts),
         sel: Arc::clone(&parts.records.sel),
         clock: Arc::clone(&parts.records.clock),
         lan: Arc::clone(&lan),

@@ -12,6 +12,7 @@ mod tests;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use accounts::UserAdmin;
 use durable::Folder;
 use ipmi_proto::Iana;
 use serde::Deserialize;
@@ -21,9 +22,8 @@ pub use self::configuration::PefParameters;
 use crate::{
     command::Registrar,
     platform::{Bmc, Power},
-    providers::transport::LanState,
     state::Persistent,
-    stores::{Clock, sel::SelStore},
+    stores::{Clock, lan::LanState, sel::SelStore},
 };
 
 /// What PEF needs of the machine.
@@ -45,12 +45,13 @@ impl Default for PefConfig {
 }
 
 /// What PEF is over beside the platform.
-#[derive(Debug)]
 pub struct PefParts {
     /// The log whose events are filtered.
     pub sel: Arc<SelStore<Folder>>,
     /// Its clock.
     pub clock: Arc<Clock>,
+    /// Whose channels may alert.
+    pub accounts: Arc<dyn UserAdmin>,
     /// Where alerts go.
     pub lan: Arc<Persistent<LanState>>,
     /// Who made the machine, and its product id, for traps.
@@ -60,7 +61,6 @@ pub struct PefParts {
 }
 
 /// The PEF commands, and the engine that acts on events.
-#[derive(Debug)]
 pub struct PefProvider<P> {
     platform: Arc<P>,
     parts: PefParts,

@@ -3,5 +3,5 @@
 mod lan;
 mod sol;
 
-pub use self::lan::{Destination, DestinationKind, LanProvider, LanSessions, LanState};
+pub use self::lan::{LanProvider, LanSessions};
 pub use self::sol::{BitRates, SolProvider};

@@ -1,9 +1,10 @@
-//! What ipmid keeps: the event log, sensors and their records, FRU images.
+//! What ipmid keeps: the event log, sensors and their records, FRU images, LAN parameters.
 //!
 //! Stores know records, files and reservations, and neither the bus nor commands.
 
 mod clock;
 pub mod fru;
+pub mod lan;
 mod reservation;
 pub mod sdr;
 pub mod sel;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accounts::Setting;
 use ipmi_proto::{
     ChannelNumber, CompletionCode, NetFn, Privilege,
     codec::{Bits, Zero},
@@ -19,8 +20,8 @@ use super::{PefProvider, Platform};
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    providers::transport::{Destination, DestinationKind},
     state::lock,
+    stores::lan::{Destination, DestinationKind},
 };
 
 const ALERT_IMMEDIATE: Command = Command::standard(
@@ -47,9 +48,12 @@ const NO_STATUS: u8 = 0x00;
 const ENDED: u8 = 0x01;
 const FAILED: u8 = 0x02;
 const UNDER_WAY: u8 = 0xff;
-/// Policy rules: always; no more of the set once one succeeded.
+/// Policy rules after an alert that succeeded (Table 17-4): send all the same; the next entry; no more of
+/// the set; the next entry of another channel; of another type of destination.
 const ALWAYS: u8 = 0;
 const STOP: u8 = 2;
+const ANOTHER_CHANNEL: u8 = 3;
+const ANOTHER_TYPE: u8 = 4;
 
 /// The event that Alert Immediate may be of: generator, then the event's seven bytes.
 type Told = (u8, [u8; Event::LENGTH]);
@@ -125,20 +129,37 @@ impl<P: Platform> PefProvider<P> {
     /// Sends a trap to the destinations of a policy set (§17.11, Table 17-4).
     pub(super) async fn alert_by(&self, policies: Vec<Policy>, trap: Trap) {
         let mut succeeded = false;
+        // A channel or a type of destination that a rule told to pass over.
+        let (mut passed_channel, mut passed_kind) = (None, None);
         for policy in policies {
-            if succeeded && policy.rule() == STOP {
-                return;
-            }
-            if succeeded && policy.rule() != ALWAYS {
-                continue;
-            }
             let Some(channel) = ChannelNumber::new(policy.channel()) else {
                 continue;
             };
             let (to, community) = self.destination(channel, policy.destination());
-            succeeded =
-                to.kind == DestinationKind::Pet && self.send(&to, &community, trap.clone()).await;
+            if passed_channel == Some(channel) || passed_kind == Some(to.kind) {
+                continue;
+            }
+            (passed_channel, passed_kind) = (None, None);
+            match policy.rule() {
+                STOP if succeeded => return,
+                rule if succeeded && rule != ALWAYS => {
+                    passed_channel = (rule == ANOTHER_CHANNEL).then_some(channel);
+                    passed_kind = (rule == ANOTHER_TYPE).then_some(to.kind);
+                }
+                _ => {
+                    succeeded = to.kind == DestinationKind::Pet
+                        && self.may_alert(channel)
+                        && self.send(&to, &community, trap.clone()).await;
+                }
+            }
         }
+    }
+
+    /// Whether PEF may send alerts over a channel: Set Channel Access (IPMI v2.0 §22.22) says so.
+    fn may_alert(&self, channel: ChannelNumber) -> bool {
+        let accounts = self.parts.accounts.snapshot();
+        let access = accounts.channel_access(channel, Setting::Volatile);
+        access.is_none_or(|access| !access.alerting_disabled)
     }
 
     /// Where a destination of a channel is, and its community.

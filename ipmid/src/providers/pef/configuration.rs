@@ -45,9 +45,10 @@ const STRINGS: u8 = 8;
 const BLOCK: usize = 16;
 const BLOCKS: u8 = 4;
 
-/// Control bits (parameter 1): PEF is on; it waits after a start.
+/// Control bits (parameter 1): PEF is on; it waits after a start; alerts wait after a start.
 pub(super) const PEF_ON: u8 = 0x01;
 pub(super) const START_UP_DELAY: u8 = 0x04;
+pub(super) const ALERT_START_UP_DELAY: u8 = 0x08;
 const CONTROL_BITS: u8 = 0x0f;
 
 /// What is configured.
@@ -57,7 +58,7 @@ pub struct PefParameters {
     pub(super) control: u8,
     pub(super) actions: u8,
     pub(super) start_up_delay: u8,
-    alert_start_up_delay: u8,
+    pub(super) alert_start_up_delay: u8,
     filters: BTreeMap<u8, Filter>,
     policies: BTreeMap<u8, Policy>,
     /// Whether the GUID is told in traps instead of the system's own, and the GUID.

@@ -8,7 +8,7 @@ use ipmi_proto::sel::{SelBody, SelRecord};
 use tokio::time;
 use tracing::{info, warn};
 
-use super::configuration::{PEF_ON, START_UP_DELAY};
+use super::configuration::{ALERT_START_UP_DELAY, PEF_ON, START_UP_DELAY};
 use super::filter::{Actions, foremost};
 use super::{PefProvider, Platform};
 use crate::{
@@ -64,6 +64,16 @@ impl<P: Platform> PefProvider<P> {
             .filter(|wait| !wait.is_zero())
     }
 
+    /// How long alerts wait yet, after a start (Table 30-6, parameter 4).
+    fn alert_delay(&self) -> Duration {
+        let parameters = self.parameters.get();
+        if parameters.control & ALERT_START_UP_DELAY == 0 {
+            return Duration::ZERO;
+        }
+        let until = self.started + Duration::from_secs(parameters.alert_start_up_delay.into());
+        until.saturating_duration_since(Instant::now())
+    }
+
     /// The oldest record that was not handled.
     fn next_record(&self) -> Option<SelRecord> {
         let processed = self.parameters.get().processed;
@@ -104,8 +114,12 @@ impl<P: Platform> PefProvider<P> {
                     Arc::clone(self),
                     parameters.policies(filter.policy()).collect(),
                 );
+                let wait = self.alert_delay();
                 // Retries take their time; power does not wait for them.
-                tokio::spawn(async move { this.alert_by(policies, trap).await });
+                tokio::spawn(async move {
+                    time::sleep(wait).await;
+                    this.alert_by(policies, trap).await;
+                });
             }
         }
         if let Some(action) = foremost(allowed, event.direction) {

@@ -43,7 +43,11 @@ impl Bench {
         let kept: LanState = serde_json::from_value(kept).unwrap();
         let lan = Arc::new(Persistent::volatile());
         lan.update(|all| *all = kept).await.unwrap();
+        let config = accounts::AccessConfig::default();
+        let access = state.path().join("access");
+        let accounts = accounts::Writer::open(&access, &config, Default::default()).unwrap();
         let parts = PefParts {
+            accounts: Arc::new(accounts),
             sel: Arc::clone(&sel),
             clock: Arc::new(Clock::new(Persistent::volatile())),
             lan,
@@ -256,4 +260,74 @@ async fn postponed_events_wait() {
     bench
         .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
         .await;
+}
+
+#[tokio::test]
+async fn alerts_wait_after_a_start_and_power_does_not() {
+    let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    bench.arm(0x03).await;
+    // Alerts wait for the longest time there is.
+    assert_eq!(bench.set(4, &[255]).await, answer(&[]));
+    assert_eq!(bench.set(1, &[0x09]).await, answer(&[]));
+    bench.heat().await;
+    bench
+        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
+        .await;
+    let mut bytes = [0; 512];
+    let silence = time::timeout(Duration::from_millis(200), listener.recv(&mut bytes)).await;
+    assert!(silence.is_err(), "an alert did not wait");
+}
+
+/// The destinations that a policy set alerts, by the policies' rules: each is a policy's rule, and the
+/// destination of channel 1.
+async fn alerted(rules: &[(u8, u8)]) -> usize {
+    let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    // Nobody acknowledges here, so that an alert succeeds when it is sent.
+    let to = serde_json::json!({ "address": "127.0.0.1" });
+    let kept = serde_json::json!({ "1": { "destinations": [{}, to, to] } });
+    let kept: LanState = serde_json::from_value(kept).unwrap();
+    bench.pef.parts.lan.update(|all| *all = kept).await.unwrap();
+    let policies = rules.iter().map(|(rule, destination)| {
+        super::configuration::Policy([0x18 | rule, 0x10 | destination, 0])
+    });
+    let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
+    let trap = bench.pef.trap(0, GeneratorId::BMC, event, 0);
+    bench.pef.alert_by(policies.collect(), trap).await;
+    let mut bytes = [0; 512];
+    let mut count = 0;
+    // What was sent over the loopback is there.
+    let listener = listener.into_std().unwrap();
+    while listener.recv(&mut bytes).is_ok() {
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test]
+async fn policies_follow_one_another_by_their_rules() {
+    assert_eq!(alerted(&[(0, 1), (0, 2)]).await, 2, "always");
+    assert_eq!(
+        alerted(&[(0, 1), (1, 2), (0, 1)]).await,
+        2,
+        "the next entry"
+    );
+    assert_eq!(
+        alerted(&[(0, 1), (2, 2), (0, 1)]).await,
+        1,
+        "no more of the set"
+    );
+    assert_eq!(
+        alerted(&[(0, 1), (3, 2), (0, 1)]).await,
+        1,
+        "another channel"
+    );
+    assert_eq!(alerted(&[(0, 1), (4, 2), (0, 1)]).await, 1, "another type");
+    // Destination 3 is nowhere: what was not delivered does not stop those after it.
+    assert_eq!(
+        alerted(&[(0, 3), (2, 2), (0, 1)]).await,
+        2,
+        "after a failure"
+    );
 }

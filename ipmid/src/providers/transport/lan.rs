@@ -11,7 +11,7 @@ mod security;
 mod statistics;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex},
 };
 
@@ -20,16 +20,14 @@ use ipmi_proto::{
     ChannelNumber, CompletionCode, Medium, NetFn, Privilege,
     codec::{Bits, Ignored, Remaining},
 };
-use serde::{Deserialize, Serialize};
 use tokio::task;
 
-pub use self::alerts::{Destination, DestinationKind};
-use self::ipv4::Ipv4State;
 use crate::{
     command::{Command, Registrar},
     context::Context,
     platform::{Network, PlatformError},
     state::{Persistent, lock},
+    stores::lan::{ChannelState, LanState},
 };
 
 const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
@@ -65,37 +63,6 @@ const PARAM_SET_IN_PROGRESS: u8 = 0;
 /// What a parameter reads as, or what came of setting it.
 type Data = Result<Vec<u8>, CompletionCode>;
 type Done = Result<(), CompletionCode>;
-
-/// What is kept of LAN parameters, by channel number.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, transparent)]
-pub struct LanState(BTreeMap<u8, ChannelState>);
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct ChannelState {
-    ipv4: Ipv4State,
-    community: alerts::Community,
-    destinations: Vec<Destination>,
-}
-
-impl LanState {
-    /// The alert destinations of a channel, the volatile one first.
-    #[must_use]
-    pub fn destinations(&self, channel: u8) -> Vec<Destination> {
-        let kept = self.0.get(&channel).map(|state| state.destinations.clone());
-        let mut destinations = kept.unwrap_or_default();
-        destinations.resize_with(alerts::DESTINATIONS, Destination::default);
-        destinations
-    }
-
-    /// The community string of a channel's alerts.
-    #[must_use]
-    pub fn community(&self, channel: u8) -> String {
-        let kept = self.0.get(&channel).map(|state| state.community.clone());
-        kept.unwrap_or_default().into()
-    }
-}
 
 /// The LAN commands and what they keep between requests.
 pub struct LanProvider<P> {
@@ -182,7 +149,7 @@ impl<P: Network> LanProvider<P> {
 
     fn kept<R>(&self, lan: &Lan, look: impl FnOnce(&ChannelState) -> R) -> R {
         self.state
-            .look(|state| match state.0.get(&lan.number.value()) {
+            .look(|state| match state.channel(lan.number.value()) {
                 Some(kept) => look(kept),
                 None => look(&ChannelState::default()),
             })
@@ -191,7 +158,7 @@ impl<P: Network> LanProvider<P> {
     async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState)) -> Done {
         let number = lan.number.value();
         self.state
-            .update(|state| change(state.0.entry(number).or_default()))
+            .update(|state| change(state.channel_mut(number)))
             .await
     }
 

@@ -1,85 +1,15 @@
 //! Where alerts go: community string and destinations (16 to 19, 25).
 
-use std::net::Ipv4Addr;
-
 use ipmi_proto::{
     CompletionCode,
     codec::{self, Bits, Remaining, Text},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
-use crate::platform::Network;
-
-/// Destinations: the volatile one and those that are kept.
-pub(super) const DESTINATIONS: usize = 16;
-
-/// What an alert to a destination is.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DestinationKind {
-    /// A Platform Event Trap.
-    #[default]
-    Pet,
-    /// OEM 1.
-    Oem1,
-    /// OEM 2.
-    Oem2,
-}
-
-/// One alert destination.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Destination {
-    /// What is sent.
-    pub kind: DestinationKind,
-    /// Whether it is sent again until it is acknowledged.
-    pub acknowledged: bool,
-    /// Seconds to wait for an acknowledgement, or between two that are not waited for.
-    pub timeout: u8,
-    /// How often it is sent again, 0 to 7.
-    pub retries: u8,
-    /// Whether the backup gateway is used.
-    pub backup_gateway: bool,
-    /// Where it goes; unspecified for nowhere.
-    pub address: Ipv4Addr,
-    /// The destination's MAC address.
-    pub mac: [u8; 6],
-    /// VLAN tag: whether there is one, and its 16 bits.
-    pub vlan: Option<u16>,
-}
-
-impl Default for Destination {
-    fn default() -> Self {
-        Self {
-            kind: DestinationKind::Pet,
-            acknowledged: false,
-            timeout: 0,
-            retries: 0,
-            backup_gateway: false,
-            address: Ipv4Addr::UNSPECIFIED,
-            mac: [0; 6],
-            vlan: None,
-        }
-    }
-}
-
-/// The community string of PETs, "public" where nobody has set one.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(transparent)]
-pub(super) struct Community(String);
-
-impl Default for Community {
-    fn default() -> Self {
-        Self("public".to_owned())
-    }
-}
-
-impl From<Community> for String {
-    fn from(community: Community) -> Self {
-        community.0
-    }
-}
+use crate::{
+    platform::Network,
+    stores::lan::{Community, DESTINATIONS, Destination, DestinationKind},
+};
 
 /// Selector and reserved bits; type, reserved, acknowledged; time-out; retries, reserved.
 type TypeData = (
@@ -156,7 +86,7 @@ impl<P: Network> LanProvider<P> {
             16 => {
                 let text: Text<18> = data.decode()?;
                 let community = String::from_utf8(text.as_bytes().to_vec()).map_err(|_| invalid)?;
-                self.keep(lan, |state| state.community = Community(community))
+                self.keep(lan, |state| state.community = Community::from(community))
                     .await
             }
             17 => Err(READ_ONLY),

@@ -6,44 +6,10 @@ use ipmi_proto::{
     CompletionCode,
     codec::{Bits, Remaining, Uint},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, unmanaged};
 use crate::platform::{Link, LinkChange, Network};
 
-/// What no service keeps.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Ipv4State {
-    /// Time to live, flags, type of service of what the BMC sends by itself.
-    header: [u8; 3],
-    /// Gratuitous ARPs and ARP responses; both are the kernel's, so both bits are for show alone.
-    arp_control: u8,
-    /// In units of 500 ms.
-    arp_interval: u8,
-    backup_gateway: [u8; 4],
-    backup_gateway_mac: [u8; 6],
-    vlan_priority: u8,
-    /// The id that a VLAN switched off had.
-    vlan_id: u16,
-}
-
-impl Default for Ipv4State {
-    fn default() -> Self {
-        Self {
-            header: [0x40, 0x40, 0x10],
-            arp_control: ARP_RESPONSES,
-            arp_interval: 0,
-            backup_gateway: [0; 4],
-            backup_gateway_mac: [0; 6],
-            vlan_priority: 0,
-            vlan_id: 0,
-        }
-    }
-}
-
-/// ARP responses are on, gratuitous ARPs off: what the kernel does.
-const ARP_RESPONSES: u8 = 0x02;
 /// UDP ports of RMCP and of secure RMCP.
 const PRIMARY_PORT: u16 = 623;
 const SECONDARY_PORT: u16 = 664;
