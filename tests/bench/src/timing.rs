@@ -2,8 +2,8 @@
 //!
 //! The names take turns, so that whatever else the machine does falls on all alike. Two names'
 //! times are compared by the two-sample Kolmogorov-Smirnov statistic: the largest distance between
-//! their distribution functions, which is below 1.63 * sqrt(2 / n) in 99 of 100 runs where there is
-//! nothing to tell apart.
+//! their distribution functions, which is below 1.63 * sqrt(2 / n) in 99 of 100 comparisons where there
+//! is nothing to tell apart. With several pairs the bound is wider, so that 99 of 100 runs tell nothing.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -33,8 +33,8 @@ Options:
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a sample is tried.
 const TRIES: usize = 10;
-/// The factor of the bound for one false alarm in a hundred.
-const ONE_PERCENT: f64 = 1.63;
+/// How many runs may raise a false alarm.
+const FALSE_ALARMS: f64 = 0.01;
 
 /// Runs the program; what it has to say.
 ///
@@ -221,6 +221,8 @@ fn report(names: &[String], times: &[Vec<Duration>]) -> String {
             "{name:<16} {count} samples  p10 {p10:.1} us  p50 {p50:.1} us  p90 {p90:.1} us"
         );
     }
+    let pairs = names.len() * names.len().saturating_sub(1) / 2;
+    let factor = factor(FALSE_ALARMS / pairs.max(1) as f64);
     let pairs = (0..names.len()).flat_map(|a| (a + 1..names.len()).map(move |b| (a, b)));
     for (a, b) in pairs {
         let (Some(first), Some(second)) = (times.get(a), times.get(b)) else {
@@ -230,7 +232,7 @@ fn report(names: &[String], times: &[Vec<Duration>]) -> String {
             continue;
         };
         let distance = kolmogorov_smirnov(first, second);
-        let bound = ONE_PERCENT * (2.0 / first.len() as f64).sqrt();
+        let bound = factor * (2.0 / first.len() as f64).sqrt();
         let verdict = if distance < bound {
             "alike"
         } else {
@@ -242,6 +244,11 @@ fn report(names: &[String], times: &[Vec<Duration>]) -> String {
         );
     }
     text
+}
+
+/// The factor of the bound that a share of `false_alarms` among comparisons exceeds.
+fn factor(false_alarms: f64) -> f64 {
+    (-(false_alarms / 2.0).ln() / 2.0).sqrt()
 }
 
 /// The largest distance between the distribution functions of two sorted samples.
@@ -269,6 +276,7 @@ mod tests {
         assert!((kolmogorov_smirnov(&same, &shifted) - 0.5).abs() < 1e-9);
         let apart = times(2000..3000);
         assert!((kolmogorov_smirnov(&same, &apart) - 1.0).abs() < 1e-9);
+        assert!((factor(0.01) - 1.6276).abs() < 1e-4);
         let names = ["a".to_owned(), "b".to_owned()];
         assert!(report(&names, &[same.clone(), same.clone()]).contains("alike"));
         assert!(report(&names, &[same, shifted]).contains("DIFFERENT"));
