@@ -130,9 +130,10 @@ impl Snapshot {
     /// limits (IPMI v2.0 §6.8). `None` if the user has no access to the channel.
     #[must_use]
     pub fn privilege_limit(&self, id: UserId, channel: ChannelNumber) -> Option<Privilege> {
-        let user = self.access(id, channel).privilege?;
-        let channel = self.channel_access(channel, Setting::Volatile)?;
-        Some(user.min(channel.privilege_limit))
+        // Both are looked up each time: how long a login takes must not tell which of them is missing.
+        let user = self.access(id, channel).privilege;
+        let channel = self.channel_access(channel, Setting::Volatile);
+        Some(user?.min(channel?.privilege_limit))
     }
 
     /// The configured channels.
