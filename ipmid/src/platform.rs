@@ -13,6 +13,7 @@ mod dcmi;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fru;
+mod happenings;
 mod i2c;
 mod network;
 mod power;
@@ -30,6 +31,7 @@ pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
 pub use dbus::{DbusAccounts, DbusPlatform, EventLog, follow_accounts};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
 pub use fru::{FruDevice, Frus};
+pub use happenings::{Happening, Happenings};
 pub use i2c::{I2c, I2cDev, I2cError};
 use ipmi_proto::CompletionCode;
 pub use network::{IpCounters, Ipv6Address, Ipv6Source, Link, LinkChange, Network};

@@ -7,6 +7,7 @@ pub mod app;
 pub(crate) mod bench;
 pub mod chassis;
 pub mod dcmi;
+mod happenings;
 pub mod messaging;
 pub mod pef;
 mod records;
@@ -15,4 +16,5 @@ pub mod storage;
 pub mod transport;
 
 pub use all::{Parts, Platform, register};
+pub use happenings::log as log_happenings;
 pub use records::{Records, SelConfig};

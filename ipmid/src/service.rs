@@ -207,6 +207,7 @@ impl Service {
             never = self.platform.follow_sensors() => never,
             never = self.pef.run() => never,
             never = self.records.log_events() => never,
+            never = providers::log_happenings(&*self.platform, &self.records.events) => never,
             never = self.follow_accounts() => never,
         }
     }

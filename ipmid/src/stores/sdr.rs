@@ -24,7 +24,7 @@ use crate::health::{Fault, Health};
 use crate::state::{Persistent, lock};
 
 pub use added::MAX_LENGTH;
-pub use fixed::DeviceSupport;
+pub use fixed::{DeviceSupport, OwnSource};
 pub use repository::{Changes, Encoded, Part, Repository, record_id};
 
 /// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.

@@ -9,6 +9,7 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use tokio::time::{self, Instant};
 use tracing::warn;
 
 use super::{DbusPlatform, failed};
-use crate::platform::{PlatformError, PlatformResult, Sensors};
+use crate::platform::{Happening, Happenings, PlatformError, PlatformResult, Sensors};
 use crate::state::lock;
 use crate::stores::sensors::{SensorStore, SensorTable, limit_property};
 
@@ -31,6 +32,8 @@ use crate::stores::sensors::{SensorStore, SensorTable, limit_property};
 const UNREAD: Duration = Duration::from_secs(300);
 /// How long a reader waits for the sensors' services to tell their readings.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Happenings that are kept for who asks for them.
+const MAX_HAPPENINGS: usize = 16;
 /// How long between two attempts to follow.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,9 @@ pub(super) struct Feed {
     /// When readings were wanted last.
     wanted: Mutex<Option<Instant>>,
     asked: Notify,
+    /// What happened and was not told yet.
+    happened: Mutex<VecDeque<Happening>>,
+    told: Notify,
 }
 
 impl Default for Feed {
@@ -58,7 +64,19 @@ impl Feed {
             current: watch::Sender::new(false),
             wanted: Mutex::default(),
             asked: Notify::new(),
+            happened: Mutex::default(),
+            told: Notify::new(),
         }
+    }
+
+    /// Takes something that happened; the oldest makes place where nobody asks.
+    fn note(&self, happening: Happening) {
+        let mut happened = lock(&self.happened);
+        if happened.len() >= MAX_HAPPENINGS {
+            happened.pop_front();
+        }
+        happened.push_back(happening);
+        self.told.notify_one();
     }
 
     /// Until when readings are followed; `None` when nobody wants them, far off when they have to be
@@ -129,6 +147,18 @@ async fn owner(client: &Client, path: &str, interface: &str) -> PlatformResult<S
         .await
         .map_err(failed)?;
     owners.into_keys().next().ok_or(PlatformError::Absent)
+}
+
+impl Happenings for DbusPlatform {
+    async fn happened(&self) -> Happening {
+        loop {
+            let next = lock(&self.sensors.happened).pop_front();
+            if let Some(happening) = next {
+                return happening;
+            }
+            self.sensors.told.notified().await;
+        }
+    }
 }
 
 impl Sensors for DbusPlatform {

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(bench.send(0x20, &[]).await, answer(&hex!("02 81 01000000")));
         assert_eq!(
             bench.send(0x20, &[1]).await,
-            answer(&hex!("04 81 01000000"))
+            answer(&hex!("05 81 01000000"))
         );
     }
 

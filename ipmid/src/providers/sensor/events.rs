@@ -53,7 +53,8 @@ fn offered(sensor: &Sensor) -> u16 {
     if sensor.observed.analog {
         sensor.observed.thresholds.present().event_mask()
     } else {
-        1
+        let kind = sensor.observed.discrete.map(|of| of.kind);
+        kind.map_or(0, |kind| kind.events().into())
     }
 }
 
@@ -62,7 +63,7 @@ fn asserted(sensor: &Sensor) -> u16 {
     if sensor.observed.analog {
         sensor.states.event_mask()
     } else {
-        u16::from(sensor.states.bits())
+        u16::from(sensor.states.bits()) & offered(sensor)
     }
 }
 

@@ -12,9 +12,59 @@ use crate::stores::fru::FruDevices;
 
 /// The record ids of FRU locators begin here, one for each FRU id that fits.
 const FIRST_FRU: u8 = 0x10;
-/// The numbers of the BMC's own event sources, on the LUN that no bus sensor is on; FFh is reserved.
-const OWN_LUN: u8 = 0;
-const WATCHDOG: u8 = 0xfe;
+/// The number that no sensor on the bus has, on any LUN; FFh is reserved.
+const OWN_NUMBER: u8 = 0xfe;
+
+/// What the BMC itself sends events of, and which is no sensor on the bus.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OwnSource {
+    /// The host watchdog.
+    Watchdog,
+    /// The front panel's buttons.
+    Buttons,
+}
+
+impl OwnSource {
+    const ALL: [Self; 2] = [Self::Watchdog, Self::Buttons];
+
+    /// LUN and number.
+    #[must_use]
+    pub fn key(self) -> SensorKey {
+        let lun = match self {
+            Self::Watchdog => 0,
+            Self::Buttons => 1,
+        };
+        SensorKey::bmc(Lun::new(lun).unwrap_or(Lun::BMC), OWN_NUMBER)
+    }
+
+    /// The sensor type.
+    #[must_use]
+    pub const fn sensor_type(self) -> SensorType {
+        match self {
+            Self::Watchdog => SensorType::WATCHDOG_2,
+            Self::Buttons => SensorType::BUTTON,
+        }
+    }
+
+    fn record(self) -> EventOnlySensor {
+        let (name, of) = match self {
+            Self::Watchdog => ("Watchdog", entity::MANAGEMENT_MODULE),
+            Self::Buttons => ("Buttons", entity::CHASSIS),
+        };
+        EventOnlySensor {
+            key: self.key(),
+            entity: Entity {
+                id: of,
+                instance: 1,
+            },
+            sensor_type: self.sensor_type(),
+            event_type: EventType::SENSOR_SPECIFIC,
+            sharing: Sharing::NONE,
+            oem: 0,
+            id: IdString::new(name),
+        }
+    }
+}
 
 /// What the BMC can do besides (Get Device ID, additional device support; §20.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,16 +94,9 @@ pub(super) fn records(support: DeviceSupport, frus: &FruDevices) -> FixedRecords
         id: IdString::new("BMC"),
     };
     records.insert(1, SdrBody::Controller(controller));
-    let watchdog = EventOnlySensor {
-        key: SensorKey::bmc(Lun::new(OWN_LUN).unwrap_or(Lun::BMC), WATCHDOG),
-        entity: bmc,
-        sensor_type: SensorType::WATCHDOG_2,
-        event_type: EventType::SENSOR_SPECIFIC,
-        sharing: Sharing::NONE,
-        oem: 0,
-        id: IdString::new("Watchdog"),
-    };
-    records.insert(2, SdrBody::EventOnly(watchdog));
+    for (id, source) in (2..).zip(OwnSource::ALL) {
+        records.insert(id, SdrBody::EventOnly(source.record()));
+    }
     for (id, device) in frus {
         if let Some(record) = FIRST_FRU.checked_add(*id) {
             let locator = FruLocator::bmc(*id, device.entity, &device.name);

@@ -67,6 +67,12 @@ const SHORTER: [(&str, &str); 8] = [
     ("Input", "In"),
 ];
 
+/// Where parts are that are sensors too.
+const INVENTORY: &str = "/xyz/openbmc_project/inventory/";
+/// The objects of a chassis' power, and what people call it.
+const CHASSIS: &str = "/xyz/openbmc_project/state/chassis";
+const POWER_UNIT: &str = "Power Unit";
+
 impl Directory {
     /// The listing of `path`, which is made if there is none. When all numbers are taken, one of a sensor
     /// that is not among `present` is taken over; `None` if all are present.
@@ -75,7 +81,13 @@ impl Directory {
             return Some(listing.clone());
         }
         let taken: BTreeSet<u16> = self.0.values().map(|listing| listing.index.0).collect();
-        let free = (0..CAPACITY).find(|index| !taken.contains(index));
+        let is_free = |index: &u16| !taken.contains(index);
+        // What is no sensor's object has the last numbers of the first LUN, so that others keep theirs.
+        let free = if path.starts_with(CHASSIS) || path.starts_with(INVENTORY) {
+            (0..PER_LUN).rev().chain(PER_LUN..CAPACITY).find(is_free)
+        } else {
+            (0..CAPACITY).find(is_free)
+        };
         let index = match free {
             Some(index) => SensorIndex(index),
             None => self.take_over(present)?,
@@ -114,18 +126,28 @@ impl Directory {
     }
 }
 
-/// The last part of a path, with spaces for underscores, within what a record's name holds.
+/// The last part of a path, with spaces for underscores, within what a record's name holds: known words
+/// are shortened first, then spaces left out, and what is still too long is cut.
 #[must_use]
 fn plain_name(path: &str) -> String {
+    let is_long = |name: &str| name.chars().count() > IdString::MAX;
+    if path.starts_with(CHASSIS) {
+        return POWER_UNIT.to_owned();
+    }
     let mut name = path
         .rsplit('/')
         .next()
         .unwrap_or_default()
         .replace('_', " ");
     for (long, short) in SHORTER {
-        if name.chars().count() > IdString::MAX {
+        if is_long(&name) {
             name = name.replace(long, short);
         }
+    }
+    while is_long(&name)
+        && let Some(space) = name.find(' ')
+    {
+        name.remove(space);
     }
     name.chars().take(IdString::MAX).collect()
 }
@@ -162,6 +184,8 @@ mod tests {
     #[test]
     fn long_names_are_shortened_then_cut_and_still_unique() {
         assert_eq!(plain_name("/s/t/CPU1_Core_Temperature"), "CPU1 Core Temp");
+        assert_eq!(plain_name("/s/i/Chassis_Intrusion"), "ChassisIntrusion");
+        assert_eq!(plain_name("/s/t/A_Long_Name_of_17"), "ALong Name of 17");
         assert_eq!(plain_name("/s/t/abcdefghijklmnopqrst"), "abcdefghijklmnop");
         let mut directory = Directory::default();
         for n in 0..12 {

@@ -40,7 +40,7 @@ pub(super) fn guess(segment: &str, name: &str) -> Entity {
 }
 
 /// Names count from 0 or 1, instances from 1: the number that follows, plus one if any.
-fn instance(after: &str) -> u8 {
+pub(super) fn instance(after: &str) -> u8 {
     let digits: String = after
         .trim_start_matches(['_', ' '])
         .chars()

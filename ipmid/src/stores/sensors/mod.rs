@@ -1,6 +1,7 @@
 //! Sensors: what D-Bus shows of them, their numbers and names, their records and events.
 
 mod directory;
+mod discrete;
 mod entity;
 mod observed;
 mod record;
@@ -9,6 +10,7 @@ mod store;
 mod table;
 
 pub use directory::{CAPACITY, Directory, Listing, SensorIndex};
+pub use discrete::{Discrete, StateKind};
 pub use observed::{Observed, ROOT, Value, limit_property};
 pub use settings::Settings;
 pub use store::{SensorStore, Update};

@@ -2,10 +2,14 @@
 
 use ipmi_proto::sdr::{Entity, PerThreshold, Threshold, Unit};
 
+use super::discrete::{Discrete, StateKind};
+
 /// Where sensors are: `<ROOT>/<type>/<name>`.
 pub const ROOT: &str = "/xyz/openbmc_project/sensors";
 /// What all interfaces here begin with.
 const PREFIX: &str = "xyz.openbmc_project.";
+/// The interface that says of a part of the inventory that it is a power supply.
+const POWER_SUPPLY: &str = "xyz.openbmc_project.Inventory.Item.PowerSupply";
 
 /// The range of a sensor whose service names none, as in OpenBMC (`dbus-sdr/sdrutils.cpp`).
 const DEFAULT_RANGE: (f64, f64) = (-128.0, 127.0);
@@ -44,8 +48,10 @@ pub struct Observed {
     pub mutable: bool,
     /// Whether it has a reading at all; without, it is one of states.
     pub analog: bool,
-    /// The state of a chassis' lid, if the sensor is one.
-    pub intrusion: Option<bool>,
+    /// What it is in the state of, if it is a sensor of states.
+    pub discrete: Option<Discrete>,
+    /// Whether the inventory says that it is there.
+    pub present: Option<bool>,
     /// What it belongs to, if the service says so.
     pub entity: Option<Entity>,
 }
@@ -63,7 +69,8 @@ impl Default for Observed {
             available: true,
             mutable: false,
             analog: false,
-            intrusion: None,
+            discrete: None,
+            present: None,
             entity: None,
         }
     }
@@ -149,7 +156,8 @@ impl Observed {
                 self.available = *flag;
             }
             ("Chassis.Intrusion", "Status", Value::Text(status)) => {
-                self.intrusion = Some(!status.ends_with(".Normal"));
+                let intruded = !status.ends_with(".Normal");
+                self.states_of(StateKind::Lid).set(0, intruded);
             }
             ("Inventory.Decorator.Ipmi", "EntityId", Value::Number(id)) => {
                 self.entity_mut().id = small(*id);
@@ -157,7 +165,44 @@ impl Observed {
             ("Inventory.Decorator.Ipmi", "EntityInstance", Value::Number(instance)) => {
                 self.entity_mut().instance = small(*instance);
             }
+            ("State.Chassis", "CurrentPowerState", Value::Text(state)) => {
+                let off = state.ends_with(".Off");
+                self.states_of(StateKind::PowerUnit).set(0, off);
+            }
+            ("State.Chassis", "CurrentPowerStatus", Value::Text(status)) => {
+                let lost = [".BrownOut", ".UninterruptiblePowerSupply"];
+                let lost = lost.iter().any(|end| status.ends_with(end));
+                let states = self.states_of(StateKind::PowerUnit);
+                states.set(StateKind::INPUT_LOST, lost);
+            }
+            ("Inventory.Item", "Present", Value::Flag(present)) => self.present = Some(*present),
             _ => self.apply_threshold(interface, property, value),
+        }
+        self.judge_supply();
+    }
+
+    /// Notes that its object has an interface, which may have no properties.
+    pub fn note(&mut self, interface: &str) {
+        if interface == POWER_SUPPLY {
+            self.states_of(StateKind::PowerSupply);
+            self.judge_supply();
+        }
+    }
+
+    /// The states of a sensor of `kind`, which this one becomes unless it is one.
+    fn states_of(&mut self, kind: StateKind) -> &mut Discrete {
+        self.discrete.get_or_insert(Discrete::new(kind))
+    }
+
+    /// A power supply is what inventory and status say of it.
+    fn judge_supply(&mut self) {
+        let (present, functional) = (self.present, self.functional);
+        if let Some(states) = &mut self.discrete
+            && states.kind == StateKind::PowerSupply
+            && let Some(present) = present
+        {
+            states.set(0, present);
+            states.set(StateKind::FAILURE, present && !functional);
         }
     }
 

@@ -8,12 +8,10 @@ use ipmi_proto::sdr::{
 };
 
 use super::directory::Listing;
+use super::discrete::StateKind;
 use super::entity;
 use super::observed::{Observed, ROOT};
 use super::settings::Settings;
-
-/// The offset that an intrusion sensor has (§42.2, type 05h: general chassis intrusion).
-const GENERAL_INTRUSION: u16 = 1;
 
 /// The type that a path tells: its first part below the root.
 pub(super) fn segment(path: &str) -> &str {
@@ -61,8 +59,10 @@ pub(super) fn body(
 ) -> SdrBody {
     let (lun, number) = listing.index.place();
     let name = path.rsplit('/').next().unwrap_or_default();
+    let of_kind = observed.discrete.and_then(|of| of.kind.entity(name));
     let entity = observed
         .entity
+        .or(of_kind)
         .unwrap_or_else(|| entity::guess(segment(path), name));
     let common = Common {
         key: SensorKey::bmc(lun, number),
@@ -71,25 +71,25 @@ pub(super) fn body(
         hysteresis: settings.hysteresis(),
         id: IdString::new(&listing.name),
     };
-    if observed.analog {
-        SdrBody::Full(Box::new(full(common, observed)))
-    } else {
-        SdrBody::Compact(compact(common))
+    match observed.discrete {
+        Some(of) if !observed.analog => SdrBody::Compact(compact(common, of.kind)),
+        _ => SdrBody::Full(Box::new(full(common, observed))),
     }
 }
 
-fn compact(common: Common) -> CompactSensor {
+fn compact(common: Common, kind: StateKind) -> CompactSensor {
+    let events = u16::from(kind.events());
     CompactSensor {
         key: common.key,
         entity: common.entity,
         initialization: Initialization::ENABLED,
-        capabilities: capabilities(false, EventControl::EntireSensor),
-        sensor_type: common.sensor_type,
+        capabilities: capabilities(false, EventControl::PerState),
+        sensor_type: kind.sensor_type(),
         event_type: EventType::SENSOR_SPECIFIC,
         masks: Masks {
-            assertion: GENERAL_INTRUSION,
-            deassertion: GENERAL_INTRUSION,
-            reading: GENERAL_INTRUSION,
+            assertion: events,
+            deassertion: events,
+            reading: u16::from(kind.readable()),
         },
         unit: Unit::DISCRETE,
         sharing: Sharing::NONE,

@@ -8,6 +8,7 @@ use ipmi_proto::sdr::{
 use ipmi_proto::sel::{Direction, Event};
 
 use super::directory::{Directory, Listing, SensorIndex};
+use super::discrete;
 use super::observed::{Observed, Value};
 use super::record;
 use super::settings::Settings;
@@ -37,7 +38,7 @@ pub struct Sensor {
     pub observed: Observed,
     /// What clients set on it.
     pub settings: Settings,
-    /// Thresholds that are crossed now; bit 0 for the state of a sensor without readings.
+    /// Thresholds that are crossed now; of a sensor of states those that hold, bit by bit.
     pub states: ThresholdSet,
     /// Whether its service is on the bus.
     pub online: bool,
@@ -62,7 +63,8 @@ impl Sensor {
         if self.observed.analog {
             self.raw_reading().is_some()
         } else {
-            self.online && self.observed.available && self.observed.intrusion.is_some()
+            let states = self.observed.discrete.and_then(|of| of.states);
+            self.online && self.observed.available && states.is_some()
         }
     }
 
@@ -75,12 +77,15 @@ impl Sensor {
     /// Its type, and how it reports.
     #[must_use]
     pub fn kind(&self) -> (SensorType, EventType) {
-        let event = if self.observed.analog {
-            EventType::THRESHOLD
-        } else {
-            EventType::SENSOR_SPECIFIC
-        };
-        (SensorType::of_segment(record::segment(&self.path)), event)
+        match self.observed.discrete {
+            Some(of) if !self.observed.analog => {
+                (of.kind.sensor_type(), EventType::SENSOR_SPECIFIC)
+            }
+            _ => {
+                let of_path = SensorType::of_segment(record::segment(&self.path));
+                (of_path, EventType::THRESHOLD)
+            }
+        }
     }
 
     /// The threshold's limit in the unit on D-Bus, for a raw byte.
@@ -104,9 +109,9 @@ impl Sensor {
     fn judge(&self) -> ThresholdSet {
         let mut states = ThresholdSet::EMPTY;
         if !self.observed.analog {
-            let intruded = self.observed.intrusion.unwrap_or(false);
-            states.set(Threshold::LowerNonCritical, intruded);
-            return states;
+            // Not told: as before.
+            let told = self.observed.discrete.and_then(|of| of.states);
+            return told.unwrap_or(self.states);
         }
         for threshold in self.observed.thresholds.present().iter() {
             let before = self.states.contains(threshold);
@@ -144,7 +149,12 @@ impl Sensor {
                 None => (offset, [0x10 | offset, 0xff, limit]),
             }
         } else {
-            (0, [0x00, 0xff, 0xff])
+            let offset = discrete::offset_of(threshold);
+            let sent = self.observed.discrete.is_some_and(|of| of.sends(offset));
+            if !sent {
+                return None;
+            }
+            (offset, [offset, 0xff, 0xff])
         };
         let masked = if asserted {
             self.settings.masked_assertions
@@ -173,6 +183,15 @@ impl Sensor {
             event,
         })
     }
+}
+
+/// The states before a sensor was known: those that were logged, and those that are usual if they hold.
+fn with_usual(logged: ThresholdSet, observed: &Observed) -> ThresholdSet {
+    let held = observed.discrete.map(|of| {
+        let states = of.states.unwrap_or(ThresholdSet::EMPTY);
+        states.bits() & of.kind.usual()
+    });
+    ThresholdSet::from_bits(logged.bits() | held.unwrap_or_default())
 }
 
 /// All sensors.
@@ -206,11 +225,12 @@ impl SensorTable {
             .map(|sensor| sensor.observed.clone())
             .unwrap_or_default();
         for (interface, properties) in interfaces {
+            observed.note(interface);
             for (property, value) in properties {
                 observed.apply(interface, property, value);
             }
         }
-        if !observed.analog && observed.intrusion.is_none() {
+        if !observed.analog && observed.discrete.is_none() {
             return true;
         }
         let paths = &self.paths;
@@ -220,7 +240,10 @@ impl SensorTable {
         let index = listing.index;
         let (settings, states) = match known {
             Some(sensor) => (sensor.settings, sensor.states),
-            None => settings(path),
+            None => {
+                let (settings, states) = settings(path);
+                (settings, with_usual(states, &observed))
+            }
         };
         let body = record::body(path, &listing, &observed, &settings);
         let changed = known.is_none_or(|sensor| sensor.body != body);

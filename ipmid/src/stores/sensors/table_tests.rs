@@ -191,3 +191,61 @@ fn lid_is_a_sensor_of_states() {
         .change(path, interface, &status("HardwareIntrusion"));
     assert_eq!(bench.events(), [[4, 5, 2, 0x6f, 0, 0xff, 0xff]]);
 }
+
+#[test]
+fn power_supply_tells_when_it_fails_and_goes() {
+    let mut bench = Bench::with(50.0, None);
+    let path = "/xyz/openbmc_project/inventory/system/PSU1";
+    let item = "xyz.openbmc_project.Inventory.Item";
+    let flag = |name: &str, value: bool| vec![(name.to_owned(), Value::Flag(value))];
+    let supply = vec![
+        (format!("{item}.PowerSupply"), Vec::new()),
+        (item.to_owned(), flag("Present", true)),
+    ];
+    let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
+    assert!(bench.table.add(path, &supply, &mut bench.directory, fresh));
+    assert_eq!(bench.events(), [[0; 7]; 0], "that it is there is no news");
+    let sensor = bench.table.find(path).unwrap();
+    let (lun, number) = sensor.listing.index.place();
+    assert_eq!((lun.value(), number, sensor.states.bits()), (0, 253, 1));
+    let SdrBody::Compact(record) = &sensor.body else {
+        panic!("{:?}", sensor.body);
+    };
+    assert_eq!((record.entity.id, record.entity.instance), (0x0a, 2));
+    assert_eq!((record.masks.assertion, record.masks.reading), (3, 3));
+    let status = "xyz.openbmc_project.State.Decorator.OperationalStatus";
+    bench.table.change(path, status, &flag("Functional", false));
+    assert_eq!(bench.events(), [[4, 8, 253, 0x6f, 1, 0xff, 0xff]]);
+    bench.table.change(path, item, &flag("Present", false));
+    assert_eq!(
+        bench.events(),
+        [
+            [4, 8, 253, 0xef, 0, 0xff, 0xff],
+            [4, 8, 253, 0xef, 1, 0xff, 0xff]
+        ]
+    );
+}
+
+#[test]
+fn power_unit_logs_lost_input_and_not_that_it_is_off() {
+    let mut bench = Bench::with(50.0, None);
+    let path = "/xyz/openbmc_project/state/chassis0";
+    let interface = "xyz.openbmc_project.State.Chassis";
+    let property = |name: &str, value: &str| {
+        let text = Value::Text(format!("{interface}.{name}.{value}"));
+        vec![(name.to_owned(), text)]
+    };
+    let state = property("CurrentPowerState", "On");
+    let unit = vec![(interface.to_owned(), state)];
+    let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
+    assert!(bench.table.add(path, &unit, &mut bench.directory, fresh));
+    let name = bench.table.find(path).unwrap().listing.name.clone();
+    assert_eq!(name, "Power Unit");
+    let off = property("CurrentPowerState", "Off");
+    bench.table.change(path, interface, &off);
+    assert_eq!(bench.events(), [[0; 7]; 0]);
+    assert_eq!(bench.table.find(path).unwrap().states.bits(), 0x01);
+    let lost = property("CurrentPowerStatus", "BrownOut");
+    bench.table.change(path, interface, &lost);
+    assert_eq!(bench.events(), [[4, 9, 253, 0x6f, 4, 0xff, 0xff]]);
+}

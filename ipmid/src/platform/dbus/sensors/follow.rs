@@ -9,8 +9,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use openbmc_dbus::mapper;
 use openbmc_dbus::sensor::{ROOT, value};
+use openbmc_dbus::state::chassis;
+use openbmc_dbus::{inventory, mapper};
 use serde::Serialize;
 use tokio::time::{self, Instant};
 use tracing::{debug, info};
@@ -18,8 +19,8 @@ use zbus::wire::DynamicType;
 use zbus::{Connection, Message, MessageStream, message};
 
 use super::Feed;
-use super::messages::{self, Told};
-use crate::stores::sensors::Update;
+use super::messages::{self, STATES, Told};
+use crate::stores::sensors::{Interfaces, Update};
 
 /// How long after a service came the mapper is asked what is new.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -27,7 +28,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What is always followed: that objects come and go, limits, alarms, states, and names of services.
-const ALWAYS: [&str; 6] = [
+const ALWAYS: [&str; 13] = [
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
      arg0path='/xyz/openbmc_project/sensors/'",
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
@@ -41,6 +42,21 @@ const ALWAYS: [&str; 6] = [
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      path_namespace='/xyz/openbmc_project/sensors',\
      arg0='xyz.openbmc_project.Chassis.Intrusion'",
+    "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
+     arg0path='/xyz/openbmc_project/inventory/'",
+    "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
+     arg0path='/xyz/openbmc_project/inventory/'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/inventory',\
+     arg0='xyz.openbmc_project.Inventory.Item'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/inventory',\
+     arg0namespace='xyz.openbmc_project.State.Decorator'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     path_namespace='/xyz/openbmc_project/state',\
+     arg0='xyz.openbmc_project.State.Chassis'",
+    "type='signal',interface='xyz.openbmc_project.State.Watchdog',member='Timeout'",
+    "type='signal',member='Pressed',path_namespace='/xyz/openbmc_project/Chassis/Buttons'",
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
      member='NameOwnerChanged',arg0namespace='xyz.openbmc_project'",
 ];
@@ -52,7 +68,7 @@ const READINGS: &str = "type='signal',interface='org.freedesktop.DBus.Properties
 const NO_SENSORS: &str = "xyz.openbmc_project.Ipmi.";
 
 /// Where a service's object manager is looked for, in turn.
-const MANAGERS: [&str; 2] = [ROOT, "/"];
+const MANAGERS: [&str; 4] = [ROOT, "/", inventory::ROOT, chassis::PATH];
 
 /// A call whose reply is to come.
 enum Awaited {
@@ -141,6 +157,7 @@ impl Following<'_> {
                 }
                 self.feed.store.apply(update);
             }
+            Some(Told::Happened(happening)) => self.feed.note(happening),
             Some(Told::Owner { name, old, new }) => self.take_owner(&name, &old, &new).await?,
             None => {}
         }
@@ -183,16 +200,22 @@ impl Following<'_> {
                     self.ask_objects(service, manager + 1).await?;
                 }
             }
-            Awaited::Objects { service, .. } => self.take_objects(service, reply),
+            Awaited::Objects { service, manager } => {
+                let Some(objects) = messages::objects(reply) else {
+                    return Ok(());
+                };
+                // None that are sensors: those of another place are told by another manager.
+                if objects.is_empty() && manager + 1 < MANAGERS.len() {
+                    return self.ask_objects(service, manager + 1).await;
+                }
+                self.take_objects(service, objects);
+            }
         }
         Ok(())
     }
 
     /// Takes all sensors of a service; those it had before and has no more are gone.
-    fn take_objects(&mut self, service: String, reply: &Message) {
-        let Some(objects) = messages::objects(reply) else {
-            return;
-        };
+    fn take_objects(&mut self, service: String, objects: Vec<(String, Interfaces)>) {
         let mut present = BTreeSet::new();
         for (path, interfaces) in objects {
             present.insert(path.clone());
@@ -263,17 +286,24 @@ impl Following<'_> {
 
     async fn scan(&mut self) -> zbus::Result<()> {
         let method = mapper::GET_SUB_TREE;
-        let interfaces = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
-        let body = (ROOT, 0_i32, &interfaces[..]);
-        let serial = self.send(
-            mapper::SERVICE,
-            mapper::PATH,
-            method.interface,
-            method.name,
-            &body,
-        );
-        let serial = serial.await?;
-        self.await_reply(serial, Awaited::Services);
+        let sensors = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
+        let supplies = [inventory::power_supply::NAME];
+        for (root, interfaces) in [
+            (ROOT, &sensors[..]),
+            (inventory::ROOT, &supplies),
+            (STATES, &[chassis::NAME]),
+        ] {
+            let body = (root, 0_i32, interfaces);
+            let serial = self.send(
+                mapper::SERVICE,
+                mapper::PATH,
+                method.interface,
+                method.name,
+                &body,
+            );
+            let serial = serial.await?;
+            self.await_reply(serial, Awaited::Services);
+        }
         Ok(())
     }
 

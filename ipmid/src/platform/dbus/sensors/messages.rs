@@ -4,19 +4,31 @@ use std::collections::HashMap;
 
 use openbmc_dbus::mapper::SubTree;
 use openbmc_dbus::sensor::ROOT;
+use openbmc_dbus::{
+    chassis::buttons::{power, reset},
+    inventory,
+    state::{self, watchdog},
+};
 use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
 use zbus::{Message, message};
 
+use crate::platform::{Button, Happening};
 use crate::stores::sensors::{Interfaces, Properties, Update, Value};
 
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 const BUS: &str = "org.freedesktop.DBus";
 
-/// The interface whose loss is the loss of a sensor.
-const VALUE: &str = "xyz.openbmc_project.Sensor.Value";
-/// The same for a lid.
-const INTRUSION: &str = "xyz.openbmc_project.Chassis.Intrusion";
+/// The interfaces whose loss is the loss of a sensor. An object beside the sensors' own is one if it has any.
+const SENSORS: [&str; 4] = [
+    "xyz.openbmc_project.Sensor.Value",
+    "xyz.openbmc_project.Chassis.Intrusion",
+    inventory::power_supply::NAME,
+    state::chassis::NAME,
+];
+
+/// Where the states of the chassis are.
+pub(super) const STATES: &str = "/xyz/openbmc_project/state";
 
 type Variants = HashMap<String, OwnedVariant>;
 
@@ -25,6 +37,8 @@ type Variants = HashMap<String, OwnedVariant>;
 pub(super) enum Told {
     /// Something of a sensor.
     Sensor(Update),
+    /// Something that is no state.
+    Happened(Happening),
     /// A well-known name got another owner; empty for none.
     Owner {
         /// The name.
@@ -45,7 +59,7 @@ pub(super) fn told(message: &Message) -> Option<Told> {
     let interface = header.interface()?.as_str();
     match (interface, header.member()?.as_str()) {
         (PROPERTIES, "PropertiesChanged") => {
-            let path = below_root(header.path()?.as_str())?;
+            let path = followed(header.path()?.as_str())?;
             let (interface, changed, _): (String, Variants, Vec<String>) =
                 message.body().deserialize().ok()?;
             let properties = properties(changed);
@@ -58,7 +72,10 @@ pub(super) fn told(message: &Message) -> Option<Told> {
         (OBJECT_MANAGER, "InterfacesAdded") => {
             let (path, added): (OwnedObjectPath, HashMap<String, Variants>) =
                 message.body().deserialize().ok()?;
-            let path = below_root(path.as_str())?;
+            let path = followed(path.as_str())?;
+            if !is_sensor(&path, added.keys()) {
+                return None;
+            }
             Some(Told::Sensor(Update::Object {
                 path,
                 interfaces: interfaces(added),
@@ -67,12 +84,13 @@ pub(super) fn told(message: &Message) -> Option<Told> {
         (OBJECT_MANAGER, "InterfacesRemoved") => {
             let (path, removed): (OwnedObjectPath, Vec<String>) =
                 message.body().deserialize().ok()?;
-            let gone = removed
-                .iter()
-                .any(|name| name == VALUE || name == INTRUSION);
-            let path = below_root(path.as_str()).filter(|_| gone)?;
+            let gone = removed.iter().any(|name| SENSORS.contains(&name.as_str()));
+            let path = followed(path.as_str()).filter(|_| gone)?;
             Some(Told::Sensor(Update::Removed { path }))
         }
+        (watchdog::NAME, "Timeout") => Some(Told::Happened(Happening::WatchdogExpired)),
+        (power::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Power))),
+        (reset::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Reset))),
         (BUS, "NameOwnerChanged") => {
             let (name, old, new): (String, String, String) = message.body().deserialize().ok()?;
             Some(Told::Owner { name, old, new })
@@ -86,8 +104,8 @@ pub(super) fn objects(reply: &Message) -> Option<Vec<(String, Interfaces)>> {
     let objects: HashMap<OwnedObjectPath, HashMap<String, Variants>> =
         reply.body().deserialize().ok()?;
     let sensors = objects.into_iter().filter_map(|(path, of)| {
-        let path = below_root(path.as_str())?;
-        Some((path, interfaces(of)))
+        let path = followed(path.as_str())?;
+        is_sensor(&path, of.keys()).then(|| (path, interfaces(of)))
     });
     let mut sensors: Vec<_> = sensors.collect();
     // Numbers are given in this order: the same, whatever order the reply came in.
@@ -107,9 +125,21 @@ pub(super) fn services(reply: &Message) -> Option<Vec<String>> {
     Some(services)
 }
 
-fn below_root(path: &str) -> Option<String> {
-    path.strip_prefix(ROOT)?.strip_prefix('/')?;
-    Some(path.to_owned())
+/// A path below one of the places where sensors are.
+fn followed(path: &str) -> Option<String> {
+    let below = |root: &&str| {
+        let rest = path.strip_prefix(*root);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    [ROOT, inventory::ROOT, STATES]
+        .iter()
+        .any(below)
+        .then(|| path.to_owned())
+}
+
+/// Whether an object is a sensor: all are in the sensors' own place, elsewhere those of certain interfaces.
+fn is_sensor<'a>(path: &str, mut interfaces: impl Iterator<Item = &'a String>) -> bool {
+    path.starts_with(ROOT) || interfaces.any(|name| SENSORS.contains(&name.as_str()))
 }
 
 fn interfaces(of: HashMap<String, Variants>) -> Interfaces {
@@ -150,7 +180,7 @@ mod tests {
     fn changed(path: &str, value: f64) -> Message {
         let properties = HashMap::from([("Value", Variant::from(value))]);
         Message::signal(path, PROPERTIES, "PropertiesChanged")
-            .build(&(VALUE, properties, Vec::<&str>::new()))
+            .build(&(SENSORS[0], properties, Vec::<&str>::new()))
             .unwrap()
     }
 
@@ -161,12 +191,26 @@ mod tests {
         };
         let expected = Update::Changed {
             path: FAN.to_owned(),
-            interface: VALUE.to_owned(),
+            interface: SENSORS[0].to_owned(),
             properties: vec![("Value".to_owned(), Value::Number(7.0))],
         };
         assert_eq!(update, expected);
         assert!(told(&changed("/xyz/openbmc_project/sensors", 7.0)).is_none());
         assert!(told(&changed("/xyz/openbmc_project/sensorsx/a/b", 7.0)).is_none());
+    }
+
+    #[test]
+    fn power_supplies_are_told_and_other_parts_are_not() {
+        let added = |interface: &str| {
+            let path = OwnedObjectPath::try_from("/xyz/openbmc_project/inventory/system/PSU0");
+            let of = HashMap::from([(interface, HashMap::<&str, Variant<'_>>::new())]);
+            let message = Message::signal("/", OBJECT_MANAGER, "InterfacesAdded")
+                .build(&(path.unwrap(), of))
+                .unwrap();
+            told(&message).is_some()
+        };
+        assert!(added("xyz.openbmc_project.Inventory.Item.PowerSupply"));
+        assert!(!added("xyz.openbmc_project.Inventory.Item.Board"));
     }
 
     #[test]
@@ -184,7 +228,7 @@ mod tests {
                 .unwrap();
             told(&message).is_some()
         };
-        assert!(removed(VALUE));
+        assert!(removed(SENSORS[0]));
         assert!(!removed("xyz.openbmc_project.Sensor.Threshold.Warning"));
     }
 }

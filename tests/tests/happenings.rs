@@ -1,0 +1,95 @@
+//! What the platform tells without being a reading: it is in the event log, by the names of its records.
+
+use tests::suite::Suite;
+use tests::wait;
+
+/// A power supply and a lid, on an otherwise empty platform.
+const PLATFORM: &str = r#"
+[[inventory]]
+kind = "power-supply"
+path = "system/PSU1"
+
+[[sensor]]
+kind = "intrusion"
+name = "Chassis_Intrusion"
+"#;
+
+fn suite() -> Suite {
+    Suite::configured(
+        "[sol]\nconsole = \"unix:{dir}/console\"\n",
+        &format!("{PLATFORM}\n[host]\nstart-ms = 100\n[chassis]\npower-on-ms = 100\n"),
+    )
+}
+
+/// Waits until a line of the log has all of `words`.
+#[track_caller]
+fn until_logged(suite: &Suite, words: &[&str]) {
+    let login = suite.administrator();
+    wait::until_true(&format!("{words:?} is logged"), || {
+        let list = login.ipmitool("sel elist");
+        list.stdout
+            .lines()
+            .any(|line| words.iter().all(|word| line.contains(word)))
+    });
+}
+
+#[test]
+fn watchdog_and_buttons_are_logged() {
+    let suite = suite();
+    let login = suite.administrator();
+    // Used by SMS/OS, no action, 200 ms; started.
+    login
+        .ipmitool("raw 0x06 0x24 0x04 0x00 0x00 0x10 0x02 0x00")
+        .ok();
+    login.ipmitool("raw 0x06 0x22").ok();
+    until_logged(&suite, &["Watchdog2 Watchdog", "Timer expired"]);
+    let button = "/xyz/openbmc_project/Chassis/Buttons/Power0";
+    let interface = "xyz.openbmc_project.Chassis.Buttons.Power";
+    let service = "xyz.openbmc_project.Chassis.Buttons";
+    let press = ["call", service, button, interface, "simPress"];
+    suite.bus.busctl(&press).ok();
+    until_logged(
+        &suite,
+        &["Button Buttons", "Power Button pressed", "Asserted"],
+    );
+}
+
+#[test]
+fn states_of_the_platform_are_sensors() {
+    let suite = suite();
+    let login = suite.administrator();
+    let shows = |words: &[&str]| {
+        let list = login.ipmitool("sdr elist compact");
+        let has = |line: &str| words.iter().all(|word| line.contains(word));
+        list.stdout.lines().any(has)
+    };
+    wait::until_true("the supply is there", || {
+        shows(&["PSU1", "Presence detected"])
+    });
+    wait::until_true("the lid is closed", || shows(&["ChassisIntrusion", "ok"]));
+    wait::until_true("the power is off", || {
+        shows(&["Power Unit", "Power off/down"])
+    });
+    login.ipmitool("chassis power on").ok();
+    wait::until_true("the power is on", || {
+        shows(&["Power Unit"]) && !shows(&["Power Unit", "Power off/down"])
+    });
+    let path = "/xyz/openbmc_project/inventory/system/PSU1";
+    let interface = "xyz.openbmc_project.Inventory.Item";
+    let service = "xyz.openbmc_project.Inventory.Manager";
+    let pull = [
+        "set-property",
+        service,
+        path,
+        interface,
+        "Present",
+        "b",
+        "false",
+    ];
+    suite.bus.busctl(&pull).ok();
+    until_logged(
+        &suite,
+        &["Power Supply PSU1", "Presence detected", "Deasserted"],
+    );
+    assert!(!shows(&["PSU1", "Presence detected"]));
+}
