@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
-use rustix::process::{Pid, getpriority_process, setpriority_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
@@ -46,7 +45,6 @@ impl Line {
     pub(crate) fn throw_away(&self) {
         let mut master = self.master.try_clone().unwrap();
         std::thread::spawn(move || {
-            stand_back();
             let mut buffer = [0; 8192];
             loop {
                 wait(&master, PollFlags::POLLIN);
@@ -128,13 +126,6 @@ fn take(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         }
     }
     (bytes.len() >= at + 3).then_some((packet, at + 3))
-}
-
-/// Has this thread leave the CPUs to the daemon and to what measures it.
-pub(crate) fn stand_back() {
-    let own = Pid::from_raw(nix::unistd::gettid().as_raw());
-    let priority = getpriority_process(own).unwrap();
-    setpriority_process(own, priority + 5).unwrap();
 }
 
 pub(crate) fn wait(fd: &impl AsFd, flags: PollFlags) {

@@ -12,7 +12,7 @@ use rustix::net::{
     send, socket_with,
 };
 
-use super::line::{Line, stand_back, wait};
+use super::line::{Line, wait};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -99,10 +99,11 @@ impl Subject {
         let sender = client.0.try_clone().unwrap();
         let mut message = vec![0x20; 1025];
         message[..5].copy_from_slice(&[eid, kind, 0xc0, 2, 0x0a]);
-        std::thread::spawn(move || {
-            stand_back();
-            while send(&sender, &message, SendFlags::NOSIGNAL).is_ok() {}
-        });
+        std::thread::spawn(
+            move || {
+                while send(&sender, &message, SendFlags::NOSIGNAL).is_ok() {}
+            },
+        );
         client
     }
 
