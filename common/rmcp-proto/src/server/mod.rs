@@ -6,7 +6,7 @@
 //! and takes the answers back by [`Token`].
 //!
 //! A datagram goes through `inbound` (formats, session look-up), then either `setup` (Open Session
-//! and RAKP, a type per state in `handshake`), `sessionless`, or a `session` with its
+//! and RAKP, a type per state in `handshake`, kept in `pending`), `sessionless`, or a `session` with its
 //! `exchanges`. Nothing grows with what peers send: handshakes, sessions, and requests per
 //! session have each their own limit.
 
