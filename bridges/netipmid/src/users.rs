@@ -146,6 +146,12 @@ impl Accounts for ChannelUsers {
         }
     }
 
+    fn enabled_mark(&self, id: u8) -> u64 {
+        let snapshot = self.store.snapshot();
+        let user = UserId::new(id).and_then(|id| snapshot.user(id));
+        user.map_or(0, accounts::User::enabled_mark)
+    }
+
     fn login_status(&self) -> LoginStatus {
         let snapshot = self.store.snapshot();
         let mut status = LoginStatus::default();

@@ -143,6 +143,8 @@ pub struct User {
     pub name: UserName,
     /// Whether the user may log in at all (Set User Password, IPMI v2.0 §22.30).
     pub enabled: bool,
+    /// How often the user was enabled; see [`enabled_mark`](Self::enabled_mark).
+    pub(crate) enablings: u64,
     /// The generation of the password entry; `None` when no password was ever set.
     pub(crate) password: Option<u64>,
     /// By channel number; a channel not listed is the default.
@@ -157,6 +159,13 @@ impl User {
             .get(&channel.value())
             .copied()
             .unwrap_or_default()
+    }
+
+    /// A number that is another one each time the user was enabled, whether disabled before or not:
+    /// that ends a lock for wrong passwords (IPMI v2.0 §23.2, LAN parameter 26).
+    #[must_use]
+    pub fn enabled_mark(&self) -> u64 {
+        self.enablings
     }
 
     /// Whether a password was set, of whatever contents.

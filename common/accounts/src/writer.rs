@@ -127,6 +127,7 @@ impl<S: Storage + Clone> Writer<S> {
                 enabled: true,
                 access,
                 password: user.password,
+                ..User::default()
             };
         })?;
         self.publish(&mut files);

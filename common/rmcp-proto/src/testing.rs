@@ -39,6 +39,7 @@ pub(crate) struct Table {
     pub(crate) suite_limit: Option<Privilege>,
     pub(crate) v15_policy: V15Policy,
     pub(crate) bad_password: BadPassword,
+    pub(crate) enabled_mark: u64,
 }
 
 /// A user called `name`.
@@ -64,6 +65,7 @@ impl Table {
             suite_limit: Some(Privilege::Administrator),
             v15_policy: V15Policy::default(),
             bad_password: BadPassword::default(),
+            enabled_mark: 0,
         }
     }
 }
@@ -90,6 +92,10 @@ impl Accounts for Table {
 
     fn kg(&self) -> Option<UserKey> {
         self.kg.clone()
+    }
+
+    fn enabled_mark(&self, _: u8) -> u64 {
+        self.enabled_mark
     }
 
     fn channel_limit(&self) -> Option<Privilege> {

@@ -39,6 +39,10 @@ impl Accounts for Root {
         None
     }
 
+    fn enabled_mark(&self, _: u8) -> u64 {
+        0
+    }
+
     fn channel_limit(&self) -> Option<Privilege> {
         Some(Privilege::Administrator)
     }

@@ -12,7 +12,7 @@ use super::users::UserTable;
 use super::{USER_IDS, channels, passwords};
 use crate::files::{ChannelSettings, ChannelsFile, CipherLimit, UsersFile, VolatileFile};
 use crate::snapshot::Options;
-use crate::{Channel, ChannelAccess, ChannelTable, Kg, Password, Snapshot, UserId, Users};
+use crate::{Channel, ChannelAccess, ChannelTable, Kg, Password, Snapshot, User, UserId, Users};
 
 /// OpenBMC's files, and our own store for what they have no place for: KG and its lock, and what
 /// happens after wrong passwords.
@@ -133,7 +133,10 @@ fn load(
     let own = own.snapshot();
     let mut damage = Vec::new();
     let table = take(users(files), &mut damage);
-    let users = take(table.users(), &mut damage);
+    let mut users = take(table.users(), &mut damage);
+    for (id, user) in &mut users.users {
+        user.enablings = own.user(*id).map_or(0, User::enabled_mark);
+    }
     let passwords = take(passwords(files), &mut damage);
     let volatile = VolatileFile {
         boot: options.boot.clone(),

@@ -261,6 +261,7 @@ fn user(entry: &Entry) -> Result<User, String> {
         enabled: entry.user_enabled && entry.user_in_system,
         password: None,
         access,
+        ..User::default()
     })
 }
 

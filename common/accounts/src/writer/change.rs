@@ -111,7 +111,10 @@ impl<S: Storage + Clone> UserAdmin for Writer<S> {
     }
 
     fn set_enabled(&self, id: UserId, enabled: bool) -> Result<(), AccountError> {
-        self.change_user(id, |user| user.enabled = enabled)
+        self.change_user(id, |user| {
+            user.enabled = enabled;
+            user.enablings = user.enablings.wrapping_add(enabled.into());
+        })
     }
 
     fn set_password(&self, id: UserId, password: &Password) -> Result<(), AccountError> {

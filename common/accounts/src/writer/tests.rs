@@ -462,9 +462,25 @@ fn cipher_privileges_and_bad_password_are_kept() {
 fn unchanged_user_is_not_written_again() {
     let disk = two_users();
     let writer = open(&disk);
+    writer.set_enabled(id(2), false).unwrap();
     let operations = disk.operations();
-    writer.set_enabled(id(2), true).unwrap();
+    writer.set_enabled(id(2), false).unwrap();
     assert_eq!(disk.operations(), operations);
+}
+
+#[test]
+fn enabling_is_counted_and_nothing_else_is() {
+    let writer = open(&two_users());
+    let mark = || writer.snapshot().user(id(2)).unwrap().enabled_mark();
+    let before = mark();
+    writer.set_enabled(id(2), false).unwrap();
+    writer
+        .set_name(id(3), UserName::new(b"other").unwrap())
+        .unwrap();
+    assert_eq!(mark(), before);
+    writer.set_enabled(id(2), true).unwrap();
+    writer.set_enabled(id(2), true).unwrap();
+    assert_eq!(mark(), before + 2);
 }
 
 /// A state folder, and the configuration with an initial user.

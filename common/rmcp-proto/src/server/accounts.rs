@@ -48,6 +48,10 @@ pub trait Accounts {
     /// What wrong passwords lead to.
     fn bad_password(&self) -> BadPassword;
 
+    /// A number that is another one each time an administrator has enabled the user, which ends a
+    /// lock for wrong passwords, and only then.
+    fn enabled_mark(&self, id: u8) -> u64;
+
     /// What Get Channel Authentication Capabilities tells anyone.
     fn login_status(&self) -> LoginStatus;
 }
@@ -59,7 +63,7 @@ pub struct BadPassword {
     pub threshold: u8,
     /// After how long the count begins anew; `None` is never.
     pub reset: Option<Duration>,
-    /// For how long a user is locked; `None` until the accounts change.
+    /// For how long a user is locked; `None` until an administrator enables the user.
     pub lockout: Option<Duration>,
 }
 

@@ -136,6 +136,8 @@ struct Lock {
     failures: u8,
     since: Instant,
     locked: bool,
+    /// When the user was enabled last, see [`Accounts::enabled_mark`](super::Accounts::enabled_mark).
+    mark: u64,
 }
 
 impl Guesses {
@@ -174,7 +176,10 @@ impl Guesses {
 
     /// A login succeeded.
     pub(super) fn succeeded(&mut self, id: u8, pair: (Source, UserName)) {
-        self.locks.remove(&id);
+        // Whoever is locked stays so for others, until time or an administrator ends it.
+        if self.locks.get(&id).is_some_and(|lock| !lock.locked) {
+            self.locks.remove(&id);
+        }
         self.known.retain(|known| *known != pair);
         self.known.push_back(pair);
         if self.known.len() > KNOWN {
@@ -182,8 +187,8 @@ impl Guesses {
         }
     }
 
-    /// A wrong password was tried as the user `id`.
-    pub(super) fn count(&mut self, now: Instant, id: u8, policy: BadPassword) {
+    /// A wrong password was tried as the user `id`, who was enabled last at `mark`.
+    pub(super) fn count(&mut self, now: Instant, (id, mark): (u8, u64), policy: BadPassword) {
         if policy.threshold == 0 {
             return;
         }
@@ -191,10 +196,16 @@ impl Guesses {
             failures: 0,
             since: now,
             locked: false,
+            mark,
         };
         let lock = self.locks.entry(id).or_insert(fresh);
         let age = now.saturating_duration_since(lock.since);
-        if policy.reset.is_some_and(|reset| age >= reset) {
+        let ends = if lock.locked {
+            policy.lockout
+        } else {
+            policy.reset
+        };
+        if lock.mark != mark || ends.is_some_and(|end| age >= end) {
             *lock = fresh;
         }
         lock.failures = lock.failures.saturating_add(1);
@@ -204,25 +215,21 @@ impl Guesses {
         }
     }
 
-    /// Whether the user `id` is locked for this source.
+    /// Whether the user `id`, who was enabled last at `mark`, is locked for this source.
     pub(super) fn is_locked(
         &self,
         now: Instant,
-        id: u8,
+        (id, mark): (u8, u64),
         pair: (Source, UserName),
         policy: BadPassword,
     ) -> bool {
-        let Some(lock) = self.locks.get(&id).filter(|lock| lock.locked) else {
+        let lock = self.locks.get(&id);
+        let Some(lock) = lock.filter(|lock| lock.locked && lock.mark == mark) else {
             return false;
         };
         let age = now.saturating_duration_since(lock.since);
         let over = policy.lockout.is_some_and(|lockout| age >= lockout);
         policy.threshold != 0 && !over && !self.known.contains(&pair)
-    }
-
-    /// Accounts changed: who was locked may try again, as after Set User Password.
-    pub(super) fn forget_locks(&mut self) {
-        self.locks.clear();
     }
 }
 
@@ -312,22 +319,50 @@ mod tests {
         };
         let user = UserName::new(b"root").unwrap();
         let (owner, other) = ((source("192.0.2.1"), user), (source("192.0.2.2"), user));
+        let root = (2, 0);
         guesses.succeeded(2, owner);
-        guesses.count(start, 2, policy);
+        guesses.count(start, root, policy);
         let later = start + Duration::from_secs(20);
-        guesses.count(later, 2, policy);
-        assert!(!guesses.is_locked(later, 2, other, policy), "counted anew");
-        guesses.count(later, 2, policy);
-        assert!(guesses.is_locked(later, 2, other, policy));
-        assert!(!guesses.is_locked(later, 2, owner, policy));
-        assert!(!guesses.is_locked(later, 3, other, policy));
-        assert!(!guesses.is_locked(later + Duration::from_secs(30), 2, other, policy));
-        let forever = BadPassword {
+        guesses.count(later, root, policy);
+        assert!(
+            !guesses.is_locked(later, root, other, policy),
+            "counted anew"
+        );
+        guesses.count(later, root, policy);
+        assert!(guesses.is_locked(later, root, other, policy));
+        assert!(!guesses.is_locked(later, root, owner, policy));
+        assert!(!guesses.is_locked(later, (3, 0), other, policy));
+        let after = later + Duration::from_secs(30);
+        assert!(!guesses.is_locked(after, root, other, policy));
+        guesses.count(after, root, policy);
+        assert!(!guesses.is_locked(after, root, other, policy));
+        guesses.count(after, root, policy);
+        assert!(guesses.is_locked(after, root, other, policy), "once more");
+    }
+
+    #[test]
+    fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
+        let (mut guesses, start) = (Guesses::new(1), now());
+        let policy = BadPassword {
+            threshold: 2,
+            reset: Some(Duration::from_secs(20)),
             lockout: None,
-            ..policy
         };
-        assert!(guesses.is_locked(later + Duration::from_secs(9999), 2, other, forever));
-        guesses.forget_locks();
-        assert!(!guesses.is_locked(later, 2, other, forever));
+        let user = UserName::new(b"root").unwrap();
+        let (owner, other) = ((source("192.0.2.1"), user), (source("192.0.2.2"), user));
+        let (root, enabled_again) = ((2, 7), (2, 8));
+        guesses.succeeded(2, owner);
+        guesses.count(start, root, policy);
+        guesses.count(start, root, policy);
+        let later = start + Duration::from_secs(9999);
+        assert!(guesses.is_locked(later, root, other, policy));
+        // Neither another failure nor the owner's own login ends it.
+        guesses.count(later, root, policy);
+        guesses.succeeded(2, owner);
+        assert!(guesses.is_locked(later, root, other, policy));
+        assert!(!guesses.is_locked(later, root, owner, policy));
+        assert!(!guesses.is_locked(later, enabled_again, other, policy));
+        guesses.count(later, enabled_again, policy);
+        assert!(!guesses.is_locked(later, enabled_again, other, policy));
     }
 }

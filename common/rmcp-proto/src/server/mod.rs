@@ -211,7 +211,6 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// Applies changed accounts to the live sessions: whoever may no longer log in, or has another
     /// password or name, is closed; whoever's limit fell is lowered.
     pub fn accounts_changed(&mut self) {
-        self.guesses.forget_locks();
         let channel = self.accounts.channel_limit();
         for slot in 0..self.sessions.len() {
             let Some(session) = self.sessions.get_mut(slot).and_then(Option::as_mut) else {
@@ -338,8 +337,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// Whether a user is locked for a source.
     fn is_locked(&self, now: Instant, route: Route, account: &Account) -> bool {
         let pair = (route.peer.into(), account.name);
+        let user = (account.id, self.accounts.enabled_mark(account.id));
         self.guesses
-            .is_locked(now, account.id, pair, self.accounts.bad_password())
+            .is_locked(now, user, pair, self.accounts.bad_password())
     }
 
     /// Counts a login that failed, and tells of it.
@@ -361,7 +361,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
             self.guesses
                 .failed(now, pair, failures_by_source, failures_by_user);
             if let Some(id) = known {
-                self.guesses.count(now, id, self.accounts.bad_password());
+                let user = (id, self.accounts.enabled_mark(id));
+                self.guesses.count(now, user, self.accounts.bad_password());
             }
         }
         self.counters.count(reason);

@@ -116,7 +116,12 @@ impl UserAdmin for OpenbmcWriter {
                 false => self.system.set_enabled(entry.name(), enabled),
             },
             |entry| entry.enable(enabled),
-        )
+        )?;
+        if enabled {
+            // OpenBMC's file does not count it.
+            self.store.own.set_enabled(id, true)?;
+        }
+        Ok(())
     }
 
     /// Through PAM, whose stack writes the file of passwords.

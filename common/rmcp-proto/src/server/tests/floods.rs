@@ -137,7 +137,12 @@ fn wrong_passwords_lock_a_user_but_not_for_who_has_logged_in() {
         "{events:?}"
     );
     assert_eq!(bmc.counted(Reason::UserLocked), 1);
+    // A change of something else is not what enables the user.
     bmc.server.accounts_changed();
+    let mut locked = console(bmc.now, credentials(17, "guest", "guest word", 2));
+    bmc.run(peer(5), &mut locked);
+    assert_eq!(bmc.counted(Reason::UserLocked), 2);
+    bmc.server.accounts_mut().enabled_mark += 1;
     bmc.log_in(5, credentials(17, "guest", "guest word", 2));
 }
 
