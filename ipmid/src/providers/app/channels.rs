@@ -55,7 +55,9 @@ const SET_CHANNEL_SECURITY_KEYS: Command = Command::standard(
 const NOT_FOR_CHANNEL: CompletionCode = CompletionCode(0x82);
 /// `83h`: access mode not supported.
 const MODE_NOT_SUPPORTED: CompletionCode = CompletionCode(0x83);
-/// `81h` of Set Channel Security Keys: insufficient key bytes.
+/// `80h` of Set Channel Security Keys: the key is locked.
+const KEY_LOCKED: CompletionCode = CompletionCode(0x80);
+/// `81h`: insufficient key bytes.
 const TOO_FEW_KEY_BYTES: CompletionCode = CompletionCode(0x81);
 /// `82h`: too many key bytes.
 const TOO_MANY_KEY_BYTES: CompletionCode = CompletionCode(0x82);
@@ -301,11 +303,15 @@ impl<P: Platform> AppProvider<P> {
         Ok((channel.value(), block.to_vec().into()))
     }
 
-    /// Set Channel Security Keys (IPMI v2.0 §22.25): reads, sets or locks K_G.
+    /// Set Channel Security Keys (IPMI v2.0 §22.25): sets or locks K_G, and tells whether one is set.
+    ///
+    /// A key that is set is read by nobody, locked or not: a reply travels over D-Bus, where no secret
+    /// of ours does, and whoever knows it could log in with it. That is an error and not a key of
+    /// zeros, which a client that saves and restores settings would write back.
     ///
     /// # Errors
     ///
-    /// `80h` when the key is locked, `81h` and `82h` for a key of another length than 20, `84h`
+    /// `80h` when the key is locked or, to read it, set, `81h` and `82h` for a key of another length than 20, `84h`
     /// for K_R, which is not used.
     async fn set_channel_security_keys(
         self: Arc<Self>,
@@ -324,15 +330,8 @@ impl<P: Platform> AppProvider<P> {
         }
         let mut value = Remaining::default();
         match operation.value() {
-            0 => {
-                let kg = self.parts.accounts.kg(channel);
-                if !self.accounts().kg_locked(channel) {
-                    value = kg
-                        .map_or([0; accounts::KEY_LENGTH], |kg| *kg.bytes())
-                        .to_vec()
-                        .into();
-                }
-            }
+            0 if self.parts.accounts.kg(channel).is_some() => return Err(KEY_LOCKED),
+            0 => value = vec![0; accounts::KEY_LENGTH].into(),
             1 => {
                 let kg = key_bytes(key)?;
                 self.administer(move |accounts| accounts.set_kg(channel, kg.as_ref()))
@@ -464,18 +463,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kg_is_set_read_and_locked() {
+    async fn kg_is_set_and_locked_and_never_told() {
         let (bench, ..) = bench();
         let set = [&hex!("01 01 01")[..], &[0x5a; 20]].concat();
-        let value = [&[UNLOCKED][..], &[0x5a; 20]].concat();
+        let none = [&[UNLOCKED][..], &[0; 20]].concat();
+        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, answer(&none));
         assert_eq!(bench.send(0x56, &set).await, answer(&[UNLOCKED]));
-        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, answer(&value));
+        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, Err(KEY_LOCKED));
         assert_eq!(bench.send(0x56, &hex!("01 00 00")).await, Err(KR_NOT_USED));
         assert_eq!(bench.send(0x56, &set[..22]).await, Err(TOO_FEW_KEY_BYTES));
         let long = [&set[..], &[0]].concat();
         assert_eq!(bench.send(0x56, &long).await, Err(TOO_MANY_KEY_BYTES));
         assert_eq!(bench.send(0x56, &hex!("01 02 01")).await, answer(&[LOCKED]));
-        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, answer(&[LOCKED]));
-        assert_eq!(bench.send(0x56, &set).await, Err(CompletionCode(0x80)));
+        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, Err(KEY_LOCKED));
+        assert_eq!(bench.send(0x56, &set).await, Err(KEY_LOCKED));
     }
 }
