@@ -1,0 +1,37 @@
+//! Sessions of IPMI 1.5 with MD2, which not every client has.
+
+use tests::client;
+use tests::clients::{PASSWORD, USER};
+use tests::suite::Suite;
+
+/// What ipmitool prints when it was built with an OpenSSL without MD2, as all are since OpenSSL 1.0:
+/// it then sends an authentication code of zeros, which no BMC may take for the password.
+const NO_MD2: &str = "No internal support for MD2";
+
+#[test]
+fn md2_lets_in_who_has_it() {
+    let suite = Suite::with("[lan]\nipmi-15 = [\"md2\"]\n");
+    let login = suite.administrator();
+    let mut freeipmi = login.program("bmc-info");
+    freeipmi
+        .args(["-D", "LAN", "-h", &login.address.to_string()])
+        .args(["-u", USER, "-p", PASSWORD, "--authentication-type", "MD2"]);
+    let told = client::run(&mut freeipmi);
+    assert!(told.ok().contains("Firmware Revision"), "{told}");
+
+    let mut ipmitool = login.program("ipmitool");
+    ipmitool
+        .args(["-I", "lan", "-A", "MD2", "-R", "1", "-N", "2"])
+        .args(["-H", &login.address.ip().to_string()])
+        .args(["-p", &login.address.port().to_string()])
+        .args(["-U", USER, "-P", PASSWORD, "mc", "info"]);
+    let told = client::run(&mut ipmitool);
+    if told.stdout.contains(NO_MD2) {
+        eprintln!("this ipmitool has no MD2: {NO_MD2}");
+        told.failed();
+        let log = suite.netipmid.log();
+        assert!(log.contains("login refused"), "{log}");
+    } else {
+        assert!(told.ok().contains("Firmware Revision"), "{told}");
+    }
+}

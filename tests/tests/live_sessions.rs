@@ -1,0 +1,118 @@
+//! What is changed about users and channels takes effect on sessions that are open, whichever store
+//! the accounts are in.
+
+use tests::client;
+use tests::clients::Login;
+use tests::openbmc::USERS;
+use tests::shell::Shell;
+use tests::suite::Suite;
+use tests::wait;
+
+/// Chassis Identify, which needs Operator.
+const OPERATORS: &str = "raw 0 4 1";
+/// What ipmitool says to D4h.
+const REFUSED: &str = "Insufficient privilege";
+/// What netipmid's log says of a session whose user may not go on.
+const ENDED: &str = "its account changed";
+
+/// A session of `user`, who is an operator.
+fn open(user: &Login) -> Shell {
+    let mut shell = Shell::open(&user.level("OPERATOR"));
+    let answer = shell.run(OPERATORS);
+    assert!(!answer.contains(REFUSED), "{answer}");
+    shell
+}
+
+/// Waits until the session is no operator's any more, though it lives.
+fn until_lowered(shell: &mut Shell) {
+    wait::until_true("the session is lowered", || {
+        shell.run(OPERATORS).contains(REFUSED)
+    });
+    assert!(shell.run("chassis power status").contains("Chassis Power"));
+}
+
+/// Changes all that concerns user 3, an operator called bob, while he is logged in.
+fn change_all(suite: &Suite, administrator: &Login, bob: &Login) {
+    let ended = || suite.netipmid.log().matches(ENDED).count();
+    let limit = |level: u8| {
+        let (code, _) = suite.bus.execute(0x06, 0x40, &[1, 0x00, 0x80 | level]);
+        assert_eq!(code, 0);
+    };
+
+    let mut shell = open(bob);
+    administrator
+        .ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=2")
+        .ok();
+    until_lowered(&mut shell);
+    administrator
+        .ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=3")
+        .ok();
+    drop(shell);
+
+    let mut shell = open(bob);
+    limit(2);
+    until_lowered(&mut shell);
+    limit(4);
+    drop(shell);
+
+    let before = ended();
+    let shell = open(bob);
+    administrator.ipmitool("user set password 3 another").ok();
+    wait::until_true("the session of the old password ends", || ended() > before);
+    drop(shell);
+
+    let bob = bob.user(&bob.user, "another");
+    let before = ended();
+    let shell = open(&bob);
+    administrator.ipmitool("user disable 3").ok();
+    wait::until_true("the disabled user's session ends", || ended() > before);
+    drop(shell);
+}
+
+#[test]
+fn changes_take_effect_on_live_sessions() {
+    let suite = Suite::start();
+    let bob = suite.add_user(3, "bob", "first", 3);
+    change_all(&suite, &suite.administrator(), &bob);
+}
+
+#[test]
+fn changes_of_openbmcs_accounts_take_effect_on_live_sessions() {
+    let suite = Suite::with_openbmc_accounts("");
+    let login =
+        |(name, password, _): (&str, &str, &str)| suite.administrator().user(name, password);
+    change_all(&suite, &login(USERS[0]), &login(USERS[1]));
+}
+
+#[test]
+fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
+    let mut suite = Suite::with("[lan]\nipmi-15 = [\"md5\"]\n");
+    let administrator = suite.administrator();
+    let bob = suite.add_user(3, "bob", "first", 3).level("OPERATOR");
+    // Two wrong passwords lock; neither the count nor the lock ends with time.
+    administrator.ipmitool("raw 0x0c 1 1 26 0 2 0 0 0 0").ok();
+    // Whoever has logged in from a place is not locked out there by others, and this is the only
+    // place: the next netipmid does not know of it.
+    suite.netipmid.terminate();
+    suite.restart_netipmid();
+    // Over RMCP+ a client finds a wrong password out by itself, and tells nobody.
+    for _ in 0..2 {
+        let mut wrong = bob.program("ipmitool");
+        wrong
+            .args([
+                "-I", "lan", "-A", "MD5", "-R", "1", "-N", "2", "-L", "OPERATOR",
+            ])
+            .args(["-H", &bob.address.ip().to_string()])
+            .args(["-p", &bob.address.port().to_string()])
+            .args(["-U", "bob", "-P", "wrong", "mc", "info"]);
+        client::run(&mut wrong).failed();
+    }
+    bob.ipmitool("mc info").failed();
+    assert!(suite.netipmid.log().contains("user-locked"));
+    administrator.ipmitool("user set name 5 unrelated").ok();
+    bob.ipmitool("mc info").failed();
+    administrator.ipmitool("user enable 3").ok();
+    wait::until_true("bob is let in again", || {
+        bob.ipmitool("mc info").code == Some(0)
+    });
+}
