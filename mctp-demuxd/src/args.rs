@@ -6,7 +6,7 @@ use daemon::Arguments;
 use daemon::lexopt::{Arg, Error, Parser, ValueExt};
 use mctp_proto::Eid;
 
-use crate::bindings::Spec;
+use crate::spec::{Spec, number};
 
 /// What the command line asks for, beyond what all daemons take. It goes before the configuration.
 #[derive(Clone, Debug, Default)]
@@ -50,15 +50,6 @@ impl Arguments for Args {
         }
         Ok(true)
     }
-}
-
-/// A number from 0 to 255, decimal or with `0x`.
-pub(crate) fn number(text: &str) -> Result<u8, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u8::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|_| format!("{text:?} is no number from 0 to 255"))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
 use serde::Deserialize;
 
 use crate::args::Args;
-use crate::bindings::Spec;
 use crate::demux::{LinkKind, Settings};
+use crate::spec::Spec;
 
 /// What this daemon reads of the file.
 #[derive(Clone, Debug, Default, Deserialize)]

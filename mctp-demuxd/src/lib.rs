@@ -2,7 +2,7 @@
 //! side, message handlers on an abstract socket on the other.
 //!
 //! - [`demux`]: who gets which message, without I/O.
-//! - [`bindings`]: the devices; [`args`] and [`config`]: which, and with what limits.
+//! - [`bindings`]: the devices; [`args`], [`spec`] and [`config`]: which, and with what limits.
 //! - [`capture`]: packets to a file; [`view`]: what an operator sees on D-Bus.
 
 pub mod args;
@@ -14,6 +14,7 @@ mod engine;
 mod identity;
 mod server;
 mod sockets;
+pub mod spec;
 pub mod view;
 
 use std::sync::Arc;

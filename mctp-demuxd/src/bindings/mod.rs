@@ -8,7 +8,6 @@ mod i2c;
 mod kernel;
 mod pcie;
 mod serial;
-mod spec;
 
 use std::future::Future;
 use std::io;
@@ -22,8 +21,9 @@ use sys::Device;
 use tokio::io::Interest;
 
 pub(crate) use self::kernel::{KernelLine, KernelSent};
-pub use self::spec::Spec;
+
 use crate::engine::Hub;
+use crate::spec::Spec;
 
 /// How often a device that is not there is tried.
 const RETRY: Duration = Duration::from_secs(1);

@@ -9,7 +9,6 @@ use mctp_proto::packet::Header;
 use mctp_proto::{BASELINE_MTU, Medium};
 use serde::Deserialize;
 
-use crate::args::number;
 use crate::demux::LinkKind;
 
 /// One binding and how to reach its device.
@@ -142,6 +141,15 @@ impl FromStr for Spec {
             None => Ok(spec),
         }
     }
+}
+
+/// A number from 0 to 255, decimal or with `0x`.
+pub(crate) fn number(text: &str) -> Result<u8, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("{text:?} is no number from 0 to 255"))
 }
 
 #[cfg(test)]
