@@ -66,8 +66,8 @@ pub struct Outgoing {
 /// What the writer has for the source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HostInput<'a> {
-    /// A break, which [`Hub::host_input`] has taken off already.
+    /// A break, which [`Hub::host_input`](super::Hub::host_input) has taken off already.
     Break,
-    /// Characters, of which [`Hub::consume`] takes off as many as the source took.
+    /// Characters, of which [`Hub::consume`](super::Hub::consume) takes off as many as the source took.
     Chars(&'a [u8]),
 }
