@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use crate::clients::Login;
 use crate::wait;
 
 /// A program on a pseudo-terminal, by way of script(1).
@@ -18,6 +19,20 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Starts `ipmitool sol activate` and waits until it is operational.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get there.
+    #[must_use]
+    pub fn sol(login: &Login) -> Self {
+        let mut command = login.ipmitool_command();
+        command.args(["sol", "activate"]);
+        let mut terminal = Self::start(&command);
+        terminal.until_shows("SOL Session operational");
+        terminal
+    }
+
     /// Starts `command` on a terminal.
     ///
     /// # Panics

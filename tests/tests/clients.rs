@@ -64,10 +64,7 @@ fn rows() -> impl Iterator<Item = (&'static str, Row)> {
 
 /// Has the host's console say the last that it says by itself.
 fn until_console_is_quiet(login: &Login) {
-    let mut command = login.ipmitool_command();
-    command.args(["sol", "activate"]);
-    let mut terminal = Terminal::start(&command);
-    terminal.until_shows("SOL Session operational");
+    let mut terminal = Terminal::sol(login);
     // It answers in turn: what it had to say before has passed.
     terminal.enter("hello\r");
     terminal.until_shows("hello from the host");

@@ -6,21 +6,12 @@ use std::time::Instant;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-use tests::clients::{CIPHER_SUITES, Login};
+use tests::clients::CIPHER_SUITES;
 use tests::suite::Suite;
 use tests::terminal::Terminal;
 
 /// Lines of the burst: 10 MB together.
 const BURST: usize = 300_000;
-
-/// `ipmitool sol activate` on a terminal, once it is operational.
-fn activate(login: &Login) -> Terminal {
-    let mut command = login.ipmitool_command();
-    command.args(["sol", "activate"]);
-    let mut terminal = Terminal::start(&command);
-    terminal.until_shows("SOL Session operational");
-    terminal
-}
 
 /// A line typed at the console is echoed and answered.
 #[track_caller]
@@ -37,7 +28,7 @@ fn ipmitool_types_breaks_leaves_and_comes_back() {
     for cipher_suite in CIPHER_SUITES {
         let login = suite.administrator().suite(cipher_suite);
         for _ in 0..3 {
-            let mut terminal = activate(&login);
+            let mut terminal = Terminal::sol(&login);
             assert_talks(&mut terminal);
             terminal.enter("\r~B");
             assert_talks(&mut terminal);
@@ -68,12 +59,12 @@ fn ipmiconsole_types_and_leaves() {
 fn a_killed_client_leaves_the_console_to_the_next() {
     let suite = Suite::start();
     let login = suite.administrator();
-    let mut first = activate(&login);
+    let mut first = Terminal::sol(&login);
     assert_talks(&mut first);
     let client = i32::try_from(first.client()).expect("a process id");
     signal::kill(Pid::from_raw(client), Signal::SIGKILL).expect("a process of ours");
     let killed = Instant::now();
-    let mut second = activate(&login);
+    let mut second = Terminal::sol(&login);
     eprintln!("active again after {:?}", killed.elapsed());
     assert_talks(&mut second);
 }
@@ -84,7 +75,7 @@ fn a_second_user_does_not_take_the_console_away() {
     let administrator = suite.administrator();
     let bob = suite.add_user(3, "bob", "s3cret", 4);
     administrator.ipmitool("sol payload enable 1 3").ok();
-    let mut first = activate(&administrator);
+    let mut first = Terminal::sol(&administrator);
     let refused = bob.ipmitool("sol activate").failed();
     assert!(refused.contains("already active"), "{refused}");
     assert_talks(&mut first);

@@ -1,19 +1,9 @@
 //! Serial over LAN to consoles of every kind, which come and go.
 
-use tests::clients::Login;
 use tests::host::{Host, Kind};
 use tests::suite::Suite;
 use tests::terminal::Terminal;
 use tests::wait;
-
-/// `ipmitool sol activate` on a terminal, once it is operational.
-fn activate(login: &Login) -> Terminal {
-    let mut command = login.ipmitool_command();
-    command.args(["sol", "activate"]);
-    let mut terminal = Terminal::start(&command);
-    terminal.until_shows("SOL Session operational");
-    terminal
-}
 
 /// Waits until netipmid has connected to the console for the `count`th time.
 #[track_caller]
@@ -28,7 +18,7 @@ fn connected(suite: &Suite, count: usize) {
 fn comes_and_goes(kind: Kind) {
     let host = Host::new(kind);
     let suite = Suite::with_console(&host.address());
-    let mut terminal = activate(&suite.administrator());
+    let mut terminal = Terminal::sol(&suite.administrator());
     for count in 1..=3 {
         let mut line = host.offer();
         connected(&suite, count);
@@ -98,7 +88,7 @@ fn virtual_machine(kind: Kind) {
         return;
     };
     let suite = Suite::with_console(&host.address());
-    let mut terminal = activate(&suite.administrator());
+    let mut terminal = Terminal::sol(&suite.administrator());
     for count in 1..=2 {
         connected(&suite, count);
         terminal.enter("\r");

@@ -65,6 +65,29 @@ const NO_LIMIT: PowerLimitSettings = PowerLimitSettings {
     sampling_period: 0,
 };
 
+/// What a machine boots that nobody has set anything for.
+const NO_BOOT_SETTINGS: BootSettings = BootSettings {
+    enabled: false,
+    one_time: false,
+    device: BootDevice::Default,
+    mode: BootMode::Regular,
+    kind: BootType::EFI,
+};
+
+/// A watchdog that nobody has set.
+const IDLE_WATCHDOG: WatchdogState = WatchdogState {
+    initialized: false,
+    settings: WatchdogSettings {
+        running: false,
+        timer_use: WatchdogUse::Reserved,
+        action: WatchdogAction::None,
+        log: true,
+        interval: 0,
+    },
+    remaining: 0,
+    expired_use: WatchdogUse::Reserved,
+};
+
 impl Default for FakePlatform {
     #[allow(clippy::too_many_lines, reason = "a list")]
     fn default() -> Self {
@@ -84,28 +107,11 @@ impl Default for FakePlatform {
                 ..Capabilities::default()
             },
             restore_policy: RestorePolicy::AlwaysOff,
-            boot: BootSettings {
-                enabled: false,
-                one_time: false,
-                device: BootDevice::Default,
-                mode: BootMode::Regular,
-                kind: BootType::EFI,
-            },
+            boot: NO_BOOT_SETTINGS,
             acpi: (AcpiState::S5_G2, AcpiState::S0_G0_D0),
             ready: true,
             bmc_requests: Vec::new(),
-            watchdog: WatchdogState {
-                initialized: false,
-                settings: WatchdogSettings {
-                    running: false,
-                    timer_use: WatchdogUse::Reserved,
-                    action: WatchdogAction::None,
-                    log: true,
-                    interval: 0,
-                },
-                remaining: 0,
-                expired_use: WatchdogUse::Reserved,
-            },
+            watchdog: IDLE_WATCHDOG,
             watchdog_resets: 0,
             sessions: Vec::new(),
             power_limit: NO_LIMIT,
