@@ -1,6 +1,8 @@
 //! One ipmitool session held open: ipmitool's own shell, driven through pipes.
 
+use std::fs;
 use std::io::{self, PipeReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -76,6 +78,30 @@ impl Shell {
             .expect("a running shell");
     }
 
+    /// Where the session's packets come from, as the kernel has it.
+    ///
+    /// # Panics
+    ///
+    /// If ipmitool has no UDP socket over IPv4.
+    #[must_use]
+    pub fn address(&self) -> SocketAddrV4 {
+        let process = format!("/proc/{}", self.child.id());
+        let table = fs::read_to_string(format!("{process}/net/udp")).expect("the kernel's table");
+        let files = fs::read_dir(format!("{process}/fd")).expect("its open files");
+        let sockets: Vec<_> = files
+            .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+            .collect();
+        table
+            .lines()
+            .find_map(|line| {
+                let fields: Vec<_> = line.split_whitespace().collect();
+                let socket = format!("socket:[{}]", fields.get(9)?);
+                let is_its = sockets.iter().any(|its| its.as_os_str() == socket.as_str());
+                is_its.then(|| local_address(fields[1])).flatten()
+            })
+            .expect("a UDP socket")
+    }
+
     /// Waits for the answer to the oldest unanswered [`send`](Self::send).
     ///
     /// # Panics
@@ -104,6 +130,14 @@ impl Drop for Shell {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An address of the kernel's table: octets as they lie in memory, then the port.
+fn local_address(text: &str) -> Option<SocketAddrV4> {
+    let (address, port) = text.split_once(':')?;
+    let octets = u32::from_str_radix(address, 16).ok()?.to_ne_bytes();
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some(SocketAddrV4::new(Ipv4Addr::from(octets), port))
 }
 
 /// Passes on what the shell prints, byte by byte, so that no prompt is passed unseen.
