@@ -4,6 +4,7 @@
 use std::net::SocketAddrV4;
 
 use serde_json::Value;
+use tests::client;
 use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::wait;
@@ -12,6 +13,8 @@ use tests::wait;
 const POSSIBLE: u8 = 62;
 /// Channel 1 in bits 3:0, RMCP+ in bits 7:4.
 const RMCP_PLUS_ON_LAN: u8 = 0x11;
+/// The same with IPMI 1.5 in bits 7:4.
+const IPMI_15_ON_LAN: u8 = 0x01;
 const OPERATOR: u8 = 3;
 const ADMINISTRATOR: u8 = 4;
 
@@ -198,4 +201,19 @@ fn ones_own_session_is_closed_at_any_privilege() {
     until_gone(&suite, &bob);
     assert!(!bob.lives());
     assert!(root.lives());
+}
+
+#[test]
+fn session_of_ipmi_15_is_told_as_such() {
+    let suite = Suite::with("[lan]\nipmi-15 = [\"md5\"]\n");
+    let login = suite.administrator();
+    let mut ipmitool = login.program("ipmitool");
+    ipmitool
+        .args(["-I", "lan", "-A", "MD5"])
+        .args(["-H", &login.address.ip().to_string()])
+        .args(["-p", &login.address.port().to_string()])
+        .args(["-U", &login.user, "-P", &login.password])
+        .args(format!("{GET_SESSION_INFO} 0").split_whitespace());
+    let told = bytes(client::run(&mut ipmitool).ok());
+    assert_eq!(told[5], IPMI_15_ON_LAN, "{told:02x?}");
 }

@@ -152,6 +152,7 @@ struct Object {
     peer: Option<SocketAddr>,
     user_id: u8,
     state: u8,
+    is_rmcp_plus: bool,
     close: mpsc::UnboundedSender<SessionId>,
 }
 
@@ -169,6 +170,7 @@ impl Object {
             peer: Some(info.peer),
             user_id: info.user_id,
             state: session_info::ACTIVE,
+            is_rmcp_plus: info.suite.is_some(),
             close,
         }
     }
@@ -182,6 +184,7 @@ impl Object {
             peer: None,
             user_id: 0,
             state: session_info::INACTIVE,
+            is_rmcp_plus: true,
             close,
         }
     }
@@ -232,6 +235,12 @@ impl Object {
     #[zbus(property)]
     fn state(&self) -> u8 {
         self.state
+    }
+
+    /// Beside what OpenBMC's bridge tells, whose sessions are all RMCP+.
+    #[zbus(property)]
+    fn rmcp_plus(&self) -> bool {
+        self.is_rmcp_plus
     }
 
     /// Tearing an active session down is all that can be set.

@@ -316,6 +316,18 @@ impl Properties {
         Ok(T::from_variant(Variant::clone(value))?)
     }
 
+    /// The value of one that not every service has.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Answer`] when it is not a `T`.
+    pub fn find<T: PropertyValue>(&self, property: Property<T>) -> Result<Option<T>, CallError> {
+        match self.get(property) {
+            Err(CallError::NotFound { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -47,6 +47,9 @@ pub mod session_info {
             ReadWrite USER_ID: u8 = "UserID";
             /// [`INACTIVE`], [`SETUP`], [`ACTIVE`] or [`TEAR_DOWN`].
             ReadWrite STATE: u8 = "State";
+            /// Whether the session is an RMCP+ one; `false` for one of IPMI 1.5. Ours alone: without
+            /// it, a session is an RMCP+ one.
+            Read RMCP_PLUS: bool = "RmcpPlus";
         }
     }
 }

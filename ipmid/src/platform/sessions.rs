@@ -35,6 +35,8 @@ pub struct SessionInfo {
     pub user_id: u8,
     /// How far it has come.
     pub state: SessionState,
+    /// An RMCP+ session, and none of IPMI 1.5.
+    pub is_rmcp_plus: bool,
     /// The console's IPv4 address.
     pub remote_address: Ipv4Addr,
     /// The console's MAC address, zero where it is not known.

@@ -84,6 +84,8 @@ fn read(id: u32, path: String, properties: &Properties) -> PlatformResult<Option
             privilege: properties.get(info::CURRENT_PRIVILEGE)?,
             user_id: properties.get(info::USER_ID)?,
             state,
+            // Bridges that do not tell have no others.
+            is_rmcp_plus: properties.find(info::RMCP_PLUS)?.unwrap_or(true),
             remote_address: address,
             remote_mac: mac.try_into().unwrap_or_default(),
             remote_port: properties.get(info::REMOTE_PORT)?,
@@ -94,7 +96,35 @@ fn read(id: u32, path: String, properties: &Properties) -> PlatformResult<Option
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use zbus::Variant;
+
     use super::*;
+
+    #[test]
+    fn session_is_rmcp_plus_unless_its_bridge_tells_otherwise() {
+        let told = |rmcp_plus: Option<bool>| {
+            let mut properties = BTreeMap::from([
+                ("State".to_owned(), Variant::from(info::ACTIVE)),
+                ("RemoteIPAddr".to_owned(), Variant::from(0x0100_007f_u32)),
+                ("RemoteMACAddress".to_owned(), Variant::from(vec![0_u8; 6])),
+                ("RemotePort".to_owned(), Variant::from(623_u16)),
+            ]);
+            for name in ["SessionHandle", "ChannelNum", "CurrentPrivilege", "UserID"] {
+                properties.insert(name.to_owned(), Variant::from(1_u8));
+            }
+            properties.extend(rmcp_plus.map(|told| ("RmcpPlus".to_owned(), Variant::from(told))));
+            let owned =
+                |(name, value): (String, Variant<'_>)| (name, value.try_to_owned().unwrap());
+            let properties: BTreeMap<_, _> = properties.into_iter().map(owned).collect();
+            let session = read(1, String::new(), &properties.into()).unwrap();
+            session.unwrap().is_rmcp_plus
+        };
+        assert!(told(None));
+        assert!(told(Some(true)));
+        assert!(!told(Some(false)));
+    }
 
     #[test]
     fn session_id_is_in_the_path() {

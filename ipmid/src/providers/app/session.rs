@@ -26,7 +26,8 @@ const INVALID_SESSION_HANDLE: CompletionCode = CompletionCode(0x88);
 
 /// Active sessions there may be, as far as the field of six bits can say: each bridge holds 62.
 const POSSIBLE_SESSIONS: u8 = 62;
-/// Session type in bits 7:4 of the channel byte: 1 for RMCP+ (IPMI v2.0 §22.20).
+/// Session types in bits 7:4 of the channel byte (IPMI v2.0 §22.20, Table 22-25).
+const IPMI_15: Bits<4> = Bits::low(0);
 const RMCP_PLUS: Bits<4> = Bits::low(1);
 
 /// Which session Get Session Info is about (IPMI v2.0 §22.20, byte 1).
@@ -144,10 +145,15 @@ fn details(session: &SessionInfo) -> Details {
         session.remote_mac,
         session.remote_port,
     );
+    let kind = if session.is_rmcp_plus {
+        RMCP_PLUS
+    } else {
+        IPMI_15
+    };
     (
         session.user_id,
         session.privilege,
-        (Bits::low(session.channel), RMCP_PLUS),
+        (Bits::low(session.channel), kind),
         place,
     )
 }
@@ -173,6 +179,7 @@ mod tests {
             privilege: 4,
             user_id: 2,
             state: SessionState::Active,
+            is_rmcp_plus: true,
             remote_address: Ipv4Addr::new(192, 0, 2, 7),
             remote_mac: [0; 6],
             remote_port: 0x1234,
@@ -221,6 +228,17 @@ mod tests {
             let wrong = Err(CompletionCode::REQUEST_LENGTH_INVALID);
             assert_eq!(bench.send(0x3d, request).await, wrong, "{request:02x?}");
         }
+    }
+
+    #[tokio::test]
+    async fn session_of_ipmi_15_is_told_as_such() {
+        let (bench, ..) = bench();
+        bench.platform.state().sessions = vec![SessionInfo {
+            is_rmcp_plus: false,
+            ..session(1, 0x11)
+        }];
+        let told = hex!("01 3e 01 02 04 01 c0 00 02 07 00 00 00 00 00 00 34 12");
+        assert_eq!(bench.send(0x3d, &[1]).await, answer(&told));
     }
 
     #[tokio::test]
