@@ -116,3 +116,52 @@ fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
         bob.ipmitool("mc info").code == Some(0)
     });
 }
+
+#[test]
+fn lan_parameters_are_held_until_they_are_committed() {
+    const ADDRESS: &str = "raw 0x0c 2 1 3 0 0";
+    const BEGIN: &str = "raw 0x0c 1 1 0 1";
+    const COMMIT: &str = "raw 0x0c 1 1 0 2";
+    const COMPLETE: &str = "raw 0x0c 1 1 0 0";
+    const CLAIMED: &str = "rsp=0x81";
+    let suite = Suite::start();
+    let administrator = suite.administrator();
+    // Taken the way of ipmitool itself, which begins, verifies, commits and completes.
+    administrator.ipmitool("lan set 1 ipaddr 192.0.2.10").ok();
+    let mut one = Shell::open(&administrator);
+    let mut two = Shell::open(&administrator);
+    let done = |shell: &mut Shell, line: &str| {
+        let answer = shell.run(line);
+        assert_eq!(answer.trim(), "", "{line}");
+    };
+    let reads = |shell: &mut Shell, octet: &str| {
+        let answer = shell.run(ADDRESS);
+        assert!(answer.contains(&format!("11 c0 00 02 {octet}")), "{answer}");
+    };
+
+    // One that is sent again, as its answer came late, is claimed already.
+    one.run(BEGIN);
+    done(&mut one, "raw 0x0c 1 1 3 192 0 2 99");
+    reads(&mut one, "63");
+    reads(&mut two, "0a");
+    for state in [BEGIN, COMMIT, COMPLETE] {
+        let answer = two.run(state);
+        assert!(answer.contains(CLAIMED), "{answer}");
+    }
+    done(&mut one, COMMIT);
+    reads(&mut two, "63");
+
+    done(&mut one, "raw 0x0c 1 1 3 192 0 2 98");
+    reads(&mut one, "62");
+    done(&mut one, COMPLETE);
+    reads(&mut one, "63");
+    reads(&mut two, "63");
+
+    // An update ends with its session.
+    one.run(BEGIN);
+    assert!(two.run(COMMIT).contains(CLAIMED));
+    one.send("exit");
+    wait::until_true("the update of the ended session ends", || {
+        two.run(COMMIT).trim().is_empty()
+    });
+}

@@ -1,19 +1,17 @@
 //! LAN configuration parameters and statistics (IPMI v2.0 §23.1, §23.2, §23.4).
 //!
 //! What the network service has is read from it and written to it at once; users' settings are the
-//! accounts'; the rest is kept here. A parameter takes effect when it is set, so that "set in
-//! progress" only keeps two clients apart, and there is nothing to roll back.
+//! accounts'; the rest is kept here. A parameter takes effect when it is set; of a client that has
+//! said "set in progress", when it is committed.
 
 mod alerts;
+mod hold;
 mod ipv4;
 mod ipv6;
 mod security;
 mod statistics;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use accounts::{AccountError, Snapshot, UserAdmin};
 use ipmi_proto::{
@@ -24,11 +22,12 @@ use tokio::task;
 
 use crate::{
     command::{Command, Registrar},
-    context::Context,
-    platform::{Network, PlatformError},
+    context::{Context, Session},
+    platform::{LinkChange, Network, PlatformError, SessionState, Sessions},
     state::{Persistent, lock},
     stores::lan::{ChannelState, LanState},
 };
+use hold::{Holds, Requester};
 
 const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::TRANSPORT,
@@ -59,6 +58,10 @@ const READ_ONLY: CompletionCode = CompletionCode(0x82);
 /// Version of the parameters' layout.
 const PARAMETER_VERSION: u8 = 0x11;
 const PARAM_SET_IN_PROGRESS: u8 = 0;
+/// States of Set In Progress.
+const COMPLETE: u8 = 0;
+const IN_PROGRESS: u8 = 1;
+const COMMIT: u8 = 2;
 
 /// What a parameter reads as, or what came of setting it.
 type Data = Result<Vec<u8>, CompletionCode>;
@@ -70,8 +73,8 @@ pub struct LanProvider<P> {
     accounts: Arc<dyn UserAdmin>,
     sessions: LanSessions,
     state: Arc<Persistent<LanState>>,
-    /// Channels whose parameters somebody is setting.
-    in_progress: Mutex<BTreeSet<u8>>,
+    /// Updates in progress, and what they hold.
+    holds: Mutex<Holds>,
     cleared: Mutex<crate::platform::IpCounters>,
 }
 
@@ -89,9 +92,11 @@ pub struct LanSessions {
 struct Lan {
     number: ChannelNumber,
     name: String,
+    /// Whether what is set is only looked at, and nothing changed.
+    dry: bool,
 }
 
-impl<P: Network> LanProvider<P> {
+impl<P: Network + Sessions> LanProvider<P> {
     /// Over the network of `platform` and these accounts, with the rest in `state`.
     #[must_use]
     pub fn new(
@@ -100,13 +105,13 @@ impl<P: Network> LanProvider<P> {
         sessions: LanSessions,
         state: Arc<Persistent<LanState>>,
     ) -> Arc<Self> {
-        let (in_progress, cleared) = Default::default();
+        let (holds, cleared) = Default::default();
         Arc::new(Self {
             platform,
             accounts,
             sessions,
             state,
-            in_progress,
+            holds,
             cleared,
         })
     }
@@ -143,6 +148,7 @@ impl<P: Network> LanProvider<P> {
             .map(|channel| Lan {
                 number,
                 name: channel.name.clone(),
+                dry: false,
             })
             .ok_or(CompletionCode::INVALID_DATA_FIELD)
     }
@@ -156,16 +162,33 @@ impl<P: Network> LanProvider<P> {
     }
 
     async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState)) -> Done {
+        if lan.dry {
+            return Ok(());
+        }
         let number = lan.number.value();
         self.state
             .update(|state| change(state.channel_mut(number)))
             .await
     }
 
+    async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
+        if lan.dry {
+            return Ok(());
+        }
+        self.platform
+            .change_link(&lan.name, change)
+            .await
+            .map_err(unmanaged)
+    }
+
     async fn administer(
         &self,
+        lan: &Lan,
         act: impl FnOnce(&dyn UserAdmin) -> Result<(), AccountError> + Send + 'static,
     ) -> Done {
+        if lan.dry {
+            return Ok(());
+        }
         let accounts = Arc::clone(&self.accounts);
         match task::spawn_blocking(move || act(accounts.as_ref())).await {
             Ok(Ok(())) => Ok(()),
@@ -179,7 +202,8 @@ impl<P: Network> LanProvider<P> {
     /// # Errors
     ///
     /// `80h` for a parameter that there is not, `81h` for an update while one is in progress,
-    /// `82h` for one that can only be read; `CCh` for a channel that is no LAN.
+    /// `82h` for one that can only be read; `CCh` for a channel that is no LAN. Commit write: that of
+    /// the first write that fails, with which those after it are dropped.
     async fn set_lan_configuration_parameters(
         self: Arc<Self>,
         context: Context,
@@ -188,12 +212,26 @@ impl<P: Network> LanProvider<P> {
         data: Remaining,
     ) -> Result<(), CompletionCode> {
         let lan = self.lan(&context, channel)?;
+        let who = Requester::from(&context);
+        if parameter == PARAM_SET_IN_PROGRESS {
+            return self.set_progress(&lan, who, &data).await;
+        }
+        let held = lock(&self.holds).holds(lan.number, who);
+        let lan = Lan { dry: held, ..lan };
+        self.apply(&lan, parameter, &data).await?;
+        if held {
+            lock(&self.holds).add(lan.number, who, (parameter, data.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Sets a parameter other than Set In Progress.
+    async fn apply(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
         match parameter {
-            PARAM_SET_IN_PROGRESS => self.set_progress(&lan, &data),
-            1 | 2 | 22..=24 | 26 => self.set_security(&lan, parameter, &data).await,
-            3..=15 | 20 | 21 => self.set_ipv4(&lan, parameter, &data).await,
-            16..=19 | 25 => self.set_alerts(&lan, parameter, &data).await,
-            50..=80 => self.set_ipv6(&lan, parameter, &data).await,
+            1 | 2 | 22..=24 | 26 => self.set_security(lan, parameter, data).await,
+            3..=15 | 20 | 21 => self.set_ipv4(lan, parameter, data).await,
+            16..=19 | 25 => self.set_alerts(lan, parameter, data).await,
+            50..=80 => self.set_ipv6(lan, parameter, data).await,
             _ => Err(PARAMETER_NOT_SUPPORTED),
         }
     }
@@ -216,11 +254,16 @@ impl<P: Network> LanProvider<P> {
         if revision_only {
             return Ok((PARAMETER_VERSION, Remaining::default()));
         }
+        let who = Requester::from(&context);
+        let held = lock(&self.holds).read(lan.number, who, (parameter, set_selector));
+        if let Some(data) = held {
+            return Ok((PARAMETER_VERSION, data.into()));
+        }
         let data = match parameter {
             PARAM_SET_IN_PROGRESS => {
-                vec![u8::from(
-                    lock(&self.in_progress).contains(&lan.number.value()),
-                )]
+                self.forget_the_gone(&lan, who).await;
+                let updated = lock(&self.holds).owner(lan.number).is_some();
+                vec![if updated { IN_PROGRESS } else { COMPLETE }]
             }
             1 | 2 | 22..=24 | 26 => self.security(&lan, parameter)?,
             3..=15 | 20 | 21 => self.ipv4(&lan, parameter).await?,
@@ -231,17 +274,41 @@ impl<P: Network> LanProvider<P> {
         Ok((PARAMETER_VERSION, data.into()))
     }
 
-    fn set_progress(&self, lan: &Lan, data: &Remaining) -> Done {
+    async fn set_progress(&self, lan: &Lan, who: Requester, data: &Remaining) -> Done {
         let (state, _): (Bits<2>, Bits<6>) = data.decode()?;
-        let mut in_progress = lock(&self.in_progress);
+        self.forget_the_gone(lan, who).await;
         match state.value() {
-            1 if !in_progress.insert(lan.number.value()) => Err(SET_IN_PROGRESS),
-            1 => Ok(()),
-            0 | 2 => {
-                in_progress.remove(&lan.number.value());
+            COMPLETE => lock(&self.holds).end(lan.number, who),
+            IN_PROGRESS => lock(&self.holds).begin(lan.number, who),
+            COMMIT => {
+                let writes = lock(&self.holds).take(lan.number, who)?;
+                for (parameter, data) in writes {
+                    self.apply(lan, parameter, &data.into()).await?;
+                }
                 Ok(())
             }
             _ => Err(CompletionCode::INVALID_DATA_FIELD),
+        }
+    }
+
+    /// Ends another's update if its session has ended.
+    async fn forget_the_gone(&self, lan: &Lan, who: Requester) {
+        let owner = lock(&self.holds).owner(lan.number);
+        let Some(owner) = owner.filter(|owner| *owner != who) else {
+            return;
+        };
+        let Some(Session { id, .. }) = owner.session else {
+            return;
+        };
+        let lives = match self.platform.sessions().await {
+            Ok(sessions) => sessions
+                .iter()
+                .any(|session| session.id == id && session.state == SessionState::Active),
+            Err(PlatformError::Absent) => false,
+            Err(_) => true, // not known: until its time is over
+        };
+        if !lives {
+            lock(&self.holds).forget(lan.number, owner);
         }
     }
 }
@@ -297,15 +364,5 @@ mod tests {
             Err(PARAMETER_NOT_SUPPORTED)
         );
         assert_eq!(bench.send(0x02, &[0x81, 3, 0, 0]).await, answer(&[0x11]));
-    }
-
-    #[tokio::test]
-    async fn two_clients_do_not_update_at_once() {
-        let bench = bench();
-        assert_eq!(bench.send(0x01, &[1, 0, 1]).await, answer(&[]));
-        assert_eq!(bench.send(0x01, &[1, 0, 1]).await, Err(SET_IN_PROGRESS));
-        assert_eq!(bench.send(0x02, &[1, 0, 0, 0]).await, answer(&[0x11, 1]));
-        assert_eq!(bench.send(0x01, &[1, 0, 0]).await, answer(&[]));
-        assert_eq!(bench.send(0x01, &[1, 0, 1]).await, answer(&[]));
     }
 }

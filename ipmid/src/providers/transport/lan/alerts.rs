@@ -7,7 +7,7 @@ use ipmi_proto::{
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
 use crate::{
-    platform::Network,
+    platform::{Network, Sessions},
     stores::lan::{Community, DESTINATIONS, Destination, DestinationKind},
 };
 
@@ -29,7 +29,7 @@ type AddressData = (
 /// Selector; tag format; tag.
 type VlanData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), u16);
 
-impl<P: Network> LanProvider<P> {
+impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn alerts(&self, lan: &Lan, parameter: u8, selector: u8) -> Data {
         let number = usize::from(selector & 0x0f);
         let all = self

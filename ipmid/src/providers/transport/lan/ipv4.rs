@@ -8,7 +8,7 @@ use ipmi_proto::{
 };
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, unmanaged};
-use crate::platform::{Link, LinkChange, Network};
+use crate::platform::{Link, LinkChange, Network, Sessions};
 
 /// UDP ports of RMCP and of secure RMCP.
 const PRIMARY_PORT: u16 = 623;
@@ -31,16 +31,9 @@ fn prefix(mask: Ipv4Addr) -> Option<u8> {
     (bits.checked_shl(ones).unwrap_or(0) == 0).then(|| u8::try_from(ones).unwrap_or(32))
 }
 
-impl<P: Network> LanProvider<P> {
+impl<P: Network + Sessions> LanProvider<P> {
     async fn link(&self, lan: &Lan) -> Result<Link, CompletionCode> {
         self.platform.link(&lan.name).await.map_err(unmanaged)
-    }
-
-    pub(super) async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
-        self.platform
-            .change_link(&lan.name, change)
-            .await
-            .map_err(unmanaged)
     }
 
     pub(super) async fn ipv4(&self, lan: &Lan, parameter: u8) -> Data {

@@ -8,7 +8,7 @@ use ipmi_proto::{
 };
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, unmanaged};
-use crate::platform::{Ipv6Address, Ipv6Source, LinkChange, Network};
+use crate::platform::{Ipv6Address, Ipv6Source, LinkChange, Network, Sessions};
 
 /// IPv6 can be used together with IPv4 (bit 1); not alone, not to alert destinations.
 const SUPPORT: u8 = 0x02;
@@ -25,7 +25,7 @@ const DISABLED: u8 = 1;
 const STATIC_ROUTER: u8 = 0x01;
 const DYNAMIC_ROUTER: u8 = 0x02;
 
-impl<P: Network> LanProvider<P> {
+impl<P: Network + Sessions> LanProvider<P> {
     pub(super) async fn ipv6(&self, lan: &Lan, parameter: u8, selector: u8) -> Data {
         let link = self.platform.link(&lan.name).await.map_err(unmanaged)?;
         let is_static = |address: &&Ipv6Address| address.source == Ipv6Source::Static;
@@ -87,10 +87,11 @@ impl<P: Network> LanProvider<P> {
         }
     }
 
-    /// The router's MAC address; of no router there is none.
+    /// The router's MAC address; of no router there is none. One that is held may be of a router that
+    /// is held too.
     async fn set_gateway6_mac(&self, lan: &Lan, mac: [u8; 6]) -> Done {
         let link = self.platform.link(&lan.name).await.map_err(unmanaged)?;
-        if link.gateway6.is_unspecified() {
+        if link.gateway6.is_unspecified() && !lan.dry {
             return if mac == [0; 6] {
                 Ok(())
             } else {

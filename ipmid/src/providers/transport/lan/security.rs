@@ -9,7 +9,7 @@ use ipmi_proto::{
 };
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
-use crate::platform::Network;
+use crate::platform::{Network, Sessions};
 
 /// Suites that the entries have room for, and the suite ids that the privileges have room for.
 ///
@@ -21,7 +21,7 @@ const SUITES: usize = 16;
 /// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
 type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
 
-impl<P: Network> LanProvider<P> {
+impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
         Ok(match parameter {
             1 => vec![self.sessions.auth_types],
@@ -98,8 +98,10 @@ impl<P: Network> LanProvider<P> {
                     };
                     limits.insert(suite, limit);
                 }
-                self.administer(move |accounts| accounts.set_cipher_privileges(channel, &limits))
-                    .await
+                self.administer(lan, move |accounts| {
+                    accounts.set_cipher_privileges(channel, &limits)
+                })
+                .await
             }
             26 => {
                 let (audit_event, _, threshold, reset_interval, lockout_interval): BadPasswordData =
@@ -110,8 +112,10 @@ impl<P: Network> LanProvider<P> {
                     reset_interval,
                     lockout_interval,
                 };
-                self.administer(move |accounts| accounts.set_bad_password(channel, setting))
-                    .await
+                self.administer(lan, move |accounts| {
+                    accounts.set_bad_password(channel, setting)
+                })
+                .await
             }
             _ => Err(PARAMETER_NOT_SUPPORTED),
         }

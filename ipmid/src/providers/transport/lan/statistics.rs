@@ -10,11 +10,11 @@ use ipmi_proto::{
 use super::LanProvider;
 use crate::{
     context::Context,
-    platform::{IpCounters, Network},
+    platform::{IpCounters, Network, Sessions},
     state::lock,
 };
 
-impl<P: Network> LanProvider<P> {
+impl<P: Network + Sessions> LanProvider<P> {
     /// Get IP/UDP/RMCP Statistics: nine counters of 16 bits, since they were last cleared.
     ///
     /// # Errors
