@@ -131,36 +131,38 @@ impl Events {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use durable::Modes;
     use hex_literal::hex;
 
     use super::*;
     use crate::{messages::flag, state::Persistent};
 
-    struct Rig {
-        sel: Arc<SelStore<Folder>>,
+    /// A log, and what takes events to it.
+    pub(crate) struct Rig {
+        pub(crate) sel: Arc<SelStore<Folder>>,
         host: HostSide,
-        events: Events,
-        _state: tempfile::TempDir,
-    }
-
-    fn rig() -> Rig {
-        let state = tempfile::tempdir().unwrap();
-        let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
-        let sel = Arc::new(SelStore::open(folder, 10));
-        let host = HostSide::default();
-        let clock = Arc::new(Clock::new(Persistent::volatile()));
-        let events = Events::new(Arc::clone(&sel), clock, host.clone());
-        Rig {
-            sel,
-            host,
-            events,
-            _state: state,
-        }
+        pub(crate) events: Arc<Events>,
+        /// Where the log is, as long as this lives.
+        pub(crate) state: tempfile::TempDir,
     }
 
     impl Rig {
+        pub(crate) fn new() -> Self {
+            let state = tempfile::tempdir().unwrap();
+            let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+            let sel = Arc::new(SelStore::open(folder, 10));
+            let host = HostSide::default();
+            let clock = Arc::new(Clock::new(Persistent::volatile()));
+            let events = Arc::new(Events::new(Arc::clone(&sel), clock, host.clone()));
+            Self {
+                sel,
+                host,
+                events,
+                state,
+            }
+        }
+
         async fn take(&self, source: Source) -> Option<u16> {
             let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
             let taken = self.events.take(source, GeneratorId::BMC, event).await;
@@ -170,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn event_is_logged_and_buffered_as_the_log_has_it() {
-        let rig = rig();
+        let rig = Rig::new();
         assert_eq!(rig.take(Source::Other).await, Some(1));
         assert_eq!(
             rig.host.messages.flags(),
@@ -188,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn logging_that_is_off_spares_what_the_host_sends() {
-        let rig = rig();
+        let rig = Rig::new();
         rig.host.enables.set(GlobalEnables::EVENT_BUFFER);
         assert_eq!(rig.take(Source::Other).await, None);
         assert_eq!(

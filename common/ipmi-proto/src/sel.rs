@@ -1,6 +1,6 @@
 //! SEL records and event messages (IPMI v2.0 §29.7, §32).
 
-use crate::netfn::Iana;
+use crate::netfn::{Iana, Lun};
 use crate::record::{Reader, RecordError};
 
 /// A record's number in the log; 0000h and FFFFh are not numbers but mean "first" and "last".
@@ -132,6 +132,12 @@ pub struct GeneratorId(pub u16);
 impl GeneratorId {
     /// The BMC itself, LUN 0.
     pub const BMC: Self = Self(0x0020);
+
+    /// The BMC, with a sensor on `lun` (bits 1:0 of the second byte).
+    #[must_use]
+    pub const fn bmc_sensor(lun: Lun) -> Self {
+        Self(Self::BMC.0 | (lun.value() as u16) << 8)
+    }
 }
 
 /// What a record says, by its type.

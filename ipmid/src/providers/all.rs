@@ -73,7 +73,15 @@ pub fn register<P: Platform, I: I2c>(
     ChassisProvider::new(Arc::clone(platform), boot).register(base);
     let place = (config.sel.capacity, first_lan(&config.channels));
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
-    DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), place, dcmi).register(base);
+    let events = Arc::clone(&parts.records.events);
+    let dcmi = DcmiProvider::new(
+        Arc::clone(platform),
+        config.dcmi.clone(),
+        events,
+        place,
+        dcmi,
+    );
+    dcmi.register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
     let sessions = LanSessions {
         cipher_suites: config.lan.cipher_suites.clone(),

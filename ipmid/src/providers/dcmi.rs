@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::{power::Statistics, thermal::ThermalLimit};
 use crate::{
     command::{Command, Registrar},
+    events::Events,
     platform::{Naming, PlatformError, Power, PowerLimit, Sensors},
     state::Persistent,
 };
@@ -56,6 +57,8 @@ pub struct DcmiState {
 pub struct DcmiProvider<P> {
     platform: Arc<P>,
     config: DcmiConfig,
+    /// Where limits that are exceeded are told.
+    events: Arc<Events>,
     /// Records that the event log holds.
     sel_capacity: u16,
     /// The channel of the first LAN.
@@ -68,17 +71,19 @@ pub struct DcmiProvider<P> {
 }
 
 impl<P: Platform> DcmiProvider<P> {
-    /// Over `platform`, with its settings in `state`.
+    /// Over `platform`, with its settings in `state`; limits that are exceeded go to `events`.
     #[must_use]
     pub fn new(
         platform: Arc<P>,
         config: DcmiConfig,
+        events: Arc<Events>,
         (sel_capacity, lan_channel): (u16, Option<u8>),
         state: Persistent<DcmiState>,
     ) -> Arc<Self> {
         Arc::new(Self {
             platform,
             config,
+            events,
             sel_capacity,
             lan_channel,
             state,
@@ -116,14 +121,27 @@ fn absent(error: PlatformError) -> CompletionCode {
 mod tests {
     use super::*;
     use crate::command::Family;
+    use crate::events::tests::Rig;
+    use crate::platform::fake::FakePlatform;
     pub(super) use crate::providers::bench::{Bench, answer};
+
+    /// The DCMI provider over `platform`.
+    pub(super) fn provider(
+        platform: &Arc<FakePlatform>,
+        rig: &Rig,
+    ) -> Arc<DcmiProvider<FakePlatform>> {
+        let (state, config) = (Persistent::volatile(), DcmiConfig::default());
+        let events = Arc::clone(&rig.events);
+        DcmiProvider::new(Arc::clone(platform), config, events, (4096, Some(1)), state)
+    }
 
     /// The DCMI commands over a fake platform.
     pub(super) fn bench() -> Bench {
-        Bench::with(Family::Group(GroupBody::DCMI), |platform, table| {
-            let state = Persistent::volatile();
-            let config = DcmiConfig::default();
-            DcmiProvider::new(Arc::clone(platform), config, (4096, Some(1)), state).register(table);
-        })
+        let rig = Rig::new();
+        let mut bench = Bench::with(Family::Group(GroupBody::DCMI), |platform, table| {
+            provider(platform, &rig).register(table);
+        });
+        bench.folder = Some(rig.state);
+        bench
     }
 }

@@ -38,9 +38,7 @@ pub async fn log<P: Happenings + Watchdog>(platform: &P, events: &Arc<Events>) -
             event_type: EventType::SENSOR_SPECIFIC.value(),
             data,
         };
-        // Bits 1:0 of the second byte: the LUN of the sensor (§32.1).
-        let lun = u16::from(source.key().lun.value());
-        let generator = GeneratorId(GeneratorId::BMC.0 | lun << 8);
+        let generator = GeneratorId::bmc_sensor(source.key().lun);
         if let Err(error) = events.take(Source::Other, generator, event).await {
             warn!(%error, ?happened, "an event is lost");
         }

@@ -111,8 +111,7 @@ impl Records {
     }
 }
 
-/// The BMC, with the sensor's LUN in bits 1:0 of the second byte (§32.1).
 fn generator_of(sent: &SensorEvent) -> GeneratorId {
     let (lun, _) = sent.index.place();
-    GeneratorId(GeneratorId::BMC.0 | u16::from(lun.value()) << 8)
+    GeneratorId::bmc_sensor(lun)
 }

@@ -12,7 +12,10 @@ use super::{DcmiProvider, Platform, row};
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    stores::{sdr, sensors::Sensor},
+    stores::{
+        sdr,
+        sensors::{Sensor, SensorIndex},
+    },
 };
 
 const GET_DCMI_SENSOR_INFO: Command = row(0x07, Privilege::Operator, "Get DCMI Sensor Info");
@@ -53,7 +56,7 @@ fn entity_of(sensor: &Sensor) -> Option<u8> {
 pub(super) struct Temperature {
     /// From 1 on.
     pub(super) instance: u8,
-    record: u16,
+    pub(super) index: SensorIndex,
     /// Degrees Celsius.
     pub(super) degrees: Option<f64>,
 }
@@ -92,7 +95,7 @@ impl<P: Platform> DcmiProvider<P> {
                 .zip(sensors)
                 .map(|(instance, sensor)| Temperature {
                     instance,
-                    record: sdr::record_id(sensor.listing.index),
+                    index: sensor.listing.index,
                     degrees: sensor.observed.reading().filter(|_| sensor.is_available()),
                 })
                 .collect()
@@ -128,7 +131,10 @@ impl<P: Platform> DcmiProvider<P> {
         which: (u8, u8, u8, u8),
     ) -> Result<(u8, u8, Vec<u16>), CompletionCode> {
         let (total, part) = self.selected(which).await?;
-        let records: Vec<_> = part.iter().map(|temperature| temperature.record).collect();
+        let records: Vec<_> = part
+            .iter()
+            .map(|temperature| sdr::record_id(temperature.index))
+            .collect();
         Ok((
             total,
             u8::try_from(records.len()).unwrap_or(u8::MAX),

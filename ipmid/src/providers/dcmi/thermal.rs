@@ -5,6 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ipmi_proto::{
     CompletionCode, Privilege,
     codec::{Bits, Ignored},
+    sdr::SensorType,
+    sel::{Direction, Event, GeneratorId},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,12 +19,18 @@ use super::{DcmiProvider, Platform, row};
 use crate::{
     command::{Command, Registrar},
     context::Context,
+    events::Source,
     platform::ChassisTransition,
     state::lock,
+    stores::sensors::SensorIndex,
 };
 
 const SET_THERMAL_LIMIT: Command = row(0x0b, Privilege::Operator, "Set Thermal Limit");
 const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
+
+/// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
+const LIMIT: u8 = 0x05;
+const LIMIT_EXCEEDED: u8 = 0x01;
 
 /// How often temperatures are looked at while there is a limit; they are in memory.
 const LOOK: Duration = Duration::from_secs(1);
@@ -148,23 +156,25 @@ impl<P: Platform> DcmiProvider<P> {
     }
 
     async fn look_at(&self, key: &str, limit: ThermalLimit) {
-        let degrees = match entity_of(key) {
+        let temperature = match entity_of(key) {
             Some((entity, instance)) => self
                 .temperatures(entity)
                 .await
                 .unwrap_or_default()
                 .into_iter()
-                .find(|known| known.instance == instance)
-                .and_then(|known| known.degrees),
+                .find(|known| known.instance == instance),
             None => None,
         };
-        let is_beyond = degrees.is_some_and(|degrees| degrees > f64::from(limit.degrees));
-        let is_due = {
+        let hot = temperature.filter(|known| {
+            let degrees = known.degrees;
+            degrees.is_some_and(|degrees| degrees > f64::from(limit.degrees))
+        });
+        let due = {
             let mut watch = lock(&self.thermal);
-            if !is_beyond {
+            let Some(hot) = hot else {
                 watch.beyond.remove(key);
                 return;
-            }
+            };
             let (since, done) = watch
                 .beyond
                 .entry(key.to_owned())
@@ -172,19 +182,33 @@ impl<P: Platform> DcmiProvider<P> {
             let patience = Duration::from_secs(limit.seconds.into());
             let is_due = !*done && since.elapsed() >= patience;
             *done |= is_due;
-            is_due
+            is_due.then_some(hot.index)
         };
-        if is_due {
-            self.act(key, limit).await;
+        if let Some(sensor) = due {
+            self.act(key, limit, sensor).await;
         }
     }
 
-    async fn act(&self, key: &str, limit: ThermalLimit) {
+    /// Does what was asked for. Both actions log.
+    async fn act(&self, key: &str, limit: ThermalLimit, sensor: SensorIndex) {
         warn!(
             entity = key,
             limit = limit.degrees,
             "thermal limit exceeded"
         );
+        let (lun, number) = sensor.place();
+        let event = Event {
+            revision: Event::REVISION,
+            sensor_type: SensorType::TEMPERATURE.0,
+            sensor_number: number,
+            direction: Direction::Assertion,
+            event_type: LIMIT,
+            data: [LIMIT_EXCEEDED, 0xff, 0xff],
+        };
+        let generator = GeneratorId::bmc_sensor(lun);
+        if let Err(error) = self.events.take(Source::Other, generator, event).await {
+            error!(%error, entity = key, "the log does not tell that a thermal limit is exceeded");
+        }
         if limit.power_off
             && let Err(error) = self.platform.request_chassis(ChassisTransition::Off).await
         {
@@ -208,7 +232,9 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::providers::dcmi::tests::bench;
+    use crate::events::tests::Rig;
+    use crate::platform::fake::FakePlatform;
+    use crate::providers::dcmi::tests::{bench, provider};
 
     #[test]
     fn entities_survive_the_file() {
@@ -226,5 +252,24 @@ mod tests {
         assert_eq!(bench.send(0x0c, &hex!("40 01")).await, absent);
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x0c, &hex!("99 01")).await, refused);
+    }
+
+    #[tokio::test]
+    async fn each_time_beyond_the_limit_is_told_once() {
+        let (platform, rig) = (Arc::new(FakePlatform::default()), Rig::new());
+        let provider = provider(&platform, &rig);
+        let limit = |degrees| ThermalLimit {
+            log: true,
+            degrees,
+            ..ThermalLimit::default()
+        };
+        let processor = key(0x41, 1);
+        for (degrees, told) in [(40, 0), (39, 1), (39, 1), (40, 1), (39, 2)] {
+            provider.look_at(&processor, limit(degrees)).await;
+            assert_eq!(rig.sel.info().entries, told, "beyond {degrees}");
+        }
+        let record = rig.sel.get(1).unwrap().0.to_bytes();
+        assert_eq!(record[7..], hex!("2000 04 01 01 05 01 ff ff"));
+        assert!(platform.state().chassis_requests.is_empty());
     }
 }
