@@ -1,8 +1,8 @@
 //! The sessions on D-Bus: `xyz.openbmc_project.Ipmi.SessionInfo`, an object each, and one for
 //! session zero, under an object manager.
 //!
-//! `ipmid` finds them through the mapper to answer Get Session Info and Close Session. Setting
-//! `State` of an active session to 3 closes it.
+//! `ipmid` learns from the mapper that this service has some, and reads them here to answer Get Session
+//! Info and Close Session. Setting `State` of an active session to 3 closes it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
