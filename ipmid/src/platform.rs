@@ -7,6 +7,7 @@
 mod acpi;
 mod bmc;
 mod boot;
+mod boot_progress;
 mod chassis;
 mod dbus;
 mod dcmi;
@@ -27,6 +28,7 @@ mod watchdog;
 pub use acpi::{Acpi, AcpiState};
 pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
+pub use boot_progress::{BootProgress, BootStage};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
 pub use dbus::{DbusAccounts, DbusPlatform, EventLog, follow_accounts};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};

@@ -11,6 +11,7 @@ mod happenings;
 pub mod messaging;
 pub mod pef;
 mod records;
+pub mod sbmr;
 pub mod sensor;
 pub mod storage;
 pub mod transport;

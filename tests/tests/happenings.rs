@@ -1,5 +1,6 @@
 //! What the platform tells without being a reading: it is in the event log, by the names of its records.
 
+use tests::bus::Property;
 use tests::suite::Suite;
 use tests::wait;
 
@@ -92,4 +93,24 @@ fn states_of_the_platform_are_sensors() {
         &["Power Supply PSU1", "Presence detected", "Deasserted"],
     );
     assert!(!shows(&["PSU1", "Presence detected"]));
+}
+
+#[test]
+fn the_firmware_tells_how_far_it_has_come() {
+    const STAGE: Property<'static> = Property {
+        path: "/xyz/openbmc_project/state/host0",
+        interface: "xyz.openbmc_project.State.Boot.Progress",
+        name: "BootProgress",
+    };
+    let suite = suite();
+    // The host leaves the firmware's services to its operating system.
+    let code = [0xae, 1, 0, 0, 0, 0x19, 0x10, 0x10, 3, 0];
+    let sent = suite.bus.execute(0x2c, 0x02, &code);
+    assert_eq!(sent, (0, vec![0xae]));
+    suite.bus.until_property(&STAGE, "OSRunning");
+    let login = suite.administrator();
+    let told = login.ipmitool("raw 0x2c 3 0xae");
+    assert_eq!(told.ok().trim(), "ae 01 00 00 00 19 10 10 03 00");
+    let refused = login.ipmitool("raw 0x2c 2 0xae 1 0 0 0 0x19 0x10 0x10 3 0");
+    assert!(refused.stderr.contains("rsp=0xd5"), "{refused}");
 }

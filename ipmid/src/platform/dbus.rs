@@ -3,6 +3,7 @@
 mod accounts;
 mod bmc;
 mod boot;
+mod boot_progress;
 mod bridges;
 mod chassis;
 mod dcmi;

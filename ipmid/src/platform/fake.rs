@@ -35,6 +35,8 @@ pub(crate) struct FakeState {
     pub(crate) bmc_requests: Vec<BmcTransition>,
     pub(crate) watchdog: WatchdogState,
     pub(crate) watchdog_resets: u32,
+    /// The firmware's last code, and its stage.
+    pub(crate) boot_progress: (Vec<u8>, BootStage),
     pub(crate) sessions: Vec<SessionInfo>,
     pub(crate) power_limit: PowerLimitSettings,
     pub(crate) asset_tag: String,
@@ -113,6 +115,7 @@ impl Default for FakePlatform {
             bmc_requests: Vec::new(),
             watchdog: IDLE_WATCHDOG,
             watchdog_resets: 0,
+            boot_progress: (Vec::new(), BootStage::Unspecified),
             sessions: Vec::new(),
             power_limit: NO_LIMIT,
             asset_tag: String::new(),
@@ -153,6 +156,15 @@ impl FakePlatform {
             Some(error) => Err(error),
             None => Ok(act(&mut state)),
         }
+    }
+}
+
+impl BootProgress for FakePlatform {
+    async fn boot_progress_code(&self) -> PlatformResult<Vec<u8>> {
+        self.answer(|state| state.boot_progress.0.clone())
+    }
+    async fn set_boot_progress(&self, code: Vec<u8>, stage: BootStage) -> PlatformResult<()> {
+        self.answer(|state| state.boot_progress = (code, stage))
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     dcmi::{self, DcmiProvider},
     messaging::{MessagingParts, MessagingProvider},
     pef::{PefParts, PefProvider},
+    sbmr::SbmrProvider,
     storage,
     transport::{LanProvider, LanSessions, SolProvider},
 };
@@ -20,13 +21,20 @@ use crate::{
     command::Registrar,
     config::Config,
     filter::firewall::Firewall,
-    platform::{I2c, Network, Satellites, Sol},
+    platform::{BootProgress, I2c, Network, Satellites, Sol},
     state::Persistent,
 };
 
 /// What all commands together need of the machine.
 pub trait Platform:
-    app::Platform + chassis::Platform + dcmi::Platform + storage::Platform + Network + Satellites + Sol
+    app::Platform
+    + chassis::Platform
+    + dcmi::Platform
+    + storage::Platform
+    + BootProgress
+    + Network
+    + Satellites
+    + Sol
 {
 }
 impl<P> Platform for P where
@@ -34,6 +42,7 @@ impl<P> Platform for P where
         + chassis::Platform
         + dcmi::Platform
         + storage::Platform
+        + BootProgress
         + Network
         + Satellites
         + Sol
@@ -67,6 +76,7 @@ pub fn register<P: Platform, I: I2c>(
     AppProvider::new(Arc::clone(platform), parts.app).register(base);
     app::firewall::register(&parts.firewall, base);
     MessagingProvider::new(Arc::clone(platform), parts.i2c, parts.messaging).register(base);
+    SbmrProvider::new(Arc::clone(platform)).register(base);
     parts.records.register(platform, base);
     let folder = &parts.folder;
     let boot = Persistent::open(folder.clone(), "boot.json");
