@@ -33,6 +33,16 @@ impl Terminal {
         terminal
     }
 
+    /// The same, and waits for the simulated host's prompt: what is typed after it does not cross with what
+    /// is shown of before.
+    #[must_use]
+    #[track_caller]
+    pub fn at_prompt(login: &Login) -> Self {
+        let mut terminal = Self::sol(login);
+        terminal.until_shows("host$ ");
+        terminal
+    }
+
     /// Starts `command` on a terminal.
     ///
     /// # Panics

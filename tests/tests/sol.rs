@@ -78,7 +78,7 @@ fn the_same_user_takes_the_console_over_and_the_old_client_is_told() {
 
 /// Has the host print without end, and kills the client in the midst of it.
 fn kill_in_a_flood(login: &Login) {
-    let mut terminal = activate(login, 1);
+    let mut terminal = Terminal::at_prompt(login);
     terminal.enter("burst 100000000\r");
     terminal.until_shows("line 00000001 of a burst of text");
     let client = i32::try_from(terminal.client()).expect("a process id");
