@@ -19,7 +19,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `ipmitool sol activate` and waits until it is operational.
+    /// Starts `ipmitool sol activate` and waits until it takes keys.
     ///
     /// # Panics
     ///
@@ -30,17 +30,20 @@ impl Terminal {
         command.args(["sol", "activate"]);
         let mut terminal = Self::start(&command);
         terminal.until_shows("SOL Session operational");
+        terminal.until_raw();
         terminal
     }
 
-    /// The same, and waits for the simulated host's prompt: what is typed after it does not cross with what
-    /// is shown of before.
-    #[must_use]
+    /// Waits until the client takes keys as they are: it says that it is ready a little earlier, and the
+    /// terminal would make a new line of the return key.
     #[track_caller]
-    pub fn at_prompt(login: &Login) -> Self {
-        let mut terminal = Self::sol(login);
-        terminal.until_shows("host$ ");
-        terminal
+    pub fn until_raw(&self) {
+        let input = format!("/proc/{}/fd/0", self.client());
+        wait::until_true("the client takes keys as they are", || {
+            let settings = Command::new("stty").args(["-a", "-F", &input]).output();
+            let settings = settings.expect("stty").stdout;
+            String::from_utf8_lossy(&settings).contains("-icanon")
+        });
     }
 
     /// Starts `command` on a terminal.

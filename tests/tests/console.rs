@@ -28,7 +28,7 @@ fn ipmitool_types_breaks_leaves_and_comes_back() {
     for cipher_suite in CIPHER_SUITES {
         let login = suite.administrator().suite(cipher_suite);
         for _ in 0..3 {
-            let mut terminal = Terminal::at_prompt(&login);
+            let mut terminal = Terminal::sol(&login);
             assert_talks(&mut terminal);
             terminal.enter("\r~B");
             assert_talks(&mut terminal);
@@ -49,6 +49,7 @@ fn ipmiconsole_types_and_leaves() {
         command.args(["-p", &login.password, "-I", &cipher_suite.to_string()]);
         let mut terminal = Terminal::start(&command);
         terminal.until_shows("SOL established");
+        terminal.until_raw();
         assert_talks(&mut terminal);
         terminal.enter("&.");
         terminal.until_ended();
@@ -59,12 +60,12 @@ fn ipmiconsole_types_and_leaves() {
 fn a_killed_client_leaves_the_console_to_the_next() {
     let suite = Suite::start();
     let login = suite.administrator();
-    let mut first = Terminal::at_prompt(&login);
+    let mut first = Terminal::sol(&login);
     assert_talks(&mut first);
     let client = i32::try_from(first.client()).expect("a process id");
     signal::kill(Pid::from_raw(client), Signal::SIGKILL).expect("a process of ours");
     let killed = Instant::now();
-    let mut second = Terminal::at_prompt(&login);
+    let mut second = Terminal::sol(&login);
     eprintln!("active again after {:?}", killed.elapsed());
     assert_talks(&mut second);
 }
@@ -75,7 +76,7 @@ fn a_second_user_does_not_take_the_console_away() {
     let administrator = suite.administrator();
     let bob = suite.add_user(3, "bob", "s3cret", 4);
     administrator.ipmitool("sol payload enable 1 3").ok();
-    let mut first = Terminal::at_prompt(&administrator);
+    let mut first = Terminal::sol(&administrator);
     let refused = bob.ipmitool("sol activate").failed();
     assert!(refused.contains("already active"), "{refused}");
     assert_talks(&mut first);

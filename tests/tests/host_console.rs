@@ -66,6 +66,7 @@ fn ipmiconsole_escapes_a_break_and_itself() {
     command.args(["-p", &login.password, "-I", "17"]);
     let mut terminal = Terminal::start(&command);
     terminal.until_shows("SOL established");
+    terminal.until_raw();
     terminal.enter("a");
     line.until_typed("a");
     terminal.enter("&B");

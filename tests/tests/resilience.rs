@@ -145,7 +145,7 @@ fn sessions_are_found_while_others_come_and_go() {
 #[test]
 fn a_console_goes_on_without_the_bus_and_ipmid() {
     let mut suite = Suite::start();
-    let mut console = Terminal::at_prompt(&suite.administrator());
+    let mut console = Terminal::sol(&suite.administrator());
     let mut talks = move || {
         console.enter("hello\r");
         console.until_shows("hello from the host");

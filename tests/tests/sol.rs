@@ -20,6 +20,7 @@ fn activate(login: &Login, instance: u8) -> Terminal {
     command.args(["sol", "activate", &format!("instance={instance}")]);
     let mut terminal = Terminal::start(&command);
     terminal.until_shows("SOL Session operational");
+    terminal.until_raw();
     terminal
 }
 
@@ -30,6 +31,7 @@ fn ipmiconsole(login: &Login) -> Terminal {
     command.args(["-p", &login.password, "-I", "17"]);
     let mut terminal = Terminal::start(&command);
     terminal.until_shows("SOL established");
+    terminal.until_raw();
     terminal
 }
 
@@ -78,7 +80,7 @@ fn the_same_user_takes_the_console_over_and_the_old_client_is_told() {
 
 /// Has the host print without end, and kills the client in the midst of it.
 fn kill_in_a_flood(login: &Login) {
-    let mut terminal = Terminal::at_prompt(login);
+    let mut terminal = Terminal::sol(login);
     terminal.enter("burst 100000000\r");
     terminal.until_shows("line 00000001 of a burst of text");
     let client = i32::try_from(terminal.client()).expect("a process id");
