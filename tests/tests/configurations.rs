@@ -117,8 +117,39 @@ fn has(text: &str, key: &str, value: &str) {
     assert!(text.lines().any(is_it), "no {key} {value} in\n{text}");
 }
 
-/// All the categories. For "core" ipmi-config ends with 1 without a word, as it counts each of its
-/// cipher suites that the BMC does not offer as a failure; what it reads and writes is whole.
+/// Asserts what a checkout of "core" lacks: the privileges of cipher suites that the BMC does not
+/// offer, the key `K_R`, and nothing else.
+///
+/// ipmi-config ends with 1, without a word, when there is something of its own list that it cannot read:
+///
+/// - `K_R`, which is not used: the specification has a completion code for just that, 85h of Set Channel
+///   Security Keys (IPMI v2.0 §22.25).
+/// - Each of suites 0 to 15 that is not an entry of LAN parameter 23. Entries are the suites "that can be
+///   used for establishing an IPMI messaging session", sixteen at most (Table 23-4). To list all that this
+///   program looks for, a BMC would have to name suite 0, which is no protection at all, and the
+///   RC4 ones, and would have no room left for suite 17, which is the one to use: `lan print` would
+///   tell an administrator the contrary of what holds. So the entries are what can be used.
+#[track_caller]
+fn lacks_what_there_is_not(login: &Login, offered: &[u8]) {
+    let arguments = "--checkout --category=core --verbose --verbose";
+    let output = login.freeipmi("ipmi-config", arguments);
+    assert_eq!(output.code, Some(1), "{output}");
+    // Looked for only when asked to be verbose: serial channels, and a second router for IPv6.
+    let only_if_verbose = |key: &str| key.contains("Serial_") || key.contains("IPv6_Static_Router");
+    let lacks: Vec<&str> = output
+        .stdout
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("## Unable to checkout "))
+        .filter(|key| !only_if_verbose(key))
+        .collect();
+    let suites = (0..16).filter(|suite| !offered.contains(suite));
+    let suites = suites.map(|suite| format!("Maximum_Privilege_Cipher_Suite_Id_{suite}"));
+    let mut expected = vec!["Lan_Conf_Security_Keys:K_R".to_owned()];
+    expected.extend(suites.map(|key| format!("Rmcpplus_Conf_Privilege:{key}")));
+    assert_eq!(lacks, expected, "{output}");
+}
+
+/// All the categories; "core" ends with 1 as [`lacks_what_there_is_not`] says.
 #[test]
 fn checked_out_files_can_be_committed_as_they_are() {
     let suite = Suite::start();
@@ -135,6 +166,12 @@ fn checked_out_files_can_be_committed_as_they_are() {
         round_trip(&login, "ipmi-config", &category, code)
     };
     let core = file("core", 1);
+    has(
+        &core,
+        "Maximum_Privilege_Cipher_Suite_Id_3",
+        "Administrator",
+    );
+    lacks_what_there_is_not(&login, &[3, 17]);
     has(&core, "IP_Address", "192.0.2.10");
     has(&core, "IPv6_Static_Address", "2001:db8::10");
     has(&core, "Username", "root");
