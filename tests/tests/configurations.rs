@@ -122,7 +122,7 @@ fn has(text: &str, key: &str, value: &str) {
 ///
 /// ipmi-config ends with 1, without a word, when there is something of its own list that it cannot read:
 ///
-/// - `K_R`, which is not used: the specification has a completion code for just that, 85h of Set Channel
+/// - `K_R`, which is not used: the specification has a completion code for just that, 84h of Set Channel
 ///   Security Keys (IPMI v2.0 §22.25).
 /// - Each of suites 0 to 15 that is not an entry of LAN parameter 23. Entries are the suites "that can be
 ///   used for establishing an IPMI messaging session", sixteen at most (Table 23-4). To list all that this

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use super::sensor::{self, SensorProvider};
-use super::storage::{self, StorageProvider};
+use super::storage::{self, AuxiliaryLogs, StorageProvider};
 use crate::command::Registrar;
 use crate::events::{Events, HostSide, Source};
 use crate::health::Health;
@@ -50,6 +50,8 @@ pub struct Records {
     pub fru: Arc<FruStore>,
     /// The log's clock.
     pub clock: Arc<Clock>,
+    /// What is known of others' logs.
+    pub auxiliary: Arc<Persistent<AuxiliaryLogs>>,
     /// Whether they can be written, for the self test.
     pub health: Arc<Health>,
 }
@@ -59,6 +61,7 @@ impl Records {
     #[must_use]
     pub fn open(folder: &Folder, sel: SelConfig, host: HostSide) -> Self {
         let clock = Persistent::open(folder.clone(), "clock.json");
+        let auxiliary = Persistent::open(folder.clone(), "auxiliary-logs.json");
         let health = Arc::<Health>::default();
         let log = SelStore::open(folder.clone(), usize::from(sel.capacity));
         log.report_to(Arc::clone(&health));
@@ -75,6 +78,7 @@ impl Records {
             sdr: Arc::new(sdr),
             fru: Arc::new(fru),
             clock,
+            auxiliary: Arc::new(auxiliary),
             health,
         }
     }
@@ -92,6 +96,7 @@ impl Records {
             sdr: Arc::clone(&self.sdr),
             fru: Arc::clone(&self.fru),
             clock: Arc::clone(&self.clock),
+            auxiliary: Arc::clone(&self.auxiliary),
         };
         StorageProvider::new(Arc::clone(platform), storage).register(table);
     }

@@ -6,6 +6,7 @@ mod events;
 mod hysteresis;
 mod platform_event;
 mod reading;
+mod sensor_type;
 mod thresholds;
 
 use std::sync::{Arc, Mutex};
@@ -63,6 +64,7 @@ impl<P: Sensors> SensorProvider<P> {
         self.register_hysteresis(table);
         self.register_thresholds(table);
         self.register_events(table);
+        self.register_sensor_type(table);
     }
 
     /// Looks at the sensor that `context`'s LUN calls `number`.
@@ -148,6 +150,17 @@ mod tests {
 
         pub(super) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
             self.bench.send_as(context, code, data).await
+        }
+
+        /// Adds a chassis' lid, sensor 3, which is open.
+        pub(super) async fn open_the_lid(&self) {
+            let interface = "xyz.openbmc_project.Chassis.Intrusion".to_owned();
+            let status = Value::Text("HardwareIntrusion".to_owned());
+            let update = crate::stores::sensors::Update::Object {
+                path: "/xyz/openbmc_project/sensors/intrusion/Lid".to_owned(),
+                interfaces: vec![(interface, vec![("Status".to_owned(), status)])],
+            };
+            self.platform.sensors().await.apply(update);
         }
 
         /// Has the temperature read `value`.

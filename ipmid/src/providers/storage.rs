@@ -1,5 +1,6 @@
 //! Storage commands, NetFn 0Ah: SDR repository, event log, FRU inventory (IPMI v2.0 §31, §33, §34).
 
+mod auxiliary;
 mod fru;
 mod sdr;
 mod sdr_write;
@@ -14,8 +15,11 @@ use durable::Folder;
 use crate::{
     command::Registrar,
     platform::{Frus, Sensors, Time},
+    state::Persistent,
     stores::{Clock, fru::FruStore, sdr::SdrService, sel::SelStore},
 };
+
+pub use auxiliary::AuxiliaryLogs;
 
 /// What the storage commands need of the machine.
 pub trait Platform: Sensors + Time + Frus {}
@@ -32,6 +36,8 @@ pub struct Stores {
     pub fru: Arc<FruStore>,
     /// The log's clock.
     pub clock: Arc<Clock>,
+    /// What is known of others' logs.
+    pub auxiliary: Arc<Persistent<AuxiliaryLogs>>,
 }
 
 /// The storage commands and what they keep between requests.
@@ -63,6 +69,7 @@ impl<P: Platform> StorageProvider<P> {
         self.register_sel_entry(table);
         self.register_time(table);
         self.register_fru(table);
+        self.register_auxiliary(table);
     }
 }
 
@@ -78,7 +85,6 @@ mod tests {
         context::Context,
         platform::fake::FakePlatform,
         providers::bench::{self, Answered},
-        state::Persistent,
         stores::sensors::Update,
     };
 
@@ -98,6 +104,7 @@ mod tests {
                 sdr: Arc::new(SdrService::volatile()),
                 fru: Arc::new(FruStore::volatile()),
                 clock: Arc::new(Clock::new(Persistent::volatile())),
+                auxiliary: Arc::new(Persistent::volatile()),
             };
             let bench = bench::Bench::with(Family::NetFn(NetFn::STORAGE), |platform, table| {
                 StorageProvider::new(Arc::clone(platform), stores).register(table);

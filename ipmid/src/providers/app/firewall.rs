@@ -263,10 +263,10 @@ async fn set_command_enables(
 ///
 /// # Errors
 ///
-/// `CCh` when there is no such command.
+/// `CCh` when there is no such command, as on every LUN but 0.
 fn command(
     firewall: &Firewall,
-    (_, (netfn, _), _): Which,
+    (_, (netfn, _), (lun, _)): Which,
     code: u8,
     body: &Remaining,
 ) -> Result<Command, CompletionCode> {
@@ -274,7 +274,7 @@ fn command(
     firewall
         .commands()
         .iter()
-        .find(|command| scope.holds(command) && command.code == code)
+        .find(|command| lun.value() == 0 && scope.holds(command) && command.code == code)
         .copied()
         .ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
@@ -471,5 +471,10 @@ mod tests {
         );
         let unknown = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x0d, &hex!("01 00 00 77")).await, unknown);
+        // No command is on another LUN, so that nothing of it is switched there.
+        let elsewhere = hex!("01 00 01 02 00 00 00 00");
+        assert_eq!(bench.send(0x62, &elsewhere).await, unknown);
+        let enabled = answer(&hex!("03 00 00 00"));
+        assert_eq!(bench.send(0x63, &hex!("01 00 00 02")).await, enabled);
     }
 }

@@ -86,7 +86,7 @@ impl<P: Platform> DcmiProvider<P> {
             .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         let is_its = |sensor: &&Sensor| {
             entity_of(sensor).is_some_and(|id| id == dcmi || id == ipmi)
-                && sensor.kind().0 == SensorType::TEMPERATURE
+                && sensor.own_kind().0 == SensorType::TEMPERATURE
         };
         let store = self.platform.sensors().await;
         Ok(store.with(|table| {

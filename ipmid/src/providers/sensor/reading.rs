@@ -1,4 +1,4 @@
-//! Readings, what they mean, and sensors' types (IPMI v2.0 §35.5, §35.14-35.17).
+//! Readings, and what they mean (IPMI v2.0 §35.5, §35.14, §35.17).
 
 use std::sync::Arc;
 
@@ -23,12 +23,6 @@ const GET_SENSOR_READING: Command = Command::standard(
     0x2d,
     Privilege::User,
     "Get Sensor Reading",
-);
-const GET_SENSOR_TYPE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x2f,
-    Privilege::User,
-    "Get Sensor Type",
 );
 const SET_SENSOR_READING: Command = Command::standard(
     NetFn::SENSOR_EVENT,
@@ -58,7 +52,6 @@ impl<P: Sensors> SensorProvider<P> {
             Self::get_sensor_reading_factors,
         );
         table.add(GET_SENSOR_READING, self, Self::get_sensor_reading);
-        table.add(GET_SENSOR_TYPE, self, Self::get_sensor_type);
         table.add(
             SET_SENSOR_READING,
             self,
@@ -104,23 +97,6 @@ impl<P: Sensors> SensorProvider<P> {
             } else {
                 (0, status, states, Some(STATES_FILL))
             }
-        })
-        .await
-    }
-
-    /// Get Sensor Type (IPMI v2.0 §35.16): sensor type, event/reading type.
-    ///
-    /// # Errors
-    ///
-    /// `CBh` for an absent sensor.
-    async fn get_sensor_type(
-        self: Arc<Self>,
-        context: Context,
-        number: u8,
-    ) -> Result<(u8, u8), CompletionCode> {
-        self.sensor(&context, number, |sensor| {
-            let (sensor_type, event_type) = sensor.kind();
-            (sensor_type.0, event_type.value())
         })
         .await
     }
@@ -194,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn factors_and_type_are_those_of_the_record() {
+    async fn factors_are_those_of_the_record() {
         let bench = Bench::new();
         assert_eq!(
             bench.send(0x23, &[1, 9]).await,
@@ -204,7 +180,6 @@ mod tests {
             bench.send(0x23, &[2, 9]).await,
             answer(&hex!("09 01 00 00 00 00 20"))
         );
-        assert_eq!(bench.send(0x2f, &[2]).await, answer(&[4, 1]));
     }
 
     #[tokio::test]

@@ -67,7 +67,7 @@ pub(super) fn body(
     let common = Common {
         key: SensorKey::bmc(lun, number),
         entity,
-        sensor_type: SensorType::of_segment(segment(path)),
+        sensor_type: settings.sensor_type(SensorType::of_segment(segment(path))),
         hysteresis: settings.hysteresis(),
         id: IdString::new(&listing.name),
     };

@@ -1,6 +1,7 @@
-//! What clients set on a sensor: hysteresis, and which events it sends (IPMI v2.0 §35.6, §35.10).
+//! What clients set on a sensor: hysteresis, which events it sends, and what it is said to be (IPMI v2.0 §35.6,
+//! §35.10, §35.15).
 
-use ipmi_proto::sdr::Hysteresis;
+use ipmi_proto::sdr::{Hysteresis, SensorType};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one sensor; the default is what its record says.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub masked_assertions: u16,
     /// Offsets whose deassertion it does not send.
     pub masked_deassertions: u16,
+    /// The sensor type in place of its own.
+    pub sensor_type: Option<u8>,
 }
 
 impl Default for Settings {
@@ -30,11 +33,18 @@ impl Default for Settings {
             scanning: true,
             masked_assertions: 0,
             masked_deassertions: 0,
+            sensor_type: None,
         }
     }
 }
 
 impl Settings {
+    /// The sensor type, which is `own` unless a client says otherwise.
+    #[must_use]
+    pub fn sensor_type(&self, own: SensorType) -> SensorType {
+        self.sensor_type.map_or(own, SensorType)
+    }
+
     /// The hysteresis.
     #[must_use]
     pub const fn hysteresis(&self) -> Hysteresis {

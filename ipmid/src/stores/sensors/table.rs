@@ -77,6 +77,13 @@ impl Sensor {
     /// Its type, and how it reports.
     #[must_use]
     pub fn kind(&self) -> (SensorType, EventType) {
+        let (own, event_type) = self.own_kind();
+        (self.settings.sensor_type(own), event_type)
+    }
+
+    /// As [`Self::kind`], whatever clients say.
+    #[must_use]
+    pub fn own_kind(&self) -> (SensorType, EventType) {
         match self.observed.discrete {
             Some(of) if !self.observed.analog => {
                 (of.kind.sensor_type(), EventType::SENSOR_SPECIFIC)
