@@ -115,6 +115,7 @@ mod tests {
         bench: bench::Bench,
         pub(super) platform: Arc<FakePlatform>,
         pub(super) sel: Arc<SelStore<Folder>>,
+        pub(super) sdr: Arc<SdrService>,
         _state: tempfile::TempDir,
     }
 
@@ -126,9 +127,10 @@ mod tests {
             let clock = Arc::new(Clock::new(Persistent::volatile()));
             let host = HostSide::default();
             let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
+            let sdr = Arc::new(SdrService::volatile());
             let stores = Stores {
                 events: Arc::new(events),
-                sdr: Arc::new(SdrService::volatile()),
+                sdr: Arc::clone(&sdr),
                 clock,
             };
             let bench =
@@ -140,6 +142,7 @@ mod tests {
                 bench,
                 platform,
                 sel,
+                sdr,
                 _state: state,
             }
         }
@@ -150,6 +153,13 @@ mod tests {
 
         pub(super) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
             self.bench.send_as(context, code, data).await
+        }
+
+        /// Has the temperature's object go.
+        pub(super) async fn remove_the_temperature(&self) {
+            let path = "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned();
+            let update = crate::stores::sensors::Update::Removed { path };
+            self.platform.sensors().await.apply(update);
         }
 
         /// Adds a chassis' lid, sensor 3, which is open.

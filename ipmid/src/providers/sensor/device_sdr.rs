@@ -1,4 +1,5 @@
-//! The repository's records as device SDRs, where clients ask for them so (IPMI v2.0 §35.2-35.4).
+//! The records of the BMC's own sensors and units as device SDRs, where clients ask for them so (IPMI v2.0
+//! §35.2-35.4). What clients added to the repository is of other devices, and not among them.
 
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ impl<P: Sensors> SensorProvider<P> {
         });
         let luns = places.iter().fold(0, |luns, lun| luns | 1 << lun);
         let (records, changes) = self
-            .repository(|repository| (repository.len(), repository.changes().count))
+            .repository(|repository| (repository.own_len(), repository.changes().own))
             .await;
         let count = if operation.unwrap_or_default() & COUNT_RECORDS == COUNT_RECORDS {
             records
@@ -80,7 +81,7 @@ impl<P: Sensors> SensorProvider<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`Repository::read`].
+    /// Those of [`Repository::read_own`].
     async fn get_device_sdr(
         self: Arc<Self>,
         context: Context,
@@ -96,7 +97,8 @@ impl<P: Sensors> SensorProvider<P> {
             count,
             room: context.max_data(),
         };
-        self.repository(|repository| repository.read(part)).await
+        self.repository(|repository| repository.read_own(part))
+            .await
     }
 
     /// Reserve Device SDR Repository (IPMI v2.0 §35.4).
@@ -104,7 +106,7 @@ impl<P: Sensors> SensorProvider<P> {
         self: Arc<Self>,
         _: Context,
     ) -> Result<u16, CompletionCode> {
-        Ok(self.repository(Repository::reserve).await)
+        Ok(self.repository(Repository::reserve_own).await)
     }
 
     async fn repository<R>(&self, look: impl FnOnce(&mut Repository) -> R) -> R {
@@ -140,5 +142,35 @@ mod tests {
         assert_eq!(head[..6], hex!("0101 0001 51 01"));
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
         assert_eq!(bench.send(0x21, &hex!("0200 0001 05 05")).await, cancelled);
+    }
+
+    #[tokio::test]
+    async fn what_clients_added_is_of_other_devices() {
+        let bench = Bench::new();
+        let info = bench.send(0x20, &[1]).await;
+        assert_eq!(bench.send(0x22, &[]).await, answer(&[1, 0]));
+        // A locator of the controller at 24h.
+        let locator = hex!("0000 51 12 0e 24 00 00 29 000000 0a 60 00 c3 534154");
+        let sensors = bench.platform.sensors().await;
+        let added = bench.sdr.add(&sensors, 1, &locator, None).await;
+        assert_eq!(added, Ok(0x1000));
+        let repository = |look: fn(&mut Repository) -> usize| bench.sdr.with(&sensors, 1, look);
+        assert_eq!(repository(|all| all.len()), 6);
+        assert_eq!(
+            bench.send(0x20, &[1]).await,
+            info,
+            "neither record nor change"
+        );
+        let absent = Err(CompletionCode::NOT_PRESENT);
+        assert_eq!(bench.send(0x21, &hex!("0000 0010 00 05")).await, absent);
+        for record in ["0101", "ffff"] {
+            let id = u16::from_str_radix(record, 16).unwrap().to_le_bytes();
+            let request = [&hex!("0100")[..], &id, &[0, 5]].concat();
+            let last = bench.send(0x21, &request).await.unwrap();
+            assert_eq!(last[..4], hex!("ffff 0101"), "the last is a sensor's");
+        }
+        bench.remove_the_temperature().await;
+        let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
+        assert_eq!(bench.send(0x21, &hex!("0100 0101 00 05")).await, cancelled);
     }
 }

@@ -8,7 +8,7 @@ use ipmi_proto::sdr::{HEADER_LENGTH, SdrBody, SdrHeader, SdrRecord, SensorKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The ids of added records begin here, above those of all sensors.
-const FIRST: u16 = 0x1000;
+pub(super) const FIRST: u16 = 0x1000;
 /// The greatest id; FFFFh stands for the last record.
 const LAST: u16 = 0xfffe;
 /// The most records that clients may add.

@@ -7,7 +7,7 @@ use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::SdrRecord;
 use serde::{Deserialize, Serialize};
 
-use super::added::{Added, Subject};
+use super::added::{self, Added, Subject};
 use super::{FixedRecords, History};
 use crate::stores::sensors::{SensorIndex, SensorTable};
 use crate::stores::{Reservation, part};
@@ -41,6 +41,8 @@ pub type Encoded = Arc<[u8]>;
 pub struct Repository {
     records: BTreeMap<u16, Encoded>,
     reservation: Reservation,
+    /// Of the records of the BMC itself alone.
+    own_reservation: Reservation,
     changed: Changes,
     /// What the records of the BMC itself describe, and their ids.
     own: HashMap<Subject, u16>,
@@ -61,6 +63,8 @@ pub struct Changes {
     pub erased: u32,
     /// How many times either happened.
     pub count: u32,
+    /// How many times to records of the BMC itself.
+    pub own: u32,
 }
 
 /// The id of a sensor's record: the same as long as the sensor has its number.
@@ -140,17 +144,23 @@ impl Repository {
     /// The record `id`, 0000h for the first and FFFFh for the last, and the id of the one after it.
     #[must_use]
     pub fn get(&self, id: u16) -> Option<(Encoded, Option<u16>)> {
+        self.find(id, NO_MORE)
+    }
+
+    /// As [`Self::get`], of the records with ids below `end`.
+    fn find(&self, id: u16, end: u16) -> Option<(Encoded, Option<u16>)> {
+        let mut records = self.records.range(..end);
         let (id, record) = match id {
-            0 => self.records.first_key_value()?,
-            0xffff => self.records.last_key_value()?,
-            id => self.records.get_key_value(&id)?,
+            0 => records.next()?,
+            0xffff => records.next_back()?,
+            id => self.records.get_key_value(&id).filter(|_| id < end)?,
         };
-        let next = self.records.range(id + 1..).next();
+        let next = self.records.range(id + 1..end).next();
         Some((Arc::clone(record), next.map(|(id, _)| *id)))
     }
 
-    /// Reads a part of a record (Get SDR, §33.12; Get Device SDR, §35.3): the id of the record after it,
-    /// FFFFh for none, and the bytes.
+    /// Reads a part of a record (Get SDR, §33.12): the id of the record after it, FFFFh for none, and the
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -159,12 +169,31 @@ impl Repository {
     /// - `CBh` when there is no such record, `C9h` when it ends before the part.
     /// - `CAh` when there is no room for the part.
     pub fn read(&self, wanted: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+        self.read_below(wanted, NO_MORE, &self.reservation)
+    }
+
+    /// As [`Self::read`], of the records of the BMC itself, which its device SDRs are (Get Device SDR, §35.3).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::read`].
+    pub fn read_own(&self, wanted: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+        self.read_below(wanted, added::FIRST, &self.own_reservation)
+    }
+
+    fn read_below(
+        &self,
+        wanted: Part,
+        end: u16,
+        reservation: &Reservation,
+    ) -> Result<(u16, Vec<u8>), CompletionCode> {
         // A whole record, or its first part, may be read without a reservation, that is with 0000h.
         let needs_reservation = wanted.reservation != 0 || wanted.offset > 0;
-        if needs_reservation && !self.holds(wanted.reservation) {
+        if needs_reservation && !reservation.holds(wanted.reservation) {
             return Err(CompletionCode::RESERVATION_CANCELLED);
         }
-        let (record, next) = self.get(wanted.record).ok_or(CompletionCode::NOT_PRESENT)?;
+        let found = self.find(wanted.record, end);
+        let (record, next) = found.ok_or(CompletionCode::NOT_PRESENT)?;
         let bytes = part(&record, wanted.offset, wanted.count)?;
         if bytes.len() + size_of::<u16>() > wanted.room {
             return Err(CompletionCode::CANNOT_RETURN_BYTES);
@@ -176,6 +205,12 @@ impl Repository {
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How many there are of the BMC itself.
+    #[must_use]
+    pub fn own_len(&self) -> usize {
+        self.records.range(..added::FIRST).count()
     }
 
     /// Whether there are none.
@@ -193,6 +228,11 @@ impl Repository {
     /// A new reservation.
     pub const fn reserve(&mut self) -> u16 {
         self.reservation.reserve()
+    }
+
+    /// A new reservation of the BMC's own records.
+    pub const fn reserve_own(&mut self) -> u16 {
+        self.own_reservation.reserve()
     }
 
     /// Whether `reservation` allows to write: it holds, and no newer one was given.
@@ -234,6 +274,13 @@ impl Repository {
             .iter()
             .any(|(id, record)| self.records.get(id) != Some(record));
         let erased = self.records.keys().any(|id| !records.contains_key(id));
+        let own = !records
+            .range(..added::FIRST)
+            .eq(self.records.range(..added::FIRST));
+        if own {
+            self.changed.own = self.changed.own.wrapping_add(1);
+            self.own_reservation.cancel();
+        }
         if added {
             self.changed.added = now;
         }

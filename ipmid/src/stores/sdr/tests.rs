@@ -75,7 +75,8 @@ fn change_cancels_reservations_and_no_change_does_not() {
         Changes {
             added: 7,
             erased: 0,
-            count: 1
+            count: 1,
+            own: 1
         }
     );
     add(&mut table, &mut directory, "B");
@@ -88,7 +89,8 @@ fn change_cancels_reservations_and_no_change_does_not() {
         Changes {
             added: 9,
             erased: 10,
-            count: 3
+            count: 3,
+            own: 3
         }
     );
 }
