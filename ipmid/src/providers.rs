@@ -16,6 +16,6 @@ pub mod sensor;
 pub mod storage;
 pub mod transport;
 
-pub use all::{Parts, Platform, register};
+pub use all::{Actors, Parts, Platform, register};
 pub use happenings::log as log_happenings;
 pub use records::{Records, SelConfig};

@@ -21,10 +21,9 @@ use crate::{
     messages::Messages,
     platform::{DbusAccounts, DbusPlatform, EventLog, I2cDev, follow_accounts},
     providers::{
-        self, Parts, Records,
+        self, Actors, Parts, Records,
         app::{AppParts, PreTimeout},
         messaging::{self, MessagingParts},
-        pef::PefProvider,
     },
     state::Persistent,
 };
@@ -99,7 +98,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     };
     let mut table = CommandTable::default();
     let base = &mut table.at(Priority::BASE);
-    let pef = providers::register(&platform, &config, parts, base);
+    let actors = providers::register(&platform, &config, parts, base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -114,7 +113,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         host,
         followed: accounts.followed,
         records,
-        pef,
+        actors,
     };
     service
         .run_until(restart.notified(), || setup.ready())
@@ -181,7 +180,7 @@ struct Service {
     host: Arc<HostInterface<dyn UserAdmin>>,
     followed: Option<Arc<OpenbmcWriter>>,
     records: Records,
-    pef: Arc<PefProvider<DbusPlatform>>,
+    actors: Actors<DbusPlatform>,
 }
 
 impl Service {
@@ -205,7 +204,8 @@ impl Service {
             never = log.serve() => never,
             never = self.serve(ready) => never,
             never = self.platform.follow_sensors() => never,
-            never = self.pef.run() => never,
+            never = self.actors.pef.run() => never,
+            never = self.actors.dcmi.watch_power_limit() => never,
             never = self.records.log_events() => never,
             never = providers::log_happenings(&*self.platform, &self.records.events) => never,
             never = self.follow_accounts() => never,

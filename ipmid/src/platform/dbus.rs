@@ -76,6 +76,7 @@ impl DbusPlatform {
             firmware,
         };
         *lock(&self.link) = Some(Arc::new(link));
+        self.sensors.power_limit.notify_one();
         Ok(())
     }
 

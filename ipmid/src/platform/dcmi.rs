@@ -37,6 +37,10 @@ pub trait PowerLimit: Send + Sync + 'static {
     /// Makes the limit hold, or no longer.
     fn activate_power_limit(&self, active: bool)
     -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// Waits until the limit may be another than when it was waited for last: somebody has set it, or
+    /// its service has come.
+    fn power_limit_changed(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// The names that people give a machine.

@@ -10,6 +10,8 @@ use ipmi_proto::{
     sdr::{Entity, Threshold},
 };
 
+use tokio::sync::Notify;
+
 use super::*;
 use crate::stores::sensors::{SensorStore, Update, Value};
 
@@ -55,7 +57,7 @@ pub(crate) struct FakeState {
 
 /// A platform in memory.
 #[derive(Debug)]
-pub(crate) struct FakePlatform(Mutex<FakeState>);
+pub(crate) struct FakePlatform(Mutex<FakeState>, Notify);
 
 /// A machine that could be limited to a kilowatt.
 const NO_LIMIT: PowerLimitSettings = PowerLimitSettings {
@@ -93,7 +95,7 @@ const IDLE_WATCHDOG: WatchdogState = WatchdogState {
 impl Default for FakePlatform {
     #[allow(clippy::too_many_lines, reason = "a list")]
     fn default() -> Self {
-        Self(Mutex::new(FakeState {
+        let state = FakeState {
             error: None,
             power: PowerState::Off,
             chassis_requests: Vec::new(),
@@ -140,7 +142,8 @@ impl Default for FakePlatform {
             sensors: Arc::new(fake_sensors()),
             set_limits: Vec::new(),
             set_readings: Vec::new(),
-        }))
+        };
+        Self(Mutex::new(state), Notify::new())
     }
 }
 
@@ -148,6 +151,12 @@ impl FakePlatform {
     /// What it holds, to look at and to change.
     pub(crate) fn state(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap()
+    }
+
+    /// Somebody else changes the power limit.
+    pub(crate) fn change_power_limit(&self, limit: PowerLimitSettings) {
+        self.state().power_limit = limit;
+        self.1.notify_one();
     }
 
     fn answer<T>(&self, act: impl FnOnce(&mut FakeState) -> T) -> PlatformResult<T> {
@@ -451,6 +460,9 @@ impl PowerLimit for FakePlatform {
     }
     async fn activate_power_limit(&self, active: bool) -> PlatformResult<()> {
         self.answer(|state| state.power_limit.active = active)
+    }
+    async fn power_limit_changed(&self) {
+        self.1.notified().await;
     }
 }
 

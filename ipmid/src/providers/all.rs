@@ -65,13 +65,21 @@ pub struct Parts<I> {
     pub folder: Folder,
 }
 
-/// Adds the commands of all families; what is given back acts on events as long as it runs.
+/// What acts without being asked, as long as it runs.
+pub struct Actors<P> {
+    /// On events.
+    pub pef: Arc<PefProvider<P>>,
+    /// On limits.
+    pub dcmi: Arc<DcmiProvider<P>>,
+}
+
+/// Adds the commands of all families.
 pub fn register<P: Platform, I: I2c>(
     platform: &Arc<P>,
     config: &Config,
     parts: Parts<I>,
     base: &mut Registrar<'_>,
-) -> Arc<PefProvider<P>> {
+) -> Actors<P> {
     let accounts: Arc<dyn UserAdmin> = Arc::clone(&parts.app.accounts);
     AppProvider::new(Arc::clone(platform), parts.app).register(base);
     app::firewall::register(&parts.firewall, base);
@@ -113,7 +121,7 @@ pub fn register<P: Platform, I: I2c>(
     LanProvider::new(Arc::clone(platform), accounts, sessions, lan).register(base);
     let bit_rates = Persistent::open(folder.clone(), "sol.json");
     SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
-    pef
+    Actors { pef, dcmi }
 }
 
 /// The number of the first channel that is a LAN.

@@ -4,6 +4,7 @@ mod capabilities;
 mod configuration;
 mod identity;
 mod power;
+mod power_limit;
 mod sensors;
 mod thermal;
 
@@ -12,16 +13,25 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ipmi_proto::{CompletionCode, GroupBody, Privilege};
+use ipmi_proto::{
+    CompletionCode, GroupBody, Privilege,
+    sdr::SensorType,
+    sel::{Direction, Event, GeneratorId},
+};
 use serde::{Deserialize, Serialize};
 
 use self::{power::Statistics, thermal::ThermalLimit};
 use crate::{
     command::{Command, Registrar},
-    events::Events,
+    events::{Events, Source},
     platform::{Naming, PlatformError, Power, PowerLimit, Sensors},
     state::Persistent,
+    stores::{sel::SelError, sensors::SensorIndex},
 };
+
+/// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
+const LIMIT: u8 = 0x05;
+const LIMIT_EXCEEDED: u8 = 0x01;
 
 /// What the DCMI commands need of the machine.
 pub trait Platform: Naming + Power + PowerLimit + Sensors {}
@@ -99,8 +109,28 @@ impl<P: Platform> DcmiProvider<P> {
         self.register_configuration(table);
         self.register_identity(table);
         self.register_power(table);
+        self.register_power_limit(table);
         self.register_sensors(table);
         self.register_thermal(table);
+    }
+
+    /// Logs that what a sensor measures is beyond its limit.
+    async fn log_exceeded(
+        &self,
+        (sensor, kind): (SensorIndex, SensorType),
+    ) -> Result<(), SelError> {
+        let (lun, number) = sensor.place();
+        let event = Event {
+            revision: Event::REVISION,
+            sensor_type: kind.0,
+            sensor_number: number,
+            direction: Direction::Assertion,
+            event_type: LIMIT,
+            data: [LIMIT_EXCEEDED, 0xff, 0xff],
+        };
+        let generator = GeneratorId::bmc_sensor(lun);
+        let taken = self.events.take(Source::Other, generator, event).await;
+        taken.map(drop)
     }
 }
 

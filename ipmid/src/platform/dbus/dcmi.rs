@@ -53,6 +53,10 @@ impl PowerLimit for DbusPlatform {
     async fn activate_power_limit(&self, active: bool) -> PlatformResult<()> {
         self.set(CAP, cap::POWER_CAP_ENABLE, active).await
     }
+
+    async fn power_limit_changed(&self) {
+        self.sensors.power_limit.notified().await;
+    }
 }
 
 impl Naming for DbusPlatform {

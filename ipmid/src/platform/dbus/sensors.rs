@@ -49,6 +49,8 @@ pub(super) struct Feed {
     /// What happened and was not told yet.
     happened: Mutex<VecDeque<Happening>>,
     told: Notify,
+    /// The power limit may have become another.
+    pub(super) power_limit: Notify,
 }
 
 impl Default for Feed {
@@ -66,6 +68,7 @@ impl Feed {
             asked: Notify::new(),
             happened: Mutex::default(),
             told: Notify::new(),
+            power_limit: Notify::new(),
         }
     }
 

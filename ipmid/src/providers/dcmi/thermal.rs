@@ -6,7 +6,6 @@ use ipmi_proto::{
     CompletionCode, Privilege,
     codec::{Bits, Ignored},
     sdr::SensorType,
-    sel::{Direction, Event, GeneratorId},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -19,7 +18,6 @@ use super::{DcmiProvider, Platform, row};
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    events::Source,
     platform::ChassisTransition,
     state::lock,
     stores::sensors::SensorIndex,
@@ -27,10 +25,6 @@ use crate::{
 
 const SET_THERMAL_LIMIT: Command = row(0x0b, Privilege::Operator, "Set Thermal Limit");
 const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
-
-/// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
-const LIMIT: u8 = 0x05;
-const LIMIT_EXCEEDED: u8 = 0x01;
 
 /// How often temperatures are looked at while there is a limit; they are in memory.
 const LOOK: Duration = Duration::from_secs(1);
@@ -196,17 +190,8 @@ impl<P: Platform> DcmiProvider<P> {
             limit = limit.degrees,
             "thermal limit exceeded"
         );
-        let (lun, number) = sensor.place();
-        let event = Event {
-            revision: Event::REVISION,
-            sensor_type: SensorType::TEMPERATURE.0,
-            sensor_number: number,
-            direction: Direction::Assertion,
-            event_type: LIMIT,
-            data: [LIMIT_EXCEEDED, 0xff, 0xff],
-        };
-        let generator = GeneratorId::bmc_sensor(lun);
-        if let Err(error) = self.events.take(Source::Other, generator, event).await {
+        let sensor = (sensor, SensorType::TEMPERATURE);
+        if let Err(error) = self.log_exceeded(sensor).await {
             error!(%error, entity = key, "the log does not tell that a thermal limit is exceeded");
         }
         if limit.power_off

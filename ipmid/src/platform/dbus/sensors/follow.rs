@@ -1,4 +1,4 @@
-//! Following sensors over one connection.
+//! Following sensors, and the limit of power, over one connection.
 //!
 //! Calls and signals go through one stream in the order in which the bus delivered them: a reply that
 //! tells all objects of a service and the changes after it can never be taken in the wrong order.
@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What is always followed: that objects come and go, limits, alarms, states, and names of services.
-const ALWAYS: [&str; 13] = [
+const ALWAYS: [&str; 14] = [
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
      arg0path='/xyz/openbmc_project/sensors/'",
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
@@ -55,6 +55,8 @@ const ALWAYS: [&str; 13] = [
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      path_namespace='/xyz/openbmc_project/state',\
      arg0='xyz.openbmc_project.State.Chassis'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     arg0='xyz.openbmc_project.Control.Power.Cap'",
     "type='signal',interface='xyz.openbmc_project.State.Watchdog',member='Timeout'",
     "type='signal',member='Pressed',path_namespace='/xyz/openbmc_project/Chassis/Buttons'",
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
@@ -158,6 +160,7 @@ impl Following<'_> {
                 self.feed.store.apply(update);
             }
             Some(Told::Happened(happening)) => self.feed.note(happening),
+            Some(Told::PowerLimit) => self.feed.power_limit.notify_one(),
             Some(Told::Owner { name, old, new }) => self.take_owner(&name, &old, &new).await?,
             None => {}
         }
@@ -285,6 +288,8 @@ impl Following<'_> {
     }
 
     async fn scan(&mut self) -> zbus::Result<()> {
+        // Its service may be the one that came.
+        self.feed.power_limit.notify_one();
         let method = mapper::GET_SUB_TREE;
         let sensors = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
         let supplies = [inventory::power_supply::NAME];

@@ -6,6 +6,7 @@ use openbmc_dbus::mapper::SubTree;
 use openbmc_dbus::sensor::ROOT;
 use openbmc_dbus::{
     chassis::buttons::{power, reset},
+    control::power_cap,
     inventory,
     state::{self, watchdog},
 };
@@ -39,6 +40,8 @@ pub(super) enum Told {
     Sensor(Update),
     /// Something that is no state.
     Happened(Happening),
+    /// The power limit became another.
+    PowerLimit,
     /// A well-known name got another owner; empty for none.
     Owner {
         /// The name.
@@ -59,9 +62,12 @@ pub(super) fn told(message: &Message) -> Option<Told> {
     let interface = header.interface()?.as_str();
     match (interface, header.member()?.as_str()) {
         (PROPERTIES, "PropertiesChanged") => {
-            let path = followed(header.path()?.as_str())?;
             let (interface, changed, _): (String, Variants, Vec<String>) =
                 message.body().deserialize().ok()?;
+            if interface == power_cap::NAME {
+                return Some(Told::PowerLimit);
+            }
+            let path = followed(header.path()?.as_str())?;
             let properties = properties(changed);
             Some(Told::Sensor(Update::Changed {
                 path,
