@@ -18,6 +18,7 @@ pub mod platform;
 pub mod providers;
 pub mod state;
 pub mod stores;
+pub mod updates;
 
 mod service;
 

@@ -17,5 +17,5 @@ pub mod storage;
 pub mod transport;
 
 pub use all::{Actors, Parts, Platform, register};
-pub use happenings::log as log_happenings;
+pub use happenings::take as take_happenings;
 pub use records::{Records, SelConfig};

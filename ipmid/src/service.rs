@@ -81,11 +81,10 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         pre_timeout: PreTimeout::new(move || at_pre_timeout.set_pre_timeout()),
         restart: Arc::clone(&restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
+        updates: Arc::default(),
     };
-    let firewall = Arc::new(Firewall::new(Persistent::open(
-        folder.clone(),
-        "firewall.json",
-    )));
+    let rules = Persistent::open(folder.clone(), "firewall.json");
+    let firewall = Arc::new(Firewall::new(rules));
     let messaging = MessagingParts::new(Arc::clone(messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
     let parts = Parts {
@@ -207,7 +206,7 @@ impl Service {
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
             never = self.records.log_events() => never,
-            never = providers::log_happenings(&*self.platform, &self.records.events) => never,
+            never = providers::take_happenings(&*self.platform, &self.records.events, &self.actors.updates) => never,
             never = self.follow_accounts() => never,
         }
     }

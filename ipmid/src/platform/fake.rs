@@ -125,7 +125,6 @@ impl Default for FakePlatform {
             dhcp_renewals: 0,
             link: network::link(),
             sol: SolSettings {
-                progress: 0,
                 enable: true,
                 force_encryption: true,
                 force_authentication: true,
@@ -151,6 +150,23 @@ impl FakePlatform {
     /// What it holds, to look at and to change.
     pub(crate) fn state(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap()
+    }
+
+    /// A user's session of the LAN begins.
+    pub(crate) fn open_session(&self, id: u32) {
+        self.state().sessions.push(SessionInfo {
+            path: format!("/session/{id}"),
+            id,
+            handle: 1,
+            channel: 1,
+            privilege: 4,
+            user_id: 2,
+            state: SessionState::Active,
+            is_rmcp_plus: true,
+            remote_address: std::net::Ipv4Addr::LOCALHOST,
+            remote_mac: [0; 6],
+            remote_port: 50_000,
+        });
     }
 
     /// Somebody else changes the power limit.
@@ -412,7 +428,6 @@ impl Sol for FakePlatform {
     }
     async fn change_sol(&self, _: &str, change: SolChange) -> PlatformResult<()> {
         self.answer(|state| match change {
-            SolChange::Progress(value) => state.sol.progress = value,
             SolChange::Enable(value) => state.sol.enable = value,
             SolChange::Authentication {
                 force_encryption,

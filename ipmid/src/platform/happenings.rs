@@ -11,6 +11,8 @@ pub enum Happening {
     WatchdogExpired,
     /// A button was pressed (`Chassis.Buttons.*.Pressed`).
     Pressed(Button),
+    /// The host was reset or went off (`State.Host.CurrentHostState`).
+    HostReset,
 }
 
 /// What happens on the machine.

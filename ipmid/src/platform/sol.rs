@@ -7,8 +7,6 @@ use super::PlatformResult;
 /// The SOL configuration of one channel, in the numbers of the IPMI parameters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SolSettings {
-    /// Set in progress.
-    pub progress: u8,
     /// Whether SOL may be activated.
     pub enable: bool,
     /// Whether it must be encrypted.
@@ -30,8 +28,6 @@ pub struct SolSettings {
 /// One parameter's worth of change to a channel's SOL configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SolChange {
-    /// Set in progress.
-    Progress(u8),
     /// Whether SOL may be activated.
     Enable(bool),
     /// Who may activate it, and how.

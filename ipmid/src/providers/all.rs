@@ -23,6 +23,7 @@ use crate::{
     filter::firewall::Firewall,
     platform::{BootProgress, I2c, Network, Satellites, Sol},
     state::Persistent,
+    updates::Updates,
 };
 
 /// What all commands together need of the machine.
@@ -71,6 +72,8 @@ pub struct Actors<P> {
     pub pef: Arc<PefProvider<P>>,
     /// On limits.
     pub dcmi: Arc<DcmiProvider<P>>,
+    /// Updates of parameters that are in progress, which end with the host.
+    pub updates: Arc<Updates>,
 }
 
 /// Adds the commands of all families.
@@ -81,6 +84,7 @@ pub fn register<P: Platform, I: I2c>(
     base: &mut Registrar<'_>,
 ) -> Actors<P> {
     let accounts: Arc<dyn UserAdmin> = Arc::clone(&parts.app.accounts);
+    let updates = Arc::clone(&parts.app.updates);
     AppProvider::new(Arc::clone(platform), parts.app).register(base);
     app::firewall::register(&parts.firewall, base);
     MessagingProvider::new(Arc::clone(platform), parts.i2c, parts.messaging).register(base);
@@ -88,7 +92,7 @@ pub fn register<P: Platform, I: I2c>(
     parts.records.register(platform, base);
     let folder = &parts.folder;
     let boot = Persistent::open(folder.clone(), "boot.json");
-    ChassisProvider::new(Arc::clone(platform), boot).register(base);
+    ChassisProvider::new(Arc::clone(platform), boot, Arc::clone(&updates)).register(base);
     let place = (config.sel.capacity, first_lan(&config.channels));
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
     let events = Arc::clone(&parts.records.events);
@@ -114,14 +118,17 @@ pub fn register<P: Platform, I: I2c>(
         lan: Arc::clone(&lan),
         maker: (manufacturer.unwrap_or(Iana::OPENBMC), config.device.product),
         config: config.pef,
+        updates: Arc::clone(&updates),
     };
     let pef_state = Persistent::open(folder.clone(), "pef.json");
     let pef = PefProvider::new(Arc::clone(platform), pef, pef_state);
     pef.register(base);
-    LanProvider::new(Arc::clone(platform), accounts, sessions, lan).register(base);
+    let of_lan = Arc::clone(&updates);
+    LanProvider::new(Arc::clone(platform), accounts, sessions, lan, of_lan).register(base);
+    let of_sol = Arc::clone(&updates);
     let bit_rates = Persistent::open(folder.clone(), "sol.json");
-    SolProvider::new(Arc::clone(platform), &config.channels, bit_rates).register(base);
-    Actors { pef, dcmi }
+    SolProvider::new(Arc::clone(platform), &config.channels, bit_rates, of_sol).register(base);
+    Actors { pef, dcmi, updates }
 }
 
 /// The number of the first channel that is a LAN.
@@ -180,6 +187,7 @@ mod tests {
             pre_timeout: PreTimeout::default(),
             restart: Arc::default(),
             system_info: Persistent::open(folder.clone(), "system-info.json"),
+            updates: Arc::default(),
         };
         let parts = Parts {
             app,

@@ -29,6 +29,7 @@ use crate::{
     health::Health,
     platform::{Acpi, Bmc, Power, Sessions, Watchdog},
     state::Persistent,
+    updates::Updates,
 };
 
 /// What the application commands need of the machine.
@@ -55,6 +56,8 @@ pub struct AppParts {
     pub restart: Arc<tokio::sync::Notify>,
     /// System info parameters.
     pub system_info: Persistent<SystemInfo>,
+    /// Updates of parameters that are in progress.
+    pub updates: Arc<Updates>,
 }
 
 /// The application commands and what they keep between requests.
@@ -120,6 +123,7 @@ mod tests {
             pre_timeout: PreTimeout::default(),
             restart: Arc::clone(&restart),
             system_info: Persistent::volatile(),
+            updates: Arc::default(),
         };
         let mut bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
             AppProvider::new(Arc::clone(platform), parts).register(table);

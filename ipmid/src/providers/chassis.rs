@@ -12,16 +12,17 @@ use std::sync::{Arc, Mutex};
 use ipmi_proto::{ChannelNumber, CompletionCode};
 
 pub use self::boot_options::BootParameters;
-use self::{boot_options::BootProgress, identify::Identify};
+use self::identify::Identify;
 use crate::{
     command::Registrar,
-    platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power},
+    platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power, Sessions},
     state::{Persistent, lock},
+    updates::Updates,
 };
 
 /// What the chassis commands need of the machine.
-pub trait Platform: Power + Chassis + BootOverride {}
-impl<P: Power + Chassis + BootOverride> Platform for P {}
+pub trait Platform: Power + Chassis + BootOverride + Sessions {}
+impl<P: Power + Chassis + BootOverride + Sessions> Platform for P {}
 
 /// The chassis commands and what they keep between requests.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ pub struct ChassisProvider<P> {
     platform: Arc<P>,
     identify: Mutex<Identify>,
     boot: Persistent<BootParameters>,
-    boot_progress: Mutex<BootProgress>,
+    /// Updates of boot parameters that are in progress.
+    updates: Arc<Updates>,
     /// Where the last Chassis Control came from; the restart cause names it.
     control_channel: Mutex<Option<ChannelNumber>>,
 }
@@ -37,12 +39,16 @@ pub struct ChassisProvider<P> {
 impl<P: Platform> ChassisProvider<P> {
     /// Over `platform`, with the boot parameters kept in `boot`.
     #[must_use]
-    pub fn new(platform: Arc<P>, boot: Persistent<BootParameters>) -> Arc<Self> {
+    pub fn new(
+        platform: Arc<P>,
+        boot: Persistent<BootParameters>,
+        updates: Arc<Updates>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             platform,
             identify: Mutex::default(),
             boot,
-            boot_progress: Mutex::default(),
+            updates,
             control_channel: Mutex::default(),
         })
     }
@@ -79,7 +85,8 @@ mod tests {
         pub(super) fn new() -> Self {
             Self::with(Family::NetFn(NetFn::CHASSIS), |platform, table| {
                 let state = Persistent::volatile();
-                ChassisProvider::new(Arc::clone(platform), state).register(table);
+                let updates = Arc::default();
+                ChassisProvider::new(Arc::clone(platform), state, updates).register(table);
             })
         }
     }

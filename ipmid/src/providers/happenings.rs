@@ -1,4 +1,5 @@
-//! What happens on the machine becomes events: the watchdog's expiry, buttons (IPMI v2.0 §42.2).
+//! What happens on the machine becomes events: the watchdog's expiry, buttons (IPMI v2.0 §42.2); or ends
+//! what is under way.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -12,6 +13,7 @@ use crate::{
     events::{Events, Source},
     platform::{Button, Happening, Happenings, Watchdog, WatchdogAction, WatchdogUse},
     stores::sdr::OwnSource,
+    updates::Updates,
 };
 
 /// Event data 1, bits 7:6: event data 2 is of the sensor type's own kind.
@@ -23,10 +25,18 @@ const UNSPECIFIED: u8 = 0xff;
 const POWER_PRESSED: u8 = 0;
 const RESET_PRESSED: u8 = 2;
 
-/// Puts what happens on `platform` into `events`, for as long as the daemon lives.
-pub async fn log<P: Happenings + Watchdog>(platform: &P, events: &Arc<Events>) -> Infallible {
+/// Puts what happens on `platform` into `events`, and ends `updates` with the host, for as long as the
+/// daemon lives.
+pub async fn take<P: Happenings + Watchdog>(
+    platform: &P,
+    events: &Arc<Events>,
+    updates: &Updates,
+) -> Infallible {
     loop {
         let happened = platform.happened().await;
+        if happened == Happening::HostReset {
+            updates.end_all();
+        }
         let Some((source, data)) = event_data(platform, happened).await else {
             continue;
         };
@@ -60,7 +70,7 @@ async fn event_data<P: Watchdog>(
         Happening::Pressed(Button::Power) => Some(pressed(POWER_PRESSED)),
         Happening::Pressed(Button::Reset) => Some(pressed(RESET_PRESSED)),
         // Neither is of the sensor type of buttons.
-        Happening::Pressed(Button::Nmi | Button::Identify) => None,
+        Happening::Pressed(Button::Nmi | Button::Identify) | Happening::HostReset => None,
     }
 }
 

@@ -21,14 +21,15 @@ use tokio::sync::{Notify, watch};
 pub use self::configuration::PefParameters;
 use crate::{
     command::Registrar,
-    platform::{Bmc, Power},
+    platform::{Bmc, Power, Sessions},
     state::Persistent,
     stores::{Clock, lan::LanState, sel::SelStore},
+    updates::Updates,
 };
 
 /// What PEF needs of the machine.
-pub trait Platform: Power + Bmc {}
-impl<P: Power + Bmc> Platform for P {}
+pub trait Platform: Power + Bmc + Sessions {}
+impl<P: Power + Bmc + Sessions> Platform for P {}
 
 /// `[pef]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -58,6 +59,8 @@ pub struct PefParts {
     pub maker: (Iana, u16),
     /// What is configured by file.
     pub config: PefConfig,
+    /// Updates of parameters that are in progress.
+    pub updates: Arc<Updates>,
 }
 
 /// The PEF commands, and the engine that acts on events.
@@ -65,7 +68,6 @@ pub struct PefProvider<P> {
     platform: Arc<P>,
     parts: PefParts,
     parameters: Persistent<PefParameters>,
-    in_progress: Mutex<bool>,
     /// Until when events wait (Arm PEF Postpone Timer), and the seconds it was armed with.
     postponed: Mutex<Option<(Instant, u8)>>,
     /// The parameters or the postpone timer changed.
@@ -91,7 +93,6 @@ impl<P: Platform> PefProvider<P> {
             platform,
             parts,
             parameters,
-            in_progress: Mutex::default(),
             postponed: Mutex::default(),
             changed: Notify::new(),
             started: Instant::now(),

@@ -30,7 +30,6 @@ impl Sol for DbusPlatform {
         let object = settings_of(&link, channel).await?;
         let at = (&*link, &object);
         match change {
-            SolChange::Progress(value) => set(at, sol::PROGRESS, value).await,
             SolChange::Enable(value) => set(at, sol::ENABLE, value).await,
             SolChange::Authentication {
                 force_encryption,
@@ -92,7 +91,6 @@ async fn set<T: PropertyValue>(
 
 fn read(properties: &Properties) -> Result<SolSettings, CallError> {
     Ok(SolSettings {
-        progress: properties.get(sol::PROGRESS)?,
         enable: properties.get(sol::ENABLE)?,
         force_encryption: properties.get(sol::FORCE_ENCRYPTION)?,
         force_authentication: properties.get(sol::FORCE_AUTHENTICATION)?,

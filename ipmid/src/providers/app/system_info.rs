@@ -18,6 +18,7 @@ use crate::{
     context::Context,
     platform::PlatformError,
     state::lock,
+    updates::{Parameters, Progress},
 };
 
 const SET_SYSTEM_INFO_PARAMETERS: Command = Command::standard(
@@ -35,8 +36,6 @@ const GET_SYSTEM_INFO_PARAMETERS: Command = Command::standard(
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
-/// `81h`: set in progress already.
-const SET_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
 /// `82h`: parameter is read-only.
 const READ_ONLY: CompletionCode = CompletionCode(0x82);
 
@@ -65,12 +64,8 @@ type Text = Vec<u8>;
 #[serde(default, transparent)]
 pub struct SystemInfo(BTreeMap<u8, Text>);
 
-/// The texts that are not, and the state of an update.
-#[derive(Debug, Default)]
-pub(super) struct Volatile {
-    texts: Mutex<SystemInfo>,
-    in_progress: Mutex<bool>,
-}
+/// The texts that are not.
+pub(super) type Volatile = Mutex<SystemInfo>;
 
 impl SystemInfo {
     fn set_block(&mut self, parameter: u8, selector: u8, bytes: &[u8]) {
@@ -130,16 +125,21 @@ impl<P: Platform> AppProvider<P> {
     /// firmware version, `C7h` and `C9h` for blocks that are too long or too many.
     async fn set_system_info_parameters(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
         parameter: u8,
         data: Remaining,
     ) -> Result<(), CompletionCode> {
+        let (updates, of) = (&self.parts.updates, Parameters::SystemInfo);
         match parameter {
-            PARAM_SET_IN_PROGRESS => return self.set_progress(&data),
+            PARAM_SET_IN_PROGRESS => {
+                let progress = Progress::decode(&data)?;
+                return updates.set(&*self.platform, of, &context, progress).await;
+            }
             PARAM_FIRMWARE_VERSION => return Err(READ_ONLY),
             2..=PARAM_LAST => {}
             _ => return Err(PARAMETER_NOT_SUPPORTED),
         }
+        updates.touch(of, &context);
         let (selector, bytes): (u8, Vec<u8>) = data.decode()?;
         if bytes.is_empty() || bytes.len() > BLOCK {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
@@ -148,25 +148,13 @@ impl<P: Platform> AppProvider<P> {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         }
         if is_volatile(parameter) {
-            lock(&self.system_info.texts).set_block(parameter, selector, &bytes);
+            lock(&self.system_info).set_block(parameter, selector, &bytes);
             return Ok(());
         }
         self.parts
             .system_info
             .update(|texts| texts.set_block(parameter, selector, &bytes))
             .await
-    }
-
-    fn set_progress(&self, data: &Remaining) -> Result<(), CompletionCode> {
-        let (state, _): (Bits<2>, Bits<6>) = data.decode()?;
-        let mut progress = lock(&self.system_info.in_progress);
-        match state.value() {
-            1 if *progress => return Err(SET_IN_PROGRESS),
-            1 => *progress = true,
-            0 | 2 => *progress = false,
-            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
-        }
-        Ok(())
     }
 
     /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless the revision alone
@@ -177,7 +165,7 @@ impl<P: Platform> AppProvider<P> {
     /// `80h` for a parameter beyond 7 and a text nobody has set, `C9h` beyond a text's last block.
     async fn get_system_info_parameters(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
         (_, revision_only): (Bits<7>, bool),
         parameter: u8,
         selector: u8,
@@ -190,7 +178,10 @@ impl<P: Platform> AppProvider<P> {
             return Ok((PARAMETER_VERSION, Remaining::default()));
         }
         let data = match parameter {
-            PARAM_SET_IN_PROGRESS => vec![u8::from(*lock(&self.system_info.in_progress))],
+            PARAM_SET_IN_PROGRESS => {
+                let (platform, of) = (&*self.platform, Parameters::SystemInfo);
+                vec![self.parts.updates.get(platform, of, &context).await]
+            }
             _ => {
                 let text = self.text(parameter).await?;
                 [&[selector][..], &block(&text, selector)?].concat()
@@ -201,7 +192,7 @@ impl<P: Platform> AppProvider<P> {
 
     async fn text(&self, parameter: u8) -> Result<Text, CompletionCode> {
         let kept = if is_volatile(parameter) {
-            lock(&self.system_info.texts).text(parameter).cloned()
+            lock(&self.system_info).text(parameter).cloned()
         } else {
             self.parts.system_info.get().text(parameter).cloned()
         };

@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     ChassisProvider, Platform,
     boot_flags::{BootFlags, FlagsRest},
-    if_present, lock,
+    if_present,
 };
 use crate::{
     command::{Command, Registrar},
     context::Context,
+    updates::{Parameters, Progress},
 };
 
 const SET_SYSTEM_BOOT_OPTIONS: Command = Command::standard(
@@ -37,8 +38,6 @@ const GET_SYSTEM_BOOT_OPTIONS: Command = Command::standard(
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
-/// `81h`: set in progress already.
-const SET_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
 
 /// Version of the parameters' layout.
 const PARAMETER_VERSION: u8 = 0x01;
@@ -74,10 +73,6 @@ pub struct BootParameters {
     mailbox: Vec<u8>,
 }
 
-/// Set In Progress, which is the state of a client's update and not of the BMC.
-#[derive(Debug, Default)]
-pub(super) struct BootProgress(bool);
-
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_boot_options(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(SET_SYSTEM_BOOT_OPTIONS, self, Self::set_system_boot_options);
@@ -92,7 +87,7 @@ impl<P: Platform> ChassisProvider<P> {
     /// or `CCh` for data that is none of the parameter's.
     async fn set_system_boot_options(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
         (parameter, locked): (Bits<7>, bool),
         data: Remaining,
     ) -> Result<(), CompletionCode> {
@@ -100,9 +95,14 @@ impl<P: Platform> ChassisProvider<P> {
         if parameter > PARAM_MAILBOX {
             return Err(PARAMETER_NOT_SUPPORTED);
         }
+        self.updates.touch(Parameters::Boot, &context);
         if !data.as_bytes().is_empty() {
             match parameter {
-                PARAM_SET_IN_PROGRESS => return self.set_progress(&data),
+                PARAM_SET_IN_PROGRESS => {
+                    let (progress, of) = (Progress::decode(&data)?, Parameters::Boot);
+                    let updates = &self.updates;
+                    return updates.set(&*self.platform, of, &context, progress).await;
+                }
                 PARAM_BOOT_FLAGS => self.set_boot_flags(&data).await?,
                 _ => {
                     let mut kept = self.boot.get();
@@ -128,7 +128,7 @@ impl<P: Platform> ChassisProvider<P> {
     /// `80h` for a parameter beyond 7, `C9h` for a mailbox block that is not there.
     async fn get_system_boot_options(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
         (parameter, _): (Bits<7>, bool),
         set_selector: u8,
         _block_selector: u8,
@@ -136,24 +136,14 @@ impl<P: Platform> ChassisProvider<P> {
         let number = parameter.value();
         let kept = self.boot.get();
         let data = match number {
-            PARAM_SET_IN_PROGRESS => vec![u8::from(lock(&self.boot_progress).0)],
+            PARAM_SET_IN_PROGRESS => {
+                let (platform, of) = (&*self.platform, Parameters::Boot);
+                vec![self.updates.get(platform, of, &context).await]
+            }
             PARAM_BOOT_FLAGS => codec::encode(&self.boot_flags(kept.flags).await?),
             _ => kept.read(number, set_selector)?,
         };
         Ok((PARAMETER_VERSION, (parameter, kept.is_locked(number)), data))
-    }
-
-    fn set_progress(&self, data: &Remaining) -> Result<(), CompletionCode> {
-        let (state, _): (Bits<2>, Bits<6>) = data.decode()?;
-        let mut progress = lock(&self.boot_progress);
-        match state.value() {
-            1 if progress.0 => return Err(SET_IN_PROGRESS),
-            1 => progress.0 = true,
-            // There is nothing to roll back or commit: each parameter takes effect when set.
-            0 | 2 => progress.0 = false,
-            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
-        }
-        Ok(())
     }
 
     async fn set_boot_flags(&self, data: &Remaining) -> Result<(), CompletionCode> {
@@ -270,6 +260,7 @@ mod tests {
     use crate::{
         platform::{BootDevice, BootMode, BootType},
         providers::chassis::tests::{Bench, answer},
+        updates::SET_IN_PROGRESS,
     };
 
     #[tokio::test]

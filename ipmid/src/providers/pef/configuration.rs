@@ -14,7 +14,7 @@ use super::{PefProvider, Platform};
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    state::lock,
+    updates::{Parameters, Progress},
 };
 
 const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
@@ -30,9 +30,8 @@ const GET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
     "Get PEF Configuration Parameters",
 );
 
-/// `80h`: parameter not supported. `81h`: a set is in progress. `82h`: read-only.
+/// `80h`: parameter not supported. `82h`: read-only.
 const NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
-const SET_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
 const READ_ONLY: CompletionCode = CompletionCode(0x82);
 /// Present revision 1, oldest compatible revision 1.
 const REVISION: u8 = 0x11;
@@ -282,21 +281,16 @@ impl<P: Platform> PefProvider<P> {
     /// - `C9h` for an entry that a table does not have, `CCh` for a value that a parameter does not.
     async fn set_pef_configuration_parameters(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
         parameter: (Bits<7>, bool),
         value: Remaining,
     ) -> Result<(), CompletionCode> {
-        let parameter = parameter.0.value();
+        let (parameter, updates) = (parameter.0.value(), &self.parts.updates);
         if parameter == 0 {
-            let to: u8 = value.decode()?;
-            let mut in_progress = lock(&self.in_progress);
-            match to {
-                1 if *in_progress => return Err(SET_IN_PROGRESS),
-                0..=2 => *in_progress = to == 1,
-                _ => return Err(CompletionCode::INVALID_DATA_FIELD),
-            }
-            return Ok(());
+            let (progress, of) = (Progress::decode(&value)?, Parameters::Pef);
+            return updates.set(&*self.platform, of, &context, progress).await;
         }
+        updates.touch(Parameters::Pef, &context);
         let mut parameters = self.parameters.get();
         parameters.set(parameter, &value)?;
         // What happened while PEF was off is not acted on when it goes on.
@@ -323,7 +317,7 @@ impl<P: Platform> PefProvider<P> {
     /// `80h` for a parameter that is not supported, `C9h` for an entry that a table does not have.
     async fn get_pef_configuration_parameters(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
         parameter: (Bits<7>, bool),
         set: u8,
         block: u8,
@@ -333,7 +327,14 @@ impl<P: Platform> PefProvider<P> {
             return Ok((REVISION, Vec::new()));
         }
         let value = match parameter.value() {
-            0 => vec![u8::from(*lock(&self.in_progress))],
+            0 => {
+                let updates = &self.parts.updates;
+                vec![
+                    updates
+                        .get(&*self.platform, Parameters::Pef, &context)
+                        .await,
+                ]
+            }
             parameter => self.parameters.get().get(parameter, set, block)?,
         };
         Ok((REVISION, value))

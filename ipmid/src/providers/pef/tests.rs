@@ -53,6 +53,7 @@ impl Bench {
             lan,
             maker: (Iana::OPENBMC, 1),
             config: PefConfig { trap_port },
+            updates: Arc::default(),
         };
         let mut pef = None;
         let family = Family::NetFn(NetFn::SENSOR_EVENT);

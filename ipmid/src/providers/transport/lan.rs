@@ -16,18 +16,18 @@ use std::sync::{Arc, Mutex};
 use accounts::{AccountError, Snapshot, UserAdmin};
 use ipmi_proto::{
     ChannelNumber, CompletionCode, Medium, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
+    codec::{Ignored, Remaining},
 };
 use tokio::task;
 
 use crate::{
     command::{Command, Registrar},
-    context::{Context, Session},
-    platform::{LinkChange, Network, PlatformError, SessionState, Sessions},
-    state::{Persistent, lock},
+    context::Context,
+    platform::{LinkChange, Network, PlatformError, Sessions},
+    state::Persistent,
     stores::lan::{ChannelState, LanState},
+    updates::{Parameters, Progress, Requester, Updates},
 };
-use hold::{Holds, Requester};
 
 const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::TRANSPORT,
@@ -50,18 +50,12 @@ const GET_IP_UDP_RMCP_STATISTICS: Command = Command::standard(
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
-/// `81h`: set in progress already.
-const SET_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
 /// `82h`: parameter is read-only.
 const READ_ONLY: CompletionCode = CompletionCode(0x82);
 
 /// Version of the parameters' layout.
 const PARAMETER_VERSION: u8 = 0x11;
 const PARAM_SET_IN_PROGRESS: u8 = 0;
-/// States of Set In Progress.
-const COMPLETE: u8 = 0;
-const IN_PROGRESS: u8 = 1;
-const COMMIT: u8 = 2;
 
 /// What a parameter reads as, or what came of setting it.
 type Data = Result<Vec<u8>, CompletionCode>;
@@ -74,7 +68,7 @@ pub struct LanProvider<P> {
     sessions: LanSessions,
     state: Arc<Persistent<LanState>>,
     /// Updates in progress, and what they hold.
-    holds: Mutex<Holds>,
+    updates: Arc<Updates>,
     cleared: Mutex<crate::platform::IpCounters>,
 }
 
@@ -96,6 +90,12 @@ struct Lan {
     dry: bool,
 }
 
+impl Lan {
+    const fn parameters(&self) -> Parameters {
+        Parameters::Lan(self.number.value())
+    }
+}
+
 impl<P: Network + Sessions> LanProvider<P> {
     /// Over the network of `platform` and these accounts, with the rest in `state`.
     #[must_use]
@@ -104,14 +104,15 @@ impl<P: Network + Sessions> LanProvider<P> {
         accounts: Arc<dyn UserAdmin>,
         sessions: LanSessions,
         state: Arc<Persistent<LanState>>,
+        updates: Arc<Updates>,
     ) -> Arc<Self> {
-        let (holds, cleared) = Default::default();
+        let cleared = Mutex::default();
         Arc::new(Self {
             platform,
             accounts,
             sessions,
             state,
-            holds,
+            updates,
             cleared,
         })
     }
@@ -216,11 +217,12 @@ impl<P: Network + Sessions> LanProvider<P> {
         if parameter == PARAM_SET_IN_PROGRESS {
             return self.set_progress(&lan, who, &data).await;
         }
-        let held = lock(&self.holds).holds(lan.number, who);
+        let held = self.updates.holds(lan.parameters(), who);
         let lan = Lan { dry: held, ..lan };
         self.apply(&lan, parameter, &data).await?;
         if held {
-            lock(&self.holds).add(lan.number, who, (parameter, data.into()))?;
+            let write = (parameter, data.into());
+            self.updates.add(lan.parameters(), who, write)?;
         }
         Ok(())
     }
@@ -255,15 +257,15 @@ impl<P: Network + Sessions> LanProvider<P> {
             return Ok((PARAMETER_VERSION, Remaining::default()));
         }
         let who = Requester::from(&context);
-        let held = lock(&self.holds).read(lan.number, who, (parameter, set_selector));
-        if let Some(data) = held {
+        let is_read = |write: &_| hold::is_read(write, (parameter, set_selector));
+        if let Some(data) = self.updates.last(lan.parameters(), who, is_read) {
+            let data = hold::as_read(parameter, data);
             return Ok((PARAMETER_VERSION, data.into()));
         }
         let data = match parameter {
             PARAM_SET_IN_PROGRESS => {
-                self.forget_the_gone(&lan, who).await;
-                let updated = lock(&self.holds).owner(lan.number).is_some();
-                vec![if updated { IN_PROGRESS } else { COMPLETE }]
+                let (platform, of) = (&*self.platform, lan.parameters());
+                vec![self.updates.get(platform, of, &context).await]
             }
             1 | 2 | 22..=24 | 26 => self.security(&lan, parameter)?,
             3..=15 | 20 | 21 => self.ipv4(&lan, parameter).await?,
@@ -275,40 +277,18 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     async fn set_progress(&self, lan: &Lan, who: Requester, data: &Remaining) -> Done {
-        let (state, _): (Bits<2>, Bits<6>) = data.decode()?;
-        self.forget_the_gone(lan, who).await;
-        match state.value() {
-            COMPLETE => lock(&self.holds).end(lan.number, who),
-            IN_PROGRESS => lock(&self.holds).begin(lan.number, who),
-            COMMIT => {
-                let writes = lock(&self.holds).take(lan.number, who)?;
-                for (parameter, data) in writes {
+        let (progress, of) = (Progress::decode(data)?, lan.parameters());
+        let updates = &self.updates;
+        updates.forget_the_gone(&*self.platform, of, who).await;
+        match progress {
+            Progress::Complete => updates.end(of, who),
+            Progress::InProgress => updates.begin(of, who),
+            Progress::Commit => {
+                for (parameter, data) in updates.take(of, who)? {
                     self.apply(lan, parameter, &data.into()).await?;
                 }
                 Ok(())
             }
-            _ => Err(CompletionCode::INVALID_DATA_FIELD),
-        }
-    }
-
-    /// Ends another's update if its session has ended.
-    async fn forget_the_gone(&self, lan: &Lan, who: Requester) {
-        let owner = lock(&self.holds).owner(lan.number);
-        let Some(owner) = owner.filter(|owner| *owner != who) else {
-            return;
-        };
-        let Some(Session { id, .. }) = owner.session else {
-            return;
-        };
-        let lives = match self.platform.sessions().await {
-            Ok(sessions) => sessions
-                .iter()
-                .any(|session| session.id == id && session.state == SessionState::Active),
-            Err(PlatformError::Absent) => false,
-            Err(_) => true, // not known: until its time is over
-        };
-        if !lives {
-            lock(&self.holds).forget(lan.number, owner);
         }
     }
 }
@@ -329,20 +309,32 @@ mod tests {
 
     /// The LAN commands over a fake network.
     pub(super) fn bench() -> Bench {
-        bench_with(LanSessions {
-            cipher_suites: vec![3, 17],
-            auth_types: 0,
-        })
+        bench_and_updates().0
     }
 
     pub(super) fn bench_with(sessions: LanSessions) -> Bench {
+        bench_of(sessions, Arc::default())
+    }
+
+    /// The same, and where its updates in progress are.
+    pub(super) fn bench_and_updates() -> (Bench, Arc<Updates>) {
+        let updates = Arc::<Updates>::default();
+        let sessions = LanSessions {
+            cipher_suites: vec![3, 17],
+            auth_types: 0,
+        };
+        (bench_of(sessions, Arc::clone(&updates)), updates)
+    }
+
+    fn bench_of(sessions: LanSessions, updates: Arc<Updates>) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let config = ::accounts::AccessConfig::default();
         let accounts =
             ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
         let mut bench = Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
             let state = Arc::new(Persistent::volatile());
-            LanProvider::new(Arc::clone(platform), Arc::new(accounts), sessions, state)
+            let accounts = Arc::new(accounts);
+            LanProvider::new(Arc::clone(platform), accounts, sessions, state, updates)
                 .register(table);
         });
         bench.folder = Some(folder);

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use accounts::ChannelTable;
 use ipmi_proto::{
     ChannelNumber, CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining, Zero, encode},
+    codec::{Bits, Ignored, Remaining, encode},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     command::{Command, Registrar},
     context::Context,
-    platform::{PlatformError, Sol, SolChange, SolSettings},
+    platform::{PlatformError, Sessions, Sol, SolChange, SolSettings},
     state::Persistent,
+    updates::{Parameters, Progress, Updates},
 };
 
 const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
@@ -35,20 +36,11 @@ const GET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
-/// `81h`: set in progress already.
-const SET_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
 /// `82h`: attempt to write a read-only parameter.
 const READ_ONLY: CompletionCode = CompletionCode(0x82);
 
 /// Present revision 1, oldest compatible revision 1.
 const REVISION: u8 = 0x11;
-
-/// Set-in-progress: nothing in progress, or done.
-const COMPLETE: u8 = 0;
-/// Set-in-progress: a client is about to change parameters.
-const IN_PROGRESS: u8 = 1;
-/// Set-in-progress: commit what was written, which it is already.
-const COMMIT_WRITE: u8 = 2;
 
 /// Where payloads go: the port of the session (the primary RMCP port).
 const RMCP_PORT: u16 = 623;
@@ -78,6 +70,7 @@ pub struct SolProvider<P> {
     /// The channels with sessions, and what they are called.
     channels: Vec<(ChannelNumber, String)>,
     bit_rates: Persistent<BitRates>,
+    updates: Arc<Updates>,
 }
 
 /// One of the parameters.
@@ -111,13 +104,14 @@ impl Parameter {
     }
 }
 
-impl<P: Sol> SolProvider<P> {
+impl<P: Sessions + Sol> SolProvider<P> {
     /// Over `platform`, for those of `channels` that have sessions.
     #[must_use]
     pub fn new(
         platform: Arc<P>,
         channels: &ChannelTable,
         bit_rates: Persistent<BitRates>,
+        updates: Arc<Updates>,
     ) -> Arc<Self> {
         let with_sessions = channels.iter().filter(|channel| channel.has_sessions());
         let channels = with_sessions.map(|channel| (channel.number(), channel.name.clone()));
@@ -125,6 +119,7 @@ impl<P: Sol> SolProvider<P> {
             platform,
             channels: channels.collect(),
             bit_rates,
+            updates,
         })
     }
 
@@ -156,9 +151,18 @@ impl<P: Sol> SolProvider<P> {
         selector: u8,
         data: Remaining,
     ) -> Result<(), CompletionCode> {
-        let (_, name) = self.channel(context, channel)?;
-        let change = match Parameter::new(selector)? {
-            Parameter::SetInProgress => return self.set_progress(name, &data).await,
+        let (number, name) = self.channel(context, channel)?;
+        let of = Parameters::Sol(number.value());
+        let parameter = Parameter::new(selector)?;
+        if parameter == Parameter::SetInProgress {
+            let progress = Progress::decode(&data)?;
+            return self
+                .updates
+                .set(&*self.platform, of, &context, progress)
+                .await;
+        }
+        self.updates.touch(of, &context);
+        let change = match parameter {
             Parameter::Enable => {
                 let (enable, _) = data.decode::<(bool, Ignored<7>)>()?;
                 SolChange::Enable(enable)
@@ -181,7 +185,9 @@ impl<P: Sol> SolProvider<P> {
             which @ (Parameter::NonVolatileBitRate | Parameter::VolatileBitRate) => {
                 return self.set_bit_rate(which, &data).await;
             }
-            Parameter::PayloadChannel | Parameter::PayloadPort => return Err(READ_ONLY),
+            Parameter::SetInProgress | Parameter::PayloadChannel | Parameter::PayloadPort => {
+                return Err(READ_ONLY);
+            }
         };
         Ok(self.platform.change_sol(name, change).await?)
     }
@@ -205,6 +211,10 @@ impl<P: Sol> SolProvider<P> {
             return Ok((REVISION, Vec::new()));
         }
         let data = match parameter {
+            Parameter::SetInProgress => {
+                let of = Parameters::Sol(number.value());
+                vec![self.updates.get(&*self.platform, of, &context).await]
+            }
             Parameter::NonVolatileBitRate | Parameter::VolatileBitRate => {
                 vec![self.bit_rate(parameter).await?]
             }
@@ -227,24 +237,6 @@ impl<P: Sol> SolProvider<P> {
             .find(|(number, _)| *number == wanted)
             .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         Ok((*number, name))
-    }
-
-    async fn set_progress(&self, channel: &str, data: &Remaining) -> Result<(), CompletionCode> {
-        let (progress, _) = data.decode::<(Bits<2>, Zero<6>)>()?;
-        match progress.value() {
-            COMMIT_WRITE => Ok(()),
-            progress @ (COMPLETE | IN_PROGRESS) => {
-                let now = self.platform.sol_settings(channel).await?.progress;
-                if progress == IN_PROGRESS && now == IN_PROGRESS {
-                    return Err(SET_IN_PROGRESS);
-                }
-                Ok(self
-                    .platform
-                    .change_sol(channel, SolChange::Progress(progress))
-                    .await?)
-            }
-            _ => Err(CompletionCode::INVALID_DATA_FIELD),
-        }
     }
 
     async fn bit_rate(&self, which: Parameter) -> Result<u8, CompletionCode> {
@@ -304,7 +296,6 @@ fn authentication(data: &Remaining) -> Result<SolChange, CompletionCode> {
 /// The data of a parameter that the settings hold.
 fn stored(parameter: Parameter, settings: &SolSettings) -> Vec<u8> {
     match parameter {
-        Parameter::SetInProgress => vec![settings.progress],
         Parameter::Enable => vec![settings.enable.into()],
         Parameter::Authentication => encode(&(
             Bits::<4>::low(settings.privilege),
@@ -326,6 +317,7 @@ mod tests {
     use crate::{
         command::Family,
         providers::bench::{Bench, answer},
+        updates::SET_IN_PROGRESS,
     };
 
     const LAN: ChannelNumber = match ChannelNumber::new(1) {
@@ -336,7 +328,8 @@ mod tests {
     fn bench() -> Bench {
         Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
             let channels = ChannelTable::default();
-            SolProvider::new(Arc::clone(platform), &channels, Persistent::volatile())
+            let rates = Persistent::volatile();
+            SolProvider::new(Arc::clone(platform), &channels, rates, Arc::default())
                 .register(table);
         })
     }

@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What is always followed: that objects come and go, limits, alarms, states, and names of services.
-const ALWAYS: [&str; 14] = [
+const ALWAYS: [&str; 15] = [
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
      arg0path='/xyz/openbmc_project/sensors/'",
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
@@ -57,6 +57,8 @@ const ALWAYS: [&str; 14] = [
      arg0='xyz.openbmc_project.State.Chassis'",
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      arg0='xyz.openbmc_project.Control.Power.Cap'",
+    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+     arg0='xyz.openbmc_project.State.Host'",
     "type='signal',interface='xyz.openbmc_project.State.Watchdog',member='Timeout'",
     "type='signal',member='Pressed',path_namespace='/xyz/openbmc_project/Chassis/Buttons'",
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\

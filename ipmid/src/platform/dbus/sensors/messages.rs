@@ -8,7 +8,11 @@ use openbmc_dbus::{
     chassis::buttons::{power, reset},
     control::power_cap,
     inventory,
-    state::{self, watchdog},
+    state::{
+        self,
+        host::{self, HostState},
+        watchdog,
+    },
 };
 use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
 use zbus::{Message, message};
@@ -64,8 +68,10 @@ pub(super) fn told(message: &Message) -> Option<Told> {
         (PROPERTIES, "PropertiesChanged") => {
             let (interface, changed, _): (String, Variants, Vec<String>) =
                 message.body().deserialize().ok()?;
-            if interface == power_cap::NAME {
-                return Some(Told::PowerLimit);
+            match interface.as_str() {
+                power_cap::NAME => return Some(Told::PowerLimit),
+                host::NAME => return host_reset(&changed),
+                _ => {}
             }
             let path = followed(header.path()?.as_str())?;
             let properties = properties(changed);
@@ -103,6 +109,17 @@ pub(super) fn told(message: &Message) -> Option<Told> {
         }
         _ => None,
     }
+}
+
+/// Whether the host's new state is one that follows on a reset or on being switched off.
+fn host_reset(changed: &Variants) -> Option<Told> {
+    let state = plain(changed.get(host::CURRENT_HOST_STATE.name)?)?;
+    let Value::Text(state) = state else {
+        return None;
+    };
+    let state: HostState = state.parse().ok()?;
+    let reset = matches!(state, HostState::Off | HostState::TransitioningToRunning);
+    reset.then_some(Told::Happened(Happening::HostReset))
 }
 
 /// The objects of a `GetManagedObjects` reply that are sensors'.

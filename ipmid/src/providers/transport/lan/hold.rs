@@ -1,18 +1,8 @@
 //! Set In Progress with rollback (IPMI v2.0 Table 23-4, parameter 0): what a client writes between
 //! "set in progress" and "commit write" is held, for it alone to see.
 
-use std::{collections::BTreeMap, time::Duration};
+use crate::updates::Write;
 
-use ipmi_proto::{ChannelNumber, CompletionCode};
-use tokio::time::Instant;
-
-use super::{Done, SET_IN_PROGRESS};
-use crate::context::{Context, Satellite, Session};
-
-/// A client that writes nothing for so long has given up.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// More than there are parameters with all of their sets.
-const ROOM: usize = 256;
 /// Bits of a set selector that count, and where it stands: in the first byte of these parameters.
 const SELECTOR: u8 = 0x0f;
 const WITH_SELECTOR: [u8; 4] = [18, 19, 25, STATIC_IPV6];
@@ -22,173 +12,34 @@ const STATIC_IPV6_READ: usize = 20;
 /// Status of an address that is not there yet: pending (Table 23-4, parameter 56).
 const PENDING: u8 = 2;
 
-/// Who sends requests: a session, a satellite, or the host.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Requester {
-    channel: ChannelNumber,
-    pub(super) session: Option<Session>,
-    satellite: Option<Satellite>,
+/// Whether a write is one to what is read: the same parameter, and the same set of one that has sets.
+pub(super) fn is_read((written, data): &Write, (parameter, selector): (u8, u8)) -> bool {
+    let with_selector = WITH_SELECTOR.contains(&parameter);
+    let same = |first: &u8| first & SELECTOR == selector & SELECTOR;
+    *written == parameter && (!with_selector || data.first().is_some_and(same))
 }
 
-impl From<&Context> for Requester {
-    fn from(context: &Context) -> Self {
-        Self {
-            channel: context.channel,
-            session: context.session,
-            satellite: context.satellite,
-        }
+/// What was written to a parameter, as it is read.
+pub(super) fn as_read(parameter: u8, mut data: Vec<u8>) -> Vec<u8> {
+    if parameter == STATIC_IPV6 {
+        data.resize(STATIC_IPV6_READ - 1, 0);
+        data.push(PENDING);
     }
-}
-
-/// A parameter and the bytes written to it.
-pub(super) type Write = (u8, Vec<u8>);
-
-/// One client's update.
-#[derive(Debug)]
-struct Hold {
-    owner: Requester,
-    /// When it last wrote.
-    written: Instant,
-    /// In the order in which they were written.
-    writes: Vec<Write>,
-}
-
-/// The updates in progress, by channel number.
-#[derive(Debug, Default)]
-pub(super) struct Holds(BTreeMap<u8, Hold>);
-
-impl Holds {
-    /// Who updates this channel. An update that was given up ends here.
-    pub(super) fn owner(&mut self, channel: ChannelNumber) -> Option<Requester> {
-        let hold = self.0.get(&channel.value())?;
-        if hold.written.elapsed() < PATIENCE {
-            return Some(hold.owner);
-        }
-        self.0.remove(&channel.value());
-        None
-    }
-
-    /// Begins an update.
-    ///
-    /// # Errors
-    ///
-    /// `81h` when there is one.
-    pub(super) fn begin(&mut self, channel: ChannelNumber, owner: Requester) -> Done {
-        if self.owner(channel).is_some() {
-            return Err(SET_IN_PROGRESS);
-        }
-        let hold = Hold {
-            owner,
-            written: Instant::now(),
-            writes: Vec::new(),
-        };
-        self.0.insert(channel.value(), hold);
-        Ok(())
-    }
-
-    /// Ends an update with what was not committed.
-    ///
-    /// # Errors
-    ///
-    /// `81h` when it is another's.
-    pub(super) fn end(&mut self, channel: ChannelNumber, who: Requester) -> Done {
-        self.take(channel, who)?;
-        self.0.remove(&channel.value());
-        Ok(())
-    }
-
-    /// Ends the update of one who is gone.
-    pub(super) fn forget(&mut self, channel: ChannelNumber, gone: Requester) {
-        if self.owner(channel) == Some(gone) {
-            self.0.remove(&channel.value());
-        }
-    }
-
-    /// What is to be committed, which is no longer held; nothing when nobody updates.
-    ///
-    /// # Errors
-    ///
-    /// `81h` when it is another's.
-    pub(super) fn take(
-        &mut self,
-        channel: ChannelNumber,
-        who: Requester,
-    ) -> Result<Vec<Write>, CompletionCode> {
-        if self.owner(channel).is_some_and(|owner| owner != who) {
-            return Err(SET_IN_PROGRESS);
-        }
-        let Some(hold) = self.own(channel, who) else {
-            return Ok(Vec::new());
-        };
-        hold.written = Instant::now();
-        Ok(std::mem::take(&mut hold.writes))
-    }
-
-    /// Whether what `who` writes is held.
-    pub(super) fn holds(&mut self, channel: ChannelNumber, who: Requester) -> bool {
-        self.owner(channel) == Some(who)
-    }
-
-    /// Holds a write. An update that ended meanwhile takes its writes with it.
-    ///
-    /// # Errors
-    ///
-    /// `C4h` when there are too many.
-    pub(super) fn add(&mut self, channel: ChannelNumber, who: Requester, write: Write) -> Done {
-        let Some(hold) = self.own(channel, who) else {
-            return Ok(());
-        };
-        if hold.writes.len() == ROOM {
-            return Err(CompletionCode::OUT_OF_SPACE);
-        }
-        hold.written = Instant::now();
-        hold.writes.push(write);
-        Ok(())
-    }
-
-    /// What `who` has written last to a parameter, as it is read.
-    pub(super) fn read(
-        &mut self,
-        channel: ChannelNumber,
-        who: Requester,
-        (parameter, selector): (u8, u8),
-    ) -> Option<Vec<u8>> {
-        let writes = &self.own(channel, who)?.writes;
-        let selected = |data: &[u8]| {
-            let with_selector = WITH_SELECTOR.contains(&parameter);
-            let same = |first: &u8| first & SELECTOR == selector & SELECTOR;
-            !with_selector || data.first().is_some_and(same)
-        };
-        let (_, data) = writes
-            .iter()
-            .rfind(|(written, data)| *written == parameter && selected(data))?;
-        let mut data = data.clone();
-        if parameter == STATIC_IPV6 {
-            data.resize(STATIC_IPV6_READ - 1, 0);
-            data.push(PENDING);
-        }
-        Some(data)
-    }
-
-    fn own(&mut self, channel: ChannelNumber, who: Requester) -> Option<&mut Hold> {
-        self.owner(channel)
-            .filter(|owner| *owner == who)
-            .and_then(|_| self.0.get_mut(&channel.value()))
-    }
+    data
 }
 
 #[cfg(test)]
 mod tests {
     use hex_literal::hex;
-    use ipmi_proto::CompletionCode;
+    use ipmi_proto::{ChannelNumber, CompletionCode};
 
-    use super::*;
     use crate::{
-        platform::{SessionInfo, SessionState},
+        context::{Context, Session},
         providers::{
             bench::Bench,
-            transport::lan::tests::{answer, bench},
+            transport::lan::tests::{answer, bench, bench_and_updates},
         },
+        updates::{PATIENCE, ROOM, SET_IN_PROGRESS},
     };
 
     const SET: u8 = 0x01;
@@ -214,19 +65,7 @@ mod tests {
     }
 
     fn open(bench: &Bench, id: u32) -> Context {
-        bench.platform.state().sessions.push(SessionInfo {
-            path: format!("/session/{id}"),
-            id,
-            handle: 1,
-            channel: 1,
-            privilege: 4,
-            user_id: 2,
-            state: SessionState::Active,
-            is_rmcp_plus: true,
-            remote_address: std::net::Ipv4Addr::LOCALHOST,
-            remote_mac: [0; 6],
-            remote_port: 50_000,
-        });
+        bench.platform.open_session(id);
         console(id)
     }
 
@@ -405,6 +244,20 @@ mod tests {
             (GET, READ_ADDRESS, OLD_ADDRESS),
         ];
         talk(&bench, two, turns).await;
+    }
+
+    #[tokio::test]
+    async fn an_update_ends_when_the_host_is_reset() {
+        let (bench, updates) = bench_and_updates();
+        let one = open(&bench, 1);
+        talk(&bench, one, &[(SET, BEGIN, &[]), (SET, ADDRESS, &[])]).await;
+        updates.end_all();
+        let turns: Turns<'_> = &[
+            (GET, READ_STATE, &hex!("11 00")),
+            (SET, COMMIT, &[]),
+            (GET, READ_ADDRESS, OLD_ADDRESS),
+        ];
+        talk(&bench, one, turns).await;
     }
 
     #[tokio::test]
