@@ -5,9 +5,10 @@
  *                                      PEER; stays in the background and holds TTY
  *   mctp-peer ask EID TYPE LEN         a request through an AF_MCTP socket; the answer has to be the
  *                                      request with each byte inverted
- *   mctp-peer serve TYPE COUNT         answers COUNT requests from an AF_MCTP socket so
- *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux
- *   mctp-peer client-serve TYPE COUNT
+ *   mctp-peer serve TYPE COUNT OWN     answers COUNT requests from an AF_MCTP socket so, and waits for one
+ *                                      message more, by which the peer says that it has them all
+ *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux; OWN is the
+ *   mctp-peer client-serve TYPE COUNT OWN   local EID, by which it is found out whether requests get there
  *
  * LEN and the requests' bytes do not count the type byte. Build: cc -static -O2 -o mctp-peer mctp-peer.c
  */
@@ -179,6 +180,12 @@ static void kernel_ask(uint8_t eid, uint8_t kind, size_t len)
 	}
 }
 
+static void serving(void)
+{
+	printf("serving\n");
+	fflush(stdout);
+}
+
 static void kernel_serve(uint8_t kind, int count)
 {
 	struct sockaddr_mctp peer = { .smctp_family = AF_MCTP, .smctp_network = MCTP_NET_ANY, .smctp_type = kind };
@@ -186,13 +193,14 @@ static void kernel_serve(uint8_t kind, int count)
 	peer.smctp_addr.s_addr = MCTP_ADDR_ANY;
 	if (bind(s, (void *)&peer, sizeof peer))
 		fail("bind");
-	printf("serving\n");
-	fflush(stdout);
-	while (count-- > 0) {
+	serving();
+	for (;;) {
 		socklen_t len = sizeof peer;
 		ssize_t got = recvfrom(s, request, sizeof request, 0, (void *)&peer, &len);
 		if (got < 0)
 			fail("no request");
+		if (count-- == 0)
+			return;
 		invert(request, got);
 		peer.smctp_tag &= ~MCTP_TAG_OWNER;
 		if (sendto(s, request, got, 0, (void *)&peer, sizeof peer) < 0)
@@ -233,22 +241,37 @@ static void client_ask(uint8_t eid, uint8_t kind, size_t len)
 	}
 }
 
-static void client_serve(uint8_t kind, int count)
+/* Waits until the demultiplexer has registered `s` for that type: the kernel, asked for its own endpoint,
+ * refuses as long as nobody has told it to take requests of the type. The question comes to `s`. */
+static void await_registration(int s, uint8_t kind, uint8_t own)
+{
+	struct sockaddr_mctp to = { .smctp_family = AF_MCTP, .smctp_network = MCTP_NET_ANY, .smctp_type = kind };
+	int asking = kernel_socket();
+	to.smctp_addr.s_addr = own;
+	to.smctp_tag = MCTP_TAG_OWNER;
+	while (sendto(asking, "", 0, 0, (void *)&to, sizeof to) < 0)
+		if (errno != ENOENT || usleep(50000))
+			fail("own endpoint");
+	if (recv(s, request, sizeof request, 0) != 2 || request[0] != own)
+		fail("no registration");
+	close(asking);
+}
+
+static void client_serve(uint8_t kind, int count, uint8_t own)
 {
 	int s = client_socket(kind);
-	sleep(2); /* the demultiplexer has taken the registration by then */
-	printf("serving\n");
-	fflush(stdout);
-	while (count-- > 0) {
+	await_registration(s, kind, own);
+	serving();
+	for (;;) {
 		ssize_t got = recv(s, request, sizeof request, 0);
 		if (got < 2)
 			fail("no request");
+		if (count-- == 0)
+			return;
 		invert(request + 2, got - 2);
 		if (send(s, request, got, 0) < 0)
 			fail("send");
 	}
-	/* What was sent last is still on its way through the kernel. */
-	sleep(1);
 }
 
 int main(int argc, char **argv)
@@ -260,12 +283,12 @@ int main(int argc, char **argv)
 		attach(argv[2], n[1], n[2]);
 	else if (argc == 5 && n[2] < MOST && !strcmp(argv[1], "ask"))
 		kernel_ask(n[0], n[1], n[2]);
-	else if (argc == 4 && !strcmp(argv[1], "serve"))
+	else if (argc == 5 && !strcmp(argv[1], "serve"))
 		kernel_serve(n[0], n[1]);
 	else if (argc == 5 && n[2] < MOST && !strcmp(argv[1], "client-ask"))
 		client_ask(n[0], n[1], n[2]);
-	else if (argc == 4 && !strcmp(argv[1], "client-serve"))
-		client_serve(n[0], n[1]);
+	else if (argc == 5 && !strcmp(argv[1], "client-serve"))
+		client_serve(n[0], n[1], n[2]);
 	else {
 		fprintf(stderr, "usage: at the top of mctp-peer.c\n");
 		return 2;

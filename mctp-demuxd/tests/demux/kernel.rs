@@ -151,6 +151,7 @@ fn exchange(mut guest: Guest) {
         theirs.send(9, &question);
         assert_eq!(theirs.message_within(EMULATED), (9, inverted(&question)));
     }
+    theirs.send(9, &[THEIRS]);
     guest.wait_for("served");
     for len in LENGTHS {
         let (eid, question) = ours.message_within(EMULATED);
@@ -164,7 +165,7 @@ fn script(start: &str, prefix: &str) -> String {
     let lengths: Vec<String> = LENGTHS.iter().map(ToString::to_string).collect();
     format!(
         "#!/bin/sh\nset -e\ncd /guest\n./mctp-peer attach /dev/ttyS2 9 8\n{start}\n\
-         ./mctp-peer {prefix}serve {THEIRS} {}\necho served\n\
+         ./mctp-peer {prefix}serve {THEIRS} {} 9\necho served\n\
          for n in {}; do ./mctp-peer {prefix}ask 8 {OURS} $n; done\necho done\n",
         LENGTHS.len(),
         lengths.join(" ")
