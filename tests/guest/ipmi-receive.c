@@ -2,6 +2,8 @@
  * ipmi-receive event SECONDS       takes one event of the BMC's event message buffer
  *
  * by way of Linux's IPMI device. Prints "listening" once it would not miss one, then "NETFN CMD: DATA".
+ * While it waits for an event it asks for the device id each second: over SSIF without an alert line the
+ * driver looks for events only after an answer.
  *
  * Build: cc -static -O2 -Wall -o ipmi-receive ipmi-receive.c
  */
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <linux/ipmi.h>
 
 static int usage(void)
@@ -36,6 +39,38 @@ static int subscribe(int device, char **argv, int events)
 	return ioctl(device, IPMICTL_REGISTER_FOR_CMD, &wanted);
 }
 
+/* Sends Get Device ID; the answer is left to the loop of main(). */
+static int ask(int device)
+{
+	struct ipmi_system_interface_addr bmc = {
+		.addr_type = IPMI_SYSTEM_INTERFACE_ADDR_TYPE, .channel = IPMI_BMC_CHANNEL,
+	};
+	struct ipmi_req request = {
+		.addr = (unsigned char *)&bmc, .addr_len = sizeof(bmc),
+		.msg = { .netfn = 0x06, .cmd = 0x01 },
+	};
+	return ioctl(device, IPMICTL_SEND_COMMAND, &request);
+}
+
+/* Takes one message, and prints it if it is of the kind that is wanted: 1; 0 if not, -1 on failure. */
+static int take(int device, int wanted)
+{
+	unsigned char data[IPMI_MAX_MSG_LENGTH], address[IPMI_MAX_ADDR_SIZE];
+	struct ipmi_recv message = {
+		.addr = address, .addr_len = sizeof(address),
+		.msg = { .data = data, .data_len = sizeof(data) },
+	};
+	if (ioctl(device, IPMICTL_RECEIVE_MSG_TRUNC, &message))
+		return -1;
+	if (message.recv_type != wanted)
+		return 0;
+	printf("%02x %02x:", message.msg.netfn, message.msg.cmd);
+	for (int i = 0; i < message.msg.data_len; i++)
+		printf(" %02x", data[i]);
+	printf("\n");
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	int events = argc == 3 && !strcmp(argv[1], "event");
@@ -46,21 +81,18 @@ int main(int argc, char **argv)
 		return failed("/dev/ipmi0");
 	printf("listening\n");
 	fflush(stdout);
-	struct pollfd ready = { device, POLLIN, 0 };
-	if (poll(&ready, 1, atoi(argv[argc - 1]) * 1000) != 1) {
-		fprintf(stderr, "nothing came\n");
-		return 1;
+	int taken = 0;
+	time_t end = time(NULL) + atoi(argv[argc - 1]);
+	while (!taken && time(NULL) < end) {
+		struct pollfd ready = { device, POLLIN, 0 };
+		if (poll(&ready, 1, 1000) == 1)
+			taken = take(device, events ? IPMI_ASYNC_EVENT_RECV_TYPE : IPMI_CMD_RECV_TYPE);
+		else if (events && ask(device))
+			taken = -1;
 	}
-	unsigned char data[IPMI_MAX_MSG_LENGTH], address[IPMI_MAX_ADDR_SIZE];
-	struct ipmi_recv message = {
-		.addr = address, .addr_len = sizeof(address),
-		.msg = { .data = data, .data_len = sizeof(data) },
-	};
-	if (ioctl(device, IPMICTL_RECEIVE_MSG_TRUNC, &message))
-		return failed("receive");
-	printf("%02x %02x:", message.msg.netfn, message.msg.cmd);
-	for (int i = 0; i < message.msg.data_len; i++)
-		printf(" %02x", data[i]);
-	printf("\n");
-	return 0;
+	if (taken < 0)
+		return failed("/dev/ipmi0");
+	if (!taken)
+		fprintf(stderr, "nothing came\n");
+	return !taken;
 }
