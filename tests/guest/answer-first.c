@@ -1,10 +1,13 @@
-/* answer-first.so: has QEMU wait, whenever its guest has asked the BMC over SSIF, until the BMC's answer can
- * be read.
+/* answer-first.so: has QEMU take the BMC's answer before its guest, which asked over SSIF, can look for it.
  *
  * QEMU's SSIF device gives a guest that reads before the answer is there the last response once more, where
- * hardware stretches the clock or does not acknowledge. The guest's processor is in sendmsg() when its request
- * goes out, and goes on when the answer is in the socket; its next look at the bus is a timer's matter, and
- * QEMU takes what can be read before it looks at timers. What is late (4 s) is QEMU's to answer.
+ * hardware stretches the clock or does not acknowledge. Two functions are taken over:
+ *
+ * - sendmsg(): the guest's processor is in it when its request goes out, and goes on when the answer is in the
+ *   socket. Its next look at the bus is a timer's matter. What is late (4 s) is QEMU's to answer.
+ * - g_main_context_check(): QEMU's main loop polls, waits for the lock that the processor holds meanwhile,
+ *   handles what the poll had found, and runs its timers. What was found then is older than the answer; so it
+ *   polls once more when it has the lock.
  *
  * Build: cc -shared -fPIC -O2 -Wall -o answer-first.so answer-first.c    Use: LD_PRELOAD
  */
@@ -56,6 +59,16 @@ static void await_answer(int bmc)
 			break;
 		nanosleep(&pause, NULL); /* part of an answer, or attention */
 	}
+}
+
+/* GLib's, whose GPollFD is a struct pollfd. */
+int g_main_context_check(void *context, int priority, struct pollfd *found, int count)
+{
+	static int (*real)(void *, int, struct pollfd *, int);
+	if (!real)
+		real = dlsym(RTLD_NEXT, "g_main_context_check");
+	poll(found, count, 0);
+	return real(context, priority, found, count);
 }
 
 ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
