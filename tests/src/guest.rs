@@ -134,6 +134,12 @@ impl Running {
         stdin.flush().expect("a guest that listens");
     }
 
+    /// Whether the script or the guest has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.output.has_ended()
+    }
+
     /// Waits until the script or the guest ends.
     ///
     /// # Panics

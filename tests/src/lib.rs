@@ -20,6 +20,7 @@ pub mod netns;
 pub mod openbmc;
 pub mod process;
 pub mod programs;
+pub mod qmp;
 pub mod relay;
 pub mod satellite;
 pub mod shell;

@@ -63,6 +63,13 @@ impl Monitor {
         })
     }
 
+    /// In how many messages `text` was, so far.
+    #[must_use]
+    pub fn heard(&self, text: &str) -> usize {
+        let log = self.process.log();
+        log.lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Stops to listen and returns all calls of methods that were heard, in order.
     ///
     /// # Panics

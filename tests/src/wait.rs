@@ -40,6 +40,11 @@ fn until_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Optio
     }
 }
 
+/// Between two looks of a loop that ends by another condition than a time.
+pub fn a_little() {
+    thread::sleep(INTERVAL);
+}
+
 /// Calls `holds` until it is true.
 ///
 /// # Panics

@@ -1,7 +1,12 @@
 //! What Linux itself does with its BMC: watchdog, power off, panic, events.
 
+use std::fs;
+
 use tests::bus::Property;
 use tests::guest::Interface;
+use tests::monitor::Monitor;
+use tests::qmp::Qmp;
+use tests::wait;
 
 use super::{RUN, Rig, Sections, clean_log};
 
@@ -59,6 +64,37 @@ fn watchdogs_pre_timeout_reaches_the_driver() {
     sections.good("given");
     assert_eq!(sections.good("byte").trim(), "1");
     assert_eq!(sections.good("flags").trim(), "00", "no flag is left");
+}
+
+/// What `ipmid` asks of the platform is done to the guest's machine, as a board's NMI line would.
+#[test]
+#[ignore = "boots a guest"]
+fn watchdogs_pre_timeout_as_nmi_panics_the_host() {
+    const NMI: &str = "\"member\":\"NMI\"";
+    let rig = Rig::new(Interface::Kcs);
+    let dir = rig.suite.dir();
+    let monitor = Monitor::start(&rig.suite.bus, dir);
+    let (socket, console) = (dir.join("qmp"), dir.join("guest-console"));
+    // The driver has the BMC give it one to see that it comes; the other is 2 s after the start.
+    let script = "modprobe ipmi_watchdog timeout=120 pretimeout=118 preaction=pre_nmi \
+                  preop=preop_panic action=reset start_now=1; sleep 300";
+    let paths = [&socket, &console].map(|path| path.display().to_string());
+    let running = rig.start(script, &["--qmp", &paths[0], "--log", &paths[1]]);
+    let mut machine = Qmp::connect(&socket);
+    let mut given = 0;
+    while !running.has_ended() {
+        if given < monitor.heard(NMI) {
+            machine.inject_nmi();
+            given += 1;
+        }
+        wait::a_little();
+    }
+    let log = fs::read_to_string(console).expect("the guest's console");
+    assert_eq!(running.finish().status, Some(126), "{log}");
+    assert!(
+        log.contains("Kernel panic - not syncing: pre-timeout"),
+        "{log}"
+    );
 }
 
 #[test]
