@@ -14,6 +14,7 @@ pub mod client;
 pub mod clients;
 pub mod guest;
 pub mod host;
+pub mod host_device;
 pub mod matrix;
 pub mod monitor;
 pub mod netns;

@@ -1,0 +1,149 @@
+//! A BMC's device for a host interface, played by a message based socket: what the host writes is one
+//! message, as from `/dev/ipmi-kcsN`, `/dev/ipmi-bt-host` and `/dev/ipmi-ssif-host`.
+//!
+//! The framings are built here anew, from the kernel's documentation of each device.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::net::sockopt::set_socket_timeout;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
+    bind, listen, recv, send, socket_with, sockopt::Timeout,
+};
+
+use crate::wait;
+
+/// Which device is played.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Network function, command and data.
+    Kcs,
+    /// With a length before, and a sequence number before the command.
+    Bt,
+    /// With a length of four bytes before, in the machine's order.
+    Ssif,
+}
+
+impl Kind {
+    /// The bridge for it.
+    #[must_use]
+    pub const fn bridge(self) -> &'static str {
+        match self {
+            Self::Kcs => "kcsbridged",
+            Self::Bt => "btbridged",
+            Self::Ssif => "ssifbridged",
+        }
+    }
+
+    /// The built-in channel for it.
+    #[must_use]
+    pub const fn channel(self) -> &'static str {
+        match self {
+            Self::Kcs => "kcs0",
+            Self::Bt => "bt0",
+            Self::Ssif => "ssif0",
+        }
+    }
+
+    fn frame(self, seq: u8, netfn: u8, command: u8) -> Vec<u8> {
+        match self {
+            Self::Kcs => vec![netfn << 2, command],
+            Self::Bt => vec![3, netfn << 2, seq, command],
+            Self::Ssif => [&2_u32.to_ne_bytes()[..], &[netfn << 2, command]].concat(),
+        }
+    }
+
+    /// Sequence number (0 where there is none), and the message from its network function on.
+    fn unframe(self, bytes: &[u8]) -> (u8, Vec<u8>) {
+        match self {
+            Self::Kcs => (0, bytes.to_vec()),
+            Self::Bt => {
+                assert_eq!(usize::from(bytes[0]) + 1, bytes.len(), "{bytes:02x?}");
+                (bytes[2], [&bytes[1..2], &bytes[3..]].concat())
+            }
+            Self::Ssif => {
+                let (length, message) = bytes.split_first_chunk().expect("a length");
+                assert_eq!(u32::from_ne_bytes(*length) as usize, message.len());
+                (0, message.to_vec())
+            }
+        }
+    }
+}
+
+/// A device that is plugged in, and open in a bridge. Dropping it unplugs it.
+#[derive(Debug)]
+pub struct HostDevice {
+    kind: Kind,
+    path: PathBuf,
+    bridge: OwnedFd,
+    seq: u8,
+}
+
+impl HostDevice {
+    /// Plugs a device in at `path`, and waits until a bridge has opened it.
+    ///
+    /// # Panics
+    ///
+    /// If none does.
+    #[must_use]
+    pub fn plug(kind: Kind, path: &Path) -> Self {
+        // Else a program that is started meanwhile would keep the device plugged in.
+        let flags = SocketFlags::CLOEXEC;
+        let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
+        let listener = listener.expect("a socket");
+        let address = SocketAddrUnix::new(path).expect("a path");
+        bind(&listener, &address).expect("a place for the socket");
+        listen(&listener, 1).expect("a listening socket");
+        for each in [Timeout::Recv, Timeout::Send] {
+            set_socket_timeout(&listener, each, Some(wait::LIMIT)).expect("a limit");
+        }
+        let bridge = accept_with(&listener, flags).expect("a bridge");
+        set_socket_timeout(&bridge, Timeout::Recv, Some(wait::LIMIT)).expect("a limit");
+        Self {
+            kind,
+            path: path.to_owned(),
+            bridge,
+            seq: 0,
+        }
+    }
+
+    /// Asks without waiting for the answer.
+    ///
+    /// # Panics
+    ///
+    /// If the bridge has closed the device.
+    pub fn ask(&mut self, netfn: u8, command: u8) {
+        self.seq = self.seq.wrapping_add(1);
+        let frame = self.kind.frame(self.seq, netfn, command);
+        send(&self.bridge, &frame, SendFlags::NOSIGNAL).expect("a bridge");
+    }
+
+    /// Asks until the answer is other than that there is none yet (C3h, C0h, D2h), and returns it from
+    /// its completion code on. Each answer has to be the question's.
+    ///
+    /// # Panics
+    ///
+    /// If it is another's, or none comes.
+    pub fn answer(&mut self, netfn: u8, command: u8) -> Vec<u8> {
+        wait::until("an answer", || {
+            self.ask(netfn, command);
+            let mut buffer = [0; 512];
+            let (count, _) =
+                recv(&self.bridge, &mut buffer, RecvFlags::empty()).expect("an answer");
+            let (seq, message) = self.kind.unframe(&buffer[..count]);
+            let expected_seq = if self.kind == Kind::Bt { self.seq } else { 0 };
+            assert_eq!(seq, expected_seq, "{message:02x?}");
+            assert_eq!(message[..2], [(netfn << 2) | 4, command], "{message:02x?}");
+            (![0xc3, 0xc0, 0xd2].contains(&message[2])).then(|| message[2..].to_vec())
+        })
+    }
+}
+
+impl Drop for HostDevice {
+    fn drop(&mut self) {
+        // Before the descriptor closes: a bridge that looks again finds nothing.
+        let _ = fs::remove_file(&self.path);
+    }
+}
