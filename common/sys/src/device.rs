@@ -100,16 +100,34 @@ impl Device {
     ///
     /// As [`read`](Self::read).
     pub async fn read_stream(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_by(|fd| {
+            let count = rustix::io::read(fd, &mut *buffer)?;
+            Ok((count, count < buffer.len()))
+        })
+        .await
+    }
+
+    /// Runs `operation`, a read of its own kind, when there is something. It says, too, whether it
+    /// has drained the device for now, which spares the read that would find nothing. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation`.
+    pub async fn read_by<R>(
+        &self,
+        mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<(R, bool)>,
+    ) -> io::Result<R> {
         loop {
             let mut guard = self.fd.readable().await?;
-            let read = guard.try_io(|fd| {
-                retry_interrupted(|| Ok(rustix::io::read(fd.get_ref(), &mut *buffer)?))
-            });
-            if let Ok(read) = read {
-                if read.as_ref().is_ok_and(|len| *len < buffer.len()) {
-                    guard.clear_ready();
+            match guard.try_io(|fd| retry_interrupted(|| operation(fd.get_ref().as_fd()))) {
+                Ok(Ok((read, drained))) => {
+                    if drained {
+                        guard.clear_ready();
+                    }
+                    return Ok(read);
                 }
-                return read;
+                Ok(Err(error)) => return Err(error),
+                Err(_would_block) => {}
             }
         }
     }
