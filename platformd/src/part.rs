@@ -114,7 +114,7 @@ pub(crate) struct Invocation<'a> {
 pub(crate) type Returned = Vec<Variant<'static>>;
 
 /// A simulated service.
-pub(crate) trait Part {
+pub(crate) trait Part: Send {
     /// Adds its objects.
     fn start(&mut self, context: &mut Context<'_>);
 

@@ -61,7 +61,7 @@ pub fn run<A, F, Fut>(name: &'static str, main: F) -> ExitCode
 where
     A: Arguments,
     F: FnOnce(Setup<A>) -> Fut,
-    Fut: Future<Output = Result<(), Failure>>,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     run_with(name, std::env::args_os().skip(1), main)
 }
@@ -75,7 +75,7 @@ pub fn run_with<A, F, Fut>(
 where
     A: Arguments,
     F: FnOnce(Setup<A>) -> Fut,
-    Fut: Future<Output = Result<(), Failure>>,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     log::name(name);
     match start(name, args, main) {
@@ -95,7 +95,7 @@ fn start<A, F, Fut>(
 where
     A: Arguments,
     F: FnOnce(Setup<A>) -> Fut,
-    Fut: Future<Output = Result<(), Failure>>,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     let options = match arguments::parse::<A>(args).map_err(Failure::Config)? {
         Invocation::Help => return print(&arguments::help::<A>(name)),
@@ -129,7 +129,7 @@ fn set_up<A>(name: &'static str, options: Options<A>) -> Result<Setup<A>, Failur
 async fn until_signal<F, Fut>(main: F) -> Result<(), Failure>
 where
     F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<(), Failure>>,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     // Before `main` starts, so that a signal during its start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -138,11 +138,22 @@ where
         biased;
         () = received(&mut terminate) => {}
         () = received(&mut interrupt) => {}
-        result = main() => return result,
+        result = async { in_task(main()).await } => return result,
     }
     notify(sd_notify::NotifyState::Stopping);
     tracing::debug!("ended by a signal");
     Ok(())
+}
+
+/// Runs `main` in a task of its own: each wake-up of the future that the runtime blocks on costs a
+/// system call.
+async fn in_task(
+    main: impl Future<Output = Result<(), Failure>> + Send + 'static,
+) -> Result<(), Failure> {
+    match tokio::spawn(main).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 async fn received(signal: &mut Signal) {
