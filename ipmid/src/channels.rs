@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use zbus::{Connection, fdo, fdo::DBusProxy, names::BusName};
 
 pub use self::callers::Callers;
-use crate::state::lock;
+use crate::{config::Ipmid, state::lock};
 
 /// The channel of callers on the bus that are no bridge.
 const INTRABMC: &str = "INTRABMC";
@@ -31,7 +31,7 @@ const MAX_STRANGERS: usize = 256;
 #[derive(Debug)]
 pub struct Channels {
     table: Arc<ChannelTable>,
-    callers: Callers,
+    config: Ipmid,
     known: Mutex<Known>,
 }
 
@@ -46,12 +46,12 @@ struct Known {
 }
 
 impl Channels {
-    /// Over the configured channels, for these callers.
+    /// Over the configured channels, for the callers that `config` says.
     #[must_use]
-    pub fn new(table: Arc<ChannelTable>, callers: Callers) -> Arc<Self> {
+    pub fn new(table: Arc<ChannelTable>, config: Ipmid) -> Arc<Self> {
         Arc::new(Self {
             table,
-            callers,
+            config,
             known: Mutex::default(),
         })
     }
@@ -88,6 +88,11 @@ impl Channels {
             .ok_or(CompletionCode::DESTINATION_UNAVAILABLE)
     }
 
+    /// Whether `caller` (a unique bus name) is given a link that goes round the bus.
+    pub async fn may_link(&self, caller: &str) -> bool {
+        self.config.direct && self.of_caller(caller).await.is_ok()
+    }
+
     /// Asks the bus about a caller whose names no signal has told yet.
     async fn find_out(&self, caller: &str) -> fdo::Result<Option<ChannelNumber>> {
         let Some(bus) = lock(&self.known).bus.clone() else {
@@ -113,7 +118,7 @@ impl Channels {
     async fn may_call(&self, bus: &DBusProxy<'_>, caller: &str) -> fdo::Result<bool> {
         let caller = BusName::try_from(caller)?;
         let uid = bus.get_connection_unix_user(caller.clone()).await?;
-        let accepted = self.callers.accept(uid);
+        let accepted = self.config.callers.accept(uid);
         if !accepted {
             warn!(
                 uid,

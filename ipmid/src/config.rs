@@ -72,12 +72,23 @@ impl Default for Lan {
 }
 
 /// `[ipmid]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ipmid {
     /// Users, by name or number, whose processes may call `execute()` beside root and this
     /// daemon's own; the bridges' users where it is not given.
     pub callers: Callers,
+    /// Whether bridges that ask for it are given a link that goes round the bus.
+    pub direct: bool,
+}
+
+impl Default for Ipmid {
+    fn default() -> Self {
+        Self {
+            callers: Callers::default(),
+            direct: true,
+        }
+    }
 }
 
 impl Config {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
 use ipmi_proto::{CompletionCode, Lun, Medium, Privilege};
-use openbmc_dbus::execute::{Call, CallOptions, Reply};
+use openbmc_dbus::execute::{Call, CallOptions, Execute, Reply};
 
 use crate::{
     channels::Channels,
@@ -21,7 +21,7 @@ pub struct HostInterface<U: ?Sized> {
 }
 
 impl<U: Users + ?Sized> HostInterface<U> {
-    /// Over these parts.
+    /// Over these parts; with `direct`, bridges are given direct links.
     #[must_use]
     pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
         Arc::new(Self {
@@ -32,7 +32,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
     }
 
     /// Answers one call; whatever is wrong with it is a completion code.
-    pub async fn execute(self: Arc<Self>, call: Call) -> Reply {
+    async fn answer(&self, call: Call) -> Reply {
         let context = match self.channels.of_caller(&call.sender).await {
             Ok(channel) => self.context(channel, &call),
             Err(completion) => Err(completion),
@@ -107,6 +107,16 @@ impl<U: Users + ?Sized> HostInterface<U> {
             )),
             None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
         }
+    }
+}
+
+impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
+    async fn execute(self: Arc<Self>, call: Call) -> Reply {
+        self.answer(call).await
+    }
+
+    async fn may_link(&self, caller: &str) -> bool {
+        self.channels.may_link(caller).await
     }
 }
 

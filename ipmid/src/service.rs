@@ -102,7 +102,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         commands(&mut table);
     }
     let dispatcher = dispatcher(table, firewall, extensions.filters)?;
-    let channels = Channels::new(Arc::new(config.channels), config.ipmid.callers);
+    let channels = Channels::new(Arc::new(config.channels), config.ipmid);
     let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher);
     let service = Service {
         messages: host_side.messages,
@@ -251,7 +251,7 @@ impl Service {
             Ok::<(), zbus::Error>(())
         };
         tokio::select! {
-            () = execute::serve(requests, |call| Arc::clone(host).execute(call)) => {}
+            () = execute::serve(requests, Arc::clone(host)) => {}
             () = messaging::keep_attention(&*self.platform, &self.messages, &self.host_channels) => {}
             result = own_name => result?,
         }

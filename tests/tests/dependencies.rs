@@ -14,7 +14,7 @@ const BY_NAME: [(&str, &[&str]); 9] = [
     ("sys", &[]),
     ("durable", &[]),
     ("rmcp-proto", &["ipmi-proto"]),
-    ("openbmc-dbus", &["ipmi-proto"]),
+    ("openbmc-dbus", &["ipmi-proto", "sys"]),
     ("accounts", &["ipmi-proto", "durable"]),
     ("daemon", &["sys"]),
     ("host-link", &["ipmi-proto", "openbmc-dbus", "daemon"]),

@@ -3,7 +3,7 @@
 //! A daemon that is up while the bus is not must neither end nor spin: [`connect`] retries with a
 //! bounded pace and tells once that the bus is missed and once that it is back.
 
-mod socket;
+pub(crate) mod socket;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, num::NonZeroUsize, time::Duration};
@@ -59,7 +59,9 @@ pub async fn connect() -> Connection {
 pub async fn try_connect() -> zbus::Result<Connection> {
     let address = env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_else(|_| SYSTEM_BUS.to_owned());
     let builder = match unix_socket(&address) {
-        Some(path) => Builder::socket(BufferedStream::new(UnixStream::connect(path).await?)),
+        Some(path) => Builder::socket(BufferedStream::new(
+            UnixStream::connect(path).await?.into_std()?.into(),
+        )?),
         None => Builder::address(address.as_str()),
     };
     builder

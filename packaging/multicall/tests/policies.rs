@@ -42,6 +42,7 @@ const DEFAULTS: &str = r#"
 
 const HOST: &str = "xyz.openbmc_project.Ipmi.Host";
 const SERVER: &str = "xyz.openbmc_project.Ipmi.Server";
+const DIRECT: &str = "org.causeway.Ipmi.Direct";
 const CONTROL: &str = "xyz.openbmc_project.Control.Host";
 const LAN: &str = "xyz.openbmc_project.Ipmi.Channel.eth0";
 const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
@@ -241,6 +242,7 @@ fn calling_execute(bus: &Bus) {
     for user in users() {
         let may = BRIDGES.contains(&user) || ["root", "ipmid"].contains(&user);
         assert_eq!(bus.may_call(user, HOST, SERVER, "execute"), may, "{user}");
+        assert_eq!(bus.may_call(user, HOST, DIRECT, "Open"), may, "{user}");
     }
     // Bridges call nothing else of ipmid, and nobody a bridge but ipmid and root.
     assert!(!bus.may_call("kcsbridged", HOST, SERVER, "other"));

@@ -2,17 +2,22 @@
 //! where the library's own socket reads each header and each body by itself.
 
 use std::{
-    io,
-    os::fd::{BorrowedFd, OwnedFd},
+    io::{self, IoSlice, IoSliceMut},
+    mem::{self, MaybeUninit},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+use rustix::{
+    cmsg_space,
+    io::Errno,
     net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, Shutdown,
     },
 };
+use sys::Device;
+use tokio::io::Interest;
 use zbus::{
     Message,
     connection::socket::{ReadHalf, Socket, Split, WriteHalf},
@@ -22,13 +27,40 @@ use zbus::{
 /// Bytes read ahead at most. Some tens of `execute()` messages; a larger message bypasses it.
 const READ_AHEAD: usize = 16 * 1024;
 
+/// Descriptors that may come with one message; the system closes those beyond.
+const DESCRIPTORS: usize = 4;
+
 /// A connected unix stream socket, reading ahead and writing several messages at once.
+///
+/// It is watched for input alone: a socket watched for room, too, wakes its owner each time that
+/// the peer has read something.
 #[derive(Debug)]
-pub(super) struct BufferedStream(UnixStream);
+pub(crate) struct BufferedStream(Device);
 
 impl BufferedStream {
-    pub(super) fn new(stream: UnixStream) -> Self {
-        Self(stream)
+    /// Takes over a connected socket.
+    ///
+    /// # Errors
+    ///
+    /// What the runtime says.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+        Device::with_interest(socket, Interest::READABLE).map(Self)
+    }
+}
+
+impl BufferedStream {
+    /// What receives and what sends.
+    pub(crate) fn halves(self) -> (Reader, Writer) {
+        let socket = Arc::new(self.0);
+        let reader = Reader {
+            socket: Arc::clone(&socket),
+            buffer: vec![0; READ_AHEAD].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            descriptors: Vec::new(),
+        };
+        let joined = Vec::new();
+        (reader, Writer { socket, joined })
     }
 }
 
@@ -37,30 +69,21 @@ impl Socket for BufferedStream {
     type WriteHalf = Writer;
 
     fn split(self) -> Split<Reader, Writer> {
-        let (read, write) = self.0.into_split();
-        let buffer = vec![0; READ_AHEAD].into_boxed_slice();
-        Split::new(
-            Reader {
-                read,
-                buffer,
-                start: 0,
-                end: 0,
-            },
-            Writer {
-                write,
-                joined: Vec::new(),
-            },
-        )
+        let (reader, writer) = self.halves();
+        Split::new(reader, writer)
     }
 }
 
 /// The receiving half: `buffer[start..end]` is read but not yet handed on.
 #[derive(Debug)]
-pub(super) struct Reader {
-    read: OwnedReadHalf,
+pub(crate) struct Reader {
+    socket: Arc<Device>,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    /// What came with the last message that begins in the buffer: the system ends a read after the
+    /// bytes that descriptors were sent with.
+    descriptors: Vec<OwnedFd>,
 }
 
 #[async_trait]
@@ -68,48 +91,208 @@ impl ReadHalf for Reader {
     async fn recvmsg(&mut self, out: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         if self.start == self.end {
             if out.len() >= self.buffer.len() {
-                return Ok((self.read.read(out).await?, Vec::new()));
+                return receive(&self.socket, out).await;
             }
             self.start = 0;
             self.end = 0; // holds if the read is cancelled
-            self.end = self.read.read(&mut self.buffer).await?;
+            (self.end, self.descriptors) = receive(&self.socket, &mut self.buffer).await?;
         }
         let ready = &self.buffer[self.start..self.end];
         let count = ready.len().min(out.len());
         out[..count].copy_from_slice(&ready[..count]);
         self.start += count;
-        Ok((count, Vec::new()))
+        let is_last = self.start == self.end;
+        let descriptors = if is_last {
+            mem::take(&mut self.descriptors)
+        } else {
+            Vec::new()
+        };
+        Ok((count, descriptors))
     }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+}
+
+/// Reads once, as much as is there, with the descriptors that came with it.
+async fn receive(socket: &Device, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let room = buffer.len();
+    socket
+        .read_by(|fd| {
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut slices = [IoSliceMut::new(&mut *buffer)];
+            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+            let received = rustix::net::recvmsg(fd, &mut slices, &mut control, flags)?;
+            let descriptors: Vec<_> = control
+                .drain()
+                .filter_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+                    _ => None,
+                })
+                .flatten()
+                .collect();
+            let drained = received.bytes < room && descriptors.is_empty();
+            Ok(((received.bytes, descriptors), drained))
+        })
+        .await
 }
 
 /// The sending half.
 #[derive(Debug)]
-pub(super) struct Writer {
-    write: OwnedWriteHalf,
+pub(crate) struct Writer {
+    socket: Arc<Device>,
     /// Scratch space in which several messages are joined for one write.
     joined: Vec<u8>,
+}
+
+impl Writer {
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = send(&self.socket, bytes, &[]).await?;
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl WriteHalf for Writer {
     async fn send_messages(&mut self, messages: &[Message]) -> zbus::Result<()> {
-        if let [message] = messages {
-            return Ok(self.write.write_all(message.data()).await?);
+        let alone = |message: &Message| !message.data().fds().is_empty();
+        for group in messages.chunk_by(|a, b| !alone(a) && !alone(b)) {
+            match group {
+                [message] if alone(message) => self.send_message(message).await?,
+                [message] => self.write_all(message.data()).await?,
+                several => {
+                    let mut joined = mem::take(&mut self.joined);
+                    joined.clear();
+                    for message in several {
+                        joined.extend_from_slice(message.data());
+                    }
+                    self.write_all(&joined).await?;
+                    joined.shrink_to(READ_AHEAD);
+                    self.joined = joined;
+                }
+            }
         }
-        self.joined.clear();
-        for message in messages {
-            self.joined.extend_from_slice(message.data());
-        }
-        self.write.write_all(&self.joined).await?;
-        self.joined.shrink_to(READ_AHEAD);
         Ok(())
     }
 
-    async fn sendmsg(&mut self, bytes: &[u8], _: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        self.write.write(bytes).await
+    async fn sendmsg(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        send(&self.socket, bytes, fds).await
+    }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        true
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.write.shutdown().await
+        Ok(rustix::net::shutdown(&*self.socket, Shutdown::Write)?)
+    }
+}
+
+/// Writes as much of `bytes` as there is room for, and waits for room when there is none.
+async fn send(socket: &Device, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    match send_now(socket.as_fd(), bytes, fds) {
+        Err(Errno::AGAIN | Errno::INTR) => {
+            socket
+                .when_writable(|fd| Ok(send_now(fd, bytes, fds)?))
+                .await
+        }
+        result => Ok(result?),
+    }
+}
+
+fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, Errno> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    if fds.is_empty() {
+        return rustix::net::send(socket, bytes, flags);
+    }
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::TOOBIG);
+    }
+    rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::unix::net::UnixStream};
+
+    use zbus::Fd;
+
+    use super::*;
+
+    /// A connected pair of streams.
+    fn pair() -> (BufferedStream, BufferedStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        let stream = |socket: UnixStream| BufferedStream::new(socket.into()).unwrap();
+        (stream(near), stream(far))
+    }
+
+    fn signal(number: u32) -> Message {
+        Message::signal("/", "a.b", "Number")
+            .build(&number)
+            .unwrap()
+    }
+
+    async fn receive(reader: &mut Reader) -> Message {
+        reader
+            .receive_message(0, &mut Vec::new(), &mut Vec::new())
+            .await
+            .unwrap()
+    }
+
+    fn numbers(messages: &[Message]) -> Vec<u32> {
+        let number = |message: &Message| message.body().deserialize().unwrap();
+        messages.iter().map(number).collect()
+    }
+
+    #[tokio::test]
+    async fn descriptors_come_with_their_message() {
+        let (near, far) = pair();
+        let (mut reader, mut writer) = (near.halves().0, far.halves().1);
+        let (mut kept, sent) = UnixStream::pair().unwrap();
+        let descriptor = Message::signal("/", "a.b", "Descriptor")
+            .build(&Fd::from(&sent))
+            .unwrap();
+        let messages = [signal(1), signal(2), descriptor, signal(3)];
+        writer.send_messages(&messages).await.unwrap();
+        let before = [receive(&mut reader).await, receive(&mut reader).await];
+        assert_eq!(numbers(&before), [1, 2]);
+        assert!(before.iter().all(|message| message.data().fds().is_empty()));
+        let with = receive(&mut reader).await;
+        let received: zbus::OwnedFd = with.body().deserialize().unwrap();
+        assert_eq!(numbers(&[receive(&mut reader).await]), [3]);
+        let received: std::os::fd::OwnedFd = received.into();
+        rustix::io::write(received, b"x").unwrap();
+        let mut byte = [0];
+        kept.read_exact(&mut byte).unwrap();
+        assert_eq!(byte, *b"x");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_late_loses_nothing() {
+        let (near, far) = pair();
+        let (mut reader, mut writer) = (near.halves().0, far.halves().1);
+        let count = 20_000; // far more than the system holds for the peer
+        let messages: Vec<_> = (0..count).map(signal).collect();
+        let writing = async {
+            for batch in messages.chunks(100) {
+                writer.send_messages(batch).await.unwrap();
+            }
+        };
+        let reading = async {
+            let mut received = Vec::new();
+            while received.len() < messages.len() {
+                received.push(receive(&mut reader).await);
+            }
+            received
+        };
+        let ((), received) = tokio::join!(writing, reading);
+        assert_eq!(numbers(&received), (0..count).collect::<Vec<_>>());
     }
 }

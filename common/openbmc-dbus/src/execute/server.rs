@@ -2,155 +2,176 @@
 
 use std::{collections::HashMap, future::Future, sync::Arc};
 
-use futures_util::StreamExt;
 use ipmi_proto::CompletionCode;
 use tokio::{
     sync::{Semaphore, mpsc},
     task,
 };
-use tracing::debug;
-use zbus::{Connection, Message, MessageStream, Variant, message};
+use tracing::{debug, warn};
+use zbus::{Connection, Message, message};
 
-use super::{INTERFACE, METHOD, PATH};
+use super::{
+    AbortOnDrop, INTERFACE, METHOD, PATH,
+    direct::{self, DIRECT, OPEN},
+    message::{Call, Reply, reply_message, sender_of},
+    transport::{Incoming, Outgoing},
+};
 
 /// Requests under way in all; as many as four full bridges. More are answered C0h at once.
 const MAX_UNDER_WAY: usize = 4 * super::MAX_IN_FLIGHT;
 
-/// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
-#[derive(Debug)]
-pub struct Call {
-    /// Unique bus name of the caller, as the bus vouches for it.
-    pub sender: String,
-    /// Network function; anything from 0 to FFh.
-    pub netfn: u8,
-    /// Logical unit; anything from 0 to FFh.
-    pub lun: u8,
-    /// Command number.
-    pub command: u8,
-    /// The bytes after the command.
-    pub data: Vec<u8>,
-    /// What the bridge says of the requester.
-    pub options: CallOptions,
+/// Direct links in all; two for each channel there can be.
+const MAX_LINKS: usize = 32;
+
+const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
+const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
+const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
+
+/// What answers calls.
+pub trait Execute: Send + Sync + 'static {
+    /// Answers one call.
+    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send;
+
+    /// Whether `caller`, a unique bus name, is given a direct link.
+    fn may_link(&self, caller: &str) -> impl Future<Output = bool> + Send;
 }
 
-/// The options that have a meaning. One that is absent or of another type than the contract's is
-/// `None`; unknown ones are passed over.
-#[derive(Debug, Default)]
-pub struct CallOptions {
-    /// `userId` (i): IPMI user id of the session.
-    pub user_id: Option<i32>,
-    /// `privilege` (i): the session's present privilege, 1 to 5.
-    pub privilege: Option<i32>,
-    /// `currentSessionId` (u): the managed system's session id.
-    pub session_id: Option<u32>,
-    /// `rqSA` (i): requester's address in its 7-bit form.
-    pub rq_sa: Option<i32>,
-    /// `hostId` (i): host or device index.
-    pub host_id: Option<i32>,
-}
-
-/// What goes back for a [`Call`].
-#[derive(Debug, Eq, PartialEq)]
-pub struct Reply {
-    /// How the request ended.
-    pub completion: CompletionCode,
-    /// The bytes after the completion code.
-    pub data: Vec<u8>,
-}
-
-impl Call {
-    /// Reads a method call's arguments.
-    ///
-    /// # Errors
-    ///
-    /// When they are not `y y y ay a{sv}`.
-    pub fn parse(message: &Message) -> zbus::Result<Self> {
-        let header = message.header();
-        let body = message.body();
-        let (netfn, lun, command, data, options): (
-            u8,
-            u8,
-            u8,
-            Vec<u8>,
-            HashMap<&str, Variant<'_>>,
-        ) = body.deserialize()?;
-        let signed = |key: &str| match options.get(key) {
-            Some(Variant::I32(value)) => Some(*value),
-            _ => None,
-        };
-        Ok(Self {
-            sender: header
-                .sender()
-                .map(|name| name.as_str().to_owned())
-                .unwrap_or_default(),
-            netfn,
-            lun,
-            command,
-            data,
-            options: CallOptions {
-                user_id: signed("userId"),
-                privilege: signed("privilege"),
-                session_id: match options.get("currentSessionId") {
-                    Some(Variant::U32(value)) => Some(*value),
-                    _ => None,
-                },
-                rq_sa: signed("rqSA"),
-                host_id: signed("hostId"),
-            },
-        })
-    }
-}
-
-/// Serves `execute()` on `connection` until the bus goes.
+/// Serves `execute()` on `connection`, and on the direct links that are asked for there, until the
+/// bus goes.
 ///
-/// Each call runs `handle` in a task of its own, so that none waits for another. The connection's
-/// stream is drained here and nowhere else; own the service's name after this has been started.
-pub async fn serve<H, F>(connection: &Connection, handle: H)
-where
-    H: Fn(Call) -> F,
-    F: Future<Output = Reply> + Send + 'static,
-{
-    let mut messages = MessageStream::from(connection);
-    let (replies, queue) = mpsc::channel(MAX_UNDER_WAY);
-    let writer = task::spawn(write_batched(connection.clone(), queue));
+/// Each call runs in a task of its own, so that none waits for another. The connection's stream is
+/// drained here and nowhere else; own the service's name after this has been started.
+pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
     let places = Arc::new(Semaphore::new(MAX_UNDER_WAY));
-    while let Some(Ok(message)) = messages.next().await {
-        if message.message_type() != message::Type::MethodCall {
-            continue;
-        }
-        let call = match incoming(&message) {
-            Incoming::Execute(call) => call,
-            Incoming::Answered(answer) => {
-                send(&replies, answer).await;
+    let server = Server { executor, places };
+    let calls = Incoming::from(connection);
+    let replies = Outgoing::Bus(connection.clone());
+    let asker = Asker::Bus(Links::default());
+    server.answer(calls, replies, asker).await;
+}
+
+/// What answers calls, wherever they come from.
+struct Server<E> {
+    executor: Arc<E>,
+    places: Arc<Semaphore>,
+}
+
+/// Who is at the other end.
+enum Asker {
+    /// Anybody on the bus, which says who; with the links that have been given.
+    Bus(Links),
+    /// The caller that was given this link.
+    Link(String),
+}
+
+impl<E: Execute> Server<E> {
+    /// Answers what comes from `asker` until there is no more of it.
+    async fn answer(&self, mut calls: Incoming, answers: Outgoing, mut asker: Asker) {
+        let (replies, queue) = mpsc::channel(MAX_UNDER_WAY);
+        let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
+        while let Some(message) = calls.next().await {
+            if message.message_type() != message::Type::MethodCall {
                 continue;
             }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let answer = match (asked(&message), &mut asker) {
+                (Asked::Execute(call), Asker::Bus(_)) => self.execute(message, call, &replies),
+                (Asked::Execute(call), Asker::Link(caller)) => {
+                    let sender = caller.clone();
+                    self.execute(message, Call { sender, ..call }, &replies)
+                }
+                (Asked::Link, Asker::Bus(links)) => links.open(self.clone(), message, &replies),
+                (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED)),
+                (Asked::Other(answer), _) => Some(answer),
+            };
+            if let Some(answer) = answer {
+                send(&replies, answer).await;
+            }
+        }
+    }
+
+    /// Has `call` carried out in a task of its own, or says that there is too much under way.
+    fn execute(
+        &self,
+        message: Message,
+        call: Call,
+        replies: &mpsc::Sender<Message>,
+    ) -> Option<zbus::Result<Message>> {
+        let (netfn, lun, command) = (call.netfn, call.lun, call.command);
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let busy = Reply {
                 completion: CompletionCode::BUSY,
                 data: Vec::new(),
             };
-            send(
-                &replies,
-                reply_message(&message, call.netfn, call.lun, call.command, &busy),
-            )
-            .await;
-            continue;
+            return Some(reply_message(&message, netfn, lun, command, &busy));
         };
-        let (netfn, lun, command) = (call.netfn, call.lun, call.command);
-        let work = handle(call);
+        let work = Arc::clone(&self.executor).execute(call);
         let replies = replies.clone();
         task::spawn(async move {
             let reply = work.await;
-            send(
-                &replies,
-                reply_message(&message, netfn, lun, command, &reply),
-            )
-            .await;
+            let reply = reply_message(&message, netfn, lun, command, &reply);
+            send(&replies, reply).await;
             drop(place);
         });
+        None
     }
-    writer.abort();
+}
+
+impl<E> Clone for Server<E> {
+    fn clone(&self) -> Self {
+        Self {
+            executor: Arc::clone(&self.executor),
+            places: Arc::clone(&self.places),
+        }
+    }
+}
+
+/// The direct links that have been given, by the unique bus name of the caller.
+#[derive(Default)]
+struct Links(HashMap<String, AbortOnDrop>);
+
+impl Links {
+    /// Gives the sender of `request` a link, in a task that then serves it, in place of any that it
+    /// had.
+    fn open<E: Execute>(
+        &mut self,
+        server: Server<E>,
+        request: Message,
+        replies: &mpsc::Sender<Message>,
+    ) -> Option<zbus::Result<Message>> {
+        self.0.retain(|_, link| !link.is_finished());
+        let caller = sender_of(&request);
+        if self.0.len() >= MAX_LINKS && !self.0.contains_key(&caller) {
+            return Some(refusal(&request, LIMITS_EXCEEDED));
+        }
+        let link = serve_link(server, caller.clone(), request, replies.clone());
+        self.0.insert(caller, AbortOnDrop::spawn(link));
+        None
+    }
+}
+
+/// Answers `request` with a link, if its sender may have one, and serves that until it ends.
+async fn serve_link<E: Execute>(
+    server: Server<E>,
+    caller: String,
+    request: Message,
+    replies: mpsc::Sender<Message>,
+) {
+    if !server.executor.may_link(&caller).await {
+        return send(&replies, refusal(&request, ACCESS_DENIED)).await;
+    }
+    match direct::pair(&request) {
+        Ok((answer, stream)) => {
+            send(&replies, Ok(answer)).await;
+            debug!(caller, "a direct link");
+            let (calls, answers) = stream.halves();
+            let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
+            server.answer(calls, answers, Asker::Link(caller)).await;
+        }
+        Err(error) => {
+            warn!(%error, "no direct link to be had");
+            send(&replies, refusal(&request, LIMITS_EXCEEDED)).await;
+        }
+    }
 }
 
 async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
@@ -161,24 +182,15 @@ async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
     }
 }
 
-/// Writes what is queued, as many messages in one system call as are there.
-pub(super) async fn write_batched(connection: Connection, mut queue: mpsc::Receiver<Message>) {
-    let mut batch = Vec::with_capacity(super::MAX_IN_FLIGHT);
-    while queue.recv_many(&mut batch, super::MAX_IN_FLIGHT).await > 0 {
-        if let Err(error) = connection.send_all(&batch).await {
-            debug!(%error, "the bus does not take messages any more");
-            return;
-        }
-        batch.clear();
-    }
-}
-
-enum Incoming {
+/// What a method call asks for.
+enum Asked {
     Execute(Call),
-    Answered(zbus::Result<Message>),
+    Link,
+    /// This is the answer.
+    Other(zbus::Result<Message>),
 }
 
-fn incoming(message: &Message) -> Incoming {
+fn asked(message: &Message) -> Asked {
     let header = message.header();
     let interface = header.interface().map(|name| name.as_str());
     let member = header
@@ -186,20 +198,24 @@ fn incoming(message: &Message) -> Incoming {
         .map(|name| name.as_str())
         .unwrap_or_default();
     let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-    let answered = match (interface, member) {
+    Asked::Other(match (interface, member) {
         (Some(INTERFACE) | None, METHOD) if path == PATH => match Call::parse(message) {
-            Ok(call) => return Incoming::Execute(call),
+            Ok(call) => return Asked::Execute(call),
             Err(error) => Message::error(&header, "org.freedesktop.DBus.Error.InvalidArgs")
                 .build(&error.to_string()),
         },
+        (Some(DIRECT), OPEN) if path == PATH => return Asked::Link,
         (Some("org.freedesktop.DBus.Peer"), "Ping") => Message::method_return(&header).build(&()),
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
             Message::method_return(&header).build(&introspection(path))
         }
         _ => Message::error(&header, "org.freedesktop.DBus.Error.UnknownMethod")
             .build(&"this object has execute() alone"),
-    };
-    Incoming::Answered(answered)
+    })
+}
+
+fn refusal(request: &Message, name: &str) -> zbus::Result<Message> {
+    Message::error(&request.header(), name).build(&"no direct link")
 }
 
 /// What `busctl tree` and `introspect` show: the path down to [`PATH`] and its one method.
@@ -213,6 +229,9 @@ fn introspection(path: &str) -> String {
              <arg name=\"data\" type=\"ay\" direction=\"in\"/>\
              <arg name=\"options\" type=\"a{{sv}}\" direction=\"in\"/>\
              <arg name=\"response\" type=\"(yyyyay)\" direction=\"out\"/>\
+             </method></interface>\
+             <interface name=\"{DIRECT}\"><method name=\"{OPEN}\">\
+             <arg name=\"link\" type=\"h\" direction=\"out\"/>\
              </method></interface>"
         )
     } else {
@@ -224,24 +243,6 @@ fn introspection(path: &str) -> String {
             .unwrap_or_default()
     };
     format!("<node>{inner}</node>")
-}
-
-fn reply_message(
-    call: &Message,
-    netfn: u8,
-    lun: u8,
-    command: u8,
-    reply: &Reply,
-) -> zbus::Result<Message> {
-    // One struct, not five values: hence the tuple in a tuple.
-    let answer = (
-        netfn | 1,
-        lun,
-        command,
-        reply.completion.0,
-        reply.data.as_slice(),
-    );
-    Message::method_return(&call.header()).build(&(answer,))
 }
 
 #[cfg(test)]

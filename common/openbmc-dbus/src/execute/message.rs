@@ -1,0 +1,256 @@
+//! The messages of the contract: a request as a call, an answer as its reply.
+
+use std::collections::HashMap;
+
+use ipmi_proto::{CompletionCode, Privilege, Request};
+use tracing::warn;
+use zbus::{Message, SerializeDict, Type, Variant, message};
+
+use super::{INTERFACE, METHOD, PATH, SERVICE};
+
+/// Who asks, as far as the bridge can vouch for it: the `options` of the call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Caller {
+    /// The host's system interface: no session, no address.
+    System,
+    /// An authenticated session.
+    Session {
+        /// IPMI user id, 1 to 63.
+        user_id: u8,
+        /// The session's present privilege.
+        privilege: Privilege,
+        /// The managed system's session id.
+        session_id: u32,
+    },
+    /// A satellite controller on an IPMB.
+    Ipmb {
+        /// Requester's slave address in its 7-bit form.
+        rq_sa: u8,
+        /// Host or device index of the bus.
+        host_id: u8,
+    },
+}
+
+#[derive(Debug, Default, SerializeDict, Type)]
+#[zbus(signature = "a{sv}")]
+struct Options {
+    #[zbus(rename = "userId")]
+    user_id: Option<i32>,
+    privilege: Option<i32>,
+    #[zbus(rename = "currentSessionId")]
+    session_id: Option<u32>,
+    #[zbus(rename = "rqSA")]
+    rq_sa: Option<i32>,
+    #[zbus(rename = "hostId")]
+    host_id: Option<i32>,
+}
+
+impl From<Caller> for Options {
+    fn from(caller: Caller) -> Self {
+        match caller {
+            Caller::System => Self::default(),
+            Caller::Session {
+                user_id,
+                privilege,
+                session_id,
+            } => Self {
+                user_id: Some(user_id.into()),
+                privilege: Some(privilege.value().into()),
+                session_id: Some(session_id),
+                ..Self::default()
+            },
+            Caller::Ipmb { rq_sa, host_id } => Self {
+                rq_sa: Some(rq_sa.into()),
+                host_id: Some(host_id.into()),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+/// The call that carries `request`.
+pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Message> {
+    Message::method_call(PATH, METHOD)
+        .destination(SERVICE)
+        .interface(INTERFACE)
+        .build(&(
+            request.netfn.value(),
+            request.lun.value(),
+            request.command,
+            request.data.as_slice(),
+            Options::from(caller),
+        ))
+}
+
+/// What the answer says, or what the requester is told in its place.
+pub(super) fn read_reply(reply: &Message) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
+    if reply.message_type() == message::Type::Error {
+        return Err(completion_of_error(reply));
+    }
+    let body = reply.body();
+    let ((_, _, _, completion, data),): ((u8, u8, u8, u8, Vec<u8>),) =
+        body.deserialize().map_err(|error| {
+            warn!(%error, "ipmid's reply is not (yyyyay)");
+            CompletionCode::UNSPECIFIED
+        })?;
+    Ok((CompletionCode(completion), data))
+}
+
+/// What the requester is told when the bus answers in `ipmid`'s place.
+fn completion_of_error(reply: &Message) -> CompletionCode {
+    let header = reply.header();
+    match header.error_name().map(|name| name.as_str()) {
+        Some(
+            "org.freedesktop.DBus.Error.ServiceUnknown"
+            | "org.freedesktop.DBus.Error.NameHasNoOwner",
+        ) => CompletionCode::INITIALIZING,
+        // ipmid ended with the call in its hands: it may or may not have been carried out.
+        Some("org.freedesktop.DBus.Error.NoReply") => CompletionCode::TIMEOUT,
+        name => {
+            warn!(name, "execute() failed on the bus");
+            CompletionCode::UNSPECIFIED
+        }
+    }
+}
+
+/// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
+#[derive(Debug)]
+pub struct Call {
+    /// Unique bus name of the caller, as the bus vouches for it.
+    pub sender: String,
+    /// Network function; anything from 0 to FFh.
+    pub netfn: u8,
+    /// Logical unit; anything from 0 to FFh.
+    pub lun: u8,
+    /// Command number.
+    pub command: u8,
+    /// The bytes after the command.
+    pub data: Vec<u8>,
+    /// What the bridge says of the requester.
+    pub options: CallOptions,
+}
+
+/// The options that have a meaning. One that is absent or of another type than the contract's is
+/// `None`; unknown ones are passed over.
+#[derive(Debug, Default)]
+pub struct CallOptions {
+    /// `userId` (i): IPMI user id of the session.
+    pub user_id: Option<i32>,
+    /// `privilege` (i): the session's present privilege, 1 to 5.
+    pub privilege: Option<i32>,
+    /// `currentSessionId` (u): the managed system's session id.
+    pub session_id: Option<u32>,
+    /// `rqSA` (i): requester's address in its 7-bit form.
+    pub rq_sa: Option<i32>,
+    /// `hostId` (i): host or device index.
+    pub host_id: Option<i32>,
+}
+
+/// What goes back for a [`Call`].
+#[derive(Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// How the request ended.
+    pub completion: CompletionCode,
+    /// The bytes after the completion code.
+    pub data: Vec<u8>,
+}
+
+impl Call {
+    /// Reads a method call's arguments.
+    ///
+    /// # Errors
+    ///
+    /// When they are not `y y y ay a{sv}`.
+    pub fn parse(message: &Message) -> zbus::Result<Self> {
+        let body = message.body();
+        let (netfn, lun, command, data, options): (
+            u8,
+            u8,
+            u8,
+            Vec<u8>,
+            HashMap<&str, Variant<'_>>,
+        ) = body.deserialize()?;
+        let signed = |key: &str| match options.get(key) {
+            Some(Variant::I32(value)) => Some(*value),
+            _ => None,
+        };
+        Ok(Self {
+            sender: sender_of(message),
+            netfn,
+            lun,
+            command,
+            data,
+            options: CallOptions {
+                user_id: signed("userId"),
+                privilege: signed("privilege"),
+                session_id: match options.get("currentSessionId") {
+                    Some(Variant::U32(value)) => Some(*value),
+                    _ => None,
+                },
+                rq_sa: signed("rqSA"),
+                host_id: signed("hostId"),
+            },
+        })
+    }
+}
+
+/// The unique bus name of a message's sender; empty on a direct link.
+pub(super) fn sender_of(message: &Message) -> String {
+    let header = message.header();
+    let sender = header.sender().map(|name| name.as_str().to_owned());
+    sender.unwrap_or_default()
+}
+
+/// The answer to `call`.
+pub(super) fn reply_message(
+    call: &Message,
+    netfn: u8,
+    lun: u8,
+    command: u8,
+    reply: &Reply,
+) -> zbus::Result<Message> {
+    // One struct, not five values: hence the tuple in a tuple.
+    let answer = (
+        netfn | 1,
+        lun,
+        command,
+        reply.completion.0,
+        reply.data.as_slice(),
+    );
+    Message::method_return(&call.header()).build(&(answer,))
+}
+
+#[cfg(test)]
+mod tests {
+    use ipmi_proto::{Lun, NetFn};
+
+    use super::*;
+
+    #[test]
+    fn call_has_the_contracts_signature_and_no_sender() {
+        let request = Request {
+            netfn: NetFn::APP,
+            lun: Lun::BMC,
+            command: 0x01,
+            data: vec![1, 2, 3],
+        };
+        let caller = Caller::Session {
+            user_id: 2,
+            privilege: Privilege::Administrator,
+            session_id: 0x8000_0001,
+        };
+        let message = call_message(&request, caller).unwrap();
+        assert_eq!(
+            message.body().signature().to_string_no_parens(),
+            "yyyaya{sv}"
+        );
+        assert!(message.header().sender().is_none());
+        let call = Call::parse(&message).unwrap();
+        assert_eq!((call.netfn, call.lun, call.command), (6, 0, 1));
+        assert_eq!(call.data, [1, 2, 3]);
+        assert_eq!(call.options.user_id, Some(2));
+        assert_eq!(call.options.privilege, Some(4));
+        assert_eq!(call.options.session_id, Some(0x8000_0001));
+        assert_eq!(call.options.rq_sa, None);
+    }
+}

@@ -1,0 +1,66 @@
+//! What messages travel over: a connection to the bus, or a direct link.
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tracing::debug;
+use zbus::{
+    Connection, Message, MessageStream,
+    connection::socket::{ReadHalf, WriteHalf},
+};
+
+use crate::bus::socket::{Reader, Writer};
+
+/// Messages that may wait to be written together.
+pub(super) const BATCH: usize = super::MAX_IN_FLIGHT;
+
+/// Where messages come from.
+pub(super) enum Incoming {
+    Bus(Box<MessageStream>),
+    Direct(Reader),
+}
+
+impl From<&Connection> for Incoming {
+    fn from(connection: &Connection) -> Self {
+        Self::Bus(Box::new(MessageStream::from(connection)))
+    }
+}
+
+impl Incoming {
+    /// The next message; `None` once there is no further one. Not cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Message> {
+        match self {
+            Self::Bus(stream) => stream.next().await?.ok(),
+            // What came before the first message, and sequence numbers, are the library's affair.
+            Self::Direct(reader) => reader
+                .receive_message(0, &mut Vec::new(), &mut Vec::new())
+                .await
+                .inspect_err(|error| debug!(%error, "a direct link ends"))
+                .ok(),
+        }
+    }
+}
+
+/// Where messages go.
+pub(super) enum Outgoing {
+    Bus(Connection),
+    Direct(Writer),
+}
+
+impl Outgoing {
+    /// Writes what is queued, as many messages in one system call as are there, until there is
+    /// nobody left to queue or to read.
+    pub(super) async fn write_queued(mut self, mut queue: mpsc::Receiver<Message>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut batch, BATCH).await > 0 {
+            let written = match &mut self {
+                Self::Bus(connection) => connection.send_all(&batch).await,
+                Self::Direct(writer) => writer.send_messages(&batch).await,
+            };
+            if let Err(error) = written {
+                debug!(%error, "messages are not taken any more");
+                return;
+            }
+            batch.clear();
+        }
+    }
+}
