@@ -107,6 +107,7 @@ impl Login {
             "ipmi-config",
             "ipmi-fru",
             "ipmi-pef-config",
+            "ipmi-pet",
             "ipmi-sel",
             "ipmi-sensors",
             "ipmimonitoring",

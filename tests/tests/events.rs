@@ -184,6 +184,38 @@ fn a_threshold_crossed_is_logged_once_told_by_a_trap_and_powers_the_host_off() {
 }
 
 #[test]
+fn alert_string_of_a_policy_is_in_the_trap() {
+    let (receiver, suite) = receiver();
+    let login = suite.administrator().level("ADMIN");
+    arm(&login, 0x01, false);
+    // String 2, in a block of 16 and one of the rest; it is that of filter 1 in set 3, which the policy names.
+    let text = b"Tell the hall 3 crew";
+    for (block, part) in (1..).zip(text.chunks(16)) {
+        let bytes: Vec<String> = part.iter().map(u8::to_string).collect();
+        let set = format!("raw 0x04 0x12 13 2 {block} {}", bytes.join(" "));
+        login.ipmitool(&set).ok();
+    }
+    login.ipmitool("raw 0x04 0x12 12 2 1 3").ok();
+    login.ipmitool("raw 0x04 0x12 9 1 0x18 0x11 0x83").ok();
+    set_sensor(&suite, "125");
+    let trap = next_trap(&receiver);
+    let specific = trap
+        .specific
+        .iter()
+        .fold(0, |sum, &byte| sum << 8 | u32::from(byte));
+    let bytes: Vec<String> = trap
+        .variable
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let arguments = format!("--verbose --quiet-cache {specific} {}", bytes.join(" "));
+    let told = login.freeipmi("ipmi-pet", &arguments);
+    for expected in ["MBTemp", "going high", "Tell the hall 3 crew"] {
+        assert!(told.ok().contains(expected), "no {expected} in {told}");
+    }
+}
+
+#[test]
 fn a_trap_is_sent_again_until_it_is_acknowledged() {
     let (receiver, suite) = receiver();
     let login = suite.administrator();

@@ -18,9 +18,14 @@ const VERSION_1: u8 = 0;
 const ENTERPRISE_SPECIFIC: u8 = 6;
 /// Trap and event source: IPMI.
 const IPMI: u8 = 0x20;
-/// No language; no more fields.
+/// No language; that of texts (Platform Management FRU Information Storage Definition v1.0 §15).
 const NO_LANGUAGE: u8 = 0xff;
+const ENGLISH: u8 = 0x19;
+/// The maker's fields (§3.3, Table 4, bytes 47 to 110): a text of so many bytes; no more fields. All of them
+/// have room for 64 bytes.
+const TEXT: u8 = 0xc0;
 const END: u8 = 0xc1;
+const MAX_TEXT: usize = 62;
 /// 1998-01-01 in seconds since 1970, from which traps count.
 const EPOCH: u32 = 883_612_800;
 
@@ -47,6 +52,8 @@ pub struct Trap {
     pub product: u16,
     /// The address of who sends the trap.
     pub agent: [u8; 4],
+    /// A text for who reads it, as one of the maker's fields: its first 62 bytes, or none when it is empty.
+    pub text: Vec<u8>,
 }
 
 impl Trap {
@@ -95,11 +102,35 @@ impl Trap {
         out.extend([0, 0]);
         out.extend(self.event.data);
         out.extend([0; 5]);
-        out.push(NO_LANGUAGE);
+        let text = self.custom_text();
+        out.push(if text.is_empty() {
+            NO_LANGUAGE
+        } else {
+            ENGLISH
+        });
         out.extend(self.manufacturer.value().to_be_bytes());
         out.extend(self.product.to_be_bytes());
+        out.extend(text);
         out.push(END);
         out
+    }
+}
+
+impl Trap {
+    /// The text as one of the maker's fields.
+    fn custom_text(&self) -> Vec<u8> {
+        let mut text: Vec<u8> = self.text.iter().copied().take(MAX_TEXT).collect();
+        if text.len() == 1 {
+            // A length of one is the end.
+            text.push(b' ');
+        }
+        match u8::try_from(text.len()) {
+            Ok(length @ 1..) => {
+                text.insert(0, TEXT | length);
+                text
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -128,9 +159,9 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn trap_matches_golden_bytes() {
-        let trap = Trap {
+    /// A trap without a text.
+    fn trap() -> Trap {
+        Trap {
             guid: hex!("00112233445566778899aabbccddeeff"),
             sequence: 0x0102,
             timestamp: EPOCH + 0x0a0b_0c0d,
@@ -148,14 +179,38 @@ mod tests {
             manufacturer: Iana::OPENBMC,
             product: 0x1234,
             agent: [192, 0, 2, 1],
-        };
+            text: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn trap_matches_golden_bytes() {
         // Encoded by hand after the format's Table 4 and the rules of BER.
         let bytes = hex!(
             "306b02010004067075626c6963a45e06092b06010401986f01014004c00002010201060204000101"
             "89430100303f303d060a2b06010401986f010101042f00112233445566778899aabbccddeeff0102"
             "0a0b0c0dffc4202010203000005966640000000000ff0000c2cf1234c1"
         );
-        assert_eq!(trap.to_bytes("public"), bytes);
+        assert_eq!(trap().to_bytes("public"), bytes);
+    }
+
+    #[test]
+    fn text_is_a_field_of_its_own() {
+        let fields = |text: &[u8]| {
+            let text = text.to_vec();
+            Trap { text, ..trap() }.fields()
+        };
+        let without = trap().fields();
+        let with = fields(b"Call hall 3");
+        assert_eq!(with[..39], without[..39]);
+        assert_eq!(
+            with[39..],
+            hex!("19 0000c2cf 1234 cb 43616c6c2068616c6c2033 c1")
+        );
+        assert_eq!(fields(b"3")[46..], hex!("c2 3320 c1"));
+        let cut = fields(&[b'x'; 70]);
+        assert_eq!((cut.len(), cut[46]), (110, 0xfe));
+        assert_eq!(cut[108..], [b'x', END]);
     }
 
     #[test]

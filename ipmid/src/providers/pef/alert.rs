@@ -15,7 +15,7 @@ use ipmi_proto::{
 use tokio::{net::UdpSocket, time};
 use tracing::debug;
 
-use super::configuration::Policy;
+use super::configuration::{Policy, string as alert_string};
 use super::{PefProvider, Platform};
 use crate::{
     command::{Command, Registrar},
@@ -65,18 +65,19 @@ impl<P: Platform> PefProvider<P> {
     }
 
     /// Alert Immediate (IPMI v2.0 §30.7): sends a trap to one destination, of the event that is given or of
-    /// none; or tells, or forgets, how the last one went.
+    /// none, with an alert string if one is named; or tells, or forgets, how the last one went.
     ///
     /// # Errors
     ///
     /// - `81h` while one is under way.
-    /// - `CCh` for a reserved operation, or a destination that is no trap's.
+    /// - `CCh` for a reserved operation, or a destination that is no trap's; `C9h` for a string that is not
+    ///   there.
     async fn alert_immediate(
         self: Arc<Self>,
         context: Context,
         channel: (ChannelNumber, Bits<4>),
         what: (Bits<4>, Zero<2>, Bits<2>),
-        _string: u8,
+        (string, with_string): (Bits<7>, bool),
         told: Option<Told>,
     ) -> Result<Option<u8>, CompletionCode> {
         let (destination, _, operation) = what;
@@ -94,17 +95,19 @@ impl<P: Platform> PefProvider<P> {
         if to.kind != DestinationKind::Pet || to.address.is_unspecified() {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
+        let text = if with_string {
+            self.parameters.get().string(alert_string(string.value())?)
+        } else {
+            Vec::new()
+        };
         if std::mem::replace(&mut *lock(&self.immediate), UNDER_WAY) == UNDER_WAY {
             return Err(ALERT_IN_PROGRESS);
         }
         let (generator, event) = told.unwrap_or((0x20, [Event::REVISION, 0, 0, 0, 0, 0, 0]));
         let generator = GeneratorId(generator.into());
-        let trap = self.trap(
-            self.parts.clock.now(),
-            generator,
-            Event::from_bytes(event),
-            0,
-        );
+        let (now, event) = (self.parts.clock.now(), Event::from_bytes(event));
+        let trap = self.trap(now, generator, event, 0);
+        let trap = Trap { text, ..trap };
         tokio::spawn(async move {
             let sent = self.send(&to, &community, trap).await;
             *lock(&self.immediate) = if sent { ENDED } else { FAILED };
@@ -126,8 +129,9 @@ impl<P: Platform> PefProvider<P> {
         Ok(())
     }
 
-    /// Sends a trap to the destinations of a policy set (§17.11, Table 17-4).
-    pub(super) async fn alert_by(&self, policies: Vec<Policy>, trap: Trap) {
+    /// Sends a trap to the destinations of a policy set (§17.11, Table 17-4), with the alert string that each
+    /// policy has for the filter.
+    pub(super) async fn alert_by(&self, policies: Vec<Policy>, filter: u8, trap: Trap) {
         let mut succeeded = false;
         // A channel or a type of destination that a rule told to pass over.
         let (mut passed_channel, mut passed_kind) = (None, None);
@@ -147,9 +151,14 @@ impl<P: Platform> PefProvider<P> {
                     passed_kind = (rule == ANOTHER_TYPE).then_some(to.kind);
                 }
                 _ => {
+                    let text = self.parameters.get().string_of(policy, filter);
+                    let trap = Trap {
+                        text,
+                        ..trap.clone()
+                    };
                     succeeded = to.kind == DestinationKind::Pet
                         && self.may_alert(channel)
-                        && self.send(&to, &community, trap.clone()).await;
+                        && self.send(&to, &community, trap).await;
                 }
             }
         }
@@ -195,6 +204,7 @@ impl<P: Platform> PefProvider<P> {
             manufacturer,
             product,
             agent: Ipv4Addr::UNSPECIFIED.octets(),
+            text: Vec::new(),
         }
     }
 

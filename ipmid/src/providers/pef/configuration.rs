@@ -114,12 +114,38 @@ impl Policy {
     pub(super) const fn destination(self) -> u8 {
         self.0[1] & 0x0f
     }
+
+    /// Whether the string goes by the filter too, and the number of the string or of its set.
+    const fn string(self) -> (bool, u8) {
+        (self.0[2] & 0x80 != 0, self.0[2] & 0x7f)
+    }
 }
 
 impl PefParameters {
-    /// All filters by number.
-    pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
-        self.filters.values()
+    /// All filters and their numbers.
+    pub(super) fn filters(&self) -> impl Iterator<Item = (u8, &Filter)> {
+        self.filters
+            .iter()
+            .map(|(number, filter)| (*number, filter))
+    }
+
+    /// The alert string that a policy has for a filter (Table 17-4, byte 4; Table 30-6, parameter 12): the one
+    /// it names, or that of its set whose key is this filter. Empty when there is none.
+    pub(super) fn string_of(&self, policy: Policy, filter: u8) -> Vec<u8> {
+        let (by_filter, number) = policy.string();
+        if !by_filter {
+            return self.string(number);
+        }
+        let key = [filter, number];
+        let mut keys = self.string_keys.iter();
+        let found = keys.find(|(_, of)| of.map(|part| part & 0x7f) == key);
+        found.map_or_else(Vec::new, |(string, _)| self.string(*string))
+    }
+
+    /// An alert string, up to its end.
+    pub(super) fn string(&self, number: u8) -> Vec<u8> {
+        let text = self.strings.get(&number).into_iter().flatten();
+        text.copied().take_while(|byte| *byte != 0).collect()
     }
 
     /// The enabled policies with this number, in their order.
@@ -238,7 +264,7 @@ fn in_table(number: u8, entries: u8) -> Result<u8, CompletionCode> {
 }
 
 /// The number of an alert string; 0 is the volatile one.
-fn string(number: u8) -> Result<u8, CompletionCode> {
+pub(super) fn string(number: u8) -> Result<u8, CompletionCode> {
     let is_there = number <= STRINGS;
     is_there
         .then_some(number)

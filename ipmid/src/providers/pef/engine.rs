@@ -98,17 +98,17 @@ impl<P: Platform> PefProvider<P> {
         let parameters = self.parameters.get();
         let matching: Vec<_> = parameters
             .filters()
-            .filter(|filter| filter.matches(generator, &event))
+            .filter(|(_, filter)| filter.matches(generator, &event))
             .collect();
         let allowed = matching
             .iter()
-            .fold(0, |all, filter| all | filter.actions());
+            .fold(0, |all, (_, filter)| all | filter.actions());
         let allowed = allowed & parameters.actions;
         if allowed & Actions::ALERT != 0 {
             let alerting = matching
                 .iter()
-                .filter(|filter| filter.actions() & Actions::ALERT != 0);
-            for filter in alerting {
+                .filter(|(_, filter)| filter.actions() & Actions::ALERT != 0);
+            for &(number, filter) in alerting {
                 let trap = self.trap(timestamp, generator, event, filter.severity());
                 let (this, policies) = (
                     Arc::clone(self),
@@ -118,7 +118,7 @@ impl<P: Platform> PefProvider<P> {
                 // Retries take their time; power does not wait for them.
                 tokio::spawn(async move {
                     time::sleep(wait).await;
-                    this.alert_by(policies, trap).await;
+                    this.alert_by(policies, number, trap).await;
                 });
             }
         }

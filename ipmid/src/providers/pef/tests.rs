@@ -280,6 +280,46 @@ async fn alerts_wait_after_a_start_and_power_does_not() {
     assert!(silence.is_err(), "an alert did not wait");
 }
 
+#[tokio::test]
+async fn alert_strings_are_found_by_number_or_by_filter_and_set() {
+    let bench = Bench::new(0).await;
+    for (number, text) in [(1, &b"one\0rest"[..]), (2, b"two"), (3, b"three")] {
+        let value = [&[number, 1], text].concat();
+        bench.set(13, &value).await.unwrap();
+    }
+    // Of filter 5: string 2 in set 1, string 3 in set 2.
+    bench.set(12, &hex!("02 05 01")).await.unwrap();
+    bench.set(12, &hex!("03 05 02")).await.unwrap();
+    let parameters = bench.pef.parameters.get();
+    for (selector, filter, text) in [
+        (0x01, 5, "one"),
+        (0x03, 9, "three"),
+        (0x00, 5, ""),
+        (0x07, 5, ""),
+        (0x81, 5, "two"),
+        (0x82, 5, "three"),
+        (0x81, 6, ""),
+        (0x83, 5, ""),
+    ] {
+        let policy = super::configuration::Policy([0x18, 0x11, selector]);
+        let found = parameters.string_of(policy, filter);
+        assert_eq!(found, text.as_bytes(), "{selector:02x}h, filter {filter}");
+    }
+}
+
+#[tokio::test]
+async fn alert_immediate_sends_a_string_that_is_there() {
+    let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    bench.set(13, b"\x01\x01Call hall 3").await.unwrap();
+    let beyond = Err(ipmi_proto::CompletionCode::PARAMETER_OUT_OF_RANGE);
+    assert_eq!(bench.bench.send(0x16, &[1, 0x01, 0x89]).await, beyond);
+    assert_eq!(bench.bench.send(0x16, &[1, 0x01, 0x81]).await, answer(&[]));
+    let mut bytes = [0; 512];
+    let length = listener.recv(&mut bytes).await.unwrap();
+    assert!(bytes[..length].ends_with(b"\xcbCall hall 3\xc1"));
+}
+
 /// The destinations that a policy set alerts, by the policies' rules: each is a policy's rule, and the
 /// destination of channel 1.
 async fn alerted(rules: &[(u8, u8)]) -> usize {
@@ -295,7 +335,7 @@ async fn alerted(rules: &[(u8, u8)]) -> usize {
     });
     let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
     let trap = bench.pef.trap(0, GeneratorId::BMC, event, 0);
-    bench.pef.alert_by(policies.collect(), trap).await;
+    bench.pef.alert_by(policies.collect(), 1, trap).await;
     let mut bytes = [0; 512];
     let mut count = 0;
     // What was sent over the loopback is there.
