@@ -38,7 +38,7 @@ fn satellite_asks_the_hosts_software_and_is_answered() {
     let _ipmb = rig
         .suite
         .bridge("ipmbbridged", "Ipmb", ["--device", &device]);
-    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 60");
+    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
     running.until_printed("listening", 1);
     // Nobody in the guest takes command 02h: Linux itself says so, with the number it came with.
     satellites.request(0x24, 0xc2, 0x2c, &[0x02]);
@@ -55,7 +55,7 @@ fn satellite_asks_the_hosts_software_and_is_answered() {
 #[ignore = "boots a guest"]
 fn message_from_a_console_reaches_a_program_in_the_guest() {
     let rig = Rig::new(Interface::Kcs);
-    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 60");
+    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
     running.until_printed("listening", 1);
     // OEM command 30h/01h for the host's software, on the system interface's channel.
     let sent = "raw 6 0x34 0x4f 0x41 0xc0 0xff 0x81 0x04 0x01 0x55 0x25";

@@ -30,8 +30,9 @@ fn watchdog_that_starves_makes_the_platform_act() {
     let rig = powered();
     let script = format!(
         "{RUN}
-         run load modprobe ipmi_watchdog timeout=20 action=power_off start_now=1 nowayout=1
+         run load modprobe ipmi_watchdog timeout=600 action=power_off start_now=1 nowayout=1
          run armed ipmitool -I open mc watchdog get
+         echo 2 > /sys/module/ipmi_watchdog/parameters/timeout
          until ipmitool -I open mc watchdog get | grep -q Stopped; do sleep 0.5; done
          run expired ipmitool -I open raw 6 0x25"
     );
@@ -138,7 +139,7 @@ fn event_of_a_console_reaches_a_program_in_the_guest() {
     let rig = Rig::new(Interface::Kcs);
     let script = format!(
         "{RUN}
-         ipmi-receive event 60 || exit
+         ipmi-receive event 300 || exit
          run flags ipmitool -I open raw 6 0x31
          run log dmesg"
     );
