@@ -1,7 +1,6 @@
 //! Bridges on a BMC's own devices, which come, go and come back. Sockets play the devices.
 
 use tests::host_device::{HostDevice, Kind};
-use tests::monitor::Monitor;
 use tests::suite::Suite;
 use tests::wait;
 
@@ -25,11 +24,9 @@ fn comes_and_goes(kind: Kind) {
     let id = device.answer(APP, GET_DEVICE_ID);
     assert_eq!(id[..3], [0x00, 0x20, 0x81], "{id:02x?}");
 
-    // It goes while a request is on its way.
-    let monitor = Monitor::start(&suite.bus, suite.dir());
+    // It goes while a request is on its way, which the bridge reads before the end of the socket.
     suite.ipmid.pause();
     device.ask(APP, GET_SELF_TEST_RESULTS);
-    let _ = monitor.until_heard("\"data\":[6,0,4,");
     drop(device);
     let told = |what: &str, count| bridge.log().matches(what).count() == count;
     wait::until_true("told that it went", || told(GONE, 2));
