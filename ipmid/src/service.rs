@@ -206,9 +206,21 @@ impl Service {
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
             never = self.records.log_events() => never,
-            never = providers::take_happenings(&*self.platform, &self.records.events, &self.actors.updates) => never,
+            never = self.records.watch_log() => never,
+            never = self.watch_versions() => never,
+            never = self.take_happenings() => never,
             never = self.follow_accounts() => never,
         }
+    }
+
+    async fn watch_versions(&self) -> Infallible {
+        let events = &self.records.events;
+        providers::watch_versions(&*self.platform, events, &self.records.versions).await
+    }
+
+    async fn take_happenings(&self) -> Infallible {
+        let (events, updates) = (&self.records.events, &self.actors.updates);
+        providers::take_happenings(&*self.platform, events, updates).await
     }
 
     /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.

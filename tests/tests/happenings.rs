@@ -1,5 +1,7 @@
 //! What the platform tells without being a reading: it is in the event log, by the names of its records.
 
+use std::fs;
+
 use tests::bus::Property;
 use tests::suite::Suite;
 use tests::wait;
@@ -53,6 +55,41 @@ fn watchdog_and_buttons_are_logged() {
         &suite,
         &["Button Buttons", "Power Button pressed", "Asserted"],
     );
+}
+
+#[test]
+fn log_that_fills_up_tells_so_and_begins_with_who_cleared_it() {
+    let suite = Suite::with("[sel]\ncapacity = 20\ntell-clears = true");
+    let login = suite.administrator();
+    // Eighteen of twenty are nine of ten.
+    for _ in 0..18 {
+        login.ipmitool("event 1").ok();
+    }
+    let log = "Event Logging Disabled Event Log";
+    until_logged(&suite, &[log, "Log almost full", "Asserted"]);
+    login.ipmitool("event 1").ok();
+    until_logged(&suite, &[log, "Log full", "Asserted"]);
+    login.ipmitool("sel clear").ok();
+    until_logged(&suite, &["1 |", log, "Log area reset/cleared", "Asserted"]);
+}
+
+#[test]
+fn firmware_that_changed_is_logged() {
+    let mut suite = Suite::start();
+    let seen = suite.state().join("ipmid/versions.json");
+    wait::until_true("the firmware is seen for the first time", || {
+        fs::read_to_string(&seen).is_ok_and(|versions| versions.contains("1.4.2"))
+    });
+    let path = suite.dir().join("platform.toml");
+    let platform = fs::read_to_string(&path).expect("the platform");
+    suite.platformd.terminate();
+    fs::write(&path, platform.replace("1.4.2", "1.5.0")).expect("the platform");
+    suite.restart_platformd();
+    let change = "Firmware or software change detected, BIOS/EFI change";
+    until_logged(&suite, &["Version Change", change, "Asserted"]);
+    let login = suite.administrator();
+    let told = login.freeipmi("bmc-info", "--get-system-info");
+    assert!(told.ok().contains("1.5.0"), "{told}");
 }
 
 #[test]

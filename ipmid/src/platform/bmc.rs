@@ -24,6 +24,10 @@ pub trait Bmc: Send + Sync + 'static {
     /// Version text of the host's firmware: `Software.Version` of purpose `Host`.
     fn host_firmware_version(&self) -> impl Future<Output = PlatformResult<String>> + Send;
 
+    /// Waits until firmware may be another than when it was waited for last: the service that tells has come,
+    /// or the host starts.
+    fn firmware_may_have_changed(&self) -> impl Future<Output = ()> + Send;
+
     /// The system's UUID in its textual byte order (`Common.UUID` under the inventory).
     /// Kept in memory once known.
     fn system_uuid(&self) -> impl Future<Output = PlatformResult<[u8; 16]>> + Send;

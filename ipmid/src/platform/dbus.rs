@@ -76,7 +76,7 @@ impl DbusPlatform {
             firmware,
         };
         *lock(&self.link) = Some(Arc::new(link));
-        self.sensors.power_limit.notify_one();
+        self.sensors.service_came();
         Ok(())
     }
 

@@ -43,6 +43,7 @@ pub(crate) struct FakeState {
     pub(crate) power_limit: PowerLimitSettings,
     pub(crate) asset_tag: String,
     pub(crate) host_name: String,
+    pub(crate) host_firmware: String,
     pub(crate) dhcp_renewals: u32,
     pub(crate) link: Link,
     pub(crate) sol: SolSettings,
@@ -57,7 +58,7 @@ pub(crate) struct FakeState {
 
 /// A platform in memory.
 #[derive(Debug)]
-pub(crate) struct FakePlatform(Mutex<FakeState>, Notify);
+pub(crate) struct FakePlatform(Mutex<FakeState>, Notify, Notify);
 
 /// A machine that could be limited to a kilowatt.
 const NO_LIMIT: PowerLimitSettings = PowerLimitSettings {
@@ -122,6 +123,7 @@ impl Default for FakePlatform {
             power_limit: NO_LIMIT,
             asset_tag: String::new(),
             host_name: "bmc".to_owned(),
+            host_firmware: "host-1.2".to_owned(),
             dhcp_renewals: 0,
             link: network::link(),
             sol: SolSettings {
@@ -142,7 +144,7 @@ impl Default for FakePlatform {
             set_limits: Vec::new(),
             set_readings: Vec::new(),
         };
-        Self(Mutex::new(state), Notify::new())
+        Self(Mutex::new(state), Notify::new(), Notify::new())
     }
 }
 
@@ -167,6 +169,11 @@ impl FakePlatform {
             remote_mac: [0; 6],
             remote_port: 50_000,
         });
+    }
+
+    /// Firmware may be another.
+    pub(crate) fn change_firmware(&self) {
+        self.2.notify_one();
     }
 
     /// Somebody else changes the power limit.
@@ -289,7 +296,10 @@ impl Bmc for FakePlatform {
         self.answer(|_| "2.14.0-dev-12-g0123abcd".to_owned())
     }
     async fn host_firmware_version(&self) -> PlatformResult<String> {
-        self.answer(|_| "host-1.2".to_owned())
+        self.answer(|state| state.host_firmware.clone())
+    }
+    async fn firmware_may_have_changed(&self) {
+        self.2.notified().await;
     }
     async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {
         self.answer(|_| std::array::from_fn(|index| u8::try_from(index).unwrap()))

@@ -3,10 +3,6 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use ipmi_proto::{
-    sdr::EventType,
-    sel::{Direction, Event, GeneratorId},
-};
 use tracing::warn;
 
 use crate::{
@@ -40,15 +36,7 @@ pub async fn take<P: Happenings + Watchdog>(
         let Some((source, data)) = event_data(platform, happened).await else {
             continue;
         };
-        let event = Event {
-            revision: Event::REVISION,
-            sensor_type: source.sensor_type().0,
-            sensor_number: source.key().number,
-            direction: Direction::Assertion,
-            event_type: EventType::SENSOR_SPECIFIC.value(),
-            data,
-        };
-        let generator = GeneratorId::bmc_sensor(source.key().lun);
+        let (generator, event) = source.event(data);
         if let Err(error) = events.take(Source::Other, generator, event).await {
             warn!(%error, ?happened, "an event is lost");
         }

@@ -9,8 +9,10 @@ use ipmi_proto::sel::GeneratorId;
 use serde::Deserialize;
 use tracing::warn;
 
+use super::log_watch;
 use super::sensor::{self, SensorProvider};
 use super::storage::{self, AuxiliaryLogs, StorageProvider};
+use super::versions::Versions;
 use crate::command::Registrar;
 use crate::events::{Events, HostSide, Source};
 use crate::health::Health;
@@ -27,11 +29,16 @@ use crate::stores::sensors::{SensorEvent, SensorStore};
 pub struct SelConfig {
     /// The most records the log holds; after that the oldest makes place.
     pub capacity: u16,
+    /// Whether a log that was cleared begins with an event that says so.
+    pub tell_clears: bool,
 }
 
 impl Default for SelConfig {
     fn default() -> Self {
-        Self { capacity: 16_000 }
+        Self {
+            capacity: 16_000,
+            tell_clears: false,
+        }
     }
 }
 
@@ -52,8 +59,11 @@ pub struct Records {
     pub clock: Arc<Clock>,
     /// What is known of others' logs.
     pub auxiliary: Arc<Persistent<AuxiliaryLogs>>,
+    /// The firmware that was seen last.
+    pub versions: Arc<Persistent<Versions>>,
     /// Whether they can be written, for the self test.
     pub health: Arc<Health>,
+    tell_clears: bool,
 }
 
 impl Records {
@@ -61,25 +71,28 @@ impl Records {
     #[must_use]
     pub fn open(folder: &Folder, sel: SelConfig, host: HostSide) -> Self {
         let clock = Persistent::open(folder.clone(), "clock.json");
+        let versions = Persistent::open(folder.clone(), "versions.json");
         let auxiliary = Persistent::open(folder.clone(), "auxiliary-logs.json");
         let health = Arc::<Health>::default();
         let log = SelStore::open(folder.clone(), usize::from(sel.capacity));
         log.report_to(Arc::clone(&health));
-        let (sel, clock) = (Arc::new(log), Arc::new(Clock::new(clock)));
-        let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
+        let (store, clock) = (Arc::new(log), Arc::new(Clock::new(clock)));
+        let events = Events::new(Arc::clone(&store), Arc::clone(&clock), host);
         let sdr = SdrService::open(folder, DeviceSupport::default());
         sdr.report_to(Arc::clone(&health));
         let fru = FruStore::open(folder);
         fru.report_to(Arc::clone(&health));
         Self {
-            sel,
+            sel: store,
             events: Arc::new(events),
             sensors: Arc::new(SensorStore::open(folder)),
             sdr: Arc::new(sdr),
             fru: Arc::new(fru),
             clock,
             auxiliary: Arc::new(auxiliary),
+            versions: Arc::new(versions),
             health,
+            tell_clears: sel.tell_clears,
         }
     }
 
@@ -99,6 +112,11 @@ impl Records {
             auxiliary: Arc::clone(&self.auxiliary),
         };
         StorageProvider::new(Arc::clone(platform), storage).register(table);
+    }
+
+    /// Has the log tell of itself.
+    pub async fn watch_log(&self) -> Infallible {
+        log_watch::watch(&self.sel, &self.events, self.tell_clears).await
     }
 
     /// Puts what sensors send where events go, once.

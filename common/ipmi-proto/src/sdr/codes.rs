@@ -32,6 +32,8 @@ impl SensorType {
     pub const BUTTON: Self = Self(0x14);
     /// Watchdog 2.
     pub const WATCHDOG_2: Self = Self(0x23);
+    /// Version change: hardware, firmware or software became another.
+    pub const VERSION_CHANGE: Self = Self(0x2b);
 
     /// The type of the sensors under `/xyz/openbmc_project/sensors/<segment>`.
     #[must_use]

@@ -32,7 +32,6 @@ pub(super) struct Firmware {
 struct Known {
     ready: Remembered<bool>,
     version: Remembered<String>,
-    host_version: Remembered<String>,
     uuid: Remembered<[u8; 16]>,
 }
 
@@ -115,12 +114,12 @@ impl Bmc for DbusPlatform {
     }
 
     async fn host_firmware_version(&self) -> PlatformResult<String> {
-        let link = self.link()?;
-        link.firmware
-            .known
-            .host_version
-            .get(self.active_version(version::Purpose::Host))
-            .await
+        // Another one may be installed while this daemon runs.
+        self.active_version(version::Purpose::Host).await
+    }
+
+    async fn firmware_may_have_changed(&self) {
+        self.sensors.firmware.notified().await;
     }
 
     async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {

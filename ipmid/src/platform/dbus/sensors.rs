@@ -51,6 +51,8 @@ pub(super) struct Feed {
     told: Notify,
     /// The power limit may have become another.
     pub(super) power_limit: Notify,
+    /// Firmware may have become another.
+    pub(super) firmware: Notify,
 }
 
 impl Default for Feed {
@@ -69,11 +71,21 @@ impl Feed {
             happened: Mutex::default(),
             told: Notify::new(),
             power_limit: Notify::new(),
+            firmware: Notify::new(),
         }
+    }
+
+    /// A service came, which may be any.
+    pub(super) fn service_came(&self) {
+        self.power_limit.notify_one();
+        self.firmware.notify_one();
     }
 
     /// Takes something that happened; the oldest makes place where nobody asks.
     fn note(&self, happening: Happening) {
+        if happening == Happening::HostReset {
+            self.firmware.notify_one();
+        }
         let mut happened = lock(&self.happened);
         if happened.len() >= MAX_HAPPENINGS {
             happened.pop_front();

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(bench.send(0x20, &[]).await, answer(&hex!("02 81 01000000")));
         assert_eq!(
             bench.send(0x20, &[1]).await,
-            answer(&hex!("05 81 01000000"))
+            answer(&hex!("07 81 01000000"))
         );
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let added = bench.sdr.add(&sensors, 1, &locator, None).await;
         assert_eq!(added, Ok(0x1000));
         let repository = |look: fn(&mut Repository) -> usize| bench.sdr.with(&sensors, 1, look);
-        assert_eq!(repository(|all| all.len()), 6);
+        assert_eq!(repository(|all| all.len()), 8);
         assert_eq!(
             bench.send(0x20, &[1]).await,
             info,

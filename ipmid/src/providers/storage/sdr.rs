@@ -167,11 +167,11 @@ mod tests {
     async fn list_has_as_many_records_as_the_info_says() {
         let bench = Bench::new();
         let info = bench.send(0x20, &[]).await.unwrap();
-        assert_eq!(info[..5], hex!("51 0600 0040"));
+        assert_eq!(info[..5], hex!("51 0800 0040"));
         assert_eq!(info[13], 0x6f);
         assert_eq!(
             bench.send(0x21, &[]).await,
-            answer(&hex!("0601 4000 0001 0001 01"))
+            answer(&hex!("0801 4000 0001 0001 01"))
         );
         let reservation = bench.send(0x22, &[]).await.unwrap();
         let mut record = [0, 0];
@@ -182,7 +182,7 @@ mod tests {
             kinds.push(got[5]);
             record = [got[0], got[1]];
         }
-        assert_eq!(kinds, [0x12, 0x03, 0x03, 0x11, 0x01, 0x01]);
+        assert_eq!(kinds, [0x12, 0x03, 0x03, 0x03, 0x03, 0x11, 0x01, 0x01]);
     }
 
     #[tokio::test]

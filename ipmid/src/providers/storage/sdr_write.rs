@@ -320,7 +320,7 @@ mod tests {
     async fn added_record_is_read_and_deleted_and_the_bmcs_own_stay() {
         let bench = Bench::new();
         assert_eq!(bench.send(0x24, &SATELLITE).await, answer(&hex!("0010")));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 7);
+        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 9);
         let got = bench.send(0x23, &hex!("0000 ffff 00 ff")).await.unwrap();
         assert_eq!(got[..4], hex!("ffff 0010"));
         assert_eq!(got[4..], SATELLITE[2..]);
@@ -335,7 +335,7 @@ mod tests {
             bench.send(0x26, &hex!("0100 0010")).await,
             answer(&hex!("0010"))
         );
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 6);
+        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 8);
         assert_eq!(bench.send(0x26, &hex!("0100 0100")).await, CANCELLED);
     }
 
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(bench.send(0x25, &other).await, absent);
         let rest = part(1, 0x1000, 5, 1, &SATELLITE[5..]);
         assert_eq!(bench.send(0x25, &rest).await, answer(&hex!("0010")));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 7);
+        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 9);
         bench.send(0x22, &[]).await.unwrap();
         let short = part(2, 0, 0, 1, &SATELLITE[..18]);
         let mismatch = Err(CompletionCode(0x80));
@@ -380,11 +380,11 @@ mod tests {
         assert_eq!(bench.send(0x27, &hex!("0000 434c52 aa")).await, CANCELLED);
         let status = hex!("0000 434c52 00");
         assert_eq!(bench.send(0x27, &status).await, answer(&[1]));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 7);
+        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 9);
         let clear = hex!("0100 434c52 aa");
         assert_eq!(bench.send(0x27, &clear).await, answer(&[1]));
         let info = bench.send(0x20, &[]).await.unwrap();
-        assert_eq!(info[1], 6);
+        assert_eq!(info[1], 8);
         assert_ne!(info[9..13], [0xff; 4]);
         assert_eq!(bench.send(0x27, &clear).await, CANCELLED);
     }
@@ -403,7 +403,7 @@ mod tests {
         let info = bench.send(0x20, &[]).await.unwrap();
         assert_eq!((&info[3..5], info[13]), (&[0, 0][..], 0xef));
         let allocation = bench.send(0x21, &[]).await.unwrap();
-        assert_eq!(allocation, hex!("0601 4000 0000 0000 01"));
+        assert_eq!(allocation, hex!("0801 4000 0000 0000 01"));
     }
 
     #[tokio::test(start_paused = true)]

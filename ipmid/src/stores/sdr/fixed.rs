@@ -5,6 +5,7 @@ use ipmi_proto::sdr::{
     ControllerLocator, Entity, EventOnlySensor, EventType, FruLocator, SdrBody, SensorKey,
     SensorType, Sharing, entity,
 };
+use ipmi_proto::sel::{Direction, Event, GeneratorId};
 use ipmi_proto::{ChannelNumber, IdString, Lun};
 
 use super::FixedRecords;
@@ -14,6 +15,8 @@ use crate::stores::fru::FruDevices;
 const FIRST_FRU: u8 = 0x10;
 /// The number that no sensor on the bus has, on any LUN; FFh is reserved.
 const OWN_NUMBER: u8 = 0xfe;
+/// As well: those of sensors on the bus begin with 1.
+const OWN_FIRST_NUMBER: u8 = 0;
 
 /// What the BMC itself sends events of, and which is no sensor on the bus.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,19 +25,25 @@ pub enum OwnSource {
     Watchdog,
     /// The front panel's buttons.
     Buttons,
+    /// The event log.
+    EventLog,
+    /// The firmware of BMC and host.
+    Version,
 }
 
 impl OwnSource {
-    const ALL: [Self; 2] = [Self::Watchdog, Self::Buttons];
+    const ALL: [Self; 4] = [Self::Watchdog, Self::Buttons, Self::EventLog, Self::Version];
 
     /// LUN and number.
     #[must_use]
     pub fn key(self) -> SensorKey {
-        let lun = match self {
-            Self::Watchdog => 0,
-            Self::Buttons => 1,
+        let (lun, number) = match self {
+            Self::Watchdog => (0, OWN_NUMBER),
+            Self::Buttons => (1, OWN_NUMBER),
+            Self::EventLog => (3, OWN_NUMBER),
+            Self::Version => (0, OWN_FIRST_NUMBER),
         };
-        SensorKey::bmc(Lun::new(lun).unwrap_or(Lun::BMC), OWN_NUMBER)
+        SensorKey::bmc(Lun::new(lun).unwrap_or(Lun::BMC), number)
     }
 
     /// The sensor type.
@@ -43,13 +52,31 @@ impl OwnSource {
         match self {
             Self::Watchdog => SensorType::WATCHDOG_2,
             Self::Buttons => SensorType::BUTTON,
+            Self::EventLog => SensorType::EVENT_LOGGING,
+            Self::Version => SensorType::VERSION_CHANGE,
         }
+    }
+
+    /// An event of it that begins, with these data; and who sends it.
+    #[must_use]
+    pub fn event(self, data: [u8; 3]) -> (GeneratorId, Event) {
+        let event = Event {
+            revision: Event::REVISION,
+            sensor_type: self.sensor_type().0,
+            sensor_number: self.key().number,
+            direction: Direction::Assertion,
+            event_type: EventType::SENSOR_SPECIFIC.value(),
+            data,
+        };
+        (GeneratorId::bmc_sensor(self.key().lun), event)
     }
 
     fn record(self) -> EventOnlySensor {
         let (name, of) = match self {
             Self::Watchdog => ("Watchdog", entity::MANAGEMENT_MODULE),
             Self::Buttons => ("Buttons", entity::CHASSIS),
+            Self::EventLog => ("Event Log", entity::MANAGEMENT_MODULE),
+            Self::Version => ("Version Change", entity::MANAGEMENT_MODULE),
         };
         EventOnlySensor {
             key: self.key(),

@@ -80,6 +80,9 @@ struct Shared<S> {
     queue: Mutex<Queue>,
     journal: Mutex<Journal<S>>,
     added: Notify,
+    /// Records came or went; all of them went.
+    changed: Notify,
+    cleared: Notify,
     health: OnceLock<Arc<Health>>,
 }
 
@@ -110,6 +113,8 @@ impl<S: Storage + 'static> SelStore<S> {
                 queue: Mutex::default(),
                 journal: Mutex::new(journal),
                 added: Notify::new(),
+                changed: Notify::new(),
+                cleared: Notify::new(),
                 health: OnceLock::new(),
             }),
         }
@@ -234,6 +239,16 @@ impl<S> SelStore<S> {
     /// Waits until records have been added since it was last waited for.
     pub async fn added(&self) {
         self.shared.added.notified().await;
+    }
+
+    /// Waits until records have come or gone since it was last waited for.
+    pub async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// Waits until the log was erased since it was last waited for.
+    pub async fn cleared(&self) {
+        self.shared.cleared.notified().await;
     }
 }
 

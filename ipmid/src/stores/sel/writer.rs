@@ -94,11 +94,13 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
                     if cleared.is_ok() {
                         shared.log().apply(&Change::Clear { at });
                         lock(&shared.reservation).cancel();
+                        shared.cleared.notify_one();
                     }
                     let _gone = done.send(cleared);
                 }
             }
         }
+        shared.changed.notify_one();
         compact(&shared.log, &mut journal);
     }
 }

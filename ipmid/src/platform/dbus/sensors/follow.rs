@@ -290,8 +290,7 @@ impl Following<'_> {
     }
 
     async fn scan(&mut self) -> zbus::Result<()> {
-        // Its service may be the one that came.
-        self.feed.power_limit.notify_one();
+        self.feed.service_came();
         let method = mapper::GET_SUB_TREE;
         let sensors = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
         let supplies = [inventory::power_supply::NAME];
