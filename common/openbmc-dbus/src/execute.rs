@@ -15,6 +15,8 @@ mod direct;
 mod link;
 mod message;
 mod server;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use tokio::task::{self, AbortHandle};

@@ -27,6 +27,9 @@ use zbus::{
 /// Bytes read ahead at most. Some tens of `execute()` messages; a larger message bypasses it.
 const READ_AHEAD: usize = 16 * 1024;
 
+/// The fixed part of a message's header, with the length of what follows it.
+const HEADER: usize = 16;
+
 /// Descriptors that may come with one message; the system closes those beyond.
 const DESCRIPTORS: usize = 4;
 
@@ -113,6 +116,50 @@ impl ReadHalf for Reader {
     fn can_pass_unix_fd(&self) -> bool {
         true
     }
+}
+
+impl Reader {
+    /// Receives a message of at most `longest` bytes, for a peer that need not be believed when it
+    /// announces how long a message will be. Not cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says, `InvalidData` for a longer message, and what the library says of bytes
+    /// that are no message.
+    pub(crate) async fn receive_bounded(&mut self, longest: usize) -> zbus::Result<Message> {
+        let mut header = [0; HEADER];
+        let mut have = 0;
+        while have < HEADER {
+            let (count, _) = self.recvmsg(&mut header[have..]).await?;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            have += count;
+        }
+        if announced(&header).is_none_or(|length| length > longest) {
+            return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+        }
+        self.receive_message(0, &mut header.to_vec(), &mut Vec::new())
+            .await
+    }
+}
+
+/// How long the message is that begins with `header` (D-Bus specification, "Message Format"): the
+/// header with the length of its fields, the fields filled up to a multiple of 8, and the body.
+fn announced(header: &[u8; HEADER]) -> Option<usize> {
+    let number = |at: usize| {
+        let bytes = header.get(at..)?.first_chunk()?;
+        let number = match header.first()? {
+            b'l' => u32::from_le_bytes(*bytes),
+            _ => u32::from_be_bytes(*bytes),
+        };
+        usize::try_from(number).ok()
+    };
+    let (body, fields) = (number(4)?, number(12)?);
+    fields
+        .checked_next_multiple_of(8)?
+        .checked_add(body)?
+        .checked_add(HEADER)
 }
 
 /// Reads once, as much as is there, with the descriptors that came with it.
@@ -272,6 +319,26 @@ mod tests {
         let mut byte = [0];
         kept.read_exact(&mut byte).unwrap();
         assert_eq!(byte, *b"x");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_is_refused_by_its_header() {
+        let (near, far) = pair();
+        let (mut reader, writer) = (near.halves().0, far.halves().1);
+        let message = signal(7);
+        let length = message.data().len();
+        for _ in 0..2 {
+            writer.write_all(message.data()).await.unwrap();
+        }
+        let received = reader.receive_bounded(length).await.unwrap();
+        assert_eq!(numbers(&[received]), [7]);
+        assert!(reader.receive_bounded(length - 1).await.is_err());
+        // Nothing but the header of a message of 4 GiB.
+        let (near, far) = pair();
+        let (mut reader, writer) = (near.halves().0, far.halves().1);
+        writer.write_all(&[b'l', 4, 0, 1]).await.unwrap();
+        writer.write_all(&[0xff; 12]).await.unwrap();
+        assert!(reader.receive_bounded(length).await.is_err());
     }
 
     #[tokio::test]

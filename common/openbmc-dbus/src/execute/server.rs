@@ -11,14 +11,18 @@ use tracing::{debug, warn};
 use zbus::{Connection, Message, message};
 
 use super::{
-    AbortOnDrop, INTERFACE, METHOD, PATH,
+    AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH,
     direct::{self, DIRECT, OPEN},
     message::{Call, Reply, reply_message, sender_of},
     transport::{Incoming, Outgoing},
 };
 
-/// Requests under way in all; as many as four full bridges. More are answered C0h at once.
-const MAX_UNDER_WAY: usize = 4 * super::MAX_IN_FLIGHT;
+/// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
+/// once.
+const FROM_THE_BUS: usize = 4 * MAX_IN_FLIGHT;
+
+/// Requests of a direct link under way: as many as a bridge has.
+const FROM_A_LINK: usize = MAX_IN_FLIGHT;
 
 /// Direct links in all; two for each channel there can be.
 const MAX_LINKS: usize = 32;
@@ -42,18 +46,20 @@ pub trait Execute: Send + Sync + 'static {
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
 /// drained here and nowhere else; own the service's name after this has been started.
 pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
-    let places = Arc::new(Semaphore::new(MAX_UNDER_WAY));
-    let server = Server { executor, places };
+    let server = Server::new(executor, FROM_THE_BUS);
     let calls = Incoming::from(connection);
     let replies = Outgoing::Bus(connection.clone());
-    let asker = Asker::Bus(Links::default());
-    server.answer(calls, replies, asker).await;
+    server
+        .answer(calls, replies, Asker::Bus(Links::default()))
+        .await;
 }
 
-/// What answers calls, wherever they come from.
-struct Server<E> {
+/// What answers the calls of one connection. Each has room of its own, so that a peer that never
+/// reads an answer uses up nobody else's.
+pub(super) struct Server<E> {
     executor: Arc<E>,
     places: Arc<Semaphore>,
+    room: usize,
 }
 
 /// Who is at the other end.
@@ -65,9 +71,24 @@ enum Asker {
 }
 
 impl<E: Execute> Server<E> {
+    /// With room for so many requests under way.
+    pub(super) fn new(executor: Arc<E>, room: usize) -> Self {
+        let places = Arc::new(Semaphore::new(room));
+        Self {
+            executor,
+            places,
+            room,
+        }
+    }
+
+    /// Answers `caller` on its direct link until that ends.
+    pub(super) async fn answer_link(&self, calls: Incoming, answers: Outgoing, caller: String) {
+        self.answer(calls, answers, Asker::Link(caller)).await;
+    }
+
     /// Answers what comes from `asker` until there is no more of it.
     async fn answer(&self, mut calls: Incoming, answers: Outgoing, mut asker: Asker) {
-        let (replies, queue) = mpsc::channel(MAX_UNDER_WAY);
+        let (replies, queue) = mpsc::channel(self.room);
         let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
         while let Some(message) = calls.next().await {
             if message.message_type() != message::Type::MethodCall {
@@ -79,7 +100,7 @@ impl<E: Execute> Server<E> {
                     let sender = caller.clone();
                     self.execute(message, Call { sender, ..call }, &replies)
                 }
-                (Asked::Link, Asker::Bus(links)) => links.open(self.clone(), message, &replies),
+                (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
                 (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED)),
                 (Asked::Other(answer), _) => Some(answer),
             };
@@ -116,15 +137,6 @@ impl<E: Execute> Server<E> {
     }
 }
 
-impl<E> Clone for Server<E> {
-    fn clone(&self) -> Self {
-        Self {
-            executor: Arc::clone(&self.executor),
-            places: Arc::clone(&self.places),
-        }
-    }
-}
-
 /// The direct links that have been given, by the unique bus name of the caller.
 #[derive(Default)]
 struct Links(HashMap<String, AbortOnDrop>);
@@ -134,7 +146,7 @@ impl Links {
     /// had.
     fn open<E: Execute>(
         &mut self,
-        server: Server<E>,
+        executor: &Arc<E>,
         request: Message,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
@@ -143,6 +155,7 @@ impl Links {
         if self.0.len() >= MAX_LINKS && !self.0.contains_key(&caller) {
             return Some(refusal(&request, LIMITS_EXCEEDED));
         }
+        let server = Server::new(Arc::clone(executor), FROM_A_LINK);
         let link = serve_link(server, caller.clone(), request, replies.clone());
         self.0.insert(caller, AbortOnDrop::spawn(link));
         None
@@ -165,7 +178,7 @@ async fn serve_link<E: Execute>(
             debug!(caller, "a direct link");
             let (calls, answers) = stream.halves();
             let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
-            server.answer(calls, answers, Asker::Link(caller)).await;
+            server.answer_link(calls, answers, caller).await;
         }
         Err(error) => {
             warn!(%error, "no direct link to be had");

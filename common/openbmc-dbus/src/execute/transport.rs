@@ -3,15 +3,15 @@
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tracing::debug;
-use zbus::{
-    Connection, Message, MessageStream,
-    connection::socket::{ReadHalf, WriteHalf},
-};
+use zbus::{Connection, Message, MessageStream, connection::socket::WriteHalf};
 
 use crate::bus::socket::{Reader, Writer};
 
 /// Messages that may wait to be written together.
 pub(super) const BATCH: usize = super::MAX_IN_FLIGHT;
+
+/// The longest message on a direct link; far more than any request or answer has.
+const LONGEST: usize = 64 * 1024;
 
 /// Where messages come from.
 pub(super) enum Incoming {
@@ -30,9 +30,8 @@ impl Incoming {
     pub(super) async fn next(&mut self) -> Option<Message> {
         match self {
             Self::Bus(stream) => stream.next().await?.ok(),
-            // What came before the first message, and sequence numbers, are the library's affair.
             Self::Direct(reader) => reader
-                .receive_message(0, &mut Vec::new(), &mut Vec::new())
+                .receive_bounded(LONGEST)
                 .await
                 .inspect_err(|error| debug!(%error, "a direct link ends"))
                 .ok(),

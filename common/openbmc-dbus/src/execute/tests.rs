@@ -1,0 +1,193 @@
+//! Both ends of a direct link, with nothing but a socket between them.
+
+use std::{
+    os::unix::net::UnixStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request};
+use tokio::{sync::Semaphore, task};
+use zbus::Message;
+
+use super::{
+    AbortOnDrop, DIRECT, Execute, OPEN, PATH,
+    link::{self, Link, Place, lock},
+    message::{Call, Caller, Reply, call_message, read_reply},
+    server::Server,
+    transport::{Incoming, Outgoing},
+};
+use crate::bus::socket::BufferedStream;
+
+const ROOM: usize = 4;
+const CALLER: &str = ":1.7";
+
+/// Answers with the caller's name; commands from 80h on wait until they may.
+#[derive(Debug)]
+struct Echo {
+    may_answer: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Echo {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            may_answer: Semaphore::new(0),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+}
+
+impl Execute for Echo {
+    async fn execute(self: Arc<Self>, call: Call) -> Reply {
+        if call.command >= 0x80 {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.may_answer.acquire().await.unwrap().forget();
+        }
+        Reply {
+            completion: CompletionCode::OK,
+            data: call.sender.into_bytes(),
+        }
+    }
+
+    async fn may_link(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// Serves one end of a new link and gives the other.
+fn served(executor: &Arc<Echo>) -> BufferedStream {
+    let (near, far) = UnixStream::pair().unwrap();
+    let (calls, answers) = BufferedStream::new(near.into()).unwrap().halves();
+    let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
+    let server = Server::new(Arc::clone(executor), ROOM);
+    task::spawn(async move { server.answer_link(calls, answers, CALLER.to_owned()).await });
+    BufferedStream::new(far.into()).unwrap()
+}
+
+/// The bridge's end of a new link.
+async fn linked(executor: &Arc<Echo>) -> (Link, AbortOnDrop) {
+    let (replies, calls) = served(executor).halves();
+    let place = Arc::new(Place::default());
+    let carried = Arc::clone(&place);
+    let carrier = AbortOnDrop::spawn(async move {
+        link::carry(&carried, Incoming::Direct(replies), Outgoing::Direct(calls)).await;
+    });
+    loop {
+        if let Some(link) = lock(&place).clone() {
+            return (link, carrier);
+        }
+        task::yield_now().await;
+    }
+}
+
+fn call(command: u8) -> Message {
+    let request = Request {
+        netfn: NetFn::APP,
+        lun: Lun::BMC,
+        command,
+        data: vec![1, 2, 3],
+    };
+    let caller = Caller::Session {
+        user_id: 2,
+        privilege: Privilege::Administrator,
+        session_id: 1,
+    };
+    call_message(&request, caller).unwrap()
+}
+
+type Answer = Result<(CompletionCode, Vec<u8>), CompletionCode>;
+
+async fn ask(link: &Link, command: u8) -> Answer {
+    link.ask(call(command))
+        .await
+        .and_then(|reply| read_reply(&reply))
+}
+
+fn answer() -> Answer {
+    Ok((CompletionCode::OK, CALLER.as_bytes().to_vec()))
+}
+
+#[tokio::test]
+async fn a_call_is_answered_as_from_who_opened_the_link() {
+    let (link, _carrier) = linked(&Echo::new()).await;
+    assert_eq!(ask(&link, 1).await, answer());
+}
+
+#[tokio::test]
+async fn what_is_beyond_a_links_room_is_answered_busy_and_the_rest_in_any_order() {
+    let executor = Echo::new();
+    let (link, _carrier) = linked(&executor).await;
+    let waiting: Vec<_> = (0..ROOM)
+        .map(|_| {
+            let link = link.clone();
+            task::spawn(async move { ask(&link, 0x80).await })
+        })
+        .collect();
+    while executor.waiting.load(Ordering::Relaxed) < ROOM {
+        task::yield_now().await;
+    }
+    let busy = Ok((CompletionCode::BUSY, Vec::new()));
+    assert_eq!(ask(&link, 1).await, busy);
+    executor.may_answer.add_permits(ROOM);
+    for waiter in waiting {
+        assert_eq!(waiter.await.unwrap(), answer());
+    }
+    assert_eq!(ask(&link, 1).await, answer());
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_hold_up_no_other_link() {
+    let executor = Echo::new();
+    let (mut replies, calls) = served(&executor).halves();
+    let (queue, queued) = tokio::sync::mpsc::channel(1);
+    let _writer = AbortOnDrop::spawn(Outgoing::Direct(calls).write_queued(queued));
+    // Until neither calls nor answers find room.
+    let mut sent = 0;
+    while let Ok(()) = queue.try_send(call(1)) {
+        sent += 1;
+        for _ in 0..8 {
+            task::yield_now().await;
+        }
+    }
+    let (link, _carrier) = linked(&executor).await;
+    for _ in 0..100 {
+        assert_eq!(ask(&link, 1).await, answer());
+    }
+    // And they are all there when they are read at last.
+    for _ in 0..sent {
+        let reply = replies.receive_bounded(1024).await.unwrap();
+        assert!(read_reply(&reply).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_link_gives_no_further_link() {
+    let (link, _carrier) = linked(&Echo::new()).await;
+    let open = Message::method_call(PATH, OPEN)
+        .interface(DIRECT)
+        .build(&())
+        .unwrap();
+    let reply = link.ask(open).await.unwrap();
+    let name = reply.header().error_name().map(ToString::to_string);
+    assert_eq!(
+        name.as_deref(),
+        Some("org.freedesktop.DBus.Error.NotSupported")
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_goes_leaves_nobody_waiting() {
+    let executor = Echo::new();
+    let (link, carrier) = linked(&executor).await;
+    let waiter = {
+        let link = link.clone();
+        task::spawn(async move { ask(&link, 0x80).await })
+    };
+    task::yield_now().await;
+    drop(carrier);
+    assert_eq!(waiter.await.unwrap(), Err(CompletionCode::TIMEOUT));
+    assert_eq!(ask(&link, 1).await, Err(CompletionCode::INITIALIZING));
+}
