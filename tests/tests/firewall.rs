@@ -59,6 +59,13 @@ fn sub_functions_of_a_command_are_switched_off_one_by_one() {
     is_off(&login, "chassis power on");
     switch(&login, "enable", control);
     login.ipmitool("chassis power on").ok();
+    // As "firewall reset" has it: no sub-function, and then all commands.
+    login.ipmitool("raw 0x06 0x62 1 0 0 2 0 0 0 0").ok();
+    is_off(&login, "chassis power on");
+    switch(&login, "disable", IDENTIFY);
+    is_off(&login, "chassis power on");
+    switch(&login, "enable", "lun 0 netfn 0");
+    login.ipmitool("chassis power on").ok();
     wait::until_true("the host is reset, once it is on", || {
         login.ipmitool("chassis power reset").code == Some(0)
     });

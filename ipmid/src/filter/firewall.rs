@@ -27,6 +27,17 @@ struct Rule {
     disabled_functions: u32,
 }
 
+impl Rule {
+    /// Whether a command with these sub-functions is off: one of which no sub-function is left is, too.
+    const fn is_off(self, functions: u32) -> bool {
+        self.disabled || self.all_functions_off(functions)
+    }
+
+    const fn all_functions_off(self, functions: u32) -> bool {
+        functions != 0 && functions & !self.disabled_functions == 0
+    }
+}
+
 /// A command whose sub-functions can be switched off one by one.
 struct SubFunctions {
     family: Family,
@@ -85,17 +96,19 @@ impl Firewall {
     /// Whether a command is on.
     #[must_use]
     pub fn is_enabled(&self, channel: ChannelNumber, command: &Command) -> bool {
-        !self.rule(channel, command).disabled
+        !self.rule(channel, command).is_off(functions(command))
     }
 
     /// The sub-functions that a command has; those that are on.
     #[must_use]
     pub fn sub_functions(&self, channel: ChannelNumber, command: &Command) -> (u32, u32) {
-        let mask = sub_functions_of(command).map_or(0, |functions| functions.mask);
+        let mask = functions(command);
         (mask, mask & !self.rule(channel, command).disabled_functions)
     }
 
-    /// Switches commands on or off.
+    /// Switches commands on or off. A command that is switched on has its sub-functions as they were, or all of
+    /// them if none was on: `ipmitool firewall reset` switches all sub-functions off before it switches the
+    /// command on.
     ///
     /// # Errors
     ///
@@ -108,7 +121,12 @@ impl Firewall {
         self.rules
             .update(|rules| {
                 for (command, enabled) in commands {
-                    rules.change(channel, command, |rule| rule.disabled = !enabled);
+                    rules.change(channel, command, |rule| {
+                        rule.disabled = !enabled;
+                        if *enabled && rule.all_functions_off(functions(command)) {
+                            rule.disabled_functions = 0;
+                        }
+                    });
                 }
             })
             .await
@@ -176,6 +194,11 @@ fn key(channel: ChannelNumber, command: &Command) -> String {
     format!("{} {family} {:#04x}", channel.value(), command.code)
 }
 
+/// The sub-functions that a command has, each a bit.
+fn functions(command: &Command) -> u32 {
+    sub_functions_of(command).map_or(0, |functions| functions.mask)
+}
+
 fn sub_functions_of(command: &Command) -> Option<&'static SubFunctions> {
     SUB_FUNCTIONS
         .iter()
@@ -192,7 +215,7 @@ impl Filter for std::sync::Arc<Firewall> {
         data: &[u8],
     ) -> Result<(), CompletionCode> {
         let rule = self.rule(context.channel, command);
-        if rule.disabled {
+        if rule.is_off(functions(command)) {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         }
         let function = sub_functions_of(command).and_then(|functions| (functions.of)(data));
@@ -253,5 +276,32 @@ mod tests {
         let refused = Err(CompletionCode::SUBFUNCTION_DISABLED);
         assert_eq!(firewall.check(&lan, &CONTROL, &[2]), refused);
         assert_eq!(firewall.check(&lan, &CONTROL, &[]), Ok(())); // too short: C7h later
+        // On again: as it was.
+        firewall.set_enabled(LAN, &[(CONTROL, true)]).await.unwrap();
+        assert_eq!(firewall.sub_functions(LAN, &CONTROL), (0x3f, 0x03));
+    }
+
+    #[tokio::test]
+    async fn command_without_sub_functions_is_off_and_has_all_when_it_is_on_again() {
+        let firewall = Arc::new(Firewall::new(Persistent::volatile()));
+        let lan = Context {
+            channel: LAN,
+            ..Context::system_interface()
+        };
+        assert!(firewall.is_enabled(LAN, &CONTROL));
+        firewall.set_sub_functions(LAN, &CONTROL, 0).await.unwrap();
+        assert!(!firewall.is_enabled(LAN, &CONTROL));
+        assert_eq!(firewall.sub_functions(LAN, &CONTROL), (0x3f, 0));
+        let refused = Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
+        assert_eq!(firewall.check(&lan, &CONTROL, &[1]), refused);
+        // Switching off what is off changes nothing.
+        firewall
+            .set_enabled(LAN, &[(CONTROL, false)])
+            .await
+            .unwrap();
+        assert_eq!(firewall.check(&lan, &CONTROL, &[1]), refused);
+        firewall.set_enabled(LAN, &[(CONTROL, true)]).await.unwrap();
+        assert_eq!(firewall.sub_functions(LAN, &CONTROL), (0x3f, 0x3f));
+        assert_eq!(firewall.check(&lan, &CONTROL, &[1]), Ok(()));
     }
 }
