@@ -4,7 +4,7 @@
  * hardware stretches the clock or does not acknowledge. Two functions are taken over:
  *
  * - sendmsg(): the guest's processor is in it when its request goes out, and goes on when the answer is in the
- *   socket. Its next look at the bus is a timer's matter. What is late (4 s) is QEMU's to answer.
+ *   socket. Its next look at the bus is a timer's matter, and i2c-patience.c has it look that late.
  * - g_main_context_check(): QEMU's main loop polls, waits for the lock that the processor holds meanwhile,
  *   handles what the poll had found, and runs its timers. What was found then is older than the answer; so it
  *   polls once more when it has the lock.
@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define END_OF_MESSAGE 0xa0 /* never within one: it is escaped there */
-#define LONGEST_WAIT 3800   /* ms */
+#define LONGEST_WAIT 60000  /* ms; a BMC that is there answers in time, and one that is not hangs up */
 
 static long now(void)
 {

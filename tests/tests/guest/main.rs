@@ -108,7 +108,7 @@ impl<'a> Sections<'a> {
     #[track_caller]
     fn good(&self, name: &str) -> &'a str {
         let (body, good) = self.section(name);
-        assert!(good, "{name}:\n{body}");
+        assert!(good, "{name}:\n{body}\nof:\n{}", self.output);
         body
     }
 
