@@ -1,7 +1,5 @@
 //! Bridging: a console, and programs on the BMC, reach satellite controllers on an IPMB.
 
-use std::time::{Duration, Instant};
-
 use tests::monitor::Monitor;
 use tests::process::Process;
 use tests::satellite::{IDENTITY, Satellites};
@@ -70,7 +68,6 @@ fn satellite_that_never_answers_costs_one_c3_and_no_slot() {
     assert_eq!(rig.satellites.requests_for(0x30), 6, "tries");
     // More silent requests at once than there are sequence numbers, and then one that is answered.
     let frame = [0x40, 0x30, 0x18, 0xb8, 0x81, 0x0c, 0x01, 0x72];
-    let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -80,7 +77,6 @@ fn satellite_that_never_answers_costs_one_c3_and_no_slot() {
             });
         }
     });
-    assert!(begun.elapsed() < Duration::from_secs(20));
     let answer = login.ipmitool("-t 0x24 -b 0 raw 6 1");
     assert_eq!(answer.ok().trim_end(), device_id(0x24));
 }
