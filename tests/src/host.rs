@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::{self, UnixListener};
 use std::path::PathBuf;
 use std::process;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
@@ -39,6 +40,8 @@ pub enum Kind {
 pub struct Host {
     kind: Kind,
     dir: TempDir,
+    /// Of a console on the network.
+    port: SocketAddr,
 }
 
 /// One connection to the host's console, seen from the host.
@@ -62,6 +65,7 @@ impl Host {
         Self {
             kind,
             dir: dir.expect("a folder"),
+            port: free_port(),
         }
     }
 
@@ -71,8 +75,8 @@ impl Host {
         match self.kind {
             Kind::Abstract => format!("abstract:{}", self.name()),
             Kind::Unix => format!("unix:{}", self.path().display()),
-            Kind::Tcp => format!("tcp:{}", self.port()),
-            Kind::Telnet => format!("telnet:{}", self.port()),
+            Kind::Tcp => format!("tcp:{}", self.port),
+            Kind::Telnet => format!("telnet:{}", self.port),
             Kind::Terminal => format!("tty:{}", self.path().display()),
         }
     }
@@ -100,7 +104,7 @@ impl Host {
                 })
             }
             Kind::Tcp | Kind::Telnet => {
-                let listener = TcpListener::bind(self.port()).expect("a free port");
+                let listener = TcpListener::bind(self.port).expect("a free port");
                 accept(&listener, || {
                     listener.accept().map(|(stream, _)| stream.into())
                 })
@@ -163,14 +167,14 @@ impl Host {
         let name = self.dir.path().file_name().expect("a name");
         name.to_string_lossy().into_owned()
     }
+}
 
-    /// On a loopback address that only this process has.
-    fn port(&self) -> SocketAddr {
-        let [_, high, middle, low] = process::id().to_be_bytes();
-        let address = Ipv4Addr::new(127, high | 0x20, middle, low);
-        let port = 4000 + u16::from(self.kind == Kind::Telnet);
-        SocketAddr::new(IpAddr::V4(address), port)
-    }
+/// A port that no other host has: its loopback address is this process's alone, its number counts.
+fn free_port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(4000);
+    let [_, high, middle, low] = process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, high | 0x20, middle, low);
+    SocketAddr::new(IpAddr::V4(address), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// What the virtual machine runs, from 7C00h on in 16-bit code: prints the text at its end, then
