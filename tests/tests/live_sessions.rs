@@ -85,6 +85,21 @@ fn changes_of_openbmcs_accounts_take_effect_on_live_sessions() {
 }
 
 #[test]
+fn whoever_changes_the_own_account_is_told_that_it_is_done() {
+    let suite = Suite::start();
+    let login = suite.administrator();
+    let id = 2; // the administrator's own
+    login
+        .ipmitool(&format!("user set password {id} another"))
+        .ok();
+    let login = login.user(&login.user, "another");
+    login.ipmitool(&format!("user set name {id} renamed")).ok();
+    let login = login.user("renamed", "another");
+    login.ipmitool(&format!("user disable {id}")).ok();
+    login.ipmitool("mc info").failed();
+}
+
+#[test]
 fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
     let mut suite = Suite::with("[lan]\nipmi-15 = [\"md5\"]\n");
     let administrator = suite.administrator();

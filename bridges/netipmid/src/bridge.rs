@@ -167,7 +167,7 @@ impl Bridge {
             }
             Wake::Guid(guid) => self.server.set_guid(guid),
             Wake::AccountsChanged => {
-                self.server.accounts_changed();
+                self.server.accounts_changed(now);
                 let users = &self.users;
                 self.sol.retain(|holder| users.may_use_sol(holder.user_id));
             }

@@ -85,6 +85,17 @@ impl Exchanges {
         Arrival::New(self.newest)
     }
 
+    /// Whether `message` is a copy of a request that runs, or of the one answered last.
+    pub(super) fn knows(&self, message: &[u8]) -> bool {
+        let last = self.last.iter().map(|last| &last.message);
+        let mut all = self
+            .running
+            .iter()
+            .map(|running| &running.message)
+            .chain(last);
+        all.any(|known| known == message)
+    }
+
     /// What the reply to request `serial` needs of its header; `None` if that does not run.
     pub(super) fn header(&self, serial: u64) -> Option<&IpmbHeader> {
         self.running

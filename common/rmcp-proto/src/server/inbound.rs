@@ -193,6 +193,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
             .get_mut(slot)
             .and_then(Option::as_mut)
             .ok_or(Reason::UnknownSession)?;
+        if session.is_parting() && !session.takes_leave_by(message, &frame.to_request()) {
+            return Err(Reason::UnknownSession);
+        }
         let (id, mut info) = (session.id(), *session.info());
         if trust == Trust::UserLevel {
             info.privilege = info.privilege.min(Privilege::User);

@@ -53,6 +53,10 @@ use crate::wire::v20::{PayloadType, Protection};
 /// A session idle for less than this is never given up for another login.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(10);
 
+/// How long the console of a session whose account changed has for its farewell: whoever changes the own
+/// password gets the answer, and ends as always.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// The BMC's end of RMCP.
 pub struct Server<A, R> {
     config: Config,
@@ -124,7 +128,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let idle_timeout = self.config.idle_timeout;
         for slot in 0..self.sessions.len() {
             let session = self.sessions.get(slot).and_then(Option::as_ref);
-            if session.is_some_and(|session| session.idle(now) >= idle_timeout) {
+            if session.is_some_and(|session| session.deadline(idle_timeout) <= now) {
                 self.close_slot(slot, CloseReason::Idle);
             }
         }
@@ -210,12 +214,15 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     /// Applies changed accounts to the live sessions: whoever may no longer log in, or has another
     /// password or name, is closed; whoever's limit fell is lowered.
-    pub fn accounts_changed(&mut self) {
+    ///
+    /// A session closed so executes nothing more, but still answers what it had been asked, and its own
+    /// Close Session, for [`FAREWELL`].
+    pub fn accounts_changed(&mut self, now: Instant) {
         let channel = self.accounts.channel_limit();
-        for slot in 0..self.sessions.len() {
-            let Some(session) = self.sessions.get_mut(slot).and_then(Option::as_mut) else {
+        for session in self.sessions.iter_mut().flatten() {
+            if session.is_parting() {
                 continue;
-            };
+            }
             let account = self.accounts.by_id(session.info().user_id);
             let account = account.filter(|a| session.is_of(&self.decoy.fingerprint(a)));
             match (account, channel) {
@@ -224,14 +231,20 @@ impl<A: Accounts, R: Random> Server<A, R> {
                         self.events.push_back(Event::Changed(*session.info()));
                     }
                 }
-                _ => self.close_slot(slot, CloseReason::AccountChanged),
+                _ => {
+                    let closed = Event::Closed(*session.info(), CloseReason::AccountChanged);
+                    self.events.push_back(closed);
+                    session.part(now + FAREWELL);
+                    self.timer.no_later_than(now + FAREWELL);
+                }
             }
         }
     }
 
     /// The active sessions.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionInfo> {
-        self.sessions.iter().flatten().map(Session::info)
+        let live = self.sessions.iter().flatten().filter(|s| !s.is_parting());
+        live.map(Session::info)
     }
 
     /// How many handshakes are under way.
@@ -264,11 +277,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         self.sessions
             .iter_mut()
             .flatten()
-            .find(|session| session.id() == id)
+            .find(|session| session.id() == id && !session.is_parting())
     }
 
+    /// Frees a slot; that a session which is parting has ended was told already.
     fn close_slot(&mut self, slot: usize, reason: CloseReason) {
-        if let Some(session) = self.sessions.get_mut(slot).and_then(Option::take) {
+        let session = self.sessions.get_mut(slot).and_then(Option::take);
+        if let Some(session) = session.filter(|session| !session.is_parting()) {
             self.events
                 .push_back(Event::Closed(*session.info(), reason));
         }
@@ -295,10 +310,12 @@ impl<A: Accounts, R: Random> Server<A, R> {
         }
     }
 
-    /// A slot for a new session: a free one, or that of the session idle longest, if it is idle for
-    /// some time and holds no payload.
+    /// A slot for a new session: a free one, that of one which is parting, or that of the session idle
+    /// longest, if it is idle for some time and holds no payload.
     fn free_slot(&mut self, now: Instant) -> Option<usize> {
-        if let Some(slot) = self.sessions.iter().position(Option::is_none) {
+        let is_parting = |slot: &Option<Session>| slot.as_ref().is_some_and(Session::is_parting);
+        let unused = self.sessions.iter().position(Option::is_none);
+        if let Some(slot) = unused.or_else(|| self.sessions.iter().position(is_parting)) {
             return Some(slot);
         }
         let occupied = self.sessions.iter().enumerate();

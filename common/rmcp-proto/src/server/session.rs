@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use ipmi_proto::Privilege;
+use ipmi_proto::{Privilege, Request};
 
 use super::accounts::Account;
+use super::commands::SessionCommand;
 use super::event::{Route, SessionId, SessionInfo};
 use super::exchanges::Exchanges;
 use super::handshake::LoginKeys;
@@ -32,6 +33,9 @@ pub(super) struct Session {
     pub(super) has_payload: bool,
     /// When the last valid packet came.
     last_heard: Instant,
+    /// Set when the session is over for its user: until then the console may still fetch the replies to
+    /// what it had asked, and say that it closes.
+    parts_at: Option<Instant>,
     /// Enough to answer a retried RAKP 3, until the console shows that it got RAKP 4.
     confirmation: Option<Confirmation>,
     /// Tells whether the account is still what it was at login.
@@ -147,6 +151,7 @@ impl Session {
             exchanges: Exchanges::default(),
             has_payload: false,
             last_heard: now,
+            parts_at: None,
             confirmation: None,
             fingerprint,
         }
@@ -175,13 +180,30 @@ impl Session {
             .then_some(&confirmation.check)
     }
 
+    /// Ends the session but for a farewell, which lasts until `until`.
+    pub(super) fn part(&mut self, until: Instant) {
+        self.parts_at = Some(until);
+        self.has_payload = false;
+    }
+
+    pub(super) const fn is_parting(&self) -> bool {
+        self.parts_at.is_some()
+    }
+
+    /// Whether a session that is parting still takes `message`: one it had before, or a Close Session.
+    pub(super) fn takes_leave_by(&self, message: &[u8], request: &Request) -> bool {
+        self.exchanges.knows(message)
+            || SessionCommand::of(request, self) == SessionCommand::CloseOwn
+    }
+
     /// How long no valid packet came.
     pub(super) fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.last_heard)
     }
 
+    /// When the session is over if no packet comes.
     pub(super) fn deadline(&self, idle_timeout: Duration) -> Instant {
-        self.last_heard + idle_timeout
+        self.parts_at.unwrap_or(self.last_heard + idle_timeout)
     }
 
     /// Changes the privilege, within the limit.

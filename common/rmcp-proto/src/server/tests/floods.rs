@@ -138,7 +138,7 @@ fn wrong_passwords_lock_a_user_but_not_for_who_has_logged_in() {
     );
     assert_eq!(bmc.counted(Reason::UserLocked), 1);
     // A change of something else is not what enables the user.
-    bmc.server.accounts_changed();
+    bmc.server.accounts_changed(bmc.now);
     let mut locked = console(bmc.now, credentials(17, "guest", "guest word", 2));
     bmc.run(peer(5), &mut locked);
     assert_eq!(bmc.counted(Reason::UserLocked), 2);

@@ -265,11 +265,11 @@ fn changed_accounts_take_effect_on_live_sessions() {
     let mut console = bmc.log_in(1, root(17));
     ask(&mut bmc, &mut console, &app(0x3b, &[4]));
     bmc.events();
-    bmc.server.accounts_changed();
+    bmc.server.accounts_changed(bmc.now);
     assert!(bmc.events().is_empty(), "nothing changed");
 
     bmc.server.accounts_mut().accounts[0].limit = Privilege::Operator;
-    bmc.server.accounts_changed();
+    bmc.server.accounts_changed(bmc.now);
     let events = bmc.events();
     assert!(
         matches!(events.as_slice(), [Event::Changed(info)] if info.privilege == Privilege::Operator)
@@ -286,13 +286,70 @@ fn changed_accounts_take_effect_on_live_sessions() {
         bmc.log_in(1, root(17));
         bmc.events();
         change(bmc.server.accounts_mut());
-        bmc.server.accounts_changed();
+        bmc.server.accounts_changed(bmc.now);
         let events = bmc.events();
         assert!(matches!(
             events.as_slice(),
             [Event::Closed(_, CloseReason::AccountChanged)]
         ));
     }
+}
+
+#[test]
+fn whoever_changes_the_own_account_gets_the_answer_and_closes_as_always() {
+    let mut bmc = Bmc::usual();
+    let mut console = bmc.log_in(1, root(17));
+    ask(&mut bmc, &mut console, &device_id());
+    let (token, _) = only_request(&bmc.events());
+    bmc.server.accounts_mut().accounts[0].key = UserKey::from_password(b"another").unwrap();
+    bmc.server.accounts_changed(bmc.now);
+    bmc.server.accounts_changed(bmc.now);
+    let [Event::Closed(info, CloseReason::AccountChanged)] = bmc.events()[..] else {
+        panic!("the session is told to have ended, once");
+    };
+    assert_eq!(bmc.server.sessions().count(), 0);
+
+    bmc.server.respond(bmc.now, token, &answer(&[]));
+    assert_eq!(completion_of(&deliver(&mut bmc, &mut console)).0, 0);
+    assert!(ask(&mut bmc, &mut console, &device_id()).is_empty());
+    assert!(
+        !bmc.server
+            .send_payload(info.id, PayloadType::SOL, Protection::FULL, b"shown")
+    );
+    let unknown = [Event::Rejected {
+        peer: peer(1),
+        reason: Reason::UnknownSession,
+    }];
+    assert_eq!(bmc.events(), unknown, "nothing more is executed");
+
+    let close = app(0x3c, &info.id.0.to_le_bytes());
+    assert_eq!(completion_of(&ask(&mut bmc, &mut console, &close)).0, 0);
+    assert!(bmc.events().is_empty(), "its end was told");
+    assert!(ask(&mut bmc, &mut console, &close).is_empty());
+}
+
+#[test]
+fn a_session_that_parts_gives_its_slot_up_to_a_login_or_in_time() {
+    let mut bmc = Bmc::new(
+        Config {
+            sessions: 1,
+            ..config()
+        },
+        Table::usual(),
+    );
+    let part = |bmc: &mut Bmc| {
+        bmc.log_in(1, root(17));
+        bmc.server.accounts_mut().channel_limit = None;
+        bmc.server.accounts_changed(bmc.now);
+        bmc.server.accounts_mut().channel_limit = Some(Privilege::Administrator);
+    };
+    part(&mut bmc);
+    part(&mut bmc);
+    bmc.events();
+    assert!(bmc.server.poll_timeout().is_some());
+    bmc.pass(FAREWELL);
+    assert_eq!(bmc.server.poll_timeout(), None, "nothing left to wake for");
+    assert!(bmc.events().is_empty());
 }
 
 #[test]
