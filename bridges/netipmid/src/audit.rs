@@ -19,27 +19,29 @@ const CHANGING: &[(NetFn, &[u8])] = &[
         NetFn::CHASSIS,
         &[0x02, 0x03, 0x04, 0x05, 0x06, 0x08, 0x0a, 0x0b],
     ),
-    // Event receiver, PEF, event messages, hysteresis, thresholds, event enables, sensor reading.
+    // Event receiver, event messages, PEF and its alerts, hysteresis, thresholds, event enables, sensor
+    // type and reading.
     (
         NetFn::SENSOR_EVENT,
         &[
-            0x00, 0x02, 0x10, 0x11, 0x12, 0x14, 0x24, 0x26, 0x28, 0x2a, 0x2e, 0x30,
+            0x00, 0x02, 0x11, 0x12, 0x14, 0x16, 0x17, 0x24, 0x26, 0x28, 0x2a, 0x2e, 0x30,
         ],
     ),
     // Resets, manufacturing test, ACPI state, watchdog, global enables, message flags, Send Message,
-    // Close Session, channel and user access, names, passwords, payloads, keys, system info.
+    // Close Session, channel and user access, names, passwords, payloads, keys, system info, firewall.
     (
         NetFn::APP,
         &[
             0x02, 0x03, 0x05, 0x06, 0x22, 0x24, 0x2e, 0x30, 0x32, 0x34, 0x3c, 0x40, 0x43, 0x45,
-            0x47, 0x48, 0x49, 0x4c, 0x52, 0x55, 0x56, 0x58, 0x60,
+            0x47, 0x48, 0x49, 0x4c, 0x52, 0x55, 0x56, 0x58, 0x60, 0x62,
         ],
     ),
-    // FRU data, SDR and SEL entries, their clocks.
+    // FRU data, SDR and SEL entries, their clocks, auxiliary logs.
     (
         NetFn::STORAGE,
         &[
-            0x12, 0x24, 0x25, 0x26, 0x27, 0x29, 0x2a, 0x2b, 0x44, 0x45, 0x46, 0x47, 0x49,
+            0x12, 0x24, 0x25, 0x26, 0x27, 0x29, 0x2a, 0x2b, 0x44, 0x45, 0x46, 0x47, 0x49, 0x5b,
+            0x5d,
         ],
     ),
     // LAN, serial, SOL.
@@ -98,6 +100,8 @@ mod tests {
         for (netfn, command) in [
             (NetFn::CHASSIS, 0x02),
             (NetFn::APP, 0x47),
+            (NetFn::APP, 0x62),
+            (NetFn::SENSOR_EVENT, 0x16),
             (NetFn::STORAGE, 0x47),
             (NetFn::OEM, 0x99),
             (NetFn::FIRMWARE, 0x00),
@@ -109,6 +113,7 @@ mod tests {
             (NetFn::APP, 0x01),
             (NetFn::APP, 0x44),
             (NetFn::STORAGE, 0x43),
+            (NetFn::SENSOR_EVENT, 0x10),
             (NetFn::SENSOR_EVENT, 0x2d),
             (NetFn::GROUP, 0x3e),
         ] {
