@@ -4,12 +4,16 @@
 //! with the daemon's name and the level. Spans are not supported: an event carries the fields that
 //! its reader needs. Control characters, of which foreign text may be full, are written as escapes,
 //! so that one event is always one line and a terminal is not at the mercy of a peer.
+//!
+//! However much a peer has a daemon tell, the lines of each level are bounded, so that a flood fills no
+//! medium and drowns no error; what is seldom has nothing to fear from what is frequent.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::os::linux::fs::MetadataExt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
@@ -18,9 +22,14 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::failure::chain;
+use crate::limit::{Pass, RateLimit};
 
 /// The longest line, its newline not included; the rest is cut.
 const MAX_LINE: usize = 2048;
+
+/// Lines per minute of each level but debug and trace, which are asked for. More are counted in the next
+/// one that is written.
+const PER_MINUTE: u32 = 3000;
 
 /// Libraries that tell their own story at `info`; from them only warnings are of interest.
 const LIBRARIES: [&str; 4] = ["zbus", "tokio", "mio", "inotify"];
@@ -79,6 +88,7 @@ pub(crate) fn start(level: LevelFilter) {
     let log = Log {
         level,
         style: Style::of_stderr(),
+        bounds: Bounds::new(PER_MINUTE),
     };
     // Fails only if a subscriber is set already, which then is the one to keep.
     let _already_set = tracing::subscriber::set_global_default(log);
@@ -119,6 +129,35 @@ impl Style {
 struct Log {
     level: LevelFilter,
     style: Style,
+    bounds: Bounds,
+}
+
+/// How many lines there may be of each level.
+#[derive(Debug)]
+struct Bounds {
+    error: RateLimit,
+    warn: RateLimit,
+    info: RateLimit,
+}
+
+impl Bounds {
+    const fn new(per_minute: u32) -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        Self {
+            error: RateLimit::new(per_minute, MINUTE),
+            warn: RateLimit::new(per_minute, MINUTE),
+            info: RateLimit::new(per_minute, MINUTE),
+        }
+    }
+
+    fn admit(&self, level: Level) -> Option<Pass> {
+        match level {
+            Level::ERROR => self.error.admit(),
+            Level::WARN => self.warn.admit(),
+            Level::INFO => self.info.admit(),
+            Level::DEBUG | Level::TRACE => Some(Pass { swallowed: None }),
+        }
+    }
 }
 
 impl Subscriber for Log {
@@ -131,8 +170,15 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::new(self.style, *event.metadata().level());
+        let level = *event.metadata().level();
+        let Some(pass) = self.bounds.admit(level) else {
+            return;
+        };
+        let mut line = Line::new(self.style, level);
         event.record(&mut line);
+        if let Some(count) = pass.swallowed {
+            let _infallible = write!(line.fields, " lines-swallowed={count}");
+        }
         write(line);
     }
 
@@ -297,6 +343,16 @@ mod tests {
         assert_eq!(view(Verbosity::Warn).level(0), LevelFilter::WARN);
         assert_eq!(view(Verbosity::Warn).level(1), LevelFilter::DEBUG);
         assert_eq!(view(Verbosity::Trace).level(1), LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn lines_of_a_level_are_bounded_and_leave_room_for_others() {
+        let bounds = Bounds::new(2);
+        let admitted = |level| (0..5).filter(|_| bounds.admit(level).is_some()).count();
+        assert_eq!(admitted(Level::INFO), 2);
+        assert_eq!(admitted(Level::WARN), 2);
+        assert_eq!(admitted(Level::ERROR), 2);
+        assert_eq!(admitted(Level::DEBUG), 5, "debug lines are asked for");
     }
 
     #[test]
