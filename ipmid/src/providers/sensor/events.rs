@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipmi_proto::{
     CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
+    codec::{Bits, Ignored},
 };
 
 use super::{SensorProvider, reading::status};
@@ -148,8 +148,8 @@ impl<P: Sensors> SensorProvider<P> {
         .await
     }
 
-    /// Re-arm Sensor Events (IPMI v2.0 §35.12): states that hold are sent once more; all of them, also
-    /// where the request names some.
+    /// Re-arm Sensor Events (IPMI v2.0 §35.12): states that hold are sent once more; all of them, or those
+    /// whose assertions the request names. Deassertions are of the past: none is held to be re-armed.
     ///
     /// # Errors
     ///
@@ -158,13 +158,18 @@ impl<P: Sensors> SensorProvider<P> {
         self: Arc<Self>,
         context: Context,
         number: u8,
-        _which: u8,
-        _masks: Remaining,
+        (_, some): (Ignored<7>, bool),
+        assertions: Option<u16>,
+        _deassertions: Option<u16>,
     ) -> Result<(), CompletionCode> {
         let index = self
             .sensor(&context, number, |sensor| sensor.listing.index)
             .await?;
-        self.platform.sensors().await.rearm(index)
+        let offsets = match some {
+            true => assertions.unwrap_or_default(),
+            false => u16::MAX,
+        };
+        self.platform.sensors().await.rearm(index, offsets)
     }
 
     /// Get Sensor Event Status (IPMI v2.0 §35.13): status as with a reading, and the offsets that are
@@ -226,5 +231,42 @@ mod tests {
         assert_eq!(sensors.events().await.len(), 1);
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send(0x2a, &[9, 0]).await, absent);
+    }
+
+    #[tokio::test]
+    async fn states_are_sent_again_by_offset() {
+        let bench = Bench::new();
+        bench.heat(95.0).await;
+        let sensors = bench.platform.sensors().await;
+        assert_eq!(sensors.events().await.len(), 2);
+        // As `bmc-device --rearm-sensor` names them: upper critical, and none.
+        for none in [&hex!("01 80")[..], &hex!("01 80 0000 ffff")] {
+            assert_eq!(bench.send(0x2a, none).await, answer(&[]));
+        }
+        let upper_critical = hex!("01 80 0002 0000");
+        assert_eq!(bench.send(0x2a, &upper_critical).await, answer(&[]));
+        let [event] = sensors.events().await[..] else {
+            panic!("the event that was named");
+        };
+        assert_eq!(event.event.data[0] & 0x0f, 9);
+        let length = Err(CompletionCode::REQUEST_LENGTH_INVALID);
+        for wrong in [&hex!("01 80 00")[..], &hex!("01 80 0000 0000 00")] {
+            assert_eq!(bench.send(0x2a, wrong).await, length);
+        }
+    }
+
+    #[tokio::test]
+    async fn sensor_that_is_not_scanned_sends_no_event() {
+        let bench = Bench::new();
+        assert_eq!(bench.send(0x28, &hex!("01 80")).await, answer(&[]));
+        bench.heat(95.0).await;
+        bench.heat(20.0).await;
+        bench.heat(85.0).await;
+        assert_eq!(bench.send(0x28, &hex!("01 c0")).await, answer(&[]));
+        let sensors = bench.platform.sensors().await;
+        let [event] = sensors.events().await[..] else {
+            panic!("the one of the state that holds when it is scanned again");
+        };
+        assert_eq!(event.event.data, [0x57, 85, 80]);
     }
 }

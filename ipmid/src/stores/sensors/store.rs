@@ -150,15 +150,15 @@ impl SensorStore {
         Ok(())
     }
 
-    /// Has a sensor send the events of all states that hold.
+    /// Has a sensor send the events of these offsets whose states hold.
     ///
     /// # Errors
     ///
     /// `CBh` when there is no such sensor.
-    pub fn rearm(&self, index: SensorIndex) -> Result<(), CompletionCode> {
+    pub fn rearm(&self, index: SensorIndex, offsets: u16) -> Result<(), CompletionCode> {
         let mut inner = lock(&self.inner);
         inner.table.get(index).ok_or(CompletionCode::NOT_PRESENT)?;
-        inner.table.rearm(index);
+        inner.table.rearm(index, offsets);
         self.happened.notify_one();
         Ok(())
     }
@@ -290,7 +290,10 @@ mod tests {
         again.apply(Update::Removed {
             path: PATH.to_owned(),
         });
-        assert_eq!(again.rearm(index), Err(CompletionCode::NOT_PRESENT));
+        assert_eq!(
+            again.rearm(index, u16::MAX),
+            Err(CompletionCode::NOT_PRESENT)
+        );
     }
 
     #[tokio::test]

@@ -112,9 +112,22 @@ impl Sensor {
         changed
     }
 
-    /// The states as they are now: what the service says, or else what the reading says.
+    /// The event offset that asserts a state.
+    fn offset(&self, threshold: Threshold) -> u8 {
+        if self.observed.analog {
+            threshold.event_offset()
+        } else {
+            discrete::offset_of(threshold)
+        }
+    }
+
+    /// The states as they are now: what the service says, or else what the reading says. As before while
+    /// the sensor is not scanned.
     fn judge(&self) -> ThresholdSet {
         let mut states = ThresholdSet::EMPTY;
+        if !self.settings.scanning {
+            return self.states;
+        }
         if !self.observed.analog {
             // Not told: as before.
             let told = self.observed.discrete.and_then(|of| of.states);
@@ -147,21 +160,20 @@ impl Sensor {
 
     /// The event of one state that changed; `None` when the sensor does not send it.
     fn event(&self, threshold: Threshold, asserted: bool, stale: bool) -> Option<SensorEvent> {
-        let (offset, data) = if self.observed.analog {
+        let offset = self.offset(threshold);
+        let data = if self.observed.analog {
             let limit = self.raw_thresholds().get(threshold);
-            let offset = threshold.event_offset();
             // Data 1, bits 7:4: the reading that triggered it, and the limit; 01b for each that is told.
             match self.raw_reading().filter(|_| !stale) {
-                Some(reading) => (offset, [0x50 | offset, reading, limit]),
-                None => (offset, [0x10 | offset, 0xff, limit]),
+                Some(reading) => [0x50 | offset, reading, limit],
+                None => [0x10 | offset, 0xff, limit],
             }
         } else {
-            let offset = discrete::offset_of(threshold);
             let sent = self.observed.discrete.is_some_and(|of| of.sends(offset));
             if !sent {
                 return None;
             }
-            (offset, [offset, 0xff, 0xff])
+            [offset, 0xff, 0xff]
         };
         let masked = if asserted {
             self.settings.masked_assertions
@@ -326,10 +338,14 @@ impl SensorTable {
         self.sensors.get(&index)
     }
 
-    /// Sends the events of all states that hold, as if they had just begun (Re-arm Sensor Events).
-    pub fn rearm(&mut self, index: SensorIndex) {
+    /// Sends the events of these offsets whose states hold, as if they had just begun (Re-arm Sensor Events).
+    pub fn rearm(&mut self, index: SensorIndex, offsets: u16) {
         if let Some(sensor) = self.sensors.get_mut(&index) {
-            sensor.states = ThresholdSet::EMPTY;
+            for threshold in Threshold::ALL {
+                if offsets >> sensor.offset(threshold) & 1 == 1 {
+                    sensor.states.set(threshold, false);
+                }
+            }
         }
         self.rejudge(index);
     }
