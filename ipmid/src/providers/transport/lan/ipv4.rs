@@ -31,6 +31,22 @@ fn prefix(mask: Ipv4Addr) -> Option<u8> {
     (bits.checked_shl(ones).unwrap_or(0) == 0).then(|| u8::try_from(ones).unwrap_or(32))
 }
 
+/// An address that one machine can have; 0.0.0.0 stands for none.
+fn host_address(address: [u8; 4]) -> Result<Ipv4Addr, CompletionCode> {
+    let address = Ipv4Addr::from(address);
+    let is_of_many = address.is_multicast() || address.is_broadcast();
+    (!is_of_many)
+        .then_some(address)
+        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+}
+
+/// A MAC address that one machine can have: bit 0 of the first byte says that it is a group's.
+fn machine_mac(mac: [u8; 6]) -> Result<[u8; 6], CompletionCode> {
+    (mac[0] & 0x01 == 0)
+        .then_some(mac)
+        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+}
+
 impl<P: Network + Sessions> LanProvider<P> {
     async fn link(&self, lan: &Lan) -> Result<Link, CompletionCode> {
         self.platform.link(&lan.name).await.map_err(unmanaged)
@@ -77,7 +93,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         match parameter {
             3 => {
-                let address = Ipv4Addr::from(data.decode::<[u8; 4]>()?);
+                let address = host_address(data.decode()?)?;
                 let prefix = match self.link(lan).await?.address.1 {
                     0 => 24, // until the mask is set
                     prefix => prefix,
@@ -93,7 +109,10 @@ impl<P: Network + Sessions> LanProvider<P> {
                 };
                 self.change(lan, LinkChange::Dhcp(dhcp)).await
             }
-            5 => self.change(lan, LinkChange::Mac(data.decode()?)).await,
+            5 => {
+                let mac = machine_mac(data.decode()?)?;
+                self.change(lan, LinkChange::Mac(mac)).await
+            }
             6 => {
                 let mask = Ipv4Addr::from(data.decode::<[u8; 4]>()?);
                 let prefix = prefix(mask).ok_or(invalid)?;
@@ -101,12 +120,13 @@ impl<P: Network + Sessions> LanProvider<P> {
                 self.change(lan, LinkChange::Address(address, prefix)).await
             }
             12 => {
-                let gateway = Ipv4Addr::from(data.decode::<[u8; 4]>()?);
+                let gateway = host_address(data.decode()?)?;
                 self.change(lan, LinkChange::Gateway(gateway)).await
             }
             13 => {
+                let mac = machine_mac(data.decode()?)?;
                 let gateway = self.link(lan).await?.gateway;
-                self.change(lan, LinkChange::Neighbor(gateway.into(), data.decode()?))
+                self.change(lan, LinkChange::Neighbor(gateway.into(), mac))
                     .await
             }
             20 => self.set_vlan(lan, data.decode()?).await,
@@ -132,8 +152,8 @@ impl<P: Network + Sessions> LanProvider<P> {
             9 if data.decode::<u16>()? == SECONDARY_PORT => return Ok(()),
             10 if data.decode::<u8>()? & !0x03 == 0 => kept.arp_control = data.decode()?,
             11 => kept.arp_interval = data.decode()?,
-            14 => kept.backup_gateway = data.decode()?,
-            15 => kept.backup_gateway_mac = data.decode()?,
+            14 => kept.backup_gateway = host_address(data.decode()?)?.octets(),
+            15 => kept.backup_gateway_mac = machine_mac(data.decode()?)?,
             21 => {
                 let (priority, _): (Bits<3>, Bits<5>) = data.decode()?;
                 kept.vlan_priority = priority.value();
@@ -217,6 +237,14 @@ mod tests {
             (4, &hex!("07")),
             (20, &hex!("00 80")),
             (8, &hex!("01 00")),
+            // Addresses of many.
+            (3, &hex!("ff ff ff ff")),
+            (3, &hex!("e0 00 00 01")),
+            (12, &hex!("ff ff ff ff")),
+            (14, &hex!("ef 00 00 01")),
+            (5, &hex!("01 00 00 00 00 00")),
+            (13, &hex!("ff ff ff ff ff ff")),
+            (15, &hex!("33 33 00 00 00 01")),
         ] {
             let request = [&[1, parameter][..], value].concat();
             assert_eq!(bench.send(0x01, &request).await, refused, "{parameter}");
