@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, future, sync::Arc, time::Duration};
 
-use ipmi_proto::{CompletionCode, Privilege, codec::Ignored};
+use ipmi_proto::{CompletionCode, Privilege};
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
@@ -102,12 +102,21 @@ impl<P: Platform> DcmiProvider<P> {
     }
 
     /// Activate/Deactivate Power Limit (DCMI 1.5 §6.6.4).
+    ///
+    /// # Errors
+    ///
+    /// `CCh` for another activation than 0 and 1.
     async fn activate_power_limit(
         self: Arc<Self>,
         _: Context,
-        (active, _): (bool, Ignored<7>),
+        activation: u8,
         _reserved: u16,
     ) -> Result<(), CompletionCode> {
+        let active = match activation {
+            0 => false,
+            1 => true,
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+        };
         self.platform
             .activate_power_limit(active)
             .await
@@ -243,6 +252,8 @@ mod tests {
         let set_but_not_active = bench.respond(host, 0x03, &[0, 0]).await;
         assert_eq!(set_but_not_active, Ok((NO_LIMIT, limit.to_vec())));
         assert_eq!(bench.send(0x05, &[1, 0, 0]).await, answer(&[]));
+        let neither = bench.send(0x05, &[2, 0, 0]).await;
+        assert_eq!(neither, Err(CompletionCode::INVALID_DATA_FIELD));
         assert_eq!(bench.send(0x03, &[0, 0]).await, answer(&limit));
         let beyond = hex!("00 00 00 11 ff ff e8 03 00 00 00 00 0a 00");
         assert_eq!(bench.send(0x04, &beyond).await, Err(LIMIT_OUT_OF_RANGE));
