@@ -57,8 +57,11 @@ const SUB_FUNCTIONS: [SubFunctions; 1] = [SubFunctions {
 }];
 
 /// Application commands that cannot be switched off: who the BMC is, discovery, and the firewall
-/// itself, so that nobody locks himself out.
-const ALWAYS_ON: [u8; 10] = [0x01, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x60, 0x61, 0x62, 0x63];
+/// itself, so that nobody locks himself out. `ipmitool firewall reset` switches off what it finds
+/// configurable of the last eight, 60h to 67h.
+const ALWAYS_ON: [u8; 11] = [
+    0x01, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x60, 0x61, 0x62, 0x63, 0x64,
+];
 
 /// All commands there are, and which of them are switched off where.
 #[derive(Debug)]
@@ -239,6 +242,19 @@ mod tests {
     const CONTROL: Command =
         Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control");
     const LAN: ChannelNumber = ChannelNumber::new(1).unwrap();
+
+    #[test]
+    fn discovery_and_the_firewall_itself_are_always_on() {
+        let is_configurable = |code| {
+            Firewall::is_configurable(&Command::standard(NetFn::APP, code, Privilege::User, ""))
+        };
+        assert!(
+            (0x09..=0x0d)
+                .chain(0x60..=0x64)
+                .all(|code| !is_configurable(code))
+        );
+        assert!(is_configurable(0x02));
+    }
 
     #[tokio::test]
     async fn what_is_off_is_off_on_its_channel_alone() {
