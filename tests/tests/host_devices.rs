@@ -4,6 +4,8 @@ use tests::host_device::{HostDevice, Kind};
 use tests::suite::Suite;
 use tests::wait;
 
+/// "Timeout while processing command" (IPMI v2.0 Table 5-2).
+const TIMEOUT: u8 = 0xc3;
 const APP: u8 = 0x06;
 const GET_DEVICE_ID: u8 = 0x01;
 const GET_SELF_TEST_RESULTS: u8 = 0x04;
@@ -55,4 +57,39 @@ fn bt_device_comes_and_goes() {
 #[test]
 fn ssif_device_comes_and_goes() {
     comes_and_goes(Kind::Ssif);
+}
+
+/// While `ipmid` says nothing the host is answered all the same, and what `ipmid` says later is nobody's.
+fn silence_is_told(kind: Kind) {
+    let mut suite = Suite::start();
+    let path = suite.dir().join("device");
+    let place = path.display().to_string();
+    let _bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &place]);
+    let mut device = HostDevice::plug(kind, &path);
+    let id = device.answer(APP, GET_DEVICE_ID);
+    for _ in 0..2 {
+        suite.ipmid.pause();
+        device.ask(APP, GET_SELF_TEST_RESULTS);
+        assert_eq!(device.hear(APP, GET_SELF_TEST_RESULTS), [TIMEOUT]);
+        suite.ipmid.resume();
+        for _ in 0..3 {
+            assert_eq!(device.answer(APP, GET_DEVICE_ID), id);
+            assert_eq!(device.answer(APP, GET_SYSTEM_GUID)[0], 0x00);
+        }
+    }
+}
+
+#[test]
+fn silence_is_told_over_kcs() {
+    silence_is_told(Kind::Kcs);
+}
+
+#[test]
+fn silence_is_told_over_bt() {
+    silence_is_told(Kind::Bt);
+}
+
+#[test]
+fn silence_is_told_over_ssif() {
+    silence_is_told(Kind::Ssif);
 }
