@@ -145,7 +145,7 @@ mod tests {
 
     use accounts::{AccessConfig, Writer};
     use durable::Modes;
-    use ipmi_proto::Privilege;
+    use ipmi_proto::{CompletionCode, GroupBody, Privilege};
     use tempfile::TempDir;
 
     use super::*;
@@ -224,6 +224,15 @@ mod tests {
         }
     }
 
+    /// A command's network function, and what its data begin with.
+    fn address(command: &Command) -> (u8, Vec<u8>) {
+        match command.family {
+            Family::NetFn(netfn) => (netfn.value(), Vec::new()),
+            Family::Group(body) => (0x2c, vec![body.0]),
+            Family::Oem(iana) => (0x2e, iana.to_bytes().to_vec()),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn every_command_answers_noise_of_every_length() {
         let (registry, _state) = registry();
@@ -235,11 +244,7 @@ mod tests {
         let privilege = Privilege::Oem;
         let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
         for command in rows {
-            let (netfn, prefix) = match command.family {
-                Family::NetFn(netfn) => (netfn.value(), Vec::new()),
-                Family::Group(body) => (0x2c, vec![body.0]),
-                Family::Oem(iana) => (0x2e, iana.to_bytes().to_vec()),
-            };
+            let (netfn, prefix) = address(&command);
             for length in 0..=64 {
                 let data = [&prefix[..], &noise.bytes(length)].concat();
                 for context in [
@@ -262,6 +267,73 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The lengths of requests that are answered otherwise than by `C7h`, whatever they say: as far as much
+    /// noise shows, as ranges.
+    async fn lengths_taken(command: &Command) -> String {
+        let (registry, _state) = registry();
+        let dispatcher = Dispatcher::new(registry, Vec::new());
+        let (netfn, prefix) = address(command);
+        let context = Context {
+            command: command.code,
+            privilege: Privilege::Oem,
+            ..Context::system_interface()
+        };
+        let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+        let mut taken = Vec::new();
+        'lengths: for length in 0..=64_usize {
+            for _ in 0..64 {
+                let data = [&prefix[..], &noise.bytes(length)].concat();
+                let reply = dispatcher.dispatch(context, netfn, &data).await;
+                if reply.completion != CompletionCode::REQUEST_LENGTH_INVALID {
+                    taken.push(length);
+                    continue 'lengths;
+                }
+            }
+        }
+        let ranges = taken.chunk_by(|a, b| a + 1 == *b);
+        let range = |range: &[usize]| match range {
+            [only] => only.to_string(),
+            [first, .., last] => format!("{first}-{last}"),
+            [] => String::new(),
+        };
+        ranges.map(range).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The lengths are those of the requests' tables in the specifications. Where a value decides, as a
+    /// parameter's number does, or is refused before the length is looked at, more lengths are listed.
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_another_length_are_refused() {
+        // The second byte of these says how many follow.
+        const TELL_THEIR_LENGTH: [u8; 2] = [0x08, 0x0a];
+        let (all, _state) = registry();
+        let tells = |row: &Command| {
+            row.family == Family::Group(GroupBody::DCMI) && TELL_THEIR_LENGTH.contains(&row.code)
+        };
+        let mut rows: Vec<Command> = all.iter().filter(|row| !tells(row)).copied().collect();
+        rows.sort_by_key(|command| (command.family, command.code));
+        let mut listed = String::new();
+        for row in rows {
+            let (netfn, prefix) = address(&row);
+            let body: String = prefix.iter().map(|byte| format!(" {byte:02x}")).collect();
+            let lengths = lengths_taken(&row).await;
+            writeln!(
+                listed,
+                "{netfn:02x}{body} {:02x} {}: {lengths}",
+                row.code, row.name
+            )
+            .unwrap();
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers/lengths.txt");
+        if env::var_os("UPDATE_LENGTHS").is_some() {
+            fs::write(&path, &listed).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            listed, expected,
+            "UPDATE_LENGTHS=1 cargo test -p ipmid requests_of"
+        );
     }
 
     /// The table of the crate's README.
