@@ -16,7 +16,7 @@ use accounts::UserAdmin;
 use durable::Folder;
 use ipmi_proto::Iana;
 use serde::Deserialize;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use self::configuration::PefParameters;
 use crate::{
@@ -26,6 +26,10 @@ use crate::{
     stores::{Clock, lan::LanState, sel::SelStore},
     updates::Updates,
 };
+
+/// Alerts of events that may be under way: one that is to be acknowledged lasts up to 34 minutes, and who
+/// sends events must not fill the memory with them.
+const MAX_ALERTS: usize = 64;
 
 /// What PEF needs of the machine.
 pub trait Platform: Power + Bmc + Sessions {}
@@ -79,6 +83,10 @@ pub struct PefProvider<P> {
     acknowledged: watch::Sender<u16>,
     /// How the last Alert Immediate went.
     immediate: Mutex<u8>,
+    /// How many more alerts of events may be under way.
+    alerts: Arc<Semaphore>,
+    /// How often the log had been erased when the engine looked.
+    clears: Mutex<u64>,
 }
 
 impl<P: Platform> PefProvider<P> {
@@ -89,6 +97,7 @@ impl<P: Platform> PefProvider<P> {
         parts: PefParts,
         parameters: Persistent<PefParameters>,
     ) -> Arc<Self> {
+        let clears = parts.sel.clears();
         Arc::new(Self {
             platform,
             parts,
@@ -99,6 +108,8 @@ impl<P: Platform> PefProvider<P> {
             sequence: Mutex::default(),
             acknowledged: watch::Sender::new(0),
             immediate: Mutex::default(),
+            alerts: Arc::new(Semaphore::new(MAX_ALERTS)),
+            clears: Mutex::new(clears),
         })
     }
 

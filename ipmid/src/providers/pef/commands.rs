@@ -101,7 +101,8 @@ impl<P: Platform> PefProvider<P> {
         Ok(left)
     }
 
-    /// Set Last Processed Event ID (IPMI v2.0 §30.5): by the BMC when bit 0 is set, else by software.
+    /// Set Last Processed Event ID (IPMI v2.0 §30.5): by the BMC when bit 0 is set, else by software. FFFFh
+    /// is the newest record there is now.
     async fn set_last_processed_event_id(
         self: Arc<Self>,
         _: Context,
@@ -109,6 +110,11 @@ impl<P: Platform> PefProvider<P> {
         record: u16,
     ) -> Result<(), CompletionCode> {
         let (by_bmc, _) = by;
+        self.follow_clears().await;
+        let record = match record {
+            NONE => self.newest(),
+            id => id,
+        };
         self.parameters
             .update(|kept| {
                 let place = if by_bmc {
@@ -129,6 +135,7 @@ impl<P: Platform> PefProvider<P> {
         self: Arc<Self>,
         _: Context,
     ) -> Result<(u32, u16, u16, u16), CompletionCode> {
+        self.follow_clears().await;
         let parameters = self.parameters.get();
         let last = match self.newest() {
             0 => NONE,

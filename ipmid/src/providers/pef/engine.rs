@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daemon::RateLimit;
 use ipmi_proto::sel::{SelBody, SelRecord};
 use tokio::time;
 use tracing::{info, warn};
@@ -16,6 +17,8 @@ use crate::{
     state::lock,
 };
 
+static TOO_MANY_ALERTS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
+
 impl<P: Platform> PefProvider<P> {
     /// Acts on events for as long as the daemon lives.
     pub async fn run(self: &Arc<Self>) -> Infallible {
@@ -24,6 +27,7 @@ impl<P: Platform> PefProvider<P> {
                 () = self.parts.sel.added() => {}
                 () = self.changed.notified() => {}
             }
+            self.follow_clears().await;
             while self.parameters.get().control & PEF_ON == PEF_ON {
                 if let Some(wait) = self.delay() {
                     tokio::select! {
@@ -48,7 +52,17 @@ impl<P: Platform> PefProvider<P> {
                     );
                     break;
                 }
+                self.follow_clears().await;
             }
+        }
+    }
+
+    /// Begins with the first record again when the log was erased.
+    pub(super) async fn follow_clears(&self) {
+        let clears = self.parts.sel.clears();
+        if std::mem::replace(&mut *lock(&self.clears), clears) != clears {
+            // A failure is in the log.
+            let _logged = self.parameters.update(|kept| kept.processed = 0).await;
         }
     }
 
@@ -74,16 +88,9 @@ impl<P: Platform> PefProvider<P> {
         until.saturating_duration_since(Instant::now())
     }
 
-    /// The oldest record that was not handled.
+    /// The oldest record that was not handled. That the one handled last is gone changes nothing.
     fn next_record(&self) -> Option<SelRecord> {
-        let processed = self.parameters.get().processed;
-        let sel = &self.parts.sel;
-        // Handled records that are gone were erased with what came before them.
-        let next = match sel.get(processed).filter(|_| processed != 0) {
-            Some((_, next)) => next?,
-            None => 0,
-        };
-        sel.get(next).map(|(record, _)| record)
+        self.parts.sel.after(self.parameters.get().processed)
     }
 
     async fn act_on(self: &Arc<Self>, record: &SelRecord) {
@@ -109,6 +116,16 @@ impl<P: Platform> PefProvider<P> {
                 .iter()
                 .filter(|(_, filter)| filter.actions() & Actions::ALERT != 0);
             for &(number, filter) in alerting {
+                let Ok(turn) = Arc::clone(&self.alerts).try_acquire_owned() else {
+                    if let Some(pass) = TOO_MANY_ALERTS.admit() {
+                        warn!(
+                            record = record.id,
+                            swallowed = pass.swallowed,
+                            "too many alerts are under way; there is none of this event"
+                        );
+                    }
+                    break;
+                };
                 let trap = self.trap(timestamp, generator, event, filter.severity());
                 let (this, policies) = (
                     Arc::clone(self),
@@ -119,6 +136,7 @@ impl<P: Platform> PefProvider<P> {
                 tokio::spawn(async move {
                     time::sleep(wait).await;
                     this.alert_by(policies, number, trap).await;
+                    drop(turn);
                 });
             }
         }

@@ -6,7 +6,7 @@ use durable::Modes;
 use hex_literal::hex;
 use ipmi_proto::{
     NetFn,
-    sel::{Event, GeneratorId, SelBody, SelRecord},
+    sel::{Event, GeneratorId, SelBody, SelRecord, SelRecordId},
 };
 use tokio::{net::UdpSocket, task::JoinHandle, time};
 
@@ -261,6 +261,61 @@ async fn postponed_events_wait() {
     bench
         .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
         .await;
+}
+
+#[tokio::test]
+async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
+    let bench = Bench::new(0).await;
+    let acted = |bench: &Bench| bench.bench.platform.state().chassis_requests.len();
+    let handled = |id| move |bench: &Bench| bench.pef.parameters.get().processed == id;
+    bench.arm(0x02).await;
+    for id in 1..=3 {
+        bench.heat().await;
+        bench.until(handled(id)).await;
+    }
+    // The one handled last is deleted.
+    let last = SelRecordId::new(3).unwrap();
+    bench.sel.delete(last, 2).await.unwrap();
+    bench.heat().await;
+    bench.until(handled(4)).await;
+    assert_eq!(acted(&bench), 4);
+    // After an erasure ids begin again.
+    bench.sel.clear(3).await.unwrap();
+    for id in 1..=2 {
+        bench.heat().await;
+        bench
+            .until(|bench| acted(bench) == 4 + usize::from(id))
+            .await;
+        bench.until(handled(id)).await;
+    }
+    bench.sel.clear(4).await.unwrap();
+    // What was there when the newest was said to be handled is.
+    bench.bench.send(0x11, &[0xfe]).await.unwrap();
+    bench.heat().await;
+    bench.bench.send(0x14, &hex!("01 ffff")).await.unwrap();
+    bench.bench.send(0x11, &[0]).await.unwrap();
+    bench.heat().await;
+    bench.until(handled(2)).await;
+    assert_eq!(acted(&bench), 7);
+}
+
+#[tokio::test]
+async fn alerts_under_way_are_bounded_and_power_is_not() {
+    let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    bench.arm(0x03).await;
+    let all = u32::try_from(MAX_ALERTS).unwrap();
+    let all = Arc::clone(&bench.pef.alerts).acquire_many_owned(all).await;
+    bench.heat().await;
+    bench
+        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
+        .await;
+    drop(all);
+    bench.heat().await;
+    let mut bytes = [0; 512];
+    let length = listener.recv(&mut bytes).await.unwrap();
+    let sequence = &bytes[length - 47 + 16..][..2];
+    assert_eq!(sequence, [0, 1], "the first trap there is");
 }
 
 #[tokio::test]

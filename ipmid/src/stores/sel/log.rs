@@ -59,7 +59,12 @@ pub(super) struct Log {
     newest: u16,
     capacity: usize,
     head: Head,
+    /// How often the log was erased since it was read.
+    clears: u64,
 }
+
+/// How many ids there are.
+const IDS: i32 = SelRecordId::MAX.value() as i32;
 
 impl Log {
     /// An empty log of at most `capacity` records, which is at least one and leaves an id free.
@@ -70,6 +75,7 @@ impl Log {
             newest: 0,
             capacity: capacity.clamp(1, usize::from(SelRecordId::MAX.value()) - 1),
             head: Head::default(),
+            clears: 0,
         }
     }
 
@@ -83,6 +89,7 @@ impl Log {
                 }
             }
             Change::Clear { at } => {
+                self.clears += 1;
                 self.nodes = HashMap::new();
                 (self.oldest, self.newest) = (0, 0);
                 self.head = Head {
@@ -123,6 +130,29 @@ impl Log {
         };
         let node = self.nodes.get(&id)?;
         Some((&node.record, (node.newer != 0).then_some(node.newer)))
+    }
+
+    /// The oldest record that came after the one of `id`, which may be gone; all come after 0.
+    pub(super) fn after(&self, id: u16) -> Option<&SelRecord> {
+        let next = match self.nodes.get(&id) {
+            _ if id == 0 => self.oldest,
+            Some(node) => node.newer,
+            None => {
+                // Ids go round, so that one given out long ago is the further behind the last.
+                let behind =
+                    |id: u16| (i32::from(self.head.last_id) - i32::from(id)).rem_euclid(IDS);
+                let from_newest = std::iter::successors(self.nodes.get(&self.newest), |node| {
+                    self.nodes.get(&node.older)
+                });
+                let later = from_newest.take_while(|node| behind(node.record.id) < behind(id));
+                later.last().map_or(0, |node| node.record.id)
+            }
+        };
+        self.nodes.get(&next).map(|node| &node.record)
+    }
+
+    pub(super) const fn clears(&self) -> u64 {
+        self.clears
     }
 
     pub(super) fn len(&self) -> usize {
@@ -246,6 +276,57 @@ mod tests {
             ..Head::default()
         }));
         assert_eq!((kept, add(&mut log, 2)), (1, 2));
+    }
+
+    #[test]
+    fn what_came_after_a_record_is_found_when_that_is_gone() {
+        let mut log = Log::new(4);
+        let after = |log: &Log, id| log.after(id).map(|record| record.id);
+        assert_eq!(
+            (after(&log, 0), after(&log, 7), after(&log, 0xffff)),
+            (None, None, None)
+        );
+        for at in 1..=6 {
+            add(&mut log, at);
+        }
+        let delete = |log: &mut Log, id| {
+            let id = SelRecordId::new(id).unwrap();
+            log.apply(&Change::Delete { id, at: 9 });
+        };
+        assert_eq!(
+            (after(&log, 0), after(&log, 2), after(&log, 3)),
+            (Some(3), Some(3), Some(4))
+        );
+        delete(&mut log, 4);
+        assert_eq!(after(&log, 4), Some(5), "deleted");
+        delete(&mut log, 6);
+        assert_eq!(
+            (after(&log, 5), after(&log, 6)),
+            (None, None),
+            "the last is gone"
+        );
+        assert_eq!(add(&mut log, 7), 7);
+        assert_eq!(after(&log, 6), Some(7));
+    }
+
+    #[test]
+    fn what_came_after_a_record_is_found_where_ids_begin_again() {
+        let mut log = Log::new(3);
+        let last_id = SelRecordId::MAX.value() - 1;
+        log.apply(&Change::Head(Head {
+            last_id,
+            ..Head::default()
+        }));
+        assert_eq!([1, 2, 3].map(|at| add(&mut log, at)), [0xfffe, 1, 2]);
+        log.apply(&Change::Delete {
+            id: SelRecordId::MIN,
+            at: 9,
+        });
+        let after = |id| log.after(id).map(|record| record.id);
+        assert_eq!(
+            [0xfffd, 0xfffe, 1, 2].map(after),
+            [Some(0xfffe), Some(2), Some(2), None]
+        );
     }
 
     proptest! {

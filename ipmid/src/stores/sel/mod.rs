@@ -193,6 +193,18 @@ impl<S> SelStore<S> {
         log.get(id).map(|(record, next)| (*record, next))
     }
 
+    /// The oldest record that came after the one of `id`, which may be gone; all come after 0000h.
+    #[must_use]
+    pub fn after(&self, id: u16) -> Option<SelRecord> {
+        self.shared.log().after(id).copied()
+    }
+
+    /// Another number after each time that the log was erased: ids begin again then.
+    #[must_use]
+    pub fn clears(&self) -> u64 {
+        self.shared.log().clears()
+    }
+
     /// How full the log is and when it changed.
     #[must_use]
     pub fn info(&self) -> SelInfo {
