@@ -10,6 +10,7 @@ mod status;
 use std::sync::{Arc, Mutex};
 
 use ipmi_proto::{ChannelNumber, CompletionCode};
+use tokio::task::AbortHandle;
 
 pub use self::boot_options::BootParameters;
 use self::identify::Identify;
@@ -34,6 +35,8 @@ pub struct ChassisProvider<P> {
     updates: Arc<Updates>,
     /// Where the last Chassis Control came from; the restart cause names it.
     control_channel: Mutex<Option<ChannelNumber>>,
+    /// The second half of a power cycle with an interval.
+    cycle: Mutex<Option<AbortHandle>>,
 }
 
 impl<P: Platform> ChassisProvider<P> {
@@ -50,6 +53,7 @@ impl<P: Platform> ChassisProvider<P> {
             boot,
             updates,
             control_channel: Mutex::default(),
+            cycle: Mutex::default(),
         })
     }
 

@@ -101,6 +101,10 @@ impl<P: Platform> ChassisProvider<P> {
         if needs_power && !self.is_on().await? {
             return Err(CompletionCode::NOT_IN_PRESENT_STATE);
         }
+        // Whoever asks for something else does not want the host on again after an earlier cycle's pause.
+        if let Some(earlier) = lock(&self.cycle).take() {
+            earlier.abort();
+        }
         let platform = &self.platform;
         match action {
             PowerDown => platform.request_chassis(ChassisTransition::Off).await?,
@@ -141,11 +145,14 @@ impl<P: Platform> ChassisProvider<P> {
             .request_chassis(ChassisTransition::Off)
             .await?;
         let provider = Arc::clone(self);
-        task::spawn(async move {
+        let power_up = task::spawn(async move {
             if let Err(error) = provider.power_up_after(interval).await {
                 warn!(%error, "the host is not switched on again after its power cycle");
             }
         });
+        if let Some(earlier) = lock(&self.cycle).replace(power_up.abort_handle()) {
+            earlier.abort();
+        }
         Ok(())
     }
 
@@ -258,6 +265,19 @@ mod tests {
         assert!(bench.platform.state().host_requests.is_empty());
         time::sleep(Duration::from_secs(2)).await;
         assert_eq!(bench.platform.state().host_requests, [HostTransition::On]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn power_off_during_the_pause_of_a_power_cycle_ends_it() {
+        let bench = Bench::new();
+        bench.platform.state().power = PowerState::On;
+        assert_eq!(bench.send(0x0b, &[5]).await, answer(&[]));
+        assert_eq!(bench.send(0x02, &[2]).await, answer(&[]));
+        bench.platform.state().power = PowerState::Off;
+        time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bench.send(0x02, &[0]).await, answer(&[]));
+        time::sleep(Duration::from_secs(60)).await;
+        assert!(bench.platform.state().host_requests.is_empty());
     }
 
     #[tokio::test]
