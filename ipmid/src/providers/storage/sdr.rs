@@ -186,6 +186,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn initialization_is_complete() {
+        let bench = Bench::new();
+        for operation in [0, 1] {
+            assert_eq!(bench.send(0x2c, &[operation]).await, answer(&[0x01]));
+        }
+    }
+
+    #[tokio::test]
     async fn parts_are_slices_of_the_record() {
         let bench = Bench::new();
         let whole = bench.send(0x23, &hex!("0000 0001 00 ff")).await.unwrap();
