@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use ipmi_proto::{
     CompletionCode, NetFn, Privilege,
+    codec::{Bits, Ignored},
     sel::{SelRecord, SelRecordId},
 };
 
@@ -94,21 +95,24 @@ impl<P: Platform> StorageProvider<P> {
     /// # Errors
     ///
     /// - `C5h` without a reservation that holds.
-    /// - `CCh` for a part out of order, `C7h` when the parts are no whole record.
+    /// - `CCh` for a part out of order or progress that is reserved, `C7h` when the parts are no whole record.
     async fn partial_add_sel_entry(
         self: Arc<Self>,
         _: Context,
         place: (u16, u16, u8),
-        last: u8,
+        (progress, _): (Bits<4>, Ignored<4>),
         bytes: Vec<u8>,
     ) -> Result<u16, CompletionCode> {
         let (reservation, _, offset) = place;
         if !self.stores.sel.holds(reservation) {
             return Err(CompletionCode::RESERVATION_CANCELLED);
         }
-        let whole = self
-            .partial
-            .take_part(reservation, offset, &bytes, last & 0x0f == 1)?;
+        let last = match progress.value() {
+            0 => false,
+            1 => true,
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+        };
+        let whole = self.partial.take_part(reservation, offset, &bytes, last)?;
         match whole {
             Some(record) => self.add_record(SelRecord::from_bytes(record)).await,
             None => Ok(0),
@@ -237,6 +241,7 @@ mod tests {
             answer(&[0, 0])
         );
         let order = Err(CompletionCode::INVALID_DATA_FIELD);
+        assert_eq!(bench.send(0x45, &part(10, 2, &RECORD[10..])).await, order);
         assert_eq!(bench.send(0x45, &part(12, 1, &RECORD[12..])).await, order);
         assert_eq!(
             bench.send(0x45, &part(10, 1, &RECORD[10..])).await,

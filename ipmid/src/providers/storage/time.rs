@@ -43,6 +43,8 @@ const SET_SEL_TIME_UTC_OFFSET: Command = Command::standard(
 /// The furthest that local time is from UTC, in minutes (§31.11a), and "not specified".
 const MAX_OFFSET: u16 = 1440;
 const UNSPECIFIED_OFFSET: i16 = 0x07ff;
+/// No time, or one that is not known (§37).
+const UNKNOWN_TIME: u32 = u32::MAX;
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_time(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -67,8 +69,12 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// # Errors
     ///
-    /// `D5h` while the clock follows the network, as in OpenBMC (`storagehandler.cpp`).
+    /// - `CCh` for FFFFFFFFh, which stands for a time that is not known (§37).
+    /// - `D5h` while the clock follows the network, as in OpenBMC (`storagehandler.cpp`).
     async fn set_sel_time(self: Arc<Self>, _: Context, seconds: u32) -> Result<(), CompletionCode> {
+        if seconds == UNKNOWN_TIME {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
         if self.platform.follows_network().await == Ok(true) {
             return Err(CompletionCode::NOT_IN_PRESENT_STATE);
         }
@@ -123,6 +129,8 @@ mod tests {
         let bench = Bench::new();
         bench.platform.state().bmc_time = None;
         assert_eq!(bench.send(0x29, &hex!("00000050")).await, answer(&[]));
+        let unknown = Err(CompletionCode::INVALID_DATA_FIELD);
+        assert_eq!(bench.send(0x49, &hex!("ffffffff")).await, unknown);
         let now = bench.send(0x48, &[]).await.unwrap();
         assert_eq!(now[1..], hex!("000050"));
     }
