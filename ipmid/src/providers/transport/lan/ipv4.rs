@@ -41,7 +41,7 @@ fn host_address(address: [u8; 4]) -> Result<Ipv4Addr, CompletionCode> {
 }
 
 /// A MAC address that one machine can have: bit 0 of the first byte says that it is a group's.
-fn machine_mac(mac: [u8; 6]) -> Result<[u8; 6], CompletionCode> {
+pub(super) fn machine_mac(mac: [u8; 6]) -> Result<[u8; 6], CompletionCode> {
     (mac[0] & 0x01 == 0)
         .then_some(mac)
         .ok_or(CompletionCode::INVALID_DATA_FIELD)

@@ -7,6 +7,7 @@ use ipmi_proto::{
     codec::{Bits, Remaining},
 };
 
+use super::ipv4::machine_mac;
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, unmanaged};
 use crate::platform::{Ipv6Address, Ipv6Source, LinkChange, Network, Sessions};
 
@@ -75,10 +76,13 @@ impl<P: Network + Sessions> LanProvider<P> {
                 self.change(lan, LinkChange::AcceptRa(dynamic)).await
             }
             65 => {
-                let gateway = Ipv6Addr::from(data.decode::<[u8; 16]>()?);
+                let gateway = host_address(data.decode()?)?;
                 self.change(lan, LinkChange::Gateway6(gateway)).await
             }
-            66 => self.set_gateway6_mac(lan, data.decode()?).await,
+            66 => {
+                self.set_gateway6_mac(lan, machine_mac(data.decode()?)?)
+                    .await
+            }
             // The router is the default one: its prefix is none.
             67 if data.decode::<u8>()? == 0 => Ok(()),
             67 => Err(invalid),
@@ -119,9 +123,20 @@ impl<P: Network + Sessions> LanProvider<P> {
             .filter(|address| address.source == Ipv6Source::Static)
             .nth(selector.into())
             .map(|old| old.address);
-        let new = enabled.then(|| (Ipv6Addr::from(address), prefix));
+        let new = match enabled {
+            true => Some((host_address(address)?, prefix)),
+            false => None,
+        };
         self.change(lan, LinkChange::Ipv6 { old, new }).await
     }
+}
+
+/// An address that one machine can have; `::` stands for none.
+fn host_address(address: [u8; 16]) -> Result<Ipv6Addr, CompletionCode> {
+    let address = Ipv6Addr::from(address);
+    (!address.is_multicast())
+        .then_some(address)
+        .ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 /// An address with its selector, source, prefix length and status.
@@ -168,6 +183,12 @@ mod tests {
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         let wide = hex!("01 38 00 80 20010db8000000000000000000000007 81 00");
         assert_eq!(bench.send(0x01, &wide).await, refused);
+        let of_many = hex!("01 38 00 80 ff020000000000000000000000000001 40 00");
+        assert_eq!(bench.send(0x01, &of_many).await, refused);
+        let router = hex!("01 41 ff020000000000000000000000000002");
+        assert_eq!(bench.send(0x01, &router).await, refused);
+        let group = hex!("01 42 333300000001");
+        assert_eq!(bench.send(0x01, &group).await, refused);
     }
 
     #[tokio::test]
