@@ -206,11 +206,12 @@ impl Following<'_> {
                 }
             }
             Awaited::Objects { service, manager } => {
-                let Some(objects) = messages::objects(reply) else {
+                let body = reply.body();
+                let Some(objects) = messages::objects(&body) else {
                     return Ok(());
                 };
                 // None that are sensors: those of another place are told by another manager.
-                if objects.is_empty() && manager + 1 < MANAGERS.len() {
+                if objects.len() == 0 && manager + 1 < MANAGERS.len() {
                     return self.ask_objects(service, manager + 1).await;
                 }
                 self.take_objects(service, objects);
@@ -220,7 +221,11 @@ impl Following<'_> {
     }
 
     /// Takes all sensors of a service; those it had before and has no more are gone.
-    fn take_objects(&mut self, service: String, objects: Vec<(String, Interfaces)>) {
+    fn take_objects(
+        &mut self,
+        service: String,
+        objects: impl Iterator<Item = (String, Interfaces)>,
+    ) {
         let mut present = BTreeSet::new();
         for (path, interfaces) in objects {
             present.insert(path.clone());

@@ -14,8 +14,11 @@ use openbmc_dbus::{
         watchdog,
     },
 };
-use zbus::wire::{OwnedObjectPath, OwnedVariant, Variant};
-use zbus::{Message, message};
+use zbus::wire::{ObjectPath, Variant};
+use zbus::{
+    Message,
+    message::{self, Body},
+};
 
 use crate::platform::{Button, Happening};
 use crate::stores::sensors::{Interfaces, Properties, Update, Value};
@@ -35,7 +38,8 @@ const SENSORS: [&str; 4] = [
 /// Where the states of the chassis are.
 pub(super) const STATES: &str = "/xyz/openbmc_project/state";
 
-type Variants = HashMap<String, OwnedVariant>;
+/// Properties as they are in a message.
+type Variants<'a> = HashMap<&'a str, Variant<'a>>;
 
 /// A signal that concerns sensors.
 #[derive(Debug)]
@@ -64,11 +68,12 @@ pub(super) fn told(message: &Message) -> Option<Told> {
     }
     let header = message.header();
     let interface = header.interface()?.as_str();
+    let body = message.body();
     match (interface, header.member()?.as_str()) {
         (PROPERTIES, "PropertiesChanged") => {
-            let (interface, changed, _): (String, Variants, Vec<String>) =
-                message.body().deserialize().ok()?;
-            match interface.as_str() {
+            let (interface, changed, _): (&str, Variants<'_>, Vec<&str>) =
+                body.deserialize().ok()?;
+            match interface {
                 power_cap::NAME => return Some(Told::PowerLimit),
                 host::NAME => return host_reset(&changed),
                 _ => {}
@@ -76,35 +81,36 @@ pub(super) fn told(message: &Message) -> Option<Told> {
             let path = followed(header.path()?.as_str())?;
             let properties = properties(changed);
             Some(Told::Sensor(Update::Changed {
-                path,
-                interface,
+                path: path.to_owned(),
+                interface: interface.to_owned(),
                 properties,
             }))
         }
         (OBJECT_MANAGER, "InterfacesAdded") => {
-            let (path, added): (OwnedObjectPath, HashMap<String, Variants>) =
-                message.body().deserialize().ok()?;
+            let (path, added): (ObjectPath<'_>, HashMap<&str, Variants<'_>>) =
+                body.deserialize().ok()?;
             let path = followed(path.as_str())?;
-            if !is_sensor(&path, added.keys()) {
+            if !is_sensor(path, added.keys()) {
                 return None;
             }
             Some(Told::Sensor(Update::Object {
-                path,
+                path: path.to_owned(),
                 interfaces: interfaces(added),
             }))
         }
         (OBJECT_MANAGER, "InterfacesRemoved") => {
-            let (path, removed): (OwnedObjectPath, Vec<String>) =
-                message.body().deserialize().ok()?;
-            let gone = removed.iter().any(|name| SENSORS.contains(&name.as_str()));
+            let (path, removed): (ObjectPath<'_>, Vec<&str>) = body.deserialize().ok()?;
+            let gone = removed.iter().any(|name| SENSORS.contains(name));
             let path = followed(path.as_str()).filter(|_| gone)?;
-            Some(Told::Sensor(Update::Removed { path }))
+            Some(Told::Sensor(Update::Removed {
+                path: path.to_owned(),
+            }))
         }
         (watchdog::NAME, "Timeout") => Some(Told::Happened(Happening::WatchdogExpired)),
         (power::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Power))),
         (reset::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Reset))),
         (BUS, "NameOwnerChanged") => {
-            let (name, old, new): (String, String, String) = message.body().deserialize().ok()?;
+            let (name, old, new): (String, String, String) = body.deserialize().ok()?;
             Some(Told::Owner { name, old, new })
         }
         _ => None,
@@ -112,7 +118,7 @@ pub(super) fn told(message: &Message) -> Option<Told> {
 }
 
 /// Whether the host's new state is one that follows on a reset or on being switched off.
-fn host_reset(changed: &Variants) -> Option<Told> {
+fn host_reset(changed: &Variants<'_>) -> Option<Told> {
     let state = plain(changed.get(host::CURRENT_HOST_STATE.name)?)?;
     let Value::Text(state) = state else {
         return None;
@@ -122,18 +128,21 @@ fn host_reset(changed: &Variants) -> Option<Told> {
     reset.then_some(Told::Happened(Happening::HostReset))
 }
 
-/// The objects of a `GetManagedObjects` reply that are sensors'.
-pub(super) fn objects(reply: &Message) -> Option<Vec<(String, Interfaces)>> {
-    let objects: HashMap<OwnedObjectPath, HashMap<String, Variants>> =
-        reply.body().deserialize().ok()?;
-    let sensors = objects.into_iter().filter_map(|(path, of)| {
-        let path = followed(path.as_str())?;
-        is_sensor(&path, of.keys()).then(|| (path, interfaces(of)))
-    });
-    let mut sensors: Vec<_> = sensors.collect();
+/// The objects in the body of a `GetManagedObjects` reply that are sensors'.
+///
+/// They are read where they are: a service of hundreds of sensors has tens of thousands of names.
+pub(super) fn objects(
+    reply: &Body,
+) -> Option<impl ExactSizeIterator<Item = (String, Interfaces)> + use<'_>> {
+    let objects: HashMap<ObjectPath<'_>, HashMap<&str, Variants<'_>>> = reply.deserialize().ok()?;
+    let mut sensors: Vec<_> = objects
+        .into_iter()
+        .filter(|(path, of)| followed(path).is_some() && is_sensor(path, of.keys()))
+        .collect();
     // Numbers are given in this order: the same, whatever order the reply came in.
     sensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Some(sensors)
+    let owned = |(path, of): (ObjectPath<'_>, _)| (path.to_string(), interfaces(of));
+    Some(sensors.into_iter().map(owned))
 }
 
 /// The services of a `GetSubTree` reply.
@@ -148,8 +157,8 @@ pub(super) fn services(reply: &Message) -> Option<Vec<String>> {
     Some(services)
 }
 
-/// A path below one of the places where sensors are.
-fn followed(path: &str) -> Option<String> {
+/// A path, if it is below one of the places where sensors are.
+fn followed(path: &str) -> Option<&str> {
     let below = |root: &&str| {
         let rest = path.strip_prefix(*root);
         rest.is_some_and(|rest| rest.starts_with('/'))
@@ -157,23 +166,23 @@ fn followed(path: &str) -> Option<String> {
     [ROOT, inventory::ROOT, STATES]
         .iter()
         .any(below)
-        .then(|| path.to_owned())
+        .then_some(path)
 }
 
 /// Whether an object is a sensor: all are in the sensors' own place, elsewhere those of certain interfaces.
-fn is_sensor<'a>(path: &str, mut interfaces: impl Iterator<Item = &'a String>) -> bool {
-    path.starts_with(ROOT) || interfaces.any(|name| SENSORS.contains(&name.as_str()))
+fn is_sensor<'a>(path: &str, mut interfaces: impl Iterator<Item = &'a &'a str>) -> bool {
+    path.starts_with(ROOT) || interfaces.any(|name| SENSORS.contains(name))
 }
 
-fn interfaces(of: HashMap<String, Variants>) -> Interfaces {
+fn interfaces(of: HashMap<&str, Variants<'_>>) -> Interfaces {
     of.into_iter()
-        .map(|(interface, of)| (interface, properties(of)))
+        .map(|(interface, of)| (interface.to_owned(), properties(of)))
         .collect()
 }
 
-fn properties(of: Variants) -> Properties {
+fn properties(of: Variants<'_>) -> Properties {
     of.into_iter()
-        .filter_map(|(name, value)| Some((name, plain(&value)?)))
+        .filter_map(|(name, value)| Some((name.to_owned(), plain(&value)?)))
         .collect()
 }
 
@@ -196,6 +205,8 @@ fn plain(value: &Variant<'_>) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use zbus::wire::OwnedObjectPath;
+
     use super::*;
 
     const FAN: &str = "/xyz/openbmc_project/sensors/fan_tach/Fan_0";
