@@ -7,6 +7,9 @@
 //! Both ends build their messages by hand and send them without a sender field, which the bus adds
 //! anyway: a field in the way makes the bus daemon copy the whole message.
 //!
+//! OpenBMC's btbridge does not call: it tells requests in a [signal](crate::ipmi::host_ipmi), and
+//! [`serve`] takes those too.
+//!
 //! Where both ends are ours, the same messages go over a [direct link](DIRECT) between the two,
 //! which spares the bus daemon's two hops.
 
@@ -15,6 +18,7 @@ mod direct;
 mod link;
 mod message;
 mod server;
+mod signal;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -146,3 +146,30 @@ pub mod ipmb {
         }
     }
 }
+
+/// `org.openbmc.HostIpmi`: how OpenBMC's btbridge and `ipmid` talk to each other, in place of `execute()`.
+///
+/// The bridge tells a request in a signal; `ipmid` answers by calling the signal's sender. A request and
+/// its answer share a sequence number, BT's own.
+pub mod host_ipmi {
+    use crate::interface::interface;
+
+    /// The bridge's name.
+    pub const SERVICE: &str = "org.openbmc.HostIpmi";
+    /// The bridge's object.
+    pub const PATH: &str = "/org/openbmc/HostIpmi/1";
+
+    interface! {
+        "org.openbmc.HostIpmi";
+        methods {
+            /// Answers a request: sequence number, NetFn, LUN, command, completion code, data. Gives 0.
+            SEND_MESSAGE = "sendMessage" ("yyyyyay") -> ("x");
+            /// Tells the host that a message waits. Gives 0.
+            SET_ATTENTION = "setAttention" ("") -> ("x");
+        };
+        signals {
+            /// The host's request came: sequence number, NetFn, LUN, command, data.
+            RECEIVED_MESSAGE = "ReceivedMessage" ("yyyyay");
+        }
+    }
+}

@@ -144,6 +144,8 @@ pub struct CallOptions {
     pub rq_sa: Option<i32>,
     /// `hostId` (i): host or device index.
     pub host_id: Option<i32>,
+    /// Of no option: the most data that an answer may have, of a bridge with less room than others.
+    pub room: Option<u8>,
 }
 
 /// What goes back for a [`Call`].
@@ -189,6 +191,7 @@ impl Call {
                 },
                 rq_sa: signed("rqSA"),
                 host_id: signed("hostId"),
+                room: None,
             },
         })
     }

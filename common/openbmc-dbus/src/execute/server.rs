@@ -14,6 +14,7 @@ use super::{
     AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH,
     direct::{self, DIRECT, OPEN},
     message::{Call, Reply, reply_message, sender_of},
+    signal::{self, Signalled},
     transport::{Incoming, Outgoing},
 };
 
@@ -40,8 +41,8 @@ pub trait Execute: Send + Sync + 'static {
     fn may_link(&self, caller: &str) -> impl Future<Output = bool> + Send;
 }
 
-/// Serves `execute()` on `connection`, and on the direct links that are asked for there, until the
-/// bus goes.
+/// Serves `execute()` on `connection`, and on the direct links that are asked for there, and the
+/// requests of OpenBMC's btbridge, until the bus goes.
 ///
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
 /// drained here and nowhere else; own the service's name after this has been started.
@@ -49,6 +50,8 @@ pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
     let server = Server::new(executor, FROM_THE_BUS);
     let calls = Incoming::from(connection);
     let replies = Outgoing::Bus(connection.clone());
+    // Beside the stream, which has to be drained meanwhile.
+    let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
     server
         .answer(calls, replies, Asker::Bus(Links::default()))
         .await;
@@ -91,14 +94,16 @@ impl<E: Execute> Server<E> {
         let (replies, queue) = mpsc::channel(self.room);
         let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
         while let Some(message) = calls.next().await {
-            if message.message_type() != message::Type::MethodCall {
-                continue;
-            }
             let answer = match (asked(&message), &mut asker) {
-                (Asked::Execute(call), Asker::Bus(_)) => self.execute(message, call, &replies),
+                (Asked::Nothing, _) | (Asked::Signalled(_), Asker::Link(_)) => None,
+                (Asked::Execute(call), Asker::Bus(_)) => self.call(message, call, &replies),
                 (Asked::Execute(call), Asker::Link(caller)) => {
                     let sender = caller.clone();
-                    self.execute(message, Call { sender, ..call }, &replies)
+                    self.call(message, Call { sender, ..call }, &replies)
+                }
+                (Asked::Signalled(request), Asker::Bus(_)) => {
+                    let (call, answer) = request.split();
+                    self.execute(call, answer, &replies)
                 }
                 (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
                 (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED)),
@@ -110,26 +115,37 @@ impl<E: Execute> Server<E> {
         }
     }
 
-    /// Has `call` carried out in a task of its own, or says that there is too much under way.
-    fn execute(
+    /// Has the `call` in `message` carried out.
+    fn call(
         &self,
         message: Message,
         call: Call,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
+        let answer = move |reply: &Reply| reply_message(&message, netfn, lun, command, reply);
+        self.execute(call, answer, replies)
+    }
+
+    /// Has `call` carried out in a task of its own, or says that there is too much under way; `answer`
+    /// makes a message of the reply.
+    fn execute(
+        &self,
+        call: Call,
+        answer: impl FnOnce(&Reply) -> zbus::Result<Message> + Send + 'static,
+        replies: &mpsc::Sender<Message>,
+    ) -> Option<zbus::Result<Message>> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let busy = Reply {
                 completion: CompletionCode::BUSY,
                 data: Vec::new(),
             };
-            return Some(reply_message(&message, netfn, lun, command, &busy));
+            return Some(answer(&busy));
         };
         let work = Arc::clone(&self.executor).execute(call);
         let replies = replies.clone();
         task::spawn(async move {
-            let reply = work.await;
-            let reply = reply_message(&message, netfn, lun, command, &reply);
+            let reply = answer(&work.await);
             send(&replies, reply).await;
             drop(place);
         });
@@ -195,15 +211,25 @@ async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
     }
 }
 
-/// What a method call asks for.
+/// What a message asks for.
 enum Asked {
+    Nothing,
     Execute(Call),
+    Signalled(Signalled),
     Link,
     /// This is the answer.
     Other(zbus::Result<Message>),
 }
 
 fn asked(message: &Message) -> Asked {
+    match message.message_type() {
+        message::Type::MethodCall => asked_by_call(message),
+        message::Type::Signal => Signalled::parse(message).map_or(Asked::Nothing, Asked::Signalled),
+        _ => Asked::Nothing,
+    }
+}
+
+fn asked_by_call(message: &Message) -> Asked {
     let header = message.header();
     let interface = header.interface().map(|name| name.as_str());
     let member = header

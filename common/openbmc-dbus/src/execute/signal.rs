@@ -1,0 +1,148 @@
+//! Requests that come in a signal: how OpenBMC's btbridge hands them over ([`host_ipmi`]), and the call
+//! that answers one.
+
+use ipmi_proto::CompletionCode;
+use tracing::warn;
+use zbus::{Connection, MatchRule, Message, fdo::DBusProxy, message};
+
+use super::message::{Call, CallOptions, Reply, sender_of};
+use crate::ipmi::host_ipmi;
+
+/// The most data of an answer: btbridge's message of 64 bytes, less the five that come first. It cuts
+/// off what is longer.
+const ANSWER_DATA: u8 = 59;
+
+/// Has the bus hand over the signals of whoever owns the bridge's name, and of nobody else.
+pub(super) async fn follow(connection: Connection) {
+    let rule = MatchRule::builder()
+        .msg_type(message::Type::Signal)
+        .sender(host_ipmi::SERVICE)
+        .interface(host_ipmi::NAME)
+        .member(host_ipmi::RECEIVED_MESSAGE.name)
+        .build();
+    let followed = async {
+        let bus = DBusProxy::new(&connection).await?;
+        bus.add_match_rule(rule?).await?;
+        Ok::<(), zbus::Error>(())
+    };
+    if let Err(error) = followed.await {
+        warn!(%error, "no requests of OpenBMC's btbridge");
+    }
+}
+
+/// A request, and its sequence number.
+pub(super) struct Signalled {
+    pub(super) call: Call,
+    seq: u8,
+    path: String,
+}
+
+impl Signalled {
+    /// Reads a signal; `None` for one that is no request.
+    pub(super) fn parse(signal: &Message) -> Option<Self> {
+        let header = signal.header();
+        let is_request = header.interface()?.as_str() == host_ipmi::NAME
+            && header.member()?.as_str() == host_ipmi::RECEIVED_MESSAGE.name;
+        if !is_request {
+            return None;
+        }
+        let (seq, netfn, lun, command, data) = signal.body().deserialize().ok()?;
+        Some(Self {
+            call: Call {
+                sender: sender_of(signal),
+                netfn,
+                lun,
+                command,
+                data,
+                options: CallOptions {
+                    room: Some(ANSWER_DATA),
+                    ..CallOptions::default()
+                },
+            },
+            seq,
+            path: header.path()?.to_string(),
+        })
+    }
+
+    /// The request, and what makes a call to its sender of the answer; `CAh` for one that the bridge
+    /// cannot carry.
+    pub(super) fn split(self) -> (Call, impl FnOnce(&Reply) -> zbus::Result<Message>) {
+        let Self { call, seq, path } = self;
+        let Call {
+            sender: ref bridge,
+            netfn,
+            lun,
+            command,
+            ..
+        } = call;
+        let bridge = bridge.clone();
+        let answer = move |reply: &Reply| {
+            let (completion, data) = match reply.data.get(usize::from(ANSWER_DATA)..) {
+                Some([_, ..]) => (CompletionCode::CANNOT_RETURN_BYTES, &[][..]),
+                _ => (reply.completion, reply.data.as_slice()),
+            };
+            Message::method_call(path.as_str(), host_ipmi::SEND_MESSAGE.name)
+                .destination(bridge.as_str())
+                .interface(host_ipmi::NAME)
+                .build(&(seq, netfn | 1, lun, command, completion.0, data))
+        };
+        (call, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: (u8, u8, u8, u8, &[u8]) = (7, 0x0a, 0, 0x11, &[1, 2]);
+
+    fn signal(member: &str) -> Message {
+        let signal = Message::signal(host_ipmi::PATH, host_ipmi::NAME, member);
+        signal.sender(":1.5").build(&REQUEST).unwrap()
+    }
+
+    fn answered(length: usize) -> Message {
+        let (call, answer) = Signalled::parse(&signal("ReceivedMessage"))
+            .unwrap()
+            .split();
+        assert_eq!(
+            (call.netfn, call.lun, call.command, call.data.as_slice()),
+            (0x0a, 0, 0x11, &[1, 2][..])
+        );
+        let reply = Reply {
+            completion: CompletionCode::OK,
+            data: vec![9; length],
+        };
+        answer(&reply).unwrap()
+    }
+
+    #[test]
+    fn a_signal_is_answered_by_a_call_to_its_sender() {
+        let message = answered(ANSWER_DATA.into());
+        let header = message.header();
+        assert_eq!(header.destination().unwrap().as_str(), ":1.5");
+        assert_eq!(header.path().unwrap().as_str(), host_ipmi::PATH);
+        let body = message.body();
+        assert_eq!(
+            body.signature().to_string_no_parens(),
+            host_ipmi::SEND_MESSAGE.input
+        );
+        let body: (u8, u8, u8, u8, u8, Vec<u8>) = body.deserialize().unwrap();
+        assert_eq!(body, (7, 0x0b, 0, 0x11, 0x00, vec![9; ANSWER_DATA.into()]));
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_ca() {
+        let message = answered(usize::from(ANSWER_DATA) + 1);
+        let body: (u8, u8, u8, u8, u8, Vec<u8>) = message.body().deserialize().unwrap();
+        assert_eq!(body, (7, 0x0b, 0, 0x11, 0xca, vec![]));
+    }
+
+    #[test]
+    fn other_signals_and_other_bodies_are_no_requests() {
+        assert!(Signalled::parse(&signal("SomethingElse")).is_none());
+        let signal = Message::signal(host_ipmi::PATH, host_ipmi::NAME, "ReceivedMessage");
+        let signal = signal.sender(":1.5");
+        assert!(Signalled::parse(&signal.build(&(1_u8, "x")).unwrap()).is_none());
+    }
+}
