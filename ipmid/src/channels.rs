@@ -1,8 +1,9 @@
 //! Which channel a caller on the bus is, and whether it may call at all.
 //!
 //! A bridge owns `xyz.openbmc_project.Ipmi.Channel.<name>`; the channel of that name is the one its
-//! requests come on. A caller that owns no such name is the `INTRABMC` channel, where one is
-//! configured. Names and owners are followed by signals, so a known caller costs no bus call.
+//! requests come on. OpenBMC's btbridge, which has another name, is the first channel of the BT protocol.
+//! A caller that owns no such name is the `INTRABMC` channel, where one is configured. Names and owners are
+//! followed by signals, so a known caller costs no bus call.
 
 mod callers;
 mod follow;
@@ -13,8 +14,9 @@ use std::{
 };
 
 use accounts::{Channel, ChannelTable};
-use ipmi_proto::{ChannelNumber, CompletionCode};
-use openbmc_dbus::execute::CHANNEL_PREFIX;
+use ipmi_proto::{ChannelNumber, ChannelProtocol, CompletionCode};
+use openbmc_dbus::{execute::CHANNEL_PREFIX, ipmi::host_ipmi};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 use zbus::{Connection, fdo, fdo::DBusProxy, names::BusName};
 
@@ -33,6 +35,7 @@ pub struct Channels {
     table: Arc<ChannelTable>,
     config: Ipmid,
     known: Mutex<Known>,
+    arrivals: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +56,13 @@ impl Channels {
             table,
             config,
             known: Mutex::default(),
+            arrivals: Notify::new(),
         })
+    }
+
+    /// Waits until a bridge has come since the last time.
+    pub async fn arrival(&self) {
+        self.arrivals.notified().await;
     }
 
     /// Knows callers of `bus` from now on, and forgets those of the one before.
@@ -103,11 +112,12 @@ impl Channels {
         if self.may_call(&bus, caller).await? {
             for channel in self.table.iter() {
                 let name = format!("{CHANNEL_PREFIX}{}", channel.name);
-                let name = BusName::try_from(name)?;
-                let owner = bus.get_name_owner(name).await;
-                if owner.is_ok_and(|owner| owner.as_str() == caller) {
+                if owns(&bus, caller, name).await? {
                     number = Some(channel.number());
                 }
+            }
+            if number.is_none() && owns(&bus, caller, host_ipmi::SERVICE.to_owned()).await? {
+                number = first_bt(&self.table).map(Channel::number);
             }
             number = number.or_else(|| self.table.by_name(INTRABMC).map(Channel::number));
         }
@@ -140,6 +150,9 @@ impl Channels {
 
     /// A bridge's name has another owner, or none.
     async fn owner_changed(&self, bus: &DBusProxy<'_>, name: &str, owner: Option<&str>) {
+        if owner.is_some() {
+            self.arrivals.notify_one();
+        }
         let Some(channel) = name.strip_prefix(CHANNEL_PREFIX) else {
             return;
         };
@@ -164,3 +177,19 @@ impl Channels {
         }
     }
 }
+
+/// The channel on which requests of OpenBMC's btbridge come.
+#[must_use]
+pub fn first_bt(table: &ChannelTable) -> Option<&Channel> {
+    let bt = [ChannelProtocol::Bt10, ChannelProtocol::Bt15];
+    table.iter().find(|channel| bt.contains(&channel.protocol))
+}
+
+/// Whether `caller` owns the bus name `name`.
+async fn owns(bus: &DBusProxy<'_>, caller: &str, name: String) -> fdo::Result<bool> {
+    let owner = bus.get_name_owner(BusName::try_from(name)?).await;
+    Ok(owner.is_ok_and(|owner| owner.as_str() == caller))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! What the configuration file says to this daemon.
 
+use std::collections::HashMap;
+
 use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
+use ipmi_proto::ipmb::IpmbAddress;
 use rmcp_proto::{suite::CipherSuite, wire::v15::AuthType};
 use serde::Deserialize;
 
@@ -34,6 +37,8 @@ pub struct Config {
     pub i2c: I2cConfig,
     /// `[ipmid]`.
     pub ipmid: Ipmid,
+    /// `[ipmb]`: of which the bridge reads the rest.
+    pub ipmb: Ipmb,
     /// `[pef]`: alerts.
     pub pef: PefConfig,
     /// `[sel]`: the event log.
@@ -68,6 +73,29 @@ impl Default for Lan {
             cipher_suites: vec![3, 17],
             ipmi_15: Vec::new(),
         }
+    }
+}
+
+/// What of `[ipmb]` is for OpenBMC's bridge too, which asks no other satellites.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Ipmb {
+    target: Vec<IpmbTarget>,
+}
+
+/// One `[[ipmb.target]]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct IpmbTarget {
+    channel: u8,
+    address: u8,
+}
+
+impl Ipmb {
+    /// The channel bytes by which the bridge's `sendRequest` names satellites, by address.
+    #[must_use]
+    pub fn channel_bytes(&self) -> HashMap<IpmbAddress, u8> {
+        let pair = |target: &IpmbTarget| (IpmbAddress(target.address), target.channel);
+        self.target.iter().map(pair).collect()
     }
 }
 

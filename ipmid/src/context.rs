@@ -15,6 +15,8 @@ pub struct Context {
     pub session: Option<Session>,
     /// The satellite controller it came from; `None` beside an IPMB.
     pub satellite: Option<Satellite>,
+    /// The most data of a reply, where the bridge carries less than its medium; bytes.
+    pub room: Option<u8>,
     /// The logical unit it is for.
     pub lun: Lun,
     /// Its command number: of interest to a wildcard's handler.
@@ -49,6 +51,7 @@ impl Context {
             privilege: Privilege::Administrator,
             session: None,
             satellite: None,
+            room: None,
             lun: Lun::BMC,
             command: 0,
         }
@@ -64,10 +67,11 @@ impl Context {
     /// IPMB frame has 32 bytes (IPMB v1.0 §2.10); messages of the host's interfaces have 255, of
     /// which the bridges' framing takes up to five; LAN takes what one byte counts.
     #[must_use]
-    pub const fn max_data(&self) -> usize {
-        match self.medium {
-            Medium::Ipmb => 24,
-            Medium::System => 250,
+    pub fn max_data(&self) -> usize {
+        match (self.room, self.medium) {
+            (Some(room), _) => room.into(),
+            (None, Medium::Ipmb) => 24,
+            (None, Medium::System) => 250,
             _ => 255,
         }
     }

@@ -62,6 +62,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
             privilege: Privilege::Administrator,
             session: None,
             satellite: None,
+            room: call.options.room,
             lun,
             command: call.command,
         };

@@ -30,7 +30,9 @@ pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use boot_progress::{BootProgress, BootStage};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
-pub use dbus::{DbusAccounts, DbusPlatform, EventLog, follow_accounts};
+#[cfg(test)]
+pub(crate) use dbus::private_bus;
+pub use dbus::{Bridges, DbusAccounts, DbusPlatform, EventLog, follow_accounts};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
 pub use fru::{FruDevice, Frus};
 pub use happenings::{Happening, Happenings};

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use zbus::Connection;
 
 use crate::{
-    channels::Channels,
+    channels::{Channels, first_bt},
     command::{CommandTable, DuplicateCommand, Priority},
     config::Config,
     dispatch::Dispatcher,
@@ -19,7 +19,7 @@ use crate::{
     filter::{Filter, firewall::Firewall},
     host_interface::HostInterface,
     messages::Messages,
-    platform::{DbusAccounts, DbusPlatform, EventLog, I2cDev, follow_accounts},
+    platform::{Bridges, DbusAccounts, DbusPlatform, EventLog, I2cDev, follow_accounts},
     providers::{
         self, Actors, Parts, Records,
         app::{AppParts, PreTimeout},
@@ -67,7 +67,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let host_side = HostSide::default();
     let HostSide { messages, enables } = &host_side;
     let records = Records::open(&folder, config.sel, host_side.clone());
-    let platform = Arc::new(DbusPlatform::new(Arc::clone(&records.sensors)));
+    let bridges = openbmcs_bridges(&config);
+    let platform = Arc::new(DbusPlatform::new(Arc::clone(&records.sensors), bridges));
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
     let at_pre_timeout = Arc::clone(messages);
@@ -118,6 +119,14 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         .run_until(restart.notified(), || setup.ready())
         .await;
     Ok(())
+}
+
+/// What has to be known of OpenBMC's bridges.
+fn openbmcs_bridges(config: &Config) -> Bridges {
+    Bridges {
+        bt_channel: first_bt(&config.channels).map(|channel| channel.name.clone()),
+        satellites: config.ipmb.channel_bytes(),
+    }
 }
 
 /// The accounts, and what of them has to be followed.
@@ -213,6 +222,12 @@ impl Service {
         }
     }
 
+    async fn keep_attention(&self) {
+        let arrival = || self.channels.arrival();
+        let (messages, channels) = (&self.messages, &self.host_channels);
+        messaging::keep_attention(&*self.platform, messages, channels, arrival).await;
+    }
+
     async fn watch_versions(&self) -> Infallible {
         let events = &self.records.events;
         providers::watch_versions(&*self.platform, events, &self.records.versions).await
@@ -264,7 +279,7 @@ impl Service {
         };
         tokio::select! {
             () = execute::serve(requests, Arc::clone(host)) => {}
-            () = messaging::keep_attention(&*self.platform, &self.messages, &self.host_channels) => {}
+            () = self.keep_attention() => {}
             result = own_name => result?,
         }
         warn!("the bus went away");

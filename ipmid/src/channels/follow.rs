@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::{execute::CHANNEL_PREFIX, ipmi::host_ipmi};
 use tokio::{sync::mpsc, task};
 use tracing::warn;
 use zbus::{
@@ -23,16 +23,19 @@ type Change = (String, Option<String>);
 
 /// Learns the present owners and follows their changes until the bus goes.
 pub(super) async fn start(channels: Arc<Channels>, bus: &Connection) -> zbus::Result<()> {
-    let rule = MatchRule::builder()
-        .msg_type(message::Type::Signal)
-        .sender("org.freedesktop.DBus")
-        .interface("org.freedesktop.DBus")
-        .member("NameOwnerChanged")
-        .arg0ns(CHANNEL_PREFIX.trim_end_matches('.'))
-        .build()?;
     // Before the list is asked for, so that no change is missed in between.
-    let signals = MessageStream::for_match_rule(rule, bus, None).await?;
     let (changes, queue) = mpsc::channel(QUEUE);
+    for namespace in [CHANNEL_PREFIX.trim_end_matches('.'), host_ipmi::SERVICE] {
+        let rule = MatchRule::builder()
+            .msg_type(message::Type::Signal)
+            .sender("org.freedesktop.DBus")
+            .interface("org.freedesktop.DBus")
+            .member("NameOwnerChanged")
+            .arg0ns(namespace)
+            .build()?;
+        let signals = MessageStream::for_match_rule(rule, bus, None).await?;
+        task::spawn(drain(signals, changes.clone()));
+    }
     let proxy = DBusProxy::new(bus).await?;
     for name in proxy.list_names().await? {
         if !name.as_str().starts_with(CHANNEL_PREFIX) {
@@ -44,7 +47,6 @@ pub(super) async fn start(channels: Arc<Channels>, bus: &Connection) -> zbus::Re
                 .await;
         }
     }
-    task::spawn(drain(signals, changes));
     task::spawn(async move { apply(&channels, &proxy, queue).await });
     Ok(())
 }

@@ -12,6 +12,8 @@ mod fru;
 mod locate;
 mod network;
 mod power;
+#[cfg(test)]
+pub(crate) mod private_bus;
 mod remembered;
 mod sensors;
 mod sessions;
@@ -31,6 +33,7 @@ use zbus::Connection;
 
 pub use self::{
     accounts::{DbusAccounts, follow_accounts},
+    bridges::Bridges,
     event_log::EventLog,
 };
 use self::{
@@ -46,6 +49,7 @@ use crate::{state::lock, stores::sensors::SensorStore};
 pub struct DbusPlatform {
     link: Mutex<Option<Arc<Link>>>,
     sensors: Feed,
+    bridges: Bridges,
 }
 
 /// What holds while one connection lasts.
@@ -59,10 +63,11 @@ struct Link {
 impl DbusPlatform {
     /// With the sensors in `sensors`, which keeps what of them outlives the daemon.
     #[must_use]
-    pub fn new(sensors: Arc<SensorStore>) -> Self {
+    pub fn new(sensors: Arc<SensorStore>, bridges: Bridges) -> Self {
         Self {
             link: Mutex::default(),
             sensors: Feed::new(sensors),
+            bridges,
         }
     }
 

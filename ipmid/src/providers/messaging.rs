@@ -87,8 +87,14 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 /// Keeps the attention flags of the host's interfaces as `messages` wants them, for ever: up while
 /// any message flag is, and raised once more for another flag, whose interrupt may be on.
 ///
-/// A bridge that is away is not told again: it asks for the message flags when it starts.
-pub async fn keep_attention<P: Attention>(platform: &P, messages: &Messages, channels: &[String]) {
+/// Bridges are told of flags that are up once more when `arrival` says that one has come: ours ask for the
+/// message flags when they start, OpenBMC's do not.
+pub async fn keep_attention<P: Attention, F: Future<Output = ()>>(
+    platform: &P,
+    messages: &Messages,
+    channels: &[String],
+    arrival: impl Fn() -> F,
+) {
     let mut watched = messages.watch();
     let mut told: Option<u8> = None;
     loop {
@@ -101,8 +107,9 @@ pub async fn keep_attention<P: Attention>(platform: &P, messages: &Messages, cha
             }
         }
         told = Some(flags);
-        if watched.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = watched.changed() => if changed.is_err() { return },
+            () = arrival() => told = told.filter(|&flags| flags == 0),
         }
     }
 }

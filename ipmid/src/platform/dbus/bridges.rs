@@ -1,10 +1,13 @@
-//! What other bridges do: asking satellites, and the host's attention.
+//! What other bridges do: asking satellites, and the host's attention. Ours and OpenBMC's.
 
-use ipmi_proto::{CompletionCode, Request, ipmb::IpmbAddress};
+use std::collections::HashMap;
+
+use ipmi_proto::{CompletionCode, Lun, Request, ipmb::IpmbAddress};
 use openbmc_dbus::{
-    client::ObjectAt,
+    client::{CallError, ObjectAt},
+    interface::Method,
     ipmi::{
-        ipmb,
+        host_ipmi, ipmb,
         names::{CHANNEL_PATH_PREFIX, CHANNEL_PREFIX},
         sms,
     },
@@ -15,6 +18,16 @@ use crate::platform::{Attention, PlatformError, PlatformResult, SatelliteAnswer,
 
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
 type Answer = (i32, u8, u8, u8, u8, Vec<u8>);
+
+/// What has to be known of OpenBMC's bridges.
+#[derive(Clone, Debug, Default)]
+pub struct Bridges {
+    /// The channel of btbridge, which is not on the bus under a channel's name.
+    pub bt_channel: Option<String>,
+    /// The bytes by which ipmbbridge's configuration names satellites, which it does not reach by
+    /// address.
+    pub satellites: HashMap<IpmbAddress, u8>,
+}
 
 fn bridge(channel: &str) -> ObjectAt {
     ObjectAt::new(
@@ -30,13 +43,17 @@ impl Satellites for DbusPlatform {
         to: IpmbAddress,
         request: &Request,
     ) -> PlatformResult<SatelliteAnswer> {
-        let link = self.link()?;
-        let (netfn, lun) = (request.netfn.value(), request.lun.value());
         let bridge = bridge(channel);
-        let arguments = (to.0, netfn, lun, request.command, &request.data);
-        let call = link.client.call(&bridge, ipmb::SEND_REQUEST_TO, &arguments);
-        let (answer,): (Answer,) = call.await.map_err(failed)?;
-        let (status, _, _, _, completion, data) = answer;
+        let asked = self.ask_bridge(&bridge, ipmb::SEND_REQUEST_TO, to.0, request);
+        let answer = match (asked.await?, self.bridges.satellites.get(&to)) {
+            // OpenBMC's has no such method, and asks LUN 0 alone, whatever it is told.
+            (Err(CallError::NotFound { .. }), Some(&byte)) if request.lun == Lun::BMC => {
+                self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request)
+                    .await?
+            }
+            (answer, _) => answer,
+        };
+        let (status, _, _, _, completion, data) = answer.map_err(failed)?;
         match status {
             ipmb::STATUS_OK => Ok(SatelliteAnswer::Answered(CompletionCode(completion), data)),
             ipmb::STATUS_ERROR => Ok(SatelliteAnswer::Unreachable),
@@ -58,6 +75,23 @@ impl Satellites for DbusPlatform {
     }
 }
 
+impl DbusPlatform {
+    /// Asks the bridge at `bridge` by `method` for the satellite that `to` names.
+    async fn ask_bridge(
+        &self,
+        bridge: &ObjectAt,
+        method: Method,
+        to: u8,
+        request: &Request,
+    ) -> PlatformResult<Result<Answer, CallError>> {
+        let link = self.link()?;
+        let (netfn, lun) = (request.netfn.value(), request.lun.value());
+        let arguments = (to, netfn, lun, request.command, &request.data);
+        let answer = link.client.call(bridge, method, &arguments).await;
+        Ok(answer.map(|(answer,): (Answer,)| answer))
+    }
+}
+
 impl Attention for DbusPlatform {
     async fn set_attention(&self, channel: &str, on: bool) -> PlatformResult<()> {
         let link = self.link()?;
@@ -66,9 +100,23 @@ impl Attention for DbusPlatform {
         } else {
             sms::CLEAR_ATTENTION
         };
-        link.client
-            .call(&bridge(channel), method, &())
-            .await
-            .map_err(failed)
+        let told = link.client.call(&bridge(channel), method, &()).await;
+        match told {
+            // OpenBMC's btbridge; the host lowers BT's flag, and nobody else can.
+            Err(CallError::Gone { .. })
+                if on && self.bridges.bt_channel.as_deref() == Some(channel) =>
+            {
+                let bridge = ObjectAt::new(host_ipmi::SERVICE, host_ipmi::PATH);
+                let told = link
+                    .client
+                    .call(&bridge, host_ipmi::SET_ATTENTION, &())
+                    .await;
+                told.map(|(_,): (i64,)| ()).map_err(failed)
+            }
+            told => told.map_err(failed),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

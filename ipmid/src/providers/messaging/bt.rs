@@ -20,8 +20,11 @@ const GET_BT_INTERFACE_CAPABILITIES: Command = Command::standard(
 
 /// One at a time; the bridge keeps it so.
 const OUTSTANDING: u8 = 1;
-/// The most that a message's length byte can say, which the bridge takes and gives.
+/// The most that a message's length byte can say, which our bridge takes and gives.
 const MESSAGE_SIZE: u8 = 0xff;
+/// What the length byte counts beside a reply's data: network function, sequence number, command,
+/// completion code.
+const BESIDE_DATA: u8 = 4;
 /// Seconds until a request is answered: the host bridges' deadline, rounded up.
 const ANSWER_WITHIN: u8 = 4;
 /// How often a host should ask again.
@@ -36,17 +39,13 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         );
     }
 
-    /// Get BT Interface Capabilities (IPMI v2.0 §22.10).
+    /// Get BT Interface Capabilities (IPMI v2.0 §22.10); sizes without the length byte.
     async fn get_bt_interface_capabilities(
         self: Arc<Self>,
-        _: Context,
+        context: Context,
     ) -> Result<[u8; 5], CompletionCode> {
-        Ok([
-            OUTSTANDING,
-            MESSAGE_SIZE,
-            MESSAGE_SIZE,
-            ANSWER_WITHIN,
-            RETRIES,
-        ])
+        let with_room = |room: u8| room.saturating_add(BESIDE_DATA);
+        let size = context.room.map_or(MESSAGE_SIZE, with_room);
+        Ok([OUTSTANDING, size, size, ANSWER_WITHIN, RETRIES])
     }
 }

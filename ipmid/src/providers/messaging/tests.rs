@@ -3,7 +3,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use ipmi_proto::{CompletionCode, NetFn, Privilege, Request, ipmb::IpmbAddress};
-use tokio::time;
+use tokio::{sync::Notify, time};
 
 use super::*;
 use crate::{
@@ -323,6 +323,18 @@ async fn bt_capabilities_are_one_request_of_full_length() {
     assert_eq!(rig().send(0x36, &[]).await, answer(&[1, 0xff, 0xff, 4, 1]));
 }
 
+/// OpenBMC's btbridge has 64 bytes, with the length byte.
+#[tokio::test]
+async fn bt_capabilities_are_those_of_a_smaller_bridge() {
+    let context = Context {
+        room: Some(59),
+        ..Context::system_interface()
+    };
+    let bench = rig().bench;
+    let told = bench.send_as(context, 0x36, &[]).await;
+    assert_eq!(told, answer(&[1, 63, 63, 4, 1]));
+}
+
 #[tokio::test]
 async fn only_allowed_transfers_reach_a_bus() {
     let rig = rig();
@@ -355,12 +367,21 @@ async fn attention_follows_the_flags_whoever_is_away() {
     let rig = rig();
     let told = |fake: &Fake| std::mem::take(&mut *fake.attention.lock().unwrap());
     let (fake, messages) = (Arc::clone(&rig.fake), Arc::clone(&rig.messages));
+    let bridge_comes = Arc::new(Notify::new());
+    let arrivals = Arc::clone(&bridge_comes);
     let keeper = tokio::spawn(async move {
-        keep_attention(&*fake, &messages, &["kcs0".to_owned()]).await;
+        let arrival = || arrivals.notified();
+        keep_attention(&*fake, &messages, &["kcs0".to_owned()], arrival).await;
     });
     time::sleep(Duration::from_millis(1)).await;
     assert_eq!(told(&rig.fake), [("kcs0".to_owned(), false)]);
+    bridge_comes.notify_one();
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(told(&rig.fake), []);
     rig.messages.set_pre_timeout();
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(told(&rig.fake), [("kcs0".to_owned(), true)]);
+    bridge_comes.notify_one();
     time::sleep(Duration::from_millis(1)).await;
     assert_eq!(told(&rig.fake), [("kcs0".to_owned(), true)]);
     // Another flag may be one whose interrupt is on; one that falls is nothing new.

@@ -2,18 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use openbmc_dbus::{mapper, sensor};
-use tempfile::TempDir;
-use zbus::{Connection, connection::Builder, fdo::ObjectManager, interface};
+use zbus::{Connection, fdo::ObjectManager, interface};
 
 use super::{Feed, follow};
-use crate::stores::sensors::SensorStore;
+use crate::{platform::private_bus::Bus, stores::sensors::SensorStore};
 
 const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
 const INLET: &str = "/xyz/openbmc_project/sensors/temperature/Inlet";
@@ -51,56 +48,7 @@ impl Mapper {
     }
 }
 
-/// A bus that ends with its test.
-struct Bus {
-    process: Child,
-    address: String,
-    _folder: TempDir,
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ended = self.process.kill();
-        let _status = self.process.wait();
-    }
-}
-
 impl Bus {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let address = format!("unix:path={}", folder.path().join("bus").display());
-        let config = folder.path().join("bus.conf");
-        let text = format!(
-            "<busconfig><listen>{address}</listen><policy context=\"default\">\
-             <allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/>\
-             <allow user=\"*\"/></policy></busconfig>"
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut process = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", config.display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let output = process.stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        Self {
-            process,
-            address,
-            _folder: folder,
-        }
-    }
-
-    async fn connect(&self) -> Connection {
-        self.builder().build().await.unwrap()
-    }
-
-    fn builder(&self) -> Builder<'_> {
-        Builder::address(self.address.as_str())
-    }
-
     async fn mapper(&self) -> Connection {
         let builder = self.builder().serve_at(mapper::PATH, Mapper);
         builder.name(mapper::SERVICE).build().await.unwrap()
