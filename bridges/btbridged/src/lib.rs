@@ -7,7 +7,8 @@
 //! `B2H_ATN` is.
 //!
 //! Other than OpenBMC's btbridge, which hands requests over in a signal that any bus client can
-//! forge, this one calls `execute()` like all bridges.
+//! forge, this one calls `execute()` like all bridges. The method by which OpenBMC's `ipmid` gets the host's
+//! attention is here as well, under the bus name of that bridge.
 
 use std::{future::Future, io, path::Path, time::Duration};
 
@@ -31,6 +32,7 @@ impl HostDevice for BtDevice {
     const ANSWER_DATA: usize = bt::MAX_MESSAGE - 5;
     /// Linux's driver gives up after 5 s.
     const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+    const IS_HOST_IPMI: bool = true;
 
     fn open(path: &Path) -> io::Result<Self> {
         sys::open_device(path).map(Self)

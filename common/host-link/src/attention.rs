@@ -1,12 +1,16 @@
 //! The object through which `ipmid` gets the host's attention.
 //!
 //! `xyz.openbmc_project.Ipmi.Channel.SMS` at `/xyz/openbmc_project/Ipmi/Channel/<channel>`, as
-//! OpenBMC's kcsbridge serves it. Who may call it is the bus policy's matter.
+//! OpenBMC's kcsbridge serves it; and for BT `org.openbmc.HostIpmi`, as OpenBMC's btbridge does, where
+//! OpenBMC's `ipmid` looks for it. Who may call is the bus policy's matter.
 
-use openbmc_dbus::{execute::LinkState, ipmi::names::CHANNEL_PATH_PREFIX};
+use openbmc_dbus::{
+    execute::LinkState,
+    ipmi::{host_ipmi, names::CHANNEL_PATH_PREFIX},
+};
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
-use zbus::interface;
+use tracing::{info, warn};
+use zbus::{Connection, fdo::RequestNameFlags, interface};
 
 /// Calls that may wait for the bridge.
 const QUEUE: usize = 8;
@@ -31,24 +35,27 @@ pub struct Call {
     pub done: oneshot::Sender<bool>,
 }
 
-/// Serves the object of `channel` whenever there is a bus; calls come out of the receiver.
+/// Serves the object of `channel` whenever there is a bus, and with `is_host_ipmi` also btbridge's; calls
+/// come out of the receiver.
 #[must_use]
-pub fn serve(channel: &str, link: LinkState) -> mpsc::Receiver<Call> {
-    let (sender, receiver) = mpsc::channel(QUEUE);
+pub fn serve(channel: &str, link: LinkState, is_host_ipmi: bool) -> mpsc::Receiver<Call> {
+    let (calls, receiver) = mpsc::channel(QUEUE);
     let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
-    tokio::spawn(keep_serving(path, link, sender));
+    tokio::spawn(keep_serving(path, link, Sms { calls }, is_host_ipmi));
     receiver
 }
 
-async fn keep_serving(path: String, mut link: LinkState, calls: mpsc::Sender<Call>) {
+async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi: bool) {
     loop {
         let connection = link.borrow_and_update().clone();
         if let Some(connection) = connection {
-            let object = Sms {
-                calls: calls.clone(),
-            };
-            if let Err(error) = connection.object_server().at(path.as_str(), object).await {
+            let served = connection.object_server().at(path.as_str(), sms.clone());
+            if let Err(error) = served.await {
                 warn!(%error, %path, "the attention object cannot be served");
+            }
+            if is_host_ipmi && let Err(error) = serve_host_ipmi(&connection, sms.clone()).await {
+                // A second BT interface's bridge, say.
+                info!(%error, "no attention through {}", host_ipmi::SERVICE);
             }
         }
         if link.changed().await.is_err() {
@@ -57,8 +64,33 @@ async fn keep_serving(path: String, mut link: LinkState, calls: mpsc::Sender<Cal
     }
 }
 
+async fn serve_host_ipmi(connection: &Connection, sms: Sms) -> zbus::Result<()> {
+    let object = HostIpmi(sms);
+    connection
+        .object_server()
+        .at(host_ipmi::PATH, object)
+        .await?;
+    let flags = RequestNameFlags::DO_NOT_QUEUE;
+    connection
+        .request_name_with_flags(host_ipmi::SERVICE, flags)
+        .await?;
+    Ok(())
+}
+
+#[derive(Clone)]
 struct Sms {
     calls: mpsc::Sender<Call>,
+}
+
+struct HostIpmi(Sms);
+
+#[interface(name = "org.openbmc.HostIpmi")]
+impl HostIpmi {
+    /// Raises the flag, and gives 0.
+    #[zbus(name = "setAttention")]
+    async fn set_attention(&self) -> Result<i64, SmsError> {
+        self.0.ask(Wish::SetAttention).await.map(|()| 0)
+    }
 }
 
 /// The errors of the interface, by their names on the bus.

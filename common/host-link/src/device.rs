@@ -30,6 +30,8 @@ pub trait HostDevice: Sized {
     const ANSWER_DATA: usize;
     /// How long after a request the device still takes its answer, less a margin.
     const ANSWER_WITHIN: Duration;
+    /// Whether OpenBMC's `ipmid` gets this host's attention through `org.openbmc.HostIpmi`.
+    const IS_HOST_IPMI: bool = false;
 
     /// Opens the device.
     ///

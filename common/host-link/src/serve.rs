@@ -37,7 +37,7 @@ pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Fai
     match host {
         Host::Device(path) => {
             let (ipmid, link) = IpmiHost::new(&channel);
-            let calls = attention::serve(&channel, link);
+            let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);
             setup.ready();
             let transport = DeviceTransport::<D>::new(path);
             Bridge::new(transport, ipmid, calls, limits).run().await;
@@ -45,7 +45,7 @@ pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Fai
         Host::Qemu(address) => {
             let transport = QemuTransport::listen(&address).await;
             let (ipmid, link) = IpmiHost::new(&channel);
-            let calls = attention::serve(&channel, link);
+            let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);
             setup.ready();
             Bridge::new(transport, ipmid, calls, limits).run().await;
         }
