@@ -44,6 +44,7 @@ const HOST: &str = "xyz.openbmc_project.Ipmi.Host";
 const SERVER: &str = "xyz.openbmc_project.Ipmi.Server";
 const DIRECT: &str = "org.causeway.Ipmi.Direct";
 const CONTROL: &str = "xyz.openbmc_project.Control.Host";
+const BT: &str = "org.openbmc.HostIpmi";
 const LAN: &str = "xyz.openbmc_project.Ipmi.Channel.eth0";
 const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
 const MAPPER: &str = "xyz.openbmc_project.ObjectMapper";
@@ -230,6 +231,7 @@ fn owning(bus: &Bus) {
         assert_eq!(bus.may_own(user, CONTROL), is_ipmid(user), "{user}");
         let bridge = user == "root" || BRIDGES.contains(&user);
         assert_eq!(bus.may_own(user, LAN), bridge, "{user}");
+        assert_eq!(bus.may_own(user, BT), user == "btbridged", "{user}");
         let mctp = ["root", "mctp-demuxd"].contains(&user);
         assert_eq!(bus.may_own(user, MCTP), mctp, "{user}");
         assert_eq!(bus.may_own(user, MAPPER), user == "platformd", "{user}");
