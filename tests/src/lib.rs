@@ -9,6 +9,7 @@
 //! fault in our decoder.
 
 pub mod attack;
+pub mod bridges;
 pub mod bus;
 pub mod client;
 pub mod clients;
