@@ -3,7 +3,7 @@
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
 use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
-use daemon::{Failure, NoArguments, Setup};
+use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
 use openbmc_dbus::{bus, execute};
 use tokio::{sync::Notify, time};
@@ -32,6 +32,8 @@ use crate::{
 const STATE: &str = "ipmid";
 /// How long between two attempts to get what another process holds.
 const RETRY: Duration = Duration::from_secs(1);
+/// A failure that lasts is told once a minute.
+static NOT_SERVING: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 /// Runs the daemon until it is ended or told to start anew.
 ///
@@ -253,7 +255,9 @@ impl Service {
             let requests = bus::connect().await;
             let services = bus::connect().await;
             if let Err(error) = self.serve_on(&requests, &services, &ready).await {
-                warn!(%error, "not serving; trying again");
+                if let Some(pass) = NOT_SERVING.admit() {
+                    warn!(%error, swallowed = pass.swallowed, "not serving; trying again");
+                }
                 time::sleep(RETRY).await;
             }
             self.platform.detach();

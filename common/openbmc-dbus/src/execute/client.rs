@@ -120,15 +120,17 @@ impl Drop for Slot<'_> {
 
 /// Connects, owns the name, and carries calls and replies, until the bus goes; then again, for ever.
 async fn keep_linked(shared: Arc<Shared>, state: watch::Sender<Option<Connection>>, name: String) {
-    let mut lost = false;
+    let (mut lost, mut refused) = (false, false);
     loop {
         let connection = bus::connect().await;
         if let Err(error) = connection.request_name(name.as_str()).await {
-            warn!(%error, %name, "the channel's bus name is not to be had; trying again");
+            if !std::mem::replace(&mut refused, true) {
+                warn!(%error, %name, "the channel's bus name is not to be had; trying again");
+            }
             time::sleep(Duration::from_secs(1)).await;
             continue;
         }
-        if lost {
+        if lost || std::mem::take(&mut refused) {
             info!(%name, "linked again");
         }
         let replies = Incoming::from(&connection);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use accounts::{OpenbmcConfig, OpenbmcWriter, SystemAccounts, SystemError, SystemUser};
+use daemon::RateLimit;
 use futures_util::StreamExt;
 use openbmc_dbus::{
     bus,
@@ -28,6 +29,8 @@ use crate::state::lock;
 
 /// How long between two attempts to follow the services.
 const RETRY: Duration = Duration::from_secs(1);
+/// A failure that lasts is told once a minute.
+static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 /// Names that are remembered while the files are written; more than that many users cannot be
 /// renamed at once.
 const MOST_RENAMED: usize = 64;
@@ -190,8 +193,11 @@ pub async fn follow_accounts(accounts: Arc<OpenbmcWriter>) -> Infallible {
     let listen = async {
         loop {
             let connection = bus::connect().await;
-            if let Err(error) = listen(&connection, &news).await {
-                warn!(%error, "accounts are not followed; trying again");
+            if let Err(error) = listen(&connection, &news).await
+                && let Some(pass) = NOT_FOLLOWED.admit()
+            {
+                let swallowed = pass.swallowed;
+                warn!(%error, swallowed, "accounts are not followed; trying again");
             }
             time::sleep(RETRY).await;
         }

@@ -14,6 +14,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use daemon::RateLimit;
 use ipmi_proto::sdr::Threshold;
 use openbmc_dbus::bus;
 use openbmc_dbus::client::{Client, ObjectAt};
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MAX_HAPPENINGS: usize = 16;
 /// How long between two attempts to follow.
 const RETRY: Duration = Duration::from_secs(1);
+/// A failure that lasts is told once a minute.
+static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 /// The sensors and how they are kept current.
 #[derive(Debug)]
@@ -129,8 +132,11 @@ impl DbusPlatform {
     pub async fn follow_sensors(&self) -> Infallible {
         loop {
             let connection = bus::connect().await;
-            if let Err(error) = follow::follow(&self.sensors, &connection).await {
-                warn!(%error, "sensors are not followed; trying again");
+            if let Err(error) = follow::follow(&self.sensors, &connection).await
+                && let Some(pass) = NOT_FOLLOWED.admit()
+            {
+                let swallowed = pass.swallowed;
+                warn!(%error, swallowed, "sensors are not followed; trying again");
             }
             self.sensors.set_current(false);
             time::sleep(RETRY).await;

@@ -1,7 +1,8 @@
 //! FRU inventory devices (IPMI v2.0 §34).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use daemon::RateLimit;
 use ipmi_proto::{CompletionCode, NetFn, Privilege, fru::FruImage};
 use tracing::warn;
 
@@ -24,6 +25,9 @@ const WRITE_FRU_DATA: Command =
 
 /// Access is by bytes (bit 0 clear), not by words.
 const BY_BYTES: u8 = 0x00;
+
+/// Whoever asks for records or FRU data has the inventory read.
+static UNREAD: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_fru(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -131,7 +135,11 @@ impl<P: Platform> StorageProvider<P> {
                     self.stores.sdr.set_frus(&self.stores.fru.devices());
                 }
             }
-            Err(error) => warn!(%error, "the inventory cannot be read"),
+            Err(error) => {
+                if let Some(pass) = UNREAD.admit() {
+                    warn!(%error, swallowed = pass.swallowed, "the inventory cannot be read");
+                }
+            }
         }
     }
 }
