@@ -6,9 +6,8 @@
 //! said that it will not: readable while `H2B_ATN` is up, writable while neither `H_BUSY` nor
 //! `B2H_ATN` is.
 //!
-//! Other than OpenBMC's btbridge, which hands requests over in a signal that any bus client can
-//! forge, this one calls `execute()` like all bridges. The method by which OpenBMC's `ipmid` gets the host's
-//! attention is here as well, under the bus name of that bridge.
+//! OpenBMC's btbridge tells requests in a signal; this one calls `execute()` like all bridges. The method by
+//! which OpenBMC's `ipmid` gets the host's attention is here as well, under the bus name of that bridge.
 
 use std::{future::Future, io, path::Path, time::Duration};
 

@@ -8,8 +8,7 @@ use zbus::{Connection, MatchRule, Message, fdo::DBusProxy, message};
 use super::message::{Call, CallOptions, Reply, sender_of};
 use crate::ipmi::host_ipmi;
 
-/// The most data of an answer: btbridge's message of 64 bytes, less the five that come first. It cuts
-/// off what is longer.
+/// The most data of an answer: btbridge's message of 64 bytes, less the five that come first.
 const ANSWER_DATA: u8 = 59;
 
 /// Has the bus hand over the signals of whoever owns the bridge's name, and of nobody else.

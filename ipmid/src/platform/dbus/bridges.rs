@@ -46,7 +46,7 @@ impl Satellites for DbusPlatform {
         let bridge = bridge(channel);
         let asked = self.ask_bridge(&bridge, ipmb::SEND_REQUEST_TO, to.0, request);
         let answer = match (asked.await?, self.bridges.satellites.get(&to)) {
-            // OpenBMC's has no such method, and asks LUN 0 alone, whatever it is told.
+            // OpenBMC's has the other method, which is for LUN 0.
             (Err(CallError::NotFound { .. }), Some(&byte)) if request.lun == Lun::BMC => {
                 self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request)
                     .await?
