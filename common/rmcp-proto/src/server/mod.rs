@@ -216,7 +216,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// password or name, is closed; whoever's limit fell is lowered.
     ///
     /// A session closed so executes nothing more, but still answers what it had been asked, and its own
-    /// Close Session, for [`FAREWELL`].
+    /// Close Session, for 10 s.
     pub fn accounts_changed(&mut self, now: Instant) {
         let channel = self.accounts.channel_limit();
         for session in self.sessions.iter_mut().flatten() {
