@@ -1,17 +1,21 @@
 //! What waits for the host's system management software (IPMI v2.0 §6.13, §22).
 //!
 //! The receive message queue, the event message buffer and the message flags. Whoever keeps the
-//! host's attention flag follows [`Messages::watch`]: it is up while any message flag is.
+//! host's attention flag follows [`Messages::watch`]: it is up while any message flag is. The host reads
+//! what services have to tell it from the event message buffer too, as with OpenBMC
+//! (`systemintfcmds.cpp`).
 
 use std::{collections::VecDeque, sync::Mutex};
 
 use ipmi_proto::{ChannelNumber, CompletionCode};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::state::lock;
 
 /// Messages that may wait; a host that fetches none costs no more than this.
 const QUEUE: usize = 64;
+/// Records of services that may wait.
+const TOLD: usize = 8;
 
 /// One event, as the log has it (IPMI v2.0 §32.1).
 pub type EventRecord = [u8; 16];
@@ -48,6 +52,8 @@ pub struct Messages {
 struct State {
     queue: VecDeque<Message>,
     event: Option<EventRecord>,
+    /// Of services, with who waits until the host has read them.
+    told: VecDeque<(EventRecord, oneshot::Sender<()>)>,
     pre_timeout: bool,
 }
 
@@ -57,7 +63,7 @@ impl State {
         if !self.queue.is_empty() {
             flags |= flag::RECEIVE_MESSAGE;
         }
-        if self.event.is_some() {
+        if self.event.is_some() || !self.told.is_empty() {
             flags |= flag::EVENT_BUFFER_FULL;
         }
         if self.pre_timeout {
@@ -97,6 +103,7 @@ impl Messages {
             }
             if flags & flag::EVENT_BUFFER_FULL != 0 {
                 state.event = None;
+                state.told.clear();
             }
             if flags & flag::WATCHDOG_PRE_TIMEOUT != 0 {
                 state.pre_timeout = false;
@@ -132,9 +139,37 @@ impl Messages {
         });
     }
 
-    /// Takes the event out of the buffer.
+    /// Has the host read `record` before any event. What comes back receives something once it has, and
+    /// fails when the host has emptied the buffer instead.
+    ///
+    /// # Errors
+    ///
+    /// `C0h` when too many wait already.
+    pub fn tell(&self, record: EventRecord) -> Result<oneshot::Receiver<()>, CompletionCode> {
+        self.change(|state| {
+            if state.told.len() >= TOLD {
+                return Err(CompletionCode::BUSY);
+            }
+            let (read, is_read) = oneshot::channel();
+            state.told.push_back((record, read));
+            Ok(is_read)
+        })
+    }
+
+    /// Withdraws what nobody waits for any more.
+    pub fn withdraw(&self) {
+        self.change(|state| state.told.retain(|(_, read)| !read.is_closed()));
+    }
+
+    /// Takes what a service tells, or the event, out of the buffer.
     pub fn take_event(&self) -> Option<EventRecord> {
-        self.change(|state| state.event.take())
+        self.change(|state| match state.told.pop_front() {
+            Some((record, read)) => {
+                let _withdrawn = read.send(());
+                Some(record)
+            }
+            None => state.event.take(),
+        })
     }
 
     /// The watchdog's pre-timeout passed, and its interrupt is the messaging interrupt.
@@ -191,6 +226,29 @@ mod tests {
         messages.clear(flag::RECEIVE_MESSAGE);
         assert_eq!(messages.flags(), 0);
         messages.receive(message(2)).unwrap();
+    }
+
+    #[test]
+    fn what_services_tell_comes_before_events_and_is_bounded() {
+        let messages = Messages::default();
+        messages.offer_event([1; 16]);
+        let mut told: Vec<_> = (0..8).map(|n| messages.tell([n; 16]).unwrap()).collect();
+        assert!(messages.tell([9; 16]).is_err());
+        assert_eq!(messages.take_event(), Some([0; 16]));
+        assert_eq!(told.remove(0).try_recv(), Ok(()));
+        drop(told.remove(0));
+        messages.withdraw();
+        assert_eq!(messages.take_event(), Some([2; 16]));
+        // Emptied, with the event.
+        messages.clear(flag::EVENT_BUFFER_FULL);
+        assert_eq!((messages.flags(), messages.take_event()), (0, None));
+        assert!(told.remove(1).try_recv().is_err());
+        // A flag that is up for it goes with it.
+        let last = messages.tell([3; 16]).unwrap();
+        assert_eq!(messages.flags(), flag::EVENT_BUFFER_FULL);
+        drop(last);
+        messages.withdraw();
+        assert_eq!(messages.flags(), 0);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use boot_progress::{BootProgress, BootStage};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
 #[cfg(test)]
 pub(crate) use dbus::private_bus;
-pub use dbus::{Bridges, DbusAccounts, DbusPlatform, EventLog, follow_accounts};
+pub use dbus::{Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
 pub use fru::{FruDevice, Frus};
 pub use happenings::{Happening, Happenings};

@@ -5,6 +5,7 @@ use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
 use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
+use ipmi_proto::Iana;
 use openbmc_dbus::{bus, execute};
 use tokio::{sync::Notify, time};
 use tracing::{info, warn};
@@ -19,7 +20,9 @@ use crate::{
     filter::{Filter, firewall::Firewall},
     host_interface::HostInterface,
     messages::Messages,
-    platform::{Bridges, DbusAccounts, DbusPlatform, EventLog, I2cDev, follow_accounts},
+    platform::{
+        Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, I2cDev, follow_accounts,
+    },
     providers::{
         self, Actors, Parts, Records,
         app::{AppParts, PreTimeout},
@@ -69,11 +72,11 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let host_side = HostSide::default();
     let HostSide { messages, enables } = &host_side;
     let records = Records::open(&folder, config.sel, host_side.clone());
-    let bridges = openbmcs_bridges(&config);
-    let platform = Arc::new(DbusPlatform::new(Arc::clone(&records.sensors), bridges));
+    let platform = platform(&config, &records);
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
     let at_pre_timeout = Arc::clone(messages);
+    let manufacturer = config.device.manufacturer();
     let app = AppParts {
         accounts: Arc::clone(&accounts.admin),
         cipher_suites: config.lan.cipher_suites.clone(),
@@ -113,22 +116,24 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         platform,
         channels,
         host,
+        manufacturer,
         followed: accounts.followed,
         records,
         actors,
     };
-    service
-        .run_until(restart.notified(), || setup.ready())
-        .await;
+    let ready = || setup.ready();
+    service.run_until(restart.notified(), ready).await;
     Ok(())
 }
 
-/// What has to be known of OpenBMC's bridges.
-fn openbmcs_bridges(config: &Config) -> Bridges {
-    Bridges {
+/// The machine, with what has to be known of OpenBMC's bridges.
+fn platform(config: &Config, records: &Records) -> Arc<DbusPlatform> {
+    let bridges = Bridges {
         bt_channel: first_bt(&config.channels).map(|channel| channel.name.clone()),
         satellites: config.ipmb.channel_bytes(),
-    }
+    };
+    let sensors = Arc::clone(&records.sensors);
+    Arc::new(DbusPlatform::new(sensors, bridges))
 }
 
 /// The accounts, and what of them has to be followed.
@@ -188,6 +193,7 @@ struct Service {
     platform: Arc<DbusPlatform>,
     channels: Arc<Channels>,
     host: Arc<HostInterface<dyn UserAdmin>>,
+    manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
     records: Records,
     actors: Actors<DbusPlatform>,
@@ -210,8 +216,13 @@ impl Service {
             sensors: Arc::clone(&self.records.sensors),
             clock: Arc::clone(&self.records.clock),
         };
+        let host_control = HostControl {
+            messages: Arc::clone(&self.messages),
+            manufacturer: self.manufacturer,
+        };
         tokio::select! {
             never = log.serve() => never,
+            never = host_control.serve() => never,
             never = self.serve(ready) => never,
             never = self.platform.follow_sensors() => never,
             never = self.actors.pef.run() => never,

@@ -9,8 +9,10 @@ mod chassis;
 mod dcmi;
 mod event_log;
 mod fru;
+mod host_control;
 mod locate;
 mod network;
+mod owned;
 mod power;
 #[cfg(test)]
 pub(crate) mod private_bus;
@@ -35,6 +37,7 @@ pub use self::{
     accounts::{DbusAccounts, follow_accounts},
     bridges::Bridges,
     event_log::EventLog,
+    host_control::HostControl,
 };
 use self::{
     bmc::Firmware,

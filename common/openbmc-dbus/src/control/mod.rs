@@ -3,6 +3,7 @@
 pub mod acpi_power_state;
 pub mod boot;
 pub mod chassis_capabilities;
+pub mod host;
 pub mod host_nmi;
 pub mod power_cap;
 pub mod restore_policy;

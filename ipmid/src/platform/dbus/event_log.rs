@@ -3,26 +3,22 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use durable::Folder;
 use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::{EventType, SensorType};
 use ipmi_proto::sel::{Direction, Event, GeneratorId, SelBody, SelRecord, SelRecordId};
-use openbmc_dbus::{bus, logging::ipmi};
-use tokio::time;
-use tracing::{info, warn};
-use zbus::fdo::RequestNameFlags;
+use openbmc_dbus::logging::ipmi;
+use tracing::warn;
 use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, fdo, interface};
 
+use super::owned;
 use crate::events::{Events, Source};
 use crate::stores::Clock;
 use crate::stores::sel::{SelError, SelStore};
 use crate::stores::sensors::{ROOT, SensorStore};
 
-/// How long between two attempts to own the name.
-const RETRY: Duration = Duration::from_secs(30);
 /// A sensor that has no number, and event data that was not given.
 const UNKNOWN: u8 = 0xff;
 
@@ -45,35 +41,11 @@ type Place = (u8, u8, u8);
 impl EventLog {
     /// Serves for as long as the daemon lives, whatever the bus does.
     pub async fn serve(&self) -> Infallible {
-        let mut refused = false;
-        loop {
-            let connection = bus::connect().await;
-            match self.own(&connection).await {
-                Ok(()) => {
-                    refused = false;
-                    connection.closed().await;
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut refused, true) {
-                        info!(%error, name = ipmi::SERVICE, "another process serves the log");
-                    }
-                    time::sleep(RETRY).await;
-                }
-            }
-        }
-    }
-
-    async fn own(&self, connection: &Connection) -> zbus::Result<()> {
-        connection
-            .object_server()
-            .at(ipmi::PATH, self.clone())
-            .await?;
-        // The owner that is there stays it.
-        let flags = RequestNameFlags::DO_NOT_QUEUE;
-        connection
-            .request_name_with_flags(ipmi::SERVICE, flags)
-            .await?;
-        Ok(())
+        let place = async move |connection: Connection| {
+            let server = connection.object_server();
+            server.at(ipmi::PATH, self.clone()).await.map(drop)
+        };
+        owned::serve(ipmi::SERVICE, place).await
     }
 
     fn place(&self, path: &str) -> Place {

@@ -63,6 +63,12 @@ impl Default for DeviceConfig {
 }
 
 impl DeviceConfig {
+    /// The manufacturer; [`check`](Self::check) refuses a number that is none.
+    #[must_use]
+    pub fn manufacturer(&self) -> Iana {
+        Iana::new(self.manufacturer).unwrap_or(Iana::OPENBMC)
+    }
+
     /// Checks what the types leave open.
     ///
     /// # Errors
@@ -127,7 +133,7 @@ impl<P: Platform> AppProvider<P> {
             Err(PlatformError::Absent) => true, // nobody to say that it is not
             Err(_) => false,
         };
-        let manufacturer = Iana::new(device.manufacturer).unwrap_or(Iana::OPENBMC);
+        let manufacturer = device.manufacturer();
         Ok((
             (
                 device.id,
