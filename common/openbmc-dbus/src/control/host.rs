@@ -7,8 +7,6 @@ use crate::interface::{enumeration, interface};
 pub const SERVICE: &str = "xyz.openbmc_project.Control.Host";
 /// The first host's object.
 pub const PATH: &str = "/xyz/openbmc_project/control/host0";
-/// Where its object manager is.
-pub const ROOT: &str = "/xyz/openbmc_project/control";
 
 enumeration! {
     /// What the host is told.

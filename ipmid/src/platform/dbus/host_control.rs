@@ -5,10 +5,10 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use ipmi_proto::Iana;
-use openbmc_dbus::control::host::{Command, FirmwareCondition, Outcome, PATH, ROOT, SERVICE};
+use openbmc_dbus::control::host::{Command, FirmwareCondition, Outcome, PATH, SERVICE};
 use tokio::{sync::oneshot, task, time};
 use tracing::warn;
-use zbus::{Connection, fdo, fdo::ObjectManager, interface, object_server::SignalEmitter};
+use zbus::{Connection, fdo, interface, object_server::SignalEmitter};
 
 use super::owned;
 use crate::messages::{EventRecord, Messages};
@@ -33,13 +33,18 @@ pub struct HostControl {
 impl HostControl {
     /// Serves for as long as the daemon lives, whatever the bus does.
     pub async fn serve(&self) -> Infallible {
-        let place = async move |connection: Connection| {
-            let server = connection.object_server();
-            server.at(ROOT, ObjectManager).await?;
-            server.at(PATH, self.clone()).await?;
-            server.at(PATH, HostFirmware(self.clone())).await.map(drop)
-        };
-        owned::serve(SERVICE, place).await
+        owned::serve(SERVICE, async move |connection| {
+            self.place(&connection).await
+        })
+        .await
+    }
+
+    /// Puts the object on `connection`. There is no object manager above it, which would read the condition
+    /// and so have a heartbeat sent whenever somebody lists objects.
+    async fn place(&self, connection: &Connection) -> zbus::Result<()> {
+        let server = connection.object_server();
+        server.at(PATH, self.clone()).await?;
+        server.at(PATH, HostFirmware(self.clone())).await.map(drop)
     }
 
     fn record(&self, command: Command) -> EventRecord {

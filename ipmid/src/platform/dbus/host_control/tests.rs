@@ -16,10 +16,10 @@ async fn rig(bus: &Bus) -> (Connection, Connection, Arc<Messages>) {
         messages: Arc::clone(&messages),
         manufacturer: Iana::new(0x01_23_45).unwrap(),
     };
-    let ours = bus.builder().name(SERVICE);
-    let ours = ours.serve_at(PATH, control.clone());
-    let ours = ours.serve_at(PATH, HostFirmware(control)).build().await;
-    (ours.unwrap(), bus.connect().await, messages)
+    let ours = bus.builder().name(SERVICE).build().await.unwrap();
+    control.place(&ours).await.unwrap();
+    assert_eq!(messages.flags(), 0, "the host is told nothing yet");
+    (ours, bus.connect().await, messages)
 }
 
 async fn execute(service: &Connection, command: &str) -> zbus::Result<()> {
