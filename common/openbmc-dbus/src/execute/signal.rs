@@ -3,7 +3,11 @@
 
 use ipmi_proto::CompletionCode;
 use tracing::warn;
-use zbus::{Connection, MatchRule, Message, fdo::DBusProxy, message};
+use zbus::{
+    Connection, MatchRule, Message,
+    fdo::DBusProxy,
+    message::{self, Flags},
+};
 
 use super::message::{Call, CallOptions, Reply, sender_of};
 use crate::ipmi::host_ipmi;
@@ -11,7 +15,8 @@ use crate::ipmi::host_ipmi;
 /// The most data of an answer: btbridge's message of 64 bytes, less the five that come first.
 const ANSWER_DATA: u8 = 59;
 
-/// Has the bus hand over the signals of whoever owns the bridge's name, and of nobody else.
+/// Has the bus hand over the signals of whoever owns the bridge's name. One that is sent to us alone comes
+/// as well, so its sender is checked as a caller is.
 pub(super) async fn follow(connection: Connection) {
     let rule = MatchRule::builder()
         .msg_type(message::Type::Signal)
@@ -81,6 +86,8 @@ impl Signalled {
                 _ => (reply.completion, reply.data.as_slice()),
             };
             Message::method_call(path.as_str(), host_ipmi::SEND_MESSAGE.name)
+                // Nobody waits for one, here or in the bus's memory.
+                .with_flags(Flags::NO_REPLY_EXPECTED)
                 .destination(bridge.as_str())
                 .interface(host_ipmi::NAME)
                 .build(&(seq, netfn | 1, lun, command, completion.0, data))
@@ -121,6 +128,7 @@ mod tests {
         let header = message.header();
         assert_eq!(header.destination().unwrap().as_str(), ":1.5");
         assert_eq!(header.path().unwrap().as_str(), host_ipmi::PATH);
+        assert!(header.primary().flags().contains(Flags::NO_REPLY_EXPECTED));
         let body = message.body();
         assert_eq!(
             body.signature().to_string_no_parens(),
