@@ -3,18 +3,15 @@
 //! A command is one function, one row and one test. This daemon has a command of its own, answers
 //! one of the specification's in its own way, and keeps the host from one.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
+use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, Iana, NetFn, Privilege,
-    codec::{BitSet, Bits, Zero},
-};
-use ipmid::{
-    Extensions,
-    command::{Command, CommandTable, Priority},
-    context::Context,
-    filter::Filter,
-};
+use ipmi_proto::codec::{BitSet, Bits, Zero};
+use ipmi_proto::{CompletionCode, Iana, NetFn, Privilege};
+use ipmid::Extensions;
+use ipmid::command::{Command, CommandTable, Priority};
+use ipmid::context::Context;
+use ipmid::filter::Filter;
 
 /// The enterprise number that RFC 5612 keeps for examples.
 const EXAMPLE: Iana = match Iana::new(32473) {
@@ -55,16 +52,9 @@ async fn no_self_test(_: Arc<Site>, _: Context) -> Result<(u8, u8), CompletionCo
 }
 
 fn commands(table: &mut CommandTable) {
-    let site = Arc::new(Site {
-        rack: 0x0102,
-        unit: 17,
-    });
-    table
-        .at(Priority::OEM)
-        .add(GET_RACK_POSITION, &site, get_rack_position);
-    table
-        .at(Priority::CUSTOM)
-        .add(GET_SELF_TEST_RESULTS, &site, no_self_test);
+    let site = Arc::new(Site { rack: 0x0102, unit: 17 });
+    table.at(Priority::OEM).add(GET_RACK_POSITION, &site, get_rack_position);
+    table.at(Priority::CUSTOM).add(GET_SELF_TEST_RESULTS, &site, no_self_test);
 }
 
 /// Keeps the host from resetting the BMC; an administrator on the network may.
@@ -82,13 +72,7 @@ impl Filter for NoResetByHost {
 fn main() -> ExitCode {
     daemon::run("ipmid", |setup| {
         let filters: Vec<Box<dyn Filter>> = vec![Box::new(NoResetByHost)];
-        ipmid::run_with(
-            setup,
-            Extensions {
-                commands: Some(Box::new(commands)),
-                filters,
-            },
-        )
+        ipmid::run_with(setup, Extensions { commands: Some(Box::new(commands)), filters })
     })
 }
 
@@ -116,10 +100,7 @@ mod tests {
     }
 
     async fn send(netfn: u8, command: u8, data: &[u8]) -> (u8, Vec<u8>) {
-        let context = Context {
-            command,
-            ..Context::system_interface()
-        };
+        let context = Context { command, ..Context::system_interface() };
         let reply = dispatcher().dispatch(context, netfn, data).await;
         (reply.completion.0, reply.data)
     }
@@ -143,11 +124,7 @@ mod tests {
     async fn filter_refuses_the_host_and_not_a_session() {
         assert_eq!(send(0x06, 0x02, &[]).await.0, 0xd6);
         let session = Some(ipmid::context::Session { user_id: 2, id: 1 });
-        let context = Context {
-            command: 0x02,
-            session,
-            ..Context::system_interface()
-        };
+        let context = Context { command: 0x02, session, ..Context::system_interface() };
         let reply = dispatcher().dispatch(context, 0x06, &[]).await;
         assert_eq!(reply.completion, CompletionCode::OK);
     }

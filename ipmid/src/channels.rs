@@ -8,20 +8,22 @@
 mod callers;
 mod follow;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use accounts::{Channel, ChannelTable};
 use ipmi_proto::{ChannelNumber, ChannelProtocol, CompletionCode};
-use openbmc_dbus::{execute::CHANNEL_PREFIX, ipmi::host_ipmi};
+use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::ipmi::host_ipmi;
 use tokio::sync::Notify;
 use tracing::{info, warn};
-use zbus::{Connection, fdo, fdo::DBusProxy, names::BusName};
+use zbus::fdo::DBusProxy;
+use zbus::names::BusName;
+use zbus::{Connection, fdo};
 
 pub use self::callers::Callers;
-use crate::{config::Ipmid, state::lock};
+use crate::config::Ipmid;
+use crate::state::lock;
 
 /// The channel of callers on the bus that are no bridge.
 const INTRABMC: &str = "INTRABMC";
@@ -52,12 +54,7 @@ impl Channels {
     /// Over the configured channels, for the callers that `config` says.
     #[must_use]
     pub fn new(table: Arc<ChannelTable>, config: Ipmid) -> Arc<Self> {
-        Arc::new(Self {
-            table,
-            config,
-            known: Mutex::default(),
-            arrivals: Notify::new(),
-        })
+        Arc::new(Self { table, config, known: Mutex::default(), arrivals: Notify::new() })
     }
 
     /// Waits until a bridge has come since the last time.
@@ -71,10 +68,7 @@ impl Channels {
     ///
     /// When the bus does not tell who owns what.
     pub async fn attach(self: &Arc<Self>, bus: &Connection) -> zbus::Result<()> {
-        *lock(&self.known) = Known {
-            bus: Some(bus.clone()),
-            ..Known::default()
-        };
+        *lock(&self.known) = Known { bus: Some(bus.clone()), ..Known::default() };
         follow::start(Arc::clone(self), bus).await
     }
 
@@ -130,11 +124,7 @@ impl Channels {
         let uid = bus.get_connection_unix_user(caller.clone()).await?;
         let accepted = self.config.callers.accept(uid);
         if !accepted {
-            warn!(
-                uid,
-                caller = caller.as_str(),
-                "a caller that is not accepted"
-            );
+            warn!(uid, caller = caller.as_str(), "a caller that is not accepted");
         }
         Ok(accepted)
     }

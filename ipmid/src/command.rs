@@ -74,12 +74,7 @@ impl Command {
         privilege: Privilege,
         name: &'static str,
     ) -> Self {
-        Self {
-            family: Family::NetFn(netfn),
-            code,
-            access: Access::AtLeast(privilege),
-            name,
-        }
+        Self { family: Family::NetFn(netfn), code, access: Access::AtLeast(privilege), name }
     }
 
     /// A group extension command.
@@ -90,32 +85,19 @@ impl Command {
         privilege: Privilege,
         name: &'static str,
     ) -> Self {
-        Self {
-            family: Family::Group(body),
-            code,
-            access: Access::AtLeast(privilege),
-            name,
-        }
+        Self { family: Family::Group(body), code, access: Access::AtLeast(privilege), name }
     }
 
     /// An OEM command.
     #[must_use]
     pub const fn oem(iana: Iana, code: u8, privilege: Privilege, name: &'static str) -> Self {
-        Self {
-            family: Family::Oem(iana),
-            code,
-            access: Access::AtLeast(privilege),
-            name,
-        }
+        Self { family: Family::Oem(iana), code, access: Access::AtLeast(privilege), name }
     }
 
     /// The same command, for the host's system interface alone.
     #[must_use]
     pub const fn from_host_only(self) -> Self {
-        Self {
-            access: Access::SystemInterface,
-            ..self
-        }
+        Self { access: Access::SystemInterface, ..self }
     }
 }
 

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
 use ipmi_proto::ipmb::IpmbAddress;
-use rmcp_proto::{suite::CipherSuite, wire::v15::AuthType};
+use rmcp_proto::suite::CipherSuite;
+use rmcp_proto::wire::v15::AuthType;
 use serde::Deserialize;
 
-use crate::{
-    channels::Callers,
-    providers::{
-        SelConfig, app::DeviceConfig, dcmi::DcmiConfig, messaging::I2cConfig, pef::PefConfig,
-    },
-};
+use crate::channels::Callers;
+use crate::providers::SelConfig;
+use crate::providers::app::DeviceConfig;
+use crate::providers::dcmi::DcmiConfig;
+use crate::providers::messaging::I2cConfig;
+use crate::providers::pef::PefConfig;
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,20 +60,14 @@ impl Lan {
     /// The authentication types of IPMI 1.5, each a bit by its number (IPMI v2.0 §22.13, byte 3).
     #[must_use]
     pub fn auth_types(&self) -> u8 {
-        let known = self
-            .ipmi_15
-            .iter()
-            .filter_map(|name| AuthType::from_name(name));
+        let known = self.ipmi_15.iter().filter_map(|name| AuthType::from_name(name));
         known.fold(0, |bits, known| bits | 1 << known.value())
     }
 }
 
 impl Default for Lan {
     fn default() -> Self {
-        Self {
-            cipher_suites: vec![3, 17],
-            ipmi_15: Vec::new(),
-        }
+        Self { cipher_suites: vec![3, 17], ipmi_15: Vec::new() }
     }
 }
 
@@ -112,10 +107,7 @@ pub struct Ipmid {
 
 impl Default for Ipmid {
     fn default() -> Self {
-        Self {
-            callers: Callers::default(),
-            direct: true,
-        }
+        Self { callers: Callers::default(), direct: true }
     }
 }
 
@@ -147,15 +139,8 @@ impl Config {
         if let Some(name) = self.lan.ipmi_15.iter().find(is_unknown) {
             return Err(format!("lan.ipmi-15: `{name}` is no authentication type"));
         }
-        match self
-            .lan
-            .cipher_suites
-            .iter()
-            .find(|&&id| CipherSuite::from_id(id).is_none())
-        {
-            Some(id) => Err(format!(
-                "lan.cipher-suites: {id} is no suite that is supported"
-            )),
+        match self.lan.cipher_suites.iter().find(|&&id| CipherSuite::from_id(id).is_none()) {
+            Some(id) => Err(format!("lan.cipher-suites: {id} is no suite that is supported")),
             None => Ok(()),
         }
     }

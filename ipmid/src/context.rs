@@ -79,10 +79,6 @@ impl Context {
     /// The channel a field means: `Eh` is the one the request came on (IPMI v2.0 §6.3).
     #[must_use]
     pub fn resolve(&self, channel: ChannelNumber) -> ChannelNumber {
-        if channel == ChannelNumber::CURRENT {
-            self.channel
-        } else {
-            channel
-        }
+        if channel == ChannelNumber::CURRENT { self.channel } else { channel }
     }
 }

@@ -7,11 +7,9 @@ use openbmc_dbus::execute::Reply;
 use tokio::time;
 use tracing::debug;
 
-use crate::{
-    command::{Access, Entry, Family, Registry, Response},
-    context::Context,
-    filter::Filter,
-};
+use crate::command::{Access, Entry, Family, Registry, Response};
+use crate::context::Context;
+use crate::filter::Filter;
 
 /// By when a request is answered, whatever its handler waits for: host bridges give up at 3 s,
 /// host drivers at 5 s.
@@ -25,12 +23,7 @@ pub struct Dispatcher {
 
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Dispatcher with {} filters over {:?}",
-            self.filters.len(),
-            self.registry
-        )
+        write!(f, "Dispatcher with {} filters over {:?}", self.filters.len(), self.registry)
     }
 }
 
@@ -55,21 +48,14 @@ impl Dispatcher {
         let (family, prefix, data) = match split(netfn, data) {
             Ok(parts) => parts,
             Err(completion) => {
-                return Reply {
-                    completion,
-                    data: Vec::new(),
-                };
+                return Reply { completion, data: Vec::new() };
             }
         };
         let (completion, answer) = match self.run(family, context, data).await {
             Ok(response) => response,
             Err(completion) => (completion, Vec::new()),
         };
-        let data = if prefix.is_empty() {
-            answer
-        } else {
-            [prefix, &answer].concat()
-        };
+        let data = if prefix.is_empty() { answer } else { [prefix, &answer].concat() };
         Reply { completion, data }
     }
 
@@ -79,10 +65,8 @@ impl Dispatcher {
         context: Context,
         data: &[u8],
     ) -> Result<Response, CompletionCode> {
-        let entry = self
-            .registry
-            .find(family, context.command)
-            .ok_or(CompletionCode::INVALID_COMMAND)?;
+        let entry =
+            self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
         self.admit(entry, &context, data)?;
         let answer = entry.start(context, data)?;
         time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
@@ -99,9 +83,7 @@ impl Dispatcher {
         if !allowed {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         }
-        self.filters
-            .iter()
-            .try_for_each(|filter| filter.check(context, &entry.command, data))
+        self.filters.iter().try_for_each(|filter| filter.check(context, &entry.command, data))
     }
 }
 
@@ -128,13 +110,12 @@ fn split(netfn: u8, data: &[u8]) -> Result<(Family, &[u8], &[u8]), CompletionCod
 mod tests {
     use std::sync::Arc;
 
-    use ipmi_proto::{Privilege, codec::Bits};
+    use ipmi_proto::Privilege;
+    use ipmi_proto::codec::Bits;
 
     use super::*;
-    use crate::{
-        command::{Command, CommandTable, Priority},
-        context::Session,
-    };
+    use crate::command::{Command, CommandTable, Priority};
+    use crate::context::Session;
 
     const ECHO: Command = Command::standard(NetFn::APP, 0x70, Privilege::Operator, "Echo");
     const GROUP: Command = Command::group(GroupBody(0xdc), 0x01, Privilege::User, "Group");
@@ -175,12 +156,7 @@ mod tests {
 
     fn session(privilege: Privilege, command: u8) -> Context {
         let session = Some(Session { user_id: 2, id: 1 });
-        Context {
-            privilege,
-            session,
-            command,
-            ..Context::system_interface()
-        }
+        Context { privilege, session, command, ..Context::system_interface() }
     }
 
     async fn code(dispatcher: &Dispatcher, context: Context, netfn: u8, data: &[u8]) -> u8 {
@@ -212,13 +188,7 @@ mod tests {
         let dispatcher = dispatcher(Vec::new());
         let user = session(Privilege::User, 1);
         let reply = dispatcher.dispatch(user, 0x2c, &[0xdc, 0x12]).await;
-        assert_eq!(
-            reply,
-            Reply {
-                completion: CompletionCode::OK,
-                data: vec![0xdc, 0x21]
-            }
-        );
+        assert_eq!(reply, Reply { completion: CompletionCode::OK, data: vec![0xdc, 0x21] });
         let reply = dispatcher.dispatch(user, 0x2e, &[0xcf, 0xc2, 0x00]).await;
         assert_eq!(reply.completion, CompletionCode::REQUEST_LENGTH_INVALID);
         assert_eq!(reply.data, [0xcf, 0xc2, 0x00]);
@@ -233,10 +203,7 @@ mod tests {
         let dispatcher = dispatcher(Vec::new());
         let admin = session(Privilege::Administrator, 0x71);
         assert_eq!(code(&dispatcher, admin, 6, &[0]).await, 0xd4);
-        let host = Context {
-            command: 0x71,
-            ..Context::system_interface()
-        };
+        let host = Context { command: 0x71, ..Context::system_interface() };
         assert_eq!(code(&dispatcher, host, 6, &[0]).await, 0x00);
     }
 

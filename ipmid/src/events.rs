@@ -4,21 +4,15 @@
 //! Events are what sensors, services, the host and satellites report. Records that a client adds to
 //! the log are none.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use durable::Folder;
 use ipmi_proto::sel::{Event, GeneratorId, SelBody, SelRecord, SelRecordId};
 
-use crate::{
-    messages::Messages,
-    stores::{
-        Clock,
-        sel::{SelError, SelStore},
-    },
-};
+use crate::messages::Messages;
+use crate::stores::Clock;
+use crate::stores::sel::{SelError, SelStore};
 
 /// In place of the record id of an event that is not in the log.
 const NOT_LOGGED: u16 = 0xffff;
@@ -109,11 +103,7 @@ impl Events {
         event: Event,
     ) -> Result<Option<SelRecordId>, SelError> {
         let timestamp = self.clock.now();
-        let body = SelBody::System {
-            timestamp,
-            generator,
-            event,
-        };
+        let body = SelBody::System { timestamp, generator, event };
         let HostSide { messages, enables } = &self.host;
         let logged = source == Source::Host || enables.is_on(GlobalEnables::SEL_LOGGING);
         let added = if logged {
@@ -136,7 +126,8 @@ pub(crate) mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{messages::flag, state::Persistent};
+    use crate::messages::flag;
+    use crate::state::Persistent;
 
     /// A log, and what takes events to it.
     pub(crate) struct Rig {
@@ -155,12 +146,7 @@ pub(crate) mod tests {
             let host = HostSide::default();
             let clock = Arc::new(Clock::new(Persistent::volatile()));
             let events = Arc::new(Events::new(Arc::clone(&sel), clock, host.clone()));
-            Self {
-                sel,
-                host,
-                events,
-                state,
-            }
+            Self { sel, host, events, state }
         }
 
         async fn take(&self, source: Source) -> Option<u16> {
@@ -174,11 +160,7 @@ pub(crate) mod tests {
     async fn event_is_logged_and_buffered_as_the_log_has_it() {
         let rig = Rig::new();
         assert_eq!(rig.take(Source::Other).await, Some(1));
-        assert_eq!(
-            rig.host.messages.flags(),
-            0,
-            "no buffer until the host wants it"
-        );
+        assert_eq!(rig.host.messages.flags(), 0, "no buffer until the host wants it");
         rig.host.enables.set(0x0d);
         assert_eq!(rig.take(Source::Other).await, Some(2));
         assert_eq!(rig.host.messages.flags(), flag::EVENT_BUFFER_FULL);
@@ -193,10 +175,7 @@ pub(crate) mod tests {
         let rig = Rig::new();
         rig.host.enables.set(GlobalEnables::EVENT_BUFFER);
         assert_eq!(rig.take(Source::Other).await, None);
-        assert_eq!(
-            rig.host.messages.take_event().unwrap()[..3],
-            hex!("ffff 02")
-        );
+        assert_eq!(rig.host.messages.take_event().unwrap()[..3], hex!("ffff 02"));
         assert_eq!(rig.take(Source::Host).await, Some(1));
         assert_eq!(rig.sel.info().entries, 1);
     }

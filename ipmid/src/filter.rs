@@ -7,7 +7,8 @@ pub mod firewall;
 
 use ipmi_proto::CompletionCode;
 
-use crate::{command::Command, context::Context};
+use crate::command::Command;
+use crate::context::Context;
 
 /// A rule that may keep a command from running.
 pub trait Filter: Send + Sync + 'static {

@@ -6,11 +6,9 @@ use accounts::{Channel, Setting, UserId, Users};
 use ipmi_proto::{CompletionCode, Lun, Medium, Privilege};
 use openbmc_dbus::execute::{Call, CallOptions, Execute, Reply};
 
-use crate::{
-    channels::Channels,
-    context::{Context, Satellite, Session},
-    dispatch::Dispatcher,
-};
+use crate::channels::Channels;
+use crate::context::{Context, Satellite, Session};
+use crate::dispatch::Dispatcher;
 
 /// Takes calls, makes out their context and hands them to the dispatcher.
 #[derive(Debug)]
@@ -24,11 +22,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
     /// Over these parts; with `direct`, bridges are given direct links.
     #[must_use]
     pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
-        Arc::new(Self {
-            channels,
-            users,
-            dispatcher,
-        })
+        Arc::new(Self { channels, users, dispatcher })
     }
 
     /// Answers one call; whatever is wrong with it is a completion code.
@@ -38,15 +32,8 @@ impl<U: Users + ?Sized> HostInterface<U> {
             Err(completion) => Err(completion),
         };
         match context {
-            Ok(context) => {
-                self.dispatcher
-                    .dispatch(context, call.netfn, &call.data)
-                    .await
-            }
-            Err(completion) => Reply {
-                completion,
-                data: Vec::new(),
-            },
+            Ok(context) => self.dispatcher.dispatch(context, call.netfn, &call.data).await,
+            Err(completion) => Reply { completion, data: Vec::new() },
         }
     }
 
@@ -68,11 +55,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
         };
         if channel.has_sessions() {
             let (session, privilege) = self.session(channel, &call.options)?;
-            return Ok(Context {
-                privilege,
-                session: Some(session),
-                ..base
-            });
+            return Ok(Context { privilege, session: Some(session), ..base });
         }
         let satellite = satellite(channel.medium, &call.options);
         Ok(Context { satellite, ..base })
@@ -99,13 +82,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
             .is_some_and(|access| access.mode != ipmi_proto::AccessMode::Disabled);
         let limit = accounts.privilege_limit(user, number);
         match limit.filter(|_| is_enabled && is_open) {
-            Some(limit) => Ok((
-                Session {
-                    user_id: user.value(),
-                    id,
-                },
-                privilege.min(limit),
-            )),
+            Some(limit) => Ok((Session { user_id: user.value(), id }, privilege.min(limit))),
             None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
         }
     }
@@ -127,9 +104,6 @@ fn satellite(medium: Medium, options: &CallOptions) -> Option<Satellite> {
         return None;
     }
     let address = u8::try_from(options.rq_sa?).ok()?;
-    let host_id = options
-        .host_id
-        .and_then(|id| u8::try_from(id).ok())
-        .unwrap_or(0);
+    let host_id = options.host_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(0);
     Some(Satellite { address, host_id })
 }

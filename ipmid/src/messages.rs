@@ -5,7 +5,8 @@
 //! what services have to tell it from the event message buffer too, as with OpenBMC
 //! (`systemintfcmds.cpp`).
 
-use std::{collections::VecDeque, sync::Mutex};
+use std::collections::VecDeque;
+use std::sync::Mutex;
 
 use ipmi_proto::{ChannelNumber, CompletionCode};
 use tokio::sync::{oneshot, watch};
@@ -75,10 +76,7 @@ impl State {
 
 impl Default for Messages {
     fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            told: watch::Sender::new(0),
-        }
+        Self { state: Mutex::default(), told: watch::Sender::new(0) }
     }
 }
 
@@ -196,11 +194,7 @@ mod tests {
     use super::*;
 
     fn message(byte: u8) -> Message {
-        Message {
-            channel: ChannelNumber::IPMB,
-            privilege: 0,
-            data: vec![byte],
-        }
+        Message { channel: ChannelNumber::IPMB, privilege: 0, data: vec![byte] }
     }
 
     #[test]

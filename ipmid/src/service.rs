@@ -1,35 +1,36 @@
 //! Putting the parts together, and serving through restarts of the bus.
 
-use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
 use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
 use ipmi_proto::Iana;
 use openbmc_dbus::{bus, execute};
-use tokio::{sync::Notify, time};
+use tokio::sync::Notify;
+use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use crate::{
-    channels::{Channels, first_bt},
-    command::{CommandTable, DuplicateCommand, Priority},
-    config::Config,
-    dispatch::Dispatcher,
-    events::HostSide,
-    filter::{Filter, firewall::Firewall},
-    host_interface::HostInterface,
-    messages::Messages,
-    platform::{
-        Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, I2cDev, follow_accounts,
-    },
-    providers::{
-        self, Actors, Parts, Records,
-        app::{AppParts, PreTimeout},
-        messaging::{self, MessagingParts},
-    },
-    state::Persistent,
+use crate::channels::{Channels, first_bt};
+use crate::command::{CommandTable, DuplicateCommand, Priority};
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::events::HostSide;
+use crate::filter::Filter;
+use crate::filter::firewall::Firewall;
+use crate::host_interface::HostInterface;
+use crate::messages::Messages;
+use crate::platform::{
+    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, I2cDev, follow_accounts,
 };
+use crate::providers::app::{AppParts, PreTimeout};
+use crate::providers::messaging::{self, MessagingParts};
+use crate::providers::{self, Actors, Parts, Records};
+use crate::state::Persistent;
 
 /// Folder of the settings below the state directory.
 const STATE: &str = "ipmid";
@@ -216,10 +217,8 @@ impl Service {
             sensors: Arc::clone(&self.records.sensors),
             clock: Arc::clone(&self.records.clock),
         };
-        let host_control = HostControl {
-            messages: Arc::clone(&self.messages),
-            manufacturer: self.manufacturer,
-        };
+        let host_control =
+            HostControl { messages: Arc::clone(&self.messages), manufacturer: self.manufacturer };
         tokio::select! {
             never = log.serve() => never,
             never = host_control.serve() => never,

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use durable::{Folder, Keep, StateFile};
 use ipmi_proto::CompletionCode;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::task;
 use tracing::error;
 
@@ -27,21 +28,13 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
         let file: StateFile<T> = StateFile::open(folder, name, Keep::Previous);
         let current = Arc::new(Mutex::new(file.value().clone()));
         let file = Some(Arc::new(Mutex::new(file)));
-        Self {
-            current,
-            file,
-            changing: Arc::default(),
-        }
+        Self { current, file, changing: Arc::default() }
     }
 
     /// The default value, kept nowhere.
     #[must_use]
     pub fn volatile() -> Self {
-        Self {
-            current: Arc::default(),
-            file: None,
-            changing: Arc::default(),
-        }
+        Self { current: Arc::default(), file: None, changing: Arc::default() }
     }
 
     /// The value as it is now.

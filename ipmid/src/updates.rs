@@ -5,19 +5,17 @@
 //! client's session has ended; and when the client has not written for a minute. Where parameters
 //! can be rolled back, what the client writes is held here until it is committed.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
 
-use ipmi_proto::{
-    ChannelNumber, CompletionCode,
-    codec::{Bits, Remaining},
-};
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode};
 use tokio::time::Instant;
 
-use crate::{
-    context::{Context, Satellite, Session},
-    platform::{PlatformError, SessionState, Sessions},
-    state::lock,
-};
+use crate::context::{Context, Satellite, Session};
+use crate::platform::{PlatformError, SessionState, Sessions};
+use crate::state::lock;
 
 /// `81h`: somebody is changing these parameters already.
 pub const SET_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
@@ -80,11 +78,7 @@ pub struct Requester {
 
 impl From<&Context> for Requester {
     fn from(context: &Context) -> Self {
-        Self {
-            channel: context.channel,
-            session: context.session,
-            satellite: context.satellite,
-        }
+        Self { channel: context.channel, session: context.session, satellite: context.satellite }
     }
 }
 
@@ -159,11 +153,7 @@ impl Updates {
         if owner_of(&mut updates, of).is_some() {
             return Err(SET_IN_PROGRESS);
         }
-        let update = Update {
-            owner,
-            written: Instant::now(),
-            writes: Vec::new(),
-        };
+        let update = Update { owner, written: Instant::now(), writes: Vec::new() };
         updates.insert(of, update);
         Ok(())
     }
@@ -315,10 +305,7 @@ mod tests {
             let begun = updates.set(&platform, of, &host, Progress::InProgress);
             assert_eq!(begun.await, Ok(()), "{of:?}");
         }
-        updates
-            .set(&platform, Parameters::Pef, &host, Progress::Complete)
-            .await
-            .unwrap();
+        updates.set(&platform, Parameters::Pef, &host, Progress::Complete).await.unwrap();
         for of in all {
             let expected = u8::from(of != Parameters::Pef);
             assert_eq!(read(&updates, &platform, of).await, expected, "{of:?}");

@@ -57,10 +57,8 @@ fn throughput(out: &mut impl Write) {
     for direction in [Direction::ToLine, Direction::FromLine] {
         for clients in [1, 16] {
             for size in SIZES {
-                let mut sides: Vec<Side> = names
-                    .iter()
-                    .map(|name| Side::start(name, direction, size, clients))
-                    .collect();
+                let mut sides: Vec<Side> =
+                    names.iter().map(|name| Side::start(name, direction, size, clients)).collect();
                 for _ in 0..ROUNDS {
                     for side in &mut sides {
                         side.run();
@@ -156,14 +154,7 @@ impl Side {
             .unzip();
         // Registration is not acknowledged.
         std::thread::sleep(Duration::from_millis(50));
-        let mut side = Self {
-            subject,
-            clients,
-            direction,
-            size,
-            messages,
-            rounds: Vec::new(),
-        };
+        let mut side = Self { subject, clients, direction, size, messages, rounds: Vec::new() };
         // The first messages find cold caches and short buffers.
         side.run();
         side.rounds.clear();

@@ -43,8 +43,7 @@ impl Arguments for Args {
             Arg::Long("capture") => self.capture = Some(parser.value()?.into()),
             Arg::Value(binding) => {
                 let text = binding.to_str().ok_or("a binding that is not UTF-8")?;
-                self.bindings
-                    .push(text.parse().map_err(|error: String| error)?);
+                self.bindings.push(text.parse().map_err(|error: String| error)?);
             }
             _ => return Ok(false),
         }
@@ -96,12 +95,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        for line in [
-            &["--eid", "300"][..],
-            &["--mtu", "x"],
-            &["usb:/dev/x"],
-            &["--fast"],
-        ] {
+        for line in [&["--eid", "300"][..], &["--mtu", "x"], &["usb:/dev/x"], &["--fast"]] {
             assert!(parse(line).is_err(), "{line:?}");
         }
     }

@@ -56,9 +56,7 @@ impl Capture {
         packet: &[&[u8]],
     ) {
         let Some(file) = &mut self.file else { return };
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stamp = (since.as_secs(), since.subsec_micros());
         if let Err(error) = file.write_all(&record(stamp, direction, link, address, packet)) {
             tracing::warn!(%error, "the capture ends here");
@@ -108,14 +106,7 @@ fn record(
     // Interfaces count from 1; 0 stands for none.
     out.extend((u32::from(link.0) + 1).to_be_bytes());
     out.extend(ARPHRD_MCTP.to_be_bytes());
-    out.extend([
-        if direction == Direction::In {
-            TO_US
-        } else {
-            SENT_BY_US
-        },
-        address_len,
-    ]);
+    out.extend([if direction == Direction::In { TO_US } else { SENT_BY_US }, address_len]);
     out.extend(address);
     out.extend([0; 6]);
     for part in packet {
@@ -133,19 +124,10 @@ mod tests {
     #[test]
     fn record_has_a_cooked_header() {
         let packet = hex!("01 08 09 c8 00 80 02");
-        let got = record(
-            (1, 2),
-            Direction::Out,
-            LinkId(1),
-            Address::Smbus(0x1d),
-            &[&packet],
-        );
+        let got = record((1, 2), Direction::Out, LinkId(1), Address::Smbus(0x1d), &[&packet]);
         let head = [1_u32, 2, 27, 27].map(u32::to_ne_bytes).concat();
         assert_eq!(got[..16], head);
-        assert_eq!(
-            got[16..36],
-            hex!("00fa 0000 00000002 0122 04 01 1d00000000000000")
-        );
+        assert_eq!(got[16..36], hex!("00fa 0000 00000002 0122 04 01 1d00000000000000"));
         assert_eq!(got[36..], packet);
     }
 
@@ -154,12 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pcap");
         let mut capture = Capture::create(&path).unwrap();
-        capture.write(
-            Direction::In,
-            LinkId(0),
-            Address::None,
-            &[&[1, 8, 9, 0xc8], &[5]],
-        );
+        capture.write(Direction::In, LinkId(0), Address::None, &[&[1, 8, 9, 0xc8], &[5]]);
         assert_eq!(std::fs::read(&path).unwrap().len(), 24 + 16 + 20 + 5);
     }
 }

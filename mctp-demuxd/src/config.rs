@@ -205,18 +205,11 @@ impl Plan {
     pub fn new(args: &Args, view: &View, machine_uuid: Option<[u8; 16]>) -> Result<Self, String> {
         let section = &view.mctp;
         let or = |args: &[String], config: &[String]| {
-            if args.is_empty() {
-                config.to_vec()
-            } else {
-                args.to_vec()
-            }
+            if args.is_empty() { config.to_vec() } else { args.to_vec() }
         };
         let sockets = or(&args.sockets, &section.sockets);
-        let bindings = if args.bindings.is_empty() {
-            section.bindings.clone()
-        } else {
-            args.bindings.clone()
-        };
+        let bindings =
+            if args.bindings.is_empty() { section.bindings.clone() } else { args.bindings.clone() };
         if bindings.is_empty() {
             return Err("no binding; name one, such as serial:/dev/ttyS1".to_owned());
         }
@@ -224,10 +217,8 @@ impl Plan {
             return Err("more than 32 bindings".to_owned());
         }
         let mtu = args.mtu.or(section.mtu);
-        let kinds: Vec<LinkKind> = bindings
-            .iter()
-            .map(|spec| spec.link_kind(mtu))
-            .collect::<Result<_, _>>()?;
+        let kinds: Vec<LinkKind> =
+            bindings.iter().map(|spec| spec.link_kind(mtu)).collect::<Result<_, _>>()?;
         let limits = section.limits;
         let reassembly = Limits {
             assemblies: limits.assemblies,
@@ -239,24 +230,12 @@ impl Plan {
         let identity = section.identity(args.eid, machine_uuid)?;
         let routes = section.routes(&kinds)?;
         let owned = section.targets(&kinds)?;
-        let settings = Settings {
-            identity,
-            reassembly,
-            clients: limits.clients,
-            routes,
-        };
+        let settings = Settings { identity, reassembly, clients: limits.clients, routes };
         let queue = QueueLimits {
             bytes: limits.client_queue_bytes,
             messages: limits.client_queue_messages,
         };
-        Ok(Self {
-            settings,
-            sockets,
-            bindings,
-            kinds,
-            queue,
-            owned,
-        })
+        Ok(Self { settings, sockets, bindings, kinds, queue, owned })
     }
 }
 
@@ -285,18 +264,9 @@ impl Section {
             bridge: self.bridge,
             uuid,
             versions: versions
-                .map(|entry| {
-                    (
-                        MessageType::from_first_byte(entry.kind),
-                        entry.versions.clone(),
-                    )
-                })
+                .map(|entry| (MessageType::from_first_byte(entry.kind), entry.versions.clone()))
                 .collect(),
-            vendors: self
-                .vendor
-                .iter()
-                .map(VendorEntry::read)
-                .collect::<Result<_, _>>()?,
+            vendors: self.vendor.iter().map(VendorEntry::read).collect::<Result<_, _>>()?,
         })
     }
 
@@ -307,25 +277,14 @@ impl Section {
             if !Eid(entry.eid).is_assignable() || !Eid(last).is_assignable() || last < entry.eid {
                 return Err(format!("route to EIDs {} to {last}", entry.eid));
             }
-            let kind = if last == entry.eid {
-                Kind::Endpoint
-            } else {
-                Kind::Endpoints
-            };
+            let kind = if last == entry.eid { Kind::Endpoint } else { Kind::Endpoints };
             let route = Route::to(Eid(entry.eid), link, address, Origin::Static);
-            Ok(Route {
-                last: Eid(last),
-                kind,
-                ..route
-            })
+            Ok(Route { last: Eid(last), kind, ..route })
         };
         self.route.iter().map(read).collect()
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "taken apart at once by the one caller"
-    )]
+    #[expect(clippy::type_complexity, reason = "taken apart at once by the one caller")]
     fn targets(
         &self,
         kinds: &[LinkKind],
@@ -350,11 +309,7 @@ impl Section {
             if wanted.is_some_and(|eid| !eid.is_assignable()) {
                 return Err("a place with an EID that cannot be given out".to_owned());
             }
-            Ok(Target {
-                link,
-                address,
-                wanted,
-            })
+            Ok(Target { link, address, wanted })
         };
         let targets = owned.place.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Some((pool, timing, targets)))
@@ -373,9 +328,7 @@ impl VendorEntry {
 
 /// The link that a number in the configuration names, and a physical address on it.
 fn place(kinds: &[LinkKind], binding: u8, address: u16) -> Result<(LinkId, Address), String> {
-    let kind = kinds
-        .get(usize::from(binding))
-        .ok_or_else(|| format!("no binding {binding}"))?;
+    let kind = kinds.get(usize::from(binding)).ok_or_else(|| format!("no binding {binding}"))?;
     let address = match kind {
         LinkKind::Packets(Medium::Smbus, _) => {
             let address = u8::try_from(address).ok().filter(|address| *address < 0x80);
@@ -399,11 +352,7 @@ pub fn uuid(text: &str) -> Option<[u8; 16]> {
         .chunks_exact(2)
         .map(|pair| pair.iter().fold(0, |all, digit| all << 4 | digit))
         .collect();
-    if digits.len() == 32 {
-        bytes.try_into().ok()
-    } else {
-        None
-    }
+    if digits.len() == 32 { bytes.try_into().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -165,8 +165,7 @@ async fn drain_client(hub: Arc<Hub>, id: ClientId, socket: Arc<Device>) {
 impl Engine {
     /// Has the bus owner look for an endpoint.
     pub(crate) fn look_at(&mut self, target: &Target) {
-        self.demux
-            .look_at(self.now, target.link, target.address, target.wanted);
+        self.demux.look_at(self.now, target.link, target.address, target.wanted);
     }
 
     /// What a link carried, and whether it is there.
@@ -175,10 +174,7 @@ impl Engine {
     }
 
     pub(crate) fn link_name(&self, link: LinkId) -> &str {
-        self.demux
-            .links()
-            .get(usize::from(link.0))
-            .map_or("", |link| &link.name)
+        self.demux.links().get(usize::from(link.0)).map_or("", |link| &link.name)
     }
 
     /// Adds a client whose first message was `first`.
@@ -226,9 +222,8 @@ impl Engine {
             return Reading::Ended;
         }
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        let received = socket.try_io(Interest::READABLE, |fd| {
-            Ok(rustix::net::recv(fd, &mut *buffer, flags)?)
-        });
+        let received =
+            socket.try_io(Interest::READABLE, |fd| Ok(rustix::net::recv(fd, &mut *buffer, flags)?));
         let len = match received {
             Ok((_, len @ 1..)) => len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Reading::Drained,
@@ -236,10 +231,7 @@ impl Engine {
         };
         *work += MESSAGE + len;
         let bytes = buffer.get(..len).unwrap_or(buffer);
-        match self
-            .demux
-            .client_message(self.now, id, bytes, &mut self.sockets)
-        {
+        match self.demux.client_message(self.now, id, bytes, &mut self.sockets) {
             Progress::Taken => Reading::More,
             Progress::Held => Reading::Held,
         }
@@ -250,8 +242,7 @@ impl Engine {
         if let Some(capture) = &mut self.capture {
             capture.write(Direction::In, link, address, &[packet]);
         }
-        self.demux
-            .handle_packet(self.now, link, address, packet, &mut self.sockets);
+        self.demux.handle_packet(self.now, link, address, packet, &mut self.sockets);
     }
 
     /// A frame was no packet.
@@ -262,8 +253,7 @@ impl Engine {
     /// Takes a message from the kernel's stack.
     pub(crate) fn kernel_message_in(&mut self, message: KernelMessage<'_>) {
         let link = message.link;
-        self.demux
-            .handle_kernel_message(self.now, message, &mut self.sockets);
+        self.demux.handle_kernel_message(self.now, message, &mut self.sockets);
         self.retry_kernel(link);
     }
 
@@ -283,9 +273,7 @@ impl Engine {
     /// Told when a link's device takes nothing more, or (on media whose transfers block) when there
     /// is something to transfer.
     pub(crate) fn stalled(&mut self, link: LinkId) -> Arc<Notify> {
-        self.line(link)
-            .map(|line| Arc::clone(&line.stalled))
-            .unwrap_or_default()
+        self.line(link).map(|line| Arc::clone(&line.stalled)).unwrap_or_default()
     }
 
     pub(crate) fn link_up(&mut self, link: LinkId, device: Option<Arc<Device>>) {
@@ -293,27 +281,17 @@ impl Engine {
             line.device = device;
             line.is_stalled = false;
         }
-        self.demux
-            .set_link_up(self.now, link, true, &mut self.sockets);
+        self.demux.set_link_up(self.now, link, true, &mut self.sockets);
     }
 
     /// Gives whether the link was up.
     pub(crate) fn link_down(&mut self, link: LinkId) -> bool {
         if let Some(line) = self.line(link) {
             let (stalled, own_address) = (Arc::clone(&line.stalled), line.own_address);
-            *line = Line {
-                stalled,
-                own_address,
-                ..Line::default()
-            };
+            *line = Line { stalled, own_address, ..Line::default() };
         }
-        let was_up = self
-            .demux
-            .links()
-            .get(usize::from(link.0))
-            .is_some_and(|link| link.up);
-        self.demux
-            .set_link_up(self.now, link, false, &mut self.sockets);
+        let was_up = self.demux.links().get(usize::from(link.0)).is_some_and(|link| link.up);
+        self.demux.set_link_up(self.now, link, false, &mut self.sockets);
         was_up
     }
 
@@ -331,11 +309,7 @@ impl Engine {
     /// Has the kernel's stack take the types that somebody has registered for.
     fn listen_for_types(&mut self) {
         let types: Vec<MessageType> = self.demux.types().collect();
-        for kernel in self
-            .lines
-            .iter_mut()
-            .filter_map(|line| line.kernel.as_mut())
-        {
+        for kernel in self.lines.iter_mut().filter_map(|line| line.kernel.as_mut()) {
             kernel.listen_for(&types);
         }
     }

@@ -38,18 +38,9 @@ use crate::engine::Hub;
 pub async fn run(setup: Setup<Args>) -> Result<(), Failure> {
     let view: View = setup.config()?;
     let plan = Plan::new(&setup.args, &view, identity::machine()).map_err(Failure::Config)?;
-    let capture = setup
-        .args
-        .capture
-        .as_deref()
-        .map(Capture::create)
-        .transpose()?;
+    let capture = setup.args.capture.as_deref().map(Capture::create).transpose()?;
     let clients = plan.settings.clients;
-    let names = plan
-        .bindings
-        .iter()
-        .map(ToString::to_string)
-        .zip(plan.kinds.iter().copied());
+    let names = plan.bindings.iter().map(ToString::to_string).zip(plan.kinds.iter().copied());
     let mut demux = Demux::new(plan.settings, names.collect());
     if let Some((pool, timing, _)) = plan.owned {
         demux.own_buses(BusOwner::new(demux.eid(), pool, timing));

@@ -33,23 +33,14 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(limits: QueueLimits) -> Self {
-        Self {
-            clients: BTreeMap::new(),
-            limits,
-            filling: Vec::new(),
-        }
+        Self { clients: BTreeMap::new(), limits, filling: Vec::new() }
     }
 
     /// Adds a client; what is given back is notified when the client may be read again.
     pub(crate) fn add(&mut self, id: ClientId, socket: Arc<Device>) -> Arc<Notify> {
         let resume = Arc::new(Notify::new());
         let (queue, queued_bytes) = (VecDeque::new(), 0);
-        let client = ClientSocket {
-            socket,
-            queue,
-            queued_bytes,
-            resume: Arc::clone(&resume),
-        };
+        let client = ClientSocket { socket, queue, queued_bytes, resume: Arc::clone(&resume) };
         self.clients.insert(id, client);
         resume
     }
@@ -91,9 +82,7 @@ impl Sockets {
 
     /// Messages and bytes that wait for a client.
     pub(crate) fn queued(&self, id: ClientId) -> (usize, usize) {
-        self.clients
-            .get(&id)
-            .map_or((0, 0), |client| (client.queue.len(), client.queued_bytes))
+        self.clients.get(&id).map_or((0, 0), |client| (client.queue.len(), client.queued_bytes))
     }
 }
 
@@ -109,10 +98,7 @@ impl Outlet for Sockets {
             return true;
         };
         if client.queue.is_empty() {
-            let parts = [
-                IoSlice::new(std::slice::from_ref(&eid.0)),
-                IoSlice::new(message),
-            ];
+            let parts = [IoSlice::new(std::slice::from_ref(&eid.0)), IoSlice::new(message)];
             let mut nothing = SendAncillaryBuffer::default();
             match sendmsg(&*client.socket, &parts, &mut nothing, FLAGS) {
                 Err(error) if no_room(error) => {

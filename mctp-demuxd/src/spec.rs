@@ -91,18 +91,13 @@ impl FromStr for Spec {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("binding {text:?}: {what}");
-        let (kind, rest) = text
-            .split_once(':')
-            .ok_or_else(|| wrong("no kind before a colon"))?;
+        let (kind, rest) = text.split_once(':').ok_or_else(|| wrong("no kind before a colon"))?;
         let mut parts = rest.split(',');
         let what = parts.next().filter(|what| !what.is_empty());
         let what = what.ok_or_else(|| wrong("nothing after the colon"))?;
         let mut keys = Vec::new();
         for part in parts {
-            keys.push(
-                part.split_once('=')
-                    .ok_or_else(|| wrong("an option without `=`"))?,
-            );
+            keys.push(part.split_once('=').ok_or_else(|| wrong("an option without `=`"))?);
         }
         let mut take = |wanted: &str| {
             let at = keys.iter().position(|(key, _)| *key == wanted)?;
@@ -112,10 +107,7 @@ impl FromStr for Spec {
         let spec = match kind {
             "serial" => {
                 let baud = take("baud").map(str::parse).transpose();
-                Self::Serial {
-                    path,
-                    baud: baud.map_err(|_| wrong("baud is no number"))?,
-                }
+                Self::Serial { path, baud: baud.map_err(|_| wrong("baud is no number"))? }
             }
             "i2c" => {
                 let address = take("address").ok_or_else(|| wrong("no address"))?;
@@ -129,9 +121,7 @@ impl FromStr for Spec {
             }
             "pcie" => Self::Pcie { path },
             "kernel" => {
-                let network = what
-                    .parse()
-                    .map_err(|_| wrong("the network is no number"))?;
+                let network = what.parse().map_err(|_| wrong("the network is no number"))?;
                 Self::Kernel { network }
             }
             _ => return Err(wrong("the kind is none of serial, i2c, pcie, kernel")),
@@ -160,23 +150,10 @@ mod tests {
     fn bindings_are_read() {
         let read = |text: &str| text.parse::<Spec>().unwrap();
         let path = || PathBuf::from("/dev/x");
-        assert_eq!(
-            read("serial:/dev/x"),
-            Spec::Serial {
-                path: path(),
-                baud: None
-            }
-        );
-        let fast = Spec::Serial {
-            path: path(),
-            baud: Some(115_200),
-        };
+        assert_eq!(read("serial:/dev/x"), Spec::Serial { path: path(), baud: None });
+        let fast = Spec::Serial { path: path(), baud: Some(115_200) };
         assert_eq!(read("serial:/dev/x,baud=115200"), fast);
-        let i2c = Spec::I2c {
-            path: path(),
-            address: 0x10,
-            slave_mqueue: "/sys/q".into(),
-        };
+        let i2c = Spec::I2c { path: path(), address: 0x10, slave_mqueue: "/sys/q".into() };
         assert_eq!(read("i2c:/dev/x,address=0x10,slave-mqueue=/sys/q"), i2c);
         assert_eq!(read("pcie:/dev/x"), Spec::Pcie { path: path() });
         assert_eq!(read("kernel:1"), Spec::Kernel { network: 1 });
@@ -204,10 +181,7 @@ mod tests {
     #[test]
     fn packets_have_to_fit_every_endpoint_and_the_medium() {
         let serial: Spec = "serial:/dev/x".parse().unwrap();
-        assert_eq!(
-            serial.link_kind(None),
-            Ok(LinkKind::Packets(Medium::Serial, 64))
-        );
+        assert_eq!(serial.link_kind(None), Ok(LinkKind::Packets(Medium::Serial, 64)));
         assert!(serial.link_kind(Some(251)).is_ok());
         assert!(serial.link_kind(Some(252)).is_err() && serial.link_kind(Some(63)).is_err());
         let i2c: Spec = "i2c:/dev/x,address=1,slave-mqueue=/q".parse().unwrap();

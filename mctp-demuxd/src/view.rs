@@ -51,23 +51,11 @@ pub(crate) async fn serve(hub: Arc<Hub>) {
 async fn show(hub: &Arc<Hub>, connection: &Connection) -> zbus::Result<()> {
     let server = connection.object_server();
     server.at(ROOT, ObjectManager).await?;
-    server
-        .at(
-            ROOT,
-            Root {
-                hub: Arc::clone(hub),
-            },
-        )
-        .await?;
+    server.at(ROOT, Root { hub: Arc::clone(hub) }).await?;
     let links = hub.with(|engine| engine.demux.links().len());
     for link in (0..links).filter_map(|index| u8::try_from(index).ok().map(LinkId)) {
-        let binding = Binding {
-            hub: Arc::clone(hub),
-            link,
-        };
-        server
-            .at(format!("{ROOT}/interfaces/{}", link.0), binding)
-            .await?;
+        let binding = Binding { hub: Arc::clone(hub), link };
+        server.at(format!("{ROOT}/interfaces/{}", link.0), binding).await?;
     }
     let mut shown = BTreeSet::new();
     update(hub, connection, &mut shown).await?;
@@ -99,24 +87,8 @@ async fn update(
         server.remove::<Uuid, _>(path_of(gone)).await?;
     }
     for &eid in present.difference(shown) {
-        server
-            .at(
-                path_of(eid),
-                Endpoint {
-                    hub: Arc::clone(hub),
-                    eid,
-                },
-            )
-            .await?;
-        server
-            .at(
-                path_of(eid),
-                Uuid {
-                    hub: Arc::clone(hub),
-                    eid,
-                },
-            )
-            .await?;
+        server.at(path_of(eid), Endpoint { hub: Arc::clone(hub), eid }).await?;
+        server.at(path_of(eid), Uuid { hub: Arc::clone(hub), eid }).await?;
     }
     *shown = present;
     Ok(())
@@ -129,11 +101,7 @@ fn path_of(eid: Eid) -> String {
 /// This endpoint, and every other that a route leads to by itself.
 fn endpoints(engine: &Engine) -> BTreeSet<Eid> {
     let single = |kind| matches!(kind, Kind::Endpoint | Kind::Bridge);
-    let routes = engine
-        .demux
-        .routes()
-        .into_iter()
-        .filter(|route| single(route.kind));
+    let routes = engine.demux.routes().into_iter().filter(|route| single(route.kind));
     routes
         .map(|route| route.first)
         .chain([engine.demux.eid()])
@@ -157,8 +125,7 @@ impl Root {
     /// Types that somebody has registered for.
     #[zbus(property)]
     fn types(&self) -> Vec<u8> {
-        self.hub
-            .with(|engine| engine.demux.types().map(|kind| kind.value()).collect())
+        self.hub.with(|engine| engine.demux.types().map(|kind| kind.value()).collect())
     }
 
     /// Messages thrown away at the sockets' side, by reason.
@@ -203,23 +170,19 @@ impl Binding {
     /// The binding as it was configured.
     #[zbus(property)]
     fn name(&self) -> String {
-        self.hub
-            .with(|engine| engine.link_name(self.link).to_owned())
+        self.hub.with(|engine| engine.link_name(self.link).to_owned())
     }
 
     /// Whether its device is there.
     #[zbus(property)]
     fn up(&self) -> bool {
-        self.hub
-            .with(|engine| engine.link(self.link).is_some_and(|link| link.up))
+        self.hub.with(|engine| engine.link(self.link).is_some_and(|link| link.up))
     }
 
     /// Packets, messages and bytes both ways.
     #[zbus(property)]
     fn counters(&self) -> BTreeMap<&'static str, u64> {
-        let counters = self
-            .hub
-            .with(|engine| engine.link(self.link).map(|link| link.counters));
+        let counters = self.hub.with(|engine| engine.link(self.link).map(|link| link.counters));
         let counters = counters.unwrap_or_default();
         BTreeMap::from([
             ("packets-in", counters.packets_in),
@@ -235,14 +198,9 @@ impl Binding {
     /// Frames, packets and unfinished messages thrown away, by reason.
     #[zbus(property)]
     fn drops(&self) -> BTreeMap<&'static str, u64> {
-        let counters = self
-            .hub
-            .with(|engine| engine.link(self.link).map(|link| link.counters));
+        let counters = self.hub.with(|engine| engine.link(self.link).map(|link| link.counters));
         let drops = counters.unwrap_or_default().drops;
-        DropReason::ALL
-            .into_iter()
-            .map(|reason| (reason.name(), drops.of(reason)))
-            .collect()
+        DropReason::ALL.into_iter().map(|reason| (reason.name(), drops.of(reason))).collect()
     }
 }
 
@@ -274,9 +232,7 @@ impl Endpoint {
                 return engine.demux.types().map(|kind| kind.value()).collect();
             }
             let found = engine.demux.endpoints().find(|found| found.eid == self.eid);
-            found
-                .map(|f| f.types.iter().map(|kind| kind.value()).collect())
-                .unwrap_or_default()
+            found.map(|f| f.types.iter().map(|kind| kind.value()).collect()).unwrap_or_default()
         })
     }
 }
@@ -296,11 +252,7 @@ impl Uuid {
             if engine.demux.eid() == self.eid {
                 return engine.demux.identity().uuid;
             }
-            engine
-                .demux
-                .endpoints()
-                .find(|found| found.eid == self.eid)
-                .and_then(|f| f.uuid)
+            engine.demux.endpoints().find(|found| found.eid == self.eid).and_then(|f| f.uuid)
         });
         uuid.map(|uuid| format_uuid(&uuid)).unwrap_or_default()
     }
@@ -308,11 +260,7 @@ impl Uuid {
 
 fn format_uuid(uuid: &[u8; 16]) -> String {
     let digit = |(index, byte): (usize, &u8)| {
-        let hyphen = if [4, 6, 8, 10].contains(&index) {
-            "-"
-        } else {
-            ""
-        };
+        let hyphen = if [4, 6, 8, 10].contains(&index) { "-" } else { "" };
         format!("{hyphen}{byte:02x}")
     };
     uuid.iter().enumerate().map(digit).collect()

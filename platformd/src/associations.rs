@@ -11,11 +11,7 @@ use crate::tree::{Instance, Tree};
 
 /// Adds the mapper's own object.
 pub(crate) fn serve_mapper(tree: &mut Tree) {
-    tree.add(
-        mapper::SERVICE,
-        mapper::PATH,
-        [Instance::new(&mapper::INTERFACE)],
-    );
+    tree.add(mapper::SERVICE, mapper::PATH, [Instance::new(&mapper::INTERFACE)]);
 }
 
 /// Brings the association objects in line with the definitions.
@@ -54,16 +50,10 @@ fn wanted(tree: &Tree) -> BTreeMap<String, BTreeSet<String>> {
                 continue;
             }
             if !forward.is_empty() {
-                wanted
-                    .entry(format!("{path}/{forward}"))
-                    .or_default()
-                    .insert(other.clone());
+                wanted.entry(format!("{path}/{forward}")).or_default().insert(other.clone());
             }
             if !reverse.is_empty() {
-                wanted
-                    .entry(format!("{other}/{reverse}"))
-                    .or_default()
-                    .insert(path.to_owned());
+                wanted.entry(format!("{other}/{reverse}")).or_default().insert(path.to_owned());
             }
         }
     }

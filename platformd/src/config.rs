@@ -69,10 +69,8 @@ impl Platform {
     /// [`Error`], with the file's name and the line.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-            path: name.clone(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: name.clone(), source })?;
         Self::parse(&name, &text)
     }
 
@@ -88,10 +86,7 @@ impl Platform {
                 .and_then(|span| text.get(..span.start))
                 .map(|before| before.matches('\n').count() + 1);
             let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            Error::Content {
-                path,
-                message: error.message().replace('\n', " "),
-            }
+            Error::Content { path, message: error.message().replace('\n', " ") }
         })
     }
 }
@@ -109,10 +104,7 @@ pub(crate) struct Bmc {
 
 impl Default for Bmc {
     fn default() -> Self {
-        Self {
-            reset_command: Vec::new(),
-            reset_delay_ms: 500,
-        }
+        Self { reset_command: Vec::new(), reset_delay_ms: 500 }
     }
 }
 
@@ -143,9 +135,7 @@ pub(crate) struct Sol {
 
 impl Default for Sol {
     fn default() -> Self {
-        Self {
-            channels: vec!["eth0".to_owned(), "lan0".to_owned()],
-        }
+        Self { channels: vec!["eth0".to_owned(), "lan0".to_owned()] }
     }
 }
 
@@ -167,18 +157,12 @@ mod tests {
         assert!(demo.sensor.len() > 10);
         let big = include_str!("../examples/500-sensors.toml");
         let big = Platform::parse("500-sensors.toml", big).unwrap();
-        assert_eq!(
-            big.sensor.iter().map(|sensor| sensor.count).sum::<u32>(),
-            500
-        );
+        assert_eq!(big.sensor.iter().map(|sensor| sensor.count).sum::<u32>(), 500);
     }
 
     #[test]
     fn a_mistake_is_told_with_its_line() {
-        for text in [
-            "[host]\n\nboots = 1\n",
-            "[bmc]\n\nreset-delay-ms = \"soon\"\n",
-        ] {
+        for text in ["[host]\n\nboots = 1\n", "[bmc]\n\nreset-delay-ms = \"soon\"\n"] {
             let error = Platform::parse("x.toml", text).unwrap_err().to_string();
             assert!(error.starts_with("x.toml:3: "), "{error}");
         }

@@ -8,12 +8,11 @@ use openbmc_dbus::mapper as mapper_interface;
 use zbus::wire::{ObjectPath, Variant};
 
 use crate::fault::Fault;
-use crate::introspect;
 use crate::mapper::{self, Foreign, View};
 use crate::part::{Invocation, Now, Returned};
-use crate::services;
 use crate::simulation::Simulation;
 use crate::tree::{Instance, Object, Tree};
+use crate::{introspect, services};
 
 /// A method call.
 #[derive(Clone, Debug)]
@@ -52,10 +51,7 @@ pub(crate) fn dispatch(
                 .method(&call.member)
                 .ok_or_else(|| Fault::unknown_method(mapper_interface::NAME, &call.member))?;
             check_arguments(call, method.input)?;
-            let view = View {
-                tree: simulation.tree(now),
-                foreign,
-            };
+            let view = View { tree: simulation.tree(now), foreign };
             mapper::call(view, method, &call.arguments)
         }
         _ => own_method(simulation, now, call),
@@ -65,9 +61,7 @@ pub(crate) fn dispatch(
 impl Call {
     /// Whether the service which was called has the object.
     fn sees(&self, object: &Object) -> bool {
-        self.service
-            .as_deref()
-            .is_none_or(|service| service == object.service)
+        self.service.as_deref().is_none_or(|service| service == object.service)
     }
 
     fn object<'t>(&self, tree: &'t Tree) -> Result<&'t Object, Fault> {
@@ -117,10 +111,7 @@ fn properties(simulation: &mut Simulation, now: Now, call: &Call) -> Result<Retu
             simulation.set(now, &call.path, interface, property, Variant::clone(value))?;
             Ok(Vec::new())
         }
-        member => Err(Fault::unknown_method(
-            "org.freedesktop.DBus.Properties",
-            member,
-        )),
+        member => Err(Fault::unknown_method("org.freedesktop.DBus.Properties", member)),
     }
 }
 
@@ -132,10 +123,7 @@ fn instance<'t>(tree: &'t Tree, call: &Call, interface: &str) -> Result<&'t Inst
 }
 
 fn values(instance: &Instance) -> impl Iterator<Item = (String, Variant<'static>)> {
-    instance
-        .values
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+    instance.values.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))
 }
 
 fn peer(call: &Call) -> Result<Returned, Fault> {
@@ -143,11 +131,7 @@ fn peer(call: &Call) -> Result<Returned, Fault> {
         "Ping" => Ok(Vec::new()),
         "GetMachineId" => {
             let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-            let id = if id.trim().is_empty() {
-                "0".repeat(32)
-            } else {
-                id.trim().to_owned()
-            };
+            let id = if id.trim().is_empty() { "0".repeat(32) } else { id.trim().to_owned() };
             Ok(vec![Variant::from(id)])
         }
         member => Err(Fault::unknown_method("org.freedesktop.DBus.Peer", member)),
@@ -157,16 +141,10 @@ fn peer(call: &Call) -> Result<Returned, Fault> {
 /// All objects below an object manager of the called service.
 fn managed_objects(tree: &Tree, call: &Call) -> Result<Variant<'static>, Fault> {
     if call.member != "GetManagedObjects" {
-        return Err(Fault::unknown_method(
-            "org.freedesktop.DBus.ObjectManager",
-            &call.member,
-        ));
+        return Err(Fault::unknown_method("org.freedesktop.DBus.ObjectManager", &call.member));
     }
     let mut objects = HashMap::<ObjectPath<'static>, BTreeMap<String, Properties>>::new();
-    for (path, object) in tree
-        .below(&call.path)
-        .filter(|(_, object)| call.sees(object))
-    {
+    for (path, object) in tree.below(&call.path).filter(|(_, object)| call.sees(object)) {
         if path == call.path {
             continue;
         }
@@ -184,57 +162,31 @@ fn managed_objects(tree: &Tree, call: &Call) -> Result<Variant<'static>, Fault> 
 /// An object's interfaces with their properties, as object managers tell them.
 pub(crate) fn described(object: &Object) -> BTreeMap<String, Properties> {
     let common = mapper::COMMON_INTERFACES.map(|name| (name.to_owned(), Properties::new()));
-    let own = object.interfaces.values().map(|instance| {
-        (
-            instance.interface.name.to_owned(),
-            values(instance).collect(),
-        )
-    });
+    let own = object
+        .interfaces
+        .values()
+        .map(|instance| (instance.interface.name.to_owned(), values(instance).collect()));
     common.into_iter().chain(own).collect()
 }
 
 fn own_method(simulation: &mut Simulation, now: Now, call: &Call) -> Result<Returned, Fault> {
     let object = call.object(simulation.tree(now))?;
-    let interfaces = object
-        .interfaces
-        .values()
-        .map(|instance| instance.interface);
-    let named = |name: &str| {
-        call.interface
-            .as_deref()
-            .is_none_or(|wanted| wanted == name)
-    };
+    let interfaces = object.interfaces.values().map(|instance| instance.interface);
+    let named = |name: &str| call.interface.as_deref().is_none_or(|wanted| wanted == name);
     let method = interfaces
         .filter(|interface| named(interface.name))
         .find_map(|interface| interface.method(&call.member))
         .ok_or_else(|| {
-            Fault::unknown_method(
-                call.interface.as_deref().unwrap_or(&call.path),
-                &call.member,
-            )
+            Fault::unknown_method(call.interface.as_deref().unwrap_or(&call.path), &call.member)
         })?;
     check_arguments(call, method.input)?;
     let path = call.path.as_str();
-    simulation.call(
-        now,
-        &Invocation {
-            path,
-            method,
-            arguments: &call.arguments,
-        },
-    )
+    simulation.call(now, &Invocation { path, method, arguments: &call.arguments })
 }
 
 /// Refuses arguments of other types than the method has.
 fn check_arguments(call: &Call, want: &str) -> Result<(), Fault> {
-    let have: String = call
-        .arguments
-        .iter()
-        .map(|argument| argument.value_signature().to_string())
-        .collect();
-    if have == want {
-        Ok(())
-    } else {
-        Err(Fault::arguments(want))
-    }
+    let have: String =
+        call.arguments.iter().map(|argument| argument.value_signature().to_string()).collect();
+    if have == want { Ok(()) } else { Err(Fault::arguments(want)) }
 }

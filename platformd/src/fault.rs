@@ -14,57 +14,36 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn unknown_object(path: &str) -> Self {
         let text = format!("no object {path}");
-        Self {
-            name: "org.freedesktop.DBus.Error.UnknownObject",
-            text,
-        }
+        Self { name: "org.freedesktop.DBus.Error.UnknownObject", text }
     }
 
     pub(crate) fn unknown_interface(path: &str, interface: &str) -> Self {
         let text = format!("{path} has no interface {interface}");
-        Self {
-            name: "org.freedesktop.DBus.Error.UnknownInterface",
-            text,
-        }
+        Self { name: "org.freedesktop.DBus.Error.UnknownInterface", text }
     }
 
     pub(crate) fn unknown_property(interface: &str, property: &str) -> Self {
         let text = format!("{interface} has no property {property}");
-        Self {
-            name: "org.freedesktop.DBus.Error.UnknownProperty",
-            text,
-        }
+        Self { name: "org.freedesktop.DBus.Error.UnknownProperty", text }
     }
 
     pub(crate) fn unknown_method(interface: &str, method: &str) -> Self {
         let text = format!("no method {interface}.{method}");
-        Self {
-            name: "org.freedesktop.DBus.Error.UnknownMethod",
-            text,
-        }
+        Self { name: "org.freedesktop.DBus.Error.UnknownMethod", text }
     }
 
     pub(crate) fn read_only(interface: &str, property: &str) -> Self {
         let text = format!("{interface}.{property} is read-only");
-        Self {
-            name: "org.freedesktop.DBus.Error.PropertyReadOnly",
-            text,
-        }
+        Self { name: "org.freedesktop.DBus.Error.PropertyReadOnly", text }
     }
 
     pub(crate) fn arguments(want: &str) -> Self {
         let text = format!("arguments of type ({want}) are expected");
-        Self {
-            name: "org.freedesktop.DBus.Error.InvalidArgs",
-            text,
-        }
+        Self { name: "org.freedesktop.DBus.Error.InvalidArgs", text }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
-        Self {
-            name: error::RESOURCE_NOT_FOUND,
-            text: format!("nothing such: {what}"),
-        }
+        Self { name: error::RESOURCE_NOT_FOUND, text: format!("nothing such: {what}") }
     }
 
     pub(crate) fn user_exists(name: &str) -> Self {
@@ -82,17 +61,11 @@ impl Fault {
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Self {
-            name: error::INVALID_ARGUMENT,
-            text: text.into(),
-        }
+        Self { name: error::INVALID_ARGUMENT, text: text.into() }
     }
 
     pub(crate) fn not_allowed(text: impl Into<String>) -> Self {
-        Self {
-            name: error::NOT_ALLOWED,
-            text: text.into(),
-        }
+        Self { name: error::NOT_ALLOWED, text: text.into() }
     }
 }
 

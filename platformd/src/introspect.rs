@@ -25,10 +25,7 @@ pub(crate) fn describe(
     let mut children = BTreeSet::new();
     let mut services = BTreeSet::new();
     for (below, object) in tree.below(path).filter(|(_, object)| visible(object)) {
-        let rest = below
-            .get(root.len()..)
-            .unwrap_or_default()
-            .trim_start_matches('/');
+        let rest = below.get(root.len()..).unwrap_or_default().trim_start_matches('/');
         if let Some(child) = rest.split('/').next().filter(|child| !child.is_empty()) {
             children.insert(child);
         }
@@ -42,16 +39,10 @@ pub(crate) fn describe(
     for name in COMMON_INTERFACES {
         let _ = writeln!(xml, "  <interface name=\"{name}\"/>");
     }
-    if services
-        .iter()
-        .any(|service| services::manager(service) == path)
-    {
+    if services.iter().any(|service| services::manager(service) == path) {
         xml.push_str("  <interface name=\"org.freedesktop.DBus.ObjectManager\"/>\n");
     }
-    for instance in object
-        .into_iter()
-        .flat_map(|object| object.interfaces.values())
-    {
+    for instance in object.into_iter().flat_map(|object| object.interfaces.values()) {
         describe_interface(&mut xml, instance.interface);
     }
     for child in children {
@@ -122,10 +113,7 @@ mod tests {
     #[test]
     fn signatures_split_into_complete_types() {
         assert_eq!(complete_types("sias"), ["s", "i", "as"]);
-        assert_eq!(
-            complete_types("a{sa{sas}}b(iaay)"),
-            ["a{sa{sas}}", "b", "(iaay)"]
-        );
+        assert_eq!(complete_types("a{sa{sas}}b(iaay)"), ["a{sa{sas}}", "b", "(iaay)"]);
         assert_eq!(complete_types(""), [] as [&str; 0]);
     }
 
@@ -133,11 +121,7 @@ mod tests {
     fn an_object_names_its_members_and_children() {
         let mut tree = Tree::default();
         let watchdog = Instance::new(&watchdog::INTERFACE);
-        tree.add(
-            watchdog::SERVICE,
-            "/xyz/openbmc_project/watchdog/host0",
-            [watchdog],
-        );
+        tree.add(watchdog::SERVICE, "/xyz/openbmc_project/watchdog/host0", [watchdog]);
         let xml = describe(&tree, "/xyz/openbmc_project/watchdog/host0", |_| true).unwrap();
         assert!(xml.contains("<property name=\"Interval\" type=\"t\" access=\"readwrite\"/>"));
         assert!(xml.contains("<method name=\"ResetTimeRemaining\">"));

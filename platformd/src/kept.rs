@@ -54,9 +54,7 @@ impl Store {
             .map_err(|error| error.to_string())
             .and_then(|()| Folder::open(folder, Modes::PRIVATE).map_err(|error| error.to_string()));
         match opened {
-            Ok(folder) => Self {
-                file: Some(StateFile::open(folder, FILE, Keep::Previous)),
-            },
+            Ok(folder) => Self { file: Some(StateFile::open(folder, FILE, Keep::Previous)) },
             Err(error) => {
                 let folder = folder.display();
                 warn!(%folder, error, "settings will be lost at the end");
@@ -71,15 +69,9 @@ impl Store {
             return Kept::new();
         };
         let values = |values: &BTreeMap<String, Value>| {
-            values
-                .iter()
-                .map(|(name, value)| (name.clone(), variant(value)))
-                .collect()
+            values.iter().map(|(name, value)| (name.clone(), variant(value))).collect()
         };
-        file.value()
-            .iter()
-            .map(|(path, object)| (path.clone(), values(object)))
-            .collect()
+        file.value().iter().map(|(path, object)| (path.clone(), values(object))).collect()
     }
 
     /// Saves everything; it is on disk afterwards, or the log tells why not.
@@ -91,10 +83,7 @@ impl Store {
                 .filter_map(|(name, value)| Some((name.clone(), content(value)?)))
                 .collect()
         };
-        let content = kept
-            .iter()
-            .map(|(path, object)| (path.clone(), values(object)))
-            .collect();
+        let content = kept.iter().map(|(path, object)| (path.clone(), values(object))).collect();
         if let Err(error) = file.save(content) {
             warn!(%error, "settings are not saved");
         }

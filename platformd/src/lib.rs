@@ -48,17 +48,10 @@ pub async fn run(setup: Setup<Arguments>) -> Result<(), Failure> {
         Platform::read(&setup.args.platform).map_err(|error| Failure::Config(error.to_string()))?;
     let store = Store::open(&setup.state_dir);
     let started = Instant::now();
-    let epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = Now {
-        uptime: started.elapsed(),
-        epoch,
-    };
+    let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = Now { uptime: started.elapsed(), epoch };
     let simulation = Simulation::start(&config, store.load(), setup.args.power_lost, now);
-    Server::new(simulation, store, started)
-        .run(|| setup.ready())
-        .await;
+    Server::new(simulation, store, started).run(|| setup.ready()).await;
     restart(&config.bmc.reset_command);
     Ok(())
 }

@@ -5,12 +5,11 @@ mod foreign;
 mod tracker;
 mod walk;
 
+use openbmc_dbus::mapper::{Owners, SubTree};
+
 pub(crate) use self::calls::call;
 pub(crate) use self::foreign::{Foreign, Update};
 pub(crate) use self::tracker::track;
-
-use openbmc_dbus::mapper::{Owners, SubTree};
-
 use crate::tree::{Object, Tree};
 
 /// Interfaces that every object has; OpenBMC's mapper lists them too.
@@ -91,10 +90,7 @@ impl View<'_> {
 fn within(root: &str, path: &str, depth: i32) -> bool {
     let rest = path.get(root.len()..).unwrap_or_default();
     let names = rest.matches('/').count();
-    let most = usize::try_from(depth)
-        .ok()
-        .filter(|depth| *depth > 0)
-        .unwrap_or(usize::MAX);
+    let most = usize::try_from(depth).ok().filter(|depth| *depth > 0).unwrap_or(usize::MAX);
     path != "/" && (1..=most).contains(&names)
 }
 
@@ -104,11 +100,7 @@ fn wanted<'a>(mut has: impl Iterator<Item = &'a str>, wanted: &[String]) -> bool
 
 fn listed(object: &Object) -> Vec<String> {
     let interfaces = object.interfaces.keys().copied();
-    COMMON_INTERFACES
-        .into_iter()
-        .chain(interfaces)
-        .map(str::to_owned)
-        .collect()
+    COMMON_INTERFACES.into_iter().chain(interfaces).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -121,50 +113,26 @@ mod tests {
 
     fn tree() -> Tree {
         let mut tree = Tree::default();
-        tree.add(
-            host::SERVICE,
-            "/xyz/state/host0",
-            [Instance::new(&host::INTERFACE)],
-        );
-        tree.add(
-            group::SERVICE,
-            "/xyz/led/a",
-            [Instance::new(&group::INTERFACE)],
-        );
-        tree.add(
-            group::SERVICE,
-            "/xyz/led/a/b",
-            [Instance::new(&group::INTERFACE)],
-        );
+        tree.add(host::SERVICE, "/xyz/state/host0", [Instance::new(&host::INTERFACE)]);
+        tree.add(group::SERVICE, "/xyz/led/a", [Instance::new(&group::INTERFACE)]);
+        tree.add(group::SERVICE, "/xyz/led/a/b", [Instance::new(&group::INTERFACE)]);
         tree
     }
 
     fn foreign() -> Foreign {
         let mut foreign = Foreign::default();
-        let objects = [(
-            "/xyz/state/host0".to_owned(),
-            vec!["xyz.Session".to_owned()],
-        )];
+        let objects = [("/xyz/state/host0".to_owned(), vec!["xyz.Session".to_owned()])];
         let service = "xyz.Other".to_owned();
-        foreign.apply(Update::Service {
-            service,
-            objects: objects.into(),
-        });
+        foreign.apply(Update::Service { service, objects: objects.into() });
         foreign
     }
 
     #[test]
     fn an_object_may_have_several_owners() {
         let (tree, foreign) = (tree(), foreign());
-        let view = View {
-            tree: &tree,
-            foreign: &foreign,
-        };
+        let view = View { tree: &tree, foreign: &foreign };
         let owners = view.owners("/xyz/state/host0", &[]);
-        assert_eq!(
-            owners.keys().collect::<Vec<_>>(),
-            ["xyz.Other", host::SERVICE]
-        );
+        assert_eq!(owners.keys().collect::<Vec<_>>(), ["xyz.Other", host::SERVICE]);
         let owners = view.owners("/xyz/state/host0", &["xyz.Session".to_owned()]);
         assert_eq!(owners.keys().collect::<Vec<_>>(), ["xyz.Other"]);
         assert!(view.owners("/xyz/state", &[]).is_empty());
@@ -173,20 +141,12 @@ mod tests {
     #[test]
     fn a_sub_tree_is_bounded_by_depth_and_interface() {
         let (tree, foreign) = (tree(), foreign());
-        let view = View {
-            tree: &tree,
-            foreign: &foreign,
-        };
+        let view = View { tree: &tree, foreign: &foreign };
         let paths = |root, depth, interfaces: &[&str]| {
             let interfaces: Vec<String> = interfaces.iter().map(|name| name.to_string()).collect();
-            view.sub_tree(root, depth, &interfaces)
-                .into_keys()
-                .collect::<Vec<_>>()
+            view.sub_tree(root, depth, &interfaces).into_keys().collect::<Vec<_>>()
         };
-        assert_eq!(
-            paths("/", 0, &[]),
-            ["/xyz/led/a", "/xyz/led/a/b", "/xyz/state/host0"]
-        );
+        assert_eq!(paths("/", 0, &[]), ["/xyz/led/a", "/xyz/led/a/b", "/xyz/state/host0"]);
         assert_eq!(paths("/xyz/led", 1, &[]), ["/xyz/led/a"]);
         assert_eq!(paths("/xyz/led/", 0, &[]), ["/xyz/led/a", "/xyz/led/a/b"]);
         assert_eq!(paths("/xyz/led/a", 0, &[]), ["/xyz/led/a/b"]);
@@ -198,10 +158,7 @@ mod tests {
     #[test]
     fn ancestors_are_objects_above() {
         let (tree, foreign) = (tree(), foreign());
-        let view = View {
-            tree: &tree,
-            foreign: &foreign,
-        };
+        let view = View { tree: &tree, foreign: &foreign };
         let above: Vec<_> = view.ancestors("/xyz/led/a/b", &[]).into_keys().collect();
         assert_eq!(above, ["/xyz/led/a"]);
     }

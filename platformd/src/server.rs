@@ -46,12 +46,7 @@ pub(crate) enum Ended {
 impl Server {
     /// Serves `simulation`, whose clock began at `started`.
     pub(crate) fn new(simulation: Simulation, store: Store, started: Instant) -> Self {
-        Self {
-            simulation,
-            foreign: Foreign::default(),
-            store,
-            started,
-        }
+        Self { simulation, foreign: Foreign::default(), store, started }
     }
 
     /// Serves until the BMC is to be restarted; a bus that goes is waited for, and nothing that
@@ -137,27 +132,16 @@ impl Server {
     /// The well-known names of the services that have objects.
     fn names(&mut self) -> BTreeSet<String> {
         let now = self.now();
-        self.simulation
-            .tree(now)
-            .objects()
-            .map(|(_, object)| object.service.to_owned())
-            .collect()
+        self.simulation.tree(now).objects().map(|(_, object)| object.service.to_owned()).collect()
     }
 
     fn now(&self) -> Now {
-        let epoch = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            uptime: self.started.elapsed(),
-            epoch,
-        }
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now { uptime: self.started.elapsed(), epoch }
     }
 
     fn due(&self) -> Option<Instant> {
-        self.simulation
-            .poll_timeout()
-            .and_then(|due| self.started.checked_add(due))
+        self.simulation.poll_timeout().and_then(|due| self.started.checked_add(due))
     }
 
     fn handle_timeout(&mut self) {
@@ -188,10 +172,7 @@ impl Server {
         };
         // On disk before the client hears that it is done.
         self.save();
-        let silent = message
-            .primary_header()
-            .flags()
-            .contains(Flags::NO_REPLY_EXPECTED);
+        let silent = message.primary_header().flags().contains(Flags::NO_REPLY_EXPECTED);
         if silent { None } else { reply(message, answer) }
     }
 
@@ -205,50 +186,20 @@ impl Server {
         let signals = changes.into_iter().filter_map(|change| match change {
             Change::Added { path } => {
                 let object = tree.object(&path)?;
-                let body = (
-                    ObjectPath::try_from(path).ok()?,
-                    dispatch::described(object),
-                );
-                signal(
-                    &services::manager(object.service),
-                    OBJECT_MANAGER,
-                    "InterfacesAdded",
-                    &body,
-                )
+                let body = (ObjectPath::try_from(path).ok()?, dispatch::described(object));
+                signal(&services::manager(object.service), OBJECT_MANAGER, "InterfacesAdded", &body)
             }
-            Change::Removed {
-                service,
-                path,
-                interfaces,
-            } => {
+            Change::Removed { service, path, interfaces } => {
                 let common = mapper::COMMON_INTERFACES.into_iter();
                 let interfaces: Vec<&str> = common.chain(interfaces).collect();
                 let body = (ObjectPath::try_from(path).ok()?, interfaces);
-                signal(
-                    &services::manager(service),
-                    OBJECT_MANAGER,
-                    "InterfacesRemoved",
-                    &body,
-                )
+                signal(&services::manager(service), OBJECT_MANAGER, "InterfacesRemoved", &body)
             }
-            Change::Changed {
-                path,
-                interface,
-                values,
-            } => {
+            Change::Changed { path, interface, values } => {
                 let body = (interface, values, Vec::<&str>::new());
-                signal(
-                    &path,
-                    "org.freedesktop.DBus.Properties",
-                    "PropertiesChanged",
-                    &body,
-                )
+                signal(&path, "org.freedesktop.DBus.Properties", "PropertiesChanged", &body)
             }
-            Change::Signal {
-                path,
-                signal: described,
-                body,
-            } => match body {
+            Change::Signal { path, signal: described, body } => match body {
                 Some(body) => signal(&path, described.interface, described.name, &body),
                 None => signal(&path, described.interface, described.name, &()),
             },
@@ -295,13 +246,7 @@ async fn take_names(
         let bus = "org.freedesktop.DBus";
         let body = (&name, DO_NOT_QUEUE);
         let asked = connection
-            .call_method(
-                Some(bus),
-                "/org/freedesktop/DBus",
-                Some(bus),
-                "RequestName",
-                &body,
-            )
+            .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "RequestName", &body)
             .await;
         match asked.map(|reply| reply.body().deserialize::<u32>()) {
             Ok(Ok(EXISTS)) => {
@@ -320,15 +265,10 @@ fn read_call(message: &Message) -> Result<Call, Fault> {
     let arguments = if body.is_empty() {
         Vec::new()
     } else {
-        let fields: Structure<'_> = body
-            .deserialize()
-            .map_err(|error| Fault::invalid(error.to_string()))?;
+        let fields: Structure<'_> =
+            body.deserialize().map_err(|error| Fault::invalid(error.to_string()))?;
         let owned = |field: &Variant<'_>| field.try_to_owned().map(Variant::from);
-        let fields = fields
-            .fields()
-            .iter()
-            .map(owned)
-            .collect::<zbus::Result<_>>();
+        let fields = fields.fields().iter().map(owned).collect::<zbus::Result<_>>();
         fields.map_err(|error| Fault::invalid(error.to_string()))?
     };
     Ok(Call {
@@ -348,18 +288,13 @@ fn reply(call: &Message, answer: Result<Returned, Fault>) -> Option<Message> {
     let built = match answer {
         Ok(values) if values.is_empty() => Message::method_return(&header).build(&()),
         Ok(values) => {
-            let fields = values
-                .into_iter()
-                .fold(StructureBuilder::new(), StructureBuilder::append_field);
-            fields
-                .build()
-                .and_then(|body| Message::method_return(&header).build(&body))
+            let fields =
+                values.into_iter().fold(StructureBuilder::new(), StructureBuilder::append_field);
+            fields.build().and_then(|body| Message::method_return(&header).build(&body))
         }
         Err(fault) => Message::error(&header, fault.name).build(&(fault.text,)),
     };
-    built
-        .inspect_err(|error| warn!(%error, "an answer that cannot be sent"))
-        .ok()
+    built.inspect_err(|error| warn!(%error, "an answer that cannot be sent")).ok()
 }
 
 fn signal<B>(path: &str, interface: &str, member: &str, body: &B) -> Option<Message>

@@ -7,16 +7,7 @@ const MANAGERS: &[(&str, &[&str])] = &[
     ("led", &["LED.GroupManager"]),
     ("logging", &["Logging"]),
     ("network", &["Network"]),
-    (
-        "sensors",
-        &[
-            "ADCSensor",
-            "ExternalSensor",
-            "FanSensor",
-            "HwmonTempSensor",
-            "PSUSensor",
-        ],
-    ),
+    ("sensors", &["ADCSensor", "ExternalSensor", "FanSensor", "HwmonTempSensor", "PSUSensor"]),
     ("software", &["Software.BMC.Updater"]),
     ("state", &["State.BMC", "State.Chassis", "State.Host"]),
     ("time", &["Time.Manager"]),

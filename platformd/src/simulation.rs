@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use zbus::wire::Variant;
 
-use crate::associations;
 use crate::config::Platform;
 use crate::fault::Fault;
 use crate::part::{Context, Effect, Event, Invocation, Now, Part, Returned, Setting};
-use crate::parts;
 use crate::tree::{Change, Kept, Tree};
+use crate::{associations, parts};
 
 /// How many events one call may cause, so that parts that answer each other come to an end.
 const MOST_EVENTS: usize = 1000;
@@ -56,16 +55,10 @@ impl Simulation {
         value: Variant<'static>,
     ) -> Result<(), Fault> {
         let property = self.tree.check(path, interface, property, &value)?;
-        let setting = Setting {
-            path,
-            interface,
-            property,
-            value,
-        };
+        let setting = Setting { path, interface, property, value };
         let done = self.first(now, |part, context| part.set(context, &setting));
         let done = done.unwrap_or_else(|| {
-            self.tree
-                .store(path, interface, property, setting.value.clone());
+            self.tree.store(path, interface, property, setting.value.clone());
             Ok(())
         });
         self.spread(now);
@@ -76,12 +69,7 @@ impl Simulation {
     pub(crate) fn call(&mut self, now: Now, call: &Invocation<'_>) -> Result<Returned, Fault> {
         let done = self.first(now, |part, context| part.call(context, call));
         self.spread(now);
-        done.unwrap_or_else(|| {
-            Err(Fault::unknown_method(
-                call.method.interface,
-                call.method.name,
-            ))
-        })
+        done.unwrap_or_else(|| Err(Fault::unknown_method(call.method.interface, call.method.name)))
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
@@ -111,18 +99,8 @@ impl Simulation {
     }
 
     fn each(&mut self, now: Now, mut act: impl FnMut(&mut dyn Part, &mut Context<'_>)) {
-        let Self {
-            tree,
-            parts,
-            events,
-            effects,
-        } = self;
-        let mut context = Context {
-            now,
-            tree,
-            events,
-            effects,
-        };
+        let Self { tree, parts, events, effects } = self;
+        let mut context = Context { now, tree, events, effects };
         for part in parts {
             act(part.as_mut(), &mut context);
         }
@@ -133,21 +111,9 @@ impl Simulation {
         now: Now,
         mut act: impl FnMut(&mut dyn Part, &mut Context<'_>) -> Option<T>,
     ) -> Option<T> {
-        let Self {
-            tree,
-            parts,
-            events,
-            effects,
-        } = self;
-        let mut context = Context {
-            now,
-            tree,
-            events,
-            effects,
-        };
-        parts
-            .iter_mut()
-            .find_map(|part| act(part.as_mut(), &mut context))
+        let Self { tree, parts, events, effects } = self;
+        let mut context = Context { now, tree, events, effects };
+        parts.iter_mut().find_map(|part| act(part.as_mut(), &mut context))
     }
 
     /// Lets all parts see all events.

@@ -52,11 +52,7 @@ impl Instance {
             .iter()
             .filter_map(|property| Some((property.name, zero(&property.signature.to_string())?)))
             .collect();
-        Self {
-            interface,
-            values,
-            keeps: false,
-        }
+        Self { interface, values, keeps: false }
     }
 
     /// The same with a value for one property.
@@ -99,33 +95,17 @@ pub(crate) enum Change {
     /// An object came, with all its interfaces.
     Added { path: String },
     /// An object went.
-    Removed {
-        service: &'static str,
-        path: String,
-        interfaces: Vec<&'static str>,
-    },
+    Removed { service: &'static str, path: String, interfaces: Vec<&'static str> },
     /// Properties have new values.
-    Changed {
-        path: String,
-        interface: &'static str,
-        values: Values,
-    },
+    Changed { path: String, interface: &'static str, values: Values },
     /// A signal of an object.
-    Signal {
-        path: String,
-        signal: Signal,
-        body: Option<Structure<'static>>,
-    },
+    Signal { path: String, signal: Signal, body: Option<Structure<'static>> },
 }
 
 impl Tree {
     /// Starts with what an earlier process kept, and never has objects of services left to others.
     pub(crate) fn new(kept: Kept, services: Services) -> Self {
-        Self {
-            kept,
-            services,
-            ..Self::default()
-        }
+        Self { kept, services, ..Self::default() }
     }
 
     /// Adds an object, or interfaces to an object that is there.
@@ -141,19 +121,14 @@ impl Tree {
         let object = self
             .objects
             .entry(path.to_owned())
-            .or_insert_with(|| Object {
-                service,
-                interfaces: BTreeMap::new(),
-            });
+            .or_insert_with(|| Object { service, interfaces: BTreeMap::new() });
         for mut instance in instances {
             if instance.keeps {
                 recall(&mut instance, self.kept.get(path));
             }
             object.interfaces.insert(instance.interface.name, instance);
         }
-        let news = Change::Added {
-            path: path.to_owned(),
-        };
+        let news = Change::Added { path: path.to_owned() };
         if !self.changes.contains(&news) {
             self.changes.push(news);
         }
@@ -165,11 +140,7 @@ impl Tree {
             let interfaces = object.interfaces.into_keys().collect();
             let path = path.to_owned();
             self.unsaved |= self.kept.remove(&path).is_some();
-            self.changes.push(Change::Removed {
-                service: object.service,
-                path,
-                interfaces,
-            });
+            self.changes.push(Change::Removed { service: object.service, path, interfaces });
         }
     }
 
@@ -180,18 +151,12 @@ impl Tree {
 
     /// All objects, in the order of their paths.
     pub(crate) fn objects(&self) -> impl Iterator<Item = (&str, &Object)> {
-        self.objects
-            .iter()
-            .map(|(path, object)| (path.as_str(), object))
+        self.objects.iter().map(|(path, object)| (path.as_str(), object))
     }
 
     /// All objects at and below `root`.
     pub(crate) fn below(&self, root: &str) -> impl Iterator<Item = (&str, &Object)> {
-        let prefix = if root == "/" {
-            String::new()
-        } else {
-            root.to_owned()
-        };
+        let prefix = if root == "/" { String::new() } else { root.to_owned() };
         let start = prefix.clone();
         self.objects
             .range(start..)
@@ -214,12 +179,7 @@ impl Tree {
 
     /// Gives a property a new value, if it differs, and tells clients.
     pub(crate) fn set<T: PropertyValue>(&mut self, path: &str, property: Property<T>, value: T) {
-        self.store(
-            path,
-            property.interface,
-            property.name,
-            value.into_variant(),
-        );
+        self.store(path, property.interface, property.name, value.into_variant());
     }
 
     /// Gives a property a value that clients learn only by asking, such as a clock's.
@@ -242,10 +202,7 @@ impl Tree {
         property: &str,
         value: &Variant<'static>,
     ) -> Result<&'static str, Fault> {
-        let object = self
-            .objects
-            .get(path)
-            .ok_or_else(|| Fault::unknown_object(path))?;
+        let object = self.objects.get(path).ok_or_else(|| Fault::unknown_object(path))?;
         let instance = object
             .interfaces
             .get(interface)
@@ -269,10 +226,8 @@ impl Tree {
         name: &'static str,
         value: Variant<'static>,
     ) {
-        let Some(instance) = self
-            .objects
-            .get_mut(path)
-            .and_then(|object| object.interfaces.get_mut(interface))
+        let Some(instance) =
+            self.objects.get_mut(path).and_then(|object| object.interfaces.get_mut(interface))
         else {
             return;
         };
@@ -284,10 +239,7 @@ impl Tree {
         let interface = instance.interface.name;
         if instance.keeps {
             let key = format!("{interface}.{name}");
-            self.kept
-                .entry(path.to_owned())
-                .or_default()
-                .insert(key, value.clone());
+            self.kept.entry(path.to_owned()).or_default().insert(key, value.clone());
             self.unsaved = true;
         }
         self.record(path, interface, name, value);
@@ -295,11 +247,7 @@ impl Tree {
 
     /// Sends a signal.
     pub(crate) fn signal(&mut self, path: &str, signal: Signal, body: Option<Structure<'static>>) {
-        self.changes.push(Change::Signal {
-            path: path.to_owned(),
-            signal,
-            body,
-        });
+        self.changes.push(Change::Signal { path: path.to_owned(), signal, body });
     }
 
     /// Whether an object came or went, or an association, since clients were told last.
@@ -339,21 +287,12 @@ impl Tree {
     }
 
     fn slot(&mut self, path: &str, interface: &str, name: &str) -> Option<&mut Variant<'static>> {
-        self.objects
-            .get_mut(path)?
-            .interfaces
-            .get_mut(interface)?
-            .values
-            .get_mut(name)
+        self.objects.get_mut(path)?.interfaces.get_mut(interface)?.values.get_mut(name)
     }
 
     /// Joins changes of one object to one message, as long as none is lost by that.
     fn record(&mut self, at: &str, of: &'static str, name: &'static str, value: Variant<'static>) {
-        if let Some(Change::Changed {
-            path,
-            interface,
-            values,
-        }) = self.changes.last_mut()
+        if let Some(Change::Changed { path, interface, values }) = self.changes.last_mut()
             && path == at
             && *interface == of
             && !values.contains_key(name)
@@ -362,11 +301,7 @@ impl Tree {
             return;
         }
         let values = Values::from([(name, value)]);
-        self.changes.push(Change::Changed {
-            path: at.to_owned(),
-            interface: of,
-            values,
-        });
+        self.changes.push(Change::Changed { path: at.to_owned(), interface: of, values });
     }
 }
 

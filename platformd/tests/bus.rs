@@ -55,13 +55,7 @@ impl Bench {
         let bus = start_bus(folder.path(), &address);
         let daemon = start_daemon(folder.path(), &address);
         let client = connect(&address).await;
-        let bench = Self {
-            folder,
-            address,
-            bus,
-            daemon,
-            client,
-        };
+        let bench = Self { folder, address, bus, daemon, client };
         bench.up().await;
         bench
     }
@@ -87,10 +81,7 @@ impl Bench {
     {
         let object = self.object(path).await;
         eventually(property.name, async || {
-            self.client
-                .get(&object, property)
-                .await
-                .is_ok_and(|got| got == value)
+            self.client.get(&object, property).await.is_ok_and(|got| got == value)
         })
         .await;
     }
@@ -112,9 +103,7 @@ fn start_bus(folder: &Path, address: &str) -> Process {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(bus.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(bus.stdout.take().unwrap()).read_line(&mut line).unwrap();
     Process(bus)
 }
 
@@ -131,10 +120,7 @@ fn start_daemon(folder: &Path, address: &str) -> Process {
 }
 
 async fn connect(address: &str) -> Client {
-    let connection = zbus::connection::Builder::address(address)
-        .build()
-        .await
-        .unwrap();
+    let connection = zbus::connection::Builder::address(address).build().await.unwrap();
     Client::new(connection, Duration::from_secs(2))
 }
 
@@ -154,33 +140,19 @@ async fn a_power_on_is_seen_by_its_signals() {
     let connection = bench.client.connection();
     let bus = "org.freedesktop.DBus";
     connection
-        .call_method(
-            Some(bus),
-            "/org/freedesktop/DBus",
-            Some(bus),
-            "AddMatch",
-            &(rule,),
-        )
+        .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(rule,))
         .await
         .unwrap();
     let host = bench.object(host::PATH).await;
     assert_eq!(host.service, host::SERVICE);
     let on = host::Transition::On;
-    bench
-        .client
-        .set(&host, host::REQUESTED_HOST_TRANSITION, on)
-        .await
-        .unwrap();
+    bench.client.set(&host, host::REQUESTED_HOST_TRANSITION, on).await.unwrap();
     let mut seen = Vec::new();
     while seen.last() != Some(&host::HostState::Running) {
         let message = tokio::time::timeout(Duration::from_secs(10), signals.next()).await;
         let message = message.unwrap().unwrap().unwrap();
         let body = message.body();
-        type Changed = (
-            String,
-            std::collections::BTreeMap<String, OwnedVariant>,
-            Vec<String>,
-        );
+        type Changed = (String, std::collections::BTreeMap<String, OwnedVariant>, Vec<String>);
         if body.signature() != Changed::SIGNATURE {
             continue;
         }
@@ -189,20 +161,8 @@ async fn a_power_on_is_seen_by_its_signals() {
             seen.extend(Properties::from(values).get(host::CURRENT_HOST_STATE));
         }
     }
-    assert_eq!(
-        seen,
-        [
-            host::HostState::TransitioningToRunning,
-            host::HostState::Running
-        ]
-    );
-    bench
-        .wait_for(
-            chassis::PATH,
-            chassis::CURRENT_POWER_STATE,
-            chassis::PowerState::On,
-        )
-        .await;
+    assert_eq!(seen, [host::HostState::TransitioningToRunning, host::HostState::Running]);
+    bench.wait_for(chassis::PATH, chassis::CURRENT_POWER_STATE, chassis::PowerState::On).await;
 }
 
 #[tokio::test]
@@ -216,26 +176,14 @@ async fn what_does_not_fit_is_refused() {
     );
     let error = bench.client.set(&lamp, wrong, 1).await.unwrap_err();
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
-    let error = bench
-        .client
-        .object_owners("/nowhere", &[])
-        .await
-        .unwrap_err();
+    let error = bench.client.object_owners("/nowhere", &[]).await.unwrap_err();
     assert!(matches!(error, CallError::NotFound { .. }), "{error}");
     // A name has its own objects only.
     let other = ObjectAt::new(host::SERVICE, lamp.path.as_str());
-    let error = bench
-        .client
-        .get(&other, led::group::ASSERTED)
-        .await
-        .unwrap_err();
+    let error = bench.client.get(&other, led::group::ASSERTED).await.unwrap_err();
     assert!(matches!(error, CallError::NotFound { .. }), "{error}");
     let absent = ObjectAt::new("xyz.openbmc_project.Absent", "/");
-    let error = bench
-        .client
-        .get(&absent, led::group::ASSERTED)
-        .await
-        .unwrap_err();
+    let error = bench.client.get(&absent, led::group::ASSERTED).await.unwrap_err();
     assert!(matches!(error, CallError::Gone { .. }), "{error}");
 }
 
@@ -262,26 +210,16 @@ async fn objects_of_other_services_are_found_through_the_mapper() {
         .unwrap();
     let find = async |count: usize| {
         eventually("sessions", async || {
-            let found = bench
-                .client
-                .sub_tree(root, 0, &["xyz.openbmc_project.Ipmi.SessionInfo"]);
+            let found = bench.client.sub_tree(root, 0, &["xyz.openbmc_project.Ipmi.SessionInfo"]);
             found.await.map_or(0, |found| found.len()) == count
         })
         .await;
     };
     find(1).await;
     let second = format!("{root}/eth0/1_2");
-    service
-        .object_server()
-        .at(second.as_str(), Session)
-        .await
-        .unwrap();
+    service.object_server().at(second.as_str(), Session).await.unwrap();
     find(2).await;
-    service
-        .object_server()
-        .remove::<Session, _>(second.as_str())
-        .await
-        .unwrap();
+    service.object_server().remove::<Session, _>(second.as_str()).await.unwrap();
     find(1).await;
     service.close().await.unwrap();
     find(0).await;
@@ -300,11 +238,7 @@ async fn object_managers_list_the_objects_of_their_service() {
     let mapper = ObjectAt::new(mapper::SERVICE, mapper::PATH);
     let paths: Vec<String> = bench
         .client
-        .call(
-            &mapper,
-            mapper::GET_SUB_TREE_PATHS,
-            &("/", 0, &[host::NAME][..]),
-        )
+        .call(&mapper, mapper::GET_SUB_TREE_PATHS, &("/", 0, &[host::NAME][..]))
         .await
         .unwrap();
     assert_eq!(paths, [host::PATH]);
@@ -314,51 +248,24 @@ async fn object_managers_list_the_objects_of_their_service() {
 async fn settings_and_host_outlive_a_kill() {
     let mut bench = Bench::new().await;
     let boot = bench.object(PERSISTENT_PATH).await;
-    bench
-        .client
-        .set(&boot, source::BOOT_SOURCE, Source::Network)
-        .await
-        .unwrap();
+    bench.client.set(&boot, source::BOOT_SOURCE, Source::Network).await.unwrap();
     let host = bench.object(host::PATH).await;
     let on = host::Transition::On;
-    bench
-        .client
-        .set(&host, host::REQUESTED_HOST_TRANSITION, on)
-        .await
-        .unwrap();
-    bench
-        .wait_for(
-            host::PATH,
-            host::CURRENT_HOST_STATE,
-            host::HostState::Running,
-        )
-        .await;
+    bench.client.set(&host, host::REQUESTED_HOST_TRANSITION, on).await.unwrap();
+    bench.wait_for(host::PATH, host::CURRENT_HOST_STATE, host::HostState::Running).await;
     bench.daemon.0.kill().unwrap();
     bench.daemon.0.wait().unwrap();
     bench.daemon = start_daemon(bench.folder.path(), &bench.address);
     bench.up().await;
-    assert_eq!(
-        bench.client.get(&boot, source::BOOT_SOURCE).await.unwrap(),
-        Source::Network
-    );
-    bench
-        .wait_for(
-            host::PATH,
-            host::CURRENT_HOST_STATE,
-            host::HostState::Running,
-        )
-        .await;
+    assert_eq!(bench.client.get(&boot, source::BOOT_SOURCE).await.unwrap(), Source::Network);
+    bench.wait_for(host::PATH, host::CURRENT_HOST_STATE, host::HostState::Running).await;
 }
 
 #[tokio::test]
 async fn another_bus_is_served_when_the_first_is_gone() {
     let mut bench = Bench::new().await;
     let lamp = bench.object(led::group::ENCLOSURE_IDENTIFY).await;
-    bench
-        .client
-        .set(&lamp, led::group::ASSERTED, true)
-        .await
-        .unwrap();
+    bench.client.set(&lamp, led::group::ASSERTED, true).await.unwrap();
     bench.bus.0.kill().unwrap();
     bench.bus.0.wait().unwrap();
     std::fs::remove_file(bench.folder.path().join("bus")).unwrap();
@@ -373,11 +280,7 @@ async fn a_restart_of_the_bmc_is_answered_first_and_then_ends_the_daemon() {
     let mut bench = Bench::new().await;
     let object = bench.object(bmc::PATH).await;
     let reboot = bmc::Transition::Reboot;
-    bench
-        .client
-        .set(&object, bmc::REQUESTED_BMC_TRANSITION, reboot)
-        .await
-        .unwrap();
+    bench.client.set(&object, bmc::REQUESTED_BMC_TRANSITION, reboot).await.unwrap();
     let mut status = None;
     eventually("the daemon ends", async || {
         status = bench.daemon.0.try_wait().unwrap();
@@ -400,11 +303,7 @@ async fn a_name_that_another_process_has_is_taken_later() {
     other.close().await.unwrap();
     let button = ObjectAt::new(name, buttons::power::PATH);
     eventually("the name is taken", async || {
-        bench
-            .client
-            .get(&button, buttons::power::ENABLED)
-            .await
-            .is_ok()
+        bench.client.get(&button, buttons::power::ENABLED).await.is_ok()
     })
     .await;
 }

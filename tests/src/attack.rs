@@ -58,10 +58,7 @@ impl Attacker {
     }
 
     fn start(count: usize, rate: usize, mut strike: impl FnMut() + Send + 'static) -> Self {
-        let (done, stop) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (done, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, stopped) = (Arc::clone(&done), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             let (begun, mut struck) = (Instant::now(), 0);
@@ -77,11 +74,7 @@ impl Attacker {
                 thread::sleep(TURN);
             }
         });
-        Self {
-            done,
-            stop,
-            thread: Some(thread),
-        }
+        Self { done, stop, thread: Some(thread) }
     }
 
     /// Whether it has done all that it was to do.

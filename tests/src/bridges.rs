@@ -1,9 +1,8 @@
 //! OpenBMC's own bridges, and ours beside them, on devices that the tests play.
 
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use tempfile::TempDir;
 
@@ -58,10 +57,7 @@ impl Devices {
             .status()
             .expect("a C compiler");
         assert!(built.success(), "the library does not build");
-        Self {
-            library,
-            _folder: folder,
-        }
+        Self { library, _folder: folder }
     }
 
     /// Starts the bridge `program` beside `suite`, in whose folder a socket `device` is or will be.

@@ -1,11 +1,10 @@
 //! A private bus daemon, and looks at what is on it through busctl.
 
-use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use serde_json::Value;
 
@@ -41,10 +40,7 @@ impl Bus {
         );
         fs::write(dir.join("bus.conf"), configuration).expect("the bus configuration");
         let process = Self::spawn(dir);
-        Self {
-            dir: dir.to_owned(),
-            process,
-        }
+        Self { dir: dir.to_owned(), process }
     }
 
     fn spawn(dir: &Path) -> Process {
@@ -54,16 +50,8 @@ impl Bus {
             "--nofork".to_owned(),
             "--nopidfile".to_owned(),
         ];
-        let process = Process::start(
-            "dbus-daemon",
-            dir,
-            Path::new("dbus-daemon"),
-            &arguments,
-            &[],
-        );
-        wait::until_true("the bus accepts", || {
-            UnixStream::connect(dir.join("bus")).is_ok()
-        });
+        let process = Process::start("dbus-daemon", dir, Path::new("dbus-daemon"), &arguments, &[]);
+        wait::until_true("the bus accepts", || UnixStream::connect(dir.join("bus")).is_ok());
         process
     }
 
@@ -87,21 +75,14 @@ impl Bus {
     #[must_use]
     pub fn busctl(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("busctl");
-        command
-            .arg(format!("--address={}", self.address()))
-            .args(["--json=short"])
-            .args(arguments);
+        command.arg(format!("--address={}", self.address())).args(["--json=short"]).args(arguments);
         client::run(&mut command)
     }
 
     /// A property, or `None` when its owner does not answer.
     #[must_use]
     pub fn property(&self, property: &Property<'_>) -> Option<Value> {
-        let Property {
-            path,
-            interface,
-            name,
-        } = *property;
+        let Property { path, interface, name } = *property;
         let service = self.service(path, interface)?;
         let output = self.busctl(&["get-property", &service, path, interface, name]);
         Some(parse(&output)?["data"].take())
@@ -112,17 +93,7 @@ impl Bus {
     pub fn service(&self, path: &str, interface: &str) -> Option<String> {
         let mapper = "xyz.openbmc_project.ObjectMapper";
         let object = "/xyz/openbmc_project/object_mapper";
-        let call = [
-            "call",
-            mapper,
-            object,
-            mapper,
-            "GetObject",
-            "sas",
-            path,
-            "1",
-            interface,
-        ];
+        let call = ["call", mapper, object, mapper, "GetObject", "sas", path, "1", interface];
         let reply = parse(&self.busctl(&call))?;
         Some(reply["data"][0].as_object()?.keys().next()?.clone())
     }
@@ -140,11 +111,7 @@ impl Bus {
         while Instant::now() < limit {
             last = self.property(property);
             thread::sleep(Duration::from_millis(20));
-            if last
-                .as_ref()
-                .and_then(Value::as_str)
-                .is_some_and(|is| is.ends_with(&ends))
-            {
+            if last.as_ref().and_then(Value::as_str).is_some_and(|is| is.ends_with(&ends)) {
                 return;
             }
         }
@@ -169,23 +136,16 @@ impl Bus {
         let reply: Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
         let fields = &reply["data"][0];
         let byte = |value: &Value| {
-            value
-                .as_u64()
-                .and_then(|value| u8::try_from(value).ok())
-                .expect("a byte")
+            value.as_u64().and_then(|value| u8::try_from(value).ok()).expect("a byte")
         };
-        let data = fields[4]
-            .as_array()
-            .map(|data| data.iter().map(byte).collect());
+        let data = fields[4].as_array().map(|data| data.iter().map(byte).collect());
         (byte(&fields[3]), data.unwrap_or_default())
     }
 
     /// Whether somebody owns the bus name.
     #[must_use]
     pub fn has_name(&self, name: &str) -> bool {
-        self.busctl(&["list", "--acquired"])
-            .stdout
-            .contains(&format!("\"{name}\""))
+        self.busctl(&["list", "--acquired"]).stdout.contains(&format!("\"{name}\""))
     }
 }
 
@@ -220,7 +180,5 @@ pub const CHASSIS_STATE: Property<'static> = Property {
 };
 
 /// When the chassis' power last changed.
-pub const LAST_CHANGE: Property<'static> = Property {
-    name: "LastStateChangeTime",
-    ..CHASSIS_STATE
-};
+pub const LAST_CHANGE: Property<'static> =
+    Property { name: "LastStateChangeTime", ..CHASSIS_STATE };

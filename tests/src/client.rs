@@ -47,16 +47,8 @@ impl Output {
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            command,
-            code,
-            stdout,
-            stderr,
-        } = self;
-        write!(
-            f,
-            "{command}\nended with {code:?}\n--- output\n{stdout}\n--- errors\n{stderr}"
-        )
+        let Self { command, code, stdout, stderr } = self;
+        write!(f, "{command}\nended with {code:?}\n--- output\n{stdout}\n--- errors\n{stderr}")
     }
 }
 
@@ -78,17 +70,9 @@ pub fn run(command: &mut Command) -> Output {
 #[must_use]
 pub fn run_within(command: &mut Command, limit: Duration) -> Output {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line = words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ");
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{line}: {error}"));
+    let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
     let stdout = collect(child.stdout.take().expect("a pipe"));
     let stderr = collect(child.stderr.take().expect("a pipe"));
     let end = Instant::now() + limit;
@@ -105,12 +89,7 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Output {
     let text = |thread: thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&thread.join().expect("a reader")).into_owned()
     };
-    Output {
-        command: line,
-        code: status.code(),
-        stdout: text(stdout),
-        stderr: text(stderr),
-    }
+    Output { command: line, code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
 /// Reads a pipe to its end on a thread, so that the client never waits for a full one.

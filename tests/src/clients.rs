@@ -54,38 +54,25 @@ impl Login {
     /// The same with another cipher suite.
     #[must_use]
     pub fn suite(&self, suite: u8) -> Self {
-        Self {
-            suite,
-            ..self.clone()
-        }
+        Self { suite, ..self.clone() }
     }
 
     /// The same with another user.
     #[must_use]
     pub fn user(&self, user: &str, password: &str) -> Self {
-        Self {
-            user: user.to_owned(),
-            password: password.to_owned(),
-            ..self.clone()
-        }
+        Self { user: user.to_owned(), password: password.to_owned(), ..self.clone() }
     }
 
     /// The same asking for a privilege (`USER`, `OPERATOR`, `ADMIN`).
     #[must_use]
     pub fn level(&self, level: &'static str) -> Self {
-        Self {
-            level: Some(level),
-            ..self.clone()
-        }
+        Self { level: Some(level), ..self.clone() }
     }
 
     /// The same at another address: a relay's.
     #[must_use]
     pub fn at(&self, address: SocketAddr) -> Self {
-        Self {
-            address,
-            ..self.clone()
-        }
+        Self { address, ..self.clone() }
     }
 
     /// A client program, with a home and a working folder of its own.
@@ -122,24 +109,10 @@ impl Login {
         let mut command = self.program("ipmitool");
         command.args(["-I", "lanplus", "-H", &self.address.ip().to_string()]);
         command.args(["-p", &self.address.port().to_string()]);
-        command.args([
-            "-U",
-            &self.user,
-            "-P",
-            &self.password,
-            "-C",
-            &self.suite.to_string(),
-        ]);
+        command.args(["-U", &self.user, "-P", &self.password, "-C", &self.suite.to_string()]);
         if let Some(level) = self.level {
             // FreeIPMI's name for it is the shorter one.
-            command.args([
-                "-L",
-                if level == "ADMIN" {
-                    "ADMINISTRATOR"
-                } else {
-                    level
-                },
-            ]);
+            command.args(["-L", if level == "ADMIN" { "ADMINISTRATOR" } else { level }]);
         }
         if let Some(kg) = &self.kg {
             command.args(["-k", kg]);
@@ -159,14 +132,7 @@ impl Login {
         let mut command = self.program(program);
         command.args(["-D", "LAN_2_0", "-h", &self.address.to_string()]);
         command.args(self.sdr_cache(program));
-        command.args([
-            "-u",
-            &self.user,
-            "-p",
-            &self.password,
-            "-I",
-            &self.suite.to_string(),
-        ]);
+        command.args(["-u", &self.user, "-p", &self.password, "-I", &self.suite.to_string()]);
         if let Some(level) = self.level {
             command.args(["-l", level]);
         }

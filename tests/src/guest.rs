@@ -3,14 +3,13 @@
 //! The tests that boot them are ignored unless asked for (`cargo test -p tests -- --ignored`): they
 //! need QEMU, and the first one builds the guest of Debian's packages.
 
-use std::env;
-use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{env, fs};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -105,12 +104,7 @@ impl Running {
             if self.printed(text) >= count {
                 return;
             }
-            assert!(
-                !ended,
-                "no {text:?}:\n{}\n{}",
-                self.output.text(),
-                self.errors.text()
-            );
+            assert!(!ended, "no {text:?}:\n{}\n{}", self.output.text(), self.errors.text());
             thread::sleep(LOOK);
         }
     }
@@ -128,9 +122,7 @@ impl Running {
     /// If the guest is gone.
     pub fn say(&mut self, text: &str) {
         let stdin = self.child.stdin.as_mut().expect("a pipe");
-        stdin
-            .write_all(text.as_bytes())
-            .expect("a guest that listens");
+        stdin.write_all(text.as_bytes()).expect("a guest that listens");
         stdin.flush().expect("a guest that listens");
     }
 
@@ -148,11 +140,7 @@ impl Running {
     #[must_use]
     pub fn finish(mut self) -> Ran {
         let status = self.child.wait().expect("run-guest");
-        Ran {
-            status: status.code(),
-            output: self.output.finish(),
-            errors: self.errors.finish(),
-        }
+        Ran { status: status.code(), output: self.output.finish(), errors: self.errors.finish() }
     }
 }
 
@@ -170,15 +158,10 @@ impl Stream {
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                kept.lock()
-                    .expect("the output")
-                    .extend_from_slice(&buffer[..count]);
+                kept.lock().expect("the output").extend_from_slice(&buffer[..count]);
             }
         });
-        Self {
-            bytes,
-            reader: Some(reader),
-        }
+        Self { bytes, reader: Some(reader) }
     }
 
     fn has_ended(&self) -> bool {
@@ -242,11 +225,7 @@ pub fn start(
         .expect("run-guest");
     let output = Stream::of(child.stdout.take().expect("a pipe"));
     let errors = Stream::of(child.stderr.take().expect("a pipe"));
-    Running {
-        child,
-        output,
-        errors,
-    }
+    Running { child, output, errors }
 }
 
 /// Builds a helper program for the guest, out of `tests/guest/<name>.c`, in `dir`.
@@ -281,9 +260,7 @@ fn cache() -> &'static Path {
         let home = env::var_os("HOME").map_or_else(env::temp_dir, PathBuf::from);
         let default = || home.join(".cache/causeway/guest");
         let folder = env::var_os(VARIABLE).map_or_else(default, PathBuf::from);
-        let built = Command::new(programs().join("make-guest"))
-            .arg(&folder)
-            .output();
+        let built = Command::new(programs().join("make-guest")).arg(&folder).output();
         let built = built.expect("make-guest");
         let errors = String::from_utf8_lossy(&built.stderr);
         assert!(built.status.success(), "{errors}");

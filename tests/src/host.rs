@@ -17,8 +17,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use tempfile::TempDir;
 
 use crate::process::Process;
-use crate::programs;
-use crate::wait;
+use crate::{programs, wait};
 
 /// How the host's console is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,11 +61,7 @@ impl Host {
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         let dir = tempfile::Builder::new().prefix("causeway-host-").tempdir();
-        Self {
-            kind,
-            dir: dir.expect("a folder"),
-            port: free_port(),
-        }
+        Self { kind, dir: dir.expect("a folder"), port: free_port() }
     }
 
     /// The console as netipmid's configuration names it.
@@ -93,21 +88,15 @@ impl Host {
             Kind::Abstract => {
                 let address = net::SocketAddr::from_abstract_name(self.name()).expect("a name");
                 let listener = UnixListener::bind_addr(&address).expect("a free name");
-                accept(&listener, || {
-                    listener.accept().map(|(stream, _)| stream.into())
-                })
+                accept(&listener, || listener.accept().map(|(stream, _)| stream.into()))
             }
             Kind::Unix => {
                 let listener = UnixListener::bind(self.path()).expect("a free path");
-                accept(&listener, || {
-                    listener.accept().map(|(stream, _)| stream.into())
-                })
+                accept(&listener, || listener.accept().map(|(stream, _)| stream.into()))
             }
             Kind::Tcp | Kind::Telnet => {
                 let listener = TcpListener::bind(self.port).expect("a free port");
-                accept(&listener, || {
-                    listener.accept().map(|(stream, _)| stream.into())
-                })
+                accept(&listener, || listener.accept().map(|(stream, _)| stream.into()))
             }
             Kind::Terminal => {
                 let pair = openpty(None, None).expect("a pseudo-terminal");
@@ -149,13 +138,7 @@ impl Host {
             &serial,
         ];
         let arguments = arguments.map(str::to_owned);
-        Some(Process::start(
-            "qemu",
-            self.dir.path(),
-            &program,
-            &arguments,
-            &[],
-        ))
+        Some(Process::start("qemu", self.dir.path(), &program, &arguments, &[]))
     }
 
     fn path(&self) -> PathBuf {
@@ -203,11 +186,7 @@ fn is_ready(fd: &impl AsFd) -> bool {
 
 impl Line {
     fn new(end: OwnedFd, other: Option<OwnedFd>) -> Self {
-        Self {
-            end: end.into(),
-            _other: other,
-            read: String::new(),
-        }
+        Self { end: end.into(), _other: other, read: String::new() }
     }
 
     /// Prints `text`.
@@ -247,9 +226,7 @@ impl Line {
         let byte = wait::until("a break", || {
             let mut byte = [0];
             let flags = MsgFlags::MSG_OOB | MsgFlags::MSG_DONTWAIT;
-            recv(self.end.as_raw_fd(), &mut byte, flags)
-                .ok()
-                .map(|_| byte[0])
+            recv(self.end.as_raw_fd(), &mut byte, flags).ok().map(|_| byte[0])
         });
         assert_eq!(byte, 72, "what obmc-console takes for a break");
     }

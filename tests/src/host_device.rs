@@ -7,10 +7,10 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::net::sockopt::set_socket_timeout;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
-    bind, listen, recv, send, socket_with, sockopt::Timeout,
+    bind, listen, recv, send, socket_with,
 };
 
 use crate::wait;
@@ -101,12 +101,7 @@ impl HostDevice {
         }
         let bridge = accept_with(&listener, flags).expect("a bridge");
         set_socket_timeout(&bridge, Timeout::Recv, Some(wait::LIMIT)).expect("a limit");
-        Self {
-            kind,
-            path: path.to_owned(),
-            bridge,
-            seq: 0,
-        }
+        Self { kind, path: path.to_owned(), bridge, seq: 0 }
     }
 
     /// Asks without waiting for the answer.

@@ -65,27 +65,15 @@ pub struct Row {
 #[must_use]
 pub fn parse(text: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for line in text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some((number, command)) = line.strip_prefix('[').and_then(|l| l.split_once("] ")) {
             let number = number.parse().expect("a number");
-            rows.push(Row {
-                number,
-                command: command.to_owned(),
-                ..Row::default()
-            });
+            rows.push(Row { number, command: command.to_owned(), ..Row::default() });
             continue;
         }
-        let row = rows
-            .last_mut()
-            .expect("a row before what is expected of it");
+        let row = rows.last_mut().expect("a row before what is expected of it");
         let (kind, rest) = line.split_once(' ').expect("a keyword");
-        let after_colon = || {
-            rest.split_once(": ")
-                .unwrap_or_else(|| panic!("no colon: {line}"))
-        };
+        let after_colon = || rest.split_once(": ").unwrap_or_else(|| panic!("no colon: {line}"));
         match kind {
             "<" => row.before.push(rest.to_owned()),
             "+" => row.after.push(rest.to_owned()),
@@ -101,8 +89,7 @@ pub fn parse(text: &str) -> Vec<Row> {
             }
             "file" => {
                 let (name, content) = after_colon();
-                row.files
-                    .push((name.to_owned(), content.replace("\\n", "\n")));
+                row.files.push((name.to_owned(), content.replace("\\n", "\n")));
             }
             _ => panic!("what is {line:?}?"),
         }
@@ -152,9 +139,7 @@ impl Row {
         }
         faults.extend(self.holds.iter().filter_map(|(name, content)| {
             let bytes = fs::read(login.home.join(name)).unwrap_or_default();
-            let found = bytes
-                .windows(content.len())
-                .any(|part| part == content.as_bytes());
+            let found = bytes.windows(content.len()).any(|part| part == content.as_bytes());
             (!found).then(|| format!("{name} does not hold {content:?}"))
         }));
         if faults.is_empty() {
@@ -210,10 +195,7 @@ impl Row {
         }
         match terminal.until_ended() {
             code if code == Some(self.exit) => Ok(()),
-            code => Err(format!(
-                "[{}] ended with {code:?}, not {}",
-                self.number, self.exit
-            )),
+            code => Err(format!("[{}] ended with {code:?}, not {}", self.number, self.exit)),
         }
     }
 }
@@ -228,9 +210,7 @@ fn command_of(login: &Login, line: &str) -> Command {
     let address = login.address.ip().to_string();
     let mut words = line.split_whitespace();
     let name = words.next().expect("a program");
-    let own: Vec<&str> = words
-        .map(|word| if word == "BMC" { &address } else { word })
-        .collect();
+    let own: Vec<&str> = words.map(|word| if word == "BMC" { &address } else { word }).collect();
     let port = login.address.port().to_string();
     let host = login.address.to_string();
     let defaults: &[(&str, &str)] = match name {
@@ -243,12 +223,7 @@ fn command_of(login: &Login, line: &str) -> Command {
         ],
         "rmcp-ping" | "ipmi-ping" => &[],
         "ipmiconsole" => &[("-h", &host), ("-u", &login.user), ("-p", &login.password)],
-        _ => &[
-            ("-D", "LAN_2_0"),
-            ("-h", &host),
-            ("-u", &login.user),
-            ("-p", &login.password),
-        ],
+        _ => &[("-D", "LAN_2_0"), ("-h", &host), ("-u", &login.user), ("-p", &login.password)],
     };
     let mut command: Command = login.program(name);
     if let Some(cache) = login.sdr_cache(name) {

@@ -82,9 +82,7 @@ impl Monitor {
             self.hears("end")
         });
         let log = self.process.log();
-        let messages = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let messages = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let calls = messages.filter(|message| message["type"] == "method_call");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let calls = calls.map(|message| Call {
@@ -99,9 +97,7 @@ impl Monitor {
     }
 
     fn hears(&self, mark: &str) -> bool {
-        self.process
-            .log()
-            .contains(&format!("causeway.test.{mark}"))
+        self.process.log().contains(&format!("causeway.test.{mark}"))
     }
 }
 
@@ -109,13 +105,5 @@ impl Monitor {
 fn call(bus: &Bus, mark: &str) {
     let name = "org.freedesktop.DBus";
     let mark = format!("causeway.test.{mark}");
-    let _ = bus.busctl(&[
-        "call",
-        name,
-        "/org/freedesktop/DBus",
-        name,
-        "NameHasOwner",
-        "s",
-        &mark,
-    ]);
+    let _ = bus.busctl(&["call", name, "/org/freedesktop/DBus", name, "NameHasOwner", "s", &mark]);
 }

@@ -37,11 +37,7 @@ pub fn as_root(test: &str) -> Standing {
     if geteuid().is_root() {
         let mut probe = unshare(&["--net", "true"]);
         let granted = client::run(&mut probe).code == Some(0);
-        return if granted {
-            Standing::Root
-        } else {
-            Standing::Refused
-        };
+        return if granted { Standing::Root } else { Standing::Refused };
     }
     let mut probe = unshare(&["--user", "--map-root-user", "--net", "true"]);
     if env::var_os(INSIDE).is_some() || client::run(&mut probe).code != Some(0) {
@@ -90,9 +86,7 @@ impl Namespace {
     /// The words that, put before a command, have it run in here.
     #[must_use]
     pub fn entry(&self) -> Vec<String> {
-        ["--net", "--target", &self.id(), "--"]
-            .map(str::to_owned)
-            .to_vec()
+        ["--net", "--target", &self.id(), "--"].map(str::to_owned).to_vec()
     }
 
     /// A command that runs in here.
@@ -139,10 +133,7 @@ impl Namespace {
         other: &Self,
         (peer, theirs): (&str, &[&str]),
     ) {
-        self.ip(&format!(
-            "link add {name} type veth peer name {peer} netns {}",
-            other.id()
-        ));
+        self.ip(&format!("link add {name} type veth peer name {peer} netns {}", other.id()));
         self.set_up(name, addresses);
         other.set_up(peer, theirs);
     }

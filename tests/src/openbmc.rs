@@ -27,10 +27,8 @@ const BLOCK: usize = 16;
 const WORD: usize = size_of::<usize>();
 
 /// The users of the files, with id 2 and 3: name, password, privilege.
-pub const USERS: [(&str, &str, &str); 2] = [
-    ("alice", "alice's own", "priv-admin"),
-    ("bob", "a password of 20 by", "priv-operator"),
-];
+pub const USERS: [(&str, &str, &str); 2] =
+    [("alice", "alice's own", "priv-admin"), ("bob", "a password of 20 by", "priv-operator")];
 
 /// The files below a folder that stands for `/`.
 #[derive(Clone, Debug)]
@@ -42,9 +40,7 @@ impl Files {
     /// The files below `root`.
     #[must_use]
     pub fn below(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-        }
+        Self { root: root.to_owned() }
     }
 
     /// Makes them, with [`USERS`], and with channel 1 called `lan0`.
@@ -53,12 +49,7 @@ impl Files {
     ///
     /// If they cannot be written.
     pub fn make(&self) {
-        for folder in [
-            "etc",
-            "var/lib/ipmi",
-            "run/ipmi",
-            "usr/share/ipmi-providers",
-        ] {
+        for folder in ["etc", "var/lib/ipmi", "run/ipmi", "usr/share/ipmi-providers"] {
             fs::create_dir_all(self.root.join(folder)).expect("a folder");
         }
         let mut users: Vec<Value> = vec![user("", "")];
@@ -118,9 +109,8 @@ impl Files {
         let at = HEAD.len().next_multiple_of(WORD);
         assert_eq!(&file[..HEAD.len()], HEAD);
         let lengths = file[at..at + 5 * WORD].chunks_exact(WORD);
-        let lengths: Vec<usize> = lengths
-            .map(|word| usize::from_ne_bytes(word.try_into().expect("a word")))
-            .collect();
+        let lengths: Vec<usize> =
+            lengths.map(|word| usize::from_ne_bytes(word.try_into().expect("a word"))).collect();
         let [salt, iv, data, padding, mac] = lengths[..] else {
             unreachable!("five lengths");
         };
@@ -140,10 +130,7 @@ impl Files {
         let plain = cipher(&["-d"], &key, iv, text);
         assert_eq!(plain.len(), data);
         let plain = String::from_utf8(plain).expect("text");
-        let pair = |line: &str| {
-            line.split_once(':')
-                .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        };
+        let pair = |line: &str| line.split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned()));
         plain.lines().filter_map(pair).collect()
     }
 
@@ -153,10 +140,7 @@ impl Files {
     ///
     /// If it cannot be written.
     pub fn save_passwords(&self, entries: &[(String, String)]) {
-        let plain: String = entries
-            .iter()
-            .map(|(name, text)| format!("{name}:{text}\n"))
-            .collect();
+        let plain: String = entries.iter().map(|(name, text)| format!("{name}:{text}\n")).collect();
         let (salt, iv) = (random(SALT), random(BLOCK));
         let key = self.key(&salt);
         let text = cipher(&[], &key, &iv, plain.as_bytes());
@@ -203,10 +187,8 @@ pub fn make_pam_stack(folder: &Path, root: &Path) -> TempDir {
     let helper = programs::program("ipmi-pass");
     let beside = helper.parent().expect("a program's folder");
     let modules = tempfile::tempdir_in(beside).expect("a folder");
-    let (source, module) = (
-        modules.path().join("pam_ipmi_pass.c"),
-        modules.path().join("pam_ipmi_pass.so"),
-    );
+    let (source, module) =
+        (modules.path().join("pam_ipmi_pass.c"), modules.path().join("pam_ipmi_pass.so"));
     fs::write(&source, MODULE).expect("the module's source");
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
@@ -215,12 +197,8 @@ pub fn make_pam_stack(folder: &Path, root: &Path) -> TempDir {
         .expect("a C compiler");
     assert!(built.success(), "the PAM module does not build");
     fs::create_dir_all(folder).expect("a folder");
-    let line = format!(
-        "password required {} {} {}\n",
-        module.display(),
-        helper.display(),
-        root.display()
-    );
+    let line =
+        format!("password required {} {} {}\n", module.display(), helper.display(), root.display());
     fs::write(folder.join("passwd"), line).expect("the service");
     modules
 }
@@ -255,12 +233,7 @@ fn random(length: usize) -> Vec<u8> {
 
 fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
     let key = format!("hexkey:{}", hex(key));
-    openssl(
-        &[
-            "dgst", "-sha256", "-mac", "HMAC", "-macopt", &key, "-binary",
-        ],
-        data,
-    )
+    openssl(&["dgst", "-sha256", "-mac", "HMAC", "-macopt", &key, "-binary"], data)
 }
 
 fn cipher(direction: &[&str], key: &[u8], iv: &[u8], data: &[u8]) -> Vec<u8> {
@@ -282,12 +255,7 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
         .spawn()
         .expect("openssl");
     // Less than a pipe holds.
-    child
-        .stdin
-        .take()
-        .expect("a pipe")
-        .write_all(input)
-        .expect("openssl reads");
+    child.stdin.take().expect("a pipe").write_all(input).expect("openssl reads");
     let output = child.wait_with_output().expect("openssl");
     assert!(output.status.success(), "openssl {arguments:?}");
     output.stdout

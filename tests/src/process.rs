@@ -38,31 +38,14 @@ impl Process {
         environment: &[(&str, String)],
     ) -> Self {
         let log = dir.join(format!("{name}.log"));
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .expect("a log file");
+        let output = File::options().create(true).append(true).open(&log).expect("a log file");
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
-            .args(arguments);
-        command
-            .env_remove("NOTIFY_SOCKET")
-            .envs(environment.iter().cloned());
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
+        command.env_remove("NOTIFY_SOCKET").envs(environment.iter().cloned());
         command.stdin(Stdio::null());
-        command
-            .stdout(output.try_clone().expect("a second handle"))
-            .stderr(output);
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self {
-            name: name.to_owned(),
-            child,
-            log,
-        }
+        command.stdout(output.try_clone().expect("a second handle")).stderr(output);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name: name.to_owned(), child, log }
     }
 
     /// Like [`start`](Self::start), and returns when the daemon has said that it is ready
@@ -82,9 +65,7 @@ impl Process {
         let path = dir.join(format!("{name}.notify"));
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).expect("a notification socket");
-        socket
-            .set_read_timeout(Some(Duration::from_millis(20)))
-            .expect("a time-out");
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a time-out");
         let mut environment = environment.to_vec();
         environment.push(("NOTIFY_SOCKET", path.display().to_string()));
         let mut process = Self::start(name, dir, program, arguments, &environment);
@@ -94,9 +75,7 @@ impl Process {
             }
             let mut message = [0; 512];
             let got = socket.recv(&mut message).unwrap_or(0);
-            message[..got]
-                .split(|byte| *byte == b'\n')
-                .any(|line| line == b"READY=1")
+            message[..got].split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
         });
         process
     }
@@ -118,9 +97,7 @@ impl Process {
         let status = fs::read_to_string(path).expect("a process of ours");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let words = line.and_then(|line| line.split_whitespace().next());
-        words
-            .and_then(|kb| kb.parse().ok())
-            .expect("a number of kB")
+        words.and_then(|kb| kb.parse().ok()).expect("a number of kB")
     }
 
     /// All that the daemon has logged.

@@ -27,9 +27,7 @@ fn folder() -> PathBuf {
     if let Some(folder) = env::var_os(VARIABLE) {
         return folder.into();
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the root");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .args(["build", "--quiet", "--workspace", "--bins"])
@@ -39,17 +37,12 @@ fn folder() -> PathBuf {
     assert!(built.success(), "the workspace does not build");
     // Test programs lie in <target>/<profile>/deps, the daemons one folder above.
     let test = env::current_exe().expect("the path of this test");
-    test.ancestors()
-        .nth(2)
-        .expect("<profile>/deps/<test>")
-        .to_owned()
+    test.ancestors().nth(2).expect("<profile>/deps/<test>").to_owned()
 }
 
 /// A program of the system, where it is installed.
 #[must_use]
 pub fn installed(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.exists())
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.exists())
 }

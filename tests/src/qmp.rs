@@ -23,9 +23,7 @@ impl Qmp {
     #[must_use]
     pub fn connect(socket: &Path) -> Self {
         let stream = wait::until("QEMU's control socket", || UnixStream::connect(socket).ok());
-        let mut qmp = Self {
-            stream: BufReader::new(stream),
-        };
+        let mut qmp = Self { stream: BufReader::new(stream) };
         let greeting = qmp.next().expect("a greeting");
         assert!(greeting.get("QMP").is_some(), "{greeting}");
         assert!(qmp.command("qmp_capabilities"), "QEMU ended");

@@ -87,13 +87,7 @@ impl Relay {
             spawn(Way::ToBmc, clone(&front), clone(&back), shared.clone()),
             spawn(Way::ToClient, clone(&back), front, shared.clone()),
         ];
-        Self {
-            address,
-            back,
-            record: shared.record,
-            stop: shared.stop,
-            threads,
-        }
+        Self { address, back, record: shared.record, stop: shared.stop, threads }
     }
 
     /// Where clients reach the relay.
@@ -116,10 +110,7 @@ impl Relay {
     #[must_use]
     pub fn sent(&self, way: Way) -> Vec<Vec<u8>> {
         let datagrams = self.datagrams().into_iter();
-        datagrams
-            .filter(|datagram| datagram.way == way)
-            .map(|datagram| datagram.bytes)
-            .collect()
+        datagrams.filter(|datagram| datagram.way == way).map(|datagram| datagram.bytes).collect()
     }
 
     /// Sends a datagram to the BMC, from the address that the client has there.
@@ -152,9 +143,7 @@ fn beside(bmc: SocketAddr) -> SocketAddr {
 
 /// A socket on a port of its own; waits where other tests hold all that there are.
 fn free_socket() -> UdpSocket {
-    wait::until("a free port", || {
-        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()
-    })
+    wait::until("a free port", || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok())
 }
 
 /// Carries one direction.
@@ -167,10 +156,7 @@ fn spawn(way: Way, from: UdpSocket, to: UdpSocket, shared: Shared) -> JoinHandle
                 continue;
             };
             let bytes = &buffer[..length];
-            shared.record.lock().expect("no panic").push(Datagram {
-                way,
-                bytes: bytes.to_vec(),
-            });
+            shared.record.lock().expect("no panic").push(Datagram { way, bytes: bytes.to_vec() });
             if way == Way::ToBmc {
                 *shared.client.lock().expect("no panic") = Some(sender);
             }

@@ -152,13 +152,7 @@ impl Frame {
 
     /// The answer of whoever the frame is for; `data` begins with the completion code.
     fn answer(&self, data: Vec<u8>) -> Self {
-        Self {
-            to: self.from,
-            netfn: self.netfn | 0x04,
-            from: self.to,
-            data,
-            ..*self
-        }
+        Self { to: self.from, netfn: self.netfn | 0x04, from: self.to, data, ..*self }
     }
 
     /// What a plain controller answers.
@@ -229,10 +223,6 @@ fn relayed(request: &Frame) -> Vec<Frame> {
         let embedded = [vec![0x00], response.emit()].concat();
         return vec![request.answer(embedded)];
     }
-    let passed_on = Frame {
-        to: BMC,
-        from: request.to,
-        ..response
-    };
+    let passed_on = Frame { to: BMC, from: request.to, ..response };
     vec![request.answer(vec![0x00]), passed_on]
 }

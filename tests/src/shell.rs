@@ -1,12 +1,11 @@
 //! One ipmitool session held open: ipmitool's own shell, driven through pipes.
 
-use std::fs;
 use std::io::{self, PipeReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use crate::clients::Login;
 
@@ -38,17 +37,11 @@ impl Shell {
         command.env("COLUMNS", "4096");
         // One pipe for both, so that an error stands before the prompt that follows it.
         command.arg("shell").stdin(std::process::Stdio::piped());
-        command
-            .stdout(writer.try_clone().expect("a second handle"))
-            .stderr(writer);
+        command.stdout(writer.try_clone().expect("a second handle")).stderr(writer);
         let mut child = command.spawn().expect("ipmitool");
         drop(command);
         let input = child.stdin.take().expect("a pipe");
-        let mut shell = Self {
-            child,
-            input,
-            output: collect(reader),
-        };
+        let mut shell = Self { child, input, output: collect(reader) };
         // The shell opens its session with the first command, not before its first prompt.
         shell.answer("the shell");
         shell.run("raw 6 1");
@@ -73,9 +66,7 @@ impl Shell {
     /// If the shell has gone.
     #[track_caller]
     pub fn send(&mut self, line: &str) {
-        writeln!(self.input, "{line}")
-            .and_then(|()| self.input.flush())
-            .expect("a running shell");
+        writeln!(self.input, "{line}").and_then(|()| self.input.flush()).expect("a running shell");
     }
 
     /// Where the session's packets come from, as the kernel has it.
@@ -88,9 +79,8 @@ impl Shell {
         let process = format!("/proc/{}", self.child.id());
         let table = fs::read_to_string(format!("{process}/net/udp")).expect("the kernel's table");
         let files = fs::read_dir(format!("{process}/fd")).expect("its open files");
-        let sockets: Vec<_> = files
-            .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
-            .collect();
+        let sockets: Vec<_> =
+            files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).collect();
         table
             .lines()
             .find_map(|line| {
@@ -113,10 +103,7 @@ impl Shell {
         while !text.ends_with(PROMPT.as_bytes()) {
             match self.output.recv_timeout(LIMIT) {
                 Ok(byte) => text.extend(byte),
-                Err(_) => panic!(
-                    "{line}: no prompt after {:?}",
-                    String::from_utf8_lossy(&text)
-                ),
+                Err(_) => panic!("{line}: no prompt after {:?}", String::from_utf8_lossy(&text)),
             }
         }
         let text = String::from_utf8_lossy(&text).into_owned();

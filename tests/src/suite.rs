@@ -1,11 +1,10 @@
 //! A whole BMC for one test.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::{fs, process};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,10 +12,8 @@ use tempfile::TempDir;
 use crate::bus::Bus;
 use crate::clients::{self, Login};
 use crate::netns::Namespace;
-use crate::openbmc;
 use crate::process::Process;
-use crate::programs;
-use crate::wait;
+use crate::{openbmc, programs, wait};
 
 /// The configuration that every suite starts with.
 const CONFIGURATION: &str = include_str!("../data/causeway.toml");
@@ -148,24 +145,10 @@ impl Suite {
         let ipmid = start(path, &bus, "ipmid", &[]);
         provision(&bus);
         let socket = path.join("console").display().to_string();
-        let console = Process::start(
-            "console",
-            path,
-            &programs::program("console"),
-            &[socket],
-            &[],
-        );
+        let console =
+            Process::start("console", path, &programs::program("console"), &[socket], &[]);
         let netipmid = start_netipmid(path, &bus, address);
-        Self {
-            netipmid,
-            ipmid,
-            platformd,
-            console,
-            bus,
-            address,
-            dir,
-            _modules: modules,
-        }
+        Self { netipmid, ipmid, platformd, console, bus, address, dir, _modules: modules }
     }
 
     /// The folder with the configuration, the state and the logs.
@@ -224,9 +207,7 @@ impl Suite {
 
     fn until_on_bus(&self, channel: &str) {
         let owned = format!("xyz.openbmc_project.Ipmi.Channel.{channel}");
-        wait::until_true(&format!("{channel} is on the bus"), || {
-            self.bus.has_name(&owned)
-        });
+        wait::until_true(&format!("{channel} is on the bus"), || self.bus.has_name(&owned));
     }
 
     /// How often netipmid has refused what, by reason.
@@ -281,9 +262,7 @@ impl Suite {
         }
         let login = administrator.user(name, password);
         let user = login.level("USER");
-        wait::until_true("netipmid knows the user", || {
-            user.ipmitool("mc guid").code == Some(0)
-        });
+        wait::until_true("netipmid knows the user", || user.ipmitool("mc guid").code == Some(0));
         login
     }
 }
@@ -297,10 +276,7 @@ fn provision(bus: &Bus) {
     };
     for (command, data) in [
         (0x45, [&[2], padded(clients::USER, 16).as_slice()].concat()),
-        (
-            0x47,
-            [&[0x82, 0x02], padded(clients::PASSWORD, 20).as_slice()].concat(),
-        ),
+        (0x47, [&[0x82, 0x02], padded(clients::PASSWORD, 20).as_slice()].concat()),
         (0x47, vec![0x02, 0x01]),
         (0x43, vec![0x91, 0x02, 0x04, 0x00]),
     ] {
@@ -321,13 +297,7 @@ fn start(dir: &Path, bus: &Bus, name: &str, own: &[String]) -> Process {
     let mut arguments = common_arguments(dir);
     arguments.extend_from_slice(own);
     let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
-    Process::start_ready(
-        name,
-        dir,
-        &programs::program(name),
-        &arguments,
-        &environment,
-    )
+    Process::start_ready(name, dir, &programs::program(name), &arguments, &environment)
 }
 
 fn common_arguments(dir: &Path) -> Vec<String> {
@@ -340,10 +310,7 @@ fn common_arguments(dir: &Path) -> Vec<String> {
 }
 
 fn platform_arguments(dir: &Path) -> [String; 2] {
-    [
-        "--platform".to_owned(),
-        dir.join("platform.toml").display().to_string(),
-    ]
+    ["--platform".to_owned(), dir.join("platform.toml").display().to_string()]
 }
 
 fn lan_arguments(address: SocketAddr) -> [String; 2] {

@@ -61,13 +61,8 @@ impl Terminal {
         }
         // `exec`, so that the client and not a shell is at the other end of the terminal.
         script.args(["--quiet", "--return", "--flush", "--command"]);
-        script
-            .arg(format!("exec {}", quoted.join(" ")))
-            .arg("/dev/null");
-        script
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        script.arg(format!("exec {}", quoted.join(" "))).arg("/dev/null");
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = script.spawn().expect("script");
         let keyboard = child.stdin.take().expect("a pipe");
         let mut output = child.stdout.take().expect("a pipe");
@@ -80,12 +75,7 @@ impl Terminal {
                 }
             }
         });
-        Self {
-            child,
-            keyboard,
-            screen,
-            shown: String::new(),
-        }
+        Self { child, keyboard, screen, shown: String::new() }
     }
 
     /// Types `text`; `\r` is the return key.
@@ -94,9 +84,7 @@ impl Terminal {
     ///
     /// If the terminal has gone.
     pub fn enter(&mut self, text: &str) {
-        self.keyboard
-            .write_all(text.as_bytes())
-            .expect("a running terminal");
+        self.keyboard.write_all(text.as_bytes()).expect("a running terminal");
         self.keyboard.flush().expect("a running terminal");
     }
 
@@ -129,10 +117,7 @@ impl Terminal {
     /// If it does not end within [`wait::LIMIT`].
     #[track_caller]
     pub fn until_ended(&mut self) -> Option<i32> {
-        wait::until("the client ends", || {
-            self.child.try_wait().expect("a process of ours")
-        })
-        .code()
+        wait::until("the client ends", || self.child.try_wait().expect("a process of ours")).code()
     }
 
     /// The process id of the client itself.

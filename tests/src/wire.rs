@@ -18,13 +18,8 @@ const SESSIONLESS: &str = include_str!("../golden/sessionless.txt");
 /// If the file is malformed.
 #[must_use]
 pub fn sessionless() -> Vec<(&'static str, Vec<u8>)> {
-    let lines = SESSIONLESS
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|line| line.split_once(": ").expect("a name"))
-        .map(|(n, b)| (n, bytes(b)))
-        .collect()
+    let lines = SESSIONLESS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split_once(": ").expect("a name")).map(|(n, b)| (n, bytes(b))).collect()
 }
 
 /// The recorded datagram called `name`.
@@ -35,17 +30,13 @@ pub fn sessionless() -> Vec<(&'static str, Vec<u8>)> {
 #[must_use]
 pub fn recorded(name: &str) -> Vec<u8> {
     let found = sessionless().into_iter().find(|(is, _)| *is == name);
-    found
-        .unwrap_or_else(|| panic!("nothing recorded as {name}"))
-        .1
+    found.unwrap_or_else(|| panic!("nothing recorded as {name}")).1
 }
 
 /// Bytes from hexadecimal digits with blanks between.
 fn bytes(text: &str) -> Vec<u8> {
     let digits = text.split_whitespace();
-    digits
-        .map(|byte| u8::from_str_radix(byte, 16).expect("two hexadecimal digits"))
-        .collect()
+    digits.map(|byte| u8::from_str_radix(byte, 16).expect("two hexadecimal digits")).collect()
 }
 
 /// A socket that speaks to one BMC.
@@ -83,9 +74,7 @@ impl Wire {
     /// If the socket fails.
     #[must_use]
     pub fn reply(&self) -> Option<Vec<u8>> {
-        self.socket
-            .set_read_timeout(Some(QUIET))
-            .expect("a time-out");
+        self.socket.set_read_timeout(Some(QUIET)).expect("a time-out");
         let mut buffer = [0; 2048];
         let length = self.socket.recv(&mut buffer).ok()?;
         Some(buffer[..length].to_vec())

@@ -26,11 +26,7 @@ fn run(login: &Login, words: &[&str]) -> Output {
 
 fn attribute(suite: &Suite, user: &str, name: &str) -> Option<serde_json::Value> {
     let path = format!("{ROOT}/{user}");
-    suite.bus.property(&Property {
-        path: &path,
-        interface: ATTRIBUTES,
-        name,
-    })
+    suite.bus.property(&Property { path: &path, interface: ATTRIBUTES, name })
 }
 
 #[test]
@@ -56,10 +52,7 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
     let suite = Suite::with_openbmc_accounts("");
     let (alice, files) = (login(&suite, 0), suite.openbmc_files());
     alice.ipmitool("user set name 5 carol").ok();
-    assert_eq!(
-        attribute(&suite, "carol", "UserEnabled"),
-        Some(json!(false))
-    );
+    assert_eq!(attribute(&suite, "carol", "UserEnabled"), Some(json!(false)));
     assert_eq!(files.user(5)["user_name"], "carol");
     let set = alice.ipmitool("user set password 5 first");
     assert_eq!(set.code, Some(0), "{}", suite.ipmid.log());
@@ -68,13 +61,8 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
         files.passwords().contains(&entry)
     };
     assert!(has("carol", "first"));
-    alice
-        .ipmitool("channel setaccess 1 5 link=on ipmi=on privilege=4")
-        .ok();
-    assert_eq!(
-        attribute(&suite, "carol", "UserPrivilege"),
-        Some(json!("priv-admin"))
-    );
+    alice.ipmitool("channel setaccess 1 5 link=on ipmi=on privilege=4").ok();
+    assert_eq!(attribute(&suite, "carol", "UserPrivilege"), Some(json!("priv-admin")));
     alice.ipmitool("user enable 5").ok();
     assert_eq!(attribute(&suite, "carol", "UserEnabled"), Some(json!(true)));
     assert_eq!(files.user(5)["user_enabled"], true);
@@ -85,17 +73,9 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
     assert!(has("carol", "first"));
     alice.ipmitool("user set name 5 caroline").ok();
     assert!(has("caroline", "first"));
-    suite
-        .administrator()
-        .user("caroline", "first")
-        .ipmitool("mc info")
-        .ok();
+    suite.administrator().user("caroline", "first").ipmitool("mc info").ok();
     alice.ipmitool("user disable 5").ok();
-    suite
-        .administrator()
-        .user("caroline", "first")
-        .ipmitool("mc info")
-        .failed();
+    suite.administrator().user("caroline", "first").ipmitool("mc info").failed();
     run(&alice, &["user", "set", "name", "5", ""]).ok();
     assert_eq!(attribute(&suite, "caroline", "UserEnabled"), None);
     assert_eq!(files.user(5)["user_in_system"], false);
@@ -112,47 +92,28 @@ fn what_others_change_is_taken_to_the_files() {
     };
     let dave = ["dave", "2", "ipmi", "web", "priv-admin", "true"];
     call(&[&[ROOT, MANAGER, "CreateUser", "sassb"][..], &dave].concat());
-    wait::until_true("the new account has an id", || {
-        files.user(1)["user_name"] == "dave"
-    });
+    wait::until_true("the new account has an id", || files.user(1)["user_name"] == "dave");
     // Its password comes through PAM, as `passwd` has it.
     files.save_password("dave", "web");
     let login = suite.administrator().user("dave", "web");
-    wait::until_true("dave is let in", || {
-        login.ipmitool("mc info").code == Some(0)
-    });
+    wait::until_true("dave is let in", || login.ipmitool("mc info").code == Some(0));
     call(&[ROOT, MANAGER, "RenameUser", "ss", "dave", "david"]);
-    wait::until_true("the new name is in the files", || {
-        files.user(1)["user_name"] == "david"
-    });
+    wait::until_true("the new name is in the files", || files.user(1)["user_name"] == "david");
     let password = |name: &str| {
         let entries = files.passwords().into_iter();
-        entries
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, text)| text)
+        entries.rev().find(|(known, _)| known == name).map(|(_, text)| text)
     };
     wait::until_true("the password has gone with it", || {
         password("david").as_deref() == Some("web")
     });
     let path = format!("{ROOT}/david");
-    let set = [
-        "set-property",
-        MANAGER,
-        &path,
-        ATTRIBUTES,
-        "UserPrivilege",
-        "s",
-        "priv-user",
-    ];
+    let set = ["set-property", MANAGER, &path, ATTRIBUTES, "UserPrivilege", "s", "priv-user"];
     suite.bus.busctl(&set).ok();
     wait::until_true("the privilege is in the files", || {
         files.user(1)["privilege"][1] == "priv-user"
     });
     call(&[&path, "xyz.openbmc_project.Object.Delete", "Delete"]);
-    wait::until_true("the account has gone from the files", || {
-        files.user(1)["user_name"] == ""
-    });
+    wait::until_true("the account has gone from the files", || files.user(1)["user_name"] == "");
     wait::until_true("its password has gone", || password("david").is_none());
 }
 
@@ -162,10 +123,7 @@ fn channel_access_is_in_the_files() {
     let alice = login(&suite, 0);
     // Set Channel Access: always available, non-volatile; limit operator, non-volatile.
     alice.ipmitool("raw 6 0x40 1 0x42 0x43").ok();
-    assert_eq!(
-        suite.openbmc_files().access()["priv_limit"],
-        "priv-operator"
-    );
+    assert_eq!(suite.openbmc_files().access()["priv_limit"], "priv-operator");
     // What holds now stays.
     alice.ipmitool("raw 6 0x40 1 0x42 0x44").ok();
     assert_eq!(suite.openbmc_files().access()["priv_limit"], "priv-admin");

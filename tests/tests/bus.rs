@@ -78,13 +78,7 @@ fn a_monitor_hears_calls() {
     let dir = tempfile::tempdir().expect("a folder");
     let bus = Bus::start(dir.path());
     let monitor = Monitor::start(&bus, dir.path());
-    let peer = [
-        "call",
-        "org.freedesktop.DBus",
-        "/",
-        "org.freedesktop.DBus.Peer",
-        "Ping",
-    ];
+    let peer = ["call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus.Peer", "Ping"];
     bus.busctl(&peer).ok();
     let calls = monitor.finish(&bus);
     assert!(calls.iter().any(|call| call.member == "Ping"), "{calls:?}");

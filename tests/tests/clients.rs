@@ -96,16 +96,9 @@ fn run(file: &str) {
         .filter(|row| anywhere || !row.command.contains("-ping "))
         .partition(|row| row.last.is_some());
     let forth_and_back = rows.iter().chain(rows.iter().rev()).chain(&last);
-    let failures: Vec<String> = forth_and_back
-        .filter_map(|row| row.run(&login).err())
-        .collect();
+    let failures: Vec<String> = forth_and_back.filter_map(|row| row.run(&login).err()).collect();
     let log = suite.ipmid.log();
-    assert!(
-        failures.is_empty(),
-        "{} rows fail\n{}\n{log}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} rows fail\n{}\n{log}", failures.len(), failures.join("\n"));
 }
 
 #[test]
@@ -113,14 +106,10 @@ fn every_command_is_there_once_and_something_is_expected_of_it() {
     let numbers: Vec<u16> = rows().map(|(_, row)| row.number).collect();
     let unique: BTreeSet<u16> = numbers.iter().copied().collect();
     assert_eq!(unique.len(), numbers.len(), "a number twice");
-    let missing: Vec<u16> = (1..=ROWS)
-        .filter(|number| !unique.contains(number))
-        .collect();
+    let missing: Vec<u16> = (1..=ROWS).filter(|number| !unique.contains(number)).collect();
     assert_eq!(missing, [0_u16; 0], "missing rows");
-    let empty: Vec<u16> = rows()
-        .filter(|(_, row)| !row.is_meaningful())
-        .map(|(_, row)| row.number)
-        .collect();
+    let empty: Vec<u16> =
+        rows().filter(|(_, row)| !row.is_meaningful()).map(|(_, row)| row.number).collect();
     assert_eq!(empty, [0_u16; 0], "rows that nothing is expected of");
     let (failing, working): (Vec<_>, Vec<_>) = rows().partition(|(_, row)| row.exit != 0);
     let (working, failing) = (working.len(), failing.len());

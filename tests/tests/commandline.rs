@@ -32,24 +32,12 @@ fn arguments(daemon: &str, dir: &Path) -> Vec<String> {
         "netipmid" => &["--listen", "127.99.0.1:6230"],
         "kcsbridged" | "btbridged" | "ssifbridged" => &["--device", "/nonexistent/device"],
         "ipmbbridged" => &["--channel", "Ipmb", "--device", "/nonexistent/device"],
-        "platformd" => &[
-            "--platform",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/data/platform.toml"),
-        ],
-        "mctp-demuxd" => &[
-            "--eid",
-            "8",
-            "--socket",
-            "causeway-test",
-            "serial:/nonexistent/tty",
-        ],
+        "platformd" => &["--platform", concat!(env!("CARGO_MANIFEST_DIR"), "/data/platform.toml")],
+        "mctp-demuxd" => &["--eid", "8", "--socket", "causeway-test", "serial:/nonexistent/tty"],
         _ => &[],
     };
     let mut all: Vec<String> = own.iter().map(|&word| word.to_owned()).collect();
-    all.extend([
-        "--state-dir".to_owned(),
-        dir.join("state").display().to_string(),
-    ]);
+    all.extend(["--state-dir".to_owned(), dir.join("state").display().to_string()]);
     all
 }
 
@@ -70,16 +58,10 @@ fn version_and_help_are_printed() {
         let version = daemon.arg("--version").assert().success();
         let version = String::from_utf8_lossy(&version.get_output().stdout).into_owned();
         assert!(version.starts_with(&format!("{name} ")), "{version}");
-        let help = Command::new(program(&name))
-            .arg("--help")
-            .assert()
-            .success();
+        let help = Command::new(program(&name)).arg("--help").assert().success();
         let help = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
         for option in ["--config", "--state-dir", "-v", "--version", "--help"] {
-            assert!(
-                help.contains(option),
-                "{name} --help lacks {option}:\n{help}"
-            );
+            assert!(help.contains(option), "{name} --help lacks {option}:\n{help}");
         }
     }
 }
@@ -110,15 +92,9 @@ fn a_misspelt_section_is_an_error_for_every_daemon() {
     fs::write(&path, "[chanel]\nnumber = 1\n").expect("a file");
     for daemon in DAEMONS {
         let mut command = Command::new(program(daemon));
-        command
-            .args(arguments(daemon, dir.path()))
-            .arg("--config")
-            .arg(&path);
+        command.args(arguments(daemon, dir.path())).arg("--config").arg(&path);
         let text = refusal(&mut command);
-        assert!(
-            text.contains("causeway.toml:1: ") && text.contains("chanel"),
-            "{text}"
-        );
+        assert!(text.contains("causeway.toml:1: ") && text.contains("chanel"), "{text}");
     }
 }
 
@@ -128,11 +104,7 @@ fn cipher_suite_0_cannot_be_configured() {
     let path = dir.path().join("causeway.toml");
     fs::write(&path, "[lan]\ncipher-suites = [17, 0]\n").expect("a file");
     let mut netipmid = Command::new(program("netipmid"));
-    let text = refusal(
-        netipmid
-            .args(["--listen", "127.0.0.1:6230", "--config"])
-            .arg(&path),
-    );
+    let text = refusal(netipmid.args(["--listen", "127.0.0.1:6230", "--config"]).arg(&path));
     assert!(text.contains("cipher suite 0"), "{text}");
 }
 

@@ -16,11 +16,7 @@ fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
     let output = login.freeipmi(program, arguments);
     assert_eq!(output.code, Some(0), "{output}");
     is_content(&output);
-    let squeezed = output
-        .stdout
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let squeezed = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in expected {
         assert!(squeezed.contains(expected), "no {expected:?} in\n{output}");
     }
@@ -44,18 +40,10 @@ fn sensors_log_and_inventory_are_shown() {
     let reading = "MBTemp | Temperature | 44.91 | C | 'OK'";
     prints(&login, "ipmi-sensors", "", &[reading]);
     let limits = "MBTemp | Temperature | 44.91 | C | N/A | N/A | N/A | 84.83 | 119.76 | N/A | 'OK'";
-    prints(
-        &login,
-        "ipmi-sensors",
-        "--output-sensor-thresholds",
-        &[limits],
-    );
+    prints(&login, "ipmi-sensors", "--output-sensor-thresholds", &[limits]);
     let event = "Temperature | Upper Critical - going high";
     prints(&login, "ipmi-sel", "", &[event]);
-    let inventory = [
-        "FRU Board Serial Number: MB000001",
-        "FRU Product Asset Tag: tag-42",
-    ];
+    let inventory = ["FRU Board Serial Number: MB000001", "FRU Product Asset Tag: tag-42"];
     prints(&login, "ipmi-fru", "", &inventory);
 }
 
@@ -77,10 +65,7 @@ fn dcmi_subcommands_read_and_set() {
     dcmi(&format!("--get-{name}"), &["node7"]);
     let sensors = ["Baseboard temperature SDR Record IDs 258"];
     dcmi("--get-dcmi-sensor-info", &sensors);
-    dcmi(
-        "--get-system-power-statistics",
-        &["Current Power : 365 Watts"],
-    );
+    dcmi("--get-system-power-statistics", &["Current Power : 365 Watts"]);
     dcmi("--set-power-limit --power-limit-requested=420", &[]);
     dcmi("--activate-deactivate-power-limit=ACTIVATE", &[]);
     dcmi("--get-power-limit", &["Power Limit Requested : 420 watts"]);
@@ -166,21 +151,13 @@ fn checked_out_files_can_be_committed_as_they_are() {
         round_trip(&login, "ipmi-config", &category, code)
     };
     let core = file("core", 1);
-    has(
-        &core,
-        "Maximum_Privilege_Cipher_Suite_Id_3",
-        "Administrator",
-    );
+    has(&core, "Maximum_Privilege_Cipher_Suite_Id_3", "Administrator");
     lacks_what_there_is_not(&login, &[3, 17]);
     has(&core, "IP_Address", "192.0.2.10");
     has(&core, "IPv6_Static_Address", "2001:db8::10");
     has(&core, "Username", "root");
     has(&file("chassis", 0), "Boot_Device", "PXE");
-    has(
-        &file("sensors", 0),
-        "Upper_Critical_Threshold",
-        "119.760000",
-    );
+    has(&file("sensors", 0), "Upper_Critical_Threshold", "119.760000");
     has(&file("pef", 0), "Alert_IP_Address", "192.0.2.77");
     has(&file("dcmi", 0), "Power_Limit_Requested", "420");
     let pef = round_trip(&login, "ipmi-pef-config", "", 0);

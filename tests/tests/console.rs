@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-
 use tests::clients::CIPHER_SUITES;
 use tests::suite::Suite;
 use tests::terminal::Terminal;
@@ -95,10 +94,7 @@ fn a_burst_arrives_whole_and_in_order() {
     for number in 1..=BURST {
         let line = format!("line {number:08} of a burst of text\r\n");
         let between = terminal.until_shows(&line);
-        assert!(
-            number == 1 || between.is_empty(),
-            "{between:?} before line {number}"
-        );
+        assert!(number == 1 || between.is_empty(), "{between:?} before line {number}");
         bytes += line.len();
     }
     let seconds = begun.elapsed().as_secs_f64();

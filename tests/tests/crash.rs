@@ -6,20 +6,17 @@
 //! `tests/soak/crash` runs the many, plain test runs a few.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::fs;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-use tests::client;
 use tests::clients::Login;
 use tests::shell::Shell;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{client, wait};
 
 /// Sessions that add to the log at once.
 const WRITERS: u8 = 4;
@@ -39,9 +36,7 @@ type Content = Vec<u8>;
 fn setting<T: FromStr>(name: &str, default: T) -> T {
     let value = env::var(name).ok();
     value.map_or(default, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={value} is no number"))
+        value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number"))
     })
 }
 
@@ -66,9 +61,7 @@ fn ask(shell: &mut Shell, line: &str) -> Option<Vec<u8>> {
         return None;
     }
     let bytes = answer.split_whitespace();
-    bytes
-        .map(|byte| u8::from_str_radix(byte, 16).ok())
-        .collect()
+    bytes.map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -237,12 +230,8 @@ impl Known {
         for (id, content) in &self.records {
             assert_eq!(found.get(id), Some(content), "record {id:#06x}");
         }
-        let unknown = found
-            .iter()
-            .filter(|(id, _)| !self.records.contains_key(id));
-        let unknown: Vec<_> = unknown
-            .map(|(id, content)| (*id, content.clone()))
-            .collect();
+        let unknown = found.iter().filter(|(id, _)| !self.records.contains_key(id));
+        let unknown: Vec<_> = unknown.map(|(id, content)| (*id, content.clone())).collect();
         assert!(unknown.len() <= usize::from(WRITERS), "{unknown:x?}");
         for (id, content) in &unknown {
             assert!(content.ends_with(b"SEL!"), "record {id:#06x}: {content:x?}");
@@ -252,13 +241,8 @@ impl Known {
         for (index, place) in PLACES.iter().enumerate() {
             let flying = settings.flying.filter(|(of, _)| *of == index);
             let flying = flying.map(|(_, number)| number);
-            let sound: Vec<u32> = self
-                .settings
-                .get(&index)
-                .copied()
-                .into_iter()
-                .chain(flying)
-                .collect();
+            let sound: Vec<u32> =
+                self.settings.get(&index).copied().into_iter().chain(flying).collect();
             let value = place.read(shell);
             let kept = sound.iter().find(|number| place.value(**number) == value);
             let kept =
@@ -301,18 +285,8 @@ impl Rig {
             ask(&mut changer, &line).expect("a first value");
             settings.insert(index, 0);
         }
-        let known = Known {
-            records: BTreeMap::new(),
-            settings,
-            acknowledged: (0, 0),
-        };
-        let rig = Self {
-            suite,
-            login,
-            writers,
-            changer,
-            next: 1,
-        };
+        let known = Known { records: BTreeMap::new(), settings, acknowledged: (0, 0) };
+        let rig = Self { suite, login, writers, changer, next: 1 };
         (rig, known)
     }
 
@@ -324,11 +298,8 @@ impl Rig {
         kill_after: u32,
         more: Duration,
     ) -> (Vec<Told>, Told) {
-        let round = &Round {
-            number,
-            acknowledged: AtomicU32::new(0),
-            killed: AtomicBool::new(false),
-        };
+        let round =
+            &Round { number, acknowledged: AtomicU32::new(0), killed: AtomicBool::new(false) };
         let (id, next) = (self.suite.ipmid.id(), self.next);
         thread::scope(|scope| {
             let writers: Vec<_> = (0..WRITERS)
@@ -338,9 +309,7 @@ impl Rig {
             let changer = &mut self.changer;
             let changing = scope.spawn(move || round.change_settings(changer, next));
             round.kill(id, kill_after, more);
-            let told = writers
-                .into_iter()
-                .map(|writer| writer.join().expect("a writer"));
+            let told = writers.into_iter().map(|writer| writer.join().expect("a writer"));
             (told.collect(), changing.join().expect("a session"))
         })
     }

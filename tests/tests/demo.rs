@@ -14,41 +14,25 @@ use tests::wait;
 const ENVIRONMENT: &str = "target/demo/env";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the root")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
 }
 
 /// The variables of the demo's `env` file.
 fn environment() -> Option<HashMap<String, String>> {
     let text = fs::read_to_string(root().join(ENVIRONMENT)).ok()?;
     let lines = text.lines().filter_map(|line| line.split_once('='));
-    Some(
-        lines
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-    )
+    Some(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// The ipmitool line that the demo has printed, less its last two words: the command.
 fn printed_line(log: &str) -> Option<Vec<String>> {
-    let line = log
-        .lines()
-        .find(|line| line.trim_start().starts_with("ipmitool -I lanplus"))?;
-    let words = line
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
+    let line = log.lines().find(|line| line.trim_start().starts_with("ipmitool -I lanplus"))?;
+    let words = line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     Some(words[..words.len() - 2].to_vec())
 }
 
 fn ipmitool(line: &[String], command: &str) -> Output {
-    client::run(
-        Command::new(&line[0])
-            .args(&line[1..])
-            .args(command.split_whitespace()),
-    )
+    client::run(Command::new(&line[0]).args(&line[1..]).args(command.split_whitespace()))
 }
 
 fn runs(process: &str) -> bool {
@@ -69,9 +53,7 @@ fn the_demo_serves_resets_and_ends() {
     assert!(ipmitool(&line, "mc info").ok().contains("IPMI Version"));
     ipmitool(&line, "chassis power on").ok();
     wait::until_true("the host is on", || {
-        ipmitool(&line, "chassis power status")
-            .ok()
-            .contains("is on")
+        ipmitool(&line, "chassis power status").ok().contains("is on")
     });
 
     let before = environment().expect("the environment file");
@@ -85,9 +67,7 @@ fn the_demo_serves_resets_and_ends() {
                 .all(|pid| now[*pid] != before[*pid])
         })
     });
-    wait::until_true("the LAN is back", || {
-        ipmitool(&line, "mc info").code == Some(0)
-    });
+    wait::until_true("the LAN is back", || ipmitool(&line, "mc info").code == Some(0));
     eprintln!("the LAN is back after {:?}", asked.elapsed());
 
     let now = environment().expect("the environment file");
@@ -95,8 +75,5 @@ fn the_demo_serves_resets_and_ends() {
     for (name, value) in now.iter().filter(|(name, _)| name.ends_with("_PID")) {
         wait::until_true(&format!("{name} has ended"), || !runs(value));
     }
-    assert!(
-        environment().is_none(),
-        "nothing is left that says where it was"
-    );
+    assert!(environment().is_none(), "nothing is left that says where it was");
 }

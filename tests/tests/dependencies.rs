@@ -43,22 +43,13 @@ const IO_CRATES: [&str; 14] = [
 ];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new()
-        .no_deps()
-        .exec()
-        .expect("cargo metadata")
+    MetadataCommand::new().no_deps().exec().expect("cargo metadata")
 }
 
 /// The package's folder relative to the workspace root.
 fn folder(metadata: &Metadata, package: &Package) -> Utf8PathBuf {
-    let folder = package
-        .manifest_path
-        .parent()
-        .expect("a manifest lies in a folder");
-    folder
-        .strip_prefix(&metadata.workspace_root)
-        .expect("a member of the workspace")
-        .to_owned()
+    let folder = package.manifest_path.parent().expect("a manifest lies in a folder");
+    folder.strip_prefix(&metadata.workspace_root).expect("a member of the workspace").to_owned()
 }
 
 /// Our own crates that `package` depends on, of one kind.
@@ -101,11 +92,7 @@ fn dependencies_point_in_one_direction() {
         .collect();
     let mut refused = Vec::new();
     for package in metadata.workspace_packages() {
-        let kinds = [
-            DependencyKind::Normal,
-            DependencyKind::Build,
-            DependencyKind::Development,
-        ];
+        let kinds = [DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development];
         for other in kinds.into_iter().flat_map(|kind| ours(package, kind)) {
             let name = package.name.as_str();
             refused.extend(refusal(name, &folders[name], other, &folders[other]));
@@ -120,10 +107,7 @@ fn every_rule_names_a_crate_that_exists() {
     let packages = metadata.workspace_packages();
     for (name, allowed) in BY_NAME {
         for name in allowed.iter().chain([&name]) {
-            assert!(
-                packages.iter().any(|package| package.name == name),
-                "no crate {name}"
-            );
+            assert!(packages.iter().any(|package| package.name == name), "no crate {name}");
         }
     }
 }
@@ -137,12 +121,7 @@ fn protocol_crates_have_no_runtime_bus_socket_or_clock() {
         for dependency in &package.dependencies {
             let used = dependency.kind == DependencyKind::Normal;
             let banned = IO_CRATES.contains(&dependency.name.as_str());
-            assert!(
-                !(used && banned),
-                "{} must not use {}",
-                package.name,
-                dependency.name
-            );
+            assert!(!(used && banned), "{} must not use {}", package.name, dependency.name);
         }
     }
 }
@@ -152,11 +131,7 @@ fn every_member_follows_the_lint_table() {
     for package in metadata().workspace_packages() {
         let manifest = fs::read_to_string(&package.manifest_path).expect("a manifest");
         let follows = manifest.contains("[lints]\nworkspace = true");
-        assert!(
-            follows,
-            "{} has no `[lints] workspace = true`",
-            package.manifest_path
-        );
+        assert!(follows, "{} has no `[lints] workspace = true`", package.manifest_path);
     }
 }
 

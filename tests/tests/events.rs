@@ -9,10 +9,8 @@ use tests::suite::Suite;
 use tests::wait;
 
 /// The path and the interface of the sensor that gets too hot.
-const SENSOR: [&str; 2] = [
-    "/xyz/openbmc_project/sensors/temperature/MBTemp",
-    "xyz.openbmc_project.Sensor.Value",
-];
+const SENSOR: [&str; 2] =
+    ["/xyz/openbmc_project/sensors/temperature/MBTemp", "xyz.openbmc_project.Sensor.Value"];
 
 /// The system's GUID as a trap has it: that of `platform.toml`, in the order of its text.
 const GUID: [u8; 16] = [
@@ -37,15 +35,7 @@ fn receiver() -> (UdpSocket, Suite) {
 fn set_sensor(suite: &Suite, value: &str) {
     let [path, interface] = SENSOR;
     let service = suite.bus.service(path, interface).expect("the sensor");
-    let arguments = [
-        "set-property",
-        &service,
-        path,
-        interface,
-        "Value",
-        "d",
-        value,
-    ];
+    let arguments = ["set-property", &service, path, interface, "Value", "d", value];
     suite.bus.busctl(&arguments).ok();
 }
 
@@ -83,9 +73,7 @@ fn take<'a>(bytes: &mut &'a [u8], tag: u8) -> &'a [u8] {
     let mut length = usize::from(length);
     if length > 0x7f {
         let (more, after) = rest.split_at(length & 0x7f);
-        length = more
-            .iter()
-            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        length = more.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
         rest = after;
     }
     let (value, after) = rest.split_at(length);
@@ -125,12 +113,7 @@ fn next_trap(receiver: &UdpSocket) -> Trap {
 /// The records of the log about the sensor's upper critical limit, asserted.
 fn logged(login: &Login) -> usize {
     let list = login.ipmitool("sel elist");
-    let words = [
-        "Temperature",
-        "MBTemp",
-        "Upper Critical going high",
-        "Asserted",
-    ];
+    let words = ["Temperature", "MBTemp", "Upper Critical going high", "Asserted"];
     let is_it = |line: &&str| words.iter().all(|word| line.contains(word));
     list.ok().lines().filter(is_it).count()
 }
@@ -165,10 +148,7 @@ fn a_threshold_crossed_is_logged_once_told_by_a_trap_and_powers_the_host_off() {
     assert_eq!(fields[27..29], [0x20, 0x03], "the BMC's sensor 3");
     // Offset 9, the limit in the third byte: 119.76 degrees. The reading is told if it is of now.
     assert_eq!(fields[31] & 0x3f, 0x19);
-    assert!(
-        fields[31] & 0xc0 == 0 || fields[32] >= fields[33],
-        "{fields:x?}"
-    );
+    assert!(fields[31] & 0xc0 == 0 || fields[32] >= fields[33], "{fields:x?}");
     assert_eq!(fields[33], 0xf0);
     assert_eq!(fields[34..39], [0; 5]);
     assert_eq!(fields[39], 0xff, "no language");
@@ -199,15 +179,8 @@ fn alert_string_of_a_policy_is_in_the_trap() {
     login.ipmitool("raw 0x04 0x12 9 1 0x18 0x11 0x83").ok();
     set_sensor(&suite, "125");
     let trap = next_trap(&receiver);
-    let specific = trap
-        .specific
-        .iter()
-        .fold(0, |sum, &byte| sum << 8 | u32::from(byte));
-    let bytes: Vec<String> = trap
-        .variable
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let specific = trap.specific.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte));
+    let bytes: Vec<String> = trap.variable.iter().map(|byte| format!("{byte:02x}")).collect();
     let arguments = format!("--verbose --quiet-cache {specific} {}", bytes.join(" "));
     let told = login.freeipmi("ipmi-pet", &arguments);
     for expected in ["MBTemp", "going high", "Tell the hall 3 crew"] {

@@ -12,9 +12,7 @@ const IDENTIFY: &str = "lun 0 netfn 0 command 4";
 const USE_IDENTIFY: &str = "chassis identify 0";
 
 fn switch(login: &Login, how: &str, what: &str) {
-    login
-        .ipmitool(&format!("firewall {how} channel 1 {what}"))
-        .ok();
+    login.ipmitool(&format!("firewall {how} channel 1 {what}")).ok();
 }
 
 #[track_caller]
@@ -87,13 +85,7 @@ fn who_switches_off_all_that_can_be_can_switch_it_on_again() {
     for netfn in ["6", "0", "4", "10", "12"] {
         switch(&login, "enable", &format!("lun 0 netfn {netfn}"));
     }
-    for command in [
-        USE_IDENTIFY,
-        "user list 1",
-        "lan print 1",
-        "sel info",
-        "sdr info",
-    ] {
+    for command in [USE_IDENTIFY, "user list 1", "lan print 1", "sel info", "sdr info"] {
         login.ipmitool(command).ok();
     }
 }

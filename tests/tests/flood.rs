@@ -67,14 +67,8 @@ fn a_flood_of_open_sessions_hinders_nobody_and_fills_no_memory() {
     endure(attack(count), &login, &mut shell, &id);
     let after = suite.netipmid.memory();
     eprintln!("{before} kB before, {after} kB after");
-    assert!(
-        after <= before + GROWTH,
-        "{before} kB before, {after} kB after"
-    );
-    assert!(
-        suite.rejections()["handshake-evicted"] > 0,
-        "the table was never full"
-    );
+    assert!(after <= before + GROWTH, "{before} kB before, {after} kB after");
+    assert!(suite.rejections()["handshake-evicted"] > 0, "the table was never full");
 }
 
 #[test]
@@ -86,8 +80,5 @@ fn a_source_that_guesses_passwords_hinders_nobody_else() {
     let attacker = Attacker::guess(suite.address, GUESSES, GUESS_RATE);
     endure(attacker, &login, &mut shell, &id);
     let counts = suite.rejections();
-    assert!(
-        counts["wrong-password"] > 0 && counts["too-many-failures"] > 0,
-        "{counts:?}"
-    );
+    assert!(counts["wrong-password"] > 0 && counts["too-many-failures"] > 0, "{counts:?}");
 }

@@ -28,18 +28,8 @@ fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
 #[test]
 fn bmc_info_shows_the_controller() {
     with_each_suite(|_, login| {
-        prints(
-            login,
-            "bmc-info",
-            "",
-            &["Device ID", "System GUID", "Channel Information"],
-        );
-        prints(
-            login,
-            "bmc-info",
-            "--get-device-id",
-            &["IPMI Version : 2.0"],
-        );
+        prints(login, "bmc-info", "", &["Device ID", "System GUID", "Channel Information"]);
+        prints(login, "bmc-info", "--get-device-id", &["IPMI Version : 2.0"]);
         prints(login, "bmc-info", "--get-system-guid", &["-"]);
         prints(login, "bmc-info", "--get-channel-info", &["802.3 LAN"]);
     });
@@ -49,12 +39,7 @@ fn bmc_info_shows_the_controller() {
 fn bmc_device_reads_tests_power_and_enables() {
     with_each_suite(|_, login| {
         let admin = login.level("ADMIN");
-        prints(
-            &admin,
-            "bmc-device",
-            "--get-self-test-results",
-            &["No Error"],
-        );
+        prints(&admin, "bmc-device", "--get-self-test-results", &["No Error"]);
         let expected = ["System Power State", "Device Power State"];
         prints(&admin, "bmc-device", "--get-acpi-power-state", &expected);
         let expected = ["System Event Logging"];
@@ -66,43 +51,15 @@ fn bmc_device_reads_tests_power_and_enables() {
 fn ipmi_chassis_reads_and_sets() {
     with_each_suite(|_, login| {
         let admin = login.level("ADMIN");
-        prints(
-            &admin,
-            "ipmi-chassis",
-            "--get-chassis-status",
-            &["System Power : off"],
-        );
-        let expected = [
-            "Intrusion sensor : provided",
-            "Diagnostic Interrupt : provided",
-        ];
-        prints(
-            &admin,
-            "ipmi-chassis",
-            "--get-chassis-capabilities",
-            &expected,
-        );
-        prints(
-            &admin,
-            "ipmi-chassis",
-            "--get-system-restart-cause",
-            &["Restart cause"],
-        );
-        prints(
-            &admin,
-            "ipmi-chassis",
-            "--get-power-on-hours-counter",
-            &["Power on hours :"],
-        );
+        prints(&admin, "ipmi-chassis", "--get-chassis-status", &["System Power : off"]);
+        let expected = ["Intrusion sensor : provided", "Diagnostic Interrupt : provided"];
+        prints(&admin, "ipmi-chassis", "--get-chassis-capabilities", &expected);
+        prints(&admin, "ipmi-chassis", "--get-system-restart-cause", &["Restart cause"]);
+        prints(&admin, "ipmi-chassis", "--get-power-on-hours-counter", &["Power on hours :"]);
         prints(&admin, "ipmi-chassis", "--chassis-identify=TURN-OFF", &[]);
         prints(&admin, "ipmi-chassis", "--chassis-identify=FORCE", &[]);
         prints(&admin, "ipmi-chassis", "--chassis-identify=TURN-OFF", &[]);
-        prints(
-            &admin,
-            "ipmi-chassis",
-            "--set-power-restore-policy=ALWAYS-OFF",
-            &[],
-        );
+        prints(&admin, "ipmi-chassis", "--set-power-restore-policy=ALWAYS-OFF", &[]);
         let expected = ["Power restore policy : Always off"];
         prints(&admin, "ipmi-chassis", "--get-chassis-status", &expected);
     });
@@ -120,9 +77,7 @@ fn ipmi_power_moves_the_host() {
         power("--stat", &["on"]);
         let before = suite.bus.property(&LAST_CHANGE);
         power("--cycle", &["ok"]);
-        wait::until_true("the power has cycled", || {
-            suite.bus.property(&LAST_CHANGE) != before
-        });
+        wait::until_true("the power has cycled", || suite.bus.property(&LAST_CHANGE) != before);
         suite.bus.until_property(&HOST_STATE, "Running");
         power("--soft", &["ok"]);
         suite.bus.until_property(&HOST_STATE, "Off");
@@ -139,20 +94,10 @@ fn ipmi_config_checks_out_chassis_users_and_lan_channel() {
     with_each_suite(|_, login| {
         let admin = login.level("ADMIN");
         let checkout = "--checkout --category=chassis";
-        prints(
-            &admin,
-            "ipmi-config",
-            checkout,
-            &["Section Chassis_Power_Conf"],
-        );
+        prints(&admin, "ipmi-config", checkout, &["Section Chassis_Power_Conf"]);
         for section in ["User1", "User2", "User15", "Lan_Channel"] {
             let arguments = format!("--checkout --category=core --section={section}");
-            prints(
-                &admin,
-                "ipmi-config",
-                &arguments,
-                &[&format!("Section {section}")],
-            );
+            prints(&admin, "ipmi-config", &arguments, &[&format!("Section {section}")]);
         }
     });
 }

@@ -3,10 +3,9 @@
 use std::fs;
 
 use tests::bus::{Bus, Property};
-use tests::client;
 use tests::clients::Login;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{client, wait};
 
 /// The FRU that the system's inventory describes, and the one in the main board's own memory.
 const SYSTEM: u8 = 0;
@@ -96,10 +95,9 @@ fn fields_of_the_system_and_of_a_device_are_edited() {
     assert!(before.contains("Chassis Serial : CW0000042"), "{before}");
     for device in [SYSTEM, MAIN_BOARD] {
         // As long as before; and longer, where ipmitool builds the image anew and always ends with 1.
-        for (field, code, says) in [
-            ("Steamway", 0, "Updating Field"),
-            ("Steam & Way Ltd.", 1, "Writing new FRU.\nDone."),
-        ] {
+        for (field, code, says) in
+            [("Steamway", 0, "Updating Field"), ("Steam & Way Ltd.", 1, "Writing new FRU.\nDone.")]
+        {
             let mut command = login.ipmitool_command();
             command.args(["fru", "edit", &device.to_string(), "field", "b", "0", field]);
             let edited = client::run(&mut command);

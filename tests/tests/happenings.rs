@@ -30,9 +30,7 @@ fn until_logged(suite: &Suite, words: &[&str]) {
     let login = suite.administrator();
     wait::until_true(&format!("{words:?} is logged"), || {
         let list = login.ipmitool("sel elist");
-        list.stdout
-            .lines()
-            .any(|line| words.iter().all(|word| line.contains(word)))
+        list.stdout.lines().any(|line| words.iter().all(|word| line.contains(word)))
     });
 }
 
@@ -41,9 +39,7 @@ fn watchdog_and_buttons_are_logged() {
     let suite = suite();
     let login = suite.administrator();
     // Used by SMS/OS, no action, 200 ms; started.
-    login
-        .ipmitool("raw 0x06 0x24 0x04 0x00 0x00 0x10 0x02 0x00")
-        .ok();
+    login.ipmitool("raw 0x06 0x24 0x04 0x00 0x00 0x10 0x02 0x00").ok();
     login.ipmitool("raw 0x06 0x22").ok();
     until_logged(&suite, &["Watchdog2 Watchdog", "Timer expired"]);
     let button = "/xyz/openbmc_project/Chassis/Buttons/Power0";
@@ -51,10 +47,7 @@ fn watchdog_and_buttons_are_logged() {
     let service = "xyz.openbmc_project.Chassis.Buttons";
     let press = ["call", service, button, interface, "simPress"];
     suite.bus.busctl(&press).ok();
-    until_logged(
-        &suite,
-        &["Button Buttons", "Power Button pressed", "Asserted"],
-    );
+    until_logged(&suite, &["Button Buttons", "Power Button pressed", "Asserted"]);
 }
 
 #[test]
@@ -101,13 +94,9 @@ fn states_of_the_platform_are_sensors() {
         let has = |line: &str| words.iter().all(|word| line.contains(word));
         list.stdout.lines().any(has)
     };
-    wait::until_true("the supply is there", || {
-        shows(&["PSU1", "Presence detected"])
-    });
+    wait::until_true("the supply is there", || shows(&["PSU1", "Presence detected"]));
     wait::until_true("the lid is closed", || shows(&["ChassisIntrusion", "ok"]));
-    wait::until_true("the power is off", || {
-        shows(&["Power Unit", "Power off/down"])
-    });
+    wait::until_true("the power is off", || shows(&["Power Unit", "Power off/down"]));
     login.ipmitool("chassis power on").ok();
     wait::until_true("the power is on", || {
         shows(&["Power Unit"]) && !shows(&["Power Unit", "Power off/down"])
@@ -115,20 +104,9 @@ fn states_of_the_platform_are_sensors() {
     let path = "/xyz/openbmc_project/inventory/system/PSU1";
     let interface = "xyz.openbmc_project.Inventory.Item";
     let service = "xyz.openbmc_project.Inventory.Manager";
-    let pull = [
-        "set-property",
-        service,
-        path,
-        interface,
-        "Present",
-        "b",
-        "false",
-    ];
+    let pull = ["set-property", service, path, interface, "Present", "b", "false"];
     suite.bus.busctl(&pull).ok();
-    until_logged(
-        &suite,
-        &["Power Supply PSU1", "Presence detected", "Deasserted"],
-    );
+    until_logged(&suite, &["Power Supply PSU1", "Presence detected", "Deasserted"]);
     assert!(!shows(&["PSU1", "Presence detected"]));
 }
 

@@ -41,9 +41,7 @@ impl Site {
     /// Get Device ID at `host`, asked for by a client in the LAN, once.
     fn ask(&self, host: &str) -> Output {
         let mut command = Command::new("ipmitool");
-        command.args([
-            "-I", "lanplus", "-C", "17", "-N", "1", "-R", "2", "-H", host,
-        ]);
+        command.args(["-I", "lanplus", "-C", "17", "-N", "1", "-R", "2", "-H", host]);
         command.args(["-U", USER, "-P", PASSWORD, "mc", "info"]);
         client::run(&mut self.lan.command(&command))
     }
@@ -51,18 +49,12 @@ impl Site {
     /// Waits until `host` answers, which an interface just set up may not at once.
     #[track_caller]
     fn answers(&self, host: &str) {
-        wait::until_true(&format!("{host} answers"), || {
-            self.ask(host).code == Some(0)
-        });
+        wait::until_true(&format!("{host} answers"), || self.ask(host).code == Some(0));
     }
 }
 
 fn channel(number: u8, name: &str, medium: &str) -> String {
-    let sessions = if medium == "lan" {
-        "multi-session"
-    } else {
-        "session-less"
-    };
+    let sessions = if medium == "lan" { "multi-session" } else { "session-less" };
     let protocol = if medium == "lan" { "ipmb-1.0" } else { "oem-1" };
     format!(
         "[[channel]]\nnumber = {number}\nname = \"{name}\"\nmedium = \"{medium}\"\n\
@@ -74,8 +66,7 @@ fn channel(number: u8, name: &str, medium: &str) -> String {
 fn knows(netipmid: &Process, peer: &str) -> bool {
     let peer = format!("peer={peer}:");
     let log = netipmid.log();
-    log.lines()
-        .any(|line| line.contains("login user=") && line.contains(&peer))
+    log.lines().any(|line| line.contains("login user=") && line.contains(&peer))
 }
 
 #[test]
@@ -87,19 +78,9 @@ fn each_answers_on_its_own_interface_from_the_address_that_was_asked() {
     }
     let site = Site::new();
     let Site { suite, bmc, lan } = &site;
-    let many = [
-        "10.77.0.1/24",
-        "10.77.0.9/24",
-        "10.99.0.1/32",
-        "fd77::1/64",
-        "fd77::9/64",
-        "fe80::77/64",
-    ];
-    bmc.wire(
-        ("eth0", &many),
-        lan,
-        ("c0", &["10.77.0.2/24", "fd77::2/64", "fe80::2/64"]),
-    );
+    let many =
+        ["10.77.0.1/24", "10.77.0.9/24", "10.99.0.1/32", "fd77::1/64", "fd77::9/64", "fe80::77/64"];
+    bmc.wire(("eth0", &many), lan, ("c0", &["10.77.0.2/24", "fd77::2/64", "fe80::2/64"]));
     bmc.wire(("eth1", &["10.77.1.1/24"]), lan, ("c1", &["10.77.1.2/24"]));
     lan.ip("route add 10.99.0.1 via 10.77.0.1");
     let first = suite.netipmid_in(bmc, "eth0");
@@ -146,11 +127,7 @@ fn an_interface_of_a_vlan_has_its_own() {
         lan.set_up("c0.5", &["10.77.5.2/24"]);
     } else {
         eprintln!("{test}: no VLANs in this kernel: another interface of such a name instead");
-        bmc.wire(
-            ("eth0.5", &["10.77.5.1/24"]),
-            lan,
-            ("c0.5", &["10.77.5.2/24"]),
-        );
+        bmc.wire(("eth0.5", &["10.77.5.1/24"]), lan, ("c0.5", &["10.77.5.2/24"]));
     }
     let plain = suite.netipmid_in(bmc, "eth0");
     let vlan = suite.netipmid_in(bmc, "eth0.5");

@@ -18,11 +18,7 @@ fn rig() -> Rig {
     let satellites = Satellites::start(suite.dir());
     let device = satellites.device().display().to_string();
     let bridge = suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
-    Rig {
-        suite,
-        satellites,
-        _bridge: bridge,
-    }
+    Rig { suite, satellites, _bridge: bridge }
 }
 
 /// Get Device ID's data as ipmitool's `raw` prints it.
@@ -51,11 +47,7 @@ fn console_reaches_a_satellite_behind_another() {
     let login = rig.suite.administrator();
     for transit in ["0x26", "0x28"] {
         let answer = login.ipmitool(&format!("-T {transit} -B 0 -t 0x72 -b 7 raw 6 1"));
-        assert_eq!(
-            answer.ok().trim_end(),
-            device_id(0x72),
-            "by way of {transit}"
-        );
+        assert_eq!(answer.ok().trim_end(), device_id(0x72), "by way of {transit}");
     }
 }
 

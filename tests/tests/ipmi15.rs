@@ -13,9 +13,14 @@ fn md2_lets_in_who_has_it() {
     let suite = Suite::with("[lan]\nipmi-15 = [\"md2\"]\n");
     let login = suite.administrator();
     let mut freeipmi = login.program("bmc-info");
-    freeipmi
-        .args(["-D", "LAN", "-h", &login.address.to_string()])
-        .args(["-u", USER, "-p", PASSWORD, "--authentication-type", "MD2"]);
+    freeipmi.args(["-D", "LAN", "-h", &login.address.to_string()]).args([
+        "-u",
+        USER,
+        "-p",
+        PASSWORD,
+        "--authentication-type",
+        "MD2",
+    ]);
     let told = client::run(&mut freeipmi);
     assert!(told.ok().contains("Firmware Revision"), "{told}");
 

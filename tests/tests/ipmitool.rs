@@ -48,9 +48,7 @@ fn prints(login: &Login, arguments: &str, expected: &[&str]) -> String {
 /// Waits until the login works: netipmid learns of a change a moment after it is made.
 #[track_caller]
 fn until_in(login: &Login) {
-    wait::until_true("the login works", || {
-        login.ipmitool("mc info").code == Some(0)
-    });
+    wait::until_true("the login works", || login.ipmitool("mc info").code == Some(0));
 }
 
 #[test]
@@ -63,34 +61,16 @@ fn chassis_power_moves_the_host() {
         prints(login, "chassis power status", &["Chassis Power is on"]);
 
         let before = suite.bus.property(&LAST_CHANGE);
-        prints(
-            login,
-            "chassis power cycle",
-            &["Chassis Power Control: Cycle"],
-        );
-        wait::until_true("the power has cycled", || {
-            suite.bus.property(&LAST_CHANGE) != before
-        });
+        prints(login, "chassis power cycle", &["Chassis Power Control: Cycle"]);
+        wait::until_true("the power has cycled", || suite.bus.property(&LAST_CHANGE) != before);
         suite.bus.until_property(&HOST_STATE, "Running");
-        prints(
-            login,
-            "chassis restart_cause",
-            &["System restart cause: chassis power control"],
-        );
+        prints(login, "chassis restart_cause", &["System restart cause: chassis power control"]);
 
-        prints(
-            login,
-            "chassis power soft",
-            &["Chassis Power Control: Soft"],
-        );
+        prints(login, "chassis power soft", &["Chassis Power Control: Soft"]);
         suite.bus.until_property(&HOST_STATE, "Off");
         prints(login, "chassis power on", &[]);
         suite.bus.until_property(&HOST_STATE, "Running");
-        prints(
-            login,
-            "chassis power off",
-            &["Chassis Power Control: Down/Off"],
-        );
+        prints(login, "chassis power off", &["Chassis Power Control: Down/Off"]);
         suite.bus.until_property(&HOST_STATE, "Off");
         suite.bus.until_property(&CHASSIS_STATE, "Off");
         prints(login, "chassis status", &["System Power : off"]);
@@ -104,31 +84,21 @@ fn boot_device_is_read_back_and_on_the_bus() {
         let expected = ["Boot Flag Valid", "Boot Device Selector : Force PXE"];
         prints(login, "chassis bootparam get 5", &expected);
         suite.bus.until_property(&BOOT_SOURCE, "Network");
-        prints(
-            login,
-            "chassis bootdev disk options=efiboot",
-            &["Set Boot Device to disk"],
-        );
+        prints(login, "chassis bootdev disk options=efiboot", &["Set Boot Device to disk"]);
         let expected = ["BIOS EFI boot", "Force Boot from default Hard-Drive"];
         prints(login, "chassis bootparam get 5", &expected);
         suite.bus.until_property(&BOOT_SOURCE, "Disk");
         prints(login, "chassis bootdev none", &["Set Boot Device to none"]);
-        prints(
-            login,
-            "chassis bootparam get 5",
-            &["Boot Device Selector : No override"],
-        );
+        prints(login, "chassis bootparam get 5", &["Boot Device Selector : No override"]);
     });
 }
 
 #[test]
 fn restore_policy_is_kept() {
     as_administrator(|suite, login| {
-        for (policy, value) in [
-            ("always-on", "AlwaysOn"),
-            ("previous", "Restore"),
-            ("always-off", "AlwaysOff"),
-        ] {
+        for (policy, value) in
+            [("always-on", "AlwaysOn"), ("previous", "Restore"), ("always-off", "AlwaysOff")]
+        {
             let expected = format!("Set chassis power restore policy to {policy}");
             prints(login, &format!("chassis policy {policy}"), &[&expected]);
             suite.bus.until_property(&RESTORE_POLICY, value);
@@ -142,49 +112,24 @@ fn restore_policy_is_kept() {
 fn identify_lights_the_enclosure() {
     as_administrator(|suite, login| {
         let lit = || suite.bus.property(&IDENTIFY);
-        prints(
-            login,
-            "chassis identify force",
-            &["Chassis identify interval: indefinite"],
-        );
+        prints(login, "chassis identify force", &["Chassis identify interval: indefinite"]);
         wait::until_true("the light is on", || lit() == Some(true.into()));
-        prints(
-            login,
-            "chassis identify 0",
-            &["Chassis identify interval: off"],
-        );
+        prints(login, "chassis identify 0", &["Chassis identify interval: off"]);
         wait::until_true("the light is off", || lit() == Some(false.into()));
-        prints(
-            login,
-            "chassis identify",
-            &["Chassis identify interval: default (15 seconds)"],
-        );
+        prints(login, "chassis identify", &["Chassis identify interval: default (15 seconds)"]);
         wait::until_true("the light is on", || lit() == Some(true.into()));
-        prints(
-            login,
-            "chassis identify 1",
-            &["Chassis identify interval: 1 seconds"],
-        );
-        wait::until_true("the light goes off by itself", || {
-            lit() == Some(false.into())
-        });
+        prints(login, "chassis identify 1", &["Chassis identify interval: 1 seconds"]);
+        wait::until_true("the light goes off by itself", || lit() == Some(false.into()));
     });
 }
 
 #[test]
 fn the_controller_tells_who_it_is() {
     as_administrator(|_, login| {
-        let expected = [
-            "IPMI Version : 2.0",
-            "Device Available : yes",
-            "Chassis Device",
-        ];
+        let expected = ["IPMI Version : 2.0", "Device Available : yes", "Chassis Device"];
         prints(login, "mc info", &expected);
         let guid = prints(login, "mc guid", &["System GUID : "]);
-        assert!(
-            !guid.contains("00000000-0000-0000-0000-000000000000"),
-            "{guid}"
-        );
+        assert!(!guid.contains("00000000-0000-0000-0000-000000000000"), "{guid}");
         assert_eq!(guid, prints(login, "mc guid", &[]), "the same each time");
         prints(login, "mc selftest", &["Selftest: passed"]);
     });
@@ -193,26 +138,14 @@ fn the_controller_tells_who_it_is() {
 #[test]
 fn watchdog_starts_and_stops() {
     as_administrator(|_, login| {
-        prints(
-            login,
-            "mc watchdog off",
-            &["Watchdog Timer Shutoff successful"],
-        );
+        prints(login, "mc watchdog off", &["Watchdog Timer Shutoff successful"]);
         prints(login, "mc watchdog get", &["Stopped"]);
         let set = "mc watchdog set timeout=100 use=sms action=none";
         prints(login, set, &[]);
-        prints(
-            login,
-            "mc watchdog get",
-            &["SMS/OS", "Initial Countdown: 100.0 sec", "Stopped"],
-        );
+        prints(login, "mc watchdog get", &["SMS/OS", "Initial Countdown: 100.0 sec", "Stopped"]);
         prints(login, "mc watchdog reset", &["countdown restarted"]);
         prints(login, "mc watchdog get", &["Started"]);
-        prints(
-            login,
-            "mc watchdog off",
-            &["Watchdog Timer Shutoff successful"],
-        );
+        prints(login, "mc watchdog off", &["Watchdog Timer Shutoff successful"]);
         prints(login, "mc watchdog get", &["Stopped"]);
     });
 }
@@ -223,11 +156,7 @@ fn users_are_made_and_log_in() {
         prints(login, "user list 1", &["root", "ADMINISTRATOR"]);
         prints(login, "user set name 3 bob", &[]);
         prints(login, "user set password 3 secret16", &["successful"]);
-        prints(
-            login,
-            "channel setaccess 1 3 link=on ipmi=on privilege=3",
-            &["successful"],
-        );
+        prints(login, "channel setaccess 1 3 link=on ipmi=on privilege=3", &["successful"]);
         prints(login, "user enable 3", &[]);
         prints(login, "user priv 3 4 1", &["successful"]);
         prints(login, "user test 3 16 secret16", &["Success"]);
@@ -235,30 +164,14 @@ fn users_are_made_and_log_in() {
         prints(login, "user list 1", &["3 bob", "ADMINISTRATOR"]);
         let bob = login.user("bob", "secret16");
         until_in(&bob);
-        prints(
-            login,
-            "user set password 3 a-secret-of-20-bytes 20",
-            &["successful"],
-        );
+        prints(login, "user set password 3 a-secret-of-20-bytes 20", &["successful"]);
         prints(login, "user test 3 20 a-secret-of-20-bytes", &["Success"]);
-        prints(
-            &login.user("bob", "a-secret-of-20-bytes"),
-            "mc info",
-            &["IPMI Version"],
-        );
+        prints(&login.user("bob", "a-secret-of-20-bytes"), "mc info", &["IPMI Version"]);
         bob.ipmitool("mc info").failed();
         prints(login, "user priv 3 2 1", &["successful"]);
-        prints(
-            login,
-            "channel getaccess 1 3",
-            &["User Name : bob", "Privilege Level : USER"],
-        );
+        prints(login, "channel getaccess 1 3", &["User Name : bob", "Privilege Level : USER"]);
         prints(login, "user disable 3", &[]);
-        login
-            .user("bob", "a-secret-of-20-bytes")
-            .level("USER")
-            .ipmitool("mc info")
-            .failed();
+        login.user("bob", "a-secret-of-20-bytes").level("USER").ipmitool("mc info").failed();
         prints(login, "user set name 3 joe", &[]);
         prints(login, "user list 1", &["3 joe"]);
     });
@@ -267,17 +180,10 @@ fn users_are_made_and_log_in() {
 #[test]
 fn channels_and_sessions_are_shown() {
     as_administrator(|_, login| {
-        let expected = [
-            "Channel Medium Type : 802.3 LAN",
-            "Session Support : multi-session",
-        ];
+        let expected = ["Channel Medium Type : 802.3 LAN", "Session Support : multi-session"];
         prints(login, "channel info", &expected);
         prints(login, "channel info 1", &expected);
-        prints(
-            login,
-            "channel getaccess 1 2",
-            &["User Name : root", "Fixed Name : No"],
-        );
+        prints(login, "channel getaccess 1 2", &["User Name : root", "Fixed Name : No"]);
         prints(login, "channel getaccess 1", &["User Name : root"]);
         let ciphers = prints(login, "channel getciphers ipmi", &["3 ", "17 "]);
         assert!(!ciphers.contains(" 0 N/A none"), "{ciphers}");
@@ -324,10 +230,7 @@ fn a_user_session_is_refused_what_needs_more() {
             let output = user.ipmitool(command);
             let refusal = format!("{}{}", output.stdout, output.stderr).to_lowercase();
             let told = ["insufficient privilege", "0xd4", "privilege level"];
-            assert!(
-                told.iter().any(|text| refusal.contains(text)),
-                "{command}: {refusal}"
-            );
+            assert!(told.iter().any(|text| refusal.contains(text)), "{command}: {refusal}");
         }
         assert_eq!(state(), before, "nothing has changed");
         suite.bus.until_property(&HOST_STATE, "Off");

@@ -6,15 +6,11 @@ use tests::suite::Suite;
 use tests::wait;
 
 /// The sensor of what the machine draws.
-const POWER: [&str; 2] = [
-    "/xyz/openbmc_project/sensors/power/total_power",
-    "xyz.openbmc_project.Sensor.Value",
-];
+const POWER: [&str; 2] =
+    ["/xyz/openbmc_project/sensors/power/total_power", "xyz.openbmc_project.Sensor.Value"];
 /// Where the limit is.
-const LIMIT: [&str; 2] = [
-    "/xyz/openbmc_project/control/host0/power_cap",
-    "xyz.openbmc_project.Control.Power.Cap",
-];
+const LIMIT: [&str; 2] =
+    ["/xyz/openbmc_project/control/host0/power_cap", "xyz.openbmc_project.Control.Power.Cap"];
 
 /// Sets a property of an object, as a service or Redfish does.
 fn set(suite: &Suite, [path, interface]: [&str; 2], property: [&str; 3]) {
@@ -25,14 +21,9 @@ fn set(suite: &Suite, [path, interface]: [&str; 2], property: [&str; 3]) {
 
 /// Has the machine be watched for more than 400 W, for a tenth of a second.
 fn limit(login: &Login, action: &str) {
-    for setting in [
-        "limit 400".to_owned(),
-        "correction 100".to_owned(),
-        format!("action {action}"),
-    ] {
-        login
-            .ipmitool(&format!("dcmi power set_limit {setting}"))
-            .ok();
+    for setting in ["limit 400".to_owned(), "correction 100".to_owned(), format!("action {action}")]
+    {
+        login.ipmitool(&format!("dcmi power set_limit {setting}")).ok();
     }
 }
 

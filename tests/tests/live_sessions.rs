@@ -1,12 +1,11 @@
 //! What is changed about users and channels takes effect on sessions that are open, whichever store
 //! the accounts are in.
 
-use tests::client;
 use tests::clients::Login;
 use tests::openbmc::USERS;
 use tests::shell::Shell;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{client, wait};
 
 /// Chassis Identify, which needs Operator.
 const OPERATORS: &str = "raw 0 4 1";
@@ -25,9 +24,7 @@ fn open(user: &Login) -> Shell {
 
 /// Waits until the session is no operator's any more, though it lives.
 fn until_lowered(shell: &mut Shell) {
-    wait::until_true("the session is lowered", || {
-        shell.run(OPERATORS).contains(REFUSED)
-    });
+    wait::until_true("the session is lowered", || shell.run(OPERATORS).contains(REFUSED));
     assert!(shell.run("chassis power status").contains("Chassis Power"));
 }
 
@@ -40,13 +37,9 @@ fn change_all(suite: &Suite, administrator: &Login, bob: &Login) {
     };
 
     let mut shell = open(bob);
-    administrator
-        .ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=2")
-        .ok();
+    administrator.ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=2").ok();
     until_lowered(&mut shell);
-    administrator
-        .ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=3")
-        .ok();
+    administrator.ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=3").ok();
     drop(shell);
 
     let mut shell = open(bob);
@@ -89,9 +82,7 @@ fn whoever_changes_the_own_account_is_told_that_it_is_done() {
     let suite = Suite::start();
     let login = suite.administrator();
     let id = 2; // the administrator's own
-    login
-        .ipmitool(&format!("user set password {id} another"))
-        .ok();
+    login.ipmitool(&format!("user set password {id} another")).ok();
     let login = login.user(&login.user, "another");
     login.ipmitool(&format!("user set name {id} renamed")).ok();
     let login = login.user("renamed", "another");
@@ -114,9 +105,7 @@ fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
     for _ in 0..2 {
         let mut wrong = bob.program("ipmitool");
         wrong
-            .args([
-                "-I", "lan", "-A", "MD5", "-R", "1", "-N", "2", "-L", "OPERATOR",
-            ])
+            .args(["-I", "lan", "-A", "MD5", "-R", "1", "-N", "2", "-L", "OPERATOR"])
             .args(["-H", &bob.address.ip().to_string()])
             .args(["-p", &bob.address.port().to_string()])
             .args(["-U", "bob", "-P", "wrong", "mc", "info"]);
@@ -127,9 +116,7 @@ fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
     administrator.ipmitool("user set name 5 unrelated").ok();
     bob.ipmitool("mc info").failed();
     administrator.ipmitool("user enable 3").ok();
-    wait::until_true("bob is let in again", || {
-        bob.ipmitool("mc info").code == Some(0)
-    });
+    wait::until_true("bob is let in again", || bob.ipmitool("mc info").code == Some(0));
 }
 
 #[test]
@@ -176,7 +163,5 @@ fn lan_parameters_are_held_until_they_are_committed() {
     one.run(BEGIN);
     assert!(two.run(COMMIT).contains(CLAIMED));
     one.send("exit");
-    wait::until_true("the update of the ended session ends", || {
-        two.run(COMMIT).trim().is_empty()
-    });
+    wait::until_true("the update of the ended session ends", || two.run(COMMIT).trim().is_empty());
 }

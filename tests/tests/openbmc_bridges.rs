@@ -7,10 +7,9 @@ use std::os::unix::fs::symlink;
 use tests::bridges::{self, Devices};
 use tests::host_device::{HostDevice, Kind};
 use tests::process::Process;
-use tests::programs;
 use tests::satellite::{IDENTITY, Satellites};
 use tests::suite::Suite;
-use tests::wait;
+use tests::{programs, wait};
 
 /// The bridge for SSIF has a channel name of its own.
 const CHANNELS: &str = "
@@ -48,14 +47,8 @@ protocol = \"kcs\"
 ";
 
 /// NetFn and command.
-const REQUESTS: [(u8, u8); 6] = [
-    (0x06, 0x01),
-    (0x06, 0x37),
-    (0x06, 0xee),
-    (0x00, 0x01),
-    (0x0a, 0x10),
-    (0x2c, 0x01),
-];
+const REQUESTS: [(u8, u8); 6] =
+    [(0x06, 0x01), (0x06, 0x37), (0x06, 0xee), (0x00, 0x01), (0x0a, 0x10), (0x2c, 0x01)];
 
 const APP: u8 = 0x06;
 const GET_BT_INTERFACE_CAPABILITIES: u8 = 0x36;
@@ -225,13 +218,7 @@ fn openbmcs_ipmid_finds_the_attention_method_of_our_btbridged() {
     assert_eq!(channel[0], 0xc7, "{channel:02x?}");
     let name = "org.openbmc.HostIpmi";
     wait::until_true("the name", || suite.bus.has_name(name));
-    let call = [
-        "call",
-        name,
-        "/org/openbmc/HostIpmi/1",
-        name,
-        "setAttention",
-    ];
+    let call = ["call", name, "/org/openbmc/HostIpmi/1", name, "setAttention"];
     let told = suite.bus.busctl(&call);
     assert!(told.ok().contains(r#""data":[0]"#), "{told}");
     assert!(bridge.log().contains("attention up"), "{}", bridge.log());

@@ -1,9 +1,8 @@
 //! The SDR repository, written and read by clients.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
+use std::{fs, thread};
 
 use tests::clients::Login;
 use tests::shell::Shell;
@@ -36,14 +35,9 @@ fn dump(login: &Login) -> BTreeMap<u16, Vec<u8>> {
 /// The record count that Get SDR Repository Info tells.
 fn count(login: &Login) -> usize {
     let info = login.ipmitool("sdr info");
-    let line = info
-        .ok()
-        .lines()
-        .find(|line| line.starts_with("Record Count"));
+    let line = info.ok().lines().find(|line| line.starts_with("Record Count"));
     let number = line.and_then(|line| line.split(':').nth(1));
-    number
-        .and_then(|text| text.trim().parse().ok())
-        .expect("a count")
+    number.and_then(|text| text.trim().parse().ok()).expect("a count")
 }
 
 /// Completion code: the reservation was cancelled.
@@ -53,14 +47,10 @@ const CANCELLED: u8 = 0xc5;
 fn ask(shell: &mut Shell, line: &str) -> Result<Vec<u8>, Option<u8>> {
     let answer = shell.run(line);
     if let Some((_, rest)) = answer.split_once("rsp=0x") {
-        return Err(rest
-            .get(..2)
-            .and_then(|code| u8::from_str_radix(code, 16).ok()));
+        return Err(rest.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()));
     }
     let bytes = answer.split_whitespace();
-    let bytes: Option<Vec<u8>> = bytes
-        .map(|byte| u8::from_str_radix(byte, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> = bytes.map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
     bytes.ok_or(None)
 }
 
@@ -131,9 +121,7 @@ fn repository_is_whole_or_cancelled_while_sensor_services_restart() {
     });
     wait::until_true("the records are as before", || dump(&login) == records);
     let readings = || login.ipmitool("sdr list full");
-    wait::until_true("the readings are back", || {
-        readings().stdout.contains("44.91 degrees C")
-    });
+    wait::until_true("the readings are back", || readings().stdout.contains("44.91 degrees C"));
 }
 
 #[test]
@@ -147,10 +135,7 @@ fn client_dumps_the_repository_while_sensor_services_restart() {
         suite.restart_platformd();
         // Units may be read anew; what is dumped has every record once all the same.
         let listed = dump(&login);
-        assert!(
-            listed.keys().all(|id| records.contains_key(id)),
-            "{listed:x?}"
-        );
+        assert!(listed.keys().all(|id| records.contains_key(id)), "{listed:x?}");
     }
     wait::until_true("the records are as before", || dump(&login) == records);
 }
@@ -187,11 +172,8 @@ fn repository_is_filled_from_sensors_and_files_and_keeps_what_is_added() {
     wait::until_true("the records are as before", || dump(&login) == more);
 
     // Erased first, so only the BMC's own are left; those in the file are they.
-    fs::write(
-        suite.dir().join("own"),
-        own.values().flatten().copied().collect::<Vec<u8>>(),
-    )
-    .expect("a file");
+    fs::write(suite.dir().join("own"), own.values().flatten().copied().collect::<Vec<u8>>())
+        .expect("a file");
     let filled = login.ipmitool("sdr fill file own");
     assert!(!filled.to_string().contains("Cannot add"), "{filled}");
     assert_eq!(dump(&login), own);
@@ -203,16 +185,11 @@ fn what_clients_say_of_sensors_and_logs_outlives_the_daemon() {
     let login = suite.administrator();
     // MBTemp, sensor 3, is a processor's; 42 machine checks, the last in 2020.
     login.ipmitool("raw 0x04 0x2e 3 0x07 0x01").ok();
-    login
-        .ipmitool("raw 0x0a 0x5b 0 0x00 0x60 0x0c 0x5f 42 0 0 0")
-        .ok();
+    login.ipmitool("raw 0x0a 0x5b 0 0x00 0x60 0x0c 0x5f 42 0 0 0").ok();
     suite.ipmid.kill();
     suite.restart_ipmid();
     wait::until_true("the sensor is of the type it was given", || {
-        login
-            .ipmitool("sdr type Processor")
-            .stdout
-            .contains("MBTemp")
+        login.ipmitool("sdr type Processor").stdout.contains("MBTemp")
     });
     assert_eq!(login.ipmitool("raw 0x04 0x2f 3").ok().trim(), "07 01");
     let log = login.ipmitool("raw 0x0a 0x5a 0");

@@ -23,9 +23,7 @@ const SECURED_IPMI: u8 = 0xc0;
 /// Waits until a refusal for `reason` is counted and in the log.
 #[track_caller]
 fn told(suite: &Suite, reason: &str) {
-    wait::until_true(&format!("{reason} is counted"), || {
-        suite.rejections()[reason] > 0
-    });
+    wait::until_true(&format!("{reason} is counted"), || suite.rejections()[reason] > 0);
     assert!(lines(suite, reason) > 0, "{reason} is not in the log");
 }
 
@@ -57,31 +55,16 @@ fn datagrams_outside_a_session_are_refused_for_a_reason_that_is_told() {
         ("malformed-asf", recorded("presence-ping")[..8].to_vec()),
         ("unsupported-class", vec![6, 0, 0xff, 8, 1]),
         ("malformed-packet", recorded("open-session")[..12].to_vec()),
-        (
-            "malformed-message",
-            changed("auth-capabilities", &[(22, 0)]),
-        ),
+        ("malformed-message", changed("auth-capabilities", &[(22, 0)])),
         ("malformed-setup", short_setup),
         ("needs-session", get_device_id),
         ("unknown-session", recorded("session-request")),
         ("version-disabled", recorded("session-request-1.5")),
-        (
-            "unsupported-payload",
-            changed("open-session", &[(PAYLOAD_TYPE, 0x2f)]),
-        ),
-        (
-            "not-negotiated",
-            changed("open-session", &[(PAYLOAD_TYPE, 0xd0)]),
-        ),
+        ("unsupported-payload", changed("open-session", &[(PAYLOAD_TYPE, 0x2f)])),
+        ("not-negotiated", changed("open-session", &[(PAYLOAD_TYPE, 0xd0)])),
         ("out-of-turn", recorded("rakp-3")),
-        (
-            "no-cipher-suite",
-            changed("open-session", &[(PAYLOAD + 12, 0x3f)]),
-        ),
-        (
-            "illegal-setup",
-            changed("open-session", &[(PAYLOAD + 1, 0x0f)]),
-        ),
+        ("no-cipher-suite", changed("open-session", &[(PAYLOAD + 12, 0x3f)])),
+        ("illegal-setup", changed("open-session", &[(PAYLOAD + 1, 0x0f)])),
         ("handshake-timeout", recorded("open-session")),
     ] {
         assert_eq!(suite.rejections()[reason], 0, "{reason}, before");

@@ -56,15 +56,8 @@ fn wrong_lengths(datagram: &[u8]) -> Vec<Vec<u8>> {
 #[track_caller]
 fn serves_the_next_login(suite: &Suite) {
     for cipher_suite in CIPHER_SUITES {
-        let guid = suite
-            .administrator()
-            .suite(cipher_suite)
-            .ipmitool("mc guid");
-        assert!(
-            guid.ok().contains("System GUID"),
-            "{guid}\n{}",
-            suite.netipmid.log()
-        );
+        let guid = suite.administrator().suite(cipher_suite).ipmitool("mc guid");
+        assert!(guid.ok().contains("System GUID"), "{guid}\n{}", suite.netipmid.log());
     }
 }
 
@@ -73,9 +66,7 @@ fn refusal(suite: &Suite, login: &Login) -> (String, usize, u8) {
     let relay = Relay::open(suite.address);
     let message = login.at(relay.address()).ipmitool("mc guid").failed();
     let replies = relay.sent(Way::ToClient);
-    let rakp_2 = replies
-        .iter()
-        .find(|reply| payload_type(reply) == Some(RAKP_2));
+    let rakp_2 = replies.iter().find(|reply| payload_type(reply) == Some(RAKP_2));
     let rakp_2 = rakp_2.unwrap_or_else(|| panic!("no RAKP 2: {message}"));
     (message, rakp_2.len(), rakp_2[PAYLOAD + 1])
 }
@@ -86,9 +77,7 @@ fn wrong_password_unknown_user_and_disabled_user_look_alike() {
     let administrator = suite.administrator();
     administrator.ipmitool("user set name 3 disabled").ok();
     administrator.ipmitool("user set password 3 s3cret").ok();
-    administrator
-        .ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=4")
-        .ok();
+    administrator.ipmitool("channel setaccess 1 3 link=on ipmi=on privilege=4").ok();
     administrator.ipmitool("user disable 3").ok();
     let disabled = administrator.user("disabled", "s3cret");
     for cipher_suite in CIPHER_SUITES {
@@ -112,15 +101,9 @@ fn a_privilege_above_the_users_limit_is_refused_after_a_valid_rakp_3() {
         watcher.level("USER").ipmitool("mc guid").ok();
         for level in ["OPERATOR", "ADMIN"] {
             let relay = Relay::open(suite.address);
-            watcher
-                .level(level)
-                .at(relay.address())
-                .ipmitool("mc guid")
-                .failed();
+            watcher.level(level).at(relay.address()).ipmitool("mc guid").failed();
             let replies = relay.sent(Way::ToClient);
-            let last = replies
-                .iter()
-                .find(|reply| payload_type(reply) == Some(RAKP_4));
+            let last = replies.iter().find(|reply| payload_type(reply) == Some(RAKP_4));
             let last = last.unwrap_or_else(|| panic!("no RAKP 4 for {level}"));
             assert_eq!(last[PAYLOAD + 1], 0x0a, "unauthorized role (§13.24)");
         }
@@ -136,16 +119,10 @@ fn cipher_suites_that_are_not_configured_are_refused() {
         let login = suite.administrator().suite(cipher_suite);
         login.at(relay.address()).ipmitool("mc guid").failed();
         let replies = relay.sent(Way::ToClient);
-        let answer = replies
-            .iter()
-            .find(|r| payload_type(r) == Some(OPEN_SESSION_RESPONSE));
+        let answer = replies.iter().find(|r| payload_type(r) == Some(OPEN_SESSION_RESPONSE));
         let answer = answer.unwrap_or_else(|| panic!("no answer to suite {cipher_suite}"));
         assert_ne!(answer[PAYLOAD + 1], 0, "suite {cipher_suite}");
-        assert!(
-            !replies
-                .iter()
-                .any(|reply| payload_type(reply) == Some(RAKP_2))
-        );
+        assert!(!replies.iter().any(|reply| payload_type(reply) == Some(RAKP_2)));
     }
     serves_the_next_login(&suite);
 }
@@ -159,11 +136,7 @@ fn an_error_echoes_message_tag_and_console_session_id() {
     assert_eq!(payload_type(&reply), Some(OPEN_SESSION_RESPONSE));
     assert_eq!(reply[PAYLOAD], 0xdd, "message tag");
     assert_ne!(reply[PAYLOAD + 1], 0, "status");
-    assert_eq!(
-        reply[PAYLOAD + 4..PAYLOAD + 8],
-        [0x1b, 0x3c, 0x1f, 0x74],
-        "console session id"
-    );
+    assert_eq!(reply[PAYLOAD + 4..PAYLOAD + 8], [0x1b, 0x3c, 0x1f, 0x74], "console session id");
 }
 
 #[test]
@@ -174,16 +147,11 @@ fn replayed_packets_of_a_session_do_nothing() {
     shell.run("chassis power on");
     suite.bus.until_property(&HOST_STATE, "Running");
     let recording = relay.sent(Way::ToBmc);
-    let secured = recording
-        .iter()
-        .filter(|sent| payload_type(sent) == Some(SECURED_IPMI));
+    let secured = recording.iter().filter(|sent| payload_type(sent) == Some(SECURED_IPMI));
     let secured: Vec<_> = secured.cloned().collect();
     shell.run("chassis power off");
     suite.bus.until_property(&CHASSIS_STATE, "Off");
-    let (asked, answered) = (
-        relay.sent(Way::ToBmc).len(),
-        relay.sent(Way::ToClient).len(),
-    );
+    let (asked, answered) = (relay.sent(Way::ToBmc).len(), relay.sent(Way::ToClient).len());
     for packet in &secured {
         relay.inject(packet);
     }
@@ -232,10 +200,7 @@ impl Forger {
 
     #[track_caller]
     fn assert_struck(&self) {
-        assert!(
-            !self.wanted.load(Ordering::Relaxed),
-            "the client sent no such datagram"
-        );
+        assert!(!self.wanted.load(Ordering::Relaxed), "the client sent no such datagram");
     }
 }
 
@@ -254,10 +219,7 @@ fn session_survives(forgeries: fn(&[u8]) -> Vec<Vec<u8>>) {
     let suite = Suite::start();
     for cipher_suite in CIPHER_SUITES {
         let forger = Forger::start(&suite, SECURED_IPMI, forgeries);
-        let login = suite
-            .administrator()
-            .suite(cipher_suite)
-            .at(forger.relay.address());
+        let login = suite.administrator().suite(cipher_suite).at(forger.relay.address());
         let mut shell = Shell::open(&login);
         let before = shell.run("raw 6 1");
         forger.strike();
@@ -285,16 +247,9 @@ fn handshake_messages_of_wrong_length_do_not_hinder_the_right_one() {
         for kind in [RAKP_1, RAKP_3] {
             let forger = Forger::start(&suite, kind, wrong_lengths);
             forger.strike();
-            let login = suite
-                .administrator()
-                .suite(cipher_suite)
-                .at(forger.relay.address());
+            let login = suite.administrator().suite(cipher_suite).at(forger.relay.address());
             let guid = login.ipmitool("mc guid");
-            assert!(
-                guid.ok().contains("System GUID"),
-                "{guid}\n{}",
-                suite.netipmid.log()
-            );
+            assert!(guid.ok().contains("System GUID"), "{guid}\n{}", suite.netipmid.log());
             forger.assert_struck();
         }
     }
@@ -330,9 +285,5 @@ fn a_request_of_another_session_is_not_answered_here() {
         }
     }
     assert_eq!(mine.run("raw 6 1"), before);
-    assert_eq!(
-        second.sent(Way::ToClient).len(),
-        heard,
-        "nothing for the thief"
-    );
+    assert_eq!(second.sent(Way::ToClient).len(), heard, "nothing for the thief");
 }

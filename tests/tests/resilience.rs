@@ -44,10 +44,7 @@ impl Load {
     /// All answers, each either the device id or a completion code.
     fn finish(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
-        self.threads
-            .into_iter()
-            .flat_map(|thread| thread.join().expect("a session"))
-            .collect()
+        self.threads.into_iter().flat_map(|thread| thread.join().expect("a session")).collect()
     }
 }
 
@@ -64,10 +61,7 @@ fn assert_all_answered(answers: &[String]) {
     let sound = |answer: &&String| answer.starts_with(DEVICE_ID) || answer.contains(FAILED);
     let odd = answers.iter().find(|answer| !sound(answer));
     assert_eq!(odd, None, "neither the id nor a completion code");
-    assert!(
-        answers.iter().any(|answer| answer.starts_with(DEVICE_ID)),
-        "no request succeeded"
-    );
+    assert!(answers.iter().any(|answer| answer.starts_with(DEVICE_ID)), "no request succeeded");
 }
 
 #[test]
@@ -200,8 +194,6 @@ fn a_service_that_hangs_delays_only_what_needs_it() {
     let answer = asking.answer("raw 0 2 1");
     assert!(answer.contains("rsp=0xc3"), "{answer}");
     suite.platformd.resume();
-    wait::until_true("Chassis Control works again", || {
-        !asking.run("raw 0 2 1").contains(FAILED)
-    });
+    wait::until_true("Chassis Control works again", || !asking.run("raw 0 2 1").contains(FAILED));
     suite.bus.until_property(&HOST_STATE, "Running");
 }

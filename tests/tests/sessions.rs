@@ -4,10 +4,9 @@
 use std::net::SocketAddrV4;
 
 use serde_json::Value;
-use tests::client;
 use tests::shell::Shell;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{client, wait};
 
 /// Sessions there may be, as Get Session Info tells.
 const POSSIBLE: u8 = 62;
@@ -44,9 +43,7 @@ impl Session {
 
     /// Whether the BMC answers it.
     fn lives(&mut self) -> bool {
-        self.shell
-            .run("chassis power status")
-            .contains("Chassis Power is")
+        self.shell.run("chassis power status").contains("Chassis Power is")
     }
 
     /// What Get Session Info has to tell.
@@ -79,9 +76,7 @@ fn line(command: &str, data: &[u8]) -> String {
 fn id_on_bus(suite: &Suite, handle: u8) -> Option<u32> {
     let call = "call xyz.openbmc_project.Ipmi.Channel.lan0 /xyz/openbmc_project/ipmi/session \
                 org.freedesktop.DBus.ObjectManager GetManagedObjects";
-    let output = suite
-        .bus
-        .busctl(&call.split_whitespace().collect::<Vec<_>>());
+    let output = suite.bus.busctl(&call.split_whitespace().collect::<Vec<_>>());
     let reply: Value = serde_json::from_str(&output.stdout).ok()?;
     reply["data"][0].as_object()?.keys().find_map(|path| {
         let (id, its) = path.rsplit('/').next()?.split_once('_')?;
@@ -125,11 +120,7 @@ fn sessions_are_told_by_handle_id_and_index() {
         (by_id(&bob), bobs.clone()),
         (vec![3], vec![0, POSSIBLE, 2]),
     ];
-    let in_order = if root.handle < bob.handle {
-        [&roots, &bobs]
-    } else {
-        [&bobs, &roots]
-    };
+    let in_order = if root.handle < bob.handle { [&roots, &bobs] } else { [&bobs, &roots] };
     for (index, told) in (1..).zip(in_order) {
         asked.push((vec![index], told.clone()));
     }

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-
 use tests::clients::Login;
 use tests::relay::{Relay, Way};
 use tests::suite::Suite;
@@ -57,10 +56,7 @@ fn viewers_see_what_the_writer_does_and_cannot_type() {
     assert_talks(&mut writer);
     writer.enter("end\r");
     let since = writer.until_shows("end: not found");
-    assert!(
-        !since.contains("simulated host"),
-        "a viewer typed: {since:?}"
-    );
+    assert!(!since.contains("simulated host"), "a viewer typed: {since:?}");
     let fifth = login.ipmitool("sol activate instance=5").failed();
     assert!(fifth.contains("limit reached"), "{fifth}");
 }
@@ -114,16 +110,10 @@ fn a_client_killed_in_a_flood_leaves_the_console_to_another_user_after_its_retri
     login.ipmitool("sol payload enable 1 3").ok();
     kill_in_a_flood(&login);
     let killed = Instant::now();
-    wait::until_true("the console is free", || {
-        bob.ipmitool("sol looptest 1 1").code == Some(0)
-    });
+    wait::until_true("the console is free", || bob.ipmitool("sol looptest 1 1").code == Some(0));
     eprintln!("another's after {:?}", killed.elapsed());
     let told = "the console does not answer";
-    assert!(
-        suite.netipmid.log().contains(told),
-        "{}",
-        suite.netipmid.log()
-    );
+    assert!(suite.netipmid.log().contains(told), "{}", suite.netipmid.log());
     // The host was not held up meanwhile, nor is it now.
     let mut console = activate(&bob, 1);
     console.until_shows("of a burst of text");
@@ -195,37 +185,13 @@ fn parameters_are_read_and_set() {
     let suite = Suite::start();
     let login = suite.administrator();
     for (name, value, shown) in [
-        (
-            "privilege-level",
-            "operator",
-            "Privilege Level                 : OPERATOR",
-        ),
-        (
-            "force-encryption",
-            "false",
-            "Force Encryption                : false",
-        ),
-        (
-            "character-accumulate-level",
-            "10",
-            "Character Accumulate Level (ms) : 50",
-        ),
-        (
-            "character-send-threshold",
-            "96",
-            "Character Send Threshold        : 96",
-        ),
+        ("privilege-level", "operator", "Privilege Level                 : OPERATOR"),
+        ("force-encryption", "false", "Force Encryption                : false"),
+        ("character-accumulate-level", "10", "Character Accumulate Level (ms) : 50"),
+        ("character-send-threshold", "96", "Character Send Threshold        : 96"),
         ("retry-count", "3", "Retry Count                     : 3"),
-        (
-            "retry-interval",
-            "20",
-            "Retry Interval (ms)             : 200",
-        ),
-        (
-            "non-volatile-bit-rate",
-            "115.2",
-            "Non-Volatile Bit Rate (kbps)    : 115.2",
-        ),
+        ("retry-interval", "20", "Retry Interval (ms)             : 200"),
+        ("non-volatile-bit-rate", "115.2", "Non-Volatile Bit Rate (kbps)    : 115.2"),
     ] {
         login.ipmitool(&format!("sol set {name} {value} 1")).ok();
         let info = login.ipmitool("sol info 1");
@@ -243,24 +209,13 @@ fn a_settings_service_that_is_away_is_no_hindrance() {
     let mut console = activate(&login, 1);
     assert_talks(&mut console);
     wait::until_true("the bridge's own settings are there", || {
-        login
-            .ipmitool("sol info 1")
-            .stdout
-            .contains("Enabled                         : true")
+        login.ipmitool("sol info 1").stdout.contains("Enabled                         : true")
     });
     login.ipmitool("sol set retry-count 2 1").ok();
-    assert!(
-        login
-            .ipmitool("sol info 1")
-            .ok()
-            .contains("Retry Count                     : 2")
-    );
+    assert!(login.ipmitool("sol info 1").ok().contains("Retry Count                     : 2"));
     suite.restart_platformd();
     wait::until_true("the service's settings hold again", || {
-        login
-            .ipmitool("sol info 1")
-            .stdout
-            .contains("Retry Count                     : 7")
+        login.ipmitool("sol info 1").stdout.contains("Retry Count                     : 7")
     });
     assert_talks(&mut console);
 }
@@ -270,9 +225,7 @@ fn a_settings_service_that_is_away_is_no_hindrance() {
 fn bad_network(percent: u64) -> impl FnMut(Way, &[u8]) -> Vec<Vec<u8>> + Send {
     let mut state = 1_u64;
     let mut chance = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) % 100 < percent
     };
     move |_, bytes| {
@@ -304,10 +257,7 @@ fn nothing_is_lost_over_a_bad_network() {
     for number in 1..=LINES {
         let line = format!("line {number:08} of a burst of text\r\n");
         let between = terminal.until_shows(&line);
-        assert!(
-            number == 1 || between.is_empty(),
-            "{between:?} before line {number}"
-        );
+        assert!(number == 1 || between.is_empty(), "{between:?} before line {number}");
     }
     let sent = relay.sent(Way::ToClient).len();
     eprintln!("{sent} datagrams to the client for {LINES} lines");

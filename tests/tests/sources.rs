@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the root")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
 }
 
 /// All Rust files below `folder`, by path relative to the root, with their text. Build output and
@@ -29,10 +26,7 @@ fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).expect("a source file");
-                files.push((
-                    path.strip_prefix(&root).expect("below the root").to_owned(),
-                    text,
-                ));
+                files.push((path.strip_prefix(&root).expect("below the root").to_owned(), text));
             }
         }
     }
@@ -42,18 +36,14 @@ fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
 /// Whether `line`, less its comment, has `word` as a word of its own.
 fn has_word(line: &str, word: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
-    code.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .any(|part| part == word)
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word)
 }
 
 /// The lines that have `word` in code, in the files that `applies` picks.
 fn offences(folder: &str, word: &str, applies: impl Fn(&Path) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in rust_files(folder).iter().filter(|(path, _)| applies(path)) {
-        let lines = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| has_word(line, word));
+        let lines = text.lines().enumerate().filter(|(_, line)| has_word(line, word));
         found.extend(lines.map(|(at, line)| format!("{}:{}: {line}", path.display(), at + 1)));
     }
     found
@@ -62,14 +52,8 @@ fn offences(folder: &str, word: &str, applies: impl Fn(&Path) -> bool) -> Vec<St
 #[test]
 fn unsafe_is_in_one_crate_only() {
     let this = Path::new("tests/tests/sources.rs");
-    let found = offences(".", "unsafe", |path| {
-        path != this && !path.starts_with("common/sys")
-    });
-    assert!(
-        found.is_empty(),
-        "unsafe outside common/sys:\n{}",
-        found.join("\n")
-    );
+    let found = offences(".", "unsafe", |path| path != this && !path.starts_with("common/sys"));
+    assert!(found.is_empty(), "unsafe outside common/sys:\n{}", found.join("\n"));
 }
 
 #[test]
@@ -77,11 +61,7 @@ fn command_families_do_not_see_the_bus() {
     let providers = Path::new("ipmid/src/providers");
     for word in ["zbus", "openbmc_dbus"] {
         let found = offences("ipmid/src", word, |path| path.starts_with(providers));
-        assert!(
-            found.is_empty(),
-            "the bus in a command family:\n{}",
-            found.join("\n")
-        );
+        assert!(found.is_empty(), "the bus in a command family:\n{}", found.join("\n"));
     }
 }
 
@@ -92,12 +72,7 @@ fn command_families_do_not_import_each_other() {
         .into_iter()
         .flatten()
         .map(|entry| entry.expect("a folder entry").path())
-        .map(|path| {
-            path.file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         // One puts all of them into the table; the bench is what their unit tests share.
         .filter(|name| !["all", "bench"].contains(&name.as_str()))
         .collect();
@@ -107,11 +82,7 @@ fn command_families_do_not_import_each_other() {
             for (path, text) in rust_files("ipmid/src/providers") {
                 let member = path.starts_with(&inside) || path == inside.with_extension("rs");
                 let import = format!("providers::{other}::");
-                assert!(
-                    !member || !text.contains(&import),
-                    "{} sees {other}",
-                    path.display()
-                );
+                assert!(!member || !text.contains(&import), "{} sees {other}", path.display());
             }
         }
     }

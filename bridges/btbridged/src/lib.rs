@@ -9,7 +9,10 @@
 //! OpenBMC's btbridge tells requests in a signal; this one calls `execute()` like all bridges. The method by
 //! which OpenBMC's `ipmid` gets the host's attention is here as well, under the bus name of that bridge.
 
-use std::{future::Future, io, path::Path, time::Duration};
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use host_link::device::HostDevice;
 use ipmi_proto::{FrameError, Request, Response, bt};

@@ -1,6 +1,7 @@
 //! The device's framing through a real descriptor: a message based socket in its place.
 
-use std::{future::Future, os::unix::net::UnixDatagram};
+use std::future::Future;
+use std::os::unix::net::UnixDatagram;
 
 use btbridged::BtDevice;
 use host_link::device::HostDevice;
@@ -8,10 +9,7 @@ use ipmi_proto::{CompletionCode, Response};
 use sys::Device;
 
 fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
 }
 

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use daemon::{
-    Arguments,
-    lexopt::{self, Arg, Parser, ValueExt},
-};
+use daemon::Arguments;
+use daemon::lexopt::{self, Arg, Parser, ValueExt};
 use ipmi_proto::ipmb::IpmbAddress;
 
 /// The arguments of `ipmbbridged`.
@@ -120,12 +118,7 @@ mod tests {
             (None, None, some(), false),
             (some(), some(), some(), false),
         ] {
-            let arguments = IpmbArguments {
-                device,
-                i2c,
-                slave_mqueue,
-                ..IpmbArguments::default()
-            };
+            let arguments = IpmbArguments { device, i2c, slave_mqueue, ..IpmbArguments::default() };
             assert_eq!(arguments.check().is_ok(), good, "{arguments:?}");
         }
     }

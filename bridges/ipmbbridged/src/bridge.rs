@@ -1,32 +1,24 @@
 //! The loop between the bus, `ipmid`, and those who ask satellites.
 
-use std::{
-    collections::HashMap,
-    future, io,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use std::{future, io};
 
 use daemon::RateLimit;
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, Lun, NetFn, Request, Response,
-    ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence},
-};
+use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
+use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task, time,
-};
+use tokio::sync::{mpsc, oneshot};
+use tokio::{task, time};
 use tracing::{debug, info, warn};
 
-use crate::{
-    arguments::Place,
-    config::IpmbConfig,
-    inbox::{Inbox, Verdict},
-    object::Call,
-    port::{Port, Writer},
-    signals::Signals,
-    tracker::{Outcome, RequestId, Tracker},
-};
+use crate::arguments::Place;
+use crate::config::IpmbConfig;
+use crate::inbox::{Inbox, Verdict};
+use crate::object::Call;
+use crate::port::{Port, Writer};
+use crate::signals::Signals;
+use crate::tracker::{Outcome, RequestId, Tracker};
 
 static BAD_FRAMES: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 static UNWRITTEN: RateLimit = RateLimit::new(5, Duration::from_secs(10));
@@ -174,10 +166,7 @@ impl Bridge {
 
     fn drain(&mut self) {
         while let Some(outgoing) = self.tracker.poll_transmit() {
-            self.write(Write {
-                id: Some(outgoing.id),
-                frame: outgoing.frame,
-            });
+            self.write(Write { id: Some(outgoing.id), frame: outgoing.frame });
         }
         while let Some((id, outcome)) = self.tracker.poll_event() {
             if let Some(done) = self.waiting.remove(&id) {
@@ -254,9 +243,7 @@ impl Bridge {
     }
 
     fn on_frame(&mut self, frame: &[u8]) {
-        let is_response = frame
-            .get(1)
-            .is_some_and(|byte| !NetFn::split(*byte).0.is_request());
+        let is_response = frame.get(1).is_some_and(|byte| !NetFn::split(*byte).0.is_request());
         let result = match is_response {
             true => IpmbResponse::parse(frame).map(|response| self.on_response(&response)),
             false => IpmbRequest::parse(frame).map(|request| self.on_request(&request)),
@@ -297,10 +284,7 @@ impl Bridge {
     fn execute(&self, request: &IpmbRequest<'_>) {
         let (ipmid, sender) = (self.ipmid.clone(), self.sender.clone());
         let header = request.header;
-        let caller = Caller::Ipmb {
-            rq_sa: header.requester.0 >> 1,
-            host_id: self.host_id,
-        };
+        let caller = Caller::Ipmb { rq_sa: header.requester.0 >> 1, host_id: self.host_id };
         let for_host = header.responder_lun == Lun::SMS;
         let request = match for_host {
             true => send_to_host(request),
@@ -343,12 +327,7 @@ fn send_to_host(request: &IpmbRequest<'_>) -> Request {
     const SEND_MESSAGE: u8 = 0x34;
     let mut data = vec![ChannelNumber::SYSTEM_INTERFACE.value()];
     request.emit(&mut data);
-    Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command: SEND_MESSAGE,
-        data,
-    }
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command: SEND_MESSAGE, data }
 }
 
 /// Writes frames one after the other, each on a thread that may wait for the bus.

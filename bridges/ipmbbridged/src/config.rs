@@ -1,6 +1,7 @@
 //! The `[ipmb]` section of the configuration file.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use daemon::Failure;
 use ipmi_proto::ipmb::IpmbAddress;
@@ -84,10 +85,7 @@ impl IpmbConfig {
     /// How often and how patiently satellites are asked.
     #[must_use]
     pub fn patience(&self) -> Patience {
-        Patience {
-            per_try: Duration::from_millis(self.per_try_ms),
-            tries: self.tries,
-        }
+        Patience { per_try: Duration::from_millis(self.per_try_ms), tries: self.tries }
     }
 
     /// The index that `ipmid` is told.
@@ -131,31 +129,13 @@ mod tests {
     fn senseless_values_are_configuration_errors() {
         let target = |channel, address| Target { channel, address };
         for config in [
-            IpmbConfig {
-                per_try_ms: 0,
-                ..IpmbConfig::default()
-            },
-            IpmbConfig {
-                tries: 0,
-                ..IpmbConfig::default()
-            },
-            IpmbConfig {
-                running_per_satellite: 33,
-                ..IpmbConfig::default()
-            },
-            IpmbConfig {
-                target: vec![target(1, 0x2d)],
-                ..IpmbConfig::default()
-            },
-            IpmbConfig {
-                target: vec![target(1, 0x2c), target(1, 0x2e)],
-                ..IpmbConfig::default()
-            },
+            IpmbConfig { per_try_ms: 0, ..IpmbConfig::default() },
+            IpmbConfig { tries: 0, ..IpmbConfig::default() },
+            IpmbConfig { running_per_satellite: 33, ..IpmbConfig::default() },
+            IpmbConfig { target: vec![target(1, 0x2d)], ..IpmbConfig::default() },
+            IpmbConfig { target: vec![target(1, 0x2c), target(1, 0x2e)], ..IpmbConfig::default() },
         ] {
-            assert!(
-                matches!(config.check(), Err(Failure::Config(_))),
-                "{config:?}"
-            );
+            assert!(matches!(config.check(), Err(Failure::Config(_))), "{config:?}");
         }
     }
 }

@@ -30,11 +30,7 @@ impl Inbox {
     /// Nothing runs; each satellite may have `per_satellite` requests running.
     #[must_use]
     pub fn new(per_satellite: usize) -> Self {
-        Self {
-            per_satellite,
-            running: HashSet::new(),
-            count: HashMap::new(),
-        }
+        Self { per_satellite, running: HashSet::new(), count: HashMap::new() }
     }
 
     /// Takes a request.
@@ -67,7 +63,8 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use ipmi_proto::{Lun, NetFn, ipmb::IpmbSequence};
+    use ipmi_proto::ipmb::IpmbSequence;
+    use ipmi_proto::{Lun, NetFn};
 
     use super::*;
 

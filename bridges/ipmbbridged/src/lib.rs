@@ -22,7 +22,9 @@ pub mod tracker;
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::IpmiHost;
 
-use self::{arguments::IpmbArguments, bridge::Bridge, config::View};
+use self::arguments::IpmbArguments;
+use self::bridge::Bridge;
+use self::config::View;
 
 /// Bridges for ever.
 ///
@@ -38,8 +40,6 @@ pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
         object::serve(&channel, link, config.targets(), config.accept_broadcasts());
     setup.ready();
     let own = setup.args.address();
-    Bridge::new(own, config, ipmid, (calls, signals))
-        .run(&setup.args.place())
-        .await;
+    Bridge::new(own, config, ipmid, (calls, signals)).run(&setup.args.place()).await;
     Ok(())
 }

@@ -7,19 +7,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipmi_proto::{Lun, NetFn, Request, ipmb::IpmbAddress};
-use openbmc_dbus::{
-    execute::LinkState,
-    ipmi::{ipmb, names::CHANNEL_PATH_PREFIX},
-};
+use ipmi_proto::ipmb::IpmbAddress;
+use ipmi_proto::{Lun, NetFn, Request};
+use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::ipmi::ipmb;
+use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use zbus::interface;
 
-use crate::{
-    signals::{self, Signals},
-    tracker::Outcome,
-};
+use crate::signals::{self, Signals};
+use crate::tracker::Outcome;
 
 /// Calls that may wait for the bridge.
 const QUEUE: usize = 64;
@@ -100,12 +98,7 @@ impl Ipmb {
         let (Some(netfn), Some(lun)) = (netfn, Lun::new(lun)) else {
             return failed(ipmb::STATUS_INVALID_PARAMETER);
         };
-        let request = Request {
-            netfn,
-            lun,
-            command,
-            data,
-        };
+        let request = Request { netfn, lun, command, data };
         let (done, outcome) = oneshot::channel();
         let call = Call::Ask { to, request, done };
         if self.calls.send(call).await.is_err() {
@@ -170,8 +163,6 @@ impl Ipmb {
         command: u8,
         data: Vec<u8>,
     ) -> (Answer,) {
-        (self
-            .ask(IpmbAddress(address), netfn, lun, command, data)
-            .await,)
+        (self.ask(IpmbAddress(address), netfn, lun, command, data).await,)
     }
 }

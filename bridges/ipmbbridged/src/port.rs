@@ -2,12 +2,15 @@
 //!
 //! A frame begins with its receiver's address, as on the wire.
 
-use std::{fs::File, io, io::Write, os::fd::AsFd, path::Path, sync::Arc, sync::Mutex};
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use i2cdev::{
-    core::{I2CMessage, I2CTransfer},
-    linux::{LinuxI2CBus, LinuxI2CMessage},
-};
+use i2cdev::core::{I2CMessage, I2CTransfer};
+use i2cdev::linux::{LinuxI2CBus, LinuxI2CMessage};
 use ipmi_proto::FrameError;
 use rustix::fs::{Mode, OFlags};
 use sys::Device;
@@ -47,10 +50,7 @@ impl Port {
             return sys::open_device(&place.device).map(Self::Ipmb);
         };
         let bus = LinuxI2CBus::new(&place.device).map_err(io::Error::from)?;
-        Ok(Self::SlaveQueue(
-            open_queue(queue)?,
-            Arc::new(Mutex::new(bus)),
-        ))
+        Ok(Self::SlaveQueue(open_queue(queue)?, Arc::new(Mutex::new(bus))))
     }
 
     /// Waits for a frame.
@@ -74,11 +74,9 @@ impl Port {
                 let mut count = rustix::io::pread(queue, &mut buffer, 0)?;
                 if count == 0 {
                     count = queue
-                        .io(Interest::PRIORITY, |fd| {
-                            match rustix::io::pread(fd, &mut buffer, 0)? {
-                                0 => Err(io::ErrorKind::WouldBlock.into()),
-                                count => Ok(count),
-                            }
+                        .io(Interest::PRIORITY, |fd| match rustix::io::pread(fd, &mut buffer, 0)? {
+                            0 => Err(io::ErrorKind::WouldBlock.into()),
+                            count => Ok(count),
                         })
                         .await?;
                 }
@@ -118,9 +116,7 @@ impl Writer {
             Self::I2c(bus) => {
                 let (address, data) = frame.split_first().ok_or(io::ErrorKind::InvalidInput)?;
                 let message = LinuxI2CMessage::write(data).with_address(u16::from(address >> 1));
-                let mut bus = bus
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut bus = bus.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 bus.transfer(&mut [message]).map_err(io::Error::from)?;
                 Ok(())
             }
@@ -142,10 +138,7 @@ fn unwrapped(message: &[u8]) -> Result<&[u8], FrameError> {
         have: 0,
     })?;
     let stated = usize::from(length);
-    frame.get(..stated).ok_or(FrameError::Length {
-        stated,
-        have: frame.len(),
-    })
+    frame.get(..stated).ok_or(FrameError::Length { stated, have: frame.len() })
 }
 
 /// The message of `/dev/ipmb-N` for a frame; `None` for one that is too long.

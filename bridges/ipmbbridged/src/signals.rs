@@ -1,14 +1,17 @@
 //! The signals of `org.openbmc.Ipmb`: what satellites send is told to whoever listens, and who may
 //! signal can have the bridge broadcast.
 
-use std::{future::pending, num::NonZero};
+use std::future::pending;
+use std::num::NonZero;
 
 use futures_util::StreamExt;
 use ipmi_proto::{Lun, NetFn, Request};
-use openbmc_dbus::{execute::LinkState, ipmi::ipmb};
+use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::ipmi::ipmb;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
-use zbus::{Connection, MatchRule, MessageStream, message::Type};
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, MessageStream};
 
 use crate::object::Call;
 
@@ -90,10 +93,7 @@ async fn follow_on(
     is_known: &impl Fn(u8) -> bool,
     calls: &mpsc::Sender<Call>,
 ) -> zbus::Result<()> {
-    let rule = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .member(ipmb::SEND_BROADCAST)
-        .build()?;
+    let rule = MatchRule::builder().msg_type(Type::Signal).member(ipmb::SEND_BROADCAST).build()?;
     let mut signals = MessageStream::for_match_rule(rule, connection, NonZero::new(QUEUE)).await?;
     while let Some(message) = signals.next().await {
         let body = message?.body();

@@ -6,15 +6,11 @@
 //! that was sent more than once rests before it is used again, as long as the request itself may
 //! take: another of its answers may still be on its way.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Request, Response,
-    ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence},
-};
+use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
+use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 
 /// Sequence numbers there are (IPMB v1.0 §2.11.3: six bits).
 const SEQUENCES: usize = 64;
@@ -53,10 +49,7 @@ impl Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self {
-            per_try: Duration::from_millis(250),
-            tries: 6,
-        }
+        Self { per_try: Duration::from_millis(250), tries: 6 }
     }
 }
 
@@ -196,10 +189,7 @@ impl Tracker {
                     slot.tries_left = left;
                     slot.tries += 1;
                     slot.due = now + self.patience.per_try;
-                    self.outgoing.push_back(Outgoing {
-                        id: slot.id,
-                        frame: slot.frame.clone(),
-                    });
+                    self.outgoing.push_back(Outgoing { id: slot.id, frame: slot.frame.clone() });
                 }
             }
         }
@@ -268,10 +258,8 @@ impl Tracker {
 impl Slot {
     /// Whether `response` is this request's: same controller, function, command, number and LUNs.
     fn matches(&self, response: &IpmbResponse<'_>) -> bool {
-        let expected = |header: &IpmbHeader| IpmbHeader {
-            netfn: header.netfn.response(),
-            ..*header
-        };
+        let expected =
+            |header: &IpmbHeader| IpmbHeader { netfn: header.netfn.response(), ..*header };
         match self.relayed {
             Relayed::Nothing | Relayed::Unaccepted(_) => response.header == expected(&self.header),
             // Bridges differ in whose number and LUN they put into a relayed response.
@@ -298,10 +286,7 @@ impl Slot {
             Relayed::Accepted(inner) => {
                 let mut frame = Vec::new();
                 let relayed = IpmbResponse {
-                    header: IpmbHeader {
-                        netfn: inner.netfn.response(),
-                        ..inner
-                    },
+                    header: IpmbHeader { netfn: inner.netfn.response(), ..inner },
                     ..*response
                 };
                 relayed.emit(&mut frame);
@@ -318,18 +303,15 @@ fn relayed_by(request: &Request) -> Relayed {
     const TRACKING: u8 = 0xc0;
     const TRACKED: u8 = 0x40;
     match request {
-        Request {
-            netfn: NetFn::APP,
-            command: SEND_MESSAGE,
-            data,
-            ..
-        } => match data.split_first() {
-            Some((channel, frame)) if channel & TRACKING == TRACKED => {
-                let inner = IpmbRequest::parse(frame).map(|inner| inner.header);
-                inner.map_or(Relayed::Nothing, Relayed::Unaccepted)
+        Request { netfn: NetFn::APP, command: SEND_MESSAGE, data, .. } => {
+            match data.split_first() {
+                Some((channel, frame)) if channel & TRACKING == TRACKED => {
+                    let inner = IpmbRequest::parse(frame).map(|inner| inner.header);
+                    inner.map_or(Relayed::Nothing, Relayed::Unaccepted)
+                }
+                _ => Relayed::Nothing,
             }
-            _ => Relayed::Nothing,
-        },
+        }
         _ => Relayed::Nothing,
     }
 }

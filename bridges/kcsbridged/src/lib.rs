@@ -5,7 +5,10 @@
 //! handshake: it gives a request when the host has written its last byte, takes the answer in that
 //! phase only (`EINVAL` else: the host has aborted), and reports readability but never writability.
 
-use std::{future::Future, io, path::Path, time::Duration};
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use host_link::device::HostDevice;
 use ipmi_proto::{FrameError, Request, Response, kcs};

@@ -1,6 +1,7 @@
 //! The device's framing through a real descriptor: a message based socket in its place.
 
-use std::{future::Future, os::unix::net::UnixDatagram};
+use std::future::Future;
+use std::os::unix::net::UnixDatagram;
 
 use host_link::device::HostDevice;
 use ipmi_proto::{CompletionCode, Response};
@@ -8,10 +9,7 @@ use kcsbridged::KcsDevice;
 use sys::Device;
 
 fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
 }
 
@@ -36,10 +34,6 @@ fn request_is_read_and_answered_in_the_devices_framing() {
 #[test]
 fn longest_answer_fits_and_one_byte_more_is_the_limits_matter() {
     let (_, request) = KcsDevice::parse(&[0x18, 0x01]).unwrap();
-    let longest = Response::to(
-        &request,
-        CompletionCode::OK,
-        vec![0; KcsDevice::ANSWER_DATA],
-    );
+    let longest = Response::to(&request, CompletionCode::OK, vec![0; KcsDevice::ANSWER_DATA]);
     assert_eq!(KcsDevice::emit(0, &longest).unwrap().len(), 1000);
 }

@@ -15,17 +15,12 @@ const OEM: std::ops::RangeInclusive<u8> = 0x2e..=0x3f;
 /// Commands that change something, by network function (IPMI v2.0 Appendix G).
 const CHANGING: &[(NetFn, &[u8])] = &[
     // Control, identify, capabilities, restore policy, boot options, front panel, cycle interval.
-    (
-        NetFn::CHASSIS,
-        &[0x02, 0x03, 0x04, 0x05, 0x06, 0x08, 0x0a, 0x0b],
-    ),
+    (NetFn::CHASSIS, &[0x02, 0x03, 0x04, 0x05, 0x06, 0x08, 0x0a, 0x0b]),
     // Event receiver, event messages, PEF and its alerts, hysteresis, thresholds, event enables, sensor
     // type and reading.
     (
         NetFn::SENSOR_EVENT,
-        &[
-            0x00, 0x02, 0x11, 0x12, 0x14, 0x16, 0x17, 0x24, 0x26, 0x28, 0x2a, 0x2e, 0x30,
-        ],
+        &[0x00, 0x02, 0x11, 0x12, 0x14, 0x16, 0x17, 0x24, 0x26, 0x28, 0x2a, 0x2e, 0x30],
     ),
     // Resets, manufacturing test, ACPI state, watchdog, global enables, message flags, Send Message,
     // Close Session, channel and user access, names, passwords, payloads, keys, system info, firewall.
@@ -39,10 +34,7 @@ const CHANGING: &[(NetFn, &[u8])] = &[
     // FRU data, SDR and SEL entries, their clocks, auxiliary logs.
     (
         NetFn::STORAGE,
-        &[
-            0x12, 0x24, 0x25, 0x26, 0x27, 0x29, 0x2a, 0x2b, 0x44, 0x45, 0x46, 0x47, 0x49, 0x5b,
-            0x5d,
-        ],
+        &[0x12, 0x24, 0x25, 0x26, 0x27, 0x29, 0x2a, 0x2b, 0x44, 0x45, 0x46, 0x47, 0x49, 0x5b, 0x5d],
     ),
     // LAN, serial, SOL.
     (NetFn::TRANSPORT, &[0x01, 0x03, 0x10, 0x12, 0x21]),
@@ -67,9 +59,7 @@ pub struct Audit {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self {
-            limit: RateLimit::new(PER_MINUTE, Duration::from_secs(60)),
-        }
+        Self { limit: RateLimit::new(PER_MINUTE, Duration::from_secs(60)) }
     }
 }
 

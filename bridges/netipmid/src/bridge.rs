@@ -85,18 +85,7 @@ impl Bridge {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
         let outgoing = Vec::new();
-        Self {
-            server,
-            datagrams,
-            ipmid,
-            sol,
-            users,
-            port,
-            sessions,
-            report,
-            audit,
-            outgoing,
-        }
+        Self { server, datagrams, ipmid, sol, users, port, sessions, report, audit, outgoing }
     }
 
     /// Serves until the socket fails.
@@ -149,8 +138,7 @@ impl Bridge {
             Wake::Readable(readable) => {
                 readable?;
                 let server = &mut self.server;
-                self.datagrams
-                    .receive(|route, bytes| server.handle_datagram(now, route, bytes))?;
+                self.datagrams.receive(|route, bytes| server.handle_datagram(now, route, bytes))?;
             }
             Wake::Answered(answer) => self.answered(now, &answer),
             Wake::Counts(question) => {
@@ -177,12 +165,7 @@ impl Bridge {
 
     /// Sends an answer, and notes what it changed.
     fn answered(&mut self, now: Instant, answer: &Answer) {
-        let Answer {
-            token,
-            session,
-            netfn,
-            response,
-        } = answer;
+        let Answer { token, session, netfn, response } = answer;
         self.server.respond(now, *token, response);
         if audit::changes(*netfn, response.command) {
             self.audit.answered(session, *netfn, response);
@@ -192,9 +175,8 @@ impl Bridge {
     /// How often each reason for a refusal came up.
     fn counts(&self) -> Counts {
         let rejected = self.server.counters().iter();
-        let mut counts: Counts = rejected
-            .map(|(reason, count)| (reason.as_str().to_owned(), count))
-            .collect();
+        let mut counts: Counts =
+            rejected.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect();
         counts.insert("reply-not-sent".to_owned(), self.datagrams.unsent());
         counts
     }
@@ -202,34 +184,13 @@ impl Bridge {
     /// Acts on `event`; a request for `ipmid` is given back.
     fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
         match event {
-            Event::Request {
-                token,
-                session,
-                request,
-            } => return Some((token, session, request)),
-            Event::PayloadCommand {
-                token,
-                session,
-                request,
-            } => {
+            Event::Request { token, session, request } => return Some((token, session, request)),
+            Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
                 let netfn = request.netfn;
-                self.answered(
-                    now,
-                    &Answer {
-                        token,
-                        session,
-                        netfn,
-                        response,
-                    },
-                );
+                self.answered(now, &Answer { token, session, netfn, response });
             }
-            Event::Payload {
-                session,
-                kind: PayloadType::SOL,
-                protection,
-                data,
-            } => {
+            Event::Payload { session, kind: PayloadType::SOL, protection, data } => {
                 let taken = self.sol.handle_packet(now, session, protection, &data);
                 if let Err(reason) = taken {
                     self.server.reject_payload(session, reason);
@@ -247,11 +208,7 @@ impl Bridge {
                 self.sol.session_closed(info.id);
                 self.tell(Change::Gone(info.id));
             }
-            Event::LoginRefused {
-                peer,
-                user_name,
-                reason,
-            } => {
+            Event::LoginRefused { peer, user_name, reason } => {
                 self.report.refused(peer, user_name, reason);
             }
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
@@ -261,10 +218,7 @@ impl Bridge {
 
     fn caller(&self, session: &SessionInfo) -> PayloadCaller {
         PayloadCaller {
-            holder: Holder {
-                session: session.id,
-                user_id: session.user_id,
-            },
+            holder: Holder { session: session.id, user_id: session.user_id },
             privilege: session.privilege,
             protection: session.protection,
             may_use_sol: self.users.may_use_sol(session.user_id),
@@ -278,8 +232,7 @@ impl Bridge {
     }
 
     fn transmit(&mut self) {
-        self.outgoing
-            .extend(std::iter::from_fn(|| self.server.poll_transmit()));
+        self.outgoing.extend(std::iter::from_fn(|| self.server.poll_transmit()));
         if !self.outgoing.is_empty() {
             self.datagrams.send(&self.outgoing);
             self.outgoing.clear();
@@ -304,12 +257,7 @@ async fn execute(ipmid: &IpmiHost, token: Token, session: SessionInfo, request: 
         session_id: session.id.0,
     };
     let response = ipmid.execute(&request, caller, DEADLINE).await;
-    Answer {
-        token,
-        session,
-        netfn: request.netfn,
-        response,
-    }
+    Answer { token, session, netfn: request.netfn, response }
 }
 
 /// Ends at `instant`, or never.

@@ -65,13 +65,7 @@ pub struct Lan {
 
 impl Default for Lan {
     fn default() -> Self {
-        let Config {
-            suites,
-            sessions,
-            pending,
-            requests,
-            ..
-        } = Config::default();
+        let Config { suites, sessions, pending, requests, .. } = Config::default();
         Self {
             cipher_suites: suites,
             ipmi_15: Vec::new(),
@@ -97,16 +91,12 @@ fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>
     let mut suites = Vec::with_capacity(ids.len());
     for id in ids {
         if id == 0 {
-            return Err(D::Error::custom(
-                "cipher suite 0 has no security and cannot be enabled",
-            ));
+            return Err(D::Error::custom("cipher suite 0 has no security and cannot be enabled"));
         }
         let suite = CipherSuite::from_id(id)
             .ok_or_else(|| D::Error::custom(format!("cipher suite {id} is not supported")))?;
         if suites.contains(&suite) {
-            return Err(D::Error::custom(format!(
-                "cipher suite {id} is listed twice"
-            )));
+            return Err(D::Error::custom(format!("cipher suite {id} is listed twice")));
         }
         suites.push(suite);
     }
@@ -164,11 +154,7 @@ impl View {
         let bounds = [
             ("sessions", self.lan.sessions, 1..=Config::MAX_SESSIONS),
             ("handshakes", self.lan.handshakes, 1..=4096),
-            (
-                "requests-per-session",
-                self.lan.requests_per_session,
-                1..=64,
-            ),
+            ("requests-per-session", self.lan.requests_per_session, 1..=64),
         ];
         for (key, value, range) in bounds {
             if !range.contains(&value) {
@@ -178,14 +164,10 @@ impl View {
             }
         }
         if self.lan.packets_per_second == 0 || self.lan.failed_logins_per_minute == 0 {
-            return Err(Failure::Config(
-                "lan: a rate of 0 lets nobody in".to_owned(),
-            ));
+            return Err(Failure::Config("lan: a rate of 0 lets nobody in".to_owned()));
         }
         if self.lan.idle_timeout == 0 || self.lan.setup_timeout == 0 {
-            return Err(Failure::Config(
-                "lan: a time-out of 0 s lets nobody in".to_owned(),
-            ));
+            return Err(Failure::Config("lan: a time-out of 0 s lets nobody in".to_owned()));
         }
         self.sol.check().map_err(Failure::Config)
     }
@@ -210,9 +192,7 @@ impl View {
             .position(|other| other.number() == channel.number())
             .and_then(|position| Instance::new(u8::try_from(position).ok()?))
             .ok_or_else(|| {
-                Failure::Config(format!(
-                    "channel `{name}` is none of the first four of the LAN"
-                ))
+                Failure::Config(format!("channel `{name}` is none of the first four of the LAN"))
             })?;
         let config = Config {
             instance,
@@ -258,9 +238,7 @@ mod tests {
 
     fn view(text: &str) -> Result<View, String> {
         let config = daemon::Config::from_text("causeway.toml", text.to_owned());
-        let view: View = config
-            .and_then(|c| c.view())
-            .map_err(|failure| failure.to_string())?;
+        let view: View = config.and_then(|c| c.view()).map_err(|failure| failure.to_string())?;
         view.check().map_err(|failure| failure.to_string())?;
         Ok(view)
     }
@@ -272,10 +250,7 @@ mod tests {
         assert_eq!(channel.number().value(), 1);
         let ids: Vec<_> = config.suites.iter().map(|suite| suite.id()).collect();
         assert_eq!(ids, [17, 3]);
-        assert_eq!(
-            (config.sessions, config.instance),
-            (62, Instance::default())
-        );
+        assert_eq!((config.sessions, config.instance), (62, Instance::default()));
     }
 
     #[test]
@@ -310,14 +285,8 @@ mod tests {
         };
         let text = row(3, "eth1") + &row(2, "eth0") + &row(4, "eth0_5");
         let view = view(&text).unwrap();
-        assert_eq!(
-            view.server("eth0").unwrap().1.instance,
-            Instance::new(0).unwrap()
-        );
-        assert_eq!(
-            view.server("eth1").unwrap().1.instance,
-            Instance::new(1).unwrap()
-        );
+        assert_eq!(view.server("eth0").unwrap().1.instance, Instance::new(0).unwrap());
+        assert_eq!(view.server("eth1").unwrap().1.instance, Instance::new(1).unwrap());
         assert_eq!(view.server("eth0.5").unwrap().0.name, "eth0_5");
         assert!(view.server("lan0").is_err());
         let built_in = View::default();

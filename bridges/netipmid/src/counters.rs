@@ -16,18 +16,12 @@ pub type Question = oneshot::Sender<Counts>;
 
 /// Serves the counts of `channel` on whatever bus there is, for ever.
 pub async fn serve(channel: &str, mut link: LinkState, questions: mpsc::UnboundedSender<Question>) {
-    let path = format!(
-        "{}{}",
-        names::CHANNEL_PATH_PREFIX,
-        channel.replace('-', "_")
-    );
+    let path = format!("{}{}", names::CHANNEL_PATH_PREFIX, channel.replace('-', "_"));
     while link.changed().await.is_ok() {
         let Some(bus) = link.borrow_and_update().clone() else {
             continue;
         };
-        let object = Object {
-            questions: questions.clone(),
-        };
+        let object = Object { questions: questions.clone() };
         if let Err(error) = bus.object_server().at(path.as_str(), object).await {
             tracing::warn!(%error, "counters cannot be shown on the bus");
         }

@@ -44,12 +44,7 @@ impl Datagrams {
         let local = socket.local_addr()?;
         let socket = Device::with_interest(socket.into(), Interest::READABLE)?;
         let buffers = Box::new([[0; DATAGRAM]; BATCH]);
-        Ok(Self {
-            socket,
-            local,
-            buffers,
-            unsent: 0,
-        })
+        Ok(Self { socket, local, buffers, unsent: 0 })
     }
 
     /// The port that consoles reach us at.
@@ -73,18 +68,12 @@ impl Datagrams {
     ///
     /// What the system says; nothing waiting is no error.
     pub fn receive(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<()> {
-        let Self {
-            socket, buffers, ..
-        } = self;
+        let Self { socket, buffers, .. } = self;
         let result = socket.try_io(Interest::READABLE, |fd| {
             let count = receive_batch(fd.as_raw_fd(), buffers, &mut take)?;
             // Fewer than a batch: the socket is drained, and the runtime must wait for the next
             // datagram. Saying so spares the call that would find nothing.
-            if count < BATCH {
-                Err(io::ErrorKind::WouldBlock.into())
-            } else {
-                Ok(())
-            }
+            if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -136,10 +125,7 @@ fn receive_batch(
         let Some(peer) = message.address.as_ref().and_then(socket_address) else {
             continue;
         };
-        let route = Route {
-            peer,
-            local: local(&message),
-        };
+        let route = Route { peer, local: local(&message) };
         take(route, message.iovs().next().unwrap_or_default());
     }
     Ok(count)
@@ -151,17 +137,11 @@ fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Local> {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
             let interface = u32::try_from(info.ipi_ifindex).unwrap_or_default();
-            Some(Local {
-                address: address.into(),
-                interface,
-            })
+            Some(Local { address: address.into(), interface })
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
             let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-            let local = Local {
-                address: address.into(),
-                interface: info.ipi6_ifindex,
-            };
+            let local = Local { address: address.into(), interface: info.ipi6_ifindex };
             (!address.is_multicast()).then_some(local)
         }
         _ => None,
@@ -172,9 +152,7 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddrV4::from(*v4).into());
     }
-    address
-        .as_sockaddr_in6()
-        .map(|v6| SocketAddrV6::from(*v6).into())
+    address.as_sockaddr_in6().map(|v6| SocketAddrV6::from(*v6).into())
 }
 
 /// Sends datagrams that leave from one address; how many of them went.
@@ -201,39 +179,22 @@ fn send_group(fd: RawFd, is_v6: bool, group: &[Transmit]) -> nix::Result<usize> 
     let space = (!controls.is_empty()).then(|| cmsg_space!(in6_pktinfo));
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(group.len(), space);
     let slices: Vec<_> = group.iter().map(|one| [IoSlice::new(&one.bytes)]).collect();
-    let addresses: Vec<_> = group
-        .iter()
-        .map(|one| Some(SockaddrStorage::from(one.route.peer)))
-        .collect();
+    let addresses: Vec<_> =
+        group.iter().map(|one| Some(SockaddrStorage::from(one.route.peer))).collect();
     let flags = MsgFlags::MSG_DONTWAIT;
     Ok(sendmmsg(fd, &mut headers, &slices, addresses, controls, flags)?.count())
 }
 
 /// The source address alone: which interface leads to the peer is the routing table's affair.
 fn packet_info_v4(address: Ipv4Addr) -> in_pktinfo {
-    let source = in_addr {
-        s_addr: u32::from(address).to_be(),
-    };
-    in_pktinfo {
-        ipi_ifindex: 0,
-        ipi_spec_dst: source,
-        ipi_addr: in_addr { s_addr: 0 },
-    }
+    let source = in_addr { s_addr: u32::from(address).to_be() };
+    in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: in_addr { s_addr: 0 } }
 }
 
 /// The source address, and the interface where the address means nothing without it.
 fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
-    let ipi6_ifindex = if address.is_unicast_link_local() {
-        interface
-    } else {
-        0
-    };
-    in6_pktinfo {
-        ipi6_addr: in6_addr {
-            s6_addr: address.octets(),
-        },
-        ipi6_ifindex,
-    }
+    let ipi6_ifindex = if address.is_unicast_link_local() { interface } else { 0 };
+    in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex }
 }
 
 #[cfg(test)]
@@ -243,10 +204,7 @@ mod tests {
     use crate::socket;
 
     async fn echo(listen: &str, targets: &[&str]) {
-        let args = Args {
-            listen: Some(listen.parse().unwrap()),
-            ..Args::default()
-        };
+        let args = Args { listen: Some(listen.parse().unwrap()), ..Args::default() };
         let Ok(bound) = socket::open(&args) else {
             return;
         }; // no IPv6 here
@@ -256,9 +214,7 @@ mod tests {
             let ip: IpAddr = target.parse().unwrap();
             let client =
                 UdpSocket::bind((if ip.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
-            client
-                .set_read_timeout(Some(std::time::Duration::from_secs(5)))
-                .unwrap();
+            client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
             client.connect((ip, port)).unwrap(); // takes replies from the address asked only
             for byte in 0..20u8 {
                 client.send(&[byte; 40]).unwrap();
@@ -269,10 +225,7 @@ mod tests {
                 datagrams
                     .receive(|route, bytes| {
                         assert_eq!(route.local.unwrap().address.to_canonical(), ip);
-                        transmits.push(Transmit {
-                            route,
-                            bytes: bytes.to_vec(),
-                        });
+                        transmits.push(Transmit { route, bytes: bytes.to_vec() });
                     })
                     .unwrap();
             }
@@ -296,16 +249,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_reply_that_cannot_be_sent_is_counted_and_the_next_one_goes() {
-        let args = Args {
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            ..Args::default()
-        };
+        let args = Args { listen: Some("127.0.0.1:0".parse().unwrap()), ..Args::default() };
         let mut datagrams = Datagrams::new(socket::open(&args).unwrap()).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let transmit = |peer| Transmit {
-            route: Route { peer, local: None },
-            bytes: vec![7],
-        };
+        let transmit = |peer| Transmit { route: Route { peer, local: None }, bytes: vec![7] };
         let nowhere = "127.0.0.1:0".parse().unwrap();
         datagrams.send(&[transmit(nowhere), transmit(client.local_addr().unwrap())]);
         assert_eq!(client.recv(&mut [0; 8]).unwrap(), 1);

@@ -49,9 +49,7 @@ async fn ask(client: &Client) -> Result<Option<[u8; 16]>, CallError> {
     let objects = client.sub_tree(INVENTORY, 0, &[uuid::NAME]).await?;
     for (path, owners) in objects {
         for service in owners.into_keys() {
-            let text = client
-                .get(&ObjectAt::new(service, &path), uuid::UUID)
-                .await?;
+            let text = client.get(&ObjectAt::new(service, &path), uuid::UUID).await?;
             if let Some(guid) = parse(&text) {
                 return Ok(Some(guid));
             }
@@ -79,11 +77,7 @@ mod tests {
     fn uuids_travel_backwards() {
         let guid = parse("00112233-4455-6677-8899-aabbccddeeff");
         assert_eq!(guid, Some(hex!("ffeeddccbbaa99887766554433221100")));
-        for bad in [
-            "",
-            "00112233-4455-6677-8899-aabbccddeef",
-            "+0112233445566778899aabbccddeeff",
-        ] {
+        for bad in ["", "00112233-4455-6677-8899-aabbccddeef", "+0112233445566778899aabbccddeeff"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

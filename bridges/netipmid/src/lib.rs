@@ -56,10 +56,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     view.check()?;
     let (channel, config) = view.server(setup.args.channel())?;
     let (name, number) = (channel.name.clone(), channel.number());
-    let config = Config {
-        guid: guid::FALLBACK,
-        ..config
-    };
+    let config = Config { guid: guid::FALLBACK, ..config };
     let datagrams = Datagrams::new(socket::open(&setup.args)?)?;
     setup.drop_privileges();
 
@@ -87,17 +84,10 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
 
     let server = Server::new(config, users.clone(), SystemBytes::default());
     let sol = Sol::new(&view.sol, settings);
-    let inputs = Inputs {
-        close,
-        guid,
-        accounts,
-        counts,
-    };
+    let inputs = Inputs { close, guid, accounts, counts };
     tokio::spawn(tell_ready(setup, link));
     tracing::info!(channel = %name, "serving");
-    Bridge::new(server, datagrams, ipmid, sol, users, told_sessions)
-        .run(inputs)
-        .await?;
+    Bridge::new(server, datagrams, ipmid, sol, users, told_sessions).run(inputs).await?;
     Ok(())
 }
 

@@ -17,11 +17,7 @@ pub struct SystemBytes {
 
 impl Default for SystemBytes {
     fn default() -> Self {
-        Self {
-            source: SystemRandom::new(),
-            buffer: Box::new([0; BUFFER]),
-            left: 0,
-        }
+        Self { source: SystemRandom::new(), buffer: Box::new([0; BUFFER]), left: 0 }
     }
 }
 
@@ -49,9 +45,7 @@ impl Random for SystemBytes {
 impl SystemBytes {
     fn fetch(&self, bytes: &mut [u8]) {
         // Without random numbers there is no secure session: to end is the only safe answer.
-        self.source
-            .fill(bytes)
-            .expect("the system has random bytes");
+        self.source.fill(bytes).expect("the system has random bytes");
     }
 }
 

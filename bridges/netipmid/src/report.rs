@@ -27,10 +27,7 @@ impl Default for Report {
             let limits = Reason::ALL.iter().map(|_| RateLimit::new(limit, minute));
             limits.collect()
         };
-        Self {
-            refused: each(REFUSED_PER_MINUTE),
-            rejected: each(REJECTED_PER_MINUTE),
-        }
+        Self { refused: each(REFUSED_PER_MINUTE), rejected: each(REJECTED_PER_MINUTE) }
     }
 }
 

@@ -42,12 +42,7 @@ impl Publisher {
         close: mpsc::UnboundedSender<SessionId>,
     ) -> Self {
         let channel = channel.replace('-', "_");
-        Self {
-            channel,
-            number,
-            sessions: BTreeMap::new(),
-            close,
-        }
+        Self { channel, number, sessions: BTreeMap::new(), close }
     }
 
     /// Publishes what `changes` tells, on the bus that `link` tells. Ends with `changes`.
@@ -85,10 +80,7 @@ impl Publisher {
             (Change::Gone(id), bus) => match (self.sessions.remove(&id.0), bus) {
                 (Some(info), Some(bus)) => {
                     let path = self.path(&info);
-                    bus.object_server()
-                        .remove::<Object, _>(path)
-                        .await
-                        .map(drop)
+                    bus.object_server().remove::<Object, _>(path).await.map(drop)
                 }
                 _ => Ok(()),
             },
@@ -116,10 +108,7 @@ impl Publisher {
 
     async fn publish(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
         let object = Object::active(info, self.number, self.close.clone());
-        bus.object_server()
-            .at(self.path(info), object)
-            .await
-            .map(drop)
+        bus.object_server().at(self.path(info), object).await.map(drop)
     }
 
     async fn update(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
@@ -127,18 +116,12 @@ impl Publisher {
         let object = bus.object_server().interface::<_, Object>(path).await?;
         let mut object_mut = object.get_mut().await;
         object_mut.privilege = info.privilege.value();
-        object_mut
-            .current_privilege_changed(object.signal_emitter())
-            .await
+        object_mut.current_privilege_changed(object.signal_emitter()).await
     }
 
     /// `…/session/<channel>/<session id>_<handle>`, both in hex.
     fn path(&self, info: &SessionInfo) -> String {
-        let SessionInfo {
-            id: SessionId(id),
-            handle,
-            ..
-        } = info;
+        let SessionInfo { id: SessionId(id), handle, .. } = info;
         format!("{}/{}/{id:x}_{handle:x}", session_info::ROOT, self.channel)
     }
 }
@@ -254,9 +237,9 @@ impl Object {
                 Ok(())
             }
             (now, wanted) if now == wanted => Ok(()),
-            (now, wanted) => Err(fdo::Error::InvalidArgs(format!(
-                "state {now} cannot become {wanted}"
-            ))),
+            (now, wanted) => {
+                Err(fdo::Error::InvalidArgs(format!("state {now} cannot become {wanted}")))
+            }
         }
     }
 }

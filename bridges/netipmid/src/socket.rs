@@ -36,11 +36,7 @@ fn passed_in() -> io::Result<Option<UdpSocket>> {
 }
 
 fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
@@ -53,11 +49,7 @@ fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
     let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
     let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     let open = |address: SocketAddr| {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
@@ -74,10 +66,7 @@ fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
 
 fn is_no_ipv6(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(nix::errno::Errno::from_raw);
-    matches!(
-        errno,
-        Some(nix::errno::Errno::EAFNOSUPPORT | nix::errno::Errno::EADDRNOTAVAIL)
-    )
+    matches!(errno, Some(nix::errno::Errno::EAFNOSUPPORT | nix::errno::Errno::EADDRNOTAVAIL))
 }
 
 /// Has the kernel tell with each datagram which of our addresses it was sent to.
@@ -97,10 +86,7 @@ mod tests {
     #[test]
     fn listens_on_ipv4_and_ipv6() {
         for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
-            let args = Args {
-                listen: Some(address.parse().unwrap()),
-                ..Args::default()
-            };
+            let args = Args { listen: Some(address.parse().unwrap()), ..Args::default() };
             match open(&args) {
                 Ok(socket) => assert_ne!(socket.local_addr().unwrap().port(), 0),
                 Err(error) => assert!(address != "127.0.0.1:0" && is_no_ipv6(&error), "{error}"),
@@ -110,10 +96,7 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_an_error() {
-        let args = Args {
-            channel: Some("nosuchif0".to_owned()),
-            ..Args::default()
-        };
+        let args = Args { channel: Some("nosuchif0".to_owned()), ..Args::default() };
         assert!(open(&args).is_err());
     }
 }

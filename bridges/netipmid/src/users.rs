@@ -30,11 +30,7 @@ impl ChannelUsers {
     /// The users of `channel` in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Users>, channel: ChannelNumber) -> Self {
-        Self {
-            store,
-            channel,
-            stand_in: Cell::new(None),
-        }
+        Self { store, channel, stand_in: Cell::new(None) }
     }
 
     /// Whether the user may activate SOL on the channel.
@@ -106,28 +102,17 @@ impl Accounts for ChannelUsers {
     }
 
     fn channel_limit(&self) -> Option<Privilege> {
-        let access = self
-            .store
-            .snapshot()
-            .channel_access(self.channel, Setting::Volatile)?;
-        let open = matches!(
-            access.mode,
-            AccessMode::AlwaysAvailable | AccessMode::Shared
-        );
+        let access = self.store.snapshot().channel_access(self.channel, Setting::Volatile)?;
+        let open = matches!(access.mode, AccessMode::AlwaysAvailable | AccessMode::Shared);
         open.then_some(access.privilege_limit)
     }
 
     fn suite_limit(&self, suite: CipherSuite) -> Option<Privilege> {
-        self.store
-            .snapshot()
-            .cipher_privilege(self.channel, suite.id())
+        self.store.snapshot().cipher_privilege(self.channel, suite.id())
     }
 
     fn v15_policy(&self) -> V15Policy {
-        let access = self
-            .store
-            .snapshot()
-            .channel_access(self.channel, Setting::Volatile);
+        let access = self.store.snapshot().channel_access(self.channel, Setting::Volatile);
         access.map_or_else(V15Policy::default, |access| V15Policy {
             per_message_auth_disabled: access.per_message_auth_disabled,
             user_level_auth_disabled: access.user_level_auth_disabled,

@@ -7,7 +7,10 @@
 //! has given the request up, which it arms anew for each request: 500 ms in mainline kernels. It does
 //! not tell answers apart: what is written while a newer request waits to be read would be that one's.
 
-use std::{future::Future, io, path::Path, time::Duration};
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use host_link::device::HostDevice;
 use ipmi_proto::{FrameError, Request, Response, ssif};

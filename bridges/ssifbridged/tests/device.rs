@@ -1,6 +1,7 @@
 //! The device's framing through a real descriptor: a message based socket in its place.
 
-use std::{future::Future, os::unix::net::UnixDatagram};
+use std::future::Future;
+use std::os::unix::net::UnixDatagram;
 
 use host_link::device::HostDevice;
 use ipmi_proto::{CompletionCode, Response};
@@ -8,10 +9,7 @@ use ssifbridged::SsifDevice;
 use sys::Device;
 
 fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
 }
 
@@ -20,8 +18,7 @@ fn request_is_read_and_answered_in_the_devices_framing() {
     run(async {
         let (ours, host) = UnixDatagram::pair().unwrap();
         let device = SsifDevice::from(Device::new(ours.into()).unwrap());
-        host.send(&[&2_u32.to_ne_bytes()[..], &[0x18, 0x01]].concat())
-            .unwrap();
+        host.send(&[&2_u32.to_ne_bytes()[..], &[0x18, 0x01]].concat()).unwrap();
         let mut buffer = [0; SsifDevice::READ];
         let count = device.read(&mut buffer).await.unwrap();
         let (seq, request) = SsifDevice::parse(&buffer[..count]).unwrap();
@@ -30,10 +27,7 @@ fn request_is_read_and_answered_in_the_devices_framing() {
         let message = SsifDevice::emit(seq, &response).unwrap();
         device.write(&message).await.unwrap();
         let count = host.recv(&mut buffer).unwrap();
-        assert_eq!(
-            buffer[..count],
-            [&4_u32.to_ne_bytes()[..], &[0x1c, 0x01, 0x00, 0x20]].concat()
-        );
+        assert_eq!(buffer[..count], [&4_u32.to_ne_bytes()[..], &[0x1c, 0x01, 0x00, 0x20]].concat());
     });
 }
 
@@ -65,10 +59,6 @@ fn answer_is_not_written_while_a_newer_request_waits() {
 fn longest_answer_fits_and_one_byte_more_is_the_limits_matter() {
     let (_, request) =
         SsifDevice::parse(&[&2_u32.to_ne_bytes()[..], &[0x18, 0x01]].concat()).unwrap();
-    let longest = Response::to(
-        &request,
-        CompletionCode::OK,
-        vec![0; SsifDevice::ANSWER_DATA],
-    );
+    let longest = Response::to(&request, CompletionCode::OK, vec![0; SsifDevice::ANSWER_DATA]);
     assert_eq!(SsifDevice::emit(0, &longest).unwrap().len(), 4 + 254);
 }

@@ -71,19 +71,12 @@ impl Channel {
     fn check(&self) -> Result<(), String> {
         let Self { number, name, .. } = self;
         if !matches!(number, 0..=0x0b | 0x0f) {
-            return Err(format!(
-                "channel {number}: the number is none of 0 to 11 and 15"
-            ));
+            return Err(format!("channel {number}: the number is none of 0 to 11 and 15"));
         }
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let letter_first = name
-            .bytes()
-            .next()
-            .is_some_and(|byte| !byte.is_ascii_digit());
+        let letter_first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
         if !letter_first || !name.bytes().all(word) || name.len() > 64 {
-            return Err(format!(
-                "channel {number}: {name:?} cannot be part of a bus name"
-            ));
+            return Err(format!("channel {number}: {name:?} cannot be part of a bus name"));
         }
         Ok(())
     }
@@ -105,9 +98,7 @@ impl ChannelTable {
     /// The channel of this number.
     #[must_use]
     pub fn get(&self, number: ChannelNumber) -> Option<&Channel> {
-        self.0
-            .iter()
-            .find(|channel| channel.number == number.value())
+        self.0.iter().find(|channel| channel.number == number.value())
     }
 
     /// The channel of this name.
@@ -126,10 +117,7 @@ impl TryFrom<Vec<Channel>> for ChannelTable {
         let mut names = BTreeMap::new();
         for channel in &channels {
             if let Some(other) = names.insert(&channel.name, channel.number) {
-                return Err(format!(
-                    "channels {other} and {} have one name",
-                    channel.number
-                ));
+                return Err(format!("channels {other} and {} have one name", channel.number));
             }
         }
         if let Some([same, _]) = channels.array_windows().find(|[a, b]| a.number == b.number) {
@@ -220,26 +208,15 @@ mod tests {
     }
 
     fn table(text: &str) -> Result<ChannelTable, String> {
-        toml::from_str::<View>(text)
-            .map(|view| view.channels)
-            .map_err(|e| e.message().to_owned())
+        toml::from_str::<View>(text).map(|view| view.channels).map_err(|e| e.message().to_owned())
     }
 
     #[test]
     fn built_in_table_is_the_documented_one() {
         let table = ChannelTable::default();
-        let names: Vec<_> = table
-            .iter()
-            .map(|c| (c.number().value(), c.name.as_str()))
-            .collect();
-        let documented = [
-            (0, "Ipmb"),
-            (1, "lan0"),
-            (8, "INTRABMC"),
-            (9, "bt0"),
-            (10, "ssif0"),
-            (15, "kcs0"),
-        ];
+        let names: Vec<_> = table.iter().map(|c| (c.number().value(), c.name.as_str())).collect();
+        let documented =
+            [(0, "Ipmb"), (1, "lan0"), (8, "INTRABMC"), (9, "bt0"), (10, "ssif0"), (15, "kcs0")];
         assert_eq!(names, documented);
         assert!(table.iter().all(|channel| channel.check() == Ok(())));
         assert_eq!(table.by_name("lan0").map(Channel::has_sessions), Some(true));

@@ -42,11 +42,7 @@ impl OpenbmcConfig {
 impl Default for OpenbmcConfig {
     /// As on a BMC (`pamUpdatePasswd`).
     fn default() -> Self {
-        Self {
-            root: PathBuf::from("/"),
-            pam_service: "passwd".to_owned(),
-            pam_folder: None,
-        }
+        Self { root: PathBuf::from("/"), pam_service: "passwd".to_owned(), pam_folder: None }
     }
 }
 
@@ -62,10 +58,7 @@ pub struct AccessConfig {
 
 impl Default for AccessConfig {
     fn default() -> Self {
-        Self {
-            user_ids: UserId::new(15).unwrap_or(UserId::MAX),
-            initial_user: None,
-        }
+        Self { user_ids: UserId::new(15).unwrap_or(UserId::MAX), initial_user: None }
     }
 }
 
@@ -94,15 +87,9 @@ impl<'de> Deserialize<'de> for ConfigPassword {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         let fits16 = text.len() <= PasswordSize::Bytes16.length();
-        let size = if fits16 {
-            PasswordSize::Bytes16
-        } else {
-            PasswordSize::Bytes20
-        };
+        let size = if fits16 { PasswordSize::Bytes16 } else { PasswordSize::Bytes20 };
         let too_long = || serde::de::Error::custom("a password has at most 20 bytes");
-        Password::new(text.as_bytes(), size)
-            .map(Self)
-            .ok_or_else(too_long)
+        Password::new(text.as_bytes(), size).map(Self).ok_or_else(too_long)
     }
 }
 

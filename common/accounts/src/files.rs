@@ -93,10 +93,7 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) fn new(key: Option<&SealingKey>, credentials: CredentialsFile) -> Self {
-        Self {
-            sealer: key.and_then(Sealer::new),
-            credentials,
-        }
+        Self { sealer: key.and_then(Sealer::new), credentials }
     }
 
     /// The password of a user that `users.json` names by this generation.
@@ -115,10 +112,7 @@ impl Vault {
 
     pub(crate) fn kg(&self, channel: ChannelNumber) -> Option<Kg> {
         let entry = self.credentials.kg.get(&channel.value())?;
-        let place = Place::Kg {
-            channel,
-            generation: entry.generation,
-        };
+        let place = Place::Kg { channel, generation: entry.generation };
         let secret = self.sealer.as_ref()?.open(place, &entry.sealed)?;
         Kg::new(secret.as_slice().try_into().ok()?)
     }
@@ -140,11 +134,7 @@ impl Vault {
         let secret = zeroize::Zeroizing::new(password.to_sealed_form());
         let sealed = sealer.seal(Place::Password { user, generation }, &*secret)?;
         next.last = generation;
-        next.passwords.push(PasswordEntry {
-            user,
-            generation,
-            sealed,
-        });
+        next.passwords.push(PasswordEntry { user, generation, sealed });
         Ok((next, generation))
     }
 
@@ -159,16 +149,9 @@ impl Vault {
         next.kg.remove(&channel.value());
         if let Some(kg) = kg {
             let generation = next.last + 1;
-            let sealed = sealer.seal(
-                Place::Kg {
-                    channel,
-                    generation,
-                },
-                kg.bytes(),
-            )?;
+            let sealed = sealer.seal(Place::Kg { channel, generation }, kg.bytes())?;
             next.last = generation;
-            next.kg
-                .insert(channel.value(), KgEntry { generation, sealed });
+            next.kg.insert(channel.value(), KgEntry { generation, sealed });
         }
         Ok(next)
     }
@@ -192,21 +175,14 @@ impl CredentialsFile {
 impl UsersFile {
     /// The greatest generation that any user names.
     pub(crate) fn last_password(&self) -> u64 {
-        self.users
-            .values()
-            .filter_map(|user| user.password)
-            .max()
-            .unwrap_or(0)
+        self.users.values().filter_map(|user| user.password).max().unwrap_or(0)
     }
 }
 
 /// The number in the generation file; 0 if there is none.
 pub(crate) fn read_generation(storage: &impl Storage) -> u64 {
     let bytes = storage.read(GENERATION).ok().flatten().unwrap_or_default();
-    std::str::from_utf8(&bytes)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
+    std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Replaces the generation file, which readers see as a file moved into the folder.

@@ -56,9 +56,7 @@ impl Password {
     #[must_use]
     pub fn new(bytes: &[u8], size: PasswordSize) -> Option<Self> {
         let mut key = [0; KEY_LENGTH];
-        key.get_mut(..size.length())?
-            .get_mut(..bytes.len())?
-            .copy_from_slice(bytes);
+        key.get_mut(..size.length())?.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Self { key, size })
     }
 
@@ -102,20 +100,14 @@ impl Password {
     #[must_use]
     pub fn text(&self) -> &[u8] {
         let end = self.key.iter().position(|&byte| byte == 0);
-        self.key
-            .get(..end.unwrap_or(KEY_LENGTH))
-            .unwrap_or_default()
+        self.key.get(..end.unwrap_or(KEY_LENGTH)).unwrap_or_default()
     }
 
     /// What is sealed: the size and all 20 bytes, so that the length tells nothing.
     pub(crate) fn to_sealed_form(&self) -> [u8; Self::FORM_LENGTH] {
         let mut form = [0; Self::FORM_LENGTH];
         let (length, key) = form.split_at_mut(1);
-        length.fill(if self.size == PasswordSize::Bytes16 {
-            16
-        } else {
-            20
-        });
+        length.fill(if self.size == PasswordSize::Bytes16 { 16 } else { 20 });
         key.copy_from_slice(&self.key);
         form
     }
@@ -123,10 +115,7 @@ impl Password {
     /// The password of which `form` is the sealed form.
     pub(crate) fn from_sealed_form(form: &[u8]) -> Option<Self> {
         let (&length, key) = form.split_first()?;
-        Some(Self {
-            key: key.try_into().ok()?,
-            size: PasswordSize::of_length(length)?,
-        })
+        Some(Self { key: key.try_into().ok()?, size: PasswordSize::of_length(length)? })
     }
 }
 
@@ -173,8 +162,9 @@ impl fmt::Debug for Kg {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use PasswordSize::{Bytes16, Bytes20};
+
+    use super::*;
 
     #[test]
     fn test_tells_mismatch_from_wrong_size() {

@@ -48,28 +48,17 @@ impl Reader {
     /// Reads the accounts below the state folder.
     #[must_use]
     pub fn open(state_dir: &Path, config: &AccessConfig, channels: ChannelTable) -> Self {
-        let options = Options {
-            table: Arc::new(channels),
-            ids: config.user_ids,
-            boot: boot_id(),
-        };
+        let options = Options { table: Arc::new(channels), ids: config.user_ids, boot: boot_id() };
         let folder = state_dir.join(FOLDER);
         let (current, damage) = load_folder(&folder, &options);
-        let reader = Self {
-            folder,
-            options,
-            current: RwLock::new(current),
-            damage: Mutex::new(None),
-        };
+        let reader =
+            Self { folder, options, current: RwLock::new(current), damage: Mutex::new(None) };
         reader.tell(damage);
         reader
     }
 
     fn current(&self) -> Current {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Logs what is wrong, unless it is what was wrong before.
@@ -125,10 +114,8 @@ fn load_folder(path: &Path, options: &Options) -> (Current, Option<String>) {
     match Folder::open(path, Modes::GROUP_READS) {
         Ok(folder) => load_settled(&folder, options),
         Err(error) => {
-            let reason = format!(
-                "{error}: {}",
-                error.source().map_or(String::new(), ToString::to_string)
-            );
+            let reason =
+                format!("{error}: {}", error.source().map_or(String::new(), ToString::to_string));
             (Files::default().into_current(options), Some(reason))
         }
     }
@@ -183,10 +170,7 @@ impl Files {
             &self.volatile,
             |user, generation| vault.opens(user, generation),
         );
-        Current {
-            snapshot: Arc::new(snapshot),
-            vault: Arc::new(vault),
-        }
+        Current { snapshot: Arc::new(snapshot), vault: Arc::new(vault) }
     }
 }
 

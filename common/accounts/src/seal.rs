@@ -20,9 +20,7 @@ pub(crate) struct SealingKey(#[serde(with = "text::hex")] [u8; SEALING_KEY_LENGT
 impl SealingKey {
     pub(crate) fn random() -> Result<Self, AccountError> {
         let mut key = Self([0; SEALING_KEY_LENGTH]);
-        SystemRandom::new()
-            .fill(&mut key.0)
-            .map_err(|_| AccountError::NoRandom)?;
+        SystemRandom::new().fill(&mut key.0).map_err(|_| AccountError::NoRandom)?;
         Ok(key)
     }
 }
@@ -39,24 +37,15 @@ pub(crate) struct Sealed {
 /// What a secret is, and whose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    Password {
-        user: UserId,
-        generation: u64,
-    },
-    Kg {
-        channel: ChannelNumber,
-        generation: u64,
-    },
+    Password { user: UserId, generation: u64 },
+    Kg { channel: ChannelNumber, generation: u64 },
 }
 
 impl Place {
     fn to_bytes(self) -> Vec<u8> {
         let (kind, number, generation) = match self {
             Self::Password { user, generation } => (b'P', user.value(), generation),
-            Self::Kg {
-                channel,
-                generation,
-            } => (b'K', channel.value(), generation),
+            Self::Kg { channel, generation } => (b'K', channel.value(), generation),
         };
         let mut bytes = b"causeway access ".to_vec();
         bytes.extend([kind, number]);
@@ -71,26 +60,17 @@ pub(crate) struct Sealer(LessSafeKey);
 impl Sealer {
     /// A sealer of this key; `None` if the library does not take it, which it does at this length.
     pub(crate) fn new(key: &SealingKey) -> Option<Self> {
-        UnboundKey::new(&CHACHA20_POLY1305, &key.0)
-            .ok()
-            .map(LessSafeKey::new)
-            .map(Self)
+        UnboundKey::new(&CHACHA20_POLY1305, &key.0).ok().map(LessSafeKey::new).map(Self)
     }
 
     pub(crate) fn seal(&self, place: Place, secret: &[u8]) -> Result<Sealed, AccountError> {
         let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new()
-            .fill(&mut nonce)
-            .map_err(|_| AccountError::NoRandom)?;
+        SystemRandom::new().fill(&mut nonce).map_err(|_| AccountError::NoRandom)?;
         let mut text = Vec::with_capacity(secret.len() + CHACHA20_POLY1305.tag_len());
         text.extend_from_slice(secret);
         let aad = Aad::from(place.to_bytes());
         let used = Nonce::assume_unique_for_key(nonce);
-        if self
-            .0
-            .seal_in_place_append_tag(used, aad, &mut text)
-            .is_err()
-        {
+        if self.0.seal_in_place_append_tag(used, aad, &mut text).is_err() {
             text.zeroize();
             return Err(AccountError::NoRandom);
         }
@@ -113,34 +93,18 @@ mod tests {
     use super::*;
 
     fn password(user: u8, generation: u64) -> Place {
-        Place::Password {
-            user: UserId::new(user).unwrap(),
-            generation,
-        }
+        Place::Password { user: UserId::new(user).unwrap(), generation }
     }
 
     #[test]
     fn secret_opens_in_its_own_place_only() {
         let sealer = Sealer::new(&SealingKey::random().unwrap()).unwrap();
         let sealed = sealer.seal(password(2, 7), b"secret").unwrap();
-        assert_eq!(
-            sealer.open(password(2, 7), &sealed).unwrap().as_slice(),
-            b"secret"
-        );
+        assert_eq!(sealer.open(password(2, 7), &sealed).unwrap().as_slice(), b"secret");
         assert!(sealer.open(password(3, 7), &sealed).is_none());
         assert!(sealer.open(password(2, 8), &sealed).is_none());
         let channel = ChannelNumber::new(2).unwrap();
-        assert!(
-            sealer
-                .open(
-                    Place::Kg {
-                        channel,
-                        generation: 7
-                    },
-                    &sealed
-                )
-                .is_none()
-        );
+        assert!(sealer.open(Place::Kg { channel, generation: 7 }, &sealed).is_none());
         let other = Sealer::new(&SealingKey::random().unwrap()).unwrap();
         assert!(other.open(password(2, 7), &sealed).is_none());
     }

@@ -51,21 +51,14 @@ impl Snapshot {
             users: UserId::first(options.ids.value()).map(user).collect(),
             table: Arc::clone(&options.table),
             channels: channels.clone(),
-            volatile: if this_boot {
-                volatile.channels.clone()
-            } else {
-                BTreeMap::new()
-            },
+            volatile: if this_boot { volatile.channels.clone() } else { BTreeMap::new() },
             fixed_names: 1,
         }
     }
 
     /// The same where not the null user's name alone is fixed, but so many are.
     pub(crate) fn with_fixed_names(self, fixed_names: u8) -> Self {
-        Self {
-            fixed_names,
-            ..self
-        }
+        Self { fixed_names, ..self }
     }
 
     /// A number that differs after each change.
@@ -121,9 +114,7 @@ impl Snapshot {
     /// What a user may do on a channel; nothing if there is no such user.
     #[must_use]
     pub fn access(&self, id: UserId, channel: ChannelNumber) -> UserAccess {
-        self.user(id)
-            .map(|user| user.access(channel))
-            .unwrap_or_default()
+        self.user(id).map(|user| user.access(channel)).unwrap_or_default()
     }
 
     /// The highest privilege of a session of this user on this channel now: the lower of both
@@ -154,12 +145,9 @@ impl Snapshot {
         let non_volatile = non_volatile.unwrap_or(configured);
         match setting {
             Setting::NonVolatile => Some(non_volatile),
-            Setting::Volatile => Some(
-                self.volatile
-                    .get(&channel.value())
-                    .copied()
-                    .unwrap_or(non_volatile),
-            ),
+            Setting::Volatile => {
+                Some(self.volatile.get(&channel.value()).copied().unwrap_or(non_volatile))
+            }
         }
     }
 
@@ -167,25 +155,20 @@ impl Snapshot {
     /// `None` if the suite may not be used there. Administrator unless set.
     #[must_use]
     pub fn cipher_privilege(&self, channel: ChannelNumber, suite: u8) -> Option<Privilege> {
-        let limit = self
-            .settings(channel)
-            .and_then(|settings| settings.ciphers.get(&suite));
+        let limit = self.settings(channel).and_then(|settings| settings.ciphers.get(&suite));
         limit.map_or(Some(Privilege::Administrator), |limit| limit.0)
     }
 
     /// What happens after wrong passwords on a channel (LAN parameter 26).
     #[must_use]
     pub fn bad_password(&self, channel: ChannelNumber) -> BadPassword {
-        self.settings(channel)
-            .map(|settings| settings.bad_password)
-            .unwrap_or_default()
+        self.settings(channel).map(|settings| settings.bad_password).unwrap_or_default()
     }
 
     /// Whether the KG of a channel is locked.
     #[must_use]
     pub fn kg_locked(&self, channel: ChannelNumber) -> bool {
-        self.settings(channel)
-            .is_some_and(|settings| settings.kg_locked)
+        self.settings(channel).is_some_and(|settings| settings.kg_locked)
     }
 
     fn settings(&self, channel: ChannelNumber) -> Option<&ChannelSettings> {

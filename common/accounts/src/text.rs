@@ -13,17 +13,11 @@ const LEVELS: [(&str, Privilege); 5] = [
 ];
 
 fn level_name(level: Privilege) -> &'static str {
-    LEVELS
-        .iter()
-        .find(|(_, named)| *named == level)
-        .map_or(NO_ACCESS, |(name, _)| name)
+    LEVELS.iter().find(|(_, named)| *named == level).map_or(NO_ACCESS, |(name, _)| name)
 }
 
 fn level_from_name(name: &str) -> Option<Privilege> {
-    LEVELS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, level)| *level)
+    LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
 }
 
 /// A privilege level by name.
@@ -134,15 +128,10 @@ pub(crate) mod hex {
         let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
             return None;
         };
-        pairs
-            .iter()
-            .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-            .collect()
+        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
     }
 
     fn digit(digit: u8) -> Option<u8> {
-        char::from(digit)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
+        char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
     }
 }

@@ -22,11 +22,7 @@ impl UserId {
     /// The id of this number; `None` for 0 and beyond 63.
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
-        if value >= 1 && value <= Self::MAX.0 {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value >= 1 && value <= Self::MAX.0 { Some(Self(value)) } else { None }
     }
 
     /// The number itself.
@@ -79,10 +75,7 @@ impl UserName {
     /// than printable ASCII.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let length = bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
+        let length = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let name = std::str::from_utf8(bytes.get(..length)?).ok()?;
         let printable = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         (printable && length <= Self::MAX_LENGTH).then(|| Self(name.to_owned()))
@@ -155,10 +148,7 @@ impl User {
     /// What the user may do on a channel.
     #[must_use]
     pub fn access(&self, channel: ChannelNumber) -> UserAccess {
-        self.access
-            .get(&channel.value())
-            .copied()
-            .unwrap_or_default()
+        self.access.get(&channel.value()).copied().unwrap_or_default()
     }
 
     /// A number that is another one each time the user was enabled, whether disabled before or not:
@@ -217,10 +207,7 @@ impl PayloadAccess {
 impl Default for PayloadAccess {
     /// SOL, as OpenBMC gives it to a new user.
     fn default() -> Self {
-        Self {
-            standard: Self::SOL,
-            oem: 0,
-        }
+        Self { standard: Self::SOL, oem: 0 }
     }
 }
 
@@ -234,18 +221,9 @@ mod tests {
         padded[..4].copy_from_slice(b"root");
         let name = UserName::new(&padded).unwrap();
         assert_eq!((name.as_str(), name.to_bytes()), ("root", padded));
-        assert_eq!(
-            UserName::new(b"sixteen chars ok").unwrap().to_bytes(),
-            *b"sixteen chars ok"
-        );
+        assert_eq!(UserName::new(b"sixteen chars ok").unwrap().to_bytes(), *b"sixteen chars ok");
         assert!(UserName::new(&[0; 16]).unwrap().is_empty());
-        for bad in [
-            &b"seventeen chars !"[..],
-            b"a\nb",
-            b"a\0b",
-            b"\x7f",
-            b"\xc3\xb6",
-        ] {
+        for bad in [&b"seventeen chars !"[..], b"a\nb", b"a\0b", b"\x7f", b"\xc3\xb6"] {
             assert_eq!(UserName::new(bad), None, "{bad:?}");
         }
     }

@@ -66,11 +66,7 @@ impl Writer<Folder> {
         let folder = Folder::create(&path, Modes::GROUP_READS)?;
         folder.lock()?;
         give_to_group(&path);
-        let options = Options {
-            table: Arc::new(channels),
-            ids: config.user_ids,
-            boot: boot_id(),
-        };
+        let options = Options { table: Arc::new(channels), ids: config.user_ids, boot: boot_id() };
         Self::on_storage(folder, options, config.initial_user.as_ref())
     }
 }
@@ -83,11 +79,7 @@ impl<S: Storage + Clone> Writer<S> {
     ) -> Result<Self, AccountError> {
         let mut files = Files::open(storage)?;
         let current = files.current(&options);
-        let writer = Self {
-            options,
-            current: RwLock::new(current),
-            files: Mutex::new(files),
-        };
+        let writer = Self { options, current: RwLock::new(current), files: Mutex::new(files) };
         if let Some(user) = initial_user {
             writer.seed(user)?;
         }
@@ -105,30 +97,17 @@ impl<S: Storage + Clone> Writer<S> {
         let Some(id) = UserId::new(INITIAL_USER).filter(|_| untouched) else {
             return Ok(false);
         };
-        let sessions = self
-            .options
-            .table
-            .iter()
-            .filter(|channel| channel.has_sessions());
+        let sessions = self.options.table.iter().filter(|channel| channel.has_sessions());
         let access = sessions.map(|channel| {
             let privilege = Some(channel.privilege_limit);
-            let access = UserAccess {
-                privilege,
-                messaging: true,
-                ..UserAccess::default()
-            };
+            let access = UserAccess { privilege, messaging: true, ..UserAccess::default() };
             (channel.number().value(), access)
         });
         let access: BTreeMap<u8, UserAccess> = access.collect();
         let name = initial.name.clone();
         files.replace_password(id, initial.password(), |user| {
-            *user = User {
-                name,
-                enabled: true,
-                access,
-                password: user.password,
-                ..User::default()
-            };
+            *user =
+                User { name, enabled: true, access, password: user.password, ..User::default() };
         })?;
         self.publish(&mut files);
         tracing::info!(user = %initial.name, "initial user made");
@@ -140,10 +119,7 @@ impl<S: Storage + Clone> Writer<S> {
     }
 
     fn current(&self) -> Current {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shows a change to this daemon and to the readers.
@@ -196,16 +172,11 @@ impl<S: Storage + Clone> Files<S> {
     fn disable_lost(&mut self, all: bool) {
         let vault = self.vault();
         let lost = |id: UserId, user: &User| {
-            all || user
-                .password
-                .is_some_and(|generation| vault.password(id, generation).is_none())
+            all || user.password.is_some_and(|generation| vault.password(id, generation).is_none())
         };
         let users = &self.users.value().users;
-        let ids: Vec<UserId> = users
-            .iter()
-            .filter(|&(&id, user)| lost(id, user))
-            .map(|(&id, _)| id)
-            .collect();
+        let ids: Vec<UserId> =
+            users.iter().filter(|&(&id, user)| lost(id, user)).map(|(&id, _)| id).collect();
         if ids.is_empty() && !all {
             return;
         }
@@ -256,10 +227,7 @@ impl<S: Storage + Clone> Files<S> {
             self.volatile.value(),
             |user, generation| vault.opens(user, generation),
         );
-        Current {
-            snapshot: Arc::new(snapshot),
-            vault: Arc::new(vault),
-        }
+        Current { snapshot: Arc::new(snapshot), vault: Arc::new(vault) }
     }
 
     /// Gives `id` another password, and makes `edit` in the same step.
@@ -298,9 +266,7 @@ fn ensure_key<S: Storage>(file: &mut StateFile<KeyFile, S>) -> Result<SealingKey
         return Ok(key.clone());
     }
     let key = SealingKey::random()?;
-    file.save(KeyFile {
-        key: Some(key.clone()),
-    })?;
+    file.save(KeyFile { key: Some(key.clone()) })?;
     Ok(key)
 }
 

@@ -100,12 +100,7 @@ fn parse_all<A: Arguments>(parser: &mut Parser) -> Result<Invocation<A>, lexopt:
         }
     }
     own.check()?;
-    Ok(Invocation::Run(Options {
-        own,
-        config,
-        state_dir,
-        verbose,
-    }))
+    Ok(Invocation::Run(Options { own, config, state_dir, verbose }))
 }
 
 fn accept_own<A: Arguments>(
@@ -114,11 +109,7 @@ fn accept_own<A: Arguments>(
     parser: &mut Parser,
 ) -> Result<(), lexopt::Error> {
     let arg = arg.borrow();
-    if own.accept(&arg, parser)? {
-        Ok(())
-    } else {
-        Err(arg.unexpected())
-    }
+    if own.accept(&arg, parser)? { Ok(()) } else { Err(arg.unexpected()) }
 }
 
 /// An argument that does not borrow the parser, so that both can be handed on.
@@ -185,10 +176,7 @@ mod tests {
         }
 
         fn check(&self) -> Result<(), String> {
-            self.channel
-                .as_ref()
-                .map(drop)
-                .ok_or_else(|| "--channel is missing".to_owned())
+            self.channel.as_ref().map(drop).ok_or_else(|| "--channel is missing".to_owned())
         }
     }
 
@@ -201,16 +189,8 @@ mod tests {
 
     #[test]
     fn common_and_own_arguments_mix_in_any_order() {
-        let line = [
-            "a",
-            "--state-dir",
-            "/tmp/x",
-            "--channel=kcs0",
-            "-v",
-            "b",
-            "--config",
-            "c.toml",
-        ];
+        let line =
+            ["a", "--state-dir", "/tmp/x", "--channel=kcs0", "-v", "b", "--config", "c.toml"];
         let options = options(&line).unwrap();
         assert_eq!(options.own.channel.as_deref(), Some("kcs0"));
         assert_eq!(options.own.bindings, ["a", "b"]);
@@ -223,10 +203,7 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let options = options(&["--channel", "kcs0"]).unwrap();
         assert_eq!(options.state_dir, PathBuf::from("/var/lib/ipmi"));
-        assert_eq!(
-            options.config_file(),
-            ("/etc/causeway/causeway.toml".into(), true)
-        );
+        assert_eq!(options.config_file(), ("/etc/causeway/causeway.toml".into(), true));
     }
 
     #[test]
@@ -246,14 +223,8 @@ mod tests {
 
     #[test]
     fn help_and_version_win_over_missing_arguments() {
-        assert!(matches!(
-            parse::<Bridge>(["--help".into()]),
-            Ok(Invocation::Help)
-        ));
-        assert!(matches!(
-            parse::<Bridge>(["--version".into()]),
-            Ok(Invocation::Version)
-        ));
+        assert!(matches!(parse::<Bridge>(["--help".into()]), Ok(Invocation::Help)));
+        assert!(matches!(parse::<Bridge>(["--version".into()]), Ok(Invocation::Version)));
         assert!(help::<Bridge>("x").contains("--channel NAME"));
     }
 }

@@ -56,15 +56,10 @@ impl Config {
             if !SECTIONS.contains(&key.get_ref().as_ref()) {
                 let line = line_of(&text, key.span().start);
                 let name = key.get_ref();
-                return Err(Failure::Config(format!(
-                    "{origin}:{line}: unknown key `{name}`"
-                )));
+                return Err(Failure::Config(format!("{origin}:{line}: unknown key `{name}`")));
             }
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            text: Some(text),
-        })
+        Ok(Self { origin: origin.to_owned(), text: Some(text) })
     }
 
     /// The daemon's own view of the file: a struct with a field per section that it reads.
@@ -120,9 +115,7 @@ mod tests {
 
     impl Default for Lan {
         fn default() -> Self {
-            Self {
-                cipher_suites: vec![17, 3],
-            }
+            Self { cipher_suites: vec![17, 3] }
         }
     }
 
@@ -137,14 +130,7 @@ mod tests {
     #[test]
     fn sections_of_other_daemons_are_left_alone() {
         let read = view("users = \"openbmc\"\n[sol]\nanything = 1\n[lan]\ncipher-suites = [17]\n");
-        assert_eq!(
-            read,
-            Ok(View {
-                lan: Lan {
-                    cipher_suites: vec![17]
-                }
-            })
-        );
+        assert_eq!(read, Ok(View { lan: Lan { cipher_suites: vec![17] } }));
         assert_eq!(view(""), Ok(View::default()));
         assert_eq!(Config::default().view::<View>().unwrap(), View::default());
     }
@@ -159,9 +145,7 @@ mod tests {
             ("[lan\n", 1, ""),
         ] {
             let error = view(text).unwrap_err();
-            let rest = error
-                .strip_prefix(&format!("causeway.toml:{line}: "))
-                .expect(&error);
+            let rest = error.strip_prefix(&format!("causeway.toml:{line}: ")).expect(&error);
             assert!(rest.contains(culprit) && !rest.is_empty(), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }
@@ -173,9 +157,6 @@ mod tests {
         let path = folder.path().join("none.toml");
         assert!(Config::read(&path, true).is_ok());
         let error = Config::read(&path, false).unwrap_err().to_string();
-        assert!(
-            error.contains("none.toml") && !error.contains('\n'),
-            "{error}"
-        );
+        assert!(error.contains("none.toml") && !error.contains('\n'), "{error}");
     }
 }

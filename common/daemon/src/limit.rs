@@ -43,16 +43,8 @@ impl RateLimit {
     /// At most `limit` lines in each `interval`.
     #[must_use]
     pub const fn new(limit: u32, interval: Duration) -> Self {
-        let window = Window {
-            start: None,
-            admitted: 0,
-            swallowed: 0,
-        };
-        Self {
-            limit,
-            interval,
-            window: Mutex::new(window),
-        }
+        let window = Window { start: None, admitted: 0, swallowed: 0 };
+        Self { limit, interval, window: Mutex::new(window) }
     }
 
     /// Whether a line may be logged now.
@@ -63,9 +55,8 @@ impl RateLimit {
     /// Whether a line may be logged at `now`, for state machines that are told the time.
     pub fn admit_at(&self, now: Instant) -> Option<Pass> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = window
-            .start
-            .is_none_or(|start| now.saturating_duration_since(start) >= self.interval);
+        let over =
+            window.start.is_none_or(|start| now.saturating_duration_since(start) >= self.interval);
         if over {
             window.start = Some(now);
             window.admitted = 0;
@@ -73,9 +64,7 @@ impl RateLimit {
         if window.admitted < self.limit {
             window.admitted += 1;
             let swallowed = std::mem::take(&mut window.swallowed);
-            Some(Pass {
-                swallowed: (swallowed > 0).then_some(swallowed),
-            })
+            Some(Pass { swallowed: (swallowed > 0).then_some(swallowed) })
         } else {
             window.swallowed += 1;
             None
@@ -98,12 +87,7 @@ mod tests {
             assert_eq!(limit.admit_at(start + Duration::from_secs(9)), None);
         }
         let next = start + Duration::from_secs(10);
-        assert_eq!(
-            limit.admit_at(next),
-            Some(Pass {
-                swallowed: Some(1000)
-            })
-        );
+        assert_eq!(limit.admit_at(next), Some(Pass { swallowed: Some(1000) }));
         assert_eq!(limit.admit_at(next), free);
         assert_eq!(limit.admit_at(next), None);
     }

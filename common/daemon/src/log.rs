@@ -85,11 +85,7 @@ pub(crate) fn name(name: &'static str) {
 
 /// Starts the log: events up to `level` are written, and a panic is one line too.
 pub(crate) fn start(level: LevelFilter) {
-    let log = Log {
-        level,
-        style: Style::of_stderr(),
-        bounds: Bounds::new(PER_MINUTE),
-    };
+    let log = Log { level, style: Style::of_stderr(), bounds: Bounds::new(PER_MINUTE) };
     // Fails only if a subscriber is set already, which then is the one to keep.
     let _already_set = tracing::subscriber::set_global_default(log);
     std::panic::set_hook(Box::new(|panic| report(&panic.to_string())));
@@ -225,11 +221,7 @@ impl Line {
             Style::Priority => format!("<{priority}>"),
             Style::Name => format!("{}: {word}: ", NAME.get().unwrap_or(&"daemon")),
         };
-        Self {
-            prefix: text.len(),
-            text,
-            fields: String::new(),
-        }
+        Self { prefix: text.len(), text, fields: String::new() }
     }
 
     fn text(mut self, text: &str) -> Self {
@@ -327,18 +319,12 @@ mod tests {
     #[test]
     fn long_line_is_cut_on_a_character() {
         let text = line(&"ö".repeat(5000));
-        assert!(
-            text.len() <= MAX_LINE + 1 && text.ends_with("...\n"),
-            "{}",
-            text.len()
-        );
+        assert!(text.len() <= MAX_LINE + 1 && text.ends_with("...\n"), "{}", text.len());
     }
 
     #[test]
     fn more_v_means_more_and_never_less_than_configured() {
-        let view = |level| View {
-            log: Section { level },
-        };
+        let view = |level| View { log: Section { level } };
         assert_eq!(view(Verbosity::Info).level(0), LevelFilter::INFO);
         assert_eq!(view(Verbosity::Warn).level(0), LevelFilter::WARN);
         assert_eq!(view(Verbosity::Warn).level(1), LevelFilter::DEBUG);
@@ -357,14 +343,8 @@ mod tests {
 
     #[test]
     fn libraries_are_quiet_until_all_is_asked_for() {
-        assert_eq!(
-            limit("zbus::connection", LevelFilter::DEBUG),
-            LevelFilter::WARN
-        );
+        assert_eq!(limit("zbus::connection", LevelFilter::DEBUG), LevelFilter::WARN);
         assert_eq!(limit("zbus", LevelFilter::TRACE), LevelFilter::TRACE);
-        assert_eq!(
-            limit("netipmid::front", LevelFilter::DEBUG),
-            LevelFilter::DEBUG
-        );
+        assert_eq!(limit("netipmid::front", LevelFilter::DEBUG), LevelFilter::DEBUG);
     }
 }

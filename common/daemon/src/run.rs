@@ -105,9 +105,7 @@ where
         Invocation::Run(options) => options,
     };
     let setup = set_up(name, options)?;
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(until_signal(|| main(setup)));
     end(runtime);
     result
@@ -117,12 +115,7 @@ fn set_up<A>(name: &'static str, options: Options<A>) -> Result<Setup<A>, Failur
     let (path, may_be_absent) = options.config_file();
     let config = Config::read(&path, may_be_absent)?;
     log::start(config.view::<log::View>()?.level(options.verbose));
-    Ok(Setup {
-        name,
-        args: options.own,
-        state_dir: options.state_dir,
-        config,
-    })
+    Ok(Setup { name, args: options.own, state_dir: options.state_dir, config })
 }
 
 /// Runs `main` until it ends or a signal says that it must.

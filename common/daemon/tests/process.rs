@@ -56,21 +56,12 @@ fn main() -> ExitCode {
     }
     let tests: &[(&str, fn())] = &[
         ("work_done_is_exit_code_0", work_done_is_exit_code_0),
-        (
-            "failure_is_one_line_and_exit_code_1",
-            failure_is_one_line_and_exit_code_1,
-        ),
-        (
-            "bad_usage_is_one_line_and_exit_code_2",
-            bad_usage_is_one_line_and_exit_code_2,
-        ),
+        ("failure_is_one_line_and_exit_code_1", failure_is_one_line_and_exit_code_1),
+        ("bad_usage_is_one_line_and_exit_code_2", bad_usage_is_one_line_and_exit_code_2),
         ("help_and_version_are_printed", help_and_version_are_printed),
         ("signals_end_whatever_goes_on", signals_end_whatever_goes_on),
         ("readiness_is_told", readiness_is_told),
-        (
-            "level_follows_arguments_and_config",
-            level_follows_arguments_and_config,
-        ),
+        ("level_follows_arguments_and_config", level_follows_arguments_and_config),
         ("journal_gets_priorities", journal_gets_priorities),
     ];
     for (name, test) in tests {
@@ -82,15 +73,8 @@ fn main() -> ExitCode {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test's own path"));
-    command
-        .args(args)
-        .env(CHILD, "1")
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("JOURNAL_STREAM");
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(args).env(CHILD, "1").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -107,13 +91,8 @@ fn start(command: &mut Command) -> Child {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("a timeout");
-    let child = command
-        .env("NOTIFY_SOCKET", &path)
-        .spawn()
-        .expect("the test program starts");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let child = command.env("NOTIFY_SOCKET", &path).spawn().expect("the test program starts");
     let mut buffer = [0; 64];
     let count = socket.recv(&mut buffer).expect("a notification");
     assert_eq!(&buffer[..count], b"READY=1\n");
@@ -126,12 +105,7 @@ fn end(mut child: Child, signal: Signal) -> (Option<i32>, String) {
     nix::sys::signal::kill(pid, signal).expect("the child is there");
     let status = child.wait().expect("the child is ours");
     let mut log = String::new();
-    child
-        .stderr
-        .take()
-        .expect("a pipe")
-        .read_to_string(&mut log)
-        .expect("the log is UTF-8");
+    child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("the log is UTF-8");
     (status.code(), log)
 }
 
@@ -160,24 +134,15 @@ fn bad_usage_is_one_line_and_exit_code_2() {
     for (args, culprit) in [
         (&["--what"][..], "--what"),
         (&["stray"][..], "stray"),
-        (
-            &["--config", "/nonexistent/x.toml"][..],
-            "/nonexistent/x.toml",
-        ),
+        (&["--config", "/nonexistent/x.toml"][..], "/nonexistent/x.toml"),
         (&["--config", &unknown][..], "a.toml:2: unknown key `lna`"),
-        (
-            &["--config", &level][..],
-            "b.toml:2: unknown variant `loud`",
-        ),
+        (&["--config", &level][..], "b.toml:2: unknown variant `loud`"),
     ] {
         let output = output(args);
         let log = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {log}");
         assert_eq!(log.lines().count(), 1, "{args:?}: {log}");
-        assert!(
-            log.starts_with("testd: error: ") && log.contains(culprit),
-            "{args:?}: {log}"
-        );
+        assert!(log.starts_with("testd: error: ") && log.contains(culprit), "{args:?}: {log}");
     }
 }
 
@@ -185,11 +150,7 @@ fn help_and_version_are_printed() {
     for (arg, text) in [("--help", "--act NAME"), ("--version", "testd ")] {
         let output = output(&[arg]);
         assert_eq!(output.status.code(), Some(0));
-        assert!(
-            String::from_utf8(output.stdout)
-                .expect("UTF-8")
-                .contains(text)
-        );
+        assert!(String::from_utf8(output.stdout).expect("UTF-8").contains(text));
         assert!(output.stderr.is_empty());
     }
 }
@@ -222,9 +183,7 @@ fn journal_gets_priorities() {
     let data = file.as_file().metadata().expect("its metadata");
     let journal = format!("{}:{}", data.st_dev(), data.st_ino());
     let mut command = command(&["--act", "end"]);
-    command
-        .stderr(file.reopen().expect("the same file"))
-        .env("JOURNAL_STREAM", journal);
+    command.stderr(file.reopen().expect("the same file")).env("JOURNAL_STREAM", journal);
     assert!(command.status().expect("the test program starts").success());
     let log = std::fs::read_to_string(file.path()).expect("the log is UTF-8");
     assert!(log.starts_with("<6>started peer="), "{log}");

@@ -21,11 +21,7 @@ const TABLE: [u32; 256] = {
         let mut crc = value;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 {
-                (crc >> 1) ^ 0xedb8_8320
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
             bit += 1;
         }
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]

@@ -50,10 +50,9 @@ impl Error {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full { .. } => true,
-            Self::Storage { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
+            Self::Storage { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             Self::Encode { .. } | Self::InUse | Self::RecordTooLarge { .. } => false,
         }
     }
@@ -61,9 +60,5 @@ impl Error {
 
 /// Turns an I/O error into one that says what was tried.
 pub(crate) fn storage(operation: &'static str, name: &str) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Storage {
-        operation,
-        name: name.to_owned(),
-        source,
-    }
+    move |source| Error::Storage { operation, name: name.to_owned(), source }
 }

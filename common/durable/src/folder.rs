@@ -41,15 +41,9 @@ pub struct Modes {
 
 impl Modes {
     /// For the owner alone.
-    pub const PRIVATE: Self = Self {
-        folder: 0o700,
-        file: 0o600,
-    };
+    pub const PRIVATE: Self = Self { folder: 0o700, file: 0o600 };
     /// For the owner, and the group to read; new files get the folder's group.
-    pub const GROUP_READS: Self = Self {
-        folder: 0o2750,
-        file: 0o640,
-    };
+    pub const GROUP_READS: Self = Self { folder: 0o2750, file: 0o640 };
 }
 
 impl Folder {
@@ -85,10 +79,7 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|e| error::storage("open", &path.display().to_string())(e.into()))?;
-        Ok(Self {
-            fd: Arc::new(fd),
-            file_mode: Mode::from_raw_mode(modes.file),
-        })
+        Ok(Self { fd: Arc::new(fd), file_mode: Mode::from_raw_mode(modes.file) })
     }
 
     /// Makes this process the one that writes here, until the folder and its clones are dropped.
@@ -143,8 +134,7 @@ impl Storage for Folder {
     }
 
     fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.open_to_write(name, OFlags::empty())?
-            .write_all_at(bytes, offset)
+        self.open_to_write(name, OFlags::empty())?.write_all_at(bytes, offset)
     }
 
     fn truncate(&self, name: &str, length: u64) -> io::Result<()> {
@@ -157,22 +147,11 @@ impl Storage for Folder {
 
     fn link(&self, name: &str, second: &str) -> io::Result<()> {
         let (name, second) = (plain(name)?, plain(second)?);
-        Ok(rustix::fs::linkat(
-            &self.fd,
-            name,
-            &self.fd,
-            second,
-            AtFlags::empty(),
-        )?)
+        Ok(rustix::fs::linkat(&self.fd, name, &self.fd, second, AtFlags::empty())?)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(
-            &self.fd,
-            plain(from)?,
-            &self.fd,
-            plain(to)?,
-        )?)
+        Ok(rustix::fs::renameat(&self.fd, plain(from)?, &self.fd, plain(to)?)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -61,15 +61,8 @@ impl<S: Storage> Journal<S> {
         let records: Vec<Vec<u8>> = found.records.iter().map(|record| record.to_vec()).collect();
         let dirty = (bytes.len() as u64) != found.length;
         let (length, batch) = (found.length, found.next_batch);
-        let mut journal = Self {
-            storage,
-            name: name.to_owned(),
-            limits,
-            length,
-            batch,
-            dirty,
-            named,
-        };
+        let mut journal =
+            Self { storage, name: name.to_owned(), limits, length, batch, dirty, named };
         if found.damaged {
             journal.repair(&records);
         }
@@ -101,14 +94,12 @@ impl<S: Storage> Journal<S> {
         let length = self.length + bytes.len() as u64;
         self.check_room(length)?;
         if self.dirty {
-            self.cut_remains()
-                .map_err(error::storage("repair", &self.name))?;
+            self.cut_remains().map_err(error::storage("repair", &self.name))?;
         }
         self.dirty = true;
         // A new number even if this fails, so that its remains cannot pass for the next batch.
         self.batch = self.batch.wrapping_add(1);
-        self.write(&bytes)
-            .map_err(error::storage("append to", &self.name))?;
+        self.write(&bytes).map_err(error::storage("append to", &self.name))?;
         self.dirty = false;
         self.length = length;
         Ok(())
@@ -123,8 +114,7 @@ impl<S: Storage> Journal<S> {
         let mut bytes = Vec::new();
         for (number, record) in (0..).zip(records) {
             // Batches of one, so that damage to one record costs no other.
-            self.frame(Place::ONLY, number, record.as_ref())?
-                .emit(&mut bytes);
+            self.frame(Place::ONLY, number, record.as_ref())?.emit(&mut bytes);
         }
         self.check_room(bytes.len() as u64)?;
         replace(&self.storage, &self.name, &bytes).map_err(error::storage("write", &self.name))?;
@@ -138,10 +128,7 @@ impl<S: Storage> Journal<S> {
     fn check_room(&self, length: u64) -> Result<(), Error> {
         let limit = self.limits.journal;
         if length > limit {
-            return Err(Error::Full {
-                name: self.name.clone(),
-                limit,
-            });
+            return Err(Error::Full { name: self.name.clone(), limit });
         }
         Ok(())
     }
@@ -166,21 +153,15 @@ impl<S: Storage> Journal<S> {
     fn batch_bytes<R: AsRef<[u8]>>(&self, records: &[R]) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         for (index, record) in records.iter().enumerate() {
-            let place = Place {
-                first: index == 0,
-                last: index + 1 == records.len(),
-            };
-            self.frame(place, self.batch, record.as_ref())?
-                .emit(&mut bytes);
+            let place = Place { first: index == 0, last: index + 1 == records.len() };
+            self.frame(place, self.batch, record.as_ref())?.emit(&mut bytes);
         }
         Ok(bytes)
     }
 
     fn frame<'a>(&self, place: Place, batch: u32, record: &'a [u8]) -> Result<Frame<'a>, Error> {
-        Frame::new(place, batch, record, self.limits.record).ok_or_else(|| Error::RecordTooLarge {
-            name: self.name.clone(),
-            length: record.len(),
-        })
+        Frame::new(place, batch, record, self.limits.record)
+            .ok_or_else(|| Error::RecordTooLarge { name: self.name.clone(), length: record.len() })
     }
 
     /// Sets the damaged file aside and writes what is sound into a new one.
@@ -193,10 +174,7 @@ impl<S: Storage> Journal<S> {
         );
         // A second name: until the new file is complete, this one is the journal.
         let aside = corrupt_name(name);
-        let _read_only = self
-            .storage
-            .remove(&aside)
-            .and_then(|()| self.storage.link(name, &aside));
+        let _read_only = self.storage.remove(&aside).and_then(|()| self.storage.link(name, &aside));
         if let Err(error) = self.rewrite(records) {
             tracing::error!(name = self.name, %error, "journal cannot be repaired yet");
             self.dirty = true;

@@ -98,20 +98,9 @@ impl Disk {
                 change.apply(&mut names);
             }
         }
-        let files: Vec<File> = old
-            .files
-            .iter()
-            .map(|file| file.survivor(&mut chance))
-            .collect();
-        let state = State {
-            files,
-            flushed_names: names.clone(),
-            names,
-            ..State::default()
-        };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        let files: Vec<File> = old.files.iter().map(|file| file.survivor(&mut chance)).collect();
+        let state = State { files, flushed_names: names.clone(), names, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,10 +110,7 @@ impl Disk {
     /// Begins an operation that changes something.
     fn change(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
-        if state
-            .cut_after
-            .is_some_and(|limit| state.operations >= limit)
-        {
+        if state.cut_after.is_some_and(|limit| state.operations >= limit) {
             return Err(io::Error::other("the power is off"));
         }
         state.operations += 1;
@@ -142,8 +128,7 @@ impl State {
     }
 
     fn existing(&mut self, name: &str) -> io::Result<&mut File> {
-        self.file_mut(name)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.file_mut(name).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn rename_all(&mut self, change: Change) {
@@ -158,12 +143,8 @@ impl State {
             let set = Some((name.to_owned(), self.files.len() - 1));
             self.rename_all(Change { set, free: None });
         }
-        let used: usize = self
-            .names
-            .keys()
-            .filter_map(|n| self.file(n))
-            .map(|f| f.bytes.len())
-            .sum();
+        let used: usize =
+            self.names.keys().filter_map(|n| self.file(n)).map(|f| f.bytes.len()).sum();
         let capacity = self.capacity;
         let file = self.existing(name)?;
         let end = offset + bytes.len();
@@ -177,11 +158,7 @@ impl State {
         if let Some(target) = file.bytes.get_mut(offset..offset + fits) {
             target.copy_from_slice(bytes);
         }
-        if grows > room {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
+        if grows > room { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -189,26 +166,15 @@ impl File {
     /// What a power loss leaves: each block that differs is the old one or the new one, and the
     /// length too; bytes that were never written are zero.
     fn survivor(&self, chance: &mut Chance) -> Self {
-        let length = if chance.keeps() {
-            self.bytes.len()
-        } else {
-            self.flushed.len()
-        };
+        let length = if chance.keeps() { self.bytes.len() } else { self.flushed.len() };
         let mut bytes = vec![0; length];
         for (index, block) in bytes.chunks_mut(BLOCK).enumerate() {
-            let source = if chance.keeps() {
-                &self.bytes
-            } else {
-                &self.flushed
-            };
+            let source = if chance.keeps() { &self.bytes } else { &self.flushed };
             for (byte, old) in block.iter_mut().zip(source.iter().skip(index * BLOCK)) {
                 *byte = *old;
             }
         }
-        Self {
-            flushed: bytes.clone(),
-            bytes,
-        }
+        Self { flushed: bytes.clone(), bytes }
     }
 }
 
@@ -260,10 +226,7 @@ impl Storage for Disk {
         if state.names.contains_key(second) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        state.rename_all(Change {
-            set: Some((second.to_owned(), file)),
-            free: None,
-        });
+        state.rename_all(Change { set: Some((second.to_owned(), file)), free: None });
         Ok(())
     }
 
@@ -278,10 +241,7 @@ impl Storage for Disk {
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.change()?;
         if state.names.contains_key(name) {
-            state.rename_all(Change {
-                set: None,
-                free: Some(name.to_owned()),
-            });
+            state.rename_all(Change { set: None, free: Some(name.to_owned()) });
         }
         Ok(())
     }

@@ -122,10 +122,7 @@ where
                 );
             }
             Origin::Lost => {
-                tracing::error!(
-                    name,
-                    "state file is damaged and set aside; the defaults serve"
-                );
+                tracing::error!(name, "state file is damaged and set aside; the defaults serve");
             }
         }
         file
@@ -138,14 +135,7 @@ where
         let _absent = storage.remove(&new_name(name));
         let (value, origin) = load(&storage, name, keep);
         let current_is_good = origin == Origin::Current;
-        Self {
-            storage,
-            name: name.to_owned(),
-            keep,
-            value,
-            origin,
-            current_is_good,
-        }
+        Self { storage, name: name.to_owned(), keep, value, origin, current_is_good }
     }
 
     /// The value.
@@ -164,10 +154,8 @@ where
     ///
     /// [`Error::Storage`] when it cannot be written, e.g. on a full disk; the value stays what it was.
     pub fn save(&mut self, value: T) -> Result<(), Error> {
-        let bytes = encode(&value).map_err(|source| Error::Encode {
-            name: self.name.clone(),
-            source,
-        })?;
+        let bytes =
+            encode(&value).map_err(|source| Error::Encode { name: self.name.clone(), source })?;
         if self.keep == Keep::Previous && self.current_is_good {
             let previous = previous_name(&self.name);
             // A second name, not a rename: the file's own name never goes missing. Without hard links
@@ -231,9 +219,7 @@ fn load<T: DeserializeOwned + Default>(
 /// Renames a damaged file, in place of one set aside before.
 fn set_aside(storage: &impl Storage, name: &str) {
     // If this fails (a read-only medium), the next start finds the same file and comes here again.
-    let _read_only = storage
-        .rename(name, &corrupt_name(name))
-        .and_then(|()| storage.sync_folder());
+    let _read_only = storage.rename(name, &corrupt_name(name)).and_then(|()| storage.sync_folder());
 }
 
 fn previous_name(name: &str) -> String {
@@ -273,10 +259,7 @@ mod tests {
     type Value = BTreeMap<String, u32>;
 
     fn value(level: u32) -> Value {
-        BTreeMap::from([
-            ("level".to_owned(), level),
-            ("padding, so that".to_owned(), 1),
-        ])
+        BTreeMap::from([("level".to_owned(), level), ("padding, so that".to_owned(), 1)])
     }
 
     fn open(disk: &Disk) -> StateFile<Value, Disk> {
@@ -341,23 +324,10 @@ mod tests {
         if returned {
             assert_eq!(found, value(100), "seed {seed}");
         }
-        assert!(
-            [value(old), value(100)].contains(&found),
-            "seed {seed}: {found:?}"
-        );
-        assert!(
-            !survivor
-                .names()
-                .iter()
-                .any(|name| name.ends_with(".corrupt")),
-            "seed {seed}"
-        );
+        assert!([value(old), value(100)].contains(&found), "seed {seed}: {found:?}");
+        assert!(!survivor.names().iter().any(|name| name.ends_with(".corrupt")), "seed {seed}");
         file.save(value(101)).unwrap();
-        assert_eq!(
-            open(&survivor.after_power_loss(0)).value(),
-            &value(101),
-            "seed {seed}"
-        );
+        assert_eq!(open(&survivor.after_power_loss(0)).value(), &value(101), "seed {seed}");
     }
 
     #[test]
@@ -398,24 +368,12 @@ mod tests {
     #[test]
     fn reader_gets_the_last_good_copy_and_changes_nothing() {
         let disk = saved([1, 2]);
-        assert_eq!(
-            read(&disk, "x.json", Keep::Previous),
-            Content::Good(value(2))
-        );
+        assert_eq!(read(&disk, "x.json", Keep::Previous), Content::Good(value(2)));
         disk.tamper("x.json", Vec::clear);
         let operations = disk.operations();
-        assert_eq!(
-            read(&disk, "x.json", Keep::Previous),
-            Content::Good(value(1))
-        );
-        assert!(matches!(
-            read::<Value>(&disk, "x.json", Keep::CurrentOnly),
-            Content::Damaged(_)
-        ));
-        assert_eq!(
-            read::<Value>(&disk, "y.json", Keep::Previous),
-            Content::Absent
-        );
+        assert_eq!(read(&disk, "x.json", Keep::Previous), Content::Good(value(1)));
+        assert!(matches!(read::<Value>(&disk, "x.json", Keep::CurrentOnly), Content::Damaged(_)));
+        assert_eq!(read::<Value>(&disk, "y.json", Keep::Previous), Content::Absent);
         assert_eq!(disk.operations(), operations);
     }
 
@@ -476,14 +434,10 @@ mod tests {
         let open = || StateFile::<Value>::open(folder.clone(), "x", Keep::Previous);
         let mut file = open();
         file.save(value(1)).unwrap();
-        file.update(|value| value.extend([("more".to_owned(), 2)]))
-            .unwrap();
+        file.update(|value| value.extend([("more".to_owned(), 2)])).unwrap();
         assert_eq!(open().value().len(), 3);
         std::fs::write(root.path().join("x"), b"{}").unwrap();
-        assert_eq!(
-            (open().value(), open().origin()),
-            (&value(1), Origin::Previous)
-        );
+        assert_eq!((open().value(), open().origin()), (&value(1), Origin::Previous));
     }
 
     proptest! {

@@ -1,14 +1,10 @@
 //! The command line of a host bridge.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    path::{Path, PathBuf},
-};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 
-use daemon::{
-    Arguments,
-    lexopt::{self, Arg, Parser, ValueExt},
-};
+use daemon::Arguments;
+use daemon::lexopt::{self, Arg, Parser, ValueExt};
 
 /// The arguments of `kcsbridged`, `btbridged` and `ssifbridged`.
 #[derive(Clone, Debug, Default)]
@@ -106,9 +102,7 @@ impl QemuAddress {
 fn is_bus_name_element(name: &str) -> bool {
     let mut letters = name.bytes();
     letters.next().is_some_and(|first| !first.is_ascii_digit())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -133,10 +127,7 @@ mod tests {
     fn channel_defaults_to_the_devices_name() {
         let arguments = parse(&["--device", "/dev/ipmi-kcs3"]).unwrap();
         assert_eq!(arguments.channel(), "ipmi_kcs3");
-        assert_eq!(
-            arguments.host(),
-            Some(Host::Device("/dev/ipmi-kcs3".into()))
-        );
+        assert_eq!(arguments.host(), Some(Host::Device("/dev/ipmi-kcs3".into())));
         let arguments = parse(&["--channel", "kcs0", "--device", "/dev/ipmi-kcs3"]).unwrap();
         assert_eq!(arguments.channel(), "kcs0");
     }
@@ -144,10 +135,7 @@ mod tests {
     #[test]
     fn qemu_is_listened_for_on_unix_or_tcp() {
         let unix = parse(&["--channel", "kcs0", "--qemu", "unix:/run/kcs"]).unwrap();
-        assert_eq!(
-            unix.host(),
-            Some(Host::Qemu(QemuAddress::Unix("/run/kcs".into())))
-        );
+        assert_eq!(unix.host(), Some(Host::Qemu(QemuAddress::Unix("/run/kcs".into()))));
         let tcp = parse(&["--channel", "kcs0", "--qemu", "tcp:127.0.0.1:9002"]).unwrap();
         let address = "127.0.0.1:9002".parse().unwrap();
         assert_eq!(tcp.host(), Some(Host::Qemu(QemuAddress::Tcp(address))));
@@ -157,14 +145,7 @@ mod tests {
     fn contradictions_and_bad_names_are_refused() {
         for words in [
             &[][..],
-            &[
-                "--device",
-                "/dev/x",
-                "--qemu",
-                "unix:/x",
-                "--channel",
-                "kcs0",
-            ],
+            &["--device", "/dev/x", "--qemu", "unix:/x", "--channel", "kcs0"],
             &["--qemu", "unix:/x"],
             &["--qemu", "unix:", "--channel", "kcs0"],
             &["--qemu", "tcp:nowhere", "--channel", "kcs0"],

@@ -4,13 +4,13 @@
 //! OpenBMC's kcsbridge serves it; and for BT `org.openbmc.HostIpmi`, as OpenBMC's btbridge does, where
 //! OpenBMC's `ipmid` looks for it. Who may call is the bus policy's matter.
 
-use openbmc_dbus::{
-    execute::LinkState,
-    ipmi::{host_ipmi, names::CHANNEL_PATH_PREFIX},
-};
+use openbmc_dbus::execute::LinkState;
+use openbmc_dbus::ipmi::host_ipmi;
+use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
-use zbus::{Connection, fdo::RequestNameFlags, interface};
+use zbus::fdo::RequestNameFlags;
+use zbus::{Connection, interface};
 
 /// Calls that may wait for the bridge.
 const QUEUE: usize = 8;
@@ -66,14 +66,9 @@ async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi:
 
 async fn serve_host_ipmi(connection: &Connection, sms: Sms) -> zbus::Result<()> {
     let object = HostIpmi(sms);
-    connection
-        .object_server()
-        .at(host_ipmi::PATH, object)
-        .await?;
+    connection.object_server().at(host_ipmi::PATH, object).await?;
     let flags = RequestNameFlags::DO_NOT_QUEUE;
-    connection
-        .request_name_with_flags(host_ipmi::SERVICE, flags)
-        .await?;
+    connection.request_name_with_flags(host_ipmi::SERVICE, flags).await?;
     Ok(())
 }
 
@@ -106,10 +101,7 @@ impl Sms {
     async fn ask(&self, wish: Wish) -> Result<(), SmsError> {
         let (done, answer) = oneshot::channel();
         let failed = || SmsError::InternalFailure("the host interface refused".into());
-        self.calls
-            .send(Call { wish, done })
-            .await
-            .map_err(|_| failed())?;
+        self.calls.send(Call { wish, done }).await.map_err(|_| failed())?;
         match answer.await {
             Ok(true) => Ok(()),
             _ => Err(failed()),

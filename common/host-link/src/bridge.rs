@@ -1,25 +1,19 @@
 //! The loop between a host interface, the state of its requests, and `ipmid`.
 
-use std::{
-    future::{self, Future},
-    time::{Duration, Instant},
-};
+use std::future::{self, Future};
+use std::time::{Duration, Instant};
 
 use daemon::RateLimit;
 use ipmi_proto::{CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
-use tokio::{
-    sync::mpsc,
-    task::{self, AbortHandle},
-    time,
-};
+use tokio::sync::mpsc;
+use tokio::task::{self, AbortHandle};
+use tokio::time;
 use tracing::{debug, info, warn};
 
-use crate::{
-    attention::{Call, Wish},
-    exchange::{Counters, Exchange, Execute, Limits, Token},
-    transport::{Incoming, Transport},
-};
+use crate::attention::{Call, Wish};
+use crate::exchange::{Counters, Exchange, Execute, Limits, Token};
+use crate::transport::{Incoming, Transport};
 
 static BAD_REQUESTS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 static LOST_ANSWERS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
@@ -76,10 +70,7 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
     /// A bridge that has not yet seen its transport.
     pub fn new(transport: T, execution: E, calls: mpsc::Receiver<Call>, limits: Limits) -> Self {
         let (sender, outcomes) = mpsc::channel(limits.running + 2);
-        let limits = Limits {
-            answer_data: limits.answer_data.min(T::ANSWER_DATA),
-            ..limits
-        };
+        let limits = Limits { answer_data: limits.answer_data.min(T::ANSWER_DATA), ..limits };
         Self {
             transport,
             execution,
@@ -170,9 +161,10 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
             Some(self.query(GET_MESSAGE_FLAGS, |flags| Outcome::Attention(flags != 0)));
         if T::HAS_INTERRUPT {
             stop(&mut self.interrupt_query);
-            self.interrupt_query = Some(self.query(GET_BMC_GLOBAL_ENABLES, |enables| {
-                Outcome::Interrupt(enables & 0x01 != 0)
-            }));
+            self.interrupt_query =
+                Some(self.query(GET_BMC_GLOBAL_ENABLES, |enables| {
+                    Outcome::Interrupt(enables & 0x01 != 0)
+                }));
         }
     }
 
@@ -239,15 +231,7 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
             && let Some(pass) = LOST_ANSWERS.admit()
         {
             self.told = counters;
-            let Counters {
-                requests,
-                timed_out,
-                busy,
-                late,
-                too_long,
-                abandoned,
-                ..
-            } = counters;
+            let Counters { requests, timed_out, busy, late, too_long, abandoned, .. } = counters;
             warn!(
                 requests,
                 timed_out,
@@ -266,12 +250,7 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
 /// such command.
 async fn query_byte<E: Execution>(execution: E, command: u8) -> Option<u8> {
     const PAUSE: Duration = Duration::from_secs(1);
-    let request = Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command,
-        data: Vec::new(),
-    };
+    let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: Vec::new() };
     loop {
         let response = execution.execute(request.clone(), PAUSE).await;
         match (response.completion, response.data.first()) {

@@ -38,9 +38,8 @@ impl HostConfig {
     ///
     /// [`Failure::Config`] for values out of range.
     pub fn limits(&self, default: Limits) -> Result<Limits, Failure> {
-        let answer_within = self
-            .answer_within_ms
-            .map_or(default.answer_within, Duration::from_millis);
+        let answer_within =
+            self.answer_within_ms.map_or(default.answer_within, Duration::from_millis);
         if answer_within.is_zero() || answer_within > LONGEST {
             return Err(Failure::Config(format!(
                 "host.answer-within-ms: not in 1 to {}",
@@ -49,15 +48,9 @@ impl HostConfig {
         }
         let running = self.running.unwrap_or(default.running);
         if !(1..=MOST_RUNNING).contains(&running) {
-            return Err(Failure::Config(format!(
-                "host.running: not in 1 to {MOST_RUNNING}"
-            )));
+            return Err(Failure::Config(format!("host.running: not in 1 to {MOST_RUNNING}")));
         }
-        Ok(Limits {
-            answer_within,
-            running,
-            ..default
-        })
+        Ok(Limits { answer_within, running, ..default })
     }
 }
 
@@ -74,22 +67,10 @@ mod tests {
     #[test]
     fn values_out_of_range_are_configuration_errors() {
         for config in [
-            HostConfig {
-                answer_within_ms: Some(0),
-                running: None,
-            },
-            HostConfig {
-                answer_within_ms: Some(60_001),
-                running: None,
-            },
-            HostConfig {
-                answer_within_ms: None,
-                running: Some(0),
-            },
-            HostConfig {
-                answer_within_ms: None,
-                running: Some(MOST_RUNNING + 1),
-            },
+            HostConfig { answer_within_ms: Some(0), running: None },
+            HostConfig { answer_within_ms: Some(60_001), running: None },
+            HostConfig { answer_within_ms: None, running: Some(0) },
+            HostConfig { answer_within_ms: None, running: Some(MOST_RUNNING + 1) },
         ] {
             let result = config.limits(Limits::default());
             assert!(matches!(result, Err(Failure::Config(_))), "{config:?}");

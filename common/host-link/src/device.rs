@@ -1,21 +1,17 @@
 //! A host interface behind a BMC's character device, opened again whenever it goes.
 
-use std::{
-    future::{self, Future},
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::future::{self, Future};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use daemon::RateLimit;
 use ipmi_proto::{FrameError, Request, Response};
 use tokio::time;
 use tracing::{info, warn};
 
-use crate::{
-    exchange::Reply,
-    transport::{Incoming, Transport},
-};
+use crate::exchange::Reply;
+use crate::transport::{Incoming, Transport};
 
 static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
@@ -91,13 +87,7 @@ impl<D: HostDevice> DeviceTransport<D> {
     /// The device at `path`, to be opened by the first [`next`](Transport::next).
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            device: None,
-            missed: false,
-            outgoing: None,
-            buffer: vec![0; D::READ],
-        }
+        Self { path, device: None, missed: false, outgoing: None, buffer: vec![0; D::READ] }
     }
 
     async fn open(&mut self) -> Incoming {
@@ -222,9 +212,7 @@ impl<D: HostDevice> Transport for DeviceTransport<D> {
 
     fn set_attention(&mut self, on: bool) -> io::Result<()> {
         // While the device is away the bridge remembers, and asks again when it is back.
-        self.device
-            .as_ref()
-            .map_or(Ok(()), |device| device.set_attention(on))
+        self.device.as_ref().map_or(Ok(()), |device| device.set_attention(on))
     }
 
     fn force_abort(&mut self) -> io::Result<()> {

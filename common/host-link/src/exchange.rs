@@ -9,10 +9,8 @@
 //!   counted.
 //! - Requests that are over but still run in `ipmid` are bounded; beyond that the answer is C0h.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 
@@ -33,11 +31,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            answer_within: Duration::from_secs(3),
-            running: 8,
-            answer_data: 250,
-        }
+        Self { answer_within: Duration::from_secs(3), running: 8, answer_data: 250 }
     }
 }
 
@@ -209,11 +203,7 @@ impl Exchange {
 
     fn reply(&mut self, seq: u8, response: Response, interrupt: Option<bool>) {
         self.counters.answered += 1;
-        self.transmit = Some(Reply {
-            seq,
-            response,
-            interrupt,
-        });
+        self.transmit = Some(Reply { seq, response, interrupt });
     }
 
     fn abandon(&mut self) {
@@ -222,30 +212,23 @@ impl Exchange {
             self.counters.abandoned += 1;
             // One that was not even handed out need not run at all.
             let waiting = self.execute.len();
-            self.execute
-                .retain(|execute| execute.token != pending.token);
+            self.execute.retain(|execute| execute.token != pending.token);
             self.running -= waiting - self.execute.len();
         }
     }
 }
 
 fn head_of(request: &Request) -> Request {
-    Request {
-        data: Vec::new(),
-        ..*request
-    }
+    Request { data: Vec::new(), ..*request }
 }
 
 /// What a Set BMC Global Enables makes of the receive message queue interrupt (IPMI v2.0 §22.1).
 fn interrupt_wanted(request: &Request) -> Option<bool> {
     const SET_BMC_GLOBAL_ENABLES: u8 = 0x2e;
     match request {
-        Request {
-            netfn: NetFn::APP,
-            command: SET_BMC_GLOBAL_ENABLES,
-            data,
-            ..
-        } => data.first().map(|enables| enables & 0x01 != 0),
+        Request { netfn: NetFn::APP, command: SET_BMC_GLOBAL_ENABLES, data, .. } => {
+            data.first().map(|enables| enables & 0x01 != 0)
+        }
         _ => None,
     }
 }

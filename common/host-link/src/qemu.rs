@@ -7,25 +7,19 @@
 
 mod peer;
 
-use std::{
-    fs, io,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
-    path::Path,
-    time::Duration,
-};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
 
-use tokio::{
-    net::{TcpListener, UnixListener},
-    time,
-};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time;
 use tracing::{info, warn};
 
 use self::peer::{Peer, Stream};
-use crate::{
-    arguments::QemuAddress,
-    exchange::Reply,
-    transport::{Incoming, Transport},
-};
+use crate::arguments::QemuAddress;
+use crate::exchange::Reply;
+use crate::transport::{Incoming, Transport};
 
 /// How long between two attempts to listen.
 const RETRY: Duration = Duration::from_secs(1);
@@ -56,12 +50,7 @@ impl QemuTransport {
             match Listener::bind(address).await {
                 Ok(listener) => {
                     info!(?address, "listening for QEMU");
-                    return Self {
-                        listener,
-                        peer: None,
-                        attention: false,
-                        interrupt: false,
-                    };
+                    return Self { listener, peer: None, attention: false, interrupt: false };
                 }
                 Err(error) => {
                     if !failed {

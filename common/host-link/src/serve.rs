@@ -3,15 +3,13 @@
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::IpmiHost;
 
-use crate::{
-    arguments::{Host, HostArguments},
-    attention,
-    bridge::Bridge,
-    config::View,
-    device::{DeviceTransport, HostDevice},
-    exchange::Limits,
-    qemu::QemuTransport,
-};
+use crate::arguments::{Host, HostArguments};
+use crate::attention;
+use crate::bridge::Bridge;
+use crate::config::View;
+use crate::device::{DeviceTransport, HostDevice};
+use crate::exchange::Limits;
+use crate::qemu::QemuTransport;
 
 /// Bridges a `D`, or the QEMU that is to dial in its place, to `ipmid`; for ever.
 ///

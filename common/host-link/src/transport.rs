@@ -1,6 +1,7 @@
 //! What a bridge needs of the thing that its host speaks through.
 
-use std::{future::Future, io};
+use std::future::Future;
+use std::io;
 
 use ipmi_proto::{FrameError, Request};
 

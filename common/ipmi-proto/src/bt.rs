@@ -4,7 +4,8 @@
 //! completion code of a response, then data. A response carries its request's sequence. One read or
 //! write of `/dev/ipmi-bt-host` carries one message; the register handshake is the kernel's.
 
-use crate::{CompletionCode, NetFn, Request, Response, frame::FrameError};
+use crate::frame::FrameError;
+use crate::{CompletionCode, NetFn, Request, Response};
 
 /// The most bytes a message takes, its length byte included.
 pub const MAX_MESSAGE: usize = 256;
@@ -23,12 +24,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<(u8, Request), FrameError> {
         have: body.len(),
     })?;
     let (netfn, lun) = NetFn::split(head);
-    let request = Request {
-        netfn,
-        lun,
-        command,
-        data: data.to_vec(),
-    };
+    let request = Request { netfn, lun, command, data: data.to_vec() };
     Ok((seq, request))
 }
 
@@ -52,12 +48,9 @@ pub fn emit_request(seq: u8, request: &Request, out: &mut Vec<u8>) -> Result<(),
 /// As [`parse_request`]; a response needs a completion code as well.
 pub fn parse_response(bytes: &[u8]) -> Result<(u8, Response), FrameError> {
     let body = body(bytes)?;
-    let (&[head, seq, command, completion], data) =
-        body.split_first_chunk().ok_or(FrameError::Truncated {
-            what: "BT response",
-            need: 4,
-            have: body.len(),
-        })?;
+    let (&[head, seq, command, completion], data) = body
+        .split_first_chunk()
+        .ok_or(FrameError::Truncated { what: "BT response", need: 4, have: body.len() })?;
     let (netfn, lun) = NetFn::split(head);
     let response = Response {
         netfn,
@@ -83,27 +76,18 @@ pub fn emit_response(seq: u8, response: &Response, out: &mut Vec<u8>) -> Result<
 }
 
 fn body(bytes: &[u8]) -> Result<&[u8], FrameError> {
-    let (&length, body) = bytes.split_first().ok_or(FrameError::Truncated {
-        what: "BT length",
-        need: 1,
-        have: 0,
-    })?;
+    let (&length, body) =
+        bytes.split_first().ok_or(FrameError::Truncated { what: "BT length", need: 1, have: 0 })?;
     let stated = usize::from(length);
     if stated == body.len() {
         Ok(body)
     } else {
-        Err(FrameError::Length {
-            stated,
-            have: body.len(),
-        })
+        Err(FrameError::Length { stated, have: body.len() })
     }
 }
 
 fn length(bytes: usize) -> Result<u8, FrameError> {
-    u8::try_from(bytes).map_err(|_| FrameError::TooLong {
-        limit: MAX_MESSAGE,
-        have: bytes + 1,
-    })
+    u8::try_from(bytes).map_err(|_| FrameError::TooLong { limit: MAX_MESSAGE, have: bytes + 1 })
 }
 
 #[cfg(test)]
@@ -118,12 +102,7 @@ mod tests {
     const REQUEST: [u8; 4] = hex!("03 18 05 01");
 
     fn get_device_id() -> Request {
-        Request {
-            netfn: NetFn::APP,
-            lun: Lun::BMC,
-            command: 0x01,
-            data: vec![],
-        }
+        Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x01, data: vec![] }
     }
 
     #[test]

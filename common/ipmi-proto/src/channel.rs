@@ -15,11 +15,7 @@ impl ChannelNumber {
     /// The channel whose four bits are `value`; `None` beyond Fh.
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
-        if value <= 0x0f {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= 0x0f { Some(Self(value)) } else { None }
     }
 
     /// The number itself.

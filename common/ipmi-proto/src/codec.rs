@@ -104,11 +104,7 @@ mod tests {
 
     /// Checks one value against its bytes, both ways.
     fn golden<T: Decode + Encode + PartialEq + std::fmt::Debug>(bytes: &[u8], value: &T) {
-        assert_eq!(
-            decode::<T>(bytes).as_ref(),
-            Ok(value),
-            "decode {bytes:02x?}"
-        );
+        assert_eq!(decode::<T>(bytes).as_ref(), Ok(value), "decode {bytes:02x?}");
         assert_eq!(encode(value), bytes, "encode {value:?}");
     }
 
@@ -123,20 +119,9 @@ mod tests {
         golden(&hex!("7b a9 01"), &Uint::<24>::new(0x01_a97b).unwrap());
         golden(&hex!("00 80"), &i16::MIN);
         // Least significant bits first: 1, 0, then 101b, then 3 bits 110b.
-        golden(
-            &hex!("d5"),
-            &(
-                true,
-                false,
-                Bits::<3>::new(5).unwrap(),
-                Bits::<3>::new(6).unwrap(),
-            ),
-        );
+        golden(&hex!("d5"), &(true, false, Bits::<3>::new(5).unwrap(), Bits::<3>::new(6).unwrap()));
         // A 12-bit value over a byte's edge.
-        golden(
-            &hex!("2a c1"),
-            &(Bits::<4>::new(10).unwrap(), Uint::<12>::new(0xc12).unwrap()),
-        );
+        golden(&hex!("2a c1"), &(Bits::<4>::new(10).unwrap(), Uint::<12>::new(0xc12).unwrap()));
         golden(&hex!("81 01"), &BitSet::<16>::from_iter([0, 7, 8]));
         golden(&hex!("01 02 03"), &[1_u8, 2, 3]);
         golden(&hex!("01 00 02 00"), &vec![1_u16, 2]);
@@ -151,31 +136,18 @@ mod tests {
         golden::<(u8, Option<u16>)>(&hex!("01"), &(1, None));
         golden::<(u8, Option<u16>)>(&hex!("01 02 03"), &(1, Some(0x0302)));
         // Half of it is not it, and what is left over is a length error.
-        assert_eq!(
-            decode::<(u8, Option<u16>)>(&hex!("01 02")),
-            Err(DecodeError::Length)
-        );
+        assert_eq!(decode::<(u8, Option<u16>)>(&hex!("01 02")), Err(DecodeError::Length));
         golden::<(Option<u8>, Option<u8>)>(&hex!("09"), &(Some(9), None));
     }
 
     #[test]
     fn too_short_too_long_and_left_over_are_length_errors() {
         for bytes in [&hex!("")[..], &hex!("01"), &hex!("01 02 03")] {
-            assert_eq!(
-                decode::<u16>(bytes),
-                Err(DecodeError::Length),
-                "{bytes:02x?}"
-            );
+            assert_eq!(decode::<u16>(bytes), Err(DecodeError::Length), "{bytes:02x?}");
         }
         assert_eq!(decode::<Bits<4>>(&hex!("01")), Err(DecodeError::Length));
-        assert_eq!(
-            decode::<Vec<u16>>(&hex!("01 02 03")),
-            Err(DecodeError::Length)
-        );
-        assert_eq!(
-            decode::<[u16; 2]>(&hex!("01 02 03")),
-            Err(DecodeError::Length)
-        );
+        assert_eq!(decode::<Vec<u16>>(&hex!("01 02 03")), Err(DecodeError::Length));
+        assert_eq!(decode::<[u16; 2]>(&hex!("01 02 03")), Err(DecodeError::Length));
         let code = CompletionCode::from(DecodeError::Length);
         assert_eq!(code, CompletionCode::REQUEST_LENGTH_INVALID);
     }
@@ -183,17 +155,8 @@ mod tests {
     #[test]
     fn reserved_bits_that_are_set_are_a_value_error() {
         let error = decode::<(Bits<4>, Zero<4>)>(&hex!("1f")).unwrap_err();
-        assert_eq!(
-            error,
-            DecodeError::Value {
-                field: "reserved",
-                value: 1
-            }
-        );
-        assert_eq!(
-            CompletionCode::from(error),
-            CompletionCode::INVALID_DATA_FIELD
-        );
+        assert_eq!(error, DecodeError::Value { field: "reserved", value: 1 });
+        assert_eq!(CompletionCode::from(error), CompletionCode::INVALID_DATA_FIELD);
         assert!(decode::<(Bits<4>, Ignored<4>)>(&hex!("1f")).is_ok());
     }
 
@@ -206,10 +169,7 @@ mod tests {
         // Bits that were not taken are part of what remains.
         let (low, rest): (Bits<4>, Remaining) = decode(&hex!("a5 0c")).unwrap();
         assert_eq!(low.value(), 5);
-        assert_eq!(
-            rest.decode::<(Bits<4>, u8)>(),
-            Ok((Bits::new(0xa).unwrap(), 0x0c))
-        );
+        assert_eq!(rest.decode::<(Bits<4>, u8)>(), Ok((Bits::new(0xa).unwrap(), 0x0c)));
     }
 
     #[test]
@@ -220,13 +180,8 @@ mod tests {
         assert_eq!(odd.as_bytes(), b"a");
     }
 
-    type Everything = (
-        (u8, u16, u32, u64),
-        (i8, i16, i32, i64),
-        (bool, Bits<7>),
-        Uint<24>,
-        Vec<u8>,
-    );
+    type Everything =
+        ((u8, u16, u32, u64), (i8, i16, i32, i64), (bool, Bits<7>), Uint<24>, Vec<u8>);
 
     proptest! {
         #[test]

@@ -25,11 +25,7 @@ impl IpmbSequence {
     /// The number whose six bits are `value`; `None` beyond 3Fh.
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
-        if value <= 0x3f {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= 0x3f { Some(Self(value)) } else { None }
     }
 
     /// The number itself, 0 to 3Fh.
@@ -124,10 +120,7 @@ impl<'a> IpmbRequest<'a> {
             netfn,
             command: frame.command,
         };
-        Ok(Self {
-            header,
-            data: frame.body,
-        })
+        Ok(Self { header, data: frame.body })
     }
 
     /// Appends the frame to `out`.
@@ -168,10 +161,7 @@ impl<'a> IpmbResponse<'a> {
     #[must_use]
     pub fn answering(request: &IpmbHeader, response: &'a Response) -> Self {
         Self {
-            header: IpmbHeader {
-                netfn: request.netfn.response(),
-                ..*request
-            },
+            header: IpmbHeader { netfn: request.netfn.response(), ..*request },
             completion: response.completion,
             data: &response.data,
         }
@@ -183,10 +173,7 @@ impl<'a> IpmbResponse<'a> {
     ///
     /// [`IpmbError`] for fewer than 8 bytes or a checksum that does not match.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, IpmbError> {
-        let truncated = IpmbError::Truncated {
-            need: RESPONSE_OVERHEAD,
-            have: bytes.len(),
-        };
+        let truncated = IpmbError::Truncated { need: RESPONSE_OVERHEAD, have: bytes.len() };
         let frame = Frame::parse(bytes, RESPONSE_OVERHEAD)?;
         let (netfn, requester_lun) = NetFn::split(frame.netfn_lun);
         let (sequence, responder_lun) = IpmbSequence::split(frame.seq_lun);
@@ -200,11 +187,7 @@ impl<'a> IpmbResponse<'a> {
             netfn,
             command: frame.command,
         };
-        Ok(Self {
-            header,
-            completion: CompletionCode(completion),
-            data,
-        })
+        Ok(Self { header, completion: CompletionCode(completion), data })
     }
 
     /// Appends the frame to `out`.
@@ -231,10 +214,7 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     fn parse(bytes: &'a [u8], need: usize) -> Result<Self, IpmbError> {
-        let truncated = IpmbError::Truncated {
-            need,
-            have: bytes.len(),
-        };
+        let truncated = IpmbError::Truncated { need, have: bytes.len() };
         if bytes.len() < need {
             return Err(truncated);
         }
@@ -247,14 +227,7 @@ impl<'a> Frame<'a> {
             return Err(IpmbError::DataChecksum);
         }
         let (&[from, seq_lun, command], body) = covered.split_first_chunk().ok_or(truncated)?;
-        Ok(Self {
-            to,
-            netfn_lun,
-            from,
-            seq_lun,
-            command,
-            body,
-        })
+        Ok(Self { to, netfn_lun, from, seq_lun, command, body })
     }
 }
 
@@ -298,10 +271,7 @@ mod tests {
 
     #[test]
     fn request_matches_golden_bytes() {
-        let request = IpmbRequest {
-            header: header(NetFn::APP),
-            data: &[0x8e, 0x04],
-        };
+        let request = IpmbRequest { header: header(NetFn::APP), data: &[0x8e, 0x04] };
         assert_eq!(IpmbRequest::parse(&REQUEST), Ok(request));
         let mut out = Vec::new();
         request.emit(&mut out);
@@ -332,11 +302,7 @@ mod tests {
             requester_lun: lun(2),
             ..header(NetFn::APP.response())
         };
-        let frame = IpmbResponse {
-            header,
-            completion: CompletionCode::BUSY,
-            data: &[],
-        };
+        let frame = IpmbResponse { header, completion: CompletionCode::BUSY, data: &[] };
         let mut out = Vec::new();
         frame.emit(&mut out);
         assert_eq!(out[1], 0x1e);
@@ -347,16 +313,10 @@ mod tests {
     #[test]
     fn every_cut_is_an_error() {
         for end in 0..REQUEST.len() {
-            assert!(
-                IpmbRequest::parse(&REQUEST[..end]).is_err(),
-                "request cut at {end}"
-            );
+            assert!(IpmbRequest::parse(&REQUEST[..end]).is_err(), "request cut at {end}");
         }
         for end in 0..RESPONSE.len() {
-            assert!(
-                IpmbResponse::parse(&RESPONSE[..end]).is_err(),
-                "response cut at {end}"
-            );
+            assert!(IpmbResponse::parse(&RESPONSE[..end]).is_err(), "response cut at {end}");
         }
     }
 
@@ -365,21 +325,14 @@ mod tests {
         for bit in 0..REQUEST.len() * 8 {
             let mut bytes = REQUEST;
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let wanted = if bit < 24 {
-                IpmbError::HeaderChecksum
-            } else {
-                IpmbError::DataChecksum
-            };
+            let wanted = if bit < 24 { IpmbError::HeaderChecksum } else { IpmbError::DataChecksum };
             assert_eq!(IpmbRequest::parse(&bytes), Err(wanted), "bit {bit}");
         }
     }
 
     #[test]
     fn sequence_numbers_wrap_at_six_bits() {
-        assert_eq!(
-            IpmbSequence::new(0x3f).map(IpmbSequence::next),
-            IpmbSequence::new(0)
-        );
+        assert_eq!(IpmbSequence::new(0x3f).map(IpmbSequence::next), IpmbSequence::new(0));
         assert_eq!(IpmbSequence::new(0x40), None);
     }
 

@@ -4,7 +4,8 @@
 //! the data. One read or write of `/dev/ipmi-kcsN` carries one message; there is neither a length
 //! nor a checksum, and the register handshake is the kernel's.
 
-use crate::{CompletionCode, NetFn, Request, Response, frame::FrameError};
+use crate::frame::FrameError;
+use crate::{CompletionCode, NetFn, Request, Response};
 
 /// The most bytes that Linux's BMC-side KCS device takes or gives in one message.
 pub const MAX_MESSAGE: usize = 1000;
@@ -21,12 +22,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, FrameError> {
         have: bytes.len(),
     })?;
     let (netfn, lun) = NetFn::split(head);
-    Ok(Request {
-        netfn,
-        lun,
-        command,
-        data: data.to_vec(),
-    })
+    Ok(Request { netfn, lun, command, data: data.to_vec() })
 }
 
 /// Appends `request` to `out`.
@@ -41,12 +37,9 @@ pub fn emit_request(request: &Request, out: &mut Vec<u8>) {
 ///
 /// [`FrameError::Truncated`] without a completion code.
 pub fn parse_response(bytes: &[u8]) -> Result<Response, FrameError> {
-    let (&[head, command, completion], data) =
-        bytes.split_first_chunk().ok_or(FrameError::Truncated {
-            what: "response",
-            need: 3,
-            have: bytes.len(),
-        })?;
+    let (&[head, command, completion], data) = bytes
+        .split_first_chunk()
+        .ok_or(FrameError::Truncated { what: "response", need: 3, have: bytes.len() })?;
     let (netfn, lun) = NetFn::split(head);
     Ok(Response {
         netfn,
@@ -73,12 +66,7 @@ mod tests {
     use crate::Lun;
 
     fn set_global_enables() -> Request {
-        Request {
-            netfn: NetFn::APP,
-            lun: Lun::BMC,
-            command: 0x2e,
-            data: vec![0x0d],
-        }
+        Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x2e, data: vec![0x0d] }
     }
 
     // As Linux's ipmi_si sends it while it comes up.

@@ -29,11 +29,7 @@ impl NetFn {
     /// The network function whose six bits are `value`; `None` beyond 3Fh.
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
-        if value <= 0x3f {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= 0x3f { Some(Self(value)) } else { None }
     }
 
     /// Splits the byte that carries the network function in bits 7:2 and the LUN in bits 1:0.
@@ -124,11 +120,7 @@ impl Iana {
     /// The enterprise number `value`; `None` beyond 24 bits.
     #[must_use]
     pub const fn new(value: u32) -> Option<Self> {
-        if value <= 0x00ff_ffff {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= 0x00ff_ffff { Some(Self(value)) } else { None }
     }
 
     /// From three bytes, least significant first.

@@ -61,10 +61,7 @@ impl Trap {
     #[must_use]
     pub fn to_bytes(&self, community: &str) -> Vec<u8> {
         let variable_id = [&ENTERPRISE[..], &[0x01]].concat();
-        let variable = sequence(&[
-            value(OBJECT_ID, &variable_id),
-            value(OCTETS, &self.fields()),
-        ]);
+        let variable = sequence(&[value(OBJECT_ID, &variable_id), value(OCTETS, &self.fields())]);
         let pdu = [
             value(OBJECT_ID, &ENTERPRISE),
             value(ADDRESS, &self.agent),
@@ -103,11 +100,7 @@ impl Trap {
         out.extend(self.event.data);
         out.extend([0; 5]);
         let text = self.custom_text();
-        out.push(if text.is_empty() {
-            NO_LANGUAGE
-        } else {
-            ENGLISH
-        });
+        out.push(if text.is_empty() { NO_LANGUAGE } else { ENGLISH });
         out.extend(self.manufacturer.value().to_be_bytes());
         out.extend(self.product.to_be_bytes());
         out.extend(text);
@@ -203,10 +196,7 @@ mod tests {
         let without = trap().fields();
         let with = fields(b"Call hall 3");
         assert_eq!(with[..39], without[..39]);
-        assert_eq!(
-            with[39..],
-            hex!("19 0000c2cf 1234 cb 43616c6c2068616c6c2033 c1")
-        );
+        assert_eq!(with[39..], hex!("19 0000c2cf 1234 cb 43616c6c2068616c6c2033 c1"));
         assert_eq!(fields(b"3")[46..], hex!("c2 3320 c1"));
         let cut = fields(&[b'x'; 70]);
         assert_eq!((cut.len(), cut[46]), (110, 0xfe));

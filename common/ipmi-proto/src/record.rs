@@ -43,10 +43,7 @@ pub enum RecordError {
 /// The byte that makes `bytes` and itself add up to zero.
 #[must_use]
 pub fn zero_checksum(bytes: &[u8]) -> u8 {
-    bytes
-        .iter()
-        .fold(0u8, |sum, byte| sum.wrapping_add(*byte))
-        .wrapping_neg()
+    bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg()
 }
 
 /// Takes a structure apart from its front.
@@ -59,11 +56,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of `bytes`, which errors call `what`.
     pub(crate) const fn new(what: &'static str, bytes: &'a [u8]) -> Self {
-        Self {
-            what,
-            all: bytes.len(),
-            rest: bytes,
-        }
+        Self { what, all: bytes.len(), rest: bytes }
     }
 
     /// The next `N` bytes.
@@ -85,10 +78,7 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes.
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or(self.truncated(count))?;
+        let (head, rest) = self.rest.split_at_checked(count).ok_or(self.truncated(count))?;
         self.rest = rest;
         Ok(head)
     }
@@ -115,21 +105,14 @@ mod tests {
     fn reader_names_what_ended_and_where() {
         let mut reader = Reader::new("thing", &[1, 2, 3]);
         assert_eq!(reader.u16(), Ok(0x0201));
-        let error = RecordError::Truncated {
-            what: "thing",
-            need: 4,
-            have: 3,
-        };
+        let error = RecordError::Truncated { what: "thing", need: 4, have: 3 };
         assert_eq!(reader.u16(), Err(error));
         assert_eq!(reader.rest(), [3]);
     }
 
     #[test]
     fn checksum_completes_to_zero() {
-        assert_eq!(
-            zero_checksum(&[0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00]),
-            0xfe
-        );
+        assert_eq!(zero_checksum(&[0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00]), 0xfe);
         assert_eq!(zero_checksum(&[]), 0);
     }
 }

@@ -31,11 +31,7 @@ impl SelRecordId {
     /// The number after this one; the lowest after the highest.
     #[must_use]
     pub const fn next(self) -> Self {
-        if self.0 >= Self::MAX.0 {
-            Self::MIN
-        } else {
-            Self(self.0 + 1)
-        }
+        if self.0 >= Self::MAX.0 { Self::MIN } else { Self(self.0 + 1) }
     }
 }
 
@@ -74,24 +70,12 @@ impl Event {
     /// Takes the seven bytes of an event message.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
-        let [
-            revision,
-            sensor_type,
-            sensor_number,
-            kind,
-            data1,
-            data2,
-            data3,
-        ] = bytes;
+        let [revision, sensor_type, sensor_number, kind, data1, data2, data3] = bytes;
         Self {
             revision,
             sensor_type,
             sensor_number,
-            direction: if kind & 0x80 == 0 {
-                Direction::Assertion
-            } else {
-                Direction::Deassertion
-            },
+            direction: if kind & 0x80 == 0 { Direction::Assertion } else { Direction::Deassertion },
             event_type: kind & 0x7f,
             data: [data1, data2, data3],
         }
@@ -106,15 +90,7 @@ impl Event {
         };
         let [data1, data2, data3] = self.data;
         let kind = direction | self.event_type & 0x7f;
-        [
-            self.revision,
-            self.sensor_type,
-            self.sensor_number,
-            kind,
-            data1,
-            data2,
-            data3,
-        ]
+        [self.revision, self.sensor_type, self.sensor_number, kind, data1, data2, data3]
     }
 
     /// The state's offset within its type (data 1, bits 3:0).
@@ -197,11 +173,7 @@ impl SelRecord {
         let record: [u8; Self::LENGTH] = reader.array()?;
         if !reader.rest().is_empty() {
             let (stated, have) = (Self::LENGTH, bytes.len());
-            return Err(RecordError::Length {
-                what: "SEL record",
-                stated,
-                have,
-            });
+            return Err(RecordError::Length { what: "SEL record", stated, have });
         }
         Ok(Self::from_bytes(record))
     }
@@ -223,15 +195,9 @@ impl SelRecord {
                 manufacturer: Iana::from_bytes([e, f, g]),
                 data: [h, i, j, k, l, m],
             },
-            _ => SelBody::Plain {
-                kind,
-                data: [a, b, c, d, e, f, g, h, i, j, k, l, m],
-            },
+            _ => SelBody::Plain { kind, data: [a, b, c, d, e, f, g, h, i, j, k, l, m] },
         };
-        Self {
-            id: u16::from_le_bytes([id0, id1]),
-            body,
-        }
+        Self { id: u16::from_le_bytes([id0, id1]), body }
     }
 
     /// The record's sixteen bytes.
@@ -242,23 +208,14 @@ impl SelRecord {
         let [id0, id1] = self.id.to_le_bytes();
         head.copy_from_slice(&[id0, id1, self.kind()]);
         match &self.body {
-            SelBody::System {
-                timestamp,
-                generator,
-                event,
-            } => {
+            SelBody::System { timestamp, generator, event } => {
                 let (stamp, rest) = tail.split_at_mut(4);
                 stamp.copy_from_slice(&timestamp.to_le_bytes());
                 let (who, what) = rest.split_at_mut(2);
                 who.copy_from_slice(&generator.0.to_le_bytes());
                 what.copy_from_slice(&event.to_bytes());
             }
-            SelBody::OemTimestamped {
-                timestamp,
-                manufacturer,
-                data,
-                ..
-            } => {
+            SelBody::OemTimestamped { timestamp, manufacturer, data, .. } => {
                 let (stamp, rest) = tail.split_at_mut(4);
                 stamp.copy_from_slice(&timestamp.to_le_bytes());
                 let (iana, own) = rest.split_at_mut(3);
@@ -322,11 +279,7 @@ mod tests {
             (
                 "threshold event",
                 hex!("01 00 02 6d 45 02 6b 20 00 04 01 30 01 59 66 64"),
-                SelBody::System {
-                    timestamp: 0x6b02_456d,
-                    generator: GeneratorId::BMC,
-                    event,
-                },
+                SelBody::System { timestamp: 0x6b02_456d, generator: GeneratorId::BMC, event },
             ),
             (
                 "deassertion",
@@ -334,10 +287,7 @@ mod tests {
                 SelBody::System {
                     timestamp: 0x6b02_456d,
                     generator: GeneratorId::BMC,
-                    event: Event {
-                        direction: Direction::Deassertion,
-                        ..event
-                    },
+                    event: Event { direction: Direction::Deassertion, ..event },
                 },
             ),
             (
@@ -354,18 +304,11 @@ mod tests {
                 // As Linux writes a panic string.
                 "OEM",
                 hex!("01 00 f0 20 00 41 74 74 65 6d 70 74 65 64 20 74"),
-                SelBody::Plain {
-                    kind: 0xf0,
-                    data: *b"\x20\x00Attempted t",
-                },
+                SelBody::Plain { kind: 0xf0, data: *b"\x20\x00Attempted t" },
             ),
         ];
         for (name, bytes, body) in cases {
-            assert_eq!(
-                SelRecord::parse(&bytes),
-                Ok(SelRecord { id: 1, body }),
-                "parse: {name}"
-            );
+            assert_eq!(SelRecord::parse(&bytes), Ok(SelRecord { id: 1, body }), "parse: {name}");
             assert_eq!(SelRecord { id: 1, body }.to_bytes(), bytes, "emit: {name}");
         }
     }

@@ -4,7 +4,8 @@
 //! the message as on KCS. The SMBus transactions, their single and multi-part reads and writes
 //! (§12.5, §12.6) and PEC are the kernel's (`drivers/char/ipmi/ssif_bmc.c`).
 
-use crate::{Request, Response, frame::FrameError, kcs};
+use crate::frame::FrameError;
+use crate::{Request, Response, kcs};
 
 /// The most bytes of a message, the length before it not counted (`IPMI_SSIF_PAYLOAD_MAX`).
 pub const MAX_MESSAGE: usize = 254;
@@ -55,34 +56,23 @@ pub fn emit_response(response: &Response, out: &mut Vec<u8>) -> Result<(), Frame
 
 fn body(bytes: &[u8]) -> Result<&[u8], FrameError> {
     let (&length, body) =
-        bytes
-            .split_first_chunk::<LENGTH_BYTES>()
-            .ok_or(FrameError::Truncated {
-                what: "SSIF length",
-                need: LENGTH_BYTES,
-                have: bytes.len(),
-            })?;
+        bytes.split_first_chunk::<LENGTH_BYTES>().ok_or(FrameError::Truncated {
+            what: "SSIF length",
+            need: LENGTH_BYTES,
+            have: bytes.len(),
+        })?;
     let stated = usize::try_from(u32::from_ne_bytes(length)).unwrap_or(usize::MAX);
     if stated > MAX_MESSAGE {
-        return Err(FrameError::TooLong {
-            limit: MAX_MESSAGE,
-            have: stated,
-        });
+        return Err(FrameError::TooLong { limit: MAX_MESSAGE, have: stated });
     }
     // The kernel's structure is of one size; what follows the message is not part of it.
-    body.get(..stated).ok_or(FrameError::Length {
-        stated,
-        have: body.len(),
-    })
+    body.get(..stated).ok_or(FrameError::Length { stated, have: body.len() })
 }
 
 fn length(bytes: usize) -> Result<[u8; LENGTH_BYTES], FrameError> {
     match u32::try_from(bytes) {
         Ok(length) if bytes <= MAX_MESSAGE => Ok(length.to_ne_bytes()),
-        _ => Err(FrameError::TooLong {
-            limit: MAX_MESSAGE,
-            have: bytes,
-        }),
+        _ => Err(FrameError::TooLong { limit: MAX_MESSAGE, have: bytes }),
     }
 }
 
@@ -95,12 +85,7 @@ mod tests {
     use crate::{CompletionCode, Lun, NetFn};
 
     fn get_device_id() -> Request {
-        Request {
-            netfn: NetFn::APP,
-            lun: Lun::BMC,
-            command: 0x01,
-            data: vec![],
-        }
+        Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x01, data: vec![] }
     }
 
     #[test]
@@ -134,10 +119,7 @@ mod tests {
     fn length_beyond_the_devices_is_refused_both_ways() {
         let mut bytes = 255_u32.to_ne_bytes().to_vec();
         bytes.resize(LENGTH_BYTES + 255, 0);
-        let error = FrameError::TooLong {
-            limit: 254,
-            have: 255,
-        };
+        let error = FrameError::TooLong { limit: 254, have: 255 };
         assert_eq!(parse_request(&bytes), Err(error));
         let long = Response::to(&get_device_id(), CompletionCode::OK, vec![0; 252]);
         assert_eq!(emit_response(&long, &mut Vec::new()), Err(error));

@@ -58,10 +58,7 @@ impl Field {
     /// The field that says nothing (type/length 00h).
     #[must_use]
     pub const fn empty() -> Self {
-        Self {
-            encoding: Encoding::Binary,
-            bytes: Vec::new(),
-        }
+        Self { encoding: Encoding::Binary, bytes: Vec::new() }
     }
 
     /// `text` as Latin 1, cut at 63 characters; what Latin 1 lacks becomes `?`.
@@ -76,10 +73,7 @@ impl Field {
         if bytes.len() == 1 {
             bytes.push(b' ');
         }
-        Self {
-            encoding: Encoding::Text,
-            bytes,
-        }
+        Self { encoding: Encoding::Text, bytes }
     }
 
     /// `text` in BCD plus, an odd digit followed by a space; `None` when a character is not in it or
@@ -126,11 +120,7 @@ impl Field {
             Encoding::Text => latin1_text(&self.bytes),
             Encoding::BcdPlus => bcd_text(&self.bytes),
             Encoding::SixBit => six_bit_text(&self.bytes),
-            Encoding::Binary => self
-                .bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            Encoding::Binary => self.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
 
@@ -141,10 +131,7 @@ impl Field {
             return Ok(None);
         }
         let bytes = reader.take(usize::from(head & 0x3f))?.to_vec();
-        Ok(Some(Self {
-            encoding: Encoding::of(head),
-            bytes,
-        }))
+        Ok(Some(Self { encoding: Encoding::of(head), bytes }))
     }
 
     /// Appends the type/length byte and the bytes.
@@ -174,10 +161,7 @@ impl IdString {
     /// `text` in 8-bit ASCII and Latin 1, cut at 16 characters.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self {
-            encoding: Encoding::Text,
-            bytes: latin1(text, Self::MAX),
-        }
+        Self { encoding: Encoding::Text, bytes: latin1(text, Self::MAX) }
     }
 
     /// The name as text.
@@ -194,10 +178,7 @@ impl IdString {
     pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
         let head = reader.u8()?;
         let bytes = reader.take(usize::from(head & 0x1f))?.to_vec();
-        Ok(Self {
-            encoding: Encoding::of(head),
-            bytes,
-        })
+        Ok(Self { encoding: Encoding::of(head), bytes })
     }
 
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
@@ -214,10 +195,7 @@ pub(crate) const fn low_byte(length: usize) -> u8 {
 }
 
 fn latin1(text: &str, max: usize) -> Vec<u8> {
-    text.chars()
-        .take(max)
-        .map(|c| u8::try_from(c).unwrap_or(b'?'))
-        .collect()
+    text.chars().take(max).map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
 }
 
 fn latin1_text(bytes: &[u8]) -> String {
@@ -254,10 +232,7 @@ fn bcd_text(bytes: &[u8]) -> String {
         0x0c => '.',
         _ => '?',
     };
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
 }
 
 /// Packs characters 20h-5Fh, four in three bytes, the first in the lowest bits.
@@ -265,10 +240,7 @@ fn pack_six_bit(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let (mut bits, mut held) = (0u16, 0);
     for c in text.chars() {
-        let value = u8::try_from(c)
-            .ok()?
-            .checked_sub(0x20)
-            .filter(|value| *value < 0x40)?;
+        let value = u8::try_from(c).ok()?.checked_sub(0x20).filter(|value| *value < 0x40)?;
         bits |= u16::from(value) << held;
         held += 6;
         while held >= 8 {
@@ -310,29 +282,15 @@ mod tests {
         // The 6-bit example is the specification's own: "IPMI" packs into 29 DC A6 (FRU v1.3 §13.1).
         let cases: [(Field, &[u8], &str); 4] = [
             (Field::text("ACME"), &hex!("c4 41 43 4d 45"), "ACME"),
-            (
-                Field::six_bit("IPMI").unwrap(),
-                &hex!("83 29 dc a6"),
-                "IPMI",
-            ),
-            (
-                Field::bcd_plus("12-3.4").unwrap(),
-                &hex!("43 12 b3 c4"),
-                "12-3.4",
-            ),
-            (
-                Field::new(Encoding::Binary, vec![0xab, 1]).unwrap(),
-                &hex!("02 ab 01"),
-                "ab01",
-            ),
+            (Field::six_bit("IPMI").unwrap(), &hex!("83 29 dc a6"), "IPMI"),
+            (Field::bcd_plus("12-3.4").unwrap(), &hex!("43 12 b3 c4"), "12-3.4"),
+            (Field::new(Encoding::Binary, vec![0xab, 1]).unwrap(), &hex!("02 ab 01"), "ab01"),
         ];
         for (field, bytes, text) in cases {
             let mut out = Vec::new();
             field.emit(&mut out);
             assert_eq!(out, bytes, "emit {text}");
-            let parsed = Field::parse(&mut Reader::new("field", bytes))
-                .unwrap()
-                .unwrap();
+            let parsed = Field::parse(&mut Reader::new("field", bytes)).unwrap().unwrap();
             assert_eq!(parsed, field, "parse {text}");
             assert_eq!(parsed.to_text(0), text);
         }
@@ -349,10 +307,7 @@ mod tests {
     fn field_cut_short_is_truncated() {
         for cut in 0..5 {
             let bytes = &hex!("c4 41 43 4d 45")[..cut];
-            assert!(
-                Field::parse(&mut Reader::new("field", bytes)).is_err(),
-                "{cut}"
-            );
+            assert!(Field::parse(&mut Reader::new("field", bytes)).is_err(), "{cut}");
         }
     }
 

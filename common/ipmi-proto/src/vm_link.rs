@@ -9,11 +9,8 @@ mod decoder;
 
 pub use decoder::Decoder;
 
-use crate::{
-    Request, Response,
-    frame::{FrameError, zero_sum},
-    kcs,
-};
+use crate::frame::{FrameError, zero_sum};
+use crate::{Request, Response, kcs};
 
 /// The protocol version both ends tell.
 pub const VERSION: u8 = 1;

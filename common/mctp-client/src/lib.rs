@@ -56,16 +56,9 @@ impl Client {
         let flags = SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        connect(
-            &socket,
-            &SocketAddrUnix::new_abstract_name(name.as_bytes())?,
-        )?;
+        connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
         send(&socket, &[kind], SendFlags::NOSIGNAL)?;
-        Ok(Self {
-            socket,
-            kind,
-            buffer: vec![0; 1 + MAX_MESSAGE],
-        })
+        Ok(Self { socket, kind, buffer: vec![0; 1 + MAX_MESSAGE] })
     }
 
     /// Bounds how long [`receive`](Self::receive) waits; `None` for ever.
@@ -74,11 +67,7 @@ impl Client {
     ///
     /// For a bound of zero.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Ok(sockopt::set_socket_timeout(
-            &self.socket,
-            sockopt::Timeout::Recv,
-            timeout,
-        )?)
+        Ok(sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, timeout)?)
     }
 
     /// The next message: its sender, and the message without its type byte.
@@ -160,11 +149,7 @@ mod tests {
     fn pair(name: &str, kind: u8) -> (OwnedFd, Client) {
         let name = format!("mctp-client-test-{}-{name}", std::process::id());
         let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
-        bind(
-            &listener,
-            &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap(),
-        )
-        .unwrap();
+        bind(&listener, &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
         listen(&listener, 1).unwrap();
         let client = Client::connect_to(&name, kind).unwrap();
         let server = accept(&listener).unwrap();
@@ -209,9 +194,6 @@ mod tests {
     fn a_time_out_ends_the_wait() {
         let (_server, mut client) = pair("timeout", 1);
         client.set_timeout(Some(Duration::from_millis(10))).unwrap();
-        assert_eq!(
-            client.receive().unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(client.receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

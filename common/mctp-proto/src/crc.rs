@@ -37,18 +37,12 @@ fn look_up(table: &[u16; 256], index: u8) -> u16 {
 
 /// The SMBus packet error code over `bytes` (SMBus 3.1 §6.4.1.3; x^8+x^2+x+1, start 0).
 pub(crate) fn pec(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |pec, &byte| {
-        PEC_TABLE
-            .get(usize::from(pec ^ byte))
-            .copied()
-            .unwrap_or_default()
-    })
+    bytes
+        .iter()
+        .fold(0, |pec, &byte| PEC_TABLE.get(usize::from(pec ^ byte)).copied().unwrap_or_default())
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "the indexes run over the tables' own lengths"
-)]
+#[expect(clippy::indexing_slicing, reason = "the indexes run over the tables' own lengths")]
 #[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
 const fn fcs_tables() -> [[u16; 256]; 4] {
     let mut tables = [[0; 256]; 4];
@@ -57,11 +51,7 @@ const fn fcs_tables() -> [[u16; 256]; 4] {
         let mut crc = index as u16;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 {
-                (crc >> 1) ^ 0x8408
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x8408 } else { crc >> 1 };
             bit += 1;
         }
         tables[0][index] = crc;
@@ -80,10 +70,7 @@ const fn fcs_tables() -> [[u16; 256]; 4] {
     tables
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "the index runs over the table's own length"
-)]
+#[expect(clippy::indexing_slicing, reason = "the index runs over the table's own length")]
 #[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
 const fn pec_table() -> [u8; 256] {
     let mut table = [0; 256];
@@ -92,11 +79,7 @@ const fn pec_table() -> [u8; 256] {
         let mut crc = index as u8;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 0x80 != 0 {
-                (crc << 1) ^ 0x07
-            } else {
-                crc << 1
-            };
+            crc = if crc & 0x80 != 0 { (crc << 1) ^ 0x07 } else { crc << 1 };
             bit += 1;
         }
         table[index] = crc;
@@ -119,9 +102,7 @@ mod tests {
     fn four_bytes_at_a_time_are_the_same_as_one_by_one() {
         let bytes: [u8; 23] = core::array::from_fn(|i| u8::try_from(i * 11).unwrap());
         for len in 0..bytes.len() {
-            let one_by_one = bytes[..len]
-                .iter()
-                .fold(0x1234, |fcs, &byte| fcs_byte(fcs, byte));
+            let one_by_one = bytes[..len].iter().fold(0x1234, |fcs, &byte| fcs_byte(fcs, byte));
             assert_eq!(fcs(0x1234, &bytes[..len]), one_by_one, "{len}");
         }
     }

@@ -1,8 +1,7 @@
 //! A message cut into packets.
 
-use crate::Eid;
-use crate::Tag;
 use crate::packet::{Header, Sequence};
+use crate::{Eid, Tag};
 
 /// Where in a message its next packet starts. The message itself stays with the caller.
 #[derive(Clone, Copy, Debug)]
@@ -25,21 +24,14 @@ impl Fragmenter {
             tag_owner,
             tag,
         };
-        Self {
-            header,
-            mtu: mtu.max(1),
-            sent: 0,
-        }
+        Self { header, mtu: mtu.max(1), sent: 0 }
     }
 
     /// The next packet of `message`, which must be the same at each call; `None` after the last.
     pub fn next<'a>(&mut self, message: &'a [u8]) -> Option<(Header, &'a [u8])> {
         let rest = message.get(self.sent..).filter(|rest| !rest.is_empty())?;
         let payload = rest.get(..self.mtu).unwrap_or(rest);
-        let header = Header {
-            end: payload.len() == rest.len(),
-            ..self.header
-        };
+        let header = Header { end: payload.len() == rest.len(), ..self.header };
         self.sent += payload.len();
         self.header.start = false;
         self.header.sequence = self.header.sequence.next();
@@ -85,13 +77,9 @@ mod tests {
 
     #[test]
     fn sizes_around_the_transmission_unit() {
-        for (len, sizes) in [
-            (1, &[1][..]),
-            (64, &[64]),
-            (65, &[64, 1]),
-            (128, &[64, 64]),
-            (129, &[64, 64, 1]),
-        ] {
+        for (len, sizes) in
+            [(1, &[1][..]), (64, &[64]), (65, &[64, 1]), (128, &[64, 64]), (129, &[64, 64, 1])]
+        {
             let got: Vec<usize> = cut(len).iter().map(|(_, size)| *size).collect();
             assert_eq!(got, sizes, "{len}");
         }
@@ -104,10 +92,7 @@ mod tests {
         for (index, (header, _)) in packets.iter().enumerate() {
             assert_eq!(header.start, index == 0);
             assert_eq!(header.end, index == 5);
-            assert_eq!(
-                header.sequence,
-                Sequence::from_bits(u8::try_from(index % 4).unwrap())
-            );
+            assert_eq!(header.sequence, Sequence::from_bits(u8::try_from(index % 4).unwrap()));
         }
     }
 }

@@ -84,10 +84,7 @@ impl Header {
             (true, self.sequence.0 << 4),
             (true, self.tag.value()),
         ];
-        let flags = flags
-            .iter()
-            .filter(|(set, _)| *set)
-            .fold(0, |all, (_, bits)| all | bits);
+        let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, bits)| all | bits);
         [VERSION, self.destination.0, self.source.0, flags]
     }
 }
@@ -118,15 +115,10 @@ mod tests {
             tag: Tag::from_bits(5),
             ..request
         };
-        for (name, bytes, header) in [
-            ("request", hex!("01 08 09 c8"), request),
-            ("middle", hex!("01 fe 09 35"), middle),
-        ] {
-            assert_eq!(
-                Header::parse(&bytes),
-                Ok((header, &[][..])),
-                "parse: {name}"
-            );
+        for (name, bytes, header) in
+            [("request", hex!("01 08 09 c8"), request), ("middle", hex!("01 fe 09 35"), middle)]
+        {
+            assert_eq!(Header::parse(&bytes), Ok((header, &[][..])), "parse: {name}");
             assert_eq!(header.emit(), bytes, "emit: {name}");
         }
     }
@@ -142,10 +134,7 @@ mod tests {
     fn reserved_bits_are_ignored_and_other_versions_are_not() {
         assert!(Header::parse(&hex!("f1 08 09 c8")).is_ok());
         for version in [0, 2, 0x0f] {
-            assert_eq!(
-                Header::parse(&[version, 8, 9, 0xc8]),
-                Err(DropReason::Version)
-            );
+            assert_eq!(Header::parse(&[version, 8, 9, 0xc8]), Err(DropReason::Version));
         }
     }
 }

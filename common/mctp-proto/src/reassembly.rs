@@ -83,10 +83,7 @@ impl Reassembler {
     /// With nothing unfinished.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        Self { limits, ..Self::default() }
     }
 
     /// Takes one packet and gives the message that it ends, if it ends one.
@@ -102,11 +99,7 @@ impl Reassembler {
         drops: &mut DropCounts,
     ) -> Option<Cow<'a, [u8]>> {
         let key = Key {
-            peer: Peer {
-                link,
-                address,
-                eid: header.source,
-            },
+            peer: Peer { link, address, eid: header.source },
             destination: header.destination,
             tag: header.tag,
             tag_owner: header.tag_owner,
@@ -146,20 +139,14 @@ impl Reassembler {
             return;
         }
         let timeout = self.limits.timeout;
-        while let Some(index) = self
-            .open
-            .iter()
-            .position(|assembly| assembly.touched + timeout <= now)
+        while let Some(index) =
+            self.open.iter().position(|assembly| assembly.touched + timeout <= now)
         {
             if let Some(gone) = self.remove(index) {
                 dropped(gone.key.peer.link);
             }
         }
-        self.check = self
-            .open
-            .iter()
-            .map(|assembly| assembly.touched + timeout)
-            .min();
+        self.check = self.open.iter().map(|assembly| assembly.touched + timeout).min();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while nothing is unfinished.
@@ -177,11 +164,7 @@ impl Reassembler {
     /// Forgets what was unfinished on a link that is gone.
     pub fn forget_link(&mut self, link: LinkId) {
         self.open.retain(|assembly| assembly.key.peer.link != link);
-        self.bytes = self
-            .open
-            .iter()
-            .map(|assembly| assembly.message.len())
-            .sum();
+        self.bytes = self.open.iter().map(|assembly| assembly.message.len()).sum();
     }
 
     fn begin(
@@ -196,11 +179,7 @@ impl Reassembler {
             drops.add(DropReason::TooLong);
             return;
         }
-        let own = self
-            .open
-            .iter()
-            .filter(|assembly| assembly.key.peer == key.peer)
-            .count();
+        let own = self.open.iter().filter(|assembly| assembly.key.peer == key.peer).count();
         if own >= self.limits.peer_assemblies {
             self.remove_oldest_of(key.peer);
             drops.add(DropReason::NoRoom);
@@ -211,13 +190,7 @@ impl Reassembler {
         self.bytes += payload.len();
         self.check.get_or_insert(now + self.limits.timeout);
         let fragment = payload.len();
-        self.open.push(Assembly {
-            key,
-            fragment,
-            next,
-            touched: now,
-            message: payload.to_vec(),
-        });
+        self.open.push(Assembly { key, fragment, next, touched: now, message: payload.to_vec() });
         while self.bytes > self.limits.bytes && self.remove_from_greediest() {
             drops.add(DropReason::NoRoom);
         }
@@ -253,11 +226,7 @@ impl Reassembler {
         assembly.next = header.sequence.next();
         assembly.touched = now;
         self.bytes += payload.len();
-        Ok(if header.end {
-            self.remove(index).map(|assembly| assembly.message)
-        } else {
-            None
-        })
+        Ok(if header.end { self.remove(index).map(|assembly| assembly.message) } else { None })
     }
 
     /// How many bytes the message at `index` may still grow by.
@@ -268,19 +237,13 @@ impl Reassembler {
         };
         let own: usize = match self.open.len() {
             1 => self.bytes,
-            _ => self
-                .of(assembly.key.peer)
-                .map(|(_, assembly)| assembly.message.len())
-                .sum(),
+            _ => self.of(assembly.key.peer).map(|(_, assembly)| assembly.message.len()).sum(),
         };
         in_all.min(self.limits.peer_bytes.saturating_sub(own))
     }
 
     fn of(&self, peer: Peer) -> impl Iterator<Item = (usize, &Assembly)> {
-        self.open
-            .iter()
-            .enumerate()
-            .filter(move |(_, assembly)| assembly.key.peer == peer)
+        self.open.iter().enumerate().filter(move |(_, assembly)| assembly.key.peer == peer)
     }
 
     fn remove(&mut self, index: usize) -> Option<Assembly> {
@@ -293,10 +256,7 @@ impl Reassembler {
     }
 
     fn remove_oldest_of(&mut self, peer: Peer) {
-        let oldest = self
-            .of(peer)
-            .min_by_key(|(_, a)| a.touched)
-            .map(|(index, _)| index);
+        let oldest = self.of(peer).min_by_key(|(_, a)| a.touched).map(|(index, _)| index);
         if let Some(index) = oldest {
             self.remove(index);
         }
@@ -304,12 +264,8 @@ impl Reassembler {
 
     /// Gives up the oldest message of the link and peer that have most of them open.
     fn remove_from_greediest(&mut self) -> bool {
-        let held_by_link = |link| {
-            self.open
-                .iter()
-                .filter(|assembly| assembly.key.peer.link == link)
-                .count()
-        };
+        let held_by_link =
+            |link| self.open.iter().filter(|assembly| assembly.key.peer.link == link).count();
         let greediest = self
             .open
             .iter()

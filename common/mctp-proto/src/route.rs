@@ -72,14 +72,7 @@ impl Route {
     /// A route to one endpoint.
     #[must_use]
     pub const fn to(eid: Eid, link: LinkId, address: Address, origin: Origin) -> Self {
-        Self {
-            first: eid,
-            last: eid,
-            link,
-            address,
-            kind: Kind::Endpoint,
-            origin,
-        }
+        Self { first: eid, last: eid, link, address, kind: Kind::Endpoint, origin }
     }
 
     /// Whether `eid` is reached this way.
@@ -133,8 +126,7 @@ impl RouteTable {
 
     /// Forgets what was learned or assigned on a link, as when it has gone.
     pub fn forget_link(&mut self, link: LinkId) {
-        self.routes
-            .retain(|route| route.link != link || route.origin == Origin::Static);
+        self.routes.retain(|route| route.link != link || route.origin == Origin::Static);
     }
 
     /// Where to send what is for `eid`: the narrowest route, and of those the most binding.
@@ -143,12 +135,7 @@ impl RouteTable {
         self.routes
             .iter()
             .filter(|route| route.covers(eid))
-            .min_by_key(|route| {
-                (
-                    route.last.0 - route.first.0,
-                    core::cmp::Reverse(route.origin),
-                )
-            })
+            .min_by_key(|route| (route.last.0 - route.first.0, core::cmp::Reverse(route.origin)))
             .map(|route| (route.link, route.address))
             .or_else(|| self.fallback.map(|link| (link, Address::None)))
     }
@@ -212,10 +199,7 @@ mod tests {
         for first in 0..=255 {
             assert!(table.add(Route::to(Eid(first), A, Address::None, Origin::Learned)));
         }
-        let range = Route {
-            last: Eid(9),
-            ..Route::to(Eid(8), A, Address::None, Origin::Learned)
-        };
+        let range = Route { last: Eid(9), ..Route::to(Eid(8), A, Address::None, Origin::Learned) };
         assert!(!table.add(range));
     }
 }

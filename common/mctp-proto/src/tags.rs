@@ -60,10 +60,7 @@ pub struct TagTable<H> {
 
 impl<H> Default for TagTable<H> {
     fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            check: None,
-        }
+        Self { entries: Vec::new(), check: None }
     }
 }
 
@@ -74,31 +71,16 @@ impl<H: Clone + PartialEq> TagTable<H> {
             Ok(index) => index,
             Err(index) => {
                 let held = core::array::from_fn(|_| None);
-                self.entries.insert(
-                    index,
-                    Entry {
-                        peer,
-                        next: 0,
-                        held,
-                    },
-                );
+                self.entries.insert(index, Entry { peer, next: 0, held });
                 index
             }
         };
         let entry = self.entries.get_mut(index)?;
         let tag = (0..Tag::COUNT)
             .map(|step| Tag::from_bits(entry.next + step))
-            .find(|tag| {
-                entry
-                    .held
-                    .get(usize::from(tag.value()))
-                    .is_some_and(Option::is_none)
-            })?;
+            .find(|tag| entry.held.get(usize::from(tag.value())).is_some_and(Option::is_none))?;
         let until = now + TAG_LIFE;
-        *entry.held.get_mut(usize::from(tag.value()))? = Some(Held {
-            holder: Some(holder),
-            until,
-        });
+        *entry.held.get_mut(usize::from(tag.value()))? = Some(Held { holder: Some(holder), until });
         entry.next = (tag.value() + 1) % Tag::COUNT;
         self.check.get_or_insert(until);
         Some(tag)
@@ -121,21 +103,14 @@ impl<H: Clone + PartialEq> TagTable<H> {
     /// Frees one tag. Gives its holder, if it was out and its holder is still there.
     pub fn free(&mut self, peer: TagPeer, tag: Tag) -> Option<Option<H>> {
         let index = self.index_of(peer).ok()?;
-        let slot = self
-            .entries
-            .get_mut(index)?
-            .held
-            .get_mut(usize::from(tag.value()))?;
+        let slot = self.entries.get_mut(index)?.held.get_mut(usize::from(tag.value()))?;
         slot.take().map(|held| held.holder)
     }
 
     /// The holder has gone: what it has is free after [`TAG_GRACE`], or with its answer.
     pub fn forget(&mut self, now: Duration, holder: &H) {
         let until = now + TAG_GRACE;
-        let all = self
-            .entries
-            .iter_mut()
-            .flat_map(|entry| entry.held.iter_mut().flatten());
+        let all = self.entries.iter_mut().flat_map(|entry| entry.held.iter_mut().flatten());
         for held in all.filter(|held| held.holder.as_ref() == Some(holder)) {
             held.holder = None;
             held.until = until;
@@ -154,12 +129,8 @@ impl<H: Clone + PartialEq> TagTable<H> {
             return Vec::new();
         }
         let freed = self.free_where(|_, held| held.until <= now);
-        self.entries
-            .retain(|entry| entry.held.iter().any(Option::is_some));
-        let held = self
-            .entries
-            .iter()
-            .flat_map(|entry| entry.held.iter().flatten());
+        self.entries.retain(|entry| entry.held.iter().any(Option::is_some));
+        let held = self.entries.iter().flat_map(|entry| entry.held.iter().flatten());
         self.check = held.map(|held| held.until).min();
         freed
     }
@@ -173,23 +144,15 @@ impl<H: Clone + PartialEq> TagTable<H> {
     /// How many tags are out to `peer`.
     #[must_use]
     pub fn outstanding(&self, peer: TagPeer) -> usize {
-        let entry = self
-            .index_of(peer)
-            .ok()
-            .and_then(|index| self.entries.get(index));
+        let entry = self.index_of(peer).ok().and_then(|index| self.entries.get(index));
         entry.map_or(0, |entry| entry.held.iter().flatten().count())
     }
 
     /// Whether `holder` has a tag that is out to `peer`.
     #[must_use]
     pub fn is_held_by(&self, peer: TagPeer, holder: &H) -> bool {
-        let entry = self
-            .index_of(peer)
-            .ok()
-            .and_then(|index| self.entries.get(index));
-        let mut held = entry
-            .into_iter()
-            .flat_map(|entry| entry.held.iter().flatten());
+        let entry = self.index_of(peer).ok().and_then(|index| self.entries.get(index));
+        let mut held = entry.into_iter().flat_map(|entry| entry.held.iter().flatten());
         held.any(|held| held.holder.as_ref() == Some(holder))
     }
 
@@ -217,21 +180,14 @@ mod tests {
 
     use super::*;
 
-    const PEER: TagPeer = TagPeer {
-        link: LinkId(0),
-        eid: Eid(9),
-    };
-    const OTHER: TagPeer = TagPeer {
-        link: LinkId(0),
-        eid: Eid(10),
-    };
+    const PEER: TagPeer = TagPeer { link: LinkId(0), eid: Eid(9) };
+    const OTHER: TagPeer = TagPeer { link: LinkId(0), eid: Eid(10) };
 
     #[test]
     fn eight_tags_for_each_peer() {
         let mut tags = TagTable::default();
-        let taken: Vec<u8> = (0..8)
-            .map(|n| tags.take(Duration::ZERO, PEER, n).unwrap().value())
-            .collect();
+        let taken: Vec<u8> =
+            (0..8).map(|n| tags.take(Duration::ZERO, PEER, n).unwrap().value()).collect();
         assert_eq!(taken, [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(tags.take(Duration::ZERO, PEER, 8), None);
         assert!(tags.take(Duration::ZERO, OTHER, 8).is_some());
@@ -260,9 +216,7 @@ mod tests {
     fn whoever_answers_a_request_to_the_null_id_is_right() {
         let mut tags = TagTable::default();
         for eid in [Eid::NULL, Eid::BROADCAST] {
-            let tag = tags
-                .take(Duration::ZERO, TagPeer { eid, ..PEER }, eid)
-                .unwrap();
+            let tag = tags.take(Duration::ZERO, TagPeer { eid, ..PEER }, eid).unwrap();
             assert_eq!(tags.answer(PEER, tag), Answered::Held(eid));
         }
     }

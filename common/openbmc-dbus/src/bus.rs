@@ -5,12 +5,16 @@
 
 pub(crate) mod socket;
 
+use std::env;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::{env, num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
-use tokio::{net::UnixStream, time};
+use tokio::net::UnixStream;
+use tokio::time;
 use tracing::{info, warn};
-use zbus::{Connection, connection::Builder};
+use zbus::Connection;
+use zbus::connection::Builder;
 
 use self::socket::BufferedStream;
 
@@ -64,11 +68,7 @@ pub async fn try_connect() -> zbus::Result<Connection> {
         )?),
         None => Builder::address(address.as_str()),
     };
-    builder
-        .max_queued(QUEUE)
-        .method_timeout(METHOD_TIMEOUT)
-        .build()
-        .await
+    builder.max_queued(QUEUE).method_timeout(METHOD_TIMEOUT).build().await
 }
 
 /// The socket of the first unix address in a D-Bus address list, in the form `connect` takes (a
@@ -97,10 +97,7 @@ mod tests {
             ("unix:path=/run/bus", Some("/run/bus")),
             ("unix:guid=00,path=/run/bus", Some("/run/bus")),
             ("unix:abstract=causeway,guid=00", Some("\0causeway")),
-            (
-                "unix:path=/run/bus;tcp:host=localhost,port=1",
-                Some("/run/bus"),
-            ),
+            ("unix:path=/run/bus;tcp:host=localhost,port=1", Some("/run/bus")),
             ("unix:path=/run/with%20space", None),
             ("tcp:host=localhost,port=1", None),
         ] {

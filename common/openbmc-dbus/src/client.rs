@@ -34,10 +34,7 @@ impl ObjectAt {
     /// The object `path` of `service`.
     #[must_use]
     pub fn new(service: impl Into<String>, path: impl Into<String>) -> Self {
-        Self {
-            service: service.into(),
-            path: path.into(),
-        }
+        Self { service: service.into(), path: path.into() }
     }
 }
 
@@ -91,10 +88,7 @@ impl Client {
     /// Calls over `connection`; each call ends after `deadline` at the latest.
     #[must_use]
     pub const fn new(connection: Connection, deadline: Duration) -> Self {
-        Self {
-            connection,
-            deadline,
-        }
+        Self { connection, deadline }
     }
 
     /// The connection that the calls go over.
@@ -142,10 +136,7 @@ impl Client {
         object: &ObjectAt,
         interface: &str,
     ) -> Result<Properties, CallError> {
-        Ok(Properties(
-            self.ask(object, PROPERTIES, "GetAll", &(interface,))
-                .await?,
-        ))
+        Ok(Properties(self.ask(object, PROPERTIES, "GetAll", &(interface,)).await?))
     }
 
     /// Calls a method; `arguments` must have its input signature and `R` its output signature.
@@ -163,8 +154,7 @@ impl Client {
         B: Serialize + DynamicType,
         R: DeserializeOwned + Type,
     {
-        self.ask(object, method.interface, method.name, arguments)
-            .await
+        self.ask(object, method.interface, method.name, arguments).await
     }
 
     /// All objects below `object` with all their properties, in one call.
@@ -176,13 +166,8 @@ impl Client {
         let objects: HashMap<
             zbus::wire::OwnedObjectPath,
             BTreeMap<String, BTreeMap<String, OwnedVariant>>,
-        > = self
-            .ask(object, OBJECT_MANAGER, "GetManagedObjects", &())
-            .await?;
-        Ok(objects
-            .into_iter()
-            .map(|(path, object)| (path.to_string(), object))
-            .collect())
+        > = self.ask(object, OBJECT_MANAGER, "GetManagedObjects", &()).await?;
+        Ok(objects.into_iter().map(|(path, object)| (path.to_string(), object)).collect())
     }
 
     /// Asks the mapper which services have `path` with any of `interfaces`.
@@ -196,8 +181,7 @@ impl Client {
         interfaces: &[&str],
     ) -> Result<Owners, CallError> {
         let mapper = ObjectAt::new(mapper::SERVICE, mapper::PATH);
-        self.call(&mapper, mapper::GET_OBJECT, &(path, interfaces))
-            .await
+        self.call(&mapper, mapper::GET_OBJECT, &(path, interfaces)).await
     }
 
     /// Asks the mapper for the objects below `root` that have any of `interfaces`.
@@ -212,8 +196,7 @@ impl Client {
         interfaces: &[&str],
     ) -> Result<SubTree, CallError> {
         let mapper = ObjectAt::new(mapper::SERVICE, mapper::PATH);
-        self.call(&mapper, mapper::GET_SUB_TREE, &(root, depth, interfaces))
-            .await
+        self.call(&mapper, mapper::GET_SUB_TREE, &(root, depth, interfaces)).await
     }
 
     async fn ask<B, R>(
@@ -242,18 +225,12 @@ impl Client {
         let body = reply.body();
         body.deserialize().map_err(|_| {
             let want = R::SIGNATURE.to_string();
-            CallError::Answer(ValueError::Type {
-                want,
-                got: body.signature().to_string(),
-            })
+            CallError::Answer(ValueError::Type { want, got: body.signature().to_string() })
         })
     }
 
     fn late(&self, object: &ObjectAt) -> CallError {
-        CallError::Deadline {
-            service: object.service.clone(),
-            deadline: self.deadline,
-        }
+        CallError::Deadline { service: object.service.clone(), deadline: self.deadline }
     }
 
     fn call_error(&self, object: &ObjectAt, error: zbus::Error) -> CallError {
@@ -271,13 +248,10 @@ impl Client {
                 error => refusal(&error),
             },
             zbus::Error::MethodError(name, text, _) => match name.as_str() {
-                error::RESOURCE_NOT_FOUND => CallError::NotFound {
-                    what: object.path.clone(),
-                },
-                name => CallError::Refused {
-                    name: name.to_owned(),
-                    text: text.unwrap_or_default(),
-                },
+                error::RESOURCE_NOT_FOUND => CallError::NotFound { what: object.path.clone() },
+                name => {
+                    CallError::Refused { name: name.to_owned(), text: text.unwrap_or_default() }
+                }
             },
             zbus::Error::InputOutput(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 self.late(object)
@@ -307,12 +281,9 @@ impl Properties {
     ///
     /// [`CallError::NotFound`] when it is not there, [`CallError::Answer`] when it is not a `T`.
     pub fn get<T: PropertyValue>(&self, property: Property<T>) -> Result<T, CallError> {
-        let value = self
-            .0
-            .get(property.name)
-            .ok_or_else(|| CallError::NotFound {
-                what: format!("{}.{}", property.interface, property.name),
-            })?;
+        let value = self.0.get(property.name).ok_or_else(|| CallError::NotFound {
+            what: format!("{}.{}", property.interface, property.name),
+        })?;
         Ok(T::from_variant(Variant::clone(value))?)
     }
 

@@ -27,9 +27,7 @@ impl Interface {
     /// The property called `name`.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&'static PropertyInfo> {
-        self.properties
-            .iter()
-            .find(|property| property.name == name)
+        self.properties.iter().find(|property| property.name == name)
     }
 
     /// The method called `name`.
@@ -85,12 +83,7 @@ impl<T: PropertyValue> Property<T> {
     /// Describes a property; used by the `interface!` macro.
     #[must_use]
     pub const fn new(interface: &'static str, name: &'static str, access: Access) -> Self {
-        Self {
-            interface,
-            name,
-            access,
-            value: PhantomData,
-        }
+        Self { interface, name, access, value: PhantomData }
     }
 
     /// The same property without its Rust type.
@@ -165,10 +158,7 @@ pub trait PropertyValue: Type + Sized {
 
 /// The error for a `value` which is no `T`.
 fn wrong_type<T: Type>(value: &Variant<'_>) -> ValueError {
-    ValueError::Type {
-        want: T::SIGNATURE.to_string(),
-        got: value.value_signature().to_string(),
-    }
+    ValueError::Type { want: T::SIGNATURE.to_string(), got: value.value_signature().to_string() }
 }
 
 macro_rules! simple_values {
@@ -359,7 +349,8 @@ macro_rules! enumeration {
     };
 }
 
-pub(crate) use {enumeration, interface};
+pub(crate) use enumeration;
+pub(crate) use interface;
 
 #[cfg(test)]
 mod tests {
@@ -368,10 +359,7 @@ mod tests {
 
     #[test]
     fn an_enumeration_is_its_fully_qualified_string() {
-        assert_eq!(
-            Transition::Reboot.as_str(),
-            "xyz.openbmc_project.State.Host.Transition.Reboot"
-        );
+        assert_eq!(Transition::Reboot.as_str(), "xyz.openbmc_project.State.Host.Transition.Reboot");
         for value in RestartCause::ALL {
             assert_eq!(value.as_str().parse(), Ok(*value));
             assert_eq!(RestartCause::from_variant(value.into_variant()), Ok(*value));
@@ -394,13 +382,7 @@ mod tests {
     #[test]
     fn a_value_of_another_type_is_an_error() {
         let error = bool::from_variant(Variant::from(1_u8)).unwrap_err();
-        assert_eq!(
-            error,
-            ValueError::Type {
-                want: "b".to_owned(),
-                got: "y".to_owned()
-            }
-        );
+        assert_eq!(error, ValueError::Type { want: "b".to_owned(), got: "y".to_owned() });
         assert!(Transition::from_variant(Variant::from(true)).is_err());
         assert!(Vec::<String>::from_variant(Variant::from("x")).is_err());
     }
@@ -408,20 +390,11 @@ mod tests {
     #[test]
     fn containers_survive_the_way_there_and_back() {
         let triples = vec![("a".to_owned(), "b".to_owned(), "c".to_owned())];
-        assert_eq!(
-            Vec::from_variant(triples.clone().into_variant()),
-            Ok(triples)
-        );
+        assert_eq!(Vec::from_variant(triples.clone().into_variant()), Ok(triples));
         let strings = vec!["x".to_owned()];
-        assert_eq!(
-            Vec::from_variant(strings.clone().into_variant()),
-            Ok(strings)
-        );
+        assert_eq!(Vec::from_variant(strings.clone().into_variant()), Ok(strings));
         let code = (vec![1_u8, 2], vec![]);
-        assert_eq!(
-            <(Vec<u8>, Vec<u8>)>::from_variant(code.clone().into_variant()),
-            Ok(code)
-        );
+        assert_eq!(<(Vec<u8>, Vec<u8>)>::from_variant(code.clone().into_variant()), Ok(code));
         let map = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
         assert_eq!(BTreeMap::from_variant(map.clone().into_variant()), Ok(map));
     }

@@ -61,12 +61,7 @@ impl Link {
         packet: &V20Packet<'_>,
         plain: &mut Vec<u8>,
     ) -> Result<(), LinkError> {
-        let V20Header {
-            payload_type,
-            protection,
-            sequence,
-            ..
-        } = packet.header;
+        let V20Header { payload_type, protection, sequence, .. } = packet.header;
         let has = self.protection();
         let may_be_plain = payload_type != PayloadType::IPMI;
         if has.authenticated && !protection.authenticated
@@ -75,11 +70,7 @@ impl Link {
             return Err(LinkError::Unprotected);
         }
         let [unauthenticated, authenticated] = &mut self.inbound;
-        let window = if protection.authenticated {
-            authenticated
-        } else {
-            unauthenticated
-        };
+        let window = if protection.authenticated { authenticated } else { unauthenticated };
         if !window.check(sequence) {
             return Err(LinkError::Replayed);
         }
@@ -104,18 +95,9 @@ impl Link {
             encrypted: wanted.encrypted && has.encrypted,
         };
         let [unauthenticated, authenticated] = &mut self.outbound;
-        let counter = if protection.authenticated {
-            authenticated
-        } else {
-            unauthenticated
-        };
+        let counter = if protection.authenticated { authenticated } else { unauthenticated };
         let sequence = counter.next();
-        let header = V20Header {
-            payload_type,
-            protection,
-            session_id: self.peer_id,
-            sequence,
-        };
+        let header = V20Header { payload_type, protection, session_id: self.peer_id, sequence };
         let mut out = Vec::new();
         self.protector.seal(&header, payload, iv, &mut out);
         out

@@ -101,13 +101,11 @@ impl Algorithms {
     /// The known suite's algorithms with these numbers.
     #[must_use]
     pub fn new(authentication: u8, integrity: u8, confidentiality: u8) -> Option<Self> {
-        CipherSuite::all()
-            .map(CipherSuite::algorithms)
-            .find(|known| {
-                known.authentication.value() == authentication
-                    && known.integrity.value() == integrity
-                    && known.confidentiality.value() == confidentiality
-            })
+        CipherSuite::all().map(CipherSuite::algorithms).find(|known| {
+            known.authentication.value() == authentication
+                && known.integrity.value() == integrity
+                && known.confidentiality.value() == confidentiality
+        })
     }
 }
 
@@ -175,11 +173,7 @@ impl CipherSuite {
     /// Appends the suite's record of Get Channel Cipher Suites. Algorithms of value 0 (none) are
     /// listed too, as clients expect.
     pub fn emit_record(self, out: &mut Vec<u8>) {
-        let Algorithms {
-            authentication,
-            integrity,
-            confidentiality,
-        } = self.algorithms();
+        let Algorithms { authentication, integrity, confidentiality } = self.algorithms();
         out.extend([
             STANDARD_SUITE,
             self.id(),

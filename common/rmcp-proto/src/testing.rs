@@ -84,10 +84,7 @@ impl Accounts for Table {
     }
 
     fn by_id(&self, id: u8) -> Option<Account> {
-        self.accounts
-            .iter()
-            .find(|account| account.id == id)
-            .cloned()
+        self.accounts.iter().find(|account| account.id == id).cloned()
     }
 
     fn kg(&self) -> Option<UserKey> {
@@ -115,9 +112,6 @@ impl Accounts for Table {
     }
 
     fn login_status(&self) -> LoginStatus {
-        LoginStatus {
-            named_users: true,
-            ..LoginStatus::default()
-        }
+        LoginStatus { named_users: true, ..LoginStatus::default() }
     }
 }

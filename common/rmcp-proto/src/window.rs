@@ -19,18 +19,12 @@ pub struct SequenceWindow {
 
 impl SequenceWindow {
     /// A window that waits for number 1 and takes none before it.
-    pub const START: Self = Self {
-        highest: 0,
-        seen: u16::MAX,
-    };
+    pub const START: Self = Self { highest: 0, seen: u16::MAX };
 
     /// A window that takes the numbers just after `last`.
     #[must_use]
     pub const fn after(last: u32) -> Self {
-        Self {
-            highest: last,
-            seen: u16::MAX,
-        }
+        Self { highest: last, seen: u16::MAX }
     }
 
     /// Whether a packet with `number` may still be taken. Zero is for packets outside a session.

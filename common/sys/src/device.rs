@@ -86,10 +86,7 @@ impl Device {
     ///
     /// As `read(2)`, except `EAGAIN` and `EINTR`.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io(Interest::READABLE, |fd| {
-            Ok(rustix::io::read(fd, &mut *buffer)?)
-        })
-        .await
+        self.io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, &mut *buffer)?)).await
     }
 
     /// Reads once from a stream, taking a read that does not fill `buffer` for its end for now, as is
@@ -141,8 +138,7 @@ impl Device {
     ///
     /// As `write(2)`, except `EAGAIN` and `EINTR`.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.io(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, bytes)?))
-            .await
+        self.io(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, bytes)?)).await
     }
 
     /// Writes all of `bytes`, for devices that are streams.
@@ -206,8 +202,7 @@ impl Device {
         interest: Interest,
         mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.fd
-            .try_io(interest, |fd| retry_interrupted(|| operation(fd.as_fd())))
+        self.fd.try_io(interest, |fd| retry_interrupted(|| operation(fd.as_fd())))
     }
 }
 
@@ -234,10 +229,7 @@ mod tests {
     use super::*;
 
     fn run<F: Future>(future: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(future)
     }
 
@@ -295,9 +287,7 @@ mod tests {
             let (reader, writer) = std::io::pipe().unwrap();
             let reader = Device::with_interest(reader.into(), Interest::READABLE).unwrap();
             let writer = Device::with_interest(writer.into(), Interest::WRITABLE).unwrap();
-            let sent: Vec<u8> = (0..300_000_u32)
-                .map(|i| u8::try_from(i % 251).unwrap())
-                .collect();
+            let sent: Vec<u8> = (0..300_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
             let receive = async {
                 let mut received = Vec::new();
                 let mut buffer = [0; 4096];

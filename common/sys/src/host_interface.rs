@@ -1,19 +1,13 @@
 //! The ioctls of Linux's BMC-side host interfaces (`linux/ipmi_bmc.h`, `linux/bt-bmc.h`), and
 //! transfers that hold for drivers whose `read` and `write` wait even on a non-blocking descriptor.
 
-use std::{
-    io,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::fs::FileTypeExt,
-    },
-    path::Path,
-};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use tokio::io::Interest;
 
 use crate::Device;
@@ -138,9 +132,7 @@ impl HostInterface for Device {
     }
 
     fn write_now(&self, message: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::io::write(self, message)
-        })?)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(self, message))?)
     }
 }
 
@@ -168,15 +160,13 @@ fn ready_now(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::net::UnixDatagram, time::Duration};
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
 
     use super::*;
 
     fn run<F: Future>(future: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(future)
     }
 

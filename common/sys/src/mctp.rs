@@ -1,8 +1,7 @@
 //! Sockets of the kernel's own MCTP stack (`AF_MCTP`, Linux 5.15 and newer; tags as of 6.0).
 
-use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::{io, mem};
 
 use tokio::io::Interest;
 
@@ -93,9 +92,7 @@ impl MctpSocket {
         let fd = check(unsafe { libc::socket(libc::c_int::from(FAMILY), kind, 0) })?;
         // SAFETY: the descriptor is new and belongs to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self {
-            device: Device::with_interest(fd, Interest::READABLE)?,
-        })
+        Ok(Self { device: Device::with_interest(fd, Interest::READABLE)? })
     }
 
     /// A socket for the requests of one type that others send to this machine.
@@ -109,21 +106,11 @@ impl MctpSocket {
     /// Outside of a runtime.
     pub fn bind(network: u32, kind: u8) -> io::Result<Self> {
         let socket = Self::new()?;
-        let peer = MctpPeer {
-            network,
-            eid: ADDRESS_ANY,
-            kind,
-            tag: 0,
-            tag_owner: false,
-        };
+        let peer = MctpPeer { network, eid: ADDRESS_ANY, kind, tag: 0, tag_owner: false };
         let raw = peer.to_raw();
         // SAFETY: `raw` is a valid address of the length given, and outlives the call.
         check(unsafe {
-            libc::bind(
-                socket.as_fd().as_raw_fd(),
-                (&raw const raw).cast(),
-                raw_len(),
-            )
+            libc::bind(socket.as_fd().as_raw_fd(), (&raw const raw).cast(), raw_len())
         })?;
         Ok(socket)
     }
@@ -147,11 +134,7 @@ impl MctpSocket {
                 raw_len(),
             )
         };
-        if sent < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Receives one message into `buffer`, which becomes as long as the message, and gives its
@@ -207,11 +190,7 @@ fn raw_len() -> libc::socklen_t {
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 #[cfg(test)]
@@ -221,23 +200,10 @@ mod tests {
     #[test]
     fn addresses_go_both_ways() {
         for tag_owner in [false, true] {
-            let peer = MctpPeer {
-                network: 1,
-                eid: 9,
-                kind: 0x84,
-                tag: 5,
-                tag_owner,
-            };
+            let peer = MctpPeer { network: 1, eid: 9, kind: 0x84, tag: 5, tag_owner };
             assert_eq!(MctpPeer::from_raw(peer.to_raw()), peer);
         }
-        let raw = MctpPeer {
-            network: 1,
-            eid: 9,
-            kind: 1,
-            tag: 2,
-            tag_owner: true,
-        }
-        .to_raw();
+        let raw = MctpPeer { network: 1, eid: 9, kind: 1, tag: 2, tag_owner: true }.to_raw();
         assert_eq!((raw.family, raw.tag), (45, 0x0a));
     }
 }

@@ -107,10 +107,7 @@ pub fn change_password(
     let folder = service.folder.map(|path| text(path.as_os_str().as_bytes()));
     let folder = folder.transpose()?;
     let mut password = Wiped(text(password)?.into_bytes_with_nul());
-    let conversation = Conversation {
-        answer,
-        password: password.0.as_mut_ptr().cast(),
-    };
+    let conversation = Conversation { answer, password: password.0.as_mut_ptr().cast() };
     let library = Library::open()?;
     let mut handle: Handle = ptr::null_mut();
     let started = match &folder {
@@ -134,12 +131,7 @@ pub fn change_password(
             // SAFETY: as above, for `pam_start`.
             unsafe {
                 let start = std::mem::transmute::<*mut c_void, Start>(start);
-                start(
-                    name.as_ptr(),
-                    user.as_ptr(),
-                    &raw const conversation,
-                    &raw mut handle,
-                )
+                start(name.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle)
             }
         }
     };
@@ -290,10 +282,7 @@ mod tests {
     fn with_stack(lines: &str) -> Option<Result<(), PamError>> {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("causeway-test"), lines).unwrap();
-        let service = PamService {
-            name: "causeway-test",
-            folder: Some(folder.path()),
-        };
+        let service = PamService { name: "causeway-test", folder: Some(folder.path()) };
         match change_password(service, "nobody", b"s3cret") {
             Err(PamError::Absent(reason)) => {
                 assert!(!reason.is_empty());
@@ -311,24 +300,15 @@ mod tests {
         if let Some(result) = with_stack("password required pam_deny.so\n") {
             let refused = result.unwrap_err();
             let text = refused.to_string();
-            assert!(
-                text.starts_with("PAM: ") && !text.contains("s3cret"),
-                "{text}"
-            );
+            assert!(text.starts_with("PAM: ") && !text.contains("s3cret"), "{text}");
         }
     }
 
     #[test]
     fn prompts_are_answered_and_words_are_not() {
-        let message = |style| Message {
-            style,
-            text: c"".as_ptr(),
-        };
-        let (hidden, told, shown) = (
-            message(PAM_PROMPT_ECHO_OFF),
-            message(4),
-            message(PAM_PROMPT_ECHO_ON),
-        );
+        let message = |style| Message { style, text: c"".as_ptr() };
+        let (hidden, told, shown) =
+            (message(PAM_PROMPT_ECHO_OFF), message(4), message(PAM_PROMPT_ECHO_ON));
         let mut password = *b"s3cret\0";
         let mut ask = |messages: &[&Message]| {
             let mut list: Vec<*const Message> =
@@ -336,12 +316,7 @@ mod tests {
             let mut answers = ptr::null_mut();
             let count = c_int::try_from(list.len()).unwrap();
             let place = &raw mut answers;
-            let code = answer(
-                count,
-                list.as_mut_ptr(),
-                place,
-                password.as_mut_ptr().cast(),
-            );
+            let code = answer(count, list.as_mut_ptr(), place, password.as_mut_ptr().cast());
             if code != PAM_SUCCESS {
                 return Err(code);
             }
@@ -368,10 +343,7 @@ mod tests {
 
     #[test]
     fn strings_that_end_early_are_refused() {
-        let service = PamService {
-            name: "causeway-test",
-            folder: None,
-        };
+        let service = PamService { name: "causeway-test", folder: None };
         assert!(change_password(service, "no\0body", b"x").is_err());
         assert!(change_password(service, "nobody", b"x\0y").is_err());
     }

@@ -8,13 +8,7 @@ use serde::{Deserialize, de};
 pub struct Callers(Vec<u32>);
 
 /// The users that our bridges run as; those that this machine does not have count for nothing.
-const BRIDGES: [&str; 5] = [
-    "netipmid",
-    "kcsbridged",
-    "btbridged",
-    "ssifbridged",
-    "ipmbbridged",
-];
+const BRIDGES: [&str; 5] = ["netipmid", "kcsbridged", "btbridged", "ssifbridged", "ipmbbridged"];
 
 impl Callers {
     /// Whether a process of user `uid` may call.
@@ -31,10 +25,7 @@ impl Default for Callers {
 }
 
 fn uid_of(name: &str) -> Option<u32> {
-    User::from_name(name)
-        .ok()
-        .flatten()
-        .map(|user| user.uid.as_raw())
+    User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
 }
 
 impl<'de> Deserialize<'de> for Callers {

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use openbmc_dbus::{execute::CHANNEL_PREFIX, ipmi::host_ipmi};
-use tokio::{sync::mpsc, task};
+use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::ipmi::host_ipmi;
+use tokio::sync::mpsc;
+use tokio::task;
 use tracing::warn;
-use zbus::{
-    Connection, MatchRule, MessageStream,
-    fdo::{DBusProxy, NameOwnerChanged},
-    message,
-    names::BusName,
-};
+use zbus::fdo::{DBusProxy, NameOwnerChanged};
+use zbus::names::BusName;
+use zbus::{Connection, MatchRule, MessageStream, message};
 
 use super::Channels;
 
@@ -42,9 +41,7 @@ pub(super) async fn start(channels: Arc<Channels>, bus: &Connection) -> zbus::Re
             continue;
         }
         if let Ok(owner) = proxy.get_name_owner(BusName::from(name.clone())).await {
-            channels
-                .owner_changed(&proxy, name.as_str(), Some(owner.as_str()))
-                .await;
+            channels.owner_changed(&proxy, name.as_str(), Some(owner.as_str())).await;
         }
     }
     task::spawn(async move { apply(&channels, &proxy, queue).await });
@@ -61,10 +58,7 @@ async fn drain(mut signals: MessageStream, changes: mpsc::Sender<Change>) {
             continue;
         };
         let owner = arguments.new_owner().as_ref().map(ToString::to_string);
-        if changes
-            .try_send((arguments.name().to_string(), owner))
-            .is_err()
-        {
+        if changes.try_send((arguments.name().to_string(), owner)).is_err() {
             // Whoever is not followed is looked up when it calls.
             warn!("too many bridges come and go");
         }

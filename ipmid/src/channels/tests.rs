@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use openbmc_dbus::execute::{self, Call, Execute, Reply};
-use tokio::{sync::mpsc, time};
+use tokio::sync::mpsc;
+use tokio::time;
 use zbus::interface;
 
 use super::*;
@@ -40,14 +41,10 @@ struct Echo(Arc<Channels>);
 impl Execute for Echo {
     async fn execute(self: Arc<Self>, call: Call) -> Reply {
         match self.0.of_caller(&call.sender).await {
-            Ok(channel) => Reply {
-                completion: CompletionCode::OK,
-                data: vec![channel.number().value()],
-            },
-            Err(completion) => Reply {
-                completion,
-                data: Vec::new(),
-            },
+            Ok(channel) => {
+                Reply { completion: CompletionCode::OK, data: vec![channel.number().value()] }
+            }
+            Err(completion) => Reply { completion, data: Vec::new() },
         }
     }
 

@@ -1,11 +1,11 @@
 //! From an `async fn` with typed parameters to something a table can hold.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode,
-    codec::{self, Decode, DecodeError, Encode, Reader},
-};
+use ipmi_proto::CompletionCode;
+use ipmi_proto::codec::{self, Decode, DecodeError, Encode, Reader};
 
 use crate::context::Context;
 

@@ -1,6 +1,7 @@
 //! Collecting commands at start, and looking them up ever after.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use ipmi_proto::codec::DecodeError;
 
@@ -55,10 +56,7 @@ pub struct CommandTable {
 impl CommandTable {
     /// For adding commands at `priority`.
     pub fn at(&mut self, priority: Priority) -> Registrar<'_> {
-        Registrar {
-            table: self,
-            priority,
-        }
+        Registrar { table: self, priority }
     }
 
     /// The table for look-ups, once all providers have added theirs.
@@ -68,9 +66,7 @@ impl CommandTable {
     /// The duplicates, each a mistake of who put the providers together.
     pub fn finish(self) -> Result<Registry, Vec<DuplicateCommand>> {
         if self.duplicates.is_empty() {
-            Ok(Registry {
-                entries: self.entries,
-            })
+            Ok(Registry { entries: self.entries })
         } else {
             Err(self.duplicates)
         }
@@ -131,14 +127,7 @@ impl Registrar<'_> {
         let state = Arc::clone(state);
         let start: Start =
             Box::new(move |context, data| handler.start(Arc::clone(&state), context, data));
-        self.table.insert(
-            Entry {
-                command,
-                priority: self.priority,
-                start,
-            },
-            overrides,
-        );
+        self.table.insert(Entry { command, priority: self.priority, start }, overrides);
     }
 }
 
@@ -152,9 +141,7 @@ impl Registry {
     /// The handler of a command, or its family's [`WILDCARD`].
     #[must_use]
     pub fn find(&self, family: Family, code: u8) -> Option<&Entry> {
-        self.entries
-            .get(&(family, code))
-            .or_else(|| self.entries.get(&(family, WILDCARD)))
+        self.entries.get(&(family, code)).or_else(|| self.entries.get(&(family, WILDCARD)))
     }
 
     /// All rows, in no order.
@@ -209,10 +196,7 @@ mod tests {
         let mut table = CommandTable::default();
         table.at(Priority::OEM).add(PING, &state, first);
         table.at(Priority::OEM).add(PING, &state, second);
-        let expected = DuplicateCommand {
-            first: PING,
-            second: PING,
-        };
+        let expected = DuplicateCommand { first: PING, second: PING };
         assert_eq!(table.finish().unwrap_err(), [expected]);
     }
 
@@ -220,22 +204,12 @@ mod tests {
     fn wildcard_answers_for_what_has_no_handler() {
         let state = Arc::new(());
         let mut table = CommandTable::default();
-        let any = Command {
-            code: WILDCARD,
-            name: "Anything",
-            ..PING
-        };
+        let any = Command { code: WILDCARD, name: "Anything", ..PING };
         table.at(Priority::BASE).add(PING, &state, first);
         table.at(Priority::BASE).add(any, &state, second);
         let registry = table.finish().unwrap();
-        assert_eq!(
-            registry.find(PING.family, 0x70).unwrap().command.name,
-            "Ping"
-        );
-        assert_eq!(
-            registry.find(PING.family, 0x71).unwrap().command.name,
-            "Anything"
-        );
+        assert_eq!(registry.find(PING.family, 0x70).unwrap().command.name, "Ping");
+        assert_eq!(registry.find(PING.family, 0x71).unwrap().command.name, "Anything");
         assert!(registry.find(Family::NetFn(NetFn::CHASSIS), 0x71).is_none());
     }
 }

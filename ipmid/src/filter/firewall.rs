@@ -1,17 +1,16 @@
 //! The firmware firewall: commands and sub-functions that are switched off on a channel
 //! (IPMI v2.0 §21).
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn};
 use serde::{Deserialize, Serialize};
 
 use super::Filter;
-use crate::{
-    command::{Command, Family},
-    context::Context,
-    state::Persistent,
-};
+use crate::command::{Command, Family};
+use crate::context::Context;
+use crate::state::Persistent;
 
 /// What is switched off, kept over restarts; what is not named is on.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -59,9 +58,7 @@ const SUB_FUNCTIONS: [SubFunctions; 1] = [SubFunctions {
 /// Application commands that cannot be switched off: who the BMC is, discovery, and the firewall
 /// itself, so that nobody locks himself out. `ipmitool firewall reset` switches off what it finds
 /// configurable of the last eight, 60h to 67h.
-const ALWAYS_ON: [u8; 11] = [
-    0x01, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x60, 0x61, 0x62, 0x63, 0x64,
-];
+const ALWAYS_ON: [u8; 11] = [0x01, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x60, 0x61, 0x62, 0x63, 0x64];
 
 /// All commands there are, and which of them are switched off where.
 #[derive(Debug)]
@@ -74,10 +71,7 @@ impl Firewall {
     /// With the rules kept in `rules`.
     #[must_use]
     pub fn new(rules: Persistent<Rules>) -> Self {
-        Self {
-            commands: OnceLock::new(),
-            rules,
-        }
+        Self { commands: OnceLock::new(), rules }
     }
 
     /// Tells it, once, which commands there are.
@@ -149,9 +143,7 @@ impl Firewall {
         let (mask, _) = self.sub_functions(channel, command);
         self.rules
             .update(|rules| {
-                rules.change(channel, command, |rule| {
-                    rule.disabled_functions = mask & !enabled
-                });
+                rules.change(channel, command, |rule| rule.disabled_functions = mask & !enabled);
             })
             .await
     }
@@ -162,11 +154,7 @@ impl Firewall {
             if rules.0.is_empty() {
                 return Rule::default();
             }
-            rules
-                .0
-                .get(&key(channel, command))
-                .copied()
-                .unwrap_or_default()
+            rules.0.get(&key(channel, command)).copied().unwrap_or_default()
         })
     }
 }
@@ -203,9 +191,7 @@ fn functions(command: &Command) -> u32 {
 }
 
 fn sub_functions_of(command: &Command) -> Option<&'static SubFunctions> {
-    SUB_FUNCTIONS
-        .iter()
-        .find(|known| known.family == command.family && known.code == command.code)
+    SUB_FUNCTIONS.iter().find(|known| known.family == command.family && known.code == command.code)
 }
 
 /// Refuses what is switched off: `D4h` for a command, `D6h` for a sub-function (IPMI v2.0
@@ -248,11 +234,7 @@ mod tests {
         let is_configurable = |code| {
             Firewall::is_configurable(&Command::standard(NetFn::APP, code, Privilege::User, ""))
         };
-        assert!(
-            (0x09..=0x0d)
-                .chain(0x60..=0x64)
-                .all(|code| !is_configurable(code))
-        );
+        assert!((0x09..=0x0d).chain(0x60..=0x64).all(|code| !is_configurable(code)));
         assert!(is_configurable(0x02));
     }
 
@@ -260,15 +242,9 @@ mod tests {
     async fn what_is_off_is_off_on_its_channel_alone() {
         let firewall = Arc::new(Firewall::new(Persistent::volatile()));
         let host = Context::system_interface();
-        let lan = Context {
-            channel: LAN,
-            ..host
-        };
+        let lan = Context { channel: LAN, ..host };
         assert_eq!(firewall.check(&lan, &CONTROL, &[1]), Ok(()));
-        firewall
-            .set_enabled(LAN, &[(CONTROL, false)])
-            .await
-            .unwrap();
+        firewall.set_enabled(LAN, &[(CONTROL, false)]).await.unwrap();
         let refused = Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         assert_eq!(firewall.check(&lan, &CONTROL, &[1]), refused);
         assert_eq!(firewall.check(&host, &CONTROL, &[1]), Ok(()));
@@ -279,14 +255,8 @@ mod tests {
     #[tokio::test]
     async fn sub_functions_are_refused_one_by_one() {
         let firewall = Arc::new(Firewall::new(Persistent::volatile()));
-        let lan = Context {
-            channel: LAN,
-            ..Context::system_interface()
-        };
-        firewall
-            .set_sub_functions(LAN, &CONTROL, 0x03)
-            .await
-            .unwrap();
+        let lan = Context { channel: LAN, ..Context::system_interface() };
+        firewall.set_sub_functions(LAN, &CONTROL, 0x03).await.unwrap();
         assert_eq!(firewall.sub_functions(LAN, &CONTROL), (0x3f, 0x03));
         assert_eq!(firewall.check(&lan, &CONTROL, &[1]), Ok(()));
         let refused = Err(CompletionCode::SUBFUNCTION_DISABLED);
@@ -300,10 +270,7 @@ mod tests {
     #[tokio::test]
     async fn command_without_sub_functions_is_off_and_has_all_when_it_is_on_again() {
         let firewall = Arc::new(Firewall::new(Persistent::volatile()));
-        let lan = Context {
-            channel: LAN,
-            ..Context::system_interface()
-        };
+        let lan = Context { channel: LAN, ..Context::system_interface() };
         assert!(firewall.is_enabled(LAN, &CONTROL));
         firewall.set_sub_functions(LAN, &CONTROL, 0).await.unwrap();
         assert!(!firewall.is_enabled(LAN, &CONTROL));
@@ -311,10 +278,7 @@ mod tests {
         let refused = Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         assert_eq!(firewall.check(&lan, &CONTROL, &[1]), refused);
         // Switching off what is off changes nothing.
-        firewall
-            .set_enabled(LAN, &[(CONTROL, false)])
-            .await
-            .unwrap();
+        firewall.set_enabled(LAN, &[(CONTROL, false)]).await.unwrap();
         assert_eq!(firewall.check(&lan, &CONTROL, &[1]), refused);
         firewall.set_enabled(LAN, &[(CONTROL, true)]).await.unwrap();
         assert_eq!(firewall.sub_functions(LAN, &CONTROL), (0x3f, 0x3f));

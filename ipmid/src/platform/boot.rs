@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-pub use openbmc_dbus::control::boot::{
-    boot_type::BootType, mode::Mode as BootMode, source::Source as BootDevice,
-};
+pub use openbmc_dbus::control::boot::boot_type::BootType;
+pub use openbmc_dbus::control::boot::mode::Mode as BootMode;
+pub use openbmc_dbus::control::boot::source::Source as BootDevice;
 
 use super::PlatformResult;
 

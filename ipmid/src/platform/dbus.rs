@@ -25,27 +25,22 @@ mod watchdog;
 
 use std::sync::{Arc, Mutex};
 
-use openbmc_dbus::{
-    bus::METHOD_TIMEOUT,
-    client::{CallError, Client, ObjectAt, Properties},
-    interface::{Method, Property, PropertyValue},
-};
+use openbmc_dbus::bus::METHOD_TIMEOUT;
+use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
+use openbmc_dbus::interface::{Method, Property, PropertyValue};
 use tracing::debug;
 use zbus::Connection;
 
-pub use self::{
-    accounts::{DbusAccounts, follow_accounts},
-    bridges::Bridges,
-    event_log::EventLog,
-    host_control::HostControl,
-};
-use self::{
-    bmc::Firmware,
-    locate::{Located, Place},
-    sensors::Feed,
-};
+pub use self::accounts::{DbusAccounts, follow_accounts};
+use self::bmc::Firmware;
+pub use self::bridges::Bridges;
+pub use self::event_log::EventLog;
+pub use self::host_control::HostControl;
+use self::locate::{Located, Place};
+use self::sensors::Feed;
 use super::{PlatformError, PlatformResult};
-use crate::{state::lock, stores::sensors::SensorStore};
+use crate::state::lock;
+use crate::stores::sensors::SensorStore;
 
 /// The machine's services, over a connection that may come and go.
 #[derive(Debug, Default)]
@@ -67,22 +62,14 @@ impl DbusPlatform {
     /// With the sensors in `sensors`, which keeps what of them outlives the daemon.
     #[must_use]
     pub fn new(sensors: Arc<SensorStore>, bridges: Bridges) -> Self {
-        Self {
-            link: Mutex::default(),
-            sensors: Feed::new(sensors),
-            bridges,
-        }
+        Self { link: Mutex::default(), sensors: Feed::new(sensors), bridges }
     }
 
     /// Uses `connection` from now on; what was known over the one before is forgotten.
     pub async fn attach(&self, connection: &Connection) -> zbus::Result<()> {
         let client = Client::new(connection.clone(), METHOD_TIMEOUT);
         let firmware = Firmware::follow(connection).await?;
-        let link = Link {
-            client,
-            located: Mutex::default(),
-            firmware,
-        };
+        let link = Link { client, located: Mutex::default(), firmware };
         *lock(&self.link) = Some(Arc::new(link));
         self.sensors.service_came();
         Ok(())
@@ -104,19 +91,14 @@ impl DbusPlatform {
     ) -> PlatformResult<T> {
         let link = self.link()?;
         let client = &link.client;
-        link.at(place, |object| async move {
-            client.get(&object, property).await
-        })
-        .await
+        link.at(place, |object| async move { client.get(&object, property).await }).await
     }
 
     async fn get_all(&self, place: Place) -> PlatformResult<Properties> {
         let link = self.link()?;
         let client = &link.client;
-        link.at(place, |object| async move {
-            client.get_all(&object, place.interface()).await
-        })
-        .await
+        link.at(place, |object| async move { client.get_all(&object, place.interface()).await })
+            .await
     }
 
     async fn set<T: PropertyValue + Clone>(
@@ -127,19 +109,14 @@ impl DbusPlatform {
     ) -> PlatformResult<()> {
         let link = self.link()?;
         let (client, value) = (&link.client, &value);
-        link.at(place, |object| async move {
-            client.set(&object, property, value.clone()).await
-        })
-        .await
+        link.at(place, |object| async move { client.set(&object, property, value.clone()).await })
+            .await
     }
 
     async fn call(&self, place: Place, method: Method) -> PlatformResult<()> {
         let link = self.link()?;
         let client = &link.client;
-        link.at(place, |object| async move {
-            client.call(&object, method, &()).await
-        })
-        .await
+        link.at(place, |object| async move { client.call(&object, method, &()).await }).await
     }
 }
 

@@ -5,12 +5,9 @@ mod sensors;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ipmi_proto::{
-    Field,
-    fru::{Chassis as ChassisArea, FruImage},
-    sdr::{Entity, Threshold},
-};
-
+use ipmi_proto::Field;
+use ipmi_proto::fru::{Chassis as ChassisArea, FruImage};
+use ipmi_proto::sdr::{Entity, Threshold};
 use tokio::sync::Notify;
 
 use super::*;
@@ -108,10 +105,7 @@ impl Default for FakePlatform {
             identify: false,
             disabled_buttons: Vec::new(),
             intruded: false,
-            capabilities: Capabilities {
-                sel_address: 0x20,
-                ..Capabilities::default()
-            },
+            capabilities: Capabilities { sel_address: 0x20, ..Capabilities::default() },
             restore_policy: RestorePolicy::AlwaysOff,
             boot: NO_BOOT_SETTINGS,
             acpi: (AcpiState::S5_G2, AcpiState::S0_G0_D0),
@@ -234,9 +228,7 @@ impl Chassis for FakePlatform {
     }
     async fn set_button_enabled(&self, button: Button, enabled: bool) -> PlatformResult<()> {
         self.answer(|state| {
-            state
-                .disabled_buttons
-                .retain(|&disabled| disabled != button);
+            state.disabled_buttons.retain(|&disabled| disabled != button);
             if !enabled {
                 state.disabled_buttons.push(button);
             }
@@ -278,10 +270,7 @@ impl Acpi for FakePlatform {
         device: Option<AcpiState>,
     ) -> PlatformResult<()> {
         self.answer(|state| {
-            state.acpi = (
-                system.unwrap_or(state.acpi.0),
-                device.unwrap_or(state.acpi.1),
-            );
+            state.acpi = (system.unwrap_or(state.acpi.0), device.unwrap_or(state.acpi.1));
         })
     }
 }
@@ -337,8 +326,7 @@ impl Sessions for FakePlatform {
 
 impl Time for FakePlatform {
     async fn bmc_time(&self) -> PlatformResult<u64> {
-        self.answer(|state| state.bmc_time)?
-            .ok_or(PlatformError::Absent)
+        self.answer(|state| state.bmc_time)?.ok_or(PlatformError::Absent)
     }
     async fn set_bmc_time(&self, seconds: u64) -> PlatformResult<()> {
         let set = self.answer(|state| state.bmc_time.as_mut().map(|time| *time = seconds))?;
@@ -357,18 +345,12 @@ impl Frus for FakePlatform {
             serial: Field::text("C0001"),
             custom: Vec::new(),
         };
-        let image = FruImage {
-            chassis: Some(chassis),
-            ..FruImage::default()
-        };
+        let image = FruImage { chassis: Some(chassis), ..FruImage::default() };
         self.answer(|_| {
             vec![FruDevice {
                 path: "/xyz/openbmc_project/inventory/system/chassis".to_owned(),
                 name: "chassis".to_owned(),
-                entity: Entity {
-                    id: 0x17,
-                    instance: 1,
-                },
+                entity: Entity { id: 0x17, instance: 1 },
                 image: image.to_bytes().unwrap(),
                 writable: true,
             }]
@@ -386,19 +368,12 @@ impl Sol for FakePlatform {
     async fn change_sol(&self, _: &str, change: SolChange) -> PlatformResult<()> {
         self.answer(|state| match change {
             SolChange::Enable(value) => state.sol.enable = value,
-            SolChange::Authentication {
-                force_encryption,
-                force_authentication,
-                privilege,
-            } => {
+            SolChange::Authentication { force_encryption, force_authentication, privilege } => {
                 state.sol.force_encryption = force_encryption;
                 state.sol.force_authentication = force_authentication;
                 state.sol.privilege = privilege;
             }
-            SolChange::Accumulate {
-                interval,
-                threshold,
-            } => {
+            SolChange::Accumulate { interval, threshold } => {
                 state.sol.accumulate_interval = interval;
                 state.sol.threshold = threshold;
             }
@@ -409,8 +384,7 @@ impl Sol for FakePlatform {
         })
     }
     async fn console_baud(&self) -> PlatformResult<u64> {
-        self.answer(|state| state.console_baud)?
-            .ok_or(PlatformError::Absent)
+        self.answer(|state| state.console_baud)?.ok_or(PlatformError::Absent)
     }
     async fn set_console_baud(&self, baud: u64) -> PlatformResult<()> {
         self.answer(|state| match &mut state.console_baud {

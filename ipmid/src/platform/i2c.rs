@@ -1,11 +1,10 @@
 //! The BMC's own I2C buses, for Master Write-Read.
 
-use std::{future::Future, io};
+use std::future::Future;
+use std::io;
 
-use i2cdev::{
-    core::{I2CMessage, I2CTransfer},
-    linux::{LinuxI2CBus, LinuxI2CMessage},
-};
+use i2cdev::core::{I2CMessage, I2CTransfer};
+use i2cdev::linux::{LinuxI2CBus, LinuxI2CMessage};
 use tokio::task;
 
 /// Why a transfer failed (IPMI v2.0 §22.11 has a completion code for each).
@@ -45,10 +44,7 @@ impl I2c for I2cDev {
     ) -> Result<Vec<u8>, I2cError> {
         // A transfer waits for the bus, which may be slow or stuck.
         let transfer = task::spawn_blocking(move || transfer(bus, address, &write, read));
-        transfer
-            .await
-            .map_err(|_| I2cError::Bus)?
-            .map_err(|error| kind(&error))
+        transfer.await.map_err(|_| I2cError::Bus)?.map_err(|error| kind(&error))
     }
 }
 

@@ -1,9 +1,7 @@
 //! The network as its service keeps it: `Network.EthernetInterface` and the addresses under it.
 
-use std::{
-    future::Future,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::PlatformResult;
 

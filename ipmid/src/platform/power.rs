@@ -3,10 +3,8 @@
 
 use std::future::Future;
 
-pub use openbmc_dbus::state::{
-    chassis::{PowerState, Transition as ChassisTransition},
-    host::{RestartCause, Transition as HostTransition},
-};
+pub use openbmc_dbus::state::chassis::{PowerState, Transition as ChassisTransition};
+pub use openbmc_dbus::state::host::{RestartCause, Transition as HostTransition};
 
 use super::PlatformResult;
 

@@ -3,7 +3,8 @@
 
 use std::future::Future;
 
-use ipmi_proto::{CompletionCode, Request, ipmb::IpmbAddress};
+use ipmi_proto::ipmb::IpmbAddress;
+use ipmi_proto::{CompletionCode, Request};
 
 use super::PlatformResult;
 

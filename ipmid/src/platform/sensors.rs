@@ -1,6 +1,7 @@
 //! The machine's sensors: `Sensor.Value`, `Sensor.Threshold.*` under `/xyz/openbmc_project/sensors`.
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
+use std::sync::Arc;
 
 use ipmi_proto::sdr::Threshold;
 

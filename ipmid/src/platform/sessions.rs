@@ -1,7 +1,8 @@
 //! The sessions of all LAN bridges: `Ipmi.SessionInfo` objects under
 //! `/xyz/openbmc_project/ipmi/session`.
 
-use std::{future::Future, net::Ipv4Addr};
+use std::future::Future;
+use std::net::Ipv4Addr;
 
 use super::PlatformResult;
 

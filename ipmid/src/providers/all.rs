@@ -6,25 +6,20 @@ use accounts::{ChannelTable, UserAdmin};
 use durable::Folder;
 use ipmi_proto::{Iana, Medium};
 
-use super::{
-    Records,
-    app::{self, AppParts, AppProvider},
-    chassis::{self, ChassisProvider},
-    dcmi::{self, DcmiProvider},
-    messaging::{MessagingParts, MessagingProvider},
-    pef::{PefParts, PefProvider},
-    sbmr::SbmrProvider,
-    storage,
-    transport::{LanProvider, LanSessions, SolProvider},
-};
-use crate::{
-    command::Registrar,
-    config::Config,
-    filter::firewall::Firewall,
-    platform::{BootProgress, I2c, Network, Satellites, Sol},
-    state::Persistent,
-    updates::Updates,
-};
+use super::app::{self, AppParts, AppProvider};
+use super::chassis::{self, ChassisProvider};
+use super::dcmi::{self, DcmiProvider};
+use super::messaging::{MessagingParts, MessagingProvider};
+use super::pef::{PefParts, PefProvider};
+use super::sbmr::SbmrProvider;
+use super::transport::{LanProvider, LanSessions, SolProvider};
+use super::{Records, storage};
+use crate::command::Registrar;
+use crate::config::Config;
+use crate::filter::firewall::Firewall;
+use crate::platform::{BootProgress, I2c, Network, Satellites, Sol};
+use crate::state::Persistent;
+use crate::updates::Updates;
 
 /// What all commands together need of the machine.
 pub trait Platform:
@@ -96,13 +91,7 @@ pub fn register<P: Platform, I: I2c>(
     let place = (config.sel.capacity, first_lan(&config.channels));
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
     let events = Arc::clone(&parts.records.events);
-    let dcmi = DcmiProvider::new(
-        Arc::clone(platform),
-        config.dcmi.clone(),
-        events,
-        place,
-        dcmi,
-    );
+    let dcmi = DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), events, place, dcmi);
     dcmi.register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
     let sessions = LanSessions {
@@ -133,15 +122,15 @@ pub fn register<P: Platform, I: I2c>(
 
 /// The number of the first channel that is a LAN.
 fn first_lan(channels: &ChannelTable) -> Option<u8> {
-    let lan = channels
-        .iter()
-        .find(|channel| channel.medium == Medium::Lan)?;
+    let lan = channels.iter().find(|channel| channel.medium == Medium::Lan)?;
     Some(lan.number().value())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fmt::Write, fs, path::Path};
+    use std::fmt::Write;
+    use std::path::Path;
+    use std::{env, fs};
 
     use accounts::{AccessConfig, Writer};
     use durable::Modes;
@@ -149,14 +138,13 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{
-        command::{Access, Command, CommandTable, Family, Priority, Registry},
-        context::{Context, Session},
-        dispatch::Dispatcher,
-        events::HostSide,
-        platform::{I2cError, fake::FakePlatform},
-        providers::app::{DeviceConfig, PreTimeout},
-    };
+    use crate::command::{Access, Command, CommandTable, Family, Priority, Registry};
+    use crate::context::{Context, Session};
+    use crate::dispatch::Dispatcher;
+    use crate::events::HostSide;
+    use crate::platform::I2cError;
+    use crate::platform::fake::FakePlatform;
+    use crate::providers::app::{DeviceConfig, PreTimeout};
 
     struct NoI2c;
     impl I2c for NoI2c {
@@ -170,12 +158,8 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let config = Config::default();
         let folder = Folder::create(&state.path().join("ipmid"), Modes::PRIVATE).unwrap();
-        let accounts = Writer::open(
-            state.path(),
-            &AccessConfig::default(),
-            config.channels.clone(),
-        )
-        .unwrap();
+        let accounts =
+            Writer::open(state.path(), &AccessConfig::default(), config.channels.clone()).unwrap();
         let host = HostSide::default();
         let app = AppParts {
             accounts: Arc::new(accounts),
@@ -247,18 +231,8 @@ mod tests {
             let (netfn, prefix) = address(&command);
             for length in 0..=64 {
                 let data = [&prefix[..], &noise.bytes(length)].concat();
-                for context in [
-                    host,
-                    Context {
-                        session,
-                        privilege,
-                        ..host
-                    },
-                ] {
-                    let context = Context {
-                        command: command.code,
-                        ..context
-                    };
+                for context in [host, Context { session, privilege, ..host }] {
+                    let context = Context { command: command.code, ..context };
                     let reply = dispatcher.dispatch(context, netfn, &data).await;
                     assert!(reply.data.starts_with(&prefix), "{}", command.name);
                     // Registered, so never "no such command" but from a part that is not there.
@@ -318,22 +292,14 @@ mod tests {
             let (netfn, prefix) = address(&row);
             let body: String = prefix.iter().map(|byte| format!(" {byte:02x}")).collect();
             let lengths = lengths_taken(&row).await;
-            writeln!(
-                listed,
-                "{netfn:02x}{body} {:02x} {}: {lengths}",
-                row.code, row.name
-            )
-            .unwrap();
+            writeln!(listed, "{netfn:02x}{body} {:02x} {}: {lengths}", row.code, row.name).unwrap();
         }
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers/lengths.txt");
         if env::var_os("UPDATE_LENGTHS").is_some() {
             fs::write(&path, &listed).unwrap();
         }
         let expected = fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            listed, expected,
-            "UPDATE_LENGTHS=1 cargo test -p ipmid requests_of"
-        );
+        assert_eq!(listed, expected, "UPDATE_LENGTHS=1 cargo test -p ipmid requests_of");
     }
 
     /// The table of the crate's README.
@@ -352,12 +318,8 @@ mod tests {
                 Access::AtLeast(privilege) => format!("{privilege:?}"),
                 Access::SystemInterface => "system interface".to_owned(),
             };
-            writeln!(
-                text,
-                "| {family} | {:02X}h | {} | {access} |",
-                command.code, command.name
-            )
-            .unwrap();
+            writeln!(text, "| {family} | {:02X}h | {} | {access} |", command.code, command.name)
+                .unwrap();
         }
         text
     }

@@ -18,19 +18,15 @@ use std::sync::Arc;
 
 use ::accounts::UserAdmin;
 
-pub use self::{
-    device::DeviceConfig,
-    system_info::SystemInfo,
-    watchdog::{PreTimeout, WatchdogExtras},
-};
-use crate::{
-    command::Registrar,
-    events::GlobalEnables,
-    health::Health,
-    platform::{Acpi, Bmc, Power, Sessions, Watchdog},
-    state::Persistent,
-    updates::Updates,
-};
+pub use self::device::DeviceConfig;
+pub use self::system_info::SystemInfo;
+pub use self::watchdog::{PreTimeout, WatchdogExtras};
+use crate::command::Registrar;
+use crate::events::GlobalEnables;
+use crate::health::Health;
+use crate::platform::{Acpi, Bmc, Power, Sessions, Watchdog};
+use crate::state::Persistent;
+use crate::updates::Updates;
 
 /// What the application commands need of the machine.
 pub trait Platform: Acpi + Bmc + Power + Sessions + Watchdog {}
@@ -74,12 +70,7 @@ impl<P: Platform> AppProvider<P> {
     pub fn new(platform: Arc<P>, parts: AppParts) -> Arc<Self> {
         let watchdog = std::sync::Mutex::default();
         let system_info = system_info::Volatile::default();
-        Arc::new(Self {
-            platform,
-            parts,
-            watchdog,
-            system_info,
-        })
+        Arc::new(Self { platform, parts, watchdog, system_info })
     }
 
     /// Adds its commands.

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use ipmi_proto::CompletionCode;
 use tempfile::TempDir;
 
-use crate::{
-    command::{CommandTable, Family, Priority, Registrar, Registry, Response},
-    context::Context,
-    platform::fake::FakePlatform,
-};
+use crate::command::{CommandTable, Family, Priority, Registrar, Registry, Response};
+use crate::context::Context;
+use crate::platform::fake::FakePlatform;
 
 /// What a command gives.
 pub(crate) type Answered = Result<Vec<u8>, CompletionCode>;
@@ -37,12 +35,7 @@ impl Bench {
         let platform = Arc::new(FakePlatform::default());
         let mut table = CommandTable::default();
         register(&platform, &mut table.at(Priority::BASE));
-        Self {
-            platform,
-            registry: table.finish().unwrap(),
-            family,
-            folder: None,
-        }
+        Self { platform, registry: table.finish().unwrap(), family, folder: None }
     }
 
     /// Sends a command from the host.
@@ -63,18 +56,7 @@ impl Bench {
         code: u8,
         data: &[u8],
     ) -> Result<Response, CompletionCode> {
-        let entry = self
-            .registry
-            .find(self.family, code)
-            .expect("the command is registered");
-        entry
-            .start(
-                Context {
-                    command: code,
-                    ..context
-                },
-                data,
-            )?
-            .await
+        let entry = self.registry.find(self.family, code).expect("the command is registered");
+        entry.start(Context { command: code, ..context }, data)?.await
     }
 }

@@ -14,12 +14,10 @@ use tokio::task::AbortHandle;
 
 pub use self::boot_options::BootParameters;
 use self::identify::Identify;
-use crate::{
-    command::Registrar,
-    platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power, Sessions},
-    state::{Persistent, lock},
-    updates::Updates,
-};
+use crate::command::Registrar;
+use crate::platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power, Sessions};
+use crate::state::{Persistent, lock};
+use crate::updates::Updates;
 
 /// What the chassis commands need of the machine.
 pub trait Platform: Power + Chassis + BootOverride + Sessions {}

@@ -8,26 +8,22 @@ mod power_limit;
 mod sensors;
 mod thermal;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use ipmi_proto::{
-    CompletionCode, GroupBody, Privilege,
-    sdr::SensorType,
-    sel::{Direction, Event, GeneratorId},
-};
+use ipmi_proto::sdr::SensorType;
+use ipmi_proto::sel::{Direction, Event, GeneratorId};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::{Deserialize, Serialize};
 
-use self::{power::Statistics, thermal::ThermalLimit};
-use crate::{
-    command::{Command, Registrar},
-    events::{Events, Source},
-    platform::{Naming, PlatformError, Power, PowerLimit, Sensors},
-    state::Persistent,
-    stores::{sel::SelError, sensors::SensorIndex},
-};
+use self::power::Statistics;
+use self::thermal::ThermalLimit;
+use crate::command::{Command, Registrar};
+use crate::events::{Events, Source};
+use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
+use crate::state::Persistent;
+use crate::stores::sel::SelError;
+use crate::stores::sensors::SensorIndex;
 
 /// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
 const LIMIT: u8 = 0x05;
@@ -47,9 +43,7 @@ pub struct DcmiConfig {
 
 impl Default for DcmiConfig {
     fn default() -> Self {
-        Self {
-            power_sensor: "total_power".to_owned(),
-        }
+        Self { power_sensor: "total_power".to_owned() }
     }
 }
 

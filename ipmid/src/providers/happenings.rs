@@ -1,16 +1,15 @@
 //! What happens on the machine becomes events: the watchdog's expiry, buttons (IPMI v2.0 §42.2); or ends
 //! what is under way.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
+use std::sync::Arc;
 
 use tracing::warn;
 
-use crate::{
-    events::{Events, Source},
-    platform::{Button, Happening, Happenings, Watchdog, WatchdogAction, WatchdogUse},
-    stores::sdr::OwnSource,
-    updates::Updates,
-};
+use crate::events::{Events, Source};
+use crate::platform::{Button, Happening, Happenings, Watchdog, WatchdogAction, WatchdogUse};
+use crate::stores::sdr::OwnSource;
+use crate::updates::Updates;
 
 /// Event data 1, bits 7:6: event data 2 is of the sensor type's own kind.
 const DATA_2_SENSOR_SPECIFIC: u8 = 0xc0;
@@ -98,9 +97,7 @@ mod tests {
         platform.state().watchdog.settings.log = true;
         platform.state().watchdog.settings.action = WatchdogAction::PowerCycle;
         platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
-        let (source, data) = event_data(&platform, Happening::WatchdogExpired)
-            .await
-            .unwrap();
+        let (source, data) = event_data(&platform, Happening::WatchdogExpired).await.unwrap();
         assert_eq!((source, data), (OwnSource::Watchdog, hex!("c3 04 ff")));
         platform.state().watchdog.settings.log = false;
         let unlogged = event_data(&platform, Happening::WatchdogExpired).await;

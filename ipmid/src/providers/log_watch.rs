@@ -50,11 +50,7 @@ impl Level {
 /// records of ten are free again, so that single records that come and go are not told each time.
 fn fallen(before: Level, info: &SelInfo) -> Level {
     let capacity = info.entries + info.free;
-    if info.entries * 10 < capacity * 8 {
-        Level::Room
-    } else {
-        before
-    }
+    if info.entries * 10 < capacity * 8 { Level::Room } else { before }
 }
 
 /// Tells `events`, which end in `sel`, how full it becomes, and whether it was cleared if that is wanted
@@ -188,11 +184,7 @@ mod tests {
             last_erase: 0,
             overflow: false,
         };
-        for (entries, level) in [
-            (89, Level::Room),
-            (90, Level::AlmostFull),
-            (100, Level::Full),
-        ] {
+        for (entries, level) in [(89, Level::Room), (90, Level::AlmostFull), (100, Level::Full)] {
             assert_eq!(Level::of(&info(entries)), level);
         }
         assert_eq!(fallen(Level::Full, &info(80)), Level::Full);

@@ -7,7 +7,8 @@ mod i2c;
 mod receive;
 mod send;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use accounts::{Channel, ChannelTable};
 use ipmi_proto::{ChannelNumber, Medium};
@@ -15,11 +16,9 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 pub use self::i2c::{AllowedTransfer, I2cConfig};
-use crate::{
-    command::Registrar,
-    messages::Messages,
-    platform::{Attention, I2c, Satellites},
-};
+use crate::command::Registrar;
+use crate::messages::Messages;
+use crate::platform::{Attention, I2c, Satellites};
 
 /// Requests of the host that may be under way to satellites.
 const RELAYS: usize = 32;
@@ -66,12 +65,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     /// Over `platform` and the I2C buses of `i2c`.
     #[must_use]
     pub fn new(platform: Arc<P>, i2c: I, parts: MessagingParts) -> Arc<Self> {
-        Arc::new(Self {
-            platform,
-            i2c,
-            parts,
-            relays: Arc::new(Semaphore::new(RELAYS)),
-        })
+        Arc::new(Self { platform, i2c, parts, relays: Arc::new(Semaphore::new(RELAYS)) })
     }
 
     /// Adds its commands.

@@ -19,13 +19,13 @@ use serde::Deserialize;
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub use self::configuration::PefParameters;
-use crate::{
-    command::Registrar,
-    platform::{Bmc, Power, Sessions},
-    state::Persistent,
-    stores::{Clock, lan::LanState, sel::SelStore},
-    updates::Updates,
-};
+use crate::command::Registrar;
+use crate::platform::{Bmc, Power, Sessions};
+use crate::state::Persistent;
+use crate::stores::Clock;
+use crate::stores::lan::LanState;
+use crate::stores::sel::SelStore;
+use crate::updates::Updates;
 
 /// Alerts of events that may be under way: one that is to be acknowledged lasts up to 34 minutes, and who
 /// sends events must not fill the memory with them.
@@ -122,9 +122,6 @@ impl<P: Platform> PefProvider<P> {
 
     /// The id of the newest record of the log; 0 for none.
     fn newest(&self) -> u16 {
-        self.parts
-            .sel
-            .get(0xffff)
-            .map_or(0, |(record, _)| record.id)
+        self.parts.sel.get(0xffff).map_or(0, |(record, _)| record.id)
     }
 }

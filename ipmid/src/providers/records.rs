@@ -35,10 +35,7 @@ pub struct SelConfig {
 
 impl Default for SelConfig {
     fn default() -> Self {
-        Self {
-            capacity: 16_000,
-            tell_clears: false,
-        }
+        Self { capacity: 16_000, tell_clears: false }
     }
 }
 

@@ -5,24 +5,14 @@ use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{BootProgress, BootStage},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{BootProgress, BootStage};
 
-const SEND_BOOT_PROGRESS_CODE: Command = Command::group(
-    GroupBody::SBMR,
-    0x02,
-    Privilege::Administrator,
-    "Send Boot Progress Code",
-);
-const GET_BOOT_PROGRESS_CODE: Command = Command::group(
-    GroupBody::SBMR,
-    0x03,
-    Privilege::User,
-    "Get Boot Progress Code",
-);
+const SEND_BOOT_PROGRESS_CODE: Command =
+    Command::group(GroupBody::SBMR, 0x02, Privilege::Administrator, "Send Boot Progress Code");
+const GET_BOOT_PROGRESS_CODE: Command =
+    Command::group(GroupBody::SBMR, 0x03, Privilege::User, "Get Boot Progress Code");
 
 /// A status code: type, two reserved bytes, severity; operation (LSByte first), subclass, class;
 /// instance. The first eight are UEFI's `EFI_STATUS_CODE_TYPE` and `EFI_STATUS_CODE_VALUE` (PI
@@ -107,11 +97,9 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        command::Family,
-        context::Session,
-        providers::bench::{Bench, answer},
-    };
+    use crate::command::Family;
+    use crate::context::Session;
+    use crate::providers::bench::{Bench, answer};
 
     const EXIT_BOOT_SERVICES: StatusCode = hex!("01 00 00 00 19 10 10 03 00");
 
@@ -124,10 +112,7 @@ mod tests {
     #[tokio::test]
     async fn code_is_kept_and_its_stage_told() {
         let bench = bench();
-        assert_eq!(
-            bench.send(0x03, &[]).await,
-            Err(CompletionCode::UNSPECIFIED)
-        );
+        assert_eq!(bench.send(0x03, &[]).await, Err(CompletionCode::UNSPECIFIED));
         assert_eq!(bench.send(0x02, &EXIT_BOOT_SERVICES).await, answer(&[]));
         assert_eq!(bench.send(0x03, &[]).await, answer(&EXIT_BOOT_SERVICES));
         let (_, stage) = bench.platform.state().boot_progress.clone();
@@ -137,10 +122,8 @@ mod tests {
     #[tokio::test]
     async fn codes_are_the_hosts_to_send() {
         let bench = bench();
-        let context = Context {
-            session: Some(Session { id: 1, user_id: 2 }),
-            ..Context::system_interface()
-        };
+        let context =
+            Context { session: Some(Session { id: 1, user_id: 2 }), ..Context::system_interface() };
         assert_eq!(
             bench.send_as(context, 0x02, &EXIT_BOOT_SERVICES).await,
             Err(CompletionCode::NOT_IN_PRESENT_STATE)
@@ -154,10 +137,7 @@ mod tests {
     fn stages_are_told_apart_as_openbmc_does() {
         for (code, expected) in [
             (hex!("01 000000 01 10 01 02 00"), BootStage::PCIInit),
-            (
-                hex!("01 000000 01 10 04 03 00"),
-                BootStage::SystemInitComplete,
-            ),
+            (hex!("01 000000 01 10 04 03 00"), BootStage::SystemInitComplete),
             (hex!("01 000000 07 00 05 03 00"), BootStage::SystemSetup),
             (hex!("01 000000 01 80 05 03 00"), BootStage::OSStart),
             (EXIT_BOOT_SERVICES, BootStage::OSRunning),

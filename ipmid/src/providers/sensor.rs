@@ -13,17 +13,13 @@ use std::sync::{Arc, Mutex};
 
 use ipmi_proto::CompletionCode;
 
-use crate::{
-    command::Registrar,
-    context::Context,
-    events::Events,
-    platform::Sensors,
-    stores::{
-        Clock,
-        sdr::SdrService,
-        sensors::{Sensor, SensorIndex},
-    },
-};
+use crate::command::Registrar;
+use crate::context::Context;
+use crate::events::Events;
+use crate::platform::Sensors;
+use crate::stores::Clock;
+use crate::stores::sdr::SdrService;
+use crate::stores::sensors::{Sensor, SensorIndex};
 
 /// The stores that the commands are over; other families share them.
 #[derive(Clone, Debug)]
@@ -48,11 +44,7 @@ impl<P: Sensors> SensorProvider<P> {
     /// Over `platform` and `stores`.
     #[must_use]
     pub fn new(platform: Arc<P>, stores: Stores) -> Arc<Self> {
-        Arc::new(Self {
-            platform,
-            stores,
-            receiver: Mutex::default(),
-        })
+        Arc::new(Self { platform, stores, receiver: Mutex::default() })
     }
 
     /// Adds its commands.
@@ -87,11 +79,7 @@ impl<P: Sensors> SensorProvider<P> {
 
 /// An analog sensor's command for one that has states only.
 fn analog(sensor: &Sensor) -> Result<&Sensor, CompletionCode> {
-    if sensor.observed.analog {
-        Ok(sensor)
-    } else {
-        Err(CompletionCode::ILLEGAL_FOR_SENSOR)
-    }
+    if sensor.observed.analog { Ok(sensor) } else { Err(CompletionCode::ILLEGAL_FOR_SENSOR) }
 }
 
 #[cfg(test)]
@@ -100,15 +88,14 @@ mod tests {
     use ipmi_proto::NetFn;
 
     use super::*;
+    use crate::command::Family;
+    use crate::events::HostSide;
+    use crate::platform::fake::FakePlatform;
     pub(super) use crate::providers::bench::answer;
-    use crate::{
-        command::Family,
-        events::HostSide,
-        platform::fake::FakePlatform,
-        providers::bench::{self, Answered},
-        state::Persistent,
-        stores::{sel::SelStore, sensors::Value},
-    };
+    use crate::providers::bench::{self, Answered};
+    use crate::state::Persistent;
+    use crate::stores::sel::SelStore;
+    use crate::stores::sensors::Value;
 
     /// The sensor commands over two sensors: 1 a temperature of 40 °C, 2 a fan.
     pub(super) struct Bench {
@@ -128,23 +115,13 @@ mod tests {
             let host = HostSide::default();
             let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
             let sdr = Arc::new(SdrService::volatile());
-            let stores = Stores {
-                events: Arc::new(events),
-                sdr: Arc::clone(&sdr),
-                clock,
-            };
+            let stores = Stores { events: Arc::new(events), sdr: Arc::clone(&sdr), clock };
             let bench =
                 bench::Bench::with(Family::NetFn(NetFn::SENSOR_EVENT), |platform, table| {
                     SensorProvider::new(Arc::clone(platform), stores).register(table);
                 });
             let platform = Arc::clone(&bench.platform);
-            Self {
-                bench,
-                platform,
-                sel,
-                sdr,
-                _state: state,
-            }
+            Self { bench, platform, sel, sdr, _state: state }
         }
 
         pub(super) async fn send(&self, code: u8, data: &[u8]) -> Answered {

@@ -10,16 +10,16 @@ mod time;
 
 use std::sync::Arc;
 
+pub use auxiliary::AuxiliaryLogs;
 use durable::Folder;
 
-use crate::{
-    command::Registrar,
-    platform::{Frus, Sensors, Time},
-    state::Persistent,
-    stores::{Clock, fru::FruStore, sdr::SdrService, sel::SelStore},
-};
-
-pub use auxiliary::AuxiliaryLogs;
+use crate::command::Registrar;
+use crate::platform::{Frus, Sensors, Time};
+use crate::state::Persistent;
+use crate::stores::Clock;
+use crate::stores::fru::FruStore;
+use crate::stores::sdr::SdrService;
+use crate::stores::sel::SelStore;
 
 /// What the storage commands need of the machine.
 pub trait Platform: Sensors + Time + Frus {}
@@ -79,14 +79,12 @@ mod tests {
     use ipmi_proto::NetFn;
 
     use super::*;
+    use crate::command::Family;
+    use crate::context::Context;
+    use crate::platform::fake::FakePlatform;
     pub(super) use crate::providers::bench::answer;
-    use crate::{
-        command::Family,
-        context::Context,
-        platform::fake::FakePlatform,
-        providers::bench::{self, Answered},
-        stores::sensors::Update,
-    };
+    use crate::providers::bench::{self, Answered};
+    use crate::stores::sensors::Update;
 
     /// The storage commands over two sensors, one FRU and a log of 100 records.
     pub(super) struct Bench {
@@ -110,11 +108,7 @@ mod tests {
                 StorageProvider::new(Arc::clone(platform), stores).register(table);
             });
             let platform = Arc::clone(&bench.platform);
-            Self {
-                bench,
-                platform,
-                _state: state,
-            }
+            Self { bench, platform, _state: state }
         }
 
         pub(super) async fn send(&self, code: u8, data: &[u8]) -> Answered {
@@ -126,18 +120,13 @@ mod tests {
         }
 
         pub(super) async fn add_event(&self) {
-            let record = [
-                0, 0, 2, 0, 0, 0, 0, 0x20, 0, 4, 1, 0x30, 1, 0x59, 0x66, 0x64,
-            ];
+            let record = [0, 0, 2, 0, 0, 0, 0, 0x20, 0, 4, 1, 0x30, 1, 0x59, 0x66, 0x64];
             self.send(0x44, &record).await.unwrap();
         }
 
         pub(super) async fn remove_sensor(&self) {
             let path = "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned();
-            self.platform
-                .sensors()
-                .await
-                .apply(Update::Removed { path });
+            self.platform.sensors().await.apply(Update::Removed { path });
         }
     }
 }

@@ -42,10 +42,9 @@ pub async fn watch(
         };
         // Kept first: a change is told once, whatever happens meanwhile.
         let is_kept = now == before || kept.update(|kept| *kept = now.clone()).await.is_ok();
-        for (what, before, now) in [
-            (CONTROLLER, &before.bmc, &now.bmc),
-            (HOST, &before.host, &now.host),
-        ] {
+        for (what, before, now) in
+            [(CONTROLLER, &before.bmc, &now.bmc), (HOST, &before.host, &now.host)]
+        {
             if is_kept && !before.is_empty() && before != now {
                 tell(events, what).await;
             }
@@ -75,17 +74,15 @@ mod tests {
 
     use super::*;
     use crate::events::tests::Rig;
-    use crate::platform::{PlatformError, fake::FakePlatform};
+    use crate::platform::PlatformError;
+    use crate::platform::fake::FakePlatform;
 
     #[tokio::test(start_paused = true)]
     async fn firmware_that_changed_is_told_once() {
         let (platform, rig) = (Arc::new(FakePlatform::default()), Rig::new());
         let kept = Arc::new(Persistent::volatile());
-        let (of, events, versions) = (
-            Arc::clone(&platform),
-            Arc::clone(&rig.events),
-            Arc::clone(&kept),
-        );
+        let (of, events, versions) =
+            (Arc::clone(&platform), Arc::clone(&rig.events), Arc::clone(&kept));
         let watching = tokio::spawn(async move { watch(&*of, &events, &versions).await });
         let settle = || tokio::time::sleep(Duration::from_secs(1));
         settle().await;
@@ -114,10 +111,7 @@ mod tests {
     async fn a_start_with_other_firmware_is_told() {
         let (platform, rig) = (FakePlatform::default(), Rig::new());
         let kept = Persistent::volatile();
-        let old = Versions {
-            bmc: "2.13.0".to_owned(),
-            host: String::new(),
-        };
+        let old = Versions { bmc: "2.13.0".to_owned(), host: String::new() };
         kept.update(|kept| *kept = old).await.unwrap();
         let watching = watch(&platform, &rig.events, &kept);
         let limit = tokio::time::timeout(Duration::from_secs(1), watching);

@@ -49,9 +49,7 @@ impl Clock {
         if (ahead - self.settings.get().ahead).abs() <= 1 {
             return Ok(());
         }
-        self.settings
-            .update(|settings| settings.ahead = ahead)
-            .await
+        self.settings.update(|settings| settings.ahead = ahead).await
     }
 
     /// Minutes that local time is ahead of UTC.
@@ -66,16 +64,12 @@ impl Clock {
     ///
     /// When the setting cannot be kept.
     pub async fn set_utc_offset(&self, minutes: i16) -> Result<(), CompletionCode> {
-        self.settings
-            .update(|settings| settings.utc_offset = minutes)
-            .await
+        self.settings.update(|settings| settings.utc_offset = minutes).await
     }
 }
 
 fn system_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -151,20 +151,12 @@ impl FruStore {
         data: &[u8],
     ) -> Result<(FruDevice, Vec<u8>), CompletionCode> {
         let mut image = self.image(id).ok_or(CompletionCode::NOT_PRESENT)?;
-        let device = self
-            .devices()
-            .remove(&id)
-            .ok_or(CompletionCode::NOT_PRESENT)?;
+        let device = self.devices().remove(&id).ok_or(CompletionCode::NOT_PRESENT)?;
         let range = offset..offset + data.len();
-        let place = image
-            .get_mut(range)
-            .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+        let place = image.get_mut(range).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         place.copy_from_slice(data);
         let (path, whole) = (device.path.clone(), image.clone());
-        let written = self
-            .written
-            .update(|written| written.insert(path, whole))
-            .await;
+        let written = self.written.update(|written| written.insert(path, whole)).await;
         self.report(written.is_err());
         written?;
         Ok((device, image))
@@ -209,19 +201,10 @@ mod tests {
     #[tokio::test]
     async fn ids_stay_with_their_paths() {
         let store = FruStore::volatile();
-        store
-            .set_devices(vec![device("/b", &[1]), device("/a", &[2])])
-            .await
-            .unwrap();
-        store
-            .set_devices(vec![device("/c", &[3]), device("/a", &[2])])
-            .await
-            .unwrap();
-        let paths: Vec<(u8, String)> = store
-            .devices()
-            .into_iter()
-            .map(|(id, device)| (id, device.path))
-            .collect();
+        store.set_devices(vec![device("/b", &[1]), device("/a", &[2])]).await.unwrap();
+        store.set_devices(vec![device("/c", &[3]), device("/a", &[2])]).await.unwrap();
+        let paths: Vec<(u8, String)> =
+            store.devices().into_iter().map(|(id, device)| (id, device.path)).collect();
         assert_eq!(paths, [(1, "/a".to_owned()), (2, "/c".to_owned())]);
         assert_eq!(store.image(0), None);
         assert_eq!(store.image(1).unwrap()[..2], [2, 0]);
@@ -231,23 +214,14 @@ mod tests {
     #[tokio::test]
     async fn written_bytes_serve_from_then_on() {
         let store = FruStore::volatile();
-        store
-            .set_devices(vec![device("/b", &[1, 2, 3])])
-            .await
-            .unwrap();
+        store.set_devices(vec![device("/b", &[1, 2, 3])]).await.unwrap();
         store.write(0, 1, &[9, 8]).await.unwrap();
-        store
-            .set_devices(vec![device("/b", &[1, 2, 3])])
-            .await
-            .unwrap();
+        store.set_devices(vec![device("/b", &[1, 2, 3])]).await.unwrap();
         assert_eq!(store.image(0).unwrap()[..4], [1, 9, 8, 0]);
         store.settle(0, vec![7; 256]).await.unwrap();
         assert_eq!(store.image(0).unwrap()[..4], [7, 7, 7, 7]);
         let beyond = store.write(0, 255, &[1, 2]).await;
         assert_eq!(beyond.unwrap_err(), CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(
-            store.write(3, 0, &[1]).await.unwrap_err(),
-            CompletionCode::NOT_PRESENT
-        );
+        assert_eq!(store.write(3, 0, &[1]).await.unwrap_err(), CompletionCode::NOT_PRESENT);
     }
 }

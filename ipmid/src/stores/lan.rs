@@ -1,7 +1,8 @@
 //! What is kept of LAN configuration parameters: those that no service of the platform has, among them
 //! where alerts go.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 

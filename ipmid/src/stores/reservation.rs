@@ -69,10 +69,7 @@ mod tests {
 
     #[test]
     fn numbers_wrap_past_zero() {
-        let mut reservation = Reservation {
-            latest: u16::MAX - 1,
-            given: 0,
-        };
+        let mut reservation = Reservation { latest: u16::MAX - 1, given: 0 };
         let last = reservation.reserve();
         let next = reservation.reserve();
         assert_eq!((last, next), (u16::MAX, 1));

@@ -12,9 +12,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+pub use added::MAX_LENGTH;
 use durable::Folder;
+pub use fixed::{DeviceSupport, OwnSource};
 use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::SdrBody;
+pub use repository::{Changes, Encoded, Part, Repository, record_id};
 use serde::{Deserialize, Serialize};
 
 use self::added::{Added, Raw};
@@ -22,10 +25,6 @@ use super::fru::FruDevices;
 use super::sensors::SensorStore;
 use crate::health::{Fault, Health};
 use crate::state::{Persistent, lock};
-
-pub use added::MAX_LENGTH;
-pub use fixed::{DeviceSupport, OwnSource};
-pub use repository::{Changes, Encoded, Part, Repository, record_id};
 
 /// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.
 pub type FixedRecords = BTreeMap<u8, SdrBody>;

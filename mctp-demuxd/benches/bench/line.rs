@@ -32,13 +32,7 @@ impl Line {
         tcsetattr(&slave, OptionalActions::Now, &mode).unwrap();
         fcntl_setfl(&master, OFlags::NONBLOCK).unwrap();
         let (unread, buffer) = (Vec::new(), vec![0; 64 * 1024]);
-        Self {
-            master: master.into(),
-            _slave: slave,
-            path,
-            unread,
-            buffer,
-        }
+        Self { master: master.into(), _slave: slave, path, unread, buffer }
     }
 
     /// Reads and throws away what comes, until the process ends.
@@ -70,10 +64,7 @@ impl Line {
     /// Waits for something on the line and gives how many messages have ended.
     pub(crate) fn messages_ended(&mut self) -> usize {
         wait(&self.master, PollFlags::POLLIN);
-        self.read_packets()
-            .iter()
-            .filter(|packet| packet[3] & 0x40 != 0)
-            .count()
+        self.read_packets().iter().filter(|packet| packet[3] & 0x40 != 0).count()
     }
 
     /// Answers requests of type 20h until a client has a message; what else comes is thrown away.
@@ -129,11 +120,7 @@ fn take(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
 }
 
 pub(crate) fn wait(fd: &impl AsFd, flags: PollFlags) {
-    poll(
-        &mut [PollFd::new(fd.as_fd(), flags)],
-        PollTimeout::from(5000_u16),
-    )
-    .unwrap();
+    poll(&mut [PollFd::new(fd.as_fd(), flags)], PollTimeout::from(5000_u16)).unwrap();
 }
 
 /// A message in frames of packets of 64 bytes; without anything that needs an escape.
@@ -156,11 +143,7 @@ pub(crate) fn packets(to: u8, from: u8, owner_and_tag: u8, message: &[u8]) -> Ve
 fn fcs(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xffff, |crc, byte| {
         let step = |crc: u16, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0x8408
-            } else {
-                crc >> 1
-            }
+            if crc & 1 == 1 { (crc >> 1) ^ 0x8408 } else { crc >> 1 }
         };
         (0..8).fold(crc ^ u16::from(*byte), step)
     })

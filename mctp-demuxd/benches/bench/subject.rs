@@ -69,12 +69,7 @@ impl Subject {
     fn run(mut command: Command, socket: String, line: Line, others: Option<Others>) -> Self {
         command.stdin(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
-        let subject = Self {
-            child,
-            socket,
-            line,
-            _others: others,
-        };
+        let subject = Self { child, socket, line, _others: others };
         std::thread::sleep(Duration::from_millis(100));
         subject
     }
@@ -99,11 +94,7 @@ impl Subject {
         let sender = client.0.try_clone().unwrap();
         let mut message = vec![0x20; 1025];
         message[..5].copy_from_slice(&[eid, kind, 0xc0, 2, 0x0a]);
-        std::thread::spawn(
-            move || {
-                while send(&sender, &message, SendFlags::NOSIGNAL).is_ok() {}
-            },
-        );
+        std::thread::spawn(move || while send(&sender, &message, SendFlags::NOSIGNAL).is_ok() {});
         client
     }
 

@@ -101,9 +101,7 @@ impl KernelLine {
             let reader = self.read(MctpSocket::bind(self.network, kind.value())?, None);
             self.by_type.insert(kind, reader);
         }
-        self.by_type
-            .get(&kind)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.by_type.get(&kind).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn requester(&mut self, client: Option<ClientId>) -> io::Result<&Reader> {
@@ -111,9 +109,7 @@ impl KernelLine {
             let reader = self.read(MctpSocket::new()?, client);
             self.by_client.insert(client, reader);
         }
-        self.by_client
-            .get(&client)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.by_client.get(&client).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn read(&self, socket: MctpSocket, client: Option<ClientId>) -> Reader {
@@ -175,8 +171,5 @@ async fn receive(hub: Arc<Hub>, link: LinkId, socket: Arc<MctpSocket>, client: O
 }
 
 fn is_busy(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy)
 }

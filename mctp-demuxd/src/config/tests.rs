@@ -3,17 +3,8 @@ use super::*;
 fn plan(config: &str, bindings: &[&str]) -> Result<Plan, String> {
     let bindings = bindings.iter().map(|text| text.parse().unwrap()).collect();
     let config = daemon::Config::from_text("causeway.toml", config.to_owned());
-    let view: View = config
-        .and_then(|config| config.view())
-        .map_err(|f| f.to_string())?;
-    Plan::new(
-        &Args {
-            bindings,
-            ..Args::default()
-        },
-        &view,
-        Some([1; 16]),
-    )
+    let view: View = config.and_then(|config| config.view()).map_err(|f| f.to_string())?;
+    Plan::new(&Args { bindings, ..Args::default() }, &view, Some([1; 16]))
 }
 
 #[test]
@@ -74,15 +65,9 @@ fn mistakes_are_errors() {
         ("[mctp]\neid = 3\n", &["serial:/dev/x"]),
         ("[mctp]\neids = 8\n", &["serial:/dev/x"]),
         ("[mctp]\nuuid = \"12\"\n", &["serial:/dev/x"]),
-        (
-            "[mctp]\neid = 0\nrole = \"bus-owner\"\n",
-            &["serial:/dev/x"],
-        ),
+        ("[mctp]\neid = 0\nrole = \"bus-owner\"\n", &["serial:/dev/x"]),
         ("[[mctp.route]]\neid = 9\nbinding = 1\n", &["serial:/dev/x"]),
-        (
-            "[[mctp.route]]\neid = 9\nlast = 8\nbinding = 0\n",
-            &["serial:/dev/x"],
-        ),
+        ("[[mctp.route]]\neid = 9\nlast = 8\nbinding = 0\n", &["serial:/dev/x"]),
         ("[[mctp.vendor]]\ncommand-set = 8\n", &["serial:/dev/x"]),
         ("[mctp]\nmtu = 10\n", &["serial:/dev/x"]),
     ] {

@@ -66,20 +66,14 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(kind: MessageType) -> Self {
-        Self {
-            kind,
-            owed: VecDeque::new(),
-            held: None,
-            counters: ClientCounters::default(),
-        }
+        Self { kind, owed: VecDeque::new(), held: None, counters: ClientCounters::default() }
     }
 
     /// Notes a request that is being delivered; gives whether an older one had to be forgotten.
     pub(super) fn owe(&mut self, owed: Owed) -> bool {
         let eid = owed.reply_to.eid;
-        let mut of_eid = (0..self.owed.len())
-            .zip(&self.owed)
-            .filter(|(_, other)| other.reply_to.eid == eid);
+        let mut of_eid =
+            (0..self.owed.len()).zip(&self.owed).filter(|(_, other)| other.reply_to.eid == eid);
         let forgotten = match of_eid.next() {
             Some((oldest, _)) if 1 + of_eid.count() >= KEPT_PER_EID => self.owed.remove(oldest),
             _ if self.owed.len() >= KEPT => self.owed.pop_front(),
@@ -94,9 +88,7 @@ impl Client {
         let of_eid = |owed: &Owed| owed.reply_to.eid == eid && now < owed.until;
         match Marks::of(message) {
             Marks::Request => Meaning::Request { wants_answer: true },
-            Marks::Datagram => Meaning::Request {
-                wants_answer: false,
-            },
+            Marks::Datagram => Meaning::Request { wants_answer: false },
             Marks::None => match self.owed.iter().position(of_eid) {
                 Some(index) => Meaning::Answer(index),
                 None => Meaning::Request { wants_answer: true },

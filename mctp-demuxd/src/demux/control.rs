@@ -42,13 +42,8 @@ impl Demux {
         if let Ok((_, tag)) = self.take_tag(now, link, Eid::NULL, Holder::BusOwner) {
             let fragmenter = Fragmenter::new(Eid::NULL, Eid::NULL, true, tag, self.mtu_of(link));
             let (address, message) = (Address::None, Request::DiscoveryNotify.emit(0));
-            let request = OutMessage {
-                address,
-                fragmenter,
-                message,
-                frees: None,
-                answers_on: None,
-            };
+            let request =
+                OutMessage { address, fragmenter, message, frees: None, answers_on: None };
             self.push_own(link, request);
         }
     }
@@ -69,11 +64,7 @@ impl Demux {
             destination,
             message,
         };
-        let mut around = Surroundings {
-            types: &types,
-            routes: &mut self.routes,
-            media: &media,
-        };
+        let mut around = Surroundings { types: &types, routes: &mut self.routes, media: &media };
         let outcome = self.responder.respond(&incoming, &mut around);
         match outcome.event {
             Some(Event::EidChanged(_)) => self.changes.push(Change::OwnEid),
@@ -85,11 +76,7 @@ impl Demux {
         };
         // One that addressed this endpoint by an id expects that id's answer, even when the request
         // has just changed it.
-        let local = if destination.is_assignable() {
-            destination
-        } else {
-            self.eid()
-        };
+        let local = if destination.is_assignable() { destination } else { self.eid() };
         let mtu = self.mtu_of(reply_to.link);
         let fragmenter = Fragmenter::new(reply_to.eid, local, false, reply_to.tag, mtu);
         let answer = OutMessage {
@@ -125,13 +112,8 @@ impl Demux {
             let mtu = self.mtu_of(next.link);
             let fragmenter = Fragmenter::new(next.destination, self.eid(), true, tag, mtu);
             let (address, message) = (next.address, next.message);
-            let request = OutMessage {
-                address,
-                fragmenter,
-                message,
-                frees: None,
-                answers_on: None,
-            };
+            let request =
+                OutMessage { address, fragmenter, message, frees: None, answers_on: None };
             self.push_own(next.link, request);
         }
         while let Some(event) = self.owner.as_mut().and_then(BusOwner::poll_event) {
@@ -149,23 +131,13 @@ impl Demux {
             self.routes.add(route);
             return;
         };
-        self.routes.add(Route {
-            kind: Kind::Bridge,
-            ..route
-        });
+        self.routes.add(Route { kind: Kind::Bridge, ..route });
         let last = Eid(first.0.saturating_add(size - 1));
-        self.routes.add(Route {
-            first,
-            last,
-            kind: Kind::Endpoints,
-            ..route
-        });
+        self.routes.add(Route { first, last, kind: Kind::Endpoints, ..route });
     }
 
     fn push_own(&mut self, link: LinkId, message: OutMessage) {
-        let room = self
-            .link(link)
-            .is_some_and(|l| l.up && l.outbox.has_room_for(None));
+        let room = self.link(link).is_some_and(|l| l.up && l.outbox.has_room_for(None));
         if room {
             self.push(link, None, message);
         }

@@ -57,9 +57,7 @@ impl Demux {
         if ![own, Eid::NULL, Eid::BROADCAST].contains(&header.destination) {
             return self.forward(link, &header, payload);
         }
-        let whole = self
-            .reassembler
-            .accept(now, link, address, &header, payload, drops);
+        let whole = self.reassembler.accept(now, link, address, &header, payload, drops);
         let Some(message) = whole else { return };
         state.counters.messages_in += 1;
         state.counters.bytes_in += message.len() as u64;
@@ -98,10 +96,7 @@ impl Demux {
     /// A packet for somebody else goes on if this endpoint is a bridge and knows where.
     fn forward(&mut self, from: LinkId, header: &Header, payload: &[u8]) {
         let bridge = self.responder.identity().bridge;
-        let route = self
-            .routes
-            .lookup(header.destination)
-            .filter(|(to, _)| bridge && *to != from);
+        let route = self.routes.lookup(header.destination).filter(|(to, _)| bridge && *to != from);
         let forwarded = route.is_some_and(|(to, address)| {
             let Some(to) = self.links.get_mut(usize::from(to.0)) else {
                 return false;
@@ -137,23 +132,12 @@ impl Demux {
         message: &[u8],
         out: &mut impl Outlet,
     ) {
-        let kind = message
-            .first()
-            .map(|&first| MessageType::from_first_byte(first));
+        let kind = message.first().map(|&first| MessageType::from_first_byte(first));
         if header.tag_owner {
-            let local = if header.destination.is_assignable() {
-                header.destination
-            } else {
-                self.eid()
-            };
-            let reply_to = ReplyTo {
-                link,
-                address,
-                eid: header.source,
-                local,
-                tag: header.tag,
-                network: 0,
-            };
+            let local =
+                if header.destination.is_assignable() { header.destination } else { self.eid() };
+            let reply_to =
+                ReplyTo { link, address, eid: header.source, local, tag: header.tag, network: 0 };
             if kind == Some(MessageType::CONTROL) {
                 self.answer_control(now, reply_to, header.destination, message);
             } else {
@@ -161,10 +145,7 @@ impl Demux {
             }
             return;
         }
-        let peer = TagPeer {
-            link,
-            eid: header.source,
-        };
+        let peer = TagPeer { link, eid: header.source };
         match self.tags.answer(peer, header.tag) {
             Answered::Held(Holder::Client(client)) => {
                 self.deliver_answer(now, client, header.source, message, out);
@@ -185,9 +166,7 @@ impl Demux {
         message: &[u8],
         out: &mut impl Outlet,
     ) {
-        let kind = message
-            .first()
-            .map(|&first| MessageType::from_first_byte(first));
+        let kind = message.first().map(|&first| MessageType::from_first_byte(first));
         let Some(of_type) = kind.and_then(|kind| self.by_type.get(&kind)) else {
             self.refusals.add(Refusal::NoClient);
             return;
@@ -203,13 +182,7 @@ impl Demux {
             let Some(client) = self.clients.get_mut(&id) else {
                 continue;
             };
-            let owed = Owed {
-                request,
-                reply_to,
-                key,
-                until,
-                settled: false,
-            };
+            let owed = Owed { request, reply_to, key, until, settled: false };
             if wants_answer && client.owe(owed) {
                 self.refusals.add(Refusal::Forgotten);
             }
@@ -232,9 +205,7 @@ impl Demux {
         message: &[u8],
         out: &mut impl Outlet,
     ) {
-        let kind = message
-            .first()
-            .map(|&first| MessageType::from_first_byte(first));
+        let kind = message.first().map(|&first| MessageType::from_first_byte(first));
         let Some(client) = self.clients.get_mut(&id) else {
             self.refusals.add(Refusal::Unsolicited);
             return;

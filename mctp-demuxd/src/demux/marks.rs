@@ -88,11 +88,9 @@ impl PldmKey {
         const INSTANCE_MASK: u8 = 0x1f;
         const KIND_MASK: u8 = 0x3f;
         match rest {
-            &[flags, kind, command, ..] => Some(Self {
-                instance: flags & INSTANCE_MASK,
-                kind: kind & KIND_MASK,
-                command,
-            }),
+            &[flags, kind, command, ..] => {
+                Some(Self { instance: flags & INSTANCE_MASK, kind: kind & KIND_MASK, command })
+            }
             _ => None,
         }
     }
@@ -108,17 +106,9 @@ mod tests {
     fn requests_and_answers_of_the_types_that_tell() {
         for (name, message, marks) in [
             ("PLDM GetTID", &hex!("01 80 00 02")[..], Marks::Request),
-            (
-                "PLDM event, no answer wanted",
-                &hex!("01 c0 02 0a"),
-                Marks::Datagram,
-            ),
+            ("PLDM event, no answer wanted", &hex!("01 c0 02 0a"), Marks::Datagram),
             ("NVMe-MI request", &hex!("84 08 00 00"), Marks::Request),
-            (
-                "NVMe-MI response",
-                &hex!("84 88 00 00"),
-                Marks::Answer(None),
-            ),
+            ("NVMe-MI response", &hex!("84 88 00 00"), Marks::Answer(None)),
             ("SPDM GET_VERSION", &hex!("05 10 84 00"), Marks::Request),
             ("SPDM VERSION", &hex!("05 10 04 00"), Marks::Answer(None)),
             ("vendor", &hex!("7e 1a b4 80"), Marks::None),
@@ -134,11 +124,7 @@ mod tests {
     fn a_pldm_answer_has_the_key_of_its_request() {
         let key = Marks::key_of_request(&hex!("01 85 02 11"));
         assert_eq!(Marks::of(&hex!("01 05 02 11 00")), Marks::Answer(key));
-        for other in [
-            hex!("01 06 02 11 00"),
-            hex!("01 05 03 11 00"),
-            hex!("01 05 02 12 00"),
-        ] {
+        for other in [hex!("01 06 02 11 00"), hex!("01 05 03 11 00"), hex!("01 05 02 12 00")] {
             assert_ne!(Marks::of(&other), Marks::Answer(key));
         }
         assert_eq!(Marks::key_of_request(&hex!("05 10 84 00")), None);

@@ -93,16 +93,9 @@ impl Demux {
     ) -> Option<KernelSend> {
         let (sender, next) = self.link_mut(link)?.outbox.next_message(waits)?;
         self.retry(now, Wait::Room(link), out);
-        let answers = next
-            .answers_on
-            .map(|network| (network, next.fragmenter.tag()));
+        let answers = next.answers_on.map(|network| (network, next.fragmenter.tag()));
         let eid = next.fragmenter.destination();
-        Some(KernelSend {
-            sender,
-            eid,
-            answers,
-            message: next.message,
-        })
+        Some(KernelSend { sender, eid, answers, message: next.message })
     }
 
     /// Tries again what is held for `cause`, in the order it came.
@@ -116,14 +109,10 @@ impl Demux {
             if matches!(cause, Wait::Tag(peer) if self.tags.outstanding(peer) >= TAGS) {
                 return;
             }
-            let held = self
-                .clients
-                .get_mut(&id)
-                .and_then(|client| client.held.take());
+            let held = self.clients.get_mut(&id).and_then(|client| client.held.take());
             let parts = held.as_deref().and_then(<[u8]>::split_first);
-            let sent = parts.map_or(Ok(()), |(eid, message)| {
-                self.send(now, id, Eid(*eid), message, out)
-            });
+            let sent =
+                parts.map_or(Ok(()), |(eid, message)| self.send(now, id, Eid(*eid), message, out));
             match sent {
                 Ok(()) => {
                     self.blocked.remove(at);
@@ -163,15 +152,9 @@ impl Demux {
                 self.refusals.add(Refusal::UnaskedAnswer);
                 Ok(())
             }
-            Meaning::Request { wants_answer } => self.send_request(
-                now,
-                &Whole {
-                    id,
-                    eid,
-                    message,
-                    wants_answer,
-                },
-            ),
+            Meaning::Request { wants_answer } => {
+                self.send_request(now, &Whole { id, eid, message, wants_answer })
+            }
         }
     }
 
@@ -184,9 +167,7 @@ impl Demux {
         message: &[u8],
         out: &mut impl Outlet,
     ) {
-        let kind = message
-            .first()
-            .map(|&first| MessageType::from_first_byte(first));
+        let kind = message.first().map(|&first| MessageType::from_first_byte(first));
         let of_type = kind.and_then(|kind| self.by_type.get(&kind));
         let mut overrun = Vec::new();
         for &id in of_type.into_iter().flatten().filter(|id| **id != sender) {
@@ -203,33 +184,20 @@ impl Demux {
 
     /// The first answer to a request goes out; later ones are dropped.
     fn send_answer(&mut self, id: ClientId, index: usize, message: &[u8]) -> Result<(), Wait> {
-        let owed = self
-            .clients
-            .get(&id)
-            .and_then(|client| client.owed_at(index));
+        let owed = self.clients.get(&id).and_then(|client| client.owed_at(index));
         let Some(owed) = owed else { return Ok(()) };
         if !owed.settled && self.is_up(owed.reply_to.link) {
             self.check_room(id, owed.reply_to.link)?;
             self.push_answer(id, &owed, message);
         } else {
-            let refusal = if owed.settled {
-                Refusal::LateAnswer
-            } else {
-                Refusal::LinkDown
-            };
+            let refusal = if owed.settled { Refusal::LateAnswer } else { Refusal::LinkDown };
             self.refusals.add(refusal);
         }
         if let Some(client) = self.clients.get_mut(&id) {
             client.forget_at(index);
         }
-        let kind = message
-            .first()
-            .map(|&first| MessageType::from_first_byte(first));
-        for other in kind
-            .and_then(|kind| self.by_type.get(&kind))
-            .into_iter()
-            .flatten()
-        {
+        let kind = message.first().map(|&first| MessageType::from_first_byte(first));
+        for other in kind.and_then(|kind| self.by_type.get(&kind)).into_iter().flatten() {
             if let Some(client) = self.clients.get_mut(other) {
                 client.settle(owed.request);
             }
@@ -240,11 +208,7 @@ impl Demux {
     fn push_answer(&mut self, id: ClientId, owed: &Owed, message: &[u8]) {
         let to = owed.reply_to;
         let mtu = self.mtu_of(to.link);
-        let local = if to.local.is_assignable() {
-            to.local
-        } else {
-            self.eid()
-        };
+        let local = if to.local.is_assignable() { to.local } else { self.eid() };
         let fragmenter = Fragmenter::new(to.eid, local, false, to.tag, mtu);
         let out = OutMessage {
             address: to.address,
@@ -268,10 +232,7 @@ impl Demux {
         }
         for &(link, _) in &links {
             self.check_room(whole.id, link)?;
-            let peer = TagPeer {
-                link,
-                eid: whole.eid,
-            };
+            let peer = TagPeer { link, eid: whole.eid };
             if self.kind_of(link) != LinkKind::Kernel && !self.may_take_tag(whole.id, peer) {
                 return Err(Wait::Tag(peer));
             }
@@ -286,13 +247,7 @@ impl Demux {
             let fragmenter = Fragmenter::new(whole.eid, self.eid(), true, tag, self.mtu_of(link));
             let frees = (!whole.wants_answer).then_some((peer, tag));
             let message = whole.message.to_vec();
-            let out = OutMessage {
-                address,
-                fragmenter,
-                message,
-                frees,
-                answers_on: None,
-            };
+            let out = OutMessage { address, fragmenter, message, frees, answers_on: None };
             self.push(link, Some(whole.id), out);
         }
         Ok(())
@@ -307,22 +262,11 @@ impl Demux {
     }
 
     fn push_to_kernel(&mut self, link: LinkId, whole: &Whole<'_>) {
-        let fragmenter = Fragmenter::new(
-            whole.eid,
-            Eid::NULL,
-            true,
-            Tag::default(),
-            self.mtu_of(link),
-        );
+        let fragmenter =
+            Fragmenter::new(whole.eid, Eid::NULL, true, Tag::default(), self.mtu_of(link));
         let message = whole.message.to_vec();
         let (address, frees, answers_on) = (Address::None, None, None);
-        let out = OutMessage {
-            address,
-            fragmenter,
-            message,
-            frees,
-            answers_on,
-        };
+        let out = OutMessage { address, fragmenter, message, frees, answers_on };
         self.push(link, Some(whole.id), out);
     }
 
@@ -332,10 +276,7 @@ impl Demux {
             return self.routes.lookup(eid).into_iter().collect();
         }
         let can = |(_, link): &(usize, &super::Link)| {
-            matches!(
-                link.kind,
-                LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)
-            ) && link.up
+            matches!(link.kind, LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)) && link.up
         };
         let links = self.links.iter().enumerate().filter(can);
         links

@@ -90,12 +90,7 @@ impl Outbox {
             Some(index) => self.flows.get_mut(index),
             None => {
                 let messages = VecDeque::new();
-                self.flows.push_back(Flow {
-                    sender,
-                    messages,
-                    bytes: 0,
-                    turn: 0,
-                });
+                self.flows.push_back(Flow { sender, messages, bytes: 0, turn: 0 });
                 self.flows.back_mut()
             }
         };
@@ -109,8 +104,7 @@ impl Outbox {
     pub(super) fn forward(&mut self, address: Address, header: [u8; 4], payload: &[u8]) -> bool {
         let room = self.forwarded.len() < FORWARDED;
         if room {
-            self.forwarded
-                .push_back((address, header, payload.to_vec()));
+            self.forwarded.push_back((address, header, payload.to_vec()));
         }
         room
     }
@@ -130,10 +124,7 @@ impl Outbox {
     pub(super) fn next_packet(&mut self, encode: Encode<'_>) -> Sent {
         if let Some((address, header, payload)) = self.forwarded.pop_front() {
             encode(address, header, &payload);
-            return Sent {
-                packet: true,
-                ..Sent::default()
-            };
+            return Sent { packet: true, ..Sent::default() };
         }
         for _ in 0..self.flows.len() {
             if self.front_may_send() {
@@ -191,11 +182,7 @@ impl Outbox {
         } else if header.end && !header.start {
             self.open.retain(|open| *open != key);
         }
-        let mut sent = Sent {
-            packet: true,
-            message: header.end,
-            frees: None,
-        };
+        let mut sent = Sent { packet: true, message: header.end, frees: None };
         if header.end {
             flow.bytes -= next.message.len();
             self.bytes -= next.message.len();

@@ -66,13 +66,7 @@ impl Engine {
     pub(crate) fn next_transfer(&mut self, link: LinkId) -> Option<(u8, Vec<u8>)> {
         let own = self.line(link)?.own_address;
         let mut next = None;
-        let Self {
-            demux,
-            sockets,
-            capture,
-            now,
-            ..
-        } = self;
+        let Self { demux, sockets, capture, now, .. } = self;
         demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
             if let Some(capture) = capture {
                 capture.write(Direction::Out, link, address, &[&header, payload]);
@@ -124,13 +118,7 @@ impl Engine {
     /// Gives whether the kernel took everything. A sender whose message it refused has to wait, and
     /// no other.
     fn flush_kernel(&mut self, link: LinkId) -> bool {
-        let Self {
-            demux,
-            sockets,
-            lines,
-            now,
-            ..
-        } = self;
+        let Self { demux, sockets, lines, now, .. } = self;
         let Some(line) = lines.get_mut(usize::from(link.0)) else {
             return true;
         };
@@ -141,9 +129,8 @@ impl Engine {
         let mut again = std::mem::take(&mut line.refused).into_iter();
         loop {
             let waits = |sender| refused.iter().any(|other| other.sender == sender);
-            let next = again
-                .next()
-                .or_else(|| demux.next_kernel_message(*now, link, waits, sockets));
+            let next =
+                again.next().or_else(|| demux.next_kernel_message(*now, link, waits, sockets));
             let Some(next) = next else { break };
             let client = next.sender.filter(|id| demux.has_client(*id));
             if kernel.send(client, &next) == KernelSent::Busy {
@@ -156,19 +143,8 @@ impl Engine {
 
     /// Fills a line's staging buffer once all in it is written; gives whether there is anything.
     fn fill(&mut self, link: LinkId) -> bool {
-        let kind = self
-            .demux
-            .links()
-            .get(usize::from(link.0))
-            .map(|link| link.kind);
-        let Self {
-            demux,
-            sockets,
-            lines,
-            capture,
-            now,
-            ..
-        } = self;
+        let kind = self.demux.links().get(usize::from(link.0)).map(|link| link.kind);
+        let Self { demux, sockets, lines, capture, now, .. } = self;
         let Some(line) = lines.get_mut(usize::from(link.0)) else {
             return false;
         };
@@ -207,11 +183,5 @@ fn vdm(address: Address, header: [u8; 4], payload: &[u8]) -> pcie_vdm::Frame<'_>
         Address::Pcie(target) => (pcie_vdm::Routing::ById, target),
         _ => (pcie_vdm::Routing::ToRootComplex, 0),
     };
-    pcie_vdm::Frame {
-        routing,
-        requester: 0,
-        target,
-        header,
-        payload,
-    }
+    pcie_vdm::Frame { routing, requester: 0, target, header, payload }
 }

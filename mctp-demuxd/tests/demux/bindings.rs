@@ -17,10 +17,8 @@ const VDM_IN: [u8; 24] =
 #[test]
 fn pcie_messages_are_answered_to_their_requester() {
     let line = Wire::new();
-    let (child, socket) = spawn(
-        &[&format!("pcie:{}", line.path.display())],
-        "unix:path=/nonexistent",
-    );
+    let (child, socket) =
+        spawn(&[&format!("pcie:{}", line.path.display())], "unix:path=/nonexistent");
     let mut daemon = Daemon::take_over(child, socket, line);
     let client = daemon.client_without_line(0x20);
     daemon.wire.send_raw(&VDM_IN);
@@ -36,10 +34,7 @@ fn pcie_messages_are_answered_to_their_requester() {
     client.send(9, b"\x20what");
     assert!(readable(daemon.wire.far(), PATIENCE));
     let len = daemon.wire.far().read(&mut buffer).unwrap();
-    assert_eq!(
-        (&buffer[8..10], buffer[15] & 0x08, len),
-        (&hex!("02 18")[..], 0x08, 24)
-    );
+    assert_eq!((&buffer[8..10], buffer[15] & 0x08, len), (&hex!("02 18")[..], 0x08, 24));
 }
 
 #[test]
@@ -52,27 +47,17 @@ fn an_endpoint_without_an_id_asks_to_be_found_on_pcie() {
     let mut buffer = [0; 64];
     let len = daemon.wire.far().read(&mut buffer).unwrap();
     // Discovery Notify, to the root complex.
-    assert_eq!(
-        buffer[..len],
-        hex!("70 00 10 01 00 00 10 7f 00 00 1a b4 01 00 00 c8 00 80 0d 00")
-    );
+    assert_eq!(buffer[..len], hex!("70 00 10 01 00 00 10 7f 00 00 1a b4 01 00 00 c8 00 80 0d 00"));
 }
 
 #[test]
 fn what_others_write_to_our_i2c_address_is_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let (queue, bus) = (
-        folder.path().join("slave-mqueue"),
-        folder.path().join("i2c-9"),
-    );
+    let (queue, bus) = (folder.path().join("slave-mqueue"), folder.path().join("i2c-9"));
     nix::unistd::mkfifo(&queue, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let mut options = std::fs::OpenOptions::new();
     let mut far = options.read(true).write(true).open(&queue).unwrap();
-    let binding = format!(
-        "i2c:{},address=0x1d,slave-mqueue={}",
-        bus.display(),
-        queue.display()
-    );
+    let binding = format!("i2c:{},address=0x1d,slave-mqueue={}", bus.display(), queue.display());
     let (mut child, socket) = spawn(&[&binding], "unix:path=/nonexistent");
     let client = registered(|| connect(&socket), 0x20);
     let transaction = |destination: u8, packet: &[u8]| {
@@ -89,11 +74,7 @@ fn what_others_write_to_our_i2c_address_is_taken() {
     );
     let mut damaged = transaction(0x1d, &packet);
     damaged[9] ^= 0x40;
-    for bytes in [
-        damaged,
-        transaction(0x1e, &packet),
-        transaction(0x1d, &packet),
-    ] {
+    for bytes in [damaged, transaction(0x1e, &packet), transaction(0x1d, &packet)] {
         far.write_all(&bytes).unwrap();
         // One read has to be one transaction, as the real queue has it.
         wait_until(|| ioctl_fionread(&far).unwrap() == 0);
@@ -118,12 +99,6 @@ fn connect(name: &str) -> Client {
 
 fn pec(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ byte, |crc: u8, _| {
-            if crc & 0x80 != 0 {
-                crc << 1 ^ 7
-            } else {
-                crc << 1
-            }
-        })
+        (0..8).fold(crc ^ byte, |crc: u8, _| if crc & 0x80 != 0 { crc << 1 ^ 7 } else { crc << 1 })
     })
 }

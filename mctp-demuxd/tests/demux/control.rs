@@ -8,9 +8,7 @@ use crate::wire::{EOM, FAR, Message, OWN, SOM, TO};
 /// Sends command and data to `to`; gives the answer.
 fn ask(daemon: &mut Daemon, to: u8, command: &[u8]) -> Message {
     let message = [&[0, 0x9a], command].concat();
-    daemon
-        .wire
-        .send_packet(to, FAR, SOM | EOM | TO | 5, &message);
+    daemon.wire.send_packet(to, FAR, SOM | EOM | TO | 5, &message);
     let answer = daemon.wire.message();
     assert_eq!((answer.to, answer.owner, answer.tag), (FAR, false, 5));
     assert_eq!(answer.bytes[..3], [0, 0x1a, command[0]]);
@@ -22,10 +20,7 @@ fn fixed_answers() {
     let mut daemon = Daemon::start();
     for (command, answer) in [
         (&hex!("02")[..], &hex!("00 08 01 00")[..]),
-        (
-            &hex!("04 ff"),
-            &hex!("00 04 f1f0ff00 f1f1ff00 f1f2ff00 f1f3f100"),
-        ),
+        (&hex!("04 ff"), &hex!("00 04 f1f0ff00 f1f1ff00 f1f2ff00 f1f3f100")),
         (&hex!("04 01"), &hex!("80")),
         (&hex!("05"), &hex!("00 01 00")),
         (&hex!("06 00"), &hex!("02")),
@@ -37,11 +32,7 @@ fn fixed_answers() {
         (&hex!("11"), &hex!("05")),
         (&hex!("ff"), &hex!("05")),
     ] {
-        assert_eq!(
-            ask(&mut daemon, OWN, command).bytes[3..],
-            *answer,
-            "{command:02x?}"
-        );
+        assert_eq!(ask(&mut daemon, OWN, command).bytes[3..], *answer, "{command:02x?}");
     }
 }
 
@@ -49,10 +40,7 @@ fn fixed_answers() {
 fn requests_to_the_null_id_are_answered_from_the_real_one() {
     let mut daemon = Daemon::start();
     let answer = ask(&mut daemon, 0, &[2]);
-    assert_eq!(
-        (answer.from, &answer.bytes[3..]),
-        (OWN, &hex!("00 08 01 00")[..])
-    );
+    assert_eq!((answer.from, &answer.bytes[3..]), (OWN, &hex!("00 08 01 00")[..]));
 }
 
 #[test]
@@ -65,13 +53,9 @@ fn what_is_not_to_be_answered_is_not() {
         (TO, &hex!("80 9a 02")),
         (0, &hex!("00 9a 02")),
     ] {
-        daemon
-            .wire
-            .send_packet(OWN, FAR, SOM | EOM | flags, message);
+        daemon.wire.send_packet(OWN, FAR, SOM | EOM | flags, message);
     }
-    daemon
-        .wire
-        .send_packet(0xff, FAR, SOM | EOM | TO, &hex!("00 9a 02"));
+    daemon.wire.send_packet(0xff, FAR, SOM | EOM | TO, &hex!("00 9a 02"));
     daemon.wire.is_silent();
 }
 
@@ -82,22 +66,12 @@ fn an_assigned_id_is_in_force_at_once() {
     for unassignable in [hex!("01 00 00"), hex!("01 00 03"), hex!("01 00 ff")] {
         assert_eq!(ask(&mut daemon, OWN, &unassignable).bytes[3..], hex!("02"));
     }
-    assert_eq!(
-        ask(&mut daemon, 0, &hex!("01 00 20")).bytes[3..],
-        hex!("00 00 20 00")
-    );
-    assert_eq!(
-        ask(&mut daemon, 0x20, &hex!("02")).bytes[3..],
-        hex!("00 20 03 00")
-    );
+    assert_eq!(ask(&mut daemon, 0, &hex!("01 00 20")).bytes[3..], hex!("00 00 20 00"));
+    assert_eq!(ask(&mut daemon, 0x20, &hex!("02")).bytes[3..], hex!("00 20 03 00"));
     client.send(FAR, b"\x20from the new id");
     assert_eq!(daemon.wire.message().from, 0x20);
-    daemon
-        .wire
-        .send_packet(OWN, FAR, SOM | EOM | TO, b"\x20to the old id");
-    daemon
-        .wire
-        .send_packet(0x20, FAR, SOM | EOM | TO, b"\x20to the new id");
+    daemon.wire.send_packet(OWN, FAR, SOM | EOM | TO, b"\x20to the old id");
+    daemon.wire.send_packet(0x20, FAR, SOM | EOM | TO, b"\x20to the new id");
     assert_eq!(client.message().1, b"\x20to the new id");
 }
 
@@ -105,14 +79,8 @@ fn an_assigned_id_is_in_force_at_once() {
 fn an_endpoint_without_an_id_speaks_as_null_until_it_has_one() {
     let mut daemon = Daemon::with(&["--eid", "0"]);
     let answer = ask(&mut daemon, 0, &[2]);
-    assert_eq!(
-        (answer.from, &answer.bytes[3..]),
-        (0, &hex!("00 00 00 00")[..])
-    );
-    assert_eq!(
-        ask(&mut daemon, 0, &hex!("01 00 0c")).bytes[3..],
-        hex!("00 00 0c 00")
-    );
+    assert_eq!((answer.from, &answer.bytes[3..]), (0, &hex!("00 00 00 00")[..]));
+    assert_eq!(ask(&mut daemon, 0, &hex!("01 00 0c")).bytes[3..], hex!("00 00 0c 00"));
     assert_eq!(ask(&mut daemon, 0, &[2]).from, 0x0c);
 }
 
@@ -124,8 +92,5 @@ fn a_uuid_is_the_same_at_each_start() {
     };
     let first = uuid();
     assert_eq!(uuid(), first);
-    assert!(
-        first == [5] || (first.len() == 17 && first[0] == 0),
-        "{first:02x?}"
-    );
+    assert!(first == [5] || (first.len() == 17 && first[0] == 0), "{first:02x?}");
 }

@@ -40,11 +40,7 @@ impl Daemon {
 
     /// A daemon that was started otherwise.
     pub(crate) fn take_over(child: Child, socket: String, wire: Wire) -> Self {
-        let daemon = Self {
-            child,
-            socket,
-            wire,
-        };
+        let daemon = Self { child, socket, wire };
         daemon.wait_for_socket();
         daemon
     }
@@ -119,9 +115,7 @@ pub(crate) fn spawn(args: &[&str], bus: &str) -> (Child, String) {
     let socket = format!("mctp-test-{}-{number}", std::process::id());
     let mut command = Command::new(env!("CARGO_BIN_EXE_mctp-demuxd"));
     command.args(["--socket", &socket]).args(args);
-    command
-        .env("DBUS_SYSTEM_BUS_ADDRESS", bus)
-        .env_remove("NOTIFY_SOCKET");
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", bus).env_remove("NOTIFY_SOCKET");
     command.stdin(Stdio::null());
     if std::env::var_os("MCTP_TEST_LOG").is_none() {
         command.stderr(Stdio::null());
@@ -156,10 +150,7 @@ pub(crate) struct Client(pub(crate) OwnedFd);
 
 impl Client {
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
-        assert_eq!(
-            send(&self.0, bytes, SendFlags::NOSIGNAL).unwrap(),
-            bytes.len()
-        );
+        assert_eq!(send(&self.0, bytes, SendFlags::NOSIGNAL).unwrap(), bytes.len());
     }
 
     pub(crate) fn send(&self, eid: u8, message: &[u8]) {

@@ -23,23 +23,16 @@ fn good() -> Vec<u8> {
 #[test]
 fn vectors_are_answered_bit_by_bit() {
     let mut daemon = Daemon::start();
-    daemon
-        .wire
-        .send_raw(&hex!("7e 01 07 01 08 09 c8 00 80 02 01 dd 7e"));
+    daemon.wire.send_raw(&hex!("7e 01 07 01 08 09 c8 00 80 02 01 dd 7e"));
     let answer = daemon.wire.packet();
-    assert_eq!(
-        frame(&answer),
-        hex!("7e 01 0b 01 09 08 c0 00 00 02 00 08 01 00 b0 6f 7e")
-    );
+    assert_eq!(frame(&answer), hex!("7e 01 0b 01 09 08 c0 00 00 02 00 08 01 00 b0 6f 7e"));
 }
 
 #[test]
 fn the_escape_vector_is_taken_and_given() {
     let mut daemon = Daemon::start();
     let client = daemon.client(5);
-    daemon
-        .wire
-        .send_raw(&hex!("7e 01 07 01 08 7d 5e c9 05 7d 5d 7d 5e 74 6f 7e"));
+    daemon.wire.send_raw(&hex!("7e 01 07 01 08 7d 5e c9 05 7d 5d 7d 5e 74 6f 7e"));
     assert_eq!(client.message(), (0x7e, hex!("05 7d 7e").to_vec()));
     client.send(0x7e, &hex!("05 7d 7e"));
     assert_eq!(daemon.wire.packet(), hex!("01 7e 08 c1 05 7d 7e"));
@@ -88,15 +81,9 @@ fn noise_before_a_frame_is_passed_over() {
     for (name, noise) in [
         ("letters", &b"login: "[..]),
         ("a start of a frame", &hex!("7e 01 07 01 08")),
-        (
-            "a frame without an end",
-            &hex!("7e 01 07 01 08 09 c8 05 80 02 01 dd"),
-        ),
+        ("a frame without an end", &hex!("7e 01 07 01 08 09 c8 05 80 02 01 dd")),
         ("too short a count", &hex!("7e 01 03 01 08 09 00 00 7e")),
-        (
-            "another revision",
-            &hex!("7e 02 07 01 08 09 c8 05 80 02 01 dd 7e"),
-        ),
+        ("another revision", &hex!("7e 02 07 01 08 09 c8 05 80 02 01 dd 7e")),
         ("an escape at the end", &hex!("7e 01 07 01 08 7d")),
         ("the longest count", &hex!("7e 01 ff 01 02 03")),
     ] {
@@ -130,9 +117,7 @@ fn shared_and_idle_flags_lose_nothing() {
     let mut daemon = Daemon::start();
     let client = daemon.client(KIND);
     let one = good();
-    daemon
-        .wire
-        .send_raw(&[&one[..], &one[1..], &[0x7e; 5], &one].concat());
+    daemon.wire.send_raw(&[&one[..], &one[1..], &[0x7e; 5], &one].concat());
     for _ in 0..3 {
         assert_eq!(client.message().1, b"\x20damaged");
     }

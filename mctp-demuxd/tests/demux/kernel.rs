@@ -32,11 +32,7 @@ fn folder() -> PathBuf {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The guest's folder and the program that goes into it; `None` where there can be no guest.
@@ -45,24 +41,15 @@ fn guest() -> Option<(PathBuf, PathBuf)> {
         eprintln!("skipped: CAUSEWAY_MCTP_KERNEL does not name a kernel with MCTP");
         return None;
     };
-    if Command::new("qemu-system-x86_64")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
+    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
         eprintln!("skipped: there is no qemu-system-x86_64");
         return None;
     }
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mctp-guest");
-    run(Command::new(folder().join("make-guest"))
-        .arg(&cache)
-        .arg("--bzimage")
-        .arg(kernel));
+    run(Command::new(folder().join("make-guest")).arg(&cache).arg("--bzimage").arg(kernel));
     let peer = cache.join("mctp-peer");
     let source = folder().join("mctp-peer.c");
-    run(Command::new("cc")
-        .args(["-static", "-O2", "-o"])
-        .args([&peer, &source]));
+    run(Command::new("cc").args(["-static", "-O2", "-o"]).args([&peer, &source]));
     Some((cache, peer))
 }
 
@@ -78,21 +65,13 @@ impl Guest {
     fn boot(script: &str, files: &[&str]) -> Option<Self> {
         let (cache, peer) = guest()?;
         let temporary = tempfile::tempdir().unwrap();
-        let (socket, path) = (
-            temporary.path().join("line"),
-            temporary.path().join("script"),
-        );
+        let (socket, path) = (temporary.path().join("line"), temporary.path().join("script"));
         std::fs::write(&path, script).unwrap();
         let mut command = Command::new(folder().join("run-guest"));
-        command
-            .arg(cache)
-            .arg(path)
-            .args(["--iface", "none", "--timeout", "900"]);
+        command.arg(cache).arg(path).args(["--iface", "none", "--timeout", "900"]);
         command.arg("--file").arg(peer);
         command.args(files.iter().flat_map(|file| ["--file", file]));
-        command
-            .arg("--serial")
-            .arg(format!("listen-unix:{}", socket.display()));
+        command.arg("--serial").arg(format!("listen-unix:{}", socket.display()));
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let daemon = Daemon::start();
@@ -102,12 +81,7 @@ impl Guest {
             stream.is_some()
         });
         carry(&daemon.wire, &stream.unwrap());
-        Some(Self {
-            daemon,
-            child,
-            output,
-            _folder: temporary,
-        })
+        Some(Self { daemon, child, output, _folder: temporary })
     }
 
     fn client(&self, kind: u8) -> Client {
@@ -137,9 +111,7 @@ impl Drop for Guest {
 
 fn inverted(message: &[u8]) -> Vec<u8> {
     let (kind, body) = message.split_first().unwrap();
-    std::iter::once(*kind)
-        .chain(body.iter().map(|byte| !byte))
-        .collect()
+    std::iter::once(*kind).chain(body.iter().map(|byte| !byte)).collect()
 }
 
 /// Answers what the guest asks, and asks as much of it.
@@ -184,14 +156,9 @@ fn the_kernel_asks_and_answers_over_a_serial_line() {
 fn clients_of_the_socket_work_where_the_kernel_does_mctp() {
     let _one = ONE.lock();
     let start = "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/none ./mctp-demuxd --eid 9 kernel:1 &";
-    let libraries = Command::new("ldd")
-        .arg(env!("CARGO_BIN_EXE_mctp-demuxd"))
-        .output()
-        .unwrap();
+    let libraries = Command::new("ldd").arg(env!("CARGO_BIN_EXE_mctp-demuxd")).output().unwrap();
     let libraries = String::from_utf8(libraries.stdout).unwrap();
-    let paths = libraries
-        .split_whitespace()
-        .filter(|word| word.contains("/libgcc_s"));
+    let paths = libraries.split_whitespace().filter(|word| word.contains("/libgcc_s"));
     let mut files: Vec<String> = paths.map(|path| format!("{path}:{path}")).collect();
     files.push(env!("CARGO_BIN_EXE_mctp-demuxd").to_owned());
     let files: Vec<&str> = files.iter().map(String::as_str).collect();

@@ -126,10 +126,7 @@ fn an_idle_daemon_sleeps() {
     client.message();
     let switches = |pid: u32| -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("voluntary_ctxt"))
-            .unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     // Once what was owed and held is over, it is not woken at all for two seconds.

@@ -22,13 +22,8 @@ fn an_answer_bears_the_tag_of_its_request_and_no_owner_bit() {
         assert_eq!(client.message().1, b"\x7eask");
         client.send(FAR, b"\x7eanswer");
         let answer = daemon.wire.message();
-        let expected = Message {
-            to: FAR,
-            from: 8,
-            owner: false,
-            tag,
-            bytes: b"\x7eanswer".to_vec(),
-        };
+        let expected =
+            Message { to: FAR, from: 8, owner: false, tag, bytes: b"\x7eanswer".to_vec() };
         assert_eq!(answer, expected);
     }
 }
@@ -60,10 +55,7 @@ fn requests_of_several_endpoints_are_kept_apart() {
     client.send(21, b"\x7eto 21");
     client.send(20, b"\x7eto 20");
     let (first, second) = (daemon.wire.message(), daemon.wire.message());
-    let mut answers = [
-        (first.to, first.tag, first.owner),
-        (second.to, second.tag, second.owner),
-    ];
+    let mut answers = [(first.to, first.tag, first.owner), (second.to, second.tag, second.owner)];
     answers.sort_unstable();
     assert_eq!(answers, [(20, 1, false), (21, 2, false)]);
 }
@@ -81,15 +73,10 @@ fn eight_requests_may_be_out_and_each_answer_finds_its_client() {
     assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7]);
     requests.reverse();
     for request in &requests {
-        daemon
-            .wire
-            .answer(request, &[VENDOR, request.bytes[1], 0xaa]);
+        daemon.wire.answer(request, &[VENDOR, request.bytes[1], 0xaa]);
     }
     for (index, client) in clients.iter().enumerate() {
-        assert_eq!(
-            client.message().1,
-            [VENDOR, u8::try_from(index).unwrap(), 0xaa]
-        );
+        assert_eq!(client.message().1, [VENDOR, u8::try_from(index).unwrap(), 0xaa]);
         assert!(client.is_silent());
     }
 }
@@ -183,9 +170,7 @@ fn an_answer_of_another_endpoint_or_type_reaches_nobody() {
     let other = daemon.client(5);
     client.send(FAR, b"\x7equestion");
     let request = daemon.wire.message();
-    daemon
-        .wire
-        .send(FAR + 1, request.tag, b"\x7ewrong endpoint");
+    daemon.wire.send(FAR + 1, request.tag, b"\x7ewrong endpoint");
     daemon.settle();
     assert!(client.is_silent());
     daemon.wire.answer(&request, b"\x05wrong type");
@@ -228,9 +213,7 @@ fn pldm_answers_find_their_request_by_instance_type_and_command() {
     let mut daemon = Daemon::start();
     let client = daemon.client(1);
     for (tag, instance, command) in [(0, 1, 0x10), (1, 2, 0x10), (2, 2, 0x11)] {
-        daemon
-            .wire
-            .request(tag, &pldm(true, instance, command, &[]));
+        daemon.wire.request(tag, &pldm(true, instance, command, &[]));
         client.message();
     }
     for (tag, instance, command) in [(2, 2, 0x11), (0, 1, 0x10), (1, 2, 0x10)] {

@@ -35,9 +35,7 @@ fn messages_of_many_sources_and_tags_interleave() {
                 let whole = filler(KIND, 150, usize::from(source) * 8 + usize::from(tag));
                 let flags = [SOM | TO, TO | seq(1), EOM | TO | seq(2)][part];
                 let end = (64 * (part + 1)).min(whole.len());
-                daemon
-                    .wire
-                    .send_packet(OWN, source, flags | tag, &whole[64 * part..end]);
+                daemon.wire.send_packet(OWN, source, flags | tag, &whole[64 * part..end]);
                 if part == 2 {
                     expected.push((source, whole));
                 }
@@ -102,11 +100,8 @@ fn middles_and_ends_without_a_start_are_dropped() {
 
 #[test]
 fn a_start_in_the_middle_begins_anew() {
-    let got = delivered(&[
-        (SOM | TO, b"\x20old"),
-        (SOM | TO, b"\x20new"),
-        (EOM | TO | seq(1), b"er"),
-    ]);
+    let got =
+        delivered(&[(SOM | TO, b"\x20old"), (SOM | TO, b"\x20new"), (EOM | TO | seq(1), b"er")]);
     assert_eq!(got, [b"\x20newer"]);
 }
 
@@ -129,11 +124,8 @@ fn all_packets_but_the_last_have_the_size_of_the_first() {
         (b"bbbb", b"c", false),
         (b"bbb", b"cccc", false),
     ] {
-        let got = delivered(&[
-            (SOM | TO, b"\x20aa"),
-            (TO | seq(1), middle),
-            (EOM | TO | seq(2), last),
-        ]);
+        let got =
+            delivered(&[(SOM | TO, b"\x20aa"), (TO | seq(1), middle), (EOM | TO | seq(2), last)]);
         assert_eq!(got.len(), usize::from(good), "{middle:?} {last:?}");
     }
 }
@@ -170,12 +162,8 @@ fn another_header_version_is_dropped() {
 fn foreign_destinations_and_the_broadcast_source_are_dropped() {
     let mut daemon = Daemon::start();
     let client = daemon.client(KIND);
-    daemon
-        .wire
-        .send_packet(OWN + 1, FAR, SOM | EOM | TO, b"\x20foreign");
-    daemon
-        .wire
-        .send_packet(OWN, 0xff, SOM | EOM | TO, b"\x20from all");
+    daemon.wire.send_packet(OWN + 1, FAR, SOM | EOM | TO, b"\x20foreign");
+    daemon.wire.send_packet(OWN, 0xff, SOM | EOM | TO, b"\x20from all");
     daemon.wire.request(0, b"\x20mine");
     assert_eq!(client.message().1, b"\x20mine");
 }
@@ -200,9 +188,7 @@ fn sixty_four_unfinished_messages_then_traffic_as_usual() {
     let client = daemon.client(KIND);
     for source in 10..18 {
         for tag in 0..8 {
-            daemon
-                .wire
-                .send_packet(OWN, source, SOM | TO | tag, &filler(KIND, 64, 0));
+            daemon.wire.send_packet(OWN, source, SOM | TO | tag, &filler(KIND, 64, 0));
         }
     }
     for seed in 0..20 {
@@ -218,15 +204,9 @@ fn one_source_with_all_that_it_may_leave_open_does_not_stop_another() {
     let client = daemon.client(KIND);
     let long = packets(OWN, FAR, TO, &filler(KIND, 65_000, 0));
     for tag in 0..8 {
-        daemon
-            .wire
-            .send_packet(OWN, FAR, SOM | TO | tag, &filler(KIND, 64, 0));
-        daemon
-            .wire
-            .send_packet(0, FAR, SOM | TO | tag, &filler(KIND, 64, 0));
-        daemon
-            .wire
-            .send_packet(0xff, FAR, SOM | TO | tag, &filler(KIND, 64, 0));
+        daemon.wire.send_packet(OWN, FAR, SOM | TO | tag, &filler(KIND, 64, 0));
+        daemon.wire.send_packet(0, FAR, SOM | TO | tag, &filler(KIND, 64, 0));
+        daemon.wire.send_packet(0xff, FAR, SOM | TO | tag, &filler(KIND, 64, 0));
     }
     for chunk in long[..long.len() / 2].chunks(2048) {
         daemon.wire.send_raw(chunk);
@@ -240,18 +220,13 @@ fn one_source_with_all_that_it_may_leave_open_does_not_stop_another() {
 fn messages_of_every_size_up_to_64_kib_both_ways() {
     let mut daemon = Daemon::start();
     let client = daemon.client(KIND);
-    for len in [
-        1, 2, 63, 64, 65, 127, 128, 129, 1024, 4096, 32_768, 65_535, 65_536,
-    ] {
+    for len in [1, 2, 63, 64, 65, 127, 128, 129, 1024, 4096, 32_768, 65_535, 65_536] {
         let message = filler(KIND, len, len);
         daemon.wire.request(3, &message);
         assert_eq!(client.message(), (FAR, message.clone()), "{len} in");
         client.send(FAR, &message);
         let out = daemon.wire.message();
-        assert!(
-            out.bytes == message && !out.owner && out.tag == 3,
-            "{len} out"
-        );
+        assert!(out.bytes == message && !out.owner && out.tag == 3, "{len} out");
     }
 }
 

@@ -79,9 +79,7 @@ fn foreign_packets_are_passed_on_by_a_bridge_only() {
     for bridge in [true, false] {
         let (mut daemon, mut other, _folder) =
             two_lines(&format!("[mctp]\nbridge = {bridge}\n{ROUTES}"));
-        daemon
-            .wire
-            .send_packet(35, 45, SOM | EOM | TO | 3, b"\x20through");
+        daemon.wire.send_packet(35, 45, SOM | EOM | TO | 3, b"\x20through");
         if bridge {
             let message = other.message();
             assert_eq!((message.to, message.from, message.tag), (35, 45, 3));
@@ -128,9 +126,7 @@ fn a_bus_owner_finds_an_endpoint_and_gives_it_an_id() {
     }
     assert_eq!(asked, [(0, 2), (0, 1), (20, 3), (20, 5), (20, 2)]);
     // And it answers itself, as an owner.
-    daemon
-        .wire
-        .send_packet(OWN, FAR, SOM | EOM | TO, &hex!("00 81 0a 00"));
+    daemon.wire.send_packet(OWN, FAR, SOM | EOM | TO, &hex!("00 81 0a 00"));
     let table = loop {
         let message = daemon.wire.message();
         if !message.owner {

@@ -21,20 +21,13 @@ impl Bus {
         command.args(["--session", "--nofork", "--nopidfile", "--print-address"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut address)
-            .unwrap();
-        Self {
-            child,
-            address: address.trim().to_owned(),
-        }
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Self { child, address: address.trim().to_owned() }
     }
 
     fn busctl(&self, args: &[&str]) -> String {
         let mut command = Command::new("busctl");
-        command
-            .arg(format!("--address={}", self.address))
-            .args(args);
+        command.arg(format!("--address={}", self.address)).args(args);
         let output = command.output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -71,30 +64,18 @@ fn counters_clients_and_endpoints_are_on_the_bus() {
     daemon.settle();
     let clients = bus.property(ROOT, NAME, "Clients");
     assert_eq!(clients, "a(tyttttttt) 1 0 32 1 6 1 6 0 1 0");
-    assert!(
-        bus.property(ROOT, NAME, "Refusals")
-            .contains("\"type-mismatch\" 1")
-    );
+    assert!(bus.property(ROOT, NAME, "Refusals").contains("\"type-mismatch\" 1"));
     let binding =
         |property| bus.property(BINDING, "xyz.openbmc_project.MCTP.Demux.Binding", property);
     assert_eq!(binding("Up"), "b true");
     assert!(binding("Name").contains("serial:/dev/pts/"));
     let drops = binding("Drops");
-    for drop in [
-        "\"no-start\" 1",
-        "\"foreign-destination\" 1",
-        "\"checksum\" 0",
-    ] {
+    for drop in ["\"no-start\" 1", "\"foreign-destination\" 1", "\"checksum\" 0"] {
         assert!(drops.contains(drop), "{drops}");
     }
     let own = format!("{ROOT}/networks/1/endpoints/8");
-    assert_eq!(
-        bus.property(&own, "xyz.openbmc_project.MCTP.Endpoint", "NetworkId"),
-        "u 1"
-    );
-    daemon
-        .wire
-        .send_packet(0, FAR, 0xc0 | TO, &[0, 0x81, 1, 0, 0x20]);
+    assert_eq!(bus.property(&own, "xyz.openbmc_project.MCTP.Endpoint", "NetworkId"), "u 1");
+    daemon.wire.send_packet(0, FAR, 0xc0 | TO, &[0, 0x81, 1, 0, 0x20]);
     daemon.wire.message();
     let moved = format!("{ROOT}/networks/1/endpoints/32");
     let eid_of = |path| bus.property(path, "xyz.openbmc_project.MCTP.Endpoint", "EID");

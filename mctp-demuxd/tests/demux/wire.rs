@@ -27,11 +27,7 @@ pub(crate) fn fcs(bytes: &[u8]) -> u16 {
     for byte in bytes {
         crc ^= u16::from(*byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                (crc >> 1) ^ 0x8408
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x8408 } else { crc >> 1 };
         }
     }
     crc
@@ -86,13 +82,7 @@ impl Wire {
         mode.make_raw();
         tcsetattr(&slave, OptionalActions::Now, &mode).unwrap();
         let (unread, open) = (Vec::new(), Vec::new());
-        Self {
-            master: master.into(),
-            _slave: slave,
-            path,
-            unread,
-            open,
-        }
+        Self { master: master.into(), _slave: slave, path, unread, open }
     }
 
     /// The far end itself, for what is no serial frame.
@@ -173,26 +163,17 @@ impl Wire {
 
     /// The next whole message on the line.
     pub(crate) fn message(&mut self) -> Message {
-        self.message_within(PATIENCE)
-            .expect("a message on the line")
+        self.message_within(PATIENCE).expect("a message on the line")
     }
 
     pub(crate) fn message_within(&mut self, patience: Duration) -> Option<Message> {
         loop {
             let packet = self.next_frame(patience)?;
-            let [version, to, from, flags, payload @ ..] = &packet[..] else {
-                panic!("short")
-            };
+            let [version, to, from, flags, payload @ ..] = &packet[..] else { panic!("short") };
             assert_eq!(*version, 1);
             let key = |m: &Message| (m.to, m.from, m.owner, m.tag);
             let (owner, tag) = (flags & TO != 0, flags & 7);
-            let whole = Message {
-                to: *to,
-                from: *from,
-                owner,
-                tag,
-                bytes: payload.to_vec(),
-            };
+            let whole = Message { to: *to, from: *from, owner, tag, bytes: payload.to_vec() };
             let at = self.open.iter().position(|open| key(open) == key(&whole));
             match at {
                 None => {
@@ -229,13 +210,7 @@ pub(crate) fn packets(to: u8, from: u8, owner_and_tag: u8, message: &[u8]) -> Ve
         let start = if index == 0 { SOM } else { 0 };
         let end = if index == last { EOM } else { 0 };
         let sequence = u8::try_from(index % 4).unwrap() << 4;
-        frame(
-            &[
-                &[1, to, from, start | end | sequence | owner_and_tag],
-                payload,
-            ]
-            .concat(),
-        )
+        frame(&[&[1, to, from, start | end | sequence | owner_and_tag], payload].concat())
     };
     message.chunks(64).enumerate().flat_map(part).collect()
 }
@@ -257,9 +232,8 @@ pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
 
 /// Bytes that are different in every place and for every seed.
 pub(crate) fn filler(kind: u8, len: usize, seed: usize) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..len)
-        .map(|at| ((at * 7 + at / 251 + seed * 13) % 256).to_le_bytes()[0])
-        .collect();
+    let mut bytes: Vec<u8> =
+        (0..len).map(|at| ((at * 7 + at / 251 + seed * 13) % 256).to_le_bytes()[0]).collect();
     bytes[0] = kind;
     bytes
 }
@@ -277,10 +251,7 @@ fn the_far_end_agrees_with_the_published_vectors() {
 /// Carries bytes between two lines until both are gone.
 pub(crate) fn join(one: &Wire, other: &Wire) -> [std::thread::JoinHandle<()>; 2] {
     let carry = |from: &Wire, to: &Wire| {
-        let (mut from, mut to) = (
-            from.master.try_clone().unwrap(),
-            to.master.try_clone().unwrap(),
-        );
+        let (mut from, mut to) = (from.master.try_clone().unwrap(), to.master.try_clone().unwrap());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(len @ 1..) = from.read(&mut buffer) {
@@ -295,14 +266,8 @@ pub(crate) fn join(one: &Wire, other: &Wire) -> [std::thread::JoinHandle<()>; 2]
 
 /// Carries bytes between a line and a stream until either is gone.
 pub(crate) fn carry(line: &Wire, stream: &std::os::unix::net::UnixStream) {
-    let (mut from, mut to) = (
-        line.master.try_clone().unwrap(),
-        stream.try_clone().unwrap(),
-    );
+    let (mut from, mut to) = (line.master.try_clone().unwrap(), stream.try_clone().unwrap());
     std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-    let (mut from, mut to) = (
-        stream.try_clone().unwrap(),
-        line.master.try_clone().unwrap(),
-    );
+    let (mut from, mut to) = (stream.try_clone().unwrap(), line.master.try_clone().unwrap());
     std::thread::spawn(move || std::io::copy(&mut from, &mut to));
 }

@@ -16,32 +16,16 @@ const DAEMONS: &[Daemon] = &[
     ("btbridged", |args| {
         daemon::run_with("btbridged", args, host_link::serve::<btbridged::BtDevice>)
     }),
-    ("ipmbbridged", |args| {
-        daemon::run_with("ipmbbridged", args, ipmbbridged::serve)
-    }),
+    ("ipmbbridged", |args| daemon::run_with("ipmbbridged", args, ipmbbridged::serve)),
     ("kcsbridged", |args| {
-        daemon::run_with(
-            "kcsbridged",
-            args,
-            host_link::serve::<kcsbridged::KcsDevice>,
-        )
+        daemon::run_with("kcsbridged", args, host_link::serve::<kcsbridged::KcsDevice>)
     }),
     ("ipmid", |args| daemon::run_with("ipmid", args, ipmid::run)),
-    ("mctp-demuxd", |args| {
-        daemon::run_with("mctp-demuxd", args, mctp_demuxd::run)
-    }),
-    ("netipmid", |args| {
-        daemon::run_with("netipmid", args, netipmid::serve)
-    }),
-    ("platformd", |args| {
-        daemon::run_with("platformd", args, platformd::run)
-    }),
+    ("mctp-demuxd", |args| daemon::run_with("mctp-demuxd", args, mctp_demuxd::run)),
+    ("netipmid", |args| daemon::run_with("netipmid", args, netipmid::serve)),
+    ("platformd", |args| daemon::run_with("platformd", args, platformd::run)),
     ("ssifbridged", |args| {
-        daemon::run_with(
-            "ssifbridged",
-            args,
-            host_link::serve::<ssifbridged::SsifDevice>,
-        )
+        daemon::run_with("ssifbridged", args, host_link::serve::<ssifbridged::SsifDevice>)
     }),
 ];
 
@@ -55,18 +39,12 @@ fn main() -> ExitCode {
 /// The start of the daemon that `word`, a name or a path that ends in one, stands for.
 fn find(word: &OsStr) -> Option<fn(Vec<OsString>) -> ExitCode> {
     let name = Path::new(word).file_name()?;
-    DAEMONS
-        .iter()
-        .find(|(known, _)| name == *known)
-        .map(|(_, start)| *start)
+    DAEMONS.iter().find(|(known, _)| name == *known).map(|(_, start)| *start)
 }
 
 fn usage() -> ExitCode {
     let names: Vec<&str> = DAEMONS.iter().map(|(name, _)| *name).collect();
-    let text = format!(
-        "Usage: causeway NAME [OPTIONS]\n\nNAME is one of {}.\n",
-        names.join(", ")
-    );
+    let text = format!("Usage: causeway NAME [OPTIONS]\n\nNAME is one of {}.\n", names.join(", "));
     // Nobody is left to tell if stderr is closed.
     let _closed = io::stderr().write_all(text.as_bytes());
     ExitCode::from(2)

@@ -62,12 +62,7 @@ struct Bus {
 impl Bus {
     fn start() -> Option<Self> {
         let root = rustix::process::getuid().is_root();
-        if !root
-            || Command::new("dbus-daemon")
-                .arg("--version")
-                .output()
-                .is_err()
-        {
+        if !root || Command::new("dbus-daemon").arg("--version").output().is_err() {
             eprintln!("skipped: needs root and dbus-daemon");
             return None;
         }
@@ -97,11 +92,7 @@ impl Bus {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(Self {
-            process,
-            address,
-            _folder: folder,
-        })
+        Some(Self { process, address, _folder: folder })
     }
 
     /// Makes a call as `user`; returns the error it ends with.
@@ -109,12 +100,7 @@ impl Bus {
         let user = format!("--reuid={}", stand_in(user));
         let output = Command::new("setpriv")
             .args([&user, "--regid=nogroup", "--clear-groups"])
-            .args([
-                "busctl",
-                "--timeout=5",
-                &format!("--address={}", self.address),
-                "call",
-            ])
+            .args(["busctl", "--timeout=5", &format!("--address={}", self.address), "call"])
             .args(words)
             .output()
             .expect("setpriv and busctl");
@@ -152,10 +138,7 @@ fn allowed(error: &str) -> bool {
 
 /// The user that is taken for one of the daemons' users.
 fn stand_in(user: &str) -> &str {
-    USERS
-        .iter()
-        .find(|(name, _)| *name == user)
-        .map_or(user, |(_, other)| *other)
+    USERS.iter().find(|(name, _)| *name == user).map_or(user, |(_, other)| *other)
 }
 
 fn copy_policies(to: &Path) {
@@ -181,9 +164,7 @@ fn own(bus: &Bus, names: &'static [&str]) -> zbus::Result<()> {
     let address = bus.address.clone();
     let (done, result) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let mut builder = zbus::connection::Builder::address(address.as_str());
             for name in names {
@@ -192,8 +173,7 @@ fn own(bus: &Bus, names: &'static [&str]) -> zbus::Result<()> {
             let connection = builder.build().await;
             // Answers all calls with an error.
             let _server = connection.as_ref().map(zbus::Connection::object_server);
-            done.send(connection.as_ref().map(drop).map_err(Clone::clone))
-                .expect("a test");
+            done.send(connection.as_ref().map(drop).map_err(Clone::clone)).expect("a test");
             std::future::pending::<()>().await;
         });
     });
@@ -216,13 +196,7 @@ fn users() -> impl Iterator<Item = &'static str> {
     std::iter::once("root").chain(USERS.iter().map(|(user, _)| *user))
 }
 
-const BRIDGES: [&str; 5] = [
-    "netipmid",
-    "kcsbridged",
-    "btbridged",
-    "ssifbridged",
-    "ipmbbridged",
-];
+const BRIDGES: [&str; 5] = ["netipmid", "kcsbridged", "btbridged", "ssifbridged", "ipmbbridged"];
 
 fn owning(bus: &Bus) {
     let is_ipmid = |user: &str| ["root", "ipmid"].contains(&user);
@@ -261,15 +235,7 @@ fn listening_in(bus: &Bus) {
     let dbus = "org.freedesktop.DBus";
     let monitoring = "org.freedesktop.DBus.Monitoring";
     for user in ["nobody", "netipmid", "kcsbridged", "platformd"] {
-        let words = [
-            dbus,
-            "/org/freedesktop/DBus",
-            monitoring,
-            "BecomeMonitor",
-            "asu",
-            "0",
-            "0",
-        ];
+        let words = [dbus, "/org/freedesktop/DBus", monitoring, "BecomeMonitor", "asu", "0", "0"];
         assert!(!allowed(&bus.call(user, &words)), "{user} monitors");
         let rule = "eavesdrop=true,type=method_call";
         let words = [dbus, "/", dbus, "AddMatch", "s", rule];

@@ -31,10 +31,7 @@ fn daemons() -> Vec<(&'static str, Vec<PathBuf>)> {
     let platform = here().join("../../platformd/examples/demo.toml");
     vec![
         ("btbridged", device()),
-        (
-            "ipmbbridged",
-            [device(), vec!["--channel".into(), "Ipmb".into()]].concat(),
-        ),
+        ("ipmbbridged", [device(), vec!["--channel".into(), "Ipmb".into()]].concat()),
         ("ipmid", vec![]),
         ("kcsbridged", device()),
         ("mctp-demuxd", vec!["serial:/nonexistent/line".into()]),
@@ -69,10 +66,7 @@ fn refusal(daemon: &str, arguments: &[PathBuf], config: &Path, state: &Path) -> 
 fn every_daemon_takes_the_sample() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sample = sample();
-    for (name, text) in [
-        ("as-it-is.toml", sample.clone()),
-        ("all.toml", all_in_force(&sample)),
-    ] {
+    for (name, text) in [("as-it-is.toml", sample.clone()), ("all.toml", all_in_force(&sample))] {
         let config = folder.path().join(name);
         fs::write(&config, text).expect("a copy");
         for (daemon, arguments) in daemons() {
@@ -87,11 +81,7 @@ fn every_daemon_takes_the_sample() {
 fn every_section_is_in_the_sample() {
     let text = all_in_force(&sample());
     for section in daemon::SECTIONS {
-        let heads = [
-            format!("[{section}]"),
-            format!("[[{section}]]"),
-            format!("{section} ="),
-        ];
+        let heads = [format!("[{section}]"), format!("[[{section}]]"), format!("{section} =")];
         let there =
             heads.iter().any(|head| text.contains(head)) || text.contains(&format!("[[{section}."));
         assert!(there, "{section}");
@@ -123,32 +113,20 @@ fn every_key_is_in_the_sample() {
     let daemons = daemons();
     for (section, daemon) in sections {
         fs::write(&config, format!("[{section}]\nno-such-key = 1\n")).expect("a file");
-        let (_, arguments) = daemons
-            .iter()
-            .find(|(name, _)| *name == daemon)
-            .expect("a daemon");
+        let (_, arguments) = daemons.iter().find(|(name, _)| *name == daemon).expect("a daemon");
         let told = refusal(daemon, arguments, &config, folder.path()).expect("a refusal");
-        let (_, keys) = told
-            .split_once("expected ")
-            .unwrap_or_else(|| panic!("{section}: {told}"));
+        let (_, keys) = told.split_once("expected ").unwrap_or_else(|| panic!("{section}: {told}"));
         for key in keys.split('`').skip(1).step_by(2) {
-            assert!(
-                explains(&sample, key),
-                "[{section}] {key} is not in the sample"
-            );
+            assert!(explains(&sample, key), "[{section}] {key} is not in the sample");
         }
     }
 }
 
 /// Whether the sample has a setting, an example or a section of this name.
 fn explains(sample: &str, key: &str) -> bool {
-    let lines = sample
-        .lines()
-        .map(|line| line.trim_start_matches(['#', ' ']));
+    let lines = sample.lines().map(|line| line.trim_start_matches(['#', ' ']));
     let (setting, inside) = (format!("{key} = "), format!(".{key}]"));
-    lines
-        .into_iter()
-        .any(|line| line.starts_with(&setting) || line.contains(&inside))
+    lines.into_iter().any(|line| line.starts_with(&setting) || line.contains(&inside))
 }
 
 #[test]
@@ -158,8 +136,5 @@ fn a_misspelt_setting_is_refused_by_name() {
     fs::write(&config, "[lan]\nidle-time-out = 60\n").expect("a file");
     let arguments = ["--listen".into(), "127.0.0.1:0".into()];
     let told = refusal("netipmid", &arguments, &config, folder.path()).expect("an end");
-    assert!(
-        told.contains("misspelt.toml:2: ") && told.contains("idle-time-out"),
-        "{told}"
-    );
+    assert!(told.contains("misspelt.toml:2: ") && told.contains("idle-time-out"), "{told}");
 }

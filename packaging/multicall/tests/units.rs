@@ -13,11 +13,7 @@ fn units() -> Vec<(String, String)> {
     let mut units = Vec::new();
     for entry in fs::read_dir(folder).expect("the units") {
         let path = entry.expect("a unit").path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .expect("a name")
-            .to_owned();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         if name.ends_with(".service") {
             units.push((name, fs::read_to_string(&path).expect("a text file")));
         }
@@ -28,25 +24,16 @@ fn units() -> Vec<(String, String)> {
 /// The values that a unit gives to a key.
 fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
     let lines = unit.lines().filter_map(|line| line.split_once('='));
-    lines
-        .filter(|(found, _)| *found == key)
-        .map(|(_, value)| value)
-        .collect()
+    lines.filter(|(found, _)| *found == key).map(|(_, value)| value).collect()
 }
 
 /// The daemons that the binary can be.
 fn daemons() -> BTreeSet<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_causeway"))
-        .output()
-        .expect("the binary");
+    let output = Command::new(env!("CARGO_BIN_EXE_causeway")).output().expect("the binary");
     assert_eq!(output.status.code(), Some(2));
     let usage = String::from_utf8(output.stderr).expect("UTF-8");
     let (_, names) = usage.split_once("one of ").expect("a list of names");
-    names
-        .trim_end_matches(['.', '\n'])
-        .split(", ")
-        .map(str::to_owned)
-        .collect()
+    names.trim_end_matches(['.', '\n']).split(", ").map(str::to_owned).collect()
 }
 
 /// A copy of the units that calls our binary by a path which exists.
@@ -67,10 +54,7 @@ fn installed() -> (tempfile::TempDir, Vec<PathBuf>) {
 }
 
 fn have_systemd() -> bool {
-    let found = Command::new("systemd-analyze")
-        .arg("--version")
-        .output()
-        .is_ok();
+    let found = Command::new("systemd-analyze").arg("--version").output().is_ok();
     if !found {
         eprintln!("skipped: systemd-analyze is missing");
     }
@@ -85,25 +69,13 @@ fn every_daemon_has_one_unit_of_its_own_user() {
     .expect("the users");
     let mut seen = BTreeSet::new();
     for (name, text) in units() {
-        let [command] = values(&text, "ExecStart")[..] else {
-            panic!("{name}: one ExecStart")
-        };
-        let program = command
-            .split(' ')
-            .next()
-            .and_then(|path| path.strip_prefix("/usr/bin/"));
-        let program = program
-            .unwrap_or_else(|| panic!("{name}: {command}"))
-            .to_owned();
+        let [command] = values(&text, "ExecStart")[..] else { panic!("{name}: one ExecStart") };
+        let program = command.split(' ').next().and_then(|path| path.strip_prefix("/usr/bin/"));
+        let program = program.unwrap_or_else(|| panic!("{name}: {command}")).to_owned();
         assert!(name.starts_with(&program), "{name} starts {program}");
         assert!(seen.insert(program), "{name}: second unit");
-        let [user] = values(&text, "User")[..] else {
-            panic!("{name}: one User")
-        };
-        assert!(
-            users.contains(&format!("\nu {user} ")),
-            "{name}: {user} is not in sysusers"
-        );
+        let [user] = values(&text, "User")[..] else { panic!("{name}: one User") };
+        assert!(users.contains(&format!("\nu {user} ")), "{name}: {user} is not in sysusers");
         assert_eq!(values(&text, "Type"), ["notify"], "{name}");
         assert_eq!(values(&text, "Restart"), ["always"], "{name}");
     }
@@ -119,10 +91,7 @@ fn units_are_valid() {
     let (_folder, paths) = installed();
     let built = daemons();
     for path in paths {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .expect("a name");
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
         if !built.iter().any(|daemon| name.starts_with(daemon.as_str())) {
             continue;
         }
@@ -132,10 +101,7 @@ fn units_are_valid() {
             .output()
             .expect("systemd-analyze");
         let told = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && told.trim().is_empty(),
-            "{name}: {told}"
-        );
+        assert!(output.status.success() && told.trim().is_empty(), "{name}: {told}");
     }
 }
 
@@ -153,11 +119,7 @@ fn units_are_hardened() {
             .output()
             .expect("systemd-analyze");
         let told = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success(),
-            "{name}: {}",
-            told.lines().last().unwrap_or_default()
-        );
+        assert!(output.status.success(), "{name}: {}", told.lines().last().unwrap_or_default());
     }
 }
 
@@ -179,9 +141,7 @@ fn recipe_and_package_know_every_daemon_and_user() {
             words.contains(daemon.as_str()) || recipe.contains(&format!("'{daemon}'")),
             "the recipe does not install {daemon}"
         );
-        let link = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../deb/links")
-            .join(&daemon);
+        let link = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deb/links").join(&daemon);
         let target = fs::read_link(&link).unwrap_or_else(|error| panic!("{daemon}: {error}"));
         assert_eq!(target, Path::new("causeway"), "{daemon}");
     }

@@ -95,11 +95,7 @@ pub(crate) struct FruChassis {
 impl Default for FruChassis {
     fn default() -> Self {
         // Rack mount.
-        Self {
-            kind: 0x17,
-            part_number: String::new(),
-            serial_number: String::new(),
-        }
+        Self { kind: 0x17, part_number: String::new(), serial_number: String::new() }
     }
 }
 

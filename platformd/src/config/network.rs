@@ -25,10 +25,7 @@ impl Default for Network {
             neighbor: Vec::new(),
             max_privilege: "priv-admin".to_owned(),
         };
-        Self {
-            host_name: "causeway".to_owned(),
-            interface: vec![interface],
-        }
+        Self { host_name: "causeway".to_owned(), interface: vec![interface] }
     }
 }
 

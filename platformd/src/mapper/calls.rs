@@ -14,10 +14,7 @@ pub(crate) fn call(
     method: &Method,
     arguments: &[Variant<'static>],
 ) -> Result<Returned, Fault> {
-    let mut arguments = Arguments {
-        method,
-        rest: arguments.iter(),
-    };
+    let mut arguments = Arguments { method, rest: arguments.iter() };
     match *method {
         mapper::GET_OBJECT => {
             let (path, interfaces) = (arguments.text()?, arguments.texts()?);
@@ -48,10 +45,7 @@ pub(crate) fn call(
             }
             let mut found = view.sub_tree(&root, depth, &interfaces);
             found.retain(|path, _| ends.contains(path));
-            Ok(vec![shape(
-                found,
-                *method == mapper::GET_ASSOCIATED_SUB_TREE_PATHS,
-            )])
+            Ok(vec![shape(found, *method == mapper::GET_ASSOCIATED_SUB_TREE_PATHS)])
         }
         _ => by_id(view, method, arguments),
     }
@@ -63,11 +57,7 @@ fn by_id(view: View<'_>, method: &Method, mut arguments: Arguments<'_>) -> Resul
     let (association, interfaces) = (arguments.text()?, arguments.texts()?);
     let suffix = format!("/{id}");
     let mut found = SubTree::new();
-    for path in view
-        .sub_tree(&root, 0, &at)
-        .into_keys()
-        .filter(|path| path.ends_with(&suffix))
-    {
+    for path in view.sub_tree(&root, 0, &at).into_keys().filter(|path| path.ends_with(&suffix)) {
         for end in ends(view, &format!("{path}/{association}")) {
             let owners = view.owners(&end, &interfaces);
             if !owners.is_empty() {
@@ -78,24 +68,15 @@ fn by_id(view: View<'_>, method: &Method, mut arguments: Arguments<'_>) -> Resul
     if found.is_empty() {
         return Err(Fault::not_found(&id));
     }
-    Ok(vec![shape(
-        found,
-        *method == mapper::GET_ASSOCIATED_SUB_TREE_PATHS_BY_ID,
-    )])
+    Ok(vec![shape(found, *method == mapper::GET_ASSOCIATED_SUB_TREE_PATHS_BY_ID)])
 }
 
 fn known(view: View<'_>, path: &str) -> Result<(), Fault> {
-    if view.knows(path) {
-        Ok(())
-    } else {
-        Err(Fault::not_found(path))
-    }
+    if view.knows(path) { Ok(()) } else { Err(Fault::not_found(path)) }
 }
 
 fn ends(view: View<'_>, association: &str) -> Vec<String> {
-    view.tree
-        .get(association, association::ENDPOINTS)
-        .unwrap_or_default()
+    view.tree.get(association, association::ENDPOINTS).unwrap_or_default()
 }
 
 fn shape(found: SubTree, only_paths: bool) -> Variant<'static> {
@@ -150,11 +131,7 @@ mod tests {
 
     fn tree() -> Tree {
         let mut tree = Tree::default();
-        let triple = (
-            "inventory".to_owned(),
-            "sensors".to_owned(),
-            "/i/board".to_owned(),
-        );
+        let triple = ("inventory".to_owned(), "sensors".to_owned(), "/i/board".to_owned());
         let definition =
             Instance::new(&definitions::INTERFACE).with(definitions::ASSOCIATIONS, vec![triple]);
         tree.add("sensors", "/s/temp", [definition]);
@@ -165,14 +142,7 @@ mod tests {
 
     fn ask(method: &Method, arguments: &[Variant<'static>]) -> Result<Returned, Fault> {
         let (tree, foreign) = (tree(), Foreign::default());
-        call(
-            View {
-                tree: &tree,
-                foreign: &foreign,
-            },
-            method,
-            arguments,
-        )
+        call(View { tree: &tree, foreign: &foreign }, method, arguments)
     }
 
     fn none() -> Variant<'static> {
@@ -182,25 +152,12 @@ mod tests {
     #[test]
     fn nothing_found_is_the_mappers_own_error() {
         let error = ask(&mapper::GET_OBJECT, &["/nowhere".into(), none()]).unwrap_err();
-        assert_eq!(
-            error.name,
-            "xyz.openbmc_project.Common.Error.ResourceNotFound"
-        );
-        let error = ask(
-            &mapper::GET_SUB_TREE,
-            &["/nowhere".into(), 0.into(), none()],
-        )
-        .unwrap_err();
-        assert_eq!(
-            error.name,
-            "xyz.openbmc_project.Common.Error.ResourceNotFound"
-        );
+        assert_eq!(error.name, "xyz.openbmc_project.Common.Error.ResourceNotFound");
+        let error = ask(&mapper::GET_SUB_TREE, &["/nowhere".into(), 0.into(), none()]).unwrap_err();
+        assert_eq!(error.name, "xyz.openbmc_project.Common.Error.ResourceNotFound");
         // A known root with nothing that fits is an empty answer.
         let interfaces = Variant::from(vec!["x.y".to_owned()]);
-        let paths = ask(
-            &mapper::GET_SUB_TREE_PATHS,
-            &["/i".into(), 0.into(), interfaces],
-        );
+        let paths = ask(&mapper::GET_SUB_TREE_PATHS, &["/i".into(), 0.into(), interfaces]);
         assert_eq!(paths, Ok(vec![none()]));
     }
 
@@ -209,21 +166,9 @@ mod tests {
         let path = |path: &'static str| Variant::ObjectPath(path.try_into().unwrap());
         let board = Ok(vec![Variant::from(vec!["/i/board".to_owned()])]);
         let arguments = [path("/s/temp/inventory"), path("/i"), 0.into(), none()];
-        assert_eq!(
-            ask(&mapper::GET_ASSOCIATED_SUB_TREE_PATHS, &arguments),
-            board
-        );
-        let arguments = [
-            "temp".into(),
-            "/s".into(),
-            none(),
-            "inventory".into(),
-            none(),
-        ];
-        assert_eq!(
-            ask(&mapper::GET_ASSOCIATED_SUB_TREE_PATHS_BY_ID, &arguments),
-            board
-        );
+        assert_eq!(ask(&mapper::GET_ASSOCIATED_SUB_TREE_PATHS, &arguments), board);
+        let arguments = ["temp".into(), "/s".into(), none(), "inventory".into(), none()];
+        assert_eq!(ask(&mapper::GET_ASSOCIATED_SUB_TREE_PATHS_BY_ID, &arguments), board);
         let arguments = [path("/s/temp/nothing"), path("/i"), 0.into(), none()];
         assert!(ask(&mapper::GET_ASSOCIATED_SUB_TREE_PATHS, &arguments).is_err());
     }

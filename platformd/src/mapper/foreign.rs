@@ -18,17 +18,9 @@ pub(crate) enum Update {
     /// A service left the bus.
     Gone { service: String },
     /// A service has new interfaces on an object.
-    Added {
-        service: String,
-        path: String,
-        interfaces: Vec<String>,
-    },
+    Added { service: String, path: String, interfaces: Vec<String> },
     /// A service has some interfaces on an object no more.
-    Removed {
-        service: String,
-        path: String,
-        interfaces: Vec<String>,
-    },
+    Removed { service: String, path: String, interfaces: Vec<String> },
 }
 
 /// The objects of other services.
@@ -50,16 +42,8 @@ impl Foreign {
             Update::Gone { service } => {
                 self.services.remove(&service);
             }
-            Update::Added {
-                service,
-                path,
-                interfaces,
-            } => self.add(&service, path, interfaces),
-            Update::Removed {
-                service,
-                path,
-                interfaces,
-            } => {
+            Update::Added { service, path, interfaces } => self.add(&service, path, interfaces),
+            Update::Removed { service, path, interfaces } => {
                 self.remove(&service, &path, &interfaces);
             }
         }
@@ -115,10 +99,7 @@ impl Foreign {
         };
         if let Some(has) = objects.get_mut(path) {
             has.retain(|interface| !interfaces.contains(interface));
-            if has
-                .iter()
-                .all(|interface| super::COMMON_INTERFACES.contains(&interface.as_str()))
-            {
+            if has.iter().all(|interface| super::COMMON_INTERFACES.contains(&interface.as_str())) {
                 objects.remove(path);
             }
         }
@@ -137,24 +118,13 @@ mod tests {
     fn objects_come_and_go_with_their_interfaces() {
         let mut foreign = Foreign::default();
         let service = || "s".to_owned();
-        foreign.apply(Update::Service {
-            service: service(),
-            objects: Objects::new(),
-        });
+        foreign.apply(Update::Service { service: service(), objects: Objects::new() });
         let path = || "/a/b".to_owned();
         let added = names(&["x", "org.freedesktop.DBus.Peer"]);
-        foreign.apply(Update::Added {
-            service: service(),
-            path: path(),
-            interfaces: added,
-        });
+        foreign.apply(Update::Added { service: service(), path: path(), interfaces: added });
         assert_eq!(foreign.paths_below("/a").collect::<Vec<_>>(), ["/a/b"]);
         let removed = names(&["x"]);
-        foreign.apply(Update::Removed {
-            service: service(),
-            path: path(),
-            interfaces: removed,
-        });
+        foreign.apply(Update::Removed { service: service(), path: path(), interfaces: removed });
         assert_eq!(foreign.paths_below("").count(), 0);
     }
 
@@ -162,14 +132,9 @@ mod tests {
     fn a_service_that_left_has_nothing() {
         let mut foreign = Foreign::default();
         let objects = Objects::from([("/a".to_owned(), names(&["x"]))]);
-        foreign.apply(Update::Service {
-            service: "s".to_owned(),
-            objects,
-        });
+        foreign.apply(Update::Service { service: "s".to_owned(), objects });
         assert_eq!(foreign.owners("/a").count(), 1);
-        foreign.apply(Update::Gone {
-            service: "s".to_owned(),
-        });
+        foreign.apply(Update::Gone { service: "s".to_owned() });
         assert_eq!(foreign.owners("/a").count(), 0);
         // News of a service that was never walked is no news.
         foreign.apply(Update::Added {

@@ -31,13 +31,7 @@ pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbu
     let connection = bus::connect().await;
     let mut stream = MessageStream::from(&connection);
     let (walked, mut done) = mpsc::channel(MOST_SERVICES);
-    let mut tracker = Tracker {
-        connection,
-        own,
-        updates,
-        walked,
-        services: BTreeMap::new(),
-    };
+    let mut tracker = Tracker { connection, own, updates, walked, services: BTreeMap::new() };
     // The rules and the first list are asked for while the stream is being drained.
     let starting = subscribe(tracker.connection.clone());
     tokio::pin!(starting);
@@ -76,13 +70,9 @@ async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>
     ];
     for rule in rules {
         let rule = rule.to_string();
-        connection
-            .call_method(Some(bus.0), bus.1, Some(bus.0), "AddMatch", &(rule,))
-            .await?;
+        connection.call_method(Some(bus.0), bus.1, Some(bus.0), "AddMatch", &(rule,)).await?;
     }
-    let reply = connection
-        .call_method(Some(bus.0), bus.1, Some(bus.0), "ListNames", &())
-        .await?;
+    let reply = connection.call_method(Some(bus.0), bus.1, Some(bus.0), "ListNames", &()).await?;
     let names: Vec<String> = reply.body().deserialize()?;
     let mut owners = Vec::new();
     for name in names {
@@ -173,25 +163,14 @@ impl Tracker {
         if ours || name.starts_with(':') || name == "org.freedesktop.DBus" {
             return;
         }
-        let known = self
-            .services
-            .get(&name)
-            .is_some_and(|service| service.owner == owner);
+        let known = self.services.get(&name).is_some_and(|service| service.owner == owner);
         if known || self.services.len() >= MOST_SERVICES {
             return;
         }
-        let service = Service {
-            owner: owner.clone(),
-            meanwhile: Some(Vec::new()),
-            attempts: 0,
-        };
+        let service = Service { owner: owner.clone(), meanwhile: Some(Vec::new()), attempts: 0 };
         self.services.insert(name.clone(), service);
         // Objects that appear from now on are known at once, however long the walk takes.
-        self.tell(Update::Service {
-            service: name.clone(),
-            objects: Objects::new(),
-        })
-        .await;
+        self.tell(Update::Service { service: name.clone(), objects: Objects::new() }).await;
         self.walk(name, owner, Duration::ZERO);
     }
 
@@ -232,11 +211,7 @@ impl Tracker {
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             let objects = walk(&connection, &owner).await;
-            let result = Walked {
-                service,
-                owner,
-                objects,
-            };
+            let result = Walked { service, owner, objects };
             // Nobody listens any more when the bus is gone.
             let _ = walked.send(result).await;
         });
@@ -260,11 +235,7 @@ impl Tracker {
             return;
         };
         let meanwhile = service.meanwhile.take();
-        self.tell(Update::Service {
-            service: name,
-            objects,
-        })
-        .await;
+        self.tell(Update::Service { service: name, objects }).await;
         for update in meanwhile.into_iter().flatten() {
             self.tell(update).await;
         }

@@ -34,10 +34,7 @@ pub(super) async fn walk(connection: &Connection, service: &str) -> Option<Objec
         if depth < DEEPEST {
             let root = path.trim_end_matches('/');
             rest.extend(
-                description
-                    .children
-                    .iter()
-                    .map(|name| (format!("{root}/{name}"), depth + 1)),
+                description.children.iter().map(|name| (format!("{root}/{name}"), depth + 1)),
             );
         }
         let own = |interface: &String| !COMMON_INTERFACES.contains(&interface.as_str());
@@ -87,10 +84,7 @@ fn parse(xml: &str) -> Description {
             continue;
         };
         let closed = tag.ends_with('/');
-        let kind = tag
-            .split([' ', '\t', '\n', '\r', '/'])
-            .next()
-            .unwrap_or_default();
+        let kind = tag.split([' ', '\t', '\n', '\r', '/']).next().unwrap_or_default();
         match kind {
             "node" => {
                 if depth == 1 {
@@ -104,10 +98,7 @@ fn parse(xml: &str) -> Description {
         }
     }
     description.children.retain(|name| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     });
     description
 }
@@ -115,10 +106,7 @@ fn parse(xml: &str) -> Description {
 /// The value of a tag's `name` attribute.
 fn name(tag: &str) -> Option<String> {
     let (_, rest) = tag.split_once("name=")?;
-    let quote = rest
-        .chars()
-        .next()
-        .filter(|quote| ['"', '\''].contains(quote))?;
+    let quote = rest.chars().next().filter(|quote| ['"', '\''].contains(quote))?;
     rest.get(1..)?.split(quote).next().map(str::to_owned)
 }
 
@@ -147,13 +135,7 @@ mod tests {
 
     #[test]
     fn nonsense_describes_nothing() {
-        for xml in [
-            "",
-            "<",
-            "<node",
-            "<node><interface name=",
-            "</node></node><node name=>",
-        ] {
+        for xml in ["", "<", "<node", "<node><interface name=", "</node></node><node name=>"] {
             assert_eq!(parse(xml), Description::default(), "{xml}");
         }
     }

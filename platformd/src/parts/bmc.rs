@@ -19,10 +19,7 @@ pub(crate) struct Bmc {
 
 impl Bmc {
     pub(crate) const fn new(config: &config::Bmc) -> Self {
-        Self {
-            delay: Duration::from_millis(config.reset_delay_ms),
-            restart: None,
-        }
+        Self { delay: Duration::from_millis(config.reset_delay_ms), restart: None }
     }
 }
 
@@ -35,12 +32,8 @@ impl Part for Bmc {
             .with(bmc::LAST_REBOOT_CAUSE, RebootCause::POR);
         context.tree.add(bmc::SERVICE, bmc::PATH, [bmc.keeping()]);
         // Kept values are those of the last start: the wish that led to this one is done.
-        context
-            .tree
-            .set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, Transition::None);
-        context
-            .tree
-            .set(bmc::PATH, bmc::CURRENT_BMC_STATE, BmcState::Ready);
+        context.tree.set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, Transition::None);
+        context.tree.set(bmc::PATH, bmc::CURRENT_BMC_STATE, BmcState::Ready);
         context.tree.set(bmc::PATH, bmc::LAST_REBOOT_TIME, started);
     }
 
@@ -56,29 +49,20 @@ impl Part for Bmc {
             Ok(transition) => transition,
             Err(error) => return Some(Err(error.into())),
         };
-        context
-            .tree
-            .set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, transition);
+        context.tree.set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, transition);
         if transition == Transition::None {
             self.restart = None;
         } else {
-            context
-                .tree
-                .set(bmc::PATH, bmc::LAST_REBOOT_CAUSE, RebootCause::Software);
+            context.tree.set(bmc::PATH, bmc::LAST_REBOOT_CAUSE, RebootCause::Software);
             self.restart = Some(context.now.uptime + self.delay);
         }
         Some(Ok(()))
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {
-        if self
-            .restart
-            .is_some_and(|restart| restart <= context.now.uptime)
-        {
+        if self.restart.is_some_and(|restart| restart <= context.now.uptime) {
             self.restart = None;
-            context
-                .tree
-                .set(bmc::PATH, bmc::CURRENT_BMC_STATE, BmcState::NotReady);
+            context.tree.set(bmc::PATH, bmc::CURRENT_BMC_STATE, BmcState::NotReady);
             context.effects.push(Effect::ResetBmc);
         }
     }

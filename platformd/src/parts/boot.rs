@@ -33,12 +33,8 @@ impl Part for Boot {
         let counts = context.tree.get(ONE_TIME_PATH, enable::ENABLED) == Some(true);
         if event == Event::HostStarting && counts {
             context.tree.set(ONE_TIME_PATH, enable::ENABLED, false);
-            context
-                .tree
-                .set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Default);
-            context
-                .tree
-                .set(ONE_TIME_PATH, mode::BOOT_MODE, Mode::Regular);
+            context.tree.set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Default);
+            context.tree.set(ONE_TIME_PATH, mode::BOOT_MODE, Mode::Regular);
         }
     }
 }

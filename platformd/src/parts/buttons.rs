@@ -44,17 +44,8 @@ impl Part for Buttons {
             method if method == power::SIM_PRESS => {
                 let enabled = enabled(power::ENABLED);
                 tell(context, call.path, power::PRESSED, None);
-                tell(
-                    context,
-                    call.path,
-                    power::RELEASED,
-                    Some(Structure::from((PRESS_US,))),
-                );
-                press(
-                    context,
-                    enabled,
-                    |on| if on { Wish::SoftOff } else { Wish::On },
-                );
+                tell(context, call.path, power::RELEASED, Some(Structure::from((PRESS_US,))));
+                press(context, enabled, |on| if on { Wish::SoftOff } else { Wish::On });
             }
             method if method == power::SIM_LONG_PRESS => {
                 let enabled = enabled(power::ENABLED);
@@ -98,9 +89,7 @@ fn tell(context: &mut Context<'_>, path: &str, signal: Signal, body: Option<Stru
 /// What a press of the power button wishes, which depends on whether power is on.
 fn press(context: &mut Context<'_>, enabled: bool, wish: impl Fn(bool) -> Wish) {
     if enabled {
-        let power = context
-            .tree
-            .get(chassis::PATH, chassis::CURRENT_POWER_STATE);
+        let power = context.tree.get(chassis::PATH, chassis::CURRENT_POWER_STATE);
         let on = power == Some(PowerState::On);
         context.raise(Event::Wish(wish(on), RestartCause::PowerButton));
     }

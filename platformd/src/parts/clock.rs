@@ -24,13 +24,9 @@ impl Clock {
 impl Part for Clock {
     fn start(&mut self, context: &mut Context<'_>) {
         let clock = Instance::new(&epoch_time::INTERFACE);
-        context
-            .tree
-            .add(epoch_time::SERVICE, epoch_time::BMC_PATH, [clock]);
+        context.tree.add(epoch_time::SERVICE, epoch_time::BMC_PATH, [clock]);
         let zone = Instance::new(&timedate::INTERFACE).with(timedate::TIMEZONE, "UTC".to_owned());
-        context
-            .tree
-            .add(timedate::SERVICE, timedate::PATH, [zone.keeping()]);
+        context.tree.add(timedate::SERVICE, timedate::PATH, [zone.keeping()]);
     }
 
     fn set(
@@ -44,15 +40,10 @@ impl Part for Clock {
         if context.tree.get(timedate::PATH, timedate::NTP) == Some(true) {
             return Some(Err(Fault::not_allowed("the clock follows the network")));
         }
-        Some(
-            u64::from_variant(setting.value.clone())
-                .map_err(Fault::from)
-                .map(|micros| {
-                    let machine =
-                        i128::try_from(context.now.epoch.as_micros()).unwrap_or(i128::MAX);
-                    self.ahead = i128::from(micros) - machine;
-                }),
-        )
+        Some(u64::from_variant(setting.value.clone()).map_err(Fault::from).map(|micros| {
+            let machine = i128::try_from(context.now.epoch.as_micros()).unwrap_or(i128::MAX);
+            self.ahead = i128::from(micros) - machine;
+        }))
     }
 
     fn call(
@@ -63,21 +54,13 @@ impl Part for Clock {
         if *call.method != timedate::SET_NTP {
             return None;
         }
-        let follow = call
-            .arguments
-            .first()
-            .cloned()
-            .and_then(|value| value.downcast().ok());
-        context
-            .tree
-            .set(timedate::PATH, timedate::NTP, follow.unwrap_or_default());
+        let follow = call.arguments.first().cloned().and_then(|value| value.downcast().ok());
+        context.tree.set(timedate::PATH, timedate::NTP, follow.unwrap_or_default());
         Some(Ok(Vec::new()))
     }
 
     fn refresh(&mut self, context: &mut Context<'_>) {
         let micros = self.micros(context);
-        context
-            .tree
-            .set_quietly(epoch_time::BMC_PATH, epoch_time::ELAPSED, micros);
+        context.tree.set_quietly(epoch_time::BMC_PATH, epoch_time::ELAPSED, micros);
     }
 }

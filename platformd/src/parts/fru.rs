@@ -32,10 +32,7 @@ struct Device {
 
 impl Frus {
     pub(crate) fn new(config: &[Fru]) -> Self {
-        Self {
-            config: config.to_vec(),
-            devices: BTreeMap::new(),
-        }
+        Self { config: config.to_vec(), devices: BTreeMap::new() }
     }
 
     fn write(
@@ -69,9 +66,7 @@ impl Part for Frus {
             return;
         }
         let scanner = Instance::new(&manager::INTERFACE);
-        context
-            .tree
-            .add(fru_device::SERVICE, fru_device::PATH, [scanner]);
+        context.tree.add(fru_device::SERVICE, fru_device::PATH, [scanner]);
         for fru in std::mem::take(&mut self.config) {
             let path = format!("{}/{}", fru_device::PATH, fru.name);
             let kept = context.tree.recall(&path, KEPT);
@@ -152,11 +147,7 @@ fn built(fru: &Fru) -> Vec<u8> {
 }
 
 fn field(text: &str) -> Field {
-    if text.is_empty() {
-        Field::empty()
-    } else {
-        Field::text(text)
-    }
+    if text.is_empty() { Field::empty() } else { Field::text(text) }
 }
 
 fn chassis(of: &FruChassis) -> Chassis {

@@ -25,11 +25,7 @@ pub(crate) struct Hours {
 impl Hours {
     pub(crate) fn new(config: &Chassis) -> Self {
         let hour = Duration::from_millis(config.hour_ms.max(1));
-        Self {
-            hour,
-            first: config.power_on_hours,
-            full: None,
-        }
+        Self { hour, first: config.power_on_hours, full: None }
     }
 }
 
@@ -51,13 +47,8 @@ impl Part for Hours {
 
     fn timeout(&mut self, context: &mut Context<'_>) {
         while let Some(full) = self.full.filter(|full| *full <= context.now.uptime) {
-            let count = context
-                .tree
-                .get(PATH, power_on_hours::POH_COUNTER)
-                .unwrap_or_default();
-            context
-                .tree
-                .set(PATH, power_on_hours::POH_COUNTER, count.saturating_add(1));
+            let count = context.tree.get(PATH, power_on_hours::POH_COUNTER).unwrap_or_default();
+            context.tree.set(PATH, power_on_hours::POH_COUNTER, count.saturating_add(1));
             self.full = Some(full + self.hour);
         }
     }

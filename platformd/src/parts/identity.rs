@@ -5,9 +5,10 @@ use openbmc_dbus::inventory::decorator::{asset, asset_tag};
 use openbmc_dbus::inventory::{self, bmc, item, system};
 use openbmc_dbus::mapper::definitions;
 use openbmc_dbus::software::activation::{self, Activation, RequestedActivation};
-use openbmc_dbus::software::redundancy_priority as redundancy;
 use openbmc_dbus::software::version::{self, Purpose};
-use openbmc_dbus::software::{self as images};
+use openbmc_dbus::software::{
+    redundancy_priority as redundancy, {self as images},
+};
 
 use crate::config::{self, Platform, Software, SoftwarePurpose};
 use crate::part::{Context, Part};
@@ -26,10 +27,7 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) fn new(config: &Platform) -> Self {
         let mut software = config.software.clone();
-        if !software
-            .iter()
-            .any(|image| image.purpose == SoftwarePurpose::Bmc)
-        {
+        if !software.iter().any(|image| image.purpose == SoftwarePurpose::Bmc) {
             software.push(Software {
                 id: "bmc".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -37,10 +35,7 @@ impl Identity {
                 priority: 0,
             });
         }
-        Self {
-            identity: config.identity.clone(),
-            software,
-        }
+        Self { identity: config.identity.clone(), software }
     }
 }
 
@@ -61,19 +56,13 @@ impl Part for Identity {
             .with(item::PRESENT, true);
         let id = Instance::new(&uuid::INTERFACE).with(uuid::UUID, identity.uuid.clone());
         let kind = Instance::new(&system::INTERFACE);
-        context.tree.add(
-            inventory::SERVICE,
-            SYSTEM_PATH,
-            [assets, tag, name, id, kind],
-        );
+        context.tree.add(inventory::SERVICE, SYSTEM_PATH, [assets, tag, name, id, kind]);
         let name = Instance::new(&item::INTERFACE)
             .with(item::PRETTY_NAME, "BMC".to_owned())
             .with(item::PRESENT, true);
         let id = Instance::new(&uuid::INTERFACE).with(uuid::UUID, identity.bmc_uuid.clone());
         let kind = Instance::new(&bmc::INTERFACE);
-        context
-            .tree
-            .add(inventory::SERVICE, BMC_PATH, [name, id, kind]);
+        context.tree.add(inventory::SERVICE, BMC_PATH, [name, id, kind]);
         for image in &self.software {
             add_image(context, image);
         }
@@ -90,22 +79,14 @@ fn add_image(context: &mut Context<'_>, image: &Software) {
         .with(activation::REQUESTED_ACTIVATION, RequestedActivation::None);
     let priority = Instance::new(&redundancy::INTERFACE).with(redundancy::PRIORITY, image.priority);
     let path = image_path(image);
-    context
-        .tree
-        .add(images::SERVICE, &path, [version, activation, priority]);
+    context.tree.add(images::SERVICE, &path, [version, activation, priority]);
 }
 
 /// The association by which clients find the images that run.
 fn add_functional(context: &mut Context<'_>, software: &[Software]) {
     let functional = software.iter().filter(|image| image.priority == 0);
     let associations = functional
-        .map(|image| {
-            (
-                "functional".to_owned(),
-                "software_version".to_owned(),
-                image_path(image),
-            )
-        })
+        .map(|image| ("functional".to_owned(), "software_version".to_owned(), image_path(image)))
         .collect();
     let root = Instance::new(&definitions::INTERFACE).with(definitions::ASSOCIATIONS, associations);
     context.tree.add(images::SERVICE, images::ROOT, [root]);

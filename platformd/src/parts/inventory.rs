@@ -21,9 +21,7 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     pub(crate) fn new(parts: &[Described]) -> Self {
-        Self {
-            parts: parts.to_vec(),
-        }
+        Self { parts: parts.to_vec() }
     }
 }
 
@@ -46,11 +44,8 @@ fn numbered(text: &str, number: u32) -> String {
 
 fn instances(part: &Described, path: &str, number: u32) -> Vec<Instance> {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let name = if part.name.is_empty() {
-        last.replace('_', " ")
-    } else {
-        numbered(&part.name, number)
-    };
+    let name =
+        if part.name.is_empty() { last.replace('_', " ") } else { numbered(&part.name, number) };
     let mut instances = vec![
         kind(part.kind),
         Instance::new(&item::INTERFACE)

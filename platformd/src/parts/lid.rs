@@ -17,9 +17,7 @@ pub(crate) struct Lid {
 
 impl Lid {
     pub(crate) const fn new(config: &Chassis) -> Self {
-        Self {
-            open: config.intrusion,
-        }
+        Self { open: config.intrusion }
     }
 }
 
@@ -33,17 +31,11 @@ pub(crate) fn switch(status: Status) -> Instance {
 
 impl Part for Lid {
     fn start(&mut self, context: &mut Context<'_>) {
-        let status = if self.open {
-            Status::HardwareIntrusion
-        } else {
-            Status::Normal
-        };
+        let status = if self.open { Status::HardwareIntrusion } else { Status::Normal };
         context.tree.add(intrusion::SERVICE, PATH, [switch(status)]);
         let status = context.tree.get(PATH, intrusion::STATUS);
         for path in sensors(context) {
-            context
-                .tree
-                .set(&path, intrusion::STATUS, status.unwrap_or(Status::Normal));
+            context.tree.set(&path, intrusion::STATUS, status.unwrap_or(Status::Normal));
         }
     }
 
@@ -57,9 +49,7 @@ impl Part for Lid {
         }
         for path in sensors(context) {
             let value = setting.value.clone();
-            context
-                .tree
-                .store(&path, intrusion::NAME, setting.property, value);
+            context.tree.store(&path, intrusion::NAME, setting.property, value);
         }
         Some(Ok(()))
     }

@@ -117,8 +117,7 @@ impl Log {
         entry.show(context);
         entry.keep(context);
         let path = ObjectPath::try_from(entry.path());
-        path.map(|path| vec![Variant::from(path)])
-            .map_err(|_| Fault::not_found(&entry.path()))
+        path.map(|path| vec![Variant::from(path)]).map_err(|_| Fault::not_found(&entry.path()))
     }
 }
 
@@ -126,16 +125,10 @@ impl Log {
 fn entries(context: &Context<'_>) -> Vec<String> {
     let root = ENTRY_PREFIX.trim_end_matches('/');
     let number = |path: &str| {
-        context
-            .tree
-            .get(path, entry::TIMESTAMP)
-            .zip(context.tree.get(path, entry::ID))
+        context.tree.get(path, entry::TIMESTAMP).zip(context.tree.get(path, entry::ID))
     };
-    let mut entries: Vec<String> = context
-        .tree
-        .below(root)
-        .map(|(path, _)| path.to_owned())
-        .collect();
+    let mut entries: Vec<String> =
+        context.tree.below(root).map(|(path, _)| path.to_owned()).collect();
     entries.sort_by_key(|path| number(path));
     entries
 }
@@ -168,10 +161,7 @@ impl Part for Log {
         let now = u64::try_from(context.now.epoch.as_millis()).unwrap_or(u64::MAX);
         context.tree.set(setting.path, entry::RESOLVED, resolved);
         context.tree.set(setting.path, entry::UPDATE_TIMESTAMP, now);
-        let kept = context
-            .tree
-            .recall(setting.path, KEPT)
-            .and_then(Entry::parse);
+        let kept = context.tree.recall(setting.path, KEPT).and_then(Entry::parse);
         if let Some(entry) = kept {
             Entry { resolved, ..entry }.keep(context);
         }

@@ -41,10 +41,7 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(config: &config::Network) -> Self {
-        Self {
-            config: config.clone(),
-            leases: Vec::new(),
-        }
+        Self { config: config.clone(), leases: Vec::new() }
     }
 
     /// The three properties for DHCP say the same, whichever of them is set.
@@ -91,12 +88,7 @@ impl Network {
         match (*call.method, call.arguments) {
             (
                 ip_create::IP,
-                [
-                    Variant::Str(family),
-                    Variant::Str(address),
-                    Variant::U8(prefix),
-                    _,
-                ],
+                [Variant::Str(family), Variant::Str(address), Variant::U8(prefix), _],
             ) => {
                 let family: Protocol = family.as_str().parse()?;
                 let address: IpAddr = parse(address)?;
@@ -104,20 +96,13 @@ impl Network {
                     return Err(Fault::invalid("address and family do not agree"));
                 }
                 let origin = AddressOrigin::Static;
-                let new = NewAddress {
-                    address,
-                    prefix: *prefix,
-                    origin,
-                };
+                let new = NewAddress { address, prefix: *prefix, origin };
                 let path = new.add(context.tree, call.path, true)?;
                 if family == Protocol::IPv4
                     && context.tree.get(call.path, ethernet::DHCP4) == Some(true)
                 {
                     context.tree.set(call.path, ethernet::DHCP4, false);
-                    let v6 = context
-                        .tree
-                        .get(call.path, ethernet::DHCP6)
-                        .unwrap_or_default();
+                    let v6 = context.tree.get(call.path, ethernet::DHCP6).unwrap_or_default();
                     let conf = objects::dhcp_conf(false, v6);
                     context.tree.set(call.path, ethernet::DHCP_ENABLED, conf);
                 }
@@ -125,10 +110,7 @@ impl Network {
             }
             (neighbor_create::NEIGHBOR, [Variant::Str(address), Variant::Str(mac)]) => {
                 let address = parse(address)?;
-                let new = NewNeighbor {
-                    address,
-                    mac: mac.to_string(),
-                };
+                let new = NewNeighbor { address, mac: mac.to_string() };
                 new.add(context.tree, call.path, true)
             }
             (vlan_create::VLAN, [Variant::Str(interface), Variant::U32(id)]) => {
@@ -140,18 +122,15 @@ impl Network {
 }
 
 fn parse(text: &str) -> Result<IpAddr, Fault> {
-    text.parse()
-        .map_err(|_| Fault::invalid(format!("{text} is no address")))
+    text.parse().map_err(|_| Fault::invalid(format!("{text} is no address")))
 }
 
 impl Part for Network {
     fn start(&mut self, context: &mut Context<'_>) {
         let root = Instance::new(&vlan_create::INTERFACE);
         context.tree.add(SERVICE, ROOT, [root]);
-        let name = Instance::new(&system_configuration::INTERFACE).with(
-            system_configuration::HOST_NAME,
-            self.config.host_name.clone(),
-        );
+        let name = Instance::new(&system_configuration::INTERFACE)
+            .with(system_configuration::HOST_NAME, self.config.host_name.clone());
         context.tree.add(SERVICE, CONFIG_PATH, [name.keeping()]);
         let dhcp = Instance::new(&dhcp_configuration::INTERFACE)
             .with(dhcp_configuration::DNS_ENABLED, true)
@@ -186,11 +165,7 @@ impl Part for Network {
         let text = String::from_variant(setting.value.clone());
         let gateway = setting.is(path, ethernet::DEFAULT_GATEWAY)
             || setting.is(path, ethernet::DEFAULT_GATEWAY6);
-        if gateway
-            && text
-                .as_ref()
-                .is_ok_and(|text| !text.is_empty() && parse(text).is_err())
-        {
+        if gateway && text.as_ref().is_ok_and(|text| !text.is_empty() && parse(text).is_err()) {
             return Some(Err(Fault::invalid("a gateway is an address or empty")));
         }
         if setting.is(path, mac_address::MAC_ADDRESS)
@@ -235,11 +210,7 @@ impl Part for Network {
                 continue;
             };
             let origin = AddressOrigin::DHCP;
-            let new = NewAddress {
-                address,
-                prefix,
-                origin,
-            };
+            let new = NewAddress { address, prefix, origin };
             // It fails only where the same address is there already.
             let _there = new.add(context.tree, &path, false);
         }

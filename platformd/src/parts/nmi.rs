@@ -13,9 +13,7 @@ pub(crate) struct Nmi;
 impl Part for Nmi {
     fn start(&mut self, context: &mut Context<'_>) {
         let instance = Instance::new(&host_nmi::INTERFACE);
-        context
-            .tree
-            .add(host_nmi::SERVICE, host_nmi::PATH, [instance]);
+        context.tree.add(host_nmi::SERVICE, host_nmi::PATH, [instance]);
     }
 
     fn call(

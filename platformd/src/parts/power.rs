@@ -49,22 +49,13 @@ enum Action {
 impl Power {
     pub(crate) fn new(chassis: &Chassis, host: &Host, power_lost: bool) -> Self {
         let (chassis, host) = (chassis.clone(), host.clone());
-        Self {
-            chassis,
-            host,
-            power_lost,
-            plan: VecDeque::new(),
-            due: None,
-        }
+        Self { chassis, host, power_lost, plan: VecDeque::new(), due: None }
     }
 
     /// Begins what `wish` asks for.
     fn begin(&mut self, context: &mut Context<'_>, wish: Wish, cause: RestartCause) {
         record_wish(context, wish);
-        if matches!(
-            wish,
-            Wish::On | Wish::Cycle | Wish::SoftCycle | Wish::HardReset
-        ) {
+        if matches!(wish, Wish::On | Wish::Cycle | Wish::SoftCycle | Wish::HardReset) {
             context.tree.set(host::PATH, host::RESTART_CAUSE, cause);
         }
         let on = power_state(context) == PowerState::On;
@@ -91,10 +82,7 @@ impl Power {
                     self.plan_shutdown(runs);
                 }
                 self.plan_power_off(context);
-                self.step(
-                    self.chassis.cycle_ms,
-                    Action::Chassis(PowerState::TransitioningToOn),
-                );
+                self.step(self.chassis.cycle_ms, Action::Chassis(PowerState::TransitioningToOn));
                 self.plan_good_power();
                 self.plan_start(cause);
             }
@@ -185,10 +173,8 @@ impl Power {
 
     /// Sets the time of the plan's next step.
     fn schedule(&mut self, context: &Context<'_>) {
-        self.due = self
-            .plan
-            .front()
-            .map(|step| context.now.uptime + Duration::from_millis(step.wait_ms));
+        self.due =
+            self.plan.front().map(|step| context.now.uptime + Duration::from_millis(step.wait_ms));
     }
 
     /// Does all steps whose time has come.
@@ -209,28 +195,15 @@ impl Power {
             self.chassis.on_at_first_start
         } else {
             !self.power_lost
-                && matches!(
-                    power_state(context),
-                    PowerState::On | PowerState::TransitioningToOn
-                )
+                && matches!(power_state(context), PowerState::On | PowerState::TransitioningToOn)
         };
         if !on {
-            context
-                .tree
-                .set(chassis::PATH, chassis::CURRENT_POWER_STATE, PowerState::Off);
-            context
-                .tree
-                .set(host::PATH, host::CURRENT_HOST_STATE, HostState::Off);
+            context.tree.set(chassis::PATH, chassis::CURRENT_POWER_STATE, PowerState::Off);
+            context.tree.set(host::PATH, host::CURRENT_HOST_STATE, HostState::Off);
             return;
         }
-        let host_was = if first {
-            HostState::Running
-        } else {
-            host_state(context)
-        };
-        context
-            .tree
-            .set(chassis::PATH, chassis::CURRENT_POWER_STATE, PowerState::On);
+        let host_was = if first { HostState::Running } else { host_state(context) };
+        context.tree.set(chassis::PATH, chassis::CURRENT_POWER_STATE, PowerState::On);
         context.raise(Event::PowerOn);
         match host_was {
             HostState::TransitioningToRunning => {
@@ -246,19 +219,14 @@ impl Power {
                 self.plan_power_off(context);
                 self.schedule(context);
             }
-            state => context
-                .tree
-                .set(host::PATH, host::CURRENT_HOST_STATE, state),
+            state => context.tree.set(host::PATH, host::CURRENT_HOST_STATE, state),
         }
     }
 }
 
 impl Part for Power {
     fn start(&mut self, context: &mut Context<'_>) {
-        let transitions = host::Transition::ALL
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let transitions = host::Transition::ALL.iter().map(ToString::to_string).collect();
         let host = Instance::new(&host::INTERFACE)
             .with(host::REQUESTED_HOST_TRANSITION, host::Transition::Off)
             .with(host::ALLOWED_HOST_TRANSITIONS, transitions)
@@ -266,22 +234,13 @@ impl Part for Power {
             .with(host::RESTART_CAUSE, RestartCause::Unknown);
         let progress =
             Instance::new(&progress::INTERFACE).with(progress::BOOT_PROGRESS, Stage::Unspecified);
-        context
-            .tree
-            .add(host::SERVICE, host::PATH, [host.keeping(), progress]);
+        context.tree.add(host::SERVICE, host::PATH, [host.keeping(), progress]);
         let chassis = Instance::new(&chassis::INTERFACE)
-            .with(
-                chassis::REQUESTED_POWER_TRANSITION,
-                chassis::Transition::Off,
-            )
+            .with(chassis::REQUESTED_POWER_TRANSITION, chassis::Transition::Off)
             .with(chassis::CURRENT_POWER_STATE, PowerState::Off)
             .with(chassis::CURRENT_POWER_STATUS, PowerStatus::Good);
-        context
-            .tree
-            .add(chassis::SERVICE, chassis::PATH, [chassis.keeping()]);
-        context
-            .tree
-            .add(raw::SERVICE, raw::PATH, [Instance::new(&raw::INTERFACE)]);
+        context.tree.add(chassis::SERVICE, chassis::PATH, [chassis.keeping()]);
+        context.tree.add(raw::SERVICE, raw::PATH, [Instance::new(&raw::INTERFACE)]);
         self.settle(context);
     }
 
@@ -355,29 +314,19 @@ fn record_wish(context: &mut Context<'_>, wish: Wish) {
         Wish::SoftReset => (Some(Host::GracefulWarmReboot), None),
     };
     if let Some(host) = host {
-        context
-            .tree
-            .set(host::PATH, host::REQUESTED_HOST_TRANSITION, host);
+        context.tree.set(host::PATH, host::REQUESTED_HOST_TRANSITION, host);
     }
     if let Some(chassis) = chassis {
-        context
-            .tree
-            .set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, chassis);
+        context.tree.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, chassis);
     }
 }
 
 fn power_state(context: &Context<'_>) -> PowerState {
-    context
-        .tree
-        .get(chassis::PATH, chassis::CURRENT_POWER_STATE)
-        .unwrap_or(PowerState::Off)
+    context.tree.get(chassis::PATH, chassis::CURRENT_POWER_STATE).unwrap_or(PowerState::Off)
 }
 
 fn host_state(context: &Context<'_>) -> HostState {
-    context
-        .tree
-        .get(host::PATH, host::CURRENT_HOST_STATE)
-        .unwrap_or(HostState::Off)
+    context.tree.get(host::PATH, host::CURRENT_HOST_STATE).unwrap_or(HostState::Off)
 }
 
 fn apply(context: &mut Context<'_>, action: Action) {
@@ -398,13 +347,9 @@ fn set_power(context: &mut Context<'_>, state: PowerState) {
     if power_state(context) == state {
         return;
     }
-    context
-        .tree
-        .set(chassis::PATH, chassis::CURRENT_POWER_STATE, state);
+    context.tree.set(chassis::PATH, chassis::CURRENT_POWER_STATE, state);
     let changed = u64::try_from(context.now.epoch.as_millis()).unwrap_or(u64::MAX);
-    context
-        .tree
-        .set(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME, changed);
+    context.tree.set(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME, changed);
     match state {
         PowerState::On => context.raise(Event::PowerOn),
         PowerState::Off => context.raise(Event::PowerOff),
@@ -416,9 +361,7 @@ fn set_host(context: &mut Context<'_>, state: HostState) {
     if host_state(context) == state {
         return;
     }
-    context
-        .tree
-        .set(host::PATH, host::CURRENT_HOST_STATE, state);
+    context.tree.set(host::PATH, host::CURRENT_HOST_STATE, state);
     if state == HostState::Off {
         set_progress(context, Stage::Unspecified);
         context.raise(Event::HostStopped);
@@ -428,12 +371,6 @@ fn set_host(context: &mut Context<'_>, state: HostState) {
 fn set_progress(context: &mut Context<'_>, stage: Stage) {
     context.tree.set(host::PATH, progress::BOOT_PROGRESS, stage);
     let micros = u64::try_from(context.now.epoch.as_micros()).unwrap_or(u64::MAX);
-    let when = if stage == Stage::Unspecified {
-        0
-    } else {
-        micros
-    };
-    context
-        .tree
-        .set(host::PATH, progress::BOOT_PROGRESS_LAST_UPDATE, when);
+    let when = if stage == Stage::Unspecified { 0 } else { micros };
+    context.tree.set(host::PATH, progress::BOOT_PROGRESS_LAST_UPDATE, when);
 }

@@ -20,10 +20,7 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) const fn new(power_lost: bool) -> Self {
-        Self {
-            power_lost,
-            due: None,
-        }
+        Self { power_lost, due: None }
     }
 }
 
@@ -49,10 +46,7 @@ impl Part for Restore {
             Some(Policy::Restore) if was_on => RestartCause::PowerPolicyPreviousState,
             _ => return,
         };
-        let delay = context
-            .tree
-            .get(PATH, restore_policy::POWER_RESTORE_DELAY)
-            .unwrap_or_default();
+        let delay = context.tree.get(PATH, restore_policy::POWER_RESTORE_DELAY).unwrap_or_default();
         self.due = Some((context.now.uptime + Duration::from_micros(delay), cause));
     }
 

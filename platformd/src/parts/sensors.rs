@@ -58,9 +58,7 @@ impl Sensors {
 
     /// Measures one sensor, or all; those which stand only when `all` of them are to be.
     fn measure(&mut self, context: &mut Context<'_>, only: Option<&str>, all: bool) {
-        let power = context
-            .tree
-            .get(chassis::PATH, chassis::CURRENT_POWER_STATE);
+        let power = context.tree.get(chassis::PATH, chassis::CURRENT_POWER_STATE);
         let on = power == Some(PowerState::On);
         for (path, sensor) in &mut self.sensors {
             let wanted = only.is_none_or(|only| only == path.as_str());
@@ -81,9 +79,7 @@ impl Sensors {
 
     fn add(&mut self, context: &mut Context<'_>, sensor: &Sensor, number: u32) {
         let usual = usual(sensor.kind);
-        let name = sensor
-            .name
-            .replace("{n}", &(sensor.first + number).to_string());
+        let name = sensor.name.replace("{n}", &(sensor.first + number).to_string());
         let path = format!("{}/{}/{name}", sensor::ROOT, usual.segment);
         let mut instances = vec![
             Instance::new(&operational_status::INTERFACE)
@@ -145,9 +141,7 @@ fn belonging(sensor: &Sensor, number: u32) -> Vec<Instance> {
 
 /// Whether it is a property which alarms depend on.
 fn is_limit(setting: &Setting<'_>) -> bool {
-    limits::LEVELS
-        .iter()
-        .any(|level| level.interface.name == setting.interface)
+    limits::LEVELS.iter().any(|level| level.interface.name == setting.interface)
 }
 
 impl Part for Sensors {
@@ -177,9 +171,7 @@ impl Part for Sensors {
             sensor.held = Some(value).filter(|value| !value.is_nan());
         } else if is_limit(setting) {
             let (interface, property) = (setting.interface, setting.property);
-            context
-                .tree
-                .store(setting.path, interface, property, setting.value.clone());
+            context.tree.store(setting.path, interface, property, setting.value.clone());
         } else {
             return None;
         }

@@ -2,10 +2,11 @@
 
 use openbmc_dbus::console::uart;
 use openbmc_dbus::control::acpi_power_state::{self, Acpi};
-use openbmc_dbus::control::chassis_capabilities as capabilities;
 use openbmc_dbus::control::power_cap::{self, ExceptionAction};
 use openbmc_dbus::control::restriction_mode::{self, Modes};
-use openbmc_dbus::control::service_attributes as attributes;
+use openbmc_dbus::control::{
+    chassis_capabilities as capabilities, service_attributes as attributes,
+};
 use openbmc_dbus::ipmi::sol;
 
 use crate::config::Platform;
@@ -33,9 +34,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn new(config: &Platform) -> Self {
-        Self {
-            sol_channels: config.sol.channels.clone(),
-        }
+        Self { sol_channels: config.sol.channels.clone() }
     }
 }
 
@@ -45,32 +44,20 @@ impl Part for Settings {
             .with(acpi_power_state::SYS_ACPI_STATUS, Acpi::Unknown)
             .with(acpi_power_state::DEV_ACPI_STATUS, Acpi::Unknown);
         context.tree.add(SERVICE, ACPI_PATH, [acpi.keeping()]);
-        context.tree.add(
-            SERVICE,
-            CAPABILITIES_PATH,
-            [chassis_capabilities().keeping()],
-        );
+        context.tree.add(SERVICE, CAPABILITIES_PATH, [chassis_capabilities().keeping()]);
         for channel in &self.sol_channels {
             let path = format!("{}{channel}", sol::PATH_PREFIX);
             context.tree.add(SERVICE, &path, [sol_defaults().keeping()]);
         }
         let mode = Instance::new(&restriction_mode::INTERFACE)
             .with(restriction_mode::RESTRICTION_MODE, Modes::None);
-        context
-            .tree
-            .add(SERVICE, restriction_mode::PATH, [mode.keeping()]);
+        context.tree.add(SERVICE, restriction_mode::PATH, [mode.keeping()]);
         let baud = Instance::new(&uart::INTERFACE).with(uart::BAUD, CONSOLE_BAUD);
-        context
-            .tree
-            .add(uart::SERVICE, uart::PATH, [baud.keeping()]);
+        context.tree.add(uart::SERVICE, uart::PATH, [baud.keeping()]);
         let console = Instance::new(&attributes::INTERFACE)
             .with(attributes::ENABLED, true)
             .with(attributes::RUNNING, true);
-        context.tree.add(
-            attributes::SERVICE,
-            attributes::CONSOLE_PATH,
-            [console.keeping()],
-        );
+        context.tree.add(attributes::SERVICE, attributes::CONSOLE_PATH, [console.keeping()]);
         let cap = power_cap();
         context.tree.add(SERVICE, POWER_CAP_PATH, [cap.keeping()]);
     }

@@ -35,9 +35,7 @@ pub(crate) struct Users {
 
 impl Users {
     pub(crate) fn new(config: &[User]) -> Self {
-        Self {
-            config: config.to_vec(),
-        }
+        Self { config: config.to_vec() }
     }
 }
 
@@ -84,16 +82,9 @@ fn check(others: &[User], user: &User) -> Result<(), Fault> {
     check_groups(&user.groups)?;
     let ipmi = |groups: &[String]| groups.iter().any(|group| group == IPMI);
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    let begins = user
-        .name
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    let longest = if ipmi(&user.groups) {
-        LONGEST_IPMI_NAME
-    } else {
-        LONGEST_NAME
-    };
+    let begins =
+        user.name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let longest = if ipmi(&user.groups) { LONGEST_IPMI_NAME } else { LONGEST_NAME };
     if !begins || user.name.len() > longest || !user.name.bytes().all(letters) {
         return Err(Fault::invalid(format!("{:?} cannot be a name", user.name)));
     }
@@ -116,10 +107,7 @@ fn check_privilege(privilege: &str) -> Result<(), Fault> {
 }
 
 fn check_groups(groups: &[String]) -> Result<(), Fault> {
-    match groups
-        .iter()
-        .find(|group| !GROUPS.contains(&group.as_str()))
-    {
+    match groups.iter().find(|group| !GROUPS.contains(&group.as_str())) {
         Some(group) => Err(Fault::invalid(format!("no group {group:?}"))),
         None => Ok(()),
     }
@@ -131,9 +119,7 @@ fn add(context: &mut Context<'_>, user: &User) {
         .with(attributes::USER_GROUPS, user.groups.clone())
         .with(attributes::USER_PRIVILEGE, user.privilege.clone())
         .with(attributes::USER_ENABLED, user.enabled);
-    context
-        .tree
-        .add(SERVICE, &path, [shown, Instance::new(&delete::INTERFACE)]);
+    context.tree.add(SERVICE, &path, [shown, Instance::new(&delete::INTERFACE)]);
 }
 
 fn path(name: &str) -> String {
@@ -141,12 +127,7 @@ fn path(name: &str) -> String {
 }
 
 fn create(context: &mut Context<'_>, arguments: &[Variant<'static>]) -> Result<(), Fault> {
-    let [
-        Variant::Str(name),
-        groups,
-        Variant::Str(privilege),
-        Variant::Bool(enabled),
-    ] = arguments
+    let [Variant::Str(name), groups, Variant::Str(privilege), Variant::Bool(enabled)] = arguments
     else {
         return Err(Fault::arguments(manager::CREATE_USER.input));
     };
@@ -168,10 +149,7 @@ fn rename(context: &mut Context<'_>, arguments: &[Variant<'static>]) -> Result<(
     };
     let (old, new) = (old.to_string(), new.to_string());
     let user = find(context, &old)?;
-    let renamed = User {
-        name: new.clone(),
-        ..user
-    };
+    let renamed = User { name: new.clone(), ..user };
     let mut others = all(context);
     others.retain(|other| other.name != old);
     check(&others, &renamed)?;
@@ -212,15 +190,9 @@ impl Part for Users {
             .with(manager::ALL_PRIVILEGES, names(&PRIVILEGES))
             .with(manager::ALL_GROUPS, names(&GROUPS));
         context.tree.add(SERVICE, ROOT, [manager]);
-        let kept = context
-            .tree
-            .recall(ROOT, KEPT)
-            .and_then(|kept| Vec::from_variant(kept).ok());
+        let kept = context.tree.recall(ROOT, KEPT).and_then(|kept| Vec::from_variant(kept).ok());
         let users: Vec<User> = match kept {
-            Some(lines) => lines
-                .iter()
-                .filter_map(|line: &String| parse(line))
-                .collect(),
+            Some(lines) => lines.iter().filter_map(|line: &String| parse(line)).collect(),
             None => std::mem::take(&mut self.config),
         };
         for user in users {
@@ -241,9 +213,7 @@ impl Part for Users {
         }
         let value = setting.value.clone();
         let checked = if setting.is(setting.path, attributes::USER_PRIVILEGE) {
-            String::from_variant(value)
-                .map_err(Fault::from)
-                .and_then(|text| check_privilege(&text))
+            String::from_variant(value).map_err(Fault::from).and_then(|text| check_privilege(&text))
         } else if setting.is(setting.path, attributes::USER_GROUPS) {
             Vec::from_variant(value)
                 .map_err(Fault::from)
@@ -253,9 +223,7 @@ impl Part for Users {
         };
         Some(checked.map(|()| {
             let (interface, property) = (setting.interface, setting.property);
-            context
-                .tree
-                .store(setting.path, interface, property, setting.value.clone());
+            context.tree.store(setting.path, interface, property, setting.value.clone());
             keep(context);
         }))
     }

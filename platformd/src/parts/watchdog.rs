@@ -23,17 +23,11 @@ pub(crate) struct Watchdog {
 
 impl Watchdog {
     fn run(&mut self, context: &Context<'_>, milliseconds: u64) {
-        self.expiry = context
-            .now
-            .uptime
-            .checked_add(Duration::from_millis(milliseconds));
+        self.expiry = context.now.uptime.checked_add(Duration::from_millis(milliseconds));
     }
 
     fn set_enabled(&mut self, context: &mut Context<'_>, enabled: bool) {
-        let interval = context
-            .tree
-            .get(PATH, watchdog::INTERVAL)
-            .unwrap_or_default();
+        let interval = context.tree.get(PATH, watchdog::INTERVAL).unwrap_or_default();
         match (enabled, self.expiry) {
             (true, None) => self.run(context, interval),
             (true, Some(_)) => {}
@@ -44,10 +38,7 @@ impl Watchdog {
 
     fn expire(&mut self, context: &mut Context<'_>) {
         self.expiry = None;
-        let action = context
-            .tree
-            .get(PATH, watchdog::EXPIRE_ACTION)
-            .unwrap_or(Action::None);
+        let action = context.tree.get(PATH, watchdog::EXPIRE_ACTION).unwrap_or(Action::None);
         if let Some(used) = context.tree.get(PATH, watchdog::CURRENT_TIMER_USE) {
             context.tree.set(PATH, watchdog::EXPIRED_TIMER_USE, used);
         }
@@ -106,10 +97,7 @@ impl Part for Watchdog {
         }
         let start = matches!(call.arguments, [Variant::Bool(true)]);
         if start || self.expiry.is_some() {
-            let interval = context
-                .tree
-                .get(PATH, watchdog::INTERVAL)
-                .unwrap_or_default();
+            let interval = context.tree.get(PATH, watchdog::INTERVAL).unwrap_or_default();
             self.run(context, interval);
             context.tree.set(PATH, watchdog::ENABLED, true);
         }
@@ -117,20 +105,14 @@ impl Part for Watchdog {
     }
 
     fn refresh(&mut self, context: &mut Context<'_>) {
-        let remaining = self
-            .expiry
-            .map_or(Duration::ZERO, |at| at.saturating_sub(context.now.uptime));
+        let remaining =
+            self.expiry.map_or(Duration::ZERO, |at| at.saturating_sub(context.now.uptime));
         let remaining = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        context
-            .tree
-            .set_quietly(PATH, watchdog::TIME_REMAINING, remaining);
+        context.tree.set_quietly(PATH, watchdog::TIME_REMAINING, remaining);
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {
-        if self
-            .expiry
-            .is_some_and(|expiry| expiry <= context.now.uptime)
-        {
+        if self.expiry.is_some_and(|expiry| expiry <= context.now.uptime) {
             self.expire(context);
         }
     }

@@ -39,10 +39,7 @@ impl Bench {
 
     fn again(text: &str, kept: Kept, power_lost: bool) -> Self {
         let config = Platform::parse("test.toml", text).unwrap();
-        let now = Now {
-            uptime: Duration::ZERO,
-            epoch: Duration::from_secs(1_800_000_000),
-        };
+        let now = Now { uptime: Duration::ZERO, epoch: Duration::from_secs(1_800_000_000) };
         let mut simulation = Simulation::start(&config, kept, power_lost, now);
         simulation.take_changes();
         Self { simulation, now }
@@ -70,8 +67,7 @@ impl Bench {
         value: T,
     ) -> Result<(), Fault> {
         let value = value.into_variant();
-        self.simulation
-            .set(self.now, path, property.interface, property.name, value)
+        self.simulation.set(self.now, path, property.interface, property.name, value)
     }
 
     fn set<T: PropertyValue>(&mut self, path: &str, property: Property<T>, value: T) {
@@ -88,14 +84,7 @@ impl Bench {
         method: &'static Method,
         arguments: &[Variant<'static>],
     ) -> Result<Returned, Fault> {
-        self.simulation.call(
-            self.now,
-            &Invocation {
-                path,
-                method,
-                arguments,
-            },
-        )
+        self.simulation.call(self.now, &Invocation { path, method, arguments })
     }
 
     fn get<T: PropertyValue>(&mut self, path: &str, property: Property<T>) -> T {
@@ -122,10 +111,7 @@ impl Bench {
         let mut bench = Self::new(text);
         bench.request(host::Transition::On);
         bench.pass(60_000);
-        assert_eq!(
-            (bench.power(), bench.host()),
-            (PowerState::On, HostState::Running)
-        );
+        assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::Running));
         bench.simulation.take_changes();
         bench
     }
@@ -137,16 +123,9 @@ impl Bench {
             let Change::Changed { values, .. } = change else {
                 continue;
             };
-            for name in [
-                chassis::CURRENT_POWER_STATE.name,
-                host::CURRENT_HOST_STATE.name,
-            ] {
+            for name in [chassis::CURRENT_POWER_STATE.name, host::CURRENT_HOST_STATE.name] {
                 if let Some(Variant::Str(state)) = values.get(name) {
-                    let kind = if name == host::CURRENT_HOST_STATE.name {
-                        "host"
-                    } else {
-                        "power"
-                    };
+                    let kind = if name == host::CURRENT_HOST_STATE.name { "host" } else { "power" };
                     let state = state.rsplit('.').next().unwrap_or_default();
                     states.push(format!("{kind} {state}"));
                 }
@@ -169,31 +148,16 @@ fn faults_are_what_the_file_says() {
     let mut bench = Bench::new("[chassis]\nfault = \"never-on\"\n");
     bench.request(host::Transition::On);
     bench.pass(60_000);
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::Off, HostState::Off)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::Off, HostState::Off));
 }
 
 #[test]
 fn the_watchdog_does_what_it_is_set_to() {
     for (action, cause, power) in [
         (Action::None, RestartCause::RemoteCommand, PowerState::On),
-        (
-            Action::HardReset,
-            RestartCause::WatchdogTimer,
-            PowerState::On,
-        ),
-        (
-            Action::PowerCycle,
-            RestartCause::WatchdogTimer,
-            PowerState::On,
-        ),
-        (
-            Action::PowerOff,
-            RestartCause::RemoteCommand,
-            PowerState::Off,
-        ),
+        (Action::HardReset, RestartCause::WatchdogTimer, PowerState::On),
+        (Action::PowerCycle, RestartCause::WatchdogTimer, PowerState::On),
+        (Action::PowerOff, RestartCause::RemoteCommand, PowerState::Off),
     ] {
         let mut bench = Bench::on("");
         bench.set(watchdog::PATH, watchdog::INTERVAL, 5000);
@@ -202,19 +166,12 @@ fn the_watchdog_does_what_it_is_set_to() {
         bench.set(watchdog::PATH, watchdog::ENABLED, true);
         bench.pass(4000);
         assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 1000);
-        bench.call(
-            watchdog::PATH,
-            &watchdog::RESET_TIME_REMAINING,
-            &[false.into()],
-        );
+        bench.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[false.into()]);
         bench.pass(4999);
         assert!(bench.get(watchdog::PATH, watchdog::ENABLED), "{action}");
         bench.pass(60_000);
         assert!(!bench.get(watchdog::PATH, watchdog::ENABLED), "{action}");
-        assert_eq!(
-            bench.get(watchdog::PATH, watchdog::EXPIRED_TIMER_USE),
-            TimerUse::SMSOS
-        );
+        assert_eq!(bench.get(watchdog::PATH, watchdog::EXPIRED_TIMER_USE), TimerUse::SMSOS);
         assert_eq!((bench.cause(), bench.power()), (cause, power), "{action}");
         let changes = bench.simulation.take_changes();
         let told = |change: &Change| matches!(change, Change::Signal { signal, .. } if *signal == watchdog::TIMEOUT);
@@ -225,17 +182,9 @@ fn the_watchdog_does_what_it_is_set_to() {
 #[test]
 fn a_watchdog_that_stands_is_not_started_by_a_reset_of_its_time() {
     let mut bench = Bench::on("");
-    bench.call(
-        watchdog::PATH,
-        &watchdog::RESET_TIME_REMAINING,
-        &[false.into()],
-    );
+    bench.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[false.into()]);
     assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
-    bench.call(
-        watchdog::PATH,
-        &watchdog::RESET_TIME_REMAINING,
-        &[true.into()],
-    );
+    bench.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[true.into()]);
     assert!(bench.get(watchdog::PATH, watchdog::ENABLED));
     bench.set(watchdog::PATH, watchdog::ENABLED, false);
     assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
@@ -246,16 +195,10 @@ fn buttons_act_unless_they_are_locked() {
     let mut bench = Bench::new("");
     bench.call(buttons::power::PATH, &buttons::power::SIM_PRESS, &[]);
     bench.pass(60_000);
-    assert_eq!(
-        (bench.host(), bench.cause()),
-        (HostState::Running, RestartCause::PowerButton)
-    );
+    assert_eq!((bench.host(), bench.cause()), (HostState::Running, RestartCause::PowerButton));
     bench.call(buttons::reset::PATH, &buttons::reset::SIM_PRESS, &[]);
     bench.pass(60_000);
-    assert_eq!(
-        (bench.host(), bench.cause()),
-        (HostState::Running, RestartCause::ResetButton)
-    );
+    assert_eq!((bench.host(), bench.cause()), (HostState::Running, RestartCause::ResetButton));
     bench.set(buttons::power::PATH, buttons::power::ENABLED, false);
     bench.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
     bench.pass(60_000);
@@ -284,20 +227,11 @@ fn a_boot_uses_up_the_settings_for_the_next_boot_only() {
     bench.set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Network);
     bench.set(ONE_TIME_PATH, enable::ENABLED, true);
     bench.request(host::Transition::On);
-    assert!(
-        bench.get(ONE_TIME_PATH, enable::ENABLED),
-        "the host has not begun yet"
-    );
+    assert!(bench.get(ONE_TIME_PATH, enable::ENABLED), "the host has not begun yet");
     bench.pass(60_000);
     assert!(!bench.get(ONE_TIME_PATH, enable::ENABLED));
-    assert_eq!(
-        bench.get(ONE_TIME_PATH, source::BOOT_SOURCE),
-        Source::Default
-    );
-    assert_eq!(
-        bench.get(PERSISTENT_PATH, source::BOOT_SOURCE),
-        Source::Disk
-    );
+    assert_eq!(bench.get(ONE_TIME_PATH, source::BOOT_SOURCE), Source::Default);
+    assert_eq!(bench.get(PERSISTENT_PATH, source::BOOT_SOURCE), Source::Disk);
 }
 
 #[test]
@@ -316,33 +250,17 @@ fn hours_are_counted_with_power_on_only() {
 #[test]
 fn a_restart_of_the_bmc_is_asked_for_after_the_answer() {
     let mut bench = Bench::on("[bmc]\nreset-delay-ms = 200\n");
-    bench.set(
-        bmc::PATH,
-        bmc::REQUESTED_BMC_TRANSITION,
-        bmc::Transition::Reboot,
-    );
+    bench.set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, bmc::Transition::Reboot);
     assert_eq!(bench.simulation.poll_effect(), None);
     bench.pass(200);
     assert_eq!(bench.simulation.poll_effect(), Some(Effect::ResetBmc));
     let kept = bench.simulation.take_unsaved().unwrap().clone();
     let mut bench = Bench::again("", kept, false);
-    assert_eq!(
-        bench.get(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION),
-        bmc::Transition::None
-    );
-    assert_eq!(
-        bench.get(bmc::PATH, bmc::LAST_REBOOT_CAUSE),
-        bmc::RebootCause::Software
-    );
-    assert_eq!(
-        bench.get(bmc::PATH, bmc::CURRENT_BMC_STATE),
-        bmc::BmcState::Ready
-    );
+    assert_eq!(bench.get(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION), bmc::Transition::None);
+    assert_eq!(bench.get(bmc::PATH, bmc::LAST_REBOOT_CAUSE), bmc::RebootCause::Software);
+    assert_eq!(bench.get(bmc::PATH, bmc::CURRENT_BMC_STATE), bmc::BmcState::Ready);
     // The host does not care that the BMC restarted.
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::On, HostState::Running)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::Running));
 }
 
 #[test]
@@ -350,18 +268,9 @@ fn the_clock_is_set_unless_it_follows_the_network() {
     let mut bench = Bench::new("");
     bench.set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 1_000_000);
     bench.pass(2000);
-    assert_eq!(
-        bench.get(epoch_time::BMC_PATH, epoch_time::ELAPSED),
-        3_000_000
-    );
-    bench.call(
-        timedate::PATH,
-        &timedate::SET_NTP,
-        &[true.into(), false.into()],
-    );
-    let error = bench
-        .try_set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 0)
-        .unwrap_err();
+    assert_eq!(bench.get(epoch_time::BMC_PATH, epoch_time::ELAPSED), 3_000_000);
+    bench.call(timedate::PATH, &timedate::SET_NTP, &[true.into(), false.into()]);
+    let error = bench.try_set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 0).unwrap_err();
     assert!(error.name.ends_with("NotAllowed"));
 }
 
@@ -373,12 +282,7 @@ fn every_value_is_one_that_its_property_can_have() {
             for property in instance.interface.properties {
                 let value = instance.values.get(property.name);
                 let value = value.unwrap_or_else(|| panic!("{path} {}", property.name));
-                assert_eq!(
-                    (property.check)(value.clone()),
-                    Ok(()),
-                    "{path} {}",
-                    property.name
-                );
+                assert_eq!((property.check)(value.clone()), Ok(()), "{path} {}", property.name);
             }
         }
     }
@@ -387,11 +291,5 @@ fn every_value_is_one_that_its_property_can_have() {
 #[test]
 fn services_left_to_others_have_no_objects() {
     let mut bench = Bench::new("[services]\nwithout = [\"xyz.openbmc_project.Watchdog\"]\n");
-    assert!(
-        bench
-            .simulation
-            .tree(bench.now)
-            .object(watchdog::PATH)
-            .is_none()
-    );
+    assert!(bench.simulation.tree(bench.now).object(watchdog::PATH).is_none());
 }

@@ -8,11 +8,7 @@ fn tree() -> Tree {
     let mut tree = Tree::default();
     let host = Instance::new(&host::INTERFACE).with(host::CURRENT_HOST_STATE, HostState::Off);
     tree.add(host::SERVICE, "/a/host0", [host]);
-    tree.add(
-        group::SERVICE,
-        "/a/led",
-        [Instance::new(&group::INTERFACE).keeping()],
-    );
+    tree.add(group::SERVICE, "/a/led", [Instance::new(&group::INTERFACE).keeping()]);
     tree
 }
 
@@ -25,11 +21,7 @@ fn a_change_is_told_once_and_no_change_is_not() {
     let values = Values::from([("Asserted", Variant::from(true))]);
     assert_eq!(
         tree.take_changes(),
-        [Change::Changed {
-            path: "/a/led".to_owned(),
-            interface: group::NAME,
-            values
-        }]
+        [Change::Changed { path: "/a/led".to_owned(), interface: group::NAME, values }]
     );
 }
 
@@ -49,11 +41,7 @@ fn not_a_number_again_is_no_change() {
 fn each_state_passed_through_is_told() {
     let mut tree = tree();
     tree.take_changes();
-    tree.set(
-        "/a/host0",
-        host::CURRENT_HOST_STATE,
-        HostState::TransitioningToRunning,
-    );
+    tree.set("/a/host0", host::CURRENT_HOST_STATE, HostState::TransitioningToRunning);
     tree.set("/a/host0", host::CURRENT_HOST_STATE, HostState::Running);
     assert_eq!(tree.take_changes().len(), 2);
 }
@@ -62,9 +50,7 @@ fn each_state_passed_through_is_told() {
 fn what_clients_may_not_set_is_refused() {
     let tree = tree();
     let name = |path, interface, property, value: Variant<'static>| {
-        tree.check(path, interface, property, &value)
-            .unwrap_err()
-            .name
+        tree.check(path, interface, property, &value).unwrap_err().name
     };
     let on = || Variant::from(true);
     assert!(name("/a", group::NAME, "Asserted", on()).ends_with("UnknownObject"));
@@ -72,13 +58,8 @@ fn what_clients_may_not_set_is_refused() {
     assert!(name("/a/led", group::NAME, "Lit", on()).ends_with("UnknownProperty"));
     assert!(name("/a/led", group::NAME, "Asserted", 1_u8.into()).ends_with("InvalidArgument"));
     assert!(
-        name(
-            "/a/host0",
-            host::NAME,
-            "RequestedHostTransition",
-            "x".into()
-        )
-        .ends_with("InvalidArgument")
+        name("/a/host0", host::NAME, "RequestedHostTransition", "x".into())
+            .ends_with("InvalidArgument")
     );
     assert!(
         name("/a/host0", host::NAME, "AllowedHostTransitions", on()).ends_with("PropertyReadOnly")
@@ -93,11 +74,7 @@ fn kept_values_come_back_and_others_do_not() {
     let kept = first.take_unsaved().unwrap().clone();
     assert!(first.take_unsaved().is_none());
     let mut second = Tree::new(kept, Services::default());
-    second.add(
-        group::SERVICE,
-        "/a/led",
-        [Instance::new(&group::INTERFACE).keeping()],
-    );
+    second.add(group::SERVICE, "/a/led", [Instance::new(&group::INTERFACE).keeping()]);
     assert_eq!(second.get("/a/led", group::ASSERTED), Some(true));
     assert!(!second.kept().contains_key("/a/host0"));
 }
@@ -105,11 +82,7 @@ fn kept_values_come_back_and_others_do_not() {
 #[test]
 fn below_is_by_whole_names() {
     let mut tree = tree();
-    tree.add(
-        group::SERVICE,
-        "/a/led2/x",
-        [Instance::new(&group::INTERFACE)],
-    );
+    tree.add(group::SERVICE, "/a/led2/x", [Instance::new(&group::INTERFACE)]);
     let paths = |root| tree.below(root).map(|(path, _)| path).collect::<Vec<_>>();
     assert_eq!(paths("/a/led"), ["/a/led"]);
     assert_eq!(paths("/a"), ["/a/host0", "/a/led", "/a/led2/x"]);

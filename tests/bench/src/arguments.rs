@@ -121,10 +121,7 @@ fn seconds(option: &str, seconds: f64) -> anyhow::Result<Duration> {
 
 fn process(text: &str) -> anyhow::Result<(String, u32)> {
     let (name, id) = text.split_once('=').context("--process takes NAME=PID")?;
-    Ok((
-        name.to_owned(),
-        id.parse().with_context(|| format!("--process {text}"))?,
-    ))
+    Ok((name.to_owned(), id.parse().with_context(|| format!("--process {text}"))?))
 }
 
 #[cfg(test)]
@@ -139,15 +136,10 @@ mod tests {
     fn a_whole_line_is_read() {
         let text = "bench --bmc 127.0.0.1:6230 --user root --password x --suite 3 --sessions 8 \
                     --time 0.5 --process ipmid=12 --process bus=13 --label ours";
-        let Ok(Invocation::Run(args)) = line(text) else {
-            panic!("{text}")
-        };
+        let Ok(Invocation::Run(args)) = line(text) else { panic!("{text}") };
         assert_eq!((args.suite.id(), args.sessions), (3, 8));
         assert_eq!(args.time, Duration::from_millis(500));
-        assert_eq!(
-            args.processes,
-            [("ipmid".to_owned(), 12), ("bus".to_owned(), 13)]
-        );
+        assert_eq!(args.processes, [("ipmid".to_owned(), 12), ("bus".to_owned(), 13)]);
     }
 
     #[test]

@@ -85,10 +85,7 @@ impl Load {
     pub fn drive(&mut self, time: Duration) -> anyhow::Result<Figures> {
         let start = Instant::now();
         let end = start + time;
-        let mut figures = Figures {
-            took: Vec::with_capacity(1 << 20),
-            time,
-        };
+        let mut figures = Figures { took: Vec::with_capacity(1 << 20), time };
         for session in &mut self.sessions {
             session.ask(device_id())?;
         }
@@ -133,9 +130,7 @@ impl Load {
     /// Until any socket has something, or a request is to be sent again.
     fn wait(&mut self) -> anyhow::Result<()> {
         let sockets = self.sessions.iter().map(|session| session.socket.as_fd());
-        let mut ready: Vec<_> = sockets
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-            .collect();
+        let mut ready: Vec<_> = sockets.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = PollTimeout::from(250u8);
         if poll(&mut ready, timeout)? == 0 {
             let now = Instant::now();
@@ -166,11 +161,7 @@ impl Session {
         };
         let start = Instant::now();
         let console = Console::new(start, credentials, console_id, Quick::new()?);
-        let mut session = Self {
-            socket,
-            console,
-            asked: None,
-        };
+        let mut session = Self { socket, console, asked: None };
         while !session.console.is_open() {
             session.send()?;
             let mut ready = [PollFd::new(session.socket.as_fd(), PollFlags::POLLIN)];
@@ -191,9 +182,7 @@ impl Session {
 
     fn ask(&mut self, request: Request) -> anyhow::Result<()> {
         let now = Instant::now();
-        self.console
-            .send(now, &request)
-            .context("the session is lost")?;
+        self.console.send(now, &request).context("the session is lost")?;
         self.asked = Some(now);
         self.send()
     }
@@ -203,10 +192,7 @@ impl Session {
         self.receive()?;
         while let Some(event) = self.console.poll_event() {
             match event {
-                ConsoleEvent::Response {
-                    completion: CompletionCode::OK,
-                    ..
-                } => {
+                ConsoleEvent::Response { completion: CompletionCode::OK, .. } => {
                     return Ok(self.asked.take().map(|asked| asked.elapsed()));
                 }
                 ConsoleEvent::Response { completion, .. } => bail!("answered {completion}"),
@@ -243,12 +229,7 @@ fn device_id() -> Request {
 }
 
 fn app(command: u8, data: Vec<u8>) -> Request {
-    Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command,
-        data,
-    }
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command, data }
 }
 
 /// Initialization vectors and console ids need to differ, and here no more than that: a generator
@@ -285,10 +266,7 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_the_sorted_times() {
         let took = (1..=100).map(Duration::from_micros).collect();
-        let figures = Figures {
-            took,
-            time: Duration::from_secs(2),
-        };
+        let figures = Figures { took, time: Duration::from_secs(2) };
         assert_eq!(figures.percentile(50), Duration::from_micros(51));
         assert_eq!(figures.percentile(99), Duration::from_micros(100));
         assert!((figures.rate() - 50.0).abs() < 1e-9);

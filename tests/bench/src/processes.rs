@@ -48,10 +48,7 @@ fn cpu_time(id: u32) -> anyhow::Result<Duration> {
         let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else {
             continue;
         };
-        let nanoseconds = text
-            .split_whitespace()
-            .next()
-            .and_then(|word| word.parse().ok());
+        let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
         total += Duration::from_nanos(nanoseconds.context("no number in schedstat")?);
     }
     Ok(total)
@@ -70,10 +67,7 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(number));
         }
         let used = Usage::of(&us).unwrap().since(&before);
-        assert!(
-            used.iter()
-                .all(|(name, time)| name == "us" && time > Duration::ZERO)
-        );
+        assert!(used.iter().all(|(name, time)| name == "us" && time > Duration::ZERO));
         assert!(Usage::of(&[("nobody".to_owned(), u32::MAX)]).is_err());
     }
 }

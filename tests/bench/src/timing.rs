@@ -56,10 +56,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<String> {
         }
     }
     let bmc = bmc.context("--bmc is missing")?;
-    let address = bmc
-        .to_socket_addrs()?
-        .next()
-        .with_context(|| format!("{bmc}: no address"))?;
+    let address = bmc.to_socket_addrs()?.next().with_context(|| format!("{bmc}: no address"))?;
     if names.len() < 2 {
         bail!("two names at least");
     }
@@ -139,10 +136,7 @@ fn sample(socket: &UdpSocket, name: UserName, tag: u8) -> anyhow::Result<Option<
         };
         let took = start.elapsed();
         match Rakp2::parse(answer) {
-            Ok(Rakp2 {
-                header,
-                body: Some(_),
-            }) if header.tag == tag => return Ok(Some(took)),
+            Ok(Rakp2 { header, body: Some(_) }) if header.tag == tag => return Ok(Some(took)),
             Ok(Rakp2 { header, body: None }) if header.tag == tag => {
                 bail!("RAKP 1 refused with {}", header.status);
             }
@@ -157,13 +151,7 @@ fn open_session(socket: &UdpSocket, tag: u8) -> anyhow::Result<Option<u32>> {
     let suite = CipherSuite::from_id(17).context("suite 17")?;
     let proposals = suite.algorithms().into();
     let mut payload = Vec::new();
-    OpenSessionRequest {
-        tag,
-        role: 0,
-        console_id,
-        proposals,
-    }
-    .emit(&mut payload);
+    OpenSessionRequest { tag, role: 0, console_id, proposals }.emit(&mut payload);
     send(socket, PayloadType::OPEN_SESSION_REQUEST, &payload)?;
     let mut buffer = [0; 256];
     loop {
@@ -171,16 +159,10 @@ fn open_session(socket: &UdpSocket, tag: u8) -> anyhow::Result<Option<u32>> {
             return Ok(None);
         };
         match OpenSessionResponse::parse(answer) {
-            Ok(OpenSessionResponse::Accepted {
-                tag: of,
-                managed_id,
-                ..
-            }) if of == tag => {
+            Ok(OpenSessionResponse::Accepted { tag: of, managed_id, .. }) if of == tag => {
                 return Ok(Some(managed_id));
             }
-            Ok(OpenSessionResponse::Refused {
-                tag: of, status, ..
-            }) if of == tag => {
+            Ok(OpenSessionResponse::Refused { tag: of, status, .. }) if of == tag => {
                 bail!("Open Session refused with {status}");
             }
             _ => {}
@@ -208,10 +190,7 @@ fn report(names: &[String], times: &[Vec<Duration>]) -> String {
     let mut text = String::new();
     for (name, times) in names.iter().zip(times) {
         let at = |percent: usize| {
-            let took = times
-                .get(times.len() * percent / 100)
-                .copied()
-                .unwrap_or_default();
+            let took = times.get(times.len() * percent / 100).copied().unwrap_or_default();
             took.as_secs_f64() * 1e6
         };
         let (p10, p50, p90) = (at(10), at(50), at(90));
@@ -233,15 +212,8 @@ fn report(names: &[String], times: &[Vec<Duration>]) -> String {
         };
         let distance = kolmogorov_smirnov(first, second);
         let bound = factor * (2.0 / first.len() as f64).sqrt();
-        let verdict = if distance < bound {
-            "alike"
-        } else {
-            "DIFFERENT"
-        };
-        let _ = writeln!(
-            text,
-            "{one} / {other}: D = {distance:.4}, bound {bound:.4}: {verdict}"
-        );
+        let verdict = if distance < bound { "alike" } else { "DIFFERENT" };
+        let _ = writeln!(text, "{one} / {other}: D = {distance:.4}, bound {bound:.4}: {verdict}");
     }
     text
 }

@@ -19,11 +19,7 @@ fn respond(responder: &mut Responder, routes: &mut RouteTable, medium: Medium, m
         message,
     };
     let types = [MessageType::PLDM];
-    let mut around = Surroundings {
-        types: &types,
-        routes,
-        media: &[medium],
-    };
+    let mut around = Surroundings { types: &types, routes, media: &[medium] };
     if let Some(answer) = responder.respond(&incoming, &mut around).answer {
         assert_eq!(answer[..3], [0, message[1] & 0x1f, message[2]]);
         assert!(answer.len() >= 4 && answer.len() <= 64);
@@ -33,11 +29,7 @@ fn respond(responder: &mut Responder, routes: &mut RouteTable, medium: Medium, m
 fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
     let (shape, messages) = input;
     let identity = Identity {
-        role: if shape & 1 == 0 {
-            Role::Endpoint
-        } else {
-            Role::BusOwner
-        },
+        role: if shape & 1 == 0 { Role::Endpoint } else { Role::BusOwner },
         static_eid: (shape & 2 == 0).then_some(Eid(8)),
         assignable: shape & 4 == 0,
         bridge: shape & 8 == 0,
@@ -63,10 +55,6 @@ fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
         }
         owner.handle_answer(now, LinkId(0), Address::None, &answer);
         while owner.poll_event().is_some() {}
-        assert!(
-            owner
-                .endpoints()
-                .all(|found| found.eid.is_assignable() && found.eid != Eid(8))
-        );
+        assert!(owner.endpoints().all(|found| found.eid.is_assignable() && found.eid != Eid(8)));
     }
 });

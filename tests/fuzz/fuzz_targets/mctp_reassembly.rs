@@ -23,11 +23,8 @@ fn expected(model: &mut Model, raw: [u8; 4], payload: &[u8]) -> Option<Vec<u8>> 
         (true, _) => (payload.len(), payload.to_vec()),
         (false, None) => return None,
         (false, Some((first, next, mut message))) => {
-            let size = if end {
-                (1..=first).contains(&payload.len())
-            } else {
-                payload.len() == first
-            };
+            let size =
+                if end { (1..=first).contains(&payload.len()) } else { payload.len() == first };
             if next != sequence || !size {
                 return None;
             }
@@ -62,10 +59,7 @@ fuzz_target!(|packets: Vec<(u8, u8, u8, u8)>| {
         let (header, _) = Header::parse(&raw).expect("a version 1 header");
         let now = Duration::from_millis(index as u64);
         let got = ours.accept(now, LinkId(0), Address::None, &header, payload, &mut drops);
-        assert_eq!(
-            got.map(|message| message.into_owned()),
-            expected(&mut model, raw, payload)
-        );
+        assert_eq!(got.map(|message| message.into_owned()), expected(&mut model, raw, payload));
         assert_eq!(ours.unfinished(), model.len());
         let got = bounded.accept(now, LinkId(0), Address::None, &header, payload, &mut drops);
         assert!(got.is_none_or(|message| message.len() <= tight.message));

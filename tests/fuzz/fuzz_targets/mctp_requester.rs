@@ -9,12 +9,7 @@ use mctp_proto::route::{Kind, Origin, Route, RouteTable};
 use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
 
 fn request(which: u8, one: u8, two: u8) -> Request {
-    let kinds = [
-        Kind::Endpoint,
-        Kind::BridgeAndEndpoints,
-        Kind::Bridge,
-        Kind::Endpoints,
-    ];
+    let kinds = [Kind::Endpoint, Kind::BridgeAndEndpoints, Kind::Bridge, Kind::Endpoints];
     let kind = kinds[usize::from(which >> 6)];
     match which % 14 {
         0 => Request::SetEndpointId(Eid(one), two & 1 == 0),
@@ -50,11 +45,7 @@ fn is_understood(request: Request, instance: u8, role: Role, routes: &mut RouteT
         destination: Eid(8),
         message: &request.emit(instance),
     };
-    let mut around = Surroundings {
-        types: &[MessageType::PLDM],
-        routes,
-        media: &[Medium::Smbus],
-    };
+    let mut around = Surroundings { types: &[MessageType::PLDM], routes, media: &[Medium::Smbus] };
     let outcome = Responder::new(identity).respond(&incoming, &mut around);
     let answer = outcome.answer.expect("a request is answered");
     match Response::parse(request, instance, &answer) {
@@ -84,12 +75,7 @@ fuzz_target!(|input: (u8, u8, u8, u8, Vec<u8>)| {
             routes.add(Route {
                 last: Eid(last),
                 origin: [Origin::Static, Origin::Learned][index % 2],
-                ..Route::to(
-                    Eid(first),
-                    LinkId(0),
-                    Address::Smbus(one & 0x7f),
-                    Origin::Learned,
-                )
+                ..Route::to(Eid(first), LinkId(0), Address::Smbus(one & 0x7f), Origin::Learned)
             });
         }
     }

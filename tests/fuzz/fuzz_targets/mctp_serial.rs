@@ -8,17 +8,13 @@ use mctp_proto::framing::serial::{Decoder, emit};
 fn packets(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
     let (mut decoder, mut found) = (Decoder::new(), Vec::new());
     for chunk in chunks {
-        decoder.feed(chunk, |packet| {
-            found.extend(packet.ok().map(<[u8]>::to_vec))
-        });
+        decoder.feed(chunk, |packet| found.extend(packet.ok().map(<[u8]>::to_vec)));
     }
     found
 }
 
 fn frame(packet: &[u8]) -> Vec<u8> {
-    let (header, payload) = packet
-        .split_first_chunk()
-        .expect("no packet is below a header");
+    let (header, payload) = packet.split_first_chunk().expect("no packet is below a header");
     let mut out = Vec::new();
     emit(*header, payload, &mut out).expect("what came in a frame fits a frame");
     out

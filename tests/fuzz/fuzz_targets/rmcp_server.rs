@@ -27,12 +27,7 @@ impl Accounts for Root {
     fn by_id(&self, id: u8) -> Option<Account> {
         let key = UserKey::from_password(b"a password of 20 byt")?;
         let name = UserName::new(b"root")?;
-        (id == 2).then_some(Account {
-            id,
-            name,
-            key,
-            limit: Privilege::Administrator,
-        })
+        (id == 2).then_some(Account { id, name, key, limit: Privilege::Administrator })
     }
 
     fn kg(&self) -> Option<UserKey> {
@@ -56,10 +51,7 @@ impl Accounts for Root {
     }
 
     fn bad_password(&self) -> BadPassword {
-        BadPassword {
-            threshold: 3,
-            ..BadPassword::default()
-        }
+        BadPassword { threshold: 3, ..BadPassword::default() }
     }
 
     fn login_status(&self) -> LoginStatus {
@@ -88,10 +80,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let mut server = Server::new(config, Root, Counting(1));
     let mut now = Instant::now();
-    let route = Route {
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 623)),
-        local: None,
-    };
+    let route = Route { peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 623)), local: None };
     let Some(credentials) = credentials() else {
         return;
     };
@@ -119,24 +108,12 @@ fuzz_target!(|bytes: &[u8]| {
                 server.handle_timeout(now);
                 console.handle_timeout(now);
                 let data = input.to_vec();
-                console.send(
-                    now,
-                    &Request {
-                        netfn: NetFn::APP,
-                        lun: Lun::BMC,
-                        command: 1,
-                        data,
-                    },
-                );
+                console.send(now, &Request { netfn: NetFn::APP, lun: Lun::BMC, command: 1, data });
             }
         }
         while let Some(event) = server.poll_event() {
             if let Event::Request { token, request, .. } = event {
-                server.respond(
-                    now,
-                    token,
-                    &Response::to(&request, CompletionCode::OK, vec![7]),
-                );
+                server.respond(now, token, &Response::to(&request, CompletionCode::OK, vec![7]));
             }
         }
         while let Some(transmit) = server.poll_transmit() {

@@ -34,9 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(packet) = V15Packet::parse(bytes) {
         let mut out = Vec::new();
-        packet
-            .emit_datagram(&mut out)
-            .expect("a length that was one byte");
+        packet.emit_datagram(&mut out).expect("a length that was one byte");
         assert_eq!(V15Packet::parse(&out[4..]), Ok(packet));
     }
     if let Ok(packet) = V20Packet::parse(bytes) {

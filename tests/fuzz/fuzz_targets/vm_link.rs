@@ -1,10 +1,8 @@
 //! Any byte stream from QEMU: no panic, bounded memory, and each frame survives being sent again.
 #![no_main]
 
-use ipmi_proto::{
-    kcs,
-    vm_link::{self, Decoder, Frame},
-};
+use ipmi_proto::kcs;
+use ipmi_proto::vm_link::{self, Decoder, Frame};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -3,12 +3,11 @@
 //! `console PATH` serves everybody who connects to PATH the same console, as a console server does:
 //! what one types, all see. It runs nothing; it is no way into the machine.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::{fs, thread};
 
 /// What the console says to a line, but for `burst`.
 const HELP: &str = "help, hello, burst N (N lines of text), reset\r\n";

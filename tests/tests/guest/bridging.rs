@@ -12,9 +12,7 @@ fn host_reaches_a_satellite() {
     let rig = Rig::new(Interface::Kcs);
     let satellites = Satellites::start(rig.suite.dir());
     let device = satellites.device().display().to_string();
-    let _ipmb = rig
-        .suite
-        .bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    let _ipmb = rig.suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
     let script = format!(
         "{RUN}
          run direct ipmitool -I open -t 0x24 -b 0 raw 6 1
@@ -35,9 +33,7 @@ fn satellite_asks_the_hosts_software_and_is_answered() {
     let rig = Rig::new(Interface::Kcs);
     let satellites = Satellites::start(rig.suite.dir());
     let device = satellites.device().display().to_string();
-    let _ipmb = rig
-        .suite
-        .bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    let _ipmb = rig.suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
     let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
     running.until_printed("listening", 1);
     // Nobody in the guest takes command 02h: Linux itself says so, with the number it came with.

@@ -32,9 +32,7 @@ run log dmesg
 
 fn everyday(interface: Interface) {
     let rig = Rig::new(interface);
-    let output = rig
-        .start_with("ipmi-receive", &format!("{RUN}{EVERYDAY}"))
-        .finish();
+    let output = rig.start_with("ipmi-receive", &format!("{RUN}{EVERYDAY}")).finish();
     let output = output.ok();
     let sections = Sections::of(output);
     for (name, text) in [
@@ -65,13 +63,7 @@ fn everyday(interface: Interface) {
 /// Asserts that ipmitool found nothing wrong with any answer, its own probes' included.
 #[track_caller]
 fn without_complaint(output: &str) {
-    for complaint in [
-        "failed",
-        "unexpected ID",
-        "No data available",
-        "Error",
-        "Unable",
-    ] {
+    for complaint in ["failed", "unexpected ID", "No data available", "Error", "Unable"] {
         assert!(!output.contains(complaint), "{output}");
     }
 }

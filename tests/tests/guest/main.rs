@@ -24,11 +24,7 @@ impl Rig {
     fn new(interface: Interface) -> Self {
         let suite = Suite::start();
         let bridge = start_bridge(&suite, interface);
-        Self {
-            suite,
-            bridge,
-            interface,
-        }
+        Self { suite, bridge, interface }
     }
 
     fn restart_bridge(&mut self) {
@@ -59,11 +55,7 @@ fn socket(suite: &Suite, interface: Interface) -> PathBuf {
 
 fn start_bridge(suite: &Suite, interface: Interface) -> Process {
     let place = format!("unix:{}", socket(suite, interface).display());
-    suite.bridge(
-        &interface.bridge(),
-        &interface.channel(),
-        ["--qemu", &place],
-    )
+    suite.bridge(&interface.bridge(), &interface.channel(), ["--qemu", &place])
 }
 
 /// For scripts: `run NAME COMMAND...` prints what [`Sections`] reads.
@@ -124,16 +116,8 @@ impl<'a> Sections<'a> {
 /// Asserts that the kernel's log has no complaint about the BMC.
 #[track_caller]
 fn clean_log(log: &str) {
-    const COMPLAINTS: [&str; 8] = [
-        "needs to be fixed",
-        "error",
-        "fail",
-        "retry",
-        "timeout",
-        "incorrect",
-        "invalid",
-        "bad",
-    ];
+    const COMPLAINTS: [&str; 8] =
+        ["needs to be fixed", "error", "fail", "retry", "timeout", "incorrect", "invalid", "bad"];
     let told = |line: &&str| line.contains("ipmi") || line.contains("ssif");
     assert!(log.contains("IPMI"), "no log of the drivers:\n{log}");
     for line in log.to_lowercase().lines().filter(told) {

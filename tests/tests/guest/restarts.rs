@@ -68,11 +68,7 @@ impl Watched {
 fn survives(interface: Interface) {
     let mut rig = Rig::new(interface);
     let running = rig.start(ASKING, &["--stdin"]);
-    let mut host = Watched {
-        running,
-        good: 0,
-        bad: 0,
-    };
+    let mut host = Watched { running, good: 0, bad: 0 };
     host.good(3);
 
     rig.suite.ipmid.kill();

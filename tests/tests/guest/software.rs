@@ -93,10 +93,7 @@ fn watchdogs_pre_timeout_as_nmi_panics_the_host() {
     }
     let log = fs::read_to_string(console).expect("the guest's console");
     assert_eq!(running.finish().status, Some(126), "{log}");
-    assert!(
-        log.contains("Kernel panic - not syncing: pre-timeout"),
-        "{log}"
-    );
+    assert!(log.contains("Kernel panic - not syncing: pre-timeout"), "{log}");
 }
 
 #[test]
@@ -121,10 +118,7 @@ fn panic_leaves_its_records_in_the_log() {
     let login = rig.suite.administrator();
     let list = login.ipmitool("sel list");
     let list = list.ok();
-    assert!(
-        list.contains("OS Stop") || list.contains("OS Critical Stop"),
-        "{list}"
-    );
+    assert!(list.contains("OS Stop") || list.contains("OS Critical Stop"), "{list}");
     // The message itself, 11 characters to an OEM record.
     let text: String = list
         .lines()
@@ -151,11 +145,7 @@ fn event_of_a_console_reaches_a_program_in_the_guest() {
     // Read Event Message Buffer: the record as the log has it, of a console's software.
     let event = ran.ok().lines().nth(1).unwrap_or_default();
     assert!(event.starts_with("07 35: 01 00 02 "), "{}", ran.output);
-    assert!(
-        event.ends_with(" 81 10 04 01 30 01 09 ff ff"),
-        "{}",
-        ran.output
-    );
+    assert!(event.ends_with(" 81 10 04 01 30 01 09 ff ff"), "{}", ran.output);
     let sections = Sections::of(ran.ok());
     assert_eq!(sections.good("flags").trim(), "00", "no flag is left");
     clean_log(sections.good("log"));

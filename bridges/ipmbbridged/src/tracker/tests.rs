@@ -8,29 +8,17 @@ const SATELLITE: IpmbAddress = IpmbAddress(0x24);
 const TRY: Duration = Duration::from_millis(250);
 
 fn tracker() -> (Tracker, Instant) {
-    (
-        Tracker::new(IpmbAddress::BMC, Patience::default()),
-        Instant::now(),
-    )
+    (Tracker::new(IpmbAddress::BMC, Patience::default()), Instant::now())
 }
 
 fn get_device_id() -> Request {
-    Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command: 0x01,
-        data: vec![],
-    }
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x01, data: vec![] }
 }
 
 /// The frame with which the receiver of `outgoing` answers.
 fn answer(outgoing: &Outgoing, completion: u8, data: &[u8]) -> Vec<u8> {
     let request = IpmbRequest::parse(&outgoing.frame).unwrap();
-    let response = Response::to(
-        &request.to_request(),
-        CompletionCode(completion),
-        data.to_vec(),
-    );
+    let response = Response::to(&request.to_request(), CompletionCode(completion), data.to_vec());
     let mut frame = Vec::new();
     IpmbResponse::answering(&request.header, &response).emit(&mut frame);
     frame
@@ -99,43 +87,19 @@ fn response_from_anybody_else_or_to_anything_else_is_stray() {
     let good = IpmbResponse::parse(&good).unwrap();
     let lun = Lun::new(2).unwrap();
     for header in [
-        IpmbHeader {
-            responder: IpmbAddress(0x26),
-            ..good.header
-        },
-        IpmbHeader {
-            requester: IpmbAddress(0x22),
-            ..good.header
-        },
-        IpmbHeader {
-            sequence: good.header.sequence.next(),
-            ..good.header
-        },
-        IpmbHeader {
-            netfn: NetFn::STORAGE.response(),
-            ..good.header
-        },
-        IpmbHeader {
-            command: 0x02,
-            ..good.header
-        },
-        IpmbHeader {
-            responder_lun: lun,
-            ..good.header
-        },
-        IpmbHeader {
-            requester_lun: lun,
-            ..good.header
-        },
+        IpmbHeader { responder: IpmbAddress(0x26), ..good.header },
+        IpmbHeader { requester: IpmbAddress(0x22), ..good.header },
+        IpmbHeader { sequence: good.header.sequence.next(), ..good.header },
+        IpmbHeader { netfn: NetFn::STORAGE.response(), ..good.header },
+        IpmbHeader { command: 0x02, ..good.header },
+        IpmbHeader { responder_lun: lun, ..good.header },
+        IpmbHeader { requester_lun: lun, ..good.header },
     ] {
         assert!(!tracker.handle_response(now, &IpmbResponse { header, ..good }));
     }
     assert_eq!((tracker.stray(), tracker.outstanding()), (7, 1));
     assert!(tracker.handle_response(now, &good));
-    assert!(
-        !tracker.handle_response(now, &good),
-        "a second answer is stray"
-    );
+    assert!(!tracker.handle_response(now, &good), "a second answer is stray");
 }
 
 #[test]
@@ -165,11 +129,7 @@ fn invalid_command_blocks_nothing() {
 /// A Send Message, tracked, that has 24h pass Get Device ID on to 72h.
 fn send_message() -> Request {
     let inner = [0x72, 0x18, 0x76, 0x20, 0x08, 0x01, 0xd7];
-    Request {
-        command: 0x34,
-        data: [&[0x47], &inner[..]].concat(),
-        ..get_device_id()
-    }
+    Request { command: 0x34, data: [&[0x47], &inner[..]].concat(), ..get_device_id() }
 }
 
 #[test]

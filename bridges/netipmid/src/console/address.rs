@@ -101,17 +101,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            Address::default().to_string(),
-            "abstract:obmc-console.default"
-        );
+        assert_eq!(Address::default().to_string(), "abstract:obmc-console.default");
     }
 
     #[test]
     fn what_is_no_address_is_told() {
-        for text in [
-            "", "tty", "tty:", "tcp:host", "tcp::1", "tcp:h:0", "tcp:h:x", "udp:h:1",
-        ] {
+        for text in ["", "tty", "tty:", "tcp:host", "tcp::1", "tcp:h:0", "tcp:h:x", "udp:h:1"] {
             let error = text.parse::<Address>().unwrap_err();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }

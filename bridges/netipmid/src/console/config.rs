@@ -42,10 +42,7 @@ impl SolSection {
             return Err("[sol] scrollback cannot be larger than ring".to_owned());
         }
         if self.viewers > Self::MAX_VIEWERS {
-            return Err(format!(
-                "[sol] viewers can be at most {}",
-                Self::MAX_VIEWERS
-            ));
+            return Err(format!("[sol] viewers can be at most {}", Self::MAX_VIEWERS));
         }
         if !(16..=259).contains(&self.max_payload) {
             return Err("[sol] max-payload must be 16 to 259".to_owned());
@@ -79,34 +76,10 @@ mod tests {
     fn values_out_of_range_are_named() {
         let base = SolSection::default();
         for (section, culprit) in [
-            (
-                SolSection {
-                    ring: 10,
-                    ..base.clone()
-                },
-                "ring",
-            ),
-            (
-                SolSection {
-                    scrollback: base.ring + 1,
-                    ..base.clone()
-                },
-                "scrollback",
-            ),
-            (
-                SolSection {
-                    viewers: 4,
-                    ..base.clone()
-                },
-                "viewers",
-            ),
-            (
-                SolSection {
-                    max_payload: 260,
-                    ..base.clone()
-                },
-                "max-payload",
-            ),
+            (SolSection { ring: 10, ..base.clone() }, "ring"),
+            (SolSection { scrollback: base.ring + 1, ..base.clone() }, "scrollback"),
+            (SolSection { viewers: 4, ..base.clone() }, "viewers"),
+            (SolSection { max_payload: 260, ..base.clone() }, "max-payload"),
         ] {
             assert!(section.check().unwrap_err().contains(culprit));
         }

@@ -121,8 +121,7 @@ impl Follower {
     async fn publish(&mut self) -> zbus::Result<()> {
         let link = self.link.borrow_and_update().clone();
         let same = |published: &Connection| {
-            link.as_ref()
-                .is_some_and(|link| link.unique_name() == published.unique_name())
+            link.as_ref().is_some_and(|link| link.unique_name() == published.unique_name())
         };
         if self.published.as_ref().is_some_and(same) {
             return Ok(());
@@ -165,9 +164,7 @@ async fn read(
         {
             continue;
         }
-        let properties = client
-            .get_all(&ObjectAt::new(service, path), sol::NAME)
-            .await?;
+        let properties = client.get_all(&ObjectAt::new(service, path), sol::NAME).await?;
         return Settings::from_properties(&properties).map(Some);
     }
     Ok(None)

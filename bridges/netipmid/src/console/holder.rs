@@ -26,11 +26,7 @@ impl InstanceNumber {
     }
 
     pub(super) const fn role(self) -> Role {
-        if self.0 == Self::WRITER.0 {
-            Role::Writer
-        } else {
-            Role::Viewer
-        }
+        if self.0 == Self::WRITER.0 { Role::Writer } else { Role::Viewer }
     }
 }
 

@@ -68,9 +68,7 @@ impl Hub {
     /// Takes other settings, which hold at once; disabling SOL ends all instances.
     pub fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
-        let parameters = settings
-            .parameters
-            .with_max_payload(usize::from(self.max_payload));
+        let parameters = settings.parameters.with_max_payload(usize::from(self.max_payload));
         for slot in self.slots.iter_mut().flatten() {
             slot.instance.set_parameters(parameters);
         }
@@ -130,10 +128,7 @@ impl Hub {
         if !self.has(number) {
             return Err(Occupied::Limit);
         }
-        if self
-            .holder(number)
-            .is_some_and(|old| old.user_id != holder.user_id)
-        {
+        if self.holder(number).is_some_and(|old| old.user_id != holder.user_id) {
             return Err(Occupied::OtherUser);
         }
         let next_seq = self.next_seq(holder.session);
@@ -143,10 +138,7 @@ impl Hub {
         let old_place = old_place.or(unread);
         // Packets do not say which instance they are for: a session has one, and has switched.
         self.session_closed(holder.session);
-        let parameters = self
-            .settings
-            .parameters
-            .with_max_payload(usize::from(self.max_payload));
+        let parameters = self.settings.parameters.with_max_payload(usize::from(self.max_payload));
         let (place, gap) = self.start_place(number, old_place);
         let mut instance = Instance::new(number.role(), parameters, place, gap);
         instance.set_available(self.available);
@@ -154,11 +146,7 @@ impl Hub {
             instance.continue_from(seq);
         }
         if let Some(slot) = self.slots.get_mut(number.index()) {
-            *slot = Some(Slot {
-                holder,
-                protection,
-                instance,
-            });
+            *slot = Some(Slot { holder, protection, instance });
         }
         info!(
             instance = number.index() + 1,
@@ -199,9 +187,7 @@ impl Hub {
     /// How the packets of the session's instance `number` are protected; `None` if it has not got it.
     #[must_use]
     pub fn protection(&self, number: InstanceNumber, session: SessionId) -> Option<Protection> {
-        self.slot(number)
-            .filter(|slot| slot.holder.session == session)
-            .map(|slot| slot.protection)
+        self.slot(number).filter(|slot| slot.holder.session == session).map(|slot| slot.protection)
     }
 
     /// Changes whether the packets of `number` are encrypted.
@@ -224,11 +210,7 @@ impl Hub {
         came: Protection,
         payload: &[u8],
     ) -> Result<(), Reason> {
-        let slots = self
-            .slots
-            .iter_mut()
-            .flatten()
-            .chain(self.closing.iter_mut());
+        let slots = self.slots.iter_mut().flatten().chain(self.closing.iter_mut());
         let slot = slots
             .into_iter()
             .find(|slot| slot.holder.session == session)
@@ -243,33 +225,18 @@ impl Hub {
 
     /// Acts on the time that has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        for slot in self
-            .slots
-            .iter_mut()
-            .flatten()
-            .chain(self.closing.iter_mut())
-        {
+        for slot in self.slots.iter_mut().flatten().chain(self.closing.iter_mut()) {
             slot.instance.handle_timeout(now);
         }
     }
 
     /// The next packet to send, until `None`.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Outgoing> {
-        let slots = self
-            .slots
-            .iter_mut()
-            .flatten()
-            .chain(self.closing.iter_mut());
+        let slots = self.slots.iter_mut().flatten().chain(self.closing.iter_mut());
         for slot in slots {
             if let Some(payload) = slot.instance.poll_transmit(now, &self.ring) {
-                let Slot {
-                    holder, protection, ..
-                } = *slot;
-                return Some(Outgoing {
-                    session: holder.session,
-                    protection,
-                    payload,
-                });
+                let Slot { holder, protection, .. } = *slot;
+                return Some(Outgoing { session: holder.session, protection, payload });
             }
         }
         // Whose console has gone is told so, should it come back.
@@ -285,9 +252,7 @@ impl Hub {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let slots = self.slots.iter().flatten().chain(&self.closing);
-        slots
-            .filter_map(|slot| slot.instance.poll_timeout(&self.ring))
-            .min()
+        slots.filter_map(|slot| slot.instance.poll_timeout(&self.ring)).min()
     }
 
     /// How many bytes may be read from the source now: with a writer, no more than it can be given.
@@ -347,9 +312,7 @@ impl Hub {
         if slot.instance.take_break() {
             return Some(HostInput::Break);
         }
-        Some(slot.instance.chars())
-            .filter(|chars| !chars.is_empty())
-            .map(HostInput::Chars)
+        Some(slot.instance.chars()).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
     }
 
     /// The source took `count` characters of the writer's.
@@ -404,16 +367,11 @@ impl Hub {
 
     /// Where a new instance begins to read, and whether output that nobody has seen is lost by it.
     fn start_place(&self, number: InstanceNumber, old_place: Option<u64>) -> (u64, bool) {
-        let scrollback = self
-            .ring
-            .head()
-            .saturating_sub(self.scrollback)
-            .max(self.ring.tail());
+        let scrollback = self.ring.head().saturating_sub(self.scrollback).max(self.ring.tail());
         match (number, old_place) {
-            (InstanceNumber::WRITER, Some(place)) => (
-                scrollback.min(place).max(self.ring.tail()),
-                place < self.ring.tail(),
-            ),
+            (InstanceNumber::WRITER, Some(place)) => {
+                (scrollback.min(place).max(self.ring.tail()), place < self.ring.tail())
+            }
             (InstanceNumber::WRITER, None) => (scrollback, self.shown < scrollback),
             _ => (scrollback, false),
         }
@@ -436,10 +394,7 @@ impl Hub {
             }
             any = true;
             let session = format_args!("{:08x}", slot.holder.session.0);
-            warn!(
-                instance = index + 1,
-                session, "the console does not answer: SOL ends"
-            );
+            warn!(instance = index + 1, session, "the console does not answer: SOL ends");
             let place = self.release_index(index, None);
             if index == InstanceNumber::WRITER.index() {
                 self.unread = place;
@@ -457,5 +412,4 @@ impl Hub {
 }
 
 #[cfg(test)]
-#[path = "hub_tests.rs"]
 mod tests;

@@ -63,13 +63,13 @@ pub fn answer(hub: &mut Hub, caller: &PayloadCaller, request: &Request) -> Respo
     let result = match request.command {
         ACTIVATE_PAYLOAD => run(request, |activate| activate_payload(hub, caller, &activate)),
         DEACTIVATE_PAYLOAD => run(request, |number| deactivate_payload(hub, caller, &number)),
-        GET_PAYLOAD_ACTIVATION_STATUS => run(request, |payload_type| {
-            get_payload_activation_status(hub, payload_type)
-        }),
+        GET_PAYLOAD_ACTIVATION_STATUS => {
+            run(request, |payload_type| get_payload_activation_status(hub, payload_type))
+        }
         GET_PAYLOAD_INSTANCE_INFO => run(request, |number| get_payload_instance_info(hub, number)),
-        SUSPEND_RESUME_PAYLOAD_ENCRYPTION => run(request, |change| {
-            suspend_resume_payload_encryption(hub, caller, &change)
-        }),
+        SUSPEND_RESUME_PAYLOAD_ENCRYPTION => {
+            run(request, |change| suspend_resume_payload_encryption(hub, caller, &change))
+        }
         _ => Err(CompletionCode::INVALID_COMMAND),
     };
     match result {
@@ -95,10 +95,8 @@ impl Decode for SolInstance {
         let (payload_type, _, number, _) =
             <(Bits<6>, Ignored<2>, Bits<4>, Ignored<4>)>::decode(reader)?;
         sol_only(payload_type.value())?;
-        let number = InstanceNumber::new(number.value()).ok_or(DecodeError::Value {
-            field: "payload instance",
-            value: 0,
-        })?;
+        let number = InstanceNumber::new(number.value())
+            .ok_or(DecodeError::Value { field: "payload instance", value: 0 })?;
         Ok(Self(number))
     }
 }
@@ -106,10 +104,7 @@ impl Decode for SolInstance {
 fn sol_only(payload_type: u8) -> Result<(), DecodeError> {
     match payload_type {
         SOL => Ok(()),
-        other => Err(DecodeError::Value {
-            field: "payload type",
-            value: other.into(),
-        }),
+        other => Err(DecodeError::Value { field: "payload type", value: other.into() }),
     }
 }
 
@@ -129,11 +124,7 @@ impl Decode for Activate {
         // Startup handshake, alert behaviour and test mode are in the bits passed over.
         let (_, authenticated, encrypted, _) =
             <(Ignored<6>, bool, bool, Ignored<24>)>::decode(reader)?;
-        Ok(Self {
-            instance,
-            encrypted,
-            authenticated,
-        })
+        Ok(Self { instance, encrypted, authenticated })
     }
 }
 
@@ -174,11 +165,7 @@ fn activate_payload(
     if !hub.permits(caller.privilege) {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     }
-    let &Activate {
-        instance: SolInstance(number),
-        encrypted,
-        authenticated,
-    } = request;
+    let &Activate { instance: SolInstance(number), encrypted, authenticated } = request;
     if encrypted && !caller.protection.encrypted {
         return Err(NO_ENCRYPTION);
     }
@@ -189,19 +176,12 @@ fn activate_payload(
     if authenticated && !authenticable || !authenticated && settings.force_authentication {
         return Err(CompletionCode::NOT_IN_PRESENT_STATE);
     }
-    let protection = Protection {
-        authenticated,
-        encrypted,
-    };
-    hub.activate(number, caller.holder, protection)
-        .map_err(|occupied| match occupied {
-            Occupied::OtherUser => ALREADY_ACTIVE,
-            Occupied::Limit => LIMIT_REACHED,
-        })?;
-    Ok(Activated {
-        outbound: hub.max_payload(),
-        port: caller.port,
-    })
+    let protection = Protection { authenticated, encrypted };
+    hub.activate(number, caller.holder, protection).map_err(|occupied| match occupied {
+        Occupied::OtherUser => ALREADY_ACTIVE,
+        Occupied::Limit => LIMIT_REACHED,
+    })?;
+    Ok(Activated { outbound: hub.max_payload(), port: caller.port })
 }
 
 /// Deactivate Payload (IPMI v2.0 §24.2): one's own, that of the same user, or any as administrator.
@@ -272,10 +252,7 @@ impl Decode for EncryptionChange {
             0 => Ok(Self::Suspend),
             1 => Ok(Self::Resume),
             2 => Ok(Self::RegenerateVector),
-            other => Err(DecodeError::Value {
-                field: "encryption operation",
-                value: other.into(),
-            }),
+            other => Err(DecodeError::Value { field: "encryption operation", value: other.into() }),
         }
     }
 }
@@ -294,8 +271,7 @@ fn suspend_resume_payload_encryption(
     caller: &PayloadCaller,
     &(SolInstance(number), change): &(SolInstance, EncryptionChange),
 ) -> Result<(), CompletionCode> {
-    hub.protection(number, caller.holder.session)
-        .ok_or(NOT_ACTIVE)?;
+    hub.protection(number, caller.holder.session).ok_or(NOT_ACTIVE)?;
     if !caller.protection.encrypted {
         return Err(ENCRYPTION_NOT_AVAILABLE);
     }
@@ -311,5 +287,4 @@ fn suspend_resume_payload_encryption(
 }
 
 #[cfg(test)]
-#[path = "payload_tests.rs"]
 mod tests;

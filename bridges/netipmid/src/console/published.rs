@@ -1,10 +1,9 @@
 //! The settings object that we publish where no settings service has one.
 
+use ipmi_proto::Privilege;
 use rmcp_proto::sol::Parameters;
 use tokio::sync::watch;
 use zbus::interface;
-
-use ipmi_proto::Privilege;
 
 use super::Settings;
 
@@ -45,13 +44,8 @@ impl Published {
     }
 
     fn apply_values(&self) {
-        let Values {
-            accumulate_interval,
-            threshold,
-            retry_count,
-            retry_interval,
-            ..
-        } = self.values;
+        let Values { accumulate_interval, threshold, retry_count, retry_interval, .. } =
+            self.values;
         self.change(|settings| {
             settings.parameters =
                 Parameters::from_wire(accumulate_interval, threshold, retry_count, retry_interval);

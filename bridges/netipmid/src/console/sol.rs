@@ -25,12 +25,7 @@ impl Sol {
     #[must_use]
     pub fn new(section: &SolSection, mut settings: watch::Receiver<Settings>) -> Self {
         let hub = Hub::new(section, *settings.borrow_and_update());
-        Self {
-            hub,
-            source: Source::new(section.console.clone()),
-            settings,
-            marked: Vec::new(),
-        }
+        Self { hub, source: Source::new(section.console.clone()), settings, marked: Vec::new() }
     }
 
     /// Waits until the host's console or the settings have something to do, and does it. Cancel safe.

@@ -80,9 +80,7 @@ impl Source {
     pub fn new(address: Address) -> Self {
         let state = match address {
             Address::None => State::Absent,
-            _ => State::Waiting {
-                until: Instant::now(),
-            },
+            _ => State::Waiting { until: Instant::now() },
         };
         Self {
             address,
@@ -123,13 +121,7 @@ impl Source {
     /// Reads or writes once.
     async fn transfer(&mut self, hub: &mut Hub) {
         let room = hub.room().min(self.buffer.len());
-        let State::Up {
-            device,
-            breaking,
-            telnet,
-            ..
-        } = &mut self.state
-        else {
+        let State::Up { device, breaking, telnet, .. } = &mut self.state else {
             return;
         };
         if let Some(telnet) = telnet {
@@ -186,15 +178,9 @@ impl Source {
             warn!(console = %self.address, %error, "no host console; trying until there is one");
             self.missed = true;
         }
-        self.state = State::Waiting {
-            until: Instant::now() + self.pause,
-        };
+        self.state = State::Waiting { until: Instant::now() + self.pause };
         let attended = hub.sessions().next().is_some();
-        let longest = if attended {
-            MAX_PAUSE_ATTENDED
-        } else {
-            MAX_PAUSE
-        };
+        let longest = if attended { MAX_PAUSE_ATTENDED } else { MAX_PAUSE };
         self.pause = (self.pause * 2).min(longest);
         hub.set_available(false, false);
     }
@@ -317,5 +303,4 @@ fn hold_break(terminal: &OwnedFd) {
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;

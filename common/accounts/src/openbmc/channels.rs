@@ -141,9 +141,7 @@ const LEVELS: [(&str, Option<Privilege>); 6] = [
 /// The privilege of this name, of which the reserved one is none.
 pub(super) fn level(name: &str) -> Result<Option<Privilege>, String> {
     let known = LEVELS.iter().find(|(known, _)| *known == name);
-    known
-        .map(|(_, level)| *level)
-        .ok_or_else(|| format!("{name:?} is no privilege"))
+    known.map(|(_, level)| *level).ok_or_else(|| format!("{name:?} is no privilege"))
 }
 
 /// The name of a privilege.

@@ -41,9 +41,7 @@ pub(super) fn open(
     key_file: &[u8],
 ) -> Result<BTreeMap<String, Password>, &'static str> {
     let plain = text(file, key_file)?;
-    Ok(lines(&plain)
-        .filter_map(|(name, password)| entry(name, password))
-        .collect())
+    Ok(lines(&plain).filter_map(|(name, password)| entry(name, password)).collect())
 }
 
 /// The lines of the file, decrypted.
@@ -53,28 +51,20 @@ fn text(file: &[u8], key_file: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str
         return Ok(Zeroizing::default());
     }
     let made = made_key(key_file, parts.salt)?;
-    hmac::verify(
-        &hmac::Key::new(hmac::HMAC_SHA256, made.as_ref()),
-        parts.text,
-        parts.mac,
-    )
-    .map_err(|_| "it does not fit the key file, or was changed")?;
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, made.as_ref()), parts.text, parts.mac)
+        .map_err(|_| "it does not fit the key file, or was changed")?;
     decrypt(made.as_ref(), parts.iv, parts.text)
 }
 
 /// The key of one file: the whole of it authenticates, its first half encrypts.
 fn made_key(key_file: &[u8], salt: &[u8]) -> Result<hmac::Tag, &'static str> {
-    let key_file = key_file
-        .get(..KEY_FILE_LENGTH)
-        .ok_or("the key file is too short")?;
+    let key_file = key_file.get(..KEY_FILE_LENGTH).ok_or("the key file is too short")?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key_file);
     Ok(hmac::sign(&key, salt))
 }
 
 fn cipher(made: &[u8]) -> Result<Aes128, &'static str> {
-    made.get(..BLOCK)
-        .and_then(|key| Aes128::new_from_slice(key).ok())
-        .ok_or("the key is too short")
+    made.get(..BLOCK).and_then(|key| Aes128::new_from_slice(key).ok()).ok_or("the key is too short")
 }
 
 fn split(file: &[u8]) -> Result<Parts<'_>, &'static str> {
@@ -93,19 +83,13 @@ fn split(file: &[u8]) -> Result<Parts<'_>, &'static str> {
     let (iv, body) = body.split_at_checked(length(iv)).ok_or(SHORT)?;
     let (text, body) = body.split_at_checked(text).ok_or(SHORT)?;
     let mac = body.get(..length(mac)).ok_or(SHORT)?;
-    Ok(Parts {
-        salt,
-        iv,
-        text,
-        mac,
-    })
+    Ok(Parts { salt, iv, text, mac })
 }
 
 fn decrypt(made: &[u8], iv: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let cipher = cipher(made)?;
-    let iv: [u8; BLOCK] = iv
-        .try_into()
-        .map_err(|_| "the initialization vector has a wrong length")?;
+    let iv: [u8; BLOCK] =
+        iv.try_into().map_err(|_| "the initialization vector has a wrong length")?;
     let mut plain = Zeroizing::new(text.to_vec());
     let (blocks, []) = Array::slice_as_chunks_mut(&mut plain) else {
         return Err("the text is no whole number of blocks");
@@ -113,10 +97,7 @@ fn decrypt(made: &[u8], iv: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'
     cbc::Decryptor::inner_iv_init(cipher, &iv.into()).decrypt_blocks(blocks);
     // PKCS#7: each of the last bytes says how many they are.
     let padding = usize::from(plain.last().copied().unwrap_or(0));
-    let end = plain
-        .len()
-        .checked_sub(padding)
-        .filter(|_| (1..=BLOCK).contains(&padding));
+    let end = plain.len().checked_sub(padding).filter(|_| (1..=BLOCK).contains(&padding));
     plain.truncate(end.ok_or("the padding is wrong")?);
     Ok(plain)
 }
@@ -133,15 +114,8 @@ fn lines(plain: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 fn entry(name: &[u8], password: &[u8]) -> Option<(String, Password)> {
     // The file does not tell the size; one that fits 16 bytes was set as such by most tools.
     let fits16 = password.len() <= PasswordSize::Bytes16.length();
-    let size = if fits16 {
-        PasswordSize::Bytes16
-    } else {
-        PasswordSize::Bytes20
-    };
-    Some((
-        String::from_utf8(name.to_vec()).ok()?,
-        Password::new(password, size)?,
-    ))
+    let size = if fits16 { PasswordSize::Bytes16 } else { PasswordSize::Bytes20 };
+    Some((String::from_utf8(name.to_vec()).ok()?, Password::new(password, size)?))
 }
 
 /// The file with another name for one user's password, or without it; `None` if it has none.
@@ -209,10 +183,7 @@ fn encrypt(made: &[u8], iv: &[u8; BLOCK], text: &[u8]) -> Result<Vec<u8>, &'stat
     let cipher = cipher(made)?;
     let padding = BLOCK - text.len() % BLOCK;
     let mut bytes = text.to_vec();
-    bytes.resize(
-        text.len() + padding,
-        u8::try_from(padding).unwrap_or_default(),
-    );
+    bytes.resize(text.len() + padding, u8::try_from(padding).unwrap_or_default());
     let (blocks, _) = Array::slice_as_chunks_mut(&mut bytes);
     cbc::Encryptor::inner_iv_init(cipher, &(*iv).into()).encrypt_blocks(blocks);
     Ok(bytes)

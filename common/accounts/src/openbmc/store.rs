@@ -44,13 +44,8 @@ impl<O: Users> Store<O> {
             boot: String::new(),
         };
         let (current, damage) = load(&files, &options, &own, 1);
-        let store = Self {
-            files,
-            own,
-            options,
-            current: RwLock::new(current),
-            damage: Mutex::new(None),
-        };
+        let store =
+            Self { files, own, options, current: RwLock::new(current), damage: Mutex::new(None) };
         store.tell(damage);
         store
     }
@@ -96,9 +91,8 @@ impl<O: Users> Store<O> {
     /// The folders in which a changed file appears.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let parents = self.files.watched().into_iter();
-        let mut folders: Vec<PathBuf> = parents
-            .filter_map(|path| path.parent().map(PathBuf::from))
-            .collect();
+        let mut folders: Vec<PathBuf> =
+            parents.filter_map(|path| path.parent().map(PathBuf::from)).collect();
         folders.sort();
         folders.dedup();
         folders
@@ -190,9 +184,7 @@ fn settings(
         };
         (number.value(), settings)
     };
-    ChannelsFile {
-        channels: table.iter().map(of).collect(),
-    }
+    ChannelsFile { channels: table.iter().map(of).collect() }
 }
 
 /// The value, or the default with a note of the damage.

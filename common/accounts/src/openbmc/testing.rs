@@ -27,11 +27,7 @@ pub(super) fn user(name: &str, level: &str) -> Value {
 
 /// Nobody, alice, bob, and twelve times nobody.
 pub(super) fn users() -> Vec<Value> {
-    let mut users = vec![
-        user("", ""),
-        user("alice", "priv-admin"),
-        user("bob", "priv-operator"),
-    ];
+    let mut users = vec![user("", ""), user("alice", "priv-admin"), user("bob", "priv-operator")];
     users.resize(15, user("", ""));
     users
 }
@@ -71,12 +67,7 @@ pub(super) struct Bmc {
 impl Bmc {
     pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        for folder in [
-            "var/lib/ipmi",
-            "etc",
-            "usr/share/ipmi-providers",
-            "run/ipmi",
-        ] {
+        for folder in ["var/lib/ipmi", "etc", "usr/share/ipmi-providers", "run/ipmi"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         let files = OpenbmcFiles::below(root.path());

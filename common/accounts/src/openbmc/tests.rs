@@ -27,15 +27,10 @@ fn lan() -> ChannelNumber {
 }
 
 fn has(reader: &OpenbmcReader, user: u8, text: &str) -> bool {
-    let size = if text.len() > 16 {
-        crate::PasswordSize::Bytes20
-    } else {
-        crate::PasswordSize::Bytes16
-    };
+    let size =
+        if text.len() > 16 { crate::PasswordSize::Bytes20 } else { crate::PasswordSize::Bytes16 };
     let offered = Password::new(text.as_bytes(), size).unwrap();
-    reader
-        .password(id(user))
-        .is_some_and(|stored| stored.test(&offered) == PasswordTest::Match)
+    reader.password(id(user)).is_some_and(|stored| stored.test(&offered) == PasswordTest::Match)
 }
 
 #[test]
@@ -45,14 +40,8 @@ fn users_log_in_with_what_openbmc_keeps() {
     let snapshot = reader.snapshot();
     assert_eq!((snapshot.user_ids(), snapshot.enabled_users()), (15, 2));
     assert_eq!(snapshot.find(b"bob"), Some(id(3)));
-    assert_eq!(
-        snapshot.privilege_limit(id(2), lan()),
-        Some(Privilege::Administrator)
-    );
-    assert_eq!(
-        snapshot.privilege_limit(id(3), lan()),
-        Some(Privilege::Operator)
-    );
+    assert_eq!(snapshot.privilege_limit(id(2), lan()), Some(Privilege::Administrator));
+    assert_eq!(snapshot.privilege_limit(id(3), lan()), Some(Privilege::Operator));
     assert_eq!(snapshot.privilege_limit(id(4), lan()), None);
     assert!(
         snapshot.access(id(2), lan()).payloads.sol() && snapshot.access(id(2), lan()).messaging
@@ -64,10 +53,7 @@ fn users_log_in_with_what_openbmc_keeps() {
 #[test]
 fn channels_are_those_that_are_valid() {
     let table = Bmc::new().files.channel_table().unwrap();
-    let names: Vec<_> = table
-        .iter()
-        .map(|c| (c.number().value(), c.name.as_str()))
-        .collect();
+    let names: Vec<_> = table.iter().map(|c| (c.number().value(), c.name.as_str())).collect();
     assert_eq!(names, [(0, "IPMB"), (1, "eth0"), (15, "SMS")]);
     assert!(table.by_name("eth0").unwrap().has_sessions());
 }
@@ -102,19 +88,13 @@ fn volatile_access_holds_now_and_its_own_file_before_the_default() {
         (mode(Setting::Volatile), mode(Setting::NonVolatile))
     };
     let reader = reader(&bmc);
-    assert_eq!(
-        both(&reader),
-        (AccessMode::AlwaysAvailable, AccessMode::AlwaysAvailable)
-    );
+    assert_eq!(both(&reader), (AccessMode::AlwaysAvailable, AccessMode::AlwaysAvailable));
     let off = access("disabled", "priv-user").to_string();
     fs::write(&bmc.files.access_non_volatile, off).unwrap();
     let shared = access("shared", "priv-user").to_string();
     fs::write(&bmc.files.access_volatile, shared).unwrap();
     assert_eq!(both(&reader), (AccessMode::Shared, AccessMode::Disabled));
-    assert_eq!(
-        reader.snapshot().privilege_limit(id(2), lan()),
-        Some(Privilege::User)
-    );
+    assert_eq!(reader.snapshot().privilege_limit(id(2), lan()), Some(Privilege::User));
 }
 
 /// What the format does not protect: reserved and alignment bytes behind the signature, and the
@@ -132,9 +112,7 @@ fn damage_admits_nobody_and_passes() {
     let sealed = fs::read(&bmc.files.passwords).unwrap();
     let alice = |bytes: &[u8]| {
         let found = passwords::open(bytes, KEY_FILE).ok()?;
-        found
-            .get("alice")
-            .map(|password| password.key().starts_with(b"secret\0"))
+        found.get("alice").map(|password| password.key().starts_with(b"secret\0"))
     };
     assert_eq!(alice(&sealed), Some(true));
     for at in 0..sealed.len() {
@@ -180,14 +158,9 @@ const GOLDEN: [u8; 216] = hex!(
 #[test]
 fn passwords_match_golden_bytes() {
     let found = passwords::open(&GOLDEN, KEY_FILE).unwrap();
-    let text: Vec<_> = found
-        .iter()
-        .map(|(name, password)| (name.as_str(), password.text()))
-        .collect();
-    assert_eq!(
-        text,
-        [("alice", &b"secret"[..]), ("bob", b"a password of 20 by")]
-    );
+    let text: Vec<_> =
+        found.iter().map(|(name, password)| (name.as_str(), password.text())).collect();
+    assert_eq!(text, [("alice", &b"secret"[..]), ("bob", b"a password of 20 by")]);
     // Ours differ in the random bytes alone, and in what is made of them.
     let entries = [("alice", "secret"), ("bob", "a password of 20 by")];
     let ours = passwords::file_of(&entries, KEY_FILE);
@@ -215,10 +188,7 @@ fn privileges_of_suites_are_those_set_before_those_shipped() {
         &bmc.files.cipher_default,
         &json!({ "Channel1": { "CipherID3": "priv-reserved", "CipherID8": "priv-user" } }),
     );
-    bmc.put(
-        &bmc.files.cipher_privileges,
-        &json!({ "Channel1": { "CipherID3": "priv-operator" } }),
-    );
+    bmc.put(&bmc.files.cipher_privileges, &json!({ "Channel1": { "CipherID3": "priv-operator" } }));
     let snapshot = reader(&bmc).snapshot();
     let limit = |suite| snapshot.cipher_privilege(lan(), suite);
     assert_eq!(limit(3), Some(Privilege::Operator));

@@ -59,9 +59,7 @@ impl Entry {
 
     /// The privilege on a channel, by name.
     pub(super) fn privilege(&self, channel: u8) -> &str {
-        self.privilege
-            .get(usize::from(channel))
-            .map_or("", String::as_str)
+        self.privilege.get(usize::from(channel)).map_or("", String::as_str)
     }
 
     /// Sets the privilege on all channels.
@@ -93,11 +91,8 @@ impl Entry {
     }
 
     fn flags(&mut self, on: bool) {
-        for list in [
-            &mut self.ipmi_enabled,
-            &mut self.link_auth_enabled,
-            &mut self.access_callback,
-        ] {
+        for list in [&mut self.ipmi_enabled, &mut self.link_auth_enabled, &mut self.access_callback]
+        {
             list.fill(on);
         }
     }
@@ -117,10 +112,7 @@ impl Entry {
             privilege_name(access.privilege).clone_into(privilege);
         }
         let lists = self.payload_enabled.get_or_insert_with(payloads);
-        for (kind, bits) in [
-            (STANDARD, access.payloads.standard),
-            (OEM, access.payloads.oem),
-        ] {
+        for (kind, bits) in [(STANDARD, access.payloads.standard), (OEM, access.payloads.oem)] {
             for payload in 0..PAYLOADS {
                 let list = lists.entry(format!("{kind}{payload}"));
                 let list = list.or_insert_with(|| vec![false; CHANNELS]);
@@ -154,8 +146,7 @@ fn payloads() -> BTreeMap<String, Vec<bool>> {
         (format!("{kind}{payload}"), vec![sol; CHANNELS])
     };
     let all = [STANDARD, OEM].into_iter();
-    all.flat_map(|kind| (0..PAYLOADS).map(move |payload| list(kind, payload)))
-        .collect()
+    all.flat_map(|kind| (0..PAYLOADS).map(move |payload| list(kind, payload))).collect()
 }
 
 /// All users, in the order of their ids.
@@ -190,10 +181,8 @@ impl UserTable {
     /// What is wrong with one of them.
     pub(super) fn users(&self) -> Result<UsersFile, String> {
         let ids = UserId::first(super::USER_IDS);
-        let users: Result<_, String> = ids
-            .zip(&self.0)
-            .map(|(id, entry)| Ok((id, user(entry)?)))
-            .collect();
+        let users: Result<_, String> =
+            ids.zip(&self.0).map(|(id, entry)| Ok((id, user(entry)?))).collect();
         Ok(UsersFile { users: users? })
     }
 
@@ -222,27 +211,18 @@ impl UserTable {
     /// Gives the first free id to an account; returns whether there was one.
     pub(super) fn adopt(&mut self, name: &str, privilege: &str, enabled: bool) -> bool {
         let free = self.0.iter_mut().find(|entry| entry.is_free());
-        free.map(|entry| entry.adopt(name, privilege, enabled))
-            .is_some()
+        free.map(|entry| entry.adopt(name, privilege, enabled)).is_some()
     }
 }
 
 fn user(entry: &Entry) -> Result<User, String> {
-    let lists = [
-        &entry.ipmi_enabled,
-        &entry.link_auth_enabled,
-        &entry.access_callback,
-    ];
+    let lists = [&entry.ipmi_enabled, &entry.link_auth_enabled, &entry.access_callback];
     if entry.privilege.len() != CHANNELS || lists.iter().any(|list| list.len() != CHANNELS) {
         let name = &entry.user_name;
         return Err(format!("user {name:?} has not {CHANNELS} channels"));
     }
     let mut access = BTreeMap::new();
-    let flags = entry
-        .ipmi_enabled
-        .iter()
-        .zip(&entry.link_auth_enabled)
-        .zip(&entry.access_callback);
+    let flags = entry.ipmi_enabled.iter().zip(&entry.link_auth_enabled).zip(&entry.access_callback);
     for ((channel, level), ((&messaging, &link_auth), &callback_only)) in
         (0_u8..).zip(&entry.privilege).zip(flags)
     {
@@ -297,17 +277,9 @@ fn payload_access(entry: &Entry, channel: u8) -> PayloadAccess {
     let bits = |kind: &str| {
         let enabled = |payload: &u8| {
             let list = lists.get(&format!("{kind}{payload}"));
-            list.and_then(|list| list.get(usize::from(channel)))
-                .copied()
-                .unwrap_or(false)
+            list.and_then(|list| list.get(usize::from(channel))).copied().unwrap_or(false)
         };
-        (0..PAYLOADS)
-            .filter(enabled)
-            .map(|payload| 1 << payload)
-            .sum()
+        (0..PAYLOADS).filter(enabled).map(|payload| 1 << payload).sum()
     };
-    PayloadAccess {
-        standard: bits(STANDARD),
-        oem: bits(OEM),
-    }
+    PayloadAccess { standard: bits(STANDARD), oem: bits(OEM) }
 }

@@ -22,8 +22,9 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::files::{OpenbmcFiles, PUBLIC, SECRET, missing, of, read, replace};
 use super::store::{self, Store};
+use super::system::SystemAccounts;
 use super::users::UserTable;
-use super::{channels, passwords, system::SystemAccounts};
+use super::{channels, passwords};
 use crate::{
     AccessConfig, AccountError, Channel, ChannelAccess, ChannelTable, Kg, Password, Setting,
     Snapshot, UserId, Users, Writer,
@@ -59,10 +60,7 @@ impl OpenbmcWriter {
         config: &AccessConfig,
         system: Box<dyn SystemAccounts>,
     ) -> Result<Self, AccountError> {
-        let config = AccessConfig {
-            initial_user: None,
-            ..config.clone()
-        };
+        let config = AccessConfig { initial_user: None, ..config.clone() };
         let own = Writer::open(state_dir, &config, channels.clone())?;
         let management = files.management_channel().map_err(AccountError::File)?;
         let signals = hold(&files.signal_lock);

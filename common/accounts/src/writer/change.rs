@@ -14,11 +14,7 @@ use crate::{
 
 impl<S: Storage + Clone> Writer<S> {
     fn check_user(&self, id: UserId) -> Result<(), AccountError> {
-        if id <= self.options.ids {
-            Ok(())
-        } else {
-            Err(AccountError::NoSuchUser(id))
-        }
+        if id <= self.options.ids { Ok(()) } else { Err(AccountError::NoSuchUser(id)) }
     }
 
     fn check_channel(&self, channel: ChannelNumber) -> Result<(), AccountError> {
@@ -30,13 +26,7 @@ impl<S: Storage + Clone> Writer<S> {
     fn change_user(&self, id: UserId, edit: impl FnOnce(&mut User)) -> Result<(), AccountError> {
         self.check_user(id)?;
         let mut files = self.files();
-        let mut user = files
-            .users
-            .value()
-            .users
-            .get(&id)
-            .cloned()
-            .unwrap_or_default();
+        let mut user = files.users.value().users.get(&id).cloned().unwrap_or_default();
         let before = user.clone();
         edit(&mut user);
         if user == before {
@@ -59,9 +49,7 @@ impl<S: Storage + Clone> Writer<S> {
     ) -> Result<(), AccountError> {
         self.check_channel(channel)?;
         let mut files = self.files();
-        files
-            .channels
-            .update(|file| edit(file.channels.entry(channel.value()).or_default()))?;
+        files.channels.update(|file| edit(file.channels.entry(channel.value()).or_default()))?;
         self.publish(&mut files);
         Ok(())
     }
@@ -81,8 +69,7 @@ impl<S: Storage + Clone> Writer<S> {
             }
             for channel in snapshot.channels().iter().map(Channel::number) {
                 let now = snapshot.channel_access(channel, Setting::Volatile);
-                file.channels
-                    .extend(now.map(|access| (channel.value(), access)));
+                file.channels.extend(now.map(|access| (channel.value(), access)));
             }
             file.channels.insert(channel.value(), access);
         })?;
@@ -95,11 +82,7 @@ impl<S: Storage + Clone> UserAdmin for Writer<S> {
     fn set_name(&self, id: UserId, name: UserName) -> Result<(), AccountError> {
         self.check_user(id)?;
         if id == UserId::NULL {
-            return if name.is_empty() {
-                Ok(())
-            } else {
-                Err(AccountError::FixedName)
-            };
+            return if name.is_empty() { Ok(()) } else { Err(AccountError::FixedName) };
         }
         if name.is_empty() {
             return self.change_user(id, |user| *user = User::default());
@@ -191,9 +174,7 @@ impl<S: Storage + Clone> UserAdmin for Writer<S> {
         limits: &BTreeMap<u8, Option<Privilege>>,
     ) -> Result<(), AccountError> {
         self.change_channel(channel, |settings| {
-            let limits = limits
-                .iter()
-                .map(|(&suite, &limit)| (suite, CipherLimit(limit)));
+            let limits = limits.iter().map(|(&suite, &limit)| (suite, CipherLimit(limit)));
             settings.ciphers.extend(limits);
         })
     }

@@ -21,11 +21,7 @@ const LAN: ChannelNumber = match ChannelNumber::new(1) {
 
 fn options() -> Options {
     let ids = UserId::new(15).unwrap();
-    Options {
-        table: Arc::new(ChannelTable::default()),
-        ids,
-        boot: "this boot".to_owned(),
-    }
+    Options { table: Arc::new(ChannelTable::default()), ids, boot: "this boot".to_owned() }
 }
 
 fn open(disk: &Disk) -> Writer<Disk> {
@@ -53,10 +49,8 @@ fn two_users() -> Disk {
     let disk = Disk::new();
     let writer = open(&disk);
     for (user, text) in [(2, "alice"), (3, "bob")] {
-        let access = UserAccess {
-            privilege: Some(Privilege::Administrator),
-            ..UserAccess::default()
-        };
+        let access =
+            UserAccess { privilege: Some(Privilege::Administrator), ..UserAccess::default() };
         writer.set_name(id(user), name(text)).unwrap();
         writer.set_password(id(user), &password(text)).unwrap();
         writer.set_access(id(user), LAN, access).unwrap();
@@ -67,20 +61,12 @@ fn two_users() -> Disk {
 
 fn enabled(writer: &Writer<Disk>) -> Vec<u8> {
     let snapshot = writer.snapshot();
-    snapshot
-        .users()
-        .filter(|(_, user)| user.enabled)
-        .map(|(id, _)| id.value())
-        .collect()
+    snapshot.users().filter(|(_, user)| user.enabled).map(|(id, _)| id.value()).collect()
 }
 
 fn names(writer: &Writer<Disk>) -> Vec<String> {
     let snapshot = writer.snapshot();
-    snapshot
-        .users()
-        .map(|(_, user)| user.name.to_string())
-        .filter(|n| !n.is_empty())
-        .collect()
+    snapshot.users().map(|(_, user)| user.name.to_string()).filter(|n| !n.is_empty()).collect()
 }
 
 #[test]
@@ -103,25 +89,17 @@ fn users_are_there_at_the_next_start() {
     assert!(has(&writer, 2, "alice") && has(&writer, 3, "bob") && !has(&writer, 2, "bob"));
     let snapshot = writer.snapshot();
     assert_eq!(snapshot.find(b"bob"), Some(id(3)));
-    assert_eq!(
-        snapshot.privilege_limit(id(3), LAN),
-        Some(Privilege::Administrator)
-    );
+    assert_eq!(snapshot.privilege_limit(id(3), LAN), Some(Privilege::Administrator));
     assert!(snapshot.access(id(3), LAN).payloads.sol());
 }
 
 #[test]
 fn no_secret_is_on_the_medium_in_clear() {
     let disk = two_users();
-    open(&disk)
-        .set_password(id(2), &password("s3cret-s3cret"))
-        .unwrap();
+    open(&disk).set_password(id(2), &password("s3cret-s3cret")).unwrap();
     for file in disk.names() {
         let bytes = disk.read(&file).unwrap().unwrap();
-        assert!(
-            !bytes.windows(6).any(|window| window == b"s3cret"),
-            "{file}"
-        );
+        assert!(!bytes.windows(6).any(|window| window == b"s3cret"), "{file}");
         let hex = bytes.windows(12).any(|window| window == b"733363726574");
         assert!(!hex, "{file}");
     }
@@ -198,17 +176,9 @@ fn replaced_password_is_gone_from_the_medium() {
 fn volatile_access_ends_with_the_boot_and_outlives_a_restart() {
     let disk = Disk::new();
     let writer = open(&disk);
-    let configured = writer
-        .snapshot()
-        .channel_access(LAN, Setting::Volatile)
-        .unwrap();
-    let off = ChannelAccess {
-        mode: AccessMode::Disabled,
-        ..configured
-    };
-    writer
-        .set_channel_access(LAN, Setting::Volatile, off)
-        .unwrap();
+    let configured = writer.snapshot().channel_access(LAN, Setting::Volatile).unwrap();
+    let off = ChannelAccess { mode: AccessMode::Disabled, ..configured };
+    writer.set_channel_access(LAN, Setting::Volatile, off).unwrap();
     let both = |writer: &Writer<Disk>| {
         let snapshot = writer.snapshot();
         let access = |setting| snapshot.channel_access(LAN, setting).unwrap();
@@ -216,10 +186,7 @@ fn volatile_access_ends_with_the_boot_and_outlives_a_restart() {
     };
     drop(writer);
     assert_eq!(both(&open(&disk)), (off, configured));
-    let next_boot = Options {
-        boot: "the next".to_owned(),
-        ..options()
-    };
+    let next_boot = Options { boot: "the next".to_owned(), ..options() };
     let writer = Writer::on_storage(disk.clone(), next_boot, None).unwrap();
     assert_eq!(both(&writer), (configured, configured));
 }
@@ -228,28 +195,16 @@ fn volatile_access_ends_with_the_boot_and_outlives_a_restart() {
 fn non_volatile_access_takes_effect_at_the_next_boot() {
     let disk = Disk::new();
     let writer = open(&disk);
-    let configured = writer
-        .snapshot()
-        .channel_access(LAN, Setting::Volatile)
-        .unwrap();
-    let low = ChannelAccess {
-        privilege_limit: Privilege::User,
-        ..configured
-    };
-    writer
-        .set_channel_access(LAN, Setting::NonVolatile, low)
-        .unwrap();
+    let configured = writer.snapshot().channel_access(LAN, Setting::Volatile).unwrap();
+    let low = ChannelAccess { privilege_limit: Privilege::User, ..configured };
+    writer.set_channel_access(LAN, Setting::NonVolatile, low).unwrap();
     drop(writer);
     let writer = open(&disk);
     let now = |writer: &Writer<Disk>| writer.snapshot().channel_access(LAN, Setting::Volatile);
     assert_eq!(now(&writer), Some(configured));
     writer.reset_volatile().unwrap();
     assert_eq!(now(&writer), Some(low));
-    assert!(
-        writer
-            .set_channel_access(ChannelNumber::CURRENT, Setting::Volatile, low)
-            .is_err()
-    );
+    assert!(writer.set_channel_access(ChannelNumber::CURRENT, Setting::Volatile, low).is_err());
 }
 
 #[test]
@@ -262,10 +217,7 @@ fn kg_is_kept_until_it_is_locked() {
     drop(writer);
     let writer = open(&disk);
     assert_eq!(writer.kg(LAN).unwrap().bytes(), &[7; 20]);
-    assert!(matches!(
-        writer.set_kg(LAN, None),
-        Err(AccountError::KgLocked(_))
-    ));
+    assert!(matches!(writer.set_kg(LAN, None), Err(AccountError::KgLocked(_))));
     assert!(writer.snapshot().kg_locked(LAN));
 }
 
@@ -275,19 +227,13 @@ fn cipher_privileges_and_bad_password_are_kept() {
     let writer = open(&disk);
     let limits = BTreeMap::from([(3, Some(Privilege::User)), (17, None)]);
     writer.set_cipher_privileges(LAN, &limits).unwrap();
-    let setting = crate::BadPassword {
-        threshold: 3,
-        ..crate::BadPassword::default()
-    };
+    let setting = crate::BadPassword { threshold: 3, ..crate::BadPassword::default() };
     writer.set_bad_password(LAN, setting).unwrap();
     drop(writer);
     let snapshot = open(&disk).snapshot();
     assert_eq!(snapshot.cipher_privilege(LAN, 3), Some(Privilege::User));
     assert_eq!(snapshot.cipher_privilege(LAN, 17), None);
-    assert_eq!(
-        snapshot.cipher_privilege(LAN, 8),
-        Some(Privilege::Administrator)
-    );
+    assert_eq!(snapshot.cipher_privilege(LAN, 8), Some(Privilege::Administrator));
     assert_eq!(snapshot.bad_password(LAN), setting);
 }
 
@@ -307,9 +253,7 @@ fn enabling_is_counted_and_nothing_else_is() {
     let mark = || writer.snapshot().user(id(2)).unwrap().enabled_mark();
     let before = mark();
     writer.set_enabled(id(2), false).unwrap();
-    writer
-        .set_name(id(3), UserName::new(b"other").unwrap())
-        .unwrap();
+    writer.set_name(id(3), UserName::new(b"other").unwrap()).unwrap();
     assert_eq!(mark(), before);
     writer.set_enabled(id(2), true).unwrap();
     writer.set_enabled(id(2), true).unwrap();
@@ -330,17 +274,11 @@ fn initial_user_is_made_once() {
     let user = writer.snapshot().find(b"root").unwrap();
     assert_eq!(user, id(INITIAL_USER));
     assert!(writer.snapshot().user(user).unwrap().enabled);
-    assert_eq!(
-        writer.snapshot().privilege_limit(user, LAN),
-        Some(Privilege::Administrator)
-    );
+    assert_eq!(writer.snapshot().privilege_limit(user, LAN), Some(Privilege::Administrator));
     writer.set_password(user, &password("second")).unwrap();
     drop(writer);
     let writer = open();
-    assert_eq!(
-        writer.test_password(user, &password("second")).unwrap(),
-        PasswordTest::Match
-    );
+    assert_eq!(writer.test_password(user, &password("second")).unwrap(), PasswordTest::Match);
     writer.set_name(user, name("")).unwrap();
     drop(writer);
     assert_eq!(open().snapshot().find(b"root"), None);
@@ -371,10 +309,7 @@ fn reader_follows_the_writer() {
 
     let writer = Writer::open(state.path(), &config, ChannelTable::default()).unwrap();
     assert!(reader.reload());
-    assert_eq!(
-        reader.snapshot().generation(),
-        writer.snapshot().generation()
-    );
+    assert_eq!(reader.snapshot().generation(), writer.snapshot().generation());
     let test = |text| reader.password(id(2)).unwrap().test(&password(text));
     assert_eq!(test("first"), PasswordTest::Match);
     writer.set_password(id(2), &password("second")).unwrap();
@@ -440,10 +375,7 @@ fn apply(writer: &Writer<Disk>, model: &mut Model, change: &Change) {
             let access = UserAccess {
                 privilege: Privilege::new(*privilege),
                 session_limit: privilege % 4,
-                payloads: PayloadAccess {
-                    standard: *standard,
-                    oem: 0,
-                },
+                payloads: PayloadAccess { standard: *standard, oem: 0 },
                 ..UserAccess::default()
             };
             writer.set_access(id(*user), LAN, access).unwrap();

@@ -28,16 +28,11 @@ pub(super) struct Place {
 
 impl Place {
     /// A batch of one.
-    pub(super) const ONLY: Self = Self {
-        first: true,
-        last: true,
-    };
+    pub(super) const ONLY: Self = Self { first: true, last: true };
 
     fn from_bits(bits: u8) -> Option<Self> {
-        (bits & !(FIRST | LAST) == 0).then_some(Self {
-            first: bits & FIRST != 0,
-            last: bits & LAST != 0,
-        })
+        (bits & !(FIRST | LAST) == 0)
+            .then_some(Self { first: bits & FIRST != 0, last: bits & LAST != 0 })
     }
 
     fn bits(self) -> u8 {
@@ -57,15 +52,8 @@ pub(super) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// A frame around `record`; `None` if that is longer than `limit`.
     pub(super) fn new(place: Place, batch: u32, record: &'a [u8], limit: u16) -> Option<Self> {
-        let length = u16::try_from(record.len())
-            .ok()
-            .filter(|&length| length <= limit)?;
-        Some(Self {
-            place,
-            batch,
-            length,
-            record,
-        })
+        let length = u16::try_from(record.len()).ok().filter(|&length| length <= limit)?;
+        Some(Self { place, batch, length, record })
     }
 
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
@@ -131,10 +119,7 @@ pub(super) fn recover(bytes: &[u8], limit: u16) -> Recovered<'_> {
         // Nothing sound: the first append, torn.
         return Recovered::default();
     };
-    let tail = runs
-        .iter()
-        .position(|found| found.frame.batch == last_batch)
-        .unwrap_or(0);
+    let tail = runs.iter().position(|found| found.frame.batch == last_batch).unwrap_or(0);
     let (before, last) = runs.split_at(tail);
     let complete = is_complete(last);
     let kept = if complete { &runs[..] } else { before };
@@ -167,11 +152,7 @@ fn scan(bytes: &[u8], limit: u16) -> Vec<Found<'_>> {
         match Frame::parse(rest, limit) {
             // Batch numbers ascend; what looks like a frame of an older batch is a record's contents.
             Some(frame) if frame.batch >= next => {
-                found.push(Found {
-                    at,
-                    after_gap,
-                    frame,
-                });
+                found.push(Found { at, after_gap, frame });
                 at += frame.size();
                 after_gap = false;
             }
@@ -196,11 +177,7 @@ fn is_complete(frames: &[Found<'_>]) -> bool {
 /// Whether every batch in `frames` begins and ends.
 fn all_whole(frames: &[Found<'_>]) -> bool {
     let mut open = false;
-    for Found {
-        frame: Frame { place, .. },
-        ..
-    } in frames
-    {
+    for Found { frame: Frame { place, .. }, .. } in frames {
         if place.first == open {
             return false;
         }

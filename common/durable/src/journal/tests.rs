@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::simulated::Disk;
 
-const LIMIT: Limits = Limits {
-    journal: 100_000,
-    record: 1000,
-};
+const LIMIT: Limits = Limits { journal: 100_000, record: 1000 };
 
 fn open(disk: &Disk) -> (Journal<Disk>, Vec<Vec<u8>>) {
     Journal::open(disk.clone(), "sel", LIMIT)
@@ -42,10 +39,7 @@ fn records_are_there_at_the_next_start() {
     let disk = three_batches();
     let (journal, found) = open(&disk);
     assert_eq!(found, batch(0..8));
-    assert_eq!(
-        journal.length(),
-        disk.read("sel").unwrap().unwrap().len() as u64
-    );
+    assert_eq!(journal.length(), disk.read("sel").unwrap().unwrap().len() as u64);
     assert_eq!(disk.names(), ["sel"]);
 }
 
@@ -64,24 +58,13 @@ fn cut_everywhere(
         for seed in 0..200 {
             let survivor = disk.after_power_loss(seed);
             let (mut journal, found) = open(&survivor);
-            let fits = if outcome.is_ok() {
-                found == done
-            } else {
-                allowed.contains(&found)
-            };
+            let fits = if outcome.is_ok() { found == done } else { allowed.contains(&found) };
             assert!(fits, "cut {cut}, seed {seed}: {found:?}");
-            assert!(
-                !survivor.names().contains(&"sel.corrupt".to_owned()),
-                "cut {cut} seed {seed}"
-            );
+            assert!(!survivor.names().contains(&"sel.corrupt".to_owned()), "cut {cut} seed {seed}");
             journal.append(&[b"next"]).unwrap();
             let mut expected = found;
             expected.push(b"next".to_vec());
-            assert_eq!(
-                records(&survivor.after_power_loss(0)),
-                expected,
-                "cut {cut} seed {seed}"
-            );
+            assert_eq!(records(&survivor.after_power_loss(0)), expected, "cut {cut} seed {seed}");
         }
         if outcome.is_ok() {
             assert!(cut >= 2);
@@ -93,21 +76,13 @@ fn cut_everywhere(
 #[test]
 fn power_loss_in_an_append_leaves_all_of_the_batch_or_nothing() {
     let (old, new) = (batch(0..8), batch(0..20));
-    cut_everywhere(
-        |journal| journal.append(&batch(8..20)),
-        &[old, new.clone()],
-        &new,
-    );
+    cut_everywhere(|journal| journal.append(&batch(8..20)), &[old, new.clone()], &new);
 }
 
 #[test]
 fn power_loss_in_a_rewrite_leaves_the_old_journal_or_the_new() {
     let (old, new) = (batch(0..8), batch(2..6));
-    cut_everywhere(
-        |journal| journal.rewrite(&batch(2..6)),
-        &[old, new.clone()],
-        &new,
-    );
+    cut_everywhere(|journal| journal.rewrite(&batch(2..6)), &[old, new.clone()], &new);
 }
 
 #[test]
@@ -129,10 +104,7 @@ fn power_loss_in_the_first_append_leaves_nothing_or_the_batch() {
 fn torn_end_is_cut_off_at_any_length() {
     let whole = three_batches().read("sel").unwrap().unwrap();
     let two = usize::try_from(
-        batch(0..4)
-            .iter()
-            .map(|r| Journal::<Disk>::space_for(r.len()))
-            .sum::<u64>(),
+        batch(0..4).iter().map(|r| Journal::<Disk>::space_for(r.len())).sum::<u64>(),
     );
     let two = two.unwrap();
     for cut in two..whole.len() {
@@ -161,17 +133,11 @@ fn damage_in_the_middle_costs_one_record() {
             continue; // the last batch, which looks torn
         }
         assert_eq!(found.len(), 7, "damage at {at}");
-        assert!(
-            found.iter().all(|record| batch(0..8).contains(record)),
-            "damage at {at}"
-        );
+        assert!(found.iter().all(|record| batch(0..8).contains(record)), "damage at {at}");
         if at < first_two {
             assert!(found.ends_with(&batch(2..8)));
         }
-        assert!(
-            disk.names().contains(&"sel.corrupt".to_owned()),
-            "damage at {at}"
-        );
+        assert!(disk.names().contains(&"sel.corrupt".to_owned()), "damage at {at}");
         let (mut journal, again) = open(&disk);
         assert_eq!(again, found);
         journal.append(&[b"next"]).unwrap();
@@ -185,10 +151,7 @@ fn limit_holds_until_the_journal_is_compacted() {
     let (mut journal, _) = Journal::open(
         disk,
         "sel",
-        Limits {
-            journal: 3 * Journal::<Disk>::space_for(16),
-            record: 16,
-        },
+        Limits { journal: 3 * Journal::<Disk>::space_for(16), record: 16 },
     );
     for _ in 0..3 {
         journal.append(&[[7; 16]]).unwrap();
@@ -196,10 +159,7 @@ fn limit_holds_until_the_journal_is_compacted() {
     assert!(journal.append(&[[8; 16]]).unwrap_err().is_full());
     journal.rewrite(&[[7; 16]]).unwrap();
     journal.append(&[[8; 16], [9; 16]]).unwrap();
-    assert!(matches!(
-        journal.append(&[[0; 17]]),
-        Err(Error::RecordTooLarge { .. })
-    ));
+    assert!(matches!(journal.append(&[[0; 17]]), Err(Error::RecordTooLarge { .. })));
 }
 
 #[test]

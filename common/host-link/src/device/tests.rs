@@ -1,20 +1,18 @@
 //! A bridge over a model of a BMC's device that refuses as the kernel's drivers do.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
 use ipmi_proto::{CompletionCode, kcs};
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    task::LocalSet,
-    time::timeout,
-};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use super::*;
-use crate::{
-    attention::{Call, Wish},
-    bridge::{Bridge, Execution},
-    exchange::Limits,
-};
+use crate::attention::{Call, Wish};
+use crate::bridge::{Bridge, Execution};
+use crate::exchange::Limits;
 
 const EINVAL: i32 = 22;
 const ENODEV: i32 = 19;
@@ -55,10 +53,7 @@ impl HostDevice for Model {
     fn open(_: &Path) -> io::Result<Self> {
         KERNEL.with_borrow_mut(|kernel| {
             kernel.opened += usize::from(kernel.plugged);
-            kernel
-                .plugged
-                .then_some(Self)
-                .ok_or_else(|| io::ErrorKind::NotFound.into())
+            kernel.plugged.then_some(Self).ok_or_else(|| io::ErrorKind::NotFound.into())
         })
     }
 
@@ -135,18 +130,12 @@ impl Execution for Echo {
 
 /// Runs `test` beside a bridge, with a way to call its attention object.
 fn with_bridge<F: Future<Output = ()>>(test: impl FnOnce(mpsc::Sender<Call>) -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let (calls, receiver) = mpsc::channel(1);
         let transport = DeviceTransport::<Model>::new("/dev/model".into());
-        let limits = Limits {
-            answer_within: Model::ANSWER_WITHIN,
-            ..Limits::default()
-        };
+        let limits = Limits { answer_within: Model::ANSWER_WITHIN, ..Limits::default() };
         let bridge = Bridge::new(transport, Echo, receiver, limits).run();
         tokio::select! {
             () = bridge => {}

@@ -7,12 +7,7 @@ use super::*;
 const STEP: Duration = Duration::from_millis(1);
 
 fn request(command: u8, data: Vec<u8>) -> Request {
-    Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command,
-        data,
-    }
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command, data }
 }
 
 fn exchange() -> (Exchange, Instant) {
@@ -25,11 +20,7 @@ fn ask(exchange: &mut Exchange, now: Instant, seq: u8) -> Execute {
 }
 
 fn answer(execute: &Execute) -> Response {
-    Response::to(
-        &execute.request,
-        CompletionCode::OK,
-        execute.request.data.clone(),
-    )
+    Response::to(&execute.request, CompletionCode::OK, execute.request.data.clone())
 }
 
 #[test]
@@ -52,20 +43,14 @@ fn silence_is_answered_c3_and_the_late_answer_is_dropped() {
     assert_eq!(exchange.poll_transmit(), None);
     exchange.handle_timeout(now + Duration::from_secs(3));
     let reply = exchange.poll_transmit().unwrap();
-    assert_eq!(
-        (reply.seq, reply.response.completion),
-        (1, CompletionCode::TIMEOUT)
-    );
+    assert_eq!((reply.seq, reply.response.completion), (1, CompletionCode::TIMEOUT));
     let second = ask(&mut exchange, now + Duration::from_secs(4), 2);
     exchange.handle_response(first.token, answer(&first));
     assert_eq!(exchange.poll_transmit(), None);
     exchange.handle_response(second.token, answer(&second));
     assert_eq!(exchange.poll_transmit().unwrap().response, answer(&second));
     let counters = exchange.counters();
-    assert_eq!(
-        (counters.timed_out, counters.late, counters.answered),
-        (1, 1, 2)
-    );
+    assert_eq!((counters.timed_out, counters.late, counters.answered), (1, 1, 2));
 }
 
 #[test]
@@ -91,10 +76,7 @@ fn too_many_that_still_run_are_answered_busy() {
     exchange.handle_request(now, 9, request(0x01, vec![]));
     assert_eq!(exchange.poll_execute(), None);
     let reply = exchange.poll_transmit().unwrap();
-    assert_eq!(
-        (reply.seq, reply.response.completion),
-        (9, CompletionCode::BUSY)
-    );
+    assert_eq!((reply.seq, reply.response.completion), (9, CompletionCode::BUSY));
     exchange.handle_response(stuck[0].token, answer(&stuck[0]));
     assert_eq!(ask(&mut exchange, now, 10).request.data, [10]);
 }
@@ -116,10 +98,7 @@ fn answer_longer_than_the_transport_is_ca() {
     let long = Response::to(&execute.request, CompletionCode::OK, vec![0; 251]);
     exchange.handle_response(execute.token, long);
     let reply = exchange.poll_transmit().unwrap();
-    assert_eq!(
-        reply.response.completion,
-        CompletionCode::CANNOT_RETURN_BYTES
-    );
+    assert_eq!(reply.response.completion, CompletionCode::CANNOT_RETURN_BYTES);
 }
 
 #[test]
@@ -141,10 +120,7 @@ fn interrupt_follows_global_enables_that_succeeded() {
         let (mut exchange, now) = exchange();
         exchange.handle_request(now, 1, request(0x2e, vec![enables]));
         let execute = exchange.poll_execute().unwrap();
-        exchange.handle_response(
-            execute.token,
-            Response::failure(&execute.request, completion),
-        );
+        exchange.handle_response(execute.token, Response::failure(&execute.request, completion));
         assert_eq!(exchange.poll_transmit().unwrap().interrupt, interrupt);
     }
 }
@@ -194,8 +170,7 @@ impl World {
         let seq = self.sent.to_le_bytes()[0];
         let request = request(0x01, self.sent.to_le_bytes().to_vec());
         self.waiting = Some((seq, self.sent, self.now));
-        self.exchange
-            .handle_request(self.start + self.now, seq, request);
+        self.exchange.handle_request(self.start + self.now, seq, request);
     }
 
     /// Most answers are quick; many are within 2 ms of the deadline; some never come in time.
@@ -215,10 +190,7 @@ impl World {
         while let Some(reply) = self.exchange.poll_transmit() {
             let (seq, number, since) = self.waiting.take().expect("an answer nobody waits for");
             assert_eq!(reply.seq, seq, "an answer with another request's sequence");
-            assert!(
-                self.now - since <= Duration::from_secs(3),
-                "an answer after the deadline"
-            );
+            assert!(self.now - since <= Duration::from_secs(3), "an answer after the deadline");
             match reply.response.completion {
                 CompletionCode::OK => assert_eq!(reply.response.data, number.to_le_bytes()),
                 CompletionCode::TIMEOUT => assert_eq!(self.now - since, Duration::from_secs(3)),
@@ -240,11 +212,7 @@ impl World {
             }
             Some(_) => None,
         };
-        let next = [deadline, answer, host]
-            .into_iter()
-            .flatten()
-            .min()
-            .expect("a next event");
+        let next = [deadline, answer, host].into_iter().flatten().min().expect("a next event");
         self.now = next.max(self.now);
         // What falls together comes in either order.
         if self.dice.roll(2) == 0 {
@@ -253,11 +221,8 @@ impl World {
         }
         if answer == Some(next) {
             let (_, execute) = self.running.pop_first().expect("an answer that is due");
-            let response = Response::to(
-                &execute.request,
-                CompletionCode::OK,
-                execute.request.data.clone(),
-            );
+            let response =
+                Response::to(&execute.request, CompletionCode::OK, execute.request.data.clone());
             self.exchange.handle_response(execute.token, response);
         }
         self.drain();

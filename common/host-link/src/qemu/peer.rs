@@ -1,16 +1,14 @@
 //! One connection from QEMU.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
 
 use daemon::RateLimit;
-use ipmi_proto::{
-    Response, kcs,
-    vm_link::{self, Control, Decoder, Frame},
-};
-use tokio::{
-    io::{Interest, Ready},
-    net::{TcpStream, UnixStream},
-};
+use ipmi_proto::vm_link::{self, Control, Decoder, Frame};
+use ipmi_proto::{Response, kcs};
+use tokio::io::{Interest, Ready};
+use tokio::net::{TcpStream, UnixStream};
 use tracing::{debug, info, warn};
 
 use crate::transport::Incoming;
@@ -40,12 +38,7 @@ impl Peer {
     pub(super) fn greet(stream: Stream) -> Self {
         let mut outgoing = Vec::new();
         Control::Version(vm_link::VERSION).emit(&mut outgoing);
-        Self {
-            stream,
-            decoder: Decoder::default(),
-            incoming: VecDeque::new(),
-            outgoing,
-        }
+        Self { stream, decoder: Decoder::default(), incoming: VecDeque::new(), outgoing }
     }
 
     /// Waits for the next thing from QEMU, and meanwhile writes. Cancel safe: what was read stays.
@@ -155,11 +148,7 @@ fn understand(frame: Frame) -> Option<Incoming> {
         }
         Frame::Control(control) => {
             if let Some(pass) = REFUSED.admit() {
-                warn!(
-                    ?control,
-                    swallowed = pass.swallowed,
-                    "QEMU sent what only a BMC sends"
-                );
+                warn!(?control, swallowed = pass.swallowed, "QEMU sent what only a BMC sends");
             }
             None
         }

@@ -1,30 +1,22 @@
 //! A bridge on a real socket, with QEMU's side played in bytes and `ipmid`'s by a closure.
 
-use std::{
-    future::Future,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, Request, Response};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
-use crate::{
-    attention::{Call, Wish},
-    bridge::{Bridge, Execution},
-    exchange::Limits,
-};
+use crate::attention::{Call, Wish};
+use crate::bridge::{Bridge, Execution};
+use crate::exchange::Limits;
 
 const GREETING: [u8; 3] = [0xff, 0x01, 0xa1];
 const ENABLE_INTERRUPT: [u8; 2] = [0x05, 0xa1];
@@ -74,11 +66,7 @@ impl Rig {
         let path = dir.path().join("bmc");
         let transport = QemuTransport::listen(&QemuAddress::Unix(path)).await;
         let (calls, receiver) = mpsc::channel(1);
-        let limits = Limits {
-            answer_within,
-            running: 32,
-            ..Limits::default()
-        };
+        let limits = Limits { answer_within, running: 32, ..Limits::default() };
         let bridge = tokio::spawn(Bridge::new(transport, echo, receiver, limits).run());
         Self { dir, calls, bridge }
     }
@@ -86,10 +74,7 @@ impl Rig {
     async fn dial(&self) -> UnixStream {
         let path = self.dir.path().join("bmc");
         let mut stream = UnixStream::connect(path).await.unwrap();
-        stream
-            .write_all(&[0xff, 0x01, 0xa1, 0x08, 0x3f, 0xa1])
-            .await
-            .unwrap();
+        stream.write_all(&[0xff, 0x01, 0xa1, 0x08, 0x3f, 0xa1]).await.unwrap();
         expect(&mut stream, &GREETING).await;
         stream
     }
@@ -108,29 +93,19 @@ impl Drop for Rig {
 }
 
 fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
 }
 
 async fn expect(stream: &mut UnixStream, bytes: &[u8]) {
     let mut got = vec![0; bytes.len()];
-    timeout(Duration::from_secs(60), stream.read_exact(&mut got))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(Duration::from_secs(60), stream.read_exact(&mut got)).await.unwrap().unwrap();
     assert_eq!(got, bytes);
 }
 
 async fn nothing_comes(stream: &mut UnixStream) {
     let mut byte = [0];
-    assert!(
-        timeout(Duration::from_millis(50), stream.read(&mut byte))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(50), stream.read(&mut byte)).await.is_err());
 }
 
 #[test]
@@ -153,13 +128,9 @@ fn frame_with_a_wrong_sum_is_not_answered_and_the_next_one_is() {
         let rig = Rig::new(PATIENT, Echo::default()).await;
         let mut qemu = rig.dial().await;
         expect_interrupt_off(&mut qemu).await;
-        qemu.write_all(&[0x01, 0x18, 0x01, 0xe5, 0xa0])
-            .await
-            .unwrap();
+        qemu.write_all(&[0x01, 0x18, 0x01, 0xe5, 0xa0]).await.unwrap();
         nothing_comes(&mut qemu).await;
-        qemu.write_all(&[0x02, 0x18, 0x01, 0xe5, 0xa0])
-            .await
-            .unwrap();
+        qemu.write_all(&[0x02, 0x18, 0x01, 0xe5, 0xa0]).await.unwrap();
         expect(&mut qemu, &[0x02, 0x1c, 0x01, 0x00, 0xe1, 0xa0]).await;
     });
 }
@@ -170,9 +141,7 @@ fn interrupt_follows_the_hosts_global_enables() {
         let rig = Rig::new(PATIENT, Echo::default()).await;
         let mut qemu = rig.dial().await;
         expect_interrupt_off(&mut qemu).await;
-        qemu.write_all(&[0x01, 0x18, 0x2e, 0x0d, 0xac, 0xa0])
-            .await
-            .unwrap();
+        qemu.write_all(&[0x01, 0x18, 0x2e, 0x0d, 0xac, 0xa0]).await.unwrap();
         expect(&mut qemu, &[0x01, 0x1c, 0x2e, 0x00, 0x0d, 0xa8, 0xa0]).await;
         expect(&mut qemu, &ENABLE_INTERRUPT).await;
         assert!(rig.wish(Wish::SetAttention).await);
@@ -207,9 +176,7 @@ fn silence_becomes_c3_and_the_late_answer_goes_nowhere() {
         let rig = Rig::new(Duration::from_millis(60), Echo::default()).await;
         let mut qemu = rig.dial().await;
         // Answered after 100 ms.
-        qemu.write_all(&[0x01, 0x18, 0x01, 0x64, 0x00, 0x82, 0xa0])
-            .await
-            .unwrap();
+        qemu.write_all(&[0x01, 0x18, 0x01, 0x64, 0x00, 0x82, 0xa0]).await.unwrap();
         expect_interrupt_off(&mut qemu).await;
         expect(&mut qemu, &[0x01, 0x1c, 0x01, 0xc3, 0x1f, 0xa0]).await;
         nothing_comes(&mut qemu).await;
@@ -296,10 +263,7 @@ async fn read_frame(stream: &mut UnixStream) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
         let mut byte = [0];
-        timeout(Duration::from_secs(60), stream.read_exact(&mut byte))
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(Duration::from_secs(60), stream.read_exact(&mut byte)).await.unwrap().unwrap();
         match byte[0] {
             0xa0 => return out,
             0xaa => {

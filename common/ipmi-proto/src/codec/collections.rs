@@ -119,10 +119,7 @@ impl From<Remaining> for Vec<u8> {
 impl Decode for Remaining {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let missing = (8 - reader.remaining() % 8) % 8;
-        Ok(Self {
-            bytes: reader.rest(),
-            missing: u32::try_from(missing).unwrap_or(0),
-        })
+        Ok(Self { bytes: reader.rest(), missing: u32::try_from(missing).unwrap_or(0) })
     }
 }
 

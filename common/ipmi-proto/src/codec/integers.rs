@@ -46,11 +46,7 @@ impl<const N: u32> Uint<N> {
     /// `None` when `value` takes more than `N` bits.
     #[must_use]
     pub const fn new(value: u64) -> Option<Self> {
-        if value <= Self::MAX {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= Self::MAX { Some(Self(value)) } else { None }
     }
 
     /// The value itself.
@@ -81,11 +77,7 @@ impl<const N: u32> Int<N> {
     #[must_use]
     pub const fn new(value: i64) -> Option<Self> {
         let shift = 64 - N;
-        if (value << shift) >> shift == value {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if (value << shift) >> shift == value { Some(Self(value)) } else { None }
     }
 
     /// The value itself.
@@ -119,11 +111,7 @@ impl<const N: u32> Bits<N> {
     /// `None` when `value` takes more than `N` bits.
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
-        if value <= Self::MAX {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= Self::MAX { Some(Self(value)) } else { None }
     }
 
     /// The lowest `N` bits of `value`.
@@ -160,11 +148,7 @@ impl<const N: u32> BitSet<N> {
     /// The set whose members are the bits of `bits`; `None` when one is beyond `N`.
     #[must_use]
     pub const fn from_bits(bits: u64) -> Option<Self> {
-        if bits <= u64::MAX >> (64 - N) {
-            Some(Self(bits))
-        } else {
-            None
-        }
+        if bits <= u64::MAX >> (64 - N) { Some(Self(bits)) } else { None }
     }
 
     /// The members as bits.
@@ -192,9 +176,7 @@ impl<const N: u32> BitSet<N> {
 
 impl<const N: u32> FromIterator<u32> for BitSet<N> {
     fn from_iter<I: IntoIterator<Item = u32>>(members: I) -> Self {
-        members
-            .into_iter()
-            .fold(Self::default(), |set, member| set.with(member, true))
+        members.into_iter().fold(Self::default(), |set, member| set.with(member, true))
     }
 }
 
@@ -218,10 +200,7 @@ impl<const N: u32> Decode for Zero<N> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.bits(N)? {
             0 => Ok(Self),
-            value => Err(DecodeError::Value {
-                field: "reserved",
-                value,
-            }),
+            value => Err(DecodeError::Value { field: "reserved", value }),
         }
     }
 }

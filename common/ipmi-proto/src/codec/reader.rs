@@ -54,11 +54,7 @@ impl<'a> Reader<'a> {
         }
         let mut rest = Vec::with_capacity(self.bytes.len());
         while self.remaining() > 0 {
-            let count = if self.remaining() < 8 {
-                8 - self.used
-            } else {
-                8
-            };
+            let count = if self.remaining() < 8 { 8 - self.used } else { 8 };
             let [low, ..] = self.bits(count).unwrap_or_default().to_le_bytes();
             rest.push(low);
         }
@@ -71,10 +67,6 @@ impl<'a> Reader<'a> {
     ///
     /// [`DecodeError::Length`] when anything is left over.
     pub const fn finish(self) -> Result<(), DecodeError> {
-        if self.remaining() == 0 {
-            Ok(())
-        } else {
-            Err(DecodeError::Length)
-        }
+        if self.remaining() == 0 { Ok(()) } else { Err(DecodeError::Length) }
     }
 }

@@ -7,10 +7,7 @@ impl Decode for ChannelNumber {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let value = reader.bits(4)?;
         let number = u8::try_from(value).ok().and_then(Self::new);
-        number.ok_or(DecodeError::Value {
-            field: "channel",
-            value,
-        })
+        number.ok_or(DecodeError::Value { field: "channel", value })
     }
 }
 
@@ -24,10 +21,7 @@ impl Decode for Privilege {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let value = reader.bits(4)?;
         let level = u8::try_from(value).ok().and_then(Self::new);
-        level.ok_or(DecodeError::Value {
-            field: "privilege",
-            value,
-        })
+        level.ok_or(DecodeError::Value { field: "privilege", value })
     }
 }
 

@@ -51,21 +51,12 @@ impl Chassis {
         let mut reader = open("FRU chassis area", bytes)?;
         let kind = reader.u8()?;
         let ([part_number, serial], custom) = fields(&mut reader)?;
-        Ok(Self {
-            kind,
-            part_number,
-            serial,
-            custom,
-        })
+        Ok(Self { kind, part_number, serial, custom })
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
         let mut content = vec![self.kind];
-        emit(
-            &mut content,
-            [&self.part_number, &self.serial],
-            &self.custom,
-        );
+        emit(&mut content, [&self.part_number, &self.serial], &self.custom);
         seal("FRU chassis area", &content)
     }
 }
@@ -111,13 +102,8 @@ impl Board {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
         let mut content = vec![self.language];
         content.extend(self.manufactured.to_bytes());
-        let fixed = [
-            &self.manufacturer,
-            &self.product,
-            &self.serial,
-            &self.part_number,
-            &self.file_id,
-        ];
+        let fixed =
+            [&self.manufacturer, &self.product, &self.serial, &self.part_number, &self.file_id];
         emit(&mut content, fixed, &self.custom);
         seal("FRU board area", &content)
     }
@@ -150,18 +136,8 @@ impl Product {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = open("FRU product area", bytes)?;
         let language = reader.u8()?;
-        let (
-            [
-                manufacturer,
-                name,
-                part_number,
-                version,
-                serial,
-                asset_tag,
-                file_id,
-            ],
-            custom,
-        ) = fields(&mut reader)?;
+        let ([manufacturer, name, part_number, version, serial, asset_tag, file_id], custom) =
+            fields(&mut reader)?;
         Ok(Self {
             language,
             manufacturer,
@@ -224,10 +200,7 @@ mod tests {
 
     #[test]
     fn dates_count_minutes_from_1996() {
-        assert_eq!(
-            MfgDate::from_unix(820_454_400 + 60).unwrap().to_bytes(),
-            [1, 0, 0]
-        );
+        assert_eq!(MfgDate::from_unix(820_454_400 + 60).unwrap().to_bytes(), [1, 0, 0]);
         assert_eq!(MfgDate::from_unix(820_454_399), None);
         assert_eq!(MfgDate::from_unix(u64::MAX), None);
         assert_eq!(MfgDate::UNSPECIFIED.to_unix(), None);

@@ -24,26 +24,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<MultiRecord>, RecordError> {
         let header: [u8; 5] = reader.array()?;
         let [kind, flags, length, checksum, _] = header;
         if zero_checksum(&header) != 0 {
-            return Err(RecordError::Checksum {
-                what: "FRU multirecord header",
-            });
+            return Err(RecordError::Checksum { what: "FRU multirecord header" });
         }
         if flags & 0x0f != RECORD_FORMAT {
-            return Err(RecordError::Reserved {
-                what: "FRU multirecord format",
-                value: flags,
-            });
+            return Err(RecordError::Reserved { what: "FRU multirecord format", value: flags });
         }
         let data = reader.take(usize::from(length))?;
         if zero_checksum(data) != checksum {
-            return Err(RecordError::Checksum {
-                what: "FRU multirecord",
-            });
+            return Err(RecordError::Checksum { what: "FRU multirecord" });
         }
-        records.push(MultiRecord {
-            kind,
-            data: data.to_vec(),
-        });
+        records.push(MultiRecord { kind, data: data.to_vec() });
         if flags & END_OF_LIST != 0 {
             return Ok(records);
         }
@@ -54,21 +44,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<MultiRecord>, RecordError> {
 pub(super) fn to_bytes(records: &[MultiRecord]) -> Vec<u8> {
     let mut area = Vec::new();
     for (index, record) in records.iter().enumerate() {
-        let last = if index + 1 == records.len() {
-            END_OF_LIST
-        } else {
-            0
-        };
-        let data = record
-            .data
-            .get(..usize::from(u8::MAX))
-            .unwrap_or(&record.data);
-        let header = [
-            record.kind,
-            last | RECORD_FORMAT,
-            low_byte(data.len()),
-            zero_checksum(data),
-        ];
+        let last = if index + 1 == records.len() { END_OF_LIST } else { 0 };
+        let data = record.data.get(..usize::from(u8::MAX)).unwrap_or(&record.data);
+        let header = [record.kind, last | RECORD_FORMAT, low_byte(data.len()), zero_checksum(data)];
         area.extend(header);
         area.push(zero_checksum(&header));
         area.extend(data);
@@ -86,14 +64,8 @@ mod tests {
     #[test]
     fn records_match_golden_bytes() {
         let records = [
-            MultiRecord {
-                kind: 0xc0,
-                data: vec![1, 2, 3],
-            },
-            MultiRecord {
-                kind: 0xc1,
-                data: vec![],
-            },
+            MultiRecord { kind: 0xc0, data: vec![1, 2, 3] },
+            MultiRecord { kind: 0xc1, data: vec![] },
         ];
         let bytes = hex!("c0 02 03 fa 41 01 02 03 c1 82 00 00 bd 00 00 00");
         assert_eq!(to_bytes(&records), bytes);
@@ -109,10 +81,7 @@ mod tests {
             let mut bytes = hex!("c0 82 03 fa c1 01 02 03");
             assert!(parse(&bytes).is_ok());
             bytes[at] ^= 1;
-            assert!(
-                matches!(parse(&bytes), Err(RecordError::Checksum { .. })),
-                "{at}"
-            );
+            assert!(matches!(parse(&bytes), Err(RecordError::Checksum { .. })), "{at}");
         }
     }
 }

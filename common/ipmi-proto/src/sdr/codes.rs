@@ -144,21 +144,11 @@ impl Unit {
     /// A plain number.
     pub const UNSPECIFIED: Self = Self::base(0);
     /// No analog reading.
-    pub const DISCRETE: Self = Self {
-        format: AnalogFormat::None,
-        ..Self::base(0)
-    };
+    pub const DISCRETE: Self = Self { format: AnalogFormat::None, ..Self::base(0) };
 
     const fn base(base: u8) -> Self {
         let format = AnalogFormat::Unsigned;
-        Self {
-            format,
-            rate: 0,
-            modifier: 0,
-            percent: false,
-            base,
-            by: 0,
-        }
+        Self { format, rate: 0, modifier: 0, percent: false, base, by: 0 }
     }
 
     /// The unit that `Sensor.Value.Unit` calls `name` (the part after the last period), and by what a
@@ -176,19 +166,9 @@ impl Unit {
             "Hertz" => Self::base(HERTZ),
             "Meters" => Self::base(METERS),
             "Radians" => Self::base(RADIANS),
-            "LPM" => Self {
-                rate: PER_MINUTE,
-                ..Self::base(LITERS)
-            },
-            "AmpereHours" => Self {
-                modifier: MULTIPLIED,
-                by: HOURS,
-                ..Self::base(AMPS)
-            },
-            "Percent" | "PercentRH" => Self {
-                percent: true,
-                ..Self::UNSPECIFIED
-            },
+            "LPM" => Self { rate: PER_MINUTE, ..Self::base(LITERS) },
+            "AmpereHours" => Self { modifier: MULTIPLIED, by: HOURS, ..Self::base(AMPS) },
+            "Percent" | "PercentRH" => Self { percent: true, ..Self::UNSPECIFIED },
             "Pascals" => return (Self::base(KILOPASCALS), 0.001),
             _ => Self::UNSPECIFIED,
         };
@@ -198,11 +178,7 @@ impl Unit {
     /// The same unit with signed or unsigned raw bytes.
     #[must_use]
     pub const fn with_sign(mut self, signed: bool) -> Self {
-        self.format = if signed {
-            AnalogFormat::TwosComplement
-        } else {
-            AnalogFormat::Unsigned
-        };
+        self.format = if signed { AnalogFormat::TwosComplement } else { AnalogFormat::Unsigned };
         self
     }
 
@@ -286,10 +262,7 @@ mod tests {
 
     #[test]
     fn signed_readings_are_twos_complement() {
-        assert_eq!(
-            Unit::of_name("DegreesC").0.with_sign(true).to_bytes(),
-            [0x80, 1, 0]
-        );
+        assert_eq!(Unit::of_name("DegreesC").0.with_sign(true).to_bytes(), [0x80, 1, 0]);
         assert_eq!(Unit::DISCRETE.to_bytes(), [0xc0, 0, 0]);
     }
 }

@@ -23,13 +23,8 @@ pub struct Sharing {
 
 impl Sharing {
     /// A record for one sensor.
-    pub const NONE: Self = Self {
-        direction: 0,
-        modifier: 0,
-        count: 1,
-        instance_increments: false,
-        offset: 0,
-    };
+    pub const NONE: Self =
+        Self { direction: 0, modifier: 0, count: 1, instance_increments: false, offset: 0 };
 
     pub(super) const fn from_bytes([first, second]: [u8; 2]) -> Self {
         Self {
@@ -85,14 +80,8 @@ impl CompactSensor {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new("compact sensor record", body);
         let key = SensorKey::parse(&mut reader)?;
-        let [
-            id,
-            instance,
-            initialization,
-            capabilities,
-            sensor_type,
-            event_type,
-        ] = reader.array()?;
+        let [id, instance, initialization, capabilities, sensor_type, event_type] =
+            reader.array()?;
         let masks = Masks::parse(&mut reader)?;
         let unit = Unit::from_bytes(reader.array()?);
         let sharing = Sharing::from_bytes(reader.array()?);
@@ -116,22 +105,11 @@ impl CompactSensor {
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
         out.extend(self.key.to_bytes());
         out.extend([self.entity.id, self.entity.instance, self.initialization.0]);
-        out.extend([
-            self.capabilities.to_byte(),
-            self.sensor_type.0,
-            self.event_type.value(),
-        ]);
+        out.extend([self.capabilities.to_byte(), self.sensor_type.0, self.event_type.value()]);
         self.masks.emit(out);
         out.extend(self.unit.to_bytes());
         out.extend(self.sharing.to_bytes());
-        out.extend([
-            self.hysteresis.positive,
-            self.hysteresis.negative,
-            0,
-            0,
-            0,
-            self.oem,
-        ]);
+        out.extend([self.hysteresis.positive, self.hysteresis.negative, 0, 0, 0, self.oem]);
         self.id.emit(out);
     }
 }
@@ -152,10 +130,7 @@ mod tests {
         );
         let sensor = CompactSensor {
             key: SensorKey::bmc(Lun::BMC, 0x60),
-            entity: Entity {
-                id: 0x17,
-                instance: 1,
-            },
+            entity: Entity { id: 0x17, instance: 1 },
             initialization: Initialization::ENABLED,
             capabilities: Capabilities {
                 ignored_if_absent: true,
@@ -166,21 +141,14 @@ mod tests {
             },
             sensor_type: SensorType::PHYSICAL_SECURITY,
             event_type: EventType::SENSOR_SPECIFIC,
-            masks: Masks {
-                assertion: 1,
-                deassertion: 1,
-                reading: 1,
-            },
+            masks: Masks { assertion: 1, deassertion: 1, reading: 1 },
             unit: Unit::DISCRETE,
             sharing: Sharing::NONE,
             hysteresis: Hysteresis::default(),
             oem: 0,
             id: IdString::new("Chass In"),
         };
-        let record = SdrRecord {
-            id: 2,
-            body: SdrBody::Compact(sensor),
-        };
+        let record = SdrRecord { id: 2, body: SdrBody::Compact(sensor) };
         assert_eq!(record.to_bytes(), bytes);
         assert_eq!(SdrRecord::parse(&bytes), Ok(record));
         for cut in 0..bytes.len() - 5 {

@@ -76,10 +76,7 @@ mod tests {
             oem: 0,
             id: IdString::new("ECC"),
         };
-        let record = SdrRecord {
-            id: 3,
-            body: SdrBody::EventOnly(sensor),
-        };
+        let record = SdrRecord { id: 3, body: SdrBody::EventOnly(sensor) };
         assert_eq!(record.to_bytes(), bytes);
         assert_eq!(SdrRecord::parse(&bytes), Ok(record));
         for cut in 0..bytes.len() - 5 {

@@ -37,13 +37,7 @@ pub enum FactorError {
 
 impl Factors {
     /// Readings that are the raw byte itself.
-    pub const IDENTITY: Self = Self {
-        m: 1,
-        b: 0,
-        r_exp: 0,
-        b_exp: 0,
-        signed: false,
-    };
+    pub const IDENTITY: Self = Self { m: 1, b: 0, r_exp: 0, b_exp: 0, signed: false };
 
     /// These factors; `None` when one does not fit its field or `m` is zero, for which the formula
     /// has no inverse.
@@ -52,13 +46,7 @@ impl Factors {
         let ten_bits = m >= -512 && m <= 511 && b >= -512 && b <= 511;
         let four_bits = r_exp >= -8 && r_exp <= 7 && b_exp >= -8 && b_exp <= 7;
         if m != 0 && ten_bits && four_bits {
-            Some(Self {
-                m,
-                b,
-                r_exp,
-                b_exp,
-                signed,
-            })
+            Some(Self { m, b, r_exp, b_exp, signed })
         } else {
             None
         }
@@ -115,12 +103,7 @@ impl Factors {
             return self.step().total_cmp(&other.step());
         }
         let plainness = |f: &Self| {
-            (
-                f.m.unsigned_abs(),
-                f.b.unsigned_abs(),
-                f.b_exp.unsigned_abs(),
-                f.r_exp.unsigned_abs(),
-            )
+            (f.m.unsigned_abs(), f.b.unsigned_abs(), f.b_exp.unsigned_abs(), f.r_exp.unsigned_abs())
         };
         plainness(self).cmp(&plainness(other))
     }
@@ -128,11 +111,7 @@ impl Factors {
     /// The reading of `raw`.
     #[must_use]
     pub fn value_from_raw(&self, raw: u8) -> f64 {
-        let x = if self.signed {
-            f64::from(raw.cast_signed())
-        } else {
-            f64::from(raw)
-        };
+        let x = if self.signed { f64::from(raw.cast_signed()) } else { f64::from(raw) };
         (f64::from(self.m) * x + f64::from(self.b) * power(self.b_exp)) * power(self.r_exp)
     }
 
@@ -154,12 +133,7 @@ impl Factors {
     #[must_use]
     pub fn raw_from_delta(&self, value: f64) -> u8 {
         let steps = (value.abs() / self.step()).ceil();
-        let [byte, _] = whole(if steps.is_nan() {
-            0.0
-        } else {
-            steps.min(255.0)
-        })
-        .to_le_bytes();
+        let [byte, _] = whole(if steps.is_nan() { 0.0 } else { steps.min(255.0) }).to_le_bytes();
         byte
     }
 
@@ -234,11 +208,7 @@ pub struct Accuracy {
 }
 
 const fn raw_limits(signed: bool) -> (f64, f64) {
-    if signed {
-        (-128.0, 127.0)
-    } else {
-        (0.0, 255.0)
-    }
+    if signed { (-128.0, 127.0) } else { (0.0, 255.0) }
 }
 
 fn power(exponent: i8) -> f64 {
@@ -256,10 +226,7 @@ fn at_most(value: f64, step: f64) -> f64 {
 }
 
 /// A number that is whole and within sixteen bits already.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "whole and clamped by the callers"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "whole and clamped by the callers")]
 const fn whole(value: f64) -> i16 {
     value as i16
 }
@@ -290,35 +257,15 @@ mod tests {
 
     #[test]
     fn factors_match_golden_bytes() {
-        let accuracy = Accuracy {
-            tolerance: 0x3f,
-            value: 0x3ff,
-            exponent: 3,
-            direction: 2,
-        };
+        let accuracy = Accuracy { tolerance: 0x3f, value: 0x3ff, exponent: 3, direction: 2 };
         let cases = [
-            (
-                factors(1, 0, 0, 0, false),
-                Accuracy::default(),
-                [1, 0, 0, 0, 0, 0],
-            ),
-            (
-                factors(-2, -512, -3, 2, true),
-                Accuracy::default(),
-                [0xfe, 0xc0, 0, 0x80, 0, 0xd2],
-            ),
-            (
-                factors(511, 511, 7, -8, false),
-                accuracy,
-                [0xff, 0x7f, 0xff, 0x7f, 0xfe, 0x78],
-            ),
+            (factors(1, 0, 0, 0, false), Accuracy::default(), [1, 0, 0, 0, 0, 0]),
+            (factors(-2, -512, -3, 2, true), Accuracy::default(), [0xfe, 0xc0, 0, 0x80, 0, 0xd2]),
+            (factors(511, 511, 7, -8, false), accuracy, [0xff, 0x7f, 0xff, 0x7f, 0xfe, 0x78]),
         ];
         for (factors, accuracy, bytes) in cases {
             assert_eq!(factors.to_bytes(accuracy), bytes);
-            assert_eq!(
-                Factors::from_bytes(bytes, factors.signed),
-                (factors, accuracy)
-            );
+            assert_eq!(Factors::from_bytes(bytes, factors.signed), (factors, accuracy));
         }
     }
 
@@ -338,12 +285,7 @@ mod tests {
 
     #[test]
     fn ranges_that_are_none_are_refused() {
-        for (min, max) in [
-            (1.0, 1.0),
-            (2.0, 1.0),
-            (f64::NAN, 1.0),
-            (0.0, f64::INFINITY),
-        ] {
+        for (min, max) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
             assert_eq!(Factors::spanning(min, max), Err(FactorError::NoRange));
         }
         assert_eq!(Factors::spanning(0.0, 1e15), Err(FactorError::OutOfScale));

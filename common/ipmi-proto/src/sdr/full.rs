@@ -72,27 +72,14 @@ impl FullSensor {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new("full sensor record", body);
         let key = SensorKey::parse(&mut reader)?;
-        let [
-            id,
-            instance,
-            initialization,
-            capabilities,
-            sensor_type,
-            event_type,
-        ] = reader.array()?;
+        let [id, instance, initialization, capabilities, sensor_type, event_type] =
+            reader.array()?;
         let masks = Masks::parse(&mut reader)?;
         let unit = Unit::from_bytes(reader.array()?);
         let linearization = reader.u8()?;
         let signed = unit.format == AnalogFormat::TwosComplement;
         let (factors, accuracy) = Factors::from_bytes(reader.array()?, signed);
-        let [
-            flags,
-            nominal,
-            normal_max,
-            normal_min,
-            sensor_max,
-            sensor_min,
-        ] = reader.array()?;
+        let [flags, nominal, normal_max, normal_min, sensor_max, sensor_min] = reader.array()?;
         let mut thresholds = PerThreshold::<u8>::default();
         for threshold in RECORD_ORDER {
             *thresholds.get_mut(threshold) = reader.u8()?;
@@ -125,11 +112,7 @@ impl FullSensor {
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
         out.extend(self.key.to_bytes());
         out.extend([self.entity.id, self.entity.instance, self.initialization.0]);
-        out.extend([
-            self.capabilities.to_byte(),
-            self.sensor_type.0,
-            self.event_type.value(),
-        ]);
+        out.extend([self.capabilities.to_byte(), self.sensor_type.0, self.event_type.value()]);
         self.masks.emit(out);
         out.extend(self.unit.to_bytes());
         out.push(self.linearization & 0x7f);
@@ -141,13 +124,7 @@ impl FullSensor {
         out.extend([self.nominal, self.normal_max, self.normal_min].map(Option::unwrap_or_default));
         out.extend([self.sensor_max, self.sensor_min]);
         out.extend(RECORD_ORDER.map(|threshold| self.thresholds.get(threshold)));
-        out.extend([
-            self.hysteresis.positive,
-            self.hysteresis.negative,
-            0,
-            0,
-            self.oem,
-        ]);
+        out.extend([self.hysteresis.positive, self.hysteresis.negative, 0, 0, self.oem]);
         self.id.emit(out);
     }
 }
@@ -164,10 +141,7 @@ mod tests {
     pub(super) fn sensor() -> FullSensor {
         FullSensor {
             key: SensorKey::bmc(Lun::BMC, 0x01),
-            entity: Entity {
-                id: 0x07,
-                instance: 0x01,
-            },
+            entity: Entity { id: 0x07, instance: 0x01 },
             initialization: Initialization(0x7f),
             capabilities: Capabilities {
                 ignored_if_absent: false,
@@ -178,11 +152,7 @@ mod tests {
             },
             sensor_type: SensorType::TEMPERATURE,
             event_type: EventType::THRESHOLD,
-            masks: Masks {
-                assertion: 0x7280,
-                deassertion: 0x7280,
-                reading: 0x3838,
-            },
+            masks: Masks { assertion: 0x7280, deassertion: 0x7280, reading: 0x3838 },
             unit: Unit::of_name("DegreesC").0.with_sign(true),
             linearization: 0,
             factors: Factors::new(1, 0, 0, 0, true).unwrap(),
@@ -193,10 +163,7 @@ mod tests {
             sensor_max: 0x7f,
             sensor_min: 0x80,
             thresholds: PerThreshold::new([0, 0, 0, 0x50, 0x5a, 0x64]),
-            hysteresis: Hysteresis {
-                positive: 2,
-                negative: 2,
-            },
+            hysteresis: Hysteresis { positive: 2, negative: 2 },
             oem: 0,
             id: IdString::new("MBTemp"),
         }
@@ -208,10 +175,7 @@ mod tests {
             "01 00 51 01 31 20 00 01 07 01 7f 68 01 01 80 72 80 72 38 38 80 01 00 00 01 00 00 00"
             "00 00 01 19 00 00 7f 80 64 5a 50 00 00 00 02 02 00 00 00 c6 4d 42 54 65 6d 70"
         );
-        let record = SdrRecord {
-            id: 1,
-            body: SdrBody::Full(Box::new(sensor())),
-        };
+        let record = SdrRecord { id: 1, body: SdrBody::Full(Box::new(sensor())) };
         assert_eq!(record.to_bytes(), bytes);
         assert_eq!(SdrRecord::parse(&bytes), Ok(record));
         assert_eq!(bytes.len(), FullSensor::FIXED_LENGTH + 6);

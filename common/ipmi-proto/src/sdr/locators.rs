@@ -60,18 +60,8 @@ impl FruLocator {
 
     pub(crate) fn parse(body: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new("FRU locator", body);
-        let [
-            access_address,
-            device,
-            place,
-            channel,
-            _,
-            device_type,
-            modifier,
-            id,
-            instance,
-            oem,
-        ] = reader.array()?;
+        let [access_address, device, place, channel, _, device_type, modifier, id, instance, oem] =
+            reader.array()?;
         Ok(Self {
             access_address,
             device,
@@ -89,13 +79,7 @@ impl FruLocator {
 
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
         let place = u8::from(self.logical) << 7 | self.lun.value() << 3 | self.bus & 7;
-        out.extend([
-            self.access_address,
-            self.device,
-            place,
-            self.channel.value() << 4,
-            0,
-        ]);
+        out.extend([self.access_address, self.device, place, self.channel.value() << 4, 0]);
         out.extend([self.device_type, self.modifier]);
         out.extend([self.entity.id, self.entity.instance, self.oem]);
         self.id.emit(out);
@@ -127,18 +111,8 @@ impl ControllerLocator {
 
     pub(crate) fn parse(body: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new("controller locator", body);
-        let [
-            address,
-            channel,
-            initialization,
-            capabilities,
-            _,
-            _,
-            _,
-            id,
-            instance,
-            oem,
-        ] = reader.array()?;
+        let [address, channel, initialization, capabilities, _, _, _, id, instance, oem] =
+            reader.array()?;
         Ok(Self {
             address,
             channel: ChannelNumber::new(channel & 0x0f).unwrap_or(ChannelNumber::IPMB),
@@ -151,12 +125,7 @@ impl ControllerLocator {
     }
 
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
-        out.extend([
-            self.address,
-            self.channel.value(),
-            self.initialization,
-            self.capabilities,
-        ]);
+        out.extend([self.address, self.channel.value(), self.initialization, self.capabilities]);
         out.extend([0, 0, 0, self.entity.id, self.entity.instance, self.oem]);
         self.id.emit(out);
     }

@@ -22,31 +22,17 @@ impl SensorKey {
     /// Sensor `number` of the BMC itself, at LUN `lun`.
     #[must_use]
     pub const fn bmc(lun: Lun, number: u8) -> Self {
-        Self {
-            owner: 0x20,
-            channel: ChannelNumber::IPMB,
-            lun,
-            number,
-        }
+        Self { owner: 0x20, channel: ChannelNumber::IPMB, lun, number }
     }
 
     pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
         let [owner, place, number] = reader.array()?;
         let (channel, lun) = split_channel(place);
-        Ok(Self {
-            owner,
-            channel,
-            lun,
-            number,
-        })
+        Ok(Self { owner, channel, lun, number })
     }
 
     pub(crate) const fn to_bytes(self) -> [u8; 3] {
-        [
-            self.owner,
-            self.channel.value() << 4 | self.lun.value(),
-            self.number,
-        ]
+        [self.owner, self.channel.value() << 4 | self.lun.value(), self.number]
     }
 }
 
@@ -186,11 +172,7 @@ impl Masks {
     }
 
     pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
-        Ok(Self {
-            assertion: reader.u16()?,
-            deassertion: reader.u16()?,
-            reading: reader.u16()?,
-        })
+        Ok(Self { assertion: reader.u16()?, deassertion: reader.u16()?, reading: reader.u16()? })
     }
 
     pub(crate) fn emit(self, out: &mut Vec<u8>) {
@@ -216,23 +198,13 @@ mod tests {
         // Upper non-critical and critical, lower critical.
         let present = ThresholdSet::from_bits(0x1a);
         let masks = Masks::of_thresholds(present, ThresholdSet::from_bits(0x3f));
-        assert_eq!(
-            masks,
-            Masks {
-                assertion: 0x2284,
-                deassertion: 0x3284,
-                reading: 0x1a1a
-            }
-        );
+        assert_eq!(masks, Masks { assertion: 0x2284, deassertion: 0x3284, reading: 0x1a1a });
     }
 
     #[test]
     fn key_puts_channel_and_lun_into_one_byte() {
         let key = SensorKey::bmc(Lun::new(3).unwrap(), 0x30);
         assert_eq!(key.to_bytes(), [0x20, 0x03, 0x30]);
-        assert_eq!(
-            SensorKey::parse(&mut Reader::new("key", &[0x20, 0x03, 0x30])),
-            Ok(key)
-        );
+        assert_eq!(SensorKey::parse(&mut Reader::new("key", &[0x20, 0x03, 0x30])), Ok(key));
     }
 }

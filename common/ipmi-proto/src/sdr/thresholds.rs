@@ -54,11 +54,7 @@ impl Threshold {
     #[must_use]
     pub fn crossed(self, reading: f64, limit: f64, hysteresis: f64, before: bool) -> bool {
         let slack = if before { hysteresis } else { 0.0 };
-        if self.is_lower() {
-            reading <= limit + slack
-        } else {
-            reading >= limit - slack
-        }
+        if self.is_lower() { reading <= limit + slack } else { reading >= limit - slack }
     }
 }
 
@@ -111,16 +107,13 @@ impl ThresholdSet {
 
     /// Its members in the order of their bits.
     pub fn iter(self) -> impl Iterator<Item = Threshold> {
-        Threshold::ALL
-            .into_iter()
-            .filter(move |threshold| self.contains(*threshold))
+        Threshold::ALL.into_iter().filter(move |threshold| self.contains(*threshold))
     }
 
     /// The events by which its members are crossed outwards, as a mask of event offsets.
     #[must_use]
     pub fn event_mask(self) -> u16 {
-        self.iter()
-            .fold(0, |mask, threshold| mask | 1 << threshold.event_offset())
+        self.iter().fold(0, |mask, threshold| mask | 1 << threshold.event_offset())
     }
 }
 
@@ -183,10 +176,7 @@ impl<T: Copy> PerThreshold<Option<T>> {
     /// The thresholds that have a value.
     #[must_use]
     pub fn present(&self) -> ThresholdSet {
-        Threshold::ALL
-            .into_iter()
-            .filter(|threshold| self.get(*threshold).is_some())
-            .collect()
+        Threshold::ALL.into_iter().filter(|threshold| self.get(*threshold).is_some()).collect()
     }
 }
 
@@ -209,10 +199,7 @@ mod tests {
         assert_eq!(Threshold::LowerNonRecoverable.event_offset(), 0x04);
         assert_eq!(Threshold::UpperNonCritical.event_offset(), 0x07);
         assert_eq!(Threshold::UpperNonRecoverable.event_offset(), 0x0b);
-        assert_eq!(
-            Threshold::of_event(0x09),
-            Some((Threshold::UpperCritical, true))
-        );
+        assert_eq!(Threshold::of_event(0x09), Some((Threshold::UpperCritical, true)));
         assert_eq!(Threshold::of_event(0x0c), None);
     }
 
@@ -232,9 +219,8 @@ mod tests {
 
     #[test]
     fn sets_are_their_bits() {
-        let set: ThresholdSet = [Threshold::UpperCritical, Threshold::LowerNonCritical]
-            .into_iter()
-            .collect();
+        let set: ThresholdSet =
+            [Threshold::UpperCritical, Threshold::LowerNonCritical].into_iter().collect();
         assert_eq!(set.bits(), 0x11);
         assert_eq!(set.event_mask(), 0x0201);
         assert_eq!(ThresholdSet::from_bits(0xff).bits(), 0x3f);

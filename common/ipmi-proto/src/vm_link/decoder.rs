@@ -39,10 +39,7 @@ impl Decoder {
         if self.bytes.len() < MAX_FRAME {
             self.bytes.push(byte);
         } else {
-            self.fault.get_or_insert(FrameError::TooLong {
-                limit: MAX_FRAME,
-                have: MAX_FRAME + 1,
-            });
+            self.fault.get_or_insert(FrameError::TooLong { limit: MAX_FRAME, have: MAX_FRAME + 1 });
         }
     }
 
@@ -61,17 +58,10 @@ impl Decoder {
 
 fn message(bytes: &[u8]) -> Result<Frame, FrameError> {
     let [seq, body @ .., _checksum] = bytes else {
-        return Err(FrameError::Truncated {
-            what: "message",
-            need: 2,
-            have: bytes.len(),
-        });
+        return Err(FrameError::Truncated { what: "message", need: 2, have: bytes.len() });
     };
     if zero_sum(bytes) != 0 {
         return Err(FrameError::Checksum);
     }
-    Ok(Frame::Message {
-        seq: *seq,
-        body: body.to_vec(),
-    })
+    Ok(Frame::Message { seq: *seq, body: body.to_vec() })
 }

@@ -6,19 +6,11 @@ use crate::{CompletionCode, Lun, NetFn};
 
 fn decode(bytes: &[u8]) -> Vec<Result<Frame, FrameError>> {
     let mut decoder = Decoder::default();
-    bytes
-        .iter()
-        .filter_map(|byte| decoder.push(*byte))
-        .collect()
+    bytes.iter().filter_map(|byte| decoder.push(*byte)).collect()
 }
 
 fn get_device_id() -> Request {
-    Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command: 0x01,
-        data: vec![],
-    }
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x01, data: vec![] }
 }
 
 // What QEMU 7.2 sends at connect: its version, then its capabilities.
@@ -28,10 +20,7 @@ const GREETING: [u8; 6] = hex!("ff 01 a1 08 3f a1");
 fn greeting_matches_golden_bytes() {
     let version = Control::Version(VERSION);
     let capabilities = Control::Capabilities(Capabilities(0x3f));
-    let frames = [
-        Ok(Frame::Control(version)),
-        Ok(Frame::Control(capabilities)),
-    ];
+    let frames = [Ok(Frame::Control(version)), Ok(Frame::Control(capabilities))];
     assert_eq!(decode(&GREETING), frames);
     let mut out = Vec::new();
     version.emit(&mut out);
@@ -77,21 +66,9 @@ fn checksum_is_escaped_too() {
 fn damaged_frame_spoils_only_itself() {
     let good = hex!("01 18 01 e6 a0");
     for (what, bad, error) in [
-        (
-            "checksum",
-            &hex!("01 18 01 e5 a0")[..],
-            FrameError::Checksum,
-        ),
-        (
-            "escape at the end",
-            &hex!("01 18 01 e6 aa a0"),
-            FrameError::Escape,
-        ),
-        (
-            "escaped escape",
-            &hex!("01 aa aa b0 a0"),
-            FrameError::Escape,
-        ),
+        ("checksum", &hex!("01 18 01 e5 a0")[..], FrameError::Checksum),
+        ("escape at the end", &hex!("01 18 01 e6 aa a0"), FrameError::Escape),
+        ("escaped escape", &hex!("01 aa aa b0 a0"), FrameError::Escape),
     ] {
         let stream = [bad, &good].concat();
         let body = vec![0x18, 0x01];
@@ -102,17 +79,8 @@ fn damaged_frame_spoils_only_itself() {
 
 #[test]
 fn frame_cut_short_is_truncated() {
-    for short in [
-        &hex!("a0")[..],
-        &hex!("00 a0"),
-        &hex!("a1"),
-        &hex!("08 a1"),
-        &hex!("ff a1"),
-    ] {
-        assert!(matches!(
-            decode(short)[..],
-            [Err(FrameError::Truncated { .. })]
-        ));
+    for short in [&hex!("a0")[..], &hex!("00 a0"), &hex!("a1"), &hex!("08 a1"), &hex!("ff a1")] {
+        assert!(matches!(decode(short)[..], [Err(FrameError::Truncated { .. })]));
     }
 }
 
@@ -120,10 +88,7 @@ fn frame_cut_short_is_truncated() {
 fn frame_without_end_is_bounded_and_refused() {
     let mut stream = vec![0x00; 100_000];
     stream.push(END_MESSAGE);
-    assert!(matches!(
-        decode(&stream)[..],
-        [Err(FrameError::TooLong { .. })]
-    ));
+    assert!(matches!(decode(&stream)[..], [Err(FrameError::TooLong { .. })]));
 }
 
 #[test]

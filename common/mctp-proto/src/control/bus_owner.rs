@@ -120,24 +120,14 @@ impl BusOwner {
     #[must_use]
     pub fn new(own: Eid, pool: (Eid, Eid), timing: Timing) -> Self {
         let (targets, out, events) = (Vec::new(), VecDeque::new(), VecDeque::new());
-        Self {
-            own,
-            pool,
-            timing,
-            targets,
-            out,
-            events,
-        }
+        Self { own, pool, timing, targets, out, events }
     }
 
     /// Looks for an endpoint at a place, and gives it the id `wanted`, or one from the pool.
     ///
     /// For a place that is known already, asks there at once.
     pub fn look_at(&mut self, now: Duration, link: LinkId, address: Address, wanted: Option<Eid>) {
-        let known = self
-            .targets
-            .iter()
-            .position(|t| t.link == link && t.address == address);
+        let known = self.targets.iter().position(|t| t.link == link && t.address == address);
         let index = known.unwrap_or_else(|| {
             self.targets.push(Target {
                 link,
@@ -152,11 +142,7 @@ impl BusOwner {
             });
             self.targets.len() - 1
         });
-        if let Some(target) = self
-            .targets
-            .get(index)
-            .filter(|target| target.step == Step::Rest)
-        {
+        if let Some(target) = self.targets.get(index).filter(|target| target.step == Step::Rest) {
             let step = if target.told { Step::Poll } else { Step::GetId };
             self.ask(now, index, step);
         }
@@ -222,10 +208,7 @@ impl BusOwner {
 
     /// The endpoints that are there.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.targets
-            .iter()
-            .filter(|target| target.told)
-            .filter_map(|t| t.found.as_ref())
+        self.targets.iter().filter(|target| target.told).filter_map(|t| t.found.as_ref())
     }
 
     fn ask(&mut self, now: Duration, index: usize, step: Step) {
@@ -255,12 +238,7 @@ impl BusOwner {
         };
         let message = ControlHeader::request(command, target.instance).message(&data);
         let (link, address) = (target.link, target.address);
-        self.out.push_back(Outgoing {
-            link,
-            address,
-            destination,
-            message,
-        });
+        self.out.push_back(Outgoing { link, address, destination, message });
     }
 
     /// The step in hand was answered: with data, or with an error (`None`).
@@ -284,13 +262,8 @@ impl BusOwner {
                 self.ask(now, index, Step::GetTypes);
             }
             (Step::GetTypes, data) => {
-                let types = data
-                    .and_then(<[u8]>::split_first)
-                    .map_or(&[][..], |(_, types)| types);
-                let types = types
-                    .iter()
-                    .map(|&kind| MessageType::from_first_byte(kind))
-                    .collect();
+                let types = data.and_then(<[u8]>::split_first).map_or(&[][..], |(_, types)| types);
+                let types = types.iter().map(|&kind| MessageType::from_first_byte(kind)).collect();
                 self.note(index, |found| found.types = types);
                 self.settle(now, index);
             }
@@ -345,14 +318,7 @@ impl BusOwner {
         if let Some(target) = self.targets.get_mut(index) {
             let (link, address) = (target.link, target.address);
             let (uuid, types, pool) = (None, Vec::new(), None);
-            target.found = Some(Endpoint {
-                link,
-                address,
-                eid,
-                uuid,
-                types,
-                pool,
-            });
+            target.found = Some(Endpoint { link, address, eid, uuid, types, pool });
         }
     }
 
@@ -398,24 +364,14 @@ impl BusOwner {
         let (first, last) = self.pool;
         preferred.or_else(|| {
             let unclaimed = |eid: &Eid| self.targets.iter().all(|t| t.wanted != Some(*eid));
-            let pool = (first.0..=last.0)
-                .map(Eid)
-                .filter(|eid| eid.is_assignable());
-            pool.filter(unclaimed)
-                .find(|&eid| self.is_free_for(index, eid))
+            let pool = (first.0..=last.0).map(Eid).filter(|eid| eid.is_assignable());
+            pool.filter(unclaimed).find(|&eid| self.is_free_for(index, eid))
         })
     }
 
     fn is_free_for(&self, index: usize, eid: Eid) -> bool {
-        let others = self
-            .targets
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index);
-        eid != self.own
-            && !others
-                .map(|(_, target)| target)
-                .any(|target| target.holds(eid))
+        let others = self.targets.iter().enumerate().filter(|(other, _)| *other != index);
+        eid != self.own && !others.map(|(_, target)| target).any(|target| target.holds(eid))
     }
 
     /// The first of `size` ids in a row that nobody has, from the end of the pool downwards.
@@ -455,10 +411,7 @@ impl Target {
         being_given
             || allocating
             || self.found.as_ref().is_some_and(|found| {
-                found.eid == eid
-                    || found
-                        .pool
-                        .is_some_and(|(first, size)| in_range(first, size))
+                found.eid == eid || found.pool.is_some_and(|(first, size)| in_range(first, size))
             })
     }
 }

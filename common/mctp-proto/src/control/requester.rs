@@ -183,12 +183,7 @@ impl Response {
             }
             (Command::GET_MESSAGE_TYPE_SUPPORT, &[count, ref types @ ..]) => {
                 let types = types.get(..usize::from(count))?;
-                Self::Types(
-                    types
-                        .iter()
-                        .map(|&t| MessageType::from_first_byte(t))
-                        .collect(),
-                )
+                Self::Types(types.iter().map(|&t| MessageType::from_first_byte(t)).collect())
             }
             (Command::GET_VENDOR_MESSAGE_SUPPORT, &[next, ref vendor @ ..]) => {
                 Self::Vendor(more(next), vendor.to_vec())
@@ -245,16 +240,9 @@ mod tests {
     fn both_ways(request: Request, bytes: &[u8], answer: &[u8], response: Response) {
         assert_eq!(request.emit(3), [&[0, 0x83], bytes].concat(), "{request:?}");
         let answer = [&[0, 3, request.command().0], answer].concat();
-        assert_eq!(
-            Response::parse(request, 3, &answer),
-            Ok(response),
-            "{request:?}"
-        );
+        assert_eq!(Response::parse(request, 3, &answer), Ok(response), "{request:?}");
         for len in 0..4 {
-            assert!(
-                Response::parse(request, 3, &answer[..len]).is_err(),
-                "{request:?} {len}"
-            );
+            assert!(Response::parse(request, 3, &answer[..len]).is_err(), "{request:?} {len}");
         }
     }
 
@@ -284,61 +272,26 @@ mod tests {
         }
         let allocate = Request::AllocateEndpointIds(Eid(20), 4, false);
         let allocated = Response::Allocated(true, Eid(20), 4);
-        both_ways(
-            allocate,
-            &hex!("08 00 04 14"),
-            &hex!("00 00 04 14"),
-            allocated,
-        );
+        both_ways(allocate, &hex!("08 00 04 14"), &hex!("00 00 04 14"), allocated);
     }
 
     #[test]
     fn questions_match_golden_bytes() {
         let bytes = hex!("000102030405060708090a0b0c0d0e0f");
         let answer = [&[0], &bytes[..]].concat();
-        both_ways(
-            Request::GetEndpointUuid,
-            &hex!("03"),
-            &answer,
-            Response::Uuid(bytes),
-        );
+        both_ways(Request::GetEndpointUuid, &hex!("03"), &answer, Response::Uuid(bytes));
         let id = Response::EndpointId(Eid(8), true);
-        both_ways(
-            Request::GetEndpointId,
-            &hex!("02"),
-            &hex!("00 08 11 00"),
-            id,
-        );
+        both_ways(Request::GetEndpointId, &hex!("02"), &hex!("00 08 11 00"), id);
         let versions = Response::Versions(vec![hex!("f1f0ff00"), hex!("f1f3f100")]);
         let answer = hex!("00 02 f1f0ff00 f1f3f100");
-        both_ways(
-            Request::GetVersionSupport(None),
-            &hex!("04 ff"),
-            &answer,
-            versions,
-        );
+        both_ways(Request::GetVersionSupport(None), &hex!("04 ff"), &answer, versions);
         let of_spdm = Request::GetVersionSupport(Some(MessageType::SPDM));
-        both_ways(
-            of_spdm,
-            &hex!("04 05"),
-            &hex!("00 00"),
-            Response::Versions(vec![]),
-        );
+        both_ways(of_spdm, &hex!("04 05"), &hex!("00 00"), Response::Versions(vec![]));
         let types = Response::Types(vec![MessageType::CONTROL, MessageType::SPDM]);
-        both_ways(
-            Request::GetMessageTypeSupport,
-            &hex!("05"),
-            &hex!("00 02 00 05"),
-            types,
-        );
+        both_ways(Request::GetMessageTypeSupport, &hex!("05"), &hex!("00 02 00 05"), types);
         let vendor = Response::Vendor(None, hex!("00 1ab4 0001").to_vec());
         let answer = hex!("00 ff 00 1ab4 0001");
-        both_ways(
-            Request::GetVendorMessageSupport(0),
-            &hex!("06 00"),
-            &answer,
-            vendor,
-        );
+        both_ways(Request::GetVendorMessageSupport(0), &hex!("06 00"), &answer, vendor);
         let resolved = Response::Resolved(Eid(10), vec![0x3c]);
         let resolve = Request::ResolveEndpointId(Eid(12));
         both_ways(resolve, &hex!("07 0c"), &hex!("00 0a 3c"), resolved);
@@ -362,23 +315,13 @@ mod tests {
         };
         let routes = Response::Routes(None, vec![behind_bus, behind_line]);
         let answer = hex!("00 ff 02 01 09 00 01 02 01 3a 0b 0a 60 05 30 00");
-        both_ways(
-            Request::GetRoutingTableEntries(0),
-            &hex!("0a 00"),
-            &answer,
-            routes,
-        );
+        both_ways(Request::GetRoutingTableEntries(0), &hex!("0a 00"), &answer, routes);
         let known = Request::RoutingInformationUpdate(
             Kind::BridgeAndEndpoints,
             (Eid(10), 11),
             Address::Smbus(0x1e),
         );
-        both_ways(
-            known,
-            &hex!("09 01 01 0b 0a 3c"),
-            &hex!("00"),
-            Response::Done,
-        );
+        both_ways(known, &hex!("09 01 01 0b 0a 3c"), &hex!("00"), Response::Done);
         for (request, command) in [
             (Request::PrepareForEndpointDiscovery, 0x0b),
             (Request::EndpointDiscovery, 0x0c),
@@ -393,16 +336,9 @@ mod tests {
         let parse = |bytes: &[u8]| Response::parse(Request::GetEndpointId, 3, bytes);
         let refused = ResponseError::Refused(CompletionCode::NOT_READY);
         assert_eq!(parse(&hex!("00 03 02 04")), Err(refused));
-        for stranger in [
-            &hex!("00 04 02 00 08 00 00")[..],
-            &hex!("00 03 03 00"),
-            &hex!("00 83 02"),
-        ] {
-            assert_eq!(
-                parse(stranger),
-                Err(ResponseError::Unrelated),
-                "{stranger:02x?}"
-            );
+        for stranger in [&hex!("00 04 02 00 08 00 00")[..], &hex!("00 03 03 00"), &hex!("00 83 02")]
+        {
+            assert_eq!(parse(stranger), Err(ResponseError::Unrelated), "{stranger:02x?}");
         }
     }
 }

@@ -146,12 +146,7 @@ impl Responder {
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         let eid = identity.static_eid.unwrap_or(Eid::NULL);
-        Self {
-            identity,
-            eid,
-            discovered: false,
-            pool: None,
-        }
+        Self { identity, eid, discovered: false, pool: None }
     }
 
     /// The id in force; null while none has been given.
@@ -257,11 +252,7 @@ impl Responder {
         let wanted = match operation & 0x03 {
             0 | 1 if !Eid(eid).is_assignable() => return Err(CompletionCode::INVALID_DATA),
             0 | 1 => Some(Eid(eid)),
-            2 => Some(
-                self.identity
-                    .static_eid
-                    .ok_or(CompletionCode::INVALID_DATA)?,
-            ),
+            2 => Some(self.identity.static_eid.ok_or(CompletionCode::INVALID_DATA)?),
             _ if medium != Medium::PcieVdm => return Err(CompletionCode::INVALID_DATA),
             _ => None,
         };
@@ -290,19 +281,12 @@ impl Responder {
             Some(eid) if eid == self.eid => 1,
             Some(_) => 3,
         };
-        let kind = if self.keeps_routes() {
-            BUS_OWNER_OR_BRIDGE
-        } else {
-            0
-        };
+        let kind = if self.keeps_routes() { BUS_OWNER_OR_BRIDGE } else { 0 };
         Vec::from([self.eid.0, kind | id_type, 0])
     }
 
     fn uuid(&self) -> Answer {
-        let uuid = self
-            .identity
-            .uuid
-            .ok_or(CompletionCode::UNSUPPORTED_COMMAND)?;
+        let uuid = self.identity.uuid.ok_or(CompletionCode::UNSUPPORTED_COMMAND)?;
         Ok(uuid.to_vec())
     }
 
@@ -312,11 +296,7 @@ impl Responder {
             return Err(CompletionCode::INVALID_LENGTH);
         };
         let configured = || {
-            let of_kind = self
-                .identity
-                .versions
-                .iter()
-                .find(|(known, _)| known.value() == kind);
+            let of_kind = self.identity.versions.iter().find(|(known, _)| known.value() == kind);
             of_kind.map(|(_, versions)| versions.as_slice())
         };
         let versions = match kind {
@@ -333,9 +313,7 @@ impl Responder {
             return Err(CompletionCode::INVALID_LENGTH);
         };
         let vendors = &self.identity.vendors;
-        let vendor = vendors
-            .get(usize::from(selector))
-            .ok_or(CompletionCode::INVALID_DATA)?;
+        let vendor = vendors.get(usize::from(selector)).ok_or(CompletionCode::INVALID_DATA)?;
         let last = usize::from(selector) + 1 == vendors.len() || selector == NO_MORE - 1;
         let mut out = Vec::from([if last { NO_MORE } else { selector + 1 }]);
         vendor.emit(&mut out);
@@ -367,19 +345,12 @@ impl Responder {
 }
 
 fn none(data: &[u8]) -> Result<(), CompletionCode> {
-    if data.is_empty() {
-        Ok(())
-    } else {
-        Err(CompletionCode::INVALID_LENGTH)
-    }
+    if data.is_empty() { Ok(()) } else { Err(CompletionCode::INVALID_LENGTH) }
 }
 
 /// Get Message Type Support: control itself, then what handlers have registered for.
 fn type_support(around: &Surroundings<'_>) -> Answer {
-    let others = around
-        .types
-        .iter()
-        .filter(|&&kind| kind != MessageType::CONTROL);
+    let others = around.types.iter().filter(|&&kind| kind != MessageType::CONTROL);
     let mut types = Vec::from([0]);
     types.extend(others.map(|kind| kind.value()));
     types.sort_unstable();
@@ -393,11 +364,7 @@ fn resolve(data: &[u8], around: &Surroundings<'_>) -> Answer {
     let &[eid] = data else {
         return Err(CompletionCode::INVALID_LENGTH);
     };
-    let route = around
-        .routes
-        .entries()
-        .into_iter()
-        .filter(|route| route.covers(Eid(eid)));
+    let route = around.routes.entries().into_iter().filter(|route| route.covers(Eid(eid)));
     let narrowest = route.min_by_key(|route| route.last.0 - route.first.0);
     let route = narrowest.ok_or(CompletionCode::INVALID_DATA)?;
     let behind_bridge = route.kind != Kind::Endpoint && route.kind != Kind::Endpoints;
@@ -412,18 +379,13 @@ fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings
     let (&count, mut rest) = data.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
     let mut routes = Vec::new();
     for _ in 0..count {
-        let (&[kind, size, first], tail) = rest
-            .split_first_chunk()
-            .ok_or(CompletionCode::INVALID_LENGTH)?;
+        let (&[kind, size, first], tail) =
+            rest.split_first_chunk().ok_or(CompletionCode::INVALID_LENGTH)?;
         let len = incoming.medium.address_len();
-        let (address, tail) = tail
-            .split_at_checked(len)
-            .ok_or(CompletionCode::INVALID_LENGTH)?;
+        let (address, tail) = tail.split_at_checked(len).ok_or(CompletionCode::INVALID_LENGTH)?;
         let address =
             Address::parse(incoming.medium, address).ok_or(CompletionCode::INVALID_DATA)?;
-        let last = first
-            .checked_add(size.saturating_sub(1))
-            .ok_or(CompletionCode::INVALID_DATA)?;
+        let last = first.checked_add(size.saturating_sub(1)).ok_or(CompletionCode::INVALID_DATA)?;
         if size == 0 || !Eid(first).is_assignable() || !Eid(last).is_assignable() {
             return Err(CompletionCode::INVALID_DATA);
         }
@@ -457,17 +419,10 @@ fn routes(data: &[u8], around: &Surroundings<'_>) -> Answer {
     }
     let (mut entries, mut count, mut next) = (Vec::new(), 0_u8, NO_MORE);
     for (index, route) in routes.iter().enumerate().skip(usize::from(handle)) {
-        let medium = around
-            .media
-            .get(usize::from(route.link.0))
-            .copied()
-            .unwrap_or(Medium::Unspecified);
+        let medium =
+            around.media.get(usize::from(route.link.0)).copied().unwrap_or(Medium::Unspecified);
         let mut entry = Vec::from([route.last.0 - route.first.0 + 1, route.first.0]);
-        let fixed = if route.origin == Origin::Static {
-            STATIC_ENTRY
-        } else {
-            0
-        };
+        let fixed = if route.origin == Origin::Static { STATIC_ENTRY } else { 0 };
         entry.push(route.kind.code() << 6 | fixed | (route.link.0 & 0x1f));
         let address_len = u8::try_from(medium.address_len()).map_err(|_| CompletionCode::ERROR)?;
         entry.extend([medium.binding_id(), medium.medium_id(), address_len]);

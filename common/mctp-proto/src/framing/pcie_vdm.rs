@@ -83,9 +83,7 @@ impl<'a> Frame<'a> {
     /// [`DropReason::Framing`] for another kind of message, a poisoned one, or one whose lengths
     /// disagree; [`DropReason::Truncated`] for less than a header.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DropReason> {
-        let (prefix, rest) = bytes
-            .split_first_chunk::<PREFIX>()
-            .ok_or(DropReason::Truncated)?;
+        let (prefix, rest) = bytes.split_first_chunk::<PREFIX>().ok_or(DropReason::Truncated)?;
         let (&header, data) = rest.split_first_chunk().ok_or(DropReason::Truncated)?;
         let &[kind, _, flags, length, r1, r0, tag, code, t1, t0, v1, v0] = prefix;
         let routing = Routing::from_code(kind & ROUTING_MASK).ok_or(DropReason::Framing)?;
@@ -176,14 +174,7 @@ mod tests {
 
     #[test]
     fn other_messages_are_refused() {
-        for (at, value) in [
-            (0, 0x60),
-            (0, 0x71),
-            (2, 0x50),
-            (6, 0x11),
-            (7, 0x7e),
-            (10, 0x1b),
-        ] {
+        for (at, value) in [(0, 0x60), (0, 0x71), (2, 0x50), (6, 0x11), (7, 0x7e), (10, 0x1b)] {
             let mut bytes = GOLDEN.to_vec();
             bytes[at] = value;
             assert_eq!(Frame::parse(&bytes), Err(DropReason::Framing), "{at}");

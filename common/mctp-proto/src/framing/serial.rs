@@ -63,11 +63,7 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
     let is_special = |byte: &u8| *byte == FLAG || *byte == ESCAPE;
     // Most packets have none, and to see that, all bytes can be looked at side by side.
     let any = bytes.iter().fold(false, |any, byte| any | is_special(byte));
-    if any {
-        bytes.iter().position(is_special)
-    } else {
-        None
-    }
+    if any { bytes.iter().position(is_special) } else { None }
 }
 
 /// What the receiver awaits next.
@@ -132,11 +128,7 @@ impl Decoder {
         self.packet.extend_from_slice(plain);
         self.raw.extend_from_slice(plain);
         let run_left = left.saturating_sub(u8::try_from(run).unwrap_or(left));
-        self.state = if run_left == 0 {
-            Await::FcsHigh
-        } else {
-            Await::Packet(run_left)
-        };
+        self.state = if run_left == 0 { Await::FcsHigh } else { Await::Packet(run_left) };
         run
     }
 
@@ -182,11 +174,7 @@ impl Decoder {
     fn take_packet_byte(&mut self, left: u8, byte: u8) {
         self.fcs = fcs_byte(self.fcs, byte);
         self.packet.push(byte);
-        self.state = if left <= 1 {
-            Await::FcsHigh
-        } else {
-            Await::Packet(left - 1)
-        };
+        self.state = if left <= 1 { Await::FcsHigh } else { Await::Packet(left - 1) };
     }
 
     fn end_frame(&mut self, closing: u8, found: &mut impl FnMut(Result<&[u8], DropReason>)) {
@@ -195,11 +183,7 @@ impl Decoder {
             found(Ok(&self.packet));
             self.restart();
         } else {
-            found(Err(if good {
-                DropReason::Framing
-            } else {
-                DropReason::Checksum
-            }));
+            found(Err(if good { DropReason::Framing } else { DropReason::Checksum }));
             self.resume(found);
         }
     }

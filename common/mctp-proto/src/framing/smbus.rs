@@ -39,9 +39,8 @@ impl<'a> Frame<'a> {
     /// [`DropReason::Truncated`] for less than a header, [`DropReason::Checksum`] for a wrong PEC.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DropReason> {
         let (&told, covered) = bytes.split_last().ok_or(DropReason::Truncated)?;
-        let (&[destination, command, count, source], packet) = covered
-            .split_first_chunk::<PREFIX>()
-            .ok_or(DropReason::Truncated)?;
+        let (&[destination, command, count, source], packet) =
+            covered.split_first_chunk::<PREFIX>().ok_or(DropReason::Truncated)?;
         if command != COMMAND
             || usize::from(count) != packet.len() + 1
             || destination & 1 != 0
@@ -55,11 +54,7 @@ impl<'a> Frame<'a> {
         if packet.len() < Header::LEN {
             return Err(DropReason::Truncated);
         }
-        Ok(Self {
-            destination: destination >> 1,
-            source: source >> 1,
-            packet,
-        })
+        Ok(Self { destination: destination >> 1, source: source >> 1, packet })
     }
 }
 
@@ -96,11 +91,7 @@ mod tests {
     #[test]
     fn frame_matches_golden_bytes() {
         let packet = hex!("01 08 09 c8 00 80 02");
-        let frame = Frame {
-            destination: 0x1d,
-            source: 0x10,
-            packet: &packet,
-        };
+        let frame = Frame { destination: 0x1d, source: 0x10, packet: &packet };
         assert_eq!(Frame::parse(GOLDEN), Ok(frame));
         let mut out = Vec::new();
         emit(0x1d, 0x10, hex!("01 08 09 c8"), &hex!("00 80 02"), &mut out).unwrap();

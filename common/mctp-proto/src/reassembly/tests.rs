@@ -20,33 +20,17 @@ impl Bench {
 
     fn with(limits: Limits) -> Self {
         let reassembler = Reassembler::new(limits);
-        Self {
-            reassembler,
-            drops: DropCounts::default(),
-            now: Duration::ZERO,
-        }
+        Self { reassembler, drops: DropCounts::default(), now: Duration::ZERO }
     }
 
     fn accept(&mut self, header: Header, payload: &[u8]) -> Option<Vec<u8>> {
         self.reassembler
-            .accept(
-                self.now,
-                LINK,
-                Address::None,
-                &header,
-                payload,
-                &mut self.drops,
-            )
+            .accept(self.now, LINK, Address::None, &header, payload, &mut self.drops)
             .map(Cow::into_owned)
     }
 
     fn drops(&self, reason: DropReason) -> u64 {
-        assert_eq!(
-            self.drops.total(),
-            self.drops.of(reason),
-            "{:?}",
-            self.drops
-        );
+        assert_eq!(self.drops.total(), self.drops.of(reason), "{:?}", self.drops);
         self.drops.of(reason)
     }
 }
@@ -88,14 +72,8 @@ fn tag_owner_bit_is_in_the_key() {
     let mut bench = Bench::new();
     bench.accept(header(9, START | OWNER), b"req1");
     bench.accept(header(9, START), b"ans1");
-    assert_eq!(
-        bench.accept(header(9, END | OWNER | sequence(1)), b"2"),
-        Some(b"req12".to_vec())
-    );
-    assert_eq!(
-        bench.accept(header(9, END | sequence(1)), b"2"),
-        Some(b"ans12".to_vec())
-    );
+    assert_eq!(bench.accept(header(9, END | OWNER | sequence(1)), b"2"), Some(b"req12".to_vec()));
+    assert_eq!(bench.accept(header(9, END | sequence(1)), b"2"), Some(b"ans12".to_vec()));
 }
 
 #[test]
@@ -103,10 +81,7 @@ fn sequence_may_start_anywhere_and_wraps() {
     let mut bench = Bench::new();
     bench.accept(header(9, START | sequence(3)), b"a");
     bench.accept(header(9, sequence(0)), b"b");
-    assert_eq!(
-        bench.accept(header(9, END | sequence(1)), b"c"),
-        Some(b"abc".to_vec())
-    );
+    assert_eq!(bench.accept(header(9, END | sequence(1)), b"c"), Some(b"abc".to_vec()));
 }
 
 #[test]
@@ -130,10 +105,7 @@ fn new_start_on_an_open_key_begins_again() {
     let mut bench = Bench::new();
     bench.accept(header(9, START), b"old");
     bench.accept(header(9, START), b"new");
-    assert_eq!(
-        bench.accept(header(9, END | sequence(1)), b"er"),
-        Some(b"newer".to_vec())
-    );
+    assert_eq!(bench.accept(header(9, END | sequence(1)), b"er"), Some(b"newer".to_vec()));
     assert_eq!(bench.drops(DropReason::Superseded), 1);
 }
 
@@ -141,10 +113,7 @@ fn new_start_on_an_open_key_begins_again() {
 fn single_packet_over_an_open_key_is_delivered_and_ends_the_old_message() {
     let mut bench = Bench::new();
     bench.accept(header(9, START), b"old");
-    assert_eq!(
-        bench.accept(header(9, START | END), b"single"),
-        Some(b"single".to_vec())
-    );
+    assert_eq!(bench.accept(header(9, START | END), b"single"), Some(b"single".to_vec()));
     assert_eq!(bench.drops(DropReason::Superseded), 1);
     assert_eq!(bench.reassembler.unfinished(), 0);
 }
@@ -180,10 +149,7 @@ fn start_without_payload_is_truncated() {
 
 #[test]
 fn message_over_the_limit_is_given_up() {
-    let mut bench = Bench::with(Limits {
-        message: 128,
-        ..Limits::default()
-    });
+    let mut bench = Bench::with(Limits { message: 128, ..Limits::default() });
     let message = vec![1; 129];
     let mut fragmenter = Fragmenter::new(Eid(8), Eid(9), true, Tag::from_bits(0), 64);
     while let Some((header, payload)) = fragmenter.next(&message) {
@@ -194,10 +160,7 @@ fn message_over_the_limit_is_given_up() {
 
 #[test]
 fn a_peer_over_its_share_loses_its_own_oldest() {
-    let limits = Limits {
-        peer_assemblies: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { peer_assemblies: 2, ..Limits::default() };
     let mut bench = Bench::with(limits);
     bench.accept(header(10, START), b"other");
     for tag in 0..3 {
@@ -206,20 +169,13 @@ fn a_peer_over_its_share_loses_its_own_oldest() {
     }
     assert_eq!(bench.drops(DropReason::NoRoom), 1);
     assert!(bench.accept(header(10, END | sequence(1)), b"x").is_some());
-    assert!(
-        bench
-            .accept(header(9, END | sequence(1) | 1), b"x")
-            .is_some()
-    );
+    assert!(bench.accept(header(9, END | sequence(1) | 1), b"x").is_some());
     assert!(bench.accept(header(9, END | sequence(1)), b"x").is_none());
 }
 
 #[test]
 fn when_all_are_taken_the_greediest_gives_one_up() {
-    let mut bench = Bench::with(Limits {
-        assemblies: 4,
-        ..Limits::default()
-    });
+    let mut bench = Bench::with(Limits { assemblies: 4, ..Limits::default() });
     for tag in 0..3 {
         bench.accept(header(9, START | tag), b"a");
     }
@@ -232,11 +188,7 @@ fn when_all_are_taken_the_greediest_gives_one_up() {
 
 #[test]
 fn bytes_are_bounded_per_peer_and_in_all() {
-    let limits = Limits {
-        peer_bytes: 8,
-        bytes: 12,
-        ..Limits::default()
-    };
+    let limits = Limits { peer_bytes: 8, bytes: 12, ..Limits::default() };
     let mut bench = Bench::with(limits);
     bench.accept(header(9, START), b"1234");
     bench.accept(header(9, sequence(1)), b"5678");
@@ -270,10 +222,7 @@ fn a_link_that_goes_takes_its_messages_along() {
     let mut bench = Bench::new();
     bench.accept(header(9, START), b"a");
     bench.reassembler.forget_link(LINK);
-    assert_eq!(
-        (bench.reassembler.unfinished(), bench.reassembler.bytes),
-        (0, 0)
-    );
+    assert_eq!((bench.reassembler.unfinished(), bench.reassembler.bytes), (0, 0));
 }
 
 proptest! {

@@ -1,28 +1,22 @@
 //! A stream socket that reads ahead: one system call brings in as many messages as are waiting,
 //! where the library's own socket reads each header and each body by itself.
 
-use std::{
-    io::{self, IoSlice, IoSliceMut},
-    mem::{self, MaybeUninit},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Arc,
-};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::{
-    cmsg_space,
-    io::Errno,
-    net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, Shutdown,
-    },
+use rustix::cmsg_space;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown,
 };
 use sys::Device;
 use tokio::io::Interest;
-use zbus::{
-    Message,
-    connection::socket::{ReadHalf, Socket, Split, WriteHalf},
-    export::async_trait::async_trait,
-};
+use zbus::Message;
+use zbus::connection::socket::{ReadHalf, Socket, Split, WriteHalf};
+use zbus::export::async_trait::async_trait;
 
 /// Bytes read ahead at most. Some tens of `execute()` messages; a larger message bypasses it.
 const READ_AHEAD: usize = 16 * 1024;
@@ -105,11 +99,7 @@ impl ReadHalf for Reader {
         out[..count].copy_from_slice(&ready[..count]);
         self.start += count;
         let is_last = self.start == self.end;
-        let descriptors = if is_last {
-            mem::take(&mut self.descriptors)
-        } else {
-            Vec::new()
-        };
+        let descriptors = if is_last { mem::take(&mut self.descriptors) } else { Vec::new() };
         Ok((count, descriptors))
     }
 
@@ -139,8 +129,7 @@ impl Reader {
         if announced(&header).is_none_or(|length| length > longest) {
             return Err(io::Error::from(io::ErrorKind::InvalidData).into());
         }
-        self.receive_message(0, &mut header.to_vec(), &mut Vec::new())
-            .await
+        self.receive_message(0, &mut header.to_vec(), &mut Vec::new()).await
     }
 }
 
@@ -156,10 +145,7 @@ fn announced(header: &[u8; HEADER]) -> Option<usize> {
         usize::try_from(number).ok()
     };
     let (body, fields) = (number(4)?, number(12)?);
-    fields
-        .checked_next_multiple_of(8)?
-        .checked_add(body)?
-        .checked_add(HEADER)
+    fields.checked_next_multiple_of(8)?.checked_add(body)?.checked_add(HEADER)
 }
 
 /// Reads once, as much as is there, with the descriptors that came with it.
@@ -244,9 +230,7 @@ impl WriteHalf for Writer {
 async fn send(socket: &Device, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
     match send_now(socket.as_fd(), bytes, fds) {
         Err(Errno::AGAIN | Errno::INTR) => {
-            socket
-                .when_writable(|fd| Ok(send_now(fd, bytes, fds)?))
-                .await
+            socket.when_writable(|fd| Ok(send_now(fd, bytes, fds)?)).await
         }
         result => Ok(result?),
     }
@@ -267,7 +251,8 @@ fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, os::unix::net::UnixStream};
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
 
     use zbus::Fd;
 
@@ -281,16 +266,11 @@ mod tests {
     }
 
     fn signal(number: u32) -> Message {
-        Message::signal("/", "a.b", "Number")
-            .build(&number)
-            .unwrap()
+        Message::signal("/", "a.b", "Number").build(&number).unwrap()
     }
 
     async fn receive(reader: &mut Reader) -> Message {
-        reader
-            .receive_message(0, &mut Vec::new(), &mut Vec::new())
-            .await
-            .unwrap()
+        reader.receive_message(0, &mut Vec::new(), &mut Vec::new()).await.unwrap()
     }
 
     fn numbers(messages: &[Message]) -> Vec<u32> {
@@ -303,9 +283,7 @@ mod tests {
         let (near, far) = pair();
         let (mut reader, mut writer) = (near.halves().0, far.halves().1);
         let (mut kept, sent) = UnixStream::pair().unwrap();
-        let descriptor = Message::signal("/", "a.b", "Descriptor")
-            .build(&Fd::from(&sent))
-            .unwrap();
+        let descriptor = Message::signal("/", "a.b", "Descriptor").build(&Fd::from(&sent)).unwrap();
         let messages = [signal(1), signal(2), descriptor, signal(3)];
         writer.send_messages(&messages).await.unwrap();
         let before = [receive(&mut reader).await, receive(&mut reader).await];

@@ -1,25 +1,20 @@
 //! The bridges' end: one connection, owning the channel's bus name, with a bounded number of
 //! requests in flight.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, Request, Response};
-use tokio::{sync::watch, time};
+use tokio::sync::watch;
+use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use super::{
-    AbortOnDrop, CHANNEL_PREFIX, direct,
-    link::{self, Link, Place, lock},
-    message::{Caller, call_message, read_reply},
-    transport::{Incoming, Outgoing},
-};
+use super::link::{self, Link, Place, lock};
+use super::message::{Caller, call_message, read_reply};
+use super::transport::{Incoming, Outgoing};
+use super::{AbortOnDrop, CHANNEL_PREFIX, direct};
 use crate::bus;
 
 /// Requests that one bridge may have in flight; further ones are answered C0h at once.
@@ -153,9 +148,7 @@ mod tests {
     #[test]
     fn slots_are_given_back_and_bounded() {
         let count = AtomicUsize::new(0);
-        let slots: Vec<_> = (0..MAX_IN_FLIGHT)
-            .map(|_| Slot::take(&count).unwrap())
-            .collect();
+        let slots: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| Slot::take(&count).unwrap()).collect();
         assert!(Slot::take(&count).is_none());
         assert_eq!(count.load(Ordering::Relaxed), MAX_IN_FLIGHT);
         drop(slots);

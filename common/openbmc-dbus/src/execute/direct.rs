@@ -4,17 +4,17 @@
 //! comes back is one end of a socket pair, which carries the very messages of `execute()`. An
 //! `ipmid` that has no such method goes on being called over the bus, and so does one that refuses.
 
-use std::{os::unix::net::UnixStream, sync::Arc};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tracing::debug;
-use zbus::{Connection, Fd, Message, OwnedFd, fdo::DBusProxy};
+use zbus::fdo::DBusProxy;
+use zbus::{Connection, Fd, Message, OwnedFd};
 
-use super::{
-    PATH, SERVICE,
-    link::{self, Place},
-    transport::{Incoming, Outgoing},
-};
+use super::link::{self, Place};
+use super::transport::{Incoming, Outgoing};
+use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
 
 /// The interface of [`OPEN`], at the object that takes requests.
@@ -36,9 +36,7 @@ pub(super) async fn keep(bus: Connection, place: Arc<Place>) {
 
 async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
     let proxy = DBusProxy::new(bus).await?;
-    let mut changes = proxy
-        .receive_name_owner_changed_with_args(&[(0, SERVICE)])
-        .await?;
+    let mut changes = proxy.receive_name_owner_changed_with_args(&[(0, SERVICE)]).await?;
     loop {
         match open(bus).await {
             Ok(stream) => {
@@ -58,9 +56,7 @@ async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
 }
 
 async fn open(bus: &Connection) -> zbus::Result<BufferedStream> {
-    let reply = bus
-        .call_method(Some(SERVICE), PATH, Some(DIRECT), OPEN, &())
-        .await?;
+    let reply = bus.call_method(Some(SERVICE), PATH, Some(DIRECT), OPEN, &()).await?;
     let socket: OwnedFd = reply.body().deserialize()?;
     Ok(BufferedStream::new(socket.into())?)
 }

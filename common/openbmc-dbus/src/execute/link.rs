@@ -1,19 +1,15 @@
 //! One way to `ipmid`, over the bus or round it: calls go out, replies find those that wait.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipmi_proto::CompletionCode;
 use tokio::sync::{mpsc, oneshot};
 use zbus::{Message, message};
 
-use super::{
-    client::MAX_IN_FLIGHT,
-    transport::{Incoming, Outgoing},
-};
+use super::client::MAX_IN_FLIGHT;
+use super::transport::{Incoming, Outgoing};
 
 /// Where a link is to be found while there is one.
 pub(super) type Place = Mutex<Option<Link>>;
@@ -36,10 +32,7 @@ impl Link {
     /// `D2h` when it can no longer be sent, `C3h` when the link goes before the reply has come.
     pub(super) async fn ask(&self, call: Message) -> Result<Message, CompletionCode> {
         let (_waiting, reply) = Waiting::enter(&self.pending, call.primary_header().serial_num());
-        self.outgoing
-            .send(call)
-            .await
-            .map_err(|_| CompletionCode::INITIALIZING)?;
+        self.outgoing.send(call).await.map_err(|_| CompletionCode::INITIALIZING)?;
         // The sender is dropped when the link goes.
         reply.await.map_err(|_| CompletionCode::TIMEOUT)
     }
@@ -88,10 +81,7 @@ struct There<'a> {
 impl<'a> There<'a> {
     fn enter(place: &'a Place, outgoing: mpsc::Sender<Message>) -> Self {
         let pending = Arc::default();
-        *lock(place) = Some(Link {
-            outgoing,
-            pending: Arc::clone(&pending),
-        });
+        *lock(place) = Some(Link { outgoing, pending: Arc::clone(&pending) });
         Self { place, pending }
     }
 }
@@ -106,17 +96,13 @@ impl Drop for There<'_> {
 /// Hands each reply to the call that awaits it; ends with the messages.
 async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
     while let Some(message) = messages.next().await {
-        let is_reply = matches!(
-            message.message_type(),
-            message::Type::MethodReturn | message::Type::Error
-        );
+        let is_reply =
+            matches!(message.message_type(), message::Type::MethodReturn | message::Type::Error);
         if !is_reply {
             continue;
         }
-        let waiter = message
-            .header()
-            .reply_serial()
-            .and_then(|serial| lock(pending).remove(&serial));
+        let waiter =
+            message.header().reply_serial().and_then(|serial| lock(pending).remove(&serial));
         if let Some(waiter) = waiter {
             // Whoever waited may have given up in this very turn.
             let _ = waiter.send(message);

@@ -49,37 +49,28 @@ impl From<Caller> for Options {
     fn from(caller: Caller) -> Self {
         match caller {
             Caller::System => Self::default(),
-            Caller::Session {
-                user_id,
-                privilege,
-                session_id,
-            } => Self {
+            Caller::Session { user_id, privilege, session_id } => Self {
                 user_id: Some(user_id.into()),
                 privilege: Some(privilege.value().into()),
                 session_id: Some(session_id),
                 ..Self::default()
             },
-            Caller::Ipmb { rq_sa, host_id } => Self {
-                rq_sa: Some(rq_sa.into()),
-                host_id: Some(host_id.into()),
-                ..Self::default()
-            },
+            Caller::Ipmb { rq_sa, host_id } => {
+                Self { rq_sa: Some(rq_sa.into()), host_id: Some(host_id.into()), ..Self::default() }
+            }
         }
     }
 }
 
 /// The call that carries `request`.
 pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Message> {
-    Message::method_call(PATH, METHOD)
-        .destination(SERVICE)
-        .interface(INTERFACE)
-        .build(&(
-            request.netfn.value(),
-            request.lun.value(),
-            request.command,
-            request.data.as_slice(),
-            Options::from(caller),
-        ))
+    Message::method_call(PATH, METHOD).destination(SERVICE).interface(INTERFACE).build(&(
+        request.netfn.value(),
+        request.lun.value(),
+        request.command,
+        request.data.as_slice(),
+        Options::from(caller),
+    ))
 }
 
 /// What the answer says, or what the requester is told in its place.
@@ -213,13 +204,7 @@ pub(super) fn reply_message(
     reply: &Reply,
 ) -> zbus::Result<Message> {
     // One struct, not five values: hence the tuple in a tuple.
-    let answer = (
-        netfn | 1,
-        lun,
-        command,
-        reply.completion.0,
-        reply.data.as_slice(),
-    );
+    let answer = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());
     Message::method_return(&call.header()).build(&(answer,))
 }
 
@@ -231,22 +216,15 @@ mod tests {
 
     #[test]
     fn call_has_the_contracts_signature_and_no_sender() {
-        let request = Request {
-            netfn: NetFn::APP,
-            lun: Lun::BMC,
-            command: 0x01,
-            data: vec![1, 2, 3],
-        };
+        let request =
+            Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x01, data: vec![1, 2, 3] };
         let caller = Caller::Session {
             user_id: 2,
             privilege: Privilege::Administrator,
             session_id: 0x8000_0001,
         };
         let message = call_message(&request, caller).unwrap();
-        assert_eq!(
-            message.body().signature().to_string_no_parens(),
-            "yyyaya{sv}"
-        );
+        assert_eq!(message.body().signature().to_string_no_parens(), "yyyaya{sv}");
         assert!(message.header().sender().is_none());
         let call = Call::parse(&message).unwrap();
         assert_eq!((call.netfn, call.lun, call.command), (6, 0, 1));

@@ -1,22 +1,20 @@
 //! `ipmid`'s end: every call in its own task, replies written in batches.
 
-use std::{collections::HashMap, future::Future, sync::Arc};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
 
 use ipmi_proto::CompletionCode;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task,
-};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task;
 use tracing::{debug, warn};
 use zbus::{Connection, Message, message};
 
-use super::{
-    AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH,
-    direct::{self, DIRECT, OPEN},
-    message::{Call, Reply, reply_message, sender_of},
-    signal::{self, Signalled},
-    transport::{Incoming, Outgoing},
-};
+use super::direct::{self, DIRECT, OPEN};
+use super::message::{Call, Reply, reply_message, sender_of};
+use super::signal::{self, Signalled};
+use super::transport::{Incoming, Outgoing};
+use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
 
 /// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
 /// once.
@@ -52,9 +50,7 @@ pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
     let replies = Outgoing::Bus(connection.clone());
     // Beside the stream, which has to be drained meanwhile.
     let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
-    server
-        .answer(calls, replies, Asker::Bus(Links::default()))
-        .await;
+    server.answer(calls, replies, Asker::Bus(Links::default())).await;
 }
 
 /// What answers the calls of one connection. Each has room of its own, so that a peer that never
@@ -77,11 +73,7 @@ impl<E: Execute> Server<E> {
     /// With room for so many requests under way.
     pub(super) fn new(executor: Arc<E>, room: usize) -> Self {
         let places = Arc::new(Semaphore::new(room));
-        Self {
-            executor,
-            places,
-            room,
-        }
+        Self { executor, places, room }
     }
 
     /// Answers `caller` on its direct link until that ends.
@@ -136,10 +128,7 @@ impl<E: Execute> Server<E> {
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let busy = Reply {
-                completion: CompletionCode::BUSY,
-                data: Vec::new(),
-            };
+            let busy = Reply { completion: CompletionCode::BUSY, data: Vec::new() };
             return Some(answer(&busy));
         };
         let work = Arc::clone(&self.executor).execute(call);
@@ -232,10 +221,7 @@ fn asked(message: &Message) -> Asked {
 fn asked_by_call(message: &Message) -> Asked {
     let header = message.header();
     let interface = header.interface().map(|name| name.as_str());
-    let member = header
-        .member()
-        .map(|name| name.as_str())
-        .unwrap_or_default();
+    let member = header.member().map(|name| name.as_str()).unwrap_or_default();
     let path = header.path().map(|path| path.as_str()).unwrap_or_default();
     Asked::Other(match (interface, member) {
         (Some(INTERFACE) | None, METHOD) if path == PATH => match Call::parse(message) {
@@ -291,10 +277,7 @@ mod tests {
     #[test]
     fn introspection_leads_down_to_the_method() {
         assert_eq!(introspection("/"), "<node><node name=\"xyz\"/></node>");
-        assert_eq!(
-            introspection("/xyz/openbmc_project"),
-            "<node><node name=\"Ipmi\"/></node>"
-        );
+        assert_eq!(introspection("/xyz/openbmc_project"), "<node><node name=\"Ipmi\"/></node>");
         assert!(introspection(PATH).contains("(yyyyay)"));
         assert_eq!(introspection("/elsewhere"), "<node></node>");
     }

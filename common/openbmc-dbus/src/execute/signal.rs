@@ -3,11 +3,9 @@
 
 use ipmi_proto::CompletionCode;
 use tracing::warn;
-use zbus::{
-    Connection, MatchRule, Message,
-    fdo::DBusProxy,
-    message::{self, Flags},
-};
+use zbus::fdo::DBusProxy;
+use zbus::message::{self, Flags};
+use zbus::{Connection, MatchRule, Message};
 
 use super::message::{Call, CallOptions, Reply, sender_of};
 use crate::ipmi::host_ipmi;
@@ -58,10 +56,7 @@ impl Signalled {
                 lun,
                 command,
                 data,
-                options: CallOptions {
-                    room: Some(ANSWER_DATA),
-                    ..CallOptions::default()
-                },
+                options: CallOptions { room: Some(ANSWER_DATA), ..CallOptions::default() },
             },
             seq,
             path: header.path()?.to_string(),
@@ -72,13 +67,7 @@ impl Signalled {
     /// cannot carry.
     pub(super) fn split(self) -> (Call, impl FnOnce(&Reply) -> zbus::Result<Message>) {
         let Self { call, seq, path } = self;
-        let Call {
-            sender: ref bridge,
-            netfn,
-            lun,
-            command,
-            ..
-        } = call;
+        let Call { sender: ref bridge, netfn, lun, command, .. } = call;
         let bridge = bridge.clone();
         let answer = move |reply: &Reply| {
             let (completion, data) = match reply.data.get(usize::from(ANSWER_DATA)..) {
@@ -108,17 +97,12 @@ mod tests {
     }
 
     fn answered(length: usize) -> Message {
-        let (call, answer) = Signalled::parse(&signal("ReceivedMessage"))
-            .unwrap()
-            .split();
+        let (call, answer) = Signalled::parse(&signal("ReceivedMessage")).unwrap().split();
         assert_eq!(
             (call.netfn, call.lun, call.command, call.data.as_slice()),
             (0x0a, 0, 0x11, &[1, 2][..])
         );
-        let reply = Reply {
-            completion: CompletionCode::OK,
-            data: vec![9; length],
-        };
+        let reply = Reply { completion: CompletionCode::OK, data: vec![9; length] };
         answer(&reply).unwrap()
     }
 
@@ -130,10 +114,7 @@ mod tests {
         assert_eq!(header.path().unwrap().as_str(), host_ipmi::PATH);
         assert!(header.primary().flags().contains(Flags::NO_REPLY_EXPECTED));
         let body = message.body();
-        assert_eq!(
-            body.signature().to_string_no_parens(),
-            host_ipmi::SEND_MESSAGE.input
-        );
+        assert_eq!(body.signature().to_string_no_parens(), host_ipmi::SEND_MESSAGE.input);
         let body: (u8, u8, u8, u8, u8, Vec<u8>) = body.deserialize().unwrap();
         assert_eq!(body, (7, 0x0b, 0, 0x11, 0x00, vec![9; ANSWER_DATA.into()]));
     }

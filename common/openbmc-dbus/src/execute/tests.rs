@@ -1,24 +1,19 @@
 //! Both ends of a direct link, with nothing but a socket between them.
 
-use std::{
-    os::unix::net::UnixStream,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request};
-use tokio::{sync::Semaphore, task};
+use tokio::sync::Semaphore;
+use tokio::task;
 use zbus::Message;
 
-use super::{
-    AbortOnDrop, DIRECT, Execute, OPEN, PATH,
-    link::{self, Link, Place, lock},
-    message::{Call, Caller, Reply, call_message, read_reply},
-    server::Server,
-    transport::{Incoming, Outgoing},
-};
+use super::link::{self, Link, Place, lock};
+use super::message::{Call, Caller, Reply, call_message, read_reply};
+use super::server::Server;
+use super::transport::{Incoming, Outgoing};
+use super::{AbortOnDrop, DIRECT, Execute, OPEN, PATH};
 use crate::bus::socket::BufferedStream;
 
 const ROOM: usize = 4;
@@ -33,10 +28,7 @@ struct Echo {
 
 impl Echo {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            may_answer: Semaphore::new(0),
-            waiting: AtomicUsize::new(0),
-        })
+        Arc::new(Self { may_answer: Semaphore::new(0), waiting: AtomicUsize::new(0) })
     }
 }
 
@@ -46,10 +38,7 @@ impl Execute for Echo {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             self.may_answer.acquire().await.unwrap().forget();
         }
-        Reply {
-            completion: CompletionCode::OK,
-            data: call.sender.into_bytes(),
-        }
+        Reply { completion: CompletionCode::OK, data: call.sender.into_bytes() }
     }
 
     async fn may_link(&self, _: &str) -> bool {
@@ -84,26 +73,15 @@ async fn linked(executor: &Arc<Echo>) -> (Link, AbortOnDrop) {
 }
 
 fn call(command: u8) -> Message {
-    let request = Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command,
-        data: vec![1, 2, 3],
-    };
-    let caller = Caller::Session {
-        user_id: 2,
-        privilege: Privilege::Administrator,
-        session_id: 1,
-    };
+    let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: vec![1, 2, 3] };
+    let caller = Caller::Session { user_id: 2, privilege: Privilege::Administrator, session_id: 1 };
     call_message(&request, caller).unwrap()
 }
 
 type Answer = Result<(CompletionCode, Vec<u8>), CompletionCode>;
 
 async fn ask(link: &Link, command: u8) -> Answer {
-    link.ask(call(command))
-        .await
-        .and_then(|reply| read_reply(&reply))
+    link.ask(call(command)).await.and_then(|reply| read_reply(&reply))
 }
 
 fn answer() -> Answer {
@@ -166,16 +144,10 @@ async fn answers_that_nobody_reads_hold_up_no_other_link() {
 #[tokio::test]
 async fn a_link_gives_no_further_link() {
     let (link, _carrier) = linked(&Echo::new()).await;
-    let open = Message::method_call(PATH, OPEN)
-        .interface(DIRECT)
-        .build(&())
-        .unwrap();
+    let open = Message::method_call(PATH, OPEN).interface(DIRECT).build(&()).unwrap();
     let reply = link.ask(open).await.unwrap();
     let name = reply.header().error_name().map(ToString::to_string);
-    assert_eq!(
-        name.as_deref(),
-        Some("org.freedesktop.DBus.Error.NotSupported")
-    );
+    assert_eq!(name.as_deref(), Some("org.freedesktop.DBus.Error.NotSupported"));
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tracing::debug;
-use zbus::{Connection, Message, MessageStream, connection::socket::WriteHalf};
+use zbus::connection::socket::WriteHalf;
+use zbus::{Connection, Message, MessageStream};
 
 use crate::bus::socket::{Reader, Writer};
 

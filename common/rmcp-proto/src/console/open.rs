@@ -20,12 +20,7 @@ pub(super) enum Opening {
     /// RAKP 2.
     Rakp2 { console_id: u32, rakp_1: Rakp1 },
     /// RAKP 4.
-    Rakp4 {
-        console_id: u32,
-        managed_id: u32,
-        check: Digest,
-        protector: Protector,
-    },
+    Rakp4 { console_id: u32, managed_id: u32, check: Digest, protector: Protector },
 }
 
 /// What a set-up message led to.
@@ -49,10 +44,7 @@ impl Opening {
         };
         let mut payload = Vec::new();
         request.emit(&mut payload);
-        (
-            Self::Response { console_id },
-            datagram(PayloadType::OPEN_SESSION_REQUEST, &payload),
-        )
+        (Self::Response { console_id }, datagram(PayloadType::OPEN_SESSION_REQUEST, &payload))
     }
 
     /// Takes a set-up message.
@@ -81,16 +73,11 @@ fn on_response(
     credentials: &Credentials,
     random: &mut impl Random,
 ) -> Result<Opened, ConsoleError> {
-    let same = Opening::Response {
-        console_id: wanted_id,
-    };
+    let same = Opening::Response { console_id: wanted_id };
     match OpenSessionResponse::parse(payload) {
-        Ok(OpenSessionResponse::Accepted {
-            console_id,
-            managed_id,
-            algorithms,
-            ..
-        }) if console_id == wanted_id && algorithms == credentials.suite.algorithms() => {
+        Ok(OpenSessionResponse::Accepted { console_id, managed_id, algorithms, .. })
+            if console_id == wanted_id && algorithms == credentials.suite.algorithms() =>
+        {
             let mut console_random = [0; 16];
             random.fill(&mut console_random);
             let rakp_1 = Rakp1 {
@@ -104,14 +91,11 @@ fn on_response(
             let mut payload = Vec::new();
             rakp_1.emit(&mut payload);
             let next = Opening::Rakp2 { console_id, rakp_1 };
-            Ok(Opened::Next(
-                Box::new(next),
-                datagram(PayloadType::RAKP_1, &payload),
-            ))
+            Ok(Opened::Next(Box::new(next), datagram(PayloadType::RAKP_1, &payload)))
         }
-        Ok(OpenSessionResponse::Refused {
-            status, console_id, ..
-        }) if console_id == wanted_id => Err(ConsoleError::Refused(status)),
+        Ok(OpenSessionResponse::Refused { status, console_id, .. }) if console_id == wanted_id => {
+            Err(ConsoleError::Refused(status))
+        }
         _ => Ok(Opened::Ignored(Box::new(same))),
     }
 }
@@ -122,10 +106,7 @@ fn on_rakp_2(
     payload: &[u8],
     credentials: &Credentials,
 ) -> Result<Opened, ConsoleError> {
-    let ignored = Ok(Opened::Ignored(Box::new(Opening::Rakp2 {
-        console_id,
-        rakp_1,
-    })));
+    let ignored = Ok(Opened::Ignored(Box::new(Opening::Rakp2 { console_id, rakp_1 })));
     let Ok(Rakp2 { header, body }) = Rakp2::parse(payload) else {
         return ignored;
     };
@@ -150,17 +131,9 @@ fn on_rakp_2(
         return Err(ConsoleError::WrongProof);
     }
     let code = exchange.rakp_3_code(&credentials.key);
-    let header = RakpHeader {
-        tag: TAG,
-        status: StatusCode::OK,
-        session_id: managed_id,
-    };
+    let header = RakpHeader { tag: TAG, status: StatusCode::OK, session_id: managed_id };
     let mut payload = Vec::new();
-    Rakp3 {
-        header,
-        code: code.as_bytes(),
-    }
-    .emit(&mut payload);
+    Rakp3 { header, code: code.as_bytes() }.emit(&mut payload);
     let sik = exchange.session_integrity_key(&credentials.key, credentials.kg.as_ref());
     let next = Opening::Rakp4 {
         console_id,
@@ -168,37 +141,19 @@ fn on_rakp_2(
         check: exchange.rakp_4_check(&sik),
         protector: exchange.protector(&sik, &credentials.key),
     };
-    Ok(Opened::Next(
-        Box::new(next),
-        datagram(PayloadType::RAKP_3, &payload),
-    ))
+    Ok(Opened::Next(Box::new(next), datagram(PayloadType::RAKP_3, &payload)))
 }
 
 fn on_rakp_4(state: Opening, payload: &[u8]) -> Result<Opened, ConsoleError> {
     let ignored = |state| Ok(Opened::Ignored(Box::new(state)));
-    let Ok(Rakp4 {
-        header,
-        check: code,
-    }) = Rakp4::parse(payload)
-    else {
+    let Ok(Rakp4 { header, check: code }) = Rakp4::parse(payload) else {
         return ignored(state);
     };
-    let Opening::Rakp4 {
-        console_id,
-        managed_id,
-        check,
-        protector,
-    } = state
-    else {
+    let Opening::Rakp4 { console_id, managed_id, check, protector } = state else {
         return ignored(state);
     };
     if header.session_id != console_id {
-        return ignored(Opening::Rakp4 {
-            console_id,
-            managed_id,
-            check,
-            protector,
-        });
+        return ignored(Opening::Rakp4 { console_id, managed_id, check, protector });
     }
     if !header.status.is_ok() {
         return Err(ConsoleError::Refused(header.status));

@@ -76,11 +76,7 @@ impl Exchange {
             Authentication::HmacMd5 | Authentication::HmacSha256 => 16,
         };
         sik.0
-            .digest(&[
-                &self.console_random,
-                &self.managed_id.to_le_bytes(),
-                &self.guid,
-            ])
+            .digest(&[&self.console_random, &self.managed_id.to_le_bytes(), &self.guid])
             .truncated(length)
     }
 
@@ -129,19 +125,14 @@ mod tests {
     }
 
     fn sign(algorithm: oracle::Algorithm, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-        oracle::sign(&oracle::Key::new(algorithm, key), &parts.concat())
-            .as_ref()
-            .to_vec()
+        oracle::sign(&oracle::Key::new(algorithm, key), &parts.concat()).as_ref().to_vec()
     }
 
     #[test]
     fn codes_agree_with_an_independent_implementation() {
         let key = UserKey::from_password(b"0penBmc").unwrap();
         let kg = UserKey::from_password(b"site key").unwrap();
-        let cases = [
-            (3, oracle::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12),
-            (17, oracle::HMAC_SHA256, 16),
-        ];
+        let cases = [(3, oracle::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12), (17, oracle::HMAC_SHA256, 16)];
         let (sid_c, sid_m) = (0xa0a2_a3a4u32.to_le_bytes(), 0x1234_5678u32.to_le_bytes());
         let (rm, rc, guid) = ([0x11; 16], [0x22; 16], [0x33; 16]);
         let who: &[u8] = b"\x14\x04root";
@@ -153,11 +144,7 @@ mod tests {
             assert_eq!(ours.rakp_2_code(&key).as_bytes(), code_2);
             assert_eq!(ours.rakp_3_code(&key).as_bytes(), code_3);
             for with_kg in [None, Some(&kg)] {
-                let sik = sign(
-                    algorithm,
-                    with_kg.unwrap_or(&key).as_bytes(),
-                    &[&rm, &rc, who],
-                );
+                let sik = sign(algorithm, with_kg.unwrap_or(&key).as_bytes(), &[&rm, &rc, who]);
                 let wanted = sign(algorithm, &sik, &[&rm, &sid_m, &guid]);
                 let sik = ours.session_integrity_key(&key, with_kg);
                 assert_eq!(ours.rakp_4_check(&sik).as_bytes(), &wanted[..check]);

@@ -77,10 +77,7 @@ pub struct Digest {
 
 impl Digest {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let mut digest = Self {
-            bytes: [0; 32],
-            length: 0,
-        };
+        let mut digest = Self { bytes: [0; 32], length: 0 };
         for (to, from) in digest.bytes.iter_mut().zip(bytes) {
             *to = *from;
             digest.length += 1;
@@ -151,9 +148,7 @@ mod tests {
 
     #[test]
     fn a_digest_matches_only_itself() {
-        let digest = KeyedHash::new(Hash::Sha1, b"key")
-            .digest(&[b"data"])
-            .truncated(12);
+        let digest = KeyedHash::new(Hash::Sha1, b"key").digest(&[b"data"]).truncated(12);
         let code = digest.as_bytes().to_vec();
         assert!(digest.matches(&code));
         assert!(!digest.matches(&code[..11]));

@@ -87,10 +87,7 @@ impl IntegrityKey {
 impl Protector {
     pub(super) fn new(algorithms: Algorithms, k1: &[u8], k2: &[u8], key: &UserKey) -> Self {
         let length = algorithms.integrity.code_length();
-        let hmac = |hash| IntegrityKey::Hmac {
-            keyed: KeyedHash::new(hash, k1),
-            length,
-        };
+        let hmac = |hash| IntegrityKey::Hmac { keyed: KeyedHash::new(hash, k1), length };
         let integrity = match algorithms.integrity {
             Integrity::None => IntegrityKey::None,
             Integrity::HmacSha1 => hmac(Hash::Sha1),
@@ -101,9 +98,9 @@ impl Protector {
         let cipher = match algorithms.confidentiality {
             Confidentiality::None => None,
             // Every digest is at least 16 bytes long.
-            Confidentiality::AesCbc128 => k2
-                .first_chunk()
-                .map(|key: &[u8; BLOCK]| Box::new(Aes128::new(&(*key).into()))),
+            Confidentiality::AesCbc128 => {
+                k2.first_chunk().map(|key: &[u8; BLOCK]| Box::new(Aes128::new(&(*key).into())))
+            }
         };
         Self { integrity, cipher }
     }
@@ -145,11 +142,7 @@ impl Protector {
             _ => return Err(OpenError::Trailer),
         }
         let (covered, code) = packet.whole.split_at(cut(packet.whole)?);
-        if self.integrity.code(covered).matches(code) {
-            Ok(())
-        } else {
-            Err(OpenError::AuthCode)
-        }
+        if self.integrity.code(covered).matches(code) { Ok(()) } else { Err(OpenError::AuthCode) }
     }
 
     /// Decrypts the payload of a verified packet into `plain`, or copies it if it is not encrypted.
@@ -164,10 +157,7 @@ impl Protector {
             return Ok(());
         }
         let cipher = self.cipher.as_deref().ok_or(OpenError::NotNegotiated)?;
-        let (iv, ciphertext) = packet
-            .payload
-            .split_first_chunk()
-            .ok_or(OpenError::Ciphertext)?;
+        let (iv, ciphertext) = packet.payload.split_first_chunk().ok_or(OpenError::Ciphertext)?;
         let iv: &[u8; BLOCK] = iv;
         if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(BLOCK) {
             return Err(OpenError::Ciphertext);
@@ -231,10 +221,7 @@ fn encrypt(cipher: &Aes128, payload: &[u8], iv: [u8; BLOCK], out: &mut Vec<u8>) 
 /// whole block to a payload that needs none.
 fn strip_pad(plain: &mut Vec<u8>) -> Result<(), OpenError> {
     let (&count, rest) = plain.split_last().ok_or(OpenError::Ciphertext)?;
-    let length = rest
-        .len()
-        .checked_sub(count.into())
-        .ok_or(OpenError::Ciphertext)?;
+    let length = rest.len().checked_sub(count.into()).ok_or(OpenError::Ciphertext)?;
     let pad = rest.get(length..).unwrap_or_default();
     if usize::from(count) > BLOCK || !pad.iter().copied().eq(1..=count) {
         return Err(OpenError::Ciphertext);
@@ -283,10 +270,7 @@ mod tests {
     #[test]
     fn auth_codes_agree_with_an_independent_implementation() {
         use ring::hmac;
-        let cases = [
-            (2, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12),
-            (16, hmac::HMAC_SHA256, 16),
-        ];
+        let cases = [(2, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12), (16, hmac::HMAC_SHA256, 16)];
         for (suite, algorithm, length) in cases {
             let datagram = seal(suite, &hex!("20 18 c8 81 04 01 7a"));
             let (covered, code) = datagram[4..].split_at(datagram.len() - 4 - length);
@@ -318,10 +302,7 @@ mod tests {
                 assert!(open(suite, &forged).is_err(), "suite {suite}, bit {bit}");
             }
             for end in 4..datagram.len() {
-                assert!(
-                    open(suite, &datagram[..end]).is_err(),
-                    "suite {suite}, {end} bytes"
-                );
+                assert!(open(suite, &datagram[..end]).is_err(), "suite {suite}, {end} bytes");
             }
             let long = [&datagram[..], &[0; 4]].concat();
             assert!(open(suite, &long).is_err(), "suite {suite}, over-long");
@@ -334,10 +315,7 @@ mod tests {
         assert_eq!(open(2, &encrypted), Err(OpenError::NotNegotiated));
         let authenticated = seal(2, b"payload");
         assert_eq!(open(1, &authenticated), Err(OpenError::NotNegotiated));
-        assert_eq!(
-            open(1, &seal(1, b"payload")).as_deref(),
-            Ok(&b"payload"[..])
-        );
+        assert_eq!(open(1, &seal(1, b"payload")).as_deref(), Ok(&b"payload"[..]));
     }
 
     #[test]
@@ -357,11 +335,7 @@ mod tests {
         assert_eq!(strip_pad(&mut plain), Ok(()));
         assert_eq!(plain, [7; 15]);
         for bad in [&[1u8, 2, 2, 3][..], &[1, 1, 2], &[9], &[], &[0; 1][..0]] {
-            assert_eq!(
-                strip_pad(&mut bad.to_vec()),
-                Err(OpenError::Ciphertext),
-                "{bad:?}"
-            );
+            assert_eq!(strip_pad(&mut bad.to_vec()), Err(OpenError::Ciphertext), "{bad:?}");
         }
     }
 

@@ -51,15 +51,9 @@ mod tests {
         let key = UserKey::from_password(b"0penBmc").unwrap();
         let code = |auth| auth_code(auth, &key, 0x1234_5678, 1, b"abc");
         // Over 16 bytes of password, 78 56 34 12, "abc", 01 00 00 00, and the password again.
-        assert_eq!(
-            code(AuthType::Md5).as_bytes(),
-            hex!("fac83e4a3d489b20fdb2c4bc54ed529c")
-        );
+        assert_eq!(code(AuthType::Md5).as_bytes(), hex!("fac83e4a3d489b20fdb2c4bc54ed529c"));
         assert_eq!(code(AuthType::Md2).as_bytes().len(), 16);
-        assert_eq!(
-            code(AuthType::Password).as_bytes(),
-            b"0penBmc\0\0\0\0\0\0\0\0\0"
-        );
+        assert_eq!(code(AuthType::Password).as_bytes(), b"0penBmc\0\0\0\0\0\0\0\0\0");
         assert_eq!(code(AuthType::None).as_bytes(), [0; 16]);
     }
 }

@@ -5,10 +5,8 @@
 //! daemon gives both at once, the second as the data of the first; behind a further controller, as
 //! the data of that one's Send Message again. Consoles take each as a message of its own.
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Response,
-    ipmb::{IpmbHeader, IpmbResponse},
-};
+use ipmi_proto::ipmb::{IpmbHeader, IpmbResponse};
+use ipmi_proto::{CompletionCode, NetFn, Response};
 
 const SEND_MESSAGE: u8 = 0x34;
 
@@ -46,20 +44,14 @@ fn passed_on<'a>(response: &IpmbResponse<'a>) -> Option<IpmbResponse<'a>> {
 #[cfg(test)]
 mod tests {
     use hex_literal::hex;
-    use ipmi_proto::{Lun, Request, ipmb::IpmbRequest};
+    use ipmi_proto::ipmb::IpmbRequest;
+    use ipmi_proto::{Lun, Request};
 
     use super::*;
 
     fn answer(command: u8, data: &[u8]) -> Vec<Vec<u8>> {
-        let header = IpmbRequest::parse(&hex!("20 18 c8 81 0c 34 3f"))
-            .unwrap()
-            .header;
-        let request = Request {
-            netfn: NetFn::APP,
-            lun: Lun::BMC,
-            command,
-            data: vec![],
-        };
+        let header = IpmbRequest::parse(&hex!("20 18 c8 81 0c 34 3f")).unwrap().header;
+        let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: vec![] };
         let response = Response::to(&request, CompletionCode::OK, data.to_vec());
         messages(&IpmbHeader { command, ..header }, &response)
     }

@@ -17,11 +17,7 @@ impl Instance {
     /// The instance `number`, 0 to 3.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number <= 3 {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number <= 3 { Some(Self(number)) } else { None }
     }
 
     /// The session id whose other bits are those of `random`.
@@ -80,26 +76,14 @@ impl Default for Config {
             instance: Instance::default(),
             channel: ChannelNumber::new(1).unwrap_or(ChannelNumber::CURRENT),
             guid: [0; 16],
-            suites: [17, 3]
-                .into_iter()
-                .filter_map(CipherSuite::from_id)
-                .collect(),
+            suites: [17, 3].into_iter().filter_map(CipherSuite::from_id).collect(),
             v15: Vec::new(),
             sessions: Self::MAX_SESSIONS,
             pending: 256,
             requests: 16,
-            packets: Rate {
-                burst: 4000,
-                period: Duration::from_micros(250),
-            },
-            failures_by_source: Rate {
-                burst: 10,
-                period: Duration::from_secs(2),
-            },
-            failures_by_user: Rate {
-                burst: 30,
-                period: Duration::from_secs(2),
-            },
+            packets: Rate { burst: 4000, period: Duration::from_micros(250) },
+            failures_by_source: Rate { burst: 10, period: Duration::from_secs(2) },
+            failures_by_user: Rate { burst: 30, period: Duration::from_secs(2) },
             idle_timeout: Duration::from_secs(60),
             setup_timeout: Duration::from_secs(3),
             bound_to_peer: true,

@@ -56,19 +56,11 @@ impl Exchanges {
         message: &[u8],
         limit: usize,
     ) -> Arrival<'_> {
-        if self
-            .running
-            .iter()
-            .any(|running| running.message == message)
-        {
+        if self.running.iter().any(|running| running.message == message) {
             return Arrival::StillRunning;
         }
         let fresh = |last: &Answered| now.saturating_duration_since(last.at) <= REPLY_LIFETIME;
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|last| last.message == message && fresh(last))
-        {
+        if self.last.as_ref().is_some_and(|last| last.message == message && fresh(last)) {
             let reply = self.last.as_ref().map(|last| last.reply.as_slice());
             return Arrival::Answered(reply.unwrap_or_default());
         }
@@ -77,49 +69,30 @@ impl Exchanges {
             return Arrival::TooMany;
         }
         self.newest += 1;
-        self.running.push(Running {
-            serial: self.newest,
-            header,
-            message: message.to_vec(),
-        });
+        self.running.push(Running { serial: self.newest, header, message: message.to_vec() });
         Arrival::New(self.newest)
     }
 
     /// Whether `message` is a copy of a request that runs, or of the one answered last.
     pub(super) fn knows(&self, message: &[u8]) -> bool {
         let last = self.last.iter().map(|last| &last.message);
-        let mut all = self
-            .running
-            .iter()
-            .map(|running| &running.message)
-            .chain(last);
+        let mut all = self.running.iter().map(|running| &running.message).chain(last);
         all.any(|known| known == message)
     }
 
     /// What the reply to request `serial` needs of its header; `None` if that does not run.
     pub(super) fn header(&self, serial: u64) -> Option<&IpmbHeader> {
-        self.running
-            .iter()
-            .find(|running| running.serial == serial)
-            .map(|running| &running.header)
+        self.running.iter().find(|running| running.serial == serial).map(|running| &running.header)
     }
 
     /// Notes that request `serial` was answered with `reply`.
     pub(super) fn answered(&mut self, now: Instant, serial: u64, reply: Vec<Vec<u8>>) {
-        let Some(index) = self
-            .running
-            .iter()
-            .position(|running| running.serial == serial)
-        else {
+        let Some(index) = self.running.iter().position(|running| running.serial == serial) else {
             return;
         };
         let running = self.running.swap_remove(index);
         if serial == self.newest {
-            self.last = Some(Answered {
-                message: running.message,
-                reply,
-                at: now,
-            });
+            self.last = Some(Answered { message: running.message, reply, at: now });
         }
     }
 }
@@ -158,10 +131,7 @@ mod tests {
         let (mut exchanges, now) = (Exchanges::default(), now());
         arrive(&mut exchanges, now, 1);
         exchanges.answered(now, 1, vec![vec![7]]);
-        assert_eq!(
-            arrive(&mut exchanges, now + REPLY_LIFETIME, 1),
-            Arrival::Answered(&[vec![7]])
-        );
+        assert_eq!(arrive(&mut exchanges, now + REPLY_LIFETIME, 1), Arrival::Answered(&[vec![7]]));
         let later = now + REPLY_LIFETIME + Duration::from_millis(1);
         assert_eq!(arrive(&mut exchanges, later, 1), Arrival::New(2));
     }

@@ -74,10 +74,7 @@ impl AwaitRakp1 {
         let lookup = (!message.role.is_name_only()).then_some(wanted);
         let account = context.accounts.find(&name, lookup);
         let decoy = context.decoy.key(&name);
-        let key = account
-            .as_ref()
-            .map_or(&decoy, |account| &account.key)
-            .clone();
+        let key = account.as_ref().map_or(&decoy, |account| &account.key).clone();
         let channel = context.accounts.channel_limit();
         let suite = context.accounts.suite_limit(self.suite);
         let verdict = match (account, channel, suite) {
@@ -98,14 +95,7 @@ impl AwaitRakp1 {
             role: message.role,
             name,
         };
-        Ok(AwaitRakp3 {
-            suite: self.suite,
-            exchange,
-            key,
-            wanted,
-            verdict,
-            rakp_1: *message,
-        })
+        Ok(AwaitRakp3 { suite: self.suite, exchange, key, wanted, verdict, rakp_1: *message })
     }
 }
 
@@ -120,10 +110,7 @@ pub(super) struct AwaitRakp3 {
 }
 
 enum Verdict {
-    Known {
-        account: Account,
-        refused: Option<Reason>,
-    },
+    Known { account: Account, refused: Option<Reason> },
     Unknown,
 }
 
@@ -175,10 +162,7 @@ impl AwaitRakp3 {
 
     /// Whether `message` is the RAKP 1 that led here, sent again; its tag may be another.
     pub(super) fn is_retry(&self, message: &Rakp1) -> bool {
-        Rakp1 {
-            tag: self.rakp_1.tag,
-            ..*message
-        } == self.rakp_1
+        Rakp1 { tag: self.rakp_1.tag, ..*message } == self.rakp_1
     }
 
     /// Takes RAKP 3's code.
@@ -200,14 +184,10 @@ impl AwaitRakp3 {
         match self.verdict {
             Verdict::Unknown => Err((bad, Reason::UnknownUser)),
             Verdict::Known { .. } if !matches => Err((bad, Reason::WrongPassword)),
-            Verdict::Known {
-                refused: Some(reason),
-                ..
-            } => Err((StatusCode::UNAUTHORIZED_ROLE, reason)),
-            Verdict::Known {
-                account,
-                refused: None,
-            } => {
+            Verdict::Known { refused: Some(reason), .. } => {
+                Err((StatusCode::UNAUTHORIZED_ROLE, reason))
+            }
+            Verdict::Known { account, refused: None } => {
                 let keys = LoginKeys {
                     console_id: self.exchange.console_id,
                     suite: self.suite,
@@ -215,11 +195,7 @@ impl AwaitRakp3 {
                     code: wanted,
                     check,
                 };
-                Ok(Login {
-                    account,
-                    limit: self.wanted,
-                    keys,
-                })
+                Ok(Login { account, limit: self.wanted, keys })
             }
         }
     }
@@ -235,15 +211,11 @@ impl Decoy {
 
     pub(super) fn key(&self, name: &UserName) -> UserKey {
         let digest = self.0.digest(&[b"user", name.as_bytes()]);
-        digest
-            .as_bytes()
-            .first_chunk()
-            .map_or_else(UserKey::default, |key| UserKey::new(*key))
+        digest.as_bytes().first_chunk().map_or_else(UserKey::default, |key| UserKey::new(*key))
     }
 
     /// Tells apart the states of an account, without keeping its key.
     pub(super) fn fingerprint(&self, account: &Account) -> Digest {
-        self.0
-            .digest(&[b"account", account.key.as_bytes(), account.name.as_bytes()])
+        self.0.digest(&[b"account", account.key.as_bytes(), account.name.as_bytes()])
     }
 }

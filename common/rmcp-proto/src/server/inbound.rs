@@ -35,12 +35,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     fn on_datagram(&mut self, now: Instant, route: Route, bytes: &[u8]) -> Result<(), Reason> {
         let message = RmcpMessage::parse(bytes).map_err(|_| Reason::MalformedRmcp)?;
-        let RmcpMessage::Data {
-            sequence,
-            class,
-            body,
-        } = message
-        else {
+        let RmcpMessage::Data { sequence, class, body } = message else {
             return Ok(()); // nothing we send asks for an acknowledge
         };
         if let Some(sequence) = sequence {
@@ -65,12 +60,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let mut pong = Vec::new();
         PresencePong { tag }.emit(&mut pong);
         let mut bytes = Vec::new();
-        RmcpMessage::Data {
-            sequence: None,
-            class: Class::Asf,
-            body: &pong,
-        }
-        .emit(&mut bytes);
+        RmcpMessage::Data { sequence: None, class: Class::Asf, body: &pong }.emit(&mut bytes);
         self.transmits.push_back(Transmit { route, bytes });
         Ok(())
     }
@@ -143,11 +133,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
     ) -> Result<(), Reason> {
         let id = SessionId(packet.header.session_id);
         let slot = self.slot_of(id).ok_or(Reason::UnknownSession)?;
-        let session = self
-            .sessions
-            .get_mut(slot)
-            .and_then(Option::as_mut)
-            .ok_or(Reason::UnknownSession)?;
+        let session =
+            self.sessions.get_mut(slot).and_then(Option::as_mut).ok_or(Reason::UnknownSession)?;
         if self.config.bound_to_peer && session.route.peer != route.peer {
             return Err(Reason::OtherAddress);
         }
@@ -169,12 +156,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         }
         let protection = packet.header.protection;
         let data = self.plain.clone();
-        self.events.push_back(Event::Payload {
-            session: id,
-            kind,
-            protection,
-            data,
-        });
+        self.events.push_back(Event::Payload { session: id, kind, protection, data });
         Ok(())
     }
 
@@ -188,11 +170,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
     ) -> Result<(), Reason> {
         let frame = IpmbRequest::parse(message).map_err(|_| Reason::MalformedMessage)?;
         let limit = self.config.requests;
-        let session = self
-            .sessions
-            .get_mut(slot)
-            .and_then(Option::as_mut)
-            .ok_or(Reason::UnknownSession)?;
+        let session =
+            self.sessions.get_mut(slot).and_then(Option::as_mut).ok_or(Reason::UnknownSession)?;
         if session.is_parting() && !session.takes_leave_by(message, &frame.to_request()) {
             return Err(Reason::UnknownSession);
         }
@@ -202,10 +181,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         }
         match session.exchanges.arrive(now, frame.header, message, limit) {
             Arrival::New(serial) => {
-                let token = Token {
-                    session: id,
-                    serial,
-                };
+                let token = Token { session: id, serial };
                 self.on_request(now, slot, trust, token, info, frame.to_request());
                 Ok(())
             }
@@ -256,21 +232,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
                 self.respond(now, token, &refusal);
             }
             SessionCommand::Payload => {
-                self.events.push_back(Event::PayloadCommand {
-                    token,
-                    session,
-                    request,
-                });
+                self.events.push_back(Event::PayloadCommand { token, session, request });
             }
             SessionCommand::Other => {
                 let config = &self.config;
                 match sessionless::answer_in_session(&request, config, &self.accounts) {
                     Some(response) => self.respond(now, token, &response),
-                    None => self.events.push_back(Event::Request {
-                        token,
-                        session,
-                        request,
-                    }),
+                    None => self.events.push_back(Event::Request { token, session, request }),
                 }
             }
         }
@@ -278,9 +246,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     fn command_of(&self, slot: usize, request: &Request) -> SessionCommand {
         let session = self.sessions.get(slot).and_then(Option::as_ref);
-        session.map_or(SessionCommand::Other, |session| {
-            SessionCommand::of(request, session)
-        })
+        session.map_or(SessionCommand::Other, |session| SessionCommand::of(request, session))
     }
 
     fn set_privilege(&mut self, slot: usize, request: &Request) -> Response {

@@ -55,24 +55,13 @@ pub(super) struct Buckets<K> {
 
 impl<K: Copy + Eq + Hash> Buckets<K> {
     pub(super) const fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            sets: Vec::new(),
-        }
+        Self { seed, sets: Vec::new() }
     }
 
     /// Whether the key's bucket has a token.
     pub(super) fn has(&self, now: Instant, key: &K, rate: Rate) -> bool {
-        let set = self
-            .sets
-            .get(self.set_of(key))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let full_at = set
-            .filter(|(other, _)| other == key)
-            .map(|(_, full_at)| *full_at)
-            .next();
+        let set = self.sets.get(self.set_of(key)).into_iter().flatten().flatten();
+        let full_at = set.filter(|(other, _)| other == key).map(|(_, full_at)| *full_at).next();
         full_at.is_none_or(|full_at| {
             full_at.saturating_duration_since(now) + rate.period <= rate.period * rate.burst
         })
@@ -96,13 +85,8 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         };
         // Its own bucket sorts first, then an empty one, then the one nearest to full.
         if let Some(slot) = set.iter_mut().min_by_key(|slot| place(slot)) {
-            let own = slot
-                .filter(|(other, _)| *other == key)
-                .map(|(_, full_at)| full_at);
-            *slot = Some((
-                key,
-                own.map_or(now, |full_at| full_at.max(now)) + rate.period,
-            ));
+            let own = slot.filter(|(other, _)| *other == key).map(|(_, full_at)| full_at);
+            *slot = Some((key, own.map_or(now, |full_at| full_at.max(now)) + rate.period));
         }
         true
     }
@@ -192,19 +176,10 @@ impl Guesses {
         if policy.threshold == 0 {
             return;
         }
-        let fresh = Lock {
-            failures: 0,
-            since: now,
-            locked: false,
-            mark,
-        };
+        let fresh = Lock { failures: 0, since: now, locked: false, mark };
         let lock = self.locks.entry(id).or_insert(fresh);
         let age = now.saturating_duration_since(lock.since);
-        let ends = if lock.locked {
-            policy.lockout
-        } else {
-            policy.reset
-        };
+        let ends = if lock.locked { policy.lockout } else { policy.reset };
         if lock.mark != mark || ends.is_some_and(|end| age >= end) {
             *lock = fresh;
         }
@@ -238,10 +213,7 @@ mod tests {
     use super::*;
     use crate::testing::now;
 
-    const RATE: Rate = Rate {
-        burst: 3,
-        period: Duration::from_secs(1),
-    };
+    const RATE: Rate = Rate { burst: 3, period: Duration::from_secs(1) };
 
     fn source(text: &str) -> Source {
         SocketAddr::new(text.parse().unwrap(), 1).into()
@@ -284,10 +256,7 @@ mod tests {
             buckets.take(start, other, RATE);
         }
         assert_eq!(buckets.sets.len() * WAYS, 1024);
-        assert!(
-            !buckets.has(start, &greedy, RATE),
-            "fuller buckets went first"
-        );
+        assert!(!buckets.has(start, &greedy, RATE), "fuller buckets went first");
     }
 
     #[test]
@@ -312,11 +281,7 @@ mod tests {
     fn a_user_is_locked_at_the_threshold_for_its_time() {
         let (mut guesses, start) = (Guesses::new(1), now());
         let seconds = |count| Some(Duration::from_secs(count));
-        let policy = BadPassword {
-            threshold: 2,
-            reset: seconds(20),
-            lockout: seconds(30),
-        };
+        let policy = BadPassword { threshold: 2, reset: seconds(20), lockout: seconds(30) };
         let user = UserName::new(b"root").unwrap();
         let (owner, other) = ((source("192.0.2.1"), user), (source("192.0.2.2"), user));
         let root = (2, 0);
@@ -324,10 +289,7 @@ mod tests {
         guesses.count(start, root, policy);
         let later = start + Duration::from_secs(20);
         guesses.count(later, root, policy);
-        assert!(
-            !guesses.is_locked(later, root, other, policy),
-            "counted anew"
-        );
+        assert!(!guesses.is_locked(later, root, other, policy), "counted anew");
         guesses.count(later, root, policy);
         assert!(guesses.is_locked(later, root, other, policy));
         assert!(!guesses.is_locked(later, root, owner, policy));
@@ -343,11 +305,8 @@ mod tests {
     #[test]
     fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
         let (mut guesses, start) = (Guesses::new(1), now());
-        let policy = BadPassword {
-            threshold: 2,
-            reset: Some(Duration::from_secs(20)),
-            lockout: None,
-        };
+        let policy =
+            BadPassword { threshold: 2, reset: Some(Duration::from_secs(20)), lockout: None };
         let user = UserName::new(b"root").unwrap();
         let (owner, other) = ((source("192.0.2.1"), user), (source("192.0.2.2"), user));
         let (root, enabled_again) = ((2, 7), (2, 8));

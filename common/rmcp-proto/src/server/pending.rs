@@ -20,11 +20,7 @@ pub(super) struct Handshakes {
 
 impl Handshakes {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self {
-            entries: Vec::new(),
-            capacity,
-            shares: BTreeMap::new(),
-        }
+        Self { entries: Vec::new(), capacity, shares: BTreeMap::new() }
     }
 
     /// Adds `handshake`; the one given up for it, if the table was full.
@@ -56,9 +52,7 @@ impl Handshakes {
 
     /// Whether `managed_id` is taken.
     pub(super) fn contains(&self, managed_id: u32) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.managed_id == managed_id)
+        self.entries.iter().any(|entry| entry.managed_id == managed_id)
     }
 
     /// Takes out one whose time is over, until `None`.
@@ -118,12 +112,7 @@ mod tests {
             granted: ipmi_proto::Privilege::User,
         });
         let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, host), 623));
-        Handshake {
-            managed_id,
-            route: Route { peer, local: None },
-            deadline,
-            state,
-        }
+        Handshake { managed_id, route: Route { peer, local: None }, deadline, state }
     }
 
     #[test]

@@ -52,10 +52,7 @@ impl SessionLink {
     fn protection(&self) -> Protection {
         match self {
             Self::V20(link) => link.protection(),
-            Self::V15(link) => Protection {
-                authenticated: link.authenticates(),
-                encrypted: false,
-            },
+            Self::V15(link) => Protection { authenticated: link.authenticates(), encrypted: false },
         }
     }
 
@@ -97,19 +94,10 @@ pub(super) struct Admission {
 impl Session {
     /// The session that a RAKP login opens.
     pub(super) fn v20(admission: Admission, keys: LoginKeys, now: Instant) -> Self {
-        let LoginKeys {
-            console_id,
-            suite,
-            protector,
-            code,
-            check,
-        } = keys;
+        let LoginKeys { console_id, suite, protector, code, check } = keys;
         let link = SessionLink::V20(Box::new(Link::new(console_id, protector)));
         let confirmation = Some(Confirmation { code, check });
-        Self {
-            confirmation,
-            ..Self::new(admission, Some(suite), link, now)
-        }
+        Self { confirmation, ..Self::new(admission, Some(suite), link, now) }
     }
 
     /// The session that Activate Session opens.
@@ -125,14 +113,7 @@ impl Session {
         link: SessionLink,
         now: Instant,
     ) -> Self {
-        let Admission {
-            id,
-            handle,
-            account,
-            limit,
-            fingerprint,
-            route,
-        } = admission;
+        let Admission { id, handle, account, limit, fingerprint, route } = admission;
         let info = SessionInfo {
             id,
             handle,
@@ -174,10 +155,7 @@ impl Session {
     /// RAKP 4's check value for a retry of the RAKP 3 that opened the session.
     pub(super) fn confirmation(&self, code: &[u8]) -> Option<&Digest> {
         let confirmation = self.confirmation.as_ref()?;
-        confirmation
-            .code
-            .matches(code)
-            .then_some(&confirmation.check)
+        confirmation.code.matches(code).then_some(&confirmation.check)
     }
 
     /// Ends the session but for a farewell, which lasts until `until`.

@@ -89,27 +89,12 @@ fn auth_capabilities(
         return Err(CompletionCode::INVALID_DATA_FIELD);
     }
     let wants_v20 = channel_byte & WANTS_V20 != 0;
-    let v15 = config
-        .v15
-        .iter()
-        .fold(0, |types, auth| types | 1 << auth.value());
-    let (types, extended) = if wants_v20 {
-        (HAS_EXTENDED | v15, SUPPORTS_V20 | u8::from(v15 != 0))
-    } else {
-        (v15, 0)
-    };
+    let v15 = config.v15.iter().fold(0, |types, auth| types | 1 << auth.value());
+    let (types, extended) =
+        if wants_v20 { (HAS_EXTENDED | v15, SUPPORTS_V20 | u8::from(v15 != 0)) } else { (v15, 0) };
     let policy = accounts.v15_policy();
     let status = status_bits(accounts.kg().is_some(), policy, accounts.login_status());
-    Ok(vec![
-        config.channel.value(),
-        types,
-        status,
-        extended,
-        0,
-        0,
-        0,
-        0,
-    ])
+    Ok(vec![config.channel.value(), types, status, extended, 0, 0, 0, 0])
 }
 
 /// Byte 4 of the answer: KG, which packets of IPMI 1.5 sessions go without auth code, and which
@@ -146,10 +131,7 @@ fn cipher_suites(request: &Request, config: &Config) -> Result<Vec<u8>, Completi
         return Err(CompletionCode::INVALID_DATA_FIELD);
     }
     let list = suite_list(&config.suites, index & BY_SUITE != 0);
-    let block = list
-        .chunks(LIST_BLOCK)
-        .nth(usize::from(index & 0x3f))
-        .unwrap_or_default();
+    let block = list.chunks(LIST_BLOCK).nth(usize::from(index & 0x3f)).unwrap_or_default();
     let mut data = vec![config.channel.value()];
     data.extend_from_slice(block);
     Ok(data)

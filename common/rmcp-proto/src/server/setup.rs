@@ -28,44 +28,23 @@ impl<A: Accounts, R: Random> Server<A, R> {
         payload: &[u8],
     ) -> Result<(), Reason> {
         let request = OpenSessionRequest::parse(payload).map_err(|_| Reason::MalformedSetup)?;
-        let OpenSessionRequest {
-            tag, console_id, ..
-        } = request;
+        let OpenSessionRequest { tag, console_id, .. } = request;
         match self.open_session(&request) {
             Ok((suite, granted)) => {
                 let managed_id = self.unused_id();
                 let deadline = now + self.config.setup_timeout;
-                let state = State::Rakp1(AwaitRakp1 {
-                    console_id,
-                    suite,
-                    granted,
-                });
-                let handshake = Handshake {
-                    managed_id,
-                    route,
-                    deadline,
-                    state,
-                };
+                let state = State::Rakp1(AwaitRakp1 { console_id, suite, granted });
+                let handshake = Handshake { managed_id, route, deadline, state };
                 self.pend(handshake);
                 let (role, algorithms) = (granted.value(), suite.algorithms());
                 self.send_open_session(
                     route,
-                    OpenSessionResponse::Accepted {
-                        tag,
-                        role,
-                        console_id,
-                        managed_id,
-                        algorithms,
-                    },
+                    OpenSessionResponse::Accepted { tag, role, console_id, managed_id, algorithms },
                 );
                 Ok(())
             }
             Err((status, reason)) => {
-                let refused = OpenSessionResponse::Refused {
-                    tag,
-                    status,
-                    console_id,
-                };
+                let refused = OpenSessionResponse::Refused { tag, status, console_id };
                 self.send_open_session(route, refused);
                 Err(reason)
             }
@@ -82,10 +61,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         }
         let suite = choose(&self.config.suites, &request.proposals)
             .map_err(|status| (status, Reason::NoCipherSuite))?;
-        let limits = (
-            self.accounts.channel_limit(),
-            self.accounts.suite_limit(suite),
-        );
+        let limits = (self.accounts.channel_limit(), self.accounts.suite_limit(suite));
         let (Some(channel), Some(limit)) = limits else {
             return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::PrivilegeAboveLimit));
         };
@@ -100,10 +76,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// An id that neither a session nor a handshake has, and that is not 0.
     pub(super) fn unused_id(&mut self) -> u32 {
         loop {
-            let id = self
-                .config
-                .instance
-                .session_id(random_u32(&mut self.random));
+            let id = self.config.instance.session_id(random_u32(&mut self.random));
             let taken = self.slot_of(SessionId(id)).is_some() || self.handshakes.contains(id);
             if id != 0 && !taken {
                 return id;
@@ -155,24 +128,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         payload: &[u8],
     ) -> Result<(), Reason> {
         let message = Rakp3::parse(payload).map_err(|_| Reason::MalformedSetup)?;
-        let RakpHeader {
-            tag,
-            status,
-            session_id: managed_id,
-        } = message.header;
-        match self
-            .handshakes
-            .get_mut(managed_id, &route)
-            .map(|handshake| &handshake.state)
-        {
+        let RakpHeader { tag, status, session_id: managed_id } = message.header;
+        match self.handshakes.get_mut(managed_id, &route).map(|handshake| &handshake.state) {
             Some(State::Rakp3(_)) => {}
             Some(State::Rakp1(_) | State::Activate(_)) => return Err(Reason::OutOfTurn),
             None => return self.on_late_rakp_3(route, &message),
         }
-        let Some(Handshake {
-            state: State::Rakp3(state),
-            ..
-        }) = self.handshakes.remove(managed_id)
+        let Some(Handshake { state: State::Rakp3(state), .. }) = self.handshakes.remove(managed_id)
         else {
             return Err(Reason::OutOfTurn);
         };
@@ -215,9 +177,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// A RAKP 3 without a handshake: perhaps the console missed the RAKP 4 that opened its session.
     /// Anything but a true copy does nothing to an active session.
     fn on_late_rakp_3(&mut self, route: Route, message: &Rakp3<'_>) -> Result<(), Reason> {
-        let RakpHeader {
-            tag, session_id, ..
-        } = message.header;
+        let RakpHeader { tag, session_id, .. } = message.header;
         let Some(session) = self.session_mut(SessionId(session_id)) else {
             self.send_rakp_4_error(route, tag, 0, StatusCode::INVALID_SESSION);
             return Err(Reason::OutOfTurn);
@@ -225,10 +185,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if session.route.peer != route.peer {
             return Err(Reason::OtherAddress);
         }
-        let check = session
-            .confirmation(message.code)
-            .cloned()
-            .ok_or(Reason::OutOfTurn)?;
+        let check = session.confirmation(message.code).cloned().ok_or(Reason::OutOfTurn)?;
         let SessionLink::V20(link) = &session.link else {
             return Err(Reason::OutOfTurn);
         };
@@ -245,26 +202,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         managed_id: u32,
         login: Login,
     ) -> Result<Digest, (StatusCode, Reason)> {
-        let slot = self
-            .free_slot(now)
-            .ok_or((StatusCode::NO_RESOURCES, Reason::NoFreeSession))?;
-        let Login {
-            account,
-            limit,
-            keys,
-        } = login;
+        let slot = self.free_slot(now).ok_or((StatusCode::NO_RESOURCES, Reason::NoFreeSession))?;
+        let Login { account, limit, keys } = login;
         let check = keys.check.clone();
         let id = SessionId(managed_id);
         let handle = self.config.instance.handle(slot);
         let fingerprint = self.decoy.fingerprint(&account);
-        let admission = Admission {
-            id,
-            handle,
-            account,
-            limit,
-            fingerprint,
-            route,
-        };
+        let admission = Admission { id, handle, account, limit, fingerprint, route };
         self.install(slot, Session::v20(admission, keys, now));
         Ok(check)
     }
@@ -277,44 +221,20 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     fn send_rakp_2_error(&mut self, route: Route, tag: u8, session_id: u32, status: StatusCode) {
         let mut payload = Vec::with_capacity(8);
-        Rakp2 {
-            header: RakpHeader {
-                tag,
-                status,
-                session_id,
-            },
-            body: None,
-        }
-        .emit(&mut payload);
+        Rakp2 { header: RakpHeader { tag, status, session_id }, body: None }.emit(&mut payload);
         self.send_setup(route, PayloadType::RAKP_2, &payload);
     }
 
     fn send_rakp_4(&mut self, route: Route, tag: u8, session_id: u32, check: &Digest) {
-        let header = RakpHeader {
-            tag,
-            status: StatusCode::OK,
-            session_id,
-        };
+        let header = RakpHeader { tag, status: StatusCode::OK, session_id };
         let mut payload = Vec::with_capacity(24);
-        Rakp4 {
-            header,
-            check: check.as_bytes(),
-        }
-        .emit(&mut payload);
+        Rakp4 { header, check: check.as_bytes() }.emit(&mut payload);
         self.send_setup(route, PayloadType::RAKP_4, &payload);
     }
 
     fn send_rakp_4_error(&mut self, route: Route, tag: u8, session_id: u32, status: StatusCode) {
         let mut payload = Vec::with_capacity(8);
-        Rakp4 {
-            header: RakpHeader {
-                tag,
-                status,
-                session_id,
-            },
-            check: &[],
-        }
-        .emit(&mut payload);
+        Rakp4 { header: RakpHeader { tag, status, session_id }, check: &[] }.emit(&mut payload);
         self.send_setup(route, PayloadType::RAKP_4, &payload);
     }
 
@@ -329,24 +249,12 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
 /// RAKP 2 for a handshake that waits for RAKP 3.
 fn rakp_2(state: &AwaitRakp3, tag: u8) -> Vec<u8> {
-    let header = RakpHeader {
-        tag,
-        status: StatusCode::OK,
-        session_id: state.console_id(),
-    };
+    let header = RakpHeader { tag, status: StatusCode::OK, session_id: state.console_id() };
     let code = state.code();
     let (managed_random, guid) = state.randoms();
-    let body = Rakp2Body {
-        managed_random,
-        guid,
-        code: code.as_bytes(),
-    };
+    let body = Rakp2Body { managed_random, guid, code: code.as_bytes() };
     let mut payload = Vec::with_capacity(72);
-    Rakp2 {
-        header,
-        body: Some(body),
-    }
-    .emit(&mut payload);
+    Rakp2 { header, body: Some(body) }.emit(&mut payload);
     payload
 }
 

@@ -62,12 +62,7 @@ impl AwaitActivate {
 }
 
 fn code_matches(auth: AuthType, key: &UserKey, packet: &V15Packet<'_>) -> bool {
-    let V15Packet {
-        session_id,
-        sequence,
-        message,
-        ..
-    } = *packet;
+    let V15Packet { session_id, sequence, message, .. } = *packet;
     let wanted = auth_code(auth, key, session_id, sequence, message);
     auth == AuthType::None || packet.code.is_some_and(|code| wanted.matches(&code))
 }
@@ -100,11 +95,7 @@ impl V15Link {
 
     /// The type that the packets after Activate Session have.
     fn later_auth(&self) -> AuthType {
-        if self.policy.per_message_auth_disabled {
-            AuthType::None
-        } else {
-            self.auth
-        }
+        if self.policy.per_message_auth_disabled { AuthType::None } else { self.auth }
     }
 
     /// Verifies a packet and takes its sequence number.
@@ -146,13 +137,7 @@ impl V15Link {
         let code = auth_code(auth, &self.key, session_id, sequence, message);
         let code = code.as_bytes().try_into().ok();
         let mut datagram = Vec::new();
-        let packet = V15Packet {
-            auth,
-            code,
-            sequence,
-            session_id,
-            message,
-        };
+        let packet = V15Packet { auth, code, sequence, session_id, message };
         packet.emit_datagram(&mut datagram).ok()?;
         Some(datagram)
     }
@@ -187,43 +172,25 @@ impl<A: Accounts, R: Random> Server<A, R> {
         route: Route,
         data: &[u8],
     ) -> Result<Vec<u8>, CompletionCode> {
-        let bytes: &[u8; 17] = data
-            .try_into()
-            .map_err(|_| CompletionCode::REQUEST_LENGTH_INVALID)?;
+        let bytes: &[u8; 17] =
+            data.try_into().map_err(|_| CompletionCode::REQUEST_LENGTH_INVALID)?;
         let [auth, name @ ..] = bytes;
         let auth = AuthType::new(auth & 0x0f)
             .filter(|auth| self.config.v15.contains(auth))
             .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
-        let end = name
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
+        let end = name.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let name = UserName::new(name.get(..end).unwrap_or_default())
             .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         // A key beyond 16 bytes cannot be shown in this format, and its start must not do.
         let account = self.accounts.find(&name, None).filter(|a| a.key.fits_16());
         let decoy = self.decoy.key(&name);
-        let key = account
-            .as_ref()
-            .map_or(&decoy, |account| &account.key)
-            .clone();
+        let key = account.as_ref().map_or(&decoy, |account| &account.key).clone();
         let challenge = random_bytes(&mut self.random);
-        let state = AwaitActivate {
-            auth,
-            name,
-            challenge,
-            account,
-            key,
-        };
+        let state = AwaitActivate { auth, name, challenge, account, key };
         let managed_id = self.unused_id();
         let deadline = now + self.config.setup_timeout;
         let state = State::Activate(Box::new(state));
-        self.pend(Handshake {
-            managed_id,
-            route,
-            deadline,
-            state,
-        });
+        self.pend(Handshake { managed_id, route, deadline, state });
         let mut answer = managed_id.to_le_bytes().to_vec();
         answer.extend(challenge);
         Ok(answer)
@@ -242,15 +209,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if self.handshakes.contains(packet.session_id) {
             return self.on_activate(now, route, packet);
         }
-        let slot = self
-            .slot_of(SessionId(packet.session_id))
-            .ok_or(Reason::UnknownSession)?;
+        let slot = self.slot_of(SessionId(packet.session_id)).ok_or(Reason::UnknownSession)?;
         let bound = self.config.bound_to_peer;
-        let session = self
-            .sessions
-            .get_mut(slot)
-            .and_then(Option::as_mut)
-            .ok_or(Reason::UnknownSession)?;
+        let session =
+            self.sessions.get_mut(slot).and_then(Option::as_mut).ok_or(Reason::UnknownSession)?;
         if bound && session.route.peer != route.peer {
             return Err(Reason::OtherAddress);
         }
@@ -258,10 +220,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
             return Err(Reason::UnknownSession);
         };
         if let Some(bytes) = link.activation(packet) {
-            self.transmits.push_back(Transmit {
-                route,
-                bytes: bytes.to_vec(),
-            });
+            self.transmits.push_back(Transmit { route, bytes: bytes.to_vec() });
             return Ok(());
         }
         let trust = link.open(packet)?;
@@ -278,10 +237,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         packet: &V15Packet<'_>,
     ) -> Result<(), Reason> {
         let id = packet.session_id;
-        let handshake = self
-            .handshakes
-            .get_mut(id, &route)
-            .ok_or(Reason::OtherAddress)?;
+        let handshake = self.handshakes.get_mut(id, &route).ok_or(Reason::OtherAddress)?;
         let State::Activate(state) = &handshake.state else {
             return Err(Reason::OutOfTurn);
         };
@@ -289,18 +245,12 @@ impl<A: Accounts, R: Random> Server<A, R> {
             return Err(Reason::OutOfTurn);
         }
         let verified = state.verifies(packet);
-        let Some(Handshake {
-            state: State::Activate(state),
-            ..
-        }) = self.handshakes.remove(id)
+        let Some(Handshake { state: State::Activate(state), .. }) = self.handshakes.remove(id)
         else {
             return Err(Reason::OutOfTurn);
         };
         self.admit_guess(now, route, state.name)?;
-        let locked = state
-            .account
-            .as_ref()
-            .is_some_and(|a| self.is_locked(now, route, a));
+        let locked = state.account.as_ref().is_some_and(|a| self.is_locked(now, route, a));
         let reason = match (&state.account, verified) {
             (None, _) => Reason::UnknownUser,
             (Some(_), false) => Reason::WrongPassword,
@@ -328,11 +278,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if (request.netfn, request.command) != (NetFn::APP, ACTIVATE_SESSION) {
             return Err(Reason::OutOfTurn);
         }
-        let activated = self
-            .activation(state, &request.data, account)
-            .and_then(|activation| {
-                self.activate_v15(now, route, packet, &frame.header, activation)
-            });
+        let activated = self.activation(state, &request.data, account).and_then(|activation| {
+            self.activate_v15(now, route, packet, &frame.header, activation)
+        });
         let (code, reason) = match activated {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
@@ -355,9 +303,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
         account: Account,
     ) -> Result<Activation, (CompletionCode, Reason)> {
         let illegal = |code| (code, Reason::IllegalSetup);
-        let bytes: &[u8; 22] = data
-            .try_into()
-            .map_err(|_| illegal(CompletionCode::REQUEST_LENGTH_INVALID))?;
+        let bytes: &[u8; 22] =
+            data.try_into().map_err(|_| illegal(CompletionCode::REQUEST_LENGTH_INVALID))?;
         let [auth, privilege, challenge @ .., a, b, c, d] = bytes;
         let wanted = Privilege::new(privilege & 0x0f);
         let (true, Some(wanted)) = (auth & 0x0f == state.auth.value(), wanted) else {
@@ -370,20 +317,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if outbound == 0 {
             return Err(illegal(SEQUENCE_OUT_OF_RANGE));
         }
-        let limit = self
-            .accounts
-            .channel_limit()
-            .map(|channel| channel.min(account.limit));
+        let limit = self.accounts.channel_limit().map(|channel| channel.min(account.limit));
         if limit.is_none_or(|limit| wanted > limit) {
             return Err((PRIVILEGE_ABOVE_LIMIT, Reason::PrivilegeAboveLimit));
         }
         let policy = self.accounts.v15_policy();
         let link = |id| V15Link::new(id, state, policy, outbound);
-        Ok(Activation {
-            link: Box::new(link(SessionId(0))),
-            limit: wanted,
-            account,
-        })
+        Ok(Activation { link: Box::new(link(SessionId(0))), limit: wanted, account })
     }
 
     fn activate_v15(
@@ -394,14 +334,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
         header: &IpmbHeader,
         activation: Activation,
     ) -> Result<(), (CompletionCode, Reason)> {
-        let Activation {
-            mut link,
-            limit,
-            account,
-        } = activation;
-        let slot = self
-            .free_slot(now)
-            .ok_or((NO_SLOT, Reason::NoFreeSession))?;
+        let Activation { mut link, limit, account } = activation;
+        let slot = self.free_slot(now).ok_or((NO_SLOT, Reason::NoFreeSession))?;
         let id = SessionId(packet.session_id);
         let first = random_u32(&mut self.random).max(1);
         link.id = id;
@@ -425,14 +359,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         }
         let handle = self.config.instance.handle(slot);
         let fingerprint = self.decoy.fingerprint(&account);
-        let admission = Admission {
-            id,
-            handle,
-            account,
-            limit,
-            fingerprint,
-            route,
-        };
+        let admission = Admission { id, handle, account, limit, fingerprint, route };
         self.install(slot, Session::v15(admission, *link, now));
         Ok(())
     }

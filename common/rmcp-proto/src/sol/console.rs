@@ -115,10 +115,7 @@ impl Console {
     pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Truncated> {
         let packet = ToConsole::parse(bytes)?;
         let refused = packet.control.contains(Status::NACK);
-        if let Some(answer) = packet
-            .ack
-            .and_then(|ack| self.sender.answered(now, ack, refused))
-        {
+        if let Some(answer) = packet.ack.and_then(|ack| self.sender.answered(now, ack, refused)) {
             self.outgoing.consume(answer.accepted);
             if answer.refused {
                 self.breaks |= answer.control.contains(Operation::BREAK);
@@ -163,25 +160,11 @@ impl Console {
             .with_if(owed.is_some_and(|(_, refused)| refused), Operation::NACK)
             .with_if(self.lines.cts_hold, Operation::CTS_HOLD)
             .with_if(self.lines.dcd_dsr_dropped, Operation::DROP_DCD_DSR);
-        let acknowledges = Packet {
-            seq: None,
-            ack: None,
-            control: Operation::NONE,
-            chars: &[],
-        };
-        let packet = self
-            .sender
-            .packet()
-            .filter(|_| sends)
-            .unwrap_or(acknowledges);
+        let acknowledges = Packet { seq: None, ack: None, control: Operation::NONE, chars: &[] };
+        let packet = self.sender.packet().filter(|_| sends).unwrap_or(acknowledges);
         let mut out = Vec::with_capacity(HEADER_LEN + packet.chars.len());
         let control = packet.control.with(operation);
-        Packet {
-            ack: owed.map(|(ack, _)| ack),
-            control,
-            ..packet
-        }
-        .emit(&mut out);
+        Packet { ack: owed.map(|(ack, _)| ack), control, ..packet }.emit(&mut out);
         Some(out)
     }
 

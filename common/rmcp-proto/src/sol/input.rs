@@ -18,12 +18,7 @@ impl Input {
     const BREAKS: usize = 8;
 
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            chars: VecDeque::new(),
-            capacity,
-            taken: 0,
-            breaks: VecDeque::new(),
-        }
+        Self { chars: VecDeque::new(), capacity, taken: 0, breaks: VecDeque::new() }
     }
 
     pub(super) fn room(&self) -> usize {
@@ -57,21 +52,15 @@ impl Input {
 
     /// Whether a break is next; it is gone then.
     pub(super) fn take_break(&mut self) -> bool {
-        self.breaks
-            .pop_front_if(|place| *place <= self.taken)
-            .is_some()
+        self.breaks.pop_front_if(|place| *place <= self.taken).is_some()
     }
 
     /// The next characters, up to a break.
     pub(super) fn chars(&self) -> &[u8] {
         let (first, _) = self.chars.as_slices();
-        let until_break = self
-            .breaks
-            .front()
-            .map_or(u64::MAX, |place| place.saturating_sub(self.taken));
-        first
-            .get(..usize::try_from(until_break).unwrap_or(usize::MAX))
-            .unwrap_or(first)
+        let until_break =
+            self.breaks.front().map_or(u64::MAX, |place| place.saturating_sub(self.taken));
+        first.get(..usize::try_from(until_break).unwrap_or(usize::MAX)).unwrap_or(first)
     }
 
     pub(super) fn consume(&mut self, count: usize) {

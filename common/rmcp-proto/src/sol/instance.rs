@@ -159,10 +159,7 @@ impl Instance {
     pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Truncated> {
         let packet = ToBmc::parse(bytes)?;
         let refused = packet.control.contains(Operation::NACK);
-        if let Some(answer) = packet
-            .ack
-            .and_then(|ack| self.sender.answered(now, ack, refused))
-        {
+        if let Some(answer) = packet.ack.and_then(|ack| self.sender.answered(now, ack, refused)) {
             self.place += answer.accepted as u64;
             self.turn = true;
             if answer.accepted == 0 && !answer.empty {
@@ -309,10 +306,7 @@ impl Instance {
             self.input.push_break();
         }
         let chars = packet.chars.get(..MAX_CHARS).unwrap_or(packet.chars);
-        (
-            u8::try_from(self.input.push(chars)).unwrap_or(u8::MAX),
-            false,
-        )
+        (u8::try_from(self.input.push(chars)).unwrap_or(u8::MAX), false)
     }
 
     /// Carries out what a packet asks besides taking its characters and its break.
@@ -347,9 +341,7 @@ impl Instance {
             self.gap = true;
         }
         let available = ring.available(self.place);
-        let idle = self
-            .last_sent
-            .is_none_or(|time| time + self.parameters.accumulate <= now);
+        let idle = self.last_sent.is_none_or(|time| time + self.parameters.accumulate <= now);
         let chars_due =
             available > 0 && (idle || self.turn || available >= self.parameters.threshold);
         if !chars_due && !self.break_detected {
@@ -359,10 +351,9 @@ impl Instance {
         ring.read(self.place, self.parameters.max_chars, &mut chars);
         let lost = !chars.is_empty() && (self.gap || ring.lost_before(self.place));
         self.gap &= chars.is_empty();
-        let status = Status::NONE.with_if(lost, Status::OVERRUN).with_if(
-            std::mem::take(&mut self.break_detected),
-            Status::BREAK_DETECTED,
-        );
+        let status = Status::NONE
+            .with_if(lost, Status::OVERRUN)
+            .with_if(std::mem::take(&mut self.break_detected), Status::BREAK_DETECTED);
         self.sender.start(now, status, chars);
         self.last_sent = Some(now);
         true
@@ -374,20 +365,11 @@ impl Instance {
             .with_if(self.unavailable, Status::UNAVAILABLE)
             .with_if(self.state != State::Open, Status::DEACTIVATED);
         self.notice = false;
-        let informs = Packet {
-            seq: None,
-            ack: None,
-            control: Status::NONE,
-            chars: &[],
-        };
+        let informs = Packet { seq: None, ack: None, control: Status::NONE, chars: &[] };
         let packet = self.sender.packet().filter(|_| sends).unwrap_or(informs);
         let mut out = Vec::with_capacity(HEADER_LEN + packet.chars.len());
-        Packet {
-            ack: owed.map(|(ack, _)| ack),
-            control: packet.control.with(status),
-            ..packet
-        }
-        .emit(&mut out);
+        Packet { ack: owed.map(|(ack, _)| ack), control: packet.control.with(status), ..packet }
+            .emit(&mut out);
         out
     }
 
@@ -406,5 +388,4 @@ impl Instance {
 }
 
 #[cfg(test)]
-#[path = "instance_tests.rs"]
 mod tests;

@@ -143,11 +143,7 @@ impl<C: Control> Sender<C> {
         if now.saturating_duration_since(packet.quiet_since) >= SILENCE {
             return Resend::Gone;
         }
-        if was_exhausted {
-            Resend::Again
-        } else {
-            Resend::Exhausted
-        }
+        if was_exhausted { Resend::Again } else { Resend::Exhausted }
     }
 
     /// The peer was heard: retries are counted anew, and a packet whose retries had run out is sent
@@ -171,12 +167,7 @@ impl<C: Control> Sender<C> {
             self.hold(now);
         }
         let empty = packet.chars.is_empty();
-        Some(Answer {
-            accepted,
-            refused,
-            empty,
-            control: packet.control,
-        })
+        Some(Answer { accepted, refused, empty, control: packet.control })
     }
 
     /// Sends nothing new for the time of a retry.
@@ -242,10 +233,7 @@ impl Receiver {
     /// The last packet came again, and so does its answer.
     pub(super) fn repeat(&mut self, now: Instant) {
         let refused = self.last.is_some_and(|(_, refused)| refused);
-        let earliest = self
-            .last_refusal
-            .filter(|_| refused)
-            .map(|time| time + REFUSAL_PACE);
+        let earliest = self.last_refusal.filter(|_| refused).map(|time| time + REFUSAL_PACE);
         self.owed = Some(earliest.map_or(now, |time| time.max(now)));
     }
 
@@ -285,14 +273,7 @@ mod tests {
 
     fn taken(value: u8) -> Receiver {
         let mut receiver = Receiver::default();
-        receiver.answer(
-            origin(),
-            Ack {
-                seq: seq(value),
-                accepted: 0,
-            },
-            false,
-        );
+        receiver.answer(origin(), Ack { seq: seq(value), accepted: 0 }, false);
         receiver
     }
 
@@ -313,34 +294,13 @@ mod tests {
     fn refusals_are_paced_and_acknowledgements_are_not() {
         let now = origin();
         let mut receiver = Receiver::default();
-        receiver.answer(
-            now,
-            Ack {
-                seq: seq(1),
-                accepted: 0,
-            },
-            true,
-        );
+        receiver.answer(now, Ack { seq: seq(1), accepted: 0 }, true);
         assert!(receiver.take_owed(now).is_some());
-        receiver.answer(
-            now,
-            Ack {
-                seq: seq(2),
-                accepted: 0,
-            },
-            true,
-        );
+        receiver.answer(now, Ack { seq: seq(2), accepted: 0 }, true);
         assert_eq!(receiver.take_owed(now), None);
         assert_eq!(receiver.due(), Some(now + REFUSAL_PACE));
         assert!(receiver.take_owed(now + REFUSAL_PACE).is_some());
-        receiver.answer(
-            now + REFUSAL_PACE,
-            Ack {
-                seq: seq(3),
-                accepted: 1,
-            },
-            false,
-        );
+        receiver.answer(now + REFUSAL_PACE, Ack { seq: seq(3), accepted: 1 }, false);
         assert!(receiver.take_owed(now + REFUSAL_PACE).is_some());
         assert!(receiver.take_owed(now + REFUSAL_PACE).is_none());
     }
@@ -399,27 +359,8 @@ mod tests {
         let parameters = Parameters::default();
         let mut sender = Sender::new(&parameters);
         sender.start(now, Operation::NONE, b"xy".to_vec());
-        assert_eq!(
-            sender.answered(
-                now,
-                Ack {
-                    seq: seq(2),
-                    accepted: 2
-                },
-                false
-            ),
-            None
-        );
-        let answer = sender
-            .answered(
-                now,
-                Ack {
-                    seq: seq(1),
-                    accepted: 0,
-                },
-                true,
-            )
-            .unwrap();
+        assert_eq!(sender.answered(now, Ack { seq: seq(2), accepted: 2 }, false), None);
+        let answer = sender.answered(now, Ack { seq: seq(1), accepted: 0 }, true).unwrap();
         assert!(answer.refused && !answer.empty);
         assert_eq!(answer.accepted, 0);
         assert!(!sender.ready(now));
@@ -432,16 +373,7 @@ mod tests {
         let now = origin();
         let mut sender = Sender::new(&Parameters::default());
         sender.start(now, Operation::NONE, b"xy".to_vec());
-        let answer = sender
-            .answered(
-                now,
-                Ack {
-                    seq: seq(1),
-                    accepted: 200,
-                },
-                false,
-            )
-            .unwrap();
+        let answer = sender.answered(now, Ack { seq: seq(1), accepted: 200 }, false).unwrap();
         assert_eq!(answer.accepted, 2);
     }
 }

@@ -56,14 +56,7 @@ struct Network {
 impl Network {
     fn new(mut random: Random) -> Self {
         let (loss, doubled, late) = (random.below(31), random.below(31), random.below(31));
-        Self {
-            random,
-            loss,
-            doubled,
-            late,
-            flying: BinaryHeap::new(),
-            sent: 0,
-        }
+        Self { random, loss, doubled, late, flying: BinaryHeap::new(), sent: 0 }
     }
 
     fn send(&mut self, now: Instant, to: End, bytes: &[u8]) {
@@ -72,15 +65,10 @@ impl Network {
             if self.random.percent(self.loss) {
                 continue;
             }
-            let late = if self.random.percent(self.late) {
-                self.random.below(60_000)
-            } else {
-                0
-            };
+            let late = if self.random.percent(self.late) { self.random.below(60_000) } else { 0 };
             let delay = Duration::from_micros(5_000 + self.random.below(5_000) + late);
             self.sent += 1;
-            self.flying
-                .push(Reverse((now + delay, self.sent, to, bytes.to_vec())));
+            self.flying.push(Reverse((now + delay, self.sent, to, bytes.to_vec())));
         }
     }
 
@@ -234,10 +222,7 @@ impl World {
         let start = self.now;
         while !self.done() {
             self.step();
-            assert!(
-                self.now - start < Duration::from_secs(3600),
-                "seed {seed}: stuck"
-            );
+            assert!(self.now - start < Duration::from_secs(3600), "seed {seed}: stuck");
             assert_eq!(
                 self.displayed,
                 self.output[..self.displayed.len().min(self.output.len())],
@@ -287,15 +272,11 @@ fn a_viewer_misses_nothing_without_a_mark() {
         let mut world = World::new(seed);
         let mut ring = Ring::new(200);
         let mut viewer = Instance::new(Role::Viewer, world.parameters, 0, false);
-        let text: Vec<u8> = (0..2000_u32)
-            .map(|at| (at % 251).to_le_bytes()[0])
-            .collect();
+        let text: Vec<u8> = (0..2000_u32).map(|at| (at % 251).to_le_bytes()[0]).collect();
         let mut shown: Vec<Option<u8>> = Vec::new();
         let mut rest = &text[..];
         while ring.available(viewer.place()) > 0 || !rest.is_empty() {
-            let burst = usize::try_from(world.network.random.below(50))
-                .unwrap()
-                .min(rest.len());
+            let burst = usize::try_from(world.network.random.below(50)).unwrap().min(rest.len());
             let (now, later) = rest.split_at(burst);
             ring.write(now);
             rest = later;
@@ -340,11 +321,7 @@ fn check_marked(shown: &[Option<u8>], text: &[u8], seed: u64) {
             let skipped = text[at..].iter().position(|next| next == byte);
             at += skipped.unwrap_or_else(|| panic!("seed {seed}: not in the text"));
         }
-        assert_eq!(
-            text.get(at),
-            Some(byte),
-            "seed {seed}: unmarked gap at {at}"
-        );
+        assert_eq!(text.get(at), Some(byte), "seed {seed}: unmarked gap at {at}");
         at += 1;
         may_skip = false;
     }

@@ -178,9 +178,8 @@ impl<'a, C: Control> Packet<'a, C> {
     ///
     /// [`Truncated`] if the header is not whole.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Truncated> {
-        let (&[seq, ack, accepted, control], chars) = bytes
-            .split_first_chunk()
-            .ok_or(Truncated { have: bytes.len() })?;
+        let (&[seq, ack, accepted, control], chars) =
+            bytes.split_first_chunk().ok_or(Truncated { have: bytes.len() })?;
         Ok(Self {
             seq: Seq::new(seq),
             ack: Seq::new(ack).map(|seq| Ack { seq, accepted }),
@@ -192,12 +191,7 @@ impl<'a, C: Control> Packet<'a, C> {
     /// Appends the packet to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let (ack, accepted) = self.ack.map_or((0, 0), |ack| (ack.seq.get(), ack.accepted));
-        out.extend([
-            self.seq.map_or(0, Seq::get),
-            ack,
-            accepted,
-            self.control.byte(),
-        ]);
+        out.extend([self.seq.map_or(0, Seq::get), ack, accepted, self.control.byte()]);
         out.extend(self.chars);
     }
 
@@ -222,10 +216,7 @@ mod tests {
     }
 
     fn ack(value: u8, accepted: u8) -> Option<Ack> {
-        Some(Ack {
-            seq: seq(value),
-            accepted,
-        })
+        Some(Ack { seq: seq(value), accepted })
     }
 
     #[test]
@@ -234,22 +225,12 @@ mod tests {
             (
                 "data",
                 &hex!("01 00 00 00 6f 6b"),
-                Packet {
-                    seq: Some(Seq::FIRST),
-                    ack: None,
-                    control: Status::NONE,
-                    chars: b"ok",
-                },
+                Packet { seq: Some(Seq::FIRST), ack: None, control: Status::NONE, chars: b"ok" },
             ),
             (
                 "echo that acknowledges",
                 &hex!("0f 02 01 00 61"),
-                Packet {
-                    seq: Some(seq(15)),
-                    ack: ack(2, 1),
-                    control: Status::NONE,
-                    chars: b"a",
-                },
+                Packet { seq: Some(seq(15)), ack: ack(2, 1), control: Status::NONE, chars: b"a" },
             ),
             (
                 "nack, transfer unavailable",
@@ -264,12 +245,7 @@ mod tests {
             (
                 "deactivated",
                 &hex!("04 00 00 10"),
-                Packet {
-                    seq: Some(seq(4)),
-                    ack: None,
-                    control: Status::DEACTIVATED,
-                    chars: b"",
-                },
+                Packet { seq: Some(seq(4)), ack: None, control: Status::DEACTIVATED, chars: b"" },
             ),
             (
                 "after an overrun and a break",
@@ -296,22 +272,12 @@ mod tests {
             (
                 "typed",
                 &hex!("02 00 00 00 6c 73 0d"),
-                Packet {
-                    seq: Some(seq(2)),
-                    ack: None,
-                    control: Operation::NONE,
-                    chars: b"ls\r",
-                },
+                Packet { seq: Some(seq(2)), ack: None, control: Operation::NONE, chars: b"ls\r" },
             ),
             (
                 "break",
                 &hex!("03 00 00 10"),
-                Packet {
-                    seq: Some(seq(3)),
-                    ack: None,
-                    control: Operation::BREAK,
-                    chars: b"",
-                },
+                Packet { seq: Some(seq(3)), ack: None, control: Operation::BREAK, chars: b"" },
             ),
             (
                 "lines and flush",
@@ -330,12 +296,7 @@ mod tests {
             (
                 "acknowledgement of nothing",
                 &hex!("00 07 00 40"),
-                Packet {
-                    seq: None,
-                    ack: ack(7, 0),
-                    control: Operation::NACK,
-                    chars: b"",
-                },
+                Packet { seq: None, ack: ack(7, 0), control: Operation::NACK, chars: b"" },
             ),
         ];
         for (name, bytes, packet) in cases {

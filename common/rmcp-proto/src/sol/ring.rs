@@ -92,12 +92,7 @@ impl Ring {
     /// Appends to `out` up to `max` characters from `place` on, without a gap among them.
     pub fn read(&self, place: u64, max: usize, out: &mut Vec<u8>) {
         let place = place.clamp(self.tail(), self.head);
-        let end = self
-            .losses
-            .iter()
-            .copied()
-            .find(|&loss| loss > place)
-            .unwrap_or(self.head);
+        let end = self.losses.iter().copied().find(|&loss| loss > place).unwrap_or(self.head);
         let mut len = usize::try_from(end - place).unwrap_or(usize::MAX).min(max);
         let mut at = self.index(place);
         while len > 0 {

@@ -28,21 +28,14 @@ impl PresencePing {
         let (&iana, rest) = take("ASF header", body)?;
         if iana != ASF_IANA {
             let value = u32::from_be_bytes(iana);
-            return Err(ParseError::Unknown {
-                what: "ASF enterprise number",
-                value,
-            });
+            return Err(ParseError::Unknown { what: "ASF enterprise number", value });
         }
         match *exactly("ASF presence ping", rest)? {
             [PING, tag, _reserved, 0] => Ok(Self { tag }),
-            [PING, _, _, length] => Err(ParseError::TooLong {
-                what: "ASF presence ping",
-                extra: length.into(),
-            }),
-            [kind, ..] => Err(ParseError::Unknown {
-                what: "ASF message type",
-                value: kind.into(),
-            }),
+            [PING, _, _, length] => {
+                Err(ParseError::TooLong { what: "ASF presence ping", extra: length.into() })
+            }
+            [kind, ..] => Err(ParseError::Unknown { what: "ASF message type", value: kind.into() }),
         }
     }
 
@@ -75,10 +68,7 @@ impl PresencePong {
         if wanted == bytes {
             Ok(pong)
         } else {
-            Err(ParseError::Unknown {
-                what: "ASF presence pong",
-                value: tag.into(),
-            })
+            Err(ParseError::Unknown { what: "ASF presence pong", value: tag.into() })
         }
     }
 
@@ -106,17 +96,11 @@ mod tests {
     #[test]
     fn ping_and_pong_match_golden_bytes() {
         let mut out = Vec::new();
-        assert_eq!(
-            PresencePing::parse(&PING_BYTES),
-            Ok(PresencePing { tag: 7 })
-        );
+        assert_eq!(PresencePing::parse(&PING_BYTES), Ok(PresencePing { tag: 7 }));
         PresencePing { tag: 7 }.emit(&mut out);
         assert_eq!(out, PING_BYTES);
         out.clear();
-        assert_eq!(
-            PresencePong::parse(&PONG_BYTES),
-            Ok(PresencePong { tag: 7 })
-        );
+        assert_eq!(PresencePong::parse(&PONG_BYTES), Ok(PresencePong { tag: 7 }));
         PresencePong { tag: 7 }.emit(&mut out);
         assert_eq!(out, PONG_BYTES);
     }
@@ -125,17 +109,11 @@ mod tests {
     fn every_other_length_is_an_error() {
         let long = [&PONG_BYTES[..], &[0; 8]].concat();
         for end in (0..long.len()).filter(|&end| end != PONG_BYTES.len()) {
-            assert!(
-                PresencePong::parse(&long[..end]).is_err(),
-                "pong of {end} bytes"
-            );
+            assert!(PresencePong::parse(&long[..end]).is_err(), "pong of {end} bytes");
         }
         let long = [&PING_BYTES[..], &[0; 8]].concat();
         for end in (0..long.len()).filter(|&end| end != PING_BYTES.len()) {
-            assert!(
-                PresencePing::parse(&long[..end]).is_err(),
-                "ping of {end} bytes"
-            );
+            assert!(PresencePing::parse(&long[..end]).is_err(), "ping of {end} bytes");
         }
     }
 

@@ -101,16 +101,14 @@ impl OpenSessionRequest {
 
 fn proposal(kind: u8, record: &[u8; 8]) -> Result<Proposal, ParseError> {
     match *record {
-        [got, ..] if got != kind => Err(ParseError::Unknown {
-            what: "algorithm payload type",
-            value: got.into(),
-        }),
+        [got, ..] if got != kind => {
+            Err(ParseError::Unknown { what: "algorithm payload type", value: got.into() })
+        }
         [_, _, _, 0, ..] => Ok(Proposal::Any),
         [_, _, _, RECORD_LEN, algorithm, ..] => Ok(Proposal::Algorithm(algorithm & 0x3f)),
-        [_, _, _, length, ..] => Err(ParseError::Unknown {
-            what: "algorithm payload length",
-            value: length.into(),
-        }),
+        [_, _, _, length, ..] => {
+            Err(ParseError::Unknown { what: "algorithm payload length", value: length.into() })
+        }
     }
 }
 
@@ -161,11 +159,7 @@ impl OpenSessionResponse {
         let console_id = u32::from_le_bytes([a, b, c, d]);
         let status = StatusCode(status);
         if !status.is_ok() {
-            return Ok(Self::Refused {
-                tag,
-                status,
-                console_id,
-            });
+            return Ok(Self::Refused { tag, status, console_id });
         }
         let (&managed_id, records) = take(WHAT, rest)?;
         let records: &[u8; 24] = exactly(WHAT, records)?;
@@ -193,31 +187,16 @@ impl OpenSessionResponse {
             c,
             ..,
         ] = records;
-        let unknown = ParseError::Unknown {
-            what: "algorithm",
-            value: authentication.into(),
-        };
+        let unknown = ParseError::Unknown { what: "algorithm", value: authentication.into() };
         let algorithms = Algorithms::new(authentication, integrity, c).ok_or(unknown)?;
         let managed_id = u32::from_le_bytes(managed_id);
-        Ok(Self::Accepted {
-            tag,
-            role,
-            console_id,
-            managed_id,
-            algorithms,
-        })
+        Ok(Self::Accepted { tag, role, console_id, managed_id, algorithms })
     }
 
     /// Appends the payload to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::Accepted {
-                tag,
-                role,
-                console_id,
-                managed_id,
-                algorithms,
-            } => {
+            Self::Accepted { tag, role, console_id, managed_id, algorithms } => {
                 out.extend([tag, StatusCode::OK.0, role, 0]);
                 out.extend(console_id.to_le_bytes());
                 out.extend(managed_id.to_le_bytes());
@@ -226,11 +205,7 @@ impl OpenSessionResponse {
                 emit_proposal(INTEGRITY, chosen.integrity, out);
                 emit_proposal(CONFIDENTIALITY, chosen.confidentiality, out);
             }
-            Self::Refused {
-                tag,
-                status,
-                console_id,
-            } => {
+            Self::Refused { tag, status, console_id } => {
                 out.extend([tag, status.0, 0, 0]);
                 out.extend(console_id.to_le_bytes());
             }
@@ -307,17 +282,11 @@ mod tests {
     fn every_other_length_is_an_error() {
         let long = [&REQUEST[..], &[0; 16]].concat();
         for end in (0..long.len()).filter(|&end| end != REQUEST.len()) {
-            assert!(
-                OpenSessionRequest::parse(&long[..end]).is_err(),
-                "request of {end} bytes"
-            );
+            assert!(OpenSessionRequest::parse(&long[..end]).is_err(), "request of {end} bytes");
         }
         let long = [&RESPONSE[..], &[0; 16]].concat();
         for end in (0..long.len()).filter(|&end| end != RESPONSE.len()) {
-            assert!(
-                OpenSessionResponse::parse(&long[..end]).is_err(),
-                "response of {end} bytes"
-            );
+            assert!(OpenSessionResponse::parse(&long[..end]).is_err(), "response of {end} bytes");
         }
     }
 
@@ -326,10 +295,7 @@ mod tests {
         for (offset, value) in [(8, 1), (16, 0), (24, 1), (11, 7), (19, 9)] {
             let mut bytes = REQUEST;
             bytes[offset] = value;
-            assert!(
-                OpenSessionRequest::parse(&bytes).is_err(),
-                "{value} at {offset}"
-            );
+            assert!(OpenSessionRequest::parse(&bytes).is_err(), "{value} at {offset}");
         }
     }
 }

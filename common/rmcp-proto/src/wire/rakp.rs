@@ -18,10 +18,7 @@ impl UserName {
     /// The name `bytes`; `None` beyond 16 bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut name = Self {
-            length: u8::try_from(bytes.len()).ok()?,
-            ..Self::default()
-        };
+        let mut name = Self { length: u8::try_from(bytes.len()).ok()?, ..Self::default() };
         name.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(name)
     }
@@ -29,9 +26,7 @@ impl UserName {
     /// The bytes of the name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes
-            .get(..usize::from(self.length))
-            .unwrap_or_default()
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
     /// How many they are.
@@ -127,10 +122,7 @@ impl Rakp1 {
             return Err(super::truncated("RAKP 1 user name", need, name));
         }
         if name.len() > need {
-            return Err(ParseError::TooLong {
-                what: WHAT,
-                extra: name.len() - need,
-            });
+            return Err(ParseError::TooLong { what: WHAT, extra: name.len() - need });
         }
         Ok(Self {
             tag,
@@ -170,14 +162,7 @@ impl RakpHeader {
     fn parse<'a>(what: &'static str, payload: &'a [u8]) -> Result<(Self, &'a [u8]), ParseError> {
         let (&[tag, status, _, _, a, b, c, d], rest) = take::<{ Self::LEN }>(what, payload)?;
         let session_id = u32::from_le_bytes([a, b, c, d]);
-        Ok((
-            Self {
-                tag,
-                status: StatusCode(status),
-                session_id,
-            },
-            rest,
-        ))
+        Ok((Self { tag, status: StatusCode(status), session_id }, rest))
     }
 
     fn emit(&self, out: &mut Vec<u8>) {
@@ -219,14 +204,7 @@ impl<'a> Rakp2<'a> {
         }
         let (&managed_random, rest) = take("RAKP 2", rest)?;
         let (&guid, code) = take("RAKP 2", rest)?;
-        Ok(Self {
-            header,
-            body: Some(Rakp2Body {
-                managed_random,
-                guid,
-                code,
-            }),
-        })
+        Ok(Self { header, body: Some(Rakp2Body { managed_random, guid, code }) })
     }
 
     /// Appends the payload to `out`.
@@ -334,32 +312,16 @@ mod tests {
 
     #[test]
     fn rakp_2_to_4_match_golden_bytes() {
-        let to_console = RakpHeader {
-            tag: 1,
-            status: StatusCode::OK,
-            session_id: 0xa0a2_a3a4,
-        };
-        let to_bmc = RakpHeader {
-            session_id: 0x1234_5678,
-            ..to_console
-        };
+        let to_console = RakpHeader { tag: 1, status: StatusCode::OK, session_id: 0xa0a2_a3a4 };
+        let to_bmc = RakpHeader { session_id: 0x1234_5678, ..to_console };
         let body = Rakp2Body {
             managed_random: hex!("10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f"),
             guid: hex!("20 21 22 23 24 25 26 27 28 29 2a 2b 2c 2d 2e 2f"),
             code: &[0xc0, 0xc1],
         };
-        let rakp_2 = Rakp2 {
-            header: to_console,
-            body: Some(body),
-        };
-        let rakp_3 = Rakp3 {
-            header: to_bmc,
-            code: &[0xc0, 0xc1],
-        };
-        let rakp_4 = Rakp4 {
-            header: to_console,
-            check: &[0xc0, 0xc1],
-        };
+        let rakp_2 = Rakp2 { header: to_console, body: Some(body) };
+        let rakp_3 = Rakp3 { header: to_bmc, code: &[0xc0, 0xc1] };
+        let rakp_4 = Rakp4 { header: to_console, check: &[0xc0, 0xc1] };
         assert_eq!(Rakp2::parse(&RAKP_2), Ok(rakp_2));
         assert_eq!(Rakp3::parse(&RAKP_3), Ok(rakp_3));
         assert_eq!(Rakp4::parse(&RAKP_4), Ok(rakp_4));
@@ -392,20 +354,11 @@ mod tests {
     #[test]
     fn every_cut_of_the_fixed_fields_is_an_error() {
         for end in 0..40 {
-            assert!(
-                Rakp2::parse(&RAKP_2[..end]).is_err(),
-                "RAKP 2 of {end} bytes"
-            );
+            assert!(Rakp2::parse(&RAKP_2[..end]).is_err(), "RAKP 2 of {end} bytes");
         }
         for end in 0..8 {
-            assert!(
-                Rakp3::parse(&RAKP_3[..end]).is_err(),
-                "RAKP 3 of {end} bytes"
-            );
-            assert!(
-                Rakp4::parse(&RAKP_4[..end]).is_err(),
-                "RAKP 4 of {end} bytes"
-            );
+            assert!(Rakp3::parse(&RAKP_3[..end]).is_err(), "RAKP 3 of {end} bytes");
+            assert!(Rakp4::parse(&RAKP_4[..end]).is_err(), "RAKP 4 of {end} bytes");
         }
         assert!(Rakp3::parse(&hex!("01 0f 00 00 78 56 34 12 00")).is_err());
     }

@@ -70,15 +70,9 @@ impl<'a> RmcpMessage<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (&[version, _reserved, sequence, class], body) = take("RMCP header", bytes)?;
         if version != VERSION {
-            return Err(ParseError::Unknown {
-                what: "RMCP version",
-                value: version.into(),
-            });
+            return Err(ParseError::Unknown { what: "RMCP version", value: version.into() });
         }
-        let unknown = ParseError::Unknown {
-            what: "RMCP class",
-            value: class.into(),
-        };
+        let unknown = ParseError::Unknown { what: "RMCP class", value: class.into() };
         if class & ACK != 0 {
             let class = Class::new(class & !ACK).ok_or(unknown)?;
             nothing_left("RMCP acknowledge", body)?;
@@ -86,21 +80,13 @@ impl<'a> RmcpMessage<'a> {
         }
         let class = Class::new(class).ok_or(unknown)?;
         let sequence = (sequence != NO_ACK).then_some(sequence);
-        Ok(Self::Data {
-            sequence,
-            class,
-            body,
-        })
+        Ok(Self::Data { sequence, class, body })
     }
 
     /// Appends the message to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::Data {
-                sequence,
-                class,
-                body,
-            } => {
+            Self::Data { sequence, class, body } => {
                 out.extend([VERSION, 0, sequence.unwrap_or(NO_ACK), class.value()]);
                 out.extend_from_slice(body);
             }
@@ -113,12 +99,7 @@ impl<'a> RmcpMessage<'a> {
 
 /// Appends the header of an IPMI message, which never asks for an acknowledge.
 pub(crate) fn emit_ipmi_header(out: &mut Vec<u8>) {
-    RmcpMessage::Data {
-        sequence: None,
-        class: Class::Ipmi,
-        body: &[],
-    }
-    .emit(out);
+    RmcpMessage::Data { sequence: None, class: Class::Ipmi, body: &[] }.emit(out);
 }
 
 #[cfg(test)]
@@ -132,27 +113,13 @@ mod tests {
         let cases: [(&[u8], RmcpMessage<'_>); 3] = [
             (
                 &hex!("06 00 ff 07 aa"),
-                RmcpMessage::Data {
-                    sequence: None,
-                    class: Class::Ipmi,
-                    body: &[0xaa],
-                },
+                RmcpMessage::Data { sequence: None, class: Class::Ipmi, body: &[0xaa] },
             ),
             (
                 &hex!("06 00 05 06"),
-                RmcpMessage::Data {
-                    sequence: Some(5),
-                    class: Class::Asf,
-                    body: &[],
-                },
+                RmcpMessage::Data { sequence: Some(5), class: Class::Asf, body: &[] },
             ),
-            (
-                &hex!("06 00 05 86"),
-                RmcpMessage::Ack {
-                    sequence: 5,
-                    class: Class::Asf,
-                },
-            ),
+            (&hex!("06 00 05 86"), RmcpMessage::Ack { sequence: 5, class: Class::Asf }),
         ];
         for (bytes, message) in cases {
             assert_eq!(RmcpMessage::parse(bytes), Ok(message));

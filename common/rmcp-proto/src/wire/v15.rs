@@ -80,10 +80,8 @@ impl<'a> V15Packet<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
         const WHAT: &str = "IPMI 1.5 session header";
         let (&[auth], rest) = take(WHAT, body)?;
-        let auth = AuthType::new(auth).ok_or(ParseError::Unknown {
-            what: "authentication type",
-            value: auth.into(),
-        })?;
+        let auth = AuthType::new(auth)
+            .ok_or(ParseError::Unknown { what: "authentication type", value: auth.into() })?;
         let (&sequence, rest) = take(WHAT, rest)?;
         let (&session_id, rest) = take(WHAT, rest)?;
         let (code, rest) = match auth {
@@ -96,19 +94,12 @@ impl<'a> V15Packet<'a> {
         let (&[length], rest) = take(WHAT, rest)?;
         let need = usize::from(length);
         let (message, pad) =
-            rest.split_at_checked(need)
-                .ok_or(super::truncated("IPMI 1.5 payload", need, rest))?;
+            rest.split_at_checked(need).ok_or(super::truncated("IPMI 1.5 payload", need, rest))?;
         if !(pad.len() == 1 && needs_pad(body.len() - 1)) {
             nothing_left("IPMI 1.5 payload", pad)?;
         }
         let sequence = u32::from_le_bytes(sequence);
-        Ok(Self {
-            auth,
-            code,
-            sequence,
-            session_id: u32::from_le_bytes(session_id),
-            message,
-        })
+        Ok(Self { auth, code, sequence, session_id: u32::from_le_bytes(session_id), message })
     }
 
     /// Appends the whole datagram, RMCP header included, to `out`.
@@ -149,14 +140,8 @@ const fn needs_pad(length: usize) -> bool {
 
 /// The session header of a request outside a session: all zero, no auth code.
 pub(crate) fn emit_sessionless(message: &[u8], out: &mut Vec<u8>) -> Result<(), ParseError> {
-    V15Packet {
-        auth: AuthType::None,
-        code: None,
-        sequence: 0,
-        session_id: 0,
-        message,
-    }
-    .emit_datagram(out)
+    V15Packet { auth: AuthType::None, code: None, sequence: 0, session_id: 0, message }
+        .emit_datagram(out)
 }
 
 /// Whether the body's first byte says that it is in RMCP+ format.
@@ -220,15 +205,8 @@ mod tests {
             let message = vec![0x55; length];
             let mut out = Vec::new();
             emit_sessionless(&message, &mut out).unwrap();
-            assert!(
-                !matches!(out.len(), 56 | 84 | 112 | 128 | 156),
-                "{}",
-                out.len()
-            );
-            assert_eq!(
-                V15Packet::parse(&out[4..]).map(|p| p.message),
-                Ok(&message[..])
-            );
+            assert!(!matches!(out.len(), 56 | 84 | 112 | 128 | 156), "{}", out.len());
+            assert_eq!(V15Packet::parse(&out[4..]).map(|p| p.message), Ok(&message[..]));
         }
         assert!(emit_sessionless(&[0; 256], &mut Vec::new()).is_err());
     }

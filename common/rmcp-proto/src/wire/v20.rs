@@ -38,11 +38,7 @@ impl PayloadType {
     /// The type whose six bits are `value`; `None` beyond 3Fh.
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
-        if value <= 0x3f {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= 0x3f { Some(Self(value)) } else { None }
     }
 
     /// The number itself.
@@ -63,15 +59,9 @@ pub struct Protection {
 
 impl Protection {
     /// Neither.
-    pub const NONE: Self = Self {
-        encrypted: false,
-        authenticated: false,
-    };
+    pub const NONE: Self = Self { encrypted: false, authenticated: false };
     /// Both.
-    pub const FULL: Self = Self {
-        encrypted: true,
-        authenticated: true,
-    };
+    pub const FULL: Self = Self { encrypted: true, authenticated: true };
 }
 
 /// The fields before the payload length.
@@ -91,12 +81,7 @@ impl V20Header {
     /// The header of a packet outside a session.
     #[must_use]
     pub const fn sessionless(payload_type: PayloadType) -> Self {
-        Self {
-            payload_type,
-            protection: Protection::NONE,
-            session_id: 0,
-            sequence: 0,
-        }
+        Self { payload_type, protection: Protection::NONE, session_id: 0, sequence: 0 }
     }
 
     /// Appends the header of a payload of `length` bytes, from the authentication type on.
@@ -139,25 +124,18 @@ impl<'a> V20Packet<'a> {
         let what = "RMCP+ session header";
         let (&[auth, kind], rest) = take(what, whole)?;
         if auth != AUTH_TYPE {
-            return Err(ParseError::Unknown {
-                what: "authentication type",
-                value: auth.into(),
-            });
+            return Err(ParseError::Unknown { what: "authentication type", value: auth.into() });
         }
         let payload_type = PayloadType(kind & 0x3f);
         if payload_type == PayloadType::OEM_EXPLICIT {
-            return Err(ParseError::Unknown {
-                what: "payload type",
-                value: kind.into(),
-            });
+            return Err(ParseError::Unknown { what: "payload type", value: kind.into() });
         }
         let (&session_id, rest) = take(what, rest)?;
         let (&sequence, rest) = take(what, rest)?;
         let (&length, rest) = take(what, rest)?;
         let need = usize::from(u16::from_le_bytes(length));
         let (payload, trailer) =
-            rest.split_at_checked(need)
-                .ok_or(super::truncated("RMCP+ payload", need, rest))?;
+            rest.split_at_checked(need).ok_or(super::truncated("RMCP+ payload", need, rest))?;
         let protection = Protection {
             encrypted: kind & ENCRYPTED != 0,
             authenticated: kind & AUTHENTICATED != 0,
@@ -171,12 +149,7 @@ impl<'a> V20Packet<'a> {
             session_id: u32::from_le_bytes(session_id),
             sequence: u32::from_le_bytes(sequence),
         };
-        Ok(Self {
-            header,
-            payload,
-            trailer,
-            whole,
-        })
+        Ok(Self { header, payload, trailer, whole })
     }
 }
 

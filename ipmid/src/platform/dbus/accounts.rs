@@ -1,28 +1,27 @@
 //! OpenBMC's accounts at the services that own them: User.Manager, the network's channel access,
 //! and PAM.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    convert::Infallible,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use accounts::{OpenbmcConfig, OpenbmcWriter, SystemAccounts, SystemError, SystemUser};
 use daemon::RateLimit;
 use futures_util::StreamExt;
-use openbmc_dbus::{
-    bus,
-    client::{CallError, Client, ObjectAt, Properties},
-    network::{self, channel_access},
-    object::delete,
-    user::{ROOT, SERVICE, attributes, manager},
-};
+use openbmc_dbus::bus;
+use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
+use openbmc_dbus::network::{self, channel_access};
+use openbmc_dbus::object::delete;
+use openbmc_dbus::user::{ROOT, SERVICE, attributes, manager};
 use sys::{PamError, PamService};
-use tokio::{runtime::Handle, sync::Notify, task, time};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::{task, time};
 use tracing::warn;
-use zbus::{Connection, MatchRule, Message, MessageStream, fdo::DBusProxy, message};
+use zbus::fdo::DBusProxy;
+use zbus::{Connection, MatchRule, Message, MessageStream, message};
 
 use super::DbusPlatform;
 use crate::state::lock;
@@ -77,9 +76,7 @@ impl DbusAccounts {
     {
         let link = self.platform.link().map_err(|_| SystemError::Absent)?;
         let client = link.client.clone();
-        self.runtime
-            .block_on(async { act(client).await })
-            .map_err(failed)
+        self.runtime.block_on(async { act(client).await }).map_err(failed)
     }
 }
 
@@ -130,11 +127,9 @@ impl SystemAccounts for DbusAccounts {
     }
 
     fn rename(&self, old: &str, new: &str) -> Result<(), SystemError> {
-        self.wait(|client| async move {
-            client
-                .call(&root(), manager::RENAME_USER, &(old, new))
-                .await
-        })
+        self.wait(
+            |client| async move { client.call(&root(), manager::RENAME_USER, &(old, new)).await },
+        )
     }
 
     fn delete(&self, name: &str) -> Result<(), SystemError> {
@@ -144,25 +139,18 @@ impl SystemAccounts for DbusAccounts {
     fn set_privilege(&self, name: &str, privilege: &str) -> Result<(), SystemError> {
         let value = privilege.to_owned();
         self.wait(|client| async move {
-            client
-                .set(&account(name), attributes::USER_PRIVILEGE, value)
-                .await
+            client.set(&account(name), attributes::USER_PRIVILEGE, value).await
         })
     }
 
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), SystemError> {
         self.wait(|client| async move {
-            client
-                .set(&account(name), attributes::USER_ENABLED, enabled)
-                .await
+            client.set(&account(name), attributes::USER_ENABLED, enabled).await
         })
     }
 
     fn set_password(&self, name: &str, password: &[u8]) -> Result<(), SystemError> {
-        let service = PamService {
-            name: &self.pam_service,
-            folder: self.pam_folder.as_deref(),
-        };
+        let service = PamService { name: &self.pam_service, folder: self.pam_folder.as_deref() };
         sys::change_password(service, name, password).map_err(|error| match error {
             PamError::Absent(reason) => SystemError::Unavailable(reason),
             error => SystemError::Refused(error.to_string()),
@@ -171,18 +159,14 @@ impl SystemAccounts for DbusAccounts {
 
     fn channel_limit(&self, name: &str) -> Result<String, SystemError> {
         self.wait(|client| async move {
-            client
-                .get(&interface(name), channel_access::MAX_PRIVILEGE)
-                .await
+            client.get(&interface(name), channel_access::MAX_PRIVILEGE).await
         })
     }
 
     fn set_channel_limit(&self, name: &str, limit: &str) -> Result<(), SystemError> {
         let value = limit.to_owned();
         self.wait(|client| async move {
-            client
-                .set(&interface(name), channel_access::MAX_PRIVILEGE, value)
-                .await
+            client.set(&interface(name), channel_access::MAX_PRIVILEGE, value).await
         })
     }
 }

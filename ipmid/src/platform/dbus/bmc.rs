@@ -1,19 +1,19 @@
 //! The BMC itself. What Get Device ID tells is remembered, and `CurrentBMCState` followed by
 //! signals, so that the command costs no bus call.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
-use openbmc_dbus::{
-    client::{ObjectAt, Properties},
-    common::uuid,
-    software::{self, activation, version},
-    state::bmc,
-};
+use openbmc_dbus::client::{ObjectAt, Properties};
+use openbmc_dbus::common::uuid;
+use openbmc_dbus::software::{self, activation, version};
+use openbmc_dbus::state::bmc;
 use tokio::task::{self, AbortHandle};
 use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, message};
 
-use super::{DbusPlatform, Place, failed, locate, remembered::Remembered};
+use super::remembered::Remembered;
+use super::{DbusPlatform, Place, failed, locate};
 use crate::platform::{Bmc, BmcTransition, PlatformError, PlatformResult};
 
 const BMC: Place = Place::At(bmc::PATH, bmc::NAME);
@@ -68,10 +68,7 @@ impl Firmware {
                 }
             }
         });
-        Ok(Self {
-            known,
-            follower: Some(follower.abort_handle()),
-        })
+        Ok(Self { known, follower: Some(follower.abort_handle()) })
     }
 }
 
@@ -100,17 +97,12 @@ impl Bmc for DbusPlatform {
     }
 
     async fn request_bmc(&self, transition: BmcTransition) -> PlatformResult<()> {
-        self.set(BMC, bmc::REQUESTED_BMC_TRANSITION, transition)
-            .await
+        self.set(BMC, bmc::REQUESTED_BMC_TRANSITION, transition).await
     }
 
     async fn firmware_version(&self) -> PlatformResult<String> {
         let link = self.link()?;
-        link.firmware
-            .known
-            .version
-            .get(self.active_version(version::Purpose::BMC))
-            .await
+        link.firmware.known.version.get(self.active_version(version::Purpose::BMC)).await
     }
 
     async fn host_firmware_version(&self) -> PlatformResult<String> {
@@ -157,11 +149,7 @@ async fn is_active(
     client: &openbmc_dbus::client::Client,
     image: &ObjectAt,
 ) -> PlatformResult<bool> {
-    match client
-        .get(image, activation::ACTIVATION)
-        .await
-        .map_err(failed)
-    {
+    match client.get(image, activation::ACTIVATION).await.map_err(failed) {
         Ok(state) => Ok(state == activation::Activation::Active),
         Err(PlatformError::Absent) => Ok(true),
         Err(error) => Err(error),
@@ -190,12 +178,9 @@ mod tests {
         let bytes = parse_uuid("00112233-4455-6677-8899-aabbccddeeff").unwrap();
         assert_eq!(bytes[..3], [0x00, 0x11, 0x22]);
         assert_eq!(parse_uuid("00112233445566778899aabbccddeeff"), Some(bytes));
-        for text in [
-            "",
-            "0011",
-            "zz112233-4455-6677-8899-aabbccddeeff",
-            "é0112233445566778899aabbccddeef",
-        ] {
+        for text in
+            ["", "0011", "zz112233-4455-6677-8899-aabbccddeeff", "é0112233445566778899aabbccddeef"]
+        {
             assert_eq!(parse_uuid(text), None, "{text}");
         }
     }

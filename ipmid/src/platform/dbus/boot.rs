@@ -1,9 +1,7 @@
 //! The boot override: two objects, one for the next boot and one for all.
 
-use openbmc_dbus::{
-    control::boot::{ONE_TIME_PATH, PERSISTENT_PATH, boot_type, mode, source},
-    object::enable,
-};
+use openbmc_dbus::control::boot::{ONE_TIME_PATH, PERSISTENT_PATH, boot_type, mode, source};
+use openbmc_dbus::object::enable;
 
 use super::{DbusPlatform, Place};
 use crate::platform::{BootOverride, BootSettings, PlatformError, PlatformResult};
@@ -17,60 +15,31 @@ impl BootOverride for DbusPlatform {
             Err(PlatformError::Absent) => false,
             other => other?,
         };
-        let path = if one_time {
-            ONE_TIME_PATH
-        } else {
-            PERSISTENT_PATH
-        };
+        let path = if one_time { ONE_TIME_PATH } else { PERSISTENT_PATH };
         let enabled = one_time || self.get(PERSISTENT, enable::ENABLED).await?;
-        let device = self
-            .get(Place::At(path, source::NAME), source::BOOT_SOURCE)
-            .await?;
-        let mode = self
-            .get(Place::At(path, mode::NAME), mode::BOOT_MODE)
-            .await?;
-        let kind = match self
-            .get(Place::At(path, boot_type::NAME), boot_type::BOOT_TYPE)
-            .await
-        {
+        let device = self.get(Place::At(path, source::NAME), source::BOOT_SOURCE).await?;
+        let mode = self.get(Place::At(path, mode::NAME), mode::BOOT_MODE).await?;
+        let kind = match self.get(Place::At(path, boot_type::NAME), boot_type::BOOT_TYPE).await {
             Err(PlatformError::Absent) => boot_type::BootType::EFI, // a host without a choice
             other => other?,
         };
-        Ok(BootSettings {
-            enabled,
-            one_time,
-            device,
-            mode,
-            kind,
-        })
+        Ok(BootSettings { enabled, one_time, device, mode, kind })
     }
 
     async fn set_boot_override(&self, settings: BootSettings) -> PlatformResult<()> {
-        let path = if settings.one_time {
-            ONE_TIME_PATH
-        } else {
-            PERSISTENT_PATH
-        };
+        let path = if settings.one_time { ONE_TIME_PATH } else { PERSISTENT_PATH };
         let source = Place::At(path, source::NAME);
-        self.set(source, source::BOOT_SOURCE, settings.device)
-            .await?;
-        self.set(Place::At(path, mode::NAME), mode::BOOT_MODE, settings.mode)
-            .await?;
+        self.set(source, source::BOOT_SOURCE, settings.device).await?;
+        self.set(Place::At(path, mode::NAME), mode::BOOT_MODE, settings.mode).await?;
         let kind = Place::At(path, boot_type::NAME);
         match self.set(kind, boot_type::BOOT_TYPE, settings.kind).await {
             Err(PlatformError::Absent) => {}
             other => other?,
         }
         // Last, so that a firmware that looks meanwhile never sees half of it.
-        self.set(
-            ONE_TIME,
-            enable::ENABLED,
-            settings.enabled && settings.one_time,
-        )
-        .await?;
+        self.set(ONE_TIME, enable::ENABLED, settings.enabled && settings.one_time).await?;
         if !settings.enabled || !settings.one_time {
-            self.set(PERSISTENT, enable::ENABLED, settings.enabled)
-                .await?;
+            self.set(PERSISTENT, enable::ENABLED, settings.enabled).await?;
         }
         Ok(())
     }

@@ -20,8 +20,7 @@ impl BootProgress for DbusPlatform {
         self.set(CODE, raw::VALUE, (code, Vec::new())).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(u64::MAX);
-        self.set(STAGE, progress::BOOT_PROGRESS_LAST_UPDATE, now)
-            .await?;
+        self.set(STAGE, progress::BOOT_PROGRESS_LAST_UPDATE, now).await?;
         self.set(STAGE, progress::BOOT_PROGRESS, stage).await
     }
 }

@@ -2,16 +2,12 @@
 
 use std::collections::HashMap;
 
-use ipmi_proto::{CompletionCode, Lun, Request, ipmb::IpmbAddress};
-use openbmc_dbus::{
-    client::{CallError, ObjectAt},
-    interface::Method,
-    ipmi::{
-        host_ipmi, ipmb,
-        names::{CHANNEL_PATH_PREFIX, CHANNEL_PREFIX},
-        sms,
-    },
-};
+use ipmi_proto::ipmb::IpmbAddress;
+use ipmi_proto::{CompletionCode, Lun, Request};
+use openbmc_dbus::client::{CallError, ObjectAt};
+use openbmc_dbus::interface::Method;
+use openbmc_dbus::ipmi::names::{CHANNEL_PATH_PREFIX, CHANNEL_PREFIX};
+use openbmc_dbus::ipmi::{host_ipmi, ipmb, sms};
 
 use super::{DbusPlatform, failed};
 use crate::platform::{Attention, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
@@ -30,10 +26,7 @@ pub struct Bridges {
 }
 
 fn bridge(channel: &str) -> ObjectAt {
-    ObjectAt::new(
-        format!("{CHANNEL_PREFIX}{channel}"),
-        format!("{CHANNEL_PATH_PREFIX}{channel}"),
-    )
+    ObjectAt::new(format!("{CHANNEL_PREFIX}{channel}"), format!("{CHANNEL_PATH_PREFIX}{channel}"))
 }
 
 impl Satellites for DbusPlatform {
@@ -48,8 +41,7 @@ impl Satellites for DbusPlatform {
         let answer = match (asked.await?, self.bridges.satellites.get(&to)) {
             // OpenBMC's has the other method, which is for LUN 0.
             (Err(CallError::NotFound { .. }), Some(&byte)) if request.lun == Lun::BMC => {
-                self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request)
-                    .await?
+                self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request).await?
             }
             (answer, _) => answer,
         };
@@ -95,11 +87,7 @@ impl DbusPlatform {
 impl Attention for DbusPlatform {
     async fn set_attention(&self, channel: &str, on: bool) -> PlatformResult<()> {
         let link = self.link()?;
-        let method = if on {
-            sms::SET_ATTENTION
-        } else {
-            sms::CLEAR_ATTENTION
-        };
+        let method = if on { sms::SET_ATTENTION } else { sms::CLEAR_ATTENTION };
         let told = link.client.call(&bridge(channel), method, &()).await;
         match told {
             // OpenBMC's btbridge; the host lowers BT's flag, and nobody else can.
@@ -107,10 +95,7 @@ impl Attention for DbusPlatform {
                 if on && self.bridges.bt_channel.as_deref() == Some(channel) =>
             {
                 let bridge = ObjectAt::new(host_ipmi::SERVICE, host_ipmi::PATH);
-                let told = link
-                    .client
-                    .call(&bridge, host_ipmi::SET_ATTENTION, &())
-                    .await;
+                let told = link.client.call(&bridge, host_ipmi::SET_ATTENTION, &()).await;
                 told.map(|(_,): (i64,)| ()).map_err(failed)
             }
             told => told.map_err(failed),

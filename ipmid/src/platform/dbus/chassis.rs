@@ -1,14 +1,12 @@
 //! The chassis itself, and the ACPI states that its host reports.
 
-use openbmc_dbus::{
-    chassis::{
-        buttons,
-        intrusion::{self, Status},
-    },
-    client::CallError,
-    control::{acpi_power_state as acpi, chassis_capabilities as can, restore_policy as policy},
-    led::group,
+use openbmc_dbus::chassis::buttons;
+use openbmc_dbus::chassis::intrusion::{self, Status};
+use openbmc_dbus::client::CallError;
+use openbmc_dbus::control::{
+    acpi_power_state as acpi, chassis_capabilities as can, restore_policy as policy,
 };
+use openbmc_dbus::led::group;
 
 use super::{DbusPlatform, Place, failed};
 use crate::platform::{
@@ -33,18 +31,9 @@ impl Chassis for DbusPlatform {
     async fn button_enabled(&self, button: Button) -> PlatformResult<bool> {
         use buttons::{id, nmi, power, reset};
         match button {
-            Button::Power => {
-                self.get(Place::At(power::PATH, power::NAME), power::ENABLED)
-                    .await
-            }
-            Button::Reset => {
-                self.get(Place::At(reset::PATH, reset::NAME), reset::ENABLED)
-                    .await
-            }
-            Button::Nmi => {
-                self.get(Place::At(nmi::PATH, nmi::NAME), nmi::ENABLED)
-                    .await
-            }
+            Button::Power => self.get(Place::At(power::PATH, power::NAME), power::ENABLED).await,
+            Button::Reset => self.get(Place::At(reset::PATH, reset::NAME), reset::ENABLED).await,
+            Button::Nmi => self.get(Place::At(nmi::PATH, nmi::NAME), nmi::ENABLED).await,
             Button::Identify => self.get(Place::At(id::PATH, id::NAME), id::ENABLED).await,
         }
     }
@@ -85,10 +74,7 @@ impl Chassis for DbusPlatform {
     async fn set_capabilities(&self, wanted: Capabilities) -> PlatformResult<()> {
         for (property, value) in [
             (can::CHASSIS_INTRUSION_ENABLED, wanted.intrusion),
-            (
-                can::CHASSIS_FRONT_PANEL_LOCKOUT_ENABLED,
-                wanted.front_panel_lockout,
-            ),
+            (can::CHASSIS_FRONT_PANEL_LOCKOUT_ENABLED, wanted.front_panel_lockout),
         ] {
             self.set(CAPABILITIES, property, value).await?;
         }
@@ -109,8 +95,7 @@ impl Chassis for DbusPlatform {
     }
 
     async fn set_restore_policy(&self, wanted: RestorePolicy) -> PlatformResult<()> {
-        self.set(RESTORE_POLICY, policy::POWER_RESTORE_POLICY, wanted)
-            .await
+        self.set(RESTORE_POLICY, policy::POWER_RESTORE_POLICY, wanted).await
     }
 }
 

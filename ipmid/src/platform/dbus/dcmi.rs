@@ -1,11 +1,9 @@
 //! Power limit, asset tag and host name.
 
-use openbmc_dbus::{
-    client::CallError,
-    control::power_cap as cap,
-    inventory::decorator::asset_tag,
-    network::{self, ethernet_interface, system_configuration},
-};
+use openbmc_dbus::client::CallError;
+use openbmc_dbus::control::power_cap as cap;
+use openbmc_dbus::inventory::decorator::asset_tag;
+use openbmc_dbus::network::{self, ethernet_interface, system_configuration};
 
 use super::{DbusPlatform, Place, failed, locate};
 use crate::platform::{Naming, PlatformError, PlatformResult, PowerLimit, PowerLimitSettings};
@@ -73,8 +71,7 @@ impl Naming for DbusPlatform {
     }
 
     async fn set_host_name(&self, name: String) -> PlatformResult<()> {
-        self.set(SYSTEM, system_configuration::HOST_NAME, name)
-            .await
+        self.set(SYSTEM, system_configuration::HOST_NAME, name).await
     }
 
     async fn renew_dhcp(&self) -> PlatformResult<()> {
@@ -87,14 +84,9 @@ impl Naming for DbusPlatform {
         }
         for interface in interfaces {
             // Writing what is set already makes the network service configure it again.
-            let dhcp = client
-                .get(&interface, ethernet_interface::DHCP4)
-                .await
-                .map_err(failed)?;
+            let dhcp = client.get(&interface, ethernet_interface::DHCP4).await.map_err(failed)?;
             if dhcp {
-                let set = client
-                    .set(&interface, ethernet_interface::DHCP4, true)
-                    .await;
+                let set = client.set(&interface, ethernet_interface::DHCP4, true).await;
                 set.map_err(failed)?;
             }
         }

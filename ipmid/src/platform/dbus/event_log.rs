@@ -72,9 +72,7 @@ impl EventLog {
     ) -> fdo::Result<u16> {
         let mut bytes = [UNKNOWN; 3];
         if data.len() > bytes.len() {
-            return Err(fdo::Error::InvalidArgs(
-                "at most three bytes of event data".to_owned(),
-            ));
+            return Err(fdo::Error::InvalidArgs("at most three bytes of event data".to_owned()));
         }
         for (place, byte) in bytes.iter_mut().zip(data) {
             *place = *byte;
@@ -83,11 +81,7 @@ impl EventLog {
             revision: Event::REVISION,
             sensor_type,
             sensor_number,
-            direction: if asserted {
-                Direction::Assertion
-            } else {
-                Direction::Deassertion
-            },
+            direction: if asserted { Direction::Assertion } else { Direction::Deassertion },
             event_type,
             data: bytes,
         };
@@ -172,9 +166,7 @@ impl EventLog {
 
     #[zbus(name = "SELDelete")]
     async fn sel_delete(&self, record: u16) -> fdo::Result<()> {
-        let id = SelRecordId::new(record)
-            .ok_or(SelError::Absent)
-            .map_err(refusal)?;
+        let id = SelRecordId::new(record).ok_or(SelError::Absent).map_err(refusal)?;
         let deleted = self.sel.delete(id, self.clock.now()).await;
         deleted.map(drop).map_err(refusal)
     }
@@ -207,17 +199,11 @@ mod tests {
     async fn services_log_events_and_oem_records() {
         let (log, _state) = log();
         let path = OwnedObjectPath::try_from(format!("{ROOT}/temperature/X")).unwrap();
-        let id = log
-            .ipmi_sel_add("hot", path, vec![0x59, 0x66], true, 0x20)
-            .await
-            .unwrap();
+        let id = log.ipmi_sel_add("hot", path, vec![0x59, 0x66], true, 0x20).await.unwrap();
         let record = log.sel.get(id).unwrap().0.to_bytes();
         assert_eq!(record[7..], [0x20, 0, 4, 1, 0xff, 1, 0x59, 0x66, 0xff]);
         let id = log.ipmi_sel_add_oem("", vec![1, 2, 3], 0xe1).await.unwrap();
-        assert_eq!(
-            log.sel.get(id).unwrap().0.to_bytes()[2..7],
-            [0xe1, 1, 2, 3, 0]
-        );
+        assert_eq!(log.sel.get(id).unwrap().0.to_bytes()[2..7], [0xe1, 1, 2, 3, 0]);
         assert!(log.ipmi_sel_add_oem("", vec![0; 14], 0xe1).await.is_err());
         assert!(log.ipmi_sel_add_oem("", vec![], 0x02).await.is_err());
         log.sel_delete(1).await.unwrap();

@@ -5,11 +5,10 @@ mod inventory;
 use std::collections::BTreeSet;
 
 use ipmi_proto::sdr::{Entity, entity};
-use openbmc_dbus::{
-    client::{CallError, Client, ManagedObjects, ObjectAt},
-    fru_device::{self, device, manager},
-    inventory::{self as parts, decorator::asset},
-};
+use openbmc_dbus::client::{CallError, Client, ManagedObjects, ObjectAt};
+use openbmc_dbus::fru_device::{self, device, manager};
+use openbmc_dbus::inventory::decorator::asset;
+use openbmc_dbus::inventory::{self as parts};
 use tracing::debug;
 
 use self::inventory::Part;
@@ -39,41 +38,28 @@ impl Frus for DbusPlatform {
         let owners = link.client.object_owners(path, &[device::NAME]).await;
         let service = owners.map_err(failed)?.into_keys().next();
         let service = service.ok_or(PlatformError::Absent)?;
-        write(&link, &ObjectAt::new(service, path), image)
-            .await
-            .map_err(failed)
+        write(&link, &ObjectAt::new(service, path), image).await.map_err(failed)
     }
 }
 
 async fn write(link: &Link, object: &ObjectAt, image: &[u8]) -> Result<(), CallError> {
     let properties = link.client.get_all(object, device::NAME).await?;
-    let (bus, address) = (
-        properties.get(device::BUS)?,
-        properties.get(device::ADDRESS)?,
-    );
+    let (bus, address) = (properties.get(device::BUS)?, properties.get(device::ADDRESS)?);
     let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
     let (bus, address) = place(bus, address);
-    link.client
-        .call(&scanner, manager::WRITE_FRU, &(bus, address, image))
-        .await
+    link.client.call(&scanner, manager::WRITE_FRU, &(bus, address, image)).await
 }
 
 /// Bus and address in the types of the scanner's methods; beyond them there is no such device.
 fn place(bus: u32, address: u32) -> (u16, u8) {
-    (
-        u16::try_from(bus).unwrap_or(u16::MAX),
-        u8::try_from(address).unwrap_or(u8::MAX),
-    )
+    (u16::try_from(bus).unwrap_or(u16::MAX), u8::try_from(address).unwrap_or(u8::MAX))
 }
 
 /// What the scanner found. A device that cannot be read now is left out.
 async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevice>)> {
     let mut slots = BTreeSet::new();
     let mut devices = Vec::new();
-    for object in locate::subtree(client, "/", device::NAME)
-        .await
-        .map_err(failed)?
-    {
+    for object in locate::subtree(client, "/", device::NAME).await.map_err(failed)? {
         match read(client, &object).await {
             Ok((slot, found)) => {
                 slots.insert(slot);
@@ -87,28 +73,17 @@ async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevi
 
 async fn read(client: &Client, object: &ObjectAt) -> Result<(Slot, FruDevice), CallError> {
     let properties = client.get_all(object, device::NAME).await?;
-    let slot = (
-        properties.get(device::BUS)?,
-        properties.get(device::ADDRESS)?,
-    );
+    let slot = (properties.get(device::BUS)?, properties.get(device::ADDRESS)?);
     let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
-    let image: Vec<u8> = client
-        .call(&scanner, manager::GET_RAW_FRU, &place(slot.0, slot.1))
-        .await?;
-    let board = properties
-        .get(device::BOARD_PRODUCT_NAME)
-        .unwrap_or_default();
-    let product = properties
-        .get(device::PRODUCT_PRODUCT_NAME)
-        .unwrap_or_default();
+    let image: Vec<u8> =
+        client.call(&scanner, manager::GET_RAW_FRU, &place(slot.0, slot.1)).await?;
+    let board = properties.get(device::BOARD_PRODUCT_NAME).unwrap_or_default();
+    let product = properties.get(device::PRODUCT_PRODUCT_NAME).unwrap_or_default();
     let name = [board, product].into_iter().find(|name| !name.is_empty());
     let device = FruDevice {
         path: object.path.clone(),
         name: name.unwrap_or_else(|| last_name(&object.path)),
-        entity: Entity {
-            id: entity::SYSTEM_BOARD,
-            instance: 1,
-        },
+        entity: Entity { id: entity::SYSTEM_BOARD, instance: 1 },
         image,
         writable: true,
     };
@@ -117,9 +92,7 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<(Slot, FruDevice), C
 
 /// The parts that the inventory describes.
 async fn described(client: &Client) -> PlatformResult<Vec<Part>> {
-    let objects = locate::subtree(client, parts::ROOT, asset::NAME)
-        .await
-        .map_err(failed)?;
+    let objects = locate::subtree(client, parts::ROOT, asset::NAME).await.map_err(failed)?;
     let services: BTreeSet<String> = objects.into_iter().map(|object| object.service).collect();
     let mut found = Vec::new();
     for service in services {
@@ -155,8 +128,5 @@ const fn rank(entity: Entity) -> u8 {
 
 /// The last name of a path, for people.
 fn last_name(path: &str) -> String {
-    path.rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .replace('_', " ")
+    path.rsplit('/').next().unwrap_or_default().replace('_', " ")
 }

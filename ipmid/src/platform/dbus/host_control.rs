@@ -2,13 +2,17 @@
 //! `xyz.openbmc_project.Condition.HostFirmware`: whether it listens. As OpenBMC's `host-interface.cpp`
 //! and `host-cmd-manager.cpp`; what is told waits in the event message buffer.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipmi_proto::Iana;
 use openbmc_dbus::control::host::{Command, FirmwareCondition, Outcome, PATH, SERVICE};
-use tokio::{sync::oneshot, task, time};
+use tokio::sync::oneshot;
+use tokio::{task, time};
 use tracing::warn;
-use zbus::{Connection, fdo, interface, object_server::SignalEmitter};
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, fdo, interface};
 
 use super::owned;
 use crate::messages::{EventRecord, Messages};
@@ -33,10 +37,7 @@ pub struct HostControl {
 impl HostControl {
     /// Serves for as long as the daemon lives, whatever the bus does.
     pub async fn serve(&self) -> Infallible {
-        owned::serve(SERVICE, async move |connection| {
-            self.place(&connection).await
-        })
-        .await
+        owned::serve(SERVICE, async move |connection| self.place(&connection).await).await
     }
 
     /// Puts the object on `connection`. There is no object manager above it, which would read the condition
@@ -82,17 +83,13 @@ impl HostControl {
         command: &str,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> fdo::Result<()> {
-        let command: Command = command
-            .parse()
-            .map_err(|_| fdo::Error::InvalidArgs("no such command".to_owned()))?;
+        let command: Command =
+            command.parse().map_err(|_| fdo::Error::InvalidArgs("no such command".to_owned()))?;
         let told = self.tell(command)?;
         let (this, emitter) = (self.clone(), emitter.to_owned());
         task::spawn(async move {
-            let outcome = if this.has_read(told).await {
-                Outcome::Success
-            } else {
-                Outcome::Failure
-            };
+            let outcome =
+                if this.has_read(told).await { Outcome::Success } else { Outcome::Failure };
             let (command, outcome) = (command.as_str(), outcome.as_str());
             if let Err(error) = Self::command_complete(&emitter, command, outcome).await {
                 warn!(%error, command, outcome, "nobody is told what became of a command to the host");

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use openbmc_dbus::{
-    client::{CallError, Client, ObjectAt},
-    mapper,
-};
+use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::mapper;
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -58,9 +56,7 @@ pub(super) async fn find(client: &Client, place: Place) -> Result<ObjectAt, Call
             .map(|service| ObjectAt::new(service, path)),
         Place::Having(interface) => subtree(client, "/", interface).await?.into_iter().next(),
     };
-    found.ok_or_else(|| CallError::NotFound {
-        what: place.interface().to_owned(),
-    })
+    found.ok_or_else(|| CallError::NotFound { what: place.interface().to_owned() })
 }
 
 /// All objects below `root` with `interface`, in the order of their paths.

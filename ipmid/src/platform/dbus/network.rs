@@ -2,19 +2,15 @@
 
 mod vlan;
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use openbmc_dbus::{
-    client::{CallError, Client, ObjectAt},
-    network::{
-        self, ethernet_interface as interface, ip, ip_create, mac_address, neighbor,
-        neighbor_create, vlan as vlan_interface,
-    },
-    object::delete,
+use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::network::{
+    self, ethernet_interface as interface, ip, ip_create, mac_address, neighbor, neighbor_create,
+    vlan as vlan_interface,
 };
+use openbmc_dbus::object::delete;
 use zbus::wire::OwnedObjectPath;
 
 use super::{DbusPlatform, failed, locate};
@@ -58,27 +54,15 @@ async fn find(client: &Client, channel: &str) -> Result<ObjectAt, CallError> {
             _ => first = first.or(Some(object)),
         }
     }
-    itself.or(first).ok_or_else(|| CallError::NotFound {
-        what: interface::NAME.to_owned(),
-    })
+    itself.or(first).ok_or_else(|| CallError::NotFound { what: interface::NAME.to_owned() })
 }
 
 async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
     let properties = client.get_all(object, interface::NAME).await?;
-    let mac = client
-        .get(object, mac_address::MAC_ADDRESS)
-        .await
-        .unwrap_or_default();
-    let vlan = client
-        .get(object, vlan_interface::ID)
-        .await
-        .ok()
-        .and_then(|id| u16::try_from(id).ok());
-    let gateway = parse(
-        &properties
-            .get(interface::DEFAULT_GATEWAY)
-            .unwrap_or_default(),
-    );
+    let mac = client.get(object, mac_address::MAC_ADDRESS).await.unwrap_or_default();
+    let vlan =
+        client.get(object, vlan_interface::ID).await.ok().and_then(|id| u16::try_from(id).ok());
+    let gateway = parse(&properties.get(interface::DEFAULT_GATEWAY).unwrap_or_default());
     let gateway = gateway.unwrap_or(Ipv4Addr::UNSPECIFIED);
     let mut link = Link {
         mac: parse_mac(&mac).unwrap_or_default(),
@@ -88,16 +72,10 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
         gateway_mac: None,
         vlan,
         ipv6: Vec::new(),
-        gateway6: parse(
-            &properties
-                .get(interface::DEFAULT_GATEWAY6)
-                .unwrap_or_default(),
-        )
-        .unwrap_or(Ipv6Addr::UNSPECIFIED),
+        gateway6: parse(&properties.get(interface::DEFAULT_GATEWAY6).unwrap_or_default())
+            .unwrap_or(Ipv6Addr::UNSPECIFIED),
         gateway6_mac: None,
-        accepts_ra: properties
-            .get(interface::IPV6_ACCEPT_RA)
-            .unwrap_or_default(),
+        accepts_ra: properties.get(interface::IPV6_ACCEPT_RA).unwrap_or_default(),
     };
     read_neighbors(client, object, &mut link).await?;
     for address in addresses(client, object).await? {
@@ -129,11 +107,7 @@ impl AddressObject {
             ip::AddressOrigin::DHCP => Ipv6Source::Dhcp,
             ip::AddressOrigin::LinkLocal | ip::AddressOrigin::SLAAC => Ipv6Source::Slaac,
         };
-        Some(Ipv6Address {
-            address: parse(&self.text)?,
-            prefix: self.prefix,
-            source,
-        })
+        Some(Ipv6Address { address: parse(&self.text)?, prefix: self.prefix, source })
     }
 }
 
@@ -186,27 +160,15 @@ async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result
                     remove(client, &old.object).await?;
                 }
             }
-            create(
-                client,
-                object,
-                ip::Protocol::IPv4,
-                address.to_string(),
-                prefix,
-            )
-            .await
+            create(client, object, ip::Protocol::IPv4, address.to_string(), prefix).await
         }
         LinkChange::Dhcp(dhcp) => client.set(object, interface::DHCP4, dhcp).await,
-        LinkChange::Mac(mac) => {
-            client
-                .set(object, mac_address::MAC_ADDRESS, format_mac(mac))
-                .await
-        }
+        LinkChange::Mac(mac) => client.set(object, mac_address::MAC_ADDRESS, format_mac(mac)).await,
         LinkChange::Gateway(gateway) => set_gateway(client, object, gateway).await,
         LinkChange::Neighbor(address, mac) => {
             let arguments = (address.to_string(), format_mac(mac));
-            let _: OwnedObjectPath = client
-                .call(object, neighbor_create::NEIGHBOR, &arguments)
-                .await?;
+            let _: OwnedObjectPath =
+                client.call(object, neighbor_create::NEIGHBOR, &arguments).await?;
             Ok(())
         }
         LinkChange::Vlan(id) => vlan::set(client, object, id).await,
@@ -267,14 +229,7 @@ async fn set_ipv6(
     }
     match new {
         Some((address, prefix)) => {
-            create(
-                client,
-                object,
-                ip::Protocol::IPv6,
-                address.to_string(),
-                prefix,
-            )
-            .await
+            create(client, object, ip::Protocol::IPv6, address.to_string(), prefix).await
         }
         None => Ok(()),
     }
@@ -286,10 +241,8 @@ fn parse<T: std::str::FromStr>(text: &str) -> Option<T> {
 
 /// The bytes of a MAC address such as `52:54:00:12:34:56`.
 fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let bytes: Vec<u8> = text
-        .split(':')
-        .map(|part| u8::from_str_radix(part, 16).ok())
-        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect::<Option<_>>()?;
     bytes.try_into().ok()
 }
 
@@ -302,10 +255,7 @@ fn format_mac(mac: [u8; 6]) -> String {
 fn counters(text: &str) -> Option<IpCounters> {
     let value = |protocol: &str, name: &str| -> Option<u16> {
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
-        let index = lines
-            .next()?
-            .split_whitespace()
-            .position(|column| column == name)?;
+        let index = lines.next()?.split_whitespace().position(|column| column == name)?;
         let value: u64 = lines.next()?.split_whitespace().nth(index)?.parse().ok()?;
         u16::try_from(value & 0xffff).ok()
     };

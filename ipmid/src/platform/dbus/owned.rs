@@ -1,11 +1,13 @@
 //! Objects of our own under a well-known name that another process may have in our place.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
+use std::time::Duration;
 
 use openbmc_dbus::bus;
 use tokio::time;
 use tracing::info;
-use zbus::{Connection, fdo::RequestNameFlags};
+use zbus::Connection;
+use zbus::fdo::RequestNameFlags;
 
 /// How long between two attempts to own the name.
 const RETRY: Duration = Duration::from_secs(30);

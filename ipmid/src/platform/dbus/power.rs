@@ -1,9 +1,7 @@
 //! Power of chassis and host.
 
-use openbmc_dbus::{
-    control::host_nmi,
-    state::{chassis, host, power_on_hours},
-};
+use openbmc_dbus::control::host_nmi;
+use openbmc_dbus::state::{chassis, host, power_on_hours};
 
 use super::{DbusPlatform, Place};
 use crate::platform::{
@@ -21,13 +19,11 @@ impl Power for DbusPlatform {
     }
 
     async fn request_chassis(&self, transition: ChassisTransition) -> PlatformResult<()> {
-        self.set(CHASSIS, chassis::REQUESTED_POWER_TRANSITION, transition)
-            .await
+        self.set(CHASSIS, chassis::REQUESTED_POWER_TRANSITION, transition).await
     }
 
     async fn request_host(&self, transition: HostTransition) -> PlatformResult<()> {
-        self.set(HOST, host::REQUESTED_HOST_TRANSITION, transition)
-            .await
+        self.set(HOST, host::REQUESTED_HOST_TRANSITION, transition).await
     }
 
     async fn pulse_nmi(&self) -> PlatformResult<()> {

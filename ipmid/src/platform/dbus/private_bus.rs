@@ -1,12 +1,11 @@
 //! A bus for one test.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
-use zbus::{Connection, connection::Builder};
+use zbus::Connection;
+use zbus::connection::Builder;
 
 /// A bus that ends with its test.
 pub(crate) struct Bus {
@@ -43,11 +42,7 @@ impl Bus {
         let mut line = String::new();
         let output = process.stdout.take().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
-        Self {
-            process,
-            address,
-            _folder: folder,
-        }
+        Self { process, address, _folder: folder }
     }
 
     pub(crate) async fn connect(&self) -> Connection {

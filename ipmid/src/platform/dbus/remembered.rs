@@ -1,14 +1,10 @@
 //! A value asked for once and then remembered.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use crate::{
-    platform::{PlatformError, PlatformResult},
-    state::lock,
-};
+use crate::platform::{PlatformError, PlatformResult};
+use crate::state::lock;
 
 /// How long a service that is absent or silent is not asked again.
 const RETRY: Duration = Duration::from_secs(5);

@@ -155,18 +155,12 @@ impl DbusPlatform {
         let service = owner(&link.client, path, interface).await?;
         let property: Property<f64> = Property::new(interface, name, Access::ReadWrite);
         let object = ObjectAt::new(service, path);
-        link.client
-            .set(&object, property, number)
-            .await
-            .map_err(failed)
+        link.client.set(&object, property, number).await.map_err(failed)
     }
 }
 
 async fn owner(client: &Client, path: &str, interface: &str) -> PlatformResult<String> {
-    let owners = client
-        .object_owners(path, &[interface])
-        .await
-        .map_err(failed)?;
+    let owners = client.object_owners(path, &[interface]).await.map_err(failed)?;
     owners.into_keys().next().ok_or(PlatformError::Absent)
 }
 
@@ -193,7 +187,6 @@ impl Sensors for DbusPlatform {
     }
 
     async fn set_reading(&self, path: &str, reading: f64) -> PlatformResult<()> {
-        self.write_number(path, value::NAME, value::VALUE.name, reading)
-            .await
+        self.write_number(path, value::NAME, value::VALUE.name, reading).await
     }
 }

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use openbmc_dbus::{
-    client::{CallError, Client, ObjectAt, Properties},
-    ipmi::session_info as info,
-};
+use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
+use openbmc_dbus::ipmi::session_info as info;
 
 use super::{DbusPlatform, failed, locate};
 use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState, Sessions};
@@ -128,10 +126,7 @@ mod tests {
 
     #[test]
     fn session_id_is_in_the_path() {
-        assert_eq!(
-            id_of("/xyz/openbmc_project/ipmi/session/eth0/12a4567d_8a"),
-            Some(0x12a4_567d)
-        );
+        assert_eq!(id_of("/xyz/openbmc_project/ipmi/session/eth0/12a4567d_8a"), Some(0x12a4_567d));
         assert_eq!(id_of("/xyz/openbmc_project/ipmi/session/eth0/0"), None);
         assert_eq!(id_of(""), None);
     }

@@ -1,12 +1,10 @@
 //! The settings objects of SOL, and obmc-console's.
 
-use openbmc_dbus::{
-    client::{CallError, ObjectAt, Properties},
-    console::uart,
-    execute::CHANNEL_PREFIX,
-    interface::{Property, PropertyValue},
-    ipmi::sol,
-};
+use openbmc_dbus::client::{CallError, ObjectAt, Properties};
+use openbmc_dbus::console::uart;
+use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::interface::{Property, PropertyValue};
+use openbmc_dbus::ipmi::sol;
 
 use super::{DbusPlatform, Link, Place, failed};
 use crate::platform::{PlatformResult, Sol, SolChange, SolSettings};
@@ -17,11 +15,7 @@ impl Sol for DbusPlatform {
     async fn sol_settings(&self, channel: &str) -> PlatformResult<SolSettings> {
         let link = self.link()?;
         let object = settings_of(&link, channel).await?;
-        let properties = link
-            .client
-            .get_all(&object, sol::NAME)
-            .await
-            .map_err(failed)?;
+        let properties = link.client.get_all(&object, sol::NAME).await.map_err(failed)?;
         read(&properties).map_err(failed)
     }
 
@@ -31,19 +25,12 @@ impl Sol for DbusPlatform {
         let at = (&*link, &object);
         match change {
             SolChange::Enable(value) => set(at, sol::ENABLE, value).await,
-            SolChange::Authentication {
-                force_encryption,
-                force_authentication,
-                privilege,
-            } => {
+            SolChange::Authentication { force_encryption, force_authentication, privilege } => {
                 set(at, sol::FORCE_ENCRYPTION, force_encryption).await?;
                 set(at, sol::FORCE_AUTHENTICATION, force_authentication).await?;
                 set(at, sol::PRIVILEGE, privilege).await
             }
-            SolChange::Accumulate {
-                interval,
-                threshold,
-            } => {
+            SolChange::Accumulate { interval, threshold } => {
                 set(at, sol::ACCUMULATE_INTERVAL_MS, interval).await?;
                 set(at, sol::THRESHOLD, threshold).await
             }
@@ -71,10 +58,7 @@ async fn settings_of(link: &Link, channel: &str) -> PlatformResult<ObjectAt> {
         Err(CallError::NotFound { .. } | CallError::Gone { .. }) => Default::default(),
         other => other.map_err(failed)?,
     };
-    let service = owners
-        .into_keys()
-        .find(|service| *service != bridge)
-        .unwrap_or(bridge);
+    let service = owners.into_keys().find(|service| *service != bridge).unwrap_or(bridge);
     Ok(ObjectAt::new(service, path))
 }
 
@@ -83,10 +67,7 @@ async fn set<T: PropertyValue>(
     property: Property<T>,
     value: T,
 ) -> PlatformResult<()> {
-    link.client
-        .set(object, property, value)
-        .await
-        .map_err(failed)
+    link.client.set(object, property, value).await.map_err(failed)
 }
 
 fn read(properties: &Properties) -> Result<SolSettings, CallError> {

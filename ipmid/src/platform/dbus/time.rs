@@ -24,12 +24,7 @@ impl Time for DbusPlatform {
         // Not a service of OpenBMC's, so the mapper may not know it: it is asked by its name.
         let link = self.link()?;
         let object = openbmc_dbus::client::ObjectAt::new(timedate::SERVICE, timedate::PATH);
-        match link
-            .client
-            .get(&object, timedate::NTP)
-            .await
-            .map_err(super::failed)
-        {
+        match link.client.get(&object, timedate::NTP).await.map_err(super::failed) {
             Err(PlatformError::Absent) => Ok(false),
             result => result,
         }

@@ -1,6 +1,7 @@
 //! The host watchdog.
 
-use openbmc_dbus::{client::CallError, state::watchdog};
+use openbmc_dbus::client::CallError;
+use openbmc_dbus::state::watchdog;
 
 use super::{DbusPlatform, Place, failed};
 use crate::platform::{PlatformResult, Watchdog, WatchdogSettings, WatchdogState};
@@ -32,16 +33,11 @@ impl Watchdog for DbusPlatform {
             // Stopped first: a timer about to run out must not do so while it is set up anew.
             self.set(WATCHDOG, watchdog::ENABLED, false).await?;
         }
-        self.set(WATCHDOG, watchdog::LOG_TIMEOUT, settings.log)
-            .await?;
-        self.set(WATCHDOG, watchdog::CURRENT_TIMER_USE, settings.timer_use)
-            .await?;
-        self.set(WATCHDOG, watchdog::EXPIRE_ACTION, settings.action)
-            .await?;
-        self.set(WATCHDOG, watchdog::INTERVAL, settings.interval)
-            .await?;
-        self.set(WATCHDOG, watchdog::TIME_REMAINING, settings.interval)
-            .await?;
+        self.set(WATCHDOG, watchdog::LOG_TIMEOUT, settings.log).await?;
+        self.set(WATCHDOG, watchdog::CURRENT_TIMER_USE, settings.timer_use).await?;
+        self.set(WATCHDOG, watchdog::EXPIRE_ACTION, settings.action).await?;
+        self.set(WATCHDOG, watchdog::INTERVAL, settings.interval).await?;
+        self.set(WATCHDOG, watchdog::TIME_REMAINING, settings.interval).await?;
         self.set(WATCHDOG, watchdog::INITIALIZED, true).await
     }
 
@@ -49,11 +45,7 @@ impl Watchdog for DbusPlatform {
         let link = self.link()?;
         let reset = |object| {
             let client = &link.client;
-            async move {
-                client
-                    .call(&object, watchdog::RESET_TIME_REMAINING, &(true,))
-                    .await
-            }
+            async move { client.call(&object, watchdog::RESET_TIME_REMAINING, &(true,)).await }
         };
         link.at(WATCHDOG, reset).await
     }

@@ -21,14 +21,8 @@ pub(super) fn sensors() -> SensorStore {
         path: "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned(),
         interfaces: vec![
             (interface("Value"), value),
-            (
-                interface("Threshold.Warning"),
-                vec![number("WarningHigh", 80.0)],
-            ),
-            (
-                interface("Threshold.Critical"),
-                vec![number("CriticalHigh", 90.0)],
-            ),
+            (interface("Threshold.Warning"), vec![number("WarningHigh", 80.0)]),
+            (interface("Threshold.Critical"), vec![number("CriticalHigh", 90.0)]),
         ],
     });
     let value = vec![
@@ -41,10 +35,7 @@ pub(super) fn sensors() -> SensorStore {
         path: "/xyz/openbmc_project/sensors/fan_tach/Fan_1".to_owned(),
         interfaces: vec![
             (interface("Value"), value),
-            (
-                interface("ValueMutability"),
-                vec![("Mutable".to_owned(), Value::Flag(true))],
-            ),
+            (interface("ValueMutability"), vec![("Mutable".to_owned(), Value::Flag(true))]),
         ],
     });
     store

@@ -43,10 +43,7 @@ impl<P: Platform> AppProvider<P> {
     ) -> Result<ChannelNumber, CompletionCode> {
         let number = context.resolve(channel);
         let accounts = self.accounts();
-        accounts
-            .channels()
-            .get(number)
-            .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
+        accounts.channels().get(number).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         Ok(number)
     }
 
@@ -63,15 +60,8 @@ impl<P: Platform> AppProvider<P> {
     ) -> Result<ChannelNumber, CompletionCode> {
         let number = self.channel_number(context, channel)?;
         let accounts = self.accounts();
-        let holds_sessions = accounts
-            .channels()
-            .get(number)
-            .is_some_and(Channel::has_sessions);
-        if holds_sessions {
-            Ok(number)
-        } else {
-            Err(without)
-        }
+        let holds_sessions = accounts.channels().get(number).is_some_and(Channel::has_sessions);
+        if holds_sessions { Ok(number) } else { Err(without) }
     }
 
     /// The user of an id.

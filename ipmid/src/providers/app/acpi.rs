@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{CompletionCode, NetFn, Privilege, codec::Bits};
+use ipmi_proto::codec::Bits;
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::AcpiState,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::AcpiState;
 
-const SET_ACPI_POWER_STATE: Command = Command::standard(
-    NetFn::APP,
-    0x06,
-    Privilege::Administrator,
-    "Set ACPI Power State",
-);
+const SET_ACPI_POWER_STATE: Command =
+    Command::standard(NetFn::APP, 0x06, Privilege::Administrator, "Set ACPI Power State");
 const GET_ACPI_POWER_STATE: Command =
     Command::standard(NetFn::APP, 0x07, Privilege::User, "Get ACPI Power State");
 
@@ -52,10 +47,7 @@ const DEVICE_STATES: [(u8, AcpiState); 5] = [
 ];
 
 fn number(states: &[(u8, AcpiState)], state: AcpiState) -> u8 {
-    states
-        .iter()
-        .find(|(_, known)| *known == state)
-        .map_or(UNKNOWN, |(number, _)| *number)
+    states.iter().find(|(_, known)| *known == state).map_or(UNKNOWN, |(number, _)| *number)
 }
 
 /// The state a request sets; `None` for no change or a field that is not to be set.
@@ -67,9 +59,7 @@ fn wanted(
         return Ok(None);
     }
     let known = states.iter().find(|(number, _)| *number == value.value());
-    known
-        .map(|(_, state)| Some(*state))
-        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    known.map(|(_, state)| Some(*state)).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 impl<P: Platform> AppProvider<P> {
@@ -90,20 +80,14 @@ impl<P: Platform> AppProvider<P> {
         system: (Bits<7>, bool),
         device: (Bits<7>, bool),
     ) -> Result<(), CompletionCode> {
-        let (system, device) = (
-            wanted(&SYSTEM_STATES, system)?,
-            wanted(&DEVICE_STATES, device)?,
-        );
+        let (system, device) = (wanted(&SYSTEM_STATES, system)?, wanted(&DEVICE_STATES, device)?);
         Ok(self.platform.set_acpi_states(system, device).await?)
     }
 
     /// Get ACPI Power State (IPMI v2.0 §20.7).
     async fn get_acpi_power_state(self: Arc<Self>, _: Context) -> Result<(u8, u8), CompletionCode> {
         let (system, device) = self.platform.acpi_states().await?;
-        Ok((
-            number(&SYSTEM_STATES, system),
-            number(&DEVICE_STATES, device),
-        ))
+        Ok((number(&SYSTEM_STATES, system), number(&DEVICE_STATES, device)))
     }
 }
 

@@ -4,19 +4,15 @@
 use std::sync::Arc;
 
 use accounts::{ChannelAccess, Kg, Setting};
-use ipmi_proto::{
-    AccessMode, ChannelNumber, CompletionCode, Iana, Medium, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Iana, Medium, NetFn, Privilege};
 use rmcp_proto::suite::{CipherSuite, emit_algorithms};
 use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{PlatformError, SessionState},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{PlatformError, SessionState};
 
 const GET_CHANNEL_AUTHENTICATION_CAPABILITIES: Command = Command::standard(
     NetFn::APP,
@@ -24,32 +20,16 @@ const GET_CHANNEL_AUTHENTICATION_CAPABILITIES: Command = Command::standard(
     Privilege::Callback,
     "Get Channel Authentication Capabilities",
 );
-const SET_CHANNEL_ACCESS: Command = Command::standard(
-    NetFn::APP,
-    0x40,
-    Privilege::Administrator,
-    "Set Channel Access",
-);
+const SET_CHANNEL_ACCESS: Command =
+    Command::standard(NetFn::APP, 0x40, Privilege::Administrator, "Set Channel Access");
 const GET_CHANNEL_ACCESS: Command =
     Command::standard(NetFn::APP, 0x41, Privilege::User, "Get Channel Access");
-const GET_CHANNEL_INFO: Command = Command::standard(
-    NetFn::APP,
-    0x42,
-    Privilege::User,
-    "Get Channel Info Command",
-);
-const GET_CHANNEL_CIPHER_SUITES: Command = Command::standard(
-    NetFn::APP,
-    0x54,
-    Privilege::Callback,
-    "Get Channel Cipher Suites",
-);
-const SET_CHANNEL_SECURITY_KEYS: Command = Command::standard(
-    NetFn::APP,
-    0x56,
-    Privilege::Administrator,
-    "Set Channel Security Keys",
-);
+const GET_CHANNEL_INFO: Command =
+    Command::standard(NetFn::APP, 0x42, Privilege::User, "Get Channel Info Command");
+const GET_CHANNEL_CIPHER_SUITES: Command =
+    Command::standard(NetFn::APP, 0x54, Privilege::Callback, "Get Channel Cipher Suites");
+const SET_CHANNEL_SECURITY_KEYS: Command =
+    Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys");
 
 /// `82h` of Set and Get Channel Access: not supported for this channel, which has no sessions.
 const NOT_FOR_CHANNEL: CompletionCode = CompletionCode(0x82);
@@ -99,16 +79,8 @@ impl<P: Platform> AppProvider<P> {
         table.add(SET_CHANNEL_ACCESS, self, Self::set_channel_access);
         table.add(GET_CHANNEL_ACCESS, self, Self::get_channel_access);
         table.add(GET_CHANNEL_INFO, self, Self::get_channel_info);
-        table.add(
-            GET_CHANNEL_CIPHER_SUITES,
-            self,
-            Self::get_channel_cipher_suites,
-        );
-        table.add(
-            SET_CHANNEL_SECURITY_KEYS,
-            self,
-            Self::set_channel_security_keys,
-        );
+        table.add(GET_CHANNEL_CIPHER_SUITES, self, Self::get_channel_cipher_suites);
+        table.add(SET_CHANNEL_SECURITY_KEYS, self, Self::set_channel_security_keys);
     }
 
     /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13), of any channel with sessions;
@@ -232,15 +204,8 @@ impl<P: Platform> AppProvider<P> {
     ) -> Result<(u8, u8, u8, (Bits<6>, Bits<2>), Iana, [u8; 2]), CompletionCode> {
         let number = self.channel_number(&context, channel)?;
         let accounts = self.accounts();
-        let channel = accounts
-            .channels()
-            .get(number)
-            .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
-        let active = if channel.has_sessions() {
-            self.active_sessions(number).await?
-        } else {
-            0
-        };
+        let channel = accounts.channels().get(number).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
+        let active = if channel.has_sessions() { self.active_sessions(number).await? } else { 0 };
         let auxiliary = match channel.medium {
             Medium::System => [NO_INTERRUPT; 2],
             _ => [0; 2],
@@ -284,22 +249,15 @@ impl<P: Platform> AppProvider<P> {
         if !PAYLOAD_TYPES.contains(&payload.value()) {
             return Err(invalid);
         }
-        let suites: Vec<_> = self
-            .parts
-            .cipher_suites
-            .iter()
-            .filter_map(|&id| CipherSuite::from_id(id))
-            .collect();
+        let suites: Vec<_> =
+            self.parts.cipher_suites.iter().filter_map(|&id| CipherSuite::from_id(id)).collect();
         let mut list = Vec::new();
         if by_suite {
             suites.iter().for_each(|suite| suite.emit_record(&mut list));
         } else {
             emit_algorithms(&suites, &mut list);
         }
-        let block = list
-            .chunks(LIST_BLOCK)
-            .nth(index.value().into())
-            .unwrap_or_default();
+        let block = list.chunks(LIST_BLOCK).nth(index.value().into()).unwrap_or_default();
         Ok((channel.value(), block.to_vec().into()))
     }
 
@@ -334,20 +292,12 @@ impl<P: Platform> AppProvider<P> {
             0 => value = vec![0; accounts::KEY_LENGTH].into(),
             1 => {
                 let kg = key_bytes(key)?;
-                self.administer(move |accounts| accounts.set_kg(channel, kg.as_ref()))
-                    .await?;
+                self.administer(move |accounts| accounts.set_kg(channel, kg.as_ref())).await?;
             }
-            2 => {
-                self.administer(move |accounts| accounts.lock_kg(channel))
-                    .await?
-            }
+            2 => self.administer(move |accounts| accounts.lock_kg(channel)).await?,
             _ => return Err(invalid),
         }
-        let status = if self.accounts().kg_locked(channel) {
-            LOCKED
-        } else {
-            UNLOCKED
-        };
+        let status = if self.accounts().kg_locked(channel) { LOCKED } else { UNLOCKED };
         Ok(((Bits::low(status), Bits::low(0)), value))
     }
 }
@@ -356,11 +306,7 @@ impl<P: Platform> AppProvider<P> {
 fn key_bytes(key: Remaining) -> Result<Option<Kg>, CompletionCode> {
     let bytes = Zeroizing::new(Vec::from(key));
     let key: [u8; accounts::KEY_LENGTH] = bytes.as_slice().try_into().map_err(|_| {
-        if bytes.len() < accounts::KEY_LENGTH {
-            TOO_FEW_KEY_BYTES
-        } else {
-            TOO_MANY_KEY_BYTES
-        }
+        if bytes.len() < accounts::KEY_LENGTH { TOO_FEW_KEY_BYTES } else { TOO_MANY_KEY_BYTES }
     })?;
     Ok(Kg::new(key))
 }
@@ -381,11 +327,7 @@ mod tests {
             (0x0e, hex!("0f 0c 05 00 f2 1b 00 ff ff")),
             (0x00, hex!("00 01 01 00 f2 1b 00 00 00")),
         ] {
-            assert_eq!(
-                bench.send(0x42, &[request]).await,
-                answer(&reply),
-                "{request:02x}"
-            );
+            assert_eq!(bench.send(0x42, &[request]).await, answer(&reply), "{request:02x}");
         }
         for absent in [2, 7, 0x0b] {
             let refused = Err(CompletionCode::INVALID_DATA_FIELD);
@@ -396,36 +338,20 @@ mod tests {
     #[tokio::test]
     async fn volatile_and_non_volatile_access_are_apart() {
         let (bench, ..) = bench();
-        assert_eq!(
-            bench.send(0x41, &hex!("01 40")).await,
-            answer(&hex!("02 04"))
-        );
+        assert_eq!(bench.send(0x41, &hex!("01 40")).await, answer(&hex!("02 04")));
         // ipmitool: lan set 1 access off, volatile then non-volatile.
         assert_eq!(bench.send(0x40, &hex!("01 80 83")).await, answer(&[]));
-        assert_eq!(
-            bench.send(0x41, &hex!("01 80")).await,
-            answer(&hex!("00 03"))
-        );
-        assert_eq!(
-            bench.send(0x41, &hex!("01 40")).await,
-            answer(&hex!("02 04"))
-        );
+        assert_eq!(bench.send(0x41, &hex!("01 80")).await, answer(&hex!("00 03")));
+        assert_eq!(bench.send(0x41, &hex!("01 40")).await, answer(&hex!("02 04")));
         assert_eq!(bench.send(0x40, &hex!("01 7a 44")).await, answer(&[]));
-        assert_eq!(
-            bench.send(0x41, &hex!("01 40")).await,
-            answer(&hex!("3a 04"))
-        );
+        assert_eq!(bench.send(0x41, &hex!("01 40")).await, answer(&hex!("3a 04")));
         for (request, code) in [
             (hex!("0f 42 44"), NOT_FOR_CHANNEL),
             (hex!("01 41 44"), MODE_NOT_SUPPORTED),
             (hex!("01 c2 44"), CompletionCode::INVALID_DATA_FIELD),
             (hex!("01 42 40"), CompletionCode::INVALID_DATA_FIELD),
         ] {
-            assert_eq!(
-                bench.send(0x40, &request).await,
-                Err(code),
-                "{request:02x?}"
-            );
+            assert_eq!(bench.send(0x40, &request).await, Err(code), "{request:02x?}");
         }
         assert_eq!(bench.send(0x41, &hex!("0f 40")).await, Err(NOT_FOR_CHANNEL));
     }
@@ -437,10 +363,7 @@ mod tests {
         assert_eq!(bench.send(0x54, &hex!("01 00 80")).await, answer(&records));
         assert_eq!(bench.send(0x54, &hex!("01 00 81")).await, answer(&[1]));
         let algorithms = hex!("01 01 03 41 44 81");
-        assert_eq!(
-            bench.send(0x54, &hex!("01 01 00")).await,
-            answer(&algorithms)
-        );
+        assert_eq!(bench.send(0x54, &hex!("01 01 00")).await, answer(&algorithms));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x54, &hex!("01 02 80")).await, refused);
         assert_eq!(bench.send(0x54, &hex!("0f 00 80")).await, refused);

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, Iana, NetFn, Privilege,
-    codec::{Bits, Zero},
-};
+use ipmi_proto::codec::{Bits, Zero};
+use ipmi_proto::{CompletionCode, Iana, NetFn, Privilege};
 use serde::Deserialize;
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::PlatformError,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::PlatformError;
 
 const GET_DEVICE_ID: Command =
     Command::standard(NetFn::APP, 0x01, Privilege::User, "Get Device ID");
@@ -76,16 +72,10 @@ impl DeviceConfig {
     /// The key and what is wrong with it.
     pub fn check(&self) -> Result<(), String> {
         if self.revision > 15 {
-            return Err(format!(
-                "device.revision: {} is more than 15",
-                self.revision
-            ));
+            return Err(format!("device.revision: {} is more than 15", self.revision));
         }
         if Iana::new(self.manufacturer).is_none() {
-            return Err(format!(
-                "device.manufacturer: {} is over 24 bits",
-                self.manufacturer
-            ));
+            return Err(format!("device.manufacturer: {} is over 24 bits", self.manufacturer));
         }
         Ok(())
     }
@@ -95,9 +85,7 @@ impl DeviceConfig {
 /// decimal digits are what the reply has room for (IPMI v2.0 §20.1, bytes 4 and 5).
 fn firmware_revision(version: &str) -> (u8, u8) {
     let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let mut numbers = digits
-        .split(|c: char| !c.is_ascii_digit())
-        .map(str::parse::<u32>);
+    let mut numbers = digits.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let mut next = |limit: u32| {
         let number = numbers.next().and_then(Result::ok).unwrap_or(0);
         u8::try_from(number.min(limit)).unwrap_or(u8::MAX)
@@ -141,13 +129,7 @@ impl<P: Platform> AppProvider<P> {
                 (Bits::low(major), !is_ready),
                 minor,
             ),
-            (
-                IPMI_VERSION,
-                device.support,
-                manufacturer,
-                device.product,
-                device.auxiliary,
-            ),
+            (IPMI_VERSION, device.support, manufacturer, device.product, device.auxiliary),
         ))
     }
 
@@ -176,10 +158,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        health::Fault,
-        providers::app::tests::{answer, bench},
-    };
+    use crate::health::Fault;
+    use crate::providers::app::tests::{answer, bench};
 
     #[tokio::test]
     async fn device_id_matches_golden_bytes() {

@@ -3,45 +3,25 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, GroupBody, Iana, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, GroupBody, Iana, NetFn, Privilege};
 
-use crate::{
-    command::{Command, Family, Registrar},
-    context::Context,
-    filter::firewall::Firewall,
-};
+use crate::command::{Command, Family, Registrar};
+use crate::context::Context;
+use crate::filter::firewall::Firewall;
 
 const GET_NETFN_SUPPORT: Command =
     Command::standard(NetFn::APP, 0x09, Privilege::User, "Get NetFn Support");
 const GET_COMMAND_SUPPORT: Command =
     Command::standard(NetFn::APP, 0x0a, Privilege::User, "Get Command Support");
-const GET_COMMAND_SUB_FUNCTION_SUPPORT: Command = Command::standard(
-    NetFn::APP,
-    0x0b,
-    Privilege::User,
-    "Get Command Sub-function Support",
-);
-const GET_CONFIGURABLE_COMMANDS: Command = Command::standard(
-    NetFn::APP,
-    0x0c,
-    Privilege::User,
-    "Get Configurable Commands",
-);
-const GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS: Command = Command::standard(
-    NetFn::APP,
-    0x0d,
-    Privilege::User,
-    "Get Configurable Command Sub-functions",
-);
-const SET_COMMAND_ENABLES: Command = Command::standard(
-    NetFn::APP,
-    0x60,
-    Privilege::Administrator,
-    "Set Command Enables",
-);
+const GET_COMMAND_SUB_FUNCTION_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x0b, Privilege::User, "Get Command Sub-function Support");
+const GET_CONFIGURABLE_COMMANDS: Command =
+    Command::standard(NetFn::APP, 0x0c, Privilege::User, "Get Configurable Commands");
+const GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS: Command =
+    Command::standard(NetFn::APP, 0x0d, Privilege::User, "Get Configurable Command Sub-functions");
+const SET_COMMAND_ENABLES: Command =
+    Command::standard(NetFn::APP, 0x60, Privilege::Administrator, "Set Command Enables");
 const GET_COMMAND_ENABLES: Command =
     Command::standard(NetFn::APP, 0x61, Privilege::User, "Get Command Enables");
 const SET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
@@ -50,18 +30,10 @@ const SET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
     Privilege::Administrator,
     "Set Command Sub-function Enables",
 );
-const GET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
-    NetFn::APP,
-    0x63,
-    Privilege::User,
-    "Get Command Sub-function Enables",
-);
-const GET_OEM_NETFN_IANA_SUPPORT: Command = Command::standard(
-    NetFn::APP,
-    0x64,
-    Privilege::User,
-    "Get OEM NetFn IANA Support",
-);
+const GET_COMMAND_SUB_FUNCTION_ENABLES: Command =
+    Command::standard(NetFn::APP, 0x63, Privilege::User, "Get Command Sub-function Enables");
+const GET_OEM_NETFN_IANA_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x64, Privilege::User, "Get OEM NetFn IANA Support");
 
 /// A LUN that has the commands of the base specification.
 const BASE_SUPPORT: u8 = 0x01;
@@ -73,26 +45,14 @@ const SPECIFICATION: [u8; 3] = [0x00, 0x20, 0x11];
 /// One bit for each of 128 commands.
 type Mask = [u8; 16];
 /// Channel, NetFn with which half of its commands, LUN.
-type Which = (
-    (ChannelNumber, Ignored<4>),
-    (Bits<6>, Bits<2>),
-    (Bits<2>, Ignored<6>),
-);
+type Which = ((ChannelNumber, Ignored<4>), (Bits<6>, Bits<2>), (Bits<2>, Ignored<6>));
 
 /// Adds the commands over `firewall`.
 pub fn register(firewall: &Arc<Firewall>, table: &mut Registrar<'_>) {
     table.add(GET_NETFN_SUPPORT, firewall, get_netfn_support);
     table.add(GET_COMMAND_SUPPORT, firewall, get_command_support);
-    table.add(
-        GET_COMMAND_SUB_FUNCTION_SUPPORT,
-        firewall,
-        get_command_sub_function_support,
-    );
-    table.add(
-        GET_CONFIGURABLE_COMMANDS,
-        firewall,
-        get_configurable_commands,
-    );
+    table.add(GET_COMMAND_SUB_FUNCTION_SUPPORT, firewall, get_command_sub_function_support);
+    table.add(GET_CONFIGURABLE_COMMANDS, firewall, get_configurable_commands);
     table.add(
         GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS,
         firewall,
@@ -100,21 +60,9 @@ pub fn register(firewall: &Arc<Firewall>, table: &mut Registrar<'_>) {
     );
     table.add(SET_COMMAND_ENABLES, firewall, set_command_enables);
     table.add(GET_COMMAND_ENABLES, firewall, get_command_enables);
-    table.add(
-        SET_COMMAND_SUB_FUNCTION_ENABLES,
-        firewall,
-        set_command_sub_function_enables,
-    );
-    table.add(
-        GET_COMMAND_SUB_FUNCTION_ENABLES,
-        firewall,
-        get_command_sub_function_enables,
-    );
-    table.add(
-        GET_OEM_NETFN_IANA_SUPPORT,
-        firewall,
-        get_oem_netfn_iana_support,
-    );
+    table.add(SET_COMMAND_SUB_FUNCTION_ENABLES, firewall, set_command_sub_function_enables);
+    table.add(GET_COMMAND_SUB_FUNCTION_ENABLES, firewall, get_command_sub_function_enables);
+    table.add(GET_OEM_NETFN_IANA_SUPPORT, firewall, get_oem_netfn_iana_support);
 }
 
 /// The network function under which a family's commands travel.
@@ -159,9 +107,10 @@ async fn get_netfn_support(
     _: Context,
     _: (ChannelNumber, Ignored<4>),
 ) -> Result<(u8, [u32; 4]), CompletionCode> {
-    let pairs = firewall.commands().iter().fold(0, |pairs, command| {
-        pairs | 1_u32 << (netfn_of(command.family).value() / 2)
-    });
+    let pairs = firewall
+        .commands()
+        .iter()
+        .fold(0, |pairs, command| pairs | 1_u32 << (netfn_of(command.family).value() / 2));
     Ok((BASE_SUPPORT, [pairs, 0, 0, 0]))
 }
 
@@ -179,10 +128,8 @@ fn mask(
         _ => return Err(CompletionCode::INVALID_DATA_FIELD),
     };
     let mut mask = Mask::default();
-    let commands = firewall
-        .commands()
-        .iter()
-        .filter(|command| lun.value() == 0 && scope.holds(command));
+    let commands =
+        firewall.commands().iter().filter(|command| lun.value() == 0 && scope.holds(command));
     for command in commands.filter(|command| wanted(command)) {
         if let Some(bit) = command.code.checked_sub(first).filter(|bit| *bit < HALF) {
             mask[usize::from(bit / 8)] |= 1 << (bit % 8);
@@ -224,9 +171,7 @@ async fn get_command_enables(
     body: Remaining,
 ) -> Result<Mask, CompletionCode> {
     let channel = channel(&context, which);
-    mask(&firewall, which, &body, |command| {
-        firewall.is_enabled(channel, command)
-    })
+    mask(&firewall, which, &body, |command| firewall.is_enabled(channel, command))
 }
 
 /// Set Command Enables (IPMI v2.0 §21.7): switches each configurable command of the half on or off.
@@ -254,9 +199,7 @@ async fn set_command_enables(
         .filter(|command| Firewall::is_configurable(command))
         .map(|command| (*command, is_set(&enables, command)))
         .collect();
-    firewall
-        .set_enabled(channel(&context, which), &changes)
-        .await
+    firewall.set_enabled(channel(&context, which), &changes).await
 }
 
 /// The one command that a request about sub-functions means.
@@ -340,9 +283,7 @@ async fn set_command_sub_function_enables(
     };
     let (enabled, _): (u32, Option<u32>) = enables.decode()?;
     let command = command(&firewall, which, code, &body.into())?;
-    firewall
-        .set_sub_functions(channel(&context, which), &command, enabled)
-        .await
+    firewall.set_sub_functions(channel(&context, which), &command, enabled).await
 }
 
 /// Get OEM NetFn IANA Support (IPMI v2.0 §21.11): the defining bodies of NetFn 2Ch or enterprise
@@ -374,9 +315,7 @@ async fn get_oem_netfn_iana_support(
     bodies.sort();
     bodies.dedup();
     let index = usize::from(index.value());
-    let body = bodies
-        .get(index)
-        .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+    let body = bodies.get(index).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
     let is_last = index + 1 == bodies.len();
     Ok(((is_last, Bits::low(0)), BASE_SUPPORT, body.clone().into()))
 }
@@ -386,28 +325,20 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        providers::bench::{Bench, answer},
-        state::Persistent,
-    };
+    use crate::providers::bench::{Bench, answer};
+    use crate::state::Persistent;
 
     const CONTROL: Command =
         Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control");
     const LATE: Command = Command::standard(NetFn::STORAGE, 0x82, Privilege::User, "Late");
-    const DCMI: Command = Command::group(
-        GroupBody::DCMI,
-        0x01,
-        Privilege::User,
-        "Get DCMI Capabilities Info",
-    );
+    const DCMI: Command =
+        Command::group(GroupBody::DCMI, 0x01, Privilege::User, "Get DCMI Capabilities Info");
 
     fn bench() -> Bench {
         let firewall = Arc::new(Firewall::new(Persistent::volatile()));
         let rows = [CONTROL, LATE, DCMI, GET_NETFN_SUPPORT, SET_COMMAND_ENABLES];
         firewall.learn(rows.iter());
-        Bench::with(Family::NetFn(NetFn::APP), |_, table| {
-            register(&firewall, table)
-        })
+        Bench::with(Family::NetFn(NetFn::APP), |_, table| register(&firewall, table))
     }
 
     #[tokio::test]
@@ -422,15 +353,9 @@ mod tests {
         assert_eq!(bench.send(0x61, &hex!("01 4a 00")).await, answer(&late));
         let dcmi = hex!("02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
         assert_eq!(bench.send(0x0c, &hex!("01 2c 00 dc")).await, answer(&dcmi));
-        assert_eq!(
-            bench.send(0x0c, &hex!("01 2c 00 00")).await,
-            answer(&[0; 16])
-        );
+        assert_eq!(bench.send(0x0c, &hex!("01 2c 00 00")).await, answer(&[0; 16]));
         assert_eq!(bench.send(0x0c, &hex!("01 06 00")).await, answer(&[0; 16]));
-        assert_eq!(
-            bench.send(0x64, &hex!("01 2c 00")).await,
-            answer(&hex!("01 01 dc"))
-        );
+        assert_eq!(bench.send(0x64, &hex!("01 2c 00")).await, answer(&hex!("01 01 dc")));
     }
 
     #[tokio::test]
@@ -453,22 +378,10 @@ mod tests {
     async fn sub_functions_are_told_and_switched() {
         let bench = bench();
         let support = hex!("00 20 11 c0 ff ff ff");
-        assert_eq!(
-            bench.send(0x0b, &hex!("01 00 00 02")).await,
-            answer(&support)
-        );
-        assert_eq!(
-            bench.send(0x0d, &hex!("01 00 00 02")).await,
-            answer(&hex!("3f 00 00 00"))
-        );
-        assert_eq!(
-            bench.send(0x62, &hex!("01 00 00 02 03 00 00 00")).await,
-            answer(&[])
-        );
-        assert_eq!(
-            bench.send(0x63, &hex!("01 00 00 02")).await,
-            answer(&hex!("03 00 00 00"))
-        );
+        assert_eq!(bench.send(0x0b, &hex!("01 00 00 02")).await, answer(&support));
+        assert_eq!(bench.send(0x0d, &hex!("01 00 00 02")).await, answer(&hex!("3f 00 00 00")));
+        assert_eq!(bench.send(0x62, &hex!("01 00 00 02 03 00 00 00")).await, answer(&[]));
+        assert_eq!(bench.send(0x63, &hex!("01 00 00 02")).await, answer(&hex!("03 00 00 00")));
         let unknown = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x0d, &hex!("01 00 00 77")).await, unknown);
         // No command is on another LUN, so that nothing of it is switched there.

@@ -5,17 +5,11 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const SET_BMC_GLOBAL_ENABLES: Command = Command::standard(
-    NetFn::APP,
-    0x2e,
-    Privilege::Administrator,
-    "Set BMC Global Enables",
-);
+const SET_BMC_GLOBAL_ENABLES: Command =
+    Command::standard(NetFn::APP, 0x2e, Privilege::Administrator, "Set BMC Global Enables");
 const GET_BMC_GLOBAL_ENABLES: Command =
     Command::standard(NetFn::APP, 0x2f, Privilege::User, "Get BMC Global Enables");
 
@@ -61,9 +55,6 @@ mod tests {
             assert_eq!(bench.send(0x2e, &[enables]).await, answer(&[]));
             assert_eq!(bench.send(0x2f, &[]).await, answer(&[enables]));
         }
-        assert_eq!(
-            bench.send(0x2e, &[0x10]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.send(0x2e, &[0x10]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

@@ -2,23 +2,15 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const GET_SYSTEM_INTERFACE_CAPABILITIES: Command = Command::standard(
-    NetFn::APP,
-    0x57,
-    Privilege::User,
-    "Get System Interface Capabilities",
-);
+const GET_SYSTEM_INTERFACE_CAPABILITIES: Command =
+    Command::standard(NetFn::APP, 0x57, Privilege::User, "Get System Interface Capabilities");
 
 /// The largest message our bridges take and give, in bytes: the most the field can say.
 const MESSAGE_SIZE: u8 = 0xff;
@@ -29,11 +21,7 @@ const KCS_VERSION: u8 = 0x00;
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_interfaces(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_SYSTEM_INTERFACE_CAPABILITIES,
-            self,
-            Self::get_system_interface_capabilities,
-        );
+        table.add(GET_SYSTEM_INTERFACE_CAPABILITIES, self, Self::get_system_interface_capabilities);
     }
 
     /// Get System Interface Capabilities (IPMI v2.0 §22.9) of SSIF (0) and KCS (1).
@@ -66,9 +54,6 @@ mod tests {
         let (bench, ..) = bench();
         assert_eq!(bench.send(0x57, &[0]).await, answer(&[0, 0x80, 0xff, 0xff]));
         assert_eq!(bench.send(0x57, &[1]).await, answer(&[0, 0, 0xff]));
-        assert_eq!(
-            bench.send(0x57, &[2]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.send(0x57, &[2]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

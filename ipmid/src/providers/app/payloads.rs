@@ -3,41 +3,21 @@
 use std::sync::Arc;
 
 use accounts::PayloadAccess;
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored},
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const SET_USER_PAYLOAD_ACCESS: Command = Command::standard(
-    NetFn::APP,
-    0x4c,
-    Privilege::Administrator,
-    "Set User Payload Access",
-);
-const GET_USER_PAYLOAD_ACCESS: Command = Command::standard(
-    NetFn::APP,
-    0x4d,
-    Privilege::Operator,
-    "Get User Payload Access",
-);
-const GET_CHANNEL_PAYLOAD_SUPPORT: Command = Command::standard(
-    NetFn::APP,
-    0x4e,
-    Privilege::User,
-    "Get Channel Payload Support",
-);
-const GET_CHANNEL_PAYLOAD_VERSION: Command = Command::standard(
-    NetFn::APP,
-    0x4f,
-    Privilege::User,
-    "Get Channel Payload Version",
-);
+const SET_USER_PAYLOAD_ACCESS: Command =
+    Command::standard(NetFn::APP, 0x4c, Privilege::Administrator, "Set User Payload Access");
+const GET_USER_PAYLOAD_ACCESS: Command =
+    Command::standard(NetFn::APP, 0x4d, Privilege::Operator, "Get User Payload Access");
+const GET_CHANNEL_PAYLOAD_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x4e, Privilege::User, "Get Channel Payload Support");
+const GET_CHANNEL_PAYLOAD_VERSION: Command =
+    Command::standard(NetFn::APP, 0x4f, Privilege::User, "Get Channel Payload Version");
 
 /// `80h`: payload type not available on the channel.
 const PAYLOAD_NOT_AVAILABLE: CompletionCode = CompletionCode(0x80);
@@ -53,16 +33,8 @@ impl<P: Platform> AppProvider<P> {
     pub(super) fn register_payloads(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(SET_USER_PAYLOAD_ACCESS, self, Self::set_user_payload_access);
         table.add(GET_USER_PAYLOAD_ACCESS, self, Self::get_user_payload_access);
-        table.add(
-            GET_CHANNEL_PAYLOAD_SUPPORT,
-            self,
-            Self::get_channel_payload_support,
-        );
-        table.add(
-            GET_CHANNEL_PAYLOAD_VERSION,
-            self,
-            Self::get_channel_payload_version,
-        );
+        table.add(GET_CHANNEL_PAYLOAD_SUPPORT, self, Self::get_channel_payload_support);
+        table.add(GET_CHANNEL_PAYLOAD_VERSION, self, Self::get_channel_payload_version);
     }
 
     /// Set User Payload Access (IPMI v2.0 §24.6): enables or disables the types whose bits are set.
@@ -82,23 +54,13 @@ impl<P: Platform> AppProvider<P> {
         let channel = self.session_channel(&context, channel, invalid)?;
         let id = self.user_id(id.value())?;
         let mut access = self.accounts().access(id, channel);
-        let PayloadAccess {
-            standard: had,
-            oem: had_oem,
-        } = access.payloads;
+        let PayloadAccess { standard: had, oem: had_oem } = access.payloads;
         access.payloads = match operation.value() {
-            0 => PayloadAccess {
-                standard: had | standard,
-                oem: had_oem | oem,
-            },
-            1 => PayloadAccess {
-                standard: had & !standard,
-                oem: had_oem & !oem,
-            },
+            0 => PayloadAccess { standard: had | standard, oem: had_oem | oem },
+            1 => PayloadAccess { standard: had & !standard, oem: had_oem & !oem },
             _ => return Err(invalid),
         };
-        self.administer(move |accounts| accounts.set_access(id, channel, access))
-            .await
+        self.administer(move |accounts| accounts.set_access(id, channel, access)).await
     }
 
     /// Get User Payload Access (IPMI v2.0 §24.7).
@@ -147,11 +109,7 @@ impl<P: Platform> AppProvider<P> {
             _ => 0,
         };
         let available = bits >> (payload & 0x0f) & 1 == 1;
-        if available {
-            Ok(FORMAT_VERSION)
-        } else {
-            Err(PAYLOAD_NOT_AVAILABLE)
-        }
+        if available { Ok(FORMAT_VERSION) } else { Err(PAYLOAD_NOT_AVAILABLE) }
     }
 }
 
@@ -167,15 +125,9 @@ mod tests {
         let (bench, ..) = bench();
         let (with, without) = (answer(&hex!("02 00 00 00")), answer(&hex!("00 00 00 00")));
         assert_eq!(bench.send(0x4d, &hex!("01 02")).await, with);
-        assert_eq!(
-            bench.send(0x4c, &hex!("01 42 02 00 00 00")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x4c, &hex!("01 42 02 00 00 00")).await, answer(&[]));
         assert_eq!(bench.send(0x4d, &hex!("01 02")).await, without);
-        assert_eq!(
-            bench.send(0x4c, &hex!("01 02 02 00 00 00")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x4c, &hex!("01 02 02 00 00 00")).await, answer(&[]));
         assert_eq!(bench.send(0x4d, &hex!("01 02")).await, with);
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x4c, &hex!("01 82 02 00 00 00")).await, refused);
@@ -189,16 +141,8 @@ mod tests {
         assert_eq!(bench.send(0x4e, &[1]).await, answer(&support));
         for payload in 0..=0x3f_u8 {
             let carried = matches!(payload, 0 | 1 | 0x10..=0x15);
-            let expected = if carried {
-                answer(&[0x10])
-            } else {
-                Err(PAYLOAD_NOT_AVAILABLE)
-            };
-            assert_eq!(
-                bench.send(0x4f, &[1, payload]).await,
-                expected,
-                "{payload:02x}"
-            );
+            let expected = if carried { answer(&[0x10]) } else { Err(PAYLOAD_NOT_AVAILABLE) };
+            assert_eq!(bench.send(0x4f, &[1, payload]).await, expected, "{payload:02x}");
         }
     }
 }

@@ -1,17 +1,16 @@
 //! Cold and warm reset: answered first, done after.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tokio::{task, time};
 use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::BmcTransition,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::BmcTransition;
 
 const COLD_RESET: Command =
     Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset");
@@ -58,10 +57,8 @@ impl<P: Platform> AppProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        platform::PlatformError,
-        providers::app::tests::{answer, bench},
-    };
+    use crate::platform::PlatformError;
+    use crate::providers::app::tests::{answer, bench};
 
     #[tokio::test(start_paused = true)]
     async fn cold_reset_answers_before_it_resets() {
@@ -76,10 +73,7 @@ mod tests {
     async fn cold_reset_without_a_state_manager_is_d5h() {
         let (bench, ..) = bench();
         bench.platform.state().error = Some(PlatformError::Absent);
-        assert_eq!(
-            bench.send(0x02, &[]).await,
-            Err(CompletionCode::NOT_IN_PRESENT_STATE)
-        );
+        assert_eq!(bench.send(0x02, &[]).await, Err(CompletionCode::NOT_IN_PRESENT_STATE));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Remaining},
-};
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{PlatformError, PlatformResult, SessionInfo, SessionState},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState};
 
 const CLOSE_SESSION: Command =
     Command::standard(NetFn::APP, 0x3c, Privilege::Callback, "Close Session");
@@ -119,9 +115,7 @@ impl<P: Platform> AppProvider<P> {
             }
             Which::Nth(index) => active.get(usize::from(index) - 1),
         };
-        let count = u8::try_from(active.len())
-            .unwrap_or(u8::MAX)
-            .min(POSSIBLE_SESSIONS);
+        let count = u8::try_from(active.len()).unwrap_or(u8::MAX).min(POSSIBLE_SESSIONS);
         let handle = session.map_or(0, |session| session.handle);
         Ok((handle, POSSIBLE_SESSIONS, count, session.map(details)))
     }
@@ -140,22 +134,9 @@ fn find(sessions: &[SessionInfo], is_it: impl Fn(&SessionInfo) -> bool) -> Optio
 }
 
 fn details(session: &SessionInfo) -> Details {
-    let place = (
-        session.remote_address.octets(),
-        session.remote_mac,
-        session.remote_port,
-    );
-    let kind = if session.is_rmcp_plus {
-        RMCP_PLUS
-    } else {
-        IPMI_15
-    };
-    (
-        session.user_id,
-        session.privilege,
-        (Bits::low(session.channel), kind),
-        place,
-    )
+    let place = (session.remote_address.octets(), session.remote_mac, session.remote_port);
+    let kind = if session.is_rmcp_plus { RMCP_PLUS } else { IPMI_15 };
+    (session.user_id, session.privilege, (Bits::low(session.channel), kind), place)
 }
 
 #[cfg(test)]
@@ -165,10 +146,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        context::Session,
-        providers::app::tests::{answer, bench},
-    };
+    use crate::context::Session;
+    use crate::providers::app::tests::{answer, bench};
 
     fn session(handle: u8, id: u32) -> SessionInfo {
         SessionInfo {
@@ -188,11 +167,7 @@ mod tests {
 
     fn from(id: u32, privilege: Privilege) -> Context {
         let session = Some(Session { user_id: 2, id });
-        Context {
-            session,
-            privilege,
-            ..Context::system_interface()
-        }
+        Context { session, privilege, ..Context::system_interface() }
     }
 
     #[tokio::test]
@@ -208,22 +183,12 @@ mod tests {
             (&hex!("ff 11 00 00 00"), &first),
             (&hex!("03"), &hex!("00 3e 02")),
         ] {
-            assert_eq!(
-                bench.send(0x3d, request).await,
-                answer(reply),
-                "{request:02x?}"
-            );
+            assert_eq!(bench.send(0x3d, request).await, answer(reply), "{request:02x?}");
         }
         let own = from(0x99, Privilege::User);
         assert_eq!(bench.send_as(own, 0x3d, &[0]).await, answer(&second));
-        assert_eq!(
-            bench.send(0x3d, &[0]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
-        assert_eq!(
-            bench.send(0x3d, &[0xfe, 2]).await,
-            Err(CompletionCode::NOT_PRESENT)
-        );
+        assert_eq!(bench.send(0x3d, &[0]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        assert_eq!(bench.send(0x3d, &[0xfe, 2]).await, Err(CompletionCode::NOT_PRESENT));
         for request in [&[0xfe][..], &[0xff, 1], &[1, 1]] {
             let wrong = Err(CompletionCode::REQUEST_LENGTH_INVALID);
             assert_eq!(bench.send(0x3d, request).await, wrong, "{request:02x?}");
@@ -233,10 +198,8 @@ mod tests {
     #[tokio::test]
     async fn session_of_ipmi_15_is_told_as_such() {
         let (bench, ..) = bench();
-        bench.platform.state().sessions = vec![SessionInfo {
-            is_rmcp_plus: false,
-            ..session(1, 0x11)
-        }];
+        bench.platform.state().sessions =
+            vec![SessionInfo { is_rmcp_plus: false, ..session(1, 0x11) }];
         let told = hex!("01 3e 01 02 04 01 c0 00 02 07 00 00 00 00 00 00 34 12");
         assert_eq!(bench.send(0x3d, &[1]).await, answer(&told));
     }
@@ -251,16 +214,10 @@ mod tests {
         assert_eq!(bench.send_as(user, 0x3c, &other).await, refused);
         let admin = from(0x11, Privilege::Administrator);
         assert_eq!(bench.send_as(admin, 0x3c, &other).await, answer(&[]));
-        assert_eq!(
-            bench.send_as(admin, 0x3c, &other).await,
-            Err(INVALID_SESSION_ID)
-        );
+        assert_eq!(bench.send_as(admin, 0x3c, &other).await, Err(INVALID_SESSION_ID));
         let handle = hex!("00 00 00 00 01");
         assert_eq!(bench.send_as(user, 0x3c, &handle).await, answer(&[]));
-        assert_eq!(
-            bench.send_as(user, 0x3c, &handle).await,
-            Err(INVALID_SESSION_HANDLE)
-        );
+        assert_eq!(bench.send_as(user, 0x3c, &handle).await, Err(INVALID_SESSION_HANDLE));
         assert!(bench.platform.state().sessions.is_empty());
     }
 }

@@ -1,38 +1,24 @@
 //! System info parameters: names and versions that hosts and operators leave with the BMC
 //! (IPMI v2.0 §22.14a, §22.14b).
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Remaining},
-};
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::PlatformError,
-    state::lock,
-    updates::{Parameters, Progress},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::PlatformError;
+use crate::state::lock;
+use crate::updates::{Parameters, Progress};
 
-const SET_SYSTEM_INFO_PARAMETERS: Command = Command::standard(
-    NetFn::APP,
-    0x58,
-    Privilege::Administrator,
-    "Set System Info Parameters",
-);
-const GET_SYSTEM_INFO_PARAMETERS: Command = Command::standard(
-    NetFn::APP,
-    0x59,
-    Privilege::User,
-    "Get System Info Parameters",
-);
+const SET_SYSTEM_INFO_PARAMETERS: Command =
+    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters");
+const GET_SYSTEM_INFO_PARAMETERS: Command =
+    Command::standard(NetFn::APP, 0x59, Privilege::User, "Get System Info Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -104,16 +90,8 @@ fn block(text: &[u8], selector: u8) -> Result<[u8; BLOCK], CompletionCode> {
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_system_info(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            SET_SYSTEM_INFO_PARAMETERS,
-            self,
-            Self::set_system_info_parameters,
-        );
-        table.add(
-            GET_SYSTEM_INFO_PARAMETERS,
-            self,
-            Self::get_system_info_parameters,
-        );
+        table.add(SET_SYSTEM_INFO_PARAMETERS, self, Self::set_system_info_parameters);
+        table.add(GET_SYSTEM_INFO_PARAMETERS, self, Self::get_system_info_parameters);
     }
 
     /// Set System Info Parameters (IPMI v2.0 §22.14a): texts 2 to 7 in blocks of 16 bytes, the
@@ -151,10 +129,7 @@ impl<P: Platform> AppProvider<P> {
             lock(&self.system_info).set_block(parameter, selector, &bytes);
             return Ok(());
         }
-        self.parts
-            .system_info
-            .update(|texts| texts.set_block(parameter, selector, &bytes))
-            .await
+        self.parts.system_info.update(|texts| texts.set_block(parameter, selector, &bytes)).await
     }
 
     /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless the revision alone
@@ -231,16 +206,9 @@ mod tests {
         let (bench, ..) = bench();
         let first = hex!("02 00 00 11 63617573657761792d746573742d"); // "causeway-test-"
         let second = hex!("02 01 626d63"); // "bmc"
-        assert_eq!(
-            bench.send(0x59, &hex!("00 02 00 00")).await,
-            Err(PARAMETER_NOT_SUPPORTED)
-        );
+        assert_eq!(bench.send(0x59, &hex!("00 02 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
         for request in [&hex!("00 01")[..], &first, &second, &hex!("00 00")] {
-            assert_eq!(
-                bench.send(0x58, request).await,
-                answer(&[]),
-                "{request:02x?}"
-            );
+            assert_eq!(bench.send(0x58, request).await, answer(&[]), "{request:02x?}");
         }
         let block = answer(&hex!("11 00 00 11 63617573657761792d746573742d"));
         assert_eq!(bench.send(0x59, &hex!("00 02 00 00")).await, block);
@@ -248,10 +216,7 @@ mod tests {
         assert_eq!(bench.send(0x59, &hex!("00 02 01 00")).await, block);
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         assert_eq!(bench.send(0x59, &hex!("00 02 02 00")).await, beyond);
-        assert_eq!(
-            bench.send(0x59, &hex!("80 02 00 00")).await,
-            answer(&[0x11])
-        );
+        assert_eq!(bench.send(0x59, &hex!("80 02 00 00")).await, answer(&[0x11]));
     }
 
     #[tokio::test]

@@ -3,44 +3,24 @@
 use std::sync::Arc;
 
 use accounts::{Password, PasswordSize, PasswordTest, UserAccess, UserId, UserName};
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const SET_USER_ACCESS: Command = Command::standard(
-    NetFn::APP,
-    0x43,
-    Privilege::Administrator,
-    "Set User Access Command",
-);
-const GET_USER_ACCESS: Command = Command::standard(
-    NetFn::APP,
-    0x44,
-    Privilege::Operator,
-    "Get User Access Command",
-);
+const SET_USER_ACCESS: Command =
+    Command::standard(NetFn::APP, 0x43, Privilege::Administrator, "Set User Access Command");
+const GET_USER_ACCESS: Command =
+    Command::standard(NetFn::APP, 0x44, Privilege::Operator, "Get User Access Command");
 const SET_USER_NAME: Command =
     Command::standard(NetFn::APP, 0x45, Privilege::Administrator, "Set User Name");
-const GET_USER_NAME: Command = Command::standard(
-    NetFn::APP,
-    0x46,
-    Privilege::Operator,
-    "Get User Name Command",
-);
-const SET_USER_PASSWORD: Command = Command::standard(
-    NetFn::APP,
-    0x47,
-    Privilege::Administrator,
-    "Set User Password Command",
-);
+const GET_USER_NAME: Command =
+    Command::standard(NetFn::APP, 0x46, Privilege::Operator, "Get User Name Command");
+const SET_USER_PASSWORD: Command =
+    Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command");
 
 /// `80h` of a password test: it is another one.
 const PASSWORD_MISMATCH: CompletionCode = CompletionCode(0x80);
@@ -92,8 +72,7 @@ impl<P: Platform> AppProvider<P> {
         if let Some((limit, _)) = session_limit {
             access.session_limit = limit.value();
         }
-        self.administer(move |accounts| accounts.set_access(id, channel, access))
-            .await
+        self.administer(move |accounts| accounts.set_access(id, channel, access)).await
     }
 
     /// Get User Access (IPMI v2.0 §22.27).
@@ -108,13 +87,8 @@ impl<P: Platform> AppProvider<P> {
         let id = self.user_id(id.value())?;
         let accounts = self.accounts();
         let user = accounts.user(id).ok_or(invalid)?;
-        let UserAccess {
-            privilege,
-            callback_only,
-            link_auth,
-            messaging,
-            ..
-        } = user.access(channel);
+        let UserAccess { privilege, callback_only, link_auth, messaging, .. } =
+            user.access(channel);
         let state = if user.enabled { 1 } else { 2 };
         let counts = (
             (Bits::low(accounts.user_ids()), Bits::low(0)),
@@ -122,10 +96,7 @@ impl<P: Platform> AppProvider<P> {
             (Bits::low(accounts.fixed_names()), Bits::low(0)),
         );
         let limit = Bits::low(privilege.map_or(NO_ACCESS, Privilege::value));
-        Ok((
-            counts,
-            (limit, (messaging, link_auth, callback_only), false),
-        ))
+        Ok((counts, (limit, (messaging, link_auth, callback_only), false)))
     }
 
     /// Set User Name (IPMI v2.0 §22.28). The empty name frees the id.
@@ -142,8 +113,7 @@ impl<P: Platform> AppProvider<P> {
     ) -> Result<(), CompletionCode> {
         let id = self.user_id(id.value())?;
         let name = UserName::new(&name).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
-        self.administer(move |accounts| accounts.set_name(id, name))
-            .await
+        self.administer(move |accounts| accounts.set_name(id, name)).await
     }
 
     /// Get User Name (IPMI v2.0 §22.29); all zero for an id that is not in use.
@@ -154,10 +124,7 @@ impl<P: Platform> AppProvider<P> {
     ) -> Result<[u8; UserName::MAX_LENGTH], CompletionCode> {
         let id = self.user_id(id.value())?;
         let accounts = self.accounts();
-        Ok(accounts
-            .user(id)
-            .map(|user| user.name.to_bytes())
-            .unwrap_or_default())
+        Ok(accounts.user(id).map(|user| user.name.to_bytes()).unwrap_or_default())
     }
 
     /// Set User Password (IPMI v2.0 §22.30): disable, enable, set or test. The password may be
@@ -176,24 +143,18 @@ impl<P: Platform> AppProvider<P> {
     ) -> Result<(), CompletionCode> {
         let id = self.user_id(id.value())?;
         let bytes = Zeroizing::new(Vec::from(password));
-        let size = if is_long {
-            PasswordSize::Bytes20
-        } else {
-            PasswordSize::Bytes16
-        };
+        let size = if is_long { PasswordSize::Bytes20 } else { PasswordSize::Bytes16 };
         match operation.value() {
             0 | 1 => {
                 if !matches!(bytes.len(), 0 | 16 | 20) {
                     return Err(CompletionCode::REQUEST_LENGTH_INVALID);
                 }
                 let enable = operation.value() == 1;
-                self.administer(move |accounts| accounts.set_enabled(id, enable))
-                    .await
+                self.administer(move |accounts| accounts.set_enabled(id, enable)).await
             }
             2 => {
                 let password = exact(&bytes, size)?;
-                self.administer(move |accounts| accounts.set_password(id, &password))
-                    .await
+                self.administer(move |accounts| accounts.set_password(id, &password)).await
             }
             _ => self.test_password(id, exact(&bytes, size)?).await,
         }
@@ -246,32 +207,17 @@ mod tests {
     #[tokio::test]
     async fn user_is_made_as_ipmitool_makes_one() {
         let (bench, ..) = bench();
-        assert_eq!(
-            bench.send(0x44, &[1, 3]).await,
-            answer(&hex!("0f 80 01 0f"))
-        );
+        assert_eq!(bench.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 0f")));
         assert_eq!(bench.send(0x45, &named(3, b"bob")).await, answer(&[]));
         assert_eq!(bench.send(0x46, &[3]).await.unwrap(), named(0, b"bob")[1..]);
-        assert_eq!(
-            bench.send(0x47, &password(3, 2, b"secret16", 16)).await,
-            answer(&[])
-        );
-        assert_eq!(
-            bench.send(0x47, &password(3, 1, b"", 16)).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x47, &password(3, 2, b"secret16", 16)).await, answer(&[]));
+        assert_eq!(bench.send(0x47, &password(3, 1, b"", 16)).await, answer(&[]));
         assert_eq!(bench.send(0x43, &hex!("91 03 04 00")).await, answer(&[]));
-        assert_eq!(
-            bench.send(0x44, &[1, 3]).await,
-            answer(&hex!("0f 41 01 14"))
-        );
+        assert_eq!(bench.send(0x44, &[1, 3]).await, answer(&hex!("0f 41 01 14")));
         assert_eq!(bench.send(0x43, &hex!("01 03 0f")).await, answer(&[]));
         assert_eq!(access(&bench).await, 0x1f); // flags are left alone without bit 7
         assert_eq!(bench.send(0x47, &[3, 0]).await, answer(&[])); // as FreeIPMI sends it
-        assert_eq!(
-            bench.send(0x44, &[1, 3]).await,
-            answer(&hex!("0f 80 01 1f"))
-        );
+        assert_eq!(bench.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 1f")));
     }
 
     #[tokio::test]
@@ -279,26 +225,14 @@ mod tests {
         let (bench, ..) = bench();
         assert_eq!(bench.send(0x45, &named(3, b"bob")).await, answer(&[]));
         let long = b"twenty bytes of text";
-        assert_eq!(
-            bench.send(0x47, &password(0x83, 2, long, 20)).await,
-            answer(&[])
-        );
-        assert_eq!(
-            bench.send(0x47, &password(0x83, 3, long, 20)).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x47, &password(0x83, 2, long, 20)).await, answer(&[]));
+        assert_eq!(bench.send(0x47, &password(0x83, 3, long, 20)).await, answer(&[]));
         let wrong = password(0x83, 3, b"another", 20);
         assert_eq!(bench.send(0x47, &wrong).await, Err(PASSWORD_MISMATCH));
         let short = password(0x03, 3, b"twenty bytes of ", 16);
         assert_eq!(bench.send(0x47, &short).await, Err(PASSWORD_WRONG_SIZE));
-        for (first, length) in [
-            (0x03, 15),
-            (0x03, 17),
-            (0x03, 20),
-            (0x83, 16),
-            (0x83, 21),
-            (3, 0),
-        ] {
+        for (first, length) in [(0x03, 15), (0x03, 17), (0x03, 20), (0x83, 16), (0x83, 21), (3, 0)]
+        {
             let request = password(first, 2, b"x", length);
             let refused = Err(CompletionCode::REQUEST_LENGTH_INVALID);
             assert_eq!(bench.send(0x47, &request).await, refused, "{length}");
@@ -319,11 +253,7 @@ mod tests {
             (0x44, vec![15, 3]), // the system interface has no sessions
             (0x43, vec![0x91, 3, 6]),
         ] {
-            assert_eq!(
-                bench.send(code, &request).await,
-                refused,
-                "{code:02x} {request:02x?}"
-            );
+            assert_eq!(bench.send(code, &request).await, refused, "{code:02x} {request:02x?}");
         }
         assert_eq!(bench.send(0x45, &named(3, b"bob")).await, answer(&[]));
         assert_eq!(bench.send(0x45, &named(4, b"bob")).await, refused);

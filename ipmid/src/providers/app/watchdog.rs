@@ -3,32 +3,23 @@
 //! The watchdog service counts down and acts; pre-timeout and expiry flags, of which it knows
 //! nothing, are kept and timed here.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{BitSet, Bits, Zero},
-};
-use tokio::{
-    task::{self, AbortHandle},
-    time,
-};
+use ipmi_proto::codec::{BitSet, Bits, Zero};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+use tokio::task::{self, AbortHandle};
+use tokio::time;
 use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse},
-    state::lock,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
+use crate::state::lock;
 
-const RESET_WATCHDOG_TIMER: Command = Command::standard(
-    NetFn::APP,
-    0x22,
-    Privilege::Operator,
-    "Reset Watchdog Timer",
-);
+const RESET_WATCHDOG_TIMER: Command =
+    Command::standard(NetFn::APP, 0x22, Privilege::Operator, "Reset Watchdog Timer");
 const SET_WATCHDOG_TIMER: Command =
     Command::standard(NetFn::APP, 0x24, Privilege::Operator, "Set Watchdog Timer");
 const GET_WATCHDOG_TIMER: Command =
@@ -57,11 +48,7 @@ impl PreTimeout {
 
 impl std::fmt::Debug for PreTimeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "PreTimeout"
-        } else {
-            "no PreTimeout"
-        })
+        f.write_str(if self.0.is_some() { "PreTimeout" } else { "no PreTimeout" })
     }
 }
 
@@ -100,10 +87,7 @@ impl<P: Platform> AppProvider<P> {
             return Err(NOT_INITIALIZED);
         }
         self.platform.reset_watchdog().await?;
-        self.arm_pre_timeout(WatchdogSettings {
-            running: true,
-            ..state.settings
-        });
+        self.arm_pre_timeout(WatchdogSettings { running: true, ..state.settings });
         Ok(())
     }
 
@@ -134,13 +118,7 @@ impl<P: Platform> AppProvider<P> {
         }
         let state = self.platform.watchdog().await?;
         let running = keep_running && state.settings.running;
-        let settings = WatchdogSettings {
-            running,
-            timer_use,
-            action,
-            log: !no_log,
-            interval,
-        };
+        let settings = WatchdogSettings { running, timer_use, action, log: !no_log, interval };
         self.platform.set_watchdog(settings).await?;
         {
             let mut extras = lock(&self.watchdog);
@@ -171,12 +149,7 @@ impl<P: Platform> AppProvider<P> {
         let timer_use = Bits::low(use_number(settings.timer_use));
         Ok((
             (timer_use, Zero, settings.running, !settings.log),
-            (
-                Bits::low(action_number(settings.action)),
-                Zero,
-                Bits::low(extras.interrupt),
-                Zero,
-            ),
+            (Bits::low(action_number(settings.action)), Zero, Bits::low(extras.interrupt), Zero),
             extras.pre_timeout,
             expired,
             counts(settings.interval),
@@ -247,17 +220,11 @@ fn action_from(number: u8) -> Option<WatchdogAction> {
 }
 
 fn use_number(timer_use: WatchdogUse) -> u8 {
-    (0..)
-        .zip(USES)
-        .find(|(_, known)| *known == timer_use)
-        .map_or(0, |(number, _)| number)
+    (0..).zip(USES).find(|(_, known)| *known == timer_use).map_or(0, |(number, _)| number)
 }
 
 fn action_number(action: WatchdogAction) -> u8 {
-    (0..)
-        .zip(ACTIONS)
-        .find(|(_, known)| *known == action)
-        .map_or(0, |(number, _)| number)
+    (0..).zip(ACTIONS).find(|(_, known)| *known == action).map_or(0, |(number, _)| number)
 }
 
 #[cfg(test)]
@@ -272,31 +239,19 @@ mod tests {
         let (bench, ..) = bench();
         assert_eq!(bench.send(0x22, &[]).await, Err(NOT_INITIALIZED));
         // ipmi_watchdog at load: SMS/OS, no action, 30 s.
-        assert_eq!(
-            bench.send(0x24, &hex!("04 00 00 00 2c 01")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x24, &hex!("04 00 00 00 2c 01")).await, answer(&[]));
         let golden = answer(&hex!("04 00 00 00 2c 01 2c 01"));
         assert_eq!(bench.send(0x25, &[]).await, golden);
         // At open: keep running if it runs, hard reset.
-        assert_eq!(
-            bench.send(0x24, &hex!("44 01 00 00 2c 01")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x24, &hex!("44 01 00 00 2c 01")).await, answer(&[]));
         assert_eq!(bench.send(0x22, &[]).await, answer(&[]));
         assert_eq!(bench.platform.state().watchdog_resets, 1);
         let golden = answer(&hex!("44 01 00 00 2c 01 2c 01"));
         assert_eq!(bench.send(0x25, &[]).await, golden);
         // Still running after a second set-up that says so; stopped by one that does not.
-        assert_eq!(
-            bench.send(0x24, &hex!("44 01 00 00 58 02")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x24, &hex!("44 01 00 00 58 02")).await, answer(&[]));
         assert!(bench.platform.state().watchdog.settings.running);
-        assert_eq!(
-            bench.send(0x24, &hex!("84 00 00 00 58 02")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x24, &hex!("84 00 00 00 58 02")).await, answer(&[]));
         assert!(!bench.platform.state().watchdog.settings.running);
         let golden = answer(&hex!("84 00 00 00 58 02 58 02"));
         assert_eq!(bench.send(0x25, &[]).await, golden);
@@ -307,10 +262,7 @@ mod tests {
         let (bench, ..) = bench();
         bench.platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
         assert_eq!(bench.send(0x25, &[]).await.unwrap()[3], 0x10);
-        assert_eq!(
-            bench.send(0x24, &hex!("04 00 00 10 2c 01")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x24, &hex!("04 00 00 10 2c 01")).await, answer(&[]));
         assert_eq!(bench.send(0x25, &[]).await.unwrap()[3], 0x00);
     }
 
@@ -318,10 +270,7 @@ mod tests {
     async fn pre_timeout_interrupt_comes_before_the_end_and_moves_with_each_reset() {
         let (bench, ..) = bench();
         // SMS/OS, NMI 10 s before the end, 30 s.
-        assert_eq!(
-            bench.send(0x24, &hex!("04 20 0a 00 2c 01")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x24, &hex!("04 20 0a 00 2c 01")).await, answer(&[]));
         assert_eq!(bench.send(0x22, &[]).await, answer(&[]));
         time::sleep(Duration::from_secs(15)).await;
         assert_eq!(bench.send(0x22, &[]).await, answer(&[]));

@@ -1,10 +1,8 @@
 //! Boot flags, boot option parameter 5 (IPMI v2.0 §28.13, Table 28-14), and how they map to the
 //! `Control.Boot` settings.
 
-use ipmi_proto::{
-    CompletionCode,
-    codec::{Bits, Decode, DecodeError, Encode, Reader, Writer},
-};
+use ipmi_proto::CompletionCode;
+use ipmi_proto::codec::{Bits, Decode, DecodeError, Encode, Reader, Writer};
 
 use crate::platform::{BootDevice, BootMode, BootSettings, BootType};
 
@@ -39,19 +37,8 @@ impl Decode for BootFlags {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (_, efi, persistent, valid) = <(Bits<5>, bool, bool, bool)>::decode(reader)?;
         let [byte2, console, overrides, instance] = <[u8; 4]>::decode(reader)?;
-        let rest = FlagsRest {
-            options: byte2 & OPTIONS_MASK,
-            console,
-            overrides,
-            instance,
-        };
-        Ok(Self {
-            valid,
-            persistent,
-            efi,
-            device: Bits::low(byte2 >> 2),
-            rest,
-        })
+        let rest = FlagsRest { options: byte2 & OPTIONS_MASK, console, overrides, instance };
+        Ok(Self { valid, persistent, efi, device: Bits::low(byte2 >> 2), rest })
     }
 }
 
@@ -81,18 +68,8 @@ impl BootFlags {
             0xf => (BootDevice::RemovableMedia, BootMode::Regular),
             _ => return Err(CompletionCode::INVALID_DATA_FIELD),
         };
-        let kind = if self.efi {
-            BootType::EFI
-        } else {
-            BootType::Legacy
-        };
-        Ok(BootSettings {
-            enabled: self.valid,
-            one_time: !self.persistent,
-            device,
-            mode,
-            kind,
-        })
+        let kind = if self.efi { BootType::EFI } else { BootType::Legacy };
+        Ok(BootSettings { enabled: self.valid, one_time: !self.persistent, device, mode, kind })
     }
 
     /// The flags that `settings` read as, with `rest` as it was written.
@@ -125,37 +102,16 @@ mod tests {
 
     #[test]
     fn flags_match_golden_bytes() {
-        let all = FlagsRest {
-            options: 0xc3,
-            console: 0x42,
-            overrides: 0x08,
-            instance: 0x11,
-        };
+        let all = FlagsRest { options: 0xc3, console: 0x42, overrides: 0x08, instance: 0x11 };
         for (bytes, flags) in [
             // ipmitool: bootdev pxe; bootdev disk options=persistent,efiboot
-            (
-                hex!("80 04 00 00 00"),
-                (true, false, false, 1, FlagsRest::default()),
-            ),
-            (
-                hex!("e0 08 00 00 00"),
-                (true, true, true, 2, FlagsRest::default()),
-            ),
+            (hex!("80 04 00 00 00"), (true, false, false, 1, FlagsRest::default())),
+            (hex!("e0 08 00 00 00"), (true, true, true, 2, FlagsRest::default())),
             (hex!("00 ff 42 08 11"), (false, false, false, 15, all)),
         ] {
             let (valid, persistent, efi, device, rest) = flags;
-            let flags = BootFlags {
-                valid,
-                persistent,
-                efi,
-                device: Bits::low(device),
-                rest,
-            };
-            assert_eq!(
-                codec::decode::<BootFlags>(&bytes),
-                Ok(flags),
-                "{bytes:02x?}"
-            );
+            let flags = BootFlags { valid, persistent, efi, device: Bits::low(device), rest };
+            assert_eq!(codec::decode::<BootFlags>(&bytes), Ok(flags), "{bytes:02x?}");
             assert_eq!(codec::encode(&flags), bytes, "{bytes:02x?}");
         }
     }

@@ -6,35 +6,20 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{self, Bits, Remaining},
-};
+use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ChassisProvider, Platform,
-    boot_flags::{BootFlags, FlagsRest},
-    if_present,
-};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    updates::{Parameters, Progress},
-};
+use super::boot_flags::{BootFlags, FlagsRest};
+use super::{ChassisProvider, Platform, if_present};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::updates::{Parameters, Progress};
 
-const SET_SYSTEM_BOOT_OPTIONS: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x08,
-    Privilege::Operator,
-    "Set System Boot Options",
-);
-const GET_SYSTEM_BOOT_OPTIONS: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x09,
-    Privilege::Operator,
-    "Get System Boot Options",
-);
+const SET_SYSTEM_BOOT_OPTIONS: Command =
+    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options");
+const GET_SYSTEM_BOOT_OPTIONS: Command =
+    Command::standard(NetFn::CHASSIS, 0x09, Privilege::Operator, "Get System Boot Options");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -107,16 +92,12 @@ impl<P: Platform> ChassisProvider<P> {
                 _ => {
                     let mut kept = self.boot.get();
                     kept.set(parameter, &data)?;
-                    self.boot
-                        .update(|parameters| parameters.set(parameter, &data))
-                        .await??;
+                    self.boot.update(|parameters| parameters.set(parameter, &data)).await??;
                 }
             }
         }
         if self.boot.get().is_locked(parameter) != locked {
-            self.boot
-                .update(|parameters| parameters.mark(parameter, locked))
-                .await?;
+            self.boot.update(|parameters| parameters.mark(parameter, locked)).await?;
         }
         Ok(())
     }
@@ -151,9 +132,7 @@ impl<P: Platform> ChassisProvider<P> {
         let settings = flags.settings()?;
         self.platform.set_boot_override(settings).await?;
         if self.boot.get().flags != flags.rest {
-            self.boot
-                .update(|parameters| parameters.flags = flags.rest)
-                .await?;
+            self.boot.update(|parameters| parameters.flags = flags.rest).await?;
         }
         Ok(())
     }
@@ -162,10 +141,7 @@ impl<P: Platform> ChassisProvider<P> {
         let settings = if_present(self.platform.boot_override().await)?;
         Ok(match settings {
             Some(settings) => BootFlags::from_settings(settings, rest),
-            None => BootFlags {
-                rest,
-                ..BootFlags::default()
-            },
+            None => BootFlags { rest, ..BootFlags::default() },
         })
     }
 }
@@ -177,11 +153,7 @@ impl BootParameters {
 
     fn mark(&mut self, parameter: u8, locked: bool) {
         let bit = 1 << parameter;
-        self.locked = if locked {
-            self.locked | bit
-        } else {
-            self.locked & !bit
-        };
+        self.locked = if locked { self.locked | bit } else { self.locked & !bit };
     }
 
     fn set(&mut self, parameter: u8, data: &Remaining) -> Result<(), CompletionCode> {
@@ -229,10 +201,7 @@ impl BootParameters {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
         let mut block = self.mailbox_block(selector)?;
-        block
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(kept, byte)| *kept = byte);
+        block.iter_mut().zip(bytes).for_each(|(kept, byte)| *kept = byte);
         self.mailbox.resize(MAILBOX_BLOCKS * MAILBOX_BLOCK, 0);
         let start = usize::from(selector) * MAILBOX_BLOCK;
         self.mailbox[start..start + MAILBOX_BLOCK].copy_from_slice(&block);
@@ -246,9 +215,7 @@ impl BootParameters {
         }
         // A mailbox that was never written is not kept.
         let block = self.mailbox.chunks_exact(MAILBOX_BLOCK).nth(selector);
-        Ok(block
-            .and_then(|block| block.try_into().ok())
-            .unwrap_or_default())
+        Ok(block.and_then(|block| block.try_into().ok()).unwrap_or_default())
     }
 }
 
@@ -257,49 +224,31 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        platform::{BootDevice, BootMode, BootType},
-        providers::chassis::tests::{Bench, answer},
-        updates::SET_IN_PROGRESS,
-    };
+    use crate::platform::{BootDevice, BootMode, BootType};
+    use crate::providers::chassis::tests::{Bench, answer};
+    use crate::updates::SET_IN_PROGRESS;
 
     #[tokio::test]
     async fn ipmitools_boot_device_sequence_sets_the_override() {
         let bench = Bench::new();
-        for request in [
-            &hex!("00 01")[..],
-            &hex!("04 01 01"),
-            &hex!("05 80 04 00 00 00"),
-            &hex!("00 00"),
-        ] {
-            assert_eq!(
-                bench.send(0x08, request).await,
-                answer(&[]),
-                "{request:02x?}"
-            );
+        for request in
+            [&hex!("00 01")[..], &hex!("04 01 01"), &hex!("05 80 04 00 00 00"), &hex!("00 00")]
+        {
+            assert_eq!(bench.send(0x08, request).await, answer(&[]), "{request:02x?}");
         }
         let boot = bench.platform.state().boot;
         assert!(boot.enabled && boot.one_time);
-        assert_eq!(
-            (boot.device, boot.mode),
-            (BootDevice::Network, BootMode::Regular)
-        );
+        assert_eq!((boot.device, boot.mode), (BootDevice::Network, BootMode::Regular));
         assert_eq!(boot.kind, BootType::Legacy);
         let flags = answer(&hex!("01 05 80 04 00 00 00"));
         assert_eq!(bench.send(0x09, &hex!("05 00 00")).await, flags);
-        assert_eq!(
-            bench.send(0x09, &hex!("04 00 00")).await,
-            answer(&hex!("01 04 00 01"))
-        );
+        assert_eq!(bench.send(0x09, &hex!("04 00 00")).await, answer(&hex!("01 04 00 01")));
     }
 
     #[tokio::test]
     async fn flags_without_a_service_are_kept_as_written() {
         let bench = Bench::new();
-        assert_eq!(
-            bench.send(0x08, &hex!("05 e0 8a 42 01 03")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x08, &hex!("05 e0 8a 42 01 03")).await, answer(&[]));
         let flags = answer(&hex!("01 05 e0 8a 42 01 03"));
         assert_eq!(bench.send(0x09, &hex!("05 00 00")).await, flags);
     }
@@ -318,18 +267,13 @@ mod tests {
     async fn mailbox_is_written_and_read_in_blocks() {
         let bench = Bench::new();
         assert_eq!(bench.send(0x08, &hex!("07 01 aa bb")).await, answer(&[]));
-        let block = answer(&hex!(
-            "01 07 01 aa bb 00 00 00 00 00 00 00 00 00 00 00 00 00 00"
-        ));
+        let block = answer(&hex!("01 07 01 aa bb 00 00 00 00 00 00 00 00 00 00 00 00 00 00"));
         assert_eq!(bench.send(0x09, &hex!("07 01 00")).await, block);
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         assert_eq!(bench.send(0x09, &hex!("07 05 00")).await, beyond);
         assert_eq!(bench.send(0x08, &hex!("07 05 aa")).await, beyond);
         let long = [&[7_u8, 0][..], &[0x55; 17]].concat();
-        assert_eq!(
-            bench.send(0x08, &long).await,
-            Err(CompletionCode::REQUEST_LENGTH_INVALID)
-        );
+        assert_eq!(bench.send(0x08, &long).await, Err(CompletionCode::REQUEST_LENGTH_INVALID));
     }
 
     #[tokio::test]

@@ -1,35 +1,24 @@
 //! Chassis Control and what decides how it works: power-cycle interval, restart cause.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Decode, DecodeError, Reader, Zero},
-};
+use ipmi_proto::codec::{Bits, Decode, DecodeError, Reader, Zero};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tokio::{task, time};
 use tracing::{info, warn};
 
 use super::{ChassisProvider, Platform, lock};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{ChassisTransition, HostTransition, PlatformError, PowerState, RestartCause},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{ChassisTransition, HostTransition, PlatformError, PowerState, RestartCause};
 
 const CHASSIS_CONTROL: Command =
     Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control");
-const GET_SYSTEM_RESTART_CAUSE: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x07,
-    Privilege::User,
-    "Get System Restart Cause",
-);
-const SET_POWER_CYCLE_INTERVAL: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x0b,
-    Privilege::Administrator,
-    "Set Power Cycle Interval",
-);
+const GET_SYSTEM_RESTART_CAUSE: Command =
+    Command::standard(NetFn::CHASSIS, 0x07, Privilege::User, "Get System Restart Cause");
+const SET_POWER_CYCLE_INTERVAL: Command =
+    Command::standard(NetFn::CHASSIS, 0x0b, Privilege::Administrator, "Set Power Cycle Interval");
 
 /// How long a chassis may take to go off in a power cycle whose pause we time ourselves.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(60);
@@ -58,10 +47,7 @@ impl Decode for ChassisControl {
             4 => Self::PulseDiagnosticInterrupt,
             5 => Self::SoftShutdown,
             value => {
-                return Err(DecodeError::Value {
-                    field: "chassis control",
-                    value: value.into(),
-                });
+                return Err(DecodeError::Value { field: "chassis control", value: value.into() });
             }
         })
     }
@@ -70,16 +56,8 @@ impl Decode for ChassisControl {
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_control(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(CHASSIS_CONTROL, self, Self::chassis_control);
-        table.add(
-            GET_SYSTEM_RESTART_CAUSE,
-            self,
-            Self::get_system_restart_cause,
-        );
-        table.add(
-            SET_POWER_CYCLE_INTERVAL,
-            self,
-            Self::set_power_cycle_interval,
-        );
+        table.add(GET_SYSTEM_RESTART_CAUSE, self, Self::get_system_restart_cause);
+        table.add(SET_POWER_CYCLE_INTERVAL, self, Self::set_power_cycle_interval);
     }
 
     /// Chassis Control (IPMI v2.0 §28.3), with the transitions phosphor-host-ipmid asks for
@@ -110,29 +88,18 @@ impl<P: Platform> ChassisProvider<P> {
             PowerDown => platform.request_chassis(ChassisTransition::Off).await?,
             PowerUp => platform.request_host(HostTransition::On).await?,
             PowerCycle => self.power_cycle().await?,
-            HardReset => {
-                platform
-                    .request_host(HostTransition::ForceWarmReboot)
-                    .await?
-            }
+            HardReset => platform.request_host(HostTransition::ForceWarmReboot).await?,
             PulseDiagnosticInterrupt => platform.pulse_nmi().await?,
             SoftShutdown => platform.request_host(HostTransition::Off).await?,
         }
-        info!(
-            ?action,
-            channel = context.channel.value(),
-            "chassis control"
-        );
+        info!(?action, channel = context.channel.value(), "chassis control");
         *lock(&self.control_channel) = Some(context.channel);
         Ok(())
     }
 
     async fn is_on(&self) -> Result<bool, PlatformError> {
         let state = self.platform.power_state().await?;
-        Ok(matches!(
-            state,
-            PowerState::On | PowerState::TransitioningToOn
-        ))
+        Ok(matches!(state, PowerState::On | PowerState::TransitioningToOn))
     }
 
     /// Reboots through the state manager; with an interval set, off and on with that pause.
@@ -141,9 +108,7 @@ impl<P: Platform> ChassisProvider<P> {
         if interval == 0 {
             return self.platform.request_host(HostTransition::Reboot).await;
         }
-        self.platform
-            .request_chassis(ChassisTransition::Off)
-            .await?;
+        self.platform.request_chassis(ChassisTransition::Off).await?;
         let provider = Arc::clone(self);
         let power_up = task::spawn(async move {
             if let Err(error) = provider.power_up_after(interval).await {
@@ -163,9 +128,7 @@ impl<P: Platform> ChassisProvider<P> {
             }
             Ok(())
         };
-        time::timeout(POWER_OFF_LIMIT, is_off)
-            .await
-            .map_err(|_| PlatformError::Timeout)??;
+        time::timeout(POWER_OFF_LIMIT, is_off).await.map_err(|_| PlatformError::Timeout)??;
         time::sleep(Duration::from_secs(interval.into())).await;
         self.platform.request_host(HostTransition::On).await
     }
@@ -201,9 +164,7 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
         seconds: u8,
     ) -> Result<(), CompletionCode> {
-        self.boot
-            .update(|state| state.power_cycle_interval = seconds)
-            .await
+        self.boot.update(|state| state.power_cycle_interval = seconds).await
     }
 }
 

@@ -2,30 +2,18 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Zero},
-};
+use ipmi_proto::codec::{Bits, Zero};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{Button, Capabilities, PlatformError},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{Button, Capabilities, PlatformError};
 
-const GET_CHASSIS_CAPABILITIES: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x00,
-    Privilege::User,
-    "Get Chassis Capabilities",
-);
-const SET_CHASSIS_CAPABILITIES: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x05,
-    Privilege::Administrator,
-    "Set Chassis Capabilities",
-);
+const GET_CHASSIS_CAPABILITIES: Command =
+    Command::standard(NetFn::CHASSIS, 0x00, Privilege::User, "Get Chassis Capabilities");
+const SET_CHASSIS_CAPABILITIES: Command =
+    Command::standard(NetFn::CHASSIS, 0x05, Privilege::Administrator, "Set Chassis Capabilities");
 const SET_FRONT_PANEL_BUTTON_ENABLES: Command = Command::standard(
     NetFn::CHASSIS,
     0x0a,
@@ -40,21 +28,9 @@ type Addresses = [u8; 4];
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_front_panel(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_CHASSIS_CAPABILITIES,
-            self,
-            Self::get_chassis_capabilities,
-        );
-        table.add(
-            SET_CHASSIS_CAPABILITIES,
-            self,
-            Self::set_chassis_capabilities,
-        );
-        table.add(
-            SET_FRONT_PANEL_BUTTON_ENABLES,
-            self,
-            Self::set_front_panel_button_enables,
-        );
+        table.add(GET_CHASSIS_CAPABILITIES, self, Self::get_chassis_capabilities);
+        table.add(SET_CHASSIS_CAPABILITIES, self, Self::set_chassis_capabilities);
+        table.add(SET_FRONT_PANEL_BUTTON_ENABLES, self, Self::set_front_panel_button_enables);
     }
 
     /// Get Chassis Capabilities (IPMI v2.0 §28.1): flags, then the addresses of the FRU, SDR, SEL,
@@ -64,19 +40,8 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
     ) -> Result<(Flags, Addresses, u8), CompletionCode> {
         let has = self.platform.capabilities().await?;
-        let flags = (
-            has.intrusion,
-            has.front_panel_lockout,
-            has.nmi,
-            has.power_interlock,
-            Zero,
-        );
-        let addresses = [
-            has.fru_address,
-            has.sdr_address,
-            has.sel_address,
-            has.sm_address,
-        ];
+        let flags = (has.intrusion, has.front_panel_lockout, has.nmi, has.power_interlock, Zero);
+        let addresses = [has.fru_address, has.sdr_address, has.sel_address, has.sm_address];
         Ok((flags, addresses, has.bridge_address))
     }
 
@@ -121,11 +86,9 @@ impl<P: Platform> ChassisProvider<P> {
         if standby {
             return Err(CompletionCode::INVALID_DATA_FIELD); // no service has a standby button
         }
-        for (button, disabled) in [
-            (Button::Power, power),
-            (Button::Reset, reset),
-            (Button::Nmi, nmi),
-        ] {
+        for (button, disabled) in
+            [(Button::Power, power), (Button::Reset, reset), (Button::Nmi, nmi)]
+        {
             match self.platform.set_button_enabled(button, !disabled).await {
                 Err(PlatformError::Absent) if disabled => {
                     return Err(CompletionCode::INVALID_DATA_FIELD);
@@ -161,15 +124,9 @@ mod tests {
     async fn buttons_follow_their_bits() {
         let bench = Bench::new();
         assert_eq!(bench.send(0x0a, &[0b0101]).await, answer(&[]));
-        assert_eq!(
-            bench.platform.state().disabled_buttons,
-            [Button::Power, Button::Nmi]
-        );
+        assert_eq!(bench.platform.state().disabled_buttons, [Button::Power, Button::Nmi]);
         assert_eq!(bench.send(0x0a, &[0b0010]).await, answer(&[]));
         assert_eq!(bench.platform.state().disabled_buttons, [Button::Reset]);
-        assert_eq!(
-            bench.send(0x0a, &[0b1000]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.send(0x0a, &[0b1000]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

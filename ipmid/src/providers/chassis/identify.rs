@@ -1,26 +1,20 @@
 //! Chassis Identify: the light that shows which chassis is meant.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipmi_proto::{CompletionCode, NetFn, Privilege, codec::Ignored};
-use tokio::{
-    task::{self, AbortHandle},
-    time,
-};
+use ipmi_proto::codec::Ignored;
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+use tokio::task::{self, AbortHandle};
+use tokio::time;
 use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const CHASSIS_IDENTIFY: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x04,
-    Privilege::Operator,
-    "Chassis Identify",
-);
+const CHASSIS_IDENTIFY: Command =
+    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify");
 
 /// How long the light is on when no interval is given, in seconds (IPMI v2.0 §28.5).
 const DEFAULT_INTERVAL: u8 = 15;

@@ -2,26 +2,18 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored},
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform, if_present, lock};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy};
 
 const GET_CHASSIS_STATUS: Command =
     Command::standard(NetFn::CHASSIS, 0x01, Privilege::User, "Get Chassis Status");
-const SET_POWER_RESTORE_POLICY: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x06,
-    Privilege::Operator,
-    "Set Power Restore Policy",
-);
+const SET_POWER_RESTORE_POLICY: Command =
+    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy");
 const GET_POH_COUNTER: Command =
     Command::standard(NetFn::CHASSIS, 0x0f, Privilege::User, "Get POH Counter");
 
@@ -40,11 +32,7 @@ type ButtonBits = (bool, bool, bool, bool, bool, bool, bool, bool);
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_status(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_CHASSIS_STATUS, self, Self::get_chassis_status);
-        table.add(
-            SET_POWER_RESTORE_POLICY,
-            self,
-            Self::set_power_restore_policy,
-        );
+        table.add(SET_POWER_RESTORE_POLICY, self, Self::set_power_restore_policy);
         table.add(GET_POH_COUNTER, self, Self::get_poh_counter);
     }
 
@@ -81,21 +69,9 @@ impl<P: Platform> ChassisProvider<P> {
         let (power_disabled, reset_disabled, ..) = buttons;
         let lockout = power_disabled && reset_disabled;
         let intruded = if_present(intruded)?.unwrap_or_default();
-        let misc = (
-            intruded,
-            lockout,
-            false,
-            false,
-            Bits::low(identify_state),
-            identify.is_some(),
-            false,
-        );
-        Ok((
-            (is_on, Bits::low(0), Bits::low(policy), false),
-            last_event,
-            misc,
-            buttons,
-        ))
+        let misc =
+            (intruded, lockout, false, false, Bits::low(identify_state), identify.is_some(), false);
+        Ok(((is_on, Bits::low(0), Bits::low(policy), false), last_event, misc, buttons))
     }
 
     async fn buttons(&self) -> Result<ButtonBits, CompletionCode> {
@@ -154,10 +130,7 @@ mod tests {
     #[tokio::test]
     async fn status_matches_golden_bytes() {
         let bench = Bench::new();
-        assert_eq!(
-            bench.send(0x01, &[]).await,
-            answer(&[0x00, 0x00, 0x40, 0x70])
-        );
+        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x00, 0x00, 0x40, 0x70]));
         {
             let mut state = bench.platform.state();
             state.power = PowerState::On;
@@ -166,34 +139,19 @@ mod tests {
             state.identify = true;
             state.disabled_buttons = vec![Button::Power];
         }
-        assert_eq!(
-            bench.send(0x01, &[]).await,
-            answer(&[0x41, 0x10, 0x61, 0x71])
-        );
+        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x61, 0x71]));
         assert_eq!(bench.send(0x04, &[5]).await, answer(&[]));
-        assert_eq!(
-            bench.send(0x01, &[]).await,
-            answer(&[0x41, 0x10, 0x51, 0x71])
-        );
+        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x51, 0x71]));
     }
 
     #[tokio::test]
     async fn policy_is_set_and_support_is_told() {
         let bench = Bench::new();
         assert_eq!(bench.send(0x06, &[2]).await, answer(&[7]));
-        assert_eq!(
-            bench.platform.state().restore_policy,
-            RestorePolicy::AlwaysOn
-        );
+        assert_eq!(bench.platform.state().restore_policy, RestorePolicy::AlwaysOn);
         assert_eq!(bench.send(0x06, &[3]).await, answer(&[7]));
-        assert_eq!(
-            bench.platform.state().restore_policy,
-            RestorePolicy::AlwaysOn
-        );
-        assert_eq!(
-            bench.send(0x06, &[4]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.platform.state().restore_policy, RestorePolicy::AlwaysOn);
+        assert_eq!(bench.send(0x06, &[4]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
     #[tokio::test]

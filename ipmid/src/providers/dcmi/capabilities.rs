@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{CompletionCode, Privilege, codec::Remaining};
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{DcmiProvider, Platform, row};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::PlatformError,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::PlatformError;
 
 const GET_DCMI_CAPABILITIES_INFO: Command =
     row(0x01, Privilege::User, "Get DCMI Capabilities Info");
@@ -32,11 +31,7 @@ const BMC_ADDRESS: u8 = 0x20;
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_capabilities(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_DCMI_CAPABILITIES_INFO,
-            self,
-            Self::get_dcmi_capabilities_info,
-        );
+        table.add(GET_DCMI_CAPABILITIES_INFO, self, Self::get_dcmi_capabilities_info);
     }
 
     /// Get DCMI Capabilities Info (DCMI 1.5 §6.1.1): conformance, revision, one parameter.
@@ -51,10 +46,8 @@ impl<P: Platform> DcmiProvider<P> {
     ) -> Result<([u8; 3], Remaining), CompletionCode> {
         let data = match parameter {
             1 => {
-                let has_limit = !matches!(
-                    self.platform.power_limit().await,
-                    Err(PlatformError::Absent)
-                );
+                let has_limit =
+                    !matches!(self.platform.power_limit().await, Err(PlatformError::Absent));
                 let optional = if has_limit { POWER_MANAGEMENT } else { 0 };
                 vec![0, optional, IN_BAND]
             }
@@ -90,15 +83,8 @@ mod tests {
             (4, &hex!("01 05 02 01 ff ff")),
             (5, &hex!("01 05 02 00")),
         ] {
-            assert_eq!(
-                bench.send(0x01, &[parameter]).await,
-                answer(reply),
-                "{parameter}"
-            );
+            assert_eq!(bench.send(0x01, &[parameter]).await, answer(reply), "{parameter}");
         }
-        assert_eq!(
-            bench.send(0x01, &[6]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.send(0x01, &[6]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

@@ -2,23 +2,17 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, Privilege,
-    codec::{self, Bits, Remaining},
-};
+use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::{CompletionCode, Privilege};
 use serde::{Deserialize, Serialize};
 
-use super::{DcmiProvider, Platform, capabilities::VERSION, row};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use super::capabilities::VERSION;
+use super::{DcmiProvider, Platform, row};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const SET_DCMI_CONFIGURATION_PARAMETERS: Command = row(
-    0x12,
-    Privilege::Administrator,
-    "Set DCMI Configuration Parameters",
-);
+const SET_DCMI_CONFIGURATION_PARAMETERS: Command =
+    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters");
 const GET_DCMI_CONFIGURATION_PARAMETERS: Command =
     row(0x13, Privilege::User, "Get DCMI Configuration Parameters");
 
@@ -45,27 +39,14 @@ pub(super) struct Parameters {
 impl Default for Parameters {
     /// The defaults of DCMI 1.5 §6.1.3.
     fn default() -> Self {
-        Self {
-            discovery: 0x01,
-            initial_timeout: 4,
-            contact_timeout: 120,
-            retry_interval: 64,
-        }
+        Self { discovery: 0x01, initial_timeout: 4, contact_timeout: 120, retry_interval: 64 }
     }
 }
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            SET_DCMI_CONFIGURATION_PARAMETERS,
-            self,
-            Self::set_dcmi_configuration_parameters,
-        );
-        table.add(
-            GET_DCMI_CONFIGURATION_PARAMETERS,
-            self,
-            Self::get_dcmi_configuration_parameters,
-        );
+        table.add(SET_DCMI_CONFIGURATION_PARAMETERS, self, Self::set_dcmi_configuration_parameters);
+        table.add(GET_DCMI_CONFIGURATION_PARAMETERS, self, Self::get_dcmi_configuration_parameters);
     }
 
     /// Set DCMI Configuration Parameters (DCMI 1.5 §6.1.2).
@@ -95,9 +76,7 @@ impl<P: Platform> DcmiProvider<P> {
             PARAM_RETRY_INTERVAL => wanted.retry_interval = data.decode()?,
             _ => return Err(PARAMETER_NOT_SUPPORTED),
         }
-        self.state
-            .update(|state| state.configuration = wanted)
-            .await
+        self.state.update(|state| state.configuration = wanted).await
     }
 
     /// Get DCMI Configuration Parameters (DCMI 1.5 §6.1.3): conformance, revision, one parameter.
@@ -133,24 +112,12 @@ mod tests {
     #[tokio::test]
     async fn parameters_are_set_and_read() {
         let bench = bench();
-        assert_eq!(
-            bench.send(0x13, &hex!("04 00")).await,
-            answer(&hex!("01 05 02 78 00"))
-        );
+        assert_eq!(bench.send(0x13, &hex!("04 00")).await, answer(&hex!("01 05 02 78 00")));
         assert_eq!(bench.send(0x12, &hex!("04 00 2c 01")).await, answer(&[]));
-        assert_eq!(
-            bench.send(0x13, &hex!("04 00")).await,
-            answer(&hex!("01 05 02 2c 01"))
-        );
+        assert_eq!(bench.send(0x13, &hex!("04 00")).await, answer(&hex!("01 05 02 2c 01")));
         assert_eq!(bench.send(0x12, &hex!("01 00 01")).await, answer(&[]));
         assert_eq!(bench.platform.state().dhcp_renewals, 1);
-        assert_eq!(
-            bench.send(0x13, &hex!("01 00")).await,
-            Err(PARAMETER_NOT_SUPPORTED)
-        );
-        assert_eq!(
-            bench.send(0x12, &hex!("06 00 01")).await,
-            Err(PARAMETER_NOT_SUPPORTED)
-        );
+        assert_eq!(bench.send(0x13, &hex!("01 00")).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(bench.send(0x12, &hex!("06 00 01")).await, Err(PARAMETER_NOT_SUPPORTED));
     }
 }

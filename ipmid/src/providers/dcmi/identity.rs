@@ -2,27 +2,20 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{CompletionCode, Privilege, codec::Remaining};
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{DcmiProvider, Platform, absent, row};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    state::lock,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::state::lock;
 
 const GET_ASSET_TAG: Command = row(0x06, Privilege::User, "Get Asset Tag");
 const SET_ASSET_TAG: Command = row(0x08, Privilege::Operator, "Set Asset Tag");
-const GET_CONTROLLER_IDENTIFIER: Command = row(
-    0x09,
-    Privilege::User,
-    "Get Management Controller Identifier String",
-);
-const SET_CONTROLLER_IDENTIFIER: Command = row(
-    0x0a,
-    Privilege::Administrator,
-    "Set Management Controller Identifier String",
-);
+const GET_CONTROLLER_IDENTIFIER: Command =
+    row(0x09, Privilege::User, "Get Management Controller Identifier String");
+const SET_CONTROLLER_IDENTIFIER: Command =
+    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String");
 
 /// Bytes that one request reads or writes at most.
 const CHUNK: usize = 16;
@@ -35,16 +28,8 @@ impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_identity(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_ASSET_TAG, self, Self::get_asset_tag);
         table.add(SET_ASSET_TAG, self, Self::set_asset_tag);
-        table.add(
-            GET_CONTROLLER_IDENTIFIER,
-            self,
-            Self::get_controller_identifier,
-        );
-        table.add(
-            SET_CONTROLLER_IDENTIFIER,
-            self,
-            Self::set_controller_identifier,
-        );
+        table.add(GET_CONTROLLER_IDENTIFIER, self, Self::get_controller_identifier);
+        table.add(SET_CONTROLLER_IDENTIFIER, self, Self::set_controller_identifier);
     }
 
     /// Get Asset Tag (DCMI 1.5 §6.4.2): total length and a part of at most 16 bytes.
@@ -58,12 +43,7 @@ impl<P: Platform> DcmiProvider<P> {
         offset: u8,
         count: u8,
     ) -> Result<(u8, Remaining), CompletionCode> {
-        let mut tag = self
-            .platform
-            .asset_tag()
-            .await
-            .map_err(absent)?
-            .into_bytes();
+        let mut tag = self.platform.asset_tag().await.map_err(absent)?.into_bytes();
         tag.truncate(TAG_LENGTH);
         let part = part(&tag, offset, count)?;
         Ok((length(&tag), part.into()))
@@ -82,12 +62,7 @@ impl<P: Platform> DcmiProvider<P> {
         count: u8,
         bytes: Vec<u8>,
     ) -> Result<u8, CompletionCode> {
-        let mut tag = self
-            .platform
-            .asset_tag()
-            .await
-            .map_err(absent)?
-            .into_bytes();
+        let mut tag = self.platform.asset_tag().await.map_err(absent)?.into_bytes();
         splice(&mut tag, offset, count, &bytes, TAG_LENGTH)?;
         let total = length(&tag);
         let tag = String::from_utf8(tag).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
@@ -107,12 +82,7 @@ impl<P: Platform> DcmiProvider<P> {
         offset: u8,
         count: u8,
     ) -> Result<(u8, Remaining), CompletionCode> {
-        let mut name = self
-            .platform
-            .host_name()
-            .await
-            .map_err(absent)?
-            .into_bytes();
+        let mut name = self.platform.host_name().await.map_err(absent)?.into_bytes();
         name.truncate(IDENTIFIER_LENGTH - 1);
         name.push(0);
         let part = part(&name, offset, count)?;
@@ -136,10 +106,7 @@ impl<P: Platform> DcmiProvider<P> {
             let mut identifier = lock(&self.identifier);
             splice(&mut identifier, offset, count, &bytes, IDENTIFIER_LENGTH)?;
             let end = identifier.iter().position(|&byte| byte == 0);
-            (
-                length(&identifier),
-                end.map(|end| identifier[..end].to_vec()),
-            )
+            (length(&identifier), end.map(|end| identifier[..end].to_vec()))
         };
         if let Some(name) = complete {
             let name = String::from_utf8(name).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
@@ -190,10 +157,7 @@ mod tests {
     async fn asset_tag_is_written_and_read_in_parts() {
         let bench = bench();
         let write = |offset: u8, text: &[u8]| [&[offset, length(text)][..], text].concat();
-        assert_eq!(
-            bench.send(0x08, &write(0, b"rack 7, unit 16.")).await,
-            answer(&[16])
-        );
+        assert_eq!(bench.send(0x08, &write(0, b"rack 7, unit 16.")).await, answer(&[16]));
         assert_eq!(bench.send(0x08, &write(16, b" left")).await, answer(&[21]));
         let first = [&[21][..], b"rack 7, unit 16."].concat();
         assert_eq!(bench.send(0x06, &[0, 16]).await, answer(&first));

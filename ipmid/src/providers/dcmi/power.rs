@@ -1,23 +1,19 @@
 //! Power reading (DCMI 1.5 §6.6.1).
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use ipmi_proto::{CompletionCode, Privilege, codec::Bits, sdr::SensorType};
-use tokio::{
-    task,
-    time::{self, Instant},
-};
+use ipmi_proto::codec::Bits;
+use ipmi_proto::sdr::SensorType;
+use ipmi_proto::{CompletionCode, Privilege};
+use tokio::task;
+use tokio::time::{self, Instant};
 
 use super::{DcmiProvider, Platform, row};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    state::lock,
-    stores::sensors::SensorIndex,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::state::lock;
+use crate::stores::sensors::SensorIndex;
 
 const GET_POWER_READING: Command = row(0x02, Privilege::User, "Get Power Reading");
 
@@ -91,9 +87,7 @@ impl<P: Platform> DcmiProvider<P> {
         let Some(reading) = self.watts().await else {
             return Err(CompletionCode::INVALID_COMMAND);
         };
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let stamp = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
         let (watts, period) = {
             let mut statistics = lock(&self.statistics);
@@ -101,26 +95,13 @@ impl<P: Platform> DcmiProvider<P> {
             if let Some(watts) = reading {
                 statistics.take(watts);
             }
-            let period = statistics
-                .since
-                .map(|since| since.elapsed())
-                .unwrap_or_default();
-            let Statistics {
-                minimum, maximum, ..
-            } = *statistics;
-            (
-                [reading.unwrap_or(0), minimum, maximum, statistics.average()],
-                period,
-            )
+            let period = statistics.since.map(|since| since.elapsed()).unwrap_or_default();
+            let Statistics { minimum, maximum, .. } = *statistics;
+            ([reading.unwrap_or(0), minimum, maximum, statistics.average()], period)
         };
         self.start_sampling();
         let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1);
-        Ok((
-            watts,
-            stamp,
-            period,
-            (Bits::low(0), reading.is_some(), false),
-        ))
+        Ok((watts, stamp, period, (Bits::low(0), reading.is_some(), false)))
     }
 
     /// The machine's power: `None` without such a sensor, `Some(None)` while it has no reading.
@@ -157,10 +138,7 @@ impl<P: Platform> DcmiProvider<P> {
                 if let Some(watts) = reading {
                     statistics.take(watts);
                 }
-                if statistics
-                    .asked
-                    .is_none_or(|asked| asked.elapsed() > SAMPLED_FOR)
-                {
+                if statistics.asked.is_none_or(|asked| asked.elapsed() > SAMPLED_FOR) {
                     *statistics = Statistics::default();
                     return;
                 }
@@ -170,11 +148,7 @@ impl<P: Platform> DcmiProvider<P> {
 }
 
 /// The nearest number that the reply has room for.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped"
-)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn whole_watts(watts: f64) -> u16 {
     watts.round().clamp(0.0, f64::from(u16::MAX)) as u16
 }
@@ -187,22 +161,14 @@ mod tests {
     #[tokio::test]
     async fn machine_without_the_sensor_has_no_power_reading() {
         let bench = bench();
-        assert_eq!(
-            bench.send(0x02, &[1, 0, 0]).await,
-            Err(CompletionCode::INVALID_COMMAND)
-        );
-        assert_eq!(
-            bench.send(0x02, &[2, 0, 0]).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.send(0x02, &[1, 0, 0]).await, Err(CompletionCode::INVALID_COMMAND));
+        assert_eq!(bench.send(0x02, &[2, 0, 0]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
     #[test]
     fn statistics_are_least_most_and_mean() {
         let mut statistics = Statistics::default();
-        [200, 100, 300]
-            .into_iter()
-            .for_each(|watts| statistics.take(watts));
+        [200, 100, 300].into_iter().for_each(|watts| statistics.take(watts));
         assert_eq!((statistics.minimum, statistics.maximum), (100, 300));
         assert_eq!(statistics.average(), 200);
     }

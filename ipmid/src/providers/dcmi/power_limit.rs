@@ -3,18 +3,20 @@
 //! Keeping it is the platform's; here is only watched whether it is kept, as long as a limit holds that
 //! has an action of ours.
 
-use std::{convert::Infallible, future, sync::Arc, time::Duration};
+use std::convert::Infallible;
+use std::future;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, Privilege};
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
-use super::{DcmiProvider, Platform, absent, power::MachinePower, row};
-use crate::{
-    command::{Coded, Command, Registrar},
-    context::Context,
-    platform::{ChassisTransition, ExceptionAction, PlatformError, PowerLimitSettings},
-};
+use super::power::MachinePower;
+use super::{DcmiProvider, Platform, absent, row};
+use crate::command::{Coded, Command, Registrar};
+use crate::context::Context;
+use crate::platform::{ChassisTransition, ExceptionAction, PlatformError, PowerLimitSettings};
 
 const GET_POWER_LIMIT: Command = row(0x03, Privilege::User, "Get Power Limit");
 const SET_POWER_LIMIT: Command = row(0x04, Privilege::Operator, "Set Power Limit");
@@ -59,11 +61,7 @@ impl<P: Platform> DcmiProvider<P> {
         _reserved: u16,
     ) -> Result<Coded<PowerLimit>, CompletionCode> {
         let limit = self.platform.power_limit().await.map_err(absent)?;
-        let code = if limit.active {
-            CompletionCode::OK
-        } else {
-            NO_LIMIT
-        };
+        let code = if limit.active { CompletionCode::OK } else { NO_LIMIT };
         let watts = u16::try_from(limit.limit).unwrap_or(u16::MAX);
         let action = action_number(limit.action);
         let (correction, sampling) = (limit.correction_time, limit.sampling_period);
@@ -91,13 +89,7 @@ impl<P: Platform> DcmiProvider<P> {
         if limit < least || (most > 0 && limit > most) {
             return Err(LIMIT_OUT_OF_RANGE);
         }
-        let wanted = PowerLimitSettings {
-            limit,
-            action,
-            correction_time,
-            sampling_period,
-            ..old
-        };
+        let wanted = PowerLimitSettings { limit, action, correction_time, sampling_period, ..old };
         self.platform.set_power_limit(wanted).await.map_err(absent)
     }
 
@@ -117,10 +109,7 @@ impl<P: Platform> DcmiProvider<P> {
             1 => true,
             _ => return Err(CompletionCode::INVALID_DATA_FIELD),
         };
-        self.platform
-            .activate_power_limit(active)
-            .await
-            .map_err(absent)
+        self.platform.activate_power_limit(active).await.map_err(absent)
     }
 
     /// Acts when the power limit is not kept, for as long as the daemon lives.
@@ -183,11 +172,7 @@ impl<P: Platform> DcmiProvider<P> {
 
     /// Does what is to be done. Both actions log.
     async fn exceeded(&self, limit: &PowerLimitSettings, power: MachinePower) {
-        warn!(
-            limit = limit.limit,
-            watts = power.watts,
-            "power limit exceeded"
-        );
+        warn!(limit = limit.limit, watts = power.watts, "power limit exceeded");
         let sensor = (power.index, power.sensor_type);
         if let Err(error) = self.log_exceeded(sensor).await {
             error!(%error, "the log does not tell that the power limit is exceeded");
@@ -204,10 +189,7 @@ impl<P: Platform> DcmiProvider<P> {
 /// his service's.
 const fn is_watched(limit: &PowerLimitSettings) -> bool {
     limit.active
-        && matches!(
-            limit.action,
-            ExceptionAction::HardPowerOff | ExceptionAction::LogEventOnly
-        )
+        && matches!(limit.action, ExceptionAction::HardPowerOff | ExceptionAction::LogEventOnly)
 }
 
 fn action_number(action: ExceptionAction) -> u8 {
@@ -234,12 +216,10 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        events::tests::Rig,
-        platform::fake::FakePlatform,
-        providers::dcmi::tests::{answer, bench, provider},
-        stores::sensors::{Update, Value},
-    };
+    use crate::events::tests::Rig;
+    use crate::platform::fake::FakePlatform;
+    use crate::providers::dcmi::tests::{answer, bench, provider};
+    use crate::stores::sensors::{Update, Value};
 
     #[tokio::test]
     async fn limit_is_set_activated_and_read() {
@@ -258,10 +238,7 @@ mod tests {
         let beyond = hex!("00 00 00 11 ff ff e8 03 00 00 00 00 0a 00");
         assert_eq!(bench.send(0x04, &beyond).await, Err(LIMIT_OUT_OF_RANGE));
         let action = hex!("00 00 00 20 90 01 e8 03 00 00 00 00 0a 00");
-        assert_eq!(
-            bench.send(0x04, &action).await,
-            Err(CompletionCode::INVALID_DATA_FIELD)
-        );
+        assert_eq!(bench.send(0x04, &action).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
     /// What is wrong with more than 400 W for three seconds.
@@ -287,9 +264,7 @@ mod tests {
                 ],
             )],
         };
-        crate::platform::Sensors::sensors(platform)
-            .await
-            .apply(update);
+        crate::platform::Sensors::sensors(platform).await.apply(update);
     }
 
     /// A machine under a limit that is watched.
@@ -347,10 +322,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn limit_is_watched_while_it_holds_and_has_an_action_of_ours() {
-        let inactive = PowerLimitSettings {
-            active: false,
-            ..LIMIT
-        };
+        let inactive = PowerLimitSettings { active: false, ..LIMIT };
         let (platform, rig) = watched(inactive);
         draw(&platform, 500.0).await;
         seconds(20.0).await;

@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, Privilege,
-    codec::Remaining,
-    sdr::{SdrBody, SensorType},
-};
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::sdr::{SdrBody, SensorType};
+use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{DcmiProvider, Platform, row};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    stores::{
-        sdr,
-        sensors::{Sensor, SensorIndex},
-    },
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::stores::sdr;
+use crate::stores::sensors::{Sensor, SensorIndex};
 
 const GET_DCMI_SENSOR_INFO: Command = row(0x07, Privilege::Operator, "Get DCMI Sensor Info");
 const GET_TEMPERATURE_READINGS: Command = row(0x10, Privilege::User, "Get Temperature Readings");
@@ -28,18 +22,10 @@ const PER_ANSWER: usize = 8;
 const ENTITIES: [(u8, u8); 3] = [(0x40, 0x37), (0x41, 0x03), (0x42, 0x07)];
 
 /// Whole degrees in bits 6:0, and bit 7 for those below zero.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped"
-)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn signed_degrees(degrees: f64) -> u8 {
     let whole = degrees.abs().round().clamp(0.0, 127.0) as u8;
-    if degrees < 0.0 && whole > 0 {
-        whole | 0x80
-    } else {
-        whole
-    }
+    if degrees < 0.0 && whole > 0 { whole | 0x80 } else { whole }
 }
 
 /// The entity id in a sensor's record.
@@ -64,11 +50,7 @@ pub(super) struct Temperature {
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_sensors(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_DCMI_SENSOR_INFO, self, Self::get_dcmi_sensor_info);
-        table.add(
-            GET_TEMPERATURE_READINGS,
-            self,
-            Self::get_temperature_readings,
-        );
+        table.add(GET_TEMPERATURE_READINGS, self, Self::get_temperature_readings);
     }
 
     /// The temperatures of an entity, DCMI's id or IPMI's, in the order of their numbers.
@@ -117,10 +99,7 @@ impl<P: Platform> DcmiProvider<P> {
             0 => temperature.instance >= first,
             instance => temperature.instance == instance,
         };
-        Ok((
-            total,
-            all.into_iter().filter(wanted).take(PER_ANSWER).collect(),
-        ))
+        Ok((total, all.into_iter().filter(wanted).take(PER_ANSWER).collect()))
     }
 
     /// Get DCMI Sensor Info (DCMI 1.5 §6.5.2): how many there are, how many follow, and the ids of
@@ -131,15 +110,9 @@ impl<P: Platform> DcmiProvider<P> {
         which: (u8, u8, u8, u8),
     ) -> Result<(u8, u8, Vec<u16>), CompletionCode> {
         let (total, part) = self.selected(which).await?;
-        let records: Vec<_> = part
-            .iter()
-            .map(|temperature| sdr::record_id(temperature.index))
-            .collect();
-        Ok((
-            total,
-            u8::try_from(records.len()).unwrap_or(u8::MAX),
-            records,
-        ))
+        let records: Vec<_> =
+            part.iter().map(|temperature| sdr::record_id(temperature.index)).collect();
+        Ok((total, u8::try_from(records.len()).unwrap_or(u8::MAX), records))
     }
 
     /// Get Temperature Readings (DCMI 1.5 §6.7.3): how many there are, how many follow; of each the
@@ -156,11 +129,7 @@ impl<P: Platform> DcmiProvider<P> {
                 data.extend([signed_degrees(degrees), temperature.instance]);
             }
         }
-        Ok((
-            total,
-            u8::try_from(data.len() / 2).unwrap_or(u8::MAX),
-            data.into(),
-        ))
+        Ok((total, u8::try_from(data.len() / 2).unwrap_or(u8::MAX), data.into()))
     }
 }
 
@@ -181,21 +150,14 @@ mod tests {
         let bench = bench();
         for entity in [0x41, 0x03] {
             let request = [0x01, entity, 0x00, 0x01];
-            assert_eq!(
-                bench.send(0x07, &request).await,
-                answer(&[1, 1, 0x00, 0x01])
-            );
+            assert_eq!(bench.send(0x07, &request).await, answer(&[1, 1, 0x00, 0x01]));
             assert_eq!(bench.send(0x10, &request).await, answer(&[1, 1, 40, 1]));
             let second = [0x01, entity, 0x02, 0x00];
             assert_eq!(bench.send(0x10, &second).await, answer(&[1, 0]));
         }
         for entity in [0x40, 0x42] {
             let request = [0x01, entity, 0x00, 0x01];
-            assert_eq!(
-                bench.send(0x10, &request).await,
-                answer(&[0, 0]),
-                "{entity:02x}"
-            );
+            assert_eq!(bench.send(0x10, &request).await, answer(&[0, 0]), "{entity:02x}");
         }
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x07, &[2, 0x40, 0, 1]).await, refused);

@@ -1,27 +1,23 @@
 //! Thermal limits (DCMI 1.5 §6.7.1, §6.7.2): what happens when an entity stays too hot.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipmi_proto::{
-    CompletionCode, Privilege,
-    codec::{Bits, Ignored},
-    sdr::SensorType,
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::sdr::SensorType;
+use ipmi_proto::{CompletionCode, Privilege};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    task,
-    time::{self, Instant},
-};
+use tokio::task;
+use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
 use super::{DcmiProvider, Platform, row};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::ChassisTransition,
-    state::lock,
-    stores::sensors::SensorIndex,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::ChassisTransition;
+use crate::state::lock;
+use crate::stores::sensors::SensorIndex;
 
 const SET_THERMAL_LIMIT: Command = row(0x0b, Privilege::Operator, "Set Thermal Limit");
 const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
@@ -80,12 +76,7 @@ impl<P: Platform> DcmiProvider<P> {
         self.state
             .update(|state| {
                 if log || power_off {
-                    let limit = ThermalLimit {
-                        power_off,
-                        log,
-                        degrees,
-                        seconds,
-                    };
+                    let limit = ThermalLimit { power_off, log, degrees, seconds };
                     state.thermal_limits.insert(key, limit);
                 } else {
                     state.thermal_limits.remove(&key);
@@ -110,10 +101,7 @@ impl<P: Platform> DcmiProvider<P> {
     ) -> Result<((Bits<5>, bool, bool, bool), u8, u16), CompletionCode> {
         self.check_entity(entity, instance).await?;
         let limits = self.state.get().thermal_limits;
-        let limit = limits
-            .get(&key(entity, instance))
-            .copied()
-            .unwrap_or_default();
+        let limit = limits.get(&key(entity, instance)).copied().unwrap_or_default();
         let actions = (Bits::low(0), limit.log, limit.power_off, false);
         Ok((actions, limit.degrees, limit.seconds))
     }
@@ -121,11 +109,7 @@ impl<P: Platform> DcmiProvider<P> {
     async fn check_entity(&self, entity: u8, instance: u8) -> Result<(), CompletionCode> {
         let temperatures = self.temperatures(entity).await?;
         let is_there = temperatures.iter().any(|known| known.instance == instance);
-        if is_there {
-            Ok(())
-        } else {
-            Err(CompletionCode::NOT_PRESENT)
-        }
+        if is_there { Ok(()) } else { Err(CompletionCode::NOT_PRESENT) }
     }
 
     /// Looks at temperatures as long as there is a limit.
@@ -169,10 +153,8 @@ impl<P: Platform> DcmiProvider<P> {
                 watch.beyond.remove(key);
                 return;
             };
-            let (since, done) = watch
-                .beyond
-                .entry(key.to_owned())
-                .or_insert((Instant::now(), false));
+            let (since, done) =
+                watch.beyond.entry(key.to_owned()).or_insert((Instant::now(), false));
             let patience = Duration::from_secs(limit.seconds.into());
             let is_due = !*done && since.elapsed() >= patience;
             *done |= is_due;
@@ -185,11 +167,7 @@ impl<P: Platform> DcmiProvider<P> {
 
     /// Does what was asked for. Both actions log.
     async fn act(&self, key: &str, limit: ThermalLimit, sensor: SensorIndex) {
-        warn!(
-            entity = key,
-            limit = limit.degrees,
-            "thermal limit exceeded"
-        );
+        warn!(entity = key, limit = limit.degrees, "thermal limit exceeded");
         let sensor = (sensor, SensorType::TEMPERATURE);
         if let Err(error) = self.log_exceeded(sensor).await {
             error!(%error, entity = key, "the log does not tell that a thermal limit is exceeded");
@@ -243,11 +221,7 @@ mod tests {
     async fn each_time_beyond_the_limit_is_told_once() {
         let (platform, rig) = (Arc::new(FakePlatform::default()), Rig::new());
         let provider = provider(&platform, &rig);
-        let limit = |degrees| ThermalLimit {
-            log: true,
-            degrees,
-            ..ThermalLimit::default()
-        };
+        let limit = |degrees| ThermalLimit { log: true, degrees, ..ThermalLimit::default() };
         let processor = key(0x41, 1);
         for (degrees, told) in [(40, 0), (39, 1), (39, 1), (40, 1), (39, 2)] {
             provider.look_at(&processor, limit(degrees)).await;

@@ -5,18 +5,12 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::MessagingProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{I2c, Satellites},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{I2c, Satellites};
 
-const GET_BT_INTERFACE_CAPABILITIES: Command = Command::standard(
-    NetFn::APP,
-    0x36,
-    Privilege::User,
-    "Get BT Interface Capabilities",
-);
+const GET_BT_INTERFACE_CAPABILITIES: Command =
+    Command::standard(NetFn::APP, 0x36, Privilege::User, "Get BT Interface Capabilities");
 
 /// One at a time; the bridge keeps it so.
 const OUTSTANDING: u8 = 1;
@@ -32,11 +26,7 @@ const RETRIES: u8 = 1;
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_bt(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_BT_INTERFACE_CAPABILITIES,
-            self,
-            Self::get_bt_interface_capabilities,
-        );
+        table.add(GET_BT_INTERFACE_CAPABILITIES, self, Self::get_bt_interface_capabilities);
     }
 
     /// Get BT Interface Capabilities (IPMI v2.0 §22.10); sizes without the length byte.

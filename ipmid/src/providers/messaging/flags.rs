@@ -5,33 +5,19 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::MessagingProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{I2c, Satellites},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{I2c, Satellites};
 
-const CLEAR_MESSAGE_FLAGS: Command = Command::standard(
-    NetFn::APP,
-    0x30,
-    Privilege::Administrator,
-    "Clear Message Flags",
-)
-.from_host_only();
-const GET_MESSAGE_FLAGS: Command = Command::standard(
-    NetFn::APP,
-    0x31,
-    Privilege::Administrator,
-    "Get Message Flags",
-)
-.from_host_only();
-const READ_EVENT_MESSAGE_BUFFER: Command = Command::standard(
-    NetFn::APP,
-    0x35,
-    Privilege::Administrator,
-    "Read Event Message Buffer",
-)
-.from_host_only();
+const CLEAR_MESSAGE_FLAGS: Command =
+    Command::standard(NetFn::APP, 0x30, Privilege::Administrator, "Clear Message Flags")
+        .from_host_only();
+const GET_MESSAGE_FLAGS: Command =
+    Command::standard(NetFn::APP, 0x31, Privilege::Administrator, "Get Message Flags")
+        .from_host_only();
+const READ_EVENT_MESSAGE_BUFFER: Command =
+    Command::standard(NetFn::APP, 0x35, Privilege::Administrator, "Read Event Message Buffer")
+        .from_host_only();
 
 /// `80h`: nothing is there.
 pub(super) const EMPTY: CompletionCode = CompletionCode(0x80);
@@ -40,11 +26,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_flags(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(CLEAR_MESSAGE_FLAGS, self, Self::clear_message_flags);
         table.add(GET_MESSAGE_FLAGS, self, Self::get_message_flags);
-        table.add(
-            READ_EVENT_MESSAGE_BUFFER,
-            self,
-            Self::read_event_message_buffer,
-        );
+        table.add(READ_EVENT_MESSAGE_BUFFER, self, Self::read_event_message_buffer);
     }
 
     /// Clear Message Flags (IPMI v2.0 §22.3). Flags that are none are ignored: Linux clears all

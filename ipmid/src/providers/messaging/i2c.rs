@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Remaining, Zero},
-};
+use ipmi_proto::codec::{Bits, Remaining, Zero};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::Deserialize;
 
 use super::MessagingProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{I2c, I2cError, Satellites},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{I2c, I2cError, Satellites};
 
 const MASTER_WRITE_READ: Command =
     Command::standard(NetFn::APP, 0x52, Privilege::Operator, "Master Write-Read");

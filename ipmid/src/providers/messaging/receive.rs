@@ -2,25 +2,18 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 
-use super::{MessagingProvider, flags::EMPTY};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{I2c, Satellites},
-};
+use super::MessagingProvider;
+use super::flags::EMPTY;
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{I2c, Satellites};
 
-const ENABLE_MESSAGE_CHANNEL_RECEIVE: Command = Command::standard(
-    NetFn::APP,
-    0x32,
-    Privilege::Administrator,
-    "Enable Message Channel Receive",
-)
-.from_host_only();
+const ENABLE_MESSAGE_CHANNEL_RECEIVE: Command =
+    Command::standard(NetFn::APP, 0x32, Privilege::Administrator, "Enable Message Channel Receive")
+        .from_host_only();
 const GET_MESSAGE: Command =
     Command::standard(NetFn::APP, 0x33, Privilege::Administrator, "Get Message").from_host_only();
 
@@ -30,11 +23,7 @@ const GET_STATE: u8 = 2;
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_receive(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            ENABLE_MESSAGE_CHANNEL_RECEIVE,
-            self,
-            Self::enable_message_channel_receive,
-        );
+        table.add(ENABLE_MESSAGE_CHANNEL_RECEIVE, self, Self::enable_message_channel_receive);
         table.add(GET_MESSAGE, self, Self::get_message);
     }
 

@@ -1,22 +1,19 @@
 //! Send Message: bridging to satellite controllers and to the host (IPMI v2.0 §6.13, §22.7).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response,
-    codec::{Bits, Remaining},
-    ipmb::{IpmbHeader, IpmbRequest, IpmbResponse},
-};
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::ipmb::{IpmbHeader, IpmbRequest, IpmbResponse};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
 use tokio::{task, time};
 use tracing::debug;
 
 use super::MessagingProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    messages::{Message, Messages},
-    platform::{I2c, PlatformError, PlatformResult, SatelliteAnswer, Satellites},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::messages::{Message, Messages};
+use crate::platform::{I2c, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
 
 const SEND_MESSAGE: Command = Command::standard(NetFn::APP, 0x34, Privilege::User, "Send Message");
 
@@ -106,11 +103,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
             (None, Some(_)) => (0, frame.get(1..).ok_or(invalid)?.to_vec()),
             (None, None) => return Err(invalid),
         };
-        self.parts.messages.receive(Message {
-            channel: context.channel,
-            privilege,
-            data,
-        })?;
+        self.parts.messages.receive(Message { channel: context.channel, privilege, data })?;
         Ok(Vec::new().into())
     }
 
@@ -146,9 +139,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 
     async fn ask(&self, bridged: &Bridged) -> PlatformResult<SatelliteAnswer> {
         let to = bridged.header.responder;
-        let asked = self
-            .platform
-            .ask_satellite(&bridged.channel, to, &bridged.request);
+        let asked = self.platform.ask_satellite(&bridged.channel, to, &bridged.request);
         asked.await
     }
 
@@ -181,11 +172,7 @@ impl Bridged {
     fn queue_response(&self, messages: &Messages, completion: CompletionCode, data: Vec<u8>) {
         let mut frame = self.response_frame(completion, data);
         frame.remove(0);
-        let queued = messages.receive(Message {
-            channel: self.number,
-            privilege: 0,
-            data: frame,
-        });
+        let queued = messages.receive(Message { channel: self.number, privilege: 0, data: frame });
         if queued.is_err() {
             debug!(header = ?self.header, "the host fetches no messages; a response is lost");
         }

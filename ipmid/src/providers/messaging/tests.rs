@@ -1,18 +1,19 @@
 //! The messaging commands over satellites and I2C buses in memory.
 
-use std::{sync::Mutex, time::Duration};
+use std::sync::Mutex;
+use std::time::Duration;
 
-use ipmi_proto::{CompletionCode, NetFn, Privilege, Request, ipmb::IpmbAddress};
-use tokio::{sync::Notify, time};
+use ipmi_proto::ipmb::IpmbAddress;
+use ipmi_proto::{CompletionCode, NetFn, Privilege, Request};
+use tokio::sync::Notify;
+use tokio::time;
 
 use super::*;
-use crate::{
-    command::Family,
-    context::{Context, Satellite, Session},
-    messages::{Message, flag},
-    platform::{I2cError, PlatformError, PlatformResult, SatelliteAnswer},
-    providers::bench::{Answered, Bench, answer},
-};
+use crate::command::Family;
+use crate::context::{Context, Satellite, Session};
+use crate::messages::{Message, flag};
+use crate::platform::{I2cError, PlatformError, PlatformResult, SatelliteAnswer};
+use crate::providers::bench::{Answered, Bench, answer};
 
 /// Answers as it is told, and keeps what it was asked.
 #[derive(Debug)]
@@ -48,10 +49,7 @@ impl Attention for Fake {
         if *self.away.lock().unwrap() {
             return Err(PlatformError::Absent);
         }
-        self.attention
-            .lock()
-            .unwrap()
-            .push((channel.to_owned(), on));
+        self.attention.lock().unwrap().push((channel.to_owned(), on));
         Ok(())
     }
 }
@@ -83,10 +81,7 @@ struct Rig {
 
 fn rig() -> Rig {
     let fake = Arc::new(Fake {
-        satellite: Mutex::new(Ok(SatelliteAnswer::Answered(
-            CompletionCode::OK,
-            vec![0x42],
-        ))),
+        satellite: Mutex::new(Ok(SatelliteAnswer::Answered(CompletionCode::OK, vec![0x42]))),
         asked: Mutex::default(),
         answered: Mutex::default(),
         attention: Mutex::default(),
@@ -105,21 +100,12 @@ fn rig() -> Rig {
         satellite_channels: [(ChannelNumber::IPMB, "Ipmb".to_owned())].into(),
         host_channels: [(ChannelNumber::SYSTEM_INTERFACE, "kcs0".to_owned())].into(),
         i2c: I2cConfig {
-            allow: vec![
-                allow(0x50, &[0x10, 0x00], &[0x00, 0xff]),
-                allow(0x51, &[], &[]),
-            ],
+            allow: vec![allow(0x50, &[0x10, 0x00], &[0x00, 0xff]), allow(0x51, &[], &[])],
         },
     };
     let provider = MessagingProvider::new(Arc::clone(&fake), FakeI2c, parts);
-    let bench = Bench::with(Family::NetFn(NetFn::APP), |_, table| {
-        provider.register(table)
-    });
-    Rig {
-        bench,
-        fake,
-        messages,
-    }
+    let bench = Bench::with(Family::NetFn(NetFn::APP), |_, table| provider.register(table));
+    Rig { bench, fake, messages }
 }
 
 impl Rig {
@@ -136,10 +122,7 @@ impl Rig {
             channel: ChannelNumber::new(1).unwrap(),
             medium: Medium::Lan,
             privilege: Privilege::Operator,
-            session: Some(Session {
-                user_id: 2,
-                id: 0x0203_0477,
-            }),
+            session: Some(Session { user_id: 2, id: 0x0203_0477 }),
             ..Context::system_interface()
         };
         self.bench.send_as(context, code, data).await
@@ -153,16 +136,10 @@ const FROM_IPMITOOL: [u8; 8] = [0x40, 0x24, 0x18, 0xc4, 0x81, 0x0c, 0x01, 0x72];
 async fn console_gets_the_satellites_whole_response() {
     let rig = rig();
     let expected = [0x81, 0x1c, 0x63, 0x24, 0x0c, 0x01, 0x00, 0x42, 0x8d];
-    assert_eq!(
-        rig.send_from_lan(0x34, &FROM_IPMITOOL).await,
-        answer(&expected)
-    );
+    assert_eq!(rig.send_from_lan(0x34, &FROM_IPMITOOL).await, answer(&expected));
     let asked = rig.fake.asked.lock().unwrap().pop().unwrap();
     assert_eq!((asked.0.as_str(), asked.1), ("Ipmb", 0x24));
-    assert_eq!(
-        (asked.2.netfn, asked.2.command, asked.2.data),
-        (NetFn::APP, 0x01, vec![])
-    );
+    assert_eq!((asked.2.netfn, asked.2.command, asked.2.data), (NetFn::APP, 0x01, vec![]));
 }
 
 #[tokio::test]
@@ -197,11 +174,7 @@ async fn what_cannot_be_bridged_is_refused() {
     for at in 1..FROM_IPMITOOL.len() {
         let mut damaged = FROM_IPMITOOL;
         damaged[at] ^= 0x01;
-        assert_eq!(
-            rig.send_from_lan(0x34, &damaged).await,
-            invalid,
-            "byte {at}"
-        );
+        assert_eq!(rig.send_from_lan(0x34, &damaged).await, invalid, "byte {at}");
         assert_eq!(rig.send_from_lan(0x34, &FROM_IPMITOOL[..at]).await, invalid);
     }
     for head in [0x45, 0x80, 0xc0] {
@@ -259,10 +232,7 @@ async fn satellites_message_to_the_host_waits_and_the_hosts_answer_goes_back() {
     let satellite = Context {
         channel: ChannelNumber::IPMB,
         medium: Medium::Ipmb,
-        satellite: Some(Satellite {
-            address: 0x12,
-            host_id: 0,
-        }),
+        satellite: Some(Satellite { address: 0x12, host_id: 0 }),
         ..Context::system_interface()
     };
     let request = [&[0x0f], &frame[..]].concat();
@@ -279,21 +249,14 @@ async fn satellites_message_to_the_host_waits_and_the_hosts_answer_goes_back() {
     // A console has nobody to answer, and the host's own channel is no way from the host.
     let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
     assert_eq!(rig.send_from_lan(0x34, &request).await, invalid);
-    assert_eq!(
-        rig.send(0x34, &[&[0x0f], &frame[..]].concat()).await,
-        invalid
-    );
+    assert_eq!(rig.send(0x34, &[&[0x0f], &frame[..]].concat()).await, invalid);
     assert!(rig.fake.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn flags_are_cleared_one_by_one() {
     let rig = rig();
-    let message = Message {
-        channel: ChannelNumber::IPMB,
-        privilege: 0,
-        data: vec![],
-    };
+    let message = Message { channel: ChannelNumber::IPMB, privilege: 0, data: vec![] };
     rig.messages.receive(message).unwrap();
     rig.messages.offer_event([7; 16]);
     rig.messages.set_pre_timeout();
@@ -326,10 +289,7 @@ async fn bt_capabilities_are_one_request_of_full_length() {
 /// OpenBMC's btbridge has 64 bytes, with the length byte.
 #[tokio::test]
 async fn bt_capabilities_are_those_of_a_smaller_bridge() {
-    let context = Context {
-        room: Some(59),
-        ..Context::system_interface()
-    };
+    let context = Context { room: Some(59), ..Context::system_interface() };
     let bench = rig().bench;
     let told = bench.send_as(context, 0x36, &[]).await;
     assert_eq!(told, answer(&[1, 63, 63, 4, 1]));
@@ -339,14 +299,8 @@ async fn bt_capabilities_are_those_of_a_smaller_bridge() {
 async fn only_allowed_transfers_reach_a_bus() {
     let rig = rig();
     // Private bus 1, address 50h, read 2 after writing 10h and anything.
-    assert_eq!(
-        rig.send(0x52, &[0x03, 0xa0, 2, 0x10, 0x77]).await,
-        answer(&[0x10, 0x77])
-    );
-    assert_eq!(
-        rig.send(0x52, &[0x03, 0xa2, 1]).await,
-        Err(CompletionCode(0x83))
-    );
+    assert_eq!(rig.send(0x52, &[0x03, 0xa0, 2, 0x10, 0x77]).await, answer(&[0x10, 0x77]));
+    assert_eq!(rig.send(0x52, &[0x03, 0xa2, 1]).await, Err(CompletionCode(0x83)));
     let refused = Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     for (what, data) in [
         ("another bus", &[0x05, 0xa0, 2, 0x10, 0x77][..]),

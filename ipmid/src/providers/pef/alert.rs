@@ -6,36 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::Setting;
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, NetFn, Privilege,
-    codec::{Bits, Zero},
-    pet::Trap,
-    sel::{Event, GeneratorId},
-};
-use tokio::{net::UdpSocket, time};
+use ipmi_proto::codec::{Bits, Zero};
+use ipmi_proto::pet::Trap;
+use ipmi_proto::sel::{Event, GeneratorId};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
+use tokio::net::UdpSocket;
+use tokio::time;
 use tracing::debug;
 
 use super::configuration::{Policy, string as alert_string};
 use super::{PefProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    state::lock,
-    stores::lan::{Destination, DestinationKind},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::state::lock;
+use crate::stores::lan::{Destination, DestinationKind};
 
-const ALERT_IMMEDIATE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x16,
-    Privilege::Administrator,
-    "Alert Immediate",
-);
-const PET_ACKNOWLEDGE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x17,
-    Privilege::Callback,
-    "PET Acknowledge",
-);
+const ALERT_IMMEDIATE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x16, Privilege::Administrator, "Alert Immediate");
+const PET_ACKNOWLEDGE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x17, Privilege::Callback, "PET Acknowledge");
 
 /// `81h`: an alert is in progress already.
 const ALERT_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
@@ -152,10 +141,7 @@ impl<P: Platform> PefProvider<P> {
                 }
                 _ => {
                     let text = self.parameters.get().string_of(policy, filter);
-                    let trap = Trap {
-                        text,
-                        ..trap.clone()
-                    };
+                    let trap = Trap { text, ..trap.clone() };
                     succeeded = to.kind == DestinationKind::Pet
                         && self.may_alert(channel)
                         && self.send(&to, &community, trap).await;
@@ -243,9 +229,7 @@ impl<P: Platform> PefProvider<P> {
         trap: &mut Trap,
     ) -> std::io::Result<()> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        socket
-            .connect((address, self.parts.config.trap_port))
-            .await?;
+        socket.connect((address, self.parts.config.trap_port)).await?;
         if let std::net::IpAddr::V4(own) = socket.local_addr()?.ip() {
             trap.agent = own.octets();
         }

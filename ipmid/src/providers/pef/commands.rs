@@ -3,23 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipmi_proto::{CompletionCode, NetFn, Privilege, codec::Zero};
+use ipmi_proto::codec::Zero;
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::configuration::FILTERS;
 use super::filter::Actions;
 use super::{PefProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    state::lock,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::state::lock;
 
-const GET_PEF_CAPABILITIES: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x10,
-    Privilege::User,
-    "Get PEF Capabilities",
-);
+const GET_PEF_CAPABILITIES: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x10, Privilege::User, "Get PEF Capabilities");
 const ARM_PEF_POSTPONE_TIMER: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x11,
@@ -54,16 +49,8 @@ impl<P: Platform> PefProvider<P> {
     pub(super) fn register_commands(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_PEF_CAPABILITIES, self, Self::get_pef_capabilities);
         table.add(ARM_PEF_POSTPONE_TIMER, self, Self::arm_pef_postpone_timer);
-        table.add(
-            SET_LAST_PROCESSED_EVENT_ID,
-            self,
-            Self::set_last_processed_event_id,
-        );
-        table.add(
-            GET_LAST_PROCESSED_EVENT_ID,
-            self,
-            Self::get_last_processed_event_id,
-        );
+        table.add(SET_LAST_PROCESSED_EVENT_ID, self, Self::set_last_processed_event_id);
+        table.add(GET_LAST_PROCESSED_EVENT_ID, self, Self::get_last_processed_event_id);
     }
 
     /// Get PEF Capabilities (IPMI v2.0 §30.1): version, actions, filters.
@@ -117,11 +104,8 @@ impl<P: Platform> PefProvider<P> {
         };
         self.parameters
             .update(|kept| {
-                let place = if by_bmc {
-                    &mut kept.processed
-                } else {
-                    &mut kept.processed_by_software
-                };
+                let place =
+                    if by_bmc { &mut kept.processed } else { &mut kept.processed_by_software };
                 *place = record;
             })
             .await?;

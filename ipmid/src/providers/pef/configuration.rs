@@ -3,19 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Remaining},
-};
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Actions, Filter};
 use super::{PefProvider, Platform};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    updates::{Parameters, Progress},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::updates::{Parameters, Progress};
 
 const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::SENSOR_EVENT,
@@ -124,9 +120,7 @@ impl Policy {
 impl PefParameters {
     /// All filters and their numbers.
     pub(super) fn filters(&self) -> impl Iterator<Item = (u8, &Filter)> {
-        self.filters
-            .iter()
-            .map(|(number, filter)| (*number, filter))
+        self.filters.iter().map(|(number, filter)| (*number, filter))
     }
 
     /// The alert string that a policy has for a filter (Table 17-4, byte 4; Table 30-6, parameter 12): the one
@@ -258,17 +252,13 @@ impl PefParameters {
 /// The number of a table's entry, from 1.
 fn in_table(number: u8, entries: u8) -> Result<u8, CompletionCode> {
     let is_there = (1..=entries).contains(&number);
-    is_there
-        .then_some(number)
-        .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)
+    is_there.then_some(number).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)
 }
 
 /// The number of an alert string; 0 is the volatile one.
 pub(super) fn string(number: u8) -> Result<u8, CompletionCode> {
     let is_there = number <= STRINGS;
-    is_there
-        .then_some(number)
-        .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)
+    is_there.then_some(number).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)
 }
 
 /// Where a block of an alert string begins; blocks count from 1.
@@ -279,22 +269,13 @@ fn block_at(block: u8) -> Result<usize, CompletionCode> {
 
 fn within(value: u8, bits: u8) -> Result<u8, CompletionCode> {
     let fits = value & !bits == 0;
-    fits.then_some(value)
-        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    fits.then_some(value).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 impl<P: Platform> PefProvider<P> {
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            SET_PEF_CONFIGURATION_PARAMETERS,
-            self,
-            Self::set_pef_configuration_parameters,
-        );
-        table.add(
-            GET_PEF_CONFIGURATION_PARAMETERS,
-            self,
-            Self::get_pef_configuration_parameters,
-        );
+        table.add(SET_PEF_CONFIGURATION_PARAMETERS, self, Self::set_pef_configuration_parameters);
+        table.add(GET_PEF_CONFIGURATION_PARAMETERS, self, Self::get_pef_configuration_parameters);
     }
 
     /// Set PEF Configuration Parameters (IPMI v2.0 §30.3). Each change is in force at once; there is nothing
@@ -355,11 +336,7 @@ impl<P: Platform> PefProvider<P> {
         let value = match parameter.value() {
             0 => {
                 let updates = &self.parts.updates;
-                vec![
-                    updates
-                        .get(&*self.platform, Parameters::Pef, &context)
-                        .await,
-                ]
+                vec![updates.get(&*self.platform, Parameters::Pef, &context).await]
             }
             parameter => self.parameters.get().get(parameter, set, block)?,
         };

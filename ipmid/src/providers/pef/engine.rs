@@ -12,10 +12,8 @@ use tracing::{info, warn};
 use super::configuration::{ALERT_START_UP_DELAY, PEF_ON, START_UP_DELAY};
 use super::filter::{Actions, foremost};
 use super::{PefProvider, Platform};
-use crate::{
-    platform::{ChassisTransition, HostTransition, PlatformResult},
-    state::lock,
-};
+use crate::platform::{ChassisTransition, HostTransition, PlatformResult};
+use crate::state::lock;
 
 static TOO_MANY_ALERTS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
@@ -40,16 +38,10 @@ impl<P: Platform> PefProvider<P> {
                     break;
                 };
                 self.act_on(&record).await;
-                let kept = self
-                    .parameters
-                    .update(|kept| kept.processed = record.id)
-                    .await;
+                let kept = self.parameters.update(|kept| kept.processed = record.id).await;
                 if kept.is_err() {
                     // Acted on twice after a restart, rather than never again now.
-                    warn!(
-                        record = record.id,
-                        "cannot keep which event was handled last"
-                    );
+                    warn!(record = record.id, "cannot keep which event was handled last");
                     break;
                 }
                 self.follow_clears().await;
@@ -73,9 +65,7 @@ impl<P: Platform> PefProvider<P> {
             .then(|| self.started + Duration::from_secs(parameters.start_up_delay.into()));
         let postponed = lock(&self.postponed).map(|(until, _)| until);
         let until = start_up.into_iter().chain(postponed).max()?;
-        until
-            .checked_duration_since(Instant::now())
-            .filter(|wait| !wait.is_zero())
+        until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
     }
 
     /// How long alerts wait yet, after a start (Table 30-6, parameter 4).
@@ -94,27 +84,17 @@ impl<P: Platform> PefProvider<P> {
     }
 
     async fn act_on(self: &Arc<Self>, record: &SelRecord) {
-        let SelBody::System {
-            timestamp,
-            generator,
-            event,
-        } = record.body
-        else {
+        let SelBody::System { timestamp, generator, event } = record.body else {
             return;
         };
         let parameters = self.parameters.get();
-        let matching: Vec<_> = parameters
-            .filters()
-            .filter(|(_, filter)| filter.matches(generator, &event))
-            .collect();
-        let allowed = matching
-            .iter()
-            .fold(0, |all, (_, filter)| all | filter.actions());
+        let matching: Vec<_> =
+            parameters.filters().filter(|(_, filter)| filter.matches(generator, &event)).collect();
+        let allowed = matching.iter().fold(0, |all, (_, filter)| all | filter.actions());
         let allowed = allowed & parameters.actions;
         if allowed & Actions::ALERT != 0 {
-            let alerting = matching
-                .iter()
-                .filter(|(_, filter)| filter.actions() & Actions::ALERT != 0);
+            let alerting =
+                matching.iter().filter(|(_, filter)| filter.actions() & Actions::ALERT != 0);
             for &(number, filter) in alerting {
                 let Ok(turn) = Arc::clone(&self.alerts).try_acquire_owned() else {
                     if let Some(pass) = TOO_MANY_ALERTS.admit() {
@@ -127,10 +107,8 @@ impl<P: Platform> PefProvider<P> {
                     break;
                 };
                 let trap = self.trap(timestamp, generator, event, filter.severity());
-                let (this, policies) = (
-                    Arc::clone(self),
-                    parameters.policies(filter.policy()).collect(),
-                );
+                let (this, policies) =
+                    (Arc::clone(self), parameters.policies(filter.policy()).collect());
                 let wait = self.alert_delay();
                 // Retries take their time; power does not wait for them.
                 tokio::spawn(async move {
@@ -152,11 +130,7 @@ impl<P: Platform> PefProvider<P> {
         match action {
             Actions::POWER_OFF => self.platform.request_chassis(ChassisTransition::Off).await,
             Actions::POWER_CYCLE => self.platform.request_host(HostTransition::Reboot).await,
-            Actions::RESET => {
-                self.platform
-                    .request_host(HostTransition::ForceWarmReboot)
-                    .await
-            }
+            Actions::RESET => self.platform.request_host(HostTransition::ForceWarmReboot).await,
             _ => self.platform.pulse_nmi().await,
         }
     }

@@ -62,20 +62,7 @@ impl Filter {
 
     /// Whether it is on and the event matches.
     pub(super) fn matches(&self, generator: GeneratorId, event: &Event) -> bool {
-        let [
-            _,
-            _,
-            _,
-            _,
-            slave,
-            channel,
-            kind,
-            number,
-            trigger,
-            low,
-            high,
-            data @ ..,
-        ] = self.0;
+        let [_, _, _, _, slave, channel, kind, number, trigger, low, high, data @ ..] = self.0;
         let [from, over] = generator.0.to_le_bytes();
         let fields = [
             (slave, from),
@@ -86,14 +73,9 @@ impl Filter {
         ];
         let offsets = u16::from_le_bytes([low, high]);
         self.is_enabled()
-            && fields
-                .iter()
-                .all(|(wanted, is)| *wanted == ANY || wanted == is)
+            && fields.iter().all(|(wanted, is)| *wanted == ANY || wanted == is)
             && offsets >> event.offset() & 1 == 1
-            && data
-                .chunks(3)
-                .zip(event.data)
-                .all(|(masks, data)| data_matches(masks, data))
+            && data.chunks(3).zip(event.data).all(|(masks, data)| data_matches(masks, data))
     }
 }
 
@@ -111,12 +93,8 @@ fn data_matches(masks: &[u8], data: u8) -> bool {
 /// The action of the highest priority among `actions`, alerts aside (§17.6: power down, power cycle, reset,
 /// diagnostic interrupt). Power is for states that began, not for those that ended.
 pub(super) fn foremost(actions: u8, direction: Direction) -> Option<u8> {
-    let order = [
-        Actions::POWER_OFF,
-        Actions::POWER_CYCLE,
-        Actions::RESET,
-        Actions::DIAGNOSTIC_INTERRUPT,
-    ];
+    let order =
+        [Actions::POWER_OFF, Actions::POWER_CYCLE, Actions::RESET, Actions::DIAGNOSTIC_INTERRUPT];
     let found = order.into_iter().find(|action| actions & action != 0);
     found.filter(|_| direction == Direction::Assertion)
 }
@@ -142,15 +120,9 @@ mod tests {
     #[test]
     fn fields_match_their_value_or_anything() {
         assert!(HOT.matches(GeneratorId::BMC, &EVENT));
-        let other = Event {
-            sensor_type: 0x02,
-            ..EVENT
-        };
+        let other = Event { sensor_type: 0x02, ..EVENT };
         assert!(!HOT.matches(GeneratorId::BMC, &other));
-        let other = Event {
-            data: [0x57, 0, 0],
-            ..EVENT
-        };
+        let other = Event { data: [0x57, 0, 0], ..EVENT };
         assert!(!HOT.matches(GeneratorId::BMC, &other), "another offset");
         let mut off = HOT;
         off.0[0] = 0;
@@ -171,10 +143,7 @@ mod tests {
     #[test]
     fn power_down_comes_first_and_only_for_what_began() {
         let all = Actions::SUPPORTED;
-        assert_eq!(
-            foremost(all, Direction::Assertion),
-            Some(Actions::POWER_OFF)
-        );
+        assert_eq!(foremost(all, Direction::Assertion), Some(Actions::POWER_OFF));
         assert_eq!(foremost(Actions::ALERT, Direction::Assertion), None);
         assert_eq!(foremost(all, Direction::Deassertion), None);
     }

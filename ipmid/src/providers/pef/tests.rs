@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use durable::Modes;
 use hex_literal::hex;
-use ipmi_proto::{
-    NetFn,
-    sel::{Event, GeneratorId, SelBody, SelRecord, SelRecordId},
-};
-use tokio::{net::UdpSocket, task::JoinHandle, time};
+use ipmi_proto::NetFn;
+use ipmi_proto::sel::{Event, GeneratorId, SelBody, SelRecord, SelRecordId};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+use tokio::time;
 
 use super::*;
-use crate::{
-    command::Family,
-    platform::ChassisTransition,
-    providers::bench::{self, Answered, answer},
-};
+use crate::command::Family;
+use crate::platform::ChassisTransition;
+use crate::providers::bench::{self, Answered, answer};
 
 struct Bench {
     bench: bench::Bench,
@@ -66,13 +64,7 @@ impl Bench {
         let pef = pef.unwrap();
         let engine = Arc::clone(&pef);
         let running = tokio::spawn(async move { match engine.run().await {} });
-        Self {
-            bench,
-            pef,
-            sel,
-            running,
-            _state: state,
-        }
+        Self { bench, pef, sel, running, _state: state }
     }
 
     async fn set(&self, parameter: u8, value: &[u8]) -> Answered {
@@ -85,12 +77,7 @@ impl Bench {
 
     /// A filter for a temperature beyond its upper critical limit, with these actions.
     async fn arm(&self, actions: u8) {
-        let filter = [
-            &hex!("01 80")[..],
-            &[actions],
-            &hex!("01 10 ffff 01 ff 01 0002"),
-        ]
-        .concat();
+        let filter = [&hex!("01 80")[..], &[actions], &hex!("01 10 ffff 01 ff 01 0002")].concat();
         let filter = [&filter[..], &[0; 9]].concat();
         self.set(6, &filter).await.unwrap();
         self.set(9, &hex!("01 18 11 00")).await.unwrap();
@@ -100,11 +87,7 @@ impl Bench {
 
     async fn heat(&self) {
         let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
-        let body = SelBody::System {
-            timestamp: 1,
-            generator: GeneratorId::BMC,
-            event,
-        };
+        let body = SelBody::System { timestamp: 1, generator: GeneratorId::BMC, event };
         self.sel.add(SelRecord { id: 0, body }, 1).await.unwrap();
     }
 
@@ -126,38 +109,21 @@ async fn parameters_are_read_as_they_are_written() {
         (1, &[0x00]),
         (2, &[0x2f]),
         (3, &[10]),
-        (
-            6,
-            &hex!("03 80 01 01 10 ff ff 01 ff 01 0002 000000 000000 000000"),
-        ),
+        (6, &hex!("03 80 01 01 10 ff ff 01 ff 01 0002 000000 000000 000000")),
         (9, &hex!("02 18 11 00")),
         (10, &hex!("01 00112233445566778899aabbccddeeff")),
         (12, &hex!("01 03 02")),
     ];
     for (parameter, value) in cases {
-        assert_eq!(
-            bench.set(parameter, value).await,
-            answer(&[]),
-            "{parameter}"
-        );
-        let set = if matches!(parameter, 6 | 9 | 12) {
-            value[0]
-        } else {
-            0
-        };
+        assert_eq!(bench.set(parameter, value).await, answer(&[]), "{parameter}");
+        let set = if matches!(parameter, 6 | 9 | 12) { value[0] } else { 0 };
         let read = answer(&[&[0x11], value].concat());
         assert_eq!(bench.get(parameter, set, 0).await, read, "{parameter}");
     }
     assert_eq!(bench.set(7, &[3, 0]).await, answer(&[]));
     assert_eq!(bench.get(6, 3, 0).await.unwrap()[2], 0);
-    assert_eq!(
-        bench.set(13, &hex!("01 01 4f7665726865617400")).await,
-        answer(&[])
-    );
-    assert_eq!(
-        bench.get(13, 1, 1).await,
-        answer(&hex!("11 01 01 4f7665726865617400"))
-    );
+    assert_eq!(bench.set(13, &hex!("01 01 4f7665726865617400")).await, answer(&[]));
+    assert_eq!(bench.get(13, 1, 1).await, answer(&hex!("11 01 01 4f7665726865617400")));
 }
 
 #[tokio::test]
@@ -168,19 +134,10 @@ async fn tables_end_and_unknown_parameters_are_told() {
     let beyond = Err(ipmi_proto::CompletionCode::PARAMETER_OUT_OF_RANGE);
     assert_eq!(bench.get(6, 17, 0).await, beyond);
     assert_eq!(bench.get(6, 0, 0).await, beyond);
-    assert_eq!(
-        bench.get(40, 0, 0).await,
-        Err(ipmi_proto::CompletionCode(0x80))
-    );
-    assert_eq!(
-        bench.set(5, &[1]).await,
-        Err(ipmi_proto::CompletionCode(0x82))
-    );
+    assert_eq!(bench.get(40, 0, 0).await, Err(ipmi_proto::CompletionCode(0x80)));
+    assert_eq!(bench.set(5, &[1]).await, Err(ipmi_proto::CompletionCode(0x82)));
     assert_eq!(bench.set(0, &[1]).await, answer(&[]));
-    assert_eq!(
-        bench.set(0, &[1]).await,
-        Err(ipmi_proto::CompletionCode(0x81))
-    );
+    assert_eq!(bench.set(0, &[1]).await, Err(ipmi_proto::CompletionCode(0x81)));
 }
 
 #[tokio::test]
@@ -189,17 +146,10 @@ async fn matching_event_switches_power_once() {
     bench.heat().await;
     bench.arm(0x02).await;
     bench.heat().await;
-    bench
-        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
-        .await;
-    bench
-        .until(|bench| bench.pef.parameters.get().processed == 2)
-        .await;
+    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
+    bench.until(|bench| bench.pef.parameters.get().processed == 2).await;
     // What happened before PEF was on is not acted on.
-    assert_eq!(
-        bench.bench.platform.state().chassis_requests,
-        [ChassisTransition::Off]
-    );
+    assert_eq!(bench.bench.platform.state().chassis_requests, [ChassisTransition::Off]);
     let last = bench.bench.send(0x15, &[]).await;
     assert_eq!(last, answer(&hex!("01000000 0200 0000 0200")));
 }
@@ -217,16 +167,8 @@ async fn trap_is_sent_again_until_it_is_acknowledged() {
     assert_eq!(first, bytes[..again]);
     // The trap's variable ends the datagram: its GUID, then the sequence.
     let at = first.len() - 47 + 16;
-    let acknowledge = [
-        &first[at..at + 2],
-        &[0; 4],
-        &[0x20, 0x20, 0x30],
-        &[0x59, 0x66, 0x64],
-    ];
-    assert_eq!(
-        bench.bench.send(0x17, &acknowledge.concat()).await,
-        answer(&[])
-    );
+    let acknowledge = [&first[at..at + 2], &[0; 4], &[0x20, 0x20, 0x30], &[0x59, 0x66, 0x64]];
+    assert_eq!(bench.bench.send(0x17, &acknowledge.concat()).await, answer(&[]));
     let silence = time::timeout(Duration::from_millis(1500), listener.recv(&mut bytes)).await;
     assert!(silence.is_err(), "it was sent once more");
 }
@@ -242,9 +184,7 @@ async fn alert_immediate_tells_how_it_went() {
     let at = length - 47 + 16;
     let acknowledge = [&bytes[at..at + 2], &[0; 10]].concat();
     bench.bench.send(0x17, &acknowledge).await.unwrap();
-    bench
-        .until(|bench| *crate::state::lock(&bench.pef.immediate) == 1)
-        .await;
+    bench.until(|bench| *crate::state::lock(&bench.pef.immediate) == 1).await;
     let nowhere = Err(ipmi_proto::CompletionCode::INVALID_DATA_FIELD);
     assert_eq!(bench.bench.send(0x16, &[1, 0x02, 0]).await, nowhere);
 }
@@ -258,9 +198,7 @@ async fn postponed_events_wait() {
     time::sleep(Duration::from_millis(50)).await;
     assert_eq!(bench.bench.platform.state().chassis_requests, []);
     assert_eq!(bench.bench.send(0x11, &[0]).await, answer(&[0]));
-    bench
-        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
-        .await;
+    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
 }
 
 #[tokio::test]
@@ -283,9 +221,7 @@ async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
     bench.sel.clear(3).await.unwrap();
     for id in 1..=2 {
         bench.heat().await;
-        bench
-            .until(|bench| acted(bench) == 4 + usize::from(id))
-            .await;
+        bench.until(|bench| acted(bench) == 4 + usize::from(id)).await;
         bench.until(handled(id)).await;
     }
     bench.sel.clear(4).await.unwrap();
@@ -307,9 +243,7 @@ async fn alerts_under_way_are_bounded_and_power_is_not() {
     let all = u32::try_from(MAX_ALERTS).unwrap();
     let all = Arc::clone(&bench.pef.alerts).acquire_many_owned(all).await;
     bench.heat().await;
-    bench
-        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
-        .await;
+    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
     drop(all);
     bench.heat().await;
     let mut bytes = [0; 512];
@@ -327,9 +261,7 @@ async fn alerts_wait_after_a_start_and_power_does_not() {
     assert_eq!(bench.set(4, &[255]).await, answer(&[]));
     assert_eq!(bench.set(1, &[0x09]).await, answer(&[]));
     bench.heat().await;
-    bench
-        .until(|bench| !bench.bench.platform.state().chassis_requests.is_empty())
-        .await;
+    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
     let mut bytes = [0; 512];
     let silence = time::timeout(Duration::from_millis(200), listener.recv(&mut bytes)).await;
     assert!(silence.is_err(), "an alert did not wait");
@@ -404,26 +336,10 @@ async fn alerted(rules: &[(u8, u8)]) -> usize {
 #[tokio::test]
 async fn policies_follow_one_another_by_their_rules() {
     assert_eq!(alerted(&[(0, 1), (0, 2)]).await, 2, "always");
-    assert_eq!(
-        alerted(&[(0, 1), (1, 2), (0, 1)]).await,
-        2,
-        "the next entry"
-    );
-    assert_eq!(
-        alerted(&[(0, 1), (2, 2), (0, 1)]).await,
-        1,
-        "no more of the set"
-    );
-    assert_eq!(
-        alerted(&[(0, 1), (3, 2), (0, 1)]).await,
-        1,
-        "another channel"
-    );
+    assert_eq!(alerted(&[(0, 1), (1, 2), (0, 1)]).await, 2, "the next entry");
+    assert_eq!(alerted(&[(0, 1), (2, 2), (0, 1)]).await, 1, "no more of the set");
+    assert_eq!(alerted(&[(0, 1), (3, 2), (0, 1)]).await, 1, "another channel");
     assert_eq!(alerted(&[(0, 1), (4, 2), (0, 1)]).await, 1, "another type");
     // Destination 3 is nowhere: what was not delivered does not stop those after it.
-    assert_eq!(
-        alerted(&[(0, 3), (2, 2), (0, 1)]).await,
-        2,
-        "after a failure"
-    );
+    assert_eq!(alerted(&[(0, 3), (2, 2), (0, 1)]).await, 2, "after a failure");
 }

@@ -6,27 +6,17 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-    stores::sdr::{Part, Repository},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
+use crate::stores::sdr::{Part, Repository};
 
-const GET_DEVICE_SDR_INFO: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x20,
-    Privilege::User,
-    "Get Device SDR Info",
-);
+const GET_DEVICE_SDR_INFO: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x20, Privilege::User, "Get Device SDR Info");
 const GET_DEVICE_SDR: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x21, Privilege::User, "Get Device SDR");
-const RESERVE_DEVICE_SDR_REPOSITORY: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x22,
-    Privilege::User,
-    "Reserve Device SDR Repository",
-);
+const RESERVE_DEVICE_SDR_REPOSITORY: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x22, Privilege::User, "Reserve Device SDR Repository");
 
 /// Bit 0 of the optional operation: count records, not sensors.
 const COUNT_RECORDS: u8 = 0x01;
@@ -37,11 +27,7 @@ impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_device_sdr(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_DEVICE_SDR_INFO, self, Self::get_device_sdr_info);
         table.add(GET_DEVICE_SDR, self, Self::get_device_sdr);
-        table.add(
-            RESERVE_DEVICE_SDR_REPOSITORY,
-            self,
-            Self::reserve_device_sdr_repository,
-        );
+        table.add(RESERVE_DEVICE_SDR_REPOSITORY, self, Self::reserve_device_sdr_repository);
     }
 
     /// Get Device SDR Info (IPMI v2.0 §35.2): sensors on the LUN asked, or records in all; LUNs that have
@@ -53,28 +39,18 @@ impl<P: Sensors> SensorProvider<P> {
     ) -> Result<(u8, u8, u32), CompletionCode> {
         let sensors = self.platform.sensors().await;
         let places: Vec<u8> = sensors.with(|table| {
-            let luns = table
-                .iter()
-                .map(|sensor| sensor.listing.index.place().0.value());
+            let luns = table.iter().map(|sensor| sensor.listing.index.place().0.value());
             luns.collect()
         });
         let luns = places.iter().fold(0, |luns, lun| luns | 1 << lun);
-        let (records, changes) = self
-            .repository(|repository| (repository.own_len(), repository.changes().own))
-            .await;
+        let (records, changes) =
+            self.repository(|repository| (repository.own_len(), repository.changes().own)).await;
         let count = if operation.unwrap_or_default() & COUNT_RECORDS == COUNT_RECORDS {
             records
         } else {
-            places
-                .iter()
-                .filter(|lun| **lun == context.lun.value())
-                .count()
+            places.iter().filter(|lun| **lun == context.lun.value()).count()
         };
-        Ok((
-            u8::try_from(count).unwrap_or(u8::MAX),
-            DYNAMIC | luns,
-            changes,
-        ))
+        Ok((u8::try_from(count).unwrap_or(u8::MAX), DYNAMIC | luns, changes))
     }
 
     /// Get Device SDR (IPMI v2.0 §35.3): as Get SDR.
@@ -90,15 +66,8 @@ impl<P: Sensors> SensorProvider<P> {
         offset: u8,
         count: u8,
     ) -> Result<(u16, Vec<u8>), CompletionCode> {
-        let part = Part {
-            reservation,
-            record,
-            offset,
-            count,
-            room: context.max_data(),
-        };
-        self.repository(|repository| repository.read_own(part))
-            .await
+        let part = Part { reservation, record, offset, count, room: context.max_data() };
+        self.repository(|repository| repository.read_own(part)).await
     }
 
     /// Reserve Device SDR Repository (IPMI v2.0 §35.4).
@@ -111,9 +80,7 @@ impl<P: Sensors> SensorProvider<P> {
 
     async fn repository<R>(&self, look: impl FnOnce(&mut Repository) -> R) -> R {
         let sensors = self.platform.sensors().await;
-        self.stores
-            .sdr
-            .with(&sensors, self.stores.clock.now(), look)
+        self.stores.sdr.with(&sensors, self.stores.clock.now(), look)
     }
 }
 
@@ -128,10 +95,7 @@ mod tests {
     async fn info_counts_sensors_or_records() {
         let bench = Bench::new();
         assert_eq!(bench.send(0x20, &[]).await, answer(&hex!("02 81 01000000")));
-        assert_eq!(
-            bench.send(0x20, &[1]).await,
-            answer(&hex!("07 81 01000000"))
-        );
+        assert_eq!(bench.send(0x20, &[1]).await, answer(&hex!("07 81 01000000")));
     }
 
     #[tokio::test]
@@ -156,11 +120,7 @@ mod tests {
         assert_eq!(added, Ok(0x1000));
         let repository = |look: fn(&mut Repository) -> usize| bench.sdr.with(&sensors, 1, look);
         assert_eq!(repository(|all| all.len()), 8);
-        assert_eq!(
-            bench.send(0x20, &[1]).await,
-            info,
-            "neither record nor change"
-        );
+        assert_eq!(bench.send(0x20, &[1]).await, info, "neither record nor change");
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send(0x21, &hex!("0000 0010 00 05")).await, absent);
         for record in ["0101", "ffff"] {

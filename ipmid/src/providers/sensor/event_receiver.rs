@@ -3,31 +3,19 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Zero},
-};
+use ipmi_proto::codec::{Bits, Zero};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-    state::lock,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
+use crate::state::lock;
 
-const SET_EVENT_RECEIVER: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x00,
-    Privilege::Administrator,
-    "Set Event Receiver",
-);
-const GET_EVENT_RECEIVER: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x01,
-    Privilege::User,
-    "Get Event Receiver",
-);
+const SET_EVENT_RECEIVER: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x00, Privilege::Administrator, "Set Event Receiver");
+const GET_EVENT_RECEIVER: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x01, Privilege::User, "Get Event Receiver");
 
 /// The receiver's slave address (FFh: none) and LUN.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +26,7 @@ pub(super) struct EventReceiver {
 
 impl Default for EventReceiver {
     fn default() -> Self {
-        Self {
-            address: 0x20,
-            lun: Bits::low(0),
-        }
+        Self { address: 0x20, lun: Bits::low(0) }
     }
 }
 
@@ -58,10 +43,7 @@ impl<P: Sensors> SensorProvider<P> {
         address: u8,
         lun: (Bits<2>, Zero<6>),
     ) -> Result<(), CompletionCode> {
-        *lock(&self.receiver) = EventReceiver {
-            address,
-            lun: lun.0,
-        };
+        *lock(&self.receiver) = EventReceiver { address, lun: lun.0 };
         Ok(())
     }
 

@@ -2,43 +2,24 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored},
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
-use super::{SensorProvider, reading::status};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-    stores::sensors::{Sensor, Settings},
-};
+use super::SensorProvider;
+use super::reading::status;
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
+use crate::stores::sensors::{Sensor, Settings};
 
-const SET_SENSOR_EVENT_ENABLE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x28,
-    Privilege::Operator,
-    "Set Sensor Event Enable",
-);
-const GET_SENSOR_EVENT_ENABLE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x29,
-    Privilege::User,
-    "Get Sensor Event Enable",
-);
-const REARM_SENSOR_EVENTS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x2a,
-    Privilege::Operator,
-    "Re-arm Sensor Events",
-);
-const GET_SENSOR_EVENT_STATUS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x2b,
-    Privilege::User,
-    "Get Sensor Event Status",
-);
+const SET_SENSOR_EVENT_ENABLE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x28, Privilege::Operator, "Set Sensor Event Enable");
+const GET_SENSOR_EVENT_ENABLE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x29, Privilege::User, "Get Sensor Event Enable");
+const REARM_SENSOR_EVENTS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x2a, Privilege::Operator, "Re-arm Sensor Events");
+const GET_SENSOR_EVENT_STATUS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x2b, Privilege::User, "Get Sensor Event Status");
 
 /// What Set Sensor Event Enable does to the events that it names (bits 5:4).
 const KEEP: u8 = 0;
@@ -108,14 +89,10 @@ impl<P: Sensors> SensorProvider<P> {
         if !matches!(operation.value(), KEEP | ENABLE | DISABLE) {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
-        let index = self
-            .sensor(&context, number, |sensor| sensor.listing.index)
-            .await?;
+        let index = self.sensor(&context, number, |sensor| sensor.listing.index).await?;
         let sensors = self.platform.sensors().await;
-        let (assertions, deassertions) = (
-            assertions.unwrap_or_default(),
-            deassertions.unwrap_or_default(),
-        );
+        let (assertions, deassertions) =
+            (assertions.unwrap_or_default(), deassertions.unwrap_or_default());
         sensors
             .configure(index, move |settings| {
                 settings.scanning = scanning;
@@ -162,9 +139,7 @@ impl<P: Sensors> SensorProvider<P> {
         assertions: Option<u16>,
         _deassertions: Option<u16>,
     ) -> Result<(), CompletionCode> {
-        let index = self
-            .sensor(&context, number, |sensor| sensor.listing.index)
-            .await?;
+        let index = self.sensor(&context, number, |sensor| sensor.listing.index).await?;
         let offsets = match some {
             true => assertions.unwrap_or_default(),
             false => u16::MAX,
@@ -184,10 +159,7 @@ impl<P: Sensors> SensorProvider<P> {
         number: u8,
     ) -> Result<(u8, u16, u16), CompletionCode> {
         // Deassertions are of the past: states re-arm by themselves, so none is held.
-        self.sensor(&context, number, |sensor| {
-            (status(sensor), asserted(sensor), 0)
-        })
-        .await
+        self.sensor(&context, number, |sensor| (status(sensor), asserted(sensor), 0)).await
     }
 }
 
@@ -202,10 +174,7 @@ mod tests {
     async fn events_are_enabled_and_disabled_by_offset() {
         let bench = Bench::new();
         assert_eq!(bench.send(0x29, &[1]).await, answer(&hex!("c0 8002 8002")));
-        assert_eq!(
-            bench.send(0x28, &hex!("01 e0 0002 8000")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x28, &hex!("01 e0 0002 8000")).await, answer(&[]));
         assert_eq!(bench.send(0x29, &[1]).await, answer(&hex!("c0 8000 0002")));
         assert_eq!(bench.send(0x28, &hex!("01 50 0002")).await, answer(&[]));
         assert_eq!(bench.send(0x29, &[1]).await, answer(&hex!("40 8002 0002")));

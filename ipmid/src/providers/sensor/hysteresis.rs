@@ -5,24 +5,14 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
 
-const SET_SENSOR_HYSTERESIS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x24,
-    Privilege::Operator,
-    "Set Sensor Hysteresis",
-);
-const GET_SENSOR_HYSTERESIS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x25,
-    Privilege::User,
-    "Get Sensor Hysteresis",
-);
+const SET_SENSOR_HYSTERESIS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x24, Privilege::Operator, "Set Sensor Hysteresis");
+const GET_SENSOR_HYSTERESIS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x25, Privilege::User, "Get Sensor Hysteresis");
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_hysteresis(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -44,9 +34,7 @@ impl<P: Sensors> SensorProvider<P> {
         negative: u8,
     ) -> Result<(), CompletionCode> {
         let index = self
-            .sensor(&context, number, |sensor| {
-                analog(sensor).map(|s| s.listing.index)
-            })
+            .sensor(&context, number, |sensor| analog(sensor).map(|s| s.listing.index))
             .await??;
         let sensors = self.platform.sensors().await;
         sensors

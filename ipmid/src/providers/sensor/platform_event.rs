@@ -2,26 +2,18 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::Remaining,
-    sel::{Event, GeneratorId},
-};
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::sel::{Event, GeneratorId};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    events::Source,
-    platform::Sensors,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::events::Source;
+use crate::platform::Sensors;
 
-const PLATFORM_EVENT: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x02,
-    Privilege::Operator,
-    "Platform Event Message",
-);
+const PLATFORM_EVENT: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x02, Privilege::Operator, "Platform Event Message");
 
 /// Event data that was not sent.
 const UNSPECIFIED: u8 = 0xff;
@@ -30,11 +22,7 @@ const REMOTE_CONSOLE: u8 = 0x81;
 
 /// Who sent it, with the channel in bits 15:12.
 fn generator(context: &Context, address: u8) -> GeneratorId {
-    let channel = if context.is_from_host() {
-        0
-    } else {
-        context.channel.value()
-    };
+    let channel = if context.is_from_host() { 0 } else { context.channel.value() };
     GeneratorId(u16::from(address) | u16::from(channel) << 12)
 }
 
@@ -70,9 +58,8 @@ impl<P: Sensors> SensorProvider<P> {
         let bytes = message.as_bytes();
         let (generator, bytes) = match context.satellite {
             _ if context.is_from_host() => {
-                let (address, rest) = bytes
-                    .split_first()
-                    .ok_or(CompletionCode::REQUEST_LENGTH_INVALID)?;
+                let (address, rest) =
+                    bytes.split_first().ok_or(CompletionCode::REQUEST_LENGTH_INVALID)?;
                 (generator(&context, *address), rest)
             }
             Some(satellite) => (generator(&context, satellite.address << 1), bytes),
@@ -93,10 +80,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        context::{Satellite, Session},
-        providers::sensor::tests::{Bench, answer},
-    };
+    use crate::context::{Satellite, Session};
+    use crate::providers::sensor::tests::{Bench, answer};
 
     #[tokio::test]
     async fn host_names_the_generator() {
@@ -125,10 +110,7 @@ mod tests {
             assert_eq!(record.to_bytes()[7..], hex!("8110 04 01 30 01 09 ff ff"));
         }
         let satellite = Context {
-            satellite: Some(Satellite {
-                address: 0x24,
-                host_id: 0,
-            }),
+            satellite: Some(Satellite { address: 0x24, host_id: 0 }),
             channel: ipmi_proto::ChannelNumber::IPMB,
             ..Context::system_interface()
         };
@@ -141,11 +123,7 @@ mod tests {
         let bench = Bench::new();
         let refused = Err(CompletionCode::REQUEST_LENGTH_INVALID);
         for length in [0, 1, 5, 9, 10] {
-            assert_eq!(
-                bench.send(0x02, &vec![4; length]).await,
-                refused,
-                "{length}"
-            );
+            assert_eq!(bench.send(0x02, &vec![4; length]).await, refused, "{length}");
         }
     }
 }

@@ -2,28 +2,20 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{CompletionCode, NetFn, Privilege, codec::Remaining, sdr::Accuracy};
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::sdr::Accuracy;
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-    stores::sensors::Sensor,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
+use crate::stores::sensors::Sensor;
 
-const GET_SENSOR_READING_FACTORS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x23,
-    Privilege::User,
-    "Get Sensor Reading Factors",
-);
-const GET_SENSOR_READING: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x2d,
-    Privilege::User,
-    "Get Sensor Reading",
-);
+const GET_SENSOR_READING_FACTORS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x23, Privilege::User, "Get Sensor Reading Factors");
+const GET_SENSOR_READING: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x2d, Privilege::User, "Get Sensor Reading");
 const SET_SENSOR_READING: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x30,
@@ -46,17 +38,9 @@ pub(super) fn status(sensor: &Sensor) -> u8 {
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_reading(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_SENSOR_READING_FACTORS,
-            self,
-            Self::get_sensor_reading_factors,
-        );
+        table.add(GET_SENSOR_READING_FACTORS, self, Self::get_sensor_reading_factors);
         table.add(GET_SENSOR_READING, self, Self::get_sensor_reading);
-        table.add(
-            SET_SENSOR_READING,
-            self,
-            Self::set_sensor_reading_and_event_status,
-        );
+        table.add(SET_SENSOR_READING, self, Self::set_sensor_reading_and_event_status);
     }
 
     /// Get Sensor Reading Factors (IPMI v2.0 §35.5): the next reading for which they differ, which is the
@@ -152,19 +136,14 @@ mod tests {
         bench.heat(f64::NAN).await;
         assert_eq!(bench.send(0x2d, &[1]).await, answer(&[0, 0xe0, 0xd8]));
         assert_eq!(bench.send(0x2d, &[2]).await, answer(&[51, 0xc0, 0xc0]));
-        assert_eq!(
-            bench.send(0x2d, &[3]).await,
-            Err(CompletionCode::NOT_PRESENT)
-        );
+        assert_eq!(bench.send(0x2d, &[3]).await, Err(CompletionCode::NOT_PRESENT));
     }
 
     #[tokio::test]
     async fn sensor_is_looked_for_on_the_requests_lun() {
         let bench = Bench::new();
-        let context = Context {
-            lun: ipmi_proto::Lun::new(1).unwrap(),
-            ..Context::system_interface()
-        };
+        let context =
+            Context { lun: ipmi_proto::Lun::new(1).unwrap(), ..Context::system_interface() };
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send_as(context, 0x2d, &[1]).await, absent);
     }
@@ -172,14 +151,8 @@ mod tests {
     #[tokio::test]
     async fn factors_are_those_of_the_record() {
         let bench = Bench::new();
-        assert_eq!(
-            bench.send(0x23, &[1, 9]).await,
-            answer(&hex!("09 01 00 00 00 00 00"))
-        );
-        assert_eq!(
-            bench.send(0x23, &[2, 9]).await,
-            answer(&hex!("09 01 00 00 00 00 20"))
-        );
+        assert_eq!(bench.send(0x23, &[1, 9]).await, answer(&hex!("09 01 00 00 00 00 00")));
+        assert_eq!(bench.send(0x23, &[2, 9]).await, answer(&hex!("09 01 00 00 00 00 20")));
     }
 
     #[tokio::test]

@@ -2,30 +2,18 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored},
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
 
-const SET_SENSOR_TYPE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x2e,
-    Privilege::Operator,
-    "Set Sensor Type",
-);
-const GET_SENSOR_TYPE: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x2f,
-    Privilege::User,
-    "Get Sensor Type",
-);
+const SET_SENSOR_TYPE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x2e, Privilege::Operator, "Set Sensor Type");
+const GET_SENSOR_TYPE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x2f, Privilege::User, "Get Sensor Type");
 
 /// Types that the specification names (Table 42-3), and those that makers may define.
 const fn is_named(sensor_type: u8) -> bool {
@@ -69,9 +57,7 @@ impl<P: Sensors> SensorProvider<P> {
         }
         let sensor_type = (!is_own).then_some(wanted);
         let sensors = self.platform.sensors().await;
-        sensors
-            .configure(index, move |settings| settings.sensor_type = sensor_type)
-            .await
+        sensors.configure(index, move |settings| settings.sensor_type = sensor_type).await
     }
 
     /// Get Sensor Type (IPMI v2.0 §35.16): sensor type, event/reading type.

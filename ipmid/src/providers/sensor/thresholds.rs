@@ -2,31 +2,19 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    sdr::{PerThreshold, ThresholdSet},
-};
+use ipmi_proto::sdr::{PerThreshold, ThresholdSet};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::Sensors,
-    stores::sensors::{Update, Value, limit_property},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::Sensors;
+use crate::stores::sensors::{Update, Value, limit_property};
 
-const SET_SENSOR_THRESHOLDS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x26,
-    Privilege::Operator,
-    "Set Sensor Thresholds",
-);
-const GET_SENSOR_THRESHOLDS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x27,
-    Privilege::User,
-    "Get Sensor Thresholds",
-);
+const SET_SENSOR_THRESHOLDS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x26, Privilege::Operator, "Set Sensor Thresholds");
+const GET_SENSOR_THRESHOLDS: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x27, Privilege::User, "Get Sensor Thresholds");
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_thresholds(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -59,10 +47,7 @@ impl<P: Sensors> SensorProvider<P> {
                     return Err(CompletionCode::INVALID_DATA_FIELD);
                 }
                 let value = |threshold| (threshold, sensor.limit_of(limits.get(threshold)));
-                Ok((
-                    sensor.path.clone(),
-                    wanted.iter().map(value).collect::<Vec<_>>(),
-                ))
+                Ok((sensor.path.clone(), wanted.iter().map(value).collect::<Vec<_>>()))
             })
             .await??;
         let sensors = self.platform.sensors().await;
@@ -109,19 +94,13 @@ mod tests {
     #[tokio::test]
     async fn limits_are_read_and_set() {
         let bench = Bench::new();
-        assert_eq!(
-            bench.send(0x27, &[1]).await,
-            answer(&hex!("18 00 00 00 50 5a 00"))
-        );
+        assert_eq!(bench.send(0x27, &[1]).await, answer(&hex!("18 00 00 00 50 5a 00")));
         let set = hex!("01 10 00 00 00 00 55 00");
         assert_eq!(bench.send(0x26, &set).await, answer(&[]));
         let path = "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned();
         let written = [(path, Threshold::UpperCritical, 85.0)];
         assert_eq!(bench.platform.state().set_limits, written);
-        assert_eq!(
-            bench.send(0x27, &[1]).await,
-            answer(&hex!("18 00 00 00 50 55 00"))
-        );
+        assert_eq!(bench.send(0x27, &[1]).await, answer(&hex!("18 00 00 00 50 55 00")));
         assert_eq!(bench.send(0x27, &[2]).await, answer(&[0; 7]));
     }
 
@@ -129,18 +108,9 @@ mod tests {
     async fn thresholds_that_are_not_there_cannot_be_set() {
         let bench = Bench::new();
         let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(
-            bench.send(0x26, &hex!("01 01 00 00 00 00 00 00")).await,
-            invalid
-        );
-        assert_eq!(
-            bench.send(0x26, &hex!("01 48 00 00 00 00 00 00")).await,
-            invalid
-        );
+        assert_eq!(bench.send(0x26, &hex!("01 01 00 00 00 00 00 00")).await, invalid);
+        assert_eq!(bench.send(0x26, &hex!("01 48 00 00 00 00 00 00")).await, invalid);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(
-            bench.send(0x26, &hex!("09 08 00 00 00 00 00 00")).await,
-            absent
-        );
+        assert_eq!(bench.send(0x26, &hex!("09 08 00 00 00 00 00 00")).await, absent);
     }
 }

@@ -1,32 +1,21 @@
 //! Logs beside the event log that somebody else keeps, the host's firmware say: when they grew last, and by
 //! how much (IPMI v2.0 §31.12, §31.13). The BMC keeps what it is told of them, over restarts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{Platform, StorageProvider};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const GET_AUXILIARY_LOG_STATUS: Command = Command::standard(
-    NetFn::STORAGE,
-    0x5a,
-    Privilege::User,
-    "Get Auxiliary Log Status",
-);
-const SET_AUXILIARY_LOG_STATUS: Command = Command::standard(
-    NetFn::STORAGE,
-    0x5b,
-    Privilege::Administrator,
-    "Set Auxiliary Log Status",
-);
+const GET_AUXILIARY_LOG_STATUS: Command =
+    Command::standard(NetFn::STORAGE, 0x5a, Privilege::User, "Get Auxiliary Log Status");
+const SET_AUXILIARY_LOG_STATUS: Command =
+    Command::standard(NetFn::STORAGE, 0x5b, Privilege::Administrator, "Set Auxiliary Log Status");
 
 /// The log of machine checks, and two that makers may define.
 const MCA: u8 = 0;
@@ -85,23 +74,13 @@ impl AuxiliaryLogs {
 fn known((log, _): LogType) -> Result<u8, CompletionCode> {
     let log = log.value();
     let is_known = log == MCA || OEM.contains(&log);
-    is_known
-        .then_some(log)
-        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    is_known.then_some(log).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_auxiliary(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_AUXILIARY_LOG_STATUS,
-            self,
-            Self::get_auxiliary_log_status,
-        );
-        table.add(
-            SET_AUXILIARY_LOG_STATUS,
-            self,
-            Self::set_auxiliary_log_status,
-        );
+        table.add(GET_AUXILIARY_LOG_STATUS, self, Self::get_auxiliary_log_status);
+        table.add(SET_AUXILIARY_LOG_STATUS, self, Self::set_auxiliary_log_status);
     }
 
     /// Get Auxiliary Log Status (IPMI v2.0 §31.12): of the log of machine checks the time of its last entry

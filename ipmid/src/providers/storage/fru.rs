@@ -1,23 +1,19 @@
 //! FRU inventory devices (IPMI v2.0 §34).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::RateLimit;
-use ipmi_proto::{CompletionCode, NetFn, Privilege, fru::FruImage};
+use ipmi_proto::fru::FruImage;
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tracing::warn;
 
 use super::{Platform, StorageProvider};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
-const GET_FRU_INVENTORY_AREA_INFO: Command = Command::standard(
-    NetFn::STORAGE,
-    0x10,
-    Privilege::User,
-    "Get FRU Inventory Area Info",
-);
+const GET_FRU_INVENTORY_AREA_INFO: Command =
+    Command::standard(NetFn::STORAGE, 0x10, Privilege::User, "Get FRU Inventory Area Info");
 const READ_FRU_DATA: Command =
     Command::standard(NetFn::STORAGE, 0x11, Privilege::User, "Read FRU Data");
 const WRITE_FRU_DATA: Command =
@@ -31,11 +27,7 @@ static UNREAD: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_fru(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_FRU_INVENTORY_AREA_INFO,
-            self,
-            Self::get_fru_inventory_area_info,
-        );
+        table.add(GET_FRU_INVENTORY_AREA_INFO, self, Self::get_fru_inventory_area_info);
         table.add(READ_FRU_DATA, self, Self::read_fru_data);
         table.add(WRITE_FRU_DATA, self, Self::write_fru_data);
     }
@@ -100,11 +92,7 @@ impl<P: Platform> StorageProvider<P> {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
         self.image(device).await?;
-        let (unit, image) = self
-            .stores
-            .fru
-            .write(device, usize::from(offset), &data)
-            .await?;
+        let (unit, image) = self.stores.fru.write(device, usize::from(offset), &data).await?;
         if unit.writable && FruImage::parse(&image).is_ok() {
             let written = self.platform.write_fru(&unit.path, &image).await;
             self.stores.fru.report(written.is_err());
@@ -116,10 +104,7 @@ impl<P: Platform> StorageProvider<P> {
 
     async fn image(&self, device: u8) -> Result<Vec<u8>, CompletionCode> {
         self.refresh_frus().await;
-        self.stores
-            .fru
-            .image(device)
-            .ok_or(CompletionCode::NOT_PRESENT)
+        self.stores.fru.image(device).ok_or(CompletionCode::NOT_PRESENT)
     }
 
     /// Reads the inventory, unless that was a moment ago; what was read before serves if it cannot be.
@@ -169,15 +154,9 @@ mod tests {
     #[tokio::test]
     async fn long_reads_fit_a_lan_and_the_host_and_not_an_ipmb() {
         let bench = Bench::new();
-        for (medium, longest) in [
-            (Medium::Lan, 0xfe),
-            (Medium::System, 0xf9),
-            (Medium::Ipmb, 0x17),
-        ] {
-            let context = Context {
-                medium,
-                ..Context::system_interface()
-            };
+        for (medium, longest) in [(Medium::Lan, 0xfe), (Medium::System, 0xf9), (Medium::Ipmb, 0x17)]
+        {
+            let context = Context { medium, ..Context::system_interface() };
             let read = async |count: u8| bench.send_as(context, 0x11, &[0, 0, 0, count]).await;
             let whole = read(longest).await.unwrap();
             assert_eq!(whole.len(), usize::from(longest) + 1);
@@ -197,10 +176,7 @@ mod tests {
         assert_eq!(bench.send(0x12, &second).await, answer(&[4]));
         let written = bench.platform.state().written_fru.clone().unwrap();
         assert_eq!(written[..8], header);
-        assert_eq!(
-            bench.send(0x11, &hex!("00 0700 01")).await,
-            answer(&[1, 0xff])
-        );
+        assert_eq!(bench.send(0x11, &hex!("00 0700 01")).await, answer(&[1, 0xff]));
         let length = Err(CompletionCode::REQUEST_LENGTH_INVALID);
         assert_eq!(bench.send(0x12, &[0, 0, 0]).await, length);
     }

@@ -4,38 +4,21 @@ use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
-use super::{Platform, StorageProvider, sel::or_unspecified};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    stores::sdr::{MAX_LENGTH, Part, Repository},
-};
+use super::sel::or_unspecified;
+use super::{Platform, StorageProvider};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::stores::sdr::{MAX_LENGTH, Part, Repository};
 
-const GET_SDR_REPOSITORY_INFO: Command = Command::standard(
-    NetFn::STORAGE,
-    0x20,
-    Privilege::User,
-    "Get SDR Repository Info",
-);
-const GET_SDR_REPOSITORY_ALLOCATION_INFO: Command = Command::standard(
-    NetFn::STORAGE,
-    0x21,
-    Privilege::User,
-    "Get SDR Repository Allocation Info",
-);
-const RESERVE_SDR_REPOSITORY: Command = Command::standard(
-    NetFn::STORAGE,
-    0x22,
-    Privilege::User,
-    "Reserve SDR Repository",
-);
+const GET_SDR_REPOSITORY_INFO: Command =
+    Command::standard(NetFn::STORAGE, 0x20, Privilege::User, "Get SDR Repository Info");
+const GET_SDR_REPOSITORY_ALLOCATION_INFO: Command =
+    Command::standard(NetFn::STORAGE, 0x21, Privilege::User, "Get SDR Repository Allocation Info");
+const RESERVE_SDR_REPOSITORY: Command =
+    Command::standard(NetFn::STORAGE, 0x22, Privilege::User, "Reserve SDR Repository");
 const GET_SDR: Command = Command::standard(NetFn::STORAGE, 0x23, Privilege::User, "Get SDR");
-const RUN_INITIALIZATION_AGENT: Command = Command::standard(
-    NetFn::STORAGE,
-    0x2c,
-    Privilege::Operator,
-    "Run Initialization Agent",
-);
+const RUN_INITIALIZATION_AGENT: Command =
+    Command::standard(NetFn::STORAGE, 0x2c, Privilege::Operator, "Run Initialization Agent");
 
 /// The version that the repository's commands are of.
 const VERSION: u8 = 0x51;
@@ -60,11 +43,7 @@ impl<P: Platform> StorageProvider<P> {
         );
         table.add(RESERVE_SDR_REPOSITORY, self, Self::reserve_sdr_repository);
         table.add(GET_SDR, self, Self::get_sdr);
-        table.add(
-            RUN_INITIALIZATION_AGENT,
-            self,
-            Self::run_initialization_agent,
-        );
+        table.add(RUN_INITIALIZATION_AGENT, self, Self::run_initialization_agent);
     }
 
     /// Get SDR Repository Info (IPMI v2.0 §33.9): version, records, free bytes, times of the last addition
@@ -74,9 +53,8 @@ impl<P: Platform> StorageProvider<P> {
         _: Context,
     ) -> Result<(u8, u16, u16, u32, u32, u8), CompletionCode> {
         self.refresh_frus().await;
-        let (count, changes) = self
-            .repository(|repository| (repository.len(), repository.changes()))
-            .await;
+        let (count, changes) =
+            self.repository(|repository| (repository.len(), repository.changes())).await;
         self.stores.sdr.keep_history().await;
         let room = self.stores.sdr.room(count);
         Ok((
@@ -98,13 +76,7 @@ impl<P: Platform> StorageProvider<P> {
         let count = self.repository(|repository| repository.len()).await;
         let room = self.stores.sdr.room(count);
         let free = small(room.free);
-        Ok((
-            small(room.records + room.free),
-            small(MAX_LENGTH),
-            free,
-            free,
-            1,
-        ))
+        Ok((small(room.records + room.free), small(MAX_LENGTH), free, free, 1))
     }
 
     /// Reserve SDR Repository (IPMI v2.0 §33.11).
@@ -129,13 +101,7 @@ impl<P: Platform> StorageProvider<P> {
         offset: u8,
         count: u8,
     ) -> Result<(u16, Vec<u8>), CompletionCode> {
-        let part = Part {
-            reservation,
-            record,
-            offset,
-            count,
-            room: context.max_data(),
-        };
+        let part = Part { reservation, record, offset, count, room: context.max_data() };
         self.repository(|repository| repository.read(part)).await
     }
 
@@ -150,9 +116,7 @@ impl<P: Platform> StorageProvider<P> {
 
     pub(super) async fn repository<R>(&self, look: impl FnOnce(&mut Repository) -> R) -> R {
         let sensors = self.platform.sensors().await;
-        self.stores
-            .sdr
-            .with(&sensors, self.stores.clock.now(), look)
+        self.stores.sdr.with(&sensors, self.stores.clock.now(), look)
     }
 }
 
@@ -169,10 +133,7 @@ mod tests {
         let info = bench.send(0x20, &[]).await.unwrap();
         assert_eq!(info[..5], hex!("51 0800 0040"));
         assert_eq!(info[13], 0x6f);
-        assert_eq!(
-            bench.send(0x21, &[]).await,
-            answer(&hex!("0801 4000 0001 0001 01"))
-        );
+        assert_eq!(bench.send(0x21, &[]).await, answer(&hex!("0801 4000 0001 0001 01")));
         let reservation = bench.send(0x22, &[]).await.unwrap();
         let mut record = [0, 0];
         let mut kinds = Vec::new();
@@ -220,17 +181,9 @@ mod tests {
     #[tokio::test]
     async fn reply_that_does_not_fit_an_ipmb_frame_is_refused() {
         let bench = Bench::new();
-        let context = Context {
-            medium: ipmi_proto::Medium::Ipmb,
-            ..Context::system_interface()
-        };
+        let context = Context { medium: ipmi_proto::Medium::Ipmb, ..Context::system_interface() };
         let whole = bench.send_as(context, 0x23, &hex!("0000 0001 00 ff")).await;
         assert_eq!(whole, Err(CompletionCode::CANNOT_RETURN_BYTES));
-        assert!(
-            bench
-                .send_as(context, 0x23, &hex!("0000 0001 00 16"))
-                .await
-                .is_ok()
-        );
+        assert!(bench.send_as(context, 0x23, &hex!("0000 0001 00 16")).await.is_ok());
     }
 }

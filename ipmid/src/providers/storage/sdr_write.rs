@@ -1,41 +1,32 @@
 //! Writing the SDR repository: adding, deleting, erasing, update mode (IPMI v2.0 §33.13-33.20).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use tokio::time::Instant;
 
 use super::{Platform, StorageProvider};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    state::lock,
-    stores::sdr::MAX_LENGTH,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::state::lock;
+use crate::stores::sdr::MAX_LENGTH;
 
 const ADD_SDR: Command = Command::standard(NetFn::STORAGE, 0x24, Privilege::Operator, "Add SDR");
 const PARTIAL_ADD_SDR: Command =
     Command::standard(NetFn::STORAGE, 0x25, Privilege::Operator, "Partial Add SDR");
 const DELETE_SDR: Command =
     Command::standard(NetFn::STORAGE, 0x26, Privilege::Operator, "Delete SDR");
-const CLEAR_SDR_REPOSITORY: Command = Command::standard(
-    NetFn::STORAGE,
-    0x27,
-    Privilege::Operator,
-    "Clear SDR Repository",
-);
+const CLEAR_SDR_REPOSITORY: Command =
+    Command::standard(NetFn::STORAGE, 0x27, Privilege::Operator, "Clear SDR Repository");
 const ENTER_SDR_REPOSITORY_UPDATE_MODE: Command = Command::standard(
     NetFn::STORAGE,
     0x2a,
     Privilege::Operator,
     "Enter SDR Repository Update Mode",
 );
-const EXIT_SDR_REPOSITORY_UPDATE_MODE: Command = Command::standard(
-    NetFn::STORAGE,
-    0x2b,
-    Privilege::Operator,
-    "Exit SDR Repository Update Mode",
-);
+const EXIT_SDR_REPOSITORY_UPDATE_MODE: Command =
+    Command::standard(NetFn::STORAGE, 0x2b, Privilege::Operator, "Exit SDR Repository Update Mode");
 
 /// What Clear SDR Repository has to say to be believed.
 const CLEAR_WORD: [u8; 3] = *b"CLR";
@@ -124,16 +115,8 @@ impl<P: Platform> StorageProvider<P> {
         table.add(PARTIAL_ADD_SDR, self, Self::partial_add_sdr);
         table.add(DELETE_SDR, self, Self::delete_sdr);
         table.add(CLEAR_SDR_REPOSITORY, self, Self::clear_sdr_repository);
-        table.add(
-            ENTER_SDR_REPOSITORY_UPDATE_MODE,
-            self,
-            Self::enter_sdr_repository_update_mode,
-        );
-        table.add(
-            EXIT_SDR_REPOSITORY_UPDATE_MODE,
-            self,
-            Self::exit_sdr_repository_update_mode,
-        );
+        table.add(ENTER_SDR_REPOSITORY_UPDATE_MODE, self, Self::enter_sdr_repository_update_mode);
+        table.add(EXIT_SDR_REPOSITORY_UPDATE_MODE, self, Self::exit_sdr_repository_update_mode);
     }
 
     /// Add SDR (IPMI v2.0 §33.13): a whole record, whose id is given here. A record of what the BMC describes
@@ -177,11 +160,7 @@ impl<P: Platform> StorageProvider<P> {
         let id = if offset == 0 {
             let id = self.stores.sdr.next_id()?;
             let bytes = Vec::new();
-            lock(&self.writing).partial = Some(Parts {
-                reservation,
-                id,
-                bytes,
-            });
+            lock(&self.writing).partial = Some(Parts { reservation, id, bytes });
             id
         } else {
             id
@@ -289,14 +268,8 @@ impl<P: Platform> StorageProvider<P> {
     }
 
     async fn check_reservation(&self, reservation: u16) -> Result<(), CompletionCode> {
-        let holds = self
-            .repository(|repository| repository.may_write(reservation))
-            .await;
-        if holds {
-            Ok(())
-        } else {
-            Err(CompletionCode::RESERVATION_CANCELLED)
-        }
+        let holds = self.repository(|repository| repository.may_write(reservation)).await;
+        if holds { Ok(()) } else { Err(CompletionCode::RESERVATION_CANCELLED) }
     }
 }
 
@@ -305,10 +278,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        context::Session,
-        providers::storage::tests::{Bench, answer},
-    };
+    use crate::context::Session;
+    use crate::providers::storage::tests::{Bench, answer};
 
     /// A locator of the controller at 24h, and of the BMC itself.
     const SATELLITE: [u8; 19] = hex!("0700 51 12 0e 24 00 00 29 000000 0a 60 00 c3 534154");
@@ -331,10 +302,7 @@ mod tests {
         assert_eq!(bench.send(0x26, &hex!("0100 0100")).await, own);
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send(0x26, &hex!("0100 7777")).await, absent);
-        assert_eq!(
-            bench.send(0x26, &hex!("0100 0010")).await,
-            answer(&hex!("0010"))
-        );
+        assert_eq!(bench.send(0x26, &hex!("0100 0010")).await, answer(&hex!("0010")));
         assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 8);
         assert_eq!(bench.send(0x26, &hex!("0100 0100")).await, CANCELLED);
     }
@@ -409,10 +377,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn update_mode_keeps_others_from_writing_until_it_ends() {
         let bench = Bench::new();
-        let console = Context {
-            session: Some(Session { user_id: 2, id: 7 }),
-            ..Context::system_interface()
-        };
+        let console =
+            Context { session: Some(Session { user_id: 2, id: 7 }), ..Context::system_interface() };
         assert_eq!(bench.send(0x2a, &[]).await, answer(&[]));
         let busy = Err(CompletionCode::SDR_UPDATE_MODE);
         for (code, data) in [

@@ -2,22 +2,17 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{CompletionCode, NetFn, Privilege, sel::SelRecord};
+use ipmi_proto::sel::SelRecord;
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
 
 const GET_SEL_INFO: Command =
     Command::standard(NetFn::STORAGE, 0x40, Privilege::User, "Get SEL Info");
-const GET_SEL_ALLOCATION_INFO: Command = Command::standard(
-    NetFn::STORAGE,
-    0x41,
-    Privilege::User,
-    "Get SEL Allocation Info",
-);
+const GET_SEL_ALLOCATION_INFO: Command =
+    Command::standard(NetFn::STORAGE, 0x41, Privilege::User, "Get SEL Allocation Info");
 const RESERVE_SEL: Command =
     Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL");
 const CLEAR_SEL: Command =
@@ -124,10 +119,7 @@ mod tests {
         let bench = Bench::new();
         let info = hex!("51 0000 4006 ffffffff ffffffff 0f");
         assert_eq!(bench.send(0x40, &[]).await, answer(&info));
-        assert_eq!(
-            bench.send(0x41, &[]).await,
-            answer(&hex!("6400 1000 6400 6400 01"))
-        );
+        assert_eq!(bench.send(0x41, &[]).await, answer(&hex!("6400 1000 6400 6400 01")));
     }
 
     #[tokio::test]
@@ -141,15 +133,9 @@ mod tests {
             bench.send(0x47, &hex!("0100 434c53 aa")).await,
             Err(CompletionCode::INVALID_DATA_FIELD)
         );
-        assert_eq!(
-            bench.send(0x47, &hex!("0100 434c52 00")).await,
-            answer(&[1])
-        );
+        assert_eq!(bench.send(0x47, &hex!("0100 434c52 00")).await, answer(&[1]));
         assert_eq!(bench.send(0x40, &[]).await.unwrap()[1], 1);
-        assert_eq!(
-            bench.send(0x47, &hex!("0100 434c52 aa")).await,
-            answer(&[1])
-        );
+        assert_eq!(bench.send(0x47, &hex!("0100 434c52 aa")).await, answer(&[1]));
         assert_eq!(bench.send(0x40, &[]).await.unwrap()[1], 0);
         assert_eq!(bench.send(0x47, &hex!("0100 434c52 aa")).await, cancelled);
     }

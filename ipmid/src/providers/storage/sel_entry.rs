@@ -2,36 +2,24 @@
 
 use std::sync::{Arc, Mutex};
 
-use ipmi_proto::{
-    CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored},
-    sel::{SelRecord, SelRecordId},
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::sel::{SelRecord, SelRecordId};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    state::lock,
-    stores::part,
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::state::lock;
+use crate::stores::part;
 
 const GET_SEL_ENTRY: Command =
     Command::standard(NetFn::STORAGE, 0x43, Privilege::User, "Get SEL Entry");
 const ADD_SEL_ENTRY: Command =
     Command::standard(NetFn::STORAGE, 0x44, Privilege::Operator, "Add SEL Entry");
-const PARTIAL_ADD_SEL_ENTRY: Command = Command::standard(
-    NetFn::STORAGE,
-    0x45,
-    Privilege::Operator,
-    "Partial Add SEL Entry",
-);
-const DELETE_SEL_ENTRY: Command = Command::standard(
-    NetFn::STORAGE,
-    0x46,
-    Privilege::Operator,
-    "Delete SEL Entry",
-);
+const PARTIAL_ADD_SEL_ENTRY: Command =
+    Command::standard(NetFn::STORAGE, 0x45, Privilege::Operator, "Partial Add SEL Entry");
+const DELETE_SEL_ENTRY: Command =
+    Command::standard(NetFn::STORAGE, 0x46, Privilege::Operator, "Delete SEL Entry");
 
 /// What follows the last record.
 const END: u16 = 0xffff;
@@ -71,11 +59,7 @@ impl<P: Platform> StorageProvider<P> {
         if offset > 0 && !self.stores.sel.holds(reservation) {
             return Err(CompletionCode::RESERVATION_CANCELLED);
         }
-        let (record, next) = self
-            .stores
-            .sel
-            .get(record)
-            .ok_or(CompletionCode::NOT_PRESENT)?;
+        let (record, next) = self.stores.sel.get(record).ok_or(CompletionCode::NOT_PRESENT)?;
         let bytes = part(&record.to_bytes(), offset, count)?.to_vec();
         Ok((next.unwrap_or(END), bytes))
     }
@@ -135,11 +119,7 @@ impl<P: Platform> StorageProvider<P> {
             return Err(CompletionCode::RESERVATION_CANCELLED);
         }
         // 0000h and FFFFh stand for the first and the last.
-        let (record, _) = self
-            .stores
-            .sel
-            .get(record)
-            .ok_or(CompletionCode::NOT_PRESENT)?;
+        let (record, _) = self.stores.sel.get(record).ok_or(CompletionCode::NOT_PRESENT)?;
         let id = SelRecordId::new(record.id).ok_or(CompletionCode::NOT_PRESENT)?;
         let deleted = self.stores.sel.delete(id, self.stores.clock.now()).await?;
         Ok(deleted.value())
@@ -162,10 +142,7 @@ impl PartialEntry {
     ) -> Result<Option<[u8; SelRecord::LENGTH]>, CompletionCode> {
         let mut place = lock(&self.0);
         if offset == 0 {
-            *place = Some(Parts {
-                reservation,
-                bytes: Vec::new(),
-            });
+            *place = Some(Parts { reservation, bytes: Vec::new() });
         }
         let parts = place
             .as_mut()
@@ -180,10 +157,7 @@ impl PartialEntry {
             return Ok(None);
         }
         let whole = place.take().map(|parts| parts.bytes).unwrap_or_default();
-        whole
-            .try_into()
-            .map(Some)
-            .map_err(|_| CompletionCode::REQUEST_LENGTH_INVALID)
+        whole.try_into().map(Some).map_err(|_| CompletionCode::REQUEST_LENGTH_INVALID)
     }
 }
 
@@ -209,10 +183,7 @@ mod tests {
         let last = bench.send(0x43, &hex!("0000 ffff 00 ff")).await.unwrap();
         assert_eq!(last[..4], hex!("ffff 0200"));
         assert_eq!(bench.send(0x42, &[]).await, answer(&[1, 0]));
-        assert_eq!(
-            bench.send(0x43, &hex!("0100 0200 0a 02")).await,
-            answer(&hex!("ffff 0130"))
-        );
+        assert_eq!(bench.send(0x43, &hex!("0100 0200 0a 02")).await, answer(&hex!("ffff 0130")));
         assert_eq!(bench.send(0x46, &hex!("0100 0100")).await, answer(&[1, 0]));
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send(0x43, &hex!("0000 0100 00 ff")).await, absent);
@@ -236,17 +207,11 @@ mod tests {
         bench.send(0x42, &[]).await.unwrap();
         let part =
             |offset: u8, last: u8, bytes: &[u8]| [&[1, 0, 0, 0, offset, last], bytes].concat();
-        assert_eq!(
-            bench.send(0x45, &part(0, 0, &RECORD[..10])).await,
-            answer(&[0, 0])
-        );
+        assert_eq!(bench.send(0x45, &part(0, 0, &RECORD[..10])).await, answer(&[0, 0]));
         let order = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x45, &part(10, 2, &RECORD[10..])).await, order);
         assert_eq!(bench.send(0x45, &part(12, 1, &RECORD[12..])).await, order);
-        assert_eq!(
-            bench.send(0x45, &part(10, 1, &RECORD[10..])).await,
-            answer(&[1, 0])
-        );
+        assert_eq!(bench.send(0x45, &part(10, 1, &RECORD[10..])).await, answer(&[1, 0]));
         let got = bench.send(0x43, &hex!("0000 0100 00 ff")).await.unwrap();
         assert_eq!(got[9..], RECORD[7..]);
         let length = Err(CompletionCode::REQUEST_LENGTH_INVALID);

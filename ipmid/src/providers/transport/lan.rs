@@ -14,20 +14,16 @@ mod statistics;
 use std::sync::{Arc, Mutex};
 
 use accounts::{AccountError, Snapshot, UserAdmin};
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, Medium, NetFn, Privilege,
-    codec::{Ignored, Remaining},
-};
+use ipmi_proto::codec::{Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
 use tokio::task;
 
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{LinkChange, Network, PlatformError, Sessions},
-    state::Persistent,
-    stores::lan::{ChannelState, LanState},
-    updates::{Parameters, Progress, Requester, Updates},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{LinkChange, Network, PlatformError, Sessions};
+use crate::state::Persistent;
+use crate::stores::lan::{ChannelState, LanState};
+use crate::updates::{Parameters, Progress, Requester, Updates};
 
 const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::TRANSPORT,
@@ -41,12 +37,8 @@ const GET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     Privilege::Operator,
     "Get LAN Configuration Parameters",
 );
-const GET_IP_UDP_RMCP_STATISTICS: Command = Command::standard(
-    NetFn::TRANSPORT,
-    0x04,
-    Privilege::User,
-    "Get IP/UDP/RMCP Statistics",
-);
+const GET_IP_UDP_RMCP_STATISTICS: Command =
+    Command::standard(NetFn::TRANSPORT, 0x04, Privilege::User, "Get IP/UDP/RMCP Statistics");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -107,33 +99,14 @@ impl<P: Network + Sessions> LanProvider<P> {
         updates: Arc<Updates>,
     ) -> Arc<Self> {
         let cleared = Mutex::default();
-        Arc::new(Self {
-            platform,
-            accounts,
-            sessions,
-            state,
-            updates,
-            cleared,
-        })
+        Arc::new(Self { platform, accounts, sessions, state, updates, cleared })
     }
 
     /// Adds its commands.
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            SET_LAN_CONFIGURATION_PARAMETERS,
-            self,
-            Self::set_lan_configuration_parameters,
-        );
-        table.add(
-            GET_LAN_CONFIGURATION_PARAMETERS,
-            self,
-            Self::get_lan_configuration_parameters,
-        );
-        table.add(
-            GET_IP_UDP_RMCP_STATISTICS,
-            self,
-            Self::get_ip_udp_rmcp_statistics,
-        );
+        table.add(SET_LAN_CONFIGURATION_PARAMETERS, self, Self::set_lan_configuration_parameters);
+        table.add(GET_LAN_CONFIGURATION_PARAMETERS, self, Self::get_lan_configuration_parameters);
+        table.add(GET_IP_UDP_RMCP_STATISTICS, self, Self::get_ip_udp_rmcp_statistics);
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -146,20 +119,15 @@ impl<P: Network + Sessions> LanProvider<P> {
             .channels()
             .get(number)
             .filter(|channel| channel.medium == Medium::Lan)
-            .map(|channel| Lan {
-                number,
-                name: channel.name.clone(),
-                dry: false,
-            })
+            .map(|channel| Lan { number, name: channel.name.clone(), dry: false })
             .ok_or(CompletionCode::INVALID_DATA_FIELD)
     }
 
     fn kept<R>(&self, lan: &Lan, look: impl FnOnce(&ChannelState) -> R) -> R {
-        self.state
-            .look(|state| match state.channel(lan.number.value()) {
-                Some(kept) => look(kept),
-                None => look(&ChannelState::default()),
-            })
+        self.state.look(|state| match state.channel(lan.number.value()) {
+            Some(kept) => look(kept),
+            None => look(&ChannelState::default()),
+        })
     }
 
     async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState)) -> Done {
@@ -167,19 +135,14 @@ impl<P: Network + Sessions> LanProvider<P> {
             return Ok(());
         }
         let number = lan.number.value();
-        self.state
-            .update(|state| change(state.channel_mut(number)))
-            .await
+        self.state.update(|state| change(state.channel_mut(number))).await
     }
 
     async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
         if lan.dry {
             return Ok(());
         }
-        self.platform
-            .change_link(&lan.name, change)
-            .await
-            .map_err(unmanaged)
+        self.platform.change_link(&lan.name, change).await.map_err(unmanaged)
     }
 
     async fn administer(
@@ -319,10 +282,7 @@ mod tests {
     /// The same, and where its updates in progress are.
     pub(super) fn bench_and_updates() -> (Bench, Arc<Updates>) {
         let updates = Arc::<Updates>::default();
-        let sessions = LanSessions {
-            cipher_suites: vec![3, 17],
-            auth_types: 0,
-        };
+        let sessions = LanSessions { cipher_suites: vec![3, 17], auth_types: 0 };
         (bench_of(sessions, Arc::clone(&updates)), updates)
     }
 
@@ -347,14 +307,8 @@ mod tests {
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x02, &[0x0f, 3, 0, 0]).await, refused);
         assert_eq!(bench.send(0x02, &[0x02, 3, 0, 0]).await, refused);
-        assert_eq!(
-            bench.send(0x02, &[0x01, 27, 0, 0]).await,
-            Err(PARAMETER_NOT_SUPPORTED)
-        );
-        assert_eq!(
-            bench.send(0x01, &[0x01, 192, 0]).await,
-            Err(PARAMETER_NOT_SUPPORTED)
-        );
+        assert_eq!(bench.send(0x02, &[0x01, 27, 0, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(bench.send(0x01, &[0x01, 192, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
         assert_eq!(bench.send(0x02, &[0x81, 3, 0, 0]).await, answer(&[0x11]));
     }
 }

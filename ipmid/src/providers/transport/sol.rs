@@ -7,19 +7,15 @@
 use std::sync::Arc;
 
 use accounts::ChannelTable;
-use ipmi_proto::{
-    ChannelNumber, CompletionCode, NetFn, Privilege,
-    codec::{Bits, Ignored, Remaining, encode},
-};
+use ipmi_proto::codec::{Bits, Ignored, Remaining, encode};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    command::{Command, Registrar},
-    context::Context,
-    platform::{PlatformError, Sessions, Sol, SolChange, SolSettings},
-    state::Persistent,
-    updates::{Parameters, Progress, Updates},
-};
+use crate::command::{Command, Registrar};
+use crate::context::Context;
+use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
+use crate::state::Persistent;
+use crate::updates::{Parameters, Progress, Updates};
 
 const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::TRANSPORT,
@@ -27,12 +23,8 @@ const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
     Privilege::Administrator,
     "Set SOL Configuration Parameters",
 );
-const GET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::TRANSPORT,
-    0x22,
-    Privilege::User,
-    "Get SOL Configuration Parameters",
-);
+const GET_SOL_CONFIGURATION_PARAMETERS: Command =
+    Command::standard(NetFn::TRANSPORT, 0x22, Privilege::User, "Get SOL Configuration Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -47,13 +39,8 @@ const RMCP_PORT: u16 = 623;
 
 /// The numbers of the bit rates (IPMI v2.0 §26.3, Table 26-5, parameter 5); 0 stands for "as
 /// configured for IPMI over serial".
-const BIT_RATES: [(u8, u64); 5] = [
-    (6, 9_600),
-    (7, 19_200),
-    (8, 38_400),
-    (9, 57_600),
-    (10, 115_200),
-];
+const BIT_RATES: [(u8, u64); 5] =
+    [(6, 9_600), (7, 19_200), (8, 38_400), (9, 57_600), (10, 115_200)];
 
 /// The bit rates as they were set, for want of a console service.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -115,26 +102,13 @@ impl<P: Sessions + Sol> SolProvider<P> {
     ) -> Arc<Self> {
         let with_sessions = channels.iter().filter(|channel| channel.has_sessions());
         let channels = with_sessions.map(|channel| (channel.number(), channel.name.clone()));
-        Arc::new(Self {
-            platform,
-            channels: channels.collect(),
-            bit_rates,
-            updates,
-        })
+        Arc::new(Self { platform, channels: channels.collect(), bit_rates, updates })
     }
 
     /// Adds its commands.
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            SET_SOL_CONFIGURATION_PARAMETERS,
-            self,
-            Self::set_sol_configuration_parameters,
-        );
-        table.add(
-            GET_SOL_CONFIGURATION_PARAMETERS,
-            self,
-            Self::get_sol_configuration_parameters,
-        );
+        table.add(SET_SOL_CONFIGURATION_PARAMETERS, self, Self::set_sol_configuration_parameters);
+        table.add(GET_SOL_CONFIGURATION_PARAMETERS, self, Self::get_sol_configuration_parameters);
     }
 
     /// Set SOL Configuration Parameters (IPMI v2.0 §26.2).
@@ -156,10 +130,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
         let parameter = Parameter::new(selector)?;
         if parameter == Parameter::SetInProgress {
             let progress = Progress::decode(&data)?;
-            return self
-                .updates
-                .set(&*self.platform, of, &context, progress)
-                .await;
+            return self.updates.set(&*self.platform, of, &context, progress).await;
         }
         self.updates.touch(of, &context);
         let change = match parameter {
@@ -170,17 +141,11 @@ impl<P: Sessions + Sol> SolProvider<P> {
             Parameter::Authentication => authentication(&data)?,
             Parameter::Accumulate => {
                 let (interval, threshold) = data.decode()?;
-                SolChange::Accumulate {
-                    interval,
-                    threshold,
-                }
+                SolChange::Accumulate { interval, threshold }
             }
             Parameter::Retry => {
                 let (count, _, interval) = data.decode::<(Bits<3>, Ignored<5>, u8)>()?;
-                SolChange::Retry {
-                    count: count.value(),
-                    interval,
-                }
+                SolChange::Retry { count: count.value(), interval }
             }
             which @ (Parameter::NonVolatileBitRate | Parameter::VolatileBitRate) => {
                 return self.set_bit_rate(which, &data).await;
@@ -248,11 +213,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
             Err(PlatformError::Absent) => {
                 let rates = self.bit_rates.get();
                 let volatile = which == Parameter::VolatileBitRate;
-                Ok(if volatile {
-                    rates.volatile
-                } else {
-                    rates.non_volatile
-                })
+                Ok(if volatile { rates.volatile } else { rates.non_volatile })
             }
             Err(error) => Err(error.into()),
         }
@@ -286,11 +247,7 @@ fn authentication(data: &Remaining) -> Result<SolChange, CompletionCode> {
         return Err(CompletionCode::INVALID_DATA_FIELD);
     }
     let privilege = privilege.value();
-    Ok(SolChange::Authentication {
-        force_encryption,
-        force_authentication,
-        privilege,
-    })
+    Ok(SolChange::Authentication { force_encryption, force_authentication, privilege })
 }
 
 /// The data of a parameter that the settings hold.
@@ -314,11 +271,9 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::{
-        command::Family,
-        providers::bench::{Bench, answer},
-        updates::SET_IN_PROGRESS,
-    };
+    use crate::command::Family;
+    use crate::providers::bench::{Bench, answer};
+    use crate::updates::SET_IN_PROGRESS;
 
     const LAN: ChannelNumber = match ChannelNumber::new(1) {
         Some(number) => number,
@@ -352,29 +307,13 @@ mod tests {
             let asked = bench.send(0x22, &[0x01, selector, 0, 0]).await;
             assert_eq!(asked, answer(data), "{selector}");
         }
-        assert_eq!(
-            bench.send(0x22, &hex!("81 02 00 00")).await,
-            answer(&hex!("11"))
-        );
-        assert_eq!(
-            bench.send(0x22, &hex!("01 09 00 00")).await,
-            Err(PARAMETER_NOT_SUPPORTED)
-        );
+        assert_eq!(bench.send(0x22, &hex!("81 02 00 00")).await, answer(&hex!("11")));
+        assert_eq!(bench.send(0x22, &hex!("01 09 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
         let no_channel = Err(CompletionCode::INVALID_DATA_FIELD);
         assert_eq!(bench.send(0x22, &hex!("02 01 00 00")).await, no_channel);
-        assert_eq!(
-            bench.send(0x22, &hex!("0e 01 00 00")).await,
-            no_channel,
-            "from the host"
-        );
-        let lan = Context {
-            channel: LAN,
-            ..Context::system_interface()
-        };
-        assert_eq!(
-            bench.send_as(lan, 0x22, &hex!("0e 01 00 00")).await,
-            answer(&hex!("11 01"))
-        );
+        assert_eq!(bench.send(0x22, &hex!("0e 01 00 00")).await, no_channel, "from the host");
+        let lan = Context { channel: LAN, ..Context::system_interface() };
+        assert_eq!(bench.send_as(lan, 0x22, &hex!("0e 01 00 00")).await, answer(&hex!("11 01")));
     }
 
     #[tokio::test]
@@ -387,11 +326,7 @@ mod tests {
             (&hex!("01 04 ff 0a"), 4, &hex!("11 07 0a")),
             (&hex!("01 05 06"), 6, &hex!("11 06")),
         ] {
-            assert_eq!(
-                bench.send(0x21, request).await,
-                answer(&[]),
-                "{request:02x?}"
-            );
+            assert_eq!(bench.send(0x21, request).await, answer(&[]), "{request:02x?}");
             assert_eq!(bench.send(0x22, &[0x01, asked, 0, 0]).await, answer(data));
         }
     }
@@ -411,11 +346,7 @@ mod tests {
             (&hex!("0f 01 01"), invalid),
             (&hex!("01 03 01"), CompletionCode::REQUEST_LENGTH_INVALID),
         ] {
-            assert_eq!(
-                bench.send(0x21, request).await,
-                Err(completion),
-                "{request:02x?}"
-            );
+            assert_eq!(bench.send(0x21, request).await, Err(completion), "{request:02x?}");
         }
     }
 
@@ -429,11 +360,7 @@ mod tests {
             (0, answer(&[])),
             (1, answer(&[])),
         ] {
-            assert_eq!(
-                bench.send(0x21, &[0x01, 0x00, value]).await,
-                expected,
-                "{value}"
-            );
+            assert_eq!(bench.send(0x21, &[0x01, 0x00, value]).await, expected, "{value}");
         }
     }
 
@@ -441,19 +368,10 @@ mod tests {
     async fn without_a_console_service_bit_rates_are_kept() {
         let bench = bench();
         bench.platform.state().console_baud = None;
-        assert_eq!(
-            bench.send(0x22, &hex!("01 05 00 00")).await,
-            answer(&hex!("11 00"))
-        );
+        assert_eq!(bench.send(0x22, &hex!("01 05 00 00")).await, answer(&hex!("11 00")));
         assert_eq!(bench.send(0x21, &hex!("01 05 0a")).await, answer(&[]));
         assert_eq!(bench.send(0x21, &hex!("01 06 06")).await, answer(&[]));
-        assert_eq!(
-            bench.send(0x22, &hex!("01 05 00 00")).await,
-            answer(&hex!("11 0a"))
-        );
-        assert_eq!(
-            bench.send(0x22, &hex!("01 06 00 00")).await,
-            answer(&hex!("11 06"))
-        );
+        assert_eq!(bench.send(0x22, &hex!("01 05 00 00")).await, answer(&hex!("11 0a")));
+        assert_eq!(bench.send(0x22, &hex!("01 06 00 00")).await, answer(&hex!("11 06")));
     }
 }

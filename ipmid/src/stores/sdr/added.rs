@@ -166,19 +166,13 @@ mod tests {
 
     #[test]
     fn record_must_be_as_long_as_its_header_says() {
-        assert_eq!(
-            Raw::parse(&CONTROLLER).unwrap().subject(),
-            Some(Subject::Controller(0x24, 0))
-        );
+        assert_eq!(Raw::parse(&CONTROLLER).unwrap().subject(), Some(Subject::Controller(0x24, 0)));
         for cut in 0..CONTROLLER.len() {
             assert_eq!(Raw::parse(&CONTROLLER[..cut]), Err(LENGTH_MISMATCH));
         }
         let mut long = vec![0, 0, 0x51, 0x08, 60];
         long.extend([0; 60]);
-        assert_eq!(
-            Raw::parse(&long),
-            Err(CompletionCode::REQUEST_LENGTH_EXCEEDED)
-        );
+        assert_eq!(Raw::parse(&long), Err(CompletionCode::REQUEST_LENGTH_EXCEEDED));
         let hollow = hex!("0000 51 01 03 20 00 01");
         assert_eq!(Raw::parse(&hollow), Err(CompletionCode::INVALID_DATA_FIELD));
     }

@@ -80,10 +80,7 @@ impl OwnSource {
         };
         EventOnlySensor {
             key: self.key(),
-            entity: Entity {
-                id: of,
-                instance: 1,
-            },
+            entity: Entity { id: of, instance: 1 },
             sensor_type: self.sensor_type(),
             event_type: EventType::SENSOR_SPECIFIC,
             sharing: Sharing::NONE,
@@ -107,10 +104,7 @@ impl Default for DeviceSupport {
 /// The records, by id.
 pub(super) fn records(support: DeviceSupport, frus: &FruDevices) -> FixedRecords {
     let mut records = FixedRecords::new();
-    let bmc = Entity {
-        id: entity::MANAGEMENT_MODULE,
-        instance: 1,
-    };
+    let bmc = Entity { id: entity::MANAGEMENT_MODULE, instance: 1 };
     let controller = ControllerLocator {
         address: 0x20,
         channel: ChannelNumber::IPMB,

@@ -110,11 +110,7 @@ impl Repository {
         }
         self.own = own;
         self.replace(records, now);
-        self.built_from = Some(Sources(
-            table.generation(),
-            Arc::clone(fixed),
-            Arc::clone(added),
-        ));
+        self.built_from = Some(Sources(table.generation(), Arc::clone(fixed), Arc::clone(added)));
     }
 
     pub(super) const fn is_built(&self) -> bool {
@@ -248,10 +244,7 @@ impl Repository {
     }
 
     pub(super) fn history(&self) -> History {
-        History {
-            digest: self.digest(),
-            changes: self.changed,
-        }
+        History { digest: self.digest(), changes: self.changed }
     }
 
     /// Goes on from what was kept, if it was of the same records.
@@ -270,13 +263,9 @@ impl Repository {
     }
 
     fn replace(&mut self, records: BTreeMap<u16, Encoded>, now: u32) {
-        let added = records
-            .iter()
-            .any(|(id, record)| self.records.get(id) != Some(record));
+        let added = records.iter().any(|(id, record)| self.records.get(id) != Some(record));
         let erased = self.records.keys().any(|id| !records.contains_key(id));
-        let own = !records
-            .range(..added::FIRST)
-            .eq(self.records.range(..added::FIRST));
+        let own = !records.range(..added::FIRST).eq(self.records.range(..added::FIRST));
         if own {
             self.changed.own = self.changed.own.wrapping_add(1);
             self.own_reservation.cancel();

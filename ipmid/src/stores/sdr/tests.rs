@@ -7,16 +7,11 @@ fn add(table: &mut SensorTable, directory: &mut Directory, name: &str) {
     let path = format!("/xyz/openbmc_project/sensors/temperature/{name}");
     let value = vec![("Value".to_owned(), Value::Number(20.0))];
     let object = vec![("xyz.openbmc_project.Sensor.Value".to_owned(), value)];
-    table.add(&path, &object, directory, |_| {
-        (Settings::default(), ThresholdSet::EMPTY)
-    });
+    table.add(&path, &object, directory, |_| (Settings::default(), ThresholdSet::EMPTY));
 }
 
 fn fixed() -> Arc<FixedRecords> {
-    let other = SdrBody::Other {
-        kind: 0x08,
-        data: vec![1],
-    };
+    let other = SdrBody::Other { kind: 0x08, data: vec![1] };
     Arc::new(FixedRecords::from([(1, other)]))
 }
 
@@ -49,15 +44,8 @@ async fn restart_that_finds_the_same_records_is_no_change() {
     service.keep_history().await;
     let kept = service.history.get();
     let again = SdrService::volatile();
-    again
-        .history
-        .update(|history| *history = kept)
-        .await
-        .unwrap();
-    assert_eq!(
-        again.with(&sensors, 200, |repository| repository.changes()),
-        first
-    );
+    again.history.update(|history| *history = kept).await.unwrap();
+    assert_eq!(again.with(&sensors, 200, |repository| repository.changes()), first);
 }
 
 #[test]
@@ -70,29 +58,13 @@ fn change_cancels_reservations_and_no_change_does_not() {
     let reservation = repository.reserve();
     repository.build(&table, &fixed, &none, 8);
     assert!(repository.holds(reservation));
-    assert_eq!(
-        repository.changes(),
-        Changes {
-            added: 7,
-            erased: 0,
-            count: 1,
-            own: 1
-        }
-    );
+    assert_eq!(repository.changes(), Changes { added: 7, erased: 0, count: 1, own: 1 });
     add(&mut table, &mut directory, "B");
     repository.build(&table, &fixed, &none, 9);
     assert!(!repository.holds(reservation));
     table.remove("/xyz/openbmc_project/sensors/temperature/A");
     repository.build(&table, &fixed, &none, 10);
-    assert_eq!(
-        repository.changes(),
-        Changes {
-            added: 9,
-            erased: 10,
-            count: 3,
-            own: 3
-        }
-    );
+    assert_eq!(repository.changes(), Changes { added: 9, erased: 10, count: 3, own: 3 });
 }
 
 /// A sensor of the controller at 24h: event-only, number 9.
@@ -124,19 +96,13 @@ async fn added_records_outlive_the_daemon() {
 async fn sensor_that_appears_takes_the_place_of_a_record_of_it() {
     let service = SdrService::volatile();
     let sensors = SensorStore::volatile();
-    let id = service
-        .add(&sensors, 100, &own_sensor(1), None)
-        .await
-        .unwrap();
+    let id = service.add(&sensors, 100, &own_sensor(1), None).await.unwrap();
     let shown = |now| service.with(&sensors, now, |repository| repository.get(id).is_some());
     assert!(shown(100));
     let path = "/xyz/openbmc_project/sensors/temperature/A".to_owned();
     let value = vec![("Value".to_owned(), Value::Number(20.0))];
     let interfaces = vec![("xyz.openbmc_project.Sensor.Value".to_owned(), value)];
-    sensors.apply(crate::stores::sensors::Update::Object {
-        path: path.clone(),
-        interfaces,
-    });
+    sensors.apply(crate::stores::sensors::Update::Object { path: path.clone(), interfaces });
     assert!(!shown(200));
     let own = service.add(&sensors, 200, &own_sensor(1), None).await;
     assert_eq!(own, Ok(0x0100));

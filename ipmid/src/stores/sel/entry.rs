@@ -60,9 +60,7 @@ pub(super) fn decode(entry: &[u8]) -> Option<Change> {
             id: SelRecordId::new(u16::from_le_bytes(take(&mut rest)?))?,
             at: u32::from_le_bytes(take(&mut rest)?),
         },
-        CLEAR => Change::Clear {
-            at: u32::from_le_bytes(take(&mut rest)?),
-        },
+        CLEAR => Change::Clear { at: u32::from_le_bytes(take(&mut rest)?) },
         HEAD => Change::Head(Head {
             last_id: u16::from_le_bytes(take(&mut rest)?),
             overflow: take::<1>(&mut rest)? != [0],
@@ -90,19 +88,11 @@ mod tests {
     #[test]
     fn entries_match_golden_bytes() {
         let record = hex!("01 00 e0 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d");
-        let head = Head {
-            last_id: 7,
-            overflow: true,
-            last_add: 0x10,
-            last_erase: 0x20,
-        };
+        let head = Head { last_id: 7, overflow: true, last_add: 0x10, last_erase: 0x20 };
         let id = SelRecordId::new(0x102).unwrap();
         let cases: [(Change, &[u8]); 4] = [
             (
-                Change::Add {
-                    record: SelRecord::from_bytes(record),
-                    at: 0x0403_0201,
-                },
+                Change::Add { record: SelRecord::from_bytes(record), at: 0x0403_0201 },
                 &hex!("01 0100e00102030405060708090a0b0c0d 01020304"),
             ),
             (Change::Delete { id, at: 9 }, &hex!("02 0201 09000000")),

@@ -92,11 +92,8 @@ impl Log {
                 self.clears += 1;
                 self.nodes = HashMap::new();
                 (self.oldest, self.newest) = (0, 0);
-                self.head = Head {
-                    last_add: self.head.last_add,
-                    last_erase: at,
-                    ..Head::default()
-                };
+                self.head =
+                    Head { last_add: self.head.last_add, last_erase: at, ..Head::default() };
             }
             Change::Head(head) => self.head = head,
         }
@@ -105,10 +102,7 @@ impl Log {
     /// The changes that make an empty log into this one.
     pub(super) fn changes(&self) -> impl Iterator<Item = Change> {
         let at = self.head.last_add;
-        let records = self.iter().map(move |record| Change::Add {
-            record: *record,
-            at,
-        });
+        let records = self.iter().map(move |record| Change::Add { record: *record, at });
         // Last, since adding sets what it holds.
         records.chain([Change::Head(self.head)])
     }
@@ -168,10 +162,8 @@ impl Log {
     }
 
     fn iter(&self) -> impl Iterator<Item = &SelRecord> {
-        std::iter::successors(self.nodes.get(&self.oldest), |node| {
-            self.nodes.get(&node.newer)
-        })
-        .map(|node| &node.record)
+        std::iter::successors(self.nodes.get(&self.oldest), |node| self.nodes.get(&node.newer))
+            .map(|node| &node.record)
     }
 
     fn add(&mut self, record: SelRecord, at: u32) {
@@ -183,11 +175,7 @@ impl Log {
             self.unlink(self.oldest);
             self.head.overflow = true;
         }
-        let node = Node {
-            record,
-            older: self.newest,
-            newer: 0,
-        };
+        let node = Node { record, older: self.newest, newer: 0 };
         match self.nodes.get_mut(&self.newest) {
             Some(newest) => newest.newer = id.value(),
             None => self.oldest = id.value(),
@@ -271,10 +259,7 @@ mod tests {
     fn ids_wrap_and_pass_over_records_that_are_still_there() {
         let mut log = Log::new(4);
         let kept = add(&mut log, 1);
-        log.apply(&Change::Head(Head {
-            last_id: SelRecordId::MAX.value(),
-            ..Head::default()
-        }));
+        log.apply(&Change::Head(Head { last_id: SelRecordId::MAX.value(), ..Head::default() }));
         assert_eq!((kept, add(&mut log, 2)), (1, 2));
     }
 
@@ -282,10 +267,7 @@ mod tests {
     fn what_came_after_a_record_is_found_when_that_is_gone() {
         let mut log = Log::new(4);
         let after = |log: &Log, id| log.after(id).map(|record| record.id);
-        assert_eq!(
-            (after(&log, 0), after(&log, 7), after(&log, 0xffff)),
-            (None, None, None)
-        );
+        assert_eq!((after(&log, 0), after(&log, 7), after(&log, 0xffff)), (None, None, None));
         for at in 1..=6 {
             add(&mut log, at);
         }
@@ -293,18 +275,11 @@ mod tests {
             let id = SelRecordId::new(id).unwrap();
             log.apply(&Change::Delete { id, at: 9 });
         };
-        assert_eq!(
-            (after(&log, 0), after(&log, 2), after(&log, 3)),
-            (Some(3), Some(3), Some(4))
-        );
+        assert_eq!((after(&log, 0), after(&log, 2), after(&log, 3)), (Some(3), Some(3), Some(4)));
         delete(&mut log, 4);
         assert_eq!(after(&log, 4), Some(5), "deleted");
         delete(&mut log, 6);
-        assert_eq!(
-            (after(&log, 5), after(&log, 6)),
-            (None, None),
-            "the last is gone"
-        );
+        assert_eq!((after(&log, 5), after(&log, 6)), (None, None), "the last is gone");
         assert_eq!(add(&mut log, 7), 7);
         assert_eq!(after(&log, 6), Some(7));
     }
@@ -313,20 +288,11 @@ mod tests {
     fn what_came_after_a_record_is_found_where_ids_begin_again() {
         let mut log = Log::new(3);
         let last_id = SelRecordId::MAX.value() - 1;
-        log.apply(&Change::Head(Head {
-            last_id,
-            ..Head::default()
-        }));
+        log.apply(&Change::Head(Head { last_id, ..Head::default() }));
         assert_eq!([1, 2, 3].map(|at| add(&mut log, at)), [0xfffe, 1, 2]);
-        log.apply(&Change::Delete {
-            id: SelRecordId::MIN,
-            at: 9,
-        });
+        log.apply(&Change::Delete { id: SelRecordId::MIN, at: 9 });
         let after = |id| log.after(id).map(|record| record.id);
-        assert_eq!(
-            [0xfffd, 0xfffe, 1, 2].map(after),
-            [Some(0xfffe), Some(2), Some(2), None]
-        );
+        assert_eq!([0xfffd, 0xfffe, 1, 2].map(after), [Some(0xfffe), Some(2), Some(2), None]);
     }
 
     proptest! {

@@ -10,10 +10,7 @@ use super::*;
 fn record(mark: u32) -> SelRecord {
     let [a, b, c, d] = mark.to_le_bytes();
     let data = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    SelRecord {
-        id: 0,
-        body: SelBody::Plain { kind: 0xe0, data },
-    }
+    SelRecord { id: 0, body: SelBody::Plain { kind: 0xe0, data } }
 }
 
 fn mark(record: &SelRecord) -> u32 {
@@ -56,23 +53,14 @@ async fn records_are_there_at_the_next_start() {
     let disk = Disk::new();
     let store = SelStore::open(disk.clone(), 100);
     for at in 1..=5 {
-        assert_eq!(
-            store.add(record(at), at).await.unwrap().value(),
-            u16::try_from(at).unwrap()
-        );
+        assert_eq!(store.add(record(at), at).await.unwrap().value(), u16::try_from(at).unwrap());
     }
     let third = SelRecordId::new(3).unwrap();
     assert_eq!(store.delete(third, 9).await, Ok(third));
     assert_eq!(store.delete(third, 10).await, Err(SelError::Absent));
     let again = SelStore::open(disk.after_power_loss(0), 100);
     assert_eq!(list(&again), [(1, 1), (2, 2), (4, 4), (5, 5)]);
-    let info = SelInfo {
-        entries: 4,
-        free: 96,
-        last_add: 5,
-        last_erase: 9,
-        overflow: false,
-    };
+    let info = SelInfo { entries: 4, free: 96, last_add: 5, last_erase: 9, overflow: false };
     assert_eq!(again.info(), info);
     assert_eq!(again.add(record(6), 11).await.unwrap().value(), 6);
 }
@@ -87,9 +75,8 @@ async fn full_log_goes_on_with_new_ids_over_restarts_and_compaction() {
             store = SelStore::open(disk.clone(), 10);
         }
     }
-    let expected: Vec<(u16, u32)> = (3990..4000)
-        .map(|n| (u16::try_from(n).unwrap() + 1, n))
-        .collect();
+    let expected: Vec<(u16, u32)> =
+        (3990..4000).map(|n| (u16::try_from(n).unwrap() + 1, n)).collect();
     assert_eq!(list(&store), expected);
     assert!(store.info().overflow);
     let size = lock(&store.shared.journal).length();
@@ -104,11 +91,7 @@ async fn waiting_records_share_a_flush() {
     let before = disk.operations();
     let added = join_all((1..=200).map(|n| store.add(record(n), 1))).await;
     assert!(added.iter().all(Result::is_ok));
-    assert!(
-        disk.operations() - before < 100,
-        "{}",
-        disk.operations() - before
-    );
+    assert!(disk.operations() - before < 100, "{}", disk.operations() - before);
 }
 
 #[tokio::test]
@@ -117,11 +100,7 @@ async fn too_many_waiting_changes_are_refused() {
     let added = join_all((0..1000).map(|n| store.add(record(n), 1))).await;
     let kept = added.iter().filter(|result| result.is_ok()).count();
     assert!(kept >= 256, "{kept}");
-    assert!(
-        added
-            .iter()
-            .all(|result| matches!(result, Ok(_) | Err(SelError::Busy)))
-    );
+    assert!(added.iter().all(|result| matches!(result, Ok(_) | Err(SelError::Busy))));
     assert_eq!(store.info().entries, kept);
 }
 

@@ -8,9 +8,8 @@ use ipmi_proto::sel::{SelRecord, SelRecordId};
 use tokio::sync::oneshot;
 use tracing::error;
 
-use super::entry;
 use super::log::{Change, Log};
-use super::{SelError, Shared};
+use super::{SelError, Shared, entry};
 use crate::state::lock;
 
 /// Changes that may wait; more are refused.
@@ -20,20 +19,9 @@ const SLACK: u64 = 1024;
 
 /// A change that waits to be written, and who waits for it.
 pub(super) enum Operation {
-    Add {
-        record: SelRecord,
-        at: u32,
-        done: oneshot::Sender<Result<SelRecordId, SelError>>,
-    },
-    Delete {
-        id: SelRecordId,
-        at: u32,
-        done: oneshot::Sender<Result<SelRecordId, SelError>>,
-    },
-    Clear {
-        at: u32,
-        done: oneshot::Sender<Result<(), SelError>>,
-    },
+    Add { record: SelRecord, at: u32, done: oneshot::Sender<Result<SelRecordId, SelError>> },
+    Delete { id: SelRecordId, at: u32, done: oneshot::Sender<Result<SelRecordId, SelError>> },
+    Clear { at: u32, done: oneshot::Sender<Result<(), SelError>> },
 }
 
 /// The changes that wait.
@@ -105,11 +93,7 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
     }
 }
 
-type Addition = (
-    SelRecord,
-    u32,
-    oneshot::Sender<Result<SelRecordId, SelError>>,
-);
+type Addition = (SelRecord, u32, oneshot::Sender<Result<SelRecordId, SelError>>);
 
 fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addition>) {
     let changes: Vec<Change> = {
@@ -119,10 +103,7 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
             .iter()
             .zip(ids)
             .map(|((record, at, _), id)| Change::Add {
-                record: SelRecord {
-                    id: id.value(),
-                    body: record.body,
-                },
+                record: SelRecord { id: id.value(), body: record.body },
                 at: *at,
             })
             .collect()

@@ -105,11 +105,7 @@ impl Directory {
 
     fn unique_name(&self, path: &str) -> String {
         let plain = plain_name(path);
-        let used: BTreeSet<&str> = self
-            .0
-            .values()
-            .map(|listing| listing.name.as_str())
-            .collect();
+        let used: BTreeSet<&str> = self.0.values().map(|listing| listing.name.as_str()).collect();
         if !used.contains(plain.as_str()) {
             return plain;
         }
@@ -134,11 +130,7 @@ fn plain_name(path: &str) -> String {
     if path.starts_with(CHASSIS) {
         return POWER_UNIT.to_owned();
     }
-    let mut name = path
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .replace('_', " ");
+    let mut name = path.rsplit('/').next().unwrap_or_default().replace('_', " ");
     for (long, short) in SHORTER {
         if is_long(&name) {
             name = name.replace(long, short);
@@ -173,10 +165,7 @@ mod tests {
         let mut directory = Directory::default();
         let fan = directory.list("/s/fan_tach/Fan_1", |_| true).unwrap();
         let other = directory.list("/s/fan_pwm/Fan_1", |_| true).unwrap();
-        assert_eq!(
-            (fan.name.as_str(), other.name.as_str()),
-            ("Fan 1", "Fan 1#2")
-        );
+        assert_eq!((fan.name.as_str(), other.name.as_str()), ("Fan 1", "Fan 1#2"));
         assert_eq!(directory.list("/s/fan_tach/Fan_1", |_| true), Some(fan));
         assert_eq!(other.index, SensorIndex(1));
     }
@@ -206,9 +195,7 @@ mod tests {
         }
         assert_eq!(directory.list("/s/t/new", |_| true), None);
         let gone = directory.list("/s/t/007", |_| true).unwrap();
-        let new = directory
-            .list("/s/t/new", |path| path != "/s/t/007")
-            .unwrap();
+        let new = directory.list("/s/t/new", |path| path != "/s/t/007").unwrap();
         assert_eq!(new.index, gone.index);
     }
 }

@@ -70,14 +70,10 @@ impl StateKind {
         let after = name.get(digits.len()..).unwrap_or_default();
         match self {
             Self::Lid => None,
-            Self::PowerSupply => Some(Entity {
-                id: entity::POWER_SUPPLY,
-                instance: instance(after),
-            }),
-            Self::PowerUnit => Some(Entity {
-                id: entity::CHASSIS,
-                instance: instance(after),
-            }),
+            Self::PowerSupply => {
+                Some(Entity { id: entity::POWER_SUPPLY, instance: instance(after) })
+            }
+            Self::PowerUnit => Some(Entity { id: entity::CHASSIS, instance: instance(after) }),
         }
     }
 }

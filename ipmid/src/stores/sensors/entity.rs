@@ -24,31 +24,21 @@ const WORDS: [(&str, u8); 14] = [
 #[must_use]
 pub(super) fn guess(segment: &str, name: &str) -> Entity {
     let lower = name.to_ascii_lowercase();
-    let found = WORDS
-        .into_iter()
-        .find_map(|(word, id)| Some((id, lower.split_once(word)?.1)));
+    let found = WORDS.into_iter().find_map(|(word, id)| Some((id, lower.split_once(word)?.1)));
     let (id, after) = match found {
         Some(found) => found,
         None if segment.starts_with("fan") => (entity::COOLING_DEVICE, lower.as_str()),
         None if segment == "intrusion" => (entity::CHASSIS, ""),
         None => (entity::SYSTEM_BOARD, ""),
     };
-    Entity {
-        id,
-        instance: instance(after),
-    }
+    Entity { id, instance: instance(after) }
 }
 
 /// Names count from 0 or 1, instances from 1: the number that follows, plus one if any.
 pub(super) fn instance(after: &str) -> u8 {
-    let digits: String = after
-        .trim_start_matches(['_', ' '])
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    digits
-        .parse::<u8>()
-        .map_or(1, |number| number.saturating_add(1).min(0x5f))
+    let digits: String =
+        after.trim_start_matches(['_', ' ']).chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<u8>().map_or(1, |number| number.saturating_add(1).min(0x5f))
 }
 
 #[cfg(test)]

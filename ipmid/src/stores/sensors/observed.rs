@@ -78,30 +78,10 @@ impl Default for Observed {
 
 /// What a threshold's limit and alarm are called on D-Bus: interface, limit, alarm.
 const NAMES: [(Threshold, &str, &str, &str); 6] = [
-    (
-        Threshold::UpperNonCritical,
-        "Sensor.Threshold.Warning",
-        "WarningHigh",
-        "WarningAlarmHigh",
-    ),
-    (
-        Threshold::LowerNonCritical,
-        "Sensor.Threshold.Warning",
-        "WarningLow",
-        "WarningAlarmLow",
-    ),
-    (
-        Threshold::UpperCritical,
-        "Sensor.Threshold.Critical",
-        "CriticalHigh",
-        "CriticalAlarmHigh",
-    ),
-    (
-        Threshold::LowerCritical,
-        "Sensor.Threshold.Critical",
-        "CriticalLow",
-        "CriticalAlarmLow",
-    ),
+    (Threshold::UpperNonCritical, "Sensor.Threshold.Warning", "WarningHigh", "WarningAlarmHigh"),
+    (Threshold::LowerNonCritical, "Sensor.Threshold.Warning", "WarningLow", "WarningAlarmLow"),
+    (Threshold::UpperCritical, "Sensor.Threshold.Critical", "CriticalHigh", "CriticalAlarmHigh"),
+    (Threshold::LowerCritical, "Sensor.Threshold.Critical", "CriticalLow", "CriticalAlarmLow"),
     (
         Threshold::UpperNonRecoverable,
         "Sensor.Threshold.HardShutdown",
@@ -252,11 +232,7 @@ fn finite(value: f64) -> Option<f64> {
 }
 
 /// A small number that came as any of D-Bus's.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the type"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the type")]
 const fn small(value: f64) -> u8 {
     value.clamp(0.0, 127.0) as u8
 }

@@ -15,12 +15,8 @@ use super::settings::Settings;
 
 /// The type that a path tells: its first part below the root.
 pub(super) fn segment(path: &str) -> &str {
-    let below = path
-        .strip_prefix(ROOT)
-        .and_then(|rest| rest.strip_prefix('/'));
-    below
-        .and_then(|rest| rest.split('/').next())
-        .unwrap_or_default()
+    let below = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/'));
+    below.and_then(|rest| rest.split('/').next()).unwrap_or_default()
 }
 
 /// The factors of an analog sensor's readings.
@@ -35,9 +31,7 @@ pub(super) fn factors(observed: &Observed) -> Factors {
 pub(super) fn raw_thresholds(observed: &Observed, factors: &Factors) -> PerThreshold<u8> {
     PerThreshold::new(Threshold::ALL.map(|threshold| {
         let limit = observed.thresholds.get(threshold);
-        limit
-            .and_then(|limit| factors.raw_from_value(limit * observed.unit.1))
-            .unwrap_or(0)
+        limit.and_then(|limit| factors.raw_from_value(limit * observed.unit.1)).unwrap_or(0)
     }))
 }
 
@@ -60,10 +54,7 @@ pub(super) fn body(
     let (lun, number) = listing.index.place();
     let name = path.rsplit('/').next().unwrap_or_default();
     let of_kind = observed.discrete.and_then(|of| of.kind.entity(name));
-    let entity = observed
-        .entity
-        .or(of_kind)
-        .unwrap_or_else(|| entity::guess(segment(path), name));
+    let entity = observed.entity.or(of_kind).unwrap_or_else(|| entity::guess(segment(path), name));
     let common = Common {
         key: SensorKey::bmc(lun, number),
         entity,
@@ -102,16 +93,8 @@ fn compact(common: Common, kind: StateKind) -> CompactSensor {
 fn full(common: Common, observed: &Observed) -> FullSensor {
     let factors = factors(observed);
     let present = observed.thresholds.present();
-    let events = if present.is_empty() {
-        EventControl::None
-    } else {
-        EventControl::PerState
-    };
-    let (sensor_min, sensor_max) = if factors.signed() {
-        (0x80, 0x7f)
-    } else {
-        (0, 0xff)
-    };
+    let events = if present.is_empty() { EventControl::None } else { EventControl::PerState };
+    let (sensor_min, sensor_max) = if factors.signed() { (0x80, 0x7f) } else { (0, 0xff) };
     FullSensor {
         key: common.key,
         entity: common.entity,
@@ -137,11 +120,7 @@ fn full(common: Common, observed: &Observed) -> FullSensor {
 }
 
 const fn capabilities(thresholds: bool, events: EventControl) -> Capabilities {
-    let access = if thresholds {
-        Access::Settable
-    } else {
-        Access::None
-    };
+    let access = if thresholds { Access::Settable } else { Access::None };
     Capabilities {
         ignored_if_absent: false,
         auto_rearm: true,

@@ -48,9 +48,6 @@ impl Settings {
     /// The hysteresis.
     #[must_use]
     pub const fn hysteresis(&self) -> Hysteresis {
-        Hysteresis {
-            positive: self.positive_hysteresis,
-            negative: self.negative_hysteresis,
-        }
+        Hysteresis { positive: self.positive_hysteresis, negative: self.negative_hysteresis }
     }
 }

@@ -100,11 +100,7 @@ impl SensorStore {
             states: files.states.get(),
             ..Inner::default()
         };
-        Self {
-            inner: Mutex::new(inner),
-            files,
-            happened: Notify::new(),
-        }
+        Self { inner: Mutex::new(inner), files, happened: Notify::new() }
     }
 
     /// Takes what the bus tells.
@@ -185,11 +181,8 @@ impl SensorStore {
     pub async fn keep_states(&self) {
         let states: BTreeMap<String, u8> = {
             let mut inner = lock(&self.inner);
-            for (path, bits) in inner
-                .table
-                .iter()
-                .map(|s| (s.path.clone(), s.states.bits()))
-                .collect::<Vec<_>>()
+            for (path, bits) in
+                inner.table.iter().map(|s| (s.path.clone(), s.states.bits())).collect::<Vec<_>>()
             {
                 inner.states.insert(path, bits);
             }
@@ -212,24 +205,17 @@ impl Inner {
                     let states = states.get(path).copied().unwrap_or_default();
                     (settings, ThresholdSet::from_bits(states))
                 };
-                let listed = self
-                    .table
-                    .add(&path, &interfaces, &mut self.directory, known);
+                let listed = self.table.add(&path, &interfaces, &mut self.directory, known);
                 if !listed && !std::mem::replace(&mut self.overfull, true) {
                     warn!(path, "more sensors than numbers; the rest are left out");
                 }
             }
-            Update::Changed {
-                path,
-                interface,
-                properties,
-            } => {
+            Update::Changed { path, interface, properties } => {
                 self.table.change(&path, &interface, &properties);
             }
             Update::Removed { path } => self.table.remove(&path),
             Update::Offline { paths } => {
-                self.table
-                    .set_offline(|path| paths.iter().any(|gone| gone == path));
+                self.table.set_offline(|path| paths.iter().any(|gone| gone == path));
             }
         }
     }
@@ -258,10 +244,7 @@ mod tests {
                 ],
             ),
         ];
-        Update::Object {
-            path: PATH.to_owned(),
-            interfaces,
-        }
+        Update::Object { path: PATH.to_owned(), interfaces }
     }
 
     #[tokio::test]
@@ -273,10 +256,7 @@ mod tests {
         let events = store.events().await;
         assert_eq!(events.len(), 1);
         let index = events[0].index;
-        store
-            .configure(index, |settings| settings.negative_hysteresis = 4)
-            .await
-            .unwrap();
+        store.configure(index, |settings| settings.negative_hysteresis = 4).await.unwrap();
         store.keep_states().await;
         let again = SensorStore::open(&folder);
         again.apply(object(true));
@@ -287,22 +267,15 @@ mod tests {
         });
         again.apply(object(false));
         assert_eq!(again.events().await.len(), 1);
-        again.apply(Update::Removed {
-            path: PATH.to_owned(),
-        });
-        assert_eq!(
-            again.rearm(index, u16::MAX),
-            Err(CompletionCode::NOT_PRESENT)
-        );
+        again.apply(Update::Removed { path: PATH.to_owned() });
+        assert_eq!(again.rearm(index, u16::MAX), Err(CompletionCode::NOT_PRESENT));
     }
 
     #[tokio::test]
     async fn sensor_of_a_service_that_left_has_no_reading() {
         let store = SensorStore::volatile();
         store.apply(object(false));
-        store.apply(Update::Offline {
-            paths: vec![PATH.to_owned()],
-        });
+        store.apply(Update::Offline { paths: vec![PATH.to_owned()] });
         assert!(store.with(|table| table.iter().all(|sensor| !sensor.is_available())));
         store.apply(object(false));
         assert!(store.with(|table| table.iter().all(super::super::Sensor::is_available)));

@@ -8,10 +8,9 @@ use ipmi_proto::sdr::{
 use ipmi_proto::sel::{Direction, Event};
 
 use super::directory::{Directory, Listing, SensorIndex};
-use super::discrete;
 use super::observed::{Observed, Value};
-use super::record;
 use super::settings::Settings;
+use super::{discrete, record};
 
 /// Properties of one interface.
 pub type Properties = Vec<(String, Value)>;
@@ -114,11 +113,7 @@ impl Sensor {
 
     /// The event offset that asserts a state.
     fn offset(&self, threshold: Threshold) -> u8 {
-        if self.observed.analog {
-            threshold.event_offset()
-        } else {
-            discrete::offset_of(threshold)
-        }
+        if self.observed.analog { threshold.event_offset() } else { discrete::offset_of(threshold) }
     }
 
     /// The states as they are now: what the service says, or else what the reading says. As before while
@@ -189,18 +184,11 @@ impl Sensor {
             revision: Event::REVISION,
             sensor_type: kind.0,
             sensor_number: number,
-            direction: if asserted {
-                Direction::Assertion
-            } else {
-                Direction::Deassertion
-            },
+            direction: if asserted { Direction::Assertion } else { Direction::Deassertion },
             event_type: event_type.value(),
             data,
         };
-        Some(SensorEvent {
-            index: self.listing.index,
-            event,
-        })
+        Some(SensorEvent { index: self.listing.index, event })
     }
 }
 
@@ -236,13 +224,8 @@ impl SensorTable {
         directory: &mut Directory,
         settings: impl FnOnce(&str) -> (Settings, ThresholdSet),
     ) -> bool {
-        let known = self
-            .paths
-            .get(path)
-            .and_then(|index| self.sensors.get(index));
-        let mut observed = known
-            .map(|sensor| sensor.observed.clone())
-            .unwrap_or_default();
+        let known = self.paths.get(path).and_then(|index| self.sensors.get(index));
+        let mut observed = known.map(|sensor| sensor.observed.clone()).unwrap_or_default();
         for (interface, properties) in interfaces {
             observed.note(interface);
             for (property, value) in properties {
@@ -314,11 +297,7 @@ impl SensorTable {
 
     /// Marks the sensors of a service that left the bus; their records stay.
     pub fn set_offline(&mut self, is_of_service: impl Fn(&str) -> bool) {
-        for sensor in self
-            .sensors
-            .values_mut()
-            .filter(|sensor| is_of_service(&sensor.path))
-        {
+        for sensor in self.sensors.values_mut().filter(|sensor| is_of_service(&sensor.path)) {
             sensor.online = false;
         }
     }
@@ -415,5 +394,4 @@ impl SensorTable {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;

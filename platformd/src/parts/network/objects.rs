@@ -43,11 +43,7 @@ impl NewAddress {
             return Err(Fault::invalid("the prefix is longer than the address"));
         }
         let path = child(interface, &format!("{}/{}", self.address, self.prefix));
-        let family = if self.address.is_ipv4() {
-            Protocol::IPv4
-        } else {
-            Protocol::IPv6
-        };
+        let family = if self.address.is_ipv4() { Protocol::IPv4 } else { Protocol::IPv6 };
         let address = Instance::new(&ip::INTERFACE)
             .with(ip::ADDRESS, self.address.to_string())
             .with(ip::PREFIX_LENGTH, self.prefix)
@@ -81,10 +77,7 @@ impl NewNeighbor {
         if !is_mac(&self.mac) {
             return Err(Fault::invalid("six hexadecimal numbers with colons"));
         }
-        let path = child(
-            &format!("{interface}/static_neighbor"),
-            &self.address.to_string(),
-        );
+        let path = child(&format!("{interface}/static_neighbor"), &self.address.to_string());
         let entry = Instance::new(&neighbor::INTERFACE)
             .with(neighbor::IP_ADDRESS, self.address.to_string())
             .with(neighbor::MAC_ADDRESS, self.mac.clone())
@@ -139,10 +132,7 @@ pub(super) fn add_interface(tree: &mut Tree, interface: &Interface) {
     let settings = Instance::new(&ethernet::INTERFACE)
         .with(ethernet::INTERFACE_NAME, interface.name.clone())
         .with(ethernet::SPEED, interface.speed)
-        .with(
-            ethernet::DHCP_ENABLED,
-            dhcp_conf(interface.dhcp4, interface.dhcp6),
-        )
+        .with(ethernet::DHCP_ENABLED, dhcp_conf(interface.dhcp4, interface.dhcp6))
         .with(ethernet::DHCP4, interface.dhcp4)
         .with(ethernet::DHCP6, interface.dhcp6)
         .with(ethernet::LINK_UP, true)
@@ -153,39 +143,20 @@ pub(super) fn add_interface(tree: &mut Tree, interface: &Interface) {
         .with(ethernet::IPV6_ACCEPT_RA, true);
     let mac = Instance::new(&mac_address::INTERFACE)
         .with(mac_address::MAC_ADDRESS, interface.mac.clone());
-    let access = Instance::new(&channel_access::INTERFACE).with(
-        channel_access::MAX_PRIVILEGE,
-        interface.max_privilege.clone(),
-    );
+    let access = Instance::new(&channel_access::INTERFACE)
+        .with(channel_access::MAX_PRIVILEGE, interface.max_privilege.clone());
     let methods = [&ip_create::INTERFACE, &neighbor_create::INTERFACE].map(Instance::new);
     let kept = [settings, mac, access].map(Instance::keeping);
     tree.add(SERVICE, &path, kept.into_iter().chain(methods));
-    for Address {
-        address,
-        prefix,
-        origin,
-    } in &interface.address
-    {
-        let new = NewAddress {
-            address: *address,
-            prefix: *prefix,
-            origin: shown(*origin),
-        };
-        add_unless_deleted(
-            tree,
-            &child(&path, &format!("{address}/{prefix}")),
-            |tree| new.add(tree, &path, false),
-        );
+    for Address { address, prefix, origin } in &interface.address {
+        let new = NewAddress { address: *address, prefix: *prefix, origin: shown(*origin) };
+        add_unless_deleted(tree, &child(&path, &format!("{address}/{prefix}")), |tree| {
+            new.add(tree, &path, false)
+        });
     }
     for described in &interface.neighbor {
-        let new = NewNeighbor {
-            address: described.address,
-            mac: described.mac.clone(),
-        };
-        let at = child(
-            &format!("{path}/static_neighbor"),
-            &described.address.to_string(),
-        );
+        let new = NewNeighbor { address: described.address, mac: described.mac.clone() };
+        let at = child(&format!("{path}/static_neighbor"), &described.address.to_string());
         add_unless_deleted(tree, &at, |tree| new.add(tree, &path, false));
     }
 }
@@ -243,19 +214,11 @@ fn restore_one(tree: &mut Tree, words: &[&str]) -> Option<String> {
         ["ip", address, prefix, interface] if tree.object(interface).is_some() => {
             let origin = AddressOrigin::Static;
             let (address, prefix) = (address.parse().ok()?, prefix.parse().ok()?);
-            NewAddress {
-                address,
-                prefix,
-                origin,
-            }
-            .add(tree, interface, false)
-            .ok()
+            NewAddress { address, prefix, origin }.add(tree, interface, false).ok()
         }
         ["neighbor", address, mac, interface] if tree.object(interface).is_some() => {
             let (address, mac) = (address.parse().ok()?, (*mac).to_owned());
-            NewNeighbor { address, mac }
-                .add(tree, interface, false)
-                .ok()
+            NewNeighbor { address, mac }.add(tree, interface, false).ok()
         }
         _ => None,
     }

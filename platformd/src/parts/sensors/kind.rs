@@ -35,28 +35,10 @@ pub(super) const fn usual(kind: Kind) -> Usual {
         Kind::Humidity => (EXTERNAL, "humidity", Unit::PercentRH, (0.0, 100.0), 0.5),
         Kind::Intrusion => (LID, "intrusion", Unit::Percent, (0.0, 1.0), 1.0),
         Kind::Power => (SUPPLY, "power", Unit::Watts, (0.0, 3000.0), 0.5),
-        Kind::Pressure => (
-            EXTERNAL,
-            "pressure",
-            Unit::Pascals,
-            (30_000.0, 110_000.0),
-            10.0,
-        ),
-        Kind::Temperature => (
-            TEMPERATURE,
-            "temperature",
-            Unit::DegreesC,
-            (-128.0, 127.0),
-            0.25,
-        ),
+        Kind::Pressure => (EXTERNAL, "pressure", Unit::Pascals, (30_000.0, 110_000.0), 10.0),
+        Kind::Temperature => (TEMPERATURE, "temperature", Unit::DegreesC, (-128.0, 127.0), 0.25),
         Kind::Utilization => (EXTERNAL, "utilization", Unit::Percent, (0.0, 100.0), 0.5),
         Kind::Voltage => (VOLTAGE, "voltage", Unit::Volts, (0.0, 16.0), 0.001),
     };
-    Usual {
-        service,
-        segment,
-        unit,
-        range,
-        resolution,
-    }
+    Usual { service, segment, unit, range, resolution }
 }

@@ -109,11 +109,7 @@ mod tests {
 
     fn alarms(tree: &Tree) -> (bool, bool, bool) {
         let get = |property| tree.get("/s", property).unwrap();
-        (
-            get(warning::ALARM_LOW),
-            get(warning::ALARM_HIGH),
-            get(critical::ALARM_HIGH),
-        )
+        (get(warning::ALARM_LOW), get(warning::ALARM_HIGH), get(critical::ALARM_HIGH))
     }
 
     #[test]
@@ -141,11 +137,7 @@ mod tests {
         evaluate(&mut tree, "/s", 75.0, 0.0);
         let body = Some(Structure::from((75.0,)));
         let signal = warning::HIGH_ASSERTED;
-        let expected = Change::Signal {
-            path: "/s".to_owned(),
-            signal,
-            body,
-        };
+        let expected = Change::Signal { path: "/s".to_owned(), signal, body };
         assert!(tree.take_changes().contains(&expected));
         evaluate(&mut tree, "/s", 75.0, 0.0);
         assert!(tree.take_changes().is_empty());

@@ -40,17 +40,11 @@ impl Signal {
     pub(super) fn value(&mut self, uptime: Duration) -> f64 {
         let value = match &self.wave {
             Wave::Constant => self.middle,
-            Wave::Sine {
-                amplitude,
-                period_ms,
-            } => {
+            Wave::Sine { amplitude, period_ms } => {
                 let turn = self.turn(uptime, *period_ms) * std::f64::consts::TAU;
                 amplitude.mul_add(turn.sin(), self.middle)
             }
-            Wave::Ramp {
-                amplitude,
-                period_ms,
-            } => {
+            Wave::Ramp { amplitude, period_ms } => {
                 let turn = self.turn(uptime, *period_ms);
                 amplitude.mul_add(turn.mul_add(2.0, -1.0), self.middle)
             }
@@ -89,14 +83,8 @@ impl Signal {
 
 fn scripted(points: &[(u64, f64)], repeat_ms: Option<u64>, uptime: Duration) -> Option<f64> {
     let now = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
-    let now = repeat_ms
-        .filter(|repeat| *repeat > 0)
-        .map_or(now, |repeat| now % repeat);
-    points
-        .iter()
-        .take_while(|(at, _)| *at <= now)
-        .last()
-        .map(|(_, value)| *value)
+    let now = repeat_ms.filter(|repeat| *repeat > 0).map_or(now, |repeat| now % repeat);
+    points.iter().take_while(|(at, _)| *at <= now).last().map(|(_, value)| *value)
 }
 
 #[cfg(test)]
@@ -108,17 +96,12 @@ mod tests {
         let text = format!(
             "[[sensor]]\nkind = \"temperature\"\nname = \"T\"\nvalue = 50.0\nstep = 1.0\nwave = {wave}\n"
         );
-        let sensor = Platform::parse("test.toml", &text)
-            .unwrap()
-            .sensor
-            .remove(0);
+        let sensor = Platform::parse("test.toml", &text).unwrap().sensor.remove(0);
         Signal::new(&sensor, number, 0.0)
     }
 
     fn values(signal: &mut Signal) -> Vec<f64> {
-        (0..1000)
-            .map(|second| signal.value(Duration::from_secs(second)))
-            .collect()
+        (0..1000).map(|second| signal.value(Duration::from_secs(second))).collect()
     }
 
     #[test]
@@ -129,10 +112,7 @@ mod tests {
             "{ shape = \"walk\", amplitude = 10.0 }",
         ] {
             let values = values(&mut signal(wave, 0));
-            assert!(
-                values.iter().all(|value| (40.0..=60.0).contains(value)),
-                "{wave}"
-            );
+            assert!(values.iter().all(|value| (40.0..=60.0).contains(value)), "{wave}");
             let least = values.iter().copied().fold(f64::INFINITY, f64::min);
             let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             assert!(most - least > 10.0, "{wave}: {least} to {most}");

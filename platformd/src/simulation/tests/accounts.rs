@@ -12,20 +12,14 @@ use super::Bench;
 
 fn log(bench: &mut Bench, message: &'static str) {
     let data = BTreeMap::from([("SENSOR", "Inlet")]);
-    let arguments = [
-        message.into(),
-        Level::Error.as_str().into(),
-        Variant::from(data),
-    ];
+    let arguments = [message.into(), Level::Error.as_str().into(), Variant::from(data)];
     bench.call(LOG, &create::CREATE, &arguments);
 }
 
 fn entries(bench: &mut Bench) -> Vec<u32> {
     let tree = bench.simulation.tree(bench.now);
-    let mut ids: Vec<u32> = tree
-        .below(LOG)
-        .filter_map(|(path, _)| tree.get(path, entry::ID))
-        .collect();
+    let mut ids: Vec<u32> =
+        tree.below(LOG).filter_map(|(path, _)| tree.get(path, entry::ID)).collect();
     ids.sort_unstable();
     ids
 }
@@ -64,15 +58,8 @@ const USER: &str = "[[user]]\nname = \"admin\"\n";
 
 fn new_user(bench: &mut Bench, name: &str, privilege: &'static str) -> bool {
     let groups = Variant::from(vec!["ipmi".to_owned()]);
-    let arguments = [
-        name.to_owned().into(),
-        groups,
-        privilege.into(),
-        true.into(),
-    ];
-    bench
-        .try_call(USERS, &manager::CREATE_USER, &arguments)
-        .is_ok()
+    let arguments = [name.to_owned().into(), groups, privilege.into(), true.into()];
+    bench.try_call(USERS, &manager::CREATE_USER, &arguments).is_ok()
 }
 
 #[test]
@@ -81,28 +68,14 @@ fn accounts_are_made_renamed_and_deleted_and_stay_so() {
     assert!(new_user(&mut bench, "operator", "priv-operator"));
     let path = |name: &str| format!("{USERS}/{name}");
     bench.set(&path("operator"), attributes::USER_ENABLED, false);
-    bench.call(
-        USERS,
-        &manager::RENAME_USER,
-        &["operator".into(), "night".into()],
-    );
+    bench.call(USERS, &manager::RENAME_USER, &["operator".into(), "night".into()]);
     bench.call(&path("admin"), &delete::DELETE, &[]);
     let saved = bench.simulation.take_unsaved().unwrap().clone();
     let mut bench = Bench::again(USER, saved, false);
-    assert_eq!(
-        bench.get(&path("night"), attributes::USER_PRIVILEGE),
-        "priv-operator"
-    );
+    assert_eq!(bench.get(&path("night"), attributes::USER_PRIVILEGE), "priv-operator");
     assert!(!bench.get(&path("night"), attributes::USER_ENABLED));
     for gone in ["admin", "operator"] {
-        assert!(
-            bench
-                .simulation
-                .tree(bench.now)
-                .object(&path(gone))
-                .is_none(),
-            "{gone}"
-        );
+        assert!(bench.simulation.tree(bench.now).object(&path(gone)).is_none(), "{gone}");
     }
 }
 
@@ -120,11 +93,7 @@ fn accounts_that_cannot_be_are_refused() {
         assert!(!new_user(&mut bench, name, privilege), "{name} {privilege}");
     }
     let rename = ["admin".into(), "bad name".into()];
-    assert!(
-        bench
-            .try_call(USERS, &manager::RENAME_USER, &rename)
-            .is_err()
-    );
+    assert!(bench.try_call(USERS, &manager::RENAME_USER, &rename).is_err());
     let info = bench.try_call(USERS, &manager::GET_USER_INFO, &["admin".into()]);
     assert!(info.is_ok(), "a rename that fails changes nothing");
     let error = bench.try_call(USERS, &manager::GET_USER_INFO, &["nobody".into()]);

@@ -35,17 +35,8 @@ fn addresses(bench: &mut Bench, interface: &str) -> Vec<(String, AddressOrigin)>
 }
 
 fn add(bench: &mut Bench, address: &'static str, prefix: u8) -> Result<String, Fault> {
-    let family = if address.contains(':') {
-        Protocol::IPv6
-    } else {
-        Protocol::IPv4
-    };
-    let arguments = [
-        family.as_str().into(),
-        address.into(),
-        prefix.into(),
-        "".into(),
-    ];
+    let family = if address.contains(':') { Protocol::IPv6 } else { Protocol::IPv4 };
+    let arguments = [family.as_str().into(), address.into(), prefix.into(), "".into()];
     let returned = bench.try_call(ETH0, &ip_create::IP, &arguments)?;
     match returned.as_slice() {
         [Variant::ObjectPath(path)] => Ok(path.to_string()),
@@ -69,10 +60,7 @@ fn what_the_file_describes_is_there() {
     );
     assert_eq!(bench.get(ETH0, ethernet::DEFAULT_GATEWAY), "192.0.2.1");
     let neighbor = format!("{ETH0}/static_neighbor/192_2e0_2e2_2e1");
-    assert_eq!(
-        bench.get(&neighbor, neighbor::MAC_ADDRESS),
-        "02:00:00:00:00:fe"
-    );
+    assert_eq!(bench.get(&neighbor, neighbor::MAC_ADDRESS), "02:00:00:00:00:fe");
 }
 
 #[test]
@@ -80,16 +68,8 @@ fn addresses_are_added_and_deleted_and_stay_so() {
     let mut bench = Bench::new(NETWORK);
     let path = add(&mut bench, "198.51.100.7", 25).unwrap();
     assert_eq!(path, format!("{ETH0}/198_2e51_2e100_2e7_2f25"));
-    bench.call(
-        &format!("{ETH0}/192_2e0_2e2_2e10_2f24"),
-        &delete::DELETE,
-        &[],
-    );
-    bench.call(
-        &format!("{ETH0}/static_neighbor/192_2e0_2e2_2e1"),
-        &delete::DELETE,
-        &[],
-    );
+    bench.call(&format!("{ETH0}/192_2e0_2e2_2e10_2f24"), &delete::DELETE, &[]);
+    bench.call(&format!("{ETH0}/static_neighbor/192_2e0_2e2_2e1"), &delete::DELETE, &[]);
     let expected = [
         ("198.51.100.7".to_owned(), AddressOrigin::Static),
         ("fe80::1".to_owned(), AddressOrigin::LinkLocal),
@@ -102,10 +82,7 @@ fn addresses_are_added_and_deleted_and_stay_so() {
     let path = add(&mut bench, "192.0.2.10", 24).unwrap();
     bench.call(&path, &delete::DELETE, &[]);
     let saved = kept(&mut bench);
-    assert_eq!(
-        addresses(&mut Bench::again(NETWORK, saved, false), ETH0),
-        expected
-    );
+    assert_eq!(addresses(&mut Bench::again(NETWORK, saved, false), ETH0), expected);
 }
 
 #[test]
@@ -113,39 +90,18 @@ fn nonsense_is_refused() {
     let mut bench = Bench::new(NETWORK);
     assert!(add(&mut bench, "198.51.100.300", 24).is_err());
     assert!(add(&mut bench, "198.51.100.3", 33).is_err());
-    let mixed = [
-        Protocol::IPv6.as_str().into(),
-        "198.51.100.3".into(),
-        24_u8.into(),
-        "".into(),
-    ];
+    let mixed = [Protocol::IPv6.as_str().into(), "198.51.100.3".into(), 24_u8.into(), "".into()];
     assert!(bench.try_call(ETH0, &ip_create::IP, &mixed).is_err());
     let neighbor = ["192.0.2.9".into(), "no MAC".into()];
-    assert!(
-        bench
-            .try_call(ETH0, &neighbor_create::NEIGHBOR, &neighbor)
-            .is_err()
-    );
+    assert!(bench.try_call(ETH0, &neighbor_create::NEIGHBOR, &neighbor).is_err());
     let mac = "02:00".to_owned();
     assert!(bench.try_set(ETH0, mac_address::MAC_ADDRESS, mac).is_err());
     let gateway = "somewhere".to_owned();
-    assert!(
-        bench
-            .try_set(ETH0, ethernet::DEFAULT_GATEWAY, gateway)
-            .is_err()
-    );
+    assert!(bench.try_set(ETH0, ethernet::DEFAULT_GATEWAY, gateway).is_err());
     for id in [0_u32, 4095] {
-        assert!(
-            bench
-                .try_call(ROOT, &vlan_create::VLAN, &["eth0".into(), id.into()])
-                .is_err()
-        );
+        assert!(bench.try_call(ROOT, &vlan_create::VLAN, &["eth0".into(), id.into()]).is_err());
     }
-    assert!(
-        bench
-            .try_call(ROOT, &vlan_create::VLAN, &["eth9".into(), 5_u32.into()])
-            .is_err()
-    );
+    assert!(bench.try_call(ROOT, &vlan_create::VLAN, &["eth9".into(), 5_u32.into()]).is_err());
 }
 
 #[test]
@@ -156,22 +112,14 @@ fn dhcp_replaces_addresses_set_by_hand_and_the_other_way_round() {
     bench.pass(1000);
     let v4 = |bench: &mut Bench| {
         let all = addresses(bench, ETH0);
-        all.into_iter()
-            .filter(|(text, _)| text.contains('.'))
-            .collect::<Vec<_>>()
+        all.into_iter().filter(|(text, _)| text.contains('.')).collect::<Vec<_>>()
     };
-    assert_eq!(
-        v4(&mut bench),
-        [("192.0.2.100".to_owned(), AddressOrigin::DHCP)]
-    );
+    assert_eq!(v4(&mut bench), [("192.0.2.100".to_owned(), AddressOrigin::DHCP)]);
     bench.set(ETH0, ethernet::DHCP_ENABLED, DhcpConf::none);
     assert!(!bench.get(ETH0, ethernet::DHCP4));
     assert_eq!(v4(&mut bench), []);
     add(&mut bench, "192.0.2.20", 24).unwrap();
-    assert_eq!(
-        v4(&mut bench),
-        [("192.0.2.20".to_owned(), AddressOrigin::Static)]
-    );
+    assert_eq!(v4(&mut bench), [("192.0.2.20".to_owned(), AddressOrigin::Static)]);
 }
 
 #[test]

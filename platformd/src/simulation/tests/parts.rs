@@ -32,9 +32,7 @@ const BOARD: &str = "/xyz/openbmc_project/FruDevice/Mainboard";
 
 fn read(bench: &mut Bench) -> Vec<u8> {
     let arguments = [3_u16.into(), 0x50_u8.into()];
-    let returned = bench
-        .try_call(PATH, &manager::GET_RAW_FRU, &arguments)
-        .unwrap();
+    let returned = bench.try_call(PATH, &manager::GET_RAW_FRU, &arguments).unwrap();
     returned[0].clone().downcast().unwrap()
 }
 
@@ -67,21 +65,9 @@ fn an_image_is_built_shown_and_replaced() {
 #[test]
 fn an_image_that_is_none_is_refused() {
     let mut bench = Bench::new(PARTS);
-    for (address, image) in [
-        (0x50_u8, vec![0xff; 8]),
-        (0x50, vec![1; 300]),
-        (0x51, vec![]),
-    ] {
+    for (address, image) in [(0x50_u8, vec![0xff; 8]), (0x50, vec![1; 300]), (0x51, vec![])] {
         let arguments = [3_u16.into(), address.into(), image.into()];
-        assert!(
-            bench
-                .try_call(PATH, &manager::WRITE_FRU, &arguments)
-                .is_err()
-        );
+        assert!(bench.try_call(PATH, &manager::WRITE_FRU, &arguments).is_err());
     }
-    assert!(
-        bench
-            .try_call(PATH, &manager::GET_RAW_FRU, &[9_u16.into(), 1_u8.into()])
-            .is_err()
-    );
+    assert!(bench.try_call(PATH, &manager::GET_RAW_FRU, &[9_u16.into(), 1_u8.into()]).is_err());
 }

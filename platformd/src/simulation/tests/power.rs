@@ -8,20 +8,14 @@ fn power_on_goes_through_the_states_in_openbmcs_order() {
     bench.request(host::Transition::On);
     assert_eq!(bench.states(), ["power TransitioningToOn"]);
     bench.pass(299);
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::TransitioningToOn, HostState::Off)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::TransitioningToOn, HostState::Off));
     bench.pass(1);
     assert_eq!(bench.states(), ["power On", "host TransitioningToRunning"]);
     bench.pass(499);
     assert_eq!(bench.host(), HostState::TransitioningToRunning);
     bench.pass(1);
     assert_eq!(bench.states(), ["host Running"]);
-    assert_eq!(
-        bench.get(host::PATH, progress::BOOT_PROGRESS),
-        Stage::OSRunning
-    );
+    assert_eq!(bench.get(host::PATH, progress::BOOT_PROGRESS), Stage::OSRunning);
     assert_eq!(bench.cause(), RestartCause::RemoteCommand);
     assert_ne!(bench.get(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME), 0);
     bench.request(host::Transition::On);
@@ -45,10 +39,7 @@ fn soft_off_asks_the_host_first() {
     bench.request(host::Transition::Off);
     assert_eq!(bench.states(), ["host TransitioningToOff"]);
     bench.pass(60_000);
-    assert_eq!(
-        bench.states(),
-        ["host Off", "power TransitioningToOff", "power Off"]
-    );
+    assert_eq!(bench.states(), ["host Off", "power TransitioningToOff", "power Off"]);
 }
 
 #[test]
@@ -56,15 +47,9 @@ fn a_host_that_ignores_soft_off_loses_its_power_later() {
     let mut bench = Bench::on("[host]\nsoft-off = \"ignored\"\nsoft-off-limit-ms = 9000\n");
     bench.request(host::Transition::Off);
     bench.pass(8999);
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::On, HostState::TransitioningToOff)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::TransitioningToOff));
     bench.pass(1000);
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::Off, HostState::Off)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::Off, HostState::Off));
 }
 
 #[test]
@@ -87,18 +72,12 @@ fn reboot_takes_power_away_and_a_warm_reboot_does_not() {
     assert_eq!(states.last().unwrap(), "host Running");
     bench.request(host::Transition::ForceWarmReboot);
     bench.pass(60_000);
-    assert_eq!(
-        bench.states(),
-        ["host Off", "host TransitioningToRunning", "host Running"]
-    );
+    assert_eq!(bench.states(), ["host Off", "host TransitioningToRunning", "host Running"]);
     bench.request(host::Transition::GracefulWarmReboot);
     bench.pass(60_000);
     let states = bench.states();
     assert_eq!(states.first().unwrap(), "host TransitioningToOff");
-    assert!(
-        !states.iter().any(|state| state.starts_with("power")),
-        "{states:?}"
-    );
+    assert!(!states.iter().any(|state| state.starts_with("power")), "{states:?}");
 }
 
 #[test]
@@ -129,31 +108,16 @@ fn a_new_wish_replaces_the_one_under_way() {
     let off = chassis::Transition::Off;
     bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
     bench.pass(60_000);
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::Off, HostState::Off)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::Off, HostState::Off));
 }
 
 #[test]
 fn the_restore_policy_decides_after_a_loss_of_mains() {
     for (policy, power, cause) in [
-        (
-            Policy::AlwaysOff,
-            PowerState::Off,
-            RestartCause::RemoteCommand,
-        ),
+        (Policy::AlwaysOff, PowerState::Off, RestartCause::RemoteCommand),
         (Policy::None, PowerState::Off, RestartCause::RemoteCommand),
-        (
-            Policy::AlwaysOn,
-            PowerState::On,
-            RestartCause::PowerPolicyAlwaysOn,
-        ),
-        (
-            Policy::Restore,
-            PowerState::On,
-            RestartCause::PowerPolicyPreviousState,
-        ),
+        (Policy::AlwaysOn, PowerState::On, RestartCause::PowerPolicyAlwaysOn),
+        (Policy::Restore, PowerState::On, RestartCause::PowerPolicyPreviousState),
     ] {
         let mut bench = Bench::on("");
         bench.set(POLICY, restore_policy::POWER_RESTORE_POLICY, policy);
@@ -176,8 +140,5 @@ fn a_start_that_was_cut_off_goes_on() {
     let kept = bench.simulation.take_unsaved().unwrap().clone();
     let mut bench = Bench::again("", kept, false);
     bench.pass(60_000);
-    assert_eq!(
-        (bench.power(), bench.host()),
-        (PowerState::On, HostState::Running)
-    );
+    assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::Running));
 }

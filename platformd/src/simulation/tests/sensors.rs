@@ -67,10 +67,7 @@ fn a_fan_turns_with_power_on_only() {
     assert!(bench.get(FAN0, value::VALUE).is_nan());
     bench.simulation.take_changes();
     bench.pass(5000);
-    assert!(
-        bench.simulation.take_changes().is_empty(),
-        "no value is no news"
-    );
+    assert!(bench.simulation.take_changes().is_empty(), "no value is no news");
 }
 
 #[test]
@@ -78,10 +75,7 @@ fn the_lid_is_one_wherever_it_is_shown() {
     let mut bench = Bench::new(SENSORS);
     let sensor = "/xyz/openbmc_project/sensors/intrusion/Lid";
     bench.set(sensor, intrusion::STATUS, Status::HardwareIntrusion);
-    assert_eq!(
-        bench.get(intrusion::PATH, intrusion::STATUS),
-        Status::HardwareIntrusion
-    );
+    assert_eq!(bench.get(intrusion::PATH, intrusion::STATUS), Status::HardwareIntrusion);
     bench.set(intrusion::PATH, intrusion::STATUS, Status::Normal);
     assert_eq!(bench.get(sensor, intrusion::STATUS), Status::Normal);
 }

@@ -66,9 +66,7 @@ fn can_be_account(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     name != ROOT
         && name.bytes().next().is_some_and(letter)
-        && name
-            .bytes()
-            .all(|byte| letter(byte) || byte.is_ascii_digit())
+        && name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit())
 }
 
 impl UserAdmin for OpenbmcWriter {

@@ -131,12 +131,7 @@ impl OpenbmcWriter {
 
 /// Gives an account that somebody else made an id, if it can be a user of IPMI.
 fn adopt(table: &mut UserTable, account: &SystemUser) {
-    let SystemUser {
-        name,
-        privilege: level,
-        enabled,
-        ..
-    } = account;
+    let SystemUser { name, privilege: level, enabled, .. } = account;
     if UserName::new(name.as_bytes()).is_none() || privilege(level).is_err() {
         tracing::warn!(user = name, "an account that IPMI cannot have");
     } else if table.adopt(name, level, *enabled) {

@@ -90,10 +90,8 @@ fn account(name: &str, privilege: &str, enabled: bool) -> SystemUser {
 
 fn open(bmc: &Bmc) -> (OpenbmcWriter, System) {
     let system = System::default();
-    system.inner().users = vec![
-        account("alice", "priv-admin", true),
-        account("bob", "priv-operator", true),
-    ];
+    system.inner().users =
+        vec![account("alice", "priv-admin", true), account("bob", "priv-operator", true)];
     let table = bmc.files.channel_table().unwrap();
     let writer = OpenbmcWriter::open(
         bmc.files.clone(),
@@ -153,10 +151,7 @@ fn user_is_made_as_openbmc_makes_one() {
     assert_eq!(system.take_calls(), calls);
     let carol = &json_of(&bmc.files.users)[4];
     assert_eq!(carol["user_name"], "carol");
-    assert_eq!(
-        (&carol["user_enabled"], &carol["user_in_system"]),
-        (&json!(true), &json!(true))
-    );
+    assert_eq!((&carol["user_enabled"], &carol["user_in_system"]), (&json!(true), &json!(true)));
     assert_eq!(carol["privilege"][1], "priv-operator");
     assert_eq!(carol["privilege"][2], "priv-user");
     assert_eq!(
@@ -227,10 +222,7 @@ fn what_cannot_be_an_account_is_refused_before_anybody_is_asked() {
     assert!(matches!(unnamed, Err(AccountError::Unnamed(_))));
     let lines = writer.set_password(id(3), &password("x\nroot:y"));
     assert!(matches!(lines, Err(AccountError::InvalidPassword)));
-    let limited = UserAccess {
-        session_limit: 1,
-        ..UserAccess::default()
-    };
+    let limited = UserAccess { session_limit: 1, ..UserAccess::default() };
     let limited = writer.set_access(id(3), lan(), limited);
     assert!(matches!(limited, Err(AccountError::SessionLimit)));
     assert_eq!(system.take_calls(), Vec::<String>::new());
@@ -267,10 +259,7 @@ fn what_a_service_refuses_changes_no_file() {
 
 fn limit(writer: &OpenbmcWriter, setting: Setting, limit: Privilege) -> Result<(), AccountError> {
     let access = writer.snapshot().channel_access(lan(), setting).unwrap();
-    let access = ChannelAccess {
-        privilege_limit: limit,
-        ..access
-    };
+    let access = ChannelAccess { privilege_limit: limit, ..access };
     writer.set_channel_access(lan(), setting, access)
 }
 
@@ -306,10 +295,7 @@ fn accounts_that_others_change_are_followed() {
         account("alice", "priv-user", false),
         account("dave", "priv-admin", true),
         account("a_name_beyond_sixteen", "priv-admin", true),
-        SystemUser {
-            groups: vec!["web".to_owned()],
-            ..account("bob", "priv-operator", true)
-        },
+        SystemUser { groups: vec!["web".to_owned()], ..account("bob", "priv-operator", true) },
     ];
     writer.synchronise().unwrap();
     let snapshot = writer.snapshot();
@@ -317,10 +303,7 @@ fn accounts_that_others_change_are_followed() {
     let dave = snapshot.access(id(1), lan());
     assert!(dave.messaging && dave.privilege == Some(Privilege::Administrator));
     assert!(!snapshot.user(id(2)).unwrap().enabled);
-    assert_eq!(
-        snapshot.privilege_limit(id(2), lan()),
-        Some(Privilege::User)
-    );
+    assert_eq!(snapshot.privilege_limit(id(2), lan()), Some(Privilege::User));
     assert_eq!(snapshot.find(b"bob"), None);
     assert_eq!(passwords_of(&bmc), ["alice"]);
     writer.renamed("alice", "alicia").unwrap();
@@ -351,10 +334,7 @@ fn damaged_users_are_set_aside_and_made_again_from_the_accounts() {
     assert_eq!(writer.snapshot().enabled_users(), 0);
     writer.synchronise().unwrap();
     let snapshot = writer.snapshot();
-    assert_eq!(
-        (snapshot.find(b"alice"), snapshot.find(b"bob")),
-        (Some(id(1)), Some(id(2)))
-    );
+    assert_eq!((snapshot.find(b"alice"), snapshot.find(b"bob")), (Some(id(1)), Some(id(2))));
     assert_eq!(passwords_of(&bmc), ["alice", "bob"]);
     let aside = bmc.files.users.with_extension("json.damaged");
     assert_eq!(fs::read(aside).unwrap(), b"[{");
@@ -366,10 +346,7 @@ fn what_openbmc_has_no_file_for_is_in_our_own() {
     let (writer, _) = open(&bmc);
     let key = Kg::new([7; 20]).unwrap();
     writer.set_kg(lan(), Some(&key)).unwrap();
-    let policy = crate::BadPassword {
-        threshold: 3,
-        ..crate::BadPassword::default()
-    };
+    let policy = crate::BadPassword { threshold: 3, ..crate::BadPassword::default() };
     writer.set_bad_password(lan(), policy).unwrap();
     assert_eq!(writer.snapshot().bad_password(lan()), policy);
     let table = bmc.files.channel_table().unwrap();
@@ -406,8 +383,5 @@ fn password_is_tested_whatever_its_size() {
     };
     assert_eq!(test("secret", PasswordSize::Bytes16), PasswordTest::Match);
     assert_eq!(test("secret", PasswordSize::Bytes20), PasswordTest::Match);
-    assert_eq!(
-        test("secrets", PasswordSize::Bytes20),
-        PasswordTest::Mismatch
-    );
+    assert_eq!(test("secrets", PasswordSize::Bytes20), PasswordTest::Mismatch);
 }

@@ -32,10 +32,7 @@ fn power_loss_leaves_the_old_password_or_the_new() {
         |writer| writer.set_password(id(2), &password("new")),
         |writer, returned| {
             let (old, new) = (has(writer, 2, "alice"), has(writer, 2, "new"));
-            assert!(
-                if returned { new } else { old ^ new },
-                "old {old}, new {new}"
-            );
+            assert!(if returned { new } else { old ^ new }, "old {old}, new {new}");
             assert!(has(writer, 3, "bob"));
             assert_eq!(enabled(writer), [2, 3]);
             writer.set_password(id(2), &password("newer")).unwrap();
@@ -61,12 +58,7 @@ fn full_disk_changes_nothing() {
     let disk = two_users();
     let writer = open(&disk);
     disk.set_capacity(Some(0));
-    assert!(
-        writer
-            .set_password(id(2), &password("new"))
-            .unwrap_err()
-            .is_full()
-    );
+    assert!(writer.set_password(id(2), &password("new")).unwrap_err().is_full());
     assert!(writer.set_enabled(id(2), false).unwrap_err().is_full());
     assert!(has(&writer, 2, "alice"));
     assert_eq!(enabled(&writer), [2, 3]);
@@ -99,10 +91,7 @@ fn check_disabled(disk: &Disk, what: &str) {
     let writer = open(disk);
     assert_eq!(enabled(&writer), [0; 0], "{what}");
     assert_eq!(names(&writer), ["alice", "bob"], "{what}");
-    assert!(
-        writer.password(id(2)).is_none() && writer.password(id(3)).is_none(),
-        "{what}"
-    );
+    assert!(writer.password(id(2)).is_none() && writer.password(id(3)).is_none(), "{what}");
     drop(writer);
     // Neither does another start enable them; a new password and an explicit call do.
     let writer = open(disk);
@@ -135,13 +124,8 @@ fn damaged_users_file_falls_back_to_the_one_before() {
 fn damage_to_other_files_costs_no_user() {
     let origin = two_users();
     let writer = open(&origin);
-    let configured = writer
-        .snapshot()
-        .channel_access(LAN, Setting::Volatile)
-        .unwrap();
-    writer
-        .set_channel_access(LAN, Setting::NonVolatile, configured)
-        .unwrap();
+    let configured = writer.snapshot().channel_access(LAN, Setting::Volatile).unwrap();
+    writer.set_channel_access(LAN, Setting::NonVolatile, configured).unwrap();
     drop(writer);
     for file in ["channels.json", "volatile.json", "generation"] {
         for at in 0..origin.read(file).unwrap().unwrap().len() {

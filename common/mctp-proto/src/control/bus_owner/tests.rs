@@ -20,27 +20,16 @@ struct Bus {
 impl Bus {
     fn new(pool: (u8, u8), present: Vec<(Address, Identity)>) -> Self {
         let pool = (Eid(pool.0), Eid(pool.1));
-        let present = present
-            .into_iter()
-            .map(|(at, who)| (at, Responder::new(who)))
-            .collect();
+        let present = present.into_iter().map(|(at, who)| (at, Responder::new(who))).collect();
         let owner = BusOwner::new(Eid(8), pool, Timing::default());
-        Self {
-            owner,
-            now: Duration::ZERO,
-            present,
-            sent: 0,
-        }
+        Self { owner, now: Duration::ZERO, present, sent: 0 }
     }
 
     /// Carries requests and answers until there are none; answers take no time.
     fn settle(&mut self) -> Vec<Event> {
         while let Some(request) = self.owner.poll_transmit() {
             self.sent += 1;
-            let at = self
-                .present
-                .iter_mut()
-                .find(|(address, _)| *address == request.address);
+            let at = self.present.iter_mut().find(|(address, _)| *address == request.address);
             let Some((address, responder)) = at else {
                 continue;
             };
@@ -52,11 +41,7 @@ impl Bus {
                 message: &request.message,
             };
             let mut routes = RouteTable::default();
-            let mut around = Surroundings {
-                types: &[],
-                routes: &mut routes,
-                media: &[],
-            };
+            let mut around = Surroundings { types: &[], routes: &mut routes, media: &[] };
             let outcome = responder.respond(&incoming, &mut around);
             if let Some(answer) = outcome.answer {
                 self.owner.handle_answer(self.now, LINK, *address, &answer);
@@ -73,11 +58,7 @@ impl Bus {
 }
 
 fn with_id(eid: u8) -> Identity {
-    Identity {
-        static_eid: Some(Eid(eid)),
-        assignable: true,
-        ..Identity::default()
-    }
+    Identity { static_eid: Some(Eid(eid)), assignable: true, ..Identity::default() }
 }
 
 fn added(events: &[Event]) -> Vec<(Address, u8)> {
@@ -91,20 +72,14 @@ fn added(events: &[Event]) -> Vec<(Address, u8)> {
 #[test]
 fn endpoints_without_an_id_are_given_one_each() {
     let uuid = Some([7; 16]);
-    let nameless = Identity {
-        uuid,
-        ..Identity::default()
-    };
+    let nameless = Identity { uuid, ..Identity::default() };
     let mut bus = Bus::new((10, 20), vec![(HERE, nameless.clone()), (THERE, nameless)]);
     bus.owner.look_at(bus.now, LINK, HERE, None);
     bus.owner.look_at(bus.now, LINK, THERE, None);
     let events = bus.settle();
     assert_eq!(added(&events), [(HERE, 10), (THERE, 11)]);
     let found = bus.owner.endpoints().next().unwrap();
-    assert_eq!(
-        (found.uuid, &found.types[..]),
-        (uuid, &[MessageType::CONTROL][..])
-    );
+    assert_eq!((found.uuid, &found.types[..]), (uuid, &[MessageType::CONTROL][..]));
 }
 
 #[test]
@@ -117,10 +92,7 @@ fn an_id_that_is_free_is_kept_and_one_that_is_not_is_changed() {
 
 #[test]
 fn an_id_that_is_configured_is_given_and_kept_from_others() {
-    let mut bus = Bus::new(
-        (10, 20),
-        vec![(HERE, with_id(42)), (THERE, Identity::default())],
-    );
+    let mut bus = Bus::new((10, 20), vec![(HERE, with_id(42)), (THERE, Identity::default())]);
     bus.owner.look_at(bus.now, LINK, HERE, Some(Eid(10)));
     bus.owner.look_at(bus.now, LINK, THERE, None);
     assert_eq!(added(&bus.settle()), [(HERE, 10), (THERE, 11)]);
@@ -141,8 +113,7 @@ fn a_place_where_nobody_is_is_asked_thrice_and_later_again() {
         assert!(bus.until_due().is_empty());
     }
     assert_eq!((bus.sent, bus.now), (3, Duration::from_millis(1500)));
-    bus.present
-        .push((HERE, Responder::new(Identity::default())));
+    bus.present.push((HERE, Responder::new(Identity::default())));
     assert_eq!(added(&bus.until_due()), [(HERE, 10)]);
     assert_eq!(bus.now, Duration::from_millis(31_500));
 }
@@ -173,10 +144,7 @@ fn an_endpoint_that_was_reset_gets_its_id_back() {
 
 #[test]
 fn an_endpoint_that_rejects_its_id_keeps_its_own() {
-    let fixed = Identity {
-        assignable: false,
-        ..with_id(42)
-    };
+    let fixed = Identity { assignable: false, ..with_id(42) };
     let mut bus = Bus::new((10, 20), vec![(HERE, fixed)]);
     bus.owner.look_at(bus.now, LINK, HERE, Some(Eid(12)));
     assert_eq!(added(&bus.settle()), [(HERE, 42)]);
@@ -212,9 +180,7 @@ fn a_bridge_that_wants_a_pool_gets_one() {
         owner.handle_answer(Duration::ZERO, LINK, HERE, answer);
     }
     assert_eq!(last[2], 5);
-    let Some(Event::Added(found)) = owner.poll_event() else {
-        panic!("not added")
-    };
+    let Some(Event::Added(found)) = owner.poll_event() else { panic!("not added") };
     assert_eq!((found.eid, found.pool), (Eid(10), Some((Eid(17), 4))));
 }
 
@@ -223,12 +189,9 @@ fn stray_answers_change_nothing() {
     let mut owner = BusOwner::new(Eid(8), (Eid(10), Eid(20)), Timing::default());
     owner.look_at(Duration::ZERO, LINK, HERE, None);
     owner.poll_transmit();
-    for stray in [
-        &[0, 2, 2, 0, 9, 0, 0][..],
-        &[0, 1, 1, 0, 0, 9, 0],
-        &[0, 0x81, 2, 0, 9, 0, 0],
-        &[0, 1, 2],
-    ] {
+    for stray in
+        [&[0, 2, 2, 0, 9, 0, 0][..], &[0, 1, 1, 0, 0, 9, 0], &[0, 0x81, 2, 0, 9, 0, 0], &[0, 1, 2]]
+    {
         owner.handle_answer(Duration::ZERO, LINK, HERE, stray);
         owner.handle_answer(Duration::ZERO, LINK, THERE, &[0, 1, 2, 0, 9, 0, 0]);
         assert_eq!(owner.poll_transmit(), None, "{stray:02x?}");

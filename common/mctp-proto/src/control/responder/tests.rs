@@ -11,10 +11,7 @@ fn identity() -> Identity {
         assignable: true,
         uuid: Some(UUID),
         versions: Vec::from([(MessageType::PLDM, Vec::from([hex!("f1f0ff00")]))]),
-        vendors: Vec::from([
-            Vendor::Pci(0x1ab4, 0x0102),
-            Vendor::Iana(0x0000_3039, 0x0001),
-        ]),
+        vendors: Vec::from([Vendor::Pci(0x1ab4, 0x0102), Vendor::Iana(0x0000_3039, 0x0001)]),
         ..Identity::default()
     }
 }
@@ -39,10 +36,7 @@ impl Bench {
     }
 
     fn on(medium: Medium, identity: Identity) -> Self {
-        Self {
-            medium,
-            ..Self::new(identity)
-        }
+        Self { medium, ..Self::new(identity) }
     }
 
     fn send(&mut self, message: &[u8]) -> Option<Vec<u8>> {
@@ -77,30 +71,14 @@ fn fixed_answers_match_golden_bytes() {
     let mut bench = Bench::new(identity());
     for (name, request, response) in [
         ("Get Endpoint ID", &hex!("02")[..], &hex!("00 08 01 00")[..]),
-        (
-            "UUID",
-            &hex!("03"),
-            &hex!("00 00112233445566778899aabbccddeeff"),
-        ),
-        (
-            "base versions",
-            &hex!("04 ff"),
-            &hex!("00 04 f1f0ff00 f1f1ff00 f1f2ff00 f1f3f100"),
-        ),
-        (
-            "control versions",
-            &hex!("04 00"),
-            &hex!("00 04 f1f0ff00 f1f1ff00 f1f2ff00 f1f3f100"),
-        ),
+        ("UUID", &hex!("03"), &hex!("00 00112233445566778899aabbccddeeff")),
+        ("base versions", &hex!("04 ff"), &hex!("00 04 f1f0ff00 f1f1ff00 f1f2ff00 f1f3f100")),
+        ("control versions", &hex!("04 00"), &hex!("00 04 f1f0ff00 f1f1ff00 f1f2ff00 f1f3f100")),
         ("PLDM versions", &hex!("04 01"), &hex!("00 01 f1f0ff00")),
         ("versions of no type", &hex!("04 44"), &hex!("80")),
         ("types", &hex!("05"), &hex!("00 03 00 01 05")),
         ("first vendor", &hex!("06 00"), &hex!("00 01 00 1ab4 0102")),
-        (
-            "last vendor",
-            &hex!("06 01"),
-            &hex!("00 ff 01 00003039 0001"),
-        ),
+        ("last vendor", &hex!("06 01"), &hex!("00 ff 01 00003039 0001")),
         ("no vendor", &hex!("06 02"), &hex!("02")),
     ] {
         assert_eq!(bench.ask(request), response, "{name}");
@@ -120,23 +98,14 @@ fn lengths_are_checked_before_anything_else() {
         &hex!("05 00"),
         &hex!("06"),
     ] {
-        assert_eq!(
-            bench.ask(request),
-            [CompletionCode::INVALID_LENGTH.0],
-            "{request:02x?}"
-        );
+        assert_eq!(bench.ask(request), [CompletionCode::INVALID_LENGTH.0], "{request:02x?}");
     }
 }
 
 #[test]
 fn commands_that_are_not_supported_say_so() {
-    let mut bench = Bench::new(Identity {
-        uuid: None,
-        ..identity()
-    });
-    for command in [
-        0x00, 0x03, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x14, 0xf0, 0xff,
-    ] {
+    let mut bench = Bench::new(Identity { uuid: None, ..identity() });
+    for command in [0x00, 0x03, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x14, 0xf0, 0xff] {
         assert_eq!(bench.ask(&[command]), [0x05], "{command:02x}");
     }
 }
@@ -175,29 +144,19 @@ fn reserved_ids_are_invalid_data() {
     for eid in [0, 1, 7, 255] {
         assert_eq!(bench.ask(&[1, 0, eid]), [0x02], "{eid}");
     }
-    assert_eq!(
-        bench.ask(&hex!("01 03 00")),
-        [0x02],
-        "no discovered flag on a serial line"
-    );
+    assert_eq!(bench.ask(&hex!("01 03 00")), [0x02], "no discovered flag on a serial line");
 }
 
 #[test]
 fn a_fixed_id_is_kept_and_the_assignment_rejected() {
-    let mut bench = Bench::new(Identity {
-        assignable: false,
-        ..identity()
-    });
+    let mut bench = Bench::new(Identity { assignable: false, ..identity() });
     assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 10 08 00"));
     assert_eq!(bench.ask(&hex!("01 00 08")), hex!("00 00 08 00"));
 }
 
 #[test]
 fn an_endpoint_without_a_static_id_cannot_be_reset_to_it() {
-    let mut bench = Bench::new(Identity {
-        static_eid: None,
-        ..identity()
-    });
+    let mut bench = Bench::new(Identity { static_eid: None, ..identity() });
     assert_eq!(bench.ask(&hex!("02")), hex!("00 00 00 00"));
     assert_eq!(bench.ask(&hex!("01 02 00")), [0x02]);
     assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 00 20 00"));
@@ -205,19 +164,8 @@ fn an_endpoint_without_a_static_id_cannot_be_reset_to_it() {
 
 #[test]
 fn a_bus_owner_takes_no_id_and_tells_where_endpoints_are() {
-    let mut bench = Bench::on(
-        Medium::Smbus,
-        Identity {
-            role: Role::BusOwner,
-            ..identity()
-        },
-    );
-    bench.routes.add(Route::to(
-        Eid(9),
-        LinkId(1),
-        Address::Smbus(0x1d),
-        Origin::Assigned,
-    ));
+    let mut bench = Bench::on(Medium::Smbus, Identity { role: Role::BusOwner, ..identity() });
+    bench.routes.add(Route::to(Eid(9), LinkId(1), Address::Smbus(0x1d), Origin::Assigned));
     bench.routes.add(Route {
         last: Eid(20),
         kind: Kind::BridgeAndEndpoints,
@@ -232,28 +180,14 @@ fn a_bus_owner_takes_no_id_and_tells_where_endpoints_are() {
     assert_eq!(bench.ask(&hex!("0a 00")), table);
     assert_eq!(bench.ask(&hex!("0a 02")), [0x02]);
     assert_eq!(bench.ask(&hex!("0d")), [0]);
-    assert_eq!(
-        bench.event,
-        Some(Event::DiscoveryNotify(LinkId(0), Address::Smbus(0x1d)))
-    );
+    assert_eq!(bench.event, Some(Event::DiscoveryNotify(LinkId(0), Address::Smbus(0x1d))));
 }
 
 #[test]
 fn a_long_routing_table_comes_in_parts() {
-    let mut bench = Bench::on(
-        Medium::Smbus,
-        Identity {
-            role: Role::BusOwner,
-            ..identity()
-        },
-    );
+    let mut bench = Bench::on(Medium::Smbus, Identity { role: Role::BusOwner, ..identity() });
     for eid in 9..39 {
-        bench.routes.add(Route::to(
-            Eid(eid),
-            LinkId(0),
-            Address::Smbus(eid),
-            Origin::Assigned,
-        ));
+        bench.routes.add(Route::to(Eid(eid), LinkId(0), Address::Smbus(eid), Origin::Assigned));
     }
     let (mut handle, mut entries) = (0, 0);
     while handle != 0xff {
@@ -267,36 +201,20 @@ fn a_long_routing_table_comes_in_parts() {
 
 #[test]
 fn a_bridge_takes_a_pool_and_routes() {
-    let mut bench = Bench::on(
-        Medium::Smbus,
-        Identity {
-            bridge: true,
-            ..identity()
-        },
-    );
+    let mut bench = Bench::on(Medium::Smbus, Identity { bridge: true, ..identity() });
     assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 01 20 00"));
     assert_eq!(bench.ask(&hex!("08 02 00 00")), hex!("00 00 00 00"));
     assert_eq!(bench.ask(&hex!("08 00 04 30")), hex!("00 00 04 30"));
     assert_eq!(bench.event, Some(Event::PoolAllocated(Eid(0x30), 4)));
     assert_eq!(bench.ask(&hex!("08 00 04 40")), hex!("00 01 04 30"));
     assert_eq!(bench.ask(&hex!("08 01 04 40")), hex!("00 00 04 40"));
-    for bad in [
-        hex!("08 00 00 30"),
-        hex!("08 00 ff 30"),
-        hex!("08 00 04 00"),
-        hex!("08 03 04 30"),
-    ] {
+    for bad in [hex!("08 00 00 30"), hex!("08 00 ff 30"), hex!("08 00 04 00"), hex!("08 03 04 30")]
+    {
         assert_eq!(bench.ask(&bad), [0x02]);
     }
     assert_eq!(bench.ask(&hex!("09 02 00 01 50 3a 01 03 60 3c")), [0]);
-    assert_eq!(
-        bench.routes.lookup(Eid(0x50)),
-        Some((LinkId(0), Address::Smbus(0x1d)))
-    );
-    assert_eq!(
-        bench.routes.lookup(Eid(0x62)),
-        Some((LinkId(0), Address::Smbus(0x1e)))
-    );
+    assert_eq!(bench.routes.lookup(Eid(0x50)), Some((LinkId(0), Address::Smbus(0x1d))));
+    assert_eq!(bench.routes.lookup(Eid(0x62)), Some((LinkId(0), Address::Smbus(0x1e))));
     assert_eq!(bench.ask(&hex!("09 01 00 01 50")), [0x03]);
     assert_eq!(bench.ask(&hex!("09 01 00 00 50 3a")), [0x02]);
     assert_eq!(bench.ask(&hex!("09 02 00 01 70 3a 00 00 71 3a")), [0x02]);

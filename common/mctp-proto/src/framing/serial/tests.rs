@@ -67,20 +67,12 @@ fn count_and_fcs_go_raw_even_when_they_look_special() {
         for filler in 0..=255 {
             let mut packet = vec![filler; count];
             packet[..4].copy_from_slice(&[1, 8, 9, 0xc8]);
-            assert_eq!(
-                decode(&frame(&packet)),
-                [Ok(packet)],
-                "{count:x} {filler:x}"
-            );
+            assert_eq!(decode(&frame(&packet)), [Ok(packet)], "{count:x} {filler:x}");
         }
     }
     let special = (0..=u16::MAX).map(u16::to_be_bytes).filter(|pair| {
         let bytes = frame(&[1, 8, 9, 0xc8, pair[0], pair[1]]);
-        bytes[bytes.len() - 3..]
-            .iter()
-            .filter(|&&byte| byte == FLAG || byte == ESCAPE)
-            .count()
-            > 1
+        bytes[bytes.len() - 3..].iter().filter(|&&byte| byte == FLAG || byte == ESCAPE).count() > 1
     });
     let mut seen = 0;
     for pair in special {
@@ -130,10 +122,7 @@ fn bad_check_sequence_is_told_from_bad_framing() {
 #[test]
 fn too_long_a_packet_is_refused_whole() {
     let mut out = Vec::new();
-    assert_eq!(
-        emit([1, 8, 9, 0xc8], &[0; 252], &mut out),
-        Err(DropReason::Framing)
-    );
+    assert_eq!(emit([1, 8, 9, 0xc8], &[0; 252], &mut out), Err(DropReason::Framing));
     assert!(out.is_empty());
     assert!(emit([1, 8, 9, 0xc8], &[FLAG; 251], &mut out).is_ok());
     assert!(out.len() <= MAX_FRAME);
@@ -147,11 +136,7 @@ fn every_single_byte_damage_spares_the_next_frame() {
         for value in 0..=255 {
             let mut damaged = stream.clone();
             damaged[at] = value;
-            assert_eq!(
-                good(&damaged).last().unwrap(),
-                GOLDEN[0].1,
-                "{at} {value:02x}"
-            );
+            assert_eq!(good(&damaged).last().unwrap(), GOLDEN[0].1, "{at} {value:02x}");
         }
     }
 }

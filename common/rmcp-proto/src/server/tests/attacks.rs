@@ -132,11 +132,7 @@ fn forged_and_cut_packets_of_a_session_do_nothing() {
         }
         // Only the reserved byte of the RMCP header may differ.
         let reserved = 8;
-        assert_eq!(
-            bmc.requests(),
-            1,
-            "suite {suite}: {reserved} bits that mean nothing"
-        );
+        assert_eq!(bmc.requests(), 1, "suite {suite}: {reserved} bits that mean nothing");
         assert!(bmc.counted(Reason::WrongAuthCode) > 0);
         console.send(bmc.now, &device_id());
         let next = console.poll_transmit().unwrap();
@@ -152,10 +148,7 @@ fn packets_without_the_sessions_protection_are_refused() {
     bmc.events();
     let message = hex_literal::hex!("20 18 c8 81 04 01 7a");
     for (encrypted, authenticated) in [(false, false), (true, false), (false, true)] {
-        let protection = Protection {
-            encrypted,
-            authenticated,
-        };
+        let protection = Protection { encrypted, authenticated };
         console.send_payload(PayloadType::IPMI, protection, &message);
         bmc.run(peer(1), &mut console);
     }
@@ -186,13 +179,7 @@ fn encrypted_packets_of_a_session_without_confidentiality_are_refused() {
 #[test]
 fn a_session_is_bound_to_its_address_unless_configured_otherwise() {
     for bound_to_peer in [true, false] {
-        let mut bmc = Bmc::new(
-            Config {
-                bound_to_peer,
-                ..config()
-            },
-            Table::usual(),
-        );
+        let mut bmc = Bmc::new(Config { bound_to_peer, ..config() }, Table::usual());
         let mut console = bmc.log_in(1, root(17));
         bmc.events();
         console.send(bmc.now, &device_id());
@@ -208,11 +195,7 @@ fn a_wrong_rakp_3_aimed_at_an_active_session_does_nothing_to_it() {
     let (mut console, recorded) = recorded_session(&mut bmc, 17);
     let id = console.managed_id().unwrap();
     let mut forged = recorded[2].clone();
-    assert_eq!(
-        forged[20..24],
-        id.to_le_bytes(),
-        "after tag, status and two reserved bytes"
-    );
+    assert_eq!(forged[20..24], id.to_le_bytes(), "after tag, status and two reserved bytes");
     for last in 0..=255 {
         *forged.last_mut().unwrap() = last;
         for status in [0, 0x0f] {

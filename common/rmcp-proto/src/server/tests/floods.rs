@@ -7,10 +7,7 @@ use crate::wire::v20::{self, V20Header};
 
 #[test]
 fn half_open_handshakes_never_refuse_a_login_nor_grow() {
-    let config = Config {
-        pending: 64,
-        ..config()
-    };
+    let config = Config { pending: 64, ..config() };
     let mut bmc = Bmc::new(config, Table::usual());
     let flood = console(bmc.now, root(17)).poll_transmit().unwrap();
     let owner = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 2), 623));
@@ -109,17 +106,8 @@ fn a_source_that_guesses_is_held_up_and_others_log_in() {
 
 #[test]
 fn wrong_passwords_lock_a_user_but_not_for_who_has_logged_in() {
-    let bad_password = BadPassword {
-        threshold: 3,
-        ..BadPassword::default()
-    };
-    let mut bmc = Bmc::new(
-        config(),
-        Table {
-            bad_password,
-            ..Table::usual()
-        },
-    );
+    let bad_password = BadPassword { threshold: 3, ..BadPassword::default() };
+    let mut bmc = Bmc::new(config(), Table { bad_password, ..Table::usual() });
     bmc.log_in(1, root(17));
     for _ in 0..3 {
         assert_eq!(guess(&mut bmc, 66, "root", &[0x55; 32]), 0x0f);
@@ -132,10 +120,7 @@ fn wrong_passwords_lock_a_user_but_not_for_who_has_logged_in() {
     bmc.events();
     let mut locked = console(bmc.now, credentials(17, "guest", "guest word", 2));
     let events = bmc.run(peer(5), &mut locked);
-    assert!(
-        matches!(events.as_slice(), [ConsoleEvent::Failed(_)]),
-        "{events:?}"
-    );
+    assert!(matches!(events.as_slice(), [ConsoleEvent::Failed(_)]), "{events:?}");
     assert_eq!(bmc.counted(Reason::UserLocked), 1);
     // A change of something else is not what enables the user.
     bmc.server.accounts_changed(bmc.now);
@@ -151,9 +136,7 @@ fn a_source_that_floods_is_not_heard_and_its_sessions_are() {
     let mut bmc = Bmc::usual();
     let mut console = bmc.log_in(1, root(17));
     let ping = hex_literal::hex!("06 00 ff 06 00 00 11 be 80 2a 00 00");
-    let pongs = (0..10_000)
-        .filter(|_| !bmc.handle(peer(9), &ping).is_empty())
-        .count();
+    let pongs = (0..10_000).filter(|_| !bmc.handle(peer(9), &ping).is_empty()).count();
     assert!((3900..=4000).contains(&pongs), "{pongs}");
     assert!(bmc.counted(Reason::TooManyPackets) >= 6000);
     bmc.events();
@@ -164,13 +147,7 @@ fn a_source_that_floods_is_not_heard_and_its_sessions_are() {
 
 #[test]
 fn a_full_table_gives_up_the_session_idle_longest_or_refuses() {
-    let mut bmc = Bmc::new(
-        Config {
-            sessions: 3,
-            ..config()
-        },
-        Table::usual(),
-    );
+    let mut bmc = Bmc::new(Config { sessions: 3, ..config() }, Table::usual());
     let ids: Vec<_> = (1..=3)
         .map(|port| {
             let id = bmc.log_in(port, root(17)).managed_id().unwrap();
@@ -181,11 +158,7 @@ fn a_full_table_gives_up_the_session_idle_longest_or_refuses() {
     let mut late = console(bmc.now, root(17));
     let refused = bmc.run(peer(4), &mut late);
     let no_resources = ConsoleError::Refused(StatusCode::NO_RESOURCES);
-    assert_eq!(
-        refused,
-        [ConsoleEvent::Failed(no_resources)],
-        "none idle over 10 s"
-    );
+    assert_eq!(refused, [ConsoleEvent::Failed(no_resources)], "none idle over 10 s");
     assert_eq!(bmc.counted(Reason::NoFreeSession), 1);
     assert_eq!(bmc.server.sessions().count(), 3);
 
@@ -201,23 +174,13 @@ fn a_full_table_gives_up_the_session_idle_longest_or_refuses() {
             _ => None,
         })
         .collect();
-    assert_eq!(
-        closed,
-        [ids[1]],
-        "the one idle longest that holds no payload"
-    );
+    assert_eq!(closed, [ids[1]], "the one idle longest that holds no payload");
 }
 
 #[test]
 fn all_sixty_two_sessions_have_their_own_handle() {
     let instance = Instance::new(3).unwrap();
-    let mut bmc = Bmc::new(
-        Config {
-            instance,
-            ..config()
-        },
-        Table::usual(),
-    );
+    let mut bmc = Bmc::new(Config { instance, ..config() }, Table::usual());
     for port in 1..=62 {
         bmc.log_in(port, root(3));
     }

@@ -39,13 +39,7 @@ fn payload_of(datagram: &[u8]) -> Vec<u8> {
 
 fn open_session(role: u8, proposals: Proposals) -> Vec<u8> {
     let mut payload = Vec::new();
-    OpenSessionRequest {
-        tag: 0x5a,
-        role,
-        console_id: 0xa0a2_a3a4,
-        proposals,
-    }
-    .emit(&mut payload);
+    OpenSessionRequest { tag: 0x5a, role, console_id: 0xa0a2_a3a4, proposals }.emit(&mut payload);
     datagram(PayloadType::OPEN_SESSION_REQUEST, &payload)
 }
 
@@ -72,27 +66,12 @@ pub(super) fn recorded_login(bmc: &mut Bmc, credentials: Credentials) -> Vec<Vec
 fn every_suite_logs_in_with_and_without_kg() {
     for suite in CipherSuite::all() {
         for kg in [None, UserKey::from_password(b"site key")] {
-            let mut bmc = Bmc::new(
-                config(),
-                Table {
-                    kg: kg.clone(),
-                    ..Table::usual()
-                },
-            );
-            bmc.log_in(
-                1,
-                Credentials {
-                    kg,
-                    ..root(suite.id())
-                },
-            );
+            let mut bmc = Bmc::new(config(), Table { kg: kg.clone(), ..Table::usual() });
+            bmc.log_in(1, Credentials { kg, ..root(suite.id()) });
             let info = opened(&mut bmc);
             assert_eq!(info.suite, Some(suite));
             assert_eq!((info.user_id, info.handle), (2, 1));
-            assert_eq!(
-                (info.privilege, info.limit),
-                (Privilege::User, Privilege::Administrator)
-            );
+            assert_eq!((info.privilege, info.limit), (Privilege::User, Privilege::Administrator));
         }
     }
 }
@@ -100,23 +79,14 @@ fn every_suite_logs_in_with_and_without_kg() {
 #[test]
 fn a_console_without_the_kg_sees_that_the_bmc_has_one() {
     let kg = UserKey::from_password(b"site key");
-    let mut bmc = Bmc::new(
-        config(),
-        Table {
-            kg,
-            ..Table::usual()
-        },
-    );
+    let mut bmc = Bmc::new(config(), Table { kg, ..Table::usual() });
     let events = try_log_in(&mut bmc, root(17));
     assert_eq!(events, [ConsoleEvent::Failed(ConsoleError::WrongProof)]);
 }
 
 #[test]
 fn a_suite_that_is_not_configured_is_refused_by_its_algorithm() {
-    let suites = [17, 3, 2]
-        .into_iter()
-        .filter_map(CipherSuite::from_id)
-        .collect();
+    let suites = [17, 3, 2].into_iter().filter_map(CipherSuite::from_id).collect();
     let mut bmc = Bmc::new(Config { suites, ..config() }, Table::usual());
     let cases = [
         (8, StatusCode::INVALID_AUTHENTICATION),
@@ -124,18 +94,11 @@ fn a_suite_that_is_not_configured_is_refused_by_its_algorithm() {
         (16, StatusCode::NO_CIPHER_SUITE),
     ];
     for (suite, status) in cases {
-        assert_eq!(
-            try_log_in(&mut bmc, root(suite)),
-            refused(status),
-            "suite {suite}"
-        );
+        assert_eq!(try_log_in(&mut bmc, root(suite)), refused(status), "suite {suite}");
     }
     let suites = [17].into_iter().filter_map(CipherSuite::from_id).collect();
     let mut bmc = Bmc::new(Config { suites, ..config() }, Table::usual());
-    assert_eq!(
-        try_log_in(&mut bmc, root(16)),
-        refused(StatusCode::INVALID_CONFIDENTIALITY)
-    );
+    assert_eq!(try_log_in(&mut bmc, root(16)), refused(StatusCode::INVALID_CONFIDENTIALITY));
     assert_eq!(bmc.counted(Reason::NoCipherSuite), 1);
     bmc.log_in(1, root(17));
 }
@@ -144,11 +107,7 @@ fn a_suite_that_is_not_configured_is_refused_by_its_algorithm() {
 fn suite_zero_is_refused_whatever_is_configured() {
     let mut bmc = Bmc::usual();
     let none = Proposal::Algorithm(0);
-    let proposals = Proposals {
-        authentication: none,
-        integrity: none,
-        confidentiality: none,
-    };
+    let proposals = Proposals { authentication: none, integrity: none, confidentiality: none };
     let response = open_response(&mut bmc, &open_session(0, proposals));
     let wanted = OpenSessionResponse::Refused {
         tag: 0x5a,
@@ -160,17 +119,8 @@ fn suite_zero_is_refused_whatever_is_configured() {
 
 #[test]
 fn null_proposals_get_the_preferred_suite_and_role_zero_the_highest() {
-    let suites: Vec<_> = [17, 3]
-        .into_iter()
-        .filter_map(CipherSuite::from_id)
-        .collect();
-    let mut bmc = Bmc::new(
-        Config {
-            suites: suites.clone(),
-            ..config()
-        },
-        Table::usual(),
-    );
+    let suites: Vec<_> = [17, 3].into_iter().filter_map(CipherSuite::from_id).collect();
+    let mut bmc = Bmc::new(Config { suites: suites.clone(), ..config() }, Table::usual());
     let any = Proposals {
         authentication: Proposal::Any,
         integrity: Proposal::Any,
@@ -178,12 +128,7 @@ fn null_proposals_get_the_preferred_suite_and_role_zero_the_highest() {
     };
     for (role, granted) in [(0, 4), (2, 2), (4, 4), (5, 4)] {
         match open_response(&mut bmc, &open_session(role, any)) {
-            OpenSessionResponse::Accepted {
-                tag,
-                role,
-                algorithms,
-                ..
-            } => {
+            OpenSessionResponse::Accepted { tag, role, algorithms, .. } => {
                 assert_eq!((tag, role), (0x5a, granted));
                 assert_eq!(algorithms, suites[0].algorithms());
             }
@@ -223,25 +168,14 @@ fn wrong_password_and_unknown_user_are_told_alike_and_only_at_the_end() {
         let rakp_2 = Rakp2::parse(&payload).unwrap();
         assert_eq!(rakp_2.header.status, StatusCode::OK, "{user}");
         assert_eq!(rakp_2.body.unwrap().code.len(), 32);
-        let header = RakpHeader {
-            tag: 2,
-            status: StatusCode::OK,
-            session_id: managed_id,
-        };
+        let header = RakpHeader { tag: 2, status: StatusCode::OK, session_id: managed_id };
         let mut payload = Vec::new();
-        Rakp3 {
-            header,
-            code: &[0x55; 32],
-        }
-        .emit(&mut payload);
+        Rakp3 { header, code: &[0x55; 32] }.emit(&mut payload);
         let sent = bmc.handle(peer(1), &datagram(PayloadType::RAKP_3, &payload));
         answers.push(payload_of(&sent[0]));
     }
-    let header = RakpHeader {
-        tag: 2,
-        status: StatusCode::INVALID_INTEGRITY_CHECK,
-        session_id: 0xa0a2_a3a4,
-    };
+    let header =
+        RakpHeader { tag: 2, status: StatusCode::INVALID_INTEGRITY_CHECK, session_id: 0xa0a2_a3a4 };
     for answer in answers {
         assert_eq!(Rakp4::parse(&answer), Ok(Rakp4 { header, check: &[] }));
     }
@@ -254,17 +188,11 @@ fn wrong_password_and_unknown_user_are_told_alike_and_only_at_the_end() {
 fn privilege_above_the_users_limit_is_told_only_with_the_right_password() {
     let mut bmc = Bmc::usual();
     let right = credentials(3, "guest", "guest word", 4);
-    assert_eq!(
-        try_log_in(&mut bmc, right),
-        refused(StatusCode::UNAUTHORIZED_ROLE)
-    );
+    assert_eq!(try_log_in(&mut bmc, right), refused(StatusCode::UNAUTHORIZED_ROLE));
     let events = bmc.events();
     assert!(matches!(
         events.as_slice(),
-        [Event::LoginRefused {
-            reason: Reason::PrivilegeAboveLimit,
-            ..
-        }]
+        [Event::LoginRefused { reason: Reason::PrivilegeAboveLimit, .. }]
     ));
     let wrong = credentials(3, "guest", "wrong", 4);
     let events = try_log_in(&mut bmc, wrong);
@@ -279,29 +207,13 @@ fn channel_and_suite_limits_bound_what_is_granted() {
         (Some(Privilege::Administrator), Some(Privilege::User)),
     ];
     for (channel_limit, suite_limit) in limits {
-        let mut bmc = Bmc::new(
-            config(),
-            Table {
-                channel_limit,
-                suite_limit,
-                ..Table::usual()
-            },
-        );
-        assert_eq!(
-            try_log_in(&mut bmc, root(17)),
-            refused(StatusCode::UNAUTHORIZED_ROLE)
-        );
+        let mut bmc = Bmc::new(config(), Table { channel_limit, suite_limit, ..Table::usual() });
+        assert_eq!(try_log_in(&mut bmc, root(17)), refused(StatusCode::UNAUTHORIZED_ROLE));
         bmc.log_in(1, credentials(17, "root", "0penBmc", 2));
     }
-    let closed = Table {
-        channel_limit: None,
-        ..Table::usual()
-    };
+    let closed = Table { channel_limit: None, ..Table::usual() };
     let mut bmc = Bmc::new(config(), closed);
-    assert_eq!(
-        try_log_in(&mut bmc, root(17)),
-        refused(StatusCode::UNAUTHORIZED_ROLE)
-    );
+    assert_eq!(try_log_in(&mut bmc, root(17)), refused(StatusCode::UNAUTHORIZED_ROLE));
 }
 
 #[test]
@@ -310,22 +222,13 @@ fn role_lookup_finds_the_user_of_that_privilege() {
         account(2, "same", "user word", Privilege::User),
         account(3, "same", "admin word", Privilege::Administrator),
     ];
-    let mut bmc = Bmc::new(
-        config(),
-        Table {
-            accounts,
-            ..Table::usual()
-        },
-    );
+    let mut bmc = Bmc::new(config(), Table { accounts, ..Table::usual() });
     for (password, role, id) in [
         ("user word", Role::new(2), 2),
         ("admin word", Role::new(4), 3),
         ("admin word", Role::new(3), 3),
     ] {
-        let credentials = Credentials {
-            role,
-            ..credentials(3, "same", password, 0)
-        };
+        let credentials = Credentials { role, ..credentials(3, "same", password, 0) };
         bmc.log_in(1, credentials);
         assert_eq!(opened(&mut bmc).user_id, id);
     }
@@ -352,15 +255,8 @@ fn reserved_roles_and_long_names_end_the_handshake() {
         payload.extend([role, 0, 0, length]);
         payload.resize(28 + usize::from(length), b'x');
         let sent = bmc.handle(peer(1), &datagram(PayloadType::RAKP_1, &payload));
-        let header = RakpHeader {
-            tag: 7,
-            status,
-            session_id: 0xa0a2_a3a4,
-        };
-        assert_eq!(
-            Rakp2::parse(&payload_of(&sent[0])),
-            Ok(Rakp2 { header, body: None })
-        );
+        let header = RakpHeader { tag: 7, status, session_id: 0xa0a2_a3a4 };
+        assert_eq!(Rakp2::parse(&payload_of(&sent[0])), Ok(Rakp2 { header, body: None }));
         assert_eq!(bmc.server.pending(), 0);
     }
 }
@@ -369,14 +265,7 @@ fn reserved_roles_and_long_names_end_the_handshake() {
 fn only_the_right_order_opens_a_session() {
     let recorded = recorded_login(&mut Bmc::usual(), root(17));
     assert_eq!(recorded.len(), 3);
-    let orders = [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ];
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     for order in orders {
         // The same seeds make the same ids and random numbers, so a recording fits.
         let mut bmc = Bmc::usual();
@@ -481,12 +370,6 @@ fn a_console_that_refuses_rakp_2_ends_the_handshake() {
     bmc.handle(peer(1), &recorded[1]);
     let mut payload = payload_of(&recorded[2])[..8].to_vec();
     payload[1] = 0x0f;
-    assert!(
-        bmc.handle(peer(1), &datagram(PayloadType::RAKP_3, &payload))
-            .is_empty()
-    );
-    assert_eq!(
-        (bmc.server.pending(), bmc.counted(Reason::ConsoleGaveUp)),
-        (0, 1)
-    );
+    assert!(bmc.handle(peer(1), &datagram(PayloadType::RAKP_3, &payload)).is_empty());
+    assert_eq!((bmc.server.pending(), bmc.counted(Reason::ConsoleGaveUp)), (0, 1));
 }

@@ -12,11 +12,7 @@ fn ask(bmc: &mut Bmc, console: &mut Console<Counted>, request: &Request) -> Vec<
 
 fn completion_of(events: &[ConsoleEvent]) -> (u8, Vec<u8>) {
     match events {
-        [
-            ConsoleEvent::Response {
-                completion, data, ..
-            },
-        ] => (completion.0, data.clone()),
+        [ConsoleEvent::Response { completion, data, .. }] => (completion.0, data.clone()),
         other => panic!("one response, not {other:?}"),
     }
 }
@@ -41,12 +37,7 @@ fn a_request_goes_out_and_its_answer_back_with_every_suite() {
             assert_eq!(request, device_id());
             bmc.server.respond(bmc.now, token, &answer(&[round]));
             let events = deliver(&mut bmc, &mut console);
-            assert_eq!(
-                completion_of(&events),
-                (0, vec![round]),
-                "suite {}",
-                suite.id()
-            );
+            assert_eq!(completion_of(&events), (0, vec![round]), "suite {}", suite.id());
         }
     }
 }
@@ -69,13 +60,7 @@ fn several_requests_run_at_a_time_and_may_be_answered_in_any_order() {
 
 #[test]
 fn more_requests_than_may_run_are_answered_busy() {
-    let mut bmc = Bmc::new(
-        Config {
-            requests: 2,
-            ..config()
-        },
-        Table::usual(),
-    );
+    let mut bmc = Bmc::new(Config { requests: 2, ..config() }, Table::usual());
     let mut console = bmc.log_in(1, root(17));
     for _ in 0..2 {
         assert!(ask(&mut bmc, &mut console, &device_id()).is_empty());
@@ -95,10 +80,7 @@ fn a_retried_request_runs_once_and_gets_the_reply_again() {
 
     bmc.pass(Duration::from_secs(1));
     console.handle_timeout(bmc.now);
-    assert!(
-        bmc.run(peer(1), &mut console).is_empty(),
-        "still running: the copy is dropped"
-    );
+    assert!(bmc.run(peer(1), &mut console).is_empty(), "still running: the copy is dropped");
     assert_eq!(bmc.counted(Reason::DuplicateRequest), 1);
     bmc.events();
 
@@ -148,10 +130,7 @@ fn set_session_privilege_level_raises_up_to_the_limit() {
         let events = ask(&mut bmc, &mut console, &app(0x3b, data));
         assert_eq!(completion_of(&events), (code, level.to_vec()), "{data:?}");
     }
-    let changes = bmc
-        .events()
-        .into_iter()
-        .filter(|event| matches!(event, Event::Changed(_)));
+    let changes = bmc.events().into_iter().filter(|event| matches!(event, Event::Changed(_)));
     assert_eq!(changes.count(), 2);
 }
 
@@ -166,15 +145,8 @@ fn close_session_ends_its_own_session_by_id_or_handle() {
             false => console.managed_id().unwrap().to_le_bytes().to_vec(),
         };
         let events = ask(&mut bmc, &mut console, &app(0x3c, &data));
-        assert_eq!(
-            completion_of(&events),
-            (0, vec![]),
-            "answered before it ends"
-        );
-        assert!(matches!(
-            bmc.events().as_slice(),
-            [Event::Closed(_, CloseReason::Requested)]
-        ));
+        assert_eq!(completion_of(&events), (0, vec![]), "answered before it ends");
+        assert!(matches!(bmc.events().as_slice(), [Event::Closed(_, CloseReason::Requested)]));
         assert_eq!(bmc.server.sessions().count(), 0);
         console.send(bmc.now, &device_id());
         bmc.run(peer(1), &mut console);
@@ -210,32 +182,15 @@ fn payload_commands_and_payloads_go_to_their_owner() {
     bmc.events();
 
     bmc.server.set_payload_active(session.id, true);
-    for protection in [
-        Protection::FULL,
-        Protection {
-            encrypted: false,
-            authenticated: true,
-        },
-    ] {
+    for protection in [Protection::FULL, Protection { encrypted: false, authenticated: true }] {
         console.send_payload(PayloadType::SOL, protection, b"typed");
         bmc.run(peer(1), &mut console);
         let (kind, data) = (PayloadType::SOL, b"typed".to_vec());
-        let wanted = Event::Payload {
-            session: session.id,
-            kind,
-            protection,
-            data,
-        };
+        let wanted = Event::Payload { session: session.id, kind, protection, data };
         assert_eq!(bmc.events(), [wanted]);
-        assert!(
-            bmc.server
-                .send_payload(session.id, kind, protection, b"shown")
-        );
+        assert!(bmc.server.send_payload(session.id, kind, protection, b"shown"));
         let data = b"shown".to_vec();
-        assert_eq!(
-            deliver(&mut bmc, &mut console),
-            [ConsoleEvent::Payload { kind, data }]
-        );
+        assert_eq!(deliver(&mut bmc, &mut console), [ConsoleEvent::Payload { kind, data }]);
     }
 }
 
@@ -252,10 +207,7 @@ fn an_idle_session_is_closed_and_each_valid_packet_keeps_it() {
     bmc.pass(Duration::from_secs(59));
     assert_eq!(bmc.server.sessions().count(), 1);
     bmc.pass(Duration::from_secs(1));
-    assert!(matches!(
-        bmc.events().as_slice(),
-        [Event::Closed(_, CloseReason::Idle)]
-    ));
+    assert!(matches!(bmc.events().as_slice(), [Event::Closed(_, CloseReason::Idle)]));
     assert_eq!(bmc.server.poll_timeout(), None, "nothing left to wake for");
 }
 
@@ -288,10 +240,7 @@ fn changed_accounts_take_effect_on_live_sessions() {
         change(bmc.server.accounts_mut());
         bmc.server.accounts_changed(bmc.now);
         let events = bmc.events();
-        assert!(matches!(
-            events.as_slice(),
-            [Event::Closed(_, CloseReason::AccountChanged)]
-        ));
+        assert!(matches!(events.as_slice(), [Event::Closed(_, CloseReason::AccountChanged)]));
     }
 }
 
@@ -312,14 +261,8 @@ fn whoever_changes_the_own_account_gets_the_answer_and_closes_as_always() {
     bmc.server.respond(bmc.now, token, &answer(&[]));
     assert_eq!(completion_of(&deliver(&mut bmc, &mut console)).0, 0);
     assert!(ask(&mut bmc, &mut console, &device_id()).is_empty());
-    assert!(
-        !bmc.server
-            .send_payload(info.id, PayloadType::SOL, Protection::FULL, b"shown")
-    );
-    let unknown = [Event::Rejected {
-        peer: peer(1),
-        reason: Reason::UnknownSession,
-    }];
+    assert!(!bmc.server.send_payload(info.id, PayloadType::SOL, Protection::FULL, b"shown"));
+    let unknown = [Event::Rejected { peer: peer(1), reason: Reason::UnknownSession }];
     assert_eq!(bmc.events(), unknown, "nothing more is executed");
 
     let close = app(0x3c, &info.id.0.to_le_bytes());
@@ -330,13 +273,7 @@ fn whoever_changes_the_own_account_gets_the_answer_and_closes_as_always() {
 
 #[test]
 fn a_session_that_parts_gives_its_slot_up_to_a_login_or_in_time() {
-    let mut bmc = Bmc::new(
-        Config {
-            sessions: 1,
-            ..config()
-        },
-        Table::usual(),
-    );
+    let mut bmc = Bmc::new(Config { sessions: 1, ..config() }, Table::usual());
     let part = |bmc: &mut Bmc| {
         bmc.log_in(1, root(17));
         bmc.server.accounts_mut().channel_limit = None;
@@ -358,10 +295,7 @@ fn in_session_questions_about_this_channel_are_answered_and_others_forwarded() {
     let mut console = bmc.log_in(1, root(17));
     bmc.events();
     let events = ask(&mut bmc, &mut console, &app(0x38, &[0x8e, 4]));
-    assert_eq!(
-        completion_of(&events),
-        (0, vec![1, 0x80, 0x04, 0x02, 0, 0, 0, 0])
-    );
+    assert_eq!(completion_of(&events), (0, vec![1, 0x80, 0x04, 0x02, 0, 0, 0, 0]));
     for request in [app(0x38, &[0x88, 4]), app(0x37, &[]), app(0x54, &[2, 0, 0])] {
         assert!(ask(&mut bmc, &mut console, &request).is_empty());
         assert_eq!(only_request(&bmc.events()).1, request);

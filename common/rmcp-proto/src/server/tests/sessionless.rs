@@ -18,11 +18,7 @@ fn frame(request: &Request) -> Vec<u8> {
         command: request.command,
     };
     let mut message = Vec::new();
-    IpmbRequest {
-        header,
-        data: &request.data,
-    }
-    .emit(&mut message);
+    IpmbRequest { header, data: &request.data }.emit(&mut message);
     message
 }
 
@@ -59,12 +55,7 @@ fn a_message_with_a_sequence_number_is_acknowledged() {
     let answers = Bmc::usual().handle(peer(1), &hex!("06 00 07 06 00 00 11 be 80 2a 00 00"));
     assert_eq!(answers.len(), 2);
     assert_eq!(answers[0], hex!("06 00 07 86"));
-    assert!(
-        Bmc::usual()
-            .handle(peer(1), &hex!("06 00 07 86"))
-            .is_empty(),
-        "no reply to those"
-    );
+    assert!(Bmc::usual().handle(peer(1), &hex!("06 00 07 86")).is_empty(), "no reply to those");
 }
 
 #[test]
@@ -73,14 +64,8 @@ fn questions_are_answered_in_the_format_they_came_in() {
     for rmcp_plus in [false, true] {
         let mut ask = |command, data: &[u8]| ask(&mut bmc, rmcp_plus, &app(command, data));
         assert_eq!(ask(0x37, &[]), Some((0, GUID.to_vec())));
-        assert_eq!(
-            ask(0x38, &[0x8e, 4]),
-            Some((0, hex!("01 80 04 02 00 00 00 00").to_vec()))
-        );
-        assert_eq!(
-            ask(0x38, &[0x0e, 4]),
-            Some((0, hex!("01 00 04 00 00 00 00 00").to_vec()))
-        );
+        assert_eq!(ask(0x38, &[0x8e, 4]), Some((0, hex!("01 80 04 02 00 00 00 00").to_vec())));
+        assert_eq!(ask(0x38, &[0x0e, 4]), Some((0, hex!("01 00 04 00 00 00 00 00").to_vec())));
         assert_eq!(ask(0x38, &[0x81, 4]).map(|(code, _)| code), Some(0));
         for (data, code) in [(&[0x8e, 0][..], 0xcc), (&[0x82, 4], 0xcc), (&[0x8e], 0xc7)] {
             assert_eq!(ask(0x38, data), Some((code, vec![])), "{data:02x?}");
@@ -95,13 +80,7 @@ fn questions_are_answered_in_the_format_they_came_in() {
 #[test]
 fn the_kg_bit_is_told() {
     let kg = UserKey::from_password(b"site key");
-    let mut bmc = Bmc::new(
-        config(),
-        Table {
-            kg,
-            ..Table::usual()
-        },
-    );
+    let mut bmc = Bmc::new(config(), Table { kg, ..Table::usual() });
     let (_, data) = ask(&mut bmc, false, &app(0x38, &[0x8e, 4])).unwrap();
     assert_eq!(data[2], 0x24);
 }
@@ -114,9 +93,7 @@ fn cipher_suites_come_in_blocks_of_sixteen() {
         let (code, data) = ask(&mut bmc, true, &app(0x54, &[0x0e, 0, 0x80 | index])).unwrap();
         assert_eq!((code, data[0]), (0, 1));
         list.extend_from_slice(&data[1..]);
-        let wanted = (11 * 5usize)
-            .saturating_sub(16 * usize::from(index))
-            .min(16);
+        let wanted = (11 * 5usize).saturating_sub(16 * usize::from(index)).min(16);
         assert_eq!(data.len() - 1, wanted, "block {index}");
     }
     assert_eq!(list[..5], hex!("c0 01 01 40 80"));
@@ -126,8 +103,5 @@ fn cipher_suites_come_in_blocks_of_sixteen() {
     for data in [&[0x0e, 5, 0][..], &[2, 0, 0]] {
         assert_eq!(ask(&mut bmc, true, &app(0x54, data)), Some((0xcc, vec![])));
     }
-    assert_eq!(
-        ask(&mut bmc, true, &app(0x54, &[0x0e, 0])),
-        Some((0xc7, vec![]))
-    );
+    assert_eq!(ask(&mut bmc, true, &app(0x54, &[0x0e, 0])), Some((0xc7, vec![])));
 }

@@ -7,12 +7,7 @@ use super::*;
 use crate::crypto::v15::auth_code;
 use crate::wire::v15::{AuthType, V15Packet};
 
-const ALL: [AuthType; 4] = [
-    AuthType::None,
-    AuthType::Md2,
-    AuthType::Md5,
-    AuthType::Password,
-];
+const ALL: [AuthType; 4] = [AuthType::None, AuthType::Md2, AuthType::Md5, AuthType::Password];
 
 /// A console that speaks IPMI 1.5.
 struct OldConsole {
@@ -26,13 +21,7 @@ struct OldConsole {
 impl OldConsole {
     fn new(auth: AuthType, password: &str) -> Self {
         let key = UserKey::from_password(password.as_bytes()).unwrap();
-        Self {
-            auth,
-            key,
-            id: 0,
-            sequence: 0,
-            rq_seq: IpmbSequence::default(),
-        }
+        Self { auth, key, id: 0, sequence: 0, rq_seq: IpmbSequence::default() }
     }
 
     fn message(&mut self, request: &Request) -> Vec<u8> {
@@ -47,11 +36,7 @@ impl OldConsole {
             command: request.command,
         };
         let mut message = Vec::new();
-        IpmbRequest {
-            header,
-            data: &request.data,
-        }
-        .emit(&mut message);
+        IpmbRequest { header, data: &request.data }.emit(&mut message);
         message
     }
 
@@ -78,13 +63,7 @@ impl OldConsole {
         let packet = V15Packet::parse(&datagram[4..]).unwrap();
         assert_eq!(packet.session_id, self.id);
         if packet.auth != AuthType::None {
-            let V15Packet {
-                auth,
-                session_id,
-                sequence,
-                message,
-                ..
-            } = packet;
+            let V15Packet { auth, session_id, sequence, message, .. } = packet;
             let code = auth_code(auth, &self.key, session_id, sequence, message);
             assert!(code.matches(&packet.code.unwrap()));
         }
@@ -94,9 +73,7 @@ impl OldConsole {
 
     fn ask(&mut self, bmc: &mut Bmc, request: &Request) -> Option<(u8, Vec<u8>)> {
         let datagram = self.datagram(self.auth, request);
-        bmc.handle(peer(1), &datagram)
-            .pop()
-            .map(|answer| self.read(&answer))
+        bmc.handle(peer(1), &datagram).pop().map(|answer| self.read(&answer))
     }
 
     /// Asks for a challenge: the Activate Session to send next.
@@ -130,17 +107,8 @@ impl OldConsole {
 }
 
 fn old_bmc(v15_policy: V15Policy) -> Bmc {
-    let config = Config {
-        v15: ALL.to_vec(),
-        ..config()
-    };
-    Bmc::new(
-        config,
-        Table {
-            v15_policy,
-            ..Table::usual()
-        },
-    )
+    let config = Config { v15: ALL.to_vec(), ..config() };
+    Bmc::new(config, Table { v15_policy, ..Table::usual() })
 }
 
 #[test]
@@ -182,18 +150,12 @@ fn wrong_password_and_unknown_user_are_met_with_silence() {
     let mut bmc = old_bmc(V15Policy::default());
     for (user, password) in [("root", "wrong"), ("nobody", "0penBmc"), ("", "")] {
         for auth in [AuthType::Md2, AuthType::Md5, AuthType::Password] {
-            assert_eq!(
-                OldConsole::new(auth, password).log_in(&mut bmc, user, 4),
-                None
-            );
+            assert_eq!(OldConsole::new(auth, password).log_in(&mut bmc, user, 4), None);
         }
     }
     assert_eq!(bmc.counted(Reason::WrongPassword), 3);
     assert_eq!(bmc.counted(Reason::UnknownUser), 6);
-    assert_eq!(
-        OldConsole::new(AuthType::None, "").log_in(&mut bmc, "nobody", 4),
-        None
-    );
+    assert_eq!(OldConsole::new(AuthType::None, "").log_in(&mut bmc, "nobody", 4), None);
 }
 
 #[test]
@@ -203,10 +165,7 @@ fn privilege_above_the_limit_is_refused() {
     assert_eq!(console.log_in(&mut bmc, "guest", 4), Some(0x86));
     let mut console = OldConsole::new(AuthType::Md5, "guest word");
     assert_eq!(console.log_in(&mut bmc, "guest", 2), Some(0));
-    assert_eq!(
-        console.ask(&mut bmc, &app(0x3b, &[4])),
-        Some((0x81, vec![]))
-    );
+    assert_eq!(console.ask(&mut bmc, &app(0x3b, &[4])), Some((0x81, vec![])));
 }
 
 #[test]
@@ -239,11 +198,7 @@ fn packets_are_verified_and_never_taken_twice() {
     for end in 0..good.len() {
         assert!(bmc.handle(peer(1), &good[..end]).is_empty(), "{end} bytes");
     }
-    assert!(
-        !bmc.events()
-            .iter()
-            .any(|event| matches!(event, Event::Request { .. }))
-    );
+    assert!(!bmc.events().iter().any(|event| matches!(event, Event::Request { .. })));
     bmc.handle(peer(1), &good);
     only_request(&bmc.events());
     let before = bmc.counted(Reason::Replayed);
@@ -256,14 +211,8 @@ fn packets_are_verified_and_never_taken_twice() {
 
 #[test]
 fn disabled_authentication_lets_plain_packets_through_as_far_as_it_says() {
-    let per_message = V15Policy {
-        per_message_auth_disabled: true,
-        ..V15Policy::default()
-    };
-    let user_level = V15Policy {
-        user_level_auth_disabled: true,
-        ..V15Policy::default()
-    };
+    let per_message = V15Policy { per_message_auth_disabled: true, ..V15Policy::default() };
+    let user_level = V15Policy { user_level_auth_disabled: true, ..V15Policy::default() };
     for (policy, privilege) in [(per_message, 4), (user_level, 2)] {
         let mut bmc = old_bmc(policy);
         let mut console = OldConsole::new(AuthType::Md5, "0penBmc");
@@ -283,11 +232,7 @@ fn disabled_authentication_lets_plain_packets_through_as_far_as_it_says() {
     console.log_in(&mut bmc, "root", 4);
     let plain = console.datagram(AuthType::None, &app(0x3b, &[4]));
     let answers = bmc.handle(peer(1), &plain);
-    assert_eq!(
-        console.read(&answers[0]).0,
-        0xd4,
-        "raising the privilege needs the auth code"
-    );
+    assert_eq!(console.read(&answers[0]).0, 0xd4, "raising the privilege needs the auth code");
 }
 
 #[test]
@@ -299,10 +244,7 @@ fn payloads_and_long_answers_do_not_fit_the_format() {
     let activate = app(0x48, &[1, 1, 0, 0, 0, 0]);
     assert_eq!(console.ask(&mut bmc, &activate), Some((0xd5, vec![])));
     let id = SessionId(console.id);
-    assert!(
-        !bmc.server
-            .send_payload(id, PayloadType::SOL, Protection::NONE, b"x")
-    );
+    assert!(!bmc.server.send_payload(id, PayloadType::SOL, Protection::NONE, b"x"));
     console.ask(&mut bmc, &device_id());
     let (token, _) = only_request(&bmc.events());
     bmc.server.respond(bmc.now, token, &answer(&[0; 300]));
@@ -312,10 +254,7 @@ fn payloads_and_long_answers_do_not_fit_the_format() {
 
 #[test]
 fn capabilities_name_the_types() {
-    let policy = V15Policy {
-        per_message_auth_disabled: true,
-        user_level_auth_disabled: true,
-    };
+    let policy = V15Policy { per_message_auth_disabled: true, user_level_auth_disabled: true };
     let mut bmc = old_bmc(policy);
     let mut console = OldConsole::new(AuthType::None, "");
     let (_, data) = console.ask(&mut bmc, &app(0x38, &[0x0e, 4])).unwrap();
@@ -326,23 +265,10 @@ fn capabilities_name_the_types() {
 
 #[test]
 fn passwords_beyond_16_bytes_are_not_for_this_format() {
-    let accounts = vec![crate::testing::account(
-        2,
-        "root",
-        "seventeen letters",
-        Privilege::Administrator,
-    )];
-    let config = Config {
-        v15: ALL.to_vec(),
-        ..config()
-    };
-    let mut bmc = Bmc::new(
-        config,
-        Table {
-            accounts,
-            ..Table::usual()
-        },
-    );
+    let accounts =
+        vec![crate::testing::account(2, "root", "seventeen letters", Privilege::Administrator)];
+    let config = Config { v15: ALL.to_vec(), ..config() };
+    let mut bmc = Bmc::new(config, Table { accounts, ..Table::usual() });
     let mut console = OldConsole::new(AuthType::Md5, "seventeen letter");
     assert_eq!(console.log_in(&mut bmc, "root", 4), None);
 }

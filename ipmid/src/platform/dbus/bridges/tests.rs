@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use ipmi_proto::NetFn;
-use zbus::{Connection, connection::Builder, interface};
+use zbus::connection::Builder;
+use zbus::{Connection, interface};
 
 use super::*;
 use crate::platform::private_bus::Bus;
@@ -40,26 +41,16 @@ impl BtBridge {
 }
 
 async fn platform(bus: &Bus) -> (DbusPlatform, Connection) {
-    let bridges = Bridges {
-        bt_channel: Some("bt0".to_owned()),
-        satellites: HashMap::from([(NAMED, BYTE)]),
-    };
-    let platform = DbusPlatform {
-        bridges,
-        ..DbusPlatform::default()
-    };
+    let bridges =
+        Bridges { bt_channel: Some("bt0".to_owned()), satellites: HashMap::from([(NAMED, BYTE)]) };
+    let platform = DbusPlatform { bridges, ..DbusPlatform::default() };
     let connection = bus.connect().await;
     platform.attach(&connection).await.unwrap();
     (platform, connection)
 }
 
 fn request(lun: Lun) -> Request {
-    Request {
-        netfn: NetFn::APP,
-        lun,
-        command: 0x01,
-        data: vec![5],
-    }
+    Request { netfn: NetFn::APP, lun, command: 0x01, data: vec![5] }
 }
 
 async fn running(builder: Builder<'_>) -> Connection {

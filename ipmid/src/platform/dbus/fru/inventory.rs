@@ -2,20 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ipmi_proto::{
-    Field,
-    fru::{Board, Chassis, FruImage, MfgDate, MultiRecord, Product},
-    sdr::{Entity, entity},
-};
-use openbmc_dbus::{
-    client::Properties,
-    common::uuid,
-    interface::{Property, PropertyValue},
-    inventory::{
-        bmc, board, chassis, cpu,
-        decorator::{asset, asset_tag, i2c_device, ipmi, revision},
-        dimm, fan, item, motherboard, power_supply, system,
-    },
+use ipmi_proto::Field;
+use ipmi_proto::fru::{Board, Chassis, FruImage, MfgDate, MultiRecord, Product};
+use ipmi_proto::sdr::{Entity, entity};
+use openbmc_dbus::client::Properties;
+use openbmc_dbus::common::uuid;
+use openbmc_dbus::interface::{Property, PropertyValue};
+use openbmc_dbus::inventory::decorator::{asset, asset_tag, i2c_device, ipmi, revision};
+use openbmc_dbus::inventory::{
+    bmc, board, chassis, cpu, dimm, fan, item, motherboard, power_supply, system,
 };
 use tracing::debug;
 use zbus::wire::OwnedVariant;
@@ -59,12 +54,8 @@ impl Part {
         path: &str,
         interfaces: BTreeMap<String, BTreeMap<String, OwnedVariant>>,
     ) -> Option<Self> {
-        let bags = Bags(
-            interfaces
-                .into_iter()
-                .map(|(name, bag)| (name, Properties::from(bag)))
-                .collect(),
-        );
+        let bags =
+            Bags(interfaces.into_iter().map(|(name, bag)| (name, Properties::from(bag))).collect());
         if !bags.has(asset::NAME) || bags.get(item::PRESENT) == Some(false) {
             return None;
         }
@@ -80,11 +71,7 @@ impl Part {
             path: path.to_owned(),
             slot,
             entity: bags.entity(),
-            name: if pretty.is_empty() {
-                last_name(path)
-            } else {
-                pretty
-            },
+            name: if pretty.is_empty() { last_name(path) } else { pretty },
             manufacturer: text(asset::MANUFACTURER),
             model: text(asset::MODEL),
             part_number: text(asset::PART_NUMBER),
@@ -131,15 +118,8 @@ impl Part {
                 ..FruImage::default()
             },
             // Sold alone, as one piece.
-            entity::POWER_SUPPLY => FruImage {
-                product,
-                ..FruImage::default()
-            },
-            _ => FruImage {
-                board: Some(self.board()),
-                product,
-                ..FruImage::default()
-            },
+            entity::POWER_SUPPLY => FruImage { product, ..FruImage::default() },
+            _ => FruImage { board: Some(self.board()), product, ..FruImage::default() },
         }
     }
 
@@ -194,11 +174,7 @@ impl Part {
     }
 
     fn product_name(&self) -> &str {
-        if self.model.is_empty() {
-            &self.name
-        } else {
-            &self.model
-        }
+        if self.model.is_empty() { &self.name } else { &self.model }
     }
 }
 
@@ -210,11 +186,7 @@ fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
 }
 
 fn field(text: &str) -> Field {
-    if text.is_empty() {
-        Field::empty()
-    } else {
-        Field::text(text)
-    }
+    if text.is_empty() { Field::empty() } else { Field::text(text) }
 }
 
 /// The interfaces of an object.
@@ -261,11 +233,7 @@ fn built(text: &str) -> Option<MfgDate> {
         .split(|letter: char| !letter.is_ascii_digit())
         .filter(|number| !number.is_empty())
         .map(str::parse::<u64>);
-    let (year, month, day) = (
-        numbers.next()?.ok()?,
-        numbers.next()?.ok()?,
-        numbers.next()?.ok()?,
-    );
+    let (year, month, day) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
     let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
     let (hour, minute) = (next().min(23), next().min(59));
     if !(1996..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
@@ -278,11 +246,7 @@ fn built(text: &str) -> Option<MfgDate> {
 /// Days from 1970-01-01 to the first of a month, in the Gregorian calendar; from 1970 on.
 const fn days_before(year: u64, month: u64) -> u64 {
     // Years that begin in March, so that a leap day is the last of its year.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap = year / 4 - year / 100 + year / 400;
     // 719,468 days from 0000-03-01 to 1970-01-01.
     year * 365 + leap + (153 * month + 2) / 5 - 719_468
@@ -315,48 +279,27 @@ mod tests {
                 ]),
             ),
             (motherboard::NAME.to_owned(), bag([])),
-            (
-                item::NAME.to_owned(),
-                bag([("Present", Variant::from(true))]),
-            ),
+            (item::NAME.to_owned(), bag([("Present", Variant::from(true))])),
             (
                 i2c_device::NAME.to_owned(),
-                bag([
-                    ("Bus", Variant::from(3_u64)),
-                    ("Address", Variant::from(0x50_u64)),
-                ]),
+                bag([("Bus", Variant::from(3_u64)), ("Address", Variant::from(0x50_u64))]),
             ),
         ])
     }
 
     #[test]
     fn a_board_gets_a_board_and_a_product_area() {
-        let part = Part::read(
-            "/xyz/openbmc_project/inventory/a/Main_Board",
-            board_interfaces(),
-        );
+        let part = Part::read("/xyz/openbmc_project/inventory/a/Main_Board", board_interfaces());
         let part = part.unwrap();
         assert_eq!(part.slot, Some((3, 0x50)));
         let device = part.into_device(None).unwrap();
-        assert_eq!(
-            (device.name.as_str(), device.writable),
-            ("Main Board", false)
-        );
-        assert_eq!(
-            device.entity,
-            Entity {
-                id: entity::SYSTEM_BOARD,
-                instance: 1
-            }
-        );
+        assert_eq!((device.name.as_str(), device.writable), ("Main Board", false));
+        assert_eq!(device.entity, Entity { id: entity::SYSTEM_BOARD, instance: 1 });
         let image = FruImage::parse(&device.image).unwrap();
         let board = image.board.unwrap();
         assert_eq!(board.product.to_text(ENGLISH), "Main Board");
         assert_eq!(board.manufactured.to_unix(), Some(1_768_478_400));
-        assert_eq!(
-            image.product.unwrap().manufacturer.to_text(ENGLISH),
-            "Causeway"
-        );
+        assert_eq!(image.product.unwrap().manufacturer.to_text(ENGLISH), "Causeway");
         assert_eq!(image.chassis, None);
     }
 
@@ -366,10 +309,7 @@ mod tests {
         let board = Part::main_board(&[board]);
         let id = "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2d10";
         let system = || {
-            let asset = bag([
-                ("Model", Variant::from("Box")),
-                ("SerialNumber", "C1".into()),
-            ]);
+            let asset = bag([("Model", Variant::from("Box")), ("SerialNumber", "C1".into())]);
             let interfaces = BTreeMap::from([
                 (asset::NAME.to_owned(), asset),
                 (system::NAME.to_owned(), bag([])),
@@ -386,10 +326,7 @@ mod tests {
         assert_eq!(shown.chassis.unwrap().serial.to_text(ENGLISH), "C1");
         let records: Vec<Vec<u8>> = shown.multirecords.into_iter().map(|of| of.data).collect();
         assert_eq!(records[0], b"\x02Box");
-        assert_eq!(
-            (records[1][0], &records[1][1..4]),
-            (7, &[0x8f, 0x0f, 0x3c][..])
-        );
+        assert_eq!((records[1][0], &records[1][1..4]), (7, &[0x8f, 0x0f, 0x3c][..]));
         let own = image(None).board.unwrap();
         assert_eq!(own.serial.to_text(ENGLISH), "C1");
         for text in ["", "8f0f3c5e", "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2dxx"] {
@@ -400,10 +337,7 @@ mod tests {
     #[test]
     fn what_is_absent_or_has_no_asset_data_is_no_part() {
         let mut absent = board_interfaces();
-        absent.insert(
-            item::NAME.to_owned(),
-            bag([("Present", Variant::from(false))]),
-        );
+        absent.insert(item::NAME.to_owned(), bag([("Present", Variant::from(false))]));
         assert!(Part::read("/x", absent).is_none());
         let mut bare = board_interfaces();
         bare.remove(asset::NAME);
@@ -416,13 +350,7 @@ mod tests {
         let decorator = bag([("EntityId", Variant::from(11_u64))]);
         interfaces.insert(ipmi::NAME.to_owned(), decorator);
         let part = Part::read("/x", interfaces).unwrap();
-        assert_eq!(
-            part.entity,
-            Entity {
-                id: entity::ADD_IN_CARD,
-                instance: 1
-            }
-        );
+        assert_eq!(part.entity, Entity { id: entity::ADD_IN_CARD, instance: 1 });
     }
 
     #[test]

@@ -34,12 +34,9 @@ async fn completed(signals: &mut MessageStream) -> (String, String) {
 }
 
 async fn signals(service: &Connection) -> MessageStream {
-    let rule = zbus::MatchRule::builder()
-        .msg_type(zbus::message::Type::Signal)
-        .interface(INTERFACE);
-    MessageStream::for_match_rule(rule.build().unwrap(), service, None)
-        .await
-        .unwrap()
+    let rule =
+        zbus::MatchRule::builder().msg_type(zbus::message::Type::Signal).interface(INTERFACE);
+    MessageStream::for_match_rule(rule.build().unwrap(), service, None).await.unwrap()
 }
 
 fn result(result: &str) -> (String, String) {
@@ -87,12 +84,8 @@ async fn firmware_runs_if_it_reads_a_heartbeat() {
         }
     });
     let condition = async || {
-        let proxy = zbus::Proxy::new(
-            &service,
-            SERVICE,
-            PATH,
-            "xyz.openbmc_project.Condition.HostFirmware",
-        );
+        let proxy =
+            zbus::Proxy::new(&service, SERVICE, PATH, "xyz.openbmc_project.Condition.HostFirmware");
         let proxy = proxy.await.unwrap();
         let value = proxy.get_property::<String>("CurrentFirmwareCondition");
         value.await.unwrap()

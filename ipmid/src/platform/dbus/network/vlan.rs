@@ -5,12 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use openbmc_dbus::{
-    client::{CallError, Client, ObjectAt},
-    network::{
-        self, ethernet_interface as interface, ip, neighbor_create, vlan as vlan_interface,
-        vlan_create,
-    },
+use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::network::{
+    self, ethernet_interface as interface, ip, neighbor_create, vlan as vlan_interface, vlan_create,
 };
 use zbus::wire::OwnedObjectPath;
 
@@ -60,9 +57,7 @@ async fn clear(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
 }
 
 async fn carry_over(client: &Client, to: &ObjectAt, settings: &Link) -> Result<(), CallError> {
-    client
-        .set(to, interface::IPV6_ACCEPT_RA, settings.accepts_ra)
-        .await?;
+    client.set(to, interface::IPV6_ACCEPT_RA, settings.accepts_ra).await?;
     let (address, prefix) = settings.address;
     if settings.dhcp {
         client.set(to, interface::DHCP4, true).await?;
@@ -84,9 +79,7 @@ async fn carry_over(client: &Client, to: &ObjectAt, settings: &Link) -> Result<(
     for (address, mac) in neighbors {
         if let Some(mac) = mac {
             let arguments = (address.to_string(), format_mac(mac));
-            let _: OwnedObjectPath = client
-                .call(to, neighbor_create::NEIGHBOR, &arguments)
-                .await?;
+            let _: OwnedObjectPath = client.call(to, neighbor_create::NEIGHBOR, &arguments).await?;
         }
     }
     Ok(())

@@ -266,13 +266,8 @@ impl Following<'_> {
 
     fn next_timer(&self) -> Option<Instant> {
         // Not wanted any more: at once.
-        let unread = self
-            .readings
-            .then(|| self.feed.wanted_until().unwrap_or_else(Instant::now));
-        [self.rescan, self.give_up, unread]
-            .into_iter()
-            .flatten()
-            .min()
+        let unread = self.readings.then(|| self.feed.wanted_until().unwrap_or_else(Instant::now));
+        [self.rescan, self.give_up, unread].into_iter().flatten().min()
     }
 
     async fn on_timer(&mut self) -> zbus::Result<()> {
@@ -299,19 +294,12 @@ impl Following<'_> {
         let method = mapper::GET_SUB_TREE;
         let sensors = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
         let supplies = [inventory::power_supply::NAME];
-        for (root, interfaces) in [
-            (ROOT, &sensors[..]),
-            (inventory::ROOT, &supplies),
-            (STATES, &[chassis::NAME]),
-        ] {
+        for (root, interfaces) in
+            [(ROOT, &sensors[..]), (inventory::ROOT, &supplies), (STATES, &[chassis::NAME])]
+        {
             let body = (root, 0_i32, interfaces);
-            let serial = self.send(
-                mapper::SERVICE,
-                mapper::PATH,
-                method.interface,
-                method.name,
-                &body,
-            );
+            let serial =
+                self.send(mapper::SERVICE, mapper::PATH, method.interface, method.name, &body);
             let serial = serial.await?;
             self.await_reply(serial, Awaited::Services);
         }
@@ -323,9 +311,7 @@ impl Following<'_> {
             return Ok(());
         };
         let interface = "org.freedesktop.DBus.ObjectManager";
-        let serial = self
-            .send(&service, path, interface, "GetManagedObjects", &())
-            .await?;
+        let serial = self.send(&service, path, interface, "GetManagedObjects", &()).await?;
         self.services.entry(service.clone()).or_default();
         self.await_reply(serial, Awaited::Objects { service, manager });
         Ok(())
@@ -338,8 +324,7 @@ impl Following<'_> {
 
     async fn call_bus(&self, member: &str, rule: &str) -> zbus::Result<()> {
         let bus = "org.freedesktop.DBus";
-        self.send(bus, "/org/freedesktop/DBus", bus, member, &rule)
-            .await?;
+        self.send(bus, "/org/freedesktop/DBus", bus, member, &rule).await?;
         Ok(())
     }
 

@@ -2,23 +2,16 @@
 
 use std::collections::HashMap;
 
+use openbmc_dbus::chassis::buttons::{power, reset};
+use openbmc_dbus::control::power_cap;
+use openbmc_dbus::inventory;
 use openbmc_dbus::mapper::SubTree;
 use openbmc_dbus::sensor::ROOT;
-use openbmc_dbus::{
-    chassis::buttons::{power, reset},
-    control::power_cap,
-    inventory,
-    state::{
-        self,
-        host::{self, HostState},
-        watchdog,
-    },
-};
+use openbmc_dbus::state::host::{self, HostState};
+use openbmc_dbus::state::{self, watchdog};
+use zbus::Message;
+use zbus::message::{self, Body};
 use zbus::wire::{ObjectPath, Variant};
-use zbus::{
-    Message,
-    message::{self, Body},
-};
 
 use crate::platform::{Button, Happening};
 use crate::stores::sensors::{Interfaces, Properties, Update, Value};
@@ -102,9 +95,7 @@ pub(super) fn told(message: &Message) -> Option<Told> {
             let (path, removed): (ObjectPath<'_>, Vec<&str>) = body.deserialize().ok()?;
             let gone = removed.iter().any(|name| SENSORS.contains(name));
             let path = followed(path.as_str()).filter(|_| gone)?;
-            Some(Told::Sensor(Update::Removed {
-                path: path.to_owned(),
-            }))
+            Some(Told::Sensor(Update::Removed { path: path.to_owned() }))
         }
         (watchdog::NAME, "Timeout") => Some(Told::Happened(Happening::WatchdogExpired)),
         (power::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Power))),
@@ -148,10 +139,8 @@ pub(super) fn objects(
 /// The services of a `GetSubTree` reply.
 pub(super) fn services(reply: &Message) -> Option<Vec<String>> {
     let tree: SubTree = reply.body().deserialize().ok()?;
-    let mut services: Vec<String> = tree
-        .into_values()
-        .flat_map(|owners| owners.into_keys())
-        .collect();
+    let mut services: Vec<String> =
+        tree.into_values().flat_map(|owners| owners.into_keys()).collect();
     services.sort();
     services.dedup();
     Some(services)
@@ -163,10 +152,7 @@ fn followed(path: &str) -> Option<&str> {
         let rest = path.strip_prefix(*root);
         rest.is_some_and(|rest| rest.starts_with('/'))
     };
-    [ROOT, inventory::ROOT, STATES]
-        .iter()
-        .any(below)
-        .then_some(path)
+    [ROOT, inventory::ROOT, STATES].iter().any(below).then_some(path)
 }
 
 /// Whether an object is a sensor: all are in the sensors' own place, elsewhere those of certain interfaces.
@@ -175,15 +161,11 @@ fn is_sensor<'a>(path: &str, mut interfaces: impl Iterator<Item = &'a &'a str>) 
 }
 
 fn interfaces(of: HashMap<&str, Variants<'_>>) -> Interfaces {
-    of.into_iter()
-        .map(|(interface, of)| (interface.to_owned(), properties(of)))
-        .collect()
+    of.into_iter().map(|(interface, of)| (interface.to_owned(), properties(of))).collect()
 }
 
 fn properties(of: Variants<'_>) -> Properties {
-    of.into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), plain(&value)?)))
-        .collect()
+    of.into_iter().filter_map(|(name, value)| Some((name.to_owned(), plain(&value)?))).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "readings are far below 2^53")]

@@ -1,16 +1,16 @@
 //! The follower on a private bus, with a mapper and a sensor service of the test's own.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use openbmc_dbus::{mapper, sensor};
-use zbus::{Connection, fdo::ObjectManager, interface};
+use zbus::fdo::ObjectManager;
+use zbus::{Connection, interface};
 
 use super::{Feed, follow};
-use crate::{platform::private_bus::Bus, stores::sensors::SensorStore};
+use crate::platform::private_bus::Bus;
+use crate::stores::sensors::SensorStore;
 
 const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
 const INLET: &str = "/xyz/openbmc_project/sensors/temperature/Inlet";
@@ -78,12 +78,7 @@ impl Bus {
 fn readings(store: &SensorStore) -> BTreeMap<String, Option<f64>> {
     store.with(|table| {
         let sensors = table.iter().map(|sensor| {
-            let name = sensor
-                .path
-                .rsplit('/')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let name = sensor.path.rsplit('/').next().unwrap_or_default().to_owned();
             (name, sensor.observed.reading().filter(|_| sensor.online))
         });
         sensors.collect()
@@ -91,17 +86,11 @@ fn readings(store: &SensorStore) -> BTreeMap<String, Option<f64>> {
 }
 
 async fn until(store: &SensorStore, expected: &[(&str, Option<f64>)]) {
-    let expected: BTreeMap<_, _> = expected
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), *value))
-        .collect();
+    let expected: BTreeMap<_, _> =
+        expected.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let end = Instant::now() + Duration::from_secs(10);
     while readings(store) != expected {
-        assert!(
-            Instant::now() < end,
-            "{:?} is not {expected:?}",
-            readings(store)
-        );
+        assert!(Instant::now() < end, "{:?} is not {expected:?}", readings(store));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -111,10 +100,7 @@ async fn first_reader_waits_for_the_sensors_that_are_there() {
     let bus = Bus::start();
     let (_mapper, _service) = (bus.mapper().await, bus.service(21.0).await);
     let store = bus.follow().await.read().await;
-    assert_eq!(
-        readings(&store),
-        BTreeMap::from([("Inlet".to_owned(), Some(21.0))])
-    );
+    assert_eq!(readings(&store), BTreeMap::from([("Inlet".to_owned(), Some(21.0))]));
 }
 
 #[tokio::test]
@@ -127,12 +113,7 @@ async fn signals_keep_the_readings_current() {
     let server = service.object_server();
     let inlet = server.interface::<_, Sensor>(INLET).await.unwrap();
     inlet.get_mut().await.0 = 22.5;
-    inlet
-        .get()
-        .await
-        .value_changed(inlet.signal_emitter())
-        .await
-        .unwrap();
+    inlet.get().await.value_changed(inlet.signal_emitter()).await.unwrap();
     until(&store, &[("Inlet", Some(22.5))]).await;
     server.at(OUTLET, Sensor(30.0)).await.unwrap();
     until(&store, &[("Inlet", Some(22.5)), ("Outlet", Some(30.0))]).await;

@@ -1,44 +1,24 @@
 //! Where alerts go: community string and destinations (16 to 19, 25).
 
-use ipmi_proto::{
-    CompletionCode,
-    codec::{self, Bits, Remaining, Text},
-};
+use ipmi_proto::CompletionCode;
+use ipmi_proto::codec::{self, Bits, Remaining, Text};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
-use crate::{
-    platform::{Network, Sessions},
-    stores::lan::{Community, DESTINATIONS, Destination, DestinationKind},
-};
+use crate::platform::{Network, Sessions};
+use crate::stores::lan::{Community, DESTINATIONS, Destination, DestinationKind};
 
 /// Selector and reserved bits; type, reserved, acknowledged; time-out; retries, reserved.
-type TypeData = (
-    (Bits<4>, Bits<4>),
-    (Bits<3>, Bits<4>, bool),
-    u8,
-    (Bits<3>, Bits<5>),
-);
+type TypeData = ((Bits<4>, Bits<4>), (Bits<3>, Bits<4>, bool), u8, (Bits<3>, Bits<5>));
 /// Selector; address format; gateway, reserved; IP and MAC address.
-type AddressData = (
-    (Bits<4>, Bits<4>),
-    (Bits<4>, Bits<4>),
-    (bool, Bits<7>),
-    [u8; 4],
-    [u8; 6],
-);
+type AddressData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), (bool, Bits<7>), [u8; 4], [u8; 6]);
 /// Selector; tag format; tag.
 type VlanData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), u16);
 
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn alerts(&self, lan: &Lan, parameter: u8, selector: u8) -> Data {
         let number = usize::from(selector & 0x0f);
-        let all = self
-            .state
-            .look(|state| state.destinations(lan.number.value()));
-        let destination = all
-            .get(number)
-            .cloned()
-            .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+        let all = self.state.look(|state| state.destinations(lan.number.value()));
+        let destination = all.get(number).cloned().ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         let selector = (Bits::low(selector), Bits::low(0));
         Ok(match parameter {
             16 => {
@@ -69,10 +49,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             }
             25 => {
                 // Format 1h in bits 7:4 is an 802.1q tag.
-                let format = (
-                    Bits::low(0),
-                    Bits::low(u8::from(destination.vlan.is_some())),
-                );
+                let format = (Bits::low(0), Bits::low(u8::from(destination.vlan.is_some())));
                 let data: VlanData = (selector, format, destination.vlan.unwrap_or(0));
                 codec::encode(&data)
             }
@@ -86,8 +63,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             16 => {
                 let text: Text<18> = data.decode()?;
                 let community = String::from_utf8(text.as_bytes().to_vec()).map_err(|_| invalid)?;
-                self.keep(lan, |state| state.community = Community::from(community))
-                    .await
+                self.keep(lan, |state| state.community = Community::from(community)).await
             }
             17 => Err(READ_ONLY),
             18 => {
@@ -127,8 +103,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                     1 => Some(tag),
                     _ => return Err(invalid),
                 };
-                self.keep_destination(lan, selector, |destination| destination.vlan = vlan)
-                    .await
+                self.keep_destination(lan, selector, |destination| destination.vlan = vlan).await
             }
             _ => Err(PARAMETER_NOT_SUPPORTED),
         }
@@ -141,9 +116,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         change: impl FnOnce(&mut Destination),
     ) -> Done {
         self.keep(lan, |state| {
-            state
-                .destinations
-                .resize_with(DESTINATIONS, Destination::default);
+            state.destinations.resize_with(DESTINATIONS, Destination::default);
             if let Some(destination) = state.destinations.get_mut(usize::from(selector.value())) {
                 change(destination);
             }
@@ -178,10 +151,7 @@ mod tests {
                 answer(&reply),
                 "{parameter}"
             );
-            assert_ne!(
-                bench.send(0x02, &[1, parameter, 2, 0]).await,
-                answer(&reply)
-            );
+            assert_ne!(bench.send(0x02, &[1, parameter, 2, 0]).await, answer(&reply));
         }
         assert_eq!(bench.send(0x01, &[1, 17, 1]).await, Err(READ_ONLY));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);

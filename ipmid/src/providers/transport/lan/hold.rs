@@ -33,14 +33,10 @@ mod tests {
     use hex_literal::hex;
     use ipmi_proto::{ChannelNumber, CompletionCode};
 
-    use crate::{
-        context::{Context, Session},
-        providers::{
-            bench::Bench,
-            transport::lan::tests::{answer, bench, bench_and_updates},
-        },
-        updates::{PATIENCE, ROOM, SET_IN_PROGRESS},
-    };
+    use crate::context::{Context, Session};
+    use crate::providers::bench::Bench;
+    use crate::providers::transport::lan::tests::{answer, bench, bench_and_updates};
+    use crate::updates::{PATIENCE, ROOM, SET_IN_PROGRESS};
 
     const SET: u8 = 0x01;
     const GET: u8 = 0x02;
@@ -84,16 +80,11 @@ mod tests {
     async fn what_is_held_is_its_clients_alone_until_it_is_committed() {
         let bench = bench();
         let (one, host) = (open(&bench, 1), Context::system_interface());
-        let held: Turns<'_> = &[
-            (SET, BEGIN, &[]),
-            (SET, ADDRESS, &[]),
-            (GET, READ_ADDRESS, NEW_ADDRESS),
-        ];
+        let held: Turns<'_> =
+            &[(SET, BEGIN, &[]), (SET, ADDRESS, &[]), (GET, READ_ADDRESS, NEW_ADDRESS)];
         talk(&bench, one, held).await;
-        let effective: Turns<'_> = &[
-            (GET, READ_ADDRESS, OLD_ADDRESS),
-            (GET, READ_STATE, &hex!("11 01")),
-        ];
+        let effective: Turns<'_> =
+            &[(GET, READ_ADDRESS, OLD_ADDRESS), (GET, READ_STATE, &hex!("11 01"))];
         talk(&bench, host, effective).await;
         for state in [BEGIN, COMMIT, COMPLETE] {
             let refused = bench.send_as(host, SET, state).await;
@@ -102,10 +93,8 @@ mod tests {
         let again = bench.send_as(one, SET, BEGIN).await;
         assert_eq!(again, Err(SET_IN_PROGRESS));
         talk(&bench, one, &[(SET, COMMIT, &[])]).await;
-        let committed: Turns<'_> = &[
-            (GET, READ_ADDRESS, NEW_ADDRESS),
-            (GET, READ_STATE, &hex!("11 01")),
-        ];
+        let committed: Turns<'_> =
+            &[(GET, READ_ADDRESS, NEW_ADDRESS), (GET, READ_STATE, &hex!("11 01"))];
         talk(&bench, host, committed).await;
         let done: Turns<'_> = &[(SET, COMPLETE, &[]), (GET, READ_STATE, &hex!("11 00"))];
         talk(&bench, one, done).await;
@@ -178,18 +167,13 @@ mod tests {
         let bench = bench();
         let host = Context::system_interface();
         // A router's MAC address, while there is no router.
-        let turns: Turns<'_> = &[
-            (SET, BEGIN, &[]),
-            (SET, &hex!("01 42 525400000009"), &[]),
-            (SET, ADDRESS, &[]),
-        ];
+        let turns: Turns<'_> =
+            &[(SET, BEGIN, &[]), (SET, &hex!("01 42 525400000009"), &[]), (SET, ADDRESS, &[])];
         talk(&bench, host, turns).await;
         let failed = bench.send_as(host, SET, COMMIT).await;
         assert_eq!(failed, Err(CompletionCode::NOT_IN_PRESENT_STATE));
-        let after: Turns<'_> = &[
-            (GET, READ_ADDRESS, OLD_ADDRESS),
-            (GET, READ_STATE, &hex!("11 01")),
-        ];
+        let after: Turns<'_> =
+            &[(GET, READ_ADDRESS, OLD_ADDRESS), (GET, READ_STATE, &hex!("11 01"))];
         talk(&bench, host, after).await;
     }
 
@@ -198,11 +182,8 @@ mod tests {
         let bench = bench();
         let written = hex!("01 38 02 80 20010db8000000000000000000000077 40");
         let read = hex!("11 02 80 20010db8000000000000000000000077 40 02");
-        let turns: Turns<'_> = &[
-            (SET, BEGIN, &[]),
-            (SET, &written, &[]),
-            (GET, &hex!("01 38 02 00"), &read),
-        ];
+        let turns: Turns<'_> =
+            &[(SET, BEGIN, &[]), (SET, &written, &[]), (GET, &hex!("01 38 02 00"), &read)];
         talk(&bench, Context::system_interface(), turns).await;
     }
 
@@ -232,11 +213,7 @@ mod tests {
         talk(&bench, one, &[(SET, BEGIN, &[]), (SET, ADDRESS, &[])]).await;
         let refused = bench.send_as(two, SET, BEGIN).await;
         assert_eq!(refused, Err(SET_IN_PROGRESS));
-        bench
-            .platform
-            .state()
-            .sessions
-            .retain(|session| session.id != 1);
+        bench.platform.state().sessions.retain(|session| session.id != 1);
         let turns: Turns<'_> = &[
             (GET, READ_STATE, &hex!("11 00")),
             (SET, BEGIN, &[]),

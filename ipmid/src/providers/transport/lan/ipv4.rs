@@ -2,10 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use ipmi_proto::{
-    CompletionCode,
-    codec::{Bits, Remaining, Uint},
-};
+use ipmi_proto::CompletionCode;
+use ipmi_proto::codec::{Bits, Remaining, Uint};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, unmanaged};
 use crate::platform::{Link, LinkChange, Network, Sessions};
@@ -18,9 +16,7 @@ const STATIC: u8 = 1;
 const DHCP: u8 = 2;
 
 fn mask(prefix: u8) -> Ipv4Addr {
-    let bits = u32::MAX
-        .checked_shl(32 - u32::from(prefix.min(32)))
-        .unwrap_or(0);
+    let bits = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
     Ipv4Addr::from(bits)
 }
 
@@ -35,16 +31,12 @@ fn prefix(mask: Ipv4Addr) -> Option<u8> {
 fn host_address(address: [u8; 4]) -> Result<Ipv4Addr, CompletionCode> {
     let address = Ipv4Addr::from(address);
     let is_of_many = address.is_multicast() || address.is_broadcast();
-    (!is_of_many)
-        .then_some(address)
-        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    (!is_of_many).then_some(address).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 /// A MAC address that one machine can have: bit 0 of the first byte says that it is a group's.
 pub(super) fn machine_mac(mac: [u8; 6]) -> Result<[u8; 6], CompletionCode> {
-    (mac[0] & 0x01 == 0)
-        .then_some(mac)
-        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    (mac[0] & 0x01 == 0).then_some(mac).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 impl<P: Network + Sessions> LanProvider<P> {
@@ -56,11 +48,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         let kept = self.kept(lan, |state| state.ipv4.clone());
         Ok(match parameter {
             3 => self.link(lan).await?.address.0.octets().to_vec(),
-            4 => vec![if self.link(lan).await?.dhcp {
-                DHCP
-            } else {
-                STATIC
-            }],
+            4 => vec![if self.link(lan).await?.dhcp { DHCP } else { STATIC }],
             5 => self.link(lan).await?.mac.to_vec(),
             6 => mask(self.link(lan).await?.address.1).octets().to_vec(),
             7 => kept.header.to_vec(),
@@ -69,12 +57,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             10 => vec![kept.arp_control],
             11 => vec![kept.arp_interval],
             12 => self.link(lan).await?.gateway.octets().to_vec(),
-            13 => self
-                .link(lan)
-                .await?
-                .gateway_mac
-                .unwrap_or_default()
-                .to_vec(),
+            13 => self.link(lan).await?.gateway_mac.unwrap_or_default().to_vec(),
             14 => kept.backup_gateway.to_vec(),
             15 => kept.backup_gateway_mac.to_vec(),
             20 => {
@@ -126,8 +109,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             13 => {
                 let mac = machine_mac(data.decode()?)?;
                 let gateway = self.link(lan).await?.gateway;
-                self.change(lan, LinkChange::Neighbor(gateway.into(), mac))
-                    .await
+                self.change(lan, LinkChange::Neighbor(gateway.into(), mac)).await
             }
             20 => self.set_vlan(lan, data.decode()?).await,
             _ => self.keep_ipv4(lan, parameter, data).await,

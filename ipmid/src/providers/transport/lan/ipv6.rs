@@ -2,10 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use ipmi_proto::{
-    CompletionCode,
-    codec::{Bits, Remaining},
-};
+use ipmi_proto::CompletionCode;
+use ipmi_proto::codec::{Bits, Remaining};
 
 use super::ipv4::machine_mac;
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, unmanaged};
@@ -38,10 +36,9 @@ impl<P: Network + Sessions> LanProvider<P> {
             53 => vec![64],
             54 => vec![0; 3],
             55 => STATUS.to_vec(),
-            56 if selector < STATIC_ADDRESSES => entry(
-                selector,
-                link.ipv6.iter().filter(is_static).nth(selector.into()),
-            ),
+            56 if selector < STATIC_ADDRESSES => {
+                entry(selector, link.ipv6.iter().filter(is_static).nth(selector.into()))
+            }
             59 if selector < DYNAMIC_ADDRESSES => {
                 let dynamic = link.ipv6.iter().filter(|address| !is_static(address));
                 entry(selector, dynamic.clone().nth(selector.into()))
@@ -79,10 +76,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let gateway = host_address(data.decode()?)?;
                 self.change(lan, LinkChange::Gateway6(gateway)).await
             }
-            66 => {
-                self.set_gateway6_mac(lan, machine_mac(data.decode()?)?)
-                    .await
-            }
+            66 => self.set_gateway6_mac(lan, machine_mac(data.decode()?)?).await,
             // The router is the default one: its prefix is none.
             67 if data.decode::<u8>()? == 0 => Ok(()),
             67 => Err(invalid),
@@ -96,14 +90,9 @@ impl<P: Network + Sessions> LanProvider<P> {
     async fn set_gateway6_mac(&self, lan: &Lan, mac: [u8; 6]) -> Done {
         let link = self.platform.link(&lan.name).await.map_err(unmanaged)?;
         if link.gateway6.is_unspecified() && !lan.dry {
-            return if mac == [0; 6] {
-                Ok(())
-            } else {
-                Err(CompletionCode::NOT_IN_PRESENT_STATE)
-            };
+            return if mac == [0; 6] { Ok(()) } else { Err(CompletionCode::NOT_IN_PRESENT_STATE) };
         }
-        self.change(lan, LinkChange::Neighbor(link.gateway6.into(), mac))
-            .await
+        self.change(lan, LinkChange::Neighbor(link.gateway6.into(), mac)).await
     }
 
     /// Selector; source with the enable bit; address, prefix length, status (read-only).
@@ -134,9 +123,7 @@ impl<P: Network + Sessions> LanProvider<P> {
 /// An address that one machine can have; `::` stands for none.
 fn host_address(address: [u8; 16]) -> Result<Ipv6Addr, CompletionCode> {
     let address = Ipv6Addr::from(address);
-    (!address.is_multicast())
-        .then_some(address)
-        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    (!address.is_multicast()).then_some(address).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 /// An address with its selector, source, prefix length and status.
@@ -194,10 +181,7 @@ mod tests {
     #[tokio::test]
     async fn what_can_only_be_read_is_not_set() {
         let bench = bench();
-        assert_eq!(
-            bench.send(0x02, &[1, 50, 0, 0]).await,
-            answer(&[0x11, SUPPORT])
-        );
+        assert_eq!(bench.send(0x02, &[1, 50, 0, 0]).await, answer(&[0x11, SUPPORT]));
         assert_eq!(bench.send(0x01, &[1, 50, 1]).await, Err(READ_ONLY));
         assert_eq!(bench.send(0x01, &[1, 51, 2]).await, answer(&[]));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
@@ -210,10 +194,7 @@ mod tests {
         let mac = hex!("01 42 525400000009");
         let nowhere = Err(CompletionCode::NOT_IN_PRESENT_STATE);
         assert_eq!(bench.send(0x01, &mac).await, nowhere);
-        assert_eq!(
-            bench.send(0x01, &hex!("01 42 000000000000")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x01, &hex!("01 42 000000000000")).await, answer(&[]));
         let router = hex!("01 41 20010db8000000000000000000000001");
         assert_eq!(bench.send(0x01, &router).await, answer(&[]));
         assert_eq!(bench.send(0x01, &mac).await, answer(&[]));

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use accounts::BadPassword;
-use ipmi_proto::{
-    CompletionCode, Privilege,
-    codec::{self, Bits, Remaining},
-};
+use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
 use crate::platform::{Network, Sessions};
@@ -46,19 +44,10 @@ impl<P: Network + Sessions> LanProvider<P> {
                 std::iter::once(0).chain(bytes).collect()
             }
             26 => {
-                let BadPassword {
-                    audit_event,
-                    threshold,
-                    reset_interval,
-                    lockout_interval,
-                } = self.snapshot().bad_password(lan.number);
-                let data: BadPasswordData = (
-                    audit_event,
-                    Bits::low(0),
-                    threshold,
-                    reset_interval,
-                    lockout_interval,
-                );
+                let BadPassword { audit_event, threshold, reset_interval, lockout_interval } =
+                    self.snapshot().bad_password(lan.number);
+                let data: BadPasswordData =
+                    (audit_event, Bits::low(0), threshold, reset_interval, lockout_interval);
                 codec::encode(&data)
             }
             _ => return Err(PARAMETER_NOT_SUPPORTED),
@@ -106,16 +95,10 @@ impl<P: Network + Sessions> LanProvider<P> {
             26 => {
                 let (audit_event, _, threshold, reset_interval, lockout_interval): BadPasswordData =
                     data.decode()?;
-                let setting = BadPassword {
-                    audit_event,
-                    threshold,
-                    reset_interval,
-                    lockout_interval,
-                };
-                self.administer(lan, move |accounts| {
-                    accounts.set_bad_password(channel, setting)
-                })
-                .await
+                let setting =
+                    BadPassword { audit_event, threshold, reset_interval, lockout_interval };
+                self.administer(lan, move |accounts| accounts.set_bad_password(channel, setting))
+                    .await
             }
             _ => Err(PARAMETER_NOT_SUPPORTED),
         }
@@ -127,10 +110,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::providers::transport::lan::{
-        LanSessions,
-        tests::{answer, bench, bench_with},
-    };
+    use crate::providers::transport::lan::LanSessions;
+    use crate::providers::transport::lan::tests::{answer, bench, bench_with};
 
     #[tokio::test]
     async fn suites_and_their_privileges_match_golden_bytes() {
@@ -159,24 +140,15 @@ mod tests {
     #[tokio::test]
     async fn authentication_types_of_the_past_cannot_be_enabled() {
         let bench = bench();
-        assert_eq!(
-            bench.send(0x02, &[1, 2, 0, 0]).await,
-            answer(&hex!("11 00 00 00 00 00"))
-        );
-        assert_eq!(
-            bench.send(0x01, &hex!("01 02 00 00 00 00 00")).await,
-            answer(&[])
-        );
+        assert_eq!(bench.send(0x02, &[1, 2, 0, 0]).await, answer(&hex!("11 00 00 00 00 00")));
+        assert_eq!(bench.send(0x01, &hex!("01 02 00 00 00 00 00")).await, answer(&[]));
         let md5 = hex!("01 02 00 00 00 04 00");
         assert_eq!(bench.send(0x01, &md5).await, Err(READ_ONLY));
     }
 
     #[tokio::test]
     async fn authentication_types_of_the_configuration_are_told() {
-        let sessions = LanSessions {
-            cipher_suites: vec![17],
-            auth_types: 0x14,
-        };
+        let sessions = LanSessions { cipher_suites: vec![17], auth_types: 0x14 };
         let bench = bench_with(sessions);
         assert_eq!(bench.send(0x02, &[1, 1, 0, 0]).await, answer(&[0x11, 0x14]));
         let enabled = hex!("11 14 14 14 14 00");

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::{
-    ChannelNumber, CompletionCode,
-    codec::{Bits, Ignored},
-};
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::{ChannelNumber, CompletionCode};
 
 use super::LanProvider;
-use crate::{
-    context::Context,
-    platform::{IpCounters, Network, Sessions},
-    state::lock,
-};
+use crate::context::Context;
+use crate::platform::{IpCounters, Network, Sessions};
+use crate::state::lock;
 
 impl<P: Network + Sessions> LanProvider<P> {
     /// Get IP/UDP/RMCP Statistics: nine counters of 16 bits, since they were last cleared.
@@ -30,12 +26,9 @@ impl<P: Network + Sessions> LanProvider<P> {
         let now = self.platform.ip_counters()?;
         let mut cleared = lock(&self.cleared);
         let mut counters = now;
-        counters
-            .iter_mut()
-            .zip(*cleared)
-            .for_each(|(counter, base)| {
-                *counter = counter.wrapping_sub(base);
-            });
+        counters.iter_mut().zip(*cleared).for_each(|(counter, base)| {
+            *counter = counter.wrapping_sub(base);
+        });
         if clear {
             *cleared = now;
         }

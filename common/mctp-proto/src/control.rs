@@ -112,22 +112,13 @@ impl ControlHeader {
     /// A request that wants a response.
     #[must_use]
     pub const fn request(command: Command, instance: u8) -> Self {
-        Self {
-            request: true,
-            datagram: false,
-            instance: instance & INSTANCE_MASK,
-            command,
-        }
+        Self { request: true, datagram: false, instance: instance & INSTANCE_MASK, command }
     }
 
     /// The header of the response to this request.
     #[must_use]
     pub const fn response(self) -> Self {
-        Self {
-            request: false,
-            datagram: false,
-            ..self
-        }
+        Self { request: false, datagram: false, ..self }
     }
 
     /// A whole message with this header.
@@ -151,20 +142,13 @@ mod tests {
     #[test]
     fn header_matches_golden_bytes() {
         let request = ControlHeader::request(Command::GET_ENDPOINT_ID, 5);
-        let datagram = ControlHeader {
-            datagram: true,
-            ..request
-        };
+        let datagram = ControlHeader { datagram: true, ..request };
         for (name, bytes, header) in [
             ("request", hex!("00 85 02"), request),
             ("datagram", hex!("00 c5 02"), datagram),
             ("response", hex!("00 05 02"), datagram.response()),
         ] {
-            assert_eq!(
-                ControlHeader::parse(&bytes),
-                Ok((header, &[][..])),
-                "parse: {name}"
-            );
+            assert_eq!(ControlHeader::parse(&bytes), Ok((header, &[][..])), "parse: {name}");
             assert_eq!(header.message(&[]), bytes, "emit: {name}");
         }
     }
@@ -172,14 +156,8 @@ mod tests {
     #[test]
     fn header_cut_short_or_of_another_type_is_refused() {
         for len in 0..3 {
-            assert_eq!(
-                ControlHeader::parse(&[0; 3][..len]),
-                Err(DropReason::Truncated)
-            );
+            assert_eq!(ControlHeader::parse(&[0; 3][..len]), Err(DropReason::Truncated));
         }
-        assert_eq!(
-            ControlHeader::parse(&[0x80, 0x80, 2]),
-            Err(DropReason::Framing)
-        );
+        assert_eq!(ControlHeader::parse(&[0x80, 0x80, 2]), Err(DropReason::Framing));
     }
 }

@@ -109,11 +109,7 @@ struct Retry {
 
 impl Retry {
     fn new(now: Instant, datagram: Vec<u8>) -> Self {
-        Self {
-            datagram,
-            at: now + RETRY_AFTER,
-            left: TRIES - 1,
-        }
+        Self { datagram, at: now + RETRY_AFTER, left: TRIES - 1 }
     }
 
     /// The next try, if it is due; `None` for no answer at all.
@@ -178,21 +174,13 @@ impl<R: Random> Console<R> {
             command: request.command,
         };
         let mut message = Vec::with_capacity(7 + request.data.len());
-        IpmbRequest {
-            header,
-            data: &request.data,
-        }
-        .emit(&mut message);
+        IpmbRequest { header, data: &request.data }.emit(&mut message);
         if !self.send_payload(PayloadType::IPMI, Protection::FULL, &message) {
             return None;
         }
         self.sequence = sequence;
         let retry = Retry::new(now, Vec::new());
-        self.outstanding.push(Outstanding {
-            header,
-            message,
-            retry,
-        });
+        self.outstanding.push(Outstanding { header, message, retry });
         Some(sequence)
     }
 
@@ -203,8 +191,7 @@ impl<R: Random> Console<R> {
         let State::Active(link) = &mut self.state else {
             return false;
         };
-        self.transmits
-            .push_back(link.seal(kind, wanted, payload, iv));
+        self.transmits.push_back(link.seal(kind, wanted, payload, iv));
         true
     }
 
@@ -224,11 +211,7 @@ impl<R: Random> Console<R> {
             State::Opening(_, retry) => Some(retry.at),
             _ => None,
         };
-        self.outstanding
-            .iter()
-            .map(|outstanding| outstanding.retry.at)
-            .chain(opening)
-            .min()
+        self.outstanding.iter().map(|outstanding| outstanding.retry.at).chain(opening).min()
     }
 
     /// Sends again what was not answered in time, or gives the session up.
@@ -255,11 +238,7 @@ impl<R: Random> Console<R> {
 
     /// Takes one datagram; what is not the session's is ignored.
     pub fn handle_datagram(&mut self, now: Instant, bytes: &[u8]) {
-        let Ok(RmcpMessage::Data {
-            class: Class::Ipmi,
-            body,
-            ..
-        }) = RmcpMessage::parse(bytes)
+        let Ok(RmcpMessage::Data { class: Class::Ipmi, body, .. }) = RmcpMessage::parse(bytes)
         else {
             return;
         };
@@ -296,30 +275,16 @@ impl<R: Random> Console<R> {
             self.events.push_back(ConsoleEvent::Payload { kind, data });
             return;
         }
-        let Ok(IpmbResponse {
-            header,
-            completion,
-            data,
-        }) = IpmbResponse::parse(&self.plain)
-        else {
+        let Ok(IpmbResponse { header, completion, data }) = IpmbResponse::parse(&self.plain) else {
             return;
         };
-        let wanted = |o: &Outstanding| {
-            IpmbHeader {
-                netfn: header.netfn,
-                ..o.header
-            } == header
-        };
+        let wanted = |o: &Outstanding| IpmbHeader { netfn: header.netfn, ..o.header } == header;
         let Some(index) = self.outstanding.iter().position(wanted) else {
             return;
         };
         self.outstanding.swap_remove(index);
         let (sequence, data) = (header.sequence, data.to_vec());
-        self.events.push_back(ConsoleEvent::Response {
-            sequence,
-            completion,
-            data,
-        });
+        self.events.push_back(ConsoleEvent::Response { sequence, completion, data });
     }
 
     fn open_further(&mut self, now: Instant, opening: Box<Opening>, datagram: Vec<u8>) {

@@ -142,22 +142,13 @@ impl Demux {
             routes.add(route);
         }
         let without_addresses = |(_, (_, kind)): &(usize, &(String, LinkKind))| {
-            matches!(
-                kind,
-                LinkKind::Packets(Medium::Serial, _) | LinkKind::Kernel
-            )
+            matches!(kind, LinkKind::Packets(Medium::Serial, _) | LinkKind::Kernel)
         };
         let fallback = links.iter().enumerate().find(without_addresses);
         routes.set_fallback(fallback.and_then(|(index, _)| u8::try_from(index).ok().map(LinkId)));
         let links = links.into_iter().map(|(name, kind)| {
             let (counters, outbox) = (LinkCounters::default(), Outbox::default());
-            Link {
-                name,
-                kind,
-                up: true,
-                counters,
-                outbox,
-            }
+            Link { name, kind, up: true, counters, outbox }
         });
         Self {
             links: links.collect(),
@@ -198,9 +189,7 @@ impl Demux {
 
     /// Every client: its type, counters, and how many answers it owes.
     pub fn clients(&self) -> impl Iterator<Item = (ClientId, MessageType, ClientCounters, usize)> {
-        self.clients
-            .iter()
-            .map(|(id, c)| (*id, c.kind, c.counters, c.owed_count()))
+        self.clients.iter().map(|(id, c)| (*id, c.kind, c.counters, c.owed_count()))
     }
 
     /// What was thrown away at the sockets' side.
@@ -347,15 +336,10 @@ impl Demux {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let owner = self.owner.as_ref().and_then(BusOwner::poll_timeout);
-        [
-            self.reassembler.poll_timeout(),
-            self.tags.poll_timeout(),
-            self.expiry,
-            owner,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.reassembler.poll_timeout(), self.tags.poll_timeout(), self.expiry, owner]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether something waits to go out on a link.

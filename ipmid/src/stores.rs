@@ -10,9 +10,8 @@ pub mod sdr;
 pub mod sel;
 pub mod sensors;
 
-use ipmi_proto::CompletionCode;
-
 pub use clock::{Clock, ClockSettings};
+use ipmi_proto::CompletionCode;
 pub use reservation::Reservation;
 
 /// `count` bytes of a record from `offset` on, or as many as there are; FFh is all.
@@ -21,8 +20,6 @@ pub use reservation::Reservation;
 ///
 /// `C9h` when the record ends before `offset`.
 pub fn part(record: &[u8], offset: u8, count: u8) -> Result<&[u8], CompletionCode> {
-    let rest = record
-        .get(usize::from(offset)..)
-        .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+    let rest = record.get(usize::from(offset)..).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
     Ok(rest.get(..usize::from(count)).unwrap_or(rest))
 }

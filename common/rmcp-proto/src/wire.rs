@@ -46,11 +46,7 @@ pub enum ParseError {
 
 /// `Truncated` for `what`, which needs `need` bytes and has `bytes`.
 const fn truncated(what: &'static str, need: usize, bytes: &[u8]) -> ParseError {
-    ParseError::Truncated {
-        what,
-        need,
-        have: bytes.len(),
-    }
+    ParseError::Truncated { what, need, have: bytes.len() }
 }
 
 /// The first `N` bytes and the rest.
@@ -73,12 +69,5 @@ fn exactly<'a, const N: usize>(
 
 /// An error unless `rest` is empty.
 const fn nothing_left(what: &'static str, rest: &[u8]) -> Result<(), ParseError> {
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(ParseError::TooLong {
-            what,
-            extra: rest.len(),
-        })
-    }
+    if rest.is_empty() { Ok(()) } else { Err(ParseError::TooLong { what, extra: rest.len() }) }
 }

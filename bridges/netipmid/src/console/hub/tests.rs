@@ -14,18 +14,11 @@ fn number(value: u8) -> InstanceNumber {
 }
 
 fn holder(session: u32, user_id: u8) -> Holder {
-    Holder {
-        session: SessionId(session),
-        user_id,
-    }
+    Holder { session: SessionId(session), user_id }
 }
 
 fn hub() -> Hub {
-    let section = SolSection {
-        ring: 1024,
-        scrollback: 8,
-        ..SolSection::default()
-    };
+    let section = SolSection { ring: 1024, scrollback: 8, ..SolSection::default() };
     let mut hub = Hub::new(&section, Settings::default());
     hub.set_available(true, false);
     hub
@@ -33,9 +26,7 @@ fn hub() -> Hub {
 
 fn sent(hub: &mut Hub, now: Instant) -> Vec<(u32, Vec<u8>)> {
     let packets = std::iter::from_fn(|| hub.poll_transmit(now));
-    packets
-        .map(|packet| (packet.session.0, packet.payload))
-        .collect()
+    packets.map(|packet| (packet.session.0, packet.payload)).collect()
 }
 
 #[test]
@@ -43,27 +34,17 @@ fn the_same_user_takes_over_and_the_old_session_is_told() {
     let now = Instant::now();
     let mut hub = hub();
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
-    assert_eq!(
-        hub.activate(WRITER, holder(20, BOB), FULL),
-        Err(Occupied::OtherUser)
-    );
+    assert_eq!(hub.activate(WRITER, holder(20, BOB), FULL), Err(Occupied::OtherUser));
     hub.handle_output(b"unread");
-    assert_eq!(
-        sent(&mut hub, now),
-        [(10, hex!("01 00 00 00 75 6e 72 65 61 64").to_vec())]
-    );
+    assert_eq!(sent(&mut hub, now), [(10, hex!("01 00 00 00 75 6e 72 65 61 64").to_vec())]);
     hub.activate(WRITER, holder(30, ALICE), FULL).unwrap();
     assert_eq!(hub.holder(WRITER), Some(holder(30, ALICE)));
     let packets = sent(&mut hub, now);
     assert_eq!(
         packets,
-        [
-            (30, hex!("01 00 00 00 75 6e 72 65 61 64").to_vec()),
-            (10, hex!("02 00 00 10").to_vec()),
-        ]
+        [(30, hex!("01 00 00 00 75 6e 72 65 61 64").to_vec()), (10, hex!("02 00 00 10").to_vec()),]
     );
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 02 00 00"))
-        .unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 02 00 00")).unwrap();
     assert_eq!(sent(&mut hub, now), []);
     assert!(hub.closing.is_empty());
 }
@@ -77,11 +58,7 @@ fn what_the_old_writer_did_not_acknowledge_goes_to_the_new_one() {
     assert_eq!(sent(&mut hub, now).len(), 1);
     hub.activate(WRITER, holder(11, ALICE), FULL).unwrap();
     let packets = sent(&mut hub, now);
-    assert_eq!(
-        packets[0].1[4..],
-        *b"0123456789abcdefghij",
-        "more than the scrollback"
-    );
+    assert_eq!(packets[0].1[4..], *b"0123456789abcdefghij", "more than the scrollback");
 }
 
 #[test]
@@ -100,21 +77,13 @@ fn scrollback_is_shown_and_lost_output_marked() {
     let mut hub = hub();
     hub.handle_output(b"login: ");
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
-    assert_eq!(
-        sent(&mut hub, now)[0].1,
-        hex!("01 00 00 00 6c 6f 67 69 6e 3a 20")
-    );
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 07 00"))
-        .unwrap();
+    assert_eq!(sent(&mut hub, now)[0].1, hex!("01 00 00 00 6c 6f 67 69 6e 3a 20"));
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 07 00")).unwrap();
     hub.session_closed(SessionId(10));
     hub.handle_output(b"x");
     hub.activate(WRITER, holder(11, ALICE), FULL).unwrap();
     let again = sent(&mut hub, now);
-    assert_eq!(
-        again[0].1,
-        hex!("01 00 00 00 6c 6f 67 69 6e 3a 20 78"),
-        "eight characters back"
-    );
+    assert_eq!(again[0].1, hex!("01 00 00 00 6c 6f 67 69 6e 3a 20 78"), "eight characters back");
     hub.session_closed(SessionId(11));
     hub.handle_output(b"much more than eight");
     hub.activate(WRITER, holder(12, ALICE), FULL).unwrap();
@@ -133,13 +102,11 @@ fn a_writer_stops_the_source_and_viewers_do_not() {
     assert_eq!(hub.room(), usize::MAX);
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
     sent(&mut hub, now);
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 08 00"))
-        .unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("00 01 08 00")).unwrap();
     assert_eq!(hub.room(), 1024);
     hub.handle_output(&[b'.'; 1000]);
     assert_eq!(hub.room(), 24);
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 08"))
-        .unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 08")).unwrap();
     assert_eq!(hub.room(), 0, "CTS is deasserted");
 }
 
@@ -163,8 +130,7 @@ fn a_session_switches_between_instances_and_numbers_its_packets_on() {
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
     assert_eq!(hub.holder(number(2)), None);
     assert_eq!(sent(&mut hub, now), [(10, hex!("02 00 00 00 61").to_vec())]);
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("09 02 01 00 78"))
-        .unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("09 02 01 00 78")).unwrap();
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"x")));
 }
 
@@ -173,10 +139,8 @@ fn typed_characters_and_breaks_go_to_the_source_in_order() {
     let now = Instant::now();
     let mut hub = hub();
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 00 61 62"))
-        .unwrap();
-    hub.handle_packet(now, SessionId(10), FULL, &hex!("02 00 00 10 63"))
-        .unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("01 00 00 00 61 62")).unwrap();
+    hub.handle_packet(now, SessionId(10), FULL, &hex!("02 00 00 10 63")).unwrap();
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"ab")));
     hub.consume(1);
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"b")));
@@ -192,10 +156,7 @@ fn packets_with_less_protection_than_agreed_are_dropped() {
     let now = Instant::now();
     let mut hub = hub();
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
-    let plain = Protection {
-        authenticated: true,
-        encrypted: false,
-    };
+    let plain = Protection { authenticated: true, encrypted: false };
     let typed = hex!("01 00 00 00 61");
     for (session, came, payload, reason) in [
         (10, plain, &typed[..], Reason::Unprotected),
@@ -208,8 +169,7 @@ fn packets_with_less_protection_than_agreed_are_dropped() {
     assert_eq!(hub.host_input(), None);
     assert_eq!(sent(&mut hub, now), []);
     hub.set_encrypted(WRITER, false);
-    hub.handle_packet(now, SessionId(10), plain, &hex!("01 00 00 00 61"))
-        .unwrap();
+    hub.handle_packet(now, SessionId(10), plain, &hex!("01 00 00 00 61")).unwrap();
     assert_eq!(hub.host_input(), Some(HostInput::Chars(b"a")));
 }
 
@@ -219,15 +179,9 @@ fn disabling_ends_all_instances_and_tells_their_sessions() {
     let mut hub = hub();
     hub.activate(WRITER, holder(10, ALICE), FULL).unwrap();
     hub.activate(number(2), holder(20, BOB), FULL).unwrap();
-    hub.set_settings(Settings {
-        enable: false,
-        ..Settings::default()
-    });
+    hub.set_settings(Settings { enable: false, ..Settings::default() });
     assert_eq!((hub.holder(WRITER), hub.holder(number(2))), (None, None));
-    let told: Vec<u32> = sent(&mut hub, now)
-        .into_iter()
-        .map(|(session, _)| session)
-        .collect();
+    let told: Vec<u32> = sent(&mut hub, now).into_iter().map(|(session, _)| session).collect();
     assert_eq!(told, [10, 20]);
     let retry = now + Duration::from_secs(1);
     assert_eq!(hub.poll_timeout(), Some(retry));
@@ -272,27 +226,15 @@ fn a_console_that_has_gone_gives_its_instance_up_and_its_output_to_the_next() {
     assert_eq!(retries.len(), 7, "a second apart");
     assert_eq!(hub.holder(WRITER), Some(holder(10, ALICE)));
     let notice = pass(&mut hub, &mut now, Duration::from_millis(1));
-    assert_eq!(
-        notice,
-        [(10, hex!("02 00 00 10").to_vec())],
-        "for what it is worth"
-    );
+    assert_eq!(notice, [(10, hex!("02 00 00 10").to_vec())], "for what it is worth");
     assert_eq!(hub.holder(WRITER), None);
     assert_eq!(hub.room(), usize::MAX, "the host goes on");
     hub.handle_output(b"y");
     hub.activate(WRITER, holder(20, BOB), FULL).unwrap();
     let packets = sent(&mut hub, now);
     let (_, first) = packets.iter().find(|(session, _)| *session == 20).unwrap();
-    assert_eq!(
-        first[..4],
-        hex!("01 00 00 08"),
-        "one character had to make room"
-    );
-    assert!(
-        first.len() > 200,
-        "more than the scrollback: {}",
-        first.len()
-    );
+    assert_eq!(first[..4], hex!("01 00 00 08"), "one character had to make room");
+    assert!(first.len() > 200, "more than the scrollback: {}", first.len());
 }
 
 #[test]
@@ -305,8 +247,7 @@ fn a_console_that_answers_now_and_then_keeps_its_instance() {
     for _ in 0..20 {
         pass(&mut hub, &mut now, Duration::from_secs(7));
         // An acknowledgement of what was sent long ago, which the network held up.
-        hub.handle_packet(now, SessionId(10), FULL, &hex!("00 0e 01 00"))
-            .unwrap();
+        hub.handle_packet(now, SessionId(10), FULL, &hex!("00 0e 01 00")).unwrap();
     }
     assert_eq!(hub.holder(WRITER), Some(holder(10, ALICE)));
     pass(&mut hub, &mut now, Duration::from_secs(14));

@@ -13,10 +13,6 @@ mod locators;
 mod sensor;
 mod thresholds;
 
-use crate::netfn::Iana;
-use crate::record::{Reader, RecordError};
-use crate::type_length::low_byte;
-
 pub use codes::{AnalogFormat, EventType, SensorType, Unit, entity};
 pub use compact::{CompactSensor, Sharing};
 pub use event_only::EventOnlySensor;
@@ -25,6 +21,10 @@ pub use full::FullSensor;
 pub use locators::{ControllerLocator, FruLocator};
 pub use sensor::{Access, Capabilities, Entity, EventControl, Initialization, Masks, SensorKey};
 pub use thresholds::{Hysteresis, PerThreshold, Threshold, ThresholdSet};
+
+use crate::netfn::Iana;
+use crate::record::{Reader, RecordError};
+use crate::type_length::low_byte;
 
 /// The SDR version that headers and Get SDR Repository Info carry: 1.5, least significant digit first.
 pub const SDR_VERSION: u8 = 0x51;
@@ -52,12 +52,7 @@ impl SdrHeader {
     /// [`RecordError::Truncated`] below five bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let [id0, id1, version, kind, remaining] = Reader::new("SDR header", bytes).array()?;
-        Ok(Self {
-            id: u16::from_le_bytes([id0, id1]),
-            version,
-            kind,
-            remaining,
-        })
+        Ok(Self { id: u16::from_le_bytes([id0, id1]), version, kind, remaining })
     }
 }
 
@@ -111,16 +106,9 @@ impl SdrRecord {
         let body = bytes.get(HEADER_LENGTH..).unwrap_or_default();
         if body.len() != usize::from(header.remaining) {
             let (stated, have) = (usize::from(header.remaining), body.len());
-            return Err(RecordError::Length {
-                what: "SDR",
-                stated,
-                have,
-            });
+            return Err(RecordError::Length { what: "SDR", stated, have });
         }
-        Ok(Self {
-            id: header.id,
-            body: SdrBody::parse(header.kind, body)?,
-        })
+        Ok(Self { id: header.id, body: SdrBody::parse(header.kind, body)? })
     }
 
     /// The whole record, header and body.
@@ -166,15 +154,9 @@ impl SdrBody {
             Self::OEM => {
                 let mut reader = Reader::new("OEM record", body);
                 let manufacturer = Iana::from_bytes(reader.array()?);
-                Self::Oem {
-                    manufacturer,
-                    data: reader.rest().to_vec(),
-                }
+                Self::Oem { manufacturer, data: reader.rest().to_vec() }
             }
-            _ => Self::Other {
-                kind,
-                data: body.to_vec(),
-            },
+            _ => Self::Other { kind, data: body.to_vec() },
         })
     }
 
@@ -206,23 +188,11 @@ mod tests {
         let oem = hex!("05 00 51 c0 05 57 01 00 aa bb");
         let record = SdrRecord::parse(&oem).unwrap();
         let manufacturer = Iana::from_bytes([0x57, 1, 0]);
-        assert_eq!(
-            record.body,
-            SdrBody::Oem {
-                manufacturer,
-                data: vec![0xaa, 0xbb]
-            }
-        );
+        assert_eq!(record.body, SdrBody::Oem { manufacturer, data: vec![0xaa, 0xbb] });
         assert_eq!(record.to_bytes(), oem);
         let association = hex!("06 00 51 08 03 01 02 03");
         let record = SdrRecord::parse(&association).unwrap();
-        assert_eq!(
-            record.body,
-            SdrBody::Other {
-                kind: 8,
-                data: vec![1, 2, 3]
-            }
-        );
+        assert_eq!(record.body, SdrBody::Other { kind: 8, data: vec![1, 2, 3] });
         assert_eq!(record.to_bytes(), association);
     }
 
@@ -230,11 +200,7 @@ mod tests {
     fn length_that_contradicts_the_header_is_refused() {
         assert_eq!(
             SdrRecord::parse(&hex!("06 00 51 08 04 01 02 03")),
-            Err(RecordError::Length {
-                what: "SDR",
-                stated: 4,
-                have: 3
-            })
+            Err(RecordError::Length { what: "SDR", stated: 4, have: 3 })
         );
         for cut in 0..5 {
             assert!(SdrRecord::parse(&[0; 5][..cut]).is_err());

@@ -29,10 +29,7 @@ struct Bmc {
 
 impl Bmc {
     fn new(config: Config, accounts: Table) -> Self {
-        Self {
-            server: Server::new(config, accounts, Counted(1)),
-            now: now(),
-        }
+        Self { server: Server::new(config, accounts, Counted(1)), now: now() }
     }
 
     /// Every suite accepted, the usual users.
@@ -62,9 +59,7 @@ impl Bmc {
     /// How many requests have come for the owner; other events are dropped.
     fn requests(&mut self) -> usize {
         let events = self.events().into_iter();
-        events
-            .filter(|event| matches!(event, Event::Request { .. }))
-            .count()
+        events.filter(|event| matches!(event, Event::Request { .. })).count()
     }
 
     fn pass(&mut self, time: Duration) {
@@ -98,11 +93,7 @@ impl Bmc {
 }
 
 fn config() -> Config {
-    Config {
-        guid: GUID,
-        suites: CipherSuite::all().collect(),
-        ..Config::default()
-    }
+    Config { guid: GUID, suites: CipherSuite::all().collect(), ..Config::default() }
 }
 
 fn peer(port: u16) -> SocketAddr {
@@ -110,14 +101,8 @@ fn peer(port: u16) -> SocketAddr {
 }
 
 fn route(peer: SocketAddr) -> Route {
-    let local = Local {
-        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99)),
-        interface: 2,
-    };
-    Route {
-        peer,
-        local: Some(local),
-    }
+    let local = Local { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99)), interface: 2 };
+    Route { peer, local: Some(local) }
 }
 
 fn credentials(suite: u8, user: &str, password: &str, privilege: u8) -> Credentials {
@@ -139,12 +124,7 @@ fn console(now: Instant, credentials: Credentials) -> Console<Counted> {
 }
 
 fn app(command: u8, data: &[u8]) -> Request {
-    Request {
-        netfn: NetFn::APP,
-        lun: Lun::BMC,
-        command,
-        data: data.to_vec(),
-    }
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: data.to_vec() }
 }
 
 /// Get Device ID.

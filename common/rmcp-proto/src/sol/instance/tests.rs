@@ -16,11 +16,7 @@ struct Rig {
 impl Rig {
     fn new(role: Role, parameters: Parameters) -> Self {
         let instance = Instance::new(role, parameters, 0, false);
-        Self {
-            now: origin(),
-            ring: Ring::new(RING),
-            instance,
-        }
+        Self { now: origin(), ring: Ring::new(RING), instance }
     }
 
     fn writer() -> Self {
@@ -72,10 +68,7 @@ fn a_busy_line_accumulates_until_the_interval_or_the_threshold() {
     assert_eq!(rig.output(b"a").len(), 1);
     assert_eq!(rig.answers(&hex!("00 01 01 00")), NOTHING);
     assert_eq!(rig.output(b"b"), NOTHING);
-    assert_eq!(
-        rig.instance.poll_timeout(&rig.ring),
-        Some(rig.now + Duration::from_millis(100))
-    );
+    assert_eq!(rig.instance.poll_timeout(&rig.ring), Some(rig.now + Duration::from_millis(100)));
     rig.pass(99);
     assert_eq!(rig.output(b"c"), NOTHING);
     rig.pass(1);
@@ -89,10 +82,7 @@ fn the_next_packet_goes_in_the_turn_of_the_acknowledgement() {
     let mut rig = Rig::new(Role::Writer, Parameters::from_wire(20, 100, 7, 100));
     assert_eq!(rig.output(b"a").len(), 1);
     assert_eq!(rig.output(b"bc"), NOTHING);
-    assert_eq!(
-        rig.answers(&hex!("00 01 01 00")),
-        one(&hex!("02 00 00 00 62 63"))
-    );
+    assert_eq!(rig.answers(&hex!("00 01 01 00")), one(&hex!("02 00 00 00 62 63")));
 }
 
 #[test]
@@ -108,40 +98,20 @@ fn an_echo_carries_the_acknowledgement() {
 fn a_duplicate_is_acknowledged_again_and_not_taken_twice() {
     let mut rig = Rig::writer();
     for _ in 0..3 {
-        assert_eq!(
-            rig.answers(&hex!("01 00 00 00 61 62")),
-            one(&hex!("00 01 02 00"))
-        );
+        assert_eq!(rig.answers(&hex!("01 00 00 00 61 62")), one(&hex!("00 01 02 00")));
     }
     assert_eq!(rig.instance.chars(), b"ab");
-    assert_eq!(
-        rig.answers(&hex!("02 00 00 00 63")),
-        one(&hex!("00 02 01 00"))
-    );
-    assert_eq!(
-        rig.answers(&hex!("0e 00 00 00 7a")),
-        NOTHING,
-        "a late copy of an old packet"
-    );
+    assert_eq!(rig.answers(&hex!("02 00 00 00 63")), one(&hex!("00 02 01 00")));
+    assert_eq!(rig.answers(&hex!("0e 00 00 00 7a")), NOTHING, "a late copy of an old packet");
     assert_eq!(rig.instance.chars(), b"abc");
 }
 
 #[test]
 fn the_tail_of_a_partly_accepted_packet_goes_under_a_new_number() {
     let mut rig = Rig::writer();
-    assert_eq!(
-        rig.output(b"abcdef"),
-        one(&hex!("01 00 00 00 61 62 63 64 65 66"))
-    );
-    assert_eq!(
-        rig.answers(&hex!("00 01 02 00")),
-        one(&hex!("02 00 00 00 63 64 65 66"))
-    );
-    assert_eq!(
-        rig.answers(&hex!("00 01 02 00")),
-        NOTHING,
-        "an answer that came twice"
-    );
+    assert_eq!(rig.output(b"abcdef"), one(&hex!("01 00 00 00 61 62 63 64 65 66")));
+    assert_eq!(rig.answers(&hex!("00 01 02 00")), one(&hex!("02 00 00 00 63 64 65 66")));
+    assert_eq!(rig.answers(&hex!("00 01 02 00")), NOTHING, "an answer that came twice");
     assert_eq!(rig.answers(&hex!("00 02 04 00")), NOTHING);
     assert_eq!(rig.instance.place(), 6);
 }
@@ -151,10 +121,7 @@ fn a_refused_packet_is_sent_again_after_the_retry_interval() {
     let mut rig = Rig::writer();
     assert_eq!(rig.output(b"ab").len(), 1);
     assert_eq!(rig.answers(&hex!("00 01 00 40")), NOTHING);
-    assert_eq!(
-        rig.instance.poll_timeout(&rig.ring),
-        Some(rig.now + Duration::from_secs(1))
-    );
+    assert_eq!(rig.instance.poll_timeout(&rig.ring), Some(rig.now + Duration::from_secs(1)));
     rig.pass(1000);
     assert_eq!(rig.sent(), one(&hex!("02 00 00 00 61 62")));
 }
@@ -180,15 +147,8 @@ fn a_lost_packet_is_retried_with_its_number_and_never_dropped() {
         assert_eq!(rig.instance.poll_event(), None);
     }
     let again = rig.answers(&hex!("01 00 00 00 78"));
-    assert_eq!(
-        again,
-        one(&hex!("01 01 01 00 61 62")),
-        "heard again, so sent at once"
-    );
-    assert_eq!(
-        rig.answers(&hex!("00 01 02 00")),
-        one(&hex!("02 00 00 00 6d 6f 72 65"))
-    );
+    assert_eq!(again, one(&hex!("01 01 01 00 61 62")), "heard again, so sent at once");
+    assert_eq!(rig.answers(&hex!("00 01 02 00")), one(&hex!("02 00 00 00 6d 6f 72 65")));
 }
 
 #[test]
@@ -212,15 +172,9 @@ fn a_console_silent_for_five_seconds_beyond_its_retries_is_gone() {
 #[test]
 fn a_break_keeps_its_place_and_comes_once() {
     let mut rig = Rig::writer();
-    assert_eq!(
-        rig.answers(&hex!("01 00 00 00 61")),
-        one(&hex!("00 01 01 00"))
-    );
+    assert_eq!(rig.answers(&hex!("01 00 00 00 61")), one(&hex!("00 01 01 00")));
     for _ in 0..2 {
-        assert_eq!(
-            rig.answers(&hex!("02 00 00 10 62")),
-            one(&hex!("00 02 01 00"))
-        );
+        assert_eq!(rig.answers(&hex!("02 00 00 10 62")), one(&hex!("00 02 01 00")));
     }
     assert!(!rig.instance.take_break());
     rig.instance.consume(1);
@@ -234,11 +188,7 @@ fn input_that_finds_no_room_is_accepted_in_part_and_then_refused() {
     let mut rig = Rig::writer();
     let mut full = vec![1, 0, 0, 0];
     full.resize(4 + 600, b'x');
-    assert_eq!(
-        rig.answers(&full),
-        one(&hex!("00 01 ff 00")),
-        "255 is all that an answer can say"
-    );
+    assert_eq!(rig.answers(&full), one(&hex!("00 01 ff 00")), "255 is all that an answer can say");
     for seq in 2..5 {
         full[0] = seq;
         assert_eq!(rig.answers(&full), vec![vec![0, seq, 255, 0]]);
@@ -259,24 +209,13 @@ fn input_that_finds_no_room_is_accepted_in_part_and_then_refused() {
 fn a_viewer_reads_and_what_it_types_is_refused() {
     let mut rig = Rig::new(Role::Viewer, Parameters::default());
     assert_eq!(rig.output(b"a"), one(&hex!("01 00 00 00 61")));
-    assert_eq!(
-        rig.answers(&hex!("01 01 01 00 7a")),
-        one(&hex!("00 01 00 40"))
-    );
+    assert_eq!(rig.answers(&hex!("01 01 01 00 7a")), one(&hex!("00 01 00 40")));
     assert_eq!(rig.instance.chars(), b"");
     rig.pass(1000);
-    assert_eq!(
-        rig.answers(&hex!("02 00 00 1f")),
-        one(&hex!("00 02 00 40")),
-        "a break"
-    );
+    assert_eq!(rig.answers(&hex!("02 00 00 1f")), one(&hex!("00 02 00 40")), "a break");
     assert!(!rig.instance.take_break());
     assert_eq!(rig.instance.poll_event(), None, "lines are the writer's");
-    assert_eq!(
-        rig.answers(&hex!("03 00 00 00")),
-        one(&hex!("00 03 00 00")),
-        "kept alive"
-    );
+    assert_eq!(rig.answers(&hex!("03 00 00 00")), one(&hex!("00 03 00 00")), "kept alive");
 }
 
 #[test]
@@ -291,15 +230,8 @@ fn a_viewer_that_falls_behind_gets_an_overrun_mark() {
     assert_eq!(after[0][..5], hex!("03 00 00 08 2c"));
     assert_eq!(rig.answers(&hex!("00 03 00 40")), NOTHING);
     rig.pass(1000);
-    assert_eq!(
-        rig.sent()[0][..5],
-        hex!("04 00 00 08 2c"),
-        "told until it is accepted"
-    );
-    assert_eq!(
-        rig.answers(&hex!("00 04 fb 00"))[0][..4],
-        hex!("05 00 00 00")
-    );
+    assert_eq!(rig.sent()[0][..5], hex!("04 00 00 08 2c"), "told until it is accepted");
+    assert_eq!(rig.answers(&hex!("00 04 fb 00"))[0][..4], hex!("05 00 00 00"));
 }
 
 #[test]
@@ -309,10 +241,7 @@ fn a_loss_that_the_source_reports_is_marked_where_it_was() {
     rig.ring.mark_loss();
     rig.ring.write(b"cd");
     assert_eq!(rig.sent(), one(&hex!("01 00 00 00 61 62")));
-    assert_eq!(
-        rig.answers(&hex!("00 01 02 00")),
-        one(&hex!("02 00 00 08 63 64"))
-    );
+    assert_eq!(rig.answers(&hex!("00 01 02 00")), one(&hex!("02 00 00 08 63 64")));
 }
 
 #[test]
@@ -323,16 +252,10 @@ fn a_source_that_goes_away_and_comes_back_is_told() {
     rig.instance.set_available(false);
     rig.instance.set_available(false);
     assert_eq!(rig.sent(), one(&hex!("00 00 00 20")));
-    assert_eq!(
-        rig.answers(&hex!("01 00 00 00 61")),
-        one(&hex!("00 01 00 60"))
-    );
+    assert_eq!(rig.answers(&hex!("01 00 00 00 61")), one(&hex!("00 01 00 60")));
     rig.instance.set_available(true);
     assert_eq!(rig.sent(), one(&hex!("00 00 00 00")));
-    assert_eq!(
-        rig.answers(&hex!("02 00 00 00 61")),
-        one(&hex!("00 02 01 00"))
-    );
+    assert_eq!(rig.answers(&hex!("02 00 00 00 61")), one(&hex!("00 02 01 00")));
 }
 
 #[test]
@@ -341,18 +264,12 @@ fn lines_ring_and_flush_are_carried_out() {
     rig.packet(&hex!("01 00 00 00 61"));
     rig.packet(&hex!("02 00 00 2e 62"));
     assert_eq!(rig.instance.poll_event(), Some(Event::Ring));
-    let lines = Lines {
-        cts_hold: true,
-        dcd_dsr_dropped: true,
-    };
+    let lines = Lines { cts_hold: true, dcd_dsr_dropped: true };
     assert_eq!(rig.instance.poll_event(), Some(Event::Lines(lines)));
     assert_eq!(rig.instance.lines(), lines);
     assert_eq!(rig.instance.chars(), b"b", "what came before is flushed");
     rig.packet(&hex!("00 00 00 00"));
-    assert_eq!(
-        rig.instance.poll_event(),
-        Some(Event::Lines(Lines::default()))
-    );
+    assert_eq!(rig.instance.poll_event(), Some(Event::Lines(Lines::default())));
     rig.sent();
     rig.output(b"out");
     rig.ring.write(b"put");
@@ -381,10 +298,7 @@ fn the_deactivation_notice_is_retried_and_ends_with_its_answer() {
     let notice = rig.sent();
     assert_eq!(notice, one(&hex!("02 00 00 10")));
     assert_eq!(rig.output(b"later"), NOTHING);
-    assert_eq!(
-        rig.answers(&hex!("01 00 00 00 61")),
-        one(&hex!("00 01 00 50"))
-    );
+    assert_eq!(rig.answers(&hex!("01 00 00 00 61")), one(&hex!("00 01 00 50")));
     rig.pass(100);
     assert_eq!(rig.sent(), notice);
     assert_eq!(rig.answers(&hex!("00 02 00 00")), NOTHING);

@@ -6,10 +6,7 @@ use super::super::{Settings, SolSection};
 use super::*;
 
 const FULL: Protection = Protection::FULL;
-const PLAIN: Protection = Protection {
-    authenticated: true,
-    encrypted: false,
-};
+const PLAIN: Protection = Protection { authenticated: true, encrypted: false };
 
 fn hub() -> Hub {
     Hub::new(&SolSection::default(), Settings::default())
@@ -28,10 +25,7 @@ fn relaxed() -> Hub {
 /// The session 100 of user 2, an administrator.
 fn caller() -> PayloadCaller {
     PayloadCaller {
-        holder: Holder {
-            session: SessionId(0x100),
-            user_id: 2,
-        },
+        holder: Holder { session: SessionId(0x100), user_id: 2 },
         privilege: Privilege::Administrator,
         protection: FULL,
         may_use_sol: true,
@@ -40,22 +34,11 @@ fn caller() -> PayloadCaller {
 }
 
 fn other_user() -> PayloadCaller {
-    PayloadCaller {
-        holder: Holder {
-            session: SessionId(0x200),
-            user_id: 3,
-        },
-        ..caller()
-    }
+    PayloadCaller { holder: Holder { session: SessionId(0x200), user_id: 3 }, ..caller() }
 }
 
 fn ask(hub: &mut Hub, caller: &PayloadCaller, command: u8, data: &[u8]) -> (u8, Vec<u8>) {
-    let request = Request {
-        netfn: NetFn::APP,
-        lun: Lun::default(),
-        command,
-        data: data.to_vec(),
-    };
+    let request = Request { netfn: NetFn::APP, lun: Lun::default(), command, data: data.to_vec() };
     let response = answer(hub, caller, &request);
     (response.completion.0, response.data)
 }
@@ -81,76 +64,34 @@ fn the_clients_activate_and_deactivate() {
         let mut hub = hub();
         let activated = hex!("00 00 00 00 ff 00 ff 00 6f 02 ff ff").to_vec();
         assert_eq!(ask(&mut hub, &caller(), 0x48, &request), (0, activated));
-        assert_eq!(
-            ask(&mut hub, &caller(), 0x4a, &hex!("01")),
-            (0, hex!("04 01 00").to_vec())
-        );
+        assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("01")), (0, hex!("04 01 00").to_vec()));
         let deactivate = hex!("01 01 00 00 00 00");
         assert_eq!(ask(&mut hub, &caller(), 0x49, &deactivate), ok());
         assert_eq!(ask(&mut hub, &caller(), 0x49, &deactivate), code(0x80));
-        assert_eq!(
-            ask(&mut hub, &caller(), 0x4a, &hex!("01")),
-            (0, hex!("04 00 00").to_vec())
-        );
+        assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("01")), (0, hex!("04 00 00").to_vec()));
     }
 }
 
 #[test]
 fn activation_is_refused_with_the_code_that_says_why() {
-    let encrypted = PayloadCaller {
-        protection: PLAIN,
-        ..caller()
-    };
-    let operator = PayloadCaller {
-        privilege: Privilege::Operator,
-        ..caller()
-    };
-    let no_access = PayloadCaller {
-        may_use_sol: false,
-        ..caller()
-    };
+    let encrypted = PayloadCaller { protection: PLAIN, ..caller() };
+    let operator = PayloadCaller { privilege: Privilege::Operator, ..caller() };
+    let no_access = PayloadCaller { may_use_sol: false, ..caller() };
     let cases: [(&str, PayloadCaller, &[u8], u8); 9] = [
         ("session without encryption", encrypted, &IPMITOOL, 0x83),
-        (
-            "encryption is forced",
-            caller(),
-            &hex!("01 01 46 00 00 00"),
-            0x84,
-        ),
-        (
-            "authentication is forced",
-            caller(),
-            &hex!("01 01 86 00 00 00"),
-            0xd5,
-        ),
+        ("encryption is forced", caller(), &hex!("01 01 46 00 00 00"), 0x84),
+        ("authentication is forced", caller(), &hex!("01 01 86 00 00 00"), 0xd5),
         ("privilege", operator, &IPMITOOL, 0xd4),
         ("user without SOL", no_access, &IPMITOOL, 0x81),
-        (
-            "another payload",
-            caller(),
-            &hex!("02 01 c6 00 00 00"),
-            0xcc,
-        ),
+        ("another payload", caller(), &hex!("02 01 c6 00 00 00"), 0xcc),
         ("instance zero", caller(), &hex!("01 00 c6 00 00 00"), 0xcc),
-        (
-            "no such instance",
-            caller(),
-            &hex!("01 05 c6 00 00 00"),
-            0x82,
-        ),
+        ("no such instance", caller(), &hex!("01 05 c6 00 00 00"), 0x82),
         ("length", caller(), &hex!("01 01 c6 00 00"), 0xc7),
     ];
     for (name, caller, request, expected) in cases {
-        assert_eq!(
-            ask(&mut hub(), &caller, 0x48, request),
-            code(expected),
-            "{name}"
-        );
+        assert_eq!(ask(&mut hub(), &caller, 0x48, request), code(expected), "{name}");
     }
-    let disabled = Settings {
-        enable: false,
-        ..Settings::default()
-    };
+    let disabled = Settings { enable: false, ..Settings::default() };
     let mut hub = Hub::new(&SolSection::default(), disabled);
     assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL), code(0x81));
 }
@@ -160,13 +101,8 @@ fn a_held_instance_is_another_users_or_taken_over() {
     let mut hub = hub();
     assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
     assert_eq!(ask(&mut hub, &other_user(), 0x48, &IPMITOOL), code(0x80));
-    let later = PayloadCaller {
-        holder: Holder {
-            session: SessionId(0x101),
-            user_id: 2,
-        },
-        ..caller()
-    };
+    let later =
+        PayloadCaller { holder: Holder { session: SessionId(0x101), user_id: 2 }, ..caller() };
     assert_eq!(ask(&mut hub, &later, 0x48, &IPMITOOL).0, 0);
     assert_eq!(
         ask(&mut hub, &caller(), 0x4b, &hex!("01 01")),
@@ -178,10 +114,7 @@ fn a_held_instance_is_another_users_or_taken_over() {
 fn others_instances_are_for_administrators_to_deactivate() {
     let mut hub = relaxed();
     assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
-    let operator = PayloadCaller {
-        privilege: Privilege::Operator,
-        ..other_user()
-    };
+    let operator = PayloadCaller { privilege: Privilege::Operator, ..other_user() };
     let deactivate = hex!("01 01 00 00 00 00");
     assert_eq!(ask(&mut hub, &operator, 0x49, &deactivate), code(0xd4));
     assert_eq!(ask(&mut hub, &other_user(), 0x49, &deactivate), ok());
@@ -190,18 +123,9 @@ fn others_instances_are_for_administrators_to_deactivate() {
 #[test]
 fn status_and_info_know_all_instances() {
     let mut hub = hub();
-    assert_eq!(
-        ask(&mut hub, &caller(), 0x48, &hex!("01 02 c6 00 00 00")).0,
-        0
-    );
-    assert_eq!(
-        ask(&mut hub, &other_user(), 0x48, &hex!("01 04 c6 00 00 00")).0,
-        0
-    );
-    assert_eq!(
-        ask(&mut hub, &caller(), 0x4a, &hex!("01")),
-        (0, hex!("04 0a 00").to_vec())
-    );
+    assert_eq!(ask(&mut hub, &caller(), 0x48, &hex!("01 02 c6 00 00 00")).0, 0);
+    assert_eq!(ask(&mut hub, &other_user(), 0x48, &hex!("01 04 c6 00 00 00")).0, 0);
+    assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("01")), (0, hex!("04 0a 00").to_vec()));
     assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("02")), code(0xcc));
     assert_eq!(
         ask(&mut hub, &caller(), 0x4b, &hex!("01 01")),
@@ -214,45 +138,24 @@ fn status_and_info_know_all_instances() {
 #[test]
 fn encryption_is_suspended_only_where_it_may() {
     let mut hub = hub();
-    assert_eq!(
-        ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")),
-        code(0x83)
-    );
+    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")), code(0x83));
     assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
-    assert_eq!(
-        ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")),
-        code(0x81)
-    );
-    assert_eq!(
-        ask(&mut hub, &other_user(), 0x55, &hex!("01 01 01")),
-        code(0x83)
-    );
-    assert_eq!(
-        ask(&mut hub, &caller(), 0x55, &hex!("01 01 02")),
-        code(0x80)
-    );
-    assert_eq!(
-        ask(&mut hub, &caller(), 0x55, &hex!("01 01 03")),
-        code(0xcc)
-    );
+    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")), code(0x81));
+    assert_eq!(ask(&mut hub, &other_user(), 0x55, &hex!("01 01 01")), code(0x83));
+    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 02")), code(0x80));
+    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 03")), code(0xcc));
 
     let mut hub = relaxed();
     assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
-    let encrypted = |hub: &Hub| {
-        hub.protection(InstanceNumber::WRITER, SessionId(0x100))
-            .unwrap()
-            .encrypted
-    };
+    let encrypted =
+        |hub: &Hub| hub.protection(InstanceNumber::WRITER, SessionId(0x100)).unwrap().encrypted;
     assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")), ok());
     assert!(!encrypted(&hub));
     assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 01")), ok());
     assert!(encrypted(&hub));
 
     let mut hub = relaxed();
-    let plain = PayloadCaller {
-        protection: PLAIN,
-        ..caller()
-    };
+    let plain = PayloadCaller { protection: PLAIN, ..caller() };
     assert_eq!(ask(&mut hub, &plain, 0x48, &hex!("01 01 46 00 00 00")).0, 0);
     assert_eq!(ask(&mut hub, &plain, 0x55, &hex!("01 01 01")), code(0x82));
 }

@@ -98,10 +98,7 @@ impl<S: Storage + 'static> SelStore<S> {
     /// What of it is damaged is set aside by the journal; the sound records serve.
     pub fn open(storage: S, capacity: usize) -> Self {
         let mut log = Log::new(capacity);
-        let limits = Limits {
-            journal: writer::limit(log.capacity()),
-            record: entry::MAX_LENGTH,
-        };
+        let limits = Limits { journal: writer::limit(log.capacity()), record: entry::MAX_LENGTH };
         let (journal, entries) = Journal::open(storage, FILE, limits);
         for change in entries.iter().filter_map(|entry| entry::decode(entry)) {
             log.apply(&change);
@@ -128,11 +125,7 @@ impl<S: Storage + 'static> SelStore<S> {
     /// [`SelError`]; nothing is added then.
     pub async fn add(&self, record: SelRecord, now: u32) -> Result<SelRecordId, SelError> {
         let (done, written) = oneshot::channel();
-        self.submit(Operation::Add {
-            record,
-            at: now,
-            done,
-        })?;
+        self.submit(Operation::Add { record, at: now, done })?;
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
@@ -209,12 +202,7 @@ impl<S> SelStore<S> {
     #[must_use]
     pub fn info(&self) -> SelInfo {
         let log = self.shared.log();
-        let Head {
-            last_add,
-            last_erase,
-            overflow,
-            ..
-        } = log.head();
+        let Head { last_add, last_erase, overflow, .. } = log.head();
         SelInfo {
             entries: log.len(),
             free: log.capacity() - log.len(),

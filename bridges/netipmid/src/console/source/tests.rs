@@ -24,21 +24,11 @@ struct Rig {
 
 impl Rig {
     fn new(address: &str) -> Self {
-        let section = SolSection {
-            ring: 8192,
-            ..SolSection::default()
-        };
+        let section = SolSection { ring: 8192, ..SolSection::default() };
         let mut hub = Hub::new(&section, Settings::default());
-        let holder = Holder {
-            session: SESSION,
-            user_id: 2,
-        };
+        let holder = Holder { session: SESSION, user_id: 2 };
         hub.activate(InstanceNumber::WRITER, holder, FULL).unwrap();
-        Self {
-            hub,
-            source: Source::new(address.parse().unwrap()),
-            seq: 0,
-        }
+        Self { hub, source: Source::new(address.parse().unwrap()), seq: 0 }
     }
 
     /// Steps until `done`.
@@ -48,9 +38,7 @@ impl Rig {
                 self.source.step(&mut self.hub).await;
             }
         };
-        time::timeout(LIMIT, steps)
-            .await
-            .expect("the source to do what is awaited");
+        time::timeout(LIMIT, steps).await.expect("the source to do what is awaited");
     }
 
     /// Steps for ever, for a peer to act meanwhile.
@@ -63,9 +51,7 @@ impl Rig {
     fn type_chars(&mut self, control: u8, chars: &[u8]) {
         self.seq += 1;
         let packet = [&[self.seq, 0, 0, control], chars].concat();
-        self.hub
-            .handle_packet(std::time::Instant::now(), SESSION, FULL, &packet)
-            .unwrap();
+        self.hub.handle_packet(std::time::Instant::now(), SESSION, FULL, &packet).unwrap();
     }
 
     /// Acknowledges everything, and returns it.
@@ -73,15 +59,11 @@ impl Rig {
         let now = std::time::Instant::now();
         let mut shown = Vec::new();
         while let Some(packet) = self.hub.poll_transmit(now) {
-            let [seq, _, _, _, chars @ ..] = &packet.payload[..] else {
-                panic!("a header")
-            };
+            let [seq, _, _, _, chars @ ..] = &packet.payload[..] else { panic!("a header") };
             if *seq != 0 {
                 shown.extend_from_slice(chars);
                 let count = u8::try_from(chars.len()).unwrap();
-                self.hub
-                    .handle_packet(now, SESSION, FULL, &[0, *seq, count, 0])
-                    .unwrap();
+                self.hub.handle_packet(now, SESSION, FULL, &[0, *seq, count, 0]).unwrap();
             }
         }
         shown
@@ -136,10 +118,7 @@ async fn tcp_comes_and_goes_and_comes_back() {
     rig.until(|hub| hub.output_len() == 6).await;
     let now = std::time::Instant::now();
     let packets: Vec<_> = std::iter::from_fn(|| rig.hub.poll_transmit(now)).collect();
-    let data = packets
-        .iter()
-        .find(|packet| packet.payload[0] != 0)
-        .unwrap();
+    let data = packets.iter().find(|packet| packet.payload[0] != 0).unwrap();
     assert_eq!(data.payload[3..], *b"\x08two", "something may be missing");
 }
 
@@ -149,17 +128,11 @@ async fn telnet_carries_breaks_both_ways() {
     let mut rig = Rig::new(&format!("telnet:{}", listener.local_addr().unwrap()));
     rig.until(available).await;
     let (mut peer, _) = listener.accept().await.unwrap();
-    peer.write_all(b"\xff\xfb\x01a\xff\xff\xff\xf3")
-        .await
-        .unwrap();
+    peer.write_all(b"\xff\xfb\x01a\xff\xff\xff\xf3").await.unwrap();
     rig.until(|hub| hub.output_len() == 2).await;
     let packets: Vec<_> =
         std::iter::from_fn(|| rig.hub.poll_transmit(std::time::Instant::now())).collect();
-    assert!(
-        packets
-            .iter()
-            .any(|packet| packet.payload[3..] == *b"\x04a\xff")
-    );
+    assert!(packets.iter().any(|packet| packet.payload[3..] == *b"\x04a\xff"));
     rig.type_chars(0, b"x\xff");
     rig.type_chars(0x10, b"y");
     let mut typed = [0; 6];
@@ -213,9 +186,7 @@ async fn a_full_ring_stops_the_source_and_loses_nothing() {
     while shown.len() < text.len() {
         shown.extend(rig.shown());
         if shown.len() < text.len() {
-            time::timeout(LIMIT, rig.source.step(&mut rig.hub))
-                .await
-                .unwrap();
+            time::timeout(LIMIT, rig.source.step(&mut rig.hub)).await.unwrap();
         }
     }
     assert_eq!(shown, text);

@@ -32,25 +32,18 @@ struct Bench {
 
 impl Bench {
     fn with(value: f64, alarm: Option<bool>) -> Self {
-        let mut bench = Self {
-            table: SensorTable::default(),
-            directory: Directory::default(),
-        };
+        let mut bench = Self { table: SensorTable::default(), directory: Directory::default() };
         bench.add(&object(value, alarm));
         bench
     }
 
     fn add(&mut self, interfaces: &Interfaces) {
         let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
-        assert!(
-            self.table
-                .add(TEMPERATURE, interfaces, &mut self.directory, fresh)
-        );
+        assert!(self.table.add(TEMPERATURE, interfaces, &mut self.directory, fresh));
     }
 
     fn value(&mut self, value: f64) -> Vec<[u8; 7]> {
-        self.table
-            .change(TEMPERATURE, VALUE, &vec![number("Value", value)]);
+        self.table.change(TEMPERATURE, VALUE, &vec![number("Value", value)]);
         self.events()
     }
 
@@ -61,11 +54,7 @@ impl Bench {
     }
 
     fn events(&mut self) -> Vec<[u8; 7]> {
-        self.table
-            .take_events()
-            .iter()
-            .map(|event| event.event.to_bytes())
-            .collect()
+        self.table.take_events().iter().map(|event| event.event.to_bytes()).collect()
     }
 
     fn sensor(&self) -> &Sensor {
@@ -78,9 +67,7 @@ fn sensor_without_alarms_is_judged_by_its_reading_with_hysteresis() {
     let mut bench = Bench::with(50.0, None);
     assert!(bench.table.judges_readings());
     let index = bench.sensor().listing.index;
-    bench
-        .table
-        .set(index, |settings| settings.positive_hysteresis = 3);
+    bench.table.set(index, |settings| settings.positive_hysteresis = 3);
     assert_eq!(bench.value(89.0), [[0; 7]; 0]);
     assert_eq!(bench.value(91.0), [[4, 1, 1, 0x01, 0x59, 91, 90]]);
     assert_eq!(bench.value(95.0), [[0; 7]; 0]);
@@ -112,12 +99,7 @@ fn state_that_was_reported_before_a_restart_is_not_reported_again() {
     let mut directory = Directory::default();
     let states = ThresholdSet::from_bits(0x10);
     let known = |_: &str| (Settings::default(), states);
-    assert!(table.add(
-        TEMPERATURE,
-        &object(95.0, Some(true)),
-        &mut directory,
-        known
-    ));
+    assert!(table.add(TEMPERATURE, &object(95.0, Some(true)), &mut directory, known));
     assert_eq!(table.take_events(), []);
 }
 
@@ -125,9 +107,7 @@ fn state_that_was_reported_before_a_restart_is_not_reported_again() {
 fn disabled_and_masked_events_are_not_sent() {
     let mut bench = Bench::with(50.0, None);
     let index = bench.sensor().listing.index;
-    bench
-        .table
-        .set(index, |settings| settings.masked_deassertions = 1 << 9);
+    bench.table.set(index, |settings| settings.masked_deassertions = 1 << 9);
     assert_eq!(bench.value(91.0).len(), 1);
     assert_eq!(bench.value(50.0).len(), 0);
     bench.table.set(index, |settings| settings.events = false);
@@ -141,17 +121,9 @@ fn readings_change_no_record_and_limits_do() {
     let before = bench.table.generation();
     bench.value(60.0);
     assert_eq!(bench.table.generation(), before);
-    bench
-        .table
-        .change(TEMPERATURE, CRITICAL, &vec![number("CriticalHigh", 80.0)]);
+    bench.table.change(TEMPERATURE, CRITICAL, &vec![number("CriticalHigh", 80.0)]);
     assert_eq!(bench.table.generation(), before + 1);
-    assert_eq!(
-        bench
-            .sensor()
-            .raw_thresholds()
-            .get(Threshold::UpperCritical),
-        80
-    );
+    assert_eq!(bench.sensor().raw_thresholds().get(Threshold::UpperCritical), 80);
 }
 
 #[test]
@@ -176,9 +148,7 @@ fn lid_is_a_sensor_of_states() {
     let mut bench = Bench::with(50.0, None);
     let path = "/xyz/openbmc_project/sensors/intrusion/Lid";
     let status = |value: &str| {
-        let text = Value::Text(format!(
-            "xyz.openbmc_project.Chassis.Intrusion.Status.{value}"
-        ));
+        let text = Value::Text(format!("xyz.openbmc_project.Chassis.Intrusion.Status.{value}"));
         vec![("Status".to_owned(), text)]
     };
     let interface = "xyz.openbmc_project.Chassis.Intrusion";
@@ -186,9 +156,7 @@ fn lid_is_a_sensor_of_states() {
     let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
     assert!(bench.table.add(path, &lid, &mut bench.directory, fresh));
     assert_eq!(bench.events(), [[0; 7]; 0]);
-    bench
-        .table
-        .change(path, interface, &status("HardwareIntrusion"));
+    bench.table.change(path, interface, &status("HardwareIntrusion"));
     assert_eq!(bench.events(), [[4, 5, 2, 0x6f, 0, 0xff, 0xff]]);
 }
 
@@ -198,10 +166,8 @@ fn power_supply_tells_when_it_fails_and_goes() {
     let path = "/xyz/openbmc_project/inventory/system/PSU1";
     let item = "xyz.openbmc_project.Inventory.Item";
     let flag = |name: &str, value: bool| vec![(name.to_owned(), Value::Flag(value))];
-    let supply = vec![
-        (format!("{item}.PowerSupply"), Vec::new()),
-        (item.to_owned(), flag("Present", true)),
-    ];
+    let supply =
+        vec![(format!("{item}.PowerSupply"), Vec::new()), (item.to_owned(), flag("Present", true))];
     let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
     assert!(bench.table.add(path, &supply, &mut bench.directory, fresh));
     assert_eq!(bench.events(), [[0; 7]; 0], "that it is there is no news");
@@ -219,10 +185,7 @@ fn power_supply_tells_when_it_fails_and_goes() {
     bench.table.change(path, item, &flag("Present", false));
     assert_eq!(
         bench.events(),
-        [
-            [4, 8, 253, 0xef, 0, 0xff, 0xff],
-            [4, 8, 253, 0xef, 1, 0xff, 0xff]
-        ]
+        [[4, 8, 253, 0xef, 0, 0xff, 0xff], [4, 8, 253, 0xef, 1, 0xff, 0xff]]
     );
 }
 

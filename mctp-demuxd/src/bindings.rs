@@ -21,7 +21,6 @@ use sys::Device;
 use tokio::io::Interest;
 
 pub(crate) use self::kernel::{KernelLine, KernelSent};
-
 use crate::engine::Hub;
 use crate::spec::Spec;
 
@@ -35,11 +34,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, link: LinkId, spec: Spec) {
         Spec::Serial { path, baud } => {
             forever(&hub, link, &name, || serial::serve(&hub, link, &path, baud)).await;
         }
-        Spec::I2c {
-            path,
-            address,
-            slave_mqueue,
-        } => {
+        Spec::I2c { path, address, slave_mqueue } => {
             let serve = || i2c::serve(&hub, link, &path, address, &slave_mqueue);
             forever(&hub, link, &name, serve).await;
         }

@@ -7,11 +7,11 @@
 mod areas;
 mod multirecord;
 
-use crate::record::{Reader, RecordError, zero_checksum};
-use crate::type_length::low_byte;
-
 pub use areas::{Board, Chassis, MfgDate, Product};
 pub use multirecord::MultiRecord;
+
+use crate::record::{Reader, RecordError, zero_checksum};
+use crate::type_length::low_byte;
 
 /// Bytes of the common header (§8).
 pub const HEADER_LENGTH: usize = 8;
@@ -50,41 +50,24 @@ impl Offsets {
         let header: [u8; HEADER_LENGTH] = Reader::new("FRU common header", bytes).array()?;
         let [format, internal, chassis, board, product, multirecord, _, _] = header;
         if format & 0x0f != FORMAT {
-            return Err(RecordError::Reserved {
-                what: "FRU format version",
-                value: format,
-            });
+            return Err(RecordError::Reserved { what: "FRU format version", value: format });
         }
         if zero_checksum(&header) != 0 {
-            return Err(RecordError::Checksum {
-                what: "FRU common header",
-            });
+            return Err(RecordError::Checksum { what: "FRU common header" });
         }
         let [internal, chassis, board, product, multirecord] =
             [internal, chassis, board, product, multirecord].map(|units| usize::from(units) * UNIT);
-        Ok(Self {
-            internal,
-            chassis,
-            board,
-            product,
-            multirecord,
-        })
+        Ok(Self { internal, chassis, board, product, multirecord })
     }
 
     /// Where the area that begins at `start` has to end at the latest.
     fn end_of(self, start: usize, length: usize) -> usize {
-        [
-            self.internal,
-            self.chassis,
-            self.board,
-            self.product,
-            self.multirecord,
-        ]
-        .into_iter()
-        .filter(|offset| *offset > start)
-        .min()
-        .unwrap_or(length)
-        .min(length)
+        [self.internal, self.chassis, self.board, self.product, self.multirecord]
+            .into_iter()
+            .filter(|offset| *offset > start)
+            .min()
+            .unwrap_or(length)
+            .min(length)
     }
 }
 
@@ -102,10 +85,7 @@ impl FruImage {
         };
         let internal = (offsets.internal > 0).then(|| {
             let end = offsets.end_of(offsets.internal, bytes.len());
-            bytes
-                .get(offsets.internal..end)
-                .unwrap_or_default()
-                .to_vec()
+            bytes.get(offsets.internal..end).unwrap_or_default().to_vec()
         });
         Ok(Self {
             internal,
@@ -168,11 +148,7 @@ pub(crate) fn seal(what: &'static str, content: &[u8]) -> Result<Vec<u8>, Record
     let units = length / UNIT;
     if units > usize::from(u8::MAX) {
         let have = usize::from(u8::MAX) * UNIT;
-        return Err(RecordError::Length {
-            what,
-            stated: length,
-            have,
-        });
+        return Err(RecordError::Length { what, stated: length, have });
     }
     let mut area = vec![FORMAT, low_byte(units)];
     area.extend(content);
@@ -185,18 +161,13 @@ pub(crate) fn seal(what: &'static str, content: &[u8]) -> Result<Vec<u8>, Record
 pub(crate) fn open<'a>(what: &'static str, bytes: &'a [u8]) -> Result<Reader<'a>, RecordError> {
     let [format, units] = Reader::new(what, bytes).array()?;
     if format & 0x0f != FORMAT {
-        return Err(RecordError::Reserved {
-            what,
-            value: format,
-        });
+        return Err(RecordError::Reserved { what, value: format });
     }
     let area = Reader::new(what, bytes).take(usize::from(units) * UNIT)?;
     if zero_checksum(area) != 0 {
         return Err(RecordError::Checksum { what });
     }
-    let content = area
-        .get(2..area.len().saturating_sub(1))
-        .unwrap_or_default();
+    let content = area.get(2..area.len().saturating_sub(1)).unwrap_or_default();
     Ok(Reader::new(what, content))
 }
 
@@ -238,10 +209,7 @@ mod tests {
                 file_id: Field::empty(),
                 custom: Vec::new(),
             }),
-            multirecords: vec![MultiRecord {
-                kind: 0xc0,
-                data: vec![1, 2, 3],
-            }],
+            multirecords: vec![MultiRecord { kind: 0xc0, data: vec![1, 2, 3] }],
         }
     }
 

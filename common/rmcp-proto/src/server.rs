@@ -40,8 +40,7 @@ pub use self::config::{Config, Instance};
 pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
 use self::handshake::{Decoy, Handshake, State};
 pub use self::limits::Rate;
-use self::limits::Source;
-use self::limits::{Buckets, Guesses};
+use self::limits::{Buckets, Guesses, Source};
 use self::pending::Handshakes;
 pub use self::reject::{Counters, Reason};
 use self::session::Session;
@@ -132,13 +131,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
                 self.close_slot(slot, CloseReason::Idle);
             }
         }
-        let sessions = self
-            .sessions
-            .iter()
-            .flatten()
-            .map(|s| s.deadline(idle_timeout));
-        self.timer
-            .reset(sessions.chain(self.handshakes.deadlines()));
+        let sessions = self.sessions.iter().flatten().map(|s| s.deadline(idle_timeout));
+        self.timer.reset(sessions.chain(self.handshakes.deadlines()));
     }
 
     /// Answers the request that `token` names; nothing happens if it or its session is gone.
@@ -268,9 +262,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     }
 
     fn slot_of(&self, id: SessionId) -> Option<usize> {
-        self.sessions
-            .iter()
-            .position(|slot| slot.as_ref().is_some_and(|s| s.id() == id))
+        self.sessions.iter().position(|slot| slot.as_ref().is_some_and(|s| s.id() == id))
     }
 
     fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
@@ -284,18 +276,15 @@ impl<A: Accounts, R: Random> Server<A, R> {
     fn close_slot(&mut self, slot: usize, reason: CloseReason) {
         let session = self.sessions.get_mut(slot).and_then(Option::take);
         if let Some(session) = session.filter(|session| !session.is_parting()) {
-            self.events
-                .push_back(Event::Closed(*session.info(), reason));
+            self.events.push_back(Event::Closed(*session.info(), reason));
         }
     }
 
     /// Puts a new session into its slot.
     fn install(&mut self, slot: usize, session: Session) {
         let info = session.info();
-        self.guesses
-            .succeeded(info.user_id, (info.peer.into(), info.user_name));
-        self.timer
-            .no_later_than(session.deadline(self.config.idle_timeout));
+        self.guesses.succeeded(info.user_id, (info.peer.into(), info.user_name));
+        self.timer.no_later_than(session.deadline(self.config.idle_timeout));
         self.events.push_back(Event::Opened(*session.info()));
         if let Some(free) = self.sessions.get_mut(slot) {
             *free = Some(session);
@@ -331,23 +320,15 @@ impl<A: Accounts, R: Random> Server<A, R> {
 
     /// Whether a source may have another packet outside of sessions looked at.
     fn admit_packet(&mut self, now: Instant, route: Route) -> Result<(), Reason> {
-        let admitted = self
-            .packets
-            .take(now, route.peer.into(), self.config.packets);
+        let admitted = self.packets.take(now, route.peer.into(), self.config.packets);
         admitted.then_some(()).ok_or(Reason::TooManyPackets)
     }
 
     /// Whether a source may try a password of a user.
     fn admit_guess(&self, now: Instant, route: Route, user: UserName) -> Result<(), Reason> {
-        let Config {
-            failures_by_source,
-            failures_by_user,
-            ..
-        } = self.config;
+        let Config { failures_by_source, failures_by_user, .. } = self.config;
         let pair = (route.peer.into(), user);
-        let admitted = self
-            .guesses
-            .admits(now, pair, failures_by_source, failures_by_user);
+        let admitted = self.guesses.admits(now, pair, failures_by_source, failures_by_user);
         admitted.then_some(()).ok_or(Reason::TooManyFailures)
     }
 
@@ -355,8 +336,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     fn is_locked(&self, now: Instant, route: Route, account: &Account) -> bool {
         let pair = (route.peer.into(), account.name);
         let user = (account.id, self.accounts.enabled_mark(account.id));
-        self.guesses
-            .is_locked(now, user, pair, self.accounts.bad_password())
+        self.guesses.is_locked(now, user, pair, self.accounts.bad_password())
     }
 
     /// Counts a login that failed, and tells of it.
@@ -369,25 +349,16 @@ impl<A: Accounts, R: Random> Server<A, R> {
         reason: Reason,
     ) {
         if matches!(reason, Reason::UnknownUser | Reason::WrongPassword) {
-            let Config {
-                failures_by_source,
-                failures_by_user,
-                ..
-            } = self.config;
+            let Config { failures_by_source, failures_by_user, .. } = self.config;
             let pair = (route.peer.into(), user_name);
-            self.guesses
-                .failed(now, pair, failures_by_source, failures_by_user);
+            self.guesses.failed(now, pair, failures_by_source, failures_by_user);
             if let Some(id) = known {
                 let user = (id, self.accounts.enabled_mark(id));
                 self.guesses.count(now, user, self.accounts.bad_password());
             }
         }
         self.counters.count(reason);
-        self.events.push_back(Event::LoginRefused {
-            peer: route.peer,
-            user_name,
-            reason,
-        });
+        self.events.push_back(Event::LoginRefused { peer: route.peer, user_name, reason });
     }
 
     /// Counts a datagram that was not acted on, and tells of it.
@@ -415,14 +386,9 @@ fn send(
     message: &[u8],
 ) {
     let iv = random_bytes(random);
-    let sealed = session
-        .link
-        .seal(PayloadType::IPMI, Protection::FULL, message, iv);
+    let sealed = session.link.seal(PayloadType::IPMI, Protection::FULL, message, iv);
     if let Some(bytes) = sealed {
-        transmits.push_back(Transmit {
-            route: session.route,
-            bytes,
-        });
+        transmits.push_back(Transmit { route: session.route, bytes });
     }
 }
 
