@@ -1,4 +1,4 @@
-//! Names of things: endpoints, tags, message types, media and physical addresses.
+//! Endpoint ids, tags, message types, media and physical addresses.
 
 use core::fmt;
 
@@ -61,10 +61,22 @@ impl MessageType {
     pub const CONTROL: Self = Self(0x00);
     /// Platform level data model.
     pub const PLDM: Self = Self(0x01);
+    /// Network controller sideband interface.
+    pub const NCSI: Self = Self(0x02);
+    /// Ethernet frames.
+    pub const ETHERNET: Self = Self(0x03);
     /// NVMe management interface.
     pub const NVME_MI: Self = Self(0x04);
     /// Security protocol and data model.
     pub const SPDM: Self = Self(0x05);
+    /// Secured messages: SPDM and others within an SPDM session.
+    pub const SECURED: Self = Self(0x06);
+    /// CXL fabric manager API.
+    pub const CXL_FM_API: Self = Self(0x07);
+    /// CXL component command interface.
+    pub const CXL_CCI: Self = Self(0x08);
+    /// PCIe management interface.
+    pub const PCIE_MI: Self = Self(0x09);
     /// Vendor defined, named by a PCI vendor id.
     pub const VENDOR_PCI: Self = Self(0x7e);
     /// Vendor defined, named by an IANA enterprise number.
@@ -182,6 +194,23 @@ impl fmt::Display for Address {
             Self::Smbus(address) => write!(f, "0x{address:02x}"),
             Self::Pcie(id) => write!(f, "{:02x}:{:02x}.{}", id >> 8, (id >> 3) & 0x1f, id & 7),
         }
+    }
+}
+
+/// An endpoint's position on the buses: a link, and the physical address on it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BusPath {
+    /// The link.
+    pub link: LinkId,
+    /// The physical address on the link.
+    pub address: Address,
+}
+
+impl BusPath {
+    /// An address on a link.
+    #[must_use]
+    pub const fn new(link: LinkId, address: Address) -> Self {
+        Self { link, address }
     }
 }
 

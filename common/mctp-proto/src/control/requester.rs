@@ -29,6 +29,8 @@ pub enum Request {
     ResolveEndpointId(Eid),
     /// Take ids for what is behind you: the first, and how many; `true` even if it has some.
     AllocateEndpointIds(Eid, u8, bool),
+    /// Which ids does it hold for what is behind it? (Allocate Endpoint IDs, operation 2)
+    GetAllocation,
     /// Know where a range of ids is: what is there, the first and how many, and the address on the
     /// bus that the request goes out on.
     RoutingInformationUpdate(Kind, (Eid, u8), Address),
@@ -54,7 +56,7 @@ impl Request {
             Self::GetMessageTypeSupport => Command::GET_MESSAGE_TYPE_SUPPORT,
             Self::GetVendorMessageSupport(_) => Command::GET_VENDOR_MESSAGE_SUPPORT,
             Self::ResolveEndpointId(_) => Command::RESOLVE_ENDPOINT_ID,
-            Self::AllocateEndpointIds(..) => Command::ALLOCATE_ENDPOINT_IDS,
+            Self::AllocateEndpointIds(..) | Self::GetAllocation => Command::ALLOCATE_ENDPOINT_IDS,
             Self::RoutingInformationUpdate(..) => Command::ROUTING_INFORMATION_UPDATE,
             Self::GetRoutingTableEntries(_) => Command::GET_ROUTING_TABLE_ENTRIES,
             Self::PrepareForEndpointDiscovery => Command::PREPARE_FOR_ENDPOINT_DISCOVERY,
@@ -78,6 +80,7 @@ impl Request {
             Self::AllocateEndpointIds(first, size, force) => {
                 header.message(&[u8::from(force), size, first.0])
             }
+            Self::GetAllocation => header.message(&[2, 0, 0]),
             Self::RoutingInformationUpdate(kind, (first, size), address) => {
                 let mut update = Vec::from([1, kind.code(), size, first.0]);
                 address.emit(&mut update);
@@ -164,7 +167,8 @@ impl Response {
         Self::parse_data(request.command(), data).ok_or(TRUNCATED)
     }
 
-    fn parse_data(command: Command, data: &[u8]) -> Option<Self> {
+    /// Reads what follows the completion code of a successful response.
+    pub(super) fn parse_data(command: Command, data: &[u8]) -> Option<Self> {
         const ASSIGNMENT_MASK: u8 = 0x30;
         const ENDPOINT_KIND_MASK: u8 = 0x30;
         const ALLOCATION_MASK: u8 = 0x03;
@@ -273,6 +277,8 @@ mod tests {
         let allocate = Request::AllocateEndpointIds(Eid(20), 4, false);
         let allocated = Response::Allocated(true, Eid(20), 4);
         both_ways(allocate, &hex!("08 00 04 14"), &hex!("00 00 04 14"), allocated);
+        let held = Response::Allocated(true, Eid(20), 4);
+        both_ways(Request::GetAllocation, &hex!("08 02 00 00"), &hex!("00 00 04 14"), held);
     }
 
     #[test]

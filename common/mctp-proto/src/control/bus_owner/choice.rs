@@ -1,0 +1,55 @@
+//! Which ids and pools are assigned.
+
+use super::target::Target;
+use super::{BusOwner, TargetId};
+use crate::Eid;
+
+impl BusOwner {
+    /// The configured id, the one it had, or the first of the pool that is nobody's; one that an
+    /// absent endpoint had only when there is no other.
+    pub(super) fn choose(&self, id: TargetId) -> Option<Eid> {
+        let target = self.targets.get(&id)?;
+        let preferred = target.wanted.or(target.restored);
+        if let Some(eid) = preferred.filter(|&eid| self.is_free_for(id, eid)) {
+            return Some(eid);
+        }
+        let (first, last) = self.pool;
+        let free = || {
+            let pool = (first.0..=last.0).map(Eid).filter(|eid| eid.is_assignable());
+            pool.filter(|&eid| self.is_free_for(id, eid))
+        };
+        free().find(|&eid| !self.is_reserved(id, eid)).or_else(|| free().next())
+    }
+
+    /// Whether an absent endpoint had an id, or had it in its pool.
+    fn is_reserved(&self, id: TargetId, eid: Eid) -> bool {
+        let others = self.targets.iter().filter(|(other, _)| **other != id);
+        others.map(|(_, target)| target).any(|target| target.had(eid))
+    }
+
+    pub(super) fn is_free_for(&self, id: TargetId, eid: Eid) -> bool {
+        let others = || self.targets.iter().filter(|(other, _)| **other != id).map(|(_, t)| t);
+        let behind_same = |other: &Target| {
+            let path = self.targets.get(&id).filter(|t| t.behind == Some(eid)).map(|t| t.path);
+            path == Some(other.path) && other.found.as_ref().is_some_and(|f| f.eid != eid)
+        };
+        eid != self.own
+            && !others().any(|other| other.wanted == Some(eid))
+            && !others().any(|other| other.holds(eid) && !behind_same(other))
+    }
+
+    /// The pool that a bridge had, or the first of `size` ids in a row that nobody has, from the end
+    /// of the pool downwards.
+    pub(super) fn pool_for(&self, id: TargetId, size: u8) -> Option<Eid> {
+        let free = |first: u8| {
+            (first..=first.saturating_add(size - 1)).map(Eid).all(|eid| self.is_free_for(id, eid))
+        };
+        let had = self.targets.get(&id)?.restored_pool;
+        if let Some((first, _)) = had.filter(|had| had.1 == size && free(had.0.0)) {
+            return Some(first);
+        }
+        let (low, high) = self.pool;
+        let highest = high.0.checked_sub(size.checked_sub(1)?)?;
+        (low.0..=highest).rev().find(|first| free(*first)).map(Eid)
+    }
+}
