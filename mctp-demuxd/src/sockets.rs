@@ -53,7 +53,7 @@ impl Sockets {
         }
     }
 
-    /// Clients whose queue has begun to fill since this was last asked, and is to be drained.
+    /// Clients whose queue has begun to fill since the last call, and has to be drained.
     pub(crate) fn take_filling(&mut self) -> Vec<(ClientId, Arc<Device>)> {
         std::mem::take(&mut self.filling)
     }

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use crate::framing::{pcie_vdm, serial, smbus};
+use crate::packet::Header;
+
 /// An endpoint id (DSP0236, "Endpoint IDs").
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Eid(pub u8);
@@ -109,7 +112,7 @@ pub struct LinkId(pub u8);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Medium {
-    /// Not told, or known to somebody else (a kernel's own stack).
+    /// Unknown, or that of a kernel's own stack.
     Unspecified,
     /// SMBus or I2C.
     Smbus,
@@ -139,6 +142,17 @@ impl Medium {
             Self::Smbus => 0x02,
             Self::PcieVdm => 0x08,
             Self::Serial => 0x30,
+        }
+    }
+
+    /// The largest packet payload that its framing can carry.
+    #[must_use]
+    pub const fn max_mtu(self) -> usize {
+        match self {
+            Self::Unspecified => crate::MAX_MESSAGE,
+            Self::Smbus => smbus::MAX_PACKET - Header::LEN,
+            Self::PcieVdm => pcie_vdm::MAX_PAYLOAD,
+            Self::Serial => serial::MAX_PACKET - Header::LEN,
         }
     }
 

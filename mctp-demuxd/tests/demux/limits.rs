@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::daemon::{Client, Daemon};
-use crate::view::Bus;
+use crate::dbus::Bus;
 use crate::wire::{FAR, Message, filler, wait_until};
 
 const KIND: u8 = 0x20;

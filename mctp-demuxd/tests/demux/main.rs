@@ -16,5 +16,5 @@ mod reassembly;
 mod registration;
 mod routes;
 
-mod view;
+mod dbus;
 mod wire;
