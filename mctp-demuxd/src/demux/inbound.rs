@@ -146,7 +146,9 @@ impl Demux {
         };
         match answered {
             Answered::Held(request) => {
-                self.learn(now, path, header.source, true);
+                // What answers the bus owner is published once everything is known of it.
+                let by_client = matches!(request.by, Requester::Client(_));
+                self.learn(now, path, header.source, by_client);
                 self.handle_answer(now, request, header.source, message, out);
             }
             Answered::Abandoned => self.refusals.add(Refusal::Unsolicited),
@@ -213,7 +215,7 @@ impl Demux {
         let until = now + self.answer_limits.of(kind);
         let reading = Reading::of(message);
         // One that wants no answer gets none, or the next answer would be taken for its.
-        let wants_answer = reading.role != Role::Datagram && !reading.is_answer();
+        let wants_answer = reading.role != Role::Datagram;
         let mut overrun = Vec::new();
         for &id in of_type {
             let Some(client) = self.clients.get_mut(&id) else {
