@@ -70,7 +70,7 @@ impl Spec {
             "i2c" => Box::new(I2c::new(&mut options)?),
             "pcie" => Box::new(Pcie::new(&options)),
             "kernel" => Box::new(Kernel::new(&options)?),
-            _ => return Err("the kind is none of serial, i2c, pcie, kernel".to_owned()),
+            _ => return Err("the kind is neither serial, i2c, pcie nor kernel".to_owned()),
         };
         options.finish()?;
         Ok(binding)

@@ -20,7 +20,7 @@ const ETH_P_MCTP: u16 = 0x00fa;
 const ARPHRD_MCTP: u16 = 290;
 const SNAP_LENGTH: u32 = 65_535;
 
-/// Messages are for administrators: read by the owner's group, by nobody else.
+/// Messages are for administrators: read by the owner's group and no other.
 const MODE: u32 = 0o640;
 
 /// Which way a packet went.

@@ -70,7 +70,7 @@ impl Sockets {
         while let Some(next) = client.queue.front() {
             match send(&*client.socket, next, FLAGS) {
                 Err(error) if no_room(error) => return Err(Errno::AGAIN.into()),
-                // Sent, or the client is gone, which the task that reads it will find.
+                // Sent, or the client has disconnected, which the task that reads it will find.
                 _ => {
                     client.queued_bytes -= next.len();
                     client.queue.pop_front();

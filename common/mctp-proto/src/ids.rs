@@ -10,9 +10,9 @@ use crate::packet::Header;
 pub struct Eid(pub u8);
 
 impl Eid {
-    /// Stands for whoever is at a physical address.
+    /// Any endpoint at a physical address.
     pub const NULL: Self = Self(0);
-    /// Stands for every endpoint of a bus.
+    /// Every endpoint of a bus.
     pub const BROADCAST: Self = Self(0xff);
     /// The first id that may be assigned; 1 to 7 are reserved.
     pub const FIRST_ASSIGNABLE: Self = Self(8);

@@ -222,7 +222,7 @@ impl RouteTable {
         });
     }
 
-    /// Forgets what was learned or assigned on a link, as when it has gone.
+    /// Forgets what was learned or assigned on a link.
     pub fn forget_link(&mut self, link: LinkId) {
         self.entries
             .retain(|Entry { route, .. }| route.link != link || route.origin == Origin::Static);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_and_lost_routes_are_gone() {
+    fn removed_routes_are_not_found() {
         let mut table = RouteTable::default();
         table.add(Route::to(Eid(9), A, Address::None, Origin::Assigned));
         table.add(Route::to(Eid(10), B, Address::None, Origin::Learned));

@@ -179,7 +179,7 @@ impl Demux {
     fn next_of_owner(&mut self, now: Duration) -> Option<Outgoing> {
         let Self { owner, links, .. } = self;
         owner.as_mut()?.poll_transmit(now, |link| {
-            // On a link that is down the request is lost, and the owner finds nobody there.
+            // On a link that is down the request is lost, and the owner finds no endpoint there.
             let link = links.get(usize::from(link.0));
             link.is_none_or(|link| !link.up || link.outbox.waiting_of(None) < OWN_WINDOW)
         })

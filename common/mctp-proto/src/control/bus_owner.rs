@@ -6,8 +6,8 @@
 //! through the bridge. All requests are independent of one another: a position without an endpoint
 //! delays none of the others.
 //!
-//! Nothing is assigned before every position was asked and has had [`Timing::answer`] (at most half a
-//! second) for its answer, since any of them may have kept an id from before this bus owner started.
+//! Nothing is assigned before every position was asked and has had a fifth of a second for its answer,
+//! since any of them may have an id from before this bus owner started.
 //! A position whose id is configured or restored ([`BusOwner::restore`]) does not wait for that.
 
 mod choice;
@@ -22,8 +22,9 @@ use super::requester::{Request, Response};
 use super::{CompletionCode, ControlHeader};
 use crate::{BusPath, Eid, LinkId, MessageType};
 
-/// The longest time that assignments wait for the first answers.
-const FIRST_ANSWERS: Duration = Duration::from_millis(500);
+/// How long assignments wait for the first answer of a position, counted from its request and from the
+/// last first answer of another one, so that a slow line extends it.
+const FIRST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// How soon message types are asked again after an error; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -164,6 +165,8 @@ pub struct BusOwner {
     /// Targets whose request has not been sent, in order.
     unsent: VecDeque<TargetId>,
     events: VecDeque<Event>,
+    /// When a position answered for the first time.
+    last_first_answer: Duration,
 }
 
 impl BusOwner {
@@ -179,6 +182,7 @@ impl BusOwner {
             restored: Vec::new(),
             unsent: VecDeque::new(),
             events: VecDeque::new(),
+            last_first_answer: Duration::ZERO,
         }
     }
 
@@ -305,7 +309,9 @@ impl BusOwner {
                 && target.request().map(Request::command) == Some(header.command)
         });
         let Some(target) = awaited else { return };
-        target.heard = true;
+        if !core::mem::replace(&mut target.heard, true) && target.behind.is_none() {
+            self.last_first_answer = now;
+        }
         let response = (code == CompletionCode::SUCCESS.0)
             .then(|| Response::parse_data(header.command, data))
             .flatten();
@@ -400,7 +406,8 @@ impl BusOwner {
             return None;
         }
         let unheard = all().filter(|target| !target.heard);
-        unheard.map(|target| target.first_due).collect::<Option<Vec<_>>>()?.into_iter().max()
+        let due = unheard.map(|target| target.first_due).collect::<Option<Vec<_>>>()?;
+        due.into_iter().max().map(|due| due.max(self.last_first_answer + FIRST_ANSWERS))
     }
 
     /// The endpoints that are present.
@@ -537,9 +544,12 @@ impl BusOwner {
 
     /// Whether each position has answered, or has had the time to.
     fn all_were_asked(&self, now: Duration) -> bool {
-        self.targets.values().filter(|target| target.behind.is_none()).all(|target| {
-            target.heard || target.first_due.is_some_and(|first_due| first_due <= now)
-        })
+        let is_late = |target: &Target| {
+            target.first_due.is_some_and(|due| due <= now)
+                && self.last_first_answer + FIRST_ANSWERS <= now
+        };
+        let mut positions = self.targets.values().filter(|target| target.behind.is_none());
+        positions.all(|target| target.heard || is_late(target))
     }
 
     fn assign_waiting(&mut self, now: Duration) {

@@ -122,7 +122,7 @@ pub enum Event {
     EidChanged(Eid),
     /// This bridge has been given ids for what is behind it: the first, and how many.
     PoolAllocated(Eid, u8),
-    /// Somebody new asks this bus owner to be found.
+    /// A new endpoint asks this bus owner to be found.
     DiscoveryNotify(LinkId, Address),
 }
 

@@ -60,10 +60,10 @@ fn sixty_four_endpoints_are_found_without_waiting_for_the_absent_ones_but_once()
     let mut rig = bus(64);
     let mut eids = BTreeMap::new();
     while answer(&mut rig, 8, &mut eids) > 0 {}
-    rig.wait(Duration::from_millis(500));
+    rig.wait(Duration::from_millis(200));
     while answer(&mut rig, 8, &mut eids) > 0 {}
     assert_eq!(rig.demux.endpoints().count(), 56);
-    assert_eq!(rig.now, Duration::from_millis(500));
+    assert_eq!(rig.now, Duration::from_millis(200));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{BusOwner, TargetId};
 use crate::Eid;
 
 impl BusOwner {
-    /// The configured id, the one it had, or the first of the pool that is nobody's; one that an
+    /// The configured id, the one it had, or the first free one of the pool; one that an
     /// absent endpoint had only when there is no other.
     pub(super) fn choose(&self, id: TargetId) -> Option<Eid> {
         let target = self.targets.get(&id)?;
@@ -38,7 +38,7 @@ impl BusOwner {
             && !others().any(|other| other.holds(eid) && !behind_same(other))
     }
 
-    /// The pool that a bridge had, or the first of `size` ids in a row that nobody has, from the end
+    /// The pool that a bridge had, or the first of `size` free ids in a row, from the end
     /// of the pool downwards.
     pub(super) fn pool_for(&self, id: TargetId, size: u8) -> Option<Eid> {
         let free = |first: u8| {

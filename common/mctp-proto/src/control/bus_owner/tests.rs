@@ -215,7 +215,7 @@ fn all_are_asked_before_an_id_is_assigned() {
 }
 
 #[test]
-fn an_assignment_waits_for_an_absent_endpoint_half_a_second_and_once() {
+fn an_assignment_waits_for_an_absent_endpoint_a_moment_and_once() {
     let mut bus = Bus::new((9, 20), vec![(HERE, Identity::default())]);
     bus.own(HERE, None);
     bus.own(THERE, None);
