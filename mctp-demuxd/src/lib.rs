@@ -78,6 +78,9 @@ pub async fn run(setup: Setup<Args>) -> Result<(), Failure> {
 /// A bus owner with its positions, and what it assigned there before.
 fn owner(demux: &Demux, file: &Assignments, owned: OwnedBuses) -> BusOwner {
     let mut owner = BusOwner::new(demux.eid(), owned.pool, owned.timing);
+    for route in demux.routes() {
+        owner.reserve(route.first, route.last);
+    }
     owner.restore(file.load());
     for position in owned.positions {
         owner.add_position(position.path, position.wanted);

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use mctp_proto::framing::serial::{Decoder, emit};
 use mctp_proto::packet::Header;
 use mctp_proto::{Address, Medium};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::termios::{
-    ControlModes, OptionalActions, ioctl_tiocexcl, isatty, tcgetattr, tcsetattr,
-};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+use rustix::termios::{ControlModes, OptionalActions, ioctl_tiocexcl, tcgetattr, tcsetattr};
 use sys::Device;
 
 use super::{Binding, Options, Serving, drain, end_of_stream, open};
@@ -89,12 +88,17 @@ impl Binding for Serial {
     }
 
     fn check(&self) -> Result<(), String> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        match rustix::fs::open(&self.path, flags, Mode::empty()) {
-            Ok(fd) if !isatty(&fd) => Err(format!("{} is no terminal", self.path.display())),
-            // What cannot be opened now may be a terminal later.
-            Ok(_) | Err(_) => Ok(()),
+        let no_terminal = || Err(format!("{} is no terminal", self.path.display()));
+        match rustix::fs::stat(&self.path).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::CharacterDevice) => {}
+            Ok(_) => return no_terminal(),
+            // What is absent now may be a terminal later.
+            Err(_) => return Ok(()),
         }
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let mode = rustix::fs::open(&self.path, flags, Mode::empty()).and_then(tcgetattr);
+        // Any other error, such as that of a line that was just unplugged, may pass.
+        if mode.is_err_and(|error| error == Errno::NOTTY) { no_terminal() } else { Ok(()) }
     }
 
     fn serve<'a>(&'a mut self, port: &'a Port) -> Serving<'a> {

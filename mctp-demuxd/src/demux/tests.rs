@@ -2,6 +2,7 @@
 
 mod bus_owner;
 mod pairing;
+mod reassembly;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -91,8 +92,11 @@ impl Rig {
     fn receive_at(&mut self, address: Address, from: u8, owner: bool, tag: u8, message: &[u8]) {
         let start = Header::parse(&[1, OWN, from, 0xc0]).unwrap().0;
         let header = Header { tag_owner: owner, tag: Tag::from_bits(tag), ..start };
-        let packet = [&header.emit()[..], message].concat();
-        self.demux.handle_packet(self.now, LINK, address, &packet, &mut self.out);
+        self.packet(address, &[&header.emit()[..], message].concat());
+    }
+
+    fn packet(&mut self, address: Address, packet: &[u8]) {
+        self.demux.handle_packet(self.now, LINK, address, packet, &mut self.out);
     }
 
     /// The far end sends a message of one packet.

@@ -162,6 +162,8 @@ pub struct BusOwner {
     targets: BTreeMap<TargetId, Target>,
     next_target: u32,
     restored: Vec<Assignment>,
+    /// Ids that are not assigned.
+    reserved: Vec<(Eid, Eid)>,
     /// Targets whose request has not been sent, in order.
     unsent: VecDeque<TargetId>,
     events: VecDeque<Event>,
@@ -180,13 +182,20 @@ impl BusOwner {
             targets: BTreeMap::new(),
             next_target: 0,
             restored: Vec::new(),
+            reserved: Vec::new(),
             unsent: VecDeque::new(),
             events: VecDeque::new(),
             last_first_answer: Duration::ZERO,
         }
     }
 
-    /// What was assigned before a restart: each position gets its id back, if it is still free.
+    /// Takes the ids from `first` to `last` out of the pool, as those of configured routes.
+    pub fn reserve(&mut self, first: Eid, last: Eid) {
+        self.reserved.push((first, last));
+    }
+
+    /// What was assigned before a restart: each position gets its id back, if it is still free and in
+    /// the pool.
     pub fn restore(&mut self, assignments: Vec<Assignment>) {
         self.restored = assignments;
     }
@@ -423,7 +432,8 @@ impl BusOwner {
         self.next_target += 1;
         let restored = self.restored.iter().find(|restored| restored.path == target.path);
         let restored = restored.filter(|_| target.behind.is_none());
-        let (eid, pool) = (restored.map(|r| r.eid), restored.and_then(|r| r.pool));
+        let eid = restored.map(|r| r.eid).filter(|eid| self.is_in_pool(*eid));
+        let pool = restored.and_then(|r| r.pool).filter(|(first, _)| self.is_in_pool(*first));
         self.targets.insert(id, Target { restored: eid, restored_pool: pool, ..target });
         Some(id)
     }

@@ -15,10 +15,17 @@ impl BusOwner {
         }
         let (first, last) = self.pool;
         let free = || {
-            let pool = (first.0..=last.0).map(Eid).filter(|eid| eid.is_assignable());
-            pool.filter(|&eid| self.is_free_for(id, eid))
+            let pool = (first.0..=last.0).map(Eid);
+            pool.filter(|&eid| self.is_in_pool(eid) && self.is_free_for(id, eid))
         };
         free().find(|&eid| !self.is_reserved(id, eid)).or_else(|| free().next())
+    }
+
+    /// Whether an id is one of those to assign.
+    pub(super) fn is_in_pool(&self, eid: Eid) -> bool {
+        let (first, last) = self.pool;
+        let reserved = |(first, last): &(Eid, Eid)| (*first..=*last).contains(&eid);
+        eid.is_assignable() && (first..=last).contains(&eid) && !self.reserved.iter().any(reserved)
     }
 
     /// Whether an absent endpoint had an id, or had it in its pool.
@@ -41,15 +48,18 @@ impl BusOwner {
     /// The pool that a bridge had, or the first of `size` free ids in a row, from the end
     /// of the pool downwards.
     pub(super) fn pool_for(&self, id: TargetId, size: u8) -> Option<Eid> {
-        let free = |first: u8| {
-            (first..=first.saturating_add(size - 1)).map(Eid).all(|eid| self.is_free_for(id, eid))
+        let all = |first: u8, holds: &dyn Fn(Eid) -> bool| {
+            (first..=first.saturating_add(size.saturating_sub(1))).map(Eid).all(holds)
         };
+        let free = |first| all(first, &|eid| self.is_in_pool(eid) && self.is_free_for(id, eid));
         let had = self.targets.get(&id)?.restored_pool;
         if let Some((first, _)) = had.filter(|had| had.1 == size && free(had.0.0)) {
             return Some(first);
         }
         let (low, high) = self.pool;
         let highest = high.0.checked_sub(size.checked_sub(1)?)?;
-        (low.0..=highest).rev().find(|first| free(*first)).map(Eid)
+        let candidates = || (low.0..=highest).rev().filter(|first| free(*first));
+        let unreserved = candidates().find(|first| all(*first, &|eid| !self.is_reserved(id, eid)));
+        unreserved.or_else(|| candidates().next()).map(Eid)
     }
 }

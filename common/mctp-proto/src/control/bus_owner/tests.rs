@@ -383,6 +383,17 @@ fn requests_wait_for_room_on_their_link_and_their_time_counts_from_there() {
 }
 
 #[test]
+fn what_is_reserved_or_not_in_the_pool_is_not_assigned() {
+    let nameless = Identity::default;
+    let mut bus = Bus::new((10, 13), vec![(HERE, nameless()), (THERE, nameless())]);
+    bus.owner.reserve(Eid(10), Eid(11));
+    bus.owner.restore(vec![Assignment { path: at(HERE), eid: Eid(99), pool: None }]);
+    bus.own(HERE, None);
+    bus.own(THERE, None);
+    assert_eq!(added(&bus.settle()), [(HERE, 12), (THERE, 13)]);
+}
+
+#[test]
 fn stray_answers_change_nothing() {
     let (mut owner, request) = scripted();
     for stray in
