@@ -9,6 +9,8 @@
  *                                      message more, by which the peer says that it has them all
  *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux; OWN is the
  *   mctp-peer client-serve TYPE COUNT OWN   local EID, by which it is found out whether requests get there
+ *   mctp-peer client-nvme EID COUNT 0  COUNT NVMe-MI requests through the abstract socket, each of which has to
+ *                                      be answered by "more processing required" and then by success
  *
  * LEN and the requests' bytes do not count the type byte. Build: cc -static -O2 -o mctp-peer mctp-peer.c
  */
@@ -274,6 +276,26 @@ static void client_serve(uint8_t kind, int count, uint8_t own)
 	}
 }
 
+/* NVMe-MI: an MI command of slot 0, and the two answers to it (status in the fifth byte). */
+static void client_nvme(uint8_t eid, int count)
+{
+	static const uint8_t command[] = { 0x84, 0x08, 0, 0, 1, 0, 0, 0 };
+	int s = client_socket(command[0]);
+	request[0] = eid;
+	memcpy(request + 1, command, sizeof command);
+	while (count-- > 0) {
+		if (send(s, request, 1 + sizeof command, 0) < 0)
+			fail("send");
+		for (int more = 1; more >= 0; more--) {
+			ssize_t got = recv(s, answer, sizeof answer, 0);
+			if (got < 6 || answer[0] != eid || answer[2] != 0x88 || answer[5] != more) {
+				errno = got < 0 ? errno : EBADMSG;
+				fail(more ? "more processing required" : "success");
+			}
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long n[3] = { 0 };
@@ -287,6 +309,8 @@ int main(int argc, char **argv)
 		kernel_serve(n[0], n[1]);
 	else if (argc == 5 && n[2] < MOST && !strcmp(argv[1], "client-ask"))
 		client_ask(n[0], n[1], n[2]);
+	else if (argc == 5 && !strcmp(argv[1], "client-nvme"))
+		client_nvme(n[0], n[1]);
 	else if (argc == 5 && !strcmp(argv[1], "client-serve"))
 		client_serve(n[0], n[1], n[2]);
 	else {
