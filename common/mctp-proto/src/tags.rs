@@ -71,7 +71,6 @@ struct Held<H> {
     until: Duration,
     /// From when on another request may take the tag.
     stale_at: Duration,
-    is_stale: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +78,30 @@ struct Entry<H> {
     peer: TagPeer,
     /// Tags are taken in turn, so that a late answer rarely meets a new request.
     next: u8,
+    /// A bit for each tag that is out, and for each of those that another request may take.
+    out: u8,
+    stale: u8,
     held: [Option<Held<H>>; TAGS],
+}
+
+impl<H> Entry<H> {
+    const fn new(peer: TagPeer) -> Self {
+        Self { peer, next: 0, out: 0, stale: 0, held: [const { None }; TAGS] }
+    }
+
+    fn put(&mut self, tag: Tag, held: Held<H>) {
+        if let Some(slot) = self.held.get_mut(usize::from(tag.value())) {
+            *slot = Some(held);
+            self.out |= mask(tag);
+            self.stale &= !mask(tag);
+        }
+    }
+
+    fn take(&mut self, tag: Tag) -> Option<Held<H>> {
+        self.out &= !mask(tag);
+        self.stale &= !mask(tag);
+        self.held.get_mut(usize::from(tag.value()))?.take()
+    }
 }
 
 /// Every tag that is taken, with its holder.
@@ -102,22 +124,25 @@ impl<H: Clone> TagTable<H> {
         let index = match self.entries.iter().position(|entry| entry.peer == peer) {
             Some(index) => index,
             None => {
-                let held = core::array::from_fn(|_| None);
-                self.entries.push(Entry { peer, next: 0, held });
+                self.entries.push(Entry::new(peer));
                 self.entries.len() - 1
             }
         };
         let next = self.entries.get(index)?.next;
         let turn = || (0..Tag::COUNT).map(|step| Tag::from_bits(next + step));
-        let (used, busy) = (self.used(peer, true), self.used(peer, false));
-        let tag = turn()
-            .find(|tag| used & mask(*tag) == 0)
-            .or_else(|| turn().find(|tag| busy & mask(*tag) == 0))?;
-        self.free_stale(peer, tag);
+        let (used, stale) = self.used(peer);
+        let free = turn().find(|tag| used & mask(*tag) == 0);
+        let tag = match free {
+            Some(tag) => tag,
+            None => {
+                let tag = turn().find(|tag| stale & mask(*tag) != 0)?;
+                self.free_stale(peer, tag);
+                tag
+            }
+        };
         let entry = self.entries.get_mut(index)?;
         let (until, stale_at) = (now + life, now + TAG_LIFE);
-        let held = Held { holder: Some(holder), until, stale_at, is_stale: false };
-        *entry.held.get_mut(usize::from(tag.value()))? = Some(held);
+        entry.put(tag, Held { holder: Some(holder), until, stale_at });
         entry.next = (tag.value() + 1) % Tag::COUNT;
         let check = until.min(stale_at);
         self.check = Some(self.check.map_or(check, |other| other.min(check)));
@@ -153,14 +178,18 @@ impl<H: Clone> TagTable<H> {
             return Answered::Unsolicited;
         };
         let keep = more.is_some() || entry.peer.eid == Eid::BROADCAST;
-        let Some(slot) = entry.held.get_mut(usize::from(tag.value())) else {
-            return Answered::Unsolicited;
+        let held = if keep {
+            let slot = entry.held.get_mut(usize::from(tag.value())).and_then(Option::as_mut);
+            slot.map(|held| {
+                if let Some(more) = more {
+                    held.until = held.until.max(now + more);
+                    held.stale_at = held.until;
+                }
+                held.clone()
+            })
+        } else {
+            entry.take(tag)
         };
-        if let (Some(held), Some(more)) = (slot.as_mut(), more) {
-            held.until = held.until.max(now + more);
-            held.stale_at = held.until;
-        }
-        let held = if keep { slot.clone() } else { slot.take() };
         match held.map(|held| held.holder) {
             Some(Some(holder)) => Answered::Held(holder),
             Some(None) => Answered::Abandoned,
@@ -170,9 +199,8 @@ impl<H: Clone> TagTable<H> {
 
     /// Frees one tag.
     pub fn free(&mut self, peer: TagPeer, tag: Tag) {
-        let entry = self.entries.iter_mut().find(|entry| entry.peer == peer);
-        if let Some(slot) = entry.and_then(|e| e.held.get_mut(usize::from(tag.value()))) {
-            *slot = None;
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.peer == peer) {
+            entry.take(tag);
         }
     }
 
@@ -198,25 +226,27 @@ impl<H: Clone> TagTable<H> {
             return Vec::new();
         }
         let mut freed = Vec::new();
+        let mut check: Option<Duration> = None;
         for entry in &mut self.entries {
-            for slot in &mut entry.held {
-                let Some(held) = slot else { continue };
-                let stale = held.stale_at <= now && !held.is_stale;
-                held.is_stale |= stale;
-                let over = held.until <= now;
-                if over {
-                    *slot = None;
+            for tag in (0..Tag::COUNT).map(Tag::from_bits) {
+                let Some(Some(held)) = entry.held.get(usize::from(tag.value())) else { continue };
+                let was_stale = entry.stale & mask(tag) != 0;
+                let (until, is_stale) = (held.until, held.stale_at <= now);
+                let due = if is_stale { until } else { until.min(held.stale_at) };
+                if until <= now {
+                    entry.take(tag);
+                } else {
+                    entry.stale |= if is_stale { mask(tag) } else { 0 };
+                    check = Some(check.map_or(due, |check| check.min(due)));
                 }
-                if (over || stale) && !freed.contains(&entry.peer.path.link) {
+                let freed_now = until <= now || (is_stale && !was_stale);
+                if freed_now && !freed.contains(&entry.peer.path.link) {
                     freed.push(entry.peer.path.link);
                 }
             }
         }
-        self.entries.retain(|entry| entry.held.iter().any(Option::is_some));
-        let held = self.entries.iter().flat_map(|entry| entry.held.iter().flatten());
-        self.check = held
-            .map(|held| if held.is_stale { held.until } else { held.until.min(held.stale_at) })
-            .min();
+        self.entries.retain(|entry| entry.out != 0);
+        self.check = check;
         freed
     }
 
@@ -229,7 +259,8 @@ impl<H: Clone> TagTable<H> {
     /// How many tags a new request to `peer` cannot take.
     #[must_use]
     pub fn outstanding(&self, peer: TagPeer) -> usize {
-        self.used(peer, false).count_ones() as usize
+        let (used, stale) = self.used(peer);
+        (used & !stale).count_ones() as usize
     }
 
     /// Whether such a holder has a tag that is out to `peer`.
@@ -240,23 +271,19 @@ impl<H: Clone> TagTable<H> {
         held.any(|held| held.holder.as_ref().is_some_and(&is_holder))
     }
 
-    /// A bit for each tag that is out to a peer that shares tags with `peer`.
-    fn used(&self, peer: TagPeer, with_stale: bool) -> u8 {
-        let mut used = 0;
-        for entry in self.entries.iter().filter(|entry| entry.peer.shares_tags_with(peer)) {
-            for (tag, slot) in (0..Tag::COUNT).zip(&entry.held) {
-                let out = slot.as_ref().is_some_and(|held| with_stale || !held.is_stale);
-                used |= u8::from(out) << tag;
-            }
-        }
-        used
+    /// A bit for each tag that is out to a peer that shares tags with `peer`, and for each of those
+    /// that another request may take.
+    fn used(&self, peer: TagPeer) -> (u8, u8) {
+        let sharing = self.entries.iter().filter(|entry| entry.peer.shares_tags_with(peer));
+        let (out, busy) = sharing.fold((0, 0), |(out, busy), entry| {
+            (out | entry.out, busy | (entry.out & !entry.stale))
+        });
+        (out, out & !busy)
     }
 
     fn free_stale(&mut self, peer: TagPeer, tag: Tag) {
         for entry in self.entries.iter_mut().filter(|entry| entry.peer.shares_tags_with(peer)) {
-            if let Some(slot) = entry.held.get_mut(usize::from(tag.value())) {
-                *slot = None;
-            }
+            entry.take(tag);
         }
     }
 

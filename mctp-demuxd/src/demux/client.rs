@@ -95,25 +95,33 @@ impl Client {
     /// be forgotten.
     pub(super) fn owe(&mut self, now: Duration, owed: Owed) -> bool {
         let eid = owed.reply_to.eid;
-        let of_eid = |other: &Owed| other.reply_to.eid == eid;
-        let full_for_eid = self.owed.len() >= MAX_OWED_PER_EID
-            && self.owed.iter().filter(|o| of_eid(o)).count() >= MAX_OWED_PER_EID;
-        let forgotten = if full_for_eid {
-            self.remove_least(now, of_eid)
+        if self.owed.len() < MAX_OWED_PER_EID {
+            self.owed.push_back(owed);
+            return false;
+        }
+        // The oldest, and the oldest that needs no answer, of this endpoint and of all.
+        let (mut count, mut own, mut own_done, mut done) = (0, None, None, None);
+        for (index, other) in self.owed.iter().enumerate() {
+            let of_eid = other.reply_to.eid == eid;
+            count += usize::from(of_eid);
+            if of_eid && own.is_none() {
+                own = Some(index);
+            }
+            if !other.is_open(now) {
+                done = done.or(Some(index));
+                own_done = own_done.or(Some(index).filter(|_| of_eid));
+            }
+        }
+        let least = if count >= MAX_OWED_PER_EID {
+            own_done.or(own)
         } else if self.owed.len() >= MAX_OWED {
-            self.remove_least(now, |_| true)
+            done.or(Some(0))
         } else {
             None
         };
+        let forgotten = least.and_then(|index| self.owed.remove(index));
         self.owed.push_back(owed);
         forgotten.is_some_and(|forgotten| forgotten.is_open(now))
-    }
-
-    /// Removes the oldest that needs no answer, or the oldest.
-    fn remove_least(&mut self, now: Duration, among: impl Fn(&Owed) -> bool) -> Option<Owed> {
-        let done = self.owed.iter().position(|owed| among(owed) && !owed.is_open(now));
-        let at = done.or_else(|| self.owed.iter().position(among))?;
-        self.owed.remove(at)
     }
 
     /// What a message to `eid` is.
