@@ -280,7 +280,7 @@ fn a_poll_that_is_not_answered_goes_to_the_null_id() {
 }
 
 #[test]
-fn a_restart_renumbers_nobody() {
+fn a_restart_renumbers_no_endpoint() {
     let mut fabric = Fabric::new(&[0x100, 0x101, 0x102], "", "unix:path=/nonexistent");
     fabric.endpoints.insert(0x100, Simulated::with(0));
     fabric.endpoints.insert(0x101, Simulated::with(20));
@@ -439,7 +439,7 @@ fn a_program_for_mctpd_finds_its_interfaces() {
 }
 
 #[test]
-fn the_names_and_paths_of_mctpd_can_be_had() {
+fn the_names_and_paths_of_mctpd_are_published_on_request() {
     let bus = Bus::start();
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("causeway.toml");

@@ -102,7 +102,7 @@ fn the_ninth_request_waits_for_a_tag_and_is_not_lost() {
 }
 
 #[test]
-fn tags_are_free_again_when_their_client_goes() {
+fn tags_are_free_again_when_their_client_disconnects() {
     // After six seconds they would be free in any case: a machine that takes so long proves nothing.
     let proved = (0..5).any(|_| {
         let mut daemon = Daemon::start();
@@ -122,7 +122,7 @@ fn tags_are_free_again_when_their_client_goes() {
 }
 
 #[test]
-fn an_answer_for_a_client_that_has_gone_reaches_nobody_else() {
+fn an_answer_for_a_client_that_has_disconnected_reaches_no_other() {
     let mut daemon = Daemon::start();
     let gone = daemon.client(PLAIN);
     gone.send(FAR, b"\x20question");
@@ -139,7 +139,7 @@ fn an_answer_for_a_client_that_has_gone_reaches_nobody_else() {
 }
 
 #[test]
-fn an_unsolicited_answer_reaches_nobody() {
+fn an_unsolicited_answer_reaches_no_client() {
     let mut daemon = Daemon::start();
     let client = daemon.client(PLAIN);
     for tag in 0..8 {
@@ -150,7 +150,7 @@ fn an_unsolicited_answer_reaches_nobody() {
 }
 
 #[test]
-fn an_answer_of_another_endpoint_or_type_reaches_nobody() {
+fn an_answer_of_another_endpoint_or_type_reaches_no_client() {
     let mut daemon = Daemon::start();
     let client = daemon.client(PLAIN);
     let other = daemon.client(5);

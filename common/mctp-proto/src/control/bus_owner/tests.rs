@@ -194,7 +194,7 @@ fn one_that_announced_itself_and_is_absent_is_forgotten() {
 }
 
 #[test]
-fn absent_endpoints_delay_nobody() {
+fn absent_endpoints_delay_no_other() {
     let mut bus = Bus::new((10, 40), vec![(THERE, with_id(42))]);
     for address in 0x30..0x50 {
         bus.own(Address::Smbus(address), None);
