@@ -471,6 +471,12 @@ impl Demux {
         self.link(link).map_or(LinkKind::Kernel, |link| link.kind)
     }
 
+    /// How long answers of a message's type may take.
+    fn limit_of(&self, message: &[u8]) -> Duration {
+        let first = message.first().copied().unwrap_or_default();
+        self.answer_limits.of(MessageType::from_first_byte(first))
+    }
+
     /// A tag for a request to `peer`.
     fn take_tag(&mut self, now: Duration, peer: TagPeer, request: Request) -> Result<Tag, Wait> {
         let life = self.answer_limits.of(request.kind);

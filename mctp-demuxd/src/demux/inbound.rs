@@ -85,7 +85,8 @@ impl Demux {
                 tag: from.tag,
                 network: from.network,
             };
-            self.deliver_request(now, reply_to, from.message, out);
+            let reading = Reading::of(from.message);
+            self.deliver_request(now, reply_to, reading, from.message, out);
         } else if let Some(client) = from.client {
             self.deliver_answer(now, client, from.eid, from.message, out);
         } else {
@@ -133,8 +134,7 @@ impl Demux {
         let reading = Reading::of(message);
         let kind = message.first().map(|&first| MessageType::from_first_byte(first));
         let sender = TagPeer { path, eid: header.source };
-        let limit = kind.map(|kind| self.answer_limits.of(kind)).unwrap_or_default();
-        let more = reading.more_within(limit);
+        let more = reading.more_within(|| self.limit_of(message));
         let answered = match (header.tag_owner, reading.is_answer()) {
             (false, _) => self.tags.answer(now, sender, header.tag, more),
             // Libmctp's daemon sets the tag owner bit in all it sends, and tag 0, so what says that it
@@ -153,7 +153,7 @@ impl Demux {
             }
             Answered::Abandoned => self.refusals.add(Refusal::Unsolicited),
             Answered::Unsolicited if header.tag_owner => {
-                return self.handle_request(now, path, header, message, out);
+                return self.handle_request(now, path, header, reading, message, out);
             }
             Answered::Unsolicited => self.refusals.add(Refusal::Unsolicited),
         }
@@ -165,6 +165,7 @@ impl Demux {
         now: Duration,
         path: BusPath,
         header: &Header,
+        reading: Reading,
         message: &[u8],
         out: &mut impl Outlet,
     ) {
@@ -177,7 +178,7 @@ impl Demux {
         if kind == Some(MessageType::CONTROL) {
             self.answer_control(now, reply_to, header.destination, message);
         } else {
-            self.deliver_request(now, reply_to, message, out);
+            self.deliver_request(now, reply_to, reading, message, out);
         }
     }
 
@@ -201,6 +202,7 @@ impl Demux {
         &mut self,
         now: Duration,
         reply_to: ReplyTo,
+        reading: Reading,
         message: &[u8],
         out: &mut impl Outlet,
     ) {
@@ -213,7 +215,6 @@ impl Demux {
         let request = self.next_request;
         self.next_request += 1;
         let until = now + self.answer_limits.of(kind);
-        let reading = Reading::of(message);
         // One that wants no answer gets none, or the next answer would be taken for its.
         let wants_answer = reading.role != Role::Datagram;
         let mut overrun = Vec::new();

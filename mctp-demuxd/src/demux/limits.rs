@@ -6,7 +6,7 @@ use mctp_proto::MessageType;
 use mctp_proto::tags::TAG_LIFE;
 
 /// What NVMe-MI allows: a device that needs more announces it (More Processing Required) with its own
-/// time. What libnvme and Linux wait for administrative commands.
+/// time. Linux waits as long for an administrative command.
 const NVME_MI: Duration = Duration::from_secs(60);
 
 /// What SPDM allows is up to the responder (DSP0274, "Timing requirements": 2 to the power of its

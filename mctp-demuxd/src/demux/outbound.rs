@@ -227,10 +227,10 @@ impl Demux {
             self.refusals.add(Refusal::LinkDown);
         }
         let kind = message.first().map(|&first| MessageType::from_first_byte(first));
-        let limit = kind.map(|kind| self.answer_limits.of(kind)).unwrap_or_default();
+        let more = reading.more_within(|| self.limit_of(message));
         if let Some(client) = self.clients.get_mut(&id) {
             client.has_answered = true;
-            match reading.more_within(limit) {
+            match more {
                 Some(more) => client.extend_at(index, now + more),
                 None => client.forget_at(index),
             }

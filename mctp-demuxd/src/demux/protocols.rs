@@ -104,9 +104,9 @@ impl Reading {
     /// For an answer after which another one comes: how long that may take, `default` if it does not
     /// say or says less.
     #[must_use]
-    pub(crate) fn more_within(self, default: Duration) -> Option<Duration> {
+    pub(crate) fn more_within(self, default: impl FnOnce() -> Duration) -> Option<Duration> {
         match self.role {
-            Role::Intermediate(time) => Some(time.unwrap_or_default().max(default)),
+            Role::Intermediate(time) => Some(time.unwrap_or_default().max(default())),
             _ => None,
         }
     }

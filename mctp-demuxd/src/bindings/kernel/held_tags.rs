@@ -67,7 +67,7 @@ impl<S: DropTag> HeldTags<S> {
             return;
         };
         let Some(held) = tags.get_mut(at) else { return };
-        match reading.more_within(held.limit) {
+        match reading.more_within(|| held.limit) {
             Some(more) => held.until = held.until.max(Instant::now() + more),
             None => {
                 let held = tags.swap_remove(at);
