@@ -21,6 +21,9 @@ const THEIRS: u8 = 0x7c;
 /// NVMe-MI requests with two answers each: more than there are tags.
 const NVME_REQUESTS: usize = 20;
 
+/// PLDM round trips in each direction: more than there are instance ids.
+const PLDM_TRIPS: u8 = 40;
+
 /// Message lengths without the type byte; the last makes 64 KiB with it.
 const LENGTHS: [usize; 9] = [0, 1, 62, 63, 64, 1000, 4096, 32_768, 65_535];
 
@@ -192,6 +195,28 @@ fn more_processing_required_reaches_clients_where_the_kernel_does_mctp() {
         assert_eq!((eid, &request[..4]), (9, &[0x84, 0x08, 0, 0][..]));
         client.send(9, &[0x84, 0x88, 0, 0, 1, 0, 0, 0]);
         client.send(9, &[0x84, 0x88, 0, 0, 0, 0, 0, 0]);
+    }
+    guest.wait_for("done");
+}
+
+#[test]
+fn pldm_round_trips_with_the_kernel_both_ways() {
+    let _one = ONE.lock();
+    let script = format!(
+        "#!/bin/sh\nset -e\ncd /guest\n./mctp-peer attach /dev/ttyS2 9 8\n\
+         ./mctp-peer pldm-serve 1 {PLDM_TRIPS} 9\n./mctp-peer pldm-ask 8 {PLDM_TRIPS} 0\necho done\n"
+    );
+    let Some(mut guest) = Guest::boot(&script, &[]) else { return };
+    let client = guest.client(1);
+    guest.wait_for("serving");
+    for number in 0..PLDM_TRIPS {
+        client.send(9, &[1, 0x80 | (number % 32), 0, 2]);
+        assert_eq!(client.message_within(EMULATED), (9, vec![1, number % 32, 0, 2, 0, 7]));
+    }
+    for number in 0..PLDM_TRIPS {
+        let (eid, request) = client.message_within(EMULATED);
+        assert_eq!((eid, &request[..]), (9, &[1, 0x80 | (number % 32), 0, 2][..]));
+        client.send(9, &[1, number % 32, 0, 2, 0, 8]);
     }
     guest.wait_for("done");
 }
