@@ -1,7 +1,7 @@
 //! The links' devices: what is read from them goes to the demultiplexer, and what waits there for
 //! them is written.
 //!
-//! A medium is a [`Binding`]: its framing in `mctp-proto`, a file here, and an arm in [`Spec::open`].
+//! A medium is a `Binding`: its framing in `mctp-proto`, a file here, and an arm in `Spec::open`.
 //! A device that is absent or fails is tried again each second, with one log line when it fails and
 //! one when it is open.
 
