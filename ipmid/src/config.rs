@@ -8,12 +8,12 @@ use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::v15::AuthType;
 use serde::Deserialize;
 
-use crate::channels::Callers;
-use crate::providers::SelConfig;
-use crate::providers::app::DeviceConfig;
-use crate::providers::dcmi::DcmiConfig;
-use crate::providers::messaging::I2cConfig;
-use crate::providers::pef::PefConfig;
+use crate::commands::app::DeviceConfig;
+use crate::commands::dcmi::DcmiConfig;
+use crate::commands::messaging::I2cConfig;
+use crate::commands::pef::PefConfig;
+use crate::model::SelConfig;
+use crate::request::channels::Callers;
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -39,8 +39,8 @@ pub use self::host_control::HostControl;
 use self::locate::{Located, Place};
 use self::sensors::Feed;
 use super::{PlatformError, PlatformResult};
-use crate::state::lock;
-use crate::stores::sensors::SensorStore;
+use crate::model::persistent::lock;
+use crate::model::sensors::SensorStore;
 
 /// The machine's services, over a connection that may come and go.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use ipmi_proto::sdr::{Entity, Threshold};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::stores::sensors::SensorStore;
+use crate::model::sensors::SensorStore;
 
 /// What the fake platform holds and what it was asked.
 #[derive(Clone, Debug)]

@@ -14,10 +14,10 @@ use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, fdo, interface};
 
 use super::owned;
-use crate::events::{Events, Source};
-use crate::stores::Clock;
-use crate::stores::sel::{SelError, SelStore};
-use crate::stores::sensors::{ROOT, SensorStore};
+use crate::model::Clock;
+use crate::model::events::{Events, Source};
+use crate::model::sel::{SelError, SelStore};
+use crate::model::sensors::{ROOT, SensorStore};
 
 /// A sensor that has no number, and event data that was not given.
 const UNKNOWN: u8 = 0xff;
@@ -177,8 +177,8 @@ mod tests {
     use durable::Modes;
 
     use super::*;
-    use crate::events::HostSide;
-    use crate::state::Persistent;
+    use crate::model::events::HostSide;
+    use crate::model::persistent::Persistent;
 
     fn log() -> (EventLog, tempfile::TempDir) {
         let state = tempfile::tempdir().unwrap();

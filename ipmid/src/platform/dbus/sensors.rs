@@ -25,9 +25,9 @@ use tokio::time::{self, Instant};
 use tracing::warn;
 
 use super::{DbusPlatform, failed};
+use crate::model::persistent::lock;
+use crate::model::sensors::{SensorStore, SensorTable, limit_property};
 use crate::platform::{Happening, Happenings, PlatformError, PlatformResult, Sensors};
-use crate::state::lock;
-use crate::stores::sensors::{SensorStore, SensorTable, limit_property};
 
 /// For how long readings are followed after they were read last.
 const UNREAD: Duration = Duration::from_secs(300);

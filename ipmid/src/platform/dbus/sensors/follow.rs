@@ -20,7 +20,7 @@ use zbus::{Connection, Message, MessageStream, message};
 
 use super::Feed;
 use super::messages::{self, STATES, Told};
-use crate::stores::sensors::{Interfaces, Update};
+use crate::model::sensors::{Interfaces, Update};
 
 /// How long after a service came the mapper is asked what is new.
 const SETTLE: Duration = Duration::from_millis(500);

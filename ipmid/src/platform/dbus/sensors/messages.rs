@@ -13,8 +13,8 @@ use zbus::Message;
 use zbus::message::{self, Body};
 use zbus::wire::{ObjectPath, Variant};
 
+use crate::model::sensors::{Interfaces, Properties, Update, Value};
 use crate::platform::{Button, Happening};
-use crate::stores::sensors::{Interfaces, Properties, Update, Value};
 
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";

@@ -9,8 +9,8 @@ use zbus::fdo::ObjectManager;
 use zbus::{Connection, interface};
 
 use super::{Feed, follow};
+use crate::model::sensors::SensorStore;
 use crate::platform::private_bus::Bus;
-use crate::stores::sensors::SensorStore;
 
 const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
 const INLET: &str = "/xyz/openbmc_project/sensors/temperature/Inlet";

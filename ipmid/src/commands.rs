@@ -1,0 +1,17 @@
+//! The handlers, a folder for each family of commands. Families do not import one another; they use
+//! the traits of [`crate::platform`] and the state in [`crate::model`].
+
+pub mod app;
+pub mod chassis;
+pub mod dcmi;
+mod families;
+pub mod messaging;
+pub mod pef;
+pub mod sbmr;
+pub mod sensor;
+pub mod storage;
+#[cfg(test)]
+pub(crate) mod test_support;
+pub mod transport;
+
+pub use families::{Actors, Parts, Platform, register};
