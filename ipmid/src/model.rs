@@ -11,6 +11,7 @@ pub mod message_queue;
 pub mod parameter_updates;
 pub mod persistent;
 mod records;
+pub mod requester;
 mod reservation;
 pub mod sdr;
 pub mod sel;

@@ -9,7 +9,7 @@ mod bmc;
 mod boot;
 mod boot_progress;
 mod chassis;
-mod dbus;
+pub mod dbus;
 mod dcmi;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -30,11 +30,8 @@ pub use bmc::{Bmc, BmcTransition};
 pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use boot_progress::{BootProgress, BootStage};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
-#[cfg(test)]
-pub(crate) use dbus::private_bus;
-pub use dbus::{Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
-pub use fru::{FruDevice, Frus};
+pub use fru::Frus;
 pub use happenings::{Happening, Happenings};
 pub use i2c::{I2c, I2cDev, I2cError};
 use ipmi_proto::CompletionCode;

@@ -26,8 +26,9 @@ use crate::model::Records;
 use crate::model::events::HostSide;
 use crate::model::message_queue::Messages;
 use crate::model::persistent::Persistent;
-use crate::platform::{
-    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, I2cDev, follow_accounts,
+use crate::platform::I2cDev;
+use crate::platform::dbus::{
+    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts,
 };
 use crate::request::channels::{Channels, first_bt};
 use crate::request::command::{CommandTable, DuplicateCommand, Priority};
@@ -84,7 +85,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let versions = Persistent::open(folder.clone(), "versions.json");
     let rules = Persistent::open(folder.clone(), "firewall.json");
     let firewall = Arc::new(Firewall::new(rules));
-    let messaging = MessagingParts::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
+    let messaging =
+        MessagingParts::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
     let parts = Parts {
         app,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::model::events::{Events, Source};
-use crate::model::parameter_updates::Updates;
+use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::sdr::OwnSource;
 use crate::platform::{Button, Happening, Happenings, Watchdog, WatchdogAction, WatchdogUse};
 
@@ -25,7 +25,7 @@ const RESET_PRESSED: u8 = 2;
 pub async fn take<P: Happenings + Watchdog>(
     platform: &P,
     events: &Arc<Events>,
-    updates: &Updates,
+    updates: &ParameterUpdates,
 ) -> Infallible {
     loop {
         let happened = platform.happened().await;

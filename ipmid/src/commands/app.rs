@@ -23,7 +23,7 @@ pub use self::system_info::SystemInfo;
 pub use self::watchdog::{PreTimeout, WatchdogExtras};
 use crate::model::events::GlobalEnables;
 use crate::model::health::Health;
-use crate::model::parameter_updates::Updates;
+use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
 use crate::platform::{Acpi, Bmc, Power, Sessions, Watchdog};
 use crate::request::command::Registrar;
@@ -53,7 +53,7 @@ pub struct AppParts {
     /// System info parameters.
     pub system_info: Persistent<SystemInfo>,
     /// Updates of parameters that are in progress.
-    pub updates: Arc<Updates>,
+    pub updates: Arc<ParameterUpdates>,
 }
 
 /// The application commands and what they keep between requests.

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 pub use self::boot_options::BootParameters;
 use self::identify::Identify;
-use crate::model::parameter_updates::Updates;
+use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::{Persistent, lock};
 use crate::platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power, Sessions};
 use crate::request::command::Registrar;
@@ -30,7 +30,7 @@ pub struct ChassisProvider<P> {
     identify: Mutex<Identify>,
     boot: Persistent<BootParameters>,
     /// Updates of boot parameters that are in progress.
-    updates: Arc<Updates>,
+    updates: Arc<ParameterUpdates>,
     /// Where the last Chassis Control came from; the restart cause names it.
     control_channel: Mutex<Option<ChannelNumber>>,
     /// The second half of a power cycle with an interval.
@@ -43,7 +43,7 @@ impl<P: Platform> ChassisProvider<P> {
     pub fn new(
         platform: Arc<P>,
         boot: Persistent<BootParameters>,
-        updates: Arc<Updates>,
+        updates: Arc<ParameterUpdates>,
     ) -> Arc<Self> {
         Arc::new(Self {
             platform,

@@ -18,7 +18,7 @@ use super::transport::{LanProvider, LanSessions, SolProvider};
 use super::{sensor, storage};
 use crate::config::Config;
 use crate::model::Records;
-use crate::model::parameter_updates::Updates;
+use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
 use crate::platform::{BootProgress, I2c, Network, Satellites, Sol};
 use crate::request::command::Registrar;
@@ -71,7 +71,7 @@ pub struct Actors<P> {
     /// On limits.
     pub dcmi: Arc<DcmiProvider<P>>,
     /// Updates of parameters that are in progress, which end with the host.
-    pub updates: Arc<Updates>,
+    pub updates: Arc<ParameterUpdates>,
 }
 
 /// Adds the commands of all families.

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 pub use self::configuration::PefParameters;
 use crate::model::Clock;
 use crate::model::lan::LanState;
-use crate::model::parameter_updates::Updates;
+use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
 use crate::model::sel::SelStore;
 use crate::platform::{Bmc, Power, Sessions};
@@ -64,7 +64,7 @@ pub struct PefParts {
     /// What is configured by file.
     pub config: PefConfig,
     /// Updates of parameters that are in progress.
-    pub updates: Arc<Updates>,
+    pub updates: Arc<ParameterUpdates>,
 }
 
 /// The PEF commands, and the engine that acts on events.

@@ -6,10 +6,25 @@ use std::time::{Duration, Instant};
 
 use durable::Folder;
 use ipmi_proto::CompletionCode;
+use ipmi_proto::sdr::Entity;
 
 use crate::model::health::{Fault, Health};
 use crate::model::persistent::{Persistent, lock};
-use crate::platform::FruDevice;
+
+/// One unit that has, or is described by, a FRU image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FruDevice {
+    /// Its object's path, by which it keeps its id.
+    pub path: String,
+    /// Its name, for people.
+    pub name: String,
+    /// What it belongs to.
+    pub entity: Entity,
+    /// Its image: as the device holds it, or built from the inventory.
+    pub image: Vec<u8>,
+    /// Whether the image can be written back to the device.
+    pub writable: bool,
+}
 
 /// The devices by FRU id.
 pub type FruDevices = BTreeMap<u8, FruDevice>;

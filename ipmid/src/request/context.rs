@@ -2,6 +2,9 @@
 
 use ipmi_proto::{ChannelNumber, Lun, Medium, Privilege};
 
+use crate::model::requester::Requester;
+pub use crate::model::requester::{Satellite, Session};
+
 /// What a handler may know of its request beside the parameters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Context {
@@ -23,22 +26,10 @@ pub struct Context {
     pub command: u8,
 }
 
-/// An authenticated session.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Session {
-    /// IPMI user id, 1 to 63.
-    pub user_id: u8,
-    /// The managed system's session id.
-    pub id: u32,
-}
-
-/// A requester on an IPMB.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Satellite {
-    /// Its slave address in the 7-bit form.
-    pub address: u8,
-    /// Host or device index of the bus.
-    pub host_id: u8,
+impl From<&Context> for Requester {
+    fn from(context: &Context) -> Self {
+        Self { channel: context.channel, session: context.session, satellite: context.satellite }
+    }
 }
 
 impl Context {

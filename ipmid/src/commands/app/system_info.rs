@@ -9,7 +9,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{AppProvider, Platform};
-use crate::model::parameter_updates::{Parameters, Progress};
+use crate::commands::set_in_progress::{self, SetState};
+use crate::model::parameter_updates::Parameters;
 use crate::model::persistent::lock;
 use crate::platform::PlatformError;
 use crate::request::command::{Command, Registrar};
@@ -110,14 +111,15 @@ impl<P: Platform> AppProvider<P> {
         let (updates, of) = (&self.parts.updates, Parameters::SystemInfo);
         match parameter {
             PARAM_SET_IN_PROGRESS => {
-                let progress = Progress::decode(&data)?;
-                return updates.set(&*self.platform, of, &context, progress).await;
+                let progress = SetState::decode(&data)?;
+                return set_in_progress::set(updates, &*self.platform, of, &context, progress)
+                    .await;
             }
             PARAM_FIRMWARE_VERSION => return Err(READ_ONLY),
             2..=PARAM_LAST => {}
             _ => return Err(PARAMETER_NOT_SUPPORTED),
         }
-        updates.touch(of, &context);
+        updates.extend(of, (&context).into());
         let (selector, bytes): (u8, Vec<u8>) = data.decode()?;
         if bytes.is_empty() || bytes.len() > BLOCK {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
@@ -155,7 +157,7 @@ impl<P: Platform> AppProvider<P> {
         let data = match parameter {
             PARAM_SET_IN_PROGRESS => {
                 let (platform, of) = (&*self.platform, Parameters::SystemInfo);
-                vec![self.parts.updates.get(platform, of, &context).await]
+                vec![set_in_progress::get(&self.parts.updates, platform, of, &context).await]
             }
             _ => {
                 let text = self.text(parameter).await?;

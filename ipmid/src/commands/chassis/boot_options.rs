@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::boot_flags::{BootFlags, FlagsRest};
 use super::{ChassisProvider, Platform, if_present};
-use crate::model::parameter_updates::{Parameters, Progress};
+use crate::commands::set_in_progress::{self, SetState};
+use crate::model::parameter_updates::Parameters;
 use crate::request::command::{Command, Registrar};
 use crate::request::context::Context;
 
@@ -80,13 +81,14 @@ impl<P: Platform> ChassisProvider<P> {
         if parameter > PARAM_MAILBOX {
             return Err(PARAMETER_NOT_SUPPORTED);
         }
-        self.updates.touch(Parameters::Boot, &context);
+        self.updates.extend(Parameters::Boot, (&context).into());
         if !data.as_bytes().is_empty() {
             match parameter {
                 PARAM_SET_IN_PROGRESS => {
-                    let (progress, of) = (Progress::decode(&data)?, Parameters::Boot);
+                    let (progress, of) = (SetState::decode(&data)?, Parameters::Boot);
                     let updates = &self.updates;
-                    return updates.set(&*self.platform, of, &context, progress).await;
+                    return set_in_progress::set(updates, &*self.platform, of, &context, progress)
+                        .await;
                 }
                 PARAM_BOOT_FLAGS => self.set_boot_flags(&data).await?,
                 _ => {
@@ -119,7 +121,7 @@ impl<P: Platform> ChassisProvider<P> {
         let data = match number {
             PARAM_SET_IN_PROGRESS => {
                 let (platform, of) = (&*self.platform, Parameters::Boot);
-                vec![self.updates.get(platform, of, &context).await]
+                vec![set_in_progress::get(&self.updates, platform, of, &context).await]
             }
             PARAM_BOOT_FLAGS => codec::encode(&self.boot_flags(kept.flags).await?),
             _ => kept.read(number, set_selector)?,
@@ -225,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::commands::chassis::tests::{Bench, answer};
-    use crate::model::parameter_updates::SET_IN_PROGRESS;
+    use crate::commands::set_in_progress::SET_IN_PROGRESS;
     use crate::platform::{BootDevice, BootMode, BootType};
 
     #[tokio::test]

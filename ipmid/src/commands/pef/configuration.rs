@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::{Actions, Filter};
 use super::{PefProvider, Platform};
-use crate::model::parameter_updates::{Parameters, Progress};
+use crate::commands::set_in_progress::{self, SetState};
+use crate::model::parameter_updates::Parameters;
 use crate::request::command::{Command, Registrar};
 use crate::request::context::Context;
 
@@ -294,10 +295,10 @@ impl<P: Platform> PefProvider<P> {
     ) -> Result<(), CompletionCode> {
         let (parameter, updates) = (parameter.0.value(), &self.parts.updates);
         if parameter == 0 {
-            let (progress, of) = (Progress::decode(&value)?, Parameters::Pef);
-            return updates.set(&*self.platform, of, &context, progress).await;
+            let (progress, of) = (SetState::decode(&value)?, Parameters::Pef);
+            return set_in_progress::set(updates, &*self.platform, of, &context, progress).await;
         }
-        updates.touch(Parameters::Pef, &context);
+        updates.extend(Parameters::Pef, (&context).into());
         let mut parameters = self.parameters.get();
         parameters.set(parameter, &value)?;
         // What happened while PEF was off is not acted on when it goes on.
@@ -336,7 +337,9 @@ impl<P: Platform> PefProvider<P> {
         let value = match parameter.value() {
             0 => {
                 let updates = &self.parts.updates;
-                vec![updates.get(&*self.platform, Parameters::Pef, &context).await]
+                vec![
+                    set_in_progress::get(updates, &*self.platform, Parameters::Pef, &context).await,
+                ]
             }
             parameter => self.parameters.get().get(parameter, set, block)?,
         };

@@ -18,9 +18,11 @@ use ipmi_proto::codec::{Ignored, Remaining};
 use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
 use tokio::task;
 
+use crate::commands::set_in_progress::{self, SetState};
 use crate::model::lan::{ChannelState, LanState};
-use crate::model::parameter_updates::{Parameters, Progress, Requester, Updates};
+use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
+use crate::model::requester::Requester;
 use crate::platform::{LinkChange, Network, PlatformError, Sessions};
 use crate::request::command::{Command, Registrar};
 use crate::request::context::Context;
@@ -60,7 +62,7 @@ pub struct LanProvider<P> {
     sessions: LanSessions,
     state: Arc<Persistent<LanState>>,
     /// Updates in progress, and what they hold.
-    updates: Arc<Updates>,
+    updates: Arc<ParameterUpdates>,
     cleared: Mutex<crate::platform::IpCounters>,
 }
 
@@ -96,7 +98,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         accounts: Arc<dyn UserAdmin>,
         sessions: LanSessions,
         state: Arc<Persistent<LanState>>,
-        updates: Arc<Updates>,
+        updates: Arc<ParameterUpdates>,
     ) -> Arc<Self> {
         let cleared = Mutex::default();
         Arc::new(Self { platform, accounts, sessions, state, updates, cleared })
@@ -185,7 +187,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         self.apply(&lan, parameter, &data).await?;
         if held {
             let write = (parameter, data.into());
-            self.updates.add(lan.parameters(), who, write)?;
+            self.updates.hold(lan.parameters(), who, write)?;
         }
         Ok(())
     }
@@ -221,14 +223,14 @@ impl<P: Network + Sessions> LanProvider<P> {
         }
         let who = Requester::from(&context);
         let is_read = |write: &_| hold::is_read(write, (parameter, set_selector));
-        if let Some(data) = self.updates.last(lan.parameters(), who, is_read) {
+        if let Some(data) = self.updates.last_held(lan.parameters(), who, is_read) {
             let data = hold::as_read(parameter, data);
             return Ok((PARAMETER_VERSION, data.into()));
         }
         let data = match parameter {
             PARAM_SET_IN_PROGRESS => {
                 let (platform, of) = (&*self.platform, lan.parameters());
-                vec![self.updates.get(platform, of, &context).await]
+                vec![set_in_progress::get(&self.updates, platform, of, &context).await]
             }
             1 | 2 | 22..=24 | 26 => self.security(&lan, parameter)?,
             3..=15 | 20 | 21 => self.ipv4(&lan, parameter).await?,
@@ -240,14 +242,14 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     async fn set_progress(&self, lan: &Lan, who: Requester, data: &Remaining) -> Done {
-        let (progress, of) = (Progress::decode(data)?, lan.parameters());
+        let (progress, of) = (SetState::decode(data)?, lan.parameters());
         let updates = &self.updates;
-        updates.forget_the_gone(&*self.platform, of, who).await;
+        set_in_progress::end_of_ended_session(updates, &*self.platform, of, who).await;
         match progress {
-            Progress::Complete => updates.end(of, who),
-            Progress::InProgress => updates.begin(of, who),
-            Progress::Commit => {
-                for (parameter, data) in updates.take(of, who)? {
+            SetState::Complete => Ok(updates.end(of, who)?),
+            SetState::InProgress => Ok(updates.begin(of, who)?),
+            SetState::CommitWrite => {
+                for (parameter, data) in updates.take_writes(of, who)? {
                     self.apply(lan, parameter, &data.into()).await?;
                 }
                 Ok(())
@@ -280,13 +282,13 @@ mod tests {
     }
 
     /// The same, and where its updates in progress are.
-    pub(super) fn bench_and_updates() -> (Bench, Arc<Updates>) {
-        let updates = Arc::<Updates>::default();
+    pub(super) fn bench_and_updates() -> (Bench, Arc<ParameterUpdates>) {
+        let updates = Arc::<ParameterUpdates>::default();
         let sessions = LanSessions { cipher_suites: vec![3, 17], auth_types: 0 };
         (bench_of(sessions, Arc::clone(&updates)), updates)
     }
 
-    fn bench_of(sessions: LanSessions, updates: Arc<Updates>) -> Bench {
+    fn bench_of(sessions: LanSessions, updates: Arc<ParameterUpdates>) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let config = ::accounts::AccessConfig::default();
         let accounts =

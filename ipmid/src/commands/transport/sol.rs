@@ -11,7 +11,8 @@ use ipmi_proto::codec::{Bits, Ignored, Remaining, encode};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
-use crate::model::parameter_updates::{Parameters, Progress, Updates};
+use crate::commands::set_in_progress::{self, SetState};
+use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
 use crate::request::command::{Command, Registrar};
@@ -57,7 +58,7 @@ pub struct SolProvider<P> {
     /// The channels with sessions, and what they are called.
     channels: Vec<(ChannelNumber, String)>,
     bit_rates: Persistent<BitRates>,
-    updates: Arc<Updates>,
+    updates: Arc<ParameterUpdates>,
 }
 
 /// One of the parameters.
@@ -98,7 +99,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
         platform: Arc<P>,
         channels: &ChannelTable,
         bit_rates: Persistent<BitRates>,
-        updates: Arc<Updates>,
+        updates: Arc<ParameterUpdates>,
     ) -> Arc<Self> {
         let with_sessions = channels.iter().filter(|channel| channel.has_sessions());
         let channels = with_sessions.map(|channel| (channel.number(), channel.name.clone()));
@@ -129,10 +130,11 @@ impl<P: Sessions + Sol> SolProvider<P> {
         let of = Parameters::Sol(number.value());
         let parameter = Parameter::new(selector)?;
         if parameter == Parameter::SetInProgress {
-            let progress = Progress::decode(&data)?;
-            return self.updates.set(&*self.platform, of, &context, progress).await;
+            let progress = SetState::decode(&data)?;
+            return set_in_progress::set(&self.updates, &*self.platform, of, &context, progress)
+                .await;
         }
-        self.updates.touch(of, &context);
+        self.updates.extend(of, (&context).into());
         let change = match parameter {
             Parameter::Enable => {
                 let (enable, _) = data.decode::<(bool, Ignored<7>)>()?;
@@ -178,7 +180,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
         let data = match parameter {
             Parameter::SetInProgress => {
                 let of = Parameters::Sol(number.value());
-                vec![self.updates.get(&*self.platform, of, &context).await]
+                vec![set_in_progress::get(&self.updates, &*self.platform, of, &context).await]
             }
             Parameter::NonVolatileBitRate | Parameter::VolatileBitRate => {
                 vec![self.bit_rate(parameter).await?]
@@ -271,8 +273,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
+    use crate::commands::set_in_progress::SET_IN_PROGRESS;
     use crate::commands::test_support::{Bench, answer};
-    use crate::model::parameter_updates::SET_IN_PROGRESS;
     use crate::request::command::Family;
 
     const LAN: ChannelNumber = match ChannelNumber::new(1) {

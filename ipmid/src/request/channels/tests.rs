@@ -8,7 +8,7 @@ use tokio::time;
 use zbus::interface;
 
 use super::*;
-use crate::platform::private_bus::Bus;
+use crate::platform::dbus::private_bus::Bus;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

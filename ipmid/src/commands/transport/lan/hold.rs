@@ -33,9 +33,10 @@ mod tests {
     use hex_literal::hex;
     use ipmi_proto::{ChannelNumber, CompletionCode};
 
+    use crate::commands::set_in_progress::SET_IN_PROGRESS;
     use crate::commands::test_support::Bench;
     use crate::commands::transport::lan::tests::{answer, bench, bench_and_updates};
-    use crate::model::parameter_updates::{PATIENCE, ROOM, SET_IN_PROGRESS};
+    use crate::model::parameter_updates::{PATIENCE, ROOM};
     use crate::request::context::{Context, Session};
 
     const SET: u8 = 0x01;

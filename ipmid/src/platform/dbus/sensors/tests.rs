@@ -10,7 +10,7 @@ use zbus::{Connection, interface};
 
 use super::{Feed, follow};
 use crate::model::sensors::SensorStore;
-use crate::platform::private_bus::Bus;
+use crate::platform::dbus::private_bus::Bus;
 
 const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
 const INLET: &str = "/xyz/openbmc_project/sensors/temperature/Inlet";
