@@ -4,7 +4,6 @@
 pub mod app;
 pub mod chassis;
 pub mod dcmi;
-mod families;
 pub mod messaging;
 pub mod pef;
 pub mod sbmr;
@@ -14,5 +13,3 @@ pub mod storage;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod transport;
-
-pub use families::{Actors, Parts, Platform, register};

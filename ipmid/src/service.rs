@@ -1,5 +1,7 @@
 //! Putting the parts together, and serving through restarts of the bus.
 
+mod families;
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +17,12 @@ use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
+use self::families::{Actors, Parts};
 use crate::background::firmware_monitor::Versions;
 use crate::background::sensor_events::log_sensor_events;
 use crate::background::{attention, firmware_monitor, platform_events, sel_monitor};
 use crate::commands::app::{AppParts, PreTimeout};
 use crate::commands::messaging::MessagingParts;
-use crate::commands::{self, Actors, Parts};
 use crate::config::Config;
 use crate::model::Records;
 use crate::model::events::HostSide;
@@ -98,7 +100,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     };
     let mut table = CommandTable::default();
     let base = &mut table.at(Priority::BASE);
-    let actors = commands::register(&platform, &config, parts, base);
+    let actors = families::register(&platform, &config, parts, base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }

@@ -27,7 +27,7 @@ use tokio::task::{self, AbortHandle};
 
 pub use self::client::{IpmiHost, LinkState, MAX_IN_FLIGHT};
 pub use self::direct::{DIRECT, OPEN};
-pub use self::message::{Call, CallOptions, Caller, Reply};
+pub use self::message::{Call, CallOptions, Caller};
 pub use self::server::{Execute, serve};
 
 /// `ipmid`'s bus name.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::CompletionCode;
+use ipmi_proto::{CompletionCode, ResponseBody};
 use tempfile::TempDir;
 
 use crate::platform::fake::FakePlatform;
-use crate::request::command::{CommandTable, Family, Priority, Registrar, Registry, Response};
+use crate::request::command::{CommandTable, Family, Priority, Registrar, Registry};
 use crate::request::context::Context;
 
 /// What a command gives.
@@ -45,8 +45,9 @@ impl Bench {
 
     /// Sends a command as someone else.
     pub(crate) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
-        let (_, data) = self.respond(context, code, data).await?;
-        Ok(data)
+        let body = self.respond(context, code, data).await?;
+        let is_failure = body.completion != CompletionCode::OK && body.data.is_empty();
+        if is_failure { Err(body.completion) } else { Ok(body.data) }
     }
 
     /// As [`Self::send_as`], with the completion code of what has data.
@@ -55,8 +56,8 @@ impl Bench {
         context: Context,
         code: u8,
         data: &[u8],
-    ) -> Result<Response, CompletionCode> {
+    ) -> Result<ResponseBody, CompletionCode> {
         let entry = self.registry.find(self.family, code).expect("the command is registered");
-        entry.start(Context { command: code, ..context }, data)?.await
+        Ok(entry.start(Context { command: code, ..context }, data)?.await)
     }
 }

@@ -15,6 +15,7 @@ use accounts::{Channel, ChannelTable};
 use ipmi_proto::{ChannelNumber, ChannelProtocol, CompletionCode};
 use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::ipmi::host_ipmi;
+use serde::Deserialize;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 use zbus::fdo::DBusProxy;
@@ -22,7 +23,6 @@ use zbus::names::BusName;
 use zbus::{Connection, fdo};
 
 pub use self::callers::Callers;
-use crate::config::Ipmid;
 use crate::model::persistent::lock;
 
 /// The channel of callers on the bus that are no bridge.
@@ -31,11 +31,28 @@ const INTRABMC: &str = "INTRABMC";
 /// Callers remembered that own no channel name; beyond that the memory starts anew.
 const MAX_STRANGERS: usize = 256;
 
+/// `[ipmid]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct IpmidConfig {
+    /// Users, by name or number, whose processes may call `execute()` beside root and this
+    /// daemon's own; the bridges' users where it is not given.
+    pub callers: Callers,
+    /// Whether bridges that ask for it are given a direct link, on which requests bypass the bus daemon.
+    pub direct: bool,
+}
+
+impl Default for IpmidConfig {
+    fn default() -> Self {
+        Self { callers: Callers::default(), direct: true }
+    }
+}
+
 /// The callers that are known, and how to find out about others.
 #[derive(Debug)]
 pub struct Channels {
     table: Arc<ChannelTable>,
-    config: Ipmid,
+    config: IpmidConfig,
     known: Mutex<Known>,
     arrivals: Notify,
 }
@@ -53,7 +70,7 @@ struct Known {
 impl Channels {
     /// Over the configured channels, for the callers that `config` says.
     #[must_use]
-    pub fn new(table: Arc<ChannelTable>, config: Ipmid) -> Arc<Self> {
+    pub fn new(table: Arc<ChannelTable>, config: IpmidConfig) -> Arc<Self> {
         Arc::new(Self { table, config, known: Mutex::default(), arrivals: Notify::new() })
     }
 

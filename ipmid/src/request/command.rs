@@ -7,7 +7,7 @@
 //! use std::sync::Arc;
 //!
 //! use ipmi_proto::{CompletionCode, NetFn, Privilege};
-//! use ipmid::{command::{Command, CommandTable, Priority}, context::Context};
+//! use ipmid::request::{command::{Command, CommandTable, Priority}, context::Context};
 //!
 //! const ADD: Command = Command::standard(NetFn::APP, 0x70, Privilege::User, "Add");
 //!
@@ -24,7 +24,7 @@
 mod handler;
 mod table;
 
-pub use handler::{Answer, Coded, Handler, Outcome, Response};
+pub use handler::{Answer, Coded, Handler, Outcome};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
 pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry};
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn};
-use openbmc_dbus::execute::Reply;
+use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
 use tokio::time;
 use tracing::debug;
 
-use crate::request::command::{Access, Entry, Family, Registry, Response};
+use crate::request::command::{Access, Answer, Command, Entry, Family, Registry};
 use crate::request::context::Context;
 use crate::request::filter::Filter;
 
@@ -44,35 +43,34 @@ impl Dispatcher {
     ///
     /// `netfn` is as the bridge sent it. The defining body of NetFn 2Ch and the enterprise number
     /// of NetFn 2Eh lead the reply's data whatever comes of the request.
-    pub async fn dispatch(&self, context: Context, netfn: u8, data: &[u8]) -> Reply {
+    pub async fn dispatch(&self, context: Context, netfn: u8, data: &[u8]) -> ResponseBody {
         let (family, prefix, data) = match split(netfn, data) {
             Ok(parts) => parts,
             Err(completion) => {
-                return Reply { completion, data: Vec::new() };
+                return ResponseBody::from(completion);
             }
         };
-        let (completion, answer) = match self.run(family, context, data).await {
-            Ok(response) => response,
-            Err(completion) => (completion, Vec::new()),
+        let body = match self.start(family, context, data) {
+            Ok((command, answer)) => finish(command, answer).await,
+            Err(completion) => completion.into(),
         };
-        let data = if prefix.is_empty() { answer } else { [prefix, &answer].concat() };
-        Reply { completion, data }
+        if prefix.is_empty() {
+            return body;
+        }
+        ResponseBody { data: [prefix, &body.data].concat(), ..body }
     }
 
-    async fn run(
+    /// Starts the handler of a command that is registered, allowed and unpacked.
+    fn start(
         &self,
         family: Family,
         context: Context,
         data: &[u8],
-    ) -> Result<Response, CompletionCode> {
+    ) -> Result<(&Command, Answer), CompletionCode> {
         let entry =
             self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
         self.admit(entry, &context, data)?;
-        let answer = entry.start(context, data)?;
-        time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
-            debug!(command = entry.command.name, "not answered in time");
-            Err(CompletionCode::TIMEOUT)
-        })
+        Ok((&entry.command, entry.start(context, data)?))
     }
 
     fn admit(&self, entry: &Entry, context: &Context, data: &[u8]) -> Result<(), CompletionCode> {
@@ -85,6 +83,14 @@ impl Dispatcher {
         }
         self.filters.iter().try_for_each(|filter| filter.check(context, &entry.command, data))
     }
+}
+
+/// What a handler answers within the deadline.
+async fn finish(command: &Command, answer: Answer) -> ResponseBody {
+    time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
+        debug!(command = command.name, "not answered in time");
+        CompletionCode::TIMEOUT.into()
+    })
 }
 
 /// The family a request's command is of, what leads the reply's data, and the data proper.
@@ -114,7 +120,7 @@ mod tests {
     use ipmi_proto::codec::Bits;
 
     use super::*;
-    use crate::request::command::{Command, CommandTable, Priority};
+    use crate::request::command::{CommandTable, Priority};
     use crate::request::context::Session;
 
     const ECHO: Command = Command::standard(NetFn::APP, 0x70, Privilege::Operator, "Echo");
@@ -188,7 +194,7 @@ mod tests {
         let dispatcher = dispatcher(Vec::new());
         let user = session(Privilege::User, 1);
         let reply = dispatcher.dispatch(user, 0x2c, &[0xdc, 0x12]).await;
-        assert_eq!(reply, Reply { completion: CompletionCode::OK, data: vec![0xdc, 0x21] });
+        assert_eq!(reply, ResponseBody { completion: CompletionCode::OK, data: vec![0xdc, 0x21] });
         let reply = dispatcher.dispatch(user, 0x2e, &[0xcf, 0xc2, 0x00]).await;
         assert_eq!(reply.completion, CompletionCode::REQUEST_LENGTH_INVALID);
         assert_eq!(reply.data, [0xcf, 0xc2, 0x00]);

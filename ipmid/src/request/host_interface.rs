@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
-use ipmi_proto::{CompletionCode, Lun, Medium, Privilege};
-use openbmc_dbus::execute::{Call, CallOptions, Execute, Reply};
+use ipmi_proto::{CompletionCode, Lun, Medium, Privilege, ResponseBody};
+use openbmc_dbus::execute::{Call, CallOptions, Execute};
 
 use crate::request::channels::Channels;
 use crate::request::context::{Context, Satellite, Session};
@@ -26,14 +26,14 @@ impl<U: Users + ?Sized> HostInterface<U> {
     }
 
     /// Answers one call; whatever is wrong with it is a completion code.
-    async fn answer(&self, call: Call) -> Reply {
+    async fn answer(&self, call: Call) -> ResponseBody {
         let context = match self.channels.of_caller(&call.sender).await {
             Ok(channel) => self.context(channel, &call),
             Err(completion) => Err(completion),
         };
         match context {
             Ok(context) => self.dispatcher.dispatch(context, call.netfn, &call.data).await,
-            Err(completion) => Reply { completion, data: Vec::new() },
+            Err(completion) => ResponseBody::from(completion),
         }
     }
 
@@ -89,7 +89,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
 }
 
 impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
-    async fn execute(self: Arc<Self>, call: Call) -> Reply {
+    async fn execute(self: Arc<Self>, call: Call) -> ResponseBody {
         self.answer(call).await
     }
 

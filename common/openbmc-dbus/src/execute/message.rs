@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ipmi_proto::{CompletionCode, Privilege, Request};
+use ipmi_proto::{CompletionCode, Privilege, Request, ResponseBody};
 use tracing::warn;
 use zbus::{Message, SerializeDict, Type, Variant, message};
 
@@ -139,15 +139,6 @@ pub struct CallOptions {
     pub room: Option<u8>,
 }
 
-/// What goes back for a [`Call`].
-#[derive(Debug, Eq, PartialEq)]
-pub struct Reply {
-    /// How the request ended.
-    pub completion: CompletionCode,
-    /// The bytes after the completion code.
-    pub data: Vec<u8>,
-}
-
 impl Call {
     /// Reads a method call's arguments.
     ///
@@ -201,7 +192,7 @@ pub(super) fn reply_message(
     netfn: u8,
     lun: u8,
     command: u8,
-    reply: &Reply,
+    reply: &ResponseBody,
 ) -> zbus::Result<Message> {
     // One struct, not five values: hence the tuple in a tuple.
     let answer = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());

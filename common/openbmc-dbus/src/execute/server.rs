@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use ipmi_proto::CompletionCode;
+use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tracing::{debug, warn};
 use zbus::{Connection, Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
-use super::message::{Call, Reply, reply_message, sender_of};
+use super::message::{Call, reply_message, sender_of};
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
@@ -33,7 +33,7 @@ const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 /// What answers calls.
 pub trait Execute: Send + Sync + 'static {
     /// Answers one call.
-    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send;
+    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send;
 
     /// Whether `caller`, a unique bus name, is given a direct link.
     fn may_link(&self, caller: &str) -> impl Future<Output = bool> + Send;
@@ -115,7 +115,8 @@ impl<E: Execute> Server<E> {
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
-        let answer = move |reply: &Reply| reply_message(&message, netfn, lun, command, reply);
+        let answer =
+            move |reply: &ResponseBody| reply_message(&message, netfn, lun, command, reply);
         self.execute(call, answer, replies)
     }
 
@@ -124,11 +125,11 @@ impl<E: Execute> Server<E> {
     fn execute(
         &self,
         call: Call,
-        answer: impl FnOnce(&Reply) -> zbus::Result<Message> + Send + 'static,
+        answer: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let busy = Reply { completion: CompletionCode::BUSY, data: Vec::new() };
+            let busy = ResponseBody::from(CompletionCode::BUSY);
             return Some(answer(&busy));
         };
         let work = Arc::clone(&self.executor).execute(call);

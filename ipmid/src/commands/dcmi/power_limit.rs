@@ -214,6 +214,7 @@ fn action_from(number: u8) -> Option<ExceptionAction> {
 #[cfg(test)]
 mod tests {
     use hex_literal::hex;
+    use ipmi_proto::ResponseBody;
 
     use super::*;
     use crate::commands::dcmi::tests::{answer, bench, provider};
@@ -230,7 +231,10 @@ mod tests {
         let limit = hex!("00 00 11 90 01 e8 03 00 00 00 00 0a 00");
         let host = crate::request::context::Context::system_interface();
         let set_but_not_active = bench.respond(host, 0x03, &[0, 0]).await;
-        assert_eq!(set_but_not_active, Ok((NO_LIMIT, limit.to_vec())));
+        assert_eq!(
+            set_but_not_active,
+            Ok(ResponseBody { completion: NO_LIMIT, data: limit.to_vec() })
+        );
         assert_eq!(bench.send(0x05, &[1, 0, 0]).await, answer(&[]));
         let neither = bench.send(0x05, &[2, 0, 0]).await;
         assert_eq!(neither, Err(CompletionCode::INVALID_DATA_FIELD));

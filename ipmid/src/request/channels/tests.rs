@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use openbmc_dbus::execute::{self, Call, Execute, Reply};
+use ipmi_proto::ResponseBody;
+use openbmc_dbus::execute::{self, Call, Execute};
 use tokio::sync::mpsc;
 use tokio::time;
 use zbus::interface;
@@ -39,12 +40,13 @@ impl BtBridge {
 struct Echo(Arc<Channels>);
 
 impl Execute for Echo {
-    async fn execute(self: Arc<Self>, call: Call) -> Reply {
+    async fn execute(self: Arc<Self>, call: Call) -> ResponseBody {
         match self.0.of_caller(&call.sender).await {
-            Ok(channel) => {
-                Reply { completion: CompletionCode::OK, data: vec![channel.number().value()] }
-            }
-            Err(completion) => Reply { completion, data: Vec::new() },
+            Ok(channel) => ResponseBody {
+                completion: CompletionCode::OK,
+                data: vec![channel.number().value()],
+            },
+            Err(completion) => ResponseBody::from(completion),
         }
     }
 
@@ -57,7 +59,7 @@ impl Execute for Echo {
 async fn btbridges_signals_are_requests_of_the_bt_channel() {
     let bus = Bus::start();
     let (requests, services) = (bus.connect().await, bus.connect().await);
-    let channels = Channels::new(Arc::default(), Ipmid::default());
+    let channels = Channels::new(Arc::default(), IpmidConfig::default());
     channels.attach(&services).await.unwrap();
     let executor = Arc::new(Echo(Arc::clone(&channels)));
     tokio::spawn(async move { execute::serve(&requests, executor).await });

@@ -4,27 +4,23 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ipmi_proto::CompletionCode;
 use ipmi_proto::codec::{self, Decode, DecodeError, Encode, Reader};
+use ipmi_proto::{CompletionCode, ResponseBody};
 
 use crate::request::context::Context;
 
-/// A handler under way: in the end the response's completion code and data, or a completion code
-/// other than 00h alone.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Response, CompletionCode>> + Send>>;
-
-/// A response: its completion code, nearly always 00h, and the bytes after it.
-pub type Response = (CompletionCode, Vec<u8>);
+/// A handler that runs, which ends with its response.
+pub type Answer = Pin<Box<dyn Future<Output = ResponseBody> + Send>>;
 
 /// What a handler may give: anything that can be packed, or that under a code of its own.
 pub trait Outcome {
     /// Packs it.
-    fn into_response(self) -> Response;
+    fn into_response(self) -> ResponseBody;
 }
 
 impl<T: Encode> Outcome for T {
-    fn into_response(self) -> Response {
-        (CompletionCode::OK, codec::encode(&self))
+    fn into_response(self) -> ResponseBody {
+        ResponseBody { completion: CompletionCode::OK, data: codec::encode(&self) }
     }
 }
 
@@ -33,8 +29,8 @@ impl<T: Encode> Outcome for T {
 pub struct Coded<T>(pub CompletionCode, pub T);
 
 impl<T: Encode> Outcome for Coded<T> {
-    fn into_response(self) -> Response {
-        (self.0, codec::encode(&self.1))
+    fn into_response(self) -> ResponseBody {
+        ResponseBody { completion: self.0, data: codec::encode(&self.1) }
     }
 }
 
@@ -69,7 +65,9 @@ macro_rules! handlers {
                 $(#[allow(non_snake_case)] let $parameter = $parameter::decode(&mut reader)?;)*
                 reader.finish()?;
                 let running = self(state, context, $($parameter),*);
-                Ok(Box::pin(async move { Ok(running.await?.into_response()) }))
+                Ok(Box::pin(async move {
+                    running.await.map_or_else(ResponseBody::from, Outcome::into_response)
+                }))
             }
         }
     };

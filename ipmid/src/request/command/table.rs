@@ -170,7 +170,7 @@ mod tests {
         let registry = table.finish().unwrap();
         let entry = registry.find(PING.family, PING.code).unwrap();
         let answer = entry.start(Context::system_interface(), &[]).unwrap();
-        answer.await.map(|(_, data)| data)
+        Ok(answer.await.data)
     }
 
     #[tokio::test]

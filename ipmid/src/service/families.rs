@@ -1,4 +1,4 @@
-//! All families together, over one platform.
+//! Registers the commands of all families over one platform.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use accounts::{ChannelTable, UserAdmin};
 use durable::Folder;
 use ipmi_proto::{Iana, Medium};
 
-use super::app::{self, AppParts, AppProvider};
-use super::chassis::{self, ChassisProvider};
-use super::dcmi::{self, DcmiProvider};
-use super::messaging::{MessagingParts, MessagingProvider};
-use super::pef::{PefParts, PefProvider};
-use super::sbmr::SbmrProvider;
-use super::sensor::SensorProvider;
-use super::storage::StorageProvider;
-use super::transport::{LanProvider, LanSessions, SolProvider};
-use super::{sensor, storage};
+use crate::commands::app::{self, AppParts, AppProvider};
+use crate::commands::chassis::{self, ChassisProvider};
+use crate::commands::dcmi::{self, DcmiProvider};
+use crate::commands::messaging::{MessagingParts, MessagingProvider};
+use crate::commands::pef::{PefParts, PefProvider};
+use crate::commands::sbmr::SbmrProvider;
+use crate::commands::sensor::SensorProvider;
+use crate::commands::storage::StorageProvider;
+use crate::commands::transport::{LanProvider, LanSessions, SolProvider};
+use crate::commands::{sensor, storage};
 use crate::config::Config;
 use crate::model::Records;
 use crate::model::parameter_updates::ParameterUpdates;
@@ -25,7 +25,7 @@ use crate::request::command::Registrar;
 use crate::request::filter::firewall::Firewall;
 
 /// What all commands together need of the machine.
-pub trait Platform:
+pub(super) trait Platform:
     app::Platform
     + chassis::Platform
     + dcmi::Platform
@@ -49,33 +49,33 @@ impl<P> Platform for P where
 }
 
 /// What the families share or cannot make themselves.
-pub struct Parts<I> {
+pub(super) struct Parts<I> {
     /// For the application commands.
-    pub app: AppParts,
+    pub(super) app: AppParts,
     /// For messages to and from the host and satellites.
-    pub messaging: MessagingParts,
+    pub(super) messaging: MessagingParts,
     /// The BMC's own I2C buses.
-    pub i2c: I,
+    pub(super) i2c: I,
     /// Command discovery and what is switched off.
-    pub firewall: Arc<Firewall>,
+    pub(super) firewall: Arc<Firewall>,
     /// Event log, sensors, units.
-    pub records: Records,
+    pub(super) records: Records,
     /// Where settings are kept.
-    pub folder: Folder,
+    pub(super) folder: Folder,
 }
 
 /// What acts without being asked, as long as it runs.
-pub struct Actors<P> {
+pub(super) struct Actors<P> {
     /// On events.
-    pub pef: Arc<PefProvider<P>>,
+    pub(super) pef: Arc<PefProvider<P>>,
     /// On limits.
-    pub dcmi: Arc<DcmiProvider<P>>,
+    pub(super) dcmi: Arc<DcmiProvider<P>>,
     /// Updates of parameters that are in progress, which end with the host.
-    pub updates: Arc<ParameterUpdates>,
+    pub(super) updates: Arc<ParameterUpdates>,
 }
 
 /// Adds the commands of all families.
-pub fn register<P: Platform, I: I2c>(
+pub(super) fn register<P: Platform, I: I2c>(
     platform: &Arc<P>,
     config: &Config,
     parts: Parts<I>,
