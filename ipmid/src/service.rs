@@ -245,13 +245,13 @@ impl Service {
             never = log.serve() => never,
             never = host_control.serve() => never,
             never = self.serve(ready) => never,
-            never = self.platform.follow_sensors() => never,
+            never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
             never = log_sensor_events(&self.records.sensors, &self.records.events) => never,
             never = self.watch_sel() => never,
             never = self.watch_versions() => never,
-            never = self.take_happenings() => never,
+            never = self.log_platform_events() => never,
             never = self.follow_accounts() => never,
         }
     }
@@ -272,9 +272,9 @@ impl Service {
         firmware_monitor::watch(&*self.platform, events, &self.versions).await
     }
 
-    async fn take_happenings(&self) -> Infallible {
+    async fn log_platform_events(&self) -> Infallible {
         let (events, updates) = (&self.records.events, &self.actors.updates);
-        platform_events::take(&*self.platform, events, updates).await
+        platform_events::log(&*self.platform, events, updates).await
     }
 
     /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.

@@ -1,5 +1,5 @@
-//! What happens on the machine becomes events: the watchdog's expiry, buttons (IPMI v2.0 §42.2); or ends
-//! what is under way.
+//! Events of the machine go to the event log: the watchdog's expiry, buttons (IPMI v2.0 §42.2). A reset of the host
+//! ends parameter updates.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,55 +9,58 @@ use tracing::warn;
 use crate::model::events::{Events, Source};
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::sdr::OwnSource;
-use crate::platform::{Button, Happening, Happenings, Watchdog, WatchdogAction, WatchdogUse};
+use crate::platform::{
+    Button, PlatformEvent, PlatformEvents, Watchdog, WatchdogAction, WatchdogUse,
+};
 
 /// Event data 1, bits 7:6: event data 2 is of the sensor type's own kind.
 const DATA_2_SENSOR_SPECIFIC: u8 = 0xc0;
-/// Event data that tells nothing.
+/// Event data without meaning.
 const UNSPECIFIED: u8 = 0xff;
 
 /// Offsets of a button sensor (type 14h).
 const POWER_PRESSED: u8 = 0;
 const RESET_PRESSED: u8 = 2;
 
-/// Puts what happens on `platform` into `events`, and ends `updates` with the host, for as long as the
-/// daemon lives.
-pub async fn take<P: Happenings + Watchdog>(
+/// Logs the events of `platform` to `events`, and ends `updates` when the host is reset, as long as the daemon runs.
+pub async fn log<P: PlatformEvents + Watchdog>(
     platform: &P,
     events: &Arc<Events>,
     updates: &ParameterUpdates,
 ) -> Infallible {
     loop {
-        let happened = platform.happened().await;
-        if happened == Happening::HostReset {
+        let event = platform.next_event().await;
+        if event == PlatformEvent::HostReset {
             updates.end_all();
         }
-        let Some((source, data)) = event_data(platform, happened).await else {
+        let Some((source, data)) = event_data(platform, event).await else {
             continue;
         };
-        let (generator, event) = source.event(data);
-        if let Err(error) = events.take(Source::Other, generator, event).await {
-            warn!(%error, ?happened, "an event is lost");
+        let (generator, message) = source.event(data);
+        if let Err(error) = events.take(Source::Other, generator, message).await {
+            warn!(%error, ?event, "an event is not logged: the SEL cannot be written");
         }
     }
 }
 
-/// Of which source it is an event, and what it says; `None` for none.
+/// The source and the data of the event message; `None` for an event that is not logged.
 async fn event_data<P: Watchdog>(
     platform: &P,
-    happened: Happening,
+    event: PlatformEvent,
 ) -> Option<(OwnSource, [u8; 3])> {
-    match happened {
-        Happening::WatchdogExpired => {
+    match event {
+        PlatformEvent::WatchdogExpired => {
             let state = platform.watchdog().await.ok()?;
             let logged = state.settings.log;
             let data = expiry(state.settings.action, state.expired_use);
             logged.then_some((OwnSource::Watchdog, data))
         }
-        Happening::Pressed(Button::Power) => Some(pressed(POWER_PRESSED)),
-        Happening::Pressed(Button::Reset) => Some(pressed(RESET_PRESSED)),
+        PlatformEvent::ButtonPressed(Button::Power) => Some(pressed(POWER_PRESSED)),
+        PlatformEvent::ButtonPressed(Button::Reset) => Some(pressed(RESET_PRESSED)),
         // Neither is of the sensor type of buttons.
-        Happening::Pressed(Button::Nmi | Button::Identify) | Happening::HostReset => None,
+        PlatformEvent::ButtonPressed(Button::Nmi | Button::Identify) | PlatformEvent::HostReset => {
+            None
+        }
     }
 }
 
@@ -97,17 +100,17 @@ mod tests {
         platform.state().watchdog.settings.log = true;
         platform.state().watchdog.settings.action = WatchdogAction::PowerCycle;
         platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
-        let (source, data) = event_data(&platform, Happening::WatchdogExpired).await.unwrap();
+        let (source, data) = event_data(&platform, PlatformEvent::WatchdogExpired).await.unwrap();
         assert_eq!((source, data), (OwnSource::Watchdog, hex!("c3 04 ff")));
         platform.state().watchdog.settings.log = false;
-        let unlogged = event_data(&platform, Happening::WatchdogExpired).await;
+        let unlogged = event_data(&platform, PlatformEvent::WatchdogExpired).await;
         assert_eq!(unlogged, None);
         for (button, data) in [
             (Button::Power, Some(hex!("00 ff ff"))),
             (Button::Reset, Some(hex!("02 ff ff"))),
             (Button::Identify, None),
         ] {
-            let event = event_data(&platform, Happening::Pressed(button)).await;
+            let event = event_data(&platform, PlatformEvent::ButtonPressed(button)).await;
             assert_eq!(event, data.map(|data| (OwnSource::Buttons, data)));
         }
     }

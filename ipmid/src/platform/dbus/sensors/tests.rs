@@ -8,7 +8,7 @@ use openbmc_dbus::{mapper, sensor};
 use zbus::fdo::ObjectManager;
 use zbus::{Connection, interface};
 
-use super::{Feed, follow};
+use super::{SensorFeed, follow};
 use crate::model::sensors::SensorStore;
 use crate::platform::dbus::private_bus::Bus;
 
@@ -65,8 +65,8 @@ impl Bus {
     }
 
     /// Follows on this bus until the test ends.
-    async fn follow(&self) -> Arc<Feed> {
-        let feed = Arc::new(Feed::default());
+    async fn follow(&self) -> Arc<SensorFeed> {
+        let feed = Arc::new(SensorFeed::default());
         let connection = self.connect().await;
         let following = Arc::clone(&feed);
         tokio::spawn(async move { follow::follow(&following, &connection).await });
