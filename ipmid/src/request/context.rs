@@ -48,10 +48,13 @@ impl Context {
         }
     }
 
-    /// Whether it came from the host and not from a network or a bus.
+    /// Whether it came from the host's own interface, and not from a network or another bus.
     #[must_use]
-    pub const fn is_from_host(&self) -> bool {
-        self.session.is_none() && self.satellite.is_none()
+    pub fn is_from_host(&self) -> bool {
+        let network = [Medium::Lan, Medium::OtherLan, Medium::Serial];
+        let other_bus = [Medium::Ipmb, Medium::Icmb10, Medium::Icmb09];
+        let is_host = !network.contains(&self.medium) && !other_bus.contains(&self.medium);
+        is_host && self.session.is_none() && self.satellite.is_none()
     }
 
     /// The most data that a reply carries after its completion code on the request's channel: an

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
 use ipmi_proto::{CompletionCode, Lun, Medium, Privilege, ResponseBody};
-use openbmc_dbus::execute::{Call, CallOptions, Execute};
+use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal};
 
 use crate::request::channels::Channels;
 use crate::request::context::{Context, Satellite, Session};
@@ -27,7 +27,7 @@ impl<U: Users + ?Sized> HostInterface<U> {
 
     /// Answers one call; whatever is wrong with it is a completion code.
     async fn answer(&self, call: Call) -> ResponseBody {
-        let context = match self.channels.of_caller(&call.sender).await {
+        let context = match self.channels.of_caller(&call.sender, &call.options).await {
             Ok(channel) => self.context(channel, &call),
             Err(completion) => Err(completion),
         };
@@ -93,7 +93,7 @@ impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
         self.answer(call).await
     }
 
-    async fn may_link(&self, caller: &str) -> bool {
+    async fn may_link(&self, caller: &str) -> Result<(), LinkRefusal> {
         self.channels.may_link(caller).await
     }
 }

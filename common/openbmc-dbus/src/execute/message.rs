@@ -135,6 +135,10 @@ pub struct CallOptions {
     pub rq_sa: Option<i32>,
     /// `hostId` (i): host or device index.
     pub host_id: Option<i32>,
+    /// Whether any option of a session is there, of whatever type.
+    pub names_session: bool,
+    /// Whether any option of a satellite is there, of whatever type.
+    pub names_satellite: bool,
     /// Of no option: the most data that an answer may have, of a bridge with less room than others.
     pub room: Option<u8>,
 }
@@ -158,6 +162,7 @@ impl Call {
             Some(Variant::I32(value)) => Some(*value),
             _ => None,
         };
+        let names = |keys: &[&str]| keys.iter().any(|key| options.contains_key(key));
         Ok(Self {
             sender: sender_of(message),
             netfn,
@@ -173,6 +178,8 @@ impl Call {
                 },
                 rq_sa: signed("rqSA"),
                 host_id: signed("hostId"),
+                names_session: names(&["userId", "privilege", "currentSessionId"]),
+                names_satellite: names(&["rqSA", "hostId"]),
                 room: None,
             },
         })

@@ -11,7 +11,7 @@ use zbus::Message;
 
 use super::link::{self, Link, Place, lock};
 use super::message::{Call, Caller, call_message, read_reply};
-use super::server::Server;
+use super::server::{LinkRefusal, Server};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, DIRECT, Execute, OPEN, PATH};
 use crate::bus::socket::BufferedStream;
@@ -41,8 +41,8 @@ impl Execute for Echo {
         ResponseBody { completion: CompletionCode::OK, data: call.sender.into_bytes() }
     }
 
-    async fn may_link(&self, _: &str) -> bool {
-        true
+    async fn may_link(&self, _: &str) -> Result<(), LinkRefusal> {
+        Ok(())
     }
 }
 

@@ -3,6 +3,8 @@
 use nix::unistd::{Uid, User};
 use serde::{Deserialize, de};
 
+use super::identity::User as CallerUser;
+
 /// The user ids that are accepted.
 #[derive(Clone, Debug)]
 pub struct Callers(Vec<u32>);
@@ -11,6 +13,16 @@ pub struct Callers(Vec<u32>);
 const BRIDGES: [&str; 5] = ["netipmid", "kcsbridged", "btbridged", "ssifbridged", "ipmbbridged"];
 
 impl Callers {
+    /// What the user `uid` is to this daemon.
+    pub(super) fn user(&self, uid: u32) -> CallerUser {
+        let is_bridge = BRIDGES.iter().any(|name| uid_of(name) == Some(uid));
+        match self.accept(uid) {
+            true if is_bridge && uid != 0 && uid != Uid::effective().as_raw() => CallerUser::Bridge,
+            true => CallerUser::Accepted,
+            false => CallerUser::Refused,
+        }
+    }
+
     /// Whether a process of user `uid` may call.
     #[must_use]
     pub fn accept(&self, uid: u32) -> bool {
