@@ -10,7 +10,7 @@ mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use durable::{Journal, Limits, Storage};
+use durable::{Journal, Storage};
 use ipmi_proto::CompletionCode;
 use ipmi_proto::sel::{SelRecord, SelRecordId};
 use tokio::sync::{Notify, oneshot};
@@ -117,7 +117,7 @@ impl<S: Storage + 'static> SelStore<S> {
     /// What of it is damaged is set aside by the journal; the sound records serve.
     pub fn open(storage: S, capacity: usize) -> Self {
         let mut log = Log::new(capacity);
-        let limits = Limits { journal: writer::limit(log.capacity()), record: entry::MAX_LENGTH };
+        let limits = writer::limits(log.capacity());
         let (journal, entries) = Journal::open(storage, FILE, limits);
         for change in entries.iter().filter_map(|entry| entry::decode(entry)) {
             log.apply(&change);
