@@ -136,8 +136,14 @@ impl PolicyBus {
         fs::create_dir_all(&home).expect("a folder");
         let user = user(name);
         chown(&home, Some(user.uid.as_raw()), None).expect("a folder of its own");
-        let mut words = as_user(name);
-        words.push(self.reachable(&programs::program(name)).display().to_string());
+        self.process(name, name, &self.reachable(&programs::program(name)), arguments)
+    }
+
+    /// Starts `program` as `user`; its log is that of `name`.
+    #[must_use]
+    pub fn process(&self, name: &str, user: &str, program: &Path, arguments: &[String]) -> Process {
+        let mut words = as_user(user);
+        words.push(program.display().to_string());
         words.extend_from_slice(arguments);
         let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
         Process::start(name, self.dir(), Path::new("setpriv"), &words, &environment)

@@ -94,13 +94,14 @@ fn calling_execute(bus: &Bus) {
 fn listening_in(bus: &Bus) {
     let dbus = "org.freedesktop.DBus";
     let monitoring = "org.freedesktop.DBus.Monitoring";
-    for user in ["nobody", "netipmid", "kcsbridged", "platformd"] {
-        let words =
-            ["call", dbus, "/org/freedesktop/DBus", monitoring, "BecomeMonitor", "asu", "0", "0"];
-        assert!(!allowed(&bus.busctl(user, &words)), "{user} monitors");
-        let rule = "eavesdrop=true,type=method_call";
-        let words = ["call", dbus, "/", dbus, "AddMatch", "s", rule];
-        // The match may be added; the bus delivers nothing for it.
-        let _ = bus.busctl(user, &words);
+    let monitor =
+        ["call", dbus, "/org/freedesktop/DBus", monitoring, "BecomeMonitor", "asu", "0", "0"];
+    for user in USERS.map(|(user, _)| user) {
+        assert!(!allowed(&bus.busctl(user, &monitor)), "{user} monitors");
+        for kind in ["method_call", "method_return", "error"] {
+            let rule = format!("eavesdrop=true,type={kind}");
+            let add_match = ["call", dbus, "/", dbus, "AddMatch", "s", &rule];
+            assert!(!allowed(&bus.busctl(user, &add_match)), "{user} listens in on {kind}");
+        }
     }
 }
