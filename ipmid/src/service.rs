@@ -312,7 +312,7 @@ impl Service {
         self.channels.attach(services).await?;
         let host = &self.host;
         let own_name = async {
-            requests.request_name(execute::SERVICE).await?;
+            bus::own_name(requests, execute::SERVICE).await?;
             info!("serving");
             ready();
             services.closed().await;

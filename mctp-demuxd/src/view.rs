@@ -59,7 +59,7 @@ async fn show(hub: &Arc<Hub>, connection: &Connection) -> zbus::Result<()> {
     }
     let mut shown = BTreeSet::new();
     update(hub, connection, &mut shown).await?;
-    connection.request_name(NAME).await?;
+    bus::own_name(connection, NAME).await?;
     loop {
         tokio::select! {
             () = connection.closed() => return Ok(()),

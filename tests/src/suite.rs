@@ -339,7 +339,8 @@ fn lan_arguments(address: SocketAddr) -> [String; 2] {
 }
 
 /// A loopback address that no other test has: its host part is the process id, its port counts.
-fn free_address() -> SocketAddr {
+#[must_use]
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(6230);
     let [_, high, middle, low] = process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, high | 0x40, middle, low);

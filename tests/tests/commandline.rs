@@ -1,44 +1,17 @@
 //! What all daemons share on the command line: scripts and units rely on it.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
+use tests::daemons::{DAEMONS, arguments};
 use tests::process::Process;
 use tests::programs::program;
 use tests::wait;
 
-/// Every daemon of the suite.
-const DAEMONS: [&str; 8] = [
-    "ipmid",
-    "netipmid",
-    "kcsbridged",
-    "btbridged",
-    "ssifbridged",
-    "ipmbbridged",
-    "mctp-demuxd",
-    "platformd",
-];
-
 /// The daemons of this build.
 fn daemons() -> impl Iterator<Item = Command> {
     DAEMONS.iter().map(|name| Command::new(program(name)))
-}
-
-/// Arguments with which each daemon starts, and then waits for what it needs.
-fn arguments(daemon: &str, dir: &Path) -> Vec<String> {
-    let own: &[&str] = match daemon {
-        "netipmid" => &["--listen", "127.99.0.1:6230"],
-        "kcsbridged" | "btbridged" | "ssifbridged" => &["--device", "/nonexistent/device"],
-        "ipmbbridged" => &["--channel", "Ipmb", "--device", "/nonexistent/device"],
-        "platformd" => &["--platform", concat!(env!("CARGO_MANIFEST_DIR"), "/data/platform.toml")],
-        "mctp-demuxd" => &["--eid", "8", "--socket", "causeway-test", "serial:/nonexistent/tty"],
-        _ => &[],
-    };
-    let mut all: Vec<String> = own.iter().map(|&word| word.to_owned()).collect();
-    all.extend(["--state-dir".to_owned(), dir.join("state").display().to_string()]);
-    all
 }
 
 /// What the daemon wrote on standard error when it refused its configuration, as one line.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
@@ -85,12 +86,60 @@ struct ConfigPassword(Password);
 
 impl<'de> Deserialize<'de> for ConfigPassword {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        // Serde's errors name the value that has another type, and so a password without its quotes.
+        let text = deserializer.deserialize_any(SecretText)?;
         let fits16 = text.len() <= PasswordSize::Bytes16.length();
         let size = if fits16 { PasswordSize::Bytes16 } else { PasswordSize::Bytes20 };
-        let too_long = || serde::de::Error::custom("a password has at most 20 bytes");
+        let too_long = || Error::custom("a password has at most 20 bytes");
         Password::new(text.as_bytes(), size).map(Self).ok_or_else(too_long)
     }
+}
+
+/// Reads a string, and shows no value that is something else.
+struct SecretText;
+
+impl<'de> Visitor<'de> for SecretText {
+    type Value = Zeroizing<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Zeroizing::new(text))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Self::Value, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Self::Value, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Err(not_a_string())
+    }
+}
+
+fn not_a_string<E: Error>() -> E {
+    E::custom("a password is a string in quotes")
 }
 
 impl fmt::Debug for ConfigPassword {
@@ -113,6 +162,28 @@ mod tests {
         assert_eq!(user.name.as_str(), "root");
         assert_eq!(&user.password().key()[..8], b"0penBmc\0");
         assert_eq!(user.password().size(), PasswordSize::Bytes16);
+    }
+
+    #[test]
+    fn mistaken_password_is_not_shown() {
+        for value in [
+            "80443322",
+            "-80443322",
+            "80443322.5",
+            "true80443322",
+            "8044332280443322804433228044332280443322",
+            "[80443322]",
+            "{ a = 80443322 }",
+            "['80443322']",
+            "1979-05-27T07:32:00.80443322Z",
+            "\"80443322804433228044332280443322\"",
+            "80443322\"",
+            "\"80443322",
+        ] {
+            let text = format!("[initial-user]\nname = \"root\"\npassword = {value}\n");
+            let error = toml::from_str::<AccessConfig>(&text).unwrap_err();
+            assert!(!error.message().contains("80443322"), "{value}: {}", error.message());
+        }
     }
 
     #[test]

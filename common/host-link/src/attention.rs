@@ -4,12 +4,12 @@
 //! OpenBMC's kcsbridge serves it; and for BT `org.openbmc.HostIpmi`, as OpenBMC's btbridge does, where
 //! OpenBMC's `ipmid` looks for it. Who may call is the bus policy's matter.
 
+use openbmc_dbus::bus;
 use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::host_ipmi;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
-use zbus::fdo::RequestNameFlags;
 use zbus::{Connection, interface};
 
 /// Calls that may wait for the bridge.
@@ -67,9 +67,7 @@ async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi:
 async fn serve_host_ipmi(connection: &Connection, sms: Sms) -> zbus::Result<()> {
     let object = HostIpmi(sms);
     connection.object_server().at(host_ipmi::PATH, object).await?;
-    let flags = RequestNameFlags::DO_NOT_QUEUE;
-    connection.request_name_with_flags(host_ipmi::SERVICE, flags).await?;
-    Ok(())
+    Ok(bus::own_name(connection, host_ipmi::SERVICE).await?)
 }
 
 #[derive(Clone)]

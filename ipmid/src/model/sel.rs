@@ -10,7 +10,7 @@ mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use durable::{Journal, Limits, Storage};
+use durable::{Journal, Storage};
 use ipmi_proto::CompletionCode;
 use ipmi_proto::sel::{SelRecord, SelRecordId};
 use tokio::sync::{Notify, oneshot};
@@ -63,6 +63,25 @@ pub struct SelInfo {
     pub overflow: bool,
 }
 
+impl SelInfo {
+    /// Operation support: delete, partial add, reserve, allocation info.
+    const SUPPORT: u8 = 0x0f;
+    /// Operation support, bit 7: a record was lost for want of room.
+    const OVERFLOW: u8 = 0x80;
+
+    /// Free bytes; FFFFh for that many and more.
+    #[must_use]
+    pub fn free_bytes(&self) -> u16 {
+        u16::try_from(self.free.saturating_mul(SelRecord::LENGTH)).unwrap_or(u16::MAX)
+    }
+
+    /// The byte "operation support" with the overflow flag.
+    #[must_use]
+    pub const fn support(&self) -> u8 {
+        if self.overflow { Self::SUPPORT | Self::OVERFLOW } else { Self::SUPPORT }
+    }
+}
+
 /// The event log.
 pub struct SelStore<S> {
     shared: Arc<Shared<S>>,
@@ -98,7 +117,7 @@ impl<S: Storage + 'static> SelStore<S> {
     /// What of it is damaged is set aside by the journal; the sound records serve.
     pub fn open(storage: S, capacity: usize) -> Self {
         let mut log = Log::new(capacity);
-        let limits = Limits { journal: writer::limit(log.capacity()), record: entry::MAX_LENGTH };
+        let limits = writer::limits(log.capacity());
         let (journal, entries) = Journal::open(storage, FILE, limits);
         for change in entries.iter().filter_map(|entry| entry::decode(entry)) {
             log.apply(&change);

@@ -118,9 +118,9 @@ async fn keep_linked(shared: Arc<Shared>, state: watch::Sender<Option<Connection
     let (mut lost, mut refused) = (false, false);
     loop {
         let connection = bus::connect().await;
-        if let Err(error) = connection.request_name(name.as_str()).await {
+        if let Err(error) = bus::own_name(&connection, &name).await {
             if !std::mem::replace(&mut refused, true) {
-                warn!(%error, %name, "the channel's bus name is not to be had; trying again");
+                warn!(%error, %name, "cannot own the channel's bus name; retrying every second");
             }
             time::sleep(Duration::from_secs(1)).await;
             continue;

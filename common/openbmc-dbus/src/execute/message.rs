@@ -1,6 +1,7 @@
 //! The messages of the contract: a request as a call, an answer as its reply.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use ipmi_proto::{CompletionCode, Privilege, Request, ResponseBody};
 use tracing::warn;
@@ -105,7 +106,6 @@ fn completion_of_error(reply: &Message) -> CompletionCode {
 }
 
 /// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
-#[derive(Debug)]
 pub struct Call {
     /// Unique bus name of the caller, as the bus vouches for it.
     pub sender: String,
@@ -119,6 +119,21 @@ pub struct Call {
     pub data: Vec<u8>,
     /// What the bridge says of the requester.
     pub options: CallOptions,
+}
+
+impl fmt::Debug for Call {
+    /// Without the data, which may hold a password (Set User Password) or a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sender, netfn, lun, command, data, options } = self;
+        f.debug_struct("Call")
+            .field("sender", sender)
+            .field("netfn", netfn)
+            .field("lun", lun)
+            .field("command", command)
+            .field("data", &format_args!("{} bytes", data.len()))
+            .field("options", options)
+            .finish()
+    }
 }
 
 /// The options that have a meaning. One that is absent or of another type than the contract's is

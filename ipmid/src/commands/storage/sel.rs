@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::sel::SelRecord;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
@@ -29,8 +28,6 @@ const INITIATE_ERASE: u8 = 0xaa;
 const ERASURE_STATUS: u8 = 0x00;
 /// Erasure completed.
 const COMPLETED: u8 = 0x01;
-/// Operation support: delete, partial add, reserve, allocation info; bit 7 is the overflow.
-const SUPPORT: u8 = 0x0f;
 
 /// A time that Get SEL Info and Get SDR Repository Info tell.
 pub(super) const fn or_unspecified(time: u32) -> u32 {
@@ -52,14 +49,13 @@ impl<P: Platform> StorageProvider<P> {
         _: Context,
     ) -> Result<(u8, u16, u16, u32, u32, u8), CompletionCode> {
         let info = self.stores.sel.info();
-        let free = info.free * SelRecord::LENGTH;
         Ok((
             VERSION,
             u16::try_from(info.entries).unwrap_or(u16::MAX),
-            u16::try_from(free).unwrap_or(u16::MAX),
+            info.free_bytes(),
             or_unspecified(info.last_add),
             or_unspecified(info.last_erase),
-            SUPPORT | u8::from(info.overflow) << 7,
+            info.support(),
         ))
     }
 

@@ -80,7 +80,7 @@ async fn full_log_goes_on_with_new_ids_over_restarts_and_compaction() {
     assert_eq!(list(&store), expected);
     assert!(store.info().overflow);
     let size = lock(&store.shared.journal).length();
-    assert!(size < writer::limit(10), "{size}");
+    assert!(size < writer::limits(10).journal, "{size}");
 }
 
 #[tokio::test]
@@ -92,6 +92,25 @@ async fn waiting_records_share_a_flush() {
     let added = join_all((1..=200).map(|n| store.add(record(n), 1))).await;
     assert!(added.iter().all(Result::is_ok));
     assert!(disk.operations() - before < 100, "{}", disk.operations() - before);
+}
+
+#[tokio::test]
+async fn zeroed_end_of_the_log_is_set_aside_and_the_other_records_stay() {
+    let disk = Disk::new();
+    let store = SelStore::open(disk.clone(), 1000);
+    for n in 1..=200 {
+        store.add(record(n), 1).await.unwrap();
+    }
+    disk.tamper("sel", |bytes| {
+        let half = bytes.len() / 2;
+        bytes[half..].fill(0);
+    });
+    let damaged = disk.read("sel").unwrap();
+    let store = SelStore::open(disk.clone(), 1000);
+    let expected: Vec<(u16, u32)> = (1..=100).map(|n| (n, u32::from(n))).collect();
+    assert_eq!(list(&store), expected);
+    assert_eq!(disk.read("sel.corrupt").unwrap(), damaged);
+    assert_eq!(store.add(record(7), 1).await.unwrap().value(), 101);
 }
 
 #[tokio::test]

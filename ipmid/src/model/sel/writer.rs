@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use durable::{Journal, Storage};
+use durable::{Journal, Limits, Storage};
 use ipmi_proto::sel::{SelRecord, SelRecordId};
 use tokio::sync::oneshot;
 use tracing::error;
@@ -14,6 +14,9 @@ use crate::model::persistent::lock;
 
 /// Changes that may wait; more are refused.
 const MAX_WAITING: usize = 256;
+/// Changes that are written at once. A power loss can tear one such batch, so the fewer it has, the more
+/// damage at the end of the journal is told from a torn one.
+const MAX_BATCH: usize = 16;
 /// Entries beyond what is alive that the journal may hold before it is compacted.
 const SLACK: u64 = 1024;
 
@@ -49,11 +52,15 @@ impl Queue {
     }
 }
 
-/// The size a journal of a log of `capacity` records never exceeds.
-pub(super) fn limit(capacity: usize) -> u64 {
-    let entry = Journal::<durable::Folder>::space_for(usize::from(entry::MAX_LENGTH));
+/// The bytes of one entry in the journal, at the most.
+const ENTRY_SPACE: u64 = Journal::<durable::Folder>::space_for(entry::MAX_LENGTH as usize);
+
+/// What a journal of a log of `capacity` records never exceeds.
+pub(super) fn limits(capacity: usize) -> Limits {
     let most_waiting = MAX_WAITING as u64;
-    (2 * (capacity as u64 + 1) + SLACK + most_waiting) * entry
+    let batch = u32::try_from(MAX_BATCH as u64 * ENTRY_SPACE).unwrap_or(u32::MAX);
+    let journal = (2 * (capacity as u64 + 1) + SLACK + most_waiting) * ENTRY_SPACE;
+    Limits { journal, batch, record: entry::MAX_LENGTH }
 }
 
 /// Writes what waits, until nothing does.
@@ -66,7 +73,9 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
             match operation {
                 Operation::Add { record, at, done } => {
                     let mut batch = vec![(record, at, done)];
-                    while let Some(Operation::Add { .. }) = waiting.front() {
+                    while batch.len() < MAX_BATCH
+                        && let Some(Operation::Add { .. }) = waiting.front()
+                    {
                         if let Some(Operation::Add { record, at, done }) = waiting.pop_front() {
                             batch.push((record, at, done));
                         }
@@ -151,10 +160,9 @@ fn write<S: Storage>(journal: &mut Journal<S>, changes: &[Change]) -> Result<(),
 
 /// Replaces the journal when it holds far more than the log.
 fn compact<S: Storage>(log: &std::sync::Mutex<Log>, journal: &mut Journal<S>) {
-    let entry = Journal::<S>::space_for(usize::from(entry::MAX_LENGTH));
     let changes: Vec<Change> = {
         let log = lock(log);
-        if journal.length() < (2 * (log.len() as u64 + 1) + SLACK) * entry {
+        if journal.length() < (2 * (log.len() as u64 + 1) + SLACK) * ENTRY_SPACE {
             return;
         }
         log.changes().collect()
