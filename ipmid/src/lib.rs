@@ -22,4 +22,5 @@ pub mod updates;
 
 mod service;
 
+pub use config::prepare;
 pub use service::{AddCommands, Extensions, run, run_with};

@@ -43,10 +43,9 @@ static NOT_SERVING: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for a configuration that cannot be used, [`Failure::Fatal`] when the state
-/// directory cannot.
-pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
-    run_with(setup, Extensions::default()).await
+/// [`Failure::Fatal`] when the state directory cannot be used.
+pub async fn run(setup: Setup<NoArguments>, config: Config) -> Result<(), Failure> {
+    run_with(setup, config, Extensions::default()).await
 }
 
 /// Fills the command table with more.
@@ -66,9 +65,11 @@ pub struct Extensions {
 /// # Errors
 ///
 /// As [`run`], and [`Failure::Config`] for a command that is there twice at one priority.
-pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
-    let config: Config = setup.config()?;
-    let config = config.checked().map_err(Failure::Config)?;
+pub async fn run_with(
+    setup: Setup<NoArguments>,
+    config: Config,
+    extensions: Extensions,
+) -> Result<(), Failure> {
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
     let HostSide { messages, enables } = &host_side;
@@ -80,8 +81,8 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let manufacturer = config.device.manufacturer();
     let app = AppParts {
         accounts: Arc::clone(&accounts.admin),
-        cipher_suites: config.lan.cipher_suites.clone(),
-        auth_types: config.lan.auth_types(),
+        cipher_suites: config.lan.suite_ids(),
+        auth_types: config.lan.auth_type_bits(),
         device: config.device,
         health: Arc::clone(&records.health),
         global_enables: Arc::clone(enables),

@@ -25,6 +25,7 @@ mod server;
 mod services;
 mod simulation;
 mod tree;
+mod validate;
 
 use std::time::{Instant, SystemTime};
 
@@ -38,14 +39,21 @@ use self::part::Now;
 use self::server::Server;
 use self::simulation::Simulation;
 
-/// Runs the daemon until the BMC is to be restarted.
+/// Reads the platform's description.
 ///
 /// # Errors
 ///
 /// [`Failure::Config`] when the platform's file cannot be used.
-pub async fn run(setup: Setup<Arguments>) -> Result<(), Failure> {
-    let config =
-        Platform::read(&setup.args.platform).map_err(|error| Failure::Config(error.to_string()))?;
+pub fn prepare(setup: &Setup<Arguments>) -> Result<Platform, Failure> {
+    Platform::read(&setup.args.platform)
+}
+
+/// Runs the daemon until the BMC is to be restarted.
+///
+/// # Errors
+///
+/// None.
+pub async fn run(setup: Setup<Arguments>, config: Platform) -> Result<(), Failure> {
     let store = Store::open(&setup.state_dir);
     let started = Instant::now();
     let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -21,19 +21,18 @@ pub mod tracker;
 
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::IpmiHost;
+use sections::IpmbSection;
 
 use self::arguments::IpmbArguments;
 use self::bridge::Bridge;
-use self::config::View;
+pub use self::config::prepare;
 
 /// Bridges for ever.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for an `[ipmb]` section that cannot be.
-pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
-    let config = setup.config::<View>()?.ipmb;
-    config.check()?;
+/// None: what cannot work is refused by [`prepare`].
+pub async fn serve(setup: Setup<IpmbArguments>, config: IpmbSection) -> Result<(), Failure> {
     let channel = setup.args.channel().to_owned();
     let (ipmid, link) = IpmiHost::new(&channel);
     let (calls, signals) =

@@ -6,7 +6,7 @@ use openbmc_dbus::execute::IpmiHost;
 use crate::arguments::{Host, HostArguments};
 use crate::attention;
 use crate::bridge::Bridge;
-use crate::config::View;
+use crate::config::Config;
 use crate::device::{DeviceTransport, HostDevice};
 use crate::exchange::Limits;
 use crate::qemu::QemuTransport;
@@ -15,9 +15,11 @@ use crate::qemu::QemuTransport;
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for a `[host]` section that cannot be.
-pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Failure> {
-    let config = setup.config::<View>()?.host;
+/// [`Failure::Config`] for arguments that name no host.
+pub async fn serve<D: HostDevice>(
+    setup: Setup<HostArguments>,
+    config: Config,
+) -> Result<(), Failure> {
     let channel = setup.args.channel();
     let host = setup
         .args
@@ -31,7 +33,7 @@ pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Fai
         },
         Host::Qemu(_) => Limits::default(),
     };
-    let limits = config.limits(defaults)?;
+    let limits = config.host.limits(defaults);
     match host {
         Host::Device(path) => {
             let (ipmid, link) = IpmiHost::new(&channel);

@@ -1,7 +1,10 @@
 //! Who may call `execute()`: root, this daemon's own user, and those that are configured.
 
+use std::fmt;
+
 use nix::unistd::{Uid, User};
-use serde::{Deserialize, de};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 /// The user ids that are accepted.
 #[derive(Clone, Debug)]
@@ -30,24 +33,45 @@ fn uid_of(name: &str) -> Option<u32> {
 
 impl<'de> Deserialize<'de> for Callers {
     /// From a list of user names and numbers.
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Caller {
-            Uid(u32),
-            Name(String),
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let callers = Vec::<Caller>::deserialize(deserializer)?;
+        Ok(Self(callers.into_iter().map(|caller| caller.0).collect()))
+    }
+}
+
+/// One of the list.
+struct Caller(u32);
+
+impl<'de> Deserialize<'de> for Caller {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CallerVisitor).map(Self)
+    }
+}
+
+struct CallerVisitor;
+
+impl Visitor<'_> for CallerVisitor {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 2^32 - 1 is no user: chown(2) takes it for "unchanged".
+        f.write_str("a user's name, or its number from 0 to 4294967294")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<u32, E> {
+        uid_of(name).ok_or_else(|| E::custom(format!("there is no user {name:?}")))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<u32, E> {
+        let uid = u32::try_from(number).ok().filter(|&uid| uid != u32::MAX);
+        uid.ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<u32, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
         }
-        let uid = |caller| match caller {
-            Caller::Uid(uid) => Ok(uid),
-            Caller::Name(name) => {
-                uid_of(&name).ok_or_else(|| de::Error::custom(format!("there is no user {name:?}")))
-            }
-        };
-        Vec::<Caller>::deserialize(deserializer)?
-            .into_iter()
-            .map(uid)
-            .collect::<Result<_, _>>()
-            .map(Self)
     }
 }
 
@@ -61,6 +85,8 @@ mod tests {
         let own = Uid::effective().as_raw();
         assert!(callers.accept(0) && callers.accept(own) && callers.accept(4711));
         assert!(!callers.accept(4712));
-        assert!(serde_json::from_str::<Callers>("[\"no such user\"]").is_err());
+        for wrong in ["[\"no such user\"]", "[\"\"]", "[-1]", "[4294967295]", "[true]", "[1.5]"] {
+            assert!(serde_json::from_str::<Callers>(wrong).is_err(), "{wrong}");
+        }
     }
 }
