@@ -23,6 +23,9 @@ pub struct View {
 
 impl Validate for View {
     fn validate(&self) -> Result<(), Invalid> {
+        if (1..8).contains(&self.mctp.eid) {
+            return Err(Invalid::at("mctp.eid", "the EIDs from 1 to 7 are reserved"));
+        }
         let owned = &self.mctp.owned;
         if owned.first > owned.last {
             let text = format!("{} is less than `first`, {}", owned.last, owned.first);

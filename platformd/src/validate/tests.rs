@@ -1,4 +1,9 @@
+use std::time::Duration;
+
 use super::*;
+use crate::part::Now;
+use crate::simulation::Simulation;
+use crate::tree::Kept;
 
 /// What is wrong, a kind a row: the file, the line that the error names, and a part of its text.
 const WRONG: &[(&str, usize, &str)] = &[
@@ -203,4 +208,20 @@ fn a_row_may_begin_anywhere_and_kinds_may_share_names() {
     let text = "[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 2\nfirst = 1000000\n\
                 [[sensor]]\nkind = \"voltage\"\nname = \"a1\"\n[[sensor]]\nkind = \"power\"\nname = \"a1\"";
     assert!(Platform::parse("x.toml", text).is_ok());
+}
+
+/// All parts that have a service of their own.
+#[test]
+fn all_services_have_their_names_here() {
+    let mut text = "[[fru]]\nname = \"a\"\nbus = 1\naddress = 1\n".to_owned();
+    for kind in ["temperature", "voltage", "fan_tach", "power", "airflow", "intrusion"] {
+        text += &format!("[[sensor]]\nkind = \"{kind}\"\nname = \"a\"\n");
+    }
+    let config = Platform::parse("x.toml", &text).unwrap();
+    let now = Now { uptime: Duration::ZERO, epoch: Duration::ZERO };
+    let mut simulation = Simulation::start(&config, Kept::default(), false, now);
+    let used: BTreeSet<&str> =
+        simulation.tree(now).objects().map(|(_, object)| object.service).collect();
+    let named: BTreeSet<&str> = services::NAMES.iter().copied().collect();
+    assert_eq!(used, named);
 }
