@@ -36,7 +36,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
-use self::config::View;
+use self::config::Plan;
+pub use self::config::prepare;
 use self::console::{Settings, Sol, follow_settings};
 use self::datagrams::Datagrams;
 use self::random::SystemBytes;
@@ -50,13 +51,11 @@ const READY_WITHOUT_BUS: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// A configuration or a socket that cannot be used; another process that is the bridge of the channel.
-pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
-    let view = setup.config::<View>()?.with_channels()?;
-    view.check()?;
-    let (channel, config) = view.server(setup.args.channel())?;
+/// A socket that cannot be used; another process that is the bridge of the channel.
+pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
+    let Plan { config, channel, server } = plan;
     let (name, number) = (channel.name.clone(), channel.number());
-    let config = Config { guid: guid::FALLBACK, ..config };
+    let server = Config { guid: guid::FALLBACK, ..server };
     let datagrams = Datagrams::new(socket::open(&setup.args)?)?;
     setup.drop_privileges();
 
@@ -66,7 +65,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     let (told_sessions, changes) = mpsc::unbounded_channel();
     let (asked_counts, counts) = mpsc::unbounded_channel();
 
-    let store = view.accounts(&setup.state_dir);
+    let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store) as Arc<dyn Users>, number);
     let (ipmid, link) = IpmiHost::new(&name);
     tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));
@@ -82,8 +81,8 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
         let _ = told_accounts.send(());
     }));
 
-    let server = Server::new(config, users.clone(), SystemBytes::default());
-    let sol = Sol::new(&view.sol, settings);
+    let server = Server::new(server, users.clone(), SystemBytes::default());
+    let sol = Sol::new(&config.sol, settings);
     let inputs = Inputs { close, guid, accounts, counts };
     tokio::spawn(tell_ready(setup, link));
     tracing::info!(channel = %name, "serving");

@@ -98,8 +98,8 @@ pub(super) fn register<P: Platform, I: I2c>(
     dcmi.register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
     let sessions = LanSessions {
-        cipher_suites: config.lan.cipher_suites.clone(),
-        auth_types: config.lan.auth_types(),
+        cipher_suites: config.lan.suite_ids(),
+        auth_types: config.lan.auth_type_bits(),
     };
     // Checked when the configuration was read.
     let manufacturer = Iana::new(config.device.manufacturer);
@@ -190,8 +190,8 @@ mod tests {
         let host = HostSide::default();
         let app = AppParts {
             accounts: Arc::new(accounts),
-            cipher_suites: config.lan.cipher_suites.clone(),
-            auth_types: config.lan.auth_types(),
+            cipher_suites: config.lan.suite_ids(),
+            auth_types: config.lan.auth_type_bits(),
             device: DeviceConfig::default(),
             health: Arc::default(),
             global_enables: Arc::clone(&host.enables),

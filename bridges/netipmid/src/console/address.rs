@@ -47,6 +47,10 @@ impl FromStr for Address {
         };
         match text.split_once(':').ok_or_else(wrong)? {
             (_, "") => Err(wrong()),
+            ("abstract" | "unix", name) if name.len() > SOCKET_NAME || name.contains('\0') => {
+                Err(format!("a socket's name has at most {SOCKET_NAME} bytes and no NUL"))
+            }
+            ("tty", path) if path.contains('\0') => Err("a path has no NUL".to_owned()),
             ("abstract", name) => Ok(Self::Abstract(name.to_owned())),
             ("unix", path) => Ok(Self::Unix(path.into())),
             ("tty", path) => Ok(Self::Tty(path.into())),
@@ -78,6 +82,10 @@ impl fmt::Display for Address {
     }
 }
 
+/// What the address of a Unix socket has room for (unix(7)), beside the NUL that begins the name of
+/// an abstract one or ends a path.
+const SOCKET_NAME: usize = 107;
+
 fn has_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
@@ -102,6 +110,15 @@ mod tests {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
         assert_eq!(Address::default().to_string(), "abstract:obmc-console.default");
+    }
+
+    #[test]
+    fn names_that_no_socket_can_have_are_refused() {
+        for kind in ["abstract", "unix"] {
+            assert!(format!("{kind}:{}", "n".repeat(107)).parse::<Address>().is_ok());
+            assert!(format!("{kind}:{}", "n".repeat(108)).parse::<Address>().is_err());
+            assert!(format!("{kind}:a\0b").parse::<Address>().is_err());
+        }
     }
 
     #[test]
