@@ -208,8 +208,8 @@ impl Bridge {
                 self.sol.session_closed(info.id);
                 self.tell(Change::Gone(info.id));
             }
-            Event::LoginRefused { peer, user_name, reason } => {
-                self.report.refused(peer, user_name, reason);
+            Event::LoginRefused { peer, user_name, reason, end } => {
+                self.report.refused(peer, user_name, reason, end);
             }
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }

@@ -6,11 +6,13 @@
 //!
 //! - [`bridge`]: the task that moves everything.
 //! - [`datagrams`], [`socket`]: UDP in batches, answered from the address that was asked.
-//! - [`users`]: accounts as the server asks for them, followed while they change.
+//! - [`interface`]: the interface that the socket is bound to, deleted and made again.
+//! - [`users`], [`account_changes`]: accounts as the server asks for them, followed while they change.
 //! - [`sessions`]: the session objects.
 //! - [`report`], [`audit`], [`counters`]: what is told of all that.
 //! - [`console`]: Serial over LAN.
 
+pub mod account_changes;
 pub mod arguments;
 pub mod audit;
 pub mod bridge;
@@ -28,7 +30,6 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::Users;
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::{IpmiHost, LinkState};
 use rmcp_proto::server::{Config, Server};
@@ -67,7 +68,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     let (asked_counts, counts) = mpsc::unbounded_channel();
 
     let store = view.accounts(&setup.state_dir);
-    let users = ChannelUsers::new(Arc::clone(&store) as Arc<dyn Users>, number);
+    let users = ChannelUsers::new(Arc::clone(&store), number);
     let (ipmid, link) = IpmiHost::new(&name);
     tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));
     let (told_settings, settings) = watch::channel(Settings::default());
@@ -77,7 +78,7 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
         async move { counters::serve(&name, link, asked_counts).await }
     });
     tokio::spawn(guid::follow(link.clone(), told_guid));
-    tokio::spawn(users::follow(store, move || {
+    tokio::spawn(account_changes::follow(store, move || {
         // The bridge ends with the process.
         let _ = told_accounts.send(());
     }));

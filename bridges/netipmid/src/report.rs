@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use daemon::RateLimit;
-use rmcp_proto::server::{CloseReason, Reason, SessionInfo};
+use rmcp_proto::server::{CloseReason, LoginEnd, Reason, SessionInfo};
 use rmcp_proto::wire::rakp::UserName;
 
 /// Lines about rejected datagrams per minute, of each reason.
@@ -53,11 +53,17 @@ impl Report {
     }
 
     /// A login was refused.
-    pub fn refused(&self, peer: SocketAddr, user: UserName, reason: Reason) {
+    pub fn refused(&self, peer: SocketAddr, user: UserName, reason: Reason, end: LoginEnd) {
         let limit = self.refused.get(reason as usize);
         if let Some(pass) = limit.and_then(RateLimit::admit) {
             let (peer, reason) = (canonical(peer), reason.as_str());
-            tracing::warn!(%user, %peer, reason, swallowed = pass.swallowed, "login refused");
+            let console = match end {
+                LoginEnd::Refused => None,
+                LoginEnd::Rakp2Refused => Some("refused RAKP 2"),
+                LoginEnd::NoRakp3 => Some("sent no RAKP 3"),
+            };
+            let swallowed = pass.swallowed;
+            tracing::warn!(%user, %peer, reason, console, swallowed, "login refused");
         }
     }
 

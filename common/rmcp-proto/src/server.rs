@@ -34,11 +34,13 @@ use std::time::{Duration, Instant};
 use ipmi_proto::ipmb::{IpmbHeader, IpmbResponse};
 use ipmi_proto::{CompletionCode, Response};
 
-pub use self::accounts::{Account, Accounts, BadPassword, LoginStatus, Random};
+pub use self::accounts::{Account, Accounts, BadPassword, Denial, LoginStatus, Random};
 use self::accounts::{random_bytes, random_u64};
 pub use self::config::{Config, Instance};
-pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
-use self::handshake::{Decoy, Handshake, State};
+pub use self::event::{
+    CloseReason, Event, Local, LoginEnd, Route, SessionId, SessionInfo, Token, Transmit,
+};
+use self::handshake::{AwaitRakp3, Decoy, Handshake, State};
 pub use self::limits::Rate;
 use self::limits::{Buckets, Guesses, Source};
 use self::pending::Handshakes;
@@ -114,14 +116,15 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// Gives up handshakes and sessions whose time is over.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(expired) = self.handshakes.expired(now) {
-            let (route, reason) = (expired.route, Reason::HandshakeTimeout);
+            let route = expired.route;
             match expired.state {
-                // Some clients go silent when they see from RAKP 2 that their password is wrong.
                 State::Rakp3(state) => {
-                    let (user, known) = (state.user_name(), state.account_id());
-                    self.refuse_login(now, route, user, known, reason);
+                    let failed = FailedLogin::of(&state, state.reason_to_stop(), LoginEnd::NoRakp3);
+                    self.refuse_login(now, route, failed);
                 }
-                State::Rakp1(_) | State::Activate(_) => self.reject(route.peer, reason),
+                State::Rakp1(_) | State::Activate(_) => {
+                    self.reject(route.peer, Reason::HandshakeTimeout);
+                }
             }
         }
         let idle_timeout = self.config.idle_timeout;
@@ -339,26 +342,21 @@ impl<A: Accounts, R: Random> Server<A, R> {
         self.guesses.is_locked(now, user, pair, self.accounts.bad_password())
     }
 
-    /// Counts a login that failed, and tells of it.
-    fn refuse_login(
-        &mut self,
-        now: Instant,
-        route: Route,
-        user_name: UserName,
-        known: Option<u8>,
-        reason: Reason,
-    ) {
-        if matches!(reason, Reason::UnknownUser | Reason::WrongPassword) {
+    /// Counts and reports a login that failed. It is a guessed password only if the server refused it: a
+    /// console that ends the login after RAKP 2 has tried none.
+    fn refuse_login(&mut self, now: Instant, route: Route, failed: FailedLogin) {
+        let FailedLogin { user_name, user_id, reason, end } = failed;
+        if end == LoginEnd::Refused && reason.is_guess() {
             let Config { failures_by_source, failures_by_user, .. } = self.config;
             let pair = (route.peer.into(), user_name);
             self.guesses.failed(now, pair, failures_by_source, failures_by_user);
-            if let Some(id) = known {
+            if let Some(id) = user_id {
                 let user = (id, self.accounts.enabled_mark(id));
                 self.guesses.count(now, user, self.accounts.bad_password());
             }
         }
         self.counters.count(reason);
-        self.events.push_back(Event::LoginRefused { peer: route.peer, user_name, reason });
+        self.events.push_back(Event::LoginRefused { peer: route.peer, user_name, reason, end });
     }
 
     /// Counts a datagram that was not acted on, and tells of it.
@@ -375,6 +373,21 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let mut reply = Vec::with_capacity(8 + response.data.len());
         IpmbResponse::answering(header, response).emit(&mut reply);
         send(&mut self.transmits, &mut self.random, session, &reply);
+    }
+}
+
+/// A login that failed.
+struct FailedLogin {
+    user_name: UserName,
+    /// The user, if one may log in under the name.
+    user_id: Option<u8>,
+    reason: Reason,
+    end: LoginEnd,
+}
+
+impl FailedLogin {
+    fn of(state: &AwaitRakp3, reason: Reason, end: LoginEnd) -> Self {
+        Self { user_name: state.user_name(), user_id: state.account_id(), reason, end }
     }
 }
 

@@ -28,7 +28,12 @@ pub trait Accounts {
     /// The enabled user called `name` with IPMI messaging on this channel; of several the one with
     /// the lowest id. With `role` (look-up by name and role) the lowest id whose limit is exactly
     /// that, or else the lowest whose limit is above it.
-    fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account>;
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for the log and the counters: the console sees no difference, so finding out
+    /// must take as long whatever it is.
+    fn find(&self, name: &UserName, role: Option<Privilege>) -> Result<Account, Denial>;
 
     /// The same user again, by id; `None` once it may no longer log in.
     fn by_id(&self, id: u8) -> Option<Account>;
@@ -54,6 +59,25 @@ pub trait Accounts {
 
     /// What Get Channel Authentication Capabilities tells anyone.
     fn login_status(&self) -> LoginStatus;
+}
+
+/// Why nobody can log in under a name. Every console that tries sees what a wrong password leads to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Denial {
+    /// No user has the name.
+    UnknownUser,
+    /// The user is disabled.
+    UserDisabled,
+    /// The user has no access to the channel: IPMI messaging is off, or the privilege limit is "no access".
+    NoChannelAccess,
+    /// The user has no password.
+    NoPassword,
+    /// The user's password is longer than what the session's format can prove (IPMI 1.5: 16 bytes).
+    PasswordTooLong,
+    /// The user's limit is below the role that the look-up by name and role asks for.
+    RoleAboveLimit,
+    /// The accounts cannot be read, or not all of them.
+    AccountsUnreadable,
 }
 
 /// What wrong passwords lead to (IPMI v2.0 §23.2, LAN parameter 26).

@@ -100,6 +100,18 @@ impl CloseReason {
     }
 }
 
+/// What ended a login that failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LoginEnd {
+    /// The server refused RAKP 3 or Activate Session.
+    Refused,
+    /// The console refused RAKP 2, by a RAKP 3 with an error status.
+    Rakp2Refused,
+    /// The console sent no RAKP 3 in time. Consoles that see from RAKP 2 that their password is wrong
+    /// often do so.
+    NoRakp3,
+}
+
 /// Something the daemon must act on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
@@ -146,6 +158,8 @@ pub enum Event {
         user_name: UserName,
         /// Why.
         reason: Reason,
+        /// What ended it.
+        end: LoginEnd,
     },
     /// A datagram was not acted on.
     Rejected {

@@ -78,12 +78,14 @@ impl AwaitRakp1 {
         let channel = context.accounts.channel_limit();
         let suite = context.accounts.suite_limit(self.suite);
         let verdict = match (account, channel, suite) {
-            (Some(account), Some(channel), Some(suite)) => {
+            (Ok(account), Some(channel), Some(suite)) => {
                 let limit = account.limit.min(channel).min(suite).min(self.granted);
                 let refused = (wanted > limit).then_some(Reason::PrivilegeAboveLimit);
                 Verdict::Known { account, refused }
             }
-            _ => Verdict::Unknown,
+            (Err(denial), ..) => Verdict::Denied(denial.into()),
+            (Ok(_), None, _) => Verdict::Denied(Reason::ChannelDisabled),
+            (Ok(_), _, None) => Verdict::Denied(Reason::SuiteDisabled),
         };
         let exchange = Exchange {
             algorithms: self.suite.algorithms(),
@@ -110,8 +112,12 @@ pub(super) struct AwaitRakp3 {
 }
 
 enum Verdict {
-    Known { account: Account, refused: Option<Reason> },
-    Unknown,
+    Known {
+        account: Account,
+        refused: Option<Reason>,
+    },
+    /// No password opens a session, for this reason.
+    Denied(Reason),
 }
 
 /// A login that succeeded.
@@ -146,7 +152,16 @@ impl AwaitRakp3 {
     pub(super) fn account_id(&self) -> Option<u8> {
         match &self.verdict {
             Verdict::Known { account, .. } => Some(account.id),
-            Verdict::Unknown => None,
+            Verdict::Denied(_) => None,
+        }
+    }
+
+    /// Why a console ends the login after RAKP 2: it cannot compute RAKP 2's code, which shows it that its
+    /// password is wrong, or that no password is right.
+    pub(super) const fn reason_to_stop(&self) -> Reason {
+        match self.verdict {
+            Verdict::Known { .. } => Reason::WrongPassword,
+            Verdict::Denied(reason) => reason,
         }
     }
 
@@ -182,7 +197,7 @@ impl AwaitRakp3 {
         let check = self.exchange.rakp_4_check(&sik);
         let bad = StatusCode::INVALID_INTEGRITY_CHECK;
         match self.verdict {
-            Verdict::Unknown => Err((bad, Reason::UnknownUser)),
+            Verdict::Denied(reason) => Err((bad, reason)),
             Verdict::Known { .. } if !matches => Err((bad, Reason::WrongPassword)),
             Verdict::Known { refused: Some(reason), .. } => {
                 Err((StatusCode::UNAUTHORIZED_ROLE, reason))

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use ipmi_proto::Privilege;
 
-use super::Server;
 use super::accounts::{Accounts, Random, random_u32};
-use super::event::{Route, SessionId, Transmit};
+use super::event::{LoginEnd, Route, SessionId, Transmit};
 use super::handshake::{AwaitRakp1, AwaitRakp3, Handshake, Login, Rakp1Context, State};
 use super::reject::Reason;
 use super::session::{Admission, Session, SessionLink};
+use super::{FailedLogin, Server};
 use crate::crypto::mac::Digest;
 use crate::suite::{Algorithms, CipherSuite};
 use crate::wire::StatusCode;
@@ -62,8 +62,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let suite = choose(&self.config.suites, &request.proposals)
             .map_err(|status| (status, Reason::NoCipherSuite))?;
         let limits = (self.accounts.channel_limit(), self.accounts.suite_limit(suite));
-        let (Some(channel), Some(limit)) = limits else {
-            return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::PrivilegeAboveLimit));
+        let (channel, limit) = match limits {
+            (Some(channel), Some(limit)) => (channel, limit),
+            (None, _) => return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::ChannelDisabled)),
+            (_, None) => return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::SuiteDisabled)),
         };
         let highest = channel.min(limit);
         match (request.role, Privilege::new(request.role)) {
@@ -138,19 +140,22 @@ impl<A: Accounts, R: Random> Server<A, R> {
         else {
             return Err(Reason::OutOfTurn);
         };
-        let (console_id, user_name) = (state.console_id(), state.user_name());
-        let known = state.account_id();
+        let console_id = state.console_id();
+        let failed = |reason, end| FailedLogin::of(&state, reason, end);
         if !status.is_ok() {
-            // Who has the wrong password sees it from RAKP 2, and says so.
-            self.refuse_login(now, route, user_name, known, Reason::ConsoleGaveUp);
+            // A console with a wrong password sees it from RAKP 2's code, and says so.
+            let code_is_wrong = status == StatusCode::INVALID_INTEGRITY_CHECK;
+            let reason = if code_is_wrong { state.reason_to_stop() } else { Reason::ConsoleGaveUp };
+            self.refuse_login(now, route, failed(reason, LoginEnd::Rakp2Refused));
             return Ok(());
         }
+        let refused = failed(Reason::WrongPassword, LoginEnd::Refused);
         let login = self.log_in(now, route, *state, message.code);
         match login.and_then(|login| self.activate(now, route, managed_id, login)) {
             Ok(check) => self.send_rakp_4(route, tag, console_id, &check),
             Err((status, reason)) => {
                 self.send_rakp_4_error(route, tag, console_id, status);
-                self.refuse_login(now, route, user_name, known, reason);
+                self.refuse_login(now, route, FailedLogin { reason, ..refused });
             }
         }
         Ok(())

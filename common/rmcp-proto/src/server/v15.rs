@@ -10,12 +10,12 @@ use std::time::Instant;
 use ipmi_proto::ipmb::{IpmbHeader, IpmbRequest, IpmbResponse};
 use ipmi_proto::{CompletionCode, NetFn, Privilege, Request, Response};
 
-use super::Server;
-use super::accounts::{Account, Accounts, Random, random_bytes, random_u32};
-use super::event::{Route, SessionId, Transmit};
+use super::accounts::{Account, Accounts, Denial, Random, random_bytes, random_u32};
+use super::event::{LoginEnd, Route, SessionId, Transmit};
 use super::handshake::{Handshake, State};
 use super::reject::Reason;
 use super::session::{Admission, Session, SessionLink};
+use super::{FailedLogin, Server};
 use crate::crypto::UserKey;
 use crate::crypto::v15::auth_code;
 use crate::window::{SequenceCounter, SequenceWindow};
@@ -48,8 +48,7 @@ pub(super) struct AwaitActivate {
     auth: AuthType,
     name: UserName,
     challenge: [u8; 16],
-    /// `None` for a name that may not log in.
-    account: Option<Account>,
+    account: Result<Account, Denial>,
     /// The account's key, or one that nobody knows.
     key: UserKey,
 }
@@ -182,7 +181,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let name = UserName::new(name.get(..end).unwrap_or_default())
             .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         // A key beyond 16 bytes cannot be shown in this format, and its start must not do.
-        let account = self.accounts.find(&name, None).filter(|a| a.key.fits_16());
+        let account = self.accounts.find(&name, None);
+        let account = account
+            .and_then(|a| if a.key.fits_16() { Ok(a) } else { Err(Denial::PasswordTooLong) });
         let decoy = self.decoy.key(&name);
         let key = account.as_ref().map_or(&decoy, |account| &account.key).clone();
         let challenge = random_bytes(&mut self.random);
@@ -250,18 +251,19 @@ impl<A: Accounts, R: Random> Server<A, R> {
             return Err(Reason::OutOfTurn);
         };
         self.admit_guess(now, route, state.name)?;
-        let locked = state.account.as_ref().is_some_and(|a| self.is_locked(now, route, a));
+        let locked = state.account.as_ref().is_ok_and(|a| self.is_locked(now, route, a));
         let reason = match (&state.account, verified) {
-            (None, _) => Reason::UnknownUser,
-            (Some(_), false) => Reason::WrongPassword,
-            (Some(_), true) if locked => Reason::UserLocked,
-            (Some(account), true) => {
+            (Err(denial), _) => (*denial).into(),
+            (Ok(_), false) => Reason::WrongPassword,
+            (Ok(_), true) if locked => Reason::UserLocked,
+            (Ok(account), true) => {
                 let account = account.clone();
                 return self.on_verified_activate(now, route, packet, &state, account);
             }
         };
-        let known = state.account.as_ref().map(|account| account.id);
-        self.refuse_login(now, route, state.name, known, reason);
+        let user_id = state.account.as_ref().ok().map(|account| account.id);
+        let failed = FailedLogin { user_name: state.name, user_id, reason, end: LoginEnd::Refused };
+        self.refuse_login(now, route, failed);
         Ok(())
     }
 
