@@ -68,6 +68,7 @@ enum Wake {
     Guid([u8; 16]),
     AccountsChanged,
     Counts(Question),
+    LinksChanged(std::io::Result<()>),
     Nothing,
 }
 
@@ -109,6 +110,7 @@ impl Bridge {
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
                 Some(question) = inputs.counts.recv() => Wake::Counts(question),
+                changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
                 () = at(timeout) => Wake::Timeout,
                 () = future::ready(()), if !datagrams_first => Wake::Nothing,
@@ -152,6 +154,10 @@ impl Bridge {
             Wake::Console | Wake::Nothing => {}
             Wake::Close(id) => {
                 self.server.close(id);
+            }
+            Wake::LinksChanged(changed) => {
+                changed?;
+                self.datagrams.follow_interface()?;
             }
             Wake::Guid(guid) => self.server.set_guid(guid),
             Wake::AccountsChanged => {

@@ -1,6 +1,10 @@
 //! Receiving and sending datagrams in batches, with the local address of each.
 //!
 //! One system call receives all that wait, one sends all replies that leave from the same address.
+//!
+//! A route through a socket that is bound to an interface names neither the interface nor, in the address of
+//! a link-local peer, its index: both are the socket's, and sessions outlive an interface that is deleted
+//! and made again with another index.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -17,8 +21,13 @@ use rmcp_proto::server::{Local, Route, Transmit};
 use sys::Device;
 use tokio::io::Interest;
 
+use crate::interface::{Interface, InterfaceChange};
+use crate::socket;
+
 /// Datagrams received at a time.
 const BATCH: usize = 16;
+/// So many batches are dropped at most after the socket was bound anew: more than its buffer holds.
+const BATCHES_DROPPED: usize = 64;
 /// Longest datagram taken whole: a longer one is cut, and refused by its lengths. The largest that
 /// a console sends carries some 300 bytes.
 const DATAGRAM: usize = 1024;
@@ -29,6 +38,9 @@ pub struct Datagrams {
     /// that has left.
     socket: Device,
     local: SocketAddr,
+    /// The interface that the socket is bound to, if any. While it does not exist, what arrives is dropped:
+    /// it may be another interface's.
+    interface: Option<Interface>,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
     /// Replies that could not be sent.
     unsent: u64,
@@ -42,9 +54,10 @@ impl Datagrams {
     /// What the runtime says.
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
         let local = socket.local_addr()?;
+        let interface = Interface::of(&socket)?;
         let socket = Device::with_interest(socket.into(), Interest::READABLE)?;
         let buffers = Box::new([[0; DATAGRAM]; BATCH]);
-        Ok(Self { socket, local, buffers, unsent: 0 })
+        Ok(Self { socket, local, interface, buffers, unsent: 0 })
     }
 
     /// The port that consoles reach us at.
@@ -68,6 +81,17 @@ impl Datagrams {
     ///
     /// What the system says; nothing waiting is no error.
     pub fn receive(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<()> {
+        let interface = self.interface.as_ref().map(Interface::exists);
+        self.receive_batch(|route, bytes| match interface {
+            None => take(route, bytes),
+            Some(true) => take(without_interface(route), bytes),
+            Some(false) => {}
+        })?;
+        Ok(())
+    }
+
+    /// Receives a batch; whether there may be more.
+    fn receive_batch(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<bool> {
         let Self { socket, buffers, .. } = self;
         let result = socket.try_io(Interest::READABLE, |fd| {
             let count = receive_batch(fd.as_raw_fd(), buffers, &mut take)?;
@@ -76,9 +100,65 @@ impl Datagrams {
             if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            result => result.map(|()| true),
         }
+    }
+
+    /// Waits until the interface that the socket is bound to may have changed; for ever if it is bound to
+    /// none. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the netlink socket failed with.
+    pub async fn links_changed(&self) -> io::Result<()> {
+        match &self.interface {
+            Some(interface) => interface.links_changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Binds the socket to its interface again if that was made again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`socket::rebind`], except that the interface is gone again, of which there will be notice.
+    pub fn follow_interface(&mut self) -> io::Result<()> {
+        let Some(interface) = &mut self.interface else {
+            return Ok(());
+        };
+        let Some(change) = interface.look_up() else {
+            return Ok(());
+        };
+        if change != InterfaceChange::Created {
+            interface.log_deleted();
+        }
+        if change == InterfaceChange::Deleted {
+            return Ok(());
+        }
+        match socket::rebind(self.socket.as_fd(), interface.name()) {
+            Ok(()) => interface.log_created(),
+            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => {
+                interface.set_deleted();
+                return Ok(());
+            }
+            Err(error) => {
+                let text =
+                    format!("cannot bind to the interface {} again: {error}", interface.name());
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+        self.drop_waiting()
+    }
+
+    /// Drops what waits: some of it may have come over another interface while the socket was bound to none.
+    fn drop_waiting(&mut self) -> io::Result<()> {
+        for _ in 0..BATCHES_DROPPED {
+            if !self.receive_batch(|_, _| {})? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Sends `transmits`. A datagram for which there is no room or no way is lost, as the network
@@ -107,6 +187,17 @@ impl Datagrams {
     pub const fn unsent(&self) -> u64 {
         self.unsent
     }
+}
+
+/// `route` without the interface's index: see the module's documentation.
+fn without_interface(route: Route) -> Route {
+    let peer = match route.peer {
+        SocketAddr::V6(peer) => {
+            SocketAddrV6::new(*peer.ip(), peer.port(), peer.flowinfo(), 0).into()
+        }
+        peer @ SocketAddr::V4(_) => peer,
+    };
+    Route { peer, local: route.local.map(|local| Local { interface: 0, ..local }) }
 }
 
 fn receive_batch(
@@ -191,7 +282,8 @@ fn packet_info_v4(address: Ipv4Addr) -> in_pktinfo {
     in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: in_addr { s_addr: 0 } }
 }
 
-/// The source address, and the interface where the address means nothing without it.
+/// The source address, and the interface where the address means nothing without it (0 is the one that the
+/// socket is bound to).
 fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
     let ipi6_ifindex = if address.is_unicast_link_local() { interface } else { 0 };
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex }
@@ -201,7 +293,6 @@ fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
 mod tests {
     use super::*;
     use crate::arguments::Args;
-    use crate::socket;
 
     async fn echo(listen: &str, targets: &[&str]) {
         let args = Args { listen: Some(listen.parse().unwrap()), ..Args::default() };
@@ -245,6 +336,17 @@ mod tests {
         echo("127.0.0.1:0", &["127.0.0.1"]).await;
         echo("[::]:0", &["::1", "127.0.0.2"]).await;
         echo("[::1]:0", &["::1"]).await;
+    }
+
+    #[test]
+    fn a_route_over_an_interface_is_the_same_when_the_interface_has_another_index() {
+        let over = |index| {
+            let peer = SocketAddrV6::new("fe80::2".parse().unwrap(), 4711, 0, index).into();
+            let address = "fe80::1".parse().unwrap();
+            without_interface(Route { peer, local: Some(Local { address, interface: index }) })
+        };
+        assert_eq!(over(2), over(7));
+        assert_eq!(packet_info_v6("fe80::1".parse().unwrap(), 0).ipi6_ifindex, 0);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ pub mod console;
 pub mod counters;
 pub mod datagrams;
 pub mod guid;
+pub mod interface;
 pub mod random;
 pub mod report;
 pub mod sessions;

@@ -1,13 +1,23 @@
 //! The UDP socket: bound as the command line says, and answering from the address that was asked.
+//!
+//! A socket of one interface is bound to the interface's index (`SO_BINDTODEVICE`, `socket(7)`), so that
+//! each interface may have its own netipmid on port 623. When the interface is deleted, the socket stays
+//! bound to an index that no interface has any more, and [`rebind`] must bind it to the new one, after the
+//! daemon has given up its capabilities: a second socket could not have port 623, and the kernel refuses to
+//! bind a socket anew that is bound to an interface (it wants `CAP_NET_RAW`). But it lets anybody bind one
+//! that is not (since Linux 5.7), and `connect(2)` to `AF_UNSPEC`, which dissolves an association, takes the
+//! interface from a UDP socket and leaves its address and port. So one socket serves for as long as the
+//! daemon runs, and no privileged process or descriptor has to be at hand. Between the two calls the socket
+//! receives what nobody else on the port does; that is dropped.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use listenfd::ListenFd;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::arguments::Args;
 
@@ -23,7 +33,13 @@ pub fn open(args: &Args) -> io::Result<UdpSocket> {
     let socket = match (passed_in()?, args.listen) {
         (Some(socket), _) => socket,
         (None, Some(address)) => listen(address)?,
-        (None, None) => bind_to_interface(args.channel())?,
+        (None, None) => {
+            let name = args.channel();
+            bind_to_interface(name).map_err(|error| {
+                let text = format!("cannot bind UDP port {PORT} of the interface {name}: {error}");
+                io::Error::new(error.kind(), text)
+            })?
+        }
     };
     socket.set_nonblocking(true)?;
     want_packet_info(&socket)?;
@@ -62,6 +78,30 @@ fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
         Err(error) if is_no_ipv6(&error) => open(any_v4),
         result => result,
     }
+}
+
+/// The name of the interface that `socket` is bound to, if it is bound to one.
+///
+/// # Errors
+///
+/// `ENODEV` when there is no such interface any more.
+pub fn interface(socket: &UdpSocket) -> io::Result<Option<String>> {
+    let name = SockRef::from(socket).device()?;
+    // The kernel gives the name with its NUL.
+    let name = name.map(|name| String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned());
+    Ok(name.filter(|name| !name.is_empty()))
+}
+
+/// Binds `socket`, which is bound to an interface that was deleted, to the interface `name`. It needs no
+/// capability; see the module's documentation.
+///
+/// # Errors
+///
+/// `ENODEV` when there is no such interface; then the socket is bound to none, and this can be called
+/// again. `EPERM` on a kernel before Linux 5.7.
+pub fn rebind(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    rustix::net::connect_unspec(socket)?;
+    SockRef::from(&socket).bind_device(Some(name.as_bytes()))
 }
 
 fn is_no_ipv6(error: &io::Error) -> bool {
