@@ -165,6 +165,37 @@ fn accounts_that_cannot_be_read_are_the_reason_that_the_log_has() {
 }
 
 #[test]
+fn without_inotify_accounts_are_polled_and_one_line_says_so() {
+    let test = "without_inotify_accounts_are_polled_and_one_line_says_so";
+    let mut suite = Suite::start();
+    suite.netipmid.terminate();
+    if suite.restart_netipmid_without_inotify().is_none() {
+        eprintln!("{test}: skipped: inotify cannot be limited here");
+        return;
+    }
+    let lines = || {
+        let log = suite.netipmid.log();
+        log.lines().filter(|line| line.contains("cannot watch the accounts' folders")).count()
+    };
+    wait::until_true("it is logged", || lines() == 1);
+    // Enable User: the first user, off, and on again.
+    let login = suite.administrator();
+    let works = || login.ipmitool("-N 1 -R 1 mc guid").code == Some(0);
+    wait::until_true("a login", works);
+    let set_enabled = |enabled| {
+        let (code, _) = suite.bus.execute(0x06, 0x47, &[0x02, u8::from(enabled)]);
+        assert_eq!(code, 0);
+    };
+    set_enabled(false);
+    wait::until_true("the next poll", || {
+        !works() && suite.netipmid.log().contains("reason=\"user-disabled\"")
+    });
+    set_enabled(true);
+    wait::until_true("the poll after that", works);
+    assert_eq!(lines(), 1, "{}", suite.netipmid.log());
+}
+
+#[test]
 fn a_flood_of_refusals_is_no_flood_of_lines() {
     let suite = Suite::start();
     let begun = Instant::now();
