@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ipmi_proto::Privilege;
 
-use super::v15::V15Policy;
 use crate::crypto::UserKey;
 use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
@@ -89,6 +88,15 @@ pub struct BadPassword {
     pub reset: Option<Duration>,
     /// For how long a user is locked; `None` until an administrator enables the user.
     pub lockout: Option<Duration>,
+}
+
+/// Which packets of IPMI 1.5 sessions may go without an auth code (IPMI v2.0 §6.11.4).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct V15Policy {
+    /// All of them, once the session is active.
+    pub per_message_auth_disabled: bool,
+    /// Those of commands that a User may give.
+    pub user_level_auth_disabled: bool,
 }
 
 /// Which kinds of users there are (IPMI v2.0 §22.13, Table 22-15 byte 4).

@@ -9,7 +9,7 @@ use super::accounts::{Account, Accounts, Random, random_bytes};
 use super::event::Route;
 use super::limits::Source;
 use super::reject::Reason;
-use super::v15::AwaitActivate;
+use super::v15_login::AwaitActivate;
 use crate::crypto::mac::{Digest, Hash, KeyedHash};
 use crate::crypto::{Exchange, Protector, UserKey};
 use crate::suite::CipherSuite;

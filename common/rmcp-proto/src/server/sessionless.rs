@@ -2,9 +2,8 @@
 
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
 
-use super::accounts::{Accounts, LoginStatus};
+use super::accounts::{Accounts, LoginStatus, V15Policy};
 use super::config::Config;
-use super::v15::V15Policy;
 use crate::suite::{CipherSuite, emit_algorithms};
 use crate::wire::v20::PayloadType;
 

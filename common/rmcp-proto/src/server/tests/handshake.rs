@@ -246,7 +246,7 @@ fn only_a_password_that_was_tried_is_a_failure_of_its_source() {
     let rate = Rate { burst: 2, period: Duration::from_secs(3600) };
     for (attempt, reason) in denied() {
         let mut bmc = bmc_with_denied_users();
-        bmc.server.config.failures_by_source = rate;
+        bmc.server.core.config.failures_by_source = rate;
         for _ in 0..4 {
             begin(&mut bmc, 1, &attempt);
             bmc.pass(Duration::from_secs(3));

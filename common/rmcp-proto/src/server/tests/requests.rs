@@ -284,7 +284,7 @@ fn a_session_that_parts_gives_its_slot_up_to_a_login_or_in_time() {
     part(&mut bmc);
     bmc.events();
     assert!(bmc.server.poll_timeout().is_some());
-    bmc.pass(FAREWELL);
+    bmc.pass(CLOSING_TIME);
     assert_eq!(bmc.server.poll_timeout(), None, "nothing left to wake for");
     assert!(bmc.events().is_empty());
 }

@@ -11,14 +11,14 @@ use super::limits::Source;
 /// The handshakes under way: a fixed number. A full table gives up one at random, of the source that
 /// has most of them: a flood can neither fill it for good nor aim at a certain handshake, and one
 /// from a single source costs nobody else's.
-pub(super) struct Handshakes {
+pub(super) struct HandshakeTable {
     entries: Vec<Handshake>,
     capacity: usize,
     /// How many of the entries each source has.
     shares: BTreeMap<Source, usize>,
 }
 
-impl Handshakes {
+impl HandshakeTable {
     pub(super) const fn new(capacity: usize) -> Self {
         Self { entries: Vec::new(), capacity, shares: BTreeMap::new() }
     }
@@ -56,7 +56,7 @@ impl Handshakes {
     }
 
     /// Takes out one whose time is over, until `None`.
-    pub(super) fn expired(&mut self, now: Instant) -> Option<Handshake> {
+    pub(super) fn take_expired(&mut self, now: Instant) -> Option<Handshake> {
         let is_over = |entry: &Handshake| entry.deadline <= now;
         let index = self.entries.iter().position(is_over)?;
         Some(self.take(index))
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_source_costs_no_other_its_handshake() {
-        let (mut table, mut random, now) = (Handshakes::new(8), Counted(1), now());
+        let (mut table, mut random, now) = (HandshakeTable::new(8), Counted(1), now());
         table.insert(handshake(1, 1, now), &mut random);
         table.insert(handshake(2, 2, now), &mut random);
         for id in 3..1000 {
@@ -134,7 +134,7 @@ mod tests {
         let (mut random, now) = (Counted(1), now());
         let mut gone = [false; 8];
         for _ in 0..200 {
-            let mut table = Handshakes::new(8);
+            let mut table = HandshakeTable::new(8);
             for host in 0..8_u8 {
                 table.insert(handshake(u32::from(host), host, now), &mut random);
             }
@@ -146,13 +146,13 @@ mod tests {
 
     #[test]
     fn what_is_taken_out_is_not_counted_any_more() {
-        let (mut table, mut random, now) = (Handshakes::new(4), Counted(1), now());
+        let (mut table, mut random, now) = (HandshakeTable::new(4), Counted(1), now());
         let later = now + Duration::from_secs(1);
         for (id, deadline) in [(1, now), (2, later), (3, now)] {
             table.insert(handshake(id, 1, deadline), &mut random);
         }
         assert!(table.remove(9).is_none());
-        let expired: Vec<_> = std::iter::from_fn(|| table.expired(now)).collect();
+        let expired: Vec<_> = std::iter::from_fn(|| table.take_expired(now)).collect();
         assert_eq!(expired.len(), 2);
         assert!(table.remove(2).is_some());
         assert!(table.shares.is_empty());
