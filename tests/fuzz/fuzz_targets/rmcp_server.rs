@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use rmcp_proto::console::{Console, Credentials};
 use rmcp_proto::crypto::UserKey;
 use rmcp_proto::server::{
-    Account, Accounts, BadPassword, Config, Denial, Event, LoginStatus, Random, Route, Server, V15Policy,
+    Account, Accounts, BadPassword, Config, Denial, Event, LoginStatus, Random, Route, Server,
+    V15Policy,
 };
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::rakp::{Role, UserName};
