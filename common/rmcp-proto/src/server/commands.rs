@@ -1,4 +1,4 @@
-//! The session commands that the server carries out itself.
+//! The commands within a session that the server executes itself.
 
 use ipmi_proto::{CompletionCode, NetFn, Privilege, Request};
 
@@ -20,11 +20,11 @@ const ABOVE_LIMIT: CompletionCode = CompletionCode(0x81);
 pub(super) enum SessionCommand {
     /// Set Session Privilege Level.
     SetPrivilege,
-    /// Close Session, for this very session.
+    /// Close Session, for the session that it came in.
     CloseOwn,
     /// A command about payloads.
     Payload,
-    /// Something else.
+    /// Any other command.
     Other,
 }
 

@@ -8,9 +8,9 @@ use super::event::Route;
 use super::handshake::Handshake;
 use super::limits::Source;
 
-/// The handshakes under way: a fixed number. A full table gives up one at random, of the source that
-/// has most of them: a flood can neither fill it for good nor aim at a certain handshake, and one
-/// from a single source costs nobody else's.
+/// The handshakes under way, up to a fixed number. A full table evicts one at random, of the source that has
+/// most of them: a flood can neither fill the table for long nor choose which handshake goes, and a flood from
+/// a single source evicts no other source's.
 pub(super) struct HandshakeTable {
     entries: Vec<Handshake>,
     capacity: usize,
@@ -23,7 +23,7 @@ impl HandshakeTable {
         Self { entries: Vec::new(), capacity, shares: BTreeMap::new() }
     }
 
-    /// Adds `handshake`; the one given up for it, if the table was full.
+    /// Adds `handshake`; returns the one evicted for it, if the table was full.
     pub(super) fn insert(
         &mut self,
         handshake: Handshake,
@@ -50,7 +50,7 @@ impl HandshakeTable {
         Some(self.take(index))
     }
 
-    /// Whether `managed_id` is taken.
+    /// Whether a handshake has `managed_id`.
     pub(super) fn contains(&self, managed_id: u32) -> bool {
         self.entries.iter().any(|entry| entry.managed_id == managed_id)
     }
@@ -70,8 +70,7 @@ impl HandshakeTable {
         self.entries.len()
     }
 
-    /// Which entry to give up: one of the source that has most, or of all where none has more than
-    /// another.
+    /// Which entry to evict: one of the source that has most, or any if no source has more than one.
     fn victim(&self, random: &mut impl Random) -> Option<usize> {
         let (crowd, share) = self.shares.iter().max_by_key(|(_, share)| **share)?;
         let all = self.entries.len();

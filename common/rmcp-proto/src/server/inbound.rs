@@ -1,4 +1,4 @@
-//! A datagram's way in: RMCP, then ASF or IPMI, outside a session or within one.
+//! Received datagrams: RMCP, then ASF or IPMI, outside a session or within one.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::wire::rmcp::{Class, RmcpMessage};
 use crate::wire::v15::{self, AuthType, V15Packet};
 use crate::wire::v20::{self, PayloadType, Protection, V20Header, V20Packet};
 
-/// The two formats of a packet outside a session: the answer takes that of the request.
+/// The two formats of a packet outside a session; the response has that of the request.
 #[derive(Clone, Copy)]
 enum Format {
     V15,
@@ -23,7 +23,7 @@ enum Format {
 }
 
 impl<A: Accounts, R: Random> Server<A, R> {
-    /// Takes one datagram; afterwards drain [`Self::poll_transmit`] and [`Self::poll_event`].
+    /// Handles one datagram; afterwards drain [`Self::poll_transmit`] and [`Self::poll_event`].
     pub fn handle_datagram(&mut self, now: Instant, route: Route, bytes: &[u8]) {
         if let Err(reason) = self.on_datagram(now, route, bytes) {
             self.core.reject(route.peer, reason);
@@ -33,7 +33,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     fn on_datagram(&mut self, now: Instant, route: Route, bytes: &[u8]) -> Result<(), Reason> {
         let message = RmcpMessage::parse(bytes).map_err(|_| Reason::MalformedRmcp)?;
         let RmcpMessage::Data { sequence, class, body } = message else {
-            return Ok(()); // nothing we send asks for an acknowledge
+            return Ok(()); // no message of the server's asks for an acknowledge
         };
         if let Some(sequence) = sequence {
             self.core.admit_packet(now, route)?;

@@ -22,7 +22,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// No RMCP message.
+    /// Not an RMCP message.
     MalformedRmcp = "malformed-rmcp",
     /// An ASF message other than a presence ping.
     MalformedAsf = "malformed-asf",
@@ -34,13 +34,13 @@ reasons! {
     MalformedMessage = "malformed-message",
     /// A set-up message that does not parse.
     MalformedSetup = "malformed-setup",
-    /// A command that needs a session, outside one.
+    /// A command outside a session that needs one.
     NeedsSession = "needs-session",
-    /// A session id that is no active session's.
+    /// An unknown session id.
     UnknownSession = "unknown-session",
     /// A packet of a session, from another address than it logged in from.
     OtherAddress = "other-address",
-    /// An IPMI 1.5 session, where those are off.
+    /// A packet of an IPMI 1.5 session, while those are off.
     VersionDisabled = "version-disabled",
     /// A payload type that is not supported, or not active.
     UnsupportedPayload = "unsupported-payload",
@@ -56,17 +56,17 @@ reasons! {
     MalformedCiphertext = "malformed-ciphertext",
     /// A session sequence number seen before or outside the window.
     Replayed = "replayed",
-    /// A copy of a request that still runs.
+    /// A copy of a request that is still running.
     DuplicateRequest = "duplicate-request",
     /// A request beyond those that one session may have running, answered C0h.
     TooManyRequests = "too-many-requests",
-    /// A set-up message out of turn, or for a handshake that is not there.
+    /// A set-up message out of order, or for an unknown handshake.
     OutOfTurn = "out-of-turn",
-    /// No suite that is both proposed and configured.
+    /// No cipher suite is both proposed and configured.
     NoCipherSuite = "no-cipher-suite",
     /// A set-up message with an illegal field.
     IllegalSetup = "illegal-setup",
-    /// A handshake given up for a newer one.
+    /// A handshake evicted for a newer one.
     HandshakeEvicted = "handshake-evicted",
     /// A handshake that took too long and did not come to a user's password.
     HandshakeTimeout = "handshake-timeout",

@@ -33,10 +33,10 @@ pub(super) struct Session {
     pub(super) has_payload: bool,
     /// When the last valid packet came.
     last_heard: Instant,
-    /// When a session ends that is over for its user: until then the console may still get the responses to
+    /// Set while the session is closing: when it ends. Until then the console may still get the responses to
     /// its requests, and close the session.
     closes_at: Option<Instant>,
-    /// Enough to answer a retried RAKP 3, until the console shows that it got RAKP 4.
+    /// For a retried RAKP 3, until a packet shows that the console has RAKP 4.
     confirmation: Option<Confirmation>,
     /// Of the account at login, to see whether it has changed since.
     fingerprint: Digest,
@@ -56,7 +56,7 @@ impl SessionLink {
         }
     }
 
-    /// The longest message that a packet of the format can carry, room for pads left.
+    /// The longest message that a packet of the format can carry.
     pub(super) const fn max_message(&self) -> usize {
         match self {
             Self::V20(_) => 0xff00,
@@ -159,8 +159,8 @@ impl Session {
         confirmation.code.matches(code).then_some(&confirmation.check)
     }
 
-    /// Executes nothing more: until `end` the session only answers what it had been asked, and its own Close
-    /// Session.
+    /// Closes the session for new requests: until `end` it answers only requests that it had before, and its own
+    /// Close Session.
     pub(super) fn begin_closing(&mut self, end: Instant) {
         self.closes_at = Some(end);
         self.has_payload = false;

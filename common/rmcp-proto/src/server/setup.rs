@@ -1,7 +1,7 @@
 //! Open Session and RAKP 1 to 4, the BMC's side (IPMI v2.0 §13.17-24).
 //!
-//! Errors echo the message tag and the console's session id. For a handshake that is not there the
-//! console's id is unknown, so its answer carries 0.
+//! Errors echo the message tag and the console's session id. For an unknown handshake the console's id is
+//! unknown too, so the response carries 0.
 
 use std::time::Instant;
 
@@ -143,7 +143,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let console_id = state.console_id();
         let failed = |reason, end| FailedLogin::of(&state, reason, end);
         if !status.is_ok() {
-            // A console with a wrong password sees it from RAKP 2's code, and says so.
+            // The console found RAKP 2's code wrong: its password does not match.
             let code_is_wrong = status == StatusCode::INVALID_INTEGRITY_CHECK;
             let reason = if code_is_wrong { state.reason_to_stop() } else { Reason::ConsoleGaveUp };
             self.core.refuse_login(now, route, failed(reason, LoginEnd::Rakp2Refused));
@@ -161,8 +161,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
         Ok(())
     }
 
-    /// Whether RAKP 3's code opens the session. A source that failed too often is not even heard; a
-    /// locked user is told the same as one with a wrong password.
+    /// Whether RAKP 3's code opens the session. For a source that failed too often the code is not checked; a
+    /// locked user gets the status of a wrong password.
     fn log_in(
         &self,
         now: Instant,
@@ -180,8 +180,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
         Ok(login)
     }
 
-    /// A RAKP 3 without a handshake: perhaps the console missed the RAKP 4 that opened its session.
-    /// Anything but a true copy does nothing to an active session.
+    /// A RAKP 3 without a handshake: the RAKP 4 that opened the session may have been lost. Only a copy of the
+    /// RAKP 3 that opened it is answered.
     fn on_late_rakp_3(&mut self, route: Route, message: &Rakp3<'_>) -> Result<(), Reason> {
         let RakpHeader { tag, session_id, .. } = message.header;
         let Some(session) = self.sessions.active_mut(SessionId(session_id)) else {

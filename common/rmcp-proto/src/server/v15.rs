@@ -71,7 +71,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let end = name.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let name = UserName::new(name.get(..end).unwrap_or_default())
             .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
-        // A key beyond 16 bytes cannot be shown in this format, and its start must not do.
+        // The format proves 16 bytes of the key: the first 16 of a longer one must not suffice.
         let account = self.core.accounts.find(&name, None);
         let account = account
             .and_then(|a| if a.key.fits_16() { Ok(a) } else { Err(Denial::PasswordTooLong) });

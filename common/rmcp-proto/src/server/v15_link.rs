@@ -8,12 +8,12 @@ use crate::crypto::v15::auth_code;
 use crate::window::{SequenceCounter, SequenceWindow};
 use crate::wire::v15::{AuthType, V15Packet};
 
-/// How far a packet of a session is to be trusted.
+/// The privilege that a packet may use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Trust {
-    /// It is the user's.
+    /// The session's: the packet is the user's.
     Full,
-    /// It carries no auth code: no more than a User may do.
+    /// User at most: the packet carries no auth code.
     UserLevel,
 }
 

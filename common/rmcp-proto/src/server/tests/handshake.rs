@@ -261,7 +261,7 @@ fn only_a_password_that_was_tried_is_a_failure_of_its_source() {
 }
 
 #[test]
-fn a_closed_channel_and_a_suite_that_is_off_are_told_apart_in_the_log() {
+fn the_log_distinguishes_a_disabled_channel_from_a_disabled_suite() {
     let closed = Table { channel_limit: None, ..Table::usual() };
     let off = Table { suite_limit: None, ..Table::usual() };
     for (table, reason) in [(closed, Reason::ChannelDisabled), (off, Reason::SuiteDisabled)] {
@@ -281,7 +281,7 @@ fn a_closed_channel_and_a_suite_that_is_off_are_told_apart_in_the_log() {
 }
 
 #[test]
-fn privilege_above_the_users_limit_is_told_only_with_the_right_password() {
+fn privilege_above_the_users_limit_is_reported_only_with_the_right_password() {
     let mut bmc = Bmc::usual();
     let right = credentials(3, "guest", "guest word", 4);
     assert_eq!(try_log_in(&mut bmc, right), refused(StatusCode::UNAUTHORIZED_ROLE));

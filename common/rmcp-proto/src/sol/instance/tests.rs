@@ -113,7 +113,7 @@ fn the_tail_of_a_partly_accepted_packet_goes_under_a_new_number() {
     assert_eq!(rig.answers(&hex!("00 01 02 00")), one(&hex!("02 00 00 00 63 64 65 66")));
     assert_eq!(rig.answers(&hex!("00 01 02 00")), NOTHING, "an answer that came twice");
     assert_eq!(rig.answers(&hex!("00 02 04 00")), NOTHING);
-    assert_eq!(rig.instance.place(), 6);
+    assert_eq!(rig.instance.position(), 6);
 }
 
 #[test]
@@ -166,11 +166,11 @@ fn a_console_silent_for_five_seconds_beyond_its_retries_is_gone() {
     assert_eq!(rig.instance.poll_event(), Some(Event::Gone));
     let back = rig.answers(&hex!("00 01 02 00"));
     assert_eq!(back, NOTHING, "what it had is acknowledged all the same");
-    assert_eq!(rig.instance.place(), 2);
+    assert_eq!(rig.instance.position(), 2);
 }
 
 #[test]
-fn a_break_keeps_its_place_and_comes_once() {
+fn a_break_stays_between_the_same_characters_and_comes_once() {
     let mut rig = Rig::writer();
     assert_eq!(rig.answers(&hex!("01 00 00 00 61")), one(&hex!("00 01 01 00")));
     for _ in 0..2 {
@@ -230,7 +230,7 @@ fn a_viewer_that_falls_behind_gets_an_overrun_mark() {
     assert_eq!(after[0][..5], hex!("03 00 00 08 2c"));
     assert_eq!(rig.answers(&hex!("00 03 00 40")), NOTHING);
     rig.pass(1000);
-    assert_eq!(rig.sent()[0][..5], hex!("04 00 00 08 2c"), "told until it is accepted");
+    assert_eq!(rig.sent()[0][..5], hex!("04 00 00 08 2c"), "reported until it is accepted");
     assert_eq!(rig.answers(&hex!("00 04 fb 00"))[0][..4], hex!("05 00 00 00"));
 }
 
@@ -245,7 +245,7 @@ fn a_loss_that_the_source_reports_is_marked_where_it_was() {
 }
 
 #[test]
-fn a_source_that_goes_away_and_comes_back_is_told() {
+fn a_host_console_that_goes_away_and_comes_back_is_reported() {
     let mut rig = Rig::writer();
     rig.instance.set_available(true);
     assert_eq!(rig.sent(), NOTHING);
@@ -274,14 +274,14 @@ fn lines_ring_and_flush_are_carried_out() {
     rig.output(b"out");
     rig.ring.write(b"put");
     assert_eq!(rig.answers(&hex!("03 00 00 01")), one(&hex!("00 03 00 00")));
-    assert_eq!(rig.instance.place(), 6);
+    assert_eq!(rig.instance.position(), 6);
     rig.pass(5000);
     assert_eq!(rig.sent(), NOTHING, "a flushed packet is not retried");
     assert_eq!(rig.output(b"x"), one(&hex!("02 00 00 00 78")));
 }
 
 #[test]
-fn a_break_from_the_host_is_told_with_what_follows_it() {
+fn a_break_from_the_host_is_reported_with_what_follows_it() {
     let mut rig = Rig::writer();
     rig.instance.handle_break();
     assert_eq!(rig.sent(), one(&hex!("01 00 00 04")));
@@ -307,7 +307,7 @@ fn the_deactivation_notice_is_retried_and_ends_with_its_answer() {
 }
 
 #[test]
-fn a_deactivation_notice_that_nobody_answers_ends_too() {
+fn a_deactivation_notice_without_an_answer_ends_too() {
     let mut rig = Rig::new(Role::Writer, Parameters::from_wire(20, 1, 2, 10));
     rig.instance.deactivate();
     assert_eq!(rig.sent().len(), 1);
@@ -321,11 +321,11 @@ fn a_deactivation_notice_that_nobody_answers_ends_too() {
 }
 
 #[test]
-fn a_reader_that_begins_behind_a_gap_is_told() {
+fn a_gap_before_the_first_character_is_reported() {
     let mut rig = Rig::writer();
     rig.ring.write(&[b'.'; 3 * RING]);
-    let place = rig.ring.head() - 4;
-    rig.instance = Instance::new(Role::Writer, Parameters::default(), place, true);
+    let position = rig.ring.head() - 4;
+    rig.instance = Instance::new(Role::Writer, Parameters::default(), position, true);
     assert_eq!(rig.sent(), one(&hex!("01 00 00 08 2e 2e 2e 2e")));
 }
 
