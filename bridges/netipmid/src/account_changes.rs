@@ -53,7 +53,7 @@ pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
 struct Watches<'a> {
     events: EventStream<&'a mut [u8; 1024]>,
     folders: Vec<WatchDescriptor>,
-    /// Watches on the folders above those that do not exist, and what is waited for there.
+    /// Watches on the folders above those that do not exist, and the path that is waited for in each.
     missing: Vec<(WatchDescriptor, PathBuf)>,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration: `[lan]`, and what of the shared sections concerns a LAN front end.
+//! The configuration: `[lan]`, and the shared sections as far as a LAN front end uses them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,29 +9,29 @@ use accounts::{
 };
 use daemon::Failure;
 use ipmi_proto::Medium;
-use rmcp_proto::server::{Config, Instance, Rate};
+use rmcp_proto::server::{self, Instance, Rate};
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::v15::AuthType;
 use serde::{Deserialize, Deserializer};
 
 use crate::console::SolSection;
 
-/// What netipmid reads of the configuration file.
+/// The sections of the configuration file that netipmid uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct View {
-    /// Limits and what is allowed.
+pub struct Config {
+    /// The `[lan]` section.
     pub lan: Lan,
-    /// The channels, of which one is ours.
+    /// The channels, of which this process serves one.
     #[serde(rename = "channel")]
     pub channels: ChannelTable,
-    /// How many users there are.
+    /// The number of users.
     pub access: AccessConfig,
-    /// Whose accounts they are.
+    /// Which store of accounts is used.
     pub users: StoreKind,
-    /// Where OpenBMC's accounts are.
+    /// The folders of OpenBMC's accounts.
     pub openbmc: OpenbmcConfig,
-    /// The host's console.
+    /// Serial over LAN.
     pub sol: SolSection,
 }
 
@@ -42,7 +42,7 @@ pub struct Lan {
     /// Cipher suites accepted, the preferred one first.
     #[serde(deserialize_with = "suites")]
     pub cipher_suites: Vec<CipherSuite>,
-    /// Authentication types of IPMI 1.5 sessions; where none is listed, there are none.
+    /// Authentication types of IPMI 1.5 sessions; if empty, those sessions are off.
     #[serde(deserialize_with = "auth_types")]
     pub ipmi_15: Vec<AuthType>,
     /// Active sessions, 1 to 62.
@@ -53,19 +53,19 @@ pub struct Lan {
     pub requests_per_session: usize,
     /// Packets outside of sessions that one source may send in a second.
     pub packets_per_second: u32,
-    /// Logins of one source that may fail: so many at once, and so many in a minute.
+    /// Logins of one source that may fail in a minute; a third of them at once.
     pub failed_logins_per_minute: u32,
     /// Seconds without a valid packet after which a session is closed.
     pub idle_timeout: u64,
-    /// Seconds within which a handshake must be through.
+    /// Seconds within which a handshake must be complete.
     pub setup_timeout: u64,
-    /// Whether packets of a session are taken only from the address that logged in.
+    /// Whether packets of a session are accepted only from the address that logged in.
     pub bound_to_address: bool,
 }
 
 impl Default for Lan {
     fn default() -> Self {
-        let Config { suites, sessions, pending, requests, .. } = Config::default();
+        let server::Config { suites, sessions, pending, requests, .. } = server::Config::default();
         Self {
             cipher_suites: suites,
             ipmi_15: Vec::new(),
@@ -86,7 +86,7 @@ fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>
     use serde::de::Error;
     let ids = Vec::<u8>::deserialize(deserializer)?;
     if ids.is_empty() {
-        return Err(D::Error::custom("no cipher suite is left to log in with"));
+        return Err(D::Error::custom("no cipher suite is enabled"));
     }
     let mut suites = Vec::with_capacity(ids.len());
     for id in ids {
@@ -107,18 +107,19 @@ fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>
 fn auth_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthType>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     let auth_type = |name: String| {
-        AuthType::from_name(&name)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{name}` is no authentication type")))
+        AuthType::from_name(&name).ok_or_else(|| {
+            serde::de::Error::custom(format!("unknown authentication type `{name}`"))
+        })
     };
     names.into_iter().map(auth_type).collect()
 }
 
-impl View {
-    /// The view with the channels and cipher suites of the store, if it has its own.
+impl Config {
+    /// The configuration with the channels and cipher suites of OpenBMC's files, if those are used.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] when OpenBMC's files of them cannot be used.
+    /// [`Failure::Config`] if OpenBMC's files of them are invalid.
     pub fn with_channels(mut self) -> Result<Self, Failure> {
         if self.users == StoreKind::Openbmc {
             let files = self.openbmc.files();
@@ -131,7 +132,7 @@ impl View {
         Ok(self)
     }
 
-    /// The accounts.
+    /// The store of accounts.
     #[must_use]
     pub fn accounts(&self, state_dir: &Path) -> Arc<dyn Followed> {
         let channels = self.channels.clone();
@@ -145,14 +146,14 @@ impl View {
         }
     }
 
-    /// Checks what a single value does not show.
+    /// Checks the ranges.
     ///
     /// # Errors
     ///
     /// [`Failure::Config`], naming the key.
     pub fn check(&self) -> Result<(), Failure> {
         let bounds = [
-            ("sessions", self.lan.sessions, 1..=Config::MAX_SESSIONS),
+            ("sessions", self.lan.sessions, 1..=server::Config::MAX_SESSIONS),
             ("handshakes", self.lan.handshakes, 1..=4096),
             ("requests-per-session", self.lan.requests_per_session, 1..=64),
         ];
@@ -164,37 +165,43 @@ impl View {
             }
         }
         if self.lan.packets_per_second == 0 || self.lan.failed_logins_per_minute == 0 {
-            return Err(Failure::Config("lan: a rate of 0 lets nobody in".to_owned()));
+            return Err(Failure::Config(
+                "lan: packets-per-second and failed-logins-per-minute must not be 0".to_owned(),
+            ));
         }
         if self.lan.idle_timeout == 0 || self.lan.setup_timeout == 0 {
-            return Err(Failure::Config("lan: a time-out of 0 s lets nobody in".to_owned()));
+            return Err(Failure::Config(
+                "lan: idle-timeout and setup-timeout must not be 0".to_owned(),
+            ));
         }
         self.sol.check().map_err(Failure::Config)
     }
 
-    /// The channel called `name`, and the server's set-up for it. An interface of a VLAN has a dot in
-    /// its name (`eth0.5`), which names on the bus cannot have: its channel has `_` instead.
+    /// The channel called `name`, and the server's configuration for it. The interface of a VLAN has a dot in its
+    /// name (`eth0.5`), which bus names cannot have: its channel has `_` instead.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] for a channel that is not configured, or holds no sessions.
-    pub fn server(&self, name: &str) -> Result<(&Channel, Config), Failure> {
+    /// [`Failure::Config`] for a channel that is not configured, or has no sessions.
+    pub fn server(&self, name: &str) -> Result<(&Channel, server::Config), Failure> {
         let channel = self
             .channels
             .by_name(name)
             .or_else(|| self.channels.by_name(&name.replace('.', "_")))
             .filter(|channel| channel.has_sessions())
             .ok_or_else(|| {
-                Failure::Config(format!("no channel with sessions is called `{name}`"))
+                Failure::Config(format!("no [[channel]] with sessions is called `{name}`"))
             })?;
         let instance = self
             .lan_channels()
             .position(|other| other.number() == channel.number())
             .and_then(|position| Instance::new(u8::try_from(position).ok()?))
             .ok_or_else(|| {
-                Failure::Config(format!("channel `{name}` is none of the first four of the LAN"))
+                Failure::Config(format!(
+                    "channel `{name}`: only the first four LAN channels can have sessions"
+                ))
             })?;
-        let config = Config {
+        let config = server::Config {
             instance,
             channel: channel.number(),
             suites: self.lan.cipher_suites.clone(),
@@ -217,13 +224,13 @@ impl View {
             idle_timeout: Duration::from_secs(self.lan.idle_timeout),
             setup_timeout: Duration::from_secs(self.lan.setup_timeout),
             bound_to_peer: self.lan.bound_to_address,
-            ..Config::default()
+            ..server::Config::default()
         };
         Ok((channel, config))
     }
 
-    /// The channels that a netipmid serves; a channel's place among them makes its session ids and
-    /// handles unique on the BMC.
+    /// The LAN channels with sessions; a channel's index among them makes its session ids and handles unique on
+    /// the BMC.
     fn lan_channels(&self) -> impl Iterator<Item = &Channel> {
         let is_lan = |channel: &&Channel| {
             matches!(channel.medium, Medium::Lan | Medium::OtherLan) && channel.has_sessions()
@@ -236,17 +243,18 @@ impl View {
 mod tests {
     use super::*;
 
-    fn view(text: &str) -> Result<View, String> {
+    fn parse(text: &str) -> Result<Config, String> {
         let config = daemon::Config::from_text("causeway.toml", text.to_owned());
-        let view: View = config.and_then(|c| c.view()).map_err(|failure| failure.to_string())?;
-        view.check().map_err(|failure| failure.to_string())?;
-        Ok(view)
+        let config: Config =
+            config.and_then(|c| c.view()).map_err(|failure| failure.to_string())?;
+        config.check().map_err(|failure| failure.to_string())?;
+        Ok(config)
     }
 
     #[test]
     fn built_in_configuration_serves_lan0_with_suites_17_and_3() {
-        let view = view("").unwrap();
-        let (channel, config) = view.server("lan0").unwrap();
+        let parsed = parse("").unwrap();
+        let (channel, config) = parsed.server("lan0").unwrap();
         assert_eq!(channel.number().value(), 1);
         let ids: Vec<_> = config.suites.iter().map(|suite| suite.id()).collect();
         assert_eq!(ids, [17, 3]);
@@ -254,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn invalid_values_are_errors_that_name_the_key() {
         let cases = [
             ("cipher-suites = [17, 0]", "suite 0 has no security"),
             ("cipher-suites = [4]", "suite 4 is not supported"),
@@ -264,13 +272,13 @@ mod tests {
             ("sessions = 0", "lan.sessions: 0"),
             ("handshakes = 0", "lan.handshakes"),
             ("requests-per-session = 0", "lan.requests-per-session"),
-            ("idle-timeout = 0", "time-out"),
-            ("packets-per-second = 0", "rate"),
+            ("idle-timeout = 0", "idle-timeout"),
+            ("packets-per-second = 0", "packets-per-second"),
             ("cipher-suite = [3]", "cipher-suite"),
             ("ipmi-15 = [\"md4\"]", "md4"),
         ];
         for (line, culprit) in cases {
-            let error = view(&format!("[lan]\n{line}\n")).unwrap_err();
+            let error = parse(&format!("[lan]\n{line}\n")).unwrap_err();
             assert!(error.contains(culprit), "{line}: {error}");
         }
     }
@@ -284,12 +292,12 @@ mod tests {
             )
         };
         let text = row(3, "eth1") + &row(2, "eth0") + &row(4, "eth0_5");
-        let view = view(&text).unwrap();
-        assert_eq!(view.server("eth0").unwrap().1.instance, Instance::new(0).unwrap());
-        assert_eq!(view.server("eth1").unwrap().1.instance, Instance::new(1).unwrap());
-        assert_eq!(view.server("eth0.5").unwrap().0.name, "eth0_5");
-        assert!(view.server("lan0").is_err());
-        let built_in = View::default();
+        let parsed = parse(&text).unwrap();
+        assert_eq!(parsed.server("eth0").unwrap().1.instance, Instance::new(0).unwrap());
+        assert_eq!(parsed.server("eth1").unwrap().1.instance, Instance::new(1).unwrap());
+        assert_eq!(parsed.server("eth0.5").unwrap().0.name, "eth0_5");
+        assert!(parsed.server("lan0").is_err());
+        let built_in = Config::default();
         assert!(built_in.server("kcs0").is_err() && built_in.server("eth0").is_err());
     }
 }

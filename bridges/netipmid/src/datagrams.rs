@@ -1,6 +1,6 @@
 //! Receiving and sending datagrams in batches, with the local address of each.
 //!
-//! One system call receives all that wait, one sends all replies that leave from the same address.
+//! One system call receives all datagrams in the buffer, one sends all replies that leave from the same address.
 //!
 //! A route through a socket that is bound to an interface names neither the interface nor, in the address of
 //! a link-local peer, its index: both are the socket's, and sessions outlive an interface that is deleted
@@ -28,11 +28,11 @@ use crate::socket;
 const BATCH: usize = 16;
 /// So many batches are dropped at most after the socket was bound anew: more than its buffer holds.
 const BATCHES_DROPPED: usize = 64;
-/// Longest datagram taken whole: a longer one is cut, and refused by its lengths. The largest that
-/// a console sends carries some 300 bytes.
+/// Longest datagram: a longer one is truncated, and rejected for its lengths. The largest that a console sends
+/// has some 300 bytes.
 const DATAGRAM: usize = 1024;
 
-/// The socket, with room for a batch.
+/// The socket, with buffers for a batch.
 pub struct Datagrams {
     /// Watched for reading alone: a socket watched for writing wakes its owner for each datagram
     /// that has left.
@@ -47,11 +47,11 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    /// Takes over a bound socket.
+    /// The datagrams of a bound socket.
     ///
     /// # Errors
     ///
-    /// What the runtime says.
+    /// Those of registering it with the runtime, and of [`Interface::of`].
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let interface = Interface::of(&socket)?;
@@ -60,26 +60,26 @@ impl Datagrams {
         Ok(Self { socket, local, interface, buffers, unsent: 0 })
     }
 
-    /// The port that consoles reach us at.
+    /// The UDP port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.local.port()
     }
 
-    /// Waits until there is something to receive.
+    /// Waits until a datagram can be received.
     ///
     /// # Errors
     ///
-    /// What the runtime says.
+    /// When the runtime is shutting down.
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
-    /// Receives what waits, up to a batch, and hands each datagram to `take`.
+    /// Receives up to a batch of datagrams, and calls `take` for each.
     ///
     /// # Errors
     ///
-    /// What the system says; nothing waiting is no error.
+    /// Those of `recvmmsg(2)` other than `EAGAIN`.
     pub fn receive(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<()> {
         let interface = self.interface.as_ref().map(Interface::exists);
         self.receive_batch(|route, bytes| match interface {
@@ -161,8 +161,8 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Sends `transmits`. A datagram for which there is no room or no way is lost, as the network
-    /// may lose any: consoles ask again.
+    /// Sends `transmits`. A datagram that cannot be sent is dropped, as the network may drop any: consoles
+    /// retry.
     pub fn send(&mut self, transmits: &[Transmit]) {
         let fd = self.socket.as_fd().as_raw_fd();
         let is_v6 = self.local.is_ipv6();
@@ -222,7 +222,7 @@ fn receive_batch(
     Ok(count)
 }
 
-/// Where the datagram was sent to; `None` for a group's address, which no reply can leave from.
+/// The address that the datagram was sent to; `None` for a multicast address, which no reply can leave from.
 fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Local> {
     message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
@@ -246,7 +246,7 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     address.as_sockaddr_in6().map(|v6| SocketAddrV6::from(*v6).into())
 }
 
-/// Sends datagrams that leave from one address; how many of them went.
+/// Sends datagrams that leave from one address; returns how many were sent.
 fn send_group(fd: RawFd, is_v6: bool, group: &[Transmit]) -> nix::Result<usize> {
     let source = group.first().and_then(|first| first.route.local);
     let (v4, v6);
@@ -276,14 +276,13 @@ fn send_group(fd: RawFd, is_v6: bool, group: &[Transmit]) -> nix::Result<usize> 
     Ok(sendmmsg(fd, &mut headers, &slices, addresses, controls, flags)?.count())
 }
 
-/// The source address alone: which interface leads to the peer is the routing table's affair.
+/// The source address only: the routing table chooses the interface.
 fn packet_info_v4(address: Ipv4Addr) -> in_pktinfo {
     let source = in_addr { s_addr: u32::from(address).to_be() };
     in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: in_addr { s_addr: 0 } }
 }
 
-/// The source address, and the interface where the address means nothing without it (0 is the one that the
-/// socket is bound to).
+/// The source address, and the interface of a link-local address (0 for the one that the socket is bound to).
 fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
     let ipi6_ifindex = if address.is_unicast_link_local() { interface } else { 0 };
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex }
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replies_leave_from_the_address_that_was_asked() {
+    async fn replies_leave_from_the_address_that_the_request_was_sent_to() {
         echo("0.0.0.0:0", &["127.0.0.1", "127.0.0.2", "127.1.2.3"]).await;
         echo("127.0.0.1:0", &["127.0.0.1"]).await;
         echo("[::]:0", &["::1", "127.0.0.2"]).await;

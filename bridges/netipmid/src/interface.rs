@@ -36,14 +36,14 @@ pub struct Interface {
     lines: RateLimit,
 }
 
-/// What has become of an interface.
+/// How an interface has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum InterfaceChange {
-    /// There is none of the name any more.
+    /// No interface has the name any more.
     Deleted,
-    /// There is one of the name again.
+    /// An interface has the name again.
     Created,
-    /// There is another one of the name.
+    /// Another interface has the name.
     Replaced,
 }
 
@@ -88,7 +88,7 @@ impl Interface {
         self.messages.io(Interest::READABLE, |fd| drain(fd.as_raw_fd())).await
     }
 
-    /// Looks the interface up; what has become of it since the last time.
+    /// Looks the interface up by its name; returns how it has changed since the last time.
     pub fn look_up(&mut self) -> Option<InterfaceChange> {
         let index = if_nametoindex(self.name.as_str()).ok();
         let before = std::mem::replace(&mut self.index, index);

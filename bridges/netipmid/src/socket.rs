@@ -1,4 +1,4 @@
-//! The UDP socket: bound as the command line says, and answering from the address that was asked.
+//! The UDP socket, bound as the command line says.
 //!
 //! A socket of one interface is bound to the interface's index (`SO_BINDTODEVICE`, `socket(7)`), so that
 //! each interface may have its own netipmid on port 623. When the interface is deleted, the socket stays
@@ -28,7 +28,7 @@ const PORT: u16 = 623;
 ///
 /// # Errors
 ///
-/// What binding or an option failed with.
+/// Those of `bind(2)` and of the options.
 pub fn open(args: &Args) -> io::Result<UdpSocket> {
     let socket = match (passed_in()?, args.listen) {
         (Some(socket), _) => socket,
@@ -42,7 +42,7 @@ pub fn open(args: &Args) -> io::Result<UdpSocket> {
         }
     };
     socket.set_nonblocking(true)?;
-    want_packet_info(&socket)?;
+    request_packet_info(&socket)?;
     Ok(socket)
 }
 
@@ -60,7 +60,7 @@ fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Port 623 of one interface, IPv6 and IPv4; only IPv4 where there is no IPv6.
+/// Port 623 of one interface, IPv6 and IPv4; only IPv4 if the system has no IPv6.
 fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
     let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
     let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
@@ -69,7 +69,7 @@ fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        // Before it is bound: the port may be another process's on another interface.
+        // Before the port: on other interfaces it may be another process's.
         socket.bind_device(Some(interface.as_bytes()))?;
         socket.bind(&address.into())?;
         Ok::<_, io::Error>(UdpSocket::from(socket))
@@ -109,8 +109,8 @@ fn is_no_ipv6(error: &io::Error) -> bool {
     matches!(errno, Some(nix::errno::Errno::EAFNOSUPPORT | nix::errno::Errno::EADDRNOTAVAIL))
 }
 
-/// Has the kernel tell with each datagram which of our addresses it was sent to.
-fn want_packet_info(socket: &UdpSocket) -> io::Result<()> {
+/// Requests the local address of each datagram from the kernel.
+fn request_packet_info(socket: &UdpSocket) -> io::Result<()> {
     if socket.local_addr()?.is_ipv6() {
         setsockopt(&socket.as_fd(), Ipv6RecvPacketInfo, &true)?;
     } else {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_is_an_error() {
+    fn a_missing_interface_is_an_error() {
         let args = Args { channel: Some("nosuchif0".to_owned()), ..Args::default() };
         assert!(open(&args).is_err());
     }

@@ -1,4 +1,4 @@
-//! The accounts as the server asks for them.
+//! The users of one channel, in the form that the server needs.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use rmcp_proto::wire::rakp::UserName;
 pub struct ChannelUsers {
     store: Arc<dyn Followed>,
     channel: ChannelNumber,
-    /// See [`ChannelUsers::stand_in`], and the generation that it was found in.
+    /// See [`ChannelUsers::stand_in`]; with the generation of the accounts that it was found in.
     stand_in: Cell<Option<(u64, Option<UserId>)>>,
 }
 
@@ -36,7 +36,7 @@ impl ChannelUsers {
 
     /// The limit of a user who may log in on the channel.
     fn limit(&self, snapshot: &Snapshot, id: UserId) -> Result<Privilege, Denial> {
-        // All of it each time, whatever the first of it says: see `find`.
+        // All three are looked up in every case: see `find`.
         let enabled = snapshot.user(id).is_some_and(|user| user.enabled);
         let messaging = snapshot.access(id, self.channel).messaging;
         let limit = snapshot.privilege_limit(id, self.channel);
@@ -52,12 +52,12 @@ impl ChannelUsers {
     fn explain(&self, denial: Denial) -> Denial {
         let missing =
             matches!(denial, Denial::UnknownUser | Denial::UserDisabled | Denial::NoPassword);
-        // Asked in every case: see `find`.
+        // Read in every case: see `find`.
         let unreadable = self.store.is_unreadable();
         if missing & unreadable { Denial::AccountsUnreadable } else { denial }
     }
 
-    /// A user that has a password, if there is one: looked up in place of users that there are not.
+    /// A user with a password, if there is one, who is looked up in place of unknown users.
     fn stand_in(&self, snapshot: &Snapshot) -> Option<UserId> {
         let generation = snapshot.generation();
         match self.stand_in.get() {
@@ -92,8 +92,8 @@ impl Accounts for ChannelUsers {
             (Some(id), Some(limit)) => limit.map(|limit| (id, limit)),
             _ => Err(Denial::UnknownUser),
         };
-        // Opening a sealed password takes most of the time: it must be done for everybody, lest the
-        // time tell who there is.
+        // Opening a sealed password takes most of the time. It is done for every name, so that the time does not
+        // show which users exist.
         let opened = admitted.ok().or_else(|| Some((stand_in?, Privilege::Callback)));
         let account = opened.and_then(|(id, limit)| self.account(&snapshot, id, limit));
         let result = admitted.and_then(|_| account.ok_or(Denial::NoPassword)).and_then(|account| {
@@ -134,7 +134,7 @@ impl Accounts for ChannelUsers {
     }
 
     fn bad_password(&self) -> BadPassword {
-        /// The unit of both times.
+        /// The unit of both intervals.
         const UNIT: Duration = Duration::from_secs(10);
         let policy = self.store.snapshot().bad_password(self.channel);
         let time = |units: u16| (units != 0).then(|| UNIT * units.into());

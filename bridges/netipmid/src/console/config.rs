@@ -2,18 +2,18 @@
 
 use serde::Deserialize;
 
-use super::Address;
+use super::ConsoleAddress;
 
-/// The `[sol]` section: where the host's console is, and what is kept of it.
+/// The `[sol]` section: the address of the host's console, and how much of its output is stored.
 ///
 /// What an administrator may change by IPMI (SOL Configuration Parameters) is not here but in the
 /// settings object; see [`Settings`](super::Settings).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SolSection {
-    /// Where the host's console is; see [`Address`].
-    pub console: Address,
-    /// Bytes of the console's output that are kept for slow consoles and for the scrollback.
+    /// The address of the host's console; see [`ConsoleAddress`].
+    pub console: ConsoleAddress,
+    /// Bytes of the console's output that are stored for slow remote consoles and for the scrollback.
     pub ring: usize,
     /// Bytes of earlier output shown on activation; 0 for none.
     pub scrollback: usize,
@@ -29,7 +29,7 @@ impl SolSection {
     /// Least size of the ring: some packets' worth.
     const MIN_RING: usize = 1024;
 
-    /// Checks what the types do not say.
+    /// Checks the ranges.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl SolSection {
 impl Default for SolSection {
     fn default() -> Self {
         Self {
-            console: Address::default(),
+            console: ConsoleAddress::default(),
             ring: 65_536,
             scrollback: 8_192,
             viewers: Self::MAX_VIEWERS,
