@@ -122,12 +122,13 @@ impl Datagrams {
     ///
     /// # Errors
     ///
-    /// Those of [`socket::rebind`], except that the interface is gone again, of which there will be notice.
+    /// Those of [`Interface::look_up`] and [`socket::rebind`], except that the interface is gone again, of which
+    /// there will be notice.
     pub fn follow_interface(&mut self) -> io::Result<()> {
         let Some(interface) = &mut self.interface else {
             return Ok(());
         };
-        let Some(change) = interface.look_up() else {
+        let Some(change) = interface.look_up()? else {
             return Ok(());
         };
         if change != InterfaceChange::Created {

@@ -58,7 +58,7 @@ impl Interface {
             return Ok(None);
         };
         let messages = Device::with_interest(subscribe()?, Interest::READABLE)?;
-        let index = Some(if_nametoindex(name.as_str())?);
+        let index = index_of(&name)?;
         // The index is the socket's only if there was no other interface before the subscription.
         if socket::interface(socket)?.as_ref() != Some(&name) {
             return Err(io::ErrorKind::NotFound.into());
@@ -89,15 +89,19 @@ impl Interface {
     }
 
     /// Looks the interface up by its name; returns how it has changed since the last time.
-    pub fn look_up(&mut self) -> Option<InterfaceChange> {
-        let index = if_nametoindex(self.name.as_str()).ok();
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be looked up.
+    pub fn look_up(&mut self) -> io::Result<Option<InterfaceChange>> {
+        let index = index_of(&self.name)?;
         let before = std::mem::replace(&mut self.index, index);
-        match (before, index) {
+        Ok(match (before, index) {
             (before, index) if before == index => None,
             (_, None) => Some(InterfaceChange::Deleted),
             (None, Some(_)) => Some(InterfaceChange::Created),
             (Some(_), Some(_)) => Some(InterfaceChange::Replaced),
-        }
+        })
     }
 
     /// Notes that the interface was deleted before the socket was bound to it.
@@ -128,6 +132,16 @@ impl Interface {
     }
 }
 
+/// The index of the interface `name`; `None` if there is no such interface. Any other error is one of the look-up
+/// and must not be taken for that: no message would follow when it is over.
+fn index_of(name: &str) -> io::Result<Option<u32>> {
+    match if_nametoindex(name) {
+        Ok(index) => Ok(Some(index)),
+        Err(Errno::ENODEV | Errno::ENXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A netlink socket that gets a message whenever a link changes.
 fn subscribe() -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -147,6 +161,7 @@ fn drain(fd: i32) -> io::Result<()> {
         match recv(fd, &mut buffer, MsgFlags::MSG_DONTWAIT) {
             // ENOBUFS: messages were lost.
             Ok(_) | Err(Errno::ENOBUFS) => any = true,
+            Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) if any => return Ok(()),
             Err(error) => return Err(error.into()),
         }

@@ -177,7 +177,10 @@ impl HostConsole {
             self.pause = PAUSE;
         }
         if !self.logged_failure {
-            warn!(console = %self.address, %error, "cannot use the host console: SOL shows nothing until it is connected; retrying");
+            warn!(
+                console = %self.address, %error,
+                "cannot use the host console: no SOL output until it is connected; retrying"
+            );
             self.logged_failure = true;
         }
         self.state = State::Waiting { until: Instant::now() + self.pause };
