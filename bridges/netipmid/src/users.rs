@@ -47,16 +47,6 @@ impl ChannelUsers {
         }
     }
 
-    /// What is logged for `denial`: a user or a password that is missing may be in a file that cannot be
-    /// read.
-    fn explain(&self, denial: Denial) -> Denial {
-        let missing =
-            matches!(denial, Denial::UnknownUser | Denial::UserDisabled | Denial::NoPassword);
-        // Read in every case: see `find`.
-        let unreadable = self.store.is_unreadable();
-        if missing & unreadable { Denial::AccountsUnreadable } else { denial }
-    }
-
     /// A user with a password, if there is one, who is looked up in place of unknown users.
     fn stand_in(&self, snapshot: &Snapshot) -> Option<UserId> {
         let generation = snapshot.generation();
@@ -84,6 +74,8 @@ impl ChannelUsers {
 
 impl Accounts for ChannelUsers {
     fn find(&self, name: &UserName, role: Option<Privilege>) -> Result<Account, Denial> {
+        // The same look-ups for every name, so that the time does not show which users exist.
+        let unreadable = self.store.is_unreadable();
         let snapshot = self.store.snapshot();
         let stand_in = self.stand_in(&snapshot);
         let found = snapshot.find(name.as_bytes());
@@ -92,15 +84,14 @@ impl Accounts for ChannelUsers {
             (Some(id), Some(limit)) => limit.map(|limit| (id, limit)),
             _ => Err(Denial::UnknownUser),
         };
-        // Opening a sealed password takes most of the time. It is done for every name, so that the time does not
-        // show which users exist.
+        // Opening a sealed password takes most of the time.
         let opened = admitted.ok().or_else(|| Some((stand_in?, Privilege::Callback)));
         let account = opened.and_then(|(id, limit)| self.account(&snapshot, id, limit));
         let result = admitted.and_then(|_| account.ok_or(Denial::NoPassword)).and_then(|account| {
             let reaches = role.is_none_or(|role| account.limit >= role);
             if reaches { Ok(account) } else { Err(Denial::RoleAboveLimit) }
         });
-        result.map_err(|denial| self.explain(denial))
+        result.map_err(|denial| explain(denial, unreadable))
     }
 
     fn by_id(&self, id: u8) -> Option<Account> {
@@ -162,5 +153,16 @@ impl Accounts for ChannelUsers {
             }
         }
         status
+    }
+}
+
+/// The reason that is logged for `denial`: a user or a password that is missing may be in a file that cannot be
+/// read.
+fn explain(denial: Denial, unreadable: bool) -> Denial {
+    match denial {
+        Denial::UnknownUser | Denial::UserDisabled | Denial::NoPassword if unreadable => {
+            Denial::AccountsUnreadable
+        }
+        other => other,
     }
 }
