@@ -1,5 +1,5 @@
-//! The bridge itself: one task that moves datagrams, requests and events between the socket, the
-//! sessions, and `ipmid`.
+//! The bridge: one task that forwards datagrams, requests and events between the socket, the sessions, and
+//! `ipmid`.
 
 use std::future;
 use std::time::{Duration, Instant};
@@ -15,31 +15,31 @@ use tokio::time::sleep_until;
 
 use crate::audit::{self, Audit};
 use crate::console::{Holder, PayloadCaller, Sol};
-use crate::counters::{Counts, Question};
+use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
 use crate::random::SystemBytes;
 use crate::report::Report;
-use crate::sessions::Change;
+use crate::sessions::SessionChange;
 use crate::users::ChannelUsers;
 
-/// Every request is answered within this time: less than what clients wait.
+/// Every request is answered within this time, which is less than clients wait.
 const DEADLINE: Duration = Duration::from_secs(4);
 
-/// So many turns in a row go to datagrams and answers first: then whatever else is ready has one, so
-/// that a flood keeps neither the console nor the clock waiting.
+/// So many turns in a row poll datagrams and responses first; the next one polls everything else, so that a
+/// flood delays neither the console nor time-outs.
 const TURNS: u32 = 8;
 
-/// What reaches the bridge from the rest of the process.
+/// The bridge's inputs from the other tasks of the process.
 #[derive(Debug)]
 pub struct Inputs {
     /// Sessions to close, from the bus.
     pub close: mpsc::UnboundedReceiver<SessionId>,
-    /// The system's GUID.
+    /// The system's GUID, when it becomes known or changes.
     pub guid: mpsc::UnboundedReceiver<[u8; 16]>,
-    /// The accounts have changed.
+    /// Notices that the accounts have changed.
     pub accounts: mpsc::UnboundedReceiver<()>,
-    /// Somebody wants to know what was rejected.
-    pub counts: mpsc::UnboundedReceiver<Question>,
+    /// Requests for the counters of rejections.
+    pub counts: mpsc::UnboundedReceiver<CountsRequest>,
 }
 
 /// The bridge of one channel.
@@ -49,16 +49,16 @@ pub struct Bridge {
     ipmid: IpmiHost,
     sol: Sol,
     users: ChannelUsers,
-    /// The port that consoles are told for payloads: our own.
+    /// The UDP port of payloads, which is that of the sessions.
     port: u16,
-    sessions: mpsc::UnboundedSender<Change>,
+    sessions: mpsc::UnboundedSender<SessionChange>,
     report: Report,
     audit: Audit,
-    /// Datagrams on their way out; kept for its capacity.
+    /// Datagrams to send; reused for its capacity.
     outgoing: Vec<Transmit>,
 }
 
-/// What the bridge woke up for.
+/// Why the bridge woke up.
 enum Wake {
     Readable(std::io::Result<()>),
     Answered(Answer),
@@ -67,12 +67,13 @@ enum Wake {
     Close(SessionId),
     Guid([u8; 16]),
     AccountsChanged,
-    Counts(Question),
+    Counts(CountsRequest),
+    LinksChanged(std::io::Result<()>),
     Nothing,
 }
 
 impl Bridge {
-    /// A bridge that tells of its sessions through `sessions`.
+    /// A bridge that reports its sessions through `sessions`.
     #[must_use]
     pub fn new(
         server: Server<ChannelUsers, SystemBytes>,
@@ -80,7 +81,7 @@ impl Bridge {
         ipmid: IpmiHost,
         sol: Sol,
         users: ChannelUsers,
-        sessions: mpsc::UnboundedSender<Change>,
+        sessions: mpsc::UnboundedSender<SessionChange>,
     ) -> Self {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
@@ -108,7 +109,8 @@ impl Bridge {
                 Some(id) = inputs.close.recv() => Wake::Close(id),
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
-                Some(question) = inputs.counts.recv() => Wake::Counts(question),
+                Some(request) = inputs.counts.recv() => Wake::Counts(request),
+                changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
                 () = at(timeout) => Wake::Timeout,
                 () = future::ready(()), if !datagrams_first => Wake::Nothing,
@@ -119,7 +121,7 @@ impl Bridge {
                 self.act(now, Wake::Timeout)?;
             }
             self.act(now, wake)?;
-            // All answers that are ready leave together.
+            // One system call sends all responses that are ready.
             while let Some(Some(answer)) = running.next().now_or_never() {
                 self.answered(now, &answer);
             }
@@ -141,9 +143,9 @@ impl Bridge {
                 self.datagrams.receive(|route, bytes| server.handle_datagram(now, route, bytes))?;
             }
             Wake::Answered(answer) => self.answered(now, &answer),
-            Wake::Counts(question) => {
-                // Whoever asked may have gone meanwhile.
-                let _ = question.send(self.counts());
+            Wake::Counts(request) => {
+                // The D-Bus caller may have disconnected.
+                let _ = request.send(self.counts());
             }
             Wake::Timeout => {
                 self.server.handle_timeout(now);
@@ -152,6 +154,10 @@ impl Bridge {
             Wake::Console | Wake::Nothing => {}
             Wake::Close(id) => {
                 self.server.close(id);
+            }
+            Wake::LinksChanged(changed) => {
+                changed?;
+                self.datagrams.follow_interface()?;
             }
             Wake::Guid(guid) => self.server.set_guid(guid),
             Wake::AccountsChanged => {
@@ -163,7 +169,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// Sends an answer, and notes what it changed.
+    /// Sends a response, and logs the command if it changes something.
     fn answered(&mut self, now: Instant, answer: &Answer) {
         let Answer { token, session, netfn, response } = answer;
         self.server.respond(now, *token, response);
@@ -172,7 +178,7 @@ impl Bridge {
         }
     }
 
-    /// How often each reason for a refusal came up.
+    /// The counters of rejections, by reason.
     fn counts(&self) -> Counts {
         let rejected = self.server.counters().iter();
         let mut counts: Counts =
@@ -181,7 +187,7 @@ impl Bridge {
         counts
     }
 
-    /// Acts on `event`; a request for `ipmid` is given back.
+    /// Handles `event`; returns a request for `ipmid`.
     fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
         match event {
             Event::Request { token, session, request } => return Some((token, session, request)),
@@ -196,20 +202,20 @@ impl Bridge {
                     self.server.reject_payload(session, reason);
                 }
             }
-            // No other payload is ever active.
+            // SOL is the only payload.
             Event::Payload { .. } => {}
             Event::Opened(info) => {
                 self.report.opened(&info);
-                self.tell(Change::Present(info));
+                self.publish(SessionChange::Updated(info));
             }
-            Event::Changed(info) => self.tell(Change::Present(info)),
+            Event::Changed(info) => self.publish(SessionChange::Updated(info)),
             Event::Closed(info, reason) => {
                 self.report.closed(&info, reason);
                 self.sol.session_closed(info.id);
-                self.tell(Change::Gone(info.id));
+                self.publish(SessionChange::Closed(info.id));
             }
-            Event::LoginRefused { peer, user_name, reason } => {
-                self.report.refused(peer, user_name, reason);
+            Event::LoginRefused { peer, user_name, reason, end } => {
+                self.report.refused(peer, user_name, reason, end);
             }
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }
@@ -226,7 +232,7 @@ impl Bridge {
         }
     }
 
-    fn tell(&self, change: Change) {
+    fn publish(&self, change: SessionChange) {
         // The publisher lives as long as the process.
         let _ = self.sessions.send(change);
     }
@@ -240,7 +246,7 @@ impl Bridge {
     }
 }
 
-/// An answer to a request, and whose it was.
+/// A response to a request, and the session that it is for.
 struct Answer {
     token: Token,
     session: SessionInfo,
@@ -249,7 +255,7 @@ struct Answer {
     response: Response,
 }
 
-/// Has `ipmid` execute a request of a session.
+/// Sends a request of a session to `ipmid`; returns the response.
 async fn execute(ipmid: &IpmiHost, token: Token, session: SessionInfo, request: Request) -> Answer {
     let caller = Caller::Session {
         user_id: session.user_id,

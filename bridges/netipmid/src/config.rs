@@ -1,4 +1,4 @@
-//! The configuration: `[lan]`, and what of the shared sections concerns a LAN front end.
+//! The configuration: `[lan]`, and the shared sections as far as a LAN front end uses them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use serde::Deserialize;
 use crate::arguments::Args;
 use crate::console::SolSection;
 
-/// The sections of `causeway.toml` that concern a LAN front end.
+/// The sections of the configuration file that netipmid uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Limits and what is allowed.
+    /// The `[lan]` section.
     pub lan: LanSection,
-    /// The channels, of which one is ours.
+    /// The channels, of which this process serves one.
     #[serde(rename = "channel")]
     pub channels: ChannelTable,
-    /// How many users there are.
+    /// The number of users.
     pub access: AccessConfig,
-    /// Whose accounts they are.
+    /// Which store of accounts is used.
     pub users: StoreKind,
-    /// Where OpenBMC's accounts are.
+    /// The folders of OpenBMC's accounts.
     pub openbmc: OpenbmcConfig,
-    /// The host's console.
+    /// Serial over LAN.
     pub sol: SolSection,
 }
 
@@ -67,11 +67,11 @@ pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
 }
 
 impl Config {
-    /// The configuration with the channels and cipher suites of the store, if it has its own.
+    /// The configuration with the channels and cipher suites of OpenBMC's files, if those are used.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] when OpenBMC's files of them cannot be used.
+    /// [`Failure::Config`] if OpenBMC's files of them are invalid.
     pub fn with_channels(mut self) -> Result<Self, Failure> {
         if self.users == StoreKind::Openbmc {
             let files = self.openbmc.files();
@@ -82,7 +82,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The accounts.
+    /// The store of accounts.
     #[must_use]
     pub fn accounts(&self, state_dir: &Path) -> Arc<dyn Followed> {
         let channels = self.channels.clone();
@@ -96,12 +96,12 @@ impl Config {
         }
     }
 
-    /// The channel called `name`, and the server's set-up for it. An interface of a VLAN has a dot in
-    /// its name (`eth0.5`), which names on the bus cannot have: its channel has `_` instead.
+    /// The channel called `name`, and the server's configuration for it. The interface of a VLAN has a dot in its
+    /// name (`eth0.5`), which bus names cannot have: its channel has `_` instead.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] for a channel that is not configured, or holds no sessions.
+    /// [`Failure::Config`] for a channel that is not configured, or has no sessions.
     pub fn server(&self, name: &str) -> Result<(&Channel, server::Config), Failure> {
         let channel = self
             .channels
@@ -109,14 +109,16 @@ impl Config {
             .or_else(|| self.channels.by_name(&name.replace('.', "_")))
             .filter(|channel| channel.has_sessions())
             .ok_or_else(|| {
-                Failure::Config(format!("no channel with sessions is called `{name}`"))
+                Failure::Config(format!("no [[channel]] with sessions is called `{name}`"))
             })?;
         let instance = self
             .lan_channels()
             .position(|other| other.number() == channel.number())
             .and_then(|position| Instance::new(u8::try_from(position).ok()?))
             .ok_or_else(|| {
-                Failure::Config(format!("channel `{name}` is none of the first four of the LAN"))
+                Failure::Config(format!(
+                    "channel `{name}`: only the first four LAN channels can have sessions"
+                ))
             })?;
         let (failures_by_source, failures_by_user) = self.lan.failure_rates();
         let config = server::Config {
@@ -138,8 +140,8 @@ impl Config {
         Ok((channel, config))
     }
 
-    /// The channels that a netipmid serves; a channel's place among them makes its session ids and
-    /// handles unique on the BMC.
+    /// The LAN channels with sessions; a channel's index among them makes its session ids and handles unique on
+    /// the BMC.
     fn lan_channels(&self) -> impl Iterator<Item = &Channel> {
         let is_lan = |channel: &&Channel| {
             matches!(channel.medium, Medium::Lan | Medium::OtherLan) && channel.has_sessions()

@@ -51,7 +51,10 @@ impl<A> Setup<A> {
     pub fn drop_privileges(&self) {
         match sys::drop_capabilities() {
             Ok(()) => tracing::debug!("capabilities dropped"),
-            Err(error) => tracing::warn!(%error, "capabilities cannot be dropped"),
+            Err(error) => tracing::error!(
+                %error,
+                "cannot drop capabilities: the daemon goes on with them (is capset(2) filtered?)"
+            ),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the host's console is.
+//! The address of the host's console.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// Where the host's console is, as the configuration writes it.
+/// The address of the host's console in the configuration.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(try_from = "String")]
-pub enum Address {
+pub enum ConsoleAddress {
     /// `abstract:NAME`: an abstract Unix stream socket, such as obmc-console's. A break is the
     /// out-of-band byte 72.
     Abstract(String),
@@ -26,14 +26,14 @@ pub enum Address {
     None,
 }
 
-impl Default for Address {
-    /// Where obmc-console has the console of a BMC's only host.
+impl Default for ConsoleAddress {
+    /// The socket of obmc-console for the only host of a BMC.
     fn default() -> Self {
         Self::Abstract("obmc-console.default".to_owned())
     }
 }
 
-impl FromStr for Address {
+impl FromStr for ConsoleAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -61,7 +61,7 @@ impl FromStr for Address {
     }
 }
 
-impl TryFrom<String> for Address {
+impl TryFrom<String> for ConsoleAddress {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -69,7 +69,7 @@ impl TryFrom<String> for Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ConsoleAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Abstract(name) => write!(f, "abstract:{name}"),
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_survive_the_way_there_and_back() {
+    fn addresses_are_shown_as_they_are_parsed() {
         for text in [
             "abstract:obmc-console.default",
             "unix:/run/serial",
@@ -107,24 +107,24 @@ mod tests {
             "telnet:localhost:4001",
             "none",
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ConsoleAddress>().unwrap().to_string(), text);
         }
-        assert_eq!(Address::default().to_string(), "abstract:obmc-console.default");
+        assert_eq!(ConsoleAddress::default().to_string(), "abstract:obmc-console.default");
     }
 
     #[test]
     fn names_that_no_socket_can_have_are_refused() {
         for kind in ["abstract", "unix"] {
-            assert!(format!("{kind}:{}", "n".repeat(107)).parse::<Address>().is_ok());
-            assert!(format!("{kind}:{}", "n".repeat(108)).parse::<Address>().is_err());
-            assert!(format!("{kind}:a\0b").parse::<Address>().is_err());
+            assert!(format!("{kind}:{}", "n".repeat(107)).parse::<ConsoleAddress>().is_ok());
+            assert!(format!("{kind}:{}", "n".repeat(108)).parse::<ConsoleAddress>().is_err());
+            assert!(format!("{kind}:a\0b").parse::<ConsoleAddress>().is_err());
         }
     }
 
     #[test]
-    fn what_is_no_address_is_told() {
+    fn invalid_addresses_are_errors() {
         for text in ["", "tty", "tty:", "tcp:host", "tcp::1", "tcp:h:0", "tcp:h:x", "udp:h:1"] {
-            let error = text.parse::<Address>().unwrap_err();
+            let error = text.parse::<ConsoleAddress>().unwrap_err();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
     }

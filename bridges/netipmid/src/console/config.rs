@@ -3,7 +3,7 @@
 use daemon::Invalid;
 use serde::Deserialize;
 
-use super::Address;
+use super::ConsoleAddress;
 
 /// The largest ring, 16 MiB: all of it is in memory.
 const MAX_RING: i64 = 16 * 1024 * 1024;
@@ -11,16 +11,16 @@ const MAX_RING: i64 = 16 * 1024 * 1024;
 /// Payload instances beside the one that types (IPMI v2.0 §24.1 has four bits for all).
 const MAX_VIEWERS: i64 = 3;
 
-/// The `[sol]` section: where the host's console is, and what is kept of it.
+/// The `[sol]` section: the address of the host's console, and how much of its output is stored.
 ///
 /// What an administrator may change by IPMI (SOL Configuration Parameters) is not here but in the
 /// settings object; see [`Settings`](super::Settings).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SolSection {
-    /// Where the host's console is; see [`Address`].
-    pub console: Address,
-    /// Bytes of the console's output that are kept for slow consoles and for the scrollback.
+    /// The address of the host's console; see [`ConsoleAddress`].
+    pub console: ConsoleAddress,
+    /// Bytes of the console's output that are stored for slow remote consoles and for the scrollback.
     #[serde(deserialize_with = "daemon::range::number::<1024, MAX_RING, _, _>")]
     pub ring: usize,
     /// Bytes of earlier output shown on activation; 0 for none.
@@ -52,7 +52,7 @@ impl SolSection {
 impl Default for SolSection {
     fn default() -> Self {
         Self {
-            console: Address::default(),
+            console: ConsoleAddress::default(),
             ring: 65_536,
             scrollback: 8_192,
             viewers: 3,

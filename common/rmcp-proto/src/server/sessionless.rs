@@ -2,9 +2,8 @@
 
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
 
-use super::accounts::{Accounts, LoginStatus};
+use super::accounts::{Accounts, LoginStatus, V15Policy};
 use super::config::Config;
-use super::v15::V15Policy;
 use crate::suite::{CipherSuite, emit_algorithms};
 use crate::wire::v20::PayloadType;
 
@@ -36,8 +35,8 @@ pub(super) fn answer(
     })
 }
 
-/// Answers `request`, which came within a session, if it concerns this very channel. The rest is
-/// the BMC's to answer: it knows all channels.
+/// Answers `request`, which came within a session, if it is about the session's own channel. The command
+/// daemon, which knows all channels, answers the others.
 pub(super) fn answer_in_session(
     request: &Request,
     config: &Config,
@@ -62,11 +61,11 @@ fn guid(request: &Request, config: &Config) -> Result<Vec<u8>, CompletionCode> {
     }
 }
 
-/// Bit 7 of the request's channel byte: the answer shall tell of IPMI 2.0.
+/// Bit 7 of the request's channel byte: report the IPMI 2.0 extended capabilities.
 const WANTS_V20: u8 = 0x80;
-/// Bit 7 of the authentication types: the extended capabilities are there.
+/// Bit 7 of the authentication types: the extended capabilities are valid.
 const HAS_EXTENDED: u8 = 0x80;
-/// Extended capabilities: the channel takes IPMI 2.0 connections; bit 0 is for 1.5.
+/// Extended capabilities: the channel supports IPMI 2.0 connections; bit 0 is for 1.5.
 const SUPPORTS_V20: u8 = 0x02;
 
 /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13, Table 22-15).

@@ -11,7 +11,7 @@ const PONG_DATA: u8 = 0x10;
 /// Supported entities: IPMI, ASF version 1.0.
 const IPMI_AND_ASF_1_0: u8 = 0x81;
 
-/// "Is anyone there?"
+/// Presence ping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PresencePing {
     /// Pairs the pong with the ping.
@@ -46,7 +46,7 @@ impl PresencePing {
     }
 }
 
-/// "An IPMI BMC is."
+/// Presence pong of an IPMI BMC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PresencePong {
     /// The ping's tag.

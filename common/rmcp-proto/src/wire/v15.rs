@@ -40,7 +40,7 @@ impl AuthType {
         }
     }
 
-    /// The number that travels; also its bit in Get Channel Authentication Capabilities.
+    /// The number on the wire; also its bit in Get Channel Authentication Capabilities.
     #[must_use]
     pub const fn value(self) -> u8 {
         match self {

@@ -78,7 +78,7 @@ fn questions_are_answered_in_the_format_they_came_in() {
 }
 
 #[test]
-fn the_kg_bit_is_told() {
+fn the_kg_bit_is_set_if_there_is_a_kg() {
     let kg = UserKey::from_password(b"site key");
     let mut bmc = Bmc::new(config(), Table { kg, ..Table::usual() });
     let (_, data) = ask(&mut bmc, false, &app(0x38, &[0x8e, 4])).unwrap();

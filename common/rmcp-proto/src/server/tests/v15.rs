@@ -271,4 +271,5 @@ fn passwords_beyond_16_bytes_are_not_for_this_format() {
     let mut bmc = Bmc::new(config, Table { accounts, ..Table::usual() });
     let mut console = OldConsole::new(AuthType::Md5, "seventeen letter");
     assert_eq!(console.log_in(&mut bmc, "root", 4), None);
+    assert_eq!(bmc.counted(Reason::PasswordTooLong), 1);
 }
