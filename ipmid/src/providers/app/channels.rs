@@ -141,10 +141,7 @@ impl<P: Platform> AppProvider<P> {
             }
             None => None,
         };
-        for which in [Setting::NonVolatile, Setting::Volatile] {
-            let Some(mut access) = self.accounts().channel_access(channel, which) else {
-                return Err(CompletionCode::INVALID_DATA_FIELD);
-            };
+        let change = move |which: Setting, mut access: ChannelAccess| {
             if modes == Some(which) {
                 access.mode = mode;
                 access.user_level_auth_disabled = user_level;
@@ -154,14 +151,9 @@ impl<P: Platform> AppProvider<P> {
             if let Some(limit) = limit.filter(|_| limits == Some(which)) {
                 access.privilege_limit = limit;
             }
-            if modes == Some(which) || limits == Some(which) {
-                self.administer(move |accounts| {
-                    accounts.set_channel_access(channel, which, access)
-                })
-                .await?;
-            }
-        }
-        Ok(())
+            (modes == Some(which) || limits == Some(which)).then_some(access)
+        };
+        self.administer(move |accounts| accounts.change_channel_access(channel, &change)).await
     }
 
     /// Get Channel Access (IPMI v2.0 §22.23), of the setting asked for.

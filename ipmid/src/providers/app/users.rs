@@ -61,18 +61,20 @@ impl<P: Platform> AppProvider<P> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         let channel = self.session_channel(&context, channel, invalid)?;
         let id = self.user_id(id.value())?;
-        let mut access = self.accounts().access(id, channel);
-        if change_flags {
-            (access.messaging, access.link_auth, access.callback_only) = flags;
-        }
-        access.privilege = match limit.value() {
+        let privilege = match limit.value() {
             0 | NO_ACCESS => None, // 0 is reserved; some clients send it for "none"
             value => Some(Privilege::new(value).ok_or(invalid)?),
         };
-        if let Some((limit, _)) = session_limit {
-            access.session_limit = limit.value();
-        }
-        self.administer(move |accounts| accounts.set_access(id, channel, access)).await
+        let change = move |access: &mut UserAccess| {
+            if change_flags {
+                (access.messaging, access.link_auth, access.callback_only) = flags;
+            }
+            access.privilege = privilege;
+            if let Some((limit, _)) = session_limit {
+                access.session_limit = limit.value();
+            }
+        };
+        self.administer(move |accounts| accounts.change_access(id, channel, &change)).await
     }
 
     /// Get User Access (IPMI v2.0 §22.27).
