@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::{BootProgress, BootStage};
 
 const SEND_BOOT_PROGRESS_CODE: Command =
-    Command::group(GroupBody::SBMR, 0x02, Privilege::Administrator, "Send Boot Progress Code");
+    Command::group(GroupBody::SBMR, 0x02, Privilege::Administrator, "Send Boot Progress Code")
+        .changes(Resource::BOOT_PROGRESS);
 const GET_BOOT_PROGRESS_CODE: Command =
     Command::group(GroupBody::SBMR, 0x03, Privilege::User, "Get Boot Progress Code");
 

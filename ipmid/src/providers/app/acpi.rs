@@ -6,12 +6,13 @@ use ipmi_proto::codec::Bits;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::AcpiState;
 
 const SET_ACPI_POWER_STATE: Command =
-    Command::standard(NetFn::APP, 0x06, Privilege::Administrator, "Set ACPI Power State");
+    Command::standard(NetFn::APP, 0x06, Privilege::Administrator, "Set ACPI Power State")
+        .changes(Resource::ACPI);
 const GET_ACPI_POWER_STATE: Command =
     Command::standard(NetFn::APP, 0x07, Privilege::User, "Get ACPI Power State");
 

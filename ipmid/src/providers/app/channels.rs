@@ -10,7 +10,7 @@ use rmcp_proto::suite::{CipherSuite, emit_algorithms};
 use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::{PlatformError, SessionState};
 
@@ -21,7 +21,8 @@ const GET_CHANNEL_AUTHENTICATION_CAPABILITIES: Command = Command::standard(
     "Get Channel Authentication Capabilities",
 );
 const SET_CHANNEL_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x40, Privilege::Administrator, "Set Channel Access");
+    Command::standard(NetFn::APP, 0x40, Privilege::Administrator, "Set Channel Access")
+        .changes(Resource::ACCOUNTS);
 const GET_CHANNEL_ACCESS: Command =
     Command::standard(NetFn::APP, 0x41, Privilege::User, "Get Channel Access");
 const GET_CHANNEL_INFO: Command =
@@ -29,7 +30,8 @@ const GET_CHANNEL_INFO: Command =
 const GET_CHANNEL_CIPHER_SUITES: Command =
     Command::standard(NetFn::APP, 0x54, Privilege::Callback, "Get Channel Cipher Suites");
 const SET_CHANNEL_SECURITY_KEYS: Command =
-    Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys");
+    Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys")
+        .changes(Resource::ACCOUNTS);
 
 /// `82h` of Set and Get Channel Access: not supported for this channel, which has no sessions.
 const NOT_FOR_CHANNEL: CompletionCode = CompletionCode(0x82);

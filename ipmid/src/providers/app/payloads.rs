@@ -7,11 +7,12 @@ use ipmi_proto::codec::{Bits, Ignored};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 
 const SET_USER_PAYLOAD_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x4c, Privilege::Administrator, "Set User Payload Access");
+    Command::standard(NetFn::APP, 0x4c, Privilege::Administrator, "Set User Payload Access")
+        .changes(Resource::ACCOUNTS);
 const GET_USER_PAYLOAD_ACCESS: Command =
     Command::standard(NetFn::APP, 0x4d, Privilege::Operator, "Get User Payload Access");
 const GET_CHANNEL_PAYLOAD_SUPPORT: Command =

@@ -8,14 +8,16 @@ use tokio::{task, time};
 use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::BmcTransition;
 
 const COLD_RESET: Command =
-    Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset");
+    Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset")
+        .changes(Resource::BMC);
 const WARM_RESET: Command =
-    Command::standard(NetFn::APP, 0x03, Privilege::Administrator, "Warm Reset");
+    Command::standard(NetFn::APP, 0x03, Privilege::Administrator, "Warm Reset")
+        .changes(Resource::BMC);
 
 /// Time for the answer to reach the requester before what carries it goes down.
 const ANSWER_FIRST: Duration = Duration::from_millis(500);

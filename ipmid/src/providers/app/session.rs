@@ -6,12 +6,13 @@ use ipmi_proto::codec::{Bits, Remaining};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState};
 
 const CLOSE_SESSION: Command =
-    Command::standard(NetFn::APP, 0x3c, Privilege::Callback, "Close Session");
+    Command::standard(NetFn::APP, 0x3c, Privilege::Callback, "Close Session")
+        .changes(Resource::SESSIONS);
 const GET_SESSION_INFO: Command =
     Command::standard(NetFn::APP, 0x3d, Privilege::User, "Get Session Info");
 

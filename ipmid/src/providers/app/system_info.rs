@@ -9,14 +9,15 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::PlatformError;
 use crate::state::lock;
 use crate::updates::{Parameters, Progress};
 
 const SET_SYSTEM_INFO_PARAMETERS: Command =
-    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters");
+    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters")
+        .changes(Resource::SYSTEM_INFO);
 const GET_SYSTEM_INFO_PARAMETERS: Command =
     Command::standard(NetFn::APP, 0x59, Privilege::User, "Get System Info Parameters");
 

@@ -8,19 +8,22 @@ use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 
 const SET_USER_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x43, Privilege::Administrator, "Set User Access Command");
+    Command::standard(NetFn::APP, 0x43, Privilege::Administrator, "Set User Access Command")
+        .changes(Resource::ACCOUNTS);
 const GET_USER_ACCESS: Command =
     Command::standard(NetFn::APP, 0x44, Privilege::Operator, "Get User Access Command");
 const SET_USER_NAME: Command =
-    Command::standard(NetFn::APP, 0x45, Privilege::Administrator, "Set User Name");
+    Command::standard(NetFn::APP, 0x45, Privilege::Administrator, "Set User Name")
+        .changes(Resource::ACCOUNTS);
 const GET_USER_NAME: Command =
     Command::standard(NetFn::APP, 0x46, Privilege::Operator, "Get User Name Command");
 const SET_USER_PASSWORD: Command =
-    Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command");
+    Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command")
+        .changes(Resource::ACCOUNTS);
 
 /// `80h` of a password test: it is another one.
 const PASSWORD_MISMATCH: CompletionCode = CompletionCode(0x80);

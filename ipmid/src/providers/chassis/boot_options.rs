@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::boot_flags::{BootFlags, FlagsRest};
 use super::{ChassisProvider, Platform, if_present};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::updates::{Parameters, Progress};
 
 const SET_SYSTEM_BOOT_OPTIONS: Command =
-    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options");
+    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options")
+        .changes(Resource::BOOT);
 const GET_SYSTEM_BOOT_OPTIONS: Command =
     Command::standard(NetFn::CHASSIS, 0x09, Privilege::Operator, "Get System Boot Options");
 

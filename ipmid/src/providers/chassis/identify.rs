@@ -10,11 +10,12 @@ use tokio::time;
 use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 
 const CHASSIS_IDENTIFY: Command =
-    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify");
+    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify")
+        .changes(Resource::IDENTIFY);
 
 /// How long the light is on when no interval is given, in seconds (IPMI v2.0 §28.5).
 const DEFAULT_INTERVAL: u8 = 15;

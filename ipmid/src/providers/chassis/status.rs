@@ -6,14 +6,15 @@ use ipmi_proto::codec::{Bits, Ignored};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform, if_present, lock};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy};
 
 const GET_CHASSIS_STATUS: Command =
     Command::standard(NetFn::CHASSIS, 0x01, Privilege::User, "Get Chassis Status");
 const SET_POWER_RESTORE_POLICY: Command =
-    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy");
+    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy")
+        .changes(Resource::RESTORE_POLICY);
 const GET_POH_COUNTER: Command =
     Command::standard(NetFn::CHASSIS, 0x0f, Privilege::User, "Get POH Counter");
 

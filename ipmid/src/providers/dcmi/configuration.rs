@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::VERSION;
 use super::{DcmiProvider, Platform, row};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 
 const SET_DCMI_CONFIGURATION_PARAMETERS: Command =
-    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters");
+    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters")
+        .changes(Resource::NETWORK);
 const GET_DCMI_CONFIGURATION_PARAMETERS: Command =
     row(0x13, Privilege::User, "Get DCMI Configuration Parameters");
 

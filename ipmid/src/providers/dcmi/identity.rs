@@ -6,16 +6,18 @@ use ipmi_proto::codec::Remaining;
 use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{DcmiProvider, Platform, absent, row};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::state::lock;
 
 const GET_ASSET_TAG: Command = row(0x06, Privilege::User, "Get Asset Tag");
-const SET_ASSET_TAG: Command = row(0x08, Privilege::Operator, "Set Asset Tag");
+const SET_ASSET_TAG: Command =
+    row(0x08, Privilege::Operator, "Set Asset Tag").changes(Resource::ASSET_TAG);
 const GET_CONTROLLER_IDENTIFIER: Command =
     row(0x09, Privilege::User, "Get Management Controller Identifier String");
 const SET_CONTROLLER_IDENTIFIER: Command =
-    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String");
+    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String")
+        .changes(Resource::HOST_NAME);
 
 /// Bytes that one request reads or writes at most.
 const CHUNK: usize = 16;

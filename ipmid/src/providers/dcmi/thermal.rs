@@ -13,13 +13,14 @@ use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
 use super::{DcmiProvider, Platform, row};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::ChassisTransition;
 use crate::state::lock;
 use crate::stores::sensors::SensorIndex;
 
-const SET_THERMAL_LIMIT: Command = row(0x0b, Privilege::Operator, "Set Thermal Limit");
+const SET_THERMAL_LIMIT: Command =
+    row(0x0b, Privilege::Operator, "Set Thermal Limit").changes(Resource::THERMAL_LIMITS);
 const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
 
 /// How often temperatures are looked at while there is a limit; they are in memory.

@@ -9,7 +9,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::configuration::FILTERS;
 use super::filter::Actions;
 use super::{PefProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::state::lock;
 
@@ -20,13 +20,15 @@ const ARM_PEF_POSTPONE_TIMER: Command = Command::standard(
     0x11,
     Privilege::Administrator,
     "Arm PEF Postpone Timer",
-);
+)
+.changes(Resource::PEF);
 const SET_LAST_PROCESSED_EVENT_ID: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x14,
     Privilege::Administrator,
     "Set Last Processed Event ID",
-);
+)
+.changes(Resource::PEF);
 const GET_LAST_PROCESSED_EVENT_ID: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x15,

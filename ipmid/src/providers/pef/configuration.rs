@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::{Actions, Filter};
 use super::{PefProvider, Platform};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::updates::{Parameters, Progress};
 
@@ -18,7 +18,8 @@ const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
     0x12,
     Privilege::Administrator,
     "Set PEF Configuration Parameters",
-);
+)
+.changes(Resource::PEF);
 const GET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x13,

@@ -7,13 +7,14 @@ use ipmi_proto::codec::{Bits, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::Sensors;
 use crate::state::lock;
 
 const SET_EVENT_RECEIVER: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x00, Privilege::Administrator, "Set Event Receiver");
+    Command::standard(NetFn::SENSOR_EVENT, 0x00, Privilege::Administrator, "Set Event Receiver")
+        .changes(Resource::EVENT_RECEIVER);
 const GET_EVENT_RECEIVER: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x01, Privilege::User, "Get Event Receiver");
 

@@ -7,17 +7,19 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
 use super::reading::status;
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::Sensors;
 use crate::stores::sensors::{Sensor, Settings};
 
 const SET_SENSOR_EVENT_ENABLE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x28, Privilege::Operator, "Set Sensor Event Enable");
+    Command::standard(NetFn::SENSOR_EVENT, 0x28, Privilege::Operator, "Set Sensor Event Enable")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_EVENT_ENABLE: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x29, Privilege::User, "Get Sensor Event Enable");
 const REARM_SENSOR_EVENTS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2a, Privilege::Operator, "Re-arm Sensor Events");
+    Command::standard(NetFn::SENSOR_EVENT, 0x2a, Privilege::Operator, "Re-arm Sensor Events")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_EVENT_STATUS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x2b, Privilege::User, "Get Sensor Event Status");
 

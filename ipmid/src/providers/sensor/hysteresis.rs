@@ -5,12 +5,13 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::Sensors;
 
 const SET_SENSOR_HYSTERESIS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x24, Privilege::Operator, "Set Sensor Hysteresis");
+    Command::standard(NetFn::SENSOR_EVENT, 0x24, Privilege::Operator, "Set Sensor Hysteresis")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_HYSTERESIS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x25, Privilege::User, "Get Sensor Hysteresis");
 

@@ -6,12 +6,13 @@ use ipmi_proto::codec::{Bits, Ignored};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::Sensors;
 
 const SET_SENSOR_TYPE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2e, Privilege::Operator, "Set Sensor Type");
+    Command::standard(NetFn::SENSOR_EVENT, 0x2e, Privilege::Operator, "Set Sensor Type")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_TYPE: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x2f, Privilege::User, "Get Sensor Type");
 

@@ -6,13 +6,14 @@ use ipmi_proto::sdr::{PerThreshold, ThresholdSet};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::Sensors;
 use crate::stores::sensors::{Update, Value, limit_property};
 
 const SET_SENSOR_THRESHOLDS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x26, Privilege::Operator, "Set Sensor Thresholds");
+    Command::standard(NetFn::SENSOR_EVENT, 0x26, Privilege::Operator, "Set Sensor Thresholds")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_THRESHOLDS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x27, Privilege::User, "Get Sensor Thresholds");
 

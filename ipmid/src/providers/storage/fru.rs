@@ -9,7 +9,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tracing::warn;
 
 use super::{Platform, StorageProvider};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 
 const GET_FRU_INVENTORY_AREA_INFO: Command =
@@ -17,7 +17,8 @@ const GET_FRU_INVENTORY_AREA_INFO: Command =
 const READ_FRU_DATA: Command =
     Command::standard(NetFn::STORAGE, 0x11, Privilege::User, "Read FRU Data");
 const WRITE_FRU_DATA: Command =
-    Command::standard(NetFn::STORAGE, 0x12, Privilege::Operator, "Write FRU Data");
+    Command::standard(NetFn::STORAGE, 0x12, Privilege::Operator, "Write FRU Data")
+        .changes(Resource::FRU);
 
 /// Access is by bytes (bit 0 clear), not by words.
 const BY_BYTES: u8 = 0x00;

@@ -6,7 +6,7 @@ use ipmi_proto::sel::SelRecord;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 
 const GET_SEL_INFO: Command =
@@ -14,9 +14,11 @@ const GET_SEL_INFO: Command =
 const GET_SEL_ALLOCATION_INFO: Command =
     Command::standard(NetFn::STORAGE, 0x41, Privilege::User, "Get SEL Allocation Info");
 const RESERVE_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL");
+    Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL")
+        .changes(Resource::EVENT_LOG);
 const CLEAR_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x47, Privilege::Operator, "Clear SEL");
+    Command::standard(NetFn::STORAGE, 0x47, Privilege::Operator, "Clear SEL")
+        .changes(Resource::EVENT_LOG);
 
 /// The version that SEL and SDR commands are of: 1.5, least significant digit first.
 const VERSION: u8 = 0x51;

@@ -7,7 +7,7 @@ use ipmi_proto::sel::{SelRecord, SelRecordId};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::state::lock;
 use crate::stores::part;
@@ -17,9 +17,11 @@ const GET_SEL_ENTRY: Command =
 const ADD_SEL_ENTRY: Command =
     Command::standard(NetFn::STORAGE, 0x44, Privilege::Operator, "Add SEL Entry");
 const PARTIAL_ADD_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x45, Privilege::Operator, "Partial Add SEL Entry");
+    Command::standard(NetFn::STORAGE, 0x45, Privilege::Operator, "Partial Add SEL Entry")
+        .changes(Resource::EVENT_LOG);
 const DELETE_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x46, Privilege::Operator, "Delete SEL Entry");
+    Command::standard(NetFn::STORAGE, 0x46, Privilege::Operator, "Delete SEL Entry")
+        .changes(Resource::EVENT_LOG);
 
 /// What follows the last record.
 const END: u16 = 0xffff;

@@ -18,7 +18,7 @@ use ipmi_proto::codec::{Ignored, Remaining};
 use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
 use tokio::task;
 
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::{LinkChange, Network, PlatformError, Sessions};
 use crate::state::Persistent;
@@ -30,7 +30,8 @@ const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     0x01,
     Privilege::Administrator,
     "Set LAN Configuration Parameters",
-);
+)
+.changes(Resource::NETWORK);
 const GET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::TRANSPORT,
     0x02,

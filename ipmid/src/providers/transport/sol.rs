@@ -11,7 +11,7 @@ use ipmi_proto::codec::{Bits, Ignored, Remaining, encode};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Registrar};
+use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
 use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
 use crate::state::Persistent;
@@ -22,7 +22,8 @@ const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
     0x21,
     Privilege::Administrator,
     "Set SOL Configuration Parameters",
-);
+)
+.changes(Resource::SOL);
 const GET_SOL_CONFIGURATION_PARAMETERS: Command =
     Command::standard(NetFn::TRANSPORT, 0x22, Privilege::User, "Get SOL Configuration Parameters");
 
