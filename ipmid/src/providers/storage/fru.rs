@@ -11,6 +11,7 @@ use tracing::warn;
 use super::{Platform, StorageProvider};
 use crate::command::{Command, Registrar, Resource};
 use crate::context::Context;
+use crate::stores::fru::FruWriter;
 
 const GET_FRU_INVENTORY_AREA_INFO: Command =
     Command::standard(NetFn::STORAGE, 0x10, Privilege::User, "Get FRU Inventory Area Info");
@@ -92,13 +93,14 @@ impl<P: Platform> StorageProvider<P> {
         if data.is_empty() {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
-        self.image(device).await?;
-        let (unit, image) = self.stores.fru.write(device, usize::from(offset), &data).await?;
+        let writer = self.stores.fru.writer().await;
+        self.read_frus(&writer).await;
+        let (unit, image) = writer.write(device, usize::from(offset), &data).await?;
         if unit.writable && FruImage::parse(&image).is_ok() {
             let written = self.platform.write_fru(&unit.path, &image).await;
             self.stores.fru.report(written.is_err());
             written?;
-            self.stores.fru.settle(device, image).await?;
+            writer.settle(device, image).await?;
         }
         Ok(length)
     }
@@ -108,16 +110,30 @@ impl<P: Platform> StorageProvider<P> {
         self.stores.fru.image(device).ok_or(CompletionCode::NOT_PRESENT)
     }
 
-    /// Reads the inventory, unless that was a moment ago; what was read before serves if it cannot be.
+    /// Reads the inventory, unless that was a moment ago; what was read before serves if it cannot be, and
+    /// while somebody writes.
     pub(super) async fn refresh_frus(&self) {
-        if self.stores.fru.is_fresh() {
+        let fru = &self.stores.fru;
+        if fru.is_fresh() {
             return;
+        }
+        let writer = match fru.try_writer() {
+            None if fru.was_read() => return,
+            None => fru.writer().await,
+            Some(writer) => writer,
+        };
+        self.read_frus(&writer).await;
+    }
+
+    async fn read_frus(&self, writer: &FruWriter<'_>) {
+        if self.stores.fru.is_fresh() {
+            return; // by who came before
         }
         let found = self.platform.frus().await;
         self.stores.fru.report(found.is_err());
         match found {
             Ok(found) => {
-                if self.stores.fru.set_devices(found).await.is_ok() {
+                if writer.set_devices(found).await.is_ok() {
                     self.stores.sdr.set_frus(&self.stores.fru.devices());
                 }
             }
