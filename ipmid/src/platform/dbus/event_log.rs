@@ -102,7 +102,7 @@ fn refusal(error: SelError) -> fdo::Error {
     warn!(%error, "a service's event is not logged");
     match error {
         SelError::Busy => fdo::Error::LimitsExceeded(error.to_string()),
-        SelError::Absent => fdo::Error::InvalidArgs(error.to_string()),
+        SelError::Absent | SelError::Cancelled => fdo::Error::InvalidArgs(error.to_string()),
         SelError::Storage => {
             fdo::Error::Failed(format!("{error} ({})", CompletionCode::UNSPECIFIED))
         }
@@ -161,13 +161,13 @@ impl EventLog {
     }
 
     async fn clear(&self) -> fdo::Result<()> {
-        self.sel.clear(self.clock.now()).await.map_err(refusal)
+        self.sel.clear(self.clock.now(), None).await.map_err(refusal)
     }
 
     #[zbus(name = "SELDelete")]
     async fn sel_delete(&self, record: u16) -> fdo::Result<()> {
         let id = SelRecordId::new(record).ok_or(SelError::Absent).map_err(refusal)?;
-        let deleted = self.sel.delete(id, self.clock.now()).await;
+        let deleted = self.sel.delete(id, self.clock.now(), None).await;
         deleted.map(drop).map_err(refusal)
     }
 }

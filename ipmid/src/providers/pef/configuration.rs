@@ -299,18 +299,16 @@ impl<P: Platform> PefProvider<P> {
             return updates.set(&*self.platform, of, &context, progress).await;
         }
         updates.touch(Parameters::Pef, &context);
-        let mut parameters = self.parameters.get();
-        parameters.set(parameter, &value)?;
         // What happened while PEF was off is not acted on when it goes on.
         let newest = self.newest();
-        let turned_on = parameters.control & PEF_ON == PEF_ON;
         self.parameters
-            .update(|kept| {
-                if turned_on && kept.control & PEF_ON == 0 {
+            .try_update(|kept| {
+                let was_on = kept.control & PEF_ON != 0;
+                kept.set(parameter, &value)?;
+                if !was_on && kept.control & PEF_ON != 0 {
                     kept.processed = newest;
                 }
-                // A failure to decode was told before anything was changed.
-                let _decoded = kept.set(parameter, &value);
+                Ok(())
             })
             .await?;
         self.changed.notify_one();

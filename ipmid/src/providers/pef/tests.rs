@@ -213,18 +213,18 @@ async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
     }
     // The one handled last is deleted.
     let last = SelRecordId::new(3).unwrap();
-    bench.sel.delete(last, 2).await.unwrap();
+    bench.sel.delete(last, 2, None).await.unwrap();
     bench.heat().await;
     bench.until(handled(4)).await;
     assert_eq!(acted(&bench), 4);
     // After an erasure ids begin again.
-    bench.sel.clear(3).await.unwrap();
+    bench.sel.clear(3, None).await.unwrap();
     for id in 1..=2 {
         bench.heat().await;
         bench.until(|bench| acted(bench) == 4 + usize::from(id)).await;
         bench.until(handled(id)).await;
     }
-    bench.sel.clear(4).await.unwrap();
+    bench.sel.clear(4, None).await.unwrap();
     // What was there when the newest was said to be handled is.
     bench.bench.send(0x11, &[0xfe]).await.unwrap();
     bench.heat().await;

@@ -98,10 +98,9 @@ impl<P: Platform> StorageProvider<P> {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
         match operation {
-            INITIATE_ERASE if self.stores.sel.may_erase(reservation) => {
-                self.stores.sel.clear(self.stores.clock.now()).await?;
+            INITIATE_ERASE => {
+                self.stores.sel.clear(self.stores.clock.now(), Some(reservation)).await?;
             }
-            INITIATE_ERASE => return Err(CompletionCode::RESERVATION_CANCELLED),
             ERASURE_STATUS => {}
             _ => return Err(CompletionCode::INVALID_DATA_FIELD),
         }

@@ -123,7 +123,8 @@ impl<P: Platform> StorageProvider<P> {
         // 0000h and FFFFh stand for the first and the last.
         let (record, _) = self.stores.sel.get(record).ok_or(CompletionCode::NOT_PRESENT)?;
         let id = SelRecordId::new(record.id).ok_or(CompletionCode::NOT_PRESENT)?;
-        let deleted = self.stores.sel.delete(id, self.stores.clock.now()).await?;
+        let now = self.stores.clock.now();
+        let deleted = self.stores.sel.delete(id, now, Some(reservation)).await?;
         Ok(deleted.value())
     }
 
