@@ -90,11 +90,7 @@ impl<P: Platform> ChassisProvider<P> {
                     return updates.set(&*self.platform, of, &context, progress).await;
                 }
                 PARAM_BOOT_FLAGS => self.set_boot_flags(&data).await?,
-                _ => {
-                    let mut kept = self.boot.get();
-                    kept.set(parameter, &data)?;
-                    self.boot.update(|parameters| parameters.set(parameter, &data)).await??;
-                }
+                _ => self.boot.try_update(|parameters| parameters.set(parameter, &data)).await?,
             }
         }
         if self.boot.get().is_locked(parameter) != locked {

@@ -52,11 +52,14 @@ impl<P: Platform> ChassisProvider<P> {
     ) -> Result<(), CompletionCode> {
         let forced = force.is_some_and(|(force, _)| force);
         let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+        let _writer = self.identify_writer.lock().await;
         self.platform.set_identify(forced || interval > 0).await?;
         let timer = (!forced && interval > 0).then(|| {
             let provider = Arc::clone(&self);
             let off = async move {
                 time::sleep(Duration::from_secs(interval.into())).await;
+                // A request that sets the light meanwhile ends this timer, and is not undone by it.
+                let _writer = provider.identify_writer.lock().await;
                 if let Err(error) = provider.platform.set_identify(false).await {
                     warn!(%error, "the identify light stays on");
                 }

@@ -121,11 +121,16 @@ impl<P: Platform> DcmiProvider<P> {
         let provider = Arc::clone(self);
         task::spawn(async move {
             loop {
-                let limits = provider.state.get().thermal_limits;
-                if limits.is_empty() {
-                    *lock(&provider.thermal) = Watch::default();
-                    return;
-                }
+                let limits = {
+                    // A limit that is set from now on finds that nothing looks, or is seen here.
+                    let mut watch = lock(&provider.thermal);
+                    let limits = provider.state.get().thermal_limits;
+                    if limits.is_empty() {
+                        *watch = Watch::default();
+                        return;
+                    }
+                    limits
+                };
                 for (key, limit) in limits {
                     provider.look_at(&key, limit).await;
                 }

@@ -112,9 +112,7 @@ impl<P: Platform> StorageProvider<P> {
         status: Remaining,
     ) -> Result<(), CompletionCode> {
         let log = known(log)?;
-        let auxiliary = &self.stores.auxiliary;
-        auxiliary.get().set(log, &status)?;
-        auxiliary.update(|logs| logs.set(log, &status)).await?
+        self.stores.auxiliary.try_update(|logs| logs.set(log, &status)).await
     }
 }
 

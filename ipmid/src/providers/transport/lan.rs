@@ -131,12 +131,12 @@ impl<P: Network + Sessions> LanProvider<P> {
         })
     }
 
-    async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState)) -> Done {
+    async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState) -> Done) -> Done {
         if lan.dry {
-            return Ok(());
+            return self.kept(lan, |state| change(&mut state.clone()));
         }
         let number = lan.number.value();
-        self.state.update(|state| change(state.channel_mut(number))).await
+        self.state.try_update(|state| change(state.channel_mut(number))).await
     }
 
     async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
