@@ -178,7 +178,7 @@ impl FakePlatform {
     }
 
     /// A service answers when others have had their turn.
-    async fn step(&self) {
+    pub(super) async fn step(&self) {
         tokio::task::yield_now().await;
     }
 

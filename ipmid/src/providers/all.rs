@@ -146,6 +146,8 @@ mod tests {
     use crate::platform::fake::FakePlatform;
     use crate::providers::app::{DeviceConfig, PreTimeout};
 
+    mod serial;
+
     struct NoI2c;
     impl I2c for NoI2c {
         async fn transfer(&self, _: u8, _: u8, _: Vec<u8>, _: u8) -> Result<Vec<u8>, I2cError> {
@@ -153,9 +155,27 @@ mod tests {
         }
     }
 
+    /// The commands of the daemon over a fake platform.
+    struct Machine {
+        registry: Registry,
+        platform: Arc<FakePlatform>,
+        firewall: Arc<Firewall>,
+        state: TempDir,
+    }
+
+    /// A folder in memory, where there is one: what is written is not what is tested.
+    fn folder() -> TempDir {
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    }
+
     /// The command table of the daemon, over a fake platform.
     fn registry() -> (Registry, TempDir) {
-        let state = tempfile::tempdir().unwrap();
+        let machine = machine();
+        (machine.registry, machine.state)
+    }
+
+    fn machine() -> Machine {
+        let state = folder();
         let config = Config::default();
         let folder = Folder::create(&state.path().join("ipmid"), Modes::PRIVATE).unwrap();
         let accounts =
@@ -191,7 +211,7 @@ mod tests {
         register(&platform, &config, parts, &mut table.at(Priority::BASE));
         let registry = table.finish().unwrap();
         firewall.learn(registry.iter());
-        (registry, state)
+        Machine { registry, platform, firewall, state }
     }
 
     /// Bytes that look random and are the same each time.
