@@ -176,12 +176,13 @@ impl PefParameters {
             }
             13 => {
                 let at = block_at(block)?;
-                let text = self.strings.get(&string(set)?).cloned().unwrap_or_default();
-                let rest = text.get(at..).unwrap_or_default();
-                let bytes = rest.get(..BLOCK).unwrap_or(rest);
-                // At least the end, so that a reader sees that there is no text.
-                let bytes = if bytes.is_empty() { &[0][..] } else { bytes };
-                [&[set, block][..], bytes].concat()
+                let text = self.strings.get(&string(set)?).map(Vec::as_slice).unwrap_or_default();
+                // A whole block always, as clients expect it: the text ends at the first zero.
+                let mut bytes = [0; BLOCK];
+                for (byte, character) in bytes.iter_mut().zip(text.iter().skip(at)) {
+                    *byte = *character;
+                }
+                [&[set, block][..], &bytes].concat()
             }
             _ => return Err(NOT_SUPPORTED),
         })

@@ -123,7 +123,9 @@ async fn parameters_are_read_as_they_are_written() {
     assert_eq!(bench.set(7, &[3, 0]).await, answer(&[]));
     assert_eq!(bench.get(6, 3, 0).await.unwrap()[2], 0);
     assert_eq!(bench.set(13, &hex!("01 01 4f7665726865617400")).await, answer(&[]));
-    assert_eq!(bench.get(13, 1, 1).await, answer(&hex!("11 01 01 4f7665726865617400")));
+    let block = hex!("11 01 01 4f766572686561740000000000000000");
+    assert_eq!(bench.get(13, 1, 1).await, answer(&block));
+    assert_eq!(bench.get(13, 1, 4).await, answer(&[&hex!("11 01 04")[..], &[0; 16]].concat()));
 }
 
 #[tokio::test]
