@@ -53,7 +53,7 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// # Errors
     ///
-    /// - `CBh` for an absent device, `C9h` beyond its end.
+    /// - `CBh` for an absent device, `C9h` beyond its end and for no bytes: the count is from 1.
     /// - `CAh` when the bytes do not fit one message of the channel.
     async fn read_fru_data(
         self: Arc<Self>,
@@ -65,7 +65,7 @@ impl<P: Platform> StorageProvider<P> {
         let image = self.image(device).await?;
         let rest = image
             .get(usize::from(offset)..)
-            .filter(|rest| !rest.is_empty())
+            .filter(|rest| !rest.is_empty() && count > 0)
             .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         let bytes = rest.get(..usize::from(count)).unwrap_or(rest);
         if bytes.len() + size_of::<u8>() > context.max_data() {
@@ -166,6 +166,8 @@ mod tests {
         assert_eq!(bench.send(0x11, &hex!("00 0001 01")).await, beyond);
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send(0x10, &[1]).await, absent);
+        let nothing = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+        assert_eq!(bench.send(0x11, &hex!("00 0000 00")).await, nothing);
     }
 
     #[tokio::test]
