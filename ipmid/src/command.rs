@@ -52,6 +52,8 @@ pub enum Access {
     AtLeast(Privilege),
     /// The host alone, over a session-less channel.
     SystemInterface,
+    /// Anyone, on a LAN without a session too.
+    Anyone,
 }
 
 /// One row of the command table.
@@ -102,6 +104,12 @@ impl Command {
     #[must_use]
     pub const fn from_host_only(self) -> Self {
         Self { access: Access::SystemInterface, ..self }
+    }
+
+    /// The same command, for anyone, on a LAN without a session too.
+    #[must_use]
+    pub const fn for_anyone(self) -> Self {
+        Self { access: Access::Anyone, ..self }
     }
 
     /// The same command, which changes `resource`: no other that does runs at the same time.

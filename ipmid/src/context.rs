@@ -32,6 +32,11 @@ pub struct Session {
     pub id: u32,
 }
 
+impl Session {
+    /// None, on a channel that has sessions: a console asks what there is before it logs in.
+    pub const NONE: Self = Self { user_id: 0, id: 0 };
+}
+
 /// A requester on an IPMB.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Satellite {
@@ -55,6 +60,12 @@ impl Context {
             lun: Lun::BMC,
             command: 0,
         }
+    }
+
+    /// Whether it came by a channel with sessions, and in none of them.
+    #[must_use]
+    pub fn is_outside_session(&self) -> bool {
+        self.session == Some(Session::NONE)
     }
 
     /// Whether it came from the host and not from a network or a bus.

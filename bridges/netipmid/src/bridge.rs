@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use ipmi_proto::{NetFn, Request, Response};
+use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
-use rmcp_proto::server::{Event, Server, SessionId, SessionInfo, Token, Transmit};
+use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -24,6 +24,9 @@ use crate::users::ChannelUsers;
 
 /// Every request is answered within this time: less than what clients wait.
 const DEADLINE: Duration = Duration::from_secs(4);
+
+/// Requests outside of sessions that `ipmid` executes at a time; more are answered C0h.
+const OUTSIDE: usize = 8;
 
 /// So many turns in a row go to datagrams and answers first: then whatever else is ready has one, so
 /// that a flood keeps neither the console nor the clock waiting.
@@ -54,6 +57,8 @@ pub struct Bridge {
     sessions: mpsc::UnboundedSender<Change>,
     report: Report,
     audit: Audit,
+    /// How many requests outside of sessions `ipmid` executes.
+    outside: usize,
     /// Datagrams on their way out; kept for its capacity.
     outgoing: Vec<Transmit>,
 }
@@ -85,7 +90,20 @@ impl Bridge {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
         let outgoing = Vec::new();
-        Self { server, datagrams, ipmid, sol, users, port, sessions, report, audit, outgoing }
+        let outside = 0;
+        Self {
+            server,
+            datagrams,
+            ipmid,
+            sol,
+            users,
+            port,
+            sessions,
+            report,
+            audit,
+            outside,
+            outgoing,
+        }
     }
 
     /// Serves until the socket fails.
@@ -124,8 +142,8 @@ impl Bridge {
                 self.answered(now, &answer);
             }
             while let Some(event) = self.server.poll_event() {
-                if let Some((token, session, request)) = self.on_event(now, event) {
-                    running.push(execute(&ipmid, token, session, request));
+                if let Some((asker, request)) = self.on_event(now, event) {
+                    running.push(execute(&ipmid, asker, request));
                 }
             }
             self.sol.drain(now, &mut self.server);
@@ -165,10 +183,18 @@ impl Bridge {
 
     /// Sends an answer, and notes what it changed.
     fn answered(&mut self, now: Instant, answer: &Answer) {
-        let Answer { token, session, netfn, response } = answer;
-        self.server.respond(now, *token, response);
-        if audit::changes(*netfn, response.command) {
-            self.audit.answered(session, *netfn, response);
+        let Answer { asker, netfn, response } = answer;
+        match asker {
+            Asker::Outside(asked) => {
+                self.outside = self.outside.saturating_sub(1);
+                self.server.respond_outside(asked, response);
+            }
+            Asker::Session(token, session) => {
+                self.server.respond(now, *token, response);
+                if audit::changes(*netfn, response.command) {
+                    self.audit.answered(session, *netfn, response);
+                }
+            }
         }
     }
 
@@ -182,13 +208,23 @@ impl Bridge {
     }
 
     /// Acts on `event`; a request for `ipmid` is given back.
-    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
+    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Asker, Request)> {
         match event {
-            Event::Request { token, session, request } => return Some((token, session, request)),
+            Event::Request { token, session, request } => {
+                return Some((Asker::Session(token, session), request));
+            }
+            Event::Outside { asked, request } if self.outside < OUTSIDE => {
+                self.outside += 1;
+                return Some((Asker::Outside(asked), request));
+            }
+            Event::Outside { asked, request } => {
+                let busy = Response::failure(&request, CompletionCode::BUSY);
+                self.server.respond_outside(&asked, &busy);
+            }
             Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
-                let netfn = request.netfn;
-                self.answered(now, &Answer { token, session, netfn, response });
+                let (asker, netfn) = (Asker::Session(token, session), request.netfn);
+                self.answered(now, &Answer { asker, netfn, response });
             }
             Event::Payload { session, kind: PayloadType::SOL, protection, data } => {
                 let taken = self.sol.handle_packet(now, session, protection, &data);
@@ -240,24 +276,35 @@ impl Bridge {
     }
 }
 
+/// Who sent a request.
+#[derive(Clone, Copy)]
+enum Asker {
+    /// A session.
+    Session(Token, SessionInfo),
+    /// A console without one.
+    Outside(Outside),
+}
+
 /// An answer to a request, and whose it was.
 struct Answer {
-    token: Token,
-    session: SessionInfo,
+    asker: Asker,
     /// The request's network function.
     netfn: NetFn,
     response: Response,
 }
 
-/// Has `ipmid` execute a request of a session.
-async fn execute(ipmid: &IpmiHost, token: Token, session: SessionInfo, request: Request) -> Answer {
-    let caller = Caller::Session {
-        user_id: session.user_id,
-        privilege: session.privilege,
-        session_id: session.id.0,
+/// Has `ipmid` execute a request.
+async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Answer {
+    let caller = match &asker {
+        Asker::Session(_, session) => Caller::Session {
+            user_id: session.user_id,
+            privilege: session.privilege,
+            session_id: session.id.0,
+        },
+        Asker::Outside(_) => Caller::Outside,
     };
     let response = ipmid.execute(&request, caller, DEADLINE).await;
-    Answer { token, session, netfn: request.netfn, response }
+    Answer { asker, netfn: request.netfn, response }
 }
 
 /// Ends at `instant`, or never.

@@ -37,7 +37,9 @@ use ipmi_proto::{CompletionCode, Response};
 pub use self::accounts::{Account, Accounts, BadPassword, LoginStatus, Random};
 use self::accounts::{random_bytes, random_u64};
 pub use self::config::{Config, Instance};
-pub use self::event::{CloseReason, Event, Local, Route, SessionId, SessionInfo, Token, Transmit};
+pub use self::event::{
+    CloseReason, Event, Local, Outside, Route, SessionId, SessionInfo, Token, Transmit,
+};
 use self::handshake::{Decoy, Handshake, State};
 pub use self::limits::Rate;
 use self::limits::{Buckets, Guesses, Source};
@@ -160,6 +162,14 @@ impl<A: Accounts, R: Random> Server<A, R> {
             send(&mut self.transmits, &mut self.random, session, message);
         }
         session.exchanges.answered(now, token.serial, reply);
+    }
+
+    /// Answers a request outside a session.
+    pub fn respond_outside(&mut self, asked: &Outside, response: &Response) {
+        let sent = self.answer_outside(asked, response);
+        if let Err(reason) = sent {
+            self.reject(asked.route.peer, reason);
+        }
     }
 
     /// Closes a session; `false` if there is none of that id.

@@ -7,7 +7,9 @@ use ipmi_proto::{CompletionCode, Privilege, Request, Response};
 
 use super::accounts::{Accounts, Random};
 use super::commands::{self, SessionCommand};
-use super::event::{CloseReason, Event, Route, SessionId, SessionInfo, Token, Transmit};
+use super::event::{
+    CloseReason, Event, Format, Outside, Route, SessionId, SessionInfo, Token, Transmit,
+};
 use super::exchanges::Arrival;
 use super::reject::Reason;
 use super::session::SessionLink;
@@ -17,13 +19,6 @@ use crate::wire::asf::{PresencePing, PresencePong};
 use crate::wire::rmcp::{Class, RmcpMessage};
 use crate::wire::v15::{self, AuthType, V15Packet};
 use crate::wire::v20::{self, PayloadType, Protection, V20Header, V20Packet};
-
-/// The two formats of a packet outside a session: the answer takes that of the request.
-#[derive(Clone, Copy)]
-enum Format {
-    V15,
-    V20,
-}
 
 impl<A: Accounts, R: Random> Server<A, R> {
     /// Takes one datagram; afterwards drain [`Self::poll_transmit`] and [`Self::poll_event`].
@@ -58,7 +53,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     fn on_asf(&mut self, route: Route, body: &[u8]) -> Result<(), Reason> {
         let PresencePing { tag } = PresencePing::parse(body).map_err(|_| Reason::MalformedAsf)?;
         let mut pong = Vec::new();
-        PresencePong { tag }.emit(&mut pong);
+        PresencePong { tag, dcmi: true }.emit(&mut pong);
         let mut bytes = Vec::new();
         RmcpMessage::Data { sequence: None, class: Class::Asf, body: &pong }.emit(&mut bytes);
         self.transmits.push_back(Transmit { route, bytes });
@@ -104,16 +99,30 @@ impl<A: Accounts, R: Random> Server<A, R> {
     ) -> Result<(), Reason> {
         let frame = IpmbRequest::parse(message).map_err(|_| Reason::MalformedMessage)?;
         let request = frame.to_request();
-        let challenge = match format {
+        let asked = Outside { route, format, header: frame.header };
+        if sessionless::is_for_bmc(&request) {
+            self.events.push_back(Event::Outside { asked, request });
+            return Ok(());
+        }
+        let login = match format {
             Format::V15 => self.challenge(now, route, &request),
             Format::V20 => None,
         };
-        let response = challenge
+        let response = login
             .or_else(|| sessionless::answer(&request, &self.config, &self.accounts))
             .ok_or(Reason::NeedsSession)?;
+        self.answer_outside(&asked, &response)
+    }
+
+    /// Sends an answer outside a session.
+    pub(super) fn answer_outside(
+        &mut self,
+        asked: &Outside,
+        response: &Response,
+    ) -> Result<(), Reason> {
         let (mut reply, mut bytes) = (Vec::new(), Vec::new());
-        IpmbResponse::answering(&frame.header, &response).emit(&mut reply);
-        let emitted = match format {
+        IpmbResponse::answering(&asked.header, response).emit(&mut reply);
+        let emitted = match asked.format {
             Format::V15 => v15::emit_sessionless(&reply, &mut bytes),
             Format::V20 => {
                 let header = V20Header::sessionless(PayloadType::IPMI);
@@ -121,7 +130,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
             }
         };
         emitted.map_err(|_| Reason::MalformedMessage)?;
-        self.transmits.push_back(Transmit { route, bytes });
+        self.transmits.push_back(Transmit { route: asked.route, bytes });
         Ok(())
     }
 
