@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use ipmi_proto::{NetFn, Request, Response};
+use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
-use rmcp_proto::server::{Event, Server, SessionId, SessionInfo, Token, Transmit};
+use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -24,6 +24,9 @@ use crate::users::ChannelUsers;
 
 /// Every request is answered within this time, which is less than clients wait.
 const DEADLINE: Duration = Duration::from_secs(4);
+
+/// Requests outside of sessions that `ipmid` executes at a time; more are answered C0h.
+const OUTSIDE: usize = 8;
 
 /// So many turns in a row poll datagrams and responses first; the next one polls everything else, so that a
 /// flood delays neither the console nor time-outs.
@@ -54,6 +57,8 @@ pub struct Bridge {
     sessions: mpsc::UnboundedSender<SessionChange>,
     report: Report,
     audit: Audit,
+    /// How many requests outside of sessions `ipmid` executes.
+    outside: usize,
     /// Datagrams to send; reused for its capacity.
     outgoing: Vec<Transmit>,
 }
@@ -86,7 +91,20 @@ impl Bridge {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
         let outgoing = Vec::new();
-        Self { server, datagrams, ipmid, sol, users, port, sessions, report, audit, outgoing }
+        let outside = 0;
+        Self {
+            server,
+            datagrams,
+            ipmid,
+            sol,
+            users,
+            port,
+            sessions,
+            report,
+            audit,
+            outside,
+            outgoing,
+        }
     }
 
     /// Serves until the socket fails.
@@ -126,8 +144,8 @@ impl Bridge {
                 self.answered(now, &answer);
             }
             while let Some(event) = self.server.poll_event() {
-                if let Some((token, session, request)) = self.on_event(now, event) {
-                    running.push(execute(&ipmid, token, session, request));
+                if let Some((asker, request)) = self.on_event(now, event) {
+                    running.push(execute(&ipmid, asker, request));
                 }
             }
             self.sol.drain(now, &mut self.server);
@@ -171,10 +189,18 @@ impl Bridge {
 
     /// Sends a response, and logs the command if it changes something.
     fn answered(&mut self, now: Instant, answer: &Answer) {
-        let Answer { token, session, netfn, response } = answer;
-        self.server.respond(now, *token, response);
-        if audit::changes(*netfn, response.command) {
-            self.audit.answered(session, *netfn, response);
+        let Answer { asker, netfn, response } = answer;
+        match asker {
+            Asker::Outside(asked) => {
+                self.outside = self.outside.saturating_sub(1);
+                self.server.respond_outside(asked, response);
+            }
+            Asker::Session(token, session) => {
+                self.server.respond(now, *token, response);
+                if audit::changes(*netfn, response.command) {
+                    self.audit.answered(session, *netfn, response);
+                }
+            }
         }
     }
 
@@ -188,13 +214,23 @@ impl Bridge {
     }
 
     /// Handles `event`; returns a request for `ipmid`.
-    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
+    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Asker, Request)> {
         match event {
-            Event::Request { token, session, request } => return Some((token, session, request)),
+            Event::Request { token, session, request } => {
+                return Some((Asker::Session(token, session), request));
+            }
+            Event::Outside { asked, request } if self.outside < OUTSIDE => {
+                self.outside += 1;
+                return Some((Asker::Outside(asked), request));
+            }
+            Event::Outside { asked, request } => {
+                let busy = Response::failure(&request, CompletionCode::BUSY);
+                self.server.respond_outside(&asked, &busy);
+            }
             Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
-                let netfn = request.netfn;
-                self.answered(now, &Answer { token, session, netfn, response });
+                let (asker, netfn) = (Asker::Session(token, session), request.netfn);
+                self.answered(now, &Answer { asker, netfn, response });
             }
             Event::Payload { session, kind: PayloadType::SOL, protection, data } => {
                 let taken = self.sol.handle_packet(now, session, protection, &data);
@@ -246,24 +282,35 @@ impl Bridge {
     }
 }
 
-/// A response to a request, and the session that it is for.
+/// Who sent a request.
+#[derive(Clone, Copy)]
+enum Asker {
+    /// A session.
+    Session(Token, SessionInfo),
+    /// A console without one.
+    Outside(Outside),
+}
+
+/// A response to a request, and who sent the request.
 struct Answer {
-    token: Token,
-    session: SessionInfo,
+    asker: Asker,
     /// The request's network function.
     netfn: NetFn,
     response: Response,
 }
 
-/// Sends a request of a session to `ipmid`; returns the response.
-async fn execute(ipmid: &IpmiHost, token: Token, session: SessionInfo, request: Request) -> Answer {
-    let caller = Caller::Session {
-        user_id: session.user_id,
-        privilege: session.privilege,
-        session_id: session.id.0,
+/// Sends a request to `ipmid`; returns the response.
+async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Answer {
+    let caller = match &asker {
+        Asker::Session(_, session) => Caller::Session {
+            user_id: session.user_id,
+            privilege: session.privilege,
+            session_id: session.id.0,
+        },
+        Asker::Outside(_) => Caller::Outside,
     };
     let response = ipmid.execute(&request, caller, DEADLINE).await;
-    Answer { token, session, netfn: request.netfn, response }
+    Answer { asker, netfn: request.netfn, response }
 }
 
 /// Ends at `instant`, or never.

@@ -42,7 +42,7 @@ pub use self::accounts::{Account, Accounts, BadPassword, Denial, LoginStatus, Ra
 pub use self::config::{Config, Instance};
 use self::core::{Core, FailedLogin};
 pub use self::event::{
-    CloseReason, Event, Local, LoginEnd, Route, SessionId, SessionInfo, Token, Transmit,
+    CloseReason, Event, Local, LoginEnd, Outside, Route, SessionId, SessionInfo, Token, Transmit,
 };
 use self::handshake::{Handshake, State};
 use self::handshake_table::HandshakeTable;
@@ -118,6 +118,14 @@ impl<A: Accounts, R: Random> Server<A, R> {
     pub fn respond(&mut self, now: Instant, token: Token, response: &Response) {
         if let Some(session) = self.sessions.get_mut(token.session) {
             self.core.respond(session, now, token.serial, response);
+        }
+    }
+
+    /// Answers a request outside a session.
+    pub fn respond_outside(&mut self, asked: &Outside, response: &Response) {
+        let sent = self.answer_outside(asked, response);
+        if let Err(reason) = sent {
+            self.core.reject(asked.route.peer, reason);
         }
     }
 

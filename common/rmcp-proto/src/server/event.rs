@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipmi_proto::ipmb::IpmbHeader;
 use ipmi_proto::{Privilege, Request};
 
 use super::reject::Reason;
@@ -46,6 +47,21 @@ pub struct SessionId(pub u32);
 pub struct Token {
     pub(super) session: SessionId,
     pub(super) serial: u64,
+}
+
+/// Where the answer to a request outside a session goes, and in which format. Nothing of it is remembered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outside {
+    pub(super) route: Route,
+    pub(super) format: Format,
+    pub(super) header: IpmbHeader,
+}
+
+/// The two formats of a packet outside a session: the answer takes that of the request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Format {
+    V15,
+    V20,
 }
 
 /// What is known of an active session.
@@ -121,6 +137,14 @@ pub enum Event {
         token: Token,
         /// The session as it is now.
         session: SessionInfo,
+        /// The command.
+        request: Request,
+    },
+    /// A request that needs no session and that the BMC has to answer: with `Server::respond_outside`, soon or
+    /// not at all.
+    Outside {
+        /// For the answer.
+        asked: Outside,
         /// The command.
         request: Request,
     },

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use ipmi_proto::Response;
 use ipmi_proto::ipmb::{IpmbRequest, IpmbResponse};
 
 use super::accounts::{Accounts, Random};
-use super::event::{Event, Route, SessionId, Transmit};
+use super::event::{Event, Format, Outside, Route, SessionId, Transmit};
 use super::reject::Reason;
 use super::session::SessionLink;
 use super::v15_link::Trust;
@@ -14,13 +15,6 @@ use crate::wire::asf::{PresencePing, PresencePong};
 use crate::wire::rmcp::{Class, RmcpMessage};
 use crate::wire::v15::{self, AuthType, V15Packet};
 use crate::wire::v20::{self, PayloadType, Protection, V20Header, V20Packet};
-
-/// The two formats of a packet outside a session; the response has that of the request.
-#[derive(Clone, Copy)]
-enum Format {
-    V15,
-    V20,
-}
 
 impl<A: Accounts, R: Random> Server<A, R> {
     /// Handles one datagram; afterwards drain [`Self::poll_transmit`] and [`Self::poll_event`].
@@ -55,7 +49,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     fn on_asf(&mut self, route: Route, body: &[u8]) -> Result<(), Reason> {
         let PresencePing { tag } = PresencePing::parse(body).map_err(|_| Reason::MalformedAsf)?;
         let mut pong = Vec::new();
-        PresencePong { tag }.emit(&mut pong);
+        PresencePong { tag, dcmi: true }.emit(&mut pong);
         let mut bytes = Vec::new();
         RmcpMessage::Data { sequence: None, class: Class::Asf, body: &pong }.emit(&mut bytes);
         self.core.transmits.push_back(Transmit { route, bytes });
@@ -101,16 +95,30 @@ impl<A: Accounts, R: Random> Server<A, R> {
     ) -> Result<(), Reason> {
         let frame = IpmbRequest::parse(message).map_err(|_| Reason::MalformedMessage)?;
         let request = frame.to_request();
-        let challenge = match format {
+        let asked = Outside { route, format, header: frame.header };
+        if sessionless::is_for_bmc(&request) {
+            self.core.events.push_back(Event::Outside { asked, request });
+            return Ok(());
+        }
+        let login = match format {
             Format::V15 => self.challenge(now, route, &request),
             Format::V20 => None,
         };
-        let response = challenge
+        let response = login
             .or_else(|| sessionless::answer(&request, &self.core.config, &self.core.accounts))
             .ok_or(Reason::NeedsSession)?;
+        self.answer_outside(&asked, &response)
+    }
+
+    /// Sends an answer outside a session.
+    pub(super) fn answer_outside(
+        &mut self,
+        asked: &Outside,
+        response: &Response,
+    ) -> Result<(), Reason> {
         let (mut reply, mut bytes) = (Vec::new(), Vec::new());
-        IpmbResponse::answering(&frame.header, &response).emit(&mut reply);
-        let emitted = match format {
+        IpmbResponse::answering(&asked.header, response).emit(&mut reply);
+        let emitted = match asked.format {
             Format::V15 => v15::emit_sessionless(&reply, &mut bytes),
             Format::V20 => {
                 let header = V20Header::sessionless(PayloadType::IPMI);
@@ -118,7 +126,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
             }
         };
         emitted.map_err(|_| Reason::MalformedMessage)?;
-        self.core.transmits.push_back(Transmit { route, bytes });
+        self.core.transmits.push_back(Transmit { route: asked.route, bytes });
         Ok(())
     }
 

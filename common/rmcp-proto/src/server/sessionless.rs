@@ -1,6 +1,6 @@
 //! The commands that need no session: what a console asks before it logs in.
 
-use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
+use ipmi_proto::{ChannelNumber, CompletionCode, GroupBody, NetFn, Privilege, Request, Response};
 
 use super::accounts::{Accounts, LoginStatus, V15Policy};
 use super::config::Config;
@@ -13,6 +13,17 @@ const GET_SYSTEM_GUID: u8 = 0x37;
 const GET_CHANNEL_AUTH_CAPABILITIES: u8 = 0x38;
 /// Get Channel Cipher Suites (IPMI v2.0 §22.15).
 const GET_CHANNEL_CIPHER_SUITES: u8 = 0x54;
+
+/// Get DCMI Capabilities Info (DCMI v1.5 §6.1.1), in the group of DCMI.
+const GET_DCMI_CAPABILITIES_INFO: u8 = 0x01;
+
+/// Whether the BMC answers `request` outside a session: by it a console finds out whether there is DCMI, so it
+/// needs none (DCMI v1.5 §3.1).
+pub(super) fn is_for_bmc(request: &Request) -> bool {
+    request.netfn == NetFn::GROUP
+        && request.command == GET_DCMI_CAPABILITIES_INFO
+        && request.data.first() == Some(&GroupBody::DCMI.0)
+}
 
 /// Answers `request` if it is one of the three; `None` for every other command.
 pub(super) fn answer(

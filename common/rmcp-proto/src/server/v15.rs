@@ -28,21 +28,31 @@ const ACTIVATE_SESSION: u8 = 0x3a;
 
 /// Activate Session: no session slot available.
 const NO_SLOT: CompletionCode = CompletionCode(0x81);
+/// Activate Session: invalid session id in request.
+const INVALID_SESSION_ID: CompletionCode = CompletionCode(0x85);
 /// Activate Session: session sequence number out of range.
 const SEQUENCE_OUT_OF_RANGE: CompletionCode = CompletionCode(0x84);
 /// Activate Session: requested privilege exceeds the user's or channel's limit.
 const PRIVILEGE_ABOVE_LIMIT: CompletionCode = CompletionCode(0x86);
 
+/// Whether a request is this application command.
+fn is(request: &Request, command: u8) -> bool {
+    (request.netfn, request.command) == (NetFn::APP, command)
+}
+
 impl<A: Accounts, R: Random> Server<A, R> {
-    /// Answers Get Session Challenge; `None` for another command, or while 1.5 is off.
+    /// Answers Get Session Challenge, and Activate Session outside of any login; `None` for another command.
+    /// While 1.5 is off both are refused at once, so that a client goes on to RMCP+.
     pub(super) fn challenge(
         &mut self,
         now: Instant,
         route: Route,
         request: &Request,
     ) -> Option<Response> {
-        let ours = (request.netfn, request.command) == (NetFn::APP, GET_SESSION_CHALLENGE);
-        if !ours || self.core.config.v15.is_empty() {
+        if is(request, ACTIVATE_SESSION) {
+            return Some(Response::failure(request, INVALID_SESSION_ID));
+        }
+        if !is(request, GET_SESSION_CHALLENGE) {
             return None;
         }
         Some(match self.begin_v15(now, route, &request.data) {
@@ -96,6 +106,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         packet: &V15Packet<'_>,
     ) -> Result<(), Reason> {
         if self.core.config.v15.is_empty() {
+            if self.core.admit_packet(now, route).is_ok() {
+                self.refuse_activation(route, packet);
+            }
             return Err(Reason::VersionDisabled);
         }
         if self.handshakes.contains(packet.session_id) {
@@ -118,6 +131,29 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let after = self.core.on_message(session, now, trust, packet.message)?;
         self.close_if_requested(id, after);
         Ok(())
+    }
+
+    /// Answers an Activate Session while there are no sessions of 1.5, without an auth code: there is no key.
+    fn refuse_activation(&mut self, route: Route, packet: &V15Packet<'_>) {
+        let Ok(frame) = IpmbRequest::parse(packet.message) else { return };
+        let request = frame.to_request();
+        if !is(&request, ACTIVATE_SESSION) {
+            return;
+        }
+        let (mut reply, mut bytes) = (Vec::new(), Vec::new());
+        let response = Response::failure(&request, INVALID_SESSION_ID);
+        IpmbResponse::answering(&frame.header, &response).emit(&mut reply);
+        let session_id = packet.session_id;
+        let answer = V15Packet {
+            auth: AuthType::None,
+            code: None,
+            sequence: 0,
+            session_id,
+            message: &reply,
+        };
+        if answer.emit_datagram(&mut bytes).is_ok() {
+            self.core.transmits.push_back(Transmit { route, bytes });
+        }
     }
 
     /// Activate Session: dropped if it does not verify, answered if it does.
@@ -167,7 +203,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     ) -> Result<(), Reason> {
         let frame = IpmbRequest::parse(packet.message).map_err(|_| Reason::MalformedMessage)?;
         let request = frame.to_request();
-        if (request.netfn, request.command) != (NetFn::APP, ACTIVATE_SESSION) {
+        if !is(&request, ACTIVATE_SESSION) {
             return Err(Reason::OutOfTurn);
         }
         let activated =
