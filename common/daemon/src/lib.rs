@@ -35,6 +35,7 @@
 
 mod arguments;
 mod config;
+pub mod element;
 mod failure;
 mod limit;
 mod log;
