@@ -37,6 +37,7 @@
 
 mod arguments;
 mod config;
+pub mod element;
 mod failure;
 mod limit;
 mod log;
