@@ -20,6 +20,7 @@ pub mod matrix;
 pub mod monitor;
 pub mod netns;
 pub mod openbmc;
+pub mod plain;
 pub mod process;
 pub mod programs;
 pub mod qmp;
