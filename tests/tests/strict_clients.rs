@@ -117,7 +117,7 @@ fn python_ipmi() -> Option<PathBuf> {
     }
     let found = python.exists() && has_it();
     if !found {
-        println!("skipped: python-ipmi cannot be installed here");
+        eprintln!("skipped: python-ipmi cannot be installed here");
     }
     found.then_some(python)
 }
