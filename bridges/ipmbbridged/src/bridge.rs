@@ -8,12 +8,13 @@ use daemon::RateLimit;
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
+use sections::IpmbSection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
 use crate::arguments::Place;
-use crate::config::IpmbConfig;
+use crate::config::patience;
 use crate::inbox::{Inbox, Verdict};
 use crate::object::Call;
 use crate::port::{Port, Writer};
@@ -74,7 +75,7 @@ impl Bridge {
     #[must_use]
     pub fn new(
         own: IpmbAddress,
-        config: IpmbConfig,
+        config: IpmbSection,
         ipmid: IpmiHost,
         (calls, signals): (mpsc::Receiver<Call>, Signals),
     ) -> Self {
@@ -86,7 +87,7 @@ impl Bridge {
             ipmid,
             calls,
             signals,
-            tracker: Tracker::new(own, config.patience()),
+            tracker: Tracker::new(own, patience(&config)),
             waiting: HashMap::new(),
             inbox: Inbox::new(config.running_per_satellite()),
             sender,

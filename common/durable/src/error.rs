@@ -34,6 +34,14 @@ pub enum Error {
         /// Its limit.
         limit: u64,
     },
+    /// The records of one append are larger together than the journal's limit for a batch.
+    #[error("a batch of {length} bytes is too large for {name}")]
+    BatchTooLarge {
+        /// The file.
+        name: String,
+        /// The batch's length.
+        length: usize,
+    },
     /// A record is larger than the journal's limit for one.
     #[error("a record of {length} bytes is too large for {name}")]
     RecordTooLarge {
@@ -53,7 +61,10 @@ impl Error {
             Self::Storage { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Encode { .. } | Self::InUse | Self::RecordTooLarge { .. } => false,
+            Self::Encode { .. }
+            | Self::InUse
+            | Self::BatchTooLarge { .. }
+            | Self::RecordTooLarge { .. } => false,
         }
     }
 }

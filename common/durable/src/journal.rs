@@ -1,9 +1,10 @@
 //! Records appended to a log.
 //!
 //! Each record is a frame of its own with a checksum; the records of one [`append`](Journal::append)
-//! are a batch that is there as a whole or not at all. What a crash tore at the end is cut off at the
-//! next start. A record damaged later, in the middle, is lost by itself: the damaged journal is set
-//! aside, and what is sound goes into a new one.
+//! are a batch that is there as a whole or not at all. A power loss can tear one batch, the last, and a
+//! batch has at most [`Limits::batch`] bytes: what that explains at the end is cut off at the next start,
+//! with a line in the log. Any other damage costs only the records that it hits: the damaged journal is
+//! set aside, and the good records go into a new one.
 
 mod frame;
 
@@ -36,15 +37,24 @@ pub struct Journal<S = Folder> {
 pub struct Limits {
     /// The bytes of the whole journal.
     pub journal: u64,
+    /// The bytes of one batch, with its headers ([`Journal::space_for`]); the smaller, the more damage at
+    /// the end is told from a torn append.
+    pub batch: u32,
     /// The bytes of one record.
     pub record: u16,
+}
+
+impl Limits {
+    fn batch_bytes(self) -> usize {
+        usize::try_from(self.batch).unwrap_or(usize::MAX)
+    }
 }
 
 impl<S: Storage> Journal<S> {
     /// Opens the journal `name` and returns its records.
     ///
-    /// A torn end is cut off; a damaged journal is set aside, with a line in the log, and its sound
-    /// records serve. This never fails: if the medium refuses the repair, later appends do.
+    /// A torn end is cut off and a damaged journal set aside, each with a line in the log, and the good
+    /// records are returned. This never fails: if the medium refuses the repair, later appends do.
     pub fn open(storage: S, name: &str, limits: Limits) -> (Self, Vec<Vec<u8>>) {
         // Unfinished when the power went, so the file it was to replace is the journal.
         let _absent = storage.remove(&new_name(name));
@@ -57,14 +67,21 @@ impl<S: Storage> Journal<S> {
                 (Vec::new(), false)
             }
         };
-        let found = frame::recover(&bytes, limits.record);
+        let found = frame::recover(&bytes, limits);
         let records: Vec<Vec<u8>> = found.records.iter().map(|record| record.to_vec()).collect();
-        let dirty = (bytes.len() as u64) != found.length;
-        let (length, batch) = (found.length, found.next_batch);
+        let torn = (bytes.len() as u64).saturating_sub(found.length);
+        let (length, batch, dirty) = (found.length, found.next_batch, torn != 0);
         let mut journal =
             Self { storage, name: name.to_owned(), limits, length, batch, dirty, named };
         if found.damaged {
-            journal.repair(&records);
+            journal.repair(&bytes, &records);
+        } else if torn != 0 {
+            tracing::warn!(
+                name,
+                bytes = torn,
+                records = records.len(),
+                "journal ends in an append that was interrupted; its bytes are cut off"
+            );
         }
         (journal, records)
     }
@@ -84,8 +101,8 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] beyond the journal's limit, [`Error::RecordTooLarge`], and [`Error::Storage`]
-    /// when the medium refuses. Nothing is appended then.
+    /// [`Error::Full`] beyond the journal's limit, [`Error::RecordTooLarge`], [`Error::BatchTooLarge`],
+    /// and [`Error::Storage`] when the medium refuses. Nothing is appended then.
     pub fn append<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<(), Error> {
         let bytes = self.batch_bytes(records)?;
         if bytes.is_empty() {
@@ -156,6 +173,9 @@ impl<S: Storage> Journal<S> {
             let place = Place { first: index == 0, last: index + 1 == records.len() };
             self.frame(place, self.batch, record.as_ref())?.emit(&mut bytes);
         }
+        if bytes.len() > self.limits.batch_bytes() {
+            return Err(Error::BatchTooLarge { name: self.name.clone(), length: bytes.len() });
+        }
         Ok(bytes)
     }
 
@@ -164,21 +184,31 @@ impl<S: Storage> Journal<S> {
             .ok_or_else(|| Error::RecordTooLarge { name: self.name.clone(), length: record.len() })
     }
 
-    /// Sets the damaged file aside and writes what is sound into a new one.
-    fn repair(&mut self, records: &[Vec<u8>]) {
+    /// Sets the damaged file, of these `bytes`, aside and writes the good `records` into a new one.
+    fn repair(&mut self, bytes: &[u8], records: &[Vec<u8>]) {
         let name = &self.name;
+        let aside = corrupt_name(name);
         tracing::error!(
             name,
-            kept = records.len(),
-            "journal is damaged and set aside; its sound records serve"
+            records = records.len(),
+            "journal is damaged and copied to {aside}; continuing with the good records"
         );
-        // A second name: until the new file is complete, this one is the journal.
-        let aside = corrupt_name(name);
-        let _read_only = self.storage.remove(&aside).and_then(|()| self.storage.link(name, &aside));
-        if let Err(error) = self.rewrite(records) {
+        let repaired = self
+            .copy_to(&aside, bytes)
+            .map_err(error::storage("copy", name))
+            .and_then(|()| self.rewrite(records));
+        if let Err(error) = repaired {
+            // The next start finds the same file and tries again.
             tracing::error!(name = self.name, %error, "journal cannot be repaired yet");
             self.dirty = true;
         }
+    }
+
+    /// Gives the file, of these `bytes`, the name `aside` too: until a new one is complete, this one is the
+    /// journal. Where the file system has no hard links the bytes are written again.
+    fn copy_to(&self, aside: &str, bytes: &[u8]) -> std::io::Result<()> {
+        self.storage.remove(aside)?;
+        self.storage.link(&self.name, aside).or_else(|_| self.storage.write(aside, bytes))
     }
 }
 

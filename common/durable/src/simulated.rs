@@ -32,6 +32,7 @@ struct State {
     operations: usize,
     cut_after: Option<usize>,
     capacity: Option<usize>,
+    links_refused: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,6 +70,11 @@ impl Disk {
     /// The room for all files together; a write beyond it is cut short and fails.
     pub fn set_capacity(&self, bytes: Option<usize>) {
         self.state().capacity = bytes;
+    }
+
+    /// Refuses hard links from now on, as some file systems do.
+    pub fn refuse_links(&self) {
+        self.state().links_refused = true;
     }
 
     /// The names in the folder.
@@ -223,6 +229,9 @@ impl Storage for Disk {
     fn link(&self, name: &str, second: &str) -> io::Result<()> {
         let mut state = self.change()?;
         let file = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        if state.links_refused {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         if state.names.contains_key(second) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }

@@ -4,12 +4,12 @@
 //! OpenBMC's kcsbridge serves it; and for BT `org.openbmc.HostIpmi`, as OpenBMC's btbridge does, where
 //! OpenBMC's `ipmid` looks for it. Who may call is the bus policy's matter.
 
+use openbmc_dbus::bus;
 use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::host_ipmi;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
-use zbus::fdo::RequestNameFlags;
+use tracing::warn;
 use zbus::{Connection, interface};
 
 /// Calls that may wait for the bridge.
@@ -53,9 +53,8 @@ async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi:
             if let Err(error) = served.await {
                 warn!(%error, %path, "the attention object cannot be served");
             }
-            if is_host_ipmi && let Err(error) = serve_host_ipmi(&connection, sms.clone()).await {
-                // A second BT interface's bridge, say.
-                info!(%error, "no attention through {}", host_ipmi::SERVICE);
+            if is_host_ipmi && let Err(error) = serve_host_ipmi(connection, sms.clone()).await {
+                warn!(%error, "no attention through {}", host_ipmi::SERVICE);
             }
         }
         if link.changed().await.is_err() {
@@ -64,11 +63,11 @@ async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi:
     }
 }
 
-async fn serve_host_ipmi(connection: &Connection, sms: Sms) -> zbus::Result<()> {
+/// Serves btbridge's object; the name may be that of a second BT interface's bridge.
+async fn serve_host_ipmi(connection: Connection, sms: Sms) -> zbus::Result<()> {
     let object = HostIpmi(sms);
     connection.object_server().at(host_ipmi::PATH, object).await?;
-    let flags = RequestNameFlags::DO_NOT_QUEUE;
-    connection.request_name_with_flags(host_ipmi::SERVICE, flags).await?;
+    tokio::spawn(async move { bus::keep_name(&connection, host_ipmi::SERVICE).await });
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //! checksums. On the wire a response swaps the addresses and LUNs of its request; here
 //! [`IpmbHeader`] names them by role, so a response carries its request's header unchanged.
 
+use std::fmt;
+
 use crate::{CompletionCode, Lun, NetFn, Request, Response};
 
 /// An 8-bit slave address (bit 0 clear) or software id (bit 0 set).
@@ -93,12 +95,22 @@ const REQUEST_OVERHEAD: usize = 7;
 const RESPONSE_OVERHEAD: usize = 8;
 
 /// A request frame.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct IpmbRequest<'a> {
     /// Addresses, network function, sequence, command.
     pub header: IpmbHeader,
     /// The bytes after the command.
     pub data: &'a [u8],
+}
+
+impl fmt::Debug for IpmbRequest<'_> {
+    /// Without the data, which may hold a password or a key for a satellite.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IpmbRequest")
+            .field("header", &self.header)
+            .field("data", &format_args!("{} bytes", self.data.len()))
+            .finish()
+    }
 }
 
 impl<'a> IpmbRequest<'a> {

@@ -11,6 +11,7 @@
 //!
 //! Numbers are little-endian. Batch numbers ascend.
 
+use super::Limits;
 use crate::checksum::crc32;
 
 pub(super) const HEADER_LENGTH: usize = 12;
@@ -63,7 +64,7 @@ impl<'a> Frame<'a> {
         out.extend(self.record);
     }
 
-    /// The frame at the beginning of `bytes`, if there is a sound one of up to `limit` bytes.
+    /// The frame at the beginning of `bytes`, if there is a good one of up to `limit` bytes.
     fn parse(bytes: &'a [u8], limit: u16) -> Option<Self> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_LENGTH>()?;
         let &[START, place, l0, l1, b0, b1, b2, b3, c0, c1, c2, c3] = header else {
@@ -100,49 +101,60 @@ impl<'a> Frame<'a> {
 /// What a journal's bytes hold.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Recovered<'a> {
-    /// The records of complete batches, and the sound ones of damaged batches.
+    /// The records of complete batches, and the good ones of damaged batches.
     pub(super) records: Vec<&'a [u8]>,
-    /// The bytes up to the end of the last complete batch.
+    /// The bytes up to the end of the last frame that counts.
     pub(super) length: u64,
     pub(super) next_batch: u32,
     /// Whether there was damage that no torn append explains.
     pub(super) damaged: bool,
 }
 
-/// Finds the sound records in `bytes`.
+/// Finds the good records in `bytes`.
 ///
-/// Only the last batch can have been torn by a crash, because each is on the medium before the next
-/// begins: it counts only if it is complete. In an earlier one the records that are sound count.
-pub(super) fn recover(bytes: &[u8], limit: u16) -> Recovered<'_> {
-    let runs = scan(bytes, limit);
-    let Some(last_batch) = runs.iter().map(|found| found.frame.batch).max() else {
-        // Nothing sound: the first append, torn.
-        return Recovered::default();
-    };
-    let tail = runs.iter().position(|found| found.frame.batch == last_batch).unwrap_or(0);
-    let (before, last) = runs.split_at(tail);
+/// Only the last batch can have been torn by a power loss, because each is on the medium before the next
+/// begins: it counts only if it is complete. Where the bytes after the last complete batch are more than
+/// one torn batch leaves, or other ones, the good records among them count, as those of an earlier batch.
+pub(super) fn recover(bytes: &[u8], limits: Limits) -> Recovered<'_> {
+    let found = scan(bytes, limits.record);
+    let last_batch = found.last().map(|found| found.frame.batch);
+    let tail = found.iter().position(|found| Some(found.frame.batch) == last_batch).unwrap_or(0);
+    let (before, last) = found.split_at(tail);
     let complete = is_complete(last);
-    let kept = if complete { &runs[..] } else { before };
-    let length = kept.last().map_or(0, |found| found.at + found.frame.size());
-    let mut damaged = before.iter().any(|found| found.after_gap) || !all_whole(before);
-    damaged |= complete && last.first().is_some_and(|found| found.after_gap);
+    let whole = if complete { &found[..] } else { before };
+    let damaged = before.iter().any(|found| found.after_gap)
+        || !all_whole(before)
+        || complete && last.first().is_some_and(|found| found.after_gap)
+        || !is_torn_batch(bytes.get(end(whole)..).unwrap_or_default(), limits);
+    let counted = if damaged { &found[..] } else { whole };
     Recovered {
-        records: kept.iter().map(|found| found.frame.record).collect(),
-        length: length as u64,
-        next_batch: last_batch.wrapping_add(1),
+        records: counted.iter().map(|found| found.frame.record).collect(),
+        length: end(counted) as u64,
+        next_batch: last_batch.map_or(0, |batch| batch.wrapping_add(1)),
         damaged,
     }
 }
 
-/// A sound frame, and where it was found.
+/// Whether an append that was interrupted can have left `tail`: no more than one batch, whose first byte is
+/// that of a frame, or 0 where it did not reach the medium.
+fn is_torn_batch(tail: &[u8], limits: Limits) -> bool {
+    tail.len() <= limits.batch_bytes() && matches!(tail.first(), None | Some(&(START | 0)))
+}
+
+/// Where the last of `frames` ends.
+fn end(frames: &[Found<'_>]) -> usize {
+    frames.last().map_or(0, |found| found.at + found.frame.size())
+}
+
+/// A good frame, and where it was found.
 struct Found<'a> {
     at: usize,
-    /// Whether there are bytes before it that are no sound frame.
+    /// Whether there are bytes before it that are no good frame.
     after_gap: bool,
     frame: Frame<'a>,
 }
 
-/// All sound frames, in order; bytes that are none are skipped.
+/// All good frames, in order; other bytes are skipped.
 fn scan(bytes: &[u8], limit: u16) -> Vec<Found<'_>> {
     let mut found: Vec<Found<'_>> = Vec::new();
     let mut at = 0;
