@@ -8,12 +8,12 @@ use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::v15::AuthType;
 use serde::Deserialize;
 
-use crate::channels::Callers;
-use crate::providers::SelConfig;
-use crate::providers::app::DeviceConfig;
-use crate::providers::dcmi::DcmiConfig;
-use crate::providers::messaging::I2cConfig;
-use crate::providers::pef::PefConfig;
+use crate::commands::app::DeviceConfig;
+use crate::commands::dcmi::DcmiConfig;
+use crate::commands::messaging::I2cConfig;
+use crate::commands::pef::PefConfig;
+use crate::model::SelConfig;
+use crate::request::channels::IpmidConfig;
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Config {
     /// `[i2c]`: which transfers Master Write-Read may do.
     pub i2c: I2cConfig,
     /// `[ipmid]`.
-    pub ipmid: Ipmid,
+    pub ipmid: IpmidConfig,
     /// `[ipmb]`: of which the bridge reads the rest.
     pub ipmb: Ipmb,
     /// `[pef]`: alerts.
@@ -91,23 +91,6 @@ impl Ipmb {
     pub fn channel_bytes(&self) -> HashMap<IpmbAddress, u8> {
         let pair = |target: &IpmbTarget| (IpmbAddress(target.address), target.channel);
         self.target.iter().map(pair).collect()
-    }
-}
-
-/// `[ipmid]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Ipmid {
-    /// Users, by name or number, whose processes may call `execute()` beside root and this
-    /// daemon's own; the bridges' users where it is not given.
-    pub callers: Callers,
-    /// Whether bridges that ask for it are given a link that goes round the bus.
-    pub direct: bool,
-}
-
-impl Default for Ipmid {
-    fn default() -> Self {
-        Self { callers: Callers::default(), direct: true }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Putting the parts together, and serving through restarts of the bus.
 
+mod families;
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,22 +17,27 @@ use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use crate::channels::{Channels, first_bt};
-use crate::command::{CommandTable, DuplicateCommand, Priority};
+use self::families::{Actors, Parts};
+use crate::background::firmware_monitor::Versions;
+use crate::background::sensor_events::log_sensor_events;
+use crate::background::{attention, firmware_monitor, platform_events, sel_monitor};
+use crate::commands::app::{AppParts, PreTimeout};
+use crate::commands::messaging::MessagingParts;
 use crate::config::Config;
-use crate::dispatch::Dispatcher;
-use crate::events::HostSide;
-use crate::filter::Filter;
-use crate::filter::firewall::Firewall;
-use crate::host_interface::HostInterface;
-use crate::messages::Messages;
-use crate::platform::{
-    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, I2cDev, follow_accounts,
+use crate::model::Records;
+use crate::model::events::HostSide;
+use crate::model::message_queue::Messages;
+use crate::model::persistent::Persistent;
+use crate::platform::I2cDev;
+use crate::platform::dbus::{
+    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts,
 };
-use crate::providers::app::{AppParts, PreTimeout};
-use crate::providers::messaging::{self, MessagingParts};
-use crate::providers::{self, Actors, Parts, Records};
-use crate::state::Persistent;
+use crate::request::channels::{Channels, first_bt};
+use crate::request::command::{CommandTable, DuplicateCommand, Priority};
+use crate::request::dispatch::Dispatcher;
+use crate::request::filter::Filter;
+use crate::request::filter::firewall::Firewall;
+use crate::request::host_interface::HostInterface;
 
 /// Folder of the settings below the state directory.
 const STATE: &str = "ipmid";
@@ -71,28 +78,17 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     let config = config.checked().map_err(Failure::Config)?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
-    let HostSide { messages, enables } = &host_side;
     let records = Records::open(&folder, config.sel, host_side.clone());
     let platform = platform(&config, &records);
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
-    let at_pre_timeout = Arc::clone(messages);
     let manufacturer = config.device.manufacturer();
-    let app = AppParts {
-        accounts: Arc::clone(&accounts.admin),
-        cipher_suites: config.lan.cipher_suites.clone(),
-        auth_types: config.lan.auth_types(),
-        device: config.device,
-        health: Arc::clone(&records.health),
-        global_enables: Arc::clone(enables),
-        pre_timeout: PreTimeout::new(move || at_pre_timeout.set_pre_timeout()),
-        restart: Arc::clone(&restart),
-        system_info: Persistent::open(folder.clone(), "system-info.json"),
-        updates: Arc::default(),
-    };
+    let app = app_parts(&config, &accounts, &records, &host_side, &folder, &restart);
+    let versions = Persistent::open(folder.clone(), "versions.json");
     let rules = Persistent::open(folder.clone(), "firewall.json");
     let firewall = Arc::new(Firewall::new(rules));
-    let messaging = MessagingParts::new(Arc::clone(messages), &config.channels, config.i2c.clone());
+    let messaging =
+        MessagingParts::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
     let parts = Parts {
         app,
@@ -104,7 +100,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     };
     let mut table = CommandTable::default();
     let base = &mut table.at(Priority::BASE);
-    let actors = providers::register(&platform, &config, parts, base);
+    let actors = families::register(&platform, &config, parts, base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -120,11 +116,36 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         manufacturer,
         followed: accounts.followed,
         records,
+        versions,
         actors,
     };
     let ready = || setup.ready();
     service.run_until(restart.notified(), ready).await;
     Ok(())
+}
+
+/// What the application commands use.
+fn app_parts(
+    config: &Config,
+    accounts: &Accounts,
+    records: &Records,
+    host_side: &HostSide,
+    folder: &Folder,
+    restart: &Arc<Notify>,
+) -> AppParts {
+    let messages = Arc::clone(&host_side.messages);
+    AppParts {
+        accounts: Arc::clone(&accounts.admin),
+        cipher_suites: config.lan.cipher_suites.clone(),
+        auth_types: config.lan.auth_types(),
+        device: config.device,
+        health: Arc::clone(&records.health),
+        global_enables: Arc::clone(&host_side.enables),
+        pre_timeout: PreTimeout::new(move || messages.set_pre_timeout()),
+        restart: Arc::clone(restart),
+        system_info: Persistent::open(folder.clone(), "system-info.json"),
+        updates: Arc::default(),
+    }
 }
 
 /// The machine, with what has to be known of OpenBMC's bridges.
@@ -197,6 +218,7 @@ struct Service {
     manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
     records: Records,
+    versions: Persistent<Versions>,
     actors: Actors<DbusPlatform>,
 }
 
@@ -223,13 +245,13 @@ impl Service {
             never = log.serve() => never,
             never = host_control.serve() => never,
             never = self.serve(ready) => never,
-            never = self.platform.follow_sensors() => never,
+            never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
-            never = self.records.log_events() => never,
-            never = self.records.watch_log() => never,
+            never = log_sensor_events(&self.records.sensors, &self.records.events) => never,
+            never = self.watch_sel() => never,
             never = self.watch_versions() => never,
-            never = self.take_happenings() => never,
+            never = self.log_platform_events() => never,
             never = self.follow_accounts() => never,
         }
     }
@@ -237,17 +259,22 @@ impl Service {
     async fn keep_attention(&self) {
         let arrival = || self.channels.arrival();
         let (messages, channels) = (&self.messages, &self.host_channels);
-        messaging::keep_attention(&*self.platform, messages, channels, arrival).await;
+        attention::follow_flags(&*self.platform, messages, channels, arrival).await;
+    }
+
+    async fn watch_sel(&self) -> Infallible {
+        let Records { sel, events, tell_clears, .. } = &self.records;
+        sel_monitor::watch(sel, events, *tell_clears).await
     }
 
     async fn watch_versions(&self) -> Infallible {
         let events = &self.records.events;
-        providers::watch_versions(&*self.platform, events, &self.records.versions).await
+        firmware_monitor::watch(&*self.platform, events, &self.versions).await
     }
 
-    async fn take_happenings(&self) -> Infallible {
+    async fn log_platform_events(&self) -> Infallible {
         let (events, updates) = (&self.records.events, &self.actors.updates);
-        providers::take_happenings(&*self.platform, events, updates).await
+        platform_events::log(&*self.platform, events, updates).await
     }
 
     /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.

@@ -28,6 +28,7 @@ pub mod qmp;
 pub mod relay;
 pub mod satellite;
 pub mod shell;
+pub mod source_paths;
 pub mod suite;
 pub mod terminal;
 pub mod wait;

@@ -205,6 +205,27 @@ impl Suite {
         process
     }
 
+    /// Starts a netipmid of `channel` beside the suite's, with `configuration` and at an address of its own; what it does
+    /// about its bus name is the test's matter.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn second_netipmid(&self, channel: &str, configuration: &str) -> (Process, SocketAddr) {
+        let (dir, address) = (self.dir.path(), free_address());
+        let name = format!("second-netipmid-{channel}");
+        let file = dir.join(format!("{name}.toml"));
+        fs::write(&file, configuration).expect("the configuration");
+        let [_, _, state_dir, state] = common_arguments(dir).try_into().expect("two arguments");
+        let own = ["--config".to_owned(), file.display().to_string(), state_dir, state];
+        let channel = ["--channel".to_owned(), channel.to_owned()];
+        let arguments = [&own[..], &channel, &lan_arguments(address)].concat();
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
+        let program = programs::program("netipmid");
+        (Process::start(&name, dir, &program, &arguments, &environment), address)
+    }
+
     fn until_on_bus(&self, channel: &str) {
         let owned = format!("xyz.openbmc_project.Ipmi.Channel.{channel}");
         wait::until_true(&format!("{channel} is on the bus"), || self.bus.has_name(&owned));

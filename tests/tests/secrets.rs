@@ -7,12 +7,11 @@ use std::process::Command;
 use assert_cmd::assert::OutputAssertExt;
 use tests::client::{self, Output};
 use tests::clients::Login;
-use tests::daemons;
 use tests::host_device::{HostDevice, Kind};
 use tests::process::Process;
 use tests::programs::program;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{daemons, wait};
 
 const VERBOSE: &str = "[log]\nlevel = \"trace\"\n";
 

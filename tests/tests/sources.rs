@@ -1,5 +1,5 @@
-//! Rules about the source text that no compiler checks: where `unsafe` and the bus may appear, and
-//! what command families may see of each other (ARCHITECTURE.md, "Dependency rules").
+//! Rules about the source text that no compiler checks: where `unsafe` may appear (ARCHITECTURE.md, "Dependency
+//! rules"). Which module may use which is in `layers.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,37 +88,5 @@ fn the_tests_that_security_md_names_exist() {
             }
         }
         assert!(found > 0, "no test: {rule}");
-    }
-}
-
-#[test]
-fn command_families_do_not_see_the_bus() {
-    let providers = Path::new("ipmid/src/providers");
-    for word in ["zbus", "openbmc_dbus"] {
-        let found = offences("ipmid/src", word, |path| path.starts_with(providers));
-        assert!(found.is_empty(), "the bus in a command family:\n{}", found.join("\n"));
-    }
-}
-
-#[test]
-fn command_families_do_not_import_each_other() {
-    let families = fs::read_dir(root().join("ipmid/src/providers"));
-    let families: Vec<String> = families
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.expect("a folder entry").path())
-        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
-        // One puts all of them into the table; the bench is what their unit tests share.
-        .filter(|name| !["all", "bench"].contains(&name.as_str()))
-        .collect();
-    for family in &families {
-        let inside = Path::new("ipmid/src/providers").join(family);
-        for other in families.iter().filter(|other| *other != family) {
-            for (path, text) in rust_files("ipmid/src/providers") {
-                let member = path.starts_with(&inside) || path == inside.with_extension("rs");
-                let import = format!("providers::{other}::");
-                assert!(!member || !text.contains(&import), "{} sees {other}", path.display());
-            }
-        }
     }
 }

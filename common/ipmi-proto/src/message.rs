@@ -45,6 +45,22 @@ pub struct Response {
     pub data: Vec<u8>,
 }
 
+/// How a request ended: what a handler gives, before a bridge puts it under the request's numbers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResponseBody {
+    /// How it ended.
+    pub completion: CompletionCode,
+    /// The bytes after the completion code.
+    pub data: Vec<u8>,
+}
+
+impl From<CompletionCode> for ResponseBody {
+    /// A completion code without data.
+    fn from(completion: CompletionCode) -> Self {
+        Self { completion, data: Vec::new() }
+    }
+}
+
 impl Response {
     /// The answer to `request` with `completion` and `data`.
     #[must_use]

@@ -27,8 +27,8 @@ use tokio::task::{self, AbortHandle};
 
 pub use self::client::{IpmiHost, LinkState, MAX_IN_FLIGHT};
 pub use self::direct::{DIRECT, OPEN};
-pub use self::message::{Call, CallOptions, Caller, Reply};
-pub use self::server::{Execute, serve};
+pub use self::message::{Call, CallOptions, Caller};
+pub use self::server::{Execute, LinkRefusal, serve};
 
 /// `ipmid`'s bus name.
 pub const SERVICE: &str = "xyz.openbmc_project.Ipmi.Host";

@@ -11,7 +11,8 @@ use ipmi_proto::sdr::{Entity, Threshold};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::stores::sensors::SensorStore;
+use crate::model::fru::FruDevice;
+use crate::model::sensors::SensorStore;
 
 /// What the fake platform holds and what it was asked.
 #[derive(Clone, Debug)]

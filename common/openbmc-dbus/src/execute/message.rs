@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use ipmi_proto::{CompletionCode, Privilege, Request};
+use ipmi_proto::{CompletionCode, Privilege, Request, ResponseBody};
 use tracing::warn;
 use zbus::{Message, SerializeDict, Type, Variant, message};
 
@@ -150,17 +150,12 @@ pub struct CallOptions {
     pub rq_sa: Option<i32>,
     /// `hostId` (i): host or device index.
     pub host_id: Option<i32>,
+    /// Whether any option of a session is there, of whatever type.
+    pub names_session: bool,
+    /// Whether any option of a satellite is there, of whatever type.
+    pub names_satellite: bool,
     /// Of no option: the most data that an answer may have, of a bridge with less room than others.
     pub room: Option<u8>,
-}
-
-/// What goes back for a [`Call`].
-#[derive(Debug, Eq, PartialEq)]
-pub struct Reply {
-    /// How the request ended.
-    pub completion: CompletionCode,
-    /// The bytes after the completion code.
-    pub data: Vec<u8>,
 }
 
 impl Call {
@@ -182,6 +177,7 @@ impl Call {
             Some(Variant::I32(value)) => Some(*value),
             _ => None,
         };
+        let names = |keys: &[&str]| keys.iter().any(|key| options.contains_key(key));
         Ok(Self {
             sender: sender_of(message),
             netfn,
@@ -197,6 +193,8 @@ impl Call {
                 },
                 rq_sa: signed("rqSA"),
                 host_id: signed("hostId"),
+                names_session: names(&["userId", "privilege", "currentSessionId"]),
+                names_satellite: names(&["rqSA", "hostId"]),
                 room: None,
             },
         })
@@ -216,7 +214,7 @@ pub(super) fn reply_message(
     netfn: u8,
     lun: u8,
     command: u8,
-    reply: &Reply,
+    reply: &ResponseBody,
 ) -> zbus::Result<Message> {
     // One struct, not five values: hence the tuple in a tuple.
     let answer = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());

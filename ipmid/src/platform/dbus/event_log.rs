@@ -19,10 +19,10 @@ use zbus::{Connection, interface};
 
 use self::paths::AnyPath;
 use super::owned;
-use crate::events::{Events, Source};
-use crate::stores::Clock;
-use crate::stores::sel::{SelError, SelStore};
-use crate::stores::sensors::{ROOT, SensorStore};
+use crate::model::Clock;
+use crate::model::events::{Events, Source};
+use crate::model::sel::{SelError, SelStore};
+use crate::model::sensors::{ROOT, SensorStore};
 
 /// The number of a sensor that has none, and event data that was not given.
 const UNSPECIFIED: u8 = 0xff;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ipmi_proto::sdr::Threshold;
 
 use super::FakePlatform;
+use crate::model::sensors::{SensorStore, Update, Value};
 use crate::platform::{PlatformResult, Sensors};
-use crate::stores::sensors::{SensorStore, Update, Value};
 
 /// A temperature of 40 °C with limits at 80 and 90, and a fan.
 pub(super) fn sensors() -> SensorStore {

@@ -5,9 +5,9 @@ use zbus::message::Body;
 use zbus::wire::{DynamicType, ObjectPath};
 
 use super::*;
-use crate::events::HostSide;
-use crate::platform::private_bus::Bus;
-use crate::state::Persistent;
+use crate::model::events::HostSide;
+use crate::model::persistent::Persistent;
+use crate::platform::dbus::private_bus::Bus;
 
 fn log() -> (EventLog, tempfile::TempDir) {
     let state = tempfile::tempdir().unwrap();
