@@ -7,7 +7,7 @@ use daemon::Failure;
 use ipmi_proto::ipmb::IpmbAddress;
 use serde::Deserialize;
 
-use crate::tracker::Patience;
+use crate::tracker::RetryPolicy;
 
 /// What the IPMB bridge reads of the configuration file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,10 +82,10 @@ impl IpmbConfig {
         Ok(())
     }
 
-    /// How often and how patiently satellites are asked.
+    /// Number and interval of the tries of a request to a satellite.
     #[must_use]
-    pub fn patience(&self) -> Patience {
-        Patience { per_try: Duration::from_millis(self.per_try_ms), tries: self.tries }
+    pub fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy { per_try: Duration::from_millis(self.per_try_ms), tries: self.tries }
     }
 
     /// The index that `ipmid` is told.
@@ -122,7 +122,7 @@ mod tests {
     fn default_is_as_openbmc_has_it() {
         let config = IpmbConfig::default();
         assert!(config.check().is_ok());
-        assert_eq!(config.patience(), Patience::default());
+        assert_eq!(config.retry_policy(), RetryPolicy::default());
     }
 
     #[test]

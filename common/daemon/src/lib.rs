@@ -26,6 +26,7 @@
 
 mod arguments;
 mod config;
+mod deadline;
 mod failure;
 mod limit;
 mod log;
@@ -33,6 +34,7 @@ mod run;
 
 pub use arguments::{Arguments, NoArguments};
 pub use config::{Config, SECTIONS};
+pub use deadline::sleep_until;
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};
