@@ -9,9 +9,9 @@ use std::sync::Arc;
 use ipmi_proto::codec::{BitSet, Bits, Zero};
 use ipmi_proto::{CompletionCode, Iana, NetFn, Privilege};
 use ipmid::Extensions;
-use ipmid::command::{Command, CommandTable, Priority};
-use ipmid::context::Context;
-use ipmid::filter::Filter;
+use ipmid::request::command::{Command, CommandTable, Priority};
+use ipmid::request::context::Context;
+use ipmid::request::filter::Filter;
 
 /// The enterprise number that RFC 5612 keeps for examples.
 const EXAMPLE: Iana = match Iana::new(32473) {
@@ -70,15 +70,15 @@ impl Filter for NoResetByHost {
 }
 
 fn main() -> ExitCode {
-    daemon::run("ipmid", |setup| {
+    daemon::run("ipmid", ipmid::prepare, |setup, config| {
         let filters: Vec<Box<dyn Filter>> = vec![Box::new(NoResetByHost)];
-        ipmid::run_with(setup, Extensions { commands: Some(Box::new(commands)), filters })
+        ipmid::run_with(setup, config, Extensions { commands: Some(Box::new(commands)), filters })
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use ipmid::dispatch::Dispatcher;
+    use ipmid::request::dispatch::Dispatcher;
 
     use super::*;
 
@@ -123,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn filter_refuses_the_host_and_not_a_session() {
         assert_eq!(send(0x06, 0x02, &[]).await.0, 0xd6);
-        let session = Some(ipmid::context::Session { user_id: 2, id: 1 });
+        let session = Some(ipmid::request::context::Session { user_id: 2, id: 1 });
         let context = Context { command: 0x02, session, ..Context::system_interface() };
         let reply = dispatcher().dispatch(context, 0x06, &[]).await;
         assert_eq!(reply.completion, CompletionCode::OK);

@@ -1,5 +1,7 @@
 //! Putting the parts together, and serving through restarts of the bus.
 
+mod families;
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,28 +11,34 @@ use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
 use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
 use ipmi_proto::Iana;
-use openbmc_dbus::{bus, execute};
+use openbmc_dbus::bus::{self, NameEnd, OwnNameError};
+use openbmc_dbus::execute::{self, Requests};
 use tokio::sync::Notify;
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use crate::channels::{Channels, first_bt};
-use crate::command::{CommandTable, DuplicateCommand, Priority};
+use self::families::{Actors, Parts};
+use crate::background::firmware_monitor::Versions;
+use crate::background::sensor_events::log_sensor_events;
+use crate::background::{attention, firmware_monitor, platform_events, sel_monitor};
+use crate::commands::app::{AppParts, PreTimeout};
+use crate::commands::messaging::MessagingParts;
 use crate::config::Config;
-use crate::dispatch::Dispatcher;
-use crate::events::HostSide;
-use crate::filter::Filter;
-use crate::filter::firewall::Firewall;
-use crate::host_interface::HostInterface;
-use crate::messages::Messages;
-use crate::platform::{
-    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, I2cDev, follow_accounts,
+use crate::model::Records;
+use crate::model::events::HostSide;
+use crate::model::message_queue::Messages;
+use crate::model::persistent::Persistent;
+use crate::platform::I2cDev;
+use crate::platform::dbus::{
+    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts,
 };
-use crate::providers::app::{AppParts, PreTimeout};
-use crate::providers::messaging::{self, MessagingParts};
-use crate::providers::{self, Actors, Parts, Records};
-use crate::state::Persistent;
+use crate::request::channels::{Channels, first_bt};
+use crate::request::command::{CommandTable, DuplicateCommand, Priority};
+use crate::request::dispatch::Dispatcher;
+use crate::request::filter::Filter;
+use crate::request::filter::firewall::Firewall;
+use crate::request::host_interface::HostInterface;
 
 /// Folder of the settings below the state directory.
 const STATE: &str = "ipmid";
@@ -43,10 +51,9 @@ static NOT_SERVING: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for a configuration that cannot be used, [`Failure::Fatal`] when the state
-/// directory cannot.
-pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
-    run_with(setup, Extensions::default()).await
+/// [`Failure::Fatal`] when the state directory cannot be used.
+pub async fn run(setup: Setup<NoArguments>, config: Config) -> Result<(), Failure> {
+    run_with(setup, config, Extensions::default()).await
 }
 
 /// Fills the command table with more.
@@ -66,33 +73,26 @@ pub struct Extensions {
 /// # Errors
 ///
 /// As [`run`], and [`Failure::Config`] for a command that is there twice at one priority.
-pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
-    let config: Config = setup.config()?;
-    let config = config.checked().map_err(Failure::Config)?;
+pub async fn run_with(
+    setup: Setup<NoArguments>,
+    config: Config,
+    extensions: Extensions,
+) -> Result<(), Failure> {
+    // Before the state is opened, which another ipmid may be writing.
+    let requests = first_requests().await?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
-    let HostSide { messages, enables } = &host_side;
     let records = Records::open(&folder, config.sel, host_side.clone());
     let platform = platform(&config, &records);
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
-    let at_pre_timeout = Arc::clone(messages);
     let manufacturer = config.device.manufacturer();
-    let app = AppParts {
-        accounts: Arc::clone(&accounts.admin),
-        cipher_suites: config.lan.cipher_suites.clone(),
-        auth_types: config.lan.auth_types(),
-        device: config.device,
-        health: Arc::clone(&records.health),
-        global_enables: Arc::clone(enables),
-        pre_timeout: PreTimeout::new(move || at_pre_timeout.set_pre_timeout()),
-        restart: Arc::clone(&restart),
-        system_info: Persistent::open(folder.clone(), "system-info.json"),
-        updates: Arc::default(),
-    };
+    let app = app_parts(&config, &accounts, &records, &host_side, &folder, &restart);
+    let versions = Persistent::open(folder.clone(), "versions.json");
     let rules = Persistent::open(folder.clone(), "firewall.json");
     let firewall = Arc::new(Firewall::new(rules));
-    let messaging = MessagingParts::new(Arc::clone(messages), &config.channels, config.i2c.clone());
+    let messaging =
+        MessagingParts::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
     let parts = Parts {
         app,
@@ -104,7 +104,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
     };
     let mut table = CommandTable::default();
     let base = &mut table.at(Priority::BASE);
-    let actors = providers::register(&platform, &config, parts, base);
+    let actors = families::register(&platform, &config, parts, base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -120,11 +120,61 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         manufacturer,
         followed: accounts.followed,
         records,
+        versions,
         actors,
     };
-    let ready = || setup.ready();
-    service.run_until(restart.notified(), ready).await;
+    service.run_until(restart.notified(), requests, || setup.ready()).await;
     Ok(())
+}
+
+/// What the application commands use.
+fn app_parts(
+    config: &Config,
+    accounts: &Accounts,
+    records: &Records,
+    host_side: &HostSide,
+    folder: &Folder,
+    restart: &Arc<Notify>,
+) -> AppParts {
+    let messages = Arc::clone(&host_side.messages);
+    AppParts {
+        accounts: Arc::clone(&accounts.admin),
+        cipher_suites: config.lan.suite_ids(),
+        auth_types: config.lan.auth_type_bits(),
+        device: config.device,
+        health: Arc::clone(&records.health),
+        global_enables: Arc::clone(&host_side.enables),
+        pre_timeout: PreTimeout::new(move || messages.set_pre_timeout()),
+        restart: Arc::clone(restart),
+        system_info: Persistent::open(folder.clone(), "system-info.json"),
+        updates: Arc::default(),
+    }
+}
+
+/// The first connection for requests, with `ipmid`'s name; `None` when the name cannot be owned yet.
+///
+/// # Errors
+///
+/// [`Failure::Fatal`] when another `ipmid` runs on this bus.
+async fn first_requests() -> Result<Option<Requests>, Failure> {
+    match Requests::at_start(bus::connect().await).await {
+        Ok(requests) => Ok(Some(requests)),
+        Err(error @ OwnNameError::Taken) => {
+            let name = execute::SERVICE;
+            Err(Failure::Fatal(format!("cannot own bus name {name}: {error}")))
+        }
+        Err(error) => {
+            log_not_serving(&error);
+            time::sleep(RETRY).await;
+            Ok(None)
+        }
+    }
+}
+
+fn log_not_serving(error: &dyn std::error::Error) {
+    if let Some(pass) = NOT_SERVING.admit() {
+        warn!(%error, swallowed = pass.swallowed, "not serving; trying again");
+    }
 }
 
 /// The machine, with what has to be known of OpenBMC's bridges.
@@ -197,20 +247,26 @@ struct Service {
     manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
     records: Records,
+    versions: Persistent<Versions>,
     actors: Actors<DbusPlatform>,
 }
 
 impl Service {
     /// Serves until it is told to start anew.
-    async fn run_until(&self, restart: impl Future<Output = ()>, ready: impl Fn()) {
+    async fn run_until(
+        &self,
+        restart: impl Future<Output = ()>,
+        requests: Option<Requests>,
+        ready: impl Fn(),
+    ) {
         tokio::select! {
-            never = self.run(ready) => match never {},
+            never = self.run(requests, ready) => match never {},
             () = restart => info!("starting anew"),
         }
     }
 
     /// All that goes on in the daemon.
-    async fn run(&self, ready: impl Fn()) -> Infallible {
+    async fn run(&self, requests: Option<Requests>, ready: impl Fn()) -> Infallible {
         let log = EventLog {
             sel: Arc::clone(&self.records.sel),
             events: Arc::clone(&self.records.events),
@@ -222,14 +278,14 @@ impl Service {
         tokio::select! {
             never = log.serve() => never,
             never = host_control.serve() => never,
-            never = self.serve(ready) => never,
-            never = self.platform.follow_sensors() => never,
+            never = self.serve(requests, ready) => never,
+            never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
-            never = self.records.log_events() => never,
-            never = self.records.watch_log() => never,
+            never = log_sensor_events(&self.records.sensors, &self.records.events) => never,
+            never = self.watch_sel() => never,
             never = self.watch_versions() => never,
-            never = self.take_happenings() => never,
+            never = self.log_platform_events() => never,
             never = self.follow_accounts() => never,
         }
     }
@@ -237,17 +293,22 @@ impl Service {
     async fn keep_attention(&self) {
         let arrival = || self.channels.arrival();
         let (messages, channels) = (&self.messages, &self.host_channels);
-        messaging::keep_attention(&*self.platform, messages, channels, arrival).await;
+        attention::follow_flags(&*self.platform, messages, channels, arrival).await;
+    }
+
+    async fn watch_sel(&self) -> Infallible {
+        let Records { sel, events, tell_clears, .. } = &self.records;
+        sel_monitor::watch(sel, events, *tell_clears).await
     }
 
     async fn watch_versions(&self) -> Infallible {
         let events = &self.records.events;
-        providers::watch_versions(&*self.platform, events, &self.records.versions).await
+        firmware_monitor::watch(&*self.platform, events, &self.versions).await
     }
 
-    async fn take_happenings(&self) -> Infallible {
+    async fn log_platform_events(&self) -> Infallible {
         let (events, updates) = (&self.records.events, &self.actors.updates);
-        providers::take_happenings(&*self.platform, events, updates).await
+        platform_events::log(&*self.platform, events, updates).await
     }
 
     /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.
@@ -259,44 +320,44 @@ impl Service {
     }
 
     /// Serves as long as the process lives, whatever the bus does.
-    async fn serve(&self, ready: impl Fn()) -> Infallible {
+    async fn serve(&self, mut first: Option<Requests>, ready: impl Fn()) -> Infallible {
         loop {
-            // Requests on a connection of their own: nothing else's messages are in their way.
-            let requests = bus::connect().await;
             let services = bus::connect().await;
-            if let Err(error) = self.serve_on(&requests, &services, &ready).await {
-                if let Some(pass) = NOT_SERVING.admit() {
-                    warn!(%error, swallowed = pass.swallowed, "not serving; trying again");
-                }
+            if let Err(error) = self.serve_on(first.take(), &services, &ready).await {
+                log_not_serving(&error);
                 time::sleep(RETRY).await;
             }
             self.platform.detach();
         }
     }
 
-    /// Serves until the bus goes.
+    /// Serves until the bus goes or another process has the name.
     async fn serve_on(
         &self,
-        requests: &Connection,
+        first: Option<Requests>,
         services: &Connection,
         ready: &impl Fn(),
     ) -> zbus::Result<()> {
         self.platform.attach(services).await?;
         self.channels.attach(services).await?;
-        let host = &self.host;
-        let own_name = async {
-            requests.request_name(execute::SERVICE).await?;
-            info!("serving");
-            ready();
-            services.closed().await;
-            Ok::<(), zbus::Error>(())
+        // Requests on a connection of their own: nothing else's messages are in their way.
+        let requests = match first {
+            Some(requests) => requests,
+            None => Requests::again(bus::connect().await).await?,
         };
-        tokio::select! {
-            () = execute::serve(requests, Arc::clone(host)) => {}
-            () = self.keep_attention() => {}
-            result = own_name => result?,
+        info!("serving");
+        ready();
+        let end = tokio::select! {
+            end = execute::serve(requests, Arc::clone(&self.host)) => end,
+            () = self.keep_attention() => NameEnd::BusClosed,
+            () = services.closed() => NameEnd::BusClosed,
+        };
+        match end {
+            NameEnd::BusClosed => warn!("the bus went away"),
+            NameEnd::Lost => {
+                warn!(name = execute::SERVICE, "lost the bus name; connecting again");
+            }
         }
-        warn!("the bus went away");
         Ok(())
     }
 }

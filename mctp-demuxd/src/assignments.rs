@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use durable::{Folder, Keep, Modes, StateFile};
+use durable::{Folder, Modes, Retention, StateFile};
 use mctp_proto::control::bus_owner::Assignment;
 use mctp_proto::{Address, BusPath, Eid, LinkId};
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ impl Assignments {
     pub(crate) fn open(folder: &Path, links: Vec<String>) -> Self {
         let file = match Folder::open(folder, Modes::PRIVATE) {
             Ok(folder) => {
-                let file = StateFile::open(folder, NAME, Keep::Previous);
+                let file = StateFile::open(folder, NAME, Retention::Previous);
                 Some(Arc::new(Mutex::new(file)))
             }
             Err(error) => {

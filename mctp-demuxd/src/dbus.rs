@@ -102,10 +102,12 @@ impl Publisher {
             self.add_interface(link).await?;
         }
         self.update().await?;
-        self.connection.request_name(self.names.bus).await?;
+        let connection = self.connection.clone();
+        let named = bus::keep_name(&connection, self.names.bus);
+        tokio::pin!(named);
         loop {
             tokio::select! {
-                () = self.connection.closed() => return Ok(()),
+                () = &mut named => return Ok(()),
                 changes = self.handle.changes() => {
                     self.update().await?;
                     if changes.contains(&Change::OwnEid) {

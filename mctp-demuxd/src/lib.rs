@@ -32,15 +32,22 @@ use crate::dbus::Names;
 use crate::demux::Demux;
 use crate::engine::{EngineHandle, Port};
 
+/// Puts arguments and configuration together.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for what cannot work.
+pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
+    let config: Config = setup.config()?;
+    Plan::new(&setup.args, &config, identity::machine()).map_err(Failure::Config)
+}
+
 /// Runs the daemon until it is ended.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for arguments or configuration that cannot work, a capture that cannot be
-/// created among them, and otherwise when a socket cannot be bound.
-pub async fn run(setup: Setup<Args>) -> Result<(), Failure> {
-    let config: Config = setup.config()?;
-    let plan = Plan::new(&setup.args, &config, identity::machine()).map_err(Failure::Config)?;
+/// [`Failure::Config`] for a capture that cannot be created, and otherwise when a socket cannot be bound.
+pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let capture = setup.args.capture.as_deref().map(|path| {
         let failed = |error| Failure::Config(format!("--capture {}: {error}", path.display()));
         Capture::create(path).map_err(failed)

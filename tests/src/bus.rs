@@ -12,7 +12,8 @@ use crate::client::{self, Output};
 use crate::process::Process;
 use crate::wait;
 
-/// A dbus-daemon with a configuration of its own: everything allowed, the system bus's limits.
+/// A dbus-daemon with a configuration of its own: the system bus's limits, and everything allowed unless
+/// a test has other policies.
 #[derive(Debug)]
 pub struct Bus {
     dir: PathBuf,
@@ -27,15 +28,28 @@ impl Bus {
     /// If dbus-daemon does not start.
     #[must_use]
     pub fn start(dir: &Path) -> Self {
+        Self::with_rules(
+            dir,
+            "<policy context='default'><allow user='*'/><allow own='*'/>\
+             <allow send_destination='*'/><allow receive_type='method_call'/>\
+             <allow receive_type='method_return'/><allow receive_type='error'/>\
+             <allow receive_type='signal'/></policy>",
+        )
+    }
+
+    /// Starts a bus with its socket in `dir`, and with these policies.
+    ///
+    /// # Panics
+    ///
+    /// If dbus-daemon does not start.
+    #[must_use]
+    pub fn with_rules(dir: &Path, policies: &str) -> Self {
         let socket = dir.join("bus");
         let configuration = format!(
             "<!DOCTYPE busconfig PUBLIC '-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN' \
              'http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd'>\n\
              <busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
-             <policy context='default'><allow user='*'/><allow own='*'/>\
-             <allow send_destination='*'/><allow receive_type='method_call'/>\
-             <allow receive_type='method_return'/><allow receive_type='error'/>\
-             <allow receive_type='signal'/></policy></busconfig>\n",
+             {policies}</busconfig>\n",
             socket.display()
         );
         fs::write(dir.join("bus.conf"), configuration).expect("the bus configuration");

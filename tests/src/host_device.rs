@@ -47,11 +47,18 @@ impl Kind {
         }
     }
 
-    fn frame(self, seq: u8, netfn: u8, command: u8) -> Vec<u8> {
+    fn frame(self, seq: u8, netfn: u8, command: u8, data: &[u8]) -> Vec<u8> {
+        let head = [netfn << 2, command];
         match self {
-            Self::Kcs => vec![netfn << 2, command],
-            Self::Bt => vec![3, netfn << 2, seq, command],
-            Self::Ssif => [&2_u32.to_ne_bytes()[..], &[netfn << 2, command]].concat(),
+            Self::Kcs => [&head[..], data].concat(),
+            Self::Bt => {
+                let length = u8::try_from(3 + data.len()).expect("a short request");
+                [&[length, netfn << 2, seq, command][..], data].concat()
+            }
+            Self::Ssif => {
+                let length = u32::try_from(2 + data.len()).expect("a short request");
+                [&length.to_ne_bytes()[..], &head, data].concat()
+            }
         }
     }
 
@@ -110,8 +117,17 @@ impl HostDevice {
     ///
     /// If the bridge has closed the device.
     pub fn ask(&mut self, netfn: u8, command: u8) {
+        self.ask_with(netfn, command, &[]);
+    }
+
+    /// Asks with `data`, without waiting for the answer.
+    ///
+    /// # Panics
+    ///
+    /// If the bridge has closed the device.
+    pub fn ask_with(&mut self, netfn: u8, command: u8, data: &[u8]) {
         self.seq = self.seq.wrapping_add(1);
-        let frame = self.kind.frame(self.seq, netfn, command);
+        let frame = self.kind.frame(self.seq, netfn, command, data);
         send(&self.bridge, &frame, SendFlags::NOSIGNAL).expect("a bridge");
     }
 

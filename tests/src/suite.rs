@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::{fs, process};
 
@@ -13,7 +14,7 @@ use crate::bus::Bus;
 use crate::clients::{self, Login};
 use crate::netns::Namespace;
 use crate::process::Process;
-use crate::{openbmc, programs, wait};
+use crate::{client, openbmc, programs, wait};
 
 /// The configuration that every suite starts with.
 const CONFIGURATION: &str = include_str!("../data/causeway.toml");
@@ -192,17 +193,61 @@ impl Suite {
     /// If it does not get there.
     #[must_use]
     pub fn netipmid_in(&self, namespace: &Namespace, interface: &str) -> Process {
-        let dir = self.dir.path();
-        let mut arguments = namespace.entry();
-        arguments.push(programs::program("netipmid").display().to_string());
-        arguments.extend(common_arguments(dir));
-        arguments.extend(["--channel".to_owned(), interface.to_owned()]);
-        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
         let name = format!("netipmid-{interface}");
-        let nsenter = Path::new("nsenter");
-        let process = Process::start_ready(&name, dir, nsenter, &arguments, &environment);
+        let own = ["--channel".to_owned(), interface.to_owned()];
+        let process = self.start_by("nsenter", &namespace.entry(), &name, &own);
         self.until_on_bus(&interface.replace('.', "_"));
         process
+    }
+
+    /// Starts a netipmid of `channel` beside the suite's, with `configuration` and at an address of its own; what it does
+    /// about its bus name is the test's matter.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn second_netipmid(&self, channel: &str, configuration: &str) -> (Process, SocketAddr) {
+        let (dir, address) = (self.dir.path(), free_address());
+        let name = format!("second-netipmid-{channel}");
+        let file = dir.join(format!("{name}.toml"));
+        fs::write(&file, configuration).expect("the configuration");
+        let [_, _, state_dir, state] = common_arguments(dir).try_into().expect("two arguments");
+        let own = ["--config".to_owned(), file.display().to_string(), state_dir, state];
+        let channel = ["--channel".to_owned(), channel.to_owned()];
+        let arguments = [&own[..], &channel, &lan_arguments(address)].concat();
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
+        let program = programs::program("netipmid");
+        (Process::start(&name, dir, &program, &arguments, &environment), address)
+    }
+
+    /// Starts netipmid again, after it was ended, as a user who may have no inotify instance. `None` where
+    /// users cannot be limited so.
+    pub fn restart_netipmid_without_inotify(&mut self) -> Option<()> {
+        let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
+        let unshare = |script: &str| {
+            let words = ["--user", "--map-root-user", "--", "sh", "-c", script, "sh"];
+            words.map(str::to_owned).to_vec()
+        };
+        let probe = client::run(Command::new("unshare").args(unshare(limit)));
+        if probe.code != Some(0) {
+            return None;
+        }
+        let entry = unshare(&format!("{limit} && exec \"$@\""));
+        let own = lan_arguments(self.address);
+        self.netipmid = self.start_by("unshare", &entry, "netipmid", &own);
+        Some(())
+    }
+
+    /// Starts netipmid by `program`, which takes its command line after `entry`.
+    fn start_by(&self, program: &str, entry: &[String], name: &str, own: &[String]) -> Process {
+        let dir = self.dir.path();
+        let mut arguments = entry.to_vec();
+        arguments.push(programs::program("netipmid").display().to_string());
+        arguments.extend(common_arguments(dir));
+        arguments.extend_from_slice(own);
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
+        Process::start_ready(name, dir, Path::new(program), &arguments, &environment)
     }
 
     fn until_on_bus(&self, channel: &str) {
@@ -318,7 +363,8 @@ fn lan_arguments(address: SocketAddr) -> [String; 2] {
 }
 
 /// A loopback address that no other test has: its host part is the process id, its port counts.
-fn free_address() -> SocketAddr {
+#[must_use]
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(6230);
     let [_, high, middle, low] = process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, high | 0x40, middle, low);

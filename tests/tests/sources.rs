@@ -1,5 +1,5 @@
-//! Rules about the source text that no compiler checks: where `unsafe` and the bus may appear, and
-//! what command families may see of each other (ARCHITECTURE.md, "Dependency rules").
+//! Rules about the source text that no compiler checks: where `unsafe` may appear (ARCHITECTURE.md, "Dependency
+//! rules"). Which module may use which is in `layers.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,33 +57,36 @@ fn unsafe_is_in_one_crate_only() {
 }
 
 #[test]
-fn command_families_do_not_see_the_bus() {
-    let providers = Path::new("ipmid/src/providers");
-    for word in ["zbus", "openbmc_dbus"] {
-        let found = offences("ipmid/src", word, |path| path.starts_with(providers));
-        assert!(found.is_empty(), "the bus in a command family:\n{}", found.join("\n"));
+fn protocol_crates_deny_panics() {
+    for name in ["ipmi-proto", "rmcp-proto", "mctp-proto"] {
+        let path = root().join("common").join(name).join("src/lib.rs");
+        let text = fs::read_to_string(path).expect("a crate");
+        let denied = "#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]";
+        assert!(text.lines().any(|line| line == denied), "{name}");
     }
 }
 
+/// SECURITY.md names the tests of each of its rules: a file, and functions in it.
 #[test]
-fn command_families_do_not_import_each_other() {
-    let families = fs::read_dir(root().join("ipmid/src/providers"));
-    let families: Vec<String> = families
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.expect("a folder entry").path())
-        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
-        // One puts all of them into the table; the bench is what their unit tests share.
-        .filter(|name| !["all", "bench"].contains(&name.as_str()))
-        .collect();
-    for family in &families {
-        let inside = Path::new("ipmid/src/providers").join(family);
-        for other in families.iter().filter(|other| *other != family) {
-            for (path, text) in rust_files("ipmid/src/providers") {
-                let member = path.starts_with(&inside) || path == inside.with_extension("rs");
-                let import = format!("providers::{other}::");
-                assert!(!member || !text.contains(&import), "{} sees {other}", path.display());
+fn the_tests_that_security_md_names_exist() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).expect("SECURITY.md");
+    let rules = text.rsplit("|---|---|\n").next().unwrap_or_default();
+    let rules: Vec<&str> = rules.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(rules.len() >= 15, "{} rules", rules.len());
+    for rule in rules {
+        let tests = rule.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap_or_default();
+        let mut source = None;
+        let mut found = 0;
+        for name in tests.split('`').skip(1).step_by(2) {
+            if name.ends_with(".rs") {
+                let path = root().join(name);
+                source = Some(fs::read_to_string(path).unwrap_or_else(|_| panic!("no {name}")));
+            } else {
+                let source = source.as_ref().expect("a file before its functions");
+                assert!(source.contains(&format!("fn {name}(")), "no test {name}: {rule}");
+                found += 1;
             }
         }
+        assert!(found > 0, "no test: {rule}");
     }
 }

@@ -4,6 +4,8 @@
 //! checksums. On the wire a response swaps the addresses and LUNs of its request; here
 //! [`IpmbHeader`] names them by role, so a response carries its request's header unchanged.
 
+use std::fmt;
+
 use crate::{CompletionCode, Lun, NetFn, Request, Response};
 
 /// An 8-bit slave address (bit 0 clear) or software id (bit 0 set).
@@ -68,6 +70,14 @@ pub struct IpmbHeader {
     pub command: u8,
 }
 
+impl IpmbHeader {
+    /// The request of this header with `data`, without its frame.
+    #[must_use]
+    pub const fn request(&self, data: Vec<u8>) -> Request {
+        Request { netfn: self.netfn, lun: self.responder_lun, command: self.command, data }
+    }
+}
+
 /// Why bytes are no IPMB frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum IpmbError {
@@ -93,12 +103,22 @@ const REQUEST_OVERHEAD: usize = 7;
 const RESPONSE_OVERHEAD: usize = 8;
 
 /// A request frame.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct IpmbRequest<'a> {
     /// Addresses, network function, sequence, command.
     pub header: IpmbHeader,
     /// The bytes after the command.
     pub data: &'a [u8],
+}
+
+impl fmt::Debug for IpmbRequest<'_> {
+    /// Without the data, which may hold a password or a key for a satellite.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IpmbRequest")
+            .field("header", &self.header)
+            .field("data", &format_args!("{} bytes", self.data.len()))
+            .finish()
+    }
 }
 
 impl<'a> IpmbRequest<'a> {
@@ -136,12 +156,7 @@ impl<'a> IpmbRequest<'a> {
     /// The request without its frame, as bridges hand it on.
     #[must_use]
     pub fn to_request(&self) -> Request {
-        Request {
-            netfn: self.header.netfn,
-            lun: self.header.responder_lun,
-            command: self.header.command,
-            data: self.data.to_vec(),
-        }
+        self.header.request(self.data.to_vec())
     }
 }
 

@@ -36,7 +36,7 @@ pub mod vm_link;
 pub use channel::{AccessMode, ChannelNumber, ChannelProtocol, Medium, SessionSupport};
 pub use completion::CompletionCode;
 pub use frame::FrameError;
-pub use message::{Request, Response};
+pub use message::{Request, Response, ResponseBody};
 pub use netfn::{GroupBody, Iana, Lun, NetFn};
 pub use privilege::Privilege;
 pub use record::{RecordError, zero_checksum};

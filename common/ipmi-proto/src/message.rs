@@ -1,9 +1,11 @@
 //! A request and a response, free of any transport's framing.
 
+use std::fmt;
+
 use crate::{CompletionCode, Lun, NetFn};
 
 /// One request as a bridge hands it to `ipmid`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Request {
     /// Network function, as received (an odd one is answered C1h by `ipmid`).
     pub netfn: NetFn,
@@ -13,6 +15,19 @@ pub struct Request {
     pub command: u8,
     /// The bytes after the command.
     pub data: Vec<u8>,
+}
+
+impl fmt::Debug for Request {
+    /// Without the data, which may hold a password (Set User Password) or a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { netfn, lun, command, data } = self;
+        f.debug_struct("Request")
+            .field("netfn", netfn)
+            .field("lun", lun)
+            .field("command", command)
+            .field("data", &format_args!("{} bytes", data.len()))
+            .finish()
+    }
 }
 
 /// One response as `ipmid` hands it back.
@@ -28,6 +43,22 @@ pub struct Response {
     pub completion: CompletionCode,
     /// The bytes after the completion code.
     pub data: Vec<u8>,
+}
+
+/// How a request ended: what a handler gives, before a bridge puts it under the request's numbers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResponseBody {
+    /// How it ended.
+    pub completion: CompletionCode,
+    /// The bytes after the completion code.
+    pub data: Vec<u8>,
+}
+
+impl From<CompletionCode> for ResponseBody {
+    /// A completion code without data.
+    fn from(completion: CompletionCode) -> Self {
+        Self { completion, data: Vec::new() }
+    }
 }
 
 impl Response {

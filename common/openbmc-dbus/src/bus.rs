@@ -3,6 +3,7 @@
 //! A daemon that is up while the bus is not must neither end nor spin: [`connect`] retries with a
 //! bounded pace and tells once that the bus is missed and once that it is back.
 
+mod name;
 pub(crate) mod socket;
 
 use std::env;
@@ -16,6 +17,7 @@ use tracing::{info, warn};
 use zbus::Connection;
 use zbus::connection::Builder;
 
+pub use self::name::{NameEnd, OwnNameError, OwnedName, keep_name, own_name};
 use self::socket::BufferedStream;
 
 /// How long between two attempts to reach a bus that is not there.

@@ -71,16 +71,20 @@ pub mod ipmi {
         "xyz.openbmc_project.Logging.IPMI";
         methods {
             /// Adds a system event: message, sensor's path, event data, asserted, generator.
+            ///
+            /// phosphor-sel-logger registers it as `ssaybq`, and so do its callers call it.
             IPMI_SEL_ADD = "IpmiSelAdd" ("soaybq") -> ("q");
-            /// Adds an event: message, path, data, asserted, generator, event type, sensor type,
-            /// sensor number.
-            ADD_EXTENDED = "AddExtended" ("soaybqyyy") -> ("q");
-            /// Adds an OEM record: message, data, record type.
+            /// Adds a system event: message, path, event data, generator, event direction (bit 7) and
+            /// type, sensor type, sensor number.
+            ADD_EXTENDED = "AddExtended" ("soayqyyy") -> ("q");
+            /// Adds a record: message, data, record type.
             IPMI_SEL_ADD_OEM = "IpmiSelAddOem" ("sayy") -> ("q");
             /// Empties the log.
             CLEAR = "Clear" ("") -> ("");
             /// Removes one record.
             SEL_DELETE = "SELDelete" ("q") -> ("");
+            /// Records, free bytes, times of the last addition and erasure, operation support.
+            GET_SEL_INFO = "GetSELInfo" ("") -> ("(qquuy)");
         }
     }
 }

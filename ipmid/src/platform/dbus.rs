@@ -19,17 +19,22 @@ pub(crate) mod private_bus;
 mod remembered;
 mod sensors;
 mod sessions;
+mod signals;
 mod sol;
 mod time;
 mod watchdog;
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use openbmc_dbus::bus::METHOD_TIMEOUT;
+use daemon::RateLimit;
+use openbmc_dbus::bus::{self, METHOD_TIMEOUT};
 use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
 use openbmc_dbus::interface::{Method, Property, PropertyValue};
-use tracing::debug;
-use zbus::Connection;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+use zbus::{Connection, Message};
 
 pub use self::accounts::{DbusAccounts, follow_accounts};
 use self::bmc::Firmware;
@@ -37,16 +42,23 @@ pub use self::bridges::Bridges;
 pub use self::event_log::EventLog;
 pub use self::host_control::HostControl;
 use self::locate::{Located, Place};
-use self::sensors::Feed;
+use self::sensors::SensorFeed;
+use self::signals::Signals;
 use super::{PlatformError, PlatformResult};
-use crate::state::lock;
-use crate::stores::sensors::SensorStore;
+use crate::model::persistent::lock;
+use crate::model::sensors::SensorStore;
+
+/// How long between two attempts to follow signals.
+const RETRY: Duration = Duration::from_secs(1);
+/// A failure that lasts is logged once a minute.
+static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 /// The machine's services, over a connection that may come and go.
 #[derive(Debug, Default)]
 pub struct DbusPlatform {
     link: Mutex<Option<Arc<Link>>>,
-    sensors: Feed,
+    sensors: SensorFeed,
+    signals: Signals,
     bridges: Bridges,
 }
 
@@ -62,7 +74,12 @@ impl DbusPlatform {
     /// With the sensors in `sensors`, which keeps what of them outlives the daemon.
     #[must_use]
     pub fn new(sensors: Arc<SensorStore>, bridges: Bridges) -> Self {
-        Self { link: Mutex::default(), sensors: Feed::new(sensors), bridges }
+        Self {
+            link: Mutex::default(),
+            sensors: SensorFeed::new(sensors),
+            signals: Signals::default(),
+            bridges,
+        }
     }
 
     /// Uses `connection` from now on; what was known over the one before is forgotten.
@@ -71,13 +88,32 @@ impl DbusPlatform {
         let firmware = Firmware::follow(connection).await?;
         let link = Link { client, located: Mutex::default(), firmware };
         *lock(&self.link) = Some(Arc::new(link));
-        self.sensors.service_came();
+        self.signals.service_started();
         Ok(())
     }
 
     /// There is no bus: every call ends with "absent" until there is one again.
     pub fn detach(&self) {
         *lock(&self.link) = None;
+    }
+
+    /// Follows the signals of the machine's services on a connection of their own, which is always drained.
+    pub async fn follow_signals(&self) -> Infallible {
+        loop {
+            let connection = bus::connect().await;
+            let followed = tokio::try_join!(
+                self.sensors.follow(&connection),
+                self.signals.follow(&connection)
+            );
+            if let Err(error) = followed
+                && let Some(pass) = NOT_FOLLOWED.admit()
+            {
+                let swallowed = pass.swallowed;
+                warn!(%error, swallowed, "cannot follow the signals of services; retrying");
+            }
+            self.sensors.set_current(false);
+            sleep(RETRY).await;
+        }
     }
 
     fn link(&self) -> PlatformResult<Arc<Link>> {
@@ -139,6 +175,25 @@ impl Link {
         lock(&self.located).remember(place, object.clone());
         act(object).await.map_err(failed)
     }
+}
+
+/// Subscribes to signals without waiting for the bus, whose reply the connection's readers ignore.
+async fn add_match(connection: &Connection, rule: &str) -> zbus::Result<()> {
+    call_bus(connection, "AddMatch", rule).await
+}
+
+/// Ends a subscription as [`add_match`] begins one.
+async fn remove_match(connection: &Connection, rule: &str) -> zbus::Result<()> {
+    call_bus(connection, "RemoveMatch", rule).await
+}
+
+async fn call_bus(connection: &Connection, member: &str, rule: &str) -> zbus::Result<()> {
+    let bus = "org.freedesktop.DBus";
+    let message = Message::method_call("/org/freedesktop/DBus", member)
+        .destination(bus)
+        .interface(bus)
+        .build(&rule)?;
+    connection.send(&message).await
 }
 
 /// What a handler is told of a call that failed.

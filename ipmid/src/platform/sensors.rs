@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipmi_proto::sdr::Threshold;
 
 use super::PlatformResult;
-use crate::stores::sensors::SensorStore;
+use crate::model::sensors::SensorStore;
 
 /// Sensors that are kept current by what their services tell.
 pub trait Sensors: Send + Sync + 'static {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// One binding, in its parts. What they mean is up to the kind.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Spec {
     kind: String,
     what: String,
@@ -70,11 +69,9 @@ impl fmt::Display for Spec {
     }
 }
 
-impl TryFrom<String> for Spec {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+impl<'de> Deserialize<'de> for Spec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        daemon::element::from_text(deserializer, "a binding", str::parse)
     }
 }
 

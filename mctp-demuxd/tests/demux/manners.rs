@@ -84,7 +84,7 @@ fn places_and_limits_that_cannot_work_are_errors() {
             format!("{owner}{place}address = 1\neid = 9\n{place}address = 2\neid = 9\n"),
             "EID 9",
         ),
-        ("pcie:/dev/x", "[mctp.limits]\nclients = 0\n".to_owned(), "clients"),
+        ("pcie:/dev/x", "[mctp.limits]\nclients = 0\n".to_owned(), "causeway.toml:2"),
         ("pcie:/dev/x", "[mctp]\nsockets = [\"\"]\n".to_owned(), "socket"),
     ] {
         std::fs::write(&file, text).unwrap();

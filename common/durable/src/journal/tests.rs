@@ -1,11 +1,13 @@
-//! What a journal survives.
+//! Power loss, damage and limits of a journal.
+
+use std::ops::Range;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::simulated::Disk;
 
-const LIMIT: Limits = Limits { journal: 100_000, record: 1000 };
+const LIMIT: Limits = Limits { journal: 100_000, batch: 600, record: 1000 };
 
 fn open(disk: &Disk) -> (Journal<Disk>, Vec<Vec<u8>>) {
     Journal::open(disk.clone(), "sel", LIMIT)
@@ -20,7 +22,7 @@ fn record(number: u8) -> Vec<u8> {
     vec![number; 5 + usize::from(number)]
 }
 
-fn batch(range: std::ops::Range<u8>) -> Vec<Vec<u8>> {
+fn batch(range: Range<u8>) -> Vec<Vec<u8>> {
     range.map(record).collect()
 }
 
@@ -43,8 +45,8 @@ fn records_are_there_at_the_next_start() {
     assert_eq!(disk.names(), ["sel"]);
 }
 
-/// Runs `work` on a journal of three batches, cut off after each of its operations; what many a
-/// medium holds then is one of `allowed`, and the journal goes on from there.
+/// Runs `work` on a journal of three batches, cut off after each of its operations. What the medium
+/// then holds is one of `allowed`, and more can be appended.
 fn cut_everywhere(
     work: impl Fn(&mut Journal<Disk>) -> Result<(), Error>,
     allowed: &[Vec<Vec<u8>>],
@@ -130,7 +132,7 @@ fn damage_in_the_middle_costs_one_record() {
         let mut before_last = found.clone();
         before_last.retain(|record| batch(0..4).contains(record));
         if found.len() == 4 && before_last.len() == 4 {
-            continue; // the last batch, which looks torn
+            continue; // damage to the last batch, which looks torn
         }
         assert_eq!(found.len(), 7, "damage at {at}");
         assert!(found.iter().all(|record| batch(0..8).contains(record)), "damage at {at}");
@@ -151,7 +153,7 @@ fn limit_holds_until_the_journal_is_compacted() {
     let (mut journal, _) = Journal::open(
         disk,
         "sel",
-        Limits { journal: 3 * Journal::<Disk>::space_for(16), record: 16 },
+        Limits { journal: 3 * Journal::<Disk>::space_for(16), batch: 100, record: 16 },
     );
     for _ in 0..3 {
         journal.append(&[[7; 16]]).unwrap();
@@ -188,6 +190,122 @@ fn real_folder_behaves_as_the_simulated_one() {
     assert_eq!(Journal::open(folder, "sel", LIMIT).1, batch(1..5));
 }
 
+#[test]
+fn batch_beyond_its_limit_is_refused() {
+    let disk = three_batches();
+    let (mut journal, _) = open(&disk);
+    let refused = journal.append(&[[1; 588], [2; 588]]);
+    assert!(matches!(refused, Err(Error::BatchTooLarge { length: 1200, .. })));
+    journal.append(&[[1; 588]]).unwrap();
+    assert_eq!(records(&disk).len(), 9);
+}
+
+/// 200 batches of one record, of which the last `lost` are zeroed.
+fn zeroed_at_the_end(lost: usize) -> Disk {
+    let disk = Disk::new();
+    let (mut journal, _) = open(&disk);
+    for number in 0..200_u8 {
+        journal.append(&[[number; 21]]).unwrap();
+    }
+    let size = usize::try_from(Journal::<Disk>::space_for(21)).unwrap();
+    disk.tamper("sel", |bytes| bytes[(200 - lost) * size..].fill(0));
+    disk
+}
+
+#[test]
+fn zeroed_end_beyond_one_batch_is_set_aside() {
+    for lost in [1, 10, 18, 19, 20, 100, 199, 200] {
+        let disk = zeroed_at_the_end(lost);
+        let damaged = disk.read("sel").unwrap();
+        let expected: Vec<Vec<u8>> =
+            (0..200 - lost).map(|n| vec![u8::try_from(n).unwrap(); 21]).collect();
+        assert_eq!(records(&disk), expected, "{lost} lost");
+        // 18 records of 33 bytes are a batch of 600 bytes at the most.
+        let aside = disk.read("sel.corrupt").unwrap();
+        assert_eq!(aside, damaged.filter(|_| lost > 18), "{lost} lost");
+        assert_eq!(records(&disk), expected, "{lost} lost");
+    }
+}
+
+#[test]
+fn damaged_journal_is_copied_where_there_are_no_hard_links() {
+    let disk = zeroed_at_the_end(100);
+    let damaged = disk.read("sel").unwrap();
+    disk.refuse_links();
+    assert_eq!(records(&disk).len(), 100);
+    assert_eq!(disk.read("sel.corrupt").unwrap(), damaged);
+    assert_ne!(disk.read("sel").unwrap(), damaged);
+}
+
+#[test]
+fn damaged_journal_that_cannot_be_copied_stays() {
+    let disk = zeroed_at_the_end(100);
+    let damaged = disk.read("sel").unwrap();
+    disk.cut_after(0);
+    assert_eq!(records(&disk).len(), 100);
+    assert_eq!(disk.read("sel").unwrap(), damaged);
+}
+
+/// What happens to a range of a journal's bytes.
+#[derive(Clone, Debug)]
+enum Damage {
+    Zeroed,
+    Garbage(u64),
+    Truncated,
+}
+
+fn any_damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        Just(Damage::Zeroed),
+        any::<u64>().prop_map(Damage::Garbage),
+        Just(Damage::Truncated),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, bytes: &mut Vec<u8>, range: Range<usize>) {
+        match self {
+            Self::Zeroed => bytes[range].fill(0),
+            Self::Garbage(seed) => {
+                let mut state = *seed | 1;
+                for byte in &mut bytes[range] {
+                    // Xorshift; never the byte that was there.
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    *byte ^= u8::try_from(state % 255).unwrap() + 1;
+                }
+            }
+            Self::Truncated => bytes.truncate(range.start),
+        }
+    }
+}
+
+/// Where a record's frame is, and the record.
+type Framed = (Range<usize>, Vec<u8>);
+
+/// A journal of `batches`, and its records in order.
+fn journal_of(batches: &[Vec<Vec<u8>>]) -> (Disk, Vec<Framed>) {
+    let disk = Disk::new();
+    let (mut journal, _) = open(&disk);
+    let mut frames = Vec::new();
+    let mut at = 0;
+    for (index, batch) in (0_u32..).zip(batches) {
+        // Each record has its number in it, so that it differs from all others.
+        let batch: Vec<Vec<u8>> = (0_u8..)
+            .zip(batch)
+            .map(|(n, record)| [&index.to_be_bytes()[..], &[n], record].concat())
+            .collect();
+        journal.append(&batch).unwrap();
+        for record in batch {
+            let end = at + usize::try_from(Journal::<Disk>::space_for(record.len())).unwrap();
+            frames.push((at..end, record));
+            at = end;
+        }
+    }
+    (disk, frames)
+}
+
 fn any_batches() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
     let record = prop::collection::vec(any::<u8>(), 0..40);
     prop::collection::vec(prop::collection::vec(record, 0..10), 0..10)
@@ -213,4 +331,64 @@ proptest! {
         let flat: Vec<Vec<u8>> = batches.into_iter().flatten().collect();
         prop_assert_eq!(records(&disk), flat);
     }
+
+    /// Whatever happens to a range of the file: no record is made up, and either all good records are
+    /// returned and the damaged file is set aside, or what is lost is an end that one torn batch explains.
+    #[test]
+    fn damage_costs_what_it_hits_and_is_set_aside(
+        batches in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5), 1..40),
+        damage in any_damage(),
+        from in 0.0..1.0_f64,
+        part in prop_oneof![Just(1.0), 0.0..1.0_f64],
+    ) {
+        let (disk, frames) = journal_of(&batches);
+        let good = disk.read("sel").unwrap().unwrap();
+        let (from, part) = (position(good.len(), from), part);
+        let range = from..from + 1 + position(good.len() - from, part).min(good.len() - from - 1);
+        disk.tamper("sel", |bytes| damage.apply(bytes, range.clone()));
+        let damaged = disk.read("sel").unwrap().unwrap();
+        let found = records(&disk);
+
+        let mut original = frames.iter().map(|(_, record)| record);
+        prop_assert!(found.iter().all(|record| original.any(|other| other == record)));
+        let untouched: Vec<&Vec<u8>> = frames
+            .iter()
+            .filter(|(frame, _)| match damage {
+                Damage::Truncated => frame.end <= range.start,
+                _ => frame.end <= range.start || frame.start >= range.end,
+            })
+            .map(|(_, record)| record)
+            .collect();
+        match disk.read("sel.corrupt").unwrap() {
+            Some(aside) => {
+                prop_assert_eq!(aside, damaged);
+                prop_assert!(untouched.into_iter().all(|record| found.contains(record)));
+            }
+            None => {
+                let count = found.len();
+                prop_assert!(frames.iter().map(|(_, record)| record).take(count).eq(&found));
+                let end = frames.get(..count).and_then(<[_]>::last).map_or(0, |(frame, _)| frame.end);
+                prop_assert!(damaged.len().saturating_sub(end) <= 600, "{} lost", damaged.len() - end);
+                // Whole batches only.
+                let sizes = batches.iter().scan(0, |sum, batch| { *sum += batch.len(); Some(*sum) });
+                prop_assert!(count == 0 || sizes.into_iter().any(|sum| sum == count));
+            }
+        }
+        let (mut journal, again) = open(&disk);
+        prop_assert_eq!(&again, &found);
+        journal.append(&[b"next"]).unwrap();
+        prop_assert_eq!(records(&disk).len(), found.len() + 1);
+    }
+}
+
+/// A position in `length` bytes.
+fn position(length: usize, part: f64) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "small"
+    )]
+    let at = (length as f64 * part) as usize;
+    at.min(length - 1)
 }

@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use tracing::debug;
-use zbus::fdo::DBusProxy;
+use tracing::{debug, warn};
+use zbus::fdo::{self, DBusProxy};
 use zbus::{Connection, Fd, Message, OwnedFd};
 
 use super::link::{self, Place};
@@ -22,8 +22,8 @@ pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
 /// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages, the
 /// handshake left out. A caller has one link; opening another ends the first.
 ///
-/// Errors: `AccessDenied` for a caller that may not call `execute()`, or where the configuration
-/// says no; `LimitsExceeded` when there are too many links; `NotSupported` on a link.
+/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`; `NotSupported` where the
+/// configuration says no, and on a link; `LimitsExceeded` when there are too many links.
 pub const OPEN: &str = "Open";
 
 /// Keeps a link to whichever `ipmid` owns the name, if it offers one, in `place`, until the bus
@@ -46,6 +46,9 @@ async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
                     () = link::carry(place, replies, calls) => {}
                     _ = changes.next() => continue,
                 }
+            }
+            Err(zbus::Error::FDO(error)) if matches!(*error, fdo::Error::AccessDenied(_)) => {
+                warn!(%error, "ipmid refuses this bridge: its requests will be answered D3h");
             }
             Err(error) => debug!(%error, "no direct link"),
         }

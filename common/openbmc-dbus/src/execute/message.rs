@@ -1,8 +1,9 @@
 //! The messages of the contract: a request as a call, an answer as its reply.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use ipmi_proto::{CompletionCode, Privilege, Request};
+use ipmi_proto::{CompletionCode, Privilege, Request, ResponseBody};
 use tracing::warn;
 use zbus::{Message, SerializeDict, Type, Variant, message};
 
@@ -22,6 +23,8 @@ pub enum Caller {
         /// The managed system's session id.
         session_id: u32,
     },
+    /// A console outside of any session: user and session 0, Callback privilege.
+    Outside,
     /// A satellite controller on an IPMB.
     Ipmb {
         /// Requester's slave address in its 7-bit form.
@@ -53,6 +56,12 @@ impl From<Caller> for Options {
                 user_id: Some(user_id.into()),
                 privilege: Some(privilege.value().into()),
                 session_id: Some(session_id),
+                ..Self::default()
+            },
+            Caller::Outside => Self {
+                user_id: Some(0),
+                privilege: Some(Privilege::Callback.value().into()),
+                session_id: Some(0),
                 ..Self::default()
             },
             Caller::Ipmb { rq_sa, host_id } => {
@@ -105,7 +114,6 @@ fn completion_of_error(reply: &Message) -> CompletionCode {
 }
 
 /// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
-#[derive(Debug)]
 pub struct Call {
     /// Unique bus name of the caller, as the bus vouches for it.
     pub sender: String,
@@ -119,6 +127,21 @@ pub struct Call {
     pub data: Vec<u8>,
     /// What the bridge says of the requester.
     pub options: CallOptions,
+}
+
+impl fmt::Debug for Call {
+    /// Without the data, which may hold a password (Set User Password) or a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sender, netfn, lun, command, data, options } = self;
+        f.debug_struct("Call")
+            .field("sender", sender)
+            .field("netfn", netfn)
+            .field("lun", lun)
+            .field("command", command)
+            .field("data", &format_args!("{} bytes", data.len()))
+            .field("options", options)
+            .finish()
+    }
 }
 
 /// The options that have a meaning. One that is absent or of another type than the contract's is
@@ -135,17 +158,12 @@ pub struct CallOptions {
     pub rq_sa: Option<i32>,
     /// `hostId` (i): host or device index.
     pub host_id: Option<i32>,
+    /// Whether any option of a session is there, of whatever type.
+    pub names_session: bool,
+    /// Whether any option of a satellite is there, of whatever type.
+    pub names_satellite: bool,
     /// Of no option: the most data that an answer may have, of a bridge with less room than others.
     pub room: Option<u8>,
-}
-
-/// What goes back for a [`Call`].
-#[derive(Debug, Eq, PartialEq)]
-pub struct Reply {
-    /// How the request ended.
-    pub completion: CompletionCode,
-    /// The bytes after the completion code.
-    pub data: Vec<u8>,
 }
 
 impl Call {
@@ -167,6 +185,7 @@ impl Call {
             Some(Variant::I32(value)) => Some(*value),
             _ => None,
         };
+        let names = |keys: &[&str]| keys.iter().any(|key| options.contains_key(key));
         Ok(Self {
             sender: sender_of(message),
             netfn,
@@ -182,6 +201,8 @@ impl Call {
                 },
                 rq_sa: signed("rqSA"),
                 host_id: signed("hostId"),
+                names_session: names(&["userId", "privilege", "currentSessionId"]),
+                names_satellite: names(&["rqSA", "hostId"]),
                 room: None,
             },
         })
@@ -201,7 +222,7 @@ pub(super) fn reply_message(
     netfn: u8,
     lun: u8,
     command: u8,
-    reply: &Reply,
+    reply: &ResponseBody,
 ) -> zbus::Result<Message> {
     // One struct, not five values: hence the tuple in a tuple.
     let answer = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());

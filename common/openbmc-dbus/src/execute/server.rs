@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use ipmi_proto::CompletionCode;
+use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tracing::{debug, warn};
-use zbus::{Connection, Message, message};
+use zbus::{Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
-use super::message::{Call, Reply, reply_message, sender_of};
+use super::message::{Call, reply_message, sender_of};
+use super::requests::Requests;
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
+use crate::bus::NameEnd;
 
 /// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
 /// once.
@@ -30,27 +32,42 @@ const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
+/// The reason of errors whose name says all.
+const NO_LINK: &str = "no direct link";
+
 /// What answers calls.
 pub trait Execute: Send + Sync + 'static {
     /// Answers one call.
-    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send;
+    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send;
 
     /// Whether `caller`, a unique bus name, is given a direct link.
-    fn may_link(&self, caller: &str) -> impl Future<Output = bool> + Send;
+    fn may_link(&self, caller: &str) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
 }
 
-/// Serves `execute()` on `connection`, and on the direct links that are asked for there, and the
-/// requests of OpenBMC's btbridge, until the bus goes.
+/// Why a caller is given no direct link.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LinkRefusal {
+    /// Nobody is given one.
+    NotOffered,
+    /// The caller may not call, for this reason.
+    Caller(String),
+}
+
+/// Serves `execute()` on the connection of `requests`, and on the direct links that are asked for there,
+/// and the requests of OpenBMC's btbridge, until the bus goes or the service's name is lost.
 ///
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
-/// drained here and nowhere else; own the service's name after this has been started.
-pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
+/// drained here and nowhere else.
+pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd {
+    let Requests { connection, calls, name } = requests;
     let server = Server::new(executor, FROM_THE_BUS);
-    let calls = Incoming::from(connection);
     let replies = Outgoing::Bus(connection.clone());
     // Beside the stream, which has to be drained meanwhile.
-    let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
-    server.answer(calls, replies, Asker::Bus(Links::default())).await;
+    let _follower = AbortOnDrop::spawn(signal::follow(connection));
+    tokio::select! {
+        () = server.answer(calls, replies, Asker::Bus(Links::default())) => NameEnd::BusClosed,
+        end = name.ended() => end,
+    }
 }
 
 /// What answers the calls of one connection. Each has room of its own, so that a peer that never
@@ -98,7 +115,7 @@ impl<E: Execute> Server<E> {
                     self.execute(call, answer, &replies)
                 }
                 (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
-                (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED)),
+                (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
                 (Asked::Other(answer), _) => Some(answer),
             };
             if let Some(answer) = answer {
@@ -115,7 +132,8 @@ impl<E: Execute> Server<E> {
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
-        let answer = move |reply: &Reply| reply_message(&message, netfn, lun, command, reply);
+        let answer =
+            move |reply: &ResponseBody| reply_message(&message, netfn, lun, command, reply);
         self.execute(call, answer, replies)
     }
 
@@ -124,11 +142,11 @@ impl<E: Execute> Server<E> {
     fn execute(
         &self,
         call: Call,
-        answer: impl FnOnce(&Reply) -> zbus::Result<Message> + Send + 'static,
+        answer: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let busy = Reply { completion: CompletionCode::BUSY, data: Vec::new() };
+            let busy = ResponseBody::from(CompletionCode::BUSY);
             return Some(answer(&busy));
         };
         let work = Arc::clone(&self.executor).execute(call);
@@ -158,7 +176,7 @@ impl Links {
         self.0.retain(|_, link| !link.is_finished());
         let caller = sender_of(&request);
         if self.0.len() >= MAX_LINKS && !self.0.contains_key(&caller) {
-            return Some(refusal(&request, LIMITS_EXCEEDED));
+            return Some(refusal(&request, LIMITS_EXCEEDED, NO_LINK));
         }
         let server = Server::new(Arc::clone(executor), FROM_A_LINK);
         let link = serve_link(server, caller.clone(), request, replies.clone());
@@ -174,8 +192,13 @@ async fn serve_link<E: Execute>(
     request: Message,
     replies: mpsc::Sender<Message>,
 ) {
-    if !server.executor.may_link(&caller).await {
-        return send(&replies, refusal(&request, ACCESS_DENIED)).await;
+    let refused = match server.executor.may_link(&caller).await {
+        Ok(()) => None,
+        Err(LinkRefusal::NotOffered) => Some(refusal(&request, NOT_SUPPORTED, NO_LINK)),
+        Err(LinkRefusal::Caller(reason)) => Some(refusal(&request, ACCESS_DENIED, &reason)),
+    };
+    if let Some(refused) = refused {
+        return send(&replies, refused).await;
     }
     match direct::pair(&request) {
         Ok((answer, stream)) => {
@@ -187,7 +210,7 @@ async fn serve_link<E: Execute>(
         }
         Err(error) => {
             warn!(%error, "no direct link to be had");
-            send(&replies, refusal(&request, LIMITS_EXCEEDED)).await;
+            send(&replies, refusal(&request, LIMITS_EXCEEDED, NO_LINK)).await;
         }
     }
 }
@@ -239,8 +262,8 @@ fn asked_by_call(message: &Message) -> Asked {
     })
 }
 
-fn refusal(request: &Message, name: &str) -> zbus::Result<Message> {
-    Message::error(&request.header(), name).build(&"no direct link")
+fn refusal(request: &Message, name: &str, reason: &str) -> zbus::Result<Message> {
+    Message::error(&request.header(), name).build(&reason)
 }
 
 /// What `busctl tree` and `introspect` show: the path down to [`PATH`] and its one method.

@@ -1,13 +1,13 @@
 //! Requests that come in a signal: how OpenBMC's btbridge hands them over ([`host_ipmi`]), and the call
 //! that answers one.
 
-use ipmi_proto::CompletionCode;
+use ipmi_proto::{CompletionCode, ResponseBody};
 use tracing::warn;
 use zbus::fdo::DBusProxy;
 use zbus::message::{self, Flags};
 use zbus::{Connection, MatchRule, Message};
 
-use super::message::{Call, CallOptions, Reply, sender_of};
+use super::message::{Call, CallOptions, sender_of};
 use crate::ipmi::host_ipmi;
 
 /// The most data of an answer: btbridge's message of 64 bytes, less the five that come first.
@@ -65,11 +65,11 @@ impl Signalled {
 
     /// The request, and what makes a call to its sender of the answer; `CAh` for one that the bridge
     /// cannot carry.
-    pub(super) fn split(self) -> (Call, impl FnOnce(&Reply) -> zbus::Result<Message>) {
+    pub(super) fn split(self) -> (Call, impl FnOnce(&ResponseBody) -> zbus::Result<Message>) {
         let Self { call, seq, path } = self;
         let Call { sender: ref bridge, netfn, lun, command, .. } = call;
         let bridge = bridge.clone();
-        let answer = move |reply: &Reply| {
+        let answer = move |reply: &ResponseBody| {
             let (completion, data) = match reply.data.get(usize::from(ANSWER_DATA)..) {
                 Some([_, ..]) => (CompletionCode::CANNOT_RETURN_BYTES, &[][..]),
                 _ => (reply.completion, reply.data.as_slice()),
@@ -102,7 +102,7 @@ mod tests {
             (call.netfn, call.lun, call.command, call.data.as_slice()),
             (0x0a, 0, 0x11, &[1, 2][..])
         );
-        let reply = Reply { completion: CompletionCode::OK, data: vec![9; length] };
+        let reply = ResponseBody { completion: CompletionCode::OK, data: vec![9; length] };
         answer(&reply).unwrap()
     }
 

@@ -4,14 +4,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request};
+use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::task;
 use zbus::Message;
 
 use super::link::{self, Link, Place, lock};
-use super::message::{Call, Caller, Reply, call_message, read_reply};
-use super::server::Server;
+use super::message::{Call, Caller, call_message, read_reply};
+use super::server::{LinkRefusal, Server};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, DIRECT, Execute, OPEN, PATH};
 use crate::bus::socket::BufferedStream;
@@ -33,16 +33,16 @@ impl Echo {
 }
 
 impl Execute for Echo {
-    async fn execute(self: Arc<Self>, call: Call) -> Reply {
+    async fn execute(self: Arc<Self>, call: Call) -> ResponseBody {
         if call.command >= 0x80 {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             self.may_answer.acquire().await.unwrap().forget();
         }
-        Reply { completion: CompletionCode::OK, data: call.sender.into_bytes() }
+        ResponseBody { completion: CompletionCode::OK, data: call.sender.into_bytes() }
     }
 
-    async fn may_link(&self, _: &str) -> bool {
-        true
+    async fn may_link(&self, _: &str) -> Result<(), LinkRefusal> {
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use zbus::fdo::DBusProxy;
 use zbus::{Connection, MatchRule, Message, MessageStream, message};
 
 use super::DbusPlatform;
-use crate::state::lock;
+use crate::model::persistent::lock;
 
 /// How long between two attempts to follow the services.
 const RETRY: Duration = Duration::from_secs(1);

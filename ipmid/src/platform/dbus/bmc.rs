@@ -111,7 +111,7 @@ impl Bmc for DbusPlatform {
     }
 
     async fn firmware_may_have_changed(&self) {
-        self.sensors.firmware.notified().await;
+        self.signals.firmware.notified().await;
     }
 
     async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {

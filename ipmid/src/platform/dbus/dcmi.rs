@@ -53,7 +53,7 @@ impl PowerLimit for DbusPlatform {
     }
 
     async fn power_limit_changed(&self) {
-        self.sensors.power_limit.notified().await;
+        self.signals.power_limit.notified().await;
     }
 }
 

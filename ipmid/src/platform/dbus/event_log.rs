@@ -1,26 +1,31 @@
 //! `xyz.openbmc_project.Logging.IPMI` over ipmid's own log, for services that log events themselves
-//! (phosphor-sel-logger's interface). Where another process is that service already, it stays so.
+//! (phosphor-sel-logger's interface). Where another process owns the name already, that one serves it.
+//!
+//! The methods are those of `xyz/openbmc_project/Logging/IPMI.interface.yaml`; [`paths`] adds the
+//! signatures that phosphor-sel-logger's callers use.
+
+mod paths;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use durable::Folder;
-use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::{EventType, SensorType};
 use ipmi_proto::sel::{Direction, Event, GeneratorId, SelBody, SelRecord, SelRecordId};
 use openbmc_dbus::logging::ipmi;
 use tracing::warn;
 use zbus::wire::OwnedObjectPath;
-use zbus::{Connection, fdo, interface};
+use zbus::{Connection, interface};
 
+use self::paths::AnyPath;
 use super::owned;
-use crate::events::{Events, Source};
-use crate::stores::Clock;
-use crate::stores::sel::{SelError, SelStore};
-use crate::stores::sensors::{ROOT, SensorStore};
+use crate::model::Clock;
+use crate::model::events::{Events, Source};
+use crate::model::sel::{SelError, SelStore};
+use crate::model::sensors::{ROOT, SensorStore};
 
-/// A sensor that has no number, and event data that was not given.
-const UNKNOWN: u8 = 0xff;
+/// The number of a sensor that has none, and event data that was not given.
+const UNSPECIFIED: u8 = 0xff;
 
 /// The log, as services see it.
 #[derive(Clone, Debug)]
@@ -35,20 +40,46 @@ pub struct EventLog {
     pub clock: Arc<Clock>,
 }
 
-/// What a path is in an event: sensor type, number, event/reading type.
-type Place = (u8, u8, u8);
+/// The sensor in an event: sensor type, number, event/reading type.
+type EventSensor = (u8, u8, u8);
+
+/// The errors of the interface, by their names on the bus.
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "xyz.openbmc_project.Common.Error")]
+enum Error {
+    #[zbus(error)]
+    Zbus(zbus::Error),
+    InvalidArgument(String),
+    ResourceNotFound(String),
+    Unavailable(String),
+    InternalFailure(String),
+}
+
+impl From<SelError> for Error {
+    fn from(error: SelError) -> Self {
+        let text = error.to_string();
+        match error {
+            // Services give no reservation, so nothing cancels one of theirs.
+            SelError::Busy | SelError::Cancelled => Self::Unavailable(text),
+            SelError::Absent => Self::ResourceNotFound(text),
+            SelError::Storage => Self::InternalFailure(text),
+        }
+    }
+}
 
 impl EventLog {
-    /// Serves for as long as the daemon lives, whatever the bus does.
+    /// Serves for as long as the daemon lives, across restarts of the bus.
     pub async fn serve(&self) -> Infallible {
-        let place = async move |connection: Connection| {
-            let server = connection.object_server();
-            server.at(ipmi::PATH, self.clone()).await.map(drop)
-        };
-        owned::serve(ipmi::SERVICE, place).await
+        let publish = async move |connection: Connection| self.publish(&connection).await;
+        owned::serve(ipmi::SERVICE, publish).await
     }
 
-    fn place(&self, path: &str) -> Place {
+    async fn publish(&self, connection: &Connection) -> zbus::Result<()> {
+        connection.object_server().at(ipmi::PATH, AnyPath(self.clone())).await.map(drop)
+    }
+
+    /// The sensor at `path`; of an unknown one what its path says.
+    fn sensor(&self, path: &str) -> EventSensor {
         let known = self.sensors.with(|table| {
             table.find(path).map(|sensor| {
                 let (kind, event) = sensor.kind();
@@ -59,54 +90,92 @@ impl EventLog {
             let below = path.strip_prefix(ROOT).unwrap_or_default();
             let segment = below.split('/').nth(1).unwrap_or_default();
             let kind = SensorType::of_segment(segment);
-            (kind.0, UNKNOWN, EventType::THRESHOLD.value())
+            (kind.0, UNSPECIFIED, EventType::THRESHOLD.value())
         })
+    }
+
+    /// Adds a system event of the sensor at `path`, which is an object path or, from
+    /// phosphor-sel-logger's callers, any string.
+    async fn add_event_at(
+        &self,
+        path: &str,
+        data: &[u8],
+        assert: bool,
+        generator: u16,
+    ) -> Result<u16, Error> {
+        let direction = if assert { Direction::Assertion } else { Direction::Deassertion };
+        self.add_event(self.sensor(path), direction, data, generator).await
+    }
+
+    /// Adds a system event whose types the caller gives; `direction_and_type` is the byte of an event
+    /// message (IPMI v2.0 Table 29-6, event dir and event type).
+    async fn add_extended_event(
+        &self,
+        data: &[u8],
+        generator: u16,
+        direction_and_type: u8,
+        (sensor_type, sensor_number): (u8, u8),
+    ) -> Result<u16, Error> {
+        let deasserted = direction_and_type & 0x80 != 0;
+        let direction = if deasserted { Direction::Deassertion } else { Direction::Assertion };
+        let sensor = (sensor_type, sensor_number, direction_and_type & 0x7f);
+        self.add_event(sensor, direction, data, generator).await
     }
 
     async fn add_event(
         &self,
-        (sensor_type, sensor_number, event_type): Place,
+        (sensor_type, sensor_number, event_type): EventSensor,
+        direction: Direction,
         data: &[u8],
-        asserted: bool,
         generator: u16,
-    ) -> fdo::Result<u16> {
-        let mut bytes = [UNKNOWN; 3];
+    ) -> Result<u16, Error> {
+        let mut bytes = [UNSPECIFIED; 3];
         if data.len() > bytes.len() {
-            return Err(fdo::Error::InvalidArgs("at most three bytes of event data".to_owned()));
+            return Err(Error::InvalidArgument("more than three bytes of event data".to_owned()));
         }
-        for (place, byte) in bytes.iter_mut().zip(data) {
-            *place = *byte;
+        for (byte, given) in bytes.iter_mut().zip(data) {
+            *byte = *given;
         }
-        let event = Event {
-            revision: Event::REVISION,
-            sensor_type,
-            sensor_number,
-            direction: if asserted { Direction::Assertion } else { Direction::Deassertion },
-            event_type,
-            data: bytes,
-        };
-        let generator = GeneratorId(generator);
-        let taken = self.events.take(Source::Other, generator, event).await;
-        Ok(taken.map_err(refusal)?.map_or(0, SelRecordId::value))
+        let revision = Event::REVISION;
+        let event =
+            Event { revision, sensor_type, sensor_number, direction, event_type, data: bytes };
+        self.log_event(GeneratorId(generator), event).await
     }
 
-    async fn add(&self, body: SelBody) -> fdo::Result<u16> {
+    async fn log_event(&self, generator: GeneratorId, event: Event) -> Result<u16, Error> {
+        let logged = self.events.take(Source::Other, generator, event).await;
+        Ok(logged.map_err(not_logged)?.map_or(0, SelRecordId::value))
+    }
+
+    async fn log_record(&self, body: SelBody) -> Result<u16, Error> {
         let now = self.clock.now();
         let record = SelRecord { id: 0, body }.stamped(now);
         let added = self.sel.add(record, now).await;
-        added.map(SelRecordId::value).map_err(refusal)
+        Ok(added.map_err(not_logged).map(SelRecordId::value)?)
     }
 }
 
-fn refusal(error: SelError) -> fdo::Error {
+fn not_logged(error: SelError) -> SelError {
     warn!(%error, "a service's event is not logged");
-    match error {
-        SelError::Busy => fdo::Error::LimitsExceeded(error.to_string()),
-        SelError::Absent => fdo::Error::InvalidArgs(error.to_string()),
-        SelError::Storage => {
-            fdo::Error::Failed(format!("{error} ({})", CompletionCode::UNSPECIFIED))
-        }
-    }
+    error
+}
+
+/// What a record of `record_type` with `data` says; `None` if there is no such record. Data follow the
+/// timestamp, which ipmid sets, and in a record without one the type (IPMI v2.0 §32).
+fn record_body(record_type: u8, data: &[u8]) -> Option<SelBody> {
+    /// Generator ID and event message.
+    const SYSTEM_DATA: usize = 2 + Event::LENGTH;
+    let start = match record_type {
+        // Some services log system events this way, as phosphor-sel-logger takes any record type.
+        SelRecord::SYSTEM if data.len() == SYSTEM_DATA => 7,
+        0xc0..=0xdf => 7,
+        0xe0..=0xff => 3,
+        _ => return None,
+    };
+    let mut record = [0; SelRecord::LENGTH];
+    *record.get_mut(2)? = record_type;
+    record.get_mut(start..)?.get_mut(..data.len())?.copy_from_slice(data);
+    Some(SelRecord::from_bytes(record).body)
 }
 
 #[interface(name = "xyz.openbmc_project.Logging.IPMI")]
@@ -118,25 +187,23 @@ impl EventLog {
         data: Vec<u8>,
         assert: bool,
         generator: u16,
-    ) -> fdo::Result<u16> {
-        let place = self.place(path.as_str());
-        self.add_event(place, &data, assert, generator).await
+    ) -> Result<u16, Error> {
+        self.add_event_at(path.as_str(), &data, assert, generator).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the interface has eight")]
+    #[expect(clippy::too_many_arguments, reason = "the interface has seven")]
     async fn add_extended(
         &self,
         _message: &str,
         _path: OwnedObjectPath,
         data: Vec<u8>,
-        assert: bool,
         generator: u16,
-        event_type: u8,
+        direction_and_type: u8,
         sensor_type: u8,
         sensor_number: u8,
-    ) -> fdo::Result<u16> {
-        let place = (sensor_type, sensor_number, event_type);
-        self.add_event(place, &data, assert, generator).await
+    ) -> Result<u16, Error> {
+        let sensor = (sensor_type, sensor_number);
+        self.add_extended_event(&data, generator, direction_and_type, sensor).await
     }
 
     async fn ipmi_sel_add_oem(
@@ -144,71 +211,37 @@ impl EventLog {
         _message: &str,
         data: Vec<u8>,
         record_type: u8,
-    ) -> fdo::Result<u16> {
-        // After the type, a timestamp that is set here, or the maker's own bytes at once.
-        let head = if record_type < 0xe0 { 7 } else { 3 };
-        let mut record = [0; SelRecord::LENGTH];
-        if record_type < 0xc0 || data.len() > record.len() - head {
-            return Err(fdo::Error::InvalidArgs("no OEM record".to_owned()));
+    ) -> Result<u16, Error> {
+        match record_body(record_type, &data) {
+            Some(SelBody::System { generator, event, .. }) => {
+                self.log_event(generator, event).await
+            }
+            Some(body) => self.log_record(body).await,
+            None => Err(Error::InvalidArgument(format!(
+                "no record of type {record_type:02X}h with {} bytes of data",
+                data.len()
+            ))),
         }
-        if let Some(kind) = record.get_mut(2) {
-            *kind = record_type;
-        }
-        for (place, byte) in record.iter_mut().skip(head).zip(data) {
-            *place = byte;
-        }
-        self.add(SelRecord::from_bytes(record).body).await
     }
 
-    async fn clear(&self) -> fdo::Result<()> {
-        self.sel.clear(self.clock.now()).await.map_err(refusal)
+    async fn clear(&self) -> Result<(), Error> {
+        Ok(self.sel.clear(self.clock.now(), None).await?)
     }
 
     #[zbus(name = "SELDelete")]
-    async fn sel_delete(&self, record: u16) -> fdo::Result<()> {
-        let id = SelRecordId::new(record).ok_or(SelError::Absent).map_err(refusal)?;
-        let deleted = self.sel.delete(id, self.clock.now()).await;
-        deleted.map(drop).map_err(refusal)
+    async fn sel_delete(&self, record: u16) -> Result<(), Error> {
+        let id = SelRecordId::new(record).ok_or(SelError::Absent)?;
+        Ok(self.sel.delete(id, self.clock.now(), None).await.map(drop)?)
+    }
+
+    /// Records, free bytes, times of the last addition and erasure, operation support.
+    #[zbus(name = "GetSELInfo")]
+    async fn sel_info(&self) -> ((u16, u16, u32, u32, u8),) {
+        let info = self.sel.info();
+        let entries = u16::try_from(info.entries).unwrap_or(u16::MAX);
+        ((entries, info.free_bytes(), info.last_add, info.last_erase, info.support()),)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use durable::Modes;
-
-    use super::*;
-    use crate::events::HostSide;
-    use crate::state::Persistent;
-
-    fn log() -> (EventLog, tempfile::TempDir) {
-        let state = tempfile::tempdir().unwrap();
-        let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
-        let sel = Arc::new(SelStore::open(folder, 10));
-        let clock = Arc::new(Clock::new(Persistent::volatile()));
-        let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), HostSide::default());
-        let log = EventLog {
-            sel,
-            events: Arc::new(events),
-            sensors: Arc::new(SensorStore::volatile()),
-            clock,
-        };
-        (log, state)
-    }
-
-    #[tokio::test]
-    async fn services_log_events_and_oem_records() {
-        let (log, _state) = log();
-        let path = OwnedObjectPath::try_from(format!("{ROOT}/temperature/X")).unwrap();
-        let id = log.ipmi_sel_add("hot", path, vec![0x59, 0x66], true, 0x20).await.unwrap();
-        let record = log.sel.get(id).unwrap().0.to_bytes();
-        assert_eq!(record[7..], [0x20, 0, 4, 1, 0xff, 1, 0x59, 0x66, 0xff]);
-        let id = log.ipmi_sel_add_oem("", vec![1, 2, 3], 0xe1).await.unwrap();
-        assert_eq!(log.sel.get(id).unwrap().0.to_bytes()[2..7], [0xe1, 1, 2, 3, 0]);
-        assert!(log.ipmi_sel_add_oem("", vec![0; 14], 0xe1).await.is_err());
-        assert!(log.ipmi_sel_add_oem("", vec![], 0x02).await.is_err());
-        log.sel_delete(1).await.unwrap();
-        assert!(log.sel_delete(1).await.is_err());
-        log.clear().await.unwrap();
-        assert_eq!(log.sel.info().entries, 0);
-    }
-}
+mod tests;

@@ -13,7 +13,8 @@ use tracing::debug;
 
 use self::inventory::Part;
 use super::{DbusPlatform, Link, failed, locate};
-use crate::platform::{FruDevice, Frus, PlatformError, PlatformResult};
+use crate::model::fru::FruDevice;
+use crate::platform::{Frus, PlatformError, PlatformResult};
 
 /// Where a device is: bus and 7-bit address.
 type Slot = (u32, u32);

@@ -15,7 +15,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, fdo, interface};
 
 use super::owned;
-use crate::messages::{EventRecord, Messages};
+use crate::model::message_queue::{EventRecord, Messages};
 
 /// How long the host may take to read what it is told.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -1,42 +1,56 @@
-//! Objects of our own under a well-known name that another process may have in our place.
+//! Objects of our own under a well-known name that another process may own instead.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use openbmc_dbus::bus;
+use openbmc_dbus::bus::{self, NameEnd, OwnNameError, OwnedName};
 use tokio::time;
-use tracing::info;
+use tracing::{info, warn};
 use zbus::Connection;
-use zbus::fdo::RequestNameFlags;
 
-/// How long between two attempts to own the name.
+/// The time between two attempts to own the name.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Has `place` put the objects on a connection of their own, which owns `name`, for as long as the daemon
-/// lives, whatever the bus does. A process that has the name already keeps it.
+/// Serves the objects that `publish` puts on a connection of their own, which owns `name`, for as long as
+/// the daemon lives, across restarts of the bus. A process that owns the name already keeps it.
 pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
     name: &'static str,
-    place: impl Fn(Connection) -> F,
+    publish: impl Fn(Connection) -> F,
 ) -> Infallible {
-    let mut refused = false;
+    let mut logged = None;
     loop {
         let connection = bus::connect().await;
         let owned = async {
-            place(connection.clone()).await?;
-            let flags = RequestNameFlags::DO_NOT_QUEUE;
-            connection.request_name_with_flags(name, flags).await
+            publish(connection.clone()).await?;
+            OwnedName::request(&connection, name).await
         };
         match owned.await {
-            Ok(_) => {
-                refused = false;
-                connection.closed().await;
+            Ok(owned) => {
+                if logged.take().is_some() {
+                    info!(name, "owns the bus name now");
+                }
+                if owned.ended().await == NameEnd::Lost {
+                    warn!(name, "lost the bus name; connecting again");
+                }
             }
             Err(error) => {
-                if !std::mem::replace(&mut refused, true) {
-                    info!(%error, name, "another process has this name");
+                // A line when the cause changes, not every 30 s.
+                let cause = std::mem::discriminant(&error);
+                if logged.replace(cause) != Some(cause) {
+                    log_refusal(name, &error);
                 }
                 time::sleep(RETRY).await;
             }
+        }
+    }
+}
+
+fn log_refusal(name: &str, error: &OwnNameError) {
+    match error {
+        // Another process serves the interface, as it should on such a platform.
+        OwnNameError::Taken => info!(name, "not serving this bus name: {error}"),
+        OwnNameError::Forbidden(_) | OwnNameError::Bus(_) => {
+            warn!(name, %error, "cannot own this bus name; its objects are not served; retrying");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::model::persistent::lock;
 use crate::platform::{PlatformError, PlatformResult};
-use crate::state::lock;
 
 /// How long a service that is absent or silent is not asked again.
 const RETRY: Duration = Duration::from_secs(5);

@@ -9,92 +9,57 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use daemon::RateLimit;
 use ipmi_proto::sdr::Threshold;
-use openbmc_dbus::bus;
 use openbmc_dbus::client::{Client, ObjectAt};
 use openbmc_dbus::interface::{Access, Property};
 use openbmc_dbus::sensor::value;
 use tokio::sync::{Notify, watch};
 use tokio::time::{self, Instant};
-use tracing::warn;
+use zbus::Connection;
 
 use super::{DbusPlatform, failed};
-use crate::platform::{Happening, Happenings, PlatformError, PlatformResult, Sensors};
-use crate::state::lock;
-use crate::stores::sensors::{SensorStore, SensorTable, limit_property};
+use crate::model::persistent::lock;
+use crate::model::sensors::{SensorStore, SensorTable, limit_property};
+use crate::platform::{PlatformError, PlatformResult, Sensors};
 
 /// For how long readings are followed after they were read last.
 const UNREAD: Duration = Duration::from_secs(300);
 /// How long a reader waits for the sensors' services to tell their readings.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Happenings that are kept for who asks for them.
-const MAX_HAPPENINGS: usize = 16;
-/// How long between two attempts to follow.
-const RETRY: Duration = Duration::from_secs(1);
-/// A failure that lasts is told once a minute.
-static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 /// The sensors and how they are kept current.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct SensorFeed {
     store: Arc<SensorStore>,
     /// Whether the readings are those of now.
     current: watch::Sender<bool>,
     /// When readings were wanted last.
     wanted: Mutex<Option<Instant>>,
     asked: Notify,
-    /// What happened and was not told yet.
-    happened: Mutex<VecDeque<Happening>>,
-    told: Notify,
-    /// The power limit may have become another.
-    pub(super) power_limit: Notify,
-    /// Firmware may have become another.
-    pub(super) firmware: Notify,
 }
 
-impl Default for Feed {
+impl Default for SensorFeed {
     fn default() -> Self {
         Self::new(Arc::new(SensorStore::volatile()))
     }
 }
 
-impl Feed {
+impl SensorFeed {
     pub(super) fn new(store: Arc<SensorStore>) -> Self {
         Self {
             store,
             current: watch::Sender::new(false),
             wanted: Mutex::default(),
             asked: Notify::new(),
-            happened: Mutex::default(),
-            told: Notify::new(),
-            power_limit: Notify::new(),
-            firmware: Notify::new(),
         }
     }
 
-    /// A service came, which may be any.
-    pub(super) fn service_came(&self) {
-        self.power_limit.notify_one();
-        self.firmware.notify_one();
-    }
-
-    /// Takes something that happened; the oldest makes place where nobody asks.
-    fn note(&self, happening: Happening) {
-        if happening == Happening::HostReset {
-            self.firmware.notify_one();
-        }
-        let mut happened = lock(&self.happened);
-        if happened.len() >= MAX_HAPPENINGS {
-            happened.pop_front();
-        }
-        happened.push_back(happening);
-        self.told.notify_one();
+    /// Follows the sensors until the connection ends.
+    pub(super) async fn follow(&self, connection: &Connection) -> zbus::Result<()> {
+        follow::follow(self, connection).await
     }
 
     /// Until when readings are followed; `None` when nobody wants them, far off when they have to be
@@ -108,7 +73,7 @@ impl Feed {
     }
 
     /// Whether the readings are those of now.
-    fn set_current(&self, current: bool) {
+    pub(super) fn set_current(&self, current: bool) {
         self.store.set_stale(!current);
         self.current.send_replace(current);
     }
@@ -128,21 +93,6 @@ impl Feed {
 }
 
 impl DbusPlatform {
-    /// Keeps the sensors current, whatever the bus does.
-    pub async fn follow_sensors(&self) -> Infallible {
-        loop {
-            let connection = bus::connect().await;
-            if let Err(error) = follow::follow(&self.sensors, &connection).await
-                && let Some(pass) = NOT_FOLLOWED.admit()
-            {
-                let swallowed = pass.swallowed;
-                warn!(%error, swallowed, "sensors are not followed; trying again");
-            }
-            self.sensors.set_current(false);
-            time::sleep(RETRY).await;
-        }
-    }
-
     /// Writes a number of the object at `path`, whichever service has it.
     async fn write_number(
         &self,
@@ -162,18 +112,6 @@ impl DbusPlatform {
 async fn owner(client: &Client, path: &str, interface: &str) -> PlatformResult<String> {
     let owners = client.object_owners(path, &[interface]).await.map_err(failed)?;
     owners.into_keys().next().ok_or(PlatformError::Absent)
-}
-
-impl Happenings for DbusPlatform {
-    async fn happened(&self) -> Happening {
-        loop {
-            let next = lock(&self.sensors.happened).pop_front();
-            if let Some(happening) = next {
-                return happening;
-            }
-            self.sensors.told.notified().await;
-        }
-    }
 }
 
 impl Sensors for DbusPlatform {

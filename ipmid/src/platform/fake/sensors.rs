@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ipmi_proto::sdr::Threshold;
 
 use super::FakePlatform;
+use crate::model::sensors::{SensorStore, Update, Value};
 use crate::platform::{PlatformResult, Sensors};
-use crate::stores::sensors::{SensorStore, Update, Value};
 
 /// A temperature of 40 °C with limits at 80 and 90, and a fan.
 pub(super) fn sensors() -> SensorStore {
@@ -46,9 +46,11 @@ impl Sensors for FakePlatform {
         Arc::clone(&self.state().sensors)
     }
     async fn set_limit(&self, path: &str, threshold: Threshold, limit: f64) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.set_limits.push((path.to_owned(), threshold, limit)))
     }
     async fn set_reading(&self, path: &str, value: f64) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.set_readings.push((path.to_owned(), value)))
     }
 }

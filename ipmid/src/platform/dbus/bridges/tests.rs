@@ -7,7 +7,7 @@ use zbus::connection::Builder;
 use zbus::{Connection, interface};
 
 use super::*;
-use crate::platform::private_bus::Bus;
+use crate::platform::dbus::private_bus::Bus;
 
 const NAMED: IpmbAddress = IpmbAddress(0x2c);
 const BYTE: u8 = 1;

@@ -16,7 +16,7 @@ use tracing::debug;
 use zbus::wire::OwnedVariant;
 
 use super::{Slot, last_name};
-use crate::platform::FruDevice;
+use crate::model::fru::FruDevice;
 
 /// SMBIOS chassis type "rack mount", where the inventory does not say.
 const RACK_MOUNT: u8 = 0x17;

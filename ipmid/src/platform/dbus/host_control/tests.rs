@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use zbus::MessageStream;
 
 use super::*;
-use crate::platform::private_bus::Bus;
+use crate::platform::dbus::private_bus::Bus;
 
 const SOFT_OFF: &str = "xyz.openbmc_project.Control.Host.Command.SoftOff";
 const INTERFACE: &str = "xyz.openbmc_project.Control.Host";

@@ -1,4 +1,4 @@
-//! Following sensors, and the limit of power, over one connection.
+//! Following sensors over one connection.
 //!
 //! Calls and signals go through one stream in the order in which the bus delivered them: a reply that
 //! tells all objects of a service and the changes after it can never be taken in the wrong order.
@@ -18,9 +18,10 @@ use tracing::{debug, info};
 use zbus::wire::DynamicType;
 use zbus::{Connection, Message, MessageStream, message};
 
-use super::Feed;
-use super::messages::{self, STATES, Told};
-use crate::stores::sensors::{Interfaces, Update};
+use super::super::{add_match, remove_match};
+use super::SensorFeed;
+use super::messages::{self, STATES, SensorSignal};
+use crate::model::sensors::{Interfaces, Update};
 
 /// How long after a service came the mapper is asked what is new.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -28,7 +29,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What is always followed: that objects come and go, limits, alarms, states, and names of services.
-const ALWAYS: [&str; 15] = [
+const ALWAYS: [&str; 11] = [
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
      arg0path='/xyz/openbmc_project/sensors/'",
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
@@ -55,12 +56,6 @@ const ALWAYS: [&str; 15] = [
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      path_namespace='/xyz/openbmc_project/state',\
      arg0='xyz.openbmc_project.State.Chassis'",
-    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
-     arg0='xyz.openbmc_project.Control.Power.Cap'",
-    "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
-     arg0='xyz.openbmc_project.State.Host'",
-    "type='signal',interface='xyz.openbmc_project.State.Watchdog',member='Timeout'",
-    "type='signal',member='Pressed',path_namespace='/xyz/openbmc_project/Chassis/Buttons'",
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
      member='NameOwnerChanged',arg0namespace='xyz.openbmc_project'",
 ];
@@ -82,8 +77,8 @@ enum Awaited {
     Objects { service: String, manager: usize },
 }
 
-/// Follows until the connection ends.
-pub(super) async fn follow(feed: &Feed, connection: &Connection) -> zbus::Result<()> {
+/// Follows the sensors of all services until the connection ends.
+pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::Result<()> {
     let mut messages = MessageStream::from(connection);
     let mut following = Following {
         feed,
@@ -97,7 +92,7 @@ pub(super) async fn follow(feed: &Feed, connection: &Connection) -> zbus::Result
     };
     feed.set_current(false);
     for rule in ALWAYS {
-        following.call_bus("AddMatch", rule).await?;
+        add_match(connection, rule).await?;
     }
     following.scan().await?;
     loop {
@@ -117,7 +112,7 @@ pub(super) async fn follow(feed: &Feed, connection: &Connection) -> zbus::Result
 }
 
 struct Following<'a> {
-    feed: &'a Feed,
+    feed: &'a SensorFeed,
     connection: &'a Connection,
     awaited: HashMap<NonZeroU32, Awaited>,
     /// The services that have sensors, or had when they were here last, and their paths. One process
@@ -151,8 +146,8 @@ impl Following<'_> {
     }
 
     async fn take_signal(&mut self, message: &Message) -> zbus::Result<()> {
-        match messages::told(message) {
-            Some(Told::Sensor(update)) => {
+        match messages::signal(message) {
+            Some(SensorSignal::Sensor(update)) => {
                 if let (Update::Object { path, .. }, Some(sender)) =
                     (&update, message.header().sender())
                 {
@@ -161,9 +156,9 @@ impl Following<'_> {
                 }
                 self.feed.store.apply(update);
             }
-            Some(Told::Happened(happening)) => self.feed.note(happening),
-            Some(Told::PowerLimit) => self.feed.power_limit.notify_one(),
-            Some(Told::Owner { name, old, new }) => self.take_owner(&name, &old, &new).await?,
+            Some(SensorSignal::Owner { name, old, new }) => {
+                self.take_owner(&name, &old, &new).await?
+            }
             None => {}
         }
         Ok(())
@@ -245,7 +240,7 @@ impl Following<'_> {
             return Ok(());
         }
         self.readings = true;
-        self.call_bus("AddMatch", READINGS).await?;
+        add_match(self.connection, READINGS).await?;
         let services: Vec<String> = self.services.keys().cloned().collect();
         for service in services {
             self.ask_objects(service, 0).await?;
@@ -284,13 +279,12 @@ impl Following<'_> {
             debug!("readings are not read any more");
             self.readings = false;
             self.feed.set_current(false);
-            self.call_bus("RemoveMatch", READINGS).await?;
+            remove_match(self.connection, READINGS).await?;
         }
         Ok(())
     }
 
     async fn scan(&mut self) -> zbus::Result<()> {
-        self.feed.service_came();
         let method = mapper::GET_SUB_TREE;
         let sensors = [value::NAME, openbmc_dbus::chassis::intrusion::NAME];
         let supplies = [inventory::power_supply::NAME];
@@ -320,12 +314,6 @@ impl Following<'_> {
     fn await_reply(&mut self, serial: NonZeroU32, what: Awaited) {
         self.awaited.insert(serial, what);
         self.give_up.get_or_insert(Instant::now() + ANSWER);
-    }
-
-    async fn call_bus(&self, member: &str, rule: &str) -> zbus::Result<()> {
-        let bus = "org.freedesktop.DBus";
-        self.send(bus, "/org/freedesktop/DBus", bus, member, &rule).await?;
-        Ok(())
     }
 
     async fn send<B: Serialize + DynamicType>(

@@ -1,20 +1,15 @@
-//! What the bus tells of sensors: from messages to updates.
+//! Messages of the sensor services, read into updates of the sensor table.
 
 use std::collections::HashMap;
 
-use openbmc_dbus::chassis::buttons::{power, reset};
-use openbmc_dbus::control::power_cap;
-use openbmc_dbus::inventory;
 use openbmc_dbus::mapper::SubTree;
 use openbmc_dbus::sensor::ROOT;
-use openbmc_dbus::state::host::{self, HostState};
-use openbmc_dbus::state::{self, watchdog};
+use openbmc_dbus::{inventory, state};
 use zbus::Message;
 use zbus::message::{self, Body};
 use zbus::wire::{ObjectPath, Variant};
 
-use crate::platform::{Button, Happening};
-use crate::stores::sensors::{Interfaces, Properties, Update, Value};
+use crate::model::sensors::{Interfaces, Properties, Update, Value};
 
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
@@ -36,13 +31,9 @@ type Variants<'a> = HashMap<&'a str, Variant<'a>>;
 
 /// A signal that concerns sensors.
 #[derive(Debug)]
-pub(super) enum Told {
-    /// Something of a sensor.
+pub(super) enum SensorSignal {
+    /// An object or a property of a sensor changed.
     Sensor(Update),
-    /// Something that is no state.
-    Happened(Happening),
-    /// The power limit became another.
-    PowerLimit,
     /// A well-known name got another owner; empty for none.
     Owner {
         /// The name.
@@ -54,8 +45,8 @@ pub(super) enum Told {
     },
 }
 
-/// What a signal tells; `None` for one that does not concern sensors, or makes no sense.
-pub(super) fn told(message: &Message) -> Option<Told> {
+/// Reads a signal; `None` for one that does not concern sensors, or with a body that does not fit.
+pub(super) fn signal(message: &Message) -> Option<SensorSignal> {
     if message.message_type() != message::Type::Signal {
         return None;
     }
@@ -66,14 +57,9 @@ pub(super) fn told(message: &Message) -> Option<Told> {
         (PROPERTIES, "PropertiesChanged") => {
             let (interface, changed, _): (&str, Variants<'_>, Vec<&str>) =
                 body.deserialize().ok()?;
-            match interface {
-                power_cap::NAME => return Some(Told::PowerLimit),
-                host::NAME => return host_reset(&changed),
-                _ => {}
-            }
             let path = followed(header.path()?.as_str())?;
             let properties = properties(changed);
-            Some(Told::Sensor(Update::Changed {
+            Some(SensorSignal::Sensor(Update::Changed {
                 path: path.to_owned(),
                 interface: interface.to_owned(),
                 properties,
@@ -86,7 +72,7 @@ pub(super) fn told(message: &Message) -> Option<Told> {
             if !is_sensor(path, added.keys()) {
                 return None;
             }
-            Some(Told::Sensor(Update::Object {
+            Some(SensorSignal::Sensor(Update::Object {
                 path: path.to_owned(),
                 interfaces: interfaces(added),
             }))
@@ -95,28 +81,14 @@ pub(super) fn told(message: &Message) -> Option<Told> {
             let (path, removed): (ObjectPath<'_>, Vec<&str>) = body.deserialize().ok()?;
             let gone = removed.iter().any(|name| SENSORS.contains(name));
             let path = followed(path.as_str()).filter(|_| gone)?;
-            Some(Told::Sensor(Update::Removed { path: path.to_owned() }))
+            Some(SensorSignal::Sensor(Update::Removed { path: path.to_owned() }))
         }
-        (watchdog::NAME, "Timeout") => Some(Told::Happened(Happening::WatchdogExpired)),
-        (power::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Power))),
-        (reset::NAME, "Pressed") => Some(Told::Happened(Happening::Pressed(Button::Reset))),
         (BUS, "NameOwnerChanged") => {
             let (name, old, new): (String, String, String) = body.deserialize().ok()?;
-            Some(Told::Owner { name, old, new })
+            Some(SensorSignal::Owner { name, old, new })
         }
         _ => None,
     }
-}
-
-/// Whether the host's new state is one that follows on a reset or on being switched off.
-fn host_reset(changed: &Variants<'_>) -> Option<Told> {
-    let state = plain(changed.get(host::CURRENT_HOST_STATE.name)?)?;
-    let Value::Text(state) = state else {
-        return None;
-    };
-    let state: HostState = state.parse().ok()?;
-    let reset = matches!(state, HostState::Off | HostState::TransitioningToRunning);
-    reset.then_some(Told::Happened(Happening::HostReset))
 }
 
 /// The objects in the body of a `GetManagedObjects` reply that are sensors'.
@@ -202,7 +174,7 @@ mod tests {
 
     #[test]
     fn changed_properties_of_sensors_are_updates() {
-        let Some(Told::Sensor(update)) = told(&changed(FAN, 7.0)) else {
+        let Some(SensorSignal::Sensor(update)) = signal(&changed(FAN, 7.0)) else {
             panic!("no update");
         };
         let expected = Update::Changed {
@@ -211,28 +183,28 @@ mod tests {
             properties: vec![("Value".to_owned(), Value::Number(7.0))],
         };
         assert_eq!(update, expected);
-        assert!(told(&changed("/xyz/openbmc_project/sensors", 7.0)).is_none());
-        assert!(told(&changed("/xyz/openbmc_project/sensorsx/a/b", 7.0)).is_none());
+        assert!(signal(&changed("/xyz/openbmc_project/sensors", 7.0)).is_none());
+        assert!(signal(&changed("/xyz/openbmc_project/sensorsx/a/b", 7.0)).is_none());
     }
 
     #[test]
-    fn power_supplies_are_told_and_other_parts_are_not() {
+    fn power_supplies_are_sensors_and_other_inventory_is_not() {
         let added = |interface: &str| {
             let path = OwnedObjectPath::try_from("/xyz/openbmc_project/inventory/system/PSU0");
             let of = HashMap::from([(interface, HashMap::<&str, Variant<'_>>::new())]);
             let message = Message::signal("/", OBJECT_MANAGER, "InterfacesAdded")
                 .build(&(path.unwrap(), of))
                 .unwrap();
-            told(&message).is_some()
+            signal(&message).is_some()
         };
         assert!(added("xyz.openbmc_project.Inventory.Item.PowerSupply"));
         assert!(!added("xyz.openbmc_project.Inventory.Item.Board"));
     }
 
     #[test]
-    fn signal_with_another_body_is_passed_over() {
+    fn signal_with_another_body_is_ignored() {
         let message = Message::signal(FAN, PROPERTIES, "PropertiesChanged").build(&(1_u8,));
-        assert!(told(&message.unwrap()).is_none());
+        assert!(signal(&message.unwrap()).is_none());
     }
 
     #[test]
@@ -242,7 +214,7 @@ mod tests {
             let message = Message::signal("/", OBJECT_MANAGER, "InterfacesRemoved")
                 .build(&(path, vec![interface]))
                 .unwrap();
-            told(&message).is_some()
+            signal(&message).is_some()
         };
         assert!(removed(SENSORS[0]));
         assert!(!removed("xyz.openbmc_project.Sensor.Threshold.Warning"));

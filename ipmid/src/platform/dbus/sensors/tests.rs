@@ -8,9 +8,9 @@ use openbmc_dbus::{mapper, sensor};
 use zbus::fdo::ObjectManager;
 use zbus::{Connection, interface};
 
-use super::{Feed, follow};
-use crate::platform::private_bus::Bus;
-use crate::stores::sensors::SensorStore;
+use super::{SensorFeed, follow};
+use crate::model::sensors::SensorStore;
+use crate::platform::dbus::private_bus::Bus;
 
 const SERVICE: &str = "xyz.openbmc_project.HwmonTempSensor";
 const INLET: &str = "/xyz/openbmc_project/sensors/temperature/Inlet";
@@ -65,8 +65,8 @@ impl Bus {
     }
 
     /// Follows on this bus until the test ends.
-    async fn follow(&self) -> Arc<Feed> {
-        let feed = Arc::new(Feed::default());
+    async fn follow(&self) -> Arc<SensorFeed> {
+        let feed = Arc::new(SensorFeed::default());
         let connection = self.connect().await;
         let following = Arc::clone(&feed);
         tokio::spawn(async move { follow::follow(&following, &connection).await });

@@ -1,0 +1,120 @@
+//! The attention of the host's interfaces (SMS_ATN over KCS and BT, an alert over SSIF), kept as the host's message
+//! flags want it (IPMI v2.0 §9.4, §11.6).
+
+use tracing::debug;
+
+use crate::model::message_queue::Messages;
+use crate::platform::Attention;
+
+/// Keeps the attention of `channels` as `messages` wants it, as long as the daemon runs: set while any message
+/// flag is, and set once more for another flag, whose interrupt may be enabled.
+///
+/// When a bridge starts, which `bridge_started` reports, a flag that is set is signalled again: our bridges ask
+/// for the message flags when they start, OpenBMC's do not.
+pub async fn follow_flags<P: Attention, F: Future<Output = ()>>(
+    platform: &P,
+    messages: &Messages,
+    channels: &[String],
+    bridge_started: impl Fn() -> F,
+) {
+    let mut watched = messages.watch();
+    let mut signalled: Option<u8> = None;
+    loop {
+        let flags = *watched.borrow_and_update();
+        let is_new = |before: u8| (flags == 0) != (before == 0) || flags & !before != 0;
+        if signalled.is_none_or(is_new) {
+            for channel in channels {
+                if let Err(error) = platform.set_attention(channel, flags != 0).await {
+                    debug!(%error, channel, flags, "the bridge did not take the attention flag");
+                }
+            }
+        }
+        signalled = Some(flags);
+        tokio::select! {
+            changed = watched.changed() => if changed.is_err() { return },
+            () = bridge_started() => signalled = signalled.filter(|&flags| flags == 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+    use tokio::time;
+
+    use super::*;
+    use crate::model::message_queue::flag;
+    use crate::platform::{PlatformError, PlatformResult};
+
+    /// A bridge that records its attention flag, unless it is absent.
+    #[derive(Debug, Default)]
+    struct FakeBridge {
+        attention: Mutex<Vec<(String, bool)>>,
+        absent: Mutex<bool>,
+    }
+
+    impl FakeBridge {
+        fn take(&self) -> Vec<(String, bool)> {
+            mem::take(&mut *self.attention.lock().unwrap())
+        }
+    }
+
+    impl Attention for FakeBridge {
+        async fn set_attention(&self, channel: &str, on: bool) -> PlatformResult<()> {
+            if *self.absent.lock().unwrap() {
+                return Err(PlatformError::Absent);
+            }
+            self.attention.lock().unwrap().push((channel.to_owned(), on));
+            Ok(())
+        }
+    }
+
+    async fn settle() {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attention_follows_the_flags_even_after_a_bridge_was_absent() {
+        let (bridge, messages) = (Arc::<FakeBridge>::default(), Arc::<Messages>::default());
+        let bridge_started = Arc::new(Notify::new());
+        let follower = tokio::spawn({
+            let (bridge, messages) = (Arc::clone(&bridge), Arc::clone(&messages));
+            let started = Arc::clone(&bridge_started);
+            async move {
+                let channels = ["kcs0".to_owned()];
+                follow_flags(&*bridge, &messages, &channels, || started.notified()).await;
+            }
+        });
+        let set = |on| [("kcs0".to_owned(), on)];
+        settle().await;
+        assert_eq!(bridge.take(), set(false));
+        bridge_started.notify_one();
+        settle().await;
+        assert_eq!(bridge.take(), []);
+        messages.set_pre_timeout();
+        settle().await;
+        assert_eq!(bridge.take(), set(true));
+        bridge_started.notify_one();
+        settle().await;
+        assert_eq!(bridge.take(), set(true));
+        // Another flag may be one whose interrupt is on; a flag that is cleared is nothing new.
+        messages.offer_event([7; 16]);
+        settle().await;
+        assert_eq!(bridge.take(), set(true));
+        messages.take_event();
+        settle().await;
+        assert_eq!(bridge.take(), []);
+        *bridge.absent.lock().unwrap() = true;
+        messages.clear(flag::WATCHDOG_PRE_TIMEOUT);
+        settle().await;
+        *bridge.absent.lock().unwrap() = false;
+        messages.offer_event([7; 16]);
+        settle().await;
+        assert_eq!(bridge.take(), set(true));
+        follower.abort();
+    }
+}

@@ -1,0 +1,395 @@
+//! Command discovery and the firmware firewall (IPMI v2.0 §21): which commands there are, fed by
+//! the command table itself, and switching them off for a channel.
+
+use std::sync::Arc;
+
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, GroupBody, Iana, NetFn, Privilege};
+
+use crate::request::command::{Command, Family, Registrar, Resource};
+use crate::request::context::Context;
+use crate::request::filter::firewall::Firewall;
+
+const GET_NETFN_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x09, Privilege::User, "Get NetFn Support");
+const GET_COMMAND_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x0a, Privilege::User, "Get Command Support");
+const GET_COMMAND_SUB_FUNCTION_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x0b, Privilege::User, "Get Command Sub-function Support");
+const GET_CONFIGURABLE_COMMANDS: Command =
+    Command::standard(NetFn::APP, 0x0c, Privilege::User, "Get Configurable Commands");
+const GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS: Command =
+    Command::standard(NetFn::APP, 0x0d, Privilege::User, "Get Configurable Command Sub-functions");
+const SET_COMMAND_ENABLES: Command =
+    Command::standard(NetFn::APP, 0x60, Privilege::Administrator, "Set Command Enables")
+        .changes(Resource::FIREWALL);
+const GET_COMMAND_ENABLES: Command =
+    Command::standard(NetFn::APP, 0x61, Privilege::User, "Get Command Enables");
+const SET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
+    NetFn::APP,
+    0x62,
+    Privilege::Administrator,
+    "Set Command Sub-function Enables",
+)
+.changes(Resource::FIREWALL);
+const GET_COMMAND_SUB_FUNCTION_ENABLES: Command =
+    Command::standard(NetFn::APP, 0x63, Privilege::User, "Get Command Sub-function Enables");
+const GET_OEM_NETFN_IANA_SUPPORT: Command =
+    Command::standard(NetFn::APP, 0x64, Privilege::User, "Get OEM NetFn IANA Support");
+
+/// A LUN that has the commands of the base specification.
+const BASE_SUPPORT: u8 = 0x01;
+/// Commands in one answer.
+const HALF: u8 = 128;
+/// Specification type 0 (IPMI), errata unspecified; version 2.0, revision 1.1.
+const SPECIFICATION: [u8; 3] = [0x00, 0x20, 0x11];
+
+/// One bit for each of 128 commands.
+type Mask = [u8; 16];
+/// Channel, NetFn with which half of its commands, LUN.
+type Which = ((ChannelNumber, Ignored<4>), (Bits<6>, Bits<2>), (Bits<2>, Ignored<6>));
+
+/// Adds the commands over `firewall`.
+pub fn register(firewall: &Arc<Firewall>, table: &mut Registrar<'_>) {
+    table.add(GET_NETFN_SUPPORT, firewall, get_netfn_support);
+    table.add(GET_COMMAND_SUPPORT, firewall, get_command_support);
+    table.add(GET_COMMAND_SUB_FUNCTION_SUPPORT, firewall, get_command_sub_function_support);
+    table.add(GET_CONFIGURABLE_COMMANDS, firewall, get_configurable_commands);
+    table.add(
+        GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS,
+        firewall,
+        get_configurable_command_sub_functions,
+    );
+    table.add(SET_COMMAND_ENABLES, firewall, set_command_enables);
+    table.add(GET_COMMAND_ENABLES, firewall, get_command_enables);
+    table.add(SET_COMMAND_SUB_FUNCTION_ENABLES, firewall, set_command_sub_function_enables);
+    table.add(GET_COMMAND_SUB_FUNCTION_ENABLES, firewall, get_command_sub_function_enables);
+    table.add(GET_OEM_NETFN_IANA_SUPPORT, firewall, get_oem_netfn_iana_support);
+}
+
+/// The network function under which a family's commands travel.
+fn netfn_of(family: Family) -> NetFn {
+    match family {
+        Family::NetFn(netfn) => netfn,
+        Family::Group(_) => NetFn::GROUP,
+        Family::Oem(_) => NetFn::OEM,
+    }
+}
+
+/// Which families a request is about: those of its network function, or the one whose defining
+/// body or enterprise number follows.
+struct Scope {
+    netfn: u8,
+    body: Option<Family>,
+}
+
+impl Scope {
+    fn new(netfn: Bits<6>, body: &Remaining) -> Result<Self, CompletionCode> {
+        let netfn = netfn.value() & !1; // request and response are one pair
+        let is_there = !body.as_bytes().is_empty();
+        let body = match NetFn::new(netfn) {
+            Some(NetFn::GROUP) if is_there => Some(Family::Group(GroupBody(body.decode()?))),
+            Some(NetFn::OEM) if is_there => Some(Family::Oem(body.decode::<Iana>()?)),
+            _ if is_there => return Err(CompletionCode::REQUEST_LENGTH_INVALID),
+            _ => None,
+        };
+        Ok(Self { netfn, body })
+    }
+
+    fn holds(&self, command: &Command) -> bool {
+        netfn_of(command.family).value() == self.netfn
+            && self.body.is_none_or(|body| body == command.family)
+    }
+}
+
+/// Get NetFn Support (IPMI v2.0 §21.2): which LUNs have commands, then 32 bits for each LUN, one
+/// for each pair of network functions.
+async fn get_netfn_support(
+    firewall: Arc<Firewall>,
+    _: Context,
+    _: (ChannelNumber, Ignored<4>),
+) -> Result<(u8, [u32; 4]), CompletionCode> {
+    let pairs = firewall
+        .commands()
+        .iter()
+        .fold(0, |pairs, command| pairs | 1_u32 << (netfn_of(command.family).value() / 2));
+    Ok((BASE_SUPPORT, [pairs, 0, 0, 0]))
+}
+
+/// The mask of those commands that are `wanted`, in the half and scope of the request.
+fn mask(
+    firewall: &Firewall,
+    (_, (netfn, half), (lun, _)): Which,
+    body: &Remaining,
+    wanted: impl Fn(&Command) -> bool,
+) -> Result<Mask, CompletionCode> {
+    let scope = Scope::new(netfn, body)?;
+    let first = match half.value() {
+        0 => 0,
+        1 => HALF,
+        _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+    };
+    let mut mask = Mask::default();
+    let commands =
+        firewall.commands().iter().filter(|command| lun.value() == 0 && scope.holds(command));
+    for command in commands.filter(|command| wanted(command)) {
+        if let Some(bit) = command.code.checked_sub(first).filter(|bit| *bit < HALF) {
+            mask[usize::from(bit / 8)] |= 1 << (bit % 8);
+        }
+    }
+    Ok(mask)
+}
+
+fn channel(context: &Context, ((channel, _), ..): Which) -> ChannelNumber {
+    context.resolve(channel)
+}
+
+/// Get Command Support (IPMI v2.0 §21.3): a bit that is clear is a command that is there.
+async fn get_command_support(
+    firewall: Arc<Firewall>,
+    _: Context,
+    which: Which,
+    body: Remaining,
+) -> Result<Mask, CompletionCode> {
+    let supported = mask(&firewall, which, &body, |_| true)?;
+    Ok(supported.map(|byte| !byte))
+}
+
+/// Get Configurable Commands (IPMI v2.0 §21.5): those that can be switched off.
+async fn get_configurable_commands(
+    firewall: Arc<Firewall>,
+    _: Context,
+    which: Which,
+    body: Remaining,
+) -> Result<Mask, CompletionCode> {
+    mask(&firewall, which, &body, Firewall::is_configurable)
+}
+
+/// Get Command Enables (IPMI v2.0 §21.8): those that are on.
+async fn get_command_enables(
+    firewall: Arc<Firewall>,
+    context: Context,
+    which: Which,
+    body: Remaining,
+) -> Result<Mask, CompletionCode> {
+    let channel = channel(&context, which);
+    mask(&firewall, which, &body, |command| firewall.is_enabled(channel, command))
+}
+
+/// Set Command Enables (IPMI v2.0 §21.7): switches each configurable command of the half on or off.
+/// What cannot be switched off stays on, whatever its bit.
+async fn set_command_enables(
+    firewall: Arc<Firewall>,
+    context: Context,
+    which: Which,
+    enables: Mask,
+    body: Remaining,
+) -> Result<(), CompletionCode> {
+    let configurable = mask(&firewall, which, &body, Firewall::is_configurable)?;
+    let (_, (netfn, half), _) = which;
+    let scope = Scope::new(netfn, &body)?;
+    let is_set = |mask: &Mask, command: &Command| {
+        command.code / HALF == half.value() && {
+            let bit = command.code % HALF;
+            mask[usize::from(bit / 8)] >> (bit % 8) & 1 == 1
+        }
+    };
+    let changes: Vec<_> = firewall
+        .commands()
+        .iter()
+        .filter(|command| scope.holds(command) && is_set(&configurable, command))
+        .filter(|command| Firewall::is_configurable(command))
+        .map(|command| (*command, is_set(&enables, command)))
+        .collect();
+    firewall.set_enabled(channel(&context, which), &changes).await
+}
+
+/// The one command that a request about sub-functions means.
+///
+/// # Errors
+///
+/// `CCh` when there is no such command, as on every LUN but 0.
+fn command(
+    firewall: &Firewall,
+    (_, (netfn, _), (lun, _)): Which,
+    code: u8,
+    body: &Remaining,
+) -> Result<Command, CompletionCode> {
+    let scope = Scope::new(netfn, body)?;
+    firewall
+        .commands()
+        .iter()
+        .find(|command| lun.value() == 0 && scope.holds(command) && command.code == code)
+        .copied()
+        .ok_or(CompletionCode::INVALID_DATA_FIELD)
+}
+
+/// Get Command Sub-function Support (IPMI v2.0 §21.4): what it follows, and a clear bit for each
+/// sub-function that is there.
+async fn get_command_sub_function_support(
+    firewall: Arc<Firewall>,
+    context: Context,
+    which: Which,
+    code: u8,
+    body: Remaining,
+) -> Result<([u8; 3], u32), CompletionCode> {
+    let command = command(&firewall, which, code, &body)?;
+    let (there, _) = firewall.sub_functions(channel(&context, which), &command);
+    Ok((SPECIFICATION, !there))
+}
+
+/// Get Configurable Command Sub-functions (IPMI v2.0 §21.6): all that are there.
+async fn get_configurable_command_sub_functions(
+    firewall: Arc<Firewall>,
+    context: Context,
+    which: Which,
+    code: u8,
+    body: Remaining,
+) -> Result<u32, CompletionCode> {
+    let command = command(&firewall, which, code, &body)?;
+    Ok(firewall.sub_functions(channel(&context, which), &command).0)
+}
+
+/// Get Command Sub-function Enables (IPMI v2.0 §21.10).
+async fn get_command_sub_function_enables(
+    firewall: Arc<Firewall>,
+    context: Context,
+    which: Which,
+    code: u8,
+    body: Remaining,
+) -> Result<u32, CompletionCode> {
+    let command = command(&firewall, which, code, &body)?;
+    Ok(firewall.sub_functions(channel(&context, which), &command).1)
+}
+
+/// Set Command Sub-function Enables (IPMI v2.0 §21.9): the defining body or enterprise number comes
+/// before the enables, of which the second half is for sub-functions that no command has.
+async fn set_command_sub_function_enables(
+    firewall: Arc<Firewall>,
+    context: Context,
+    which: Which,
+    code: u8,
+    rest: Remaining,
+) -> Result<(), CompletionCode> {
+    let (_, (netfn, _), _) = which;
+    let (body, enables) = match netfn.value() & !1 {
+        0x2c => {
+            let (body, enables): (u8, Remaining) = rest.decode()?;
+            (vec![body], enables)
+        }
+        0x2e => {
+            let (iana, enables): ([u8; 3], Remaining) = rest.decode()?;
+            (iana.to_vec(), enables)
+        }
+        _ => (Vec::new(), rest),
+    };
+    let (enabled, _): (u32, Option<u32>) = enables.decode()?;
+    let command = command(&firewall, which, code, &body.into())?;
+    firewall.set_sub_functions(channel(&context, which), &command, enabled).await
+}
+
+/// Get OEM NetFn IANA Support (IPMI v2.0 §21.11): the defining bodies of NetFn 2Ch or enterprise
+/// numbers of NetFn 2Eh, one at a time.
+///
+/// # Errors
+///
+/// `C9h` beyond the last, `CCh` for other network functions.
+async fn get_oem_netfn_iana_support(
+    firewall: Arc<Firewall>,
+    _: Context,
+    _: (ChannelNumber, Ignored<4>),
+    (netfn, _): (Bits<6>, Ignored<2>),
+    (index, _): (Bits<6>, Ignored<2>),
+) -> Result<((bool, Bits<7>), u8, Remaining), CompletionCode> {
+    let wanted = netfn.value() & !1;
+    if ![NetFn::GROUP.value(), NetFn::OEM.value()].contains(&wanted) {
+        return Err(CompletionCode::INVALID_DATA_FIELD);
+    }
+    let mut bodies: Vec<Vec<u8>> = firewall
+        .commands()
+        .iter()
+        .filter_map(|command| match command.family {
+            Family::Group(body) if wanted == NetFn::GROUP.value() => Some(vec![body.0]),
+            Family::Oem(iana) if wanted == NetFn::OEM.value() => Some(iana.to_bytes().to_vec()),
+            _ => None,
+        })
+        .collect();
+    bodies.sort();
+    bodies.dedup();
+    let index = usize::from(index.value());
+    let body = bodies.get(index).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+    let is_last = index + 1 == bodies.len();
+    Ok(((is_last, Bits::low(0)), BASE_SUPPORT, body.clone().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::commands::test_support::{Bench, answer};
+    use crate::model::persistent::Persistent;
+
+    const CONTROL: Command =
+        Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control");
+    const LATE: Command = Command::standard(NetFn::STORAGE, 0x82, Privilege::User, "Late");
+    const DCMI: Command =
+        Command::group(GroupBody::DCMI, 0x01, Privilege::User, "Get DCMI Capabilities Info");
+
+    fn bench() -> Bench {
+        let firewall = Arc::new(Firewall::new(Persistent::volatile()));
+        let rows = [CONTROL, LATE, DCMI, GET_NETFN_SUPPORT, SET_COMMAND_ENABLES];
+        firewall.learn(rows.iter());
+        Bench::with(Family::NetFn(NetFn::APP), |_, table| register(&firewall, table))
+    }
+
+    #[tokio::test]
+    async fn what_is_registered_is_what_is_told() {
+        let bench = bench();
+        // NetFn 00h, 06h, 0Ah, 2Ch: pairs 0, 3, 5 and 22.
+        let pairs = hex!("01 29 00 40 00 00 00 00 00 00 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x09, &[0x0e]).await, answer(&pairs));
+        let chassis = hex!("fb ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff");
+        assert_eq!(bench.send(0x0a, &hex!("01 00 00")).await, answer(&chassis));
+        let late = hex!("04 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x61, &hex!("01 4a 00")).await, answer(&late));
+        let dcmi = hex!("02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x0c, &hex!("01 2c 00 dc")).await, answer(&dcmi));
+        assert_eq!(bench.send(0x0c, &hex!("01 2c 00 00")).await, answer(&[0; 16]));
+        assert_eq!(bench.send(0x0c, &hex!("01 06 00")).await, answer(&[0; 16]));
+        assert_eq!(bench.send(0x64, &hex!("01 2c 00")).await, answer(&hex!("01 01 dc")));
+    }
+
+    #[tokio::test]
+    async fn commands_are_switched_off_and_on() {
+        let bench = bench();
+        let none = [&hex!("01 00 00")[..], &[0; 16]].concat();
+        assert_eq!(bench.send(0x60, &none).await, answer(&[]));
+        assert_eq!(bench.send(0x61, &hex!("01 00 00")).await, answer(&[0; 16]));
+        let mut all = none.clone();
+        all[3] = 0x04;
+        assert_eq!(bench.send(0x60, &all).await, answer(&[]));
+        assert_eq!(bench.send(0x61, &hex!("01 00 00")).await, answer(&all[3..]));
+        // The firewall itself cannot be.
+        let app = [&hex!("01 06 00")[..], &[0; 16]].concat();
+        assert_eq!(bench.send(0x60, &app).await, answer(&[]));
+        assert_eq!(bench.send(0x61, &hex!("01 06 00")).await.unwrap()[1], 0x02);
+    }
+
+    #[tokio::test]
+    async fn sub_functions_are_told_and_switched() {
+        let bench = bench();
+        let support = hex!("00 20 11 c0 ff ff ff");
+        assert_eq!(bench.send(0x0b, &hex!("01 00 00 02")).await, answer(&support));
+        assert_eq!(bench.send(0x0d, &hex!("01 00 00 02")).await, answer(&hex!("3f 00 00 00")));
+        assert_eq!(bench.send(0x62, &hex!("01 00 00 02 03 00 00 00")).await, answer(&[]));
+        assert_eq!(bench.send(0x63, &hex!("01 00 00 02")).await, answer(&hex!("03 00 00 00")));
+        let unknown = Err(CompletionCode::INVALID_DATA_FIELD);
+        assert_eq!(bench.send(0x0d, &hex!("01 00 00 77")).await, unknown);
+        // No command is on another LUN, so that nothing of it is switched there.
+        let elsewhere = hex!("01 00 01 02 00 00 00 00");
+        assert_eq!(bench.send(0x62, &elsewhere).await, unknown);
+        let enabled = answer(&hex!("03 00 00 00"));
+        assert_eq!(bench.send(0x63, &hex!("01 00 00 02")).await, enabled);
+    }
+}

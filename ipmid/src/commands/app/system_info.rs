@@ -1,0 +1,247 @@
+//! System info parameters: names and versions that hosts and operators leave with the BMC
+//! (IPMI v2.0 §22.14a, §22.14b).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+use serde::{Deserialize, Serialize};
+
+use super::{AppProvider, Platform};
+use crate::commands::set_in_progress::{self, SetState};
+use crate::model::parameter_updates::Parameters;
+use crate::model::persistent::lock;
+use crate::platform::PlatformError;
+use crate::request::command::{Command, Registrar, Resource};
+use crate::request::context::Context;
+
+const SET_SYSTEM_INFO_PARAMETERS: Command =
+    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters")
+        .changes(Resource::SYSTEM_INFO);
+const GET_SYSTEM_INFO_PARAMETERS: Command =
+    Command::standard(NetFn::APP, 0x59, Privilege::User, "Get System Info Parameters");
+
+/// `80h`: parameter not supported.
+const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
+/// `82h`: parameter is read-only.
+const READ_ONLY: CompletionCode = CompletionCode(0x82);
+
+/// Version of the parameters' layout.
+const PARAMETER_VERSION: u8 = 0x11;
+/// Bytes in a block of text.
+const BLOCK: usize = 16;
+/// Blocks a text may take, the first of which starts with encoding and length.
+const BLOCKS: usize = 16;
+/// Encoding 0: ASCII and Latin-1.
+const ASCII: u8 = 0;
+
+const PARAM_SET_IN_PROGRESS: u8 = 0;
+const PARAM_FIRMWARE_VERSION: u8 = 1;
+/// Operating system name: what runs now, forgotten at a restart.
+const PARAM_OS_NAME: u8 = 4;
+/// Present OS version: as well.
+const PARAM_OS_VERSION: u8 = 5;
+const PARAM_LAST: u8 = 7;
+
+/// A text as its blocks: encoding, length, characters.
+type Text = Vec<u8>;
+
+/// The texts that are kept.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, transparent)]
+pub struct SystemInfo(BTreeMap<u8, Text>);
+
+/// The texts that are not.
+pub(super) type Volatile = Mutex<SystemInfo>;
+
+impl SystemInfo {
+    fn set_block(&mut self, parameter: u8, selector: u8, bytes: &[u8]) {
+        let text = self.0.entry(parameter).or_default();
+        let start = usize::from(selector) * BLOCK;
+        if selector == 0 {
+            text.clear(); // the first block begins a new text
+        }
+        text.resize(text.len().max(start + bytes.len()), 0);
+        text[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn text(&self, parameter: u8) -> Option<&Text> {
+        self.0.get(&parameter)
+    }
+}
+
+fn is_volatile(parameter: u8) -> bool {
+    matches!(parameter, PARAM_OS_NAME | PARAM_OS_VERSION)
+}
+
+/// One block of `text`, filled up with zeros.
+///
+/// # Errors
+///
+/// `C9h` beyond its last block.
+fn block(text: &[u8], selector: u8) -> Result<[u8; BLOCK], CompletionCode> {
+    let mut block = [0; BLOCK];
+    match text.chunks(BLOCK).nth(selector.into()) {
+        Some(part) => block[..part.len()].copy_from_slice(part),
+        None if selector == 0 => {}
+        None => return Err(CompletionCode::PARAMETER_OUT_OF_RANGE),
+    }
+    Ok(block)
+}
+
+impl<P: Platform> AppProvider<P> {
+    pub(super) fn register_system_info(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(SET_SYSTEM_INFO_PARAMETERS, self, Self::set_system_info_parameters);
+        table.add(GET_SYSTEM_INFO_PARAMETERS, self, Self::get_system_info_parameters);
+    }
+
+    /// Set System Info Parameters (IPMI v2.0 §22.14a): texts 2 to 7 in blocks of 16 bytes, the
+    /// first of which starts with encoding and length.
+    ///
+    /// # Errors
+    ///
+    /// `80h` beyond parameter 7, `81h` for an update while one is in progress, `82h` for the
+    /// firmware version, `C7h` and `C9h` for blocks that are too long or too many.
+    async fn set_system_info_parameters(
+        self: Arc<Self>,
+        context: Context,
+        parameter: u8,
+        data: Remaining,
+    ) -> Result<(), CompletionCode> {
+        let (updates, of) = (&self.parts.updates, Parameters::SystemInfo);
+        match parameter {
+            PARAM_SET_IN_PROGRESS => {
+                let progress = SetState::decode(&data)?;
+                return set_in_progress::set(updates, &*self.platform, of, &context, progress)
+                    .await;
+            }
+            PARAM_FIRMWARE_VERSION => return Err(READ_ONLY),
+            2..=PARAM_LAST => {}
+            _ => return Err(PARAMETER_NOT_SUPPORTED),
+        }
+        updates.extend(of, (&context).into());
+        let (selector, bytes): (u8, Vec<u8>) = data.decode()?;
+        if bytes.is_empty() || bytes.len() > BLOCK {
+            return Err(CompletionCode::REQUEST_LENGTH_INVALID);
+        }
+        if usize::from(selector) >= BLOCKS {
+            return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+        }
+        if is_volatile(parameter) {
+            lock(&self.system_info).set_block(parameter, selector, &bytes);
+            return Ok(());
+        }
+        self.parts.system_info.update(|texts| texts.set_block(parameter, selector, &bytes)).await
+    }
+
+    /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless the revision alone
+    /// is asked for, the set selector and one block.
+    ///
+    /// # Errors
+    ///
+    /// `80h` for a parameter beyond 7 and a text nobody has set, `C9h` beyond a text's last block.
+    async fn get_system_info_parameters(
+        self: Arc<Self>,
+        context: Context,
+        (_, revision_only): (Bits<7>, bool),
+        parameter: u8,
+        selector: u8,
+        _block_selector: u8,
+    ) -> Result<(u8, Remaining), CompletionCode> {
+        if parameter > PARAM_LAST {
+            return Err(PARAMETER_NOT_SUPPORTED);
+        }
+        if revision_only {
+            return Ok((PARAMETER_VERSION, Remaining::default()));
+        }
+        let data = match parameter {
+            PARAM_SET_IN_PROGRESS => {
+                let (platform, of) = (&*self.platform, Parameters::SystemInfo);
+                vec![set_in_progress::get(&self.parts.updates, platform, of, &context).await]
+            }
+            _ => {
+                let text = self.text(parameter).await?;
+                [&[selector][..], &block(&text, selector)?].concat()
+            }
+        };
+        Ok((PARAMETER_VERSION, data.into()))
+    }
+
+    async fn text(&self, parameter: u8) -> Result<Text, CompletionCode> {
+        let kept = if is_volatile(parameter) {
+            lock(&self.system_info).text(parameter).cloned()
+        } else {
+            self.parts.system_info.get().text(parameter).cloned()
+        };
+        match kept {
+            Some(text) => Ok(text),
+            None if parameter == PARAM_FIRMWARE_VERSION => {
+                match self.platform.host_firmware_version().await {
+                    Ok(version) => Ok(ascii(&version)),
+                    Err(PlatformError::Absent) => Err(PARAMETER_NOT_SUPPORTED),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            None => Err(PARAMETER_NOT_SUPPORTED),
+        }
+    }
+}
+
+/// A text of ours with its encoding and length, cut to what the blocks hold.
+fn ascii(text: &str) -> Text {
+    let limit = BLOCK * BLOCKS - 2;
+    let characters = text.as_bytes();
+    let characters = &characters[..characters.len().min(limit)];
+    let length = u8::try_from(characters.len()).unwrap_or(u8::MAX);
+    [&[ASCII, length][..], characters].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::commands::app::tests::{answer, bench};
+
+    #[tokio::test]
+    async fn names_are_written_and_read_in_blocks() {
+        let (bench, ..) = bench();
+        let first = hex!("02 00 00 11 63617573657761792d746573742d"); // "causeway-test-"
+        let second = hex!("02 01 626d63"); // "bmc"
+        assert_eq!(bench.send(0x59, &hex!("00 02 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
+        for request in [&hex!("00 01")[..], &first, &second, &hex!("00 00")] {
+            assert_eq!(bench.send(0x58, request).await, answer(&[]), "{request:02x?}");
+        }
+        let block = answer(&hex!("11 00 00 11 63617573657761792d746573742d"));
+        assert_eq!(bench.send(0x59, &hex!("00 02 00 00")).await, block);
+        let block = answer(&hex!("11 01 626d63 00000000000000000000000000"));
+        assert_eq!(bench.send(0x59, &hex!("00 02 01 00")).await, block);
+        let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+        assert_eq!(bench.send(0x59, &hex!("00 02 02 00")).await, beyond);
+        assert_eq!(bench.send(0x59, &hex!("80 02 00 00")).await, answer(&[0x11]));
+    }
+
+    #[tokio::test]
+    async fn firmware_version_is_the_hosts_and_read_only() {
+        let (bench, ..) = bench();
+        let version = answer(&hex!("11 00 00 08 686f73742d312e32 000000000000"));
+        assert_eq!(bench.send(0x59, &hex!("00 01 00 00")).await, version);
+        assert_eq!(bench.send(0x58, &hex!("01 00 00")).await, Err(READ_ONLY));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_parameter_or_block_is_refused() {
+        let (bench, ..) = bench();
+        for (code, request, expected) in [
+            (0x58, &hex!("08 00 00")[..], 0x80),
+            (0x59, &hex!("00 e7 00 00"), 0x80),
+            (0x58, &hex!("02 00"), 0xc7),
+            (0x58, &hex!("02 10 00"), 0xc9),
+            (0x58, &hex!("00 03"), 0xcc),
+        ] {
+            let expected = Err(CompletionCode(expected));
+            assert_eq!(bench.send(code, request).await, expected, "{request:02x?}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! How the chassis is: status, power restore policy, power-on hours.
+
+use std::sync::Arc;
+
+use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+
+use super::{ChassisProvider, Platform, if_present, lock};
+use crate::platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy};
+use crate::request::command::{Command, Registrar, Resource};
+use crate::request::context::Context;
+
+const GET_CHASSIS_STATUS: Command =
+    Command::standard(NetFn::CHASSIS, 0x01, Privilege::User, "Get Chassis Status");
+const SET_POWER_RESTORE_POLICY: Command =
+    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy")
+        .changes(Resource::RESTORE_POLICY);
+const GET_POH_COUNTER: Command =
+    Command::standard(NetFn::CHASSIS, 0x0f, Privilege::User, "Get POH Counter");
+
+/// All three policies can be chosen (IPMI v2.0 §28.8).
+const POLICY_SUPPORT: u8 = 0x07;
+/// Minutes for each count of the power-on hours counter (IPMI v2.0 §28.14).
+const MINUTES_PER_COUNT: u8 = 60;
+
+/// Byte 1 of the reply: on, faults (none has a D-Bus property), restore policy.
+type PowerBits = (bool, Bits<4>, Bits<2>, bool);
+/// Byte 3: intrusion, lockout, drive and cooling fault, identify state and that it is known.
+type MiscBits = (bool, bool, bool, bool, Bits<2>, bool, bool);
+/// Byte 4: which buttons are disabled, and which can be.
+type ButtonBits = (bool, bool, bool, bool, bool, bool, bool, bool);
+
+impl<P: Platform> ChassisProvider<P> {
+    pub(super) fn register_status(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(GET_CHASSIS_STATUS, self, Self::get_chassis_status);
+        table.add(SET_POWER_RESTORE_POLICY, self, Self::set_power_restore_policy);
+        table.add(GET_POH_COUNTER, self, Self::get_poh_counter);
+    }
+
+    /// Get Chassis Status (IPMI v2.0 §28.2). What this machine has no service for reads as
+    /// "none" or "unknown".
+    async fn get_chassis_status(
+        self: Arc<Self>,
+        _: Context,
+    ) -> Result<(PowerBits, u8, MiscBits, ButtonBits), CompletionCode> {
+        let (power, policy, cause, intruded, identify, buttons) = tokio::join!(
+            self.platform.power_state(),
+            self.platform.restore_policy(),
+            self.platform.restart_cause(),
+            self.platform.intruded(),
+            self.platform.identify(),
+            self.buttons(),
+        );
+        let is_on = matches!(power?, PowerState::On | PowerState::TransitioningToOff);
+        let policy = match if_present(policy)? {
+            Some(RestorePolicy::AlwaysOff) => 0,
+            Some(RestorePolicy::Restore) => 1,
+            Some(RestorePolicy::AlwaysOn) => 2,
+            Some(RestorePolicy::None) | None => 3,
+        };
+        let by_command = if_present(cause)? == Some(RestartCause::RemoteCommand);
+        let last_event = if is_on && by_command { 0x10 } else { 0x00 };
+        let identify = if_present(identify)?;
+        let identify_state = match identify {
+            Some(true) if lock(&self.identify).is_timed() => 1,
+            Some(true) => 2,
+            Some(false) | None => 0,
+        };
+        let buttons = buttons?;
+        let (power_disabled, reset_disabled, ..) = buttons;
+        let lockout = power_disabled && reset_disabled;
+        let intruded = if_present(intruded)?.unwrap_or_default();
+        let misc =
+            (intruded, lockout, false, false, Bits::low(identify_state), identify.is_some(), false);
+        Ok(((is_on, Bits::low(0), Bits::low(policy), false), last_event, misc, buttons))
+    }
+
+    async fn buttons(&self) -> Result<ButtonBits, CompletionCode> {
+        let (power, reset, nmi) = tokio::join!(
+            self.platform.button_enabled(Button::Power),
+            self.platform.button_enabled(Button::Reset),
+            self.platform.button_enabled(Button::Nmi),
+        );
+        let (power, reset, nmi) = (if_present(power)?, if_present(reset)?, if_present(nmi)?);
+        let disabled = |enabled: Option<bool>| enabled == Some(false);
+        Ok((
+            disabled(power),
+            disabled(reset),
+            disabled(nmi),
+            false,
+            power.is_some(),
+            reset.is_some(),
+            nmi.is_some(),
+            false,
+        ))
+    }
+
+    /// Set Power Restore Policy (IPMI v2.0 §28.8); 3 asks for the supported ones alone.
+    async fn set_power_restore_policy(
+        self: Arc<Self>,
+        _: Context,
+        policy: Bits<3>,
+        _: Ignored<5>,
+    ) -> Result<u8, CompletionCode> {
+        let policy = match policy.value() {
+            0 => RestorePolicy::AlwaysOff,
+            1 => RestorePolicy::Restore,
+            2 => RestorePolicy::AlwaysOn,
+            3 => return Ok(POLICY_SUPPORT),
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+        };
+        self.platform.set_restore_policy(policy).await?;
+        Ok(POLICY_SUPPORT)
+    }
+
+    /// Get POH Counter (IPMI v2.0 §28.14): minutes for each count, and the count.
+    async fn get_poh_counter(self: Arc<Self>, _: Context) -> Result<(u8, u32), CompletionCode> {
+        match self.platform.power_on_hours().await {
+            Ok(hours) => Ok((MINUTES_PER_COUNT, hours)),
+            Err(PlatformError::Absent) => Err(CompletionCode::INVALID_COMMAND),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::chassis::tests::{Bench, answer};
+
+    #[tokio::test]
+    async fn status_matches_golden_bytes() {
+        let bench = Bench::new();
+        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x00, 0x00, 0x40, 0x70]));
+        {
+            let mut state = bench.platform.state();
+            state.power = PowerState::On;
+            state.restore_policy = RestorePolicy::AlwaysOn;
+            state.intruded = true;
+            state.identify = true;
+            state.disabled_buttons = vec![Button::Power];
+        }
+        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x61, 0x71]));
+        assert_eq!(bench.send(0x04, &[5]).await, answer(&[]));
+        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x51, 0x71]));
+    }
+
+    #[tokio::test]
+    async fn policy_is_set_and_support_is_told() {
+        let bench = Bench::new();
+        assert_eq!(bench.send(0x06, &[2]).await, answer(&[7]));
+        assert_eq!(bench.platform.state().restore_policy, RestorePolicy::AlwaysOn);
+        assert_eq!(bench.send(0x06, &[3]).await, answer(&[7]));
+        assert_eq!(bench.platform.state().restore_policy, RestorePolicy::AlwaysOn);
+        assert_eq!(bench.send(0x06, &[4]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+    }
+
+    #[tokio::test]
+    async fn power_on_hours_are_sixty_minutes_a_count() {
+        let bench = Bench::new();
+        assert_eq!(bench.send(0x0f, &[]).await, answer(&[60, 0xd2, 0x04, 0, 0]));
+    }
+}

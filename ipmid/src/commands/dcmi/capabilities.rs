@@ -1,0 +1,90 @@
+//! What of DCMI this machine has (DCMI 1.5 §6.1.1).
+
+use std::sync::Arc;
+
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::{CompletionCode, Privilege};
+
+use super::{DcmiProvider, Platform, row};
+use crate::platform::PlatformError;
+use crate::request::command::{Command, Registrar};
+use crate::request::context::Context;
+
+const GET_DCMI_CAPABILITIES_INFO: Command =
+    row(0x01, Privilege::Callback, "Get DCMI Capabilities Info").for_anyone();
+
+/// Conformance to DCMI 1.5, revision 2 of the parameters.
+pub(super) const VERSION: [u8; 3] = [1, 5, 2];
+
+/// Optional: power management.
+const POWER_MANAGEMENT: u8 = 0x01;
+/// Access: by the system interface.
+const IN_BAND: u8 = 0x01;
+/// No such channel, device or address.
+const NONE: u8 = 0xff;
+/// The log drops its oldest record when it is full.
+const SEL_ROLLS_OVER: u16 = 0x8000;
+/// Seconds between two looks at temperatures.
+const TEMPERATURE_SAMPLING: u8 = 1;
+/// The BMC's own slave address.
+const BMC_ADDRESS: u8 = 0x20;
+
+impl<P: Platform> DcmiProvider<P> {
+    pub(super) fn register_capabilities(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(GET_DCMI_CAPABILITIES_INFO, self, Self::get_dcmi_capabilities_info);
+    }
+
+    /// Get DCMI Capabilities Info (DCMI 1.5 §6.1.1): conformance, revision, one parameter.
+    ///
+    /// # Errors
+    ///
+    /// `CCh` for a parameter that is none.
+    async fn get_dcmi_capabilities_info(
+        self: Arc<Self>,
+        _: Context,
+        parameter: u8,
+    ) -> Result<([u8; 3], Remaining), CompletionCode> {
+        let data = match parameter {
+            1 => {
+                let has_limit =
+                    !matches!(self.platform.power_limit().await, Err(PlatformError::Absent));
+                let optional = if has_limit { POWER_MANAGEMENT } else { 0 };
+                vec![0, optional, IN_BAND]
+            }
+            2 => {
+                let log = SEL_ROLLS_OVER | self.sel_capacity.min(0x0fff);
+                let [low, high] = log.to_le_bytes();
+                vec![low, high, 0, 0, TEMPERATURE_SAMPLING]
+            }
+            3 => vec![BMC_ADDRESS, 0],
+            4 => vec![self.lan_channel.unwrap_or(NONE), NONE, NONE],
+            // No rolling averages.
+            5 => vec![0],
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+        };
+        Ok((VERSION, data.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::commands::dcmi::tests::{answer, bench};
+
+    #[tokio::test]
+    async fn each_parameter_has_its_length() {
+        let bench = bench();
+        for (parameter, reply) in [
+            (1, &hex!("01 05 02 00 01 01")[..]),
+            (2, &hex!("01 05 02 ff 8f 00 00 01")),
+            (3, &hex!("01 05 02 20 00")),
+            (4, &hex!("01 05 02 01 ff ff")),
+            (5, &hex!("01 05 02 00")),
+        ] {
+            assert_eq!(bench.send(0x01, &[parameter]).await, answer(reply), "{parameter}");
+        }
+        assert_eq!(bench.send(0x01, &[6]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+    }
+}

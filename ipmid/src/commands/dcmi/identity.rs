@@ -1,0 +1,186 @@
+//! Asset tag and management controller identifier (DCMI 1.5 §6.4.2, §6.4.6).
+
+use std::sync::Arc;
+
+use ipmi_proto::codec::Remaining;
+use ipmi_proto::{CompletionCode, Privilege};
+
+use super::{DcmiProvider, Platform, absent, row};
+use crate::model::persistent::lock;
+use crate::request::command::{Command, Registrar, Resource};
+use crate::request::context::Context;
+
+const GET_ASSET_TAG: Command = row(0x06, Privilege::User, "Get Asset Tag");
+const SET_ASSET_TAG: Command =
+    row(0x08, Privilege::Operator, "Set Asset Tag").changes(Resource::ASSET_TAG);
+const GET_CONTROLLER_IDENTIFIER: Command =
+    row(0x09, Privilege::User, "Get Management Controller Identifier String");
+const SET_CONTROLLER_IDENTIFIER: Command =
+    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String")
+        .changes(Resource::HOST_NAME);
+
+/// Bytes that one request reads or writes at most.
+const CHUNK: usize = 16;
+/// The longest asset tag.
+const TAG_LENGTH: usize = 63;
+/// The longest identifier, with its NUL.
+const IDENTIFIER_LENGTH: usize = 64;
+
+impl<P: Platform> DcmiProvider<P> {
+    pub(super) fn register_identity(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(GET_ASSET_TAG, self, Self::get_asset_tag);
+        table.add(SET_ASSET_TAG, self, Self::set_asset_tag);
+        table.add(GET_CONTROLLER_IDENTIFIER, self, Self::get_controller_identifier);
+        table.add(SET_CONTROLLER_IDENTIFIER, self, Self::set_controller_identifier);
+    }
+
+    /// Get Asset Tag (DCMI 1.5 §6.4.2): total length and a part of at most 16 bytes.
+    ///
+    /// # Errors
+    ///
+    /// `C9h` for a part beyond the end or of more than 16 bytes.
+    async fn get_asset_tag(
+        self: Arc<Self>,
+        _: Context,
+        offset: u8,
+        count: u8,
+    ) -> Result<(u8, Remaining), CompletionCode> {
+        let mut tag = self.platform.asset_tag().await.map_err(absent)?.into_bytes();
+        tag.truncate(TAG_LENGTH);
+        let part = part(&tag, offset, count)?;
+        Ok((length(&tag), part.into()))
+    }
+
+    /// Set Asset Tag (DCMI 1.5 §6.4.3): a part at an offset; the tag ends where the part ends.
+    ///
+    /// # Errors
+    ///
+    /// `C7h` when there are not as many bytes as said, `C9h` beyond 63 bytes or past the end,
+    /// `CCh` for bytes that are not UTF-8.
+    async fn set_asset_tag(
+        self: Arc<Self>,
+        _: Context,
+        offset: u8,
+        count: u8,
+        bytes: Vec<u8>,
+    ) -> Result<u8, CompletionCode> {
+        let mut tag = self.platform.asset_tag().await.map_err(absent)?.into_bytes();
+        splice(&mut tag, offset, count, &bytes, TAG_LENGTH)?;
+        let total = length(&tag);
+        let tag = String::from_utf8(tag).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
+        self.platform.set_asset_tag(tag).await.map_err(absent)?;
+        Ok(total)
+    }
+
+    /// Get Management Controller Identifier String (DCMI 1.5 §6.4.6.1): the host name with its
+    /// NUL; total length and a part of at most 16 bytes.
+    ///
+    /// # Errors
+    ///
+    /// `C9h` for a part beyond the end or of more than 16 bytes.
+    async fn get_controller_identifier(
+        self: Arc<Self>,
+        _: Context,
+        offset: u8,
+        count: u8,
+    ) -> Result<(u8, Remaining), CompletionCode> {
+        let mut name = self.platform.host_name().await.map_err(absent)?.into_bytes();
+        name.truncate(IDENTIFIER_LENGTH - 1);
+        name.push(0);
+        let part = part(&name, offset, count)?;
+        Ok((length(&name), part.into()))
+    }
+
+    /// Set Management Controller Identifier String (DCMI 1.5 §6.4.6.2), part by part; it takes
+    /// effect with the part that ends in NUL.
+    ///
+    /// # Errors
+    ///
+    /// As Set Asset Tag.
+    async fn set_controller_identifier(
+        self: Arc<Self>,
+        _: Context,
+        offset: u8,
+        count: u8,
+        bytes: Vec<u8>,
+    ) -> Result<u8, CompletionCode> {
+        let (total, complete) = {
+            let mut identifier = lock(&self.identifier);
+            splice(&mut identifier, offset, count, &bytes, IDENTIFIER_LENGTH)?;
+            let end = identifier.iter().position(|&byte| byte == 0);
+            (length(&identifier), end.map(|end| identifier[..end].to_vec()))
+        };
+        if let Some(name) = complete {
+            let name = String::from_utf8(name).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
+            self.platform.set_host_name(name).await.map_err(absent)?;
+        }
+        Ok(total)
+    }
+}
+
+fn length(text: &[u8]) -> u8 {
+    u8::try_from(text.len()).unwrap_or(u8::MAX)
+}
+
+fn part(text: &[u8], offset: u8, count: u8) -> Result<Vec<u8>, CompletionCode> {
+    let (offset, count) = (usize::from(offset), usize::from(count));
+    if count > CHUNK || offset > text.len() {
+        return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+    }
+    Ok(text.iter().skip(offset).take(count).copied().collect())
+}
+
+/// Writes `bytes` at `offset`, where `text` ends after them.
+fn splice(
+    text: &mut Vec<u8>,
+    offset: u8,
+    count: u8,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<(), CompletionCode> {
+    if bytes.len() != usize::from(count) {
+        return Err(CompletionCode::REQUEST_LENGTH_INVALID);
+    }
+    let offset = usize::from(offset);
+    if bytes.len() > CHUNK || offset > text.len() || offset + bytes.len() > limit {
+        return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+    }
+    text.truncate(offset);
+    text.extend(bytes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::dcmi::tests::{answer, bench};
+
+    #[tokio::test]
+    async fn asset_tag_is_written_and_read_in_parts() {
+        let bench = bench();
+        let write = |offset: u8, text: &[u8]| [&[offset, length(text)][..], text].concat();
+        assert_eq!(bench.send(0x08, &write(0, b"rack 7, unit 16.")).await, answer(&[16]));
+        assert_eq!(bench.send(0x08, &write(16, b" left")).await, answer(&[21]));
+        let first = [&[21][..], b"rack 7, unit 16."].concat();
+        assert_eq!(bench.send(0x06, &[0, 16]).await, answer(&first));
+        let second = [&[21][..], b" left"].concat();
+        assert_eq!(bench.send(0x06, &[16, 16]).await, answer(&second));
+        let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+        assert_eq!(bench.send(0x06, &[22, 1]).await, beyond);
+        assert_eq!(bench.send(0x06, &[0, 17]).await, beyond);
+        assert_eq!(bench.send(0x08, &write(40, b"x")).await, beyond);
+        let short = Err(CompletionCode::REQUEST_LENGTH_INVALID);
+        assert_eq!(bench.send(0x08, &[0, 2, b'x']).await, short);
+    }
+
+    #[tokio::test]
+    async fn identifier_is_the_host_name_and_ends_with_nul() {
+        let bench = bench();
+        let name = [&[4][..], b"bmc\0"].concat();
+        assert_eq!(bench.send(0x09, &[0, 16]).await, answer(&name));
+        assert_eq!(bench.send(0x0a, b"\x00\x04node").await, answer(&[4]));
+        assert_eq!(bench.platform.state().host_name, "bmc");
+        assert_eq!(bench.send(0x0a, b"\x04\x03-7\0").await, answer(&[7]));
+        assert_eq!(bench.platform.state().host_name, "node-7");
+    }
+}

@@ -1,0 +1,41 @@
+//! What the BT interface can do.
+
+use std::sync::Arc;
+
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+
+use super::MessagingProvider;
+use crate::platform::{I2c, Satellites};
+use crate::request::command::{Command, Registrar};
+use crate::request::context::Context;
+
+const GET_BT_INTERFACE_CAPABILITIES: Command =
+    Command::standard(NetFn::APP, 0x36, Privilege::User, "Get BT Interface Capabilities");
+
+/// One at a time; the bridge keeps it so.
+const OUTSTANDING: u8 = 1;
+/// The most that a message's length byte can say, which our bridge takes and gives.
+const MESSAGE_SIZE: u8 = 0xff;
+/// What the length byte counts beside a reply's data: network function, sequence number, command,
+/// completion code.
+const BESIDE_DATA: u8 = 4;
+/// Seconds until a request is answered: the host bridges' deadline, rounded up.
+const ANSWER_WITHIN: u8 = 4;
+/// How often a host should ask again.
+const RETRIES: u8 = 1;
+
+impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
+    pub(super) fn register_bt(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(GET_BT_INTERFACE_CAPABILITIES, self, Self::get_bt_interface_capabilities);
+    }
+
+    /// Get BT Interface Capabilities (IPMI v2.0 §22.10); sizes without the length byte.
+    async fn get_bt_interface_capabilities(
+        self: Arc<Self>,
+        context: Context,
+    ) -> Result<[u8; 5], CompletionCode> {
+        let with_room = |room: u8| room.saturating_add(BESIDE_DATA);
+        let size = context.room.map_or(MESSAGE_SIZE, with_room);
+        Ok([OUTSTANDING, size, size, ANSWER_WITHIN, RETRIES])
+    }
+}

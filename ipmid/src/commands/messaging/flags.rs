@@ -1,0 +1,59 @@
+//! Message flags and the event message buffer.
+
+use std::sync::Arc;
+
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+
+use super::MessagingProvider;
+use crate::platform::{I2c, Satellites};
+use crate::request::command::{Command, Registrar};
+use crate::request::context::Context;
+
+const CLEAR_MESSAGE_FLAGS: Command =
+    Command::standard(NetFn::APP, 0x30, Privilege::Administrator, "Clear Message Flags")
+        .from_host_only();
+const GET_MESSAGE_FLAGS: Command =
+    Command::standard(NetFn::APP, 0x31, Privilege::Administrator, "Get Message Flags")
+        .from_host_only();
+const READ_EVENT_MESSAGE_BUFFER: Command =
+    Command::standard(NetFn::APP, 0x35, Privilege::Administrator, "Read Event Message Buffer")
+        .from_host_only();
+
+/// `80h`: nothing is there.
+pub(super) const EMPTY: CompletionCode = CompletionCode(0x80);
+
+impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
+    pub(super) fn register_flags(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(CLEAR_MESSAGE_FLAGS, self, Self::clear_message_flags);
+        table.add(GET_MESSAGE_FLAGS, self, Self::get_message_flags);
+        table.add(READ_EVENT_MESSAGE_BUFFER, self, Self::read_event_message_buffer);
+    }
+
+    /// Clear Message Flags (IPMI v2.0 §22.3). Flags that are none are ignored: Linux clears all
+    /// that it knows.
+    async fn clear_message_flags(
+        self: Arc<Self>,
+        _: Context,
+        flags: u8,
+    ) -> Result<(), CompletionCode> {
+        self.parts.messages.clear(flags);
+        Ok(())
+    }
+
+    /// Get Message Flags (IPMI v2.0 §22.4).
+    async fn get_message_flags(self: Arc<Self>, _: Context) -> Result<u8, CompletionCode> {
+        Ok(self.parts.messages.flags())
+    }
+
+    /// Read Event Message Buffer (IPMI v2.0 §22.8).
+    ///
+    /// # Errors
+    ///
+    /// `80h` when it is empty.
+    async fn read_event_message_buffer(
+        self: Arc<Self>,
+        _: Context,
+    ) -> Result<[u8; 16], CompletionCode> {
+        self.parts.messages.take_event().ok_or(EMPTY)
+    }
+}

@@ -1,0 +1,64 @@
+//! The receive message queue.
+
+use std::sync::Arc;
+
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
+
+use super::MessagingProvider;
+use super::flags::EMPTY;
+use crate::platform::{I2c, Satellites};
+use crate::request::command::{Command, Registrar};
+use crate::request::context::Context;
+
+const ENABLE_MESSAGE_CHANNEL_RECEIVE: Command =
+    Command::standard(NetFn::APP, 0x32, Privilege::Administrator, "Enable Message Channel Receive")
+        .from_host_only();
+const GET_MESSAGE: Command =
+    Command::standard(NetFn::APP, 0x33, Privilege::Administrator, "Get Message").from_host_only();
+
+const DISABLE: u8 = 0;
+const ENABLE: u8 = 1;
+const GET_STATE: u8 = 2;
+
+impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
+    pub(super) fn register_receive(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(ENABLE_MESSAGE_CHANNEL_RECEIVE, self, Self::enable_message_channel_receive);
+        table.add(GET_MESSAGE, self, Self::get_message);
+    }
+
+    /// Enable Message Channel Receive (IPMI v2.0 §22.5). Messages are received from every channel
+    /// there is; that cannot be turned off.
+    ///
+    /// # Errors
+    ///
+    /// `CCh` for a channel that is none and for an operation that is none, `D5h` for turning off.
+    async fn enable_message_channel_receive(
+        self: Arc<Self>,
+        context: Context,
+        channel: ChannelNumber,
+        _: Ignored<4>,
+        operation: Bits<2>,
+        _: Ignored<6>,
+    ) -> Result<(u8, u8), CompletionCode> {
+        let channel = context.resolve(channel);
+        let known = self.parts.satellite_channels.contains_key(&channel)
+            || self.parts.host_channels.contains_key(&channel);
+        match operation.value() {
+            ENABLE | GET_STATE if known => Ok((channel.value(), 1)),
+            DISABLE if known => Err(CompletionCode::NOT_IN_PRESENT_STATE),
+            _ => Err(CompletionCode::INVALID_DATA_FIELD),
+        }
+    }
+
+    /// Get Message (IPMI v2.0 §22.6).
+    ///
+    /// # Errors
+    ///
+    /// `80h` when the queue is empty.
+    async fn get_message(self: Arc<Self>, _: Context) -> Result<(u8, Remaining), CompletionCode> {
+        let message = self.parts.messages.take().ok_or(EMPTY)?;
+        let head = message.privilege << 4 | message.channel.value();
+        Ok((head, message.data.into()))
+    }
+}

@@ -1,0 +1,220 @@
+//! Send Message: bridging to satellite controllers and to the host (IPMI v2.0 §6.13, §22.7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::ipmb::{IpmbHeader, IpmbRequest, IpmbResponse};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
+use tokio::{task, time};
+use tracing::debug;
+
+use super::MessagingProvider;
+use crate::model::message_queue::{Message, Messages};
+use crate::platform::{I2c, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
+use crate::request::command::{Command, Registrar};
+use crate::request::context::Context;
+
+const SEND_MESSAGE: Command = Command::standard(NetFn::APP, 0x34, Privilege::User, "Send Message");
+
+/// `83h`: nobody acknowledges the address.
+const NOT_ACKNOWLEDGED: CompletionCode = CompletionCode(0x83);
+
+/// The slave address of a broadcast, for which there is no controller (IPMB v1.0 §2.4).
+const BROADCAST: u8 = 0x00;
+
+const TRACKING_NONE: u8 = 0;
+const TRACKING_REQUEST: u8 = 1;
+
+/// How long a satellite's answer to the host is waited for; its driver asks again after 1 s and
+/// gives up after four times.
+const RELAY: Duration = Duration::from_secs(5);
+
+/// A frame, and the request in it.
+struct Bridged {
+    channel: String,
+    number: ChannelNumber,
+    header: IpmbHeader,
+    request: Request,
+}
+
+impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
+    pub(super) fn register_send(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(SEND_MESSAGE, self, Self::send_message);
+    }
+
+    /// Send Message (IPMI v2.0 §22.7).
+    ///
+    /// A broadcast, which has 00h before its frame, goes to the satellite that the frame addresses: only that
+    /// one would answer (IPMI v2.0 §20.9).
+    ///
+    /// From the host, a satellite's response comes by way of the receive message queue, and a response
+    /// of the host's goes to the satellite that asked it. From a
+    /// session, the response of a tracked request is this command's data, as the whole frame that
+    /// the satellite would have sent to the console; the LAN bridge makes a message of its own of
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// `C3h` from a satellite that does not answer, `83h` when nobody acknowledges its address,
+    /// `C0h` when too many requests are under way, `CCh` for a channel that leads nowhere and for
+    /// bytes that are no request frame, `D3h` when the channel's bridge is not there.
+    async fn send_message(
+        self: Arc<Self>,
+        context: Context,
+        channel: ChannelNumber,
+        _authenticated: bool,
+        _encrypted: bool,
+        tracking: Bits<2>,
+        frame: Remaining,
+    ) -> Result<Remaining, CompletionCode> {
+        let number = context.resolve(channel);
+        let frame = addressed(frame.into())?;
+        if ![TRACKING_NONE, TRACKING_REQUEST].contains(&tracking.value()) {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
+        if self.parts.host_channels.contains_key(&number)
+            || number == ChannelNumber::SYSTEM_INTERFACE
+        {
+            return self.to_host(&context, frame);
+        }
+        if context.is_from_host() && is_response(&frame) {
+            return self.answer_for_host(number, &frame).await;
+        }
+        let bridged = self.unwrap_frame(number, &frame)?;
+        if context.is_from_host() {
+            return self.relay_for_host(bridged);
+        }
+        let answer = self.ask(&bridged).await;
+        let (completion, data) = settled(answer)?;
+        match tracking.value() {
+            TRACKING_NONE => Ok(Vec::new().into()),
+            _ => Ok(bridged.response_frame(completion, data).into()),
+        }
+    }
+
+    /// Puts a message into the host's queue, in the form of the medium it came by (IPMI v2.0 Table
+    /// 22-10): a console's has its session before it, a satellite's no receiver's address.
+    fn to_host(&self, context: &Context, frame: Vec<u8>) -> Result<Remaining, CompletionCode> {
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        IpmbRequest::parse(&frame).map_err(|_| invalid)?;
+        let (privilege, data) = match (context.session, context.satellite) {
+            (Some(session), _) => {
+                // The handle's place: the lowest byte of the id tells sessions apart well enough for
+                // a host that only echoes it.
+                let [handle, ..] = session.id.to_le_bytes();
+                let privilege = context.privilege.value();
+                (privilege, [&[handle], frame.as_slice()].concat())
+            }
+            (None, Some(_)) => (0, frame.get(1..).ok_or(invalid)?.to_vec()),
+            (None, None) => return Err(invalid),
+        };
+        self.parts.messages.receive(Message { channel: context.channel, privilege, data })?;
+        Ok(Vec::new().into())
+    }
+
+    /// Passes the host's response on to the satellite that asked.
+    async fn answer_for_host(
+        &self,
+        number: ChannelNumber,
+        frame: &[u8],
+    ) -> Result<Remaining, CompletionCode> {
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        let channel = self.parts.satellite_channels.get(&number).ok_or(invalid)?;
+        match self.platform.answer_satellite(channel, frame).await {
+            Ok(()) => Ok(Vec::new().into()),
+            Err(PlatformError::Timeout) => Err(CompletionCode::TIMEOUT),
+            Err(_) => Err(CompletionCode::DESTINATION_UNAVAILABLE),
+        }
+    }
+
+    fn unwrap_frame(&self, number: ChannelNumber, frame: &[u8]) -> Result<Bridged, CompletionCode> {
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        let channel = self.parts.satellite_channels.get(&number).ok_or(invalid)?;
+        let parsed = IpmbRequest::parse(frame).map_err(|_| invalid)?;
+        if !parsed.header.netfn.is_request() {
+            return Err(invalid);
+        }
+        Ok(Bridged {
+            channel: channel.clone(),
+            number,
+            header: parsed.header,
+            request: parsed.to_request(),
+        })
+    }
+
+    async fn ask(&self, bridged: &Bridged) -> PlatformResult<SatelliteAnswer> {
+        let to = bridged.header.responder;
+        let asked = self.platform.ask_satellite(&bridged.channel, to, &bridged.request);
+        asked.await
+    }
+
+    /// Lets the host go on, and queues the response when it comes.
+    fn relay_for_host(self: Arc<Self>, bridged: Bridged) -> Result<Remaining, CompletionCode> {
+        let permit = Arc::clone(&self.relays).try_acquire_owned();
+        let permit = permit.map_err(|_| CompletionCode::BUSY)?;
+        let messages = Arc::clone(&self.parts.messages);
+        task::spawn(async move {
+            let answer = time::timeout(RELAY, self.ask(&bridged)).await;
+            let answer = answer.unwrap_or(Err(PlatformError::Timeout));
+            let (completion, data) = settled(answer).unwrap_or_else(|code| (code, Vec::new()));
+            bridged.queue_response(&messages, completion, data);
+            drop(permit);
+        });
+        Ok(Vec::new().into())
+    }
+}
+
+impl Bridged {
+    /// The frame with which the satellite would have answered whoever made the request's.
+    fn response_frame(&self, completion: CompletionCode, data: Vec<u8>) -> Vec<u8> {
+        let response = Response::to(&self.request, completion, data);
+        let mut frame = Vec::new();
+        IpmbResponse::answering(&self.header, &response).emit(&mut frame);
+        frame
+    }
+
+    /// Queues the response for the host, without the requester's address (IPMI v2.0 Table 22-10).
+    fn queue_response(&self, messages: &Messages, completion: CompletionCode, data: Vec<u8>) {
+        let mut frame = self.response_frame(completion, data);
+        frame.remove(0);
+        let queued = messages.receive(Message { channel: self.number, privilege: 0, data: frame });
+        if queued.is_err() {
+            debug!(header = ?self.header, "the host fetches no messages; a response is lost");
+        }
+    }
+}
+
+/// The frame without the broadcast address before it, which is taken off before anything is parsed: with it, the
+/// checksums of another frame may fit.
+///
+/// # Errors
+///
+/// `CCh` when what is left is addressed to 00h too.
+fn addressed(mut frame: Vec<u8>) -> Result<Vec<u8>, CompletionCode> {
+    if frame.first() == Some(&BROADCAST) {
+        frame.remove(0);
+    }
+    let is_for_one = frame.first() != Some(&BROADCAST);
+    is_for_one.then_some(frame).ok_or(CompletionCode::INVALID_DATA_FIELD)
+}
+
+/// Whether `frame` is a whole response.
+fn is_response(frame: &[u8]) -> bool {
+    IpmbResponse::parse(frame).is_ok_and(|response| !response.header.netfn.is_request())
+}
+
+/// What a request to a satellite came to, for its requester.
+fn settled(
+    answer: PlatformResult<SatelliteAnswer>,
+) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
+    match answer {
+        Ok(SatelliteAnswer::Answered(completion, data)) => Ok((completion, data)),
+        Ok(SatelliteAnswer::Silent) | Err(PlatformError::Timeout) => Err(CompletionCode::TIMEOUT),
+        Ok(SatelliteAnswer::Unreachable) => Err(NOT_ACKNOWLEDGED),
+        Ok(SatelliteAnswer::Busy) => Err(CompletionCode::BUSY),
+        Err(PlatformError::Absent | PlatformError::Refused) => {
+            Err(CompletionCode::DESTINATION_UNAVAILABLE)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Alerts: traps to LAN destinations, sent again until they are acknowledged (IPMI v2.0 §17.11,
+//! §30.7, §30.8).
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::Setting;
+use ipmi_proto::codec::{Bits, Zero};
+use ipmi_proto::pet::Trap;
+use ipmi_proto::sel::{Event, GeneratorId};
+use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
+use tokio::net::UdpSocket;
+use tokio::time;
+use tracing::debug;
+
+use super::configuration::{Policy, string as alert_string};
+use super::{PefProvider, Platform};
+use crate::model::lan::{Destination, DestinationKind};
+use crate::model::persistent::lock;
+use crate::request::command::{Command, Registrar};
+use crate::request::context::Context;
+
+const ALERT_IMMEDIATE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x16, Privilege::Administrator, "Alert Immediate");
+const PET_ACKNOWLEDGE: Command =
+    Command::standard(NetFn::SENSOR_EVENT, 0x17, Privilege::Callback, "PET Acknowledge");
+
+/// `81h`: an alert is in progress already.
+const ALERT_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
+/// What Alert Immediate does (byte 2, bits 7:6).
+const INITIATE: u8 = 0;
+const GET_STATUS: u8 = 1;
+const CLEAR_STATUS: u8 = 2;
+/// How an alert went: no status, ended normally, failed, under way.
+const NO_STATUS: u8 = 0x00;
+const ENDED: u8 = 0x01;
+const FAILED: u8 = 0x02;
+const UNDER_WAY: u8 = 0xff;
+/// Policy rules after an alert that succeeded (Table 17-4): send all the same; the next entry; no more of
+/// the set; the next entry of another channel; of another type of destination.
+const ALWAYS: u8 = 0;
+const STOP: u8 = 2;
+const ANOTHER_CHANNEL: u8 = 3;
+const ANOTHER_TYPE: u8 = 4;
+
+/// The event that Alert Immediate may be of: generator, then the event's seven bytes.
+type Told = (u8, [u8; Event::LENGTH]);
+
+impl<P: Platform> PefProvider<P> {
+    pub(super) fn register_alert(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(ALERT_IMMEDIATE, self, Self::alert_immediate);
+        table.add(PET_ACKNOWLEDGE, self, Self::pet_acknowledge);
+    }
+
+    /// Alert Immediate (IPMI v2.0 §30.7): sends a trap to one destination, of the event that is given or of
+    /// none, with an alert string if one is named; or tells, or forgets, how the last one went.
+    ///
+    /// # Errors
+    ///
+    /// - `81h` while one is under way.
+    /// - `CCh` for a reserved operation, or a destination that is no trap's; `C9h` for a string that is not
+    ///   there.
+    async fn alert_immediate(
+        self: Arc<Self>,
+        context: Context,
+        channel: (ChannelNumber, Bits<4>),
+        what: (Bits<4>, Zero<2>, Bits<2>),
+        (string, with_string): (Bits<7>, bool),
+        told: Option<Told>,
+    ) -> Result<Option<u8>, CompletionCode> {
+        let (destination, _, operation) = what;
+        match operation.value() {
+            GET_STATUS => return Ok(Some(*lock(&self.immediate))),
+            CLEAR_STATUS => {
+                *lock(&self.immediate) = NO_STATUS;
+                return Ok(None);
+            }
+            INITIATE => {}
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+        }
+        let channel = context.resolve(channel.0);
+        let (to, community) = self.destination(channel, destination.value());
+        if to.kind != DestinationKind::Pet || to.address.is_unspecified() {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
+        let text = if with_string {
+            self.parameters.get().string(alert_string(string.value())?)
+        } else {
+            Vec::new()
+        };
+        if std::mem::replace(&mut *lock(&self.immediate), UNDER_WAY) == UNDER_WAY {
+            return Err(ALERT_IN_PROGRESS);
+        }
+        let (generator, event) = told.unwrap_or((0x20, [Event::REVISION, 0, 0, 0, 0, 0, 0]));
+        let generator = GeneratorId(generator.into());
+        let (now, event) = (self.parts.clock.now(), Event::from_bytes(event));
+        let trap = self.trap(now, generator, event, 0);
+        let trap = Trap { text, ..trap };
+        tokio::spawn(async move {
+            let sent = self.send(&to, &community, trap).await;
+            *lock(&self.immediate) = if sent { ENDED } else { FAILED };
+        });
+        Ok(None)
+    }
+
+    /// PET Acknowledge (IPMI v2.0 §30.8): the trap's sequence, time, source, sensor and data; the sequence
+    /// says which it is.
+    async fn pet_acknowledge(
+        self: Arc<Self>,
+        _: Context,
+        sequence: [u8; 2],
+        _time: u32,
+        _source: [u8; 3],
+        _data: [u8; 3],
+    ) -> Result<(), CompletionCode> {
+        self.acknowledged.send_replace(u16::from_be_bytes(sequence));
+        Ok(())
+    }
+
+    /// Sends a trap to the destinations of a policy set (§17.11, Table 17-4), with the alert string that each
+    /// policy has for the filter.
+    pub(super) async fn alert_by(&self, policies: Vec<Policy>, filter: u8, trap: Trap) {
+        let mut succeeded = false;
+        // A channel or a type of destination that a rule told to pass over.
+        let (mut passed_channel, mut passed_kind) = (None, None);
+        for policy in policies {
+            let Some(channel) = ChannelNumber::new(policy.channel()) else {
+                continue;
+            };
+            let (to, community) = self.destination(channel, policy.destination());
+            if passed_channel == Some(channel) || passed_kind == Some(to.kind) {
+                continue;
+            }
+            (passed_channel, passed_kind) = (None, None);
+            match policy.rule() {
+                STOP if succeeded => return,
+                rule if succeeded && rule != ALWAYS => {
+                    passed_channel = (rule == ANOTHER_CHANNEL).then_some(channel);
+                    passed_kind = (rule == ANOTHER_TYPE).then_some(to.kind);
+                }
+                _ => {
+                    let text = self.parameters.get().string_of(policy, filter);
+                    let trap = Trap { text, ..trap.clone() };
+                    succeeded = to.kind == DestinationKind::Pet
+                        && self.may_alert(channel)
+                        && self.send(&to, &community, trap).await;
+                }
+            }
+        }
+    }
+
+    /// Whether PEF may send alerts over a channel: Set Channel Access (IPMI v2.0 §22.22) says so.
+    fn may_alert(&self, channel: ChannelNumber) -> bool {
+        let accounts = self.parts.accounts.snapshot();
+        let access = accounts.channel_access(channel, Setting::Volatile);
+        access.is_none_or(|access| !access.alerting_disabled)
+    }
+
+    /// Where a destination of a channel is, and its community.
+    fn destination(&self, channel: ChannelNumber, number: u8) -> (Destination, String) {
+        let lan = self.parts.lan.get();
+        let mut all = lan.destinations(channel.value()).into_iter();
+        let to = all.nth(usize::from(number)).unwrap_or_default();
+        (to, lan.community(channel.value()))
+    }
+
+    /// A trap of an event; every trap has a number of its own.
+    pub(super) fn trap(
+        &self,
+        timestamp: u32,
+        generator: GeneratorId,
+        event: Event,
+        severity: u8,
+    ) -> Trap {
+        let sequence = {
+            let mut sequence = lock(&self.sequence);
+            *sequence = sequence.wrapping_add(1).max(1);
+            *sequence
+        };
+        let (manufacturer, product) = self.parts.maker;
+        Trap {
+            guid: self.parameters.get().guid().unwrap_or_default(),
+            sequence,
+            timestamp,
+            utc_offset: self.parts.clock.utc_offset(),
+            severity,
+            generator,
+            event,
+            manufacturer,
+            product,
+            agent: Ipv4Addr::UNSPECIFIED.octets(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Sends a trap as often as the destination wants it; whether it got there as far as can be known.
+    async fn send(&self, to: &Destination, community: &str, mut trap: Trap) -> bool {
+        let address = to.address;
+        if address.is_unspecified() {
+            return false;
+        }
+        if self.parameters.get().guid().is_none() {
+            trap.guid = self.platform.system_uuid().await.unwrap_or_default();
+        }
+        let mut acknowledged = self.acknowledged.subscribe();
+        for _ in 0..=to.retries {
+            if let Err(error) = self.transmit(address, community, &mut trap).await {
+                debug!(%error, %address, "a trap is not sent");
+                return false;
+            }
+            let interval = Duration::from_secs(to.timeout.into());
+            if to.acknowledged {
+                let answer = acknowledged.wait_for(|sequence| *sequence == trap.sequence);
+                if time::timeout(interval, answer).await.is_ok() {
+                    return true;
+                }
+            } else if to.retries > 0 {
+                time::sleep(interval).await;
+            }
+        }
+        !to.acknowledged
+    }
+
+    async fn transmit(
+        &self,
+        address: Ipv4Addr,
+        community: &str,
+        trap: &mut Trap,
+    ) -> std::io::Result<()> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        socket.connect((address, self.parts.config.trap_port)).await?;
+        if let std::net::IpAddr::V4(own) = socket.local_addr()?.ip() {
+            trap.agent = own.octets();
+        }
+        socket.send(&trap.to_bytes(community)).await?;
+        Ok(())
+    }
+}

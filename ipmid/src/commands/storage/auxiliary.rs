@@ -1,0 +1,172 @@
+//! Logs beside the event log that somebody else keeps, the host's firmware say: when they grew last, and by
+//! how much (IPMI v2.0 §31.12, §31.13). The BMC keeps what it is told of them, over restarts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
+use ipmi_proto::{CompletionCode, NetFn, Privilege};
+use serde::{Deserialize, Serialize};
+
+use super::{Platform, StorageProvider};
+use crate::request::command::{Command, Registrar, Resource};
+use crate::request::context::Context;
+
+const GET_AUXILIARY_LOG_STATUS: Command =
+    Command::standard(NetFn::STORAGE, 0x5a, Privilege::User, "Get Auxiliary Log Status");
+const SET_AUXILIARY_LOG_STATUS: Command =
+    Command::standard(NetFn::STORAGE, 0x5b, Privilege::Administrator, "Set Auxiliary Log Status")
+        .changes(Resource::AUXILIARY_LOGS);
+
+/// The log of machine checks, and two that makers may define.
+const MCA: u8 = 0;
+const OEM: [u8; 2] = [1, 2];
+/// A time that nobody has told.
+const UNSPECIFIED_TIME: u32 = 0xffff_ffff;
+/// The bytes of a maker's own in its log's status.
+const OEM_DATA: usize = 8;
+
+/// What is known of the logs.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct AuxiliaryLogs {
+    /// When an entry came last, and how many there are.
+    machine_checks: Option<(u32, u32)>,
+    /// By log type.
+    oem: BTreeMap<u8, OemLog>,
+}
+
+/// A maker's log: when an entry came last, whose it is, and up to eight bytes of his.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct OemLog(u32, [u8; 3], Vec<u8>);
+
+/// Log type, bits 3:0.
+type LogType = (Bits<4>, Ignored<4>);
+
+impl AuxiliaryLogs {
+    fn status(&self, log: u8) -> Result<Vec<u8>, CompletionCode> {
+        if log == MCA {
+            let (time, entries) = self.machine_checks.unwrap_or((UNSPECIFIED_TIME, 0));
+            return Ok([time.to_le_bytes(), entries.to_le_bytes()].concat());
+        }
+        let OemLog(time, maker, data) = self.oem.get(&log).ok_or(CompletionCode::NOT_PRESENT)?;
+        Ok([&time.to_le_bytes()[..], maker, data].concat())
+    }
+
+    fn set(&mut self, log: u8, status: &Remaining) -> Result<(), CompletionCode> {
+        if log == MCA {
+            self.machine_checks = Some(status.decode()?);
+            return Ok(());
+        }
+        let (time, maker, data): (u32, [u8; 3], Vec<u8>) = status.decode()?;
+        if data.len() > OEM_DATA {
+            return Err(CompletionCode::REQUEST_LENGTH_INVALID);
+        }
+        self.oem.insert(log, OemLog(time, maker, data));
+        Ok(())
+    }
+}
+
+/// The log that is meant.
+///
+/// # Errors
+///
+/// `CCh` for a type that is reserved.
+fn known((log, _): LogType) -> Result<u8, CompletionCode> {
+    let log = log.value();
+    let is_known = log == MCA || OEM.contains(&log);
+    is_known.then_some(log).ok_or(CompletionCode::INVALID_DATA_FIELD)
+}
+
+impl<P: Platform> StorageProvider<P> {
+    pub(super) fn register_auxiliary(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(GET_AUXILIARY_LOG_STATUS, self, Self::get_auxiliary_log_status);
+        table.add(SET_AUXILIARY_LOG_STATUS, self, Self::set_auxiliary_log_status);
+    }
+
+    /// Get Auxiliary Log Status (IPMI v2.0 §31.12): of the log of machine checks the time of its last entry
+    /// and the number of entries, "unspecified" and 0 when nobody has told; of a maker's log the time,
+    /// his enterprise number and his data.
+    ///
+    /// # Errors
+    ///
+    /// `CCh` for a type that is reserved, `CBh` for a maker's log that nobody has told of.
+    async fn get_auxiliary_log_status(
+        self: Arc<Self>,
+        _: Context,
+        log: LogType,
+    ) -> Result<Vec<u8>, CompletionCode> {
+        let log = known(log)?;
+        self.stores.auxiliary.look(|logs| logs.status(log))
+    }
+
+    /// Set Auxiliary Log Status (IPMI v2.0 §31.13): what Get Auxiliary Log Status tells from then on.
+    ///
+    /// # Errors
+    ///
+    /// `CCh` for a type that is reserved, `C7h` for a status that is not as long as its type's.
+    async fn set_auxiliary_log_status(
+        self: Arc<Self>,
+        _: Context,
+        log: LogType,
+        status: Remaining,
+    ) -> Result<(), CompletionCode> {
+        let log = known(log)?;
+        self.stores.auxiliary.try_update(|logs| logs.set(log, &status)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::commands::storage::tests::{Bench, answer};
+
+    #[tokio::test]
+    async fn machine_checks_are_told_as_they_were_set() {
+        let bench = Bench::new();
+        let none = hex!("ffffffff 00000000");
+        assert_eq!(bench.send(0x5a, &[0]).await, answer(&none));
+        let set = hex!("00 00000060 2a000000");
+        assert_eq!(bench.send(0x5b, &set).await, answer(&[]));
+        assert_eq!(bench.send(0x5a, &[0]).await, answer(&set[1..]));
+    }
+
+    #[tokio::test]
+    async fn a_makers_logs_are_told_apart() {
+        let bench = Bench::new();
+        let absent = Err(CompletionCode::NOT_PRESENT);
+        assert_eq!(bench.send(0x5a, &[1]).await, absent);
+        let one = hex!("01 00000060 cfc200 0102030405060708");
+        let two = hex!("02 01000060 cfc200");
+        for status in [&one[..], &two] {
+            assert_eq!(bench.send(0x5b, status).await, answer(&[]));
+        }
+        for status in [&one[..], &two] {
+            let told = bench.send(0x5a, &status[..1]).await;
+            assert_eq!(told, answer(&status[1..]));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_log_or_no_status_is_refused() {
+        let bench = Bench::new();
+        for (code, request, expected) in [
+            (0x5a, &hex!("03")[..], 0xcc),
+            (0x5a, &hex!(""), 0xc7),
+            (0x5a, &hex!("00 00"), 0xc7),
+            (0x5b, &hex!("0f 00000060 2a000000"), 0xcc),
+            (0x5b, &hex!("00"), 0xc7),
+            (0x5b, &hex!("00 00000060 2a0000"), 0xc7),
+            (0x5b, &hex!("00 00000060 2a000000 00"), 0xc7),
+            (0x5b, &hex!("01 00000060 cfc2"), 0xc7),
+            (0x5b, &hex!("01 00000060 cfc200 010203040506070809"), 0xc7),
+        ] {
+            let expected = Err(CompletionCode(expected));
+            assert_eq!(bench.send(code, request).await, expected, "{request:02x?}");
+        }
+        let none = hex!("ffffffff 00000000");
+        assert_eq!(bench.send(0x5a, &[0]).await, answer(&none));
+    }
+}

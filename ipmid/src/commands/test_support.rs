@@ -1,0 +1,63 @@
+//! A provider on the bench: its commands over a fake platform, byte for byte.
+
+use std::sync::Arc;
+
+use ipmi_proto::{CompletionCode, ResponseBody};
+use tempfile::TempDir;
+
+use crate::platform::fake::FakePlatform;
+use crate::request::command::{CommandTable, Family, Priority, Registrar, Registry};
+use crate::request::context::Context;
+
+/// What a command gives.
+pub(crate) type Answered = Result<Vec<u8>, CompletionCode>;
+
+/// The answer that carries `data`.
+pub(crate) fn answer(data: &[u8]) -> Answered {
+    Ok(data.to_vec())
+}
+
+/// One provider and the platform under it.
+pub(crate) struct Bench {
+    pub(crate) platform: Arc<FakePlatform>,
+    registry: Registry,
+    family: Family,
+    /// Where the provider keeps its state, until the bench is cleared.
+    pub(crate) folder: Option<TempDir>,
+}
+
+impl Bench {
+    /// The provider that `register` puts up, whose commands are of `family`.
+    pub(crate) fn with(
+        family: Family,
+        register: impl FnOnce(&Arc<FakePlatform>, &mut Registrar<'_>),
+    ) -> Self {
+        let platform = Arc::new(FakePlatform::default());
+        let mut table = CommandTable::default();
+        register(&platform, &mut table.at(Priority::BASE));
+        Self { platform, registry: table.finish().unwrap(), family, folder: None }
+    }
+
+    /// Sends a command from the host.
+    pub(crate) async fn send(&self, code: u8, data: &[u8]) -> Answered {
+        self.send_as(Context::system_interface(), code, data).await
+    }
+
+    /// Sends a command as someone else.
+    pub(crate) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
+        let body = self.respond(context, code, data).await?;
+        let is_failure = body.completion != CompletionCode::OK && body.data.is_empty();
+        if is_failure { Err(body.completion) } else { Ok(body.data) }
+    }
+
+    /// As [`Self::send_as`], with the completion code of what has data.
+    pub(crate) async fn respond(
+        &self,
+        context: Context,
+        code: u8,
+        data: &[u8],
+    ) -> Result<ResponseBody, CompletionCode> {
+        let entry = self.registry.find(self.family, code).expect("the command is registered");
+        Ok(entry.start(Context { command: code, ..context }, data)?.await)
+    }
+}

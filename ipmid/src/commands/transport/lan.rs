@@ -1,0 +1,317 @@
+//! LAN configuration parameters and statistics (IPMI v2.0 §23.1, §23.2, §23.4).
+//!
+//! What the network service has is read from it and written to it at once; users' settings are the
+//! accounts'; the rest is kept here. A parameter takes effect when it is set; of a client that has
+//! said "set in progress", when it is committed.
+
+mod alerts;
+mod hold;
+mod ipv4;
+mod ipv6;
+mod security;
+mod statistics;
+
+use std::sync::{Arc, Mutex};
+
+use accounts::{AccountError, Snapshot, UserAdmin};
+use ipmi_proto::codec::{Ignored, Remaining};
+use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
+use tokio::task;
+
+use crate::commands::set_in_progress::{self, SetState};
+use crate::model::lan::{ChannelState, LanState};
+use crate::model::parameter_updates::{ParameterUpdates, Parameters};
+use crate::model::persistent::Persistent;
+use crate::model::requester::Requester;
+use crate::platform::{LinkChange, Network, PlatformError, Sessions};
+use crate::request::command::{Command, Registrar, Resource};
+use crate::request::context::Context;
+
+const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
+    NetFn::TRANSPORT,
+    0x01,
+    Privilege::Administrator,
+    "Set LAN Configuration Parameters",
+)
+.changes(Resource::NETWORK);
+const GET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
+    NetFn::TRANSPORT,
+    0x02,
+    Privilege::Operator,
+    "Get LAN Configuration Parameters",
+);
+const GET_IP_UDP_RMCP_STATISTICS: Command =
+    Command::standard(NetFn::TRANSPORT, 0x04, Privilege::User, "Get IP/UDP/RMCP Statistics");
+
+/// `80h`: parameter not supported.
+const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
+/// `82h`: parameter is read-only.
+const READ_ONLY: CompletionCode = CompletionCode(0x82);
+
+/// Version of the parameters' layout.
+const PARAMETER_VERSION: u8 = 0x11;
+const PARAM_SET_IN_PROGRESS: u8 = 0;
+
+/// What a parameter reads as, or what came of setting it.
+type Data = Result<Vec<u8>, CompletionCode>;
+type Done = Result<(), CompletionCode>;
+
+/// The LAN commands and what they keep between requests.
+pub struct LanProvider<P> {
+    platform: Arc<P>,
+    accounts: Arc<dyn UserAdmin>,
+    sessions: LanSessions,
+    state: Arc<Persistent<LanState>>,
+    /// Updates in progress, and what they hold.
+    updates: Arc<ParameterUpdates>,
+    cleared: Mutex<crate::platform::IpCounters>,
+}
+
+/// How sessions over LAN may be opened, as the configuration has it.
+#[derive(Clone, Debug)]
+pub struct LanSessions {
+    /// Ids of the cipher suites of RMCP+.
+    pub cipher_suites: Vec<u8>,
+    /// Authentication types of IPMI 1.5, each a bit by its number.
+    pub auth_types: u8,
+}
+
+/// A LAN channel.
+#[derive(Clone, Debug)]
+struct Lan {
+    number: ChannelNumber,
+    name: String,
+    /// Whether what is set is only looked at, and nothing changed.
+    dry: bool,
+}
+
+impl Lan {
+    const fn parameters(&self) -> Parameters {
+        Parameters::Lan(self.number.value())
+    }
+}
+
+impl<P: Network + Sessions> LanProvider<P> {
+    /// Over the network of `platform` and these accounts, with the rest in `state`.
+    #[must_use]
+    pub fn new(
+        platform: Arc<P>,
+        accounts: Arc<dyn UserAdmin>,
+        sessions: LanSessions,
+        state: Arc<Persistent<LanState>>,
+        updates: Arc<ParameterUpdates>,
+    ) -> Arc<Self> {
+        let cleared = Mutex::default();
+        Arc::new(Self { platform, accounts, sessions, state, updates, cleared })
+    }
+
+    /// Adds its commands.
+    pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
+        table.add(SET_LAN_CONFIGURATION_PARAMETERS, self, Self::set_lan_configuration_parameters);
+        table.add(GET_LAN_CONFIGURATION_PARAMETERS, self, Self::get_lan_configuration_parameters);
+        table.add(GET_IP_UDP_RMCP_STATISTICS, self, Self::get_ip_udp_rmcp_statistics);
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.accounts.snapshot()
+    }
+
+    fn lan(&self, context: &Context, channel: ChannelNumber) -> Result<Lan, CompletionCode> {
+        let number = context.resolve(channel);
+        self.snapshot()
+            .channels()
+            .get(number)
+            .filter(|channel| channel.medium == Medium::Lan)
+            .map(|channel| Lan { number, name: channel.name.clone(), dry: false })
+            .ok_or(CompletionCode::INVALID_DATA_FIELD)
+    }
+
+    fn kept<R>(&self, lan: &Lan, look: impl FnOnce(&ChannelState) -> R) -> R {
+        self.state.look(|state| match state.channel(lan.number.value()) {
+            Some(kept) => look(kept),
+            None => look(&ChannelState::default()),
+        })
+    }
+
+    async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState) -> Done) -> Done {
+        if lan.dry {
+            return self.kept(lan, |state| change(&mut state.clone()));
+        }
+        let number = lan.number.value();
+        self.state.try_update(|state| change(state.channel_mut(number))).await
+    }
+
+    async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
+        if lan.dry {
+            return Ok(());
+        }
+        self.platform.change_link(&lan.name, change).await.map_err(unmanaged)
+    }
+
+    async fn administer(
+        &self,
+        lan: &Lan,
+        act: impl FnOnce(&dyn UserAdmin) -> Result<(), AccountError> + Send + 'static,
+    ) -> Done {
+        if lan.dry {
+            return Ok(());
+        }
+        let accounts = Arc::clone(&self.accounts);
+        match task::spawn_blocking(move || act(accounts.as_ref())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.is_full() => Err(CompletionCode::OUT_OF_SPACE),
+            Ok(Err(_)) | Err(_) => Err(CompletionCode::UNSPECIFIED),
+        }
+    }
+
+    /// Set LAN Configuration Parameters (IPMI v2.0 §23.1, Table 23-4).
+    ///
+    /// # Errors
+    ///
+    /// `80h` for a parameter that there is not, `81h` for an update while one is in progress,
+    /// `82h` for one that can only be read; `CCh` for a channel that is no LAN. Commit write: that of
+    /// the first write that fails, with which those after it are dropped.
+    async fn set_lan_configuration_parameters(
+        self: Arc<Self>,
+        context: Context,
+        (channel, _): (ChannelNumber, Ignored<4>),
+        parameter: u8,
+        data: Remaining,
+    ) -> Result<(), CompletionCode> {
+        let lan = self.lan(&context, channel)?;
+        let who = Requester::from(&context);
+        if parameter == PARAM_SET_IN_PROGRESS {
+            return self.set_progress(&lan, who, &data).await;
+        }
+        let held = self.updates.holds(lan.parameters(), who);
+        let lan = Lan { dry: held, ..lan };
+        self.apply(&lan, parameter, &data).await?;
+        if held {
+            let write = (parameter, data.into());
+            self.updates.hold(lan.parameters(), who, write)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a parameter other than Set In Progress.
+    async fn apply(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
+        match parameter {
+            1 | 2 | 22..=24 | 26 => self.set_security(lan, parameter, data).await,
+            3..=15 | 20 | 21 => self.set_ipv4(lan, parameter, data).await,
+            16..=19 | 25 => self.set_alerts(lan, parameter, data).await,
+            50..=80 => self.set_ipv6(lan, parameter, data).await,
+            _ => Err(PARAMETER_NOT_SUPPORTED),
+        }
+    }
+
+    /// Get LAN Configuration Parameters (IPMI v2.0 §23.2): layout version; unless that alone is
+    /// asked for, the parameter.
+    ///
+    /// # Errors
+    ///
+    /// `80h` for a parameter that there is not; `CCh` for a channel that is no LAN.
+    async fn get_lan_configuration_parameters(
+        self: Arc<Self>,
+        context: Context,
+        (channel, _, revision_only): (ChannelNumber, Ignored<3>, bool),
+        parameter: u8,
+        set_selector: u8,
+        _block_selector: u8,
+    ) -> Result<(u8, Remaining), CompletionCode> {
+        let lan = self.lan(&context, channel)?;
+        if revision_only {
+            return Ok((PARAMETER_VERSION, Remaining::default()));
+        }
+        let who = Requester::from(&context);
+        let is_read = |write: &_| hold::is_read(write, (parameter, set_selector));
+        if let Some(data) = self.updates.last_held(lan.parameters(), who, is_read) {
+            let data = hold::as_read(parameter, data);
+            return Ok((PARAMETER_VERSION, data.into()));
+        }
+        let data = match parameter {
+            PARAM_SET_IN_PROGRESS => {
+                let (platform, of) = (&*self.platform, lan.parameters());
+                vec![set_in_progress::get(&self.updates, platform, of, &context).await]
+            }
+            1 | 2 | 22..=24 | 26 => self.security(&lan, parameter)?,
+            3..=15 | 20 | 21 => self.ipv4(&lan, parameter).await?,
+            16..=19 | 25 => self.alerts(&lan, parameter, set_selector)?,
+            50..=80 => self.ipv6(&lan, parameter, set_selector).await?,
+            _ => return Err(PARAMETER_NOT_SUPPORTED),
+        };
+        Ok((PARAMETER_VERSION, data.into()))
+    }
+
+    async fn set_progress(&self, lan: &Lan, who: Requester, data: &Remaining) -> Done {
+        let (progress, of) = (SetState::decode(data)?, lan.parameters());
+        let updates = &self.updates;
+        set_in_progress::end_of_ended_session(updates, &*self.platform, of, who).await;
+        match progress {
+            SetState::Complete => Ok(updates.end(of, who)?),
+            SetState::InProgress => Ok(updates.begin(of, who)?),
+            SetState::CommitWrite => {
+                for (parameter, data) in updates.take_writes(of, who)? {
+                    self.apply(lan, parameter, &data.into()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A network parameter on a machine whose network nobody manages.
+fn unmanaged(error: PlatformError) -> CompletionCode {
+    match error {
+        PlatformError::Absent => PARAMETER_NOT_SUPPORTED,
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    pub(super) use crate::commands::test_support::{Bench, answer};
+    use crate::request::command::Family;
+
+    /// The LAN commands over a fake network.
+    pub(super) fn bench() -> Bench {
+        bench_and_updates().0
+    }
+
+    pub(super) fn bench_with(sessions: LanSessions) -> Bench {
+        bench_of(sessions, Arc::default())
+    }
+
+    /// The same, and where its updates in progress are.
+    pub(super) fn bench_and_updates() -> (Bench, Arc<ParameterUpdates>) {
+        let updates = Arc::<ParameterUpdates>::default();
+        let sessions = LanSessions { cipher_suites: vec![3, 17], auth_types: 0 };
+        (bench_of(sessions, Arc::clone(&updates)), updates)
+    }
+
+    fn bench_of(sessions: LanSessions, updates: Arc<ParameterUpdates>) -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let config = ::accounts::AccessConfig::default();
+        let accounts =
+            ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
+        let mut bench = Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
+            let state = Arc::new(Persistent::volatile());
+            let accounts = Arc::new(accounts);
+            LanProvider::new(Arc::clone(platform), accounts, sessions, state, updates)
+                .register(table);
+        });
+        bench.folder = Some(folder);
+        bench
+    }
+
+    #[tokio::test]
+    async fn what_is_no_channel_or_parameter_is_refused() {
+        let bench = bench();
+        let refused = Err(CompletionCode::INVALID_DATA_FIELD);
+        assert_eq!(bench.send(0x02, &[0x0f, 3, 0, 0]).await, refused);
+        assert_eq!(bench.send(0x02, &[0x02, 3, 0, 0]).await, refused);
+        assert_eq!(bench.send(0x02, &[0x01, 27, 0, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(bench.send(0x01, &[0x01, 192, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(bench.send(0x02, &[0x81, 3, 0, 0]).await, answer(&[0x11]));
+    }
+}

@@ -1,0 +1,161 @@
+//! Authentication types, cipher suites, bad passwords (1, 2, 22 to 24, 26).
+
+use std::collections::BTreeMap;
+
+use accounts::BadPassword;
+use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::{CompletionCode, Privilege};
+
+use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
+use crate::platform::{Network, Sessions};
+
+/// Suites that the entries have room for, and the suite ids that the privileges have room for.
+///
+/// The nibbles of parameter 24 go by suite id, not by entry: ipmitool (`lan set cipher_privs`) and
+/// FreeIPMI (`Maximum_Privilege_Cipher_Suite_Id_N`) both read and write them so. By entry, what they
+/// set for one suite would close another, and with it the way back. Suite 17 has no nibble and keeps
+/// its privilege.
+const SUITES: usize = 16;
+/// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
+type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
+
+impl<P: Network + Sessions> LanProvider<P> {
+    pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
+        Ok(match parameter {
+            1 => vec![self.sessions.auth_types],
+            2 => self.enabled_types().to_vec(),
+            22 => vec![u8::try_from(self.suites().count()).unwrap_or(u8::MAX)],
+            23 => {
+                let mut entries = vec![0];
+                entries.extend(self.suites());
+                entries.resize(1 + SUITES, 0);
+                entries
+            }
+            24 => {
+                let accounts = self.snapshot();
+                let limit = |suite| accounts.cipher_privilege(lan.number, suite);
+                let mut nibbles = [0; SUITES];
+                for suite in self.suites() {
+                    if let Some(nibble) = nibbles.get_mut(usize::from(suite)) {
+                        *nibble = limit(suite).map_or(0, Privilege::value);
+                    }
+                }
+                let bytes = nibbles.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4);
+                std::iter::once(0).chain(bytes).collect()
+            }
+            26 => {
+                let BadPassword { audit_event, threshold, reset_interval, lockout_interval } =
+                    self.snapshot().bad_password(lan.number);
+                let data: BadPasswordData =
+                    (audit_event, Bits::low(0), threshold, reset_interval, lockout_interval);
+                codec::encode(&data)
+            }
+            _ => return Err(PARAMETER_NOT_SUPPORTED),
+        })
+    }
+
+    /// Authentication types of IPMI 1.5 for Callback, User, Operator, Administrator and OEM: those
+    /// of the configuration, as a bridge asks no more than that; none for OEM, which nobody can have.
+    const fn enabled_types(&self) -> [u8; 5] {
+        let types = self.sessions.auth_types;
+        [types, types, types, types, 0]
+    }
+
+    fn suites(&self) -> impl Iterator<Item = u8> {
+        self.sessions.cipher_suites.iter().copied().take(SUITES)
+    }
+
+    pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
+        let invalid = CompletionCode::INVALID_DATA_FIELD;
+        let channel = lan.number;
+        match parameter {
+            1 | 22 | 23 => Err(READ_ONLY),
+            // The configuration says which are enabled. As "read-only" is an answer that ipmitool
+            // takes at once, where it would send a refused value eleven times.
+            2 if data.decode::<[u8; 5]>()? == self.enabled_types() => Ok(()),
+            2 => Err(READ_ONLY),
+            24 => {
+                let (_, nibbles): (u8, [Bits<4>; SUITES]) = data.decode()?;
+                let mut limits = BTreeMap::new();
+                for suite in self.suites() {
+                    let Some(limit) = nibbles.get(usize::from(suite)) else {
+                        continue;
+                    };
+                    let limit = match limit.value() {
+                        0 => None,
+                        value => Some(Privilege::new(value).ok_or(invalid)?),
+                    };
+                    limits.insert(suite, limit);
+                }
+                self.administer(lan, move |accounts| {
+                    accounts.set_cipher_privileges(channel, &limits)
+                })
+                .await
+            }
+            26 => {
+                let (audit_event, _, threshold, reset_interval, lockout_interval): BadPasswordData =
+                    data.decode()?;
+                let setting =
+                    BadPassword { audit_event, threshold, reset_interval, lockout_interval };
+                self.administer(lan, move |accounts| accounts.set_bad_password(channel, setting))
+                    .await
+            }
+            _ => Err(PARAMETER_NOT_SUPPORTED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::commands::transport::lan::LanSessions;
+    use crate::commands::transport::lan::tests::{answer, bench, bench_with};
+
+    #[tokio::test]
+    async fn suites_and_their_privileges_match_golden_bytes() {
+        let bench = bench();
+        assert_eq!(bench.send(0x02, &[1, 22, 0, 0]).await, answer(&[0x11, 2]));
+        let entries = hex!("11 00 03 11 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x02, &[1, 23, 0, 0]).await, answer(&entries));
+        let privileges = hex!("11 00 00 40 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        let set = hex!("01 18 00 00 30 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        let privileges = hex!("11 00 00 30 00 00 00 00 00 00");
+        assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        assert_eq!(bench.send(0x01, &[1, 22, 1]).await, Err(READ_ONLY));
+    }
+
+    #[tokio::test]
+    async fn bad_password_threshold_reads_back() {
+        let bench = bench();
+        let set = hex!("01 1a 01 05 1e 00 3c 00");
+        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        let reply = hex!("11 01 05 1e 00 3c 00");
+        assert_eq!(bench.send(0x02, &[1, 26, 0, 0]).await, answer(&reply));
+    }
+
+    #[tokio::test]
+    async fn authentication_types_of_the_past_cannot_be_enabled() {
+        let bench = bench();
+        assert_eq!(bench.send(0x02, &[1, 2, 0, 0]).await, answer(&hex!("11 00 00 00 00 00")));
+        assert_eq!(bench.send(0x01, &hex!("01 02 00 00 00 00 00")).await, answer(&[]));
+        let md5 = hex!("01 02 00 00 00 04 00");
+        assert_eq!(bench.send(0x01, &md5).await, Err(READ_ONLY));
+    }
+
+    #[tokio::test]
+    async fn authentication_types_of_the_configuration_are_told() {
+        let sessions = LanSessions { cipher_suites: vec![17], auth_types: 0x14 };
+        let bench = bench_with(sessions);
+        assert_eq!(bench.send(0x02, &[1, 1, 0, 0]).await, answer(&[0x11, 0x14]));
+        let enabled = hex!("11 14 14 14 14 00");
+        assert_eq!(bench.send(0x02, &[1, 2, 0, 0]).await, answer(&enabled));
+        let same = hex!("01 02 14 14 14 14 00");
+        assert_eq!(bench.send(0x01, &same).await, answer(&[]));
+        let fewer = hex!("01 02 14 14 14 04 00");
+        assert_eq!(bench.send(0x01, &fewer).await, Err(READ_ONLY));
+    }
+}

@@ -1,0 +1,33 @@
+//! What ipmid keeps: the event log, sensors and their records, FRU images, LAN parameters.
+//!
+//! Stores know records, files and reservations, and neither the bus nor commands.
+
+mod clock;
+pub mod events;
+pub mod fru;
+pub mod health;
+pub mod lan;
+pub mod message_queue;
+pub mod parameter_updates;
+pub mod persistent;
+mod records;
+pub mod requester;
+mod reservation;
+pub mod sdr;
+pub mod sel;
+pub mod sensors;
+
+pub use clock::{Clock, ClockSettings};
+use ipmi_proto::CompletionCode;
+pub use records::{Records, SelConfig};
+pub use reservation::Reservation;
+
+/// `count` bytes of a record from `offset` on, or as many as there are; FFh is all.
+///
+/// # Errors
+///
+/// `C9h` when the record ends before `offset`.
+pub fn part(record: &[u8], offset: u8, count: u8) -> Result<&[u8], CompletionCode> {
+    let rest = record.get(usize::from(offset)..).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+    Ok(rest.get(..usize::from(count)).unwrap_or(rest))
+}

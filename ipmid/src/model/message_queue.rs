@@ -1,0 +1,275 @@
+//! What waits for the host's system management software (IPMI v2.0 §6.13, §22).
+//!
+//! The receive message queue, the event message buffer and the message flags. Whoever keeps the
+//! host's attention flag follows [`Messages::watch`]: it is up while any message flag is. The host reads
+//! what services have to tell it from the event message buffer too, as with OpenBMC
+//! (`systemintfcmds.cpp`).
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use ipmi_proto::{ChannelNumber, CompletionCode};
+use tokio::sync::{oneshot, watch};
+
+use crate::model::persistent::lock;
+
+/// Messages that may wait; a host that fetches none costs no more than this.
+const QUEUE: usize = 64;
+/// Records of services that may wait.
+const TOLD: usize = 8;
+
+/// One event, as the log has it (IPMI v2.0 §32.1).
+pub type EventRecord = [u8; 16];
+
+/// A message flag (IPMI v2.0 §22.4).
+pub mod flag {
+    /// A message is in the receive message queue.
+    pub const RECEIVE_MESSAGE: u8 = 0x01;
+    /// The event message buffer is full.
+    pub const EVENT_BUFFER_FULL: u8 = 0x02;
+    /// The watchdog's pre-timeout passed.
+    pub const WATCHDOG_PRE_TIMEOUT: u8 = 0x08;
+}
+
+/// A message in the receive message queue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// The channel it came on.
+    pub channel: ChannelNumber,
+    /// The privilege of its sender, 0 where it has none.
+    pub privilege: u8,
+    /// The message in the form of its channel's medium (IPMI v2.0 Table 22-10).
+    pub data: Vec<u8>,
+}
+
+/// Queue, buffer and flags of the one host.
+#[derive(Debug)]
+pub struct Messages {
+    state: Mutex<State>,
+    told: watch::Sender<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Message>,
+    event: Option<EventRecord>,
+    /// Of services, with who waits until the host has read them.
+    told: VecDeque<(EventRecord, oneshot::Sender<()>)>,
+    pre_timeout: bool,
+}
+
+impl State {
+    fn flags(&self) -> u8 {
+        let mut flags = 0;
+        if !self.queue.is_empty() {
+            flags |= flag::RECEIVE_MESSAGE;
+        }
+        if self.event.is_some() || !self.told.is_empty() {
+            flags |= flag::EVENT_BUFFER_FULL;
+        }
+        if self.pre_timeout {
+            flags |= flag::WATCHDOG_PRE_TIMEOUT;
+        }
+        flags
+    }
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self { state: Mutex::default(), told: watch::Sender::new(0) }
+    }
+}
+
+impl Messages {
+    /// Follows the message flags.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u8> {
+        self.told.subscribe()
+    }
+
+    /// The message flags.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        lock(&self.state).flags()
+    }
+
+    /// Empties what `flags` names.
+    pub fn clear(&self, flags: u8) {
+        self.change(|state| {
+            if flags & flag::RECEIVE_MESSAGE != 0 {
+                state.queue.clear();
+            }
+            if flags & flag::EVENT_BUFFER_FULL != 0 {
+                state.event = None;
+                state.told.clear();
+            }
+            if flags & flag::WATCHDOG_PRE_TIMEOUT != 0 {
+                state.pre_timeout = false;
+            }
+        });
+    }
+
+    /// Puts a message into the receive message queue.
+    ///
+    /// # Errors
+    ///
+    /// `C0h` when it is full.
+    pub fn receive(&self, message: Message) -> Result<(), CompletionCode> {
+        self.change(|state| {
+            if state.queue.len() >= QUEUE {
+                return Err(CompletionCode::BUSY);
+            }
+            state.queue.push_back(message);
+            Ok(())
+        })
+    }
+
+    /// Takes the oldest message out of the queue.
+    pub fn take(&self) -> Option<Message> {
+        self.change(|state| state.queue.pop_front())
+    }
+
+    /// Puts an event into the event message buffer, unless one is in it (IPMI v2.0 §22.8: the first
+    /// stays, the log has them all).
+    pub fn offer_event(&self, event: EventRecord) {
+        self.change(|state| {
+            state.event.get_or_insert(event);
+        });
+    }
+
+    /// Has the host read `record` before any event. What comes back receives something once it has, and
+    /// fails when the host has emptied the buffer instead.
+    ///
+    /// # Errors
+    ///
+    /// `C0h` when too many wait already.
+    pub fn tell(&self, record: EventRecord) -> Result<oneshot::Receiver<()>, CompletionCode> {
+        self.change(|state| {
+            if state.told.len() >= TOLD {
+                return Err(CompletionCode::BUSY);
+            }
+            let (read, is_read) = oneshot::channel();
+            state.told.push_back((record, read));
+            Ok(is_read)
+        })
+    }
+
+    /// Withdraws what nobody waits for any more.
+    pub fn withdraw(&self) {
+        self.change(|state| state.told.retain(|(_, read)| !read.is_closed()));
+    }
+
+    /// Takes what a service tells, or the event, out of the buffer.
+    pub fn take_event(&self) -> Option<EventRecord> {
+        self.change(|state| match state.told.pop_front() {
+            Some((record, read)) => {
+                let _withdrawn = read.send(());
+                Some(record)
+            }
+            None => state.event.take(),
+        })
+    }
+
+    /// The watchdog's pre-timeout passed, and its interrupt is the messaging interrupt.
+    pub fn set_pre_timeout(&self) {
+        self.change(|state| state.pre_timeout = true);
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = lock(&self.state);
+        let result = change(&mut state);
+        let flags = state.flags();
+        // Under the lock, so that the last told is the last that was.
+        self.told.send_if_modified(|told| {
+            let changed = *told != flags;
+            *told = flags;
+            changed
+        });
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(byte: u8) -> Message {
+        Message { channel: ChannelNumber::IPMB, privilege: 0, data: vec![byte] }
+    }
+
+    #[test]
+    fn messages_come_out_in_their_order_and_the_flag_follows() {
+        let messages = Messages::default();
+        assert_eq!((messages.flags(), messages.take()), (0, None));
+        messages.receive(message(1)).unwrap();
+        messages.receive(message(2)).unwrap();
+        assert_eq!(messages.flags(), flag::RECEIVE_MESSAGE);
+        assert_eq!(messages.take(), Some(message(1)));
+        assert_eq!(messages.flags(), flag::RECEIVE_MESSAGE);
+        assert_eq!(messages.take(), Some(message(2)));
+        assert_eq!(messages.flags(), 0);
+    }
+
+    #[test]
+    fn queue_is_bounded() {
+        let messages = Messages::default();
+        for _ in 0..QUEUE {
+            messages.receive(message(1)).unwrap();
+        }
+        assert_eq!(messages.receive(message(2)), Err(CompletionCode::BUSY));
+        messages.clear(flag::RECEIVE_MESSAGE);
+        assert_eq!(messages.flags(), 0);
+        messages.receive(message(2)).unwrap();
+    }
+
+    #[test]
+    fn what_services_tell_comes_before_events_and_is_bounded() {
+        let messages = Messages::default();
+        messages.offer_event([1; 16]);
+        let mut told: Vec<_> = (0..8).map(|n| messages.tell([n; 16]).unwrap()).collect();
+        assert!(messages.tell([9; 16]).is_err());
+        assert_eq!(messages.take_event(), Some([0; 16]));
+        assert_eq!(told.remove(0).try_recv(), Ok(()));
+        drop(told.remove(0));
+        messages.withdraw();
+        assert_eq!(messages.take_event(), Some([2; 16]));
+        // Emptied, with the event.
+        messages.clear(flag::EVENT_BUFFER_FULL);
+        assert_eq!((messages.flags(), messages.take_event()), (0, None));
+        assert!(told.remove(1).try_recv().is_err());
+        // A flag that is up for it goes with it.
+        let last = messages.tell([3; 16]).unwrap();
+        assert_eq!(messages.flags(), flag::EVENT_BUFFER_FULL);
+        drop(last);
+        messages.withdraw();
+        assert_eq!(messages.flags(), 0);
+    }
+
+    #[test]
+    fn first_event_stays_until_it_is_read() {
+        let messages = Messages::default();
+        messages.offer_event([1; 16]);
+        messages.offer_event([2; 16]);
+        assert_eq!(messages.flags(), flag::EVENT_BUFFER_FULL);
+        assert_eq!(messages.take_event(), Some([1; 16]));
+        assert_eq!((messages.flags(), messages.take_event()), (0, None));
+    }
+
+    #[test]
+    fn who_watches_is_told_of_changes_only() {
+        let messages = Messages::default();
+        let mut flags = messages.watch();
+        messages.set_pre_timeout();
+        assert!(flags.has_changed().unwrap());
+        assert_eq!(*flags.borrow_and_update(), flag::WATCHDOG_PRE_TIMEOUT);
+        messages.set_pre_timeout();
+        assert!(!flags.has_changed().unwrap());
+        messages.offer_event([1; 16]);
+        assert_eq!(
+            *flags.borrow_and_update(),
+            flag::WATCHDOG_PRE_TIMEOUT | flag::EVENT_BUFFER_FULL
+        );
+        messages.clear(0xff);
+        assert_eq!(*flags.borrow_and_update(), 0);
+    }
+}

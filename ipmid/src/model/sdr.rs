@@ -1,0 +1,248 @@
+//! The SDR repository (IPMI v2.0 §33): records of sensors and units, which the BMC makes itself, and
+//! records that clients added.
+//!
+//! What the BMC describes itself, it describes alone: a record that a client adds of the same sensor,
+//! FRU device or controller is taken for the one that is there.
+
+mod added;
+mod fixed;
+mod repository;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+pub use added::MAX_LENGTH;
+use durable::Folder;
+pub use fixed::{DeviceSupport, OwnSource};
+use ipmi_proto::CompletionCode;
+use ipmi_proto::sdr::SdrBody;
+pub use repository::{Changes, Encoded, Part, Repository, record_id};
+use serde::{Deserialize, Serialize};
+
+use self::added::{Added, Raw};
+use super::fru::FruDevices;
+use super::sensors::SensorStore;
+use crate::model::health::{Fault, Health};
+use crate::model::persistent::{Persistent, lock};
+
+/// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.
+pub type FixedRecords = BTreeMap<u8, SdrBody>;
+
+/// When the repository became what it is, and what that was: a restart that finds the same records is
+/// no change, so that clients' caches stay good.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct History {
+    digest: u64,
+    changes: Changes,
+}
+
+/// The repository, built anew from sensors, FRU devices and added records whenever they have changed.
+#[derive(Debug)]
+pub struct SdrService {
+    repository: Mutex<Repository>,
+    fixed: Mutex<Arc<FixedRecords>>,
+    added: Mutex<Arc<Added>>,
+    history: Persistent<History>,
+    kept: Persistent<Added>,
+    /// Whether a record found no room since records were erased last.
+    overflow: AtomicBool,
+    support: DeviceSupport,
+    health: OnceLock<Arc<Health>>,
+}
+
+/// How much of the room for added records there is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Room {
+    /// Records in all, those of the BMC itself included.
+    pub records: usize,
+    /// Records that can still be added.
+    pub free: usize,
+    /// Whether a record found no room since records were erased last.
+    pub overflow: bool,
+}
+
+impl SdrService {
+    /// With its history and what was added in files of `folder`, and a record for a BMC that can do what
+    /// `support` says.
+    #[must_use]
+    pub fn open(folder: &Folder, support: DeviceSupport) -> Self {
+        Self::new(
+            Persistent::open(folder.clone(), "sdr.json"),
+            Persistent::open(folder.clone(), "sdr-added.json"),
+            support,
+        )
+    }
+
+    /// Kept nowhere.
+    #[must_use]
+    pub fn volatile() -> Self {
+        let support = DeviceSupport::default();
+        Self::new(Persistent::volatile(), Persistent::volatile(), support)
+    }
+
+    fn new(history: Persistent<History>, kept: Persistent<Added>, support: DeviceSupport) -> Self {
+        Self {
+            repository: Mutex::default(),
+            fixed: Mutex::new(Arc::new(fixed::records(support, &FruDevices::new()))),
+            added: Mutex::new(Arc::new(kept.get())),
+            history,
+            kept,
+            overflow: AtomicBool::new(false),
+            support,
+            health: OnceLock::new(),
+        }
+    }
+
+    /// Tells `health`, from now on, whether the repository can be written.
+    pub fn report_to(&self, health: Arc<Health>) {
+        self.health.get_or_init(|| health);
+    }
+
+    /// Takes the FRU devices that are there, for their locator records.
+    pub fn set_frus(&self, frus: &FruDevices) {
+        let records = fixed::records(self.support, frus);
+        let mut fixed = lock(&self.fixed);
+        if **fixed != records {
+            *fixed = Arc::new(records);
+        }
+    }
+
+    /// Looks at the repository of `sensors` as they are at `now`; `look` must not wait.
+    pub fn with<R>(
+        &self,
+        sensors: &SensorStore,
+        now: u32,
+        look: impl FnOnce(&mut Repository) -> R,
+    ) -> R {
+        let fixed = Arc::clone(&lock(&self.fixed));
+        let added = Arc::clone(&lock(&self.added));
+        let mut repository = lock(&self.repository);
+        let first = !repository.is_built();
+        sensors.with(|table| repository.build(table, &fixed, &added, now));
+        if first {
+            repository.resume(self.history.get());
+        }
+        look(&mut repository)
+    }
+
+    /// How much room there is beside the `records` of the repository.
+    #[must_use]
+    pub fn room(&self, records: usize) -> Room {
+        Room {
+            records,
+            free: lock(&self.added).room(),
+            overflow: self.overflow.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The id that the next record to be added will have, for one that comes in parts.
+    ///
+    /// # Errors
+    ///
+    /// `C4h` when there is no room.
+    pub fn next_id(&self) -> Result<u16, CompletionCode> {
+        let next = lock(&self.added).next_id();
+        next.ok_or_else(|| self.note_overflow())
+    }
+
+    /// Adds `record`, under the id `wanted` if that is free, and gives its id once it is on the medium.
+    ///
+    /// # Errors
+    ///
+    /// - `80h` when it is not as long as its header says, `C8h` when it is too long, `CCh` when its type's
+    ///   fields are not there.
+    /// - `C4h` when there is no room, or the medium is full.
+    pub async fn add(
+        &self,
+        sensors: &SensorStore,
+        now: u32,
+        record: &[u8],
+        wanted: Option<u16>,
+    ) -> Result<u16, CompletionCode> {
+        let record = Raw::parse(record)?;
+        let own = self.with(sensors, now, |repository| {
+            record.subject().and_then(|subject| repository.own(subject))
+        });
+        if let Some(id) = own {
+            return Ok(id);
+        }
+        let id = self.change(|added| added.add(record, wanted)).await?;
+        match id {
+            Ok(_) => self.with(sensors, now, |_| ()),
+            Err(_) => drop(self.note_overflow()),
+        }
+        id
+    }
+
+    /// Deletes the record `id` that a client added.
+    ///
+    /// # Errors
+    ///
+    /// - `CBh` when there is no such record, `CDh` when the BMC makes it itself.
+    /// - What the medium refuses with.
+    pub async fn delete(
+        &self,
+        sensors: &SensorStore,
+        now: u32,
+        id: u16,
+    ) -> Result<(), CompletionCode> {
+        self.with(sensors, now, |repository| repository.may_delete(id))?;
+        if !self.change(|added| added.delete(id)).await? {
+            return Err(CompletionCode::NOT_PRESENT);
+        }
+        self.overflow.store(false, Ordering::Relaxed);
+        self.with(sensors, now, |_| ());
+        Ok(())
+    }
+
+    /// Deletes all records that clients added. Those that the BMC makes itself stay.
+    ///
+    /// # Errors
+    ///
+    /// What the medium refuses with.
+    pub async fn clear(&self, sensors: &SensorStore, now: u32) -> Result<(), CompletionCode> {
+        self.change(Added::clear).await?;
+        self.overflow.store(false, Ordering::Relaxed);
+        self.with(sensors, now, |repository| repository.note_erasure(now));
+        Ok(())
+    }
+
+    /// Keeps when the repository changed, if it has since it was last kept.
+    pub async fn keep_history(&self) {
+        let now = || lock(&self.repository).history();
+        if now() != self.history.get() {
+            // A failure is in the log; clients then read all records once more than they need to.
+            let saved = self.history.update(|kept| *kept = now()).await;
+            self.report(saved.is_err());
+        }
+    }
+
+    /// Changes what was added, on the medium first.
+    async fn change<R>(&self, change: impl FnOnce(&mut Added) -> R) -> Result<R, CompletionCode> {
+        let changed = self.kept.update(change).await;
+        self.report(changed.is_err());
+        let mut added = lock(&self.added);
+        self.kept.look(|kept| {
+            if **added != *kept {
+                *added = Arc::new(kept.clone());
+            }
+        });
+        changed
+    }
+
+    fn report(&self, failed: bool) {
+        if let Some(health) = self.health.get() {
+            health.report(Fault::Sdr, failed);
+        }
+    }
+
+    fn note_overflow(&self) -> CompletionCode {
+        self.overflow.store(true, Ordering::Relaxed);
+        CompletionCode::OUT_OF_SPACE
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! The records as clients read them: each encoded once per change, a read being a slice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ipmi_proto::CompletionCode;
+use ipmi_proto::sdr::SdrRecord;
+use serde::{Deserialize, Serialize};
+
+use super::added::{self, Added, Subject};
+use super::{FixedRecords, History};
+use crate::model::sensors::{SensorIndex, SensorTable};
+use crate::model::{Reservation, part};
+
+/// Records that are not sensors' have ids below this.
+const FIRST_SENSOR: u16 = 0x0100;
+
+/// What follows the last record.
+const NO_MORE: u16 = 0xffff;
+
+/// A part of a record that a client asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// The reservation under which it reads, or 0.
+    pub reservation: u16,
+    /// The record's id.
+    pub record: u16,
+    /// Where the part begins.
+    pub offset: u8,
+    /// How long it is; FFh is up to the end.
+    pub count: u8,
+    /// The bytes that the reply has room for.
+    pub room: usize,
+}
+
+/// A record as clients read it.
+pub type Encoded = Arc<[u8]>;
+
+/// The repository.
+#[derive(Debug, Default)]
+pub struct Repository {
+    records: BTreeMap<u16, Encoded>,
+    reservation: Reservation,
+    /// Of the records of the BMC itself alone.
+    own_reservation: Reservation,
+    changed: Changes,
+    /// What the records of the BMC itself describe, and their ids.
+    own: HashMap<Subject, u16>,
+    built_from: Option<Sources>,
+}
+
+/// What a repository was built from: the sensors' generation, the fixed and the added records.
+#[derive(Debug)]
+struct Sources(u64, Arc<FixedRecords>, Arc<Added>);
+
+/// When the repository changed, seconds since 1970; 0 for never.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Changes {
+    /// When a record came or became another.
+    pub added: u32,
+    /// When a record went.
+    pub erased: u32,
+    /// How many times either happened.
+    pub count: u32,
+    /// How many times to records of the BMC itself.
+    pub own: u32,
+}
+
+/// The id of a sensor's record: the same as long as the sensor has its number.
+#[must_use]
+pub fn record_id(sensor: SensorIndex) -> u16 {
+    FIRST_SENSOR + sensor.value()
+}
+
+impl Repository {
+    /// Makes the repository one of `table`'s sensors, the `fixed` and the `added` records, at `now`. Costs
+    /// a comparison where nothing has changed.
+    pub(super) fn build(
+        &mut self,
+        table: &SensorTable,
+        fixed: &Arc<FixedRecords>,
+        added: &Arc<Added>,
+        now: u32,
+    ) {
+        if let Some(Sources(generation, of, with)) = &self.built_from
+            && *generation == table.generation()
+            && Arc::ptr_eq(of, fixed)
+            && Arc::ptr_eq(with, added)
+        {
+            return;
+        }
+        let sensors = table.iter().map(|sensor| {
+            let id = record_id(sensor.listing.index);
+            (id, &sensor.body)
+        });
+        let others = fixed.iter().map(|(id, body)| (u16::from(*id), body));
+        let mut own = HashMap::new();
+        let mut records: BTreeMap<u16, Encoded> = BTreeMap::new();
+        for (id, body) in others.chain(sensors) {
+            own.extend(Subject::of(body).map(|subject| (subject, id)));
+            let body = body.clone();
+            records.insert(id, SdrRecord { id, body }.to_bytes().into());
+        }
+        for (id, record) in added.iter() {
+            let shown = record.subject().is_none_or(|of| !own.contains_key(&of));
+            if shown {
+                records.insert(id, record.bytes().into());
+            }
+        }
+        self.own = own;
+        self.replace(records, now);
+        self.built_from = Some(Sources(table.generation(), Arc::clone(fixed), Arc::clone(added)));
+    }
+
+    pub(super) const fn is_built(&self) -> bool {
+        self.built_from.is_some()
+    }
+
+    /// The record of the BMC itself that describes `subject`.
+    pub(super) fn own(&self, subject: Subject) -> Option<u16> {
+        self.own.get(&subject).copied()
+    }
+
+    /// Whether a client added the record `id`.
+    pub(super) fn may_delete(&self, id: u16) -> Result<(), CompletionCode> {
+        match &self.built_from {
+            Some(Sources(.., added)) if added.iter().any(|(of, _)| of == id) => Ok(()),
+            _ if self.records.contains_key(&id) => Err(CompletionCode::ILLEGAL_FOR_SENSOR),
+            _ => Err(CompletionCode::NOT_PRESENT),
+        }
+    }
+
+    /// Records were erased at `now`, if there were any.
+    pub(super) const fn note_erasure(&mut self, now: u32) {
+        self.changed.erased = now;
+        self.reservation.cancel();
+    }
+
+    /// The record `id`, 0000h for the first and FFFFh for the last, and the id of the one after it.
+    #[must_use]
+    pub fn get(&self, id: u16) -> Option<(Encoded, Option<u16>)> {
+        self.find(id, NO_MORE)
+    }
+
+    /// As [`Self::get`], of the records with ids below `end`.
+    fn find(&self, id: u16, end: u16) -> Option<(Encoded, Option<u16>)> {
+        let mut records = self.records.range(..end);
+        let (id, record) = match id {
+            0 => records.next()?,
+            0xffff => records.next_back()?,
+            id => self.records.get_key_value(&id).filter(|_| id < end)?,
+        };
+        let next = self.records.range(id + 1..end).next();
+        Some((Arc::clone(record), next.map(|(id, _)| *id)))
+    }
+
+    /// Reads a part of a record (Get SDR, §33.12): the id of the record after it, FFFFh for none, and the
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// - `C5h` when records have changed since the reservation, or for a part that is not the first
+    ///   without one.
+    /// - `CBh` when there is no such record, `C9h` when it ends before the part.
+    /// - `CAh` when there is no room for the part.
+    pub fn read(&self, wanted: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+        self.read_below(wanted, NO_MORE, &self.reservation)
+    }
+
+    /// As [`Self::read`], of the records of the BMC itself, which its device SDRs are (Get Device SDR, §35.3).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::read`].
+    pub fn read_own(&self, wanted: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+        self.read_below(wanted, added::FIRST, &self.own_reservation)
+    }
+
+    fn read_below(
+        &self,
+        wanted: Part,
+        end: u16,
+        reservation: &Reservation,
+    ) -> Result<(u16, Vec<u8>), CompletionCode> {
+        // A whole record, or its first part, may be read without a reservation, that is with 0000h.
+        let needs_reservation = wanted.reservation != 0 || wanted.offset > 0;
+        if needs_reservation && !reservation.holds(wanted.reservation) {
+            return Err(CompletionCode::RESERVATION_CANCELLED);
+        }
+        let found = self.find(wanted.record, end);
+        let (record, next) = found.ok_or(CompletionCode::NOT_PRESENT)?;
+        let bytes = part(&record, wanted.offset, wanted.count)?;
+        if bytes.len() + size_of::<u16>() > wanted.room {
+            return Err(CompletionCode::CANNOT_RETURN_BYTES);
+        }
+        Ok((next.unwrap_or(NO_MORE), bytes.to_vec()))
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How many there are of the BMC itself.
+    #[must_use]
+    pub fn own_len(&self) -> usize {
+        self.records.range(..added::FIRST).count()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// When it changed.
+    #[must_use]
+    pub const fn changes(&self) -> Changes {
+        self.changed
+    }
+
+    /// A new reservation.
+    pub const fn reserve(&mut self) -> u16 {
+        self.reservation.reserve()
+    }
+
+    /// A new reservation of the BMC's own records.
+    pub const fn reserve_own(&mut self) -> u16 {
+        self.own_reservation.reserve()
+    }
+
+    /// Whether `reservation` allows to write: it holds, and no newer one was given.
+    #[must_use]
+    pub fn may_write(&self, reservation: u16) -> bool {
+        self.reservation.is_latest(reservation)
+    }
+
+    /// Whether no record has changed since `reservation` was given.
+    #[must_use]
+    pub fn holds(&self, reservation: u16) -> bool {
+        self.reservation.holds(reservation)
+    }
+
+    pub(super) fn history(&self) -> History {
+        History { digest: self.digest(), changes: self.changed }
+    }
+
+    /// Goes on from what was kept, if it was of the same records.
+    pub(super) fn resume(&mut self, kept: History) {
+        if kept.digest == self.digest() {
+            self.changed = kept.changes;
+        }
+    }
+
+    /// FNV-1a over all records.
+    fn digest(&self) -> u64 {
+        let bytes = self.records.values().flat_map(|record| record.iter());
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
+    fn replace(&mut self, records: BTreeMap<u16, Encoded>, now: u32) {
+        let added = records.iter().any(|(id, record)| self.records.get(id) != Some(record));
+        let erased = self.records.keys().any(|id| !records.contains_key(id));
+        let own = !records.range(..added::FIRST).eq(self.records.range(..added::FIRST));
+        if own {
+            self.changed.own = self.changed.own.wrapping_add(1);
+            self.own_reservation.cancel();
+        }
+        if added {
+            self.changed.added = now;
+        }
+        if erased {
+            self.changed.erased = now;
+        }
+        if added || erased {
+            self.changed.count = self.changed.count.wrapping_add(1);
+            self.records = records;
+            self.reservation.cancel();
+        }
+    }
+}

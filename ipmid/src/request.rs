@@ -1,0 +1,11 @@
+//! The path of a request, in the order in which it travels: [`host_interface`] (the bus call),
+//! [`channels`] (which channel its caller is), [`dispatch`] (look-up, privilege, filters, unpacking,
+//! deadline). [`command`] is the table that commands register in, [`context`] what a handler knows
+//! of its request, [`filter`] what may refuse one.
+
+pub mod channels;
+pub mod command;
+pub mod context;
+pub mod dispatch;
+pub mod filter;
+pub mod host_interface;

@@ -1,0 +1,140 @@
+//! Commands: what they are called, who may send them, and the handlers that answer them.
+//!
+//! A provider adds a command with one row ([`Command`]) and one `async fn`; the table unpacks the
+//! function's typed parameters from the request before it runs and packs its typed result after:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use ipmi_proto::{CompletionCode, NetFn, Privilege};
+//! use ipmid::request::{command::{Command, CommandTable, Priority}, context::Context};
+//!
+//! const ADD: Command = Command::standard(NetFn::APP, 0x70, Privilege::User, "Add");
+//!
+//! async fn add(_: Arc<()>, _: Context, a: u8, b: u8) -> Result<u16, CompletionCode> {
+//!     Ok(u16::from(a) + u16::from(b))
+//! }
+//!
+//! let mut table = CommandTable::default();
+//! table.at(Priority::OEM).add(ADD, &Arc::new(()), add);
+//! let registry = table.finish().expect("no command is there twice");
+//! assert_eq!(registry.iter().count(), 1);
+//! ```
+
+mod handler;
+mod resource;
+mod table;
+
+pub use handler::{Answer, Coded, Handler, Outcome};
+use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
+pub use resource::Resource;
+pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry};
+
+/// The command number that answers for every one of its family that has no handler of its own, as
+/// in phosphor-host-ipmid.
+pub const WILDCARD: u8 = 0xff;
+
+/// Whose numbering a command belongs to.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Family {
+    /// A network function of the specification or of a board's OEM (30h-3Eh).
+    NetFn(NetFn),
+    /// NetFn 2Ch with this defining body in the first data byte.
+    Group(GroupBody),
+    /// NetFn 2Eh with this enterprise number in the first three data bytes.
+    Oem(Iana),
+}
+
+/// Who may send a command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// Anyone with at least this privilege; the system interface has Administrator.
+    AtLeast(Privilege),
+    /// The host alone, over a session-less channel.
+    SystemInterface,
+    /// Anyone, on a LAN without a session too.
+    Anyone,
+}
+
+/// One row of the command table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Command {
+    /// Whose number `code` is.
+    pub family: Family,
+    /// Command number.
+    pub code: u8,
+    /// Who may send it.
+    pub access: Access,
+    /// What it changes, if anything.
+    pub changes: Option<Resource>,
+    /// The specification's name for it.
+    pub name: &'static str,
+}
+
+impl Command {
+    /// A command of a network function.
+    #[must_use]
+    pub const fn standard(
+        netfn: NetFn,
+        code: u8,
+        privilege: Privilege,
+        name: &'static str,
+    ) -> Self {
+        Self::new(Family::NetFn(netfn), code, privilege, name)
+    }
+
+    /// A group extension command.
+    #[must_use]
+    pub const fn group(
+        body: GroupBody,
+        code: u8,
+        privilege: Privilege,
+        name: &'static str,
+    ) -> Self {
+        Self::new(Family::Group(body), code, privilege, name)
+    }
+
+    /// An OEM command.
+    #[must_use]
+    pub const fn oem(iana: Iana, code: u8, privilege: Privilege, name: &'static str) -> Self {
+        Self::new(Family::Oem(iana), code, privilege, name)
+    }
+
+    /// The same command, for the host's system interface alone.
+    #[must_use]
+    pub const fn from_host_only(self) -> Self {
+        Self { access: Access::SystemInterface, ..self }
+    }
+
+    /// The same command, for anyone, on a LAN without a session too.
+    #[must_use]
+    pub const fn for_anyone(self) -> Self {
+        Self { access: Access::Anyone, ..self }
+    }
+
+    /// The same command, which changes `resource`: no other that does runs at the same time.
+    #[must_use]
+    pub const fn changes(self, resource: Resource) -> Self {
+        Self { changes: Some(resource), ..self }
+    }
+
+    const fn new(family: Family, code: u8, privilege: Privilege, name: &'static str) -> Self {
+        Self { family, code, access: Access::AtLeast(privilege), changes: None, name }
+    }
+}
+
+/// Which of several handlers of one command answers: the highest (phosphor-host-ipmid,
+/// `ipmid/api-types.hpp`).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// What the specification's commands are registered with.
+    pub const BASE: Self = Self(10);
+    /// A vendor's own.
+    pub const OEM: Self = Self(20);
+    /// A board maker's own.
+    pub const ODM: Self = Self(30);
+    /// A site's own.
+    pub const CUSTOM: Self = Self(40);
+}

@@ -1,0 +1,84 @@
+//! From an `async fn` with typed parameters to something a table can hold.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ipmi_proto::codec::{self, Decode, DecodeError, Encode, Reader};
+use ipmi_proto::{CompletionCode, ResponseBody};
+
+use crate::request::context::Context;
+
+/// A handler that runs, which ends with its response.
+pub type Answer = Pin<Box<dyn Future<Output = ResponseBody> + Send>>;
+
+/// What a handler may give: anything that can be packed, or that under a code of its own.
+pub trait Outcome {
+    /// Packs it.
+    fn into_response(self) -> ResponseBody;
+}
+
+impl<T: Encode> Outcome for T {
+    fn into_response(self) -> ResponseBody {
+        ResponseBody { completion: CompletionCode::OK, data: codec::encode(&self) }
+    }
+}
+
+/// Data that goes with a completion code which tells more than that all is well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Coded<T>(pub CompletionCode, pub T);
+
+impl<T: Encode> Outcome for Coded<T> {
+    fn into_response(self) -> ResponseBody {
+        ResponseBody { completion: self.0, data: codec::encode(&self.1) }
+    }
+}
+
+/// An `async fn(Arc<S>, Context, A, B, …) -> Result<R, CompletionCode>` whose parameters after the
+/// context can be unpacked and whose result can be packed ([`Outcome`]); up to eight parameters.
+pub trait Handler<S, Parameters>: Send + Sync + 'static {
+    /// Unpacks `data`, which must be used up exactly, and starts the function.
+    ///
+    /// # Errors
+    ///
+    /// What the data lacks to be the parameters; the function is not started then.
+    fn start(&self, state: Arc<S>, context: Context, data: &[u8]) -> Result<Answer, DecodeError>;
+}
+
+macro_rules! handlers {
+    ($($parameter:ident)*) => {
+        impl<S, Function, Fut, R, $($parameter),*> Handler<S, ($($parameter,)*)> for Function
+        where
+            Function: Fn(Arc<S>, Context, $($parameter),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<R, CompletionCode>> + Send + 'static,
+            R: Outcome,
+            $($parameter: Decode,)*
+        {
+            fn start(
+                &self,
+                state: Arc<S>,
+                context: Context,
+                data: &[u8],
+            ) -> Result<Answer, DecodeError> {
+                #[allow(unused_mut)]
+                let mut reader = Reader::new(data);
+                $(#[allow(non_snake_case)] let $parameter = $parameter::decode(&mut reader)?;)*
+                reader.finish()?;
+                let running = self(state, context, $($parameter),*);
+                Ok(Box::pin(async move {
+                    running.await.map_or_else(ResponseBody::from, Outcome::into_response)
+                }))
+            }
+        }
+    };
+}
+
+handlers! {}
+handlers! { A }
+handlers! { A B }
+handlers! { A B C }
+handlers! { A B C D }
+handlers! { A B C D E }
+handlers! { A B C D E F }
+handlers! { A B C D E F G }
+handlers! { A B C D E F G H }

@@ -1,0 +1,229 @@
+//! Collecting commands at start, and looking them up ever after.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipmi_proto::codec::DecodeError;
+
+use super::resource::{Writer, Writers};
+use super::{Answer, Command, Family, Handler, Priority, WILDCARD};
+use crate::request::context::Context;
+
+type Start = Box<dyn Fn(Context, &[u8]) -> Result<Answer, DecodeError> + Send + Sync>;
+
+/// A command and the handler that answers it.
+pub struct Entry {
+    /// The row.
+    pub command: Command,
+    priority: Priority,
+    start: Start,
+    /// The writer of what it changes.
+    writer: Option<Writer>,
+}
+
+impl Entry {
+    /// Unpacks `data` and starts the handler, which waits for its turn where the command changes something.
+    ///
+    /// # Errors
+    ///
+    /// What the data lacks to be the handler's parameters.
+    pub fn start(&self, context: Context, data: &[u8]) -> Result<Answer, DecodeError> {
+        let answer = (self.start)(context, data)?;
+        let Some(writer) = self.writer.clone() else {
+            return Ok(answer);
+        };
+        let first_byte = data.first().copied().unwrap_or_default();
+        Ok(Box::pin(async move {
+            let _turn = writer.turn(first_byte).await;
+            answer.await
+        }))
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} at {:?}", self.command, self.priority)
+    }
+}
+
+/// Two handlers for one command at one priority, neither declared an override: a start-up error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("two handlers at one priority: {:?} {:02X}h, {} and {}",
+    .first.family, .first.code, .first.name, .second.name)]
+pub struct DuplicateCommand {
+    /// The one registered first.
+    pub first: Command,
+    /// The one in its way.
+    pub second: Command,
+}
+
+/// The command table while providers fill it.
+#[derive(Debug, Default)]
+pub struct CommandTable {
+    entries: HashMap<(Family, u8), Entry>,
+    writers: Writers,
+    duplicates: Vec<DuplicateCommand>,
+}
+
+impl CommandTable {
+    /// For adding commands at `priority`.
+    pub fn at(&mut self, priority: Priority) -> Registrar<'_> {
+        Registrar { table: self, priority }
+    }
+
+    /// The table for look-ups, once all providers have added theirs.
+    ///
+    /// # Errors
+    ///
+    /// The duplicates, each a mistake of who put the providers together.
+    pub fn finish(self) -> Result<Registry, Vec<DuplicateCommand>> {
+        if self.duplicates.is_empty() {
+            Ok(Registry { entries: self.entries })
+        } else {
+            Err(self.duplicates)
+        }
+    }
+
+    fn insert(&mut self, entry: Entry, overrides: bool) {
+        let key = (entry.command.family, entry.command.code);
+        if let Some(present) = self.entries.get(&key) {
+            if present.priority > entry.priority {
+                return;
+            }
+            if present.priority == entry.priority && !overrides {
+                let (first, second) = (present.command, entry.command);
+                self.duplicates.push(DuplicateCommand { first, second });
+                return;
+            }
+        }
+        self.entries.insert(key, entry);
+    }
+}
+
+/// Adds commands at one priority.
+#[derive(Debug)]
+pub struct Registrar<'a> {
+    table: &'a mut CommandTable,
+    priority: Priority,
+}
+
+impl Registrar<'_> {
+    /// Adds `command`, answered by `handler` with `state` at hand.
+    pub fn add<S, Parameters, H>(&mut self, command: Command, state: &Arc<S>, handler: H)
+    where
+        S: Send + Sync + 'static,
+        H: Handler<S, Parameters>,
+    {
+        self.insert(command, state, handler, false);
+    }
+
+    /// As [`add`](Self::add), knowingly in place of a handler of the same priority.
+    pub fn replace<S, Parameters, H>(&mut self, command: Command, state: &Arc<S>, handler: H)
+    where
+        S: Send + Sync + 'static,
+        H: Handler<S, Parameters>,
+    {
+        self.insert(command, state, handler, true);
+    }
+
+    fn insert<S, Parameters, H>(
+        &mut self,
+        command: Command,
+        state: &Arc<S>,
+        handler: H,
+        overrides: bool,
+    ) where
+        S: Send + Sync + 'static,
+        H: Handler<S, Parameters>,
+    {
+        let state = Arc::clone(state);
+        let start: Start =
+            Box::new(move |context, data| handler.start(Arc::clone(&state), context, data));
+        let writer = command.changes.map(|resource| self.table.writers.of(resource));
+        let entry = Entry { command, priority: self.priority, start, writer };
+        self.table.insert(entry, overrides);
+    }
+}
+
+/// The command table in service.
+#[derive(Debug)]
+pub struct Registry {
+    entries: HashMap<(Family, u8), Entry>,
+}
+
+impl Registry {
+    /// The handler of a command, or its family's [`WILDCARD`].
+    #[must_use]
+    pub fn find(&self, family: Family, code: u8) -> Option<&Entry> {
+        self.entries.get(&(family, code)).or_else(|| self.entries.get(&(family, WILDCARD)))
+    }
+
+    /// All rows, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Command> {
+        self.entries.values().map(|entry| &entry.command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipmi_proto::{CompletionCode, NetFn, Privilege};
+
+    use super::*;
+
+    const PING: Command = Command::standard(NetFn::APP, 0x70, Privilege::User, "Ping");
+
+    async fn first(_: Arc<()>, _: Context) -> Result<u8, CompletionCode> {
+        Ok(1)
+    }
+
+    async fn second(_: Arc<()>, _: Context) -> Result<u8, CompletionCode> {
+        Ok(2)
+    }
+
+    async fn answer(table: CommandTable) -> Result<Vec<u8>, CompletionCode> {
+        let registry = table.finish().unwrap();
+        let entry = registry.find(PING.family, PING.code).unwrap();
+        let answer = entry.start(Context::system_interface(), &[]).unwrap();
+        Ok(answer.await.data)
+    }
+
+    #[tokio::test]
+    async fn highest_priority_answers_in_whatever_order_they_come() {
+        let state = Arc::new(());
+        let mut table = CommandTable::default();
+        table.at(Priority::CUSTOM).add(PING, &state, second);
+        table.at(Priority::BASE).add(PING, &state, first);
+        assert_eq!(answer(table).await, Ok(vec![2]));
+        let mut table = CommandTable::default();
+        table.at(Priority::BASE).add(PING, &state, first);
+        table.at(Priority::ODM).add(PING, &state, second);
+        assert_eq!(answer(table).await, Ok(vec![2]));
+    }
+
+    #[tokio::test]
+    async fn equal_priority_is_an_error_unless_declared() {
+        let state = Arc::new(());
+        let mut table = CommandTable::default();
+        table.at(Priority::OEM).add(PING, &state, first);
+        table.at(Priority::OEM).replace(PING, &state, second);
+        assert_eq!(answer(table).await, Ok(vec![2]));
+        let mut table = CommandTable::default();
+        table.at(Priority::OEM).add(PING, &state, first);
+        table.at(Priority::OEM).add(PING, &state, second);
+        let expected = DuplicateCommand { first: PING, second: PING };
+        assert_eq!(table.finish().unwrap_err(), [expected]);
+    }
+
+    #[test]
+    fn wildcard_answers_for_what_has_no_handler() {
+        let state = Arc::new(());
+        let mut table = CommandTable::default();
+        let any = Command { code: WILDCARD, name: "Anything", ..PING };
+        table.at(Priority::BASE).add(PING, &state, first);
+        table.at(Priority::BASE).add(any, &state, second);
+        let registry = table.finish().unwrap();
+        assert_eq!(registry.find(PING.family, 0x70).unwrap().command.name, "Ping");
+        assert_eq!(registry.find(PING.family, 0x71).unwrap().command.name, "Anything");
+        assert!(registry.find(Family::NetFn(NetFn::CHASSIS), 0x71).is_none());
+    }
+}

@@ -1,0 +1,247 @@
+//! From a request to its handler and back: look-up, privilege, filters, unpacking, deadline.
+
+use std::time::Duration;
+
+use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
+use tokio::time;
+use tracing::debug;
+
+use crate::request::command::{Access, Answer, Command, Entry, Family, Registry};
+use crate::request::context::Context;
+use crate::request::filter::Filter;
+
+/// By when a request is answered, whatever its handler waits for: host bridges give up at 3 s,
+/// host drivers at 5 s.
+pub const DEADLINE: Duration = Duration::from_millis(2500);
+
+/// Finds and runs handlers.
+pub struct Dispatcher {
+    registry: Registry,
+    filters: Vec<Box<dyn Filter>>,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dispatcher with {} filters over {:?}", self.filters.len(), self.registry)
+    }
+}
+
+impl Dispatcher {
+    /// Over `registry`, with `filters` asked in their order.
+    #[must_use]
+    pub fn new(registry: Registry, filters: Vec<Box<dyn Filter>>) -> Self {
+        Self { registry, filters }
+    }
+
+    /// The command table.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Answers one request.
+    ///
+    /// `netfn` is as the bridge sent it. The defining body of NetFn 2Ch and the enterprise number
+    /// of NetFn 2Eh lead the reply's data whatever comes of the request.
+    pub async fn dispatch(&self, context: Context, netfn: u8, data: &[u8]) -> ResponseBody {
+        let (family, prefix, data) = match split(netfn, data) {
+            Ok(parts) => parts,
+            Err(completion) => {
+                return ResponseBody::from(completion);
+            }
+        };
+        let body = match self.start(family, context, data) {
+            Ok((command, answer)) => finish(command, answer).await,
+            Err(completion) => completion.into(),
+        };
+        if prefix.is_empty() {
+            return body;
+        }
+        ResponseBody { data: [prefix, &body.data].concat(), ..body }
+    }
+
+    /// Starts the handler of a command that is registered, allowed and unpacked.
+    fn start(
+        &self,
+        family: Family,
+        context: Context,
+        data: &[u8],
+    ) -> Result<(&Command, Answer), CompletionCode> {
+        let entry =
+            self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
+        self.admit(entry, &context, data)?;
+        Ok((&entry.command, entry.start(context, data)?))
+    }
+
+    fn admit(&self, entry: &Entry, context: &Context, data: &[u8]) -> Result<(), CompletionCode> {
+        let allowed = match entry.command.access {
+            Access::AtLeast(privilege) => {
+                !context.is_outside_session() && context.privilege >= privilege
+            }
+            Access::Anyone => true,
+            Access::SystemInterface => context.is_from_host(),
+        };
+        if !allowed {
+            return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
+        }
+        self.filters.iter().try_for_each(|filter| filter.check(context, &entry.command, data))
+    }
+}
+
+/// What a handler answers within the deadline.
+async fn finish(command: &Command, answer: Answer) -> ResponseBody {
+    time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
+        debug!(command = command.name, "not answered in time");
+        CompletionCode::TIMEOUT.into()
+    })
+}
+
+/// The family a request's command is of, what leads the reply's data, and the data proper.
+fn split(netfn: u8, data: &[u8]) -> Result<(Family, &[u8], &[u8]), CompletionCode> {
+    let netfn = NetFn::new(netfn)
+        .filter(|netfn| netfn.is_request())
+        .ok_or(CompletionCode::INVALID_COMMAND)?;
+    let too_short = CompletionCode::REQUEST_LENGTH_INVALID;
+    match netfn {
+        NetFn::GROUP => {
+            let (prefix, rest) = data.split_first_chunk::<1>().ok_or(too_short)?;
+            Ok((Family::Group(GroupBody(prefix[0])), prefix, rest))
+        }
+        NetFn::OEM => {
+            let (prefix, rest) = data.split_first_chunk::<3>().ok_or(too_short)?;
+            Ok((Family::Oem(Iana::from_bytes(*prefix)), prefix, rest))
+        }
+        netfn => Ok((Family::NetFn(netfn), &[], data)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ipmi_proto::Privilege;
+    use ipmi_proto::codec::Bits;
+
+    use super::*;
+    use crate::request::command::{CommandTable, Priority};
+    use crate::request::context::Session;
+
+    const ECHO: Command = Command::standard(NetFn::APP, 0x70, Privilege::Operator, "Echo");
+    const GROUP: Command = Command::group(GroupBody(0xdc), 0x01, Privilege::User, "Group");
+    const OEM: Command = Command::oem(Iana::OPENBMC, 0x01, Privilege::User, "Oem");
+    const HOST: Command =
+        Command::standard(NetFn::APP, 0x71, Privilege::User, "Host").from_host_only();
+    const SLOW: Command = Command::standard(NetFn::APP, 0x72, Privilege::User, "Slow");
+
+    async fn echo(_: Arc<()>, _: Context, low: Bits<4>, high: Bits<4>) -> Echoed {
+        Ok((high, low))
+    }
+    type Echoed = Result<(Bits<4>, Bits<4>), CompletionCode>;
+
+    async fn never(_: Arc<()>, _: Context) -> Result<(), CompletionCode> {
+        std::future::pending().await
+    }
+
+    struct RefuseGroups;
+    impl Filter for RefuseGroups {
+        fn check(&self, _: &Context, command: &Command, _: &[u8]) -> Result<(), CompletionCode> {
+            match command.family {
+                Family::Group(_) => Err(CompletionCode::SUBFUNCTION_DISABLED),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    fn dispatcher(filters: Vec<Box<dyn Filter>>) -> Dispatcher {
+        let state = Arc::new(());
+        let mut table = CommandTable::default();
+        let mut base = table.at(Priority::BASE);
+        for command in [ECHO, GROUP, OEM, HOST] {
+            base.add(command, &state, echo);
+        }
+        base.add(SLOW, &state, never);
+        Dispatcher::new(table.finish().unwrap(), filters)
+    }
+
+    fn session(privilege: Privilege, command: u8) -> Context {
+        let session = Some(Session { user_id: 2, id: 1 });
+        Context { privilege, session, command, ..Context::system_interface() }
+    }
+
+    async fn code(dispatcher: &Dispatcher, context: Context, netfn: u8, data: &[u8]) -> u8 {
+        dispatcher.dispatch(context, netfn, data).await.completion.0
+    }
+
+    #[tokio::test]
+    async fn checks_come_in_the_contracts_order() {
+        let dispatcher = dispatcher(vec![Box::new(RefuseGroups)]);
+        let user = |command| session(Privilege::User, command);
+        // Unknown before privilege, privilege before unpacking, unpacking before the handler.
+        assert_eq!(code(&dispatcher, user(0x6f), 6, &[]).await, 0xc1);
+        assert_eq!(code(&dispatcher, user(0x70), 6, &[]).await, 0xd4);
+        let operator = session(Privilege::Operator, 0x70);
+        assert_eq!(code(&dispatcher, operator, 6, &[]).await, 0xc7);
+        assert_eq!(code(&dispatcher, operator, 6, &[1, 2]).await, 0xc7);
+        assert_eq!(code(&dispatcher, operator, 6, &[1]).await, 0x00);
+        // Odd, beyond six bits, never registered.
+        for netfn in [7, 0x40, 0xff, 0x0e] {
+            assert_eq!(code(&dispatcher, operator, netfn, &[]).await, 0xc1);
+        }
+        // A filter refuses what exists, before it is unpacked; what does not exist stays C1h.
+        assert_eq!(code(&dispatcher, user(1), 0x2c, &[0xdc, 9, 9]).await, 0xd6);
+        assert_eq!(code(&dispatcher, user(2), 0x2c, &[0xdc]).await, 0xc1);
+    }
+
+    #[tokio::test]
+    async fn group_and_oem_numbers_lead_every_reply() {
+        let dispatcher = dispatcher(Vec::new());
+        let user = session(Privilege::User, 1);
+        let reply = dispatcher.dispatch(user, 0x2c, &[0xdc, 0x12]).await;
+        assert_eq!(reply, ResponseBody { completion: CompletionCode::OK, data: vec![0xdc, 0x21] });
+        let reply = dispatcher.dispatch(user, 0x2e, &[0xcf, 0xc2, 0x00]).await;
+        assert_eq!(reply.completion, CompletionCode::REQUEST_LENGTH_INVALID);
+        assert_eq!(reply.data, [0xcf, 0xc2, 0x00]);
+        let reply = dispatcher.dispatch(user, 0x2c, &[0x00]).await;
+        assert_eq!((reply.completion.0, reply.data), (0xc1, vec![0x00]));
+        assert_eq!(code(&dispatcher, user, 0x2c, &[]).await, 0xc7);
+        assert_eq!(code(&dispatcher, user, 0x2e, &[1, 2]).await, 0xc7);
+    }
+
+    #[tokio::test]
+    async fn hosts_own_commands_are_refused_to_sessions() {
+        let dispatcher = dispatcher(Vec::new());
+        let admin = session(Privilege::Administrator, 0x71);
+        assert_eq!(code(&dispatcher, admin, 6, &[0]).await, 0xd4);
+        let host = Context { command: 0x71, ..Context::system_interface() };
+        assert_eq!(code(&dispatcher, host, 6, &[0]).await, 0x00);
+    }
+
+    #[tokio::test]
+    async fn without_a_session_there_is_what_anyone_may_send() {
+        let state = Arc::new(());
+        let mut table = CommandTable::default();
+        let mut base = table.at(Priority::BASE);
+        base.add(GROUP.for_anyone(), &state, echo);
+        base.add(Command { code: 2, ..GROUP }, &state, echo);
+        base.add(HOST, &state, echo);
+        let dispatcher = Dispatcher::new(table.finish().unwrap(), Vec::new());
+        for privilege in [Privilege::Callback, Privilege::Administrator] {
+            let session = Some(Session::NONE);
+            let outside = |command| Context { session, ..self::session(privilege, command) };
+            assert_eq!(code(&dispatcher, outside(1), 0x2c, &[0xdc, 0]).await, 0x00);
+            assert_eq!(code(&dispatcher, outside(2), 0x2c, &[0xdc, 0]).await, 0xd4);
+            assert_eq!(code(&dispatcher, outside(0x71), 6, &[0]).await, 0xd4);
+        }
+        let callback = session(Privilege::Callback, 1);
+        assert_eq!(code(&dispatcher, callback, 0x2c, &[0xdc, 0]).await, 0x00);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handler_that_never_ends_is_answered_at_the_deadline() {
+        let dispatcher = dispatcher(Vec::new());
+        let admin = session(Privilege::Administrator, 0x72);
+        let before = time::Instant::now();
+        assert_eq!(code(&dispatcher, admin, 6, &[]).await, 0xc3);
+        assert_eq!(before.elapsed(), DEADLINE);
+    }
+}

@@ -1,0 +1,126 @@
+//! The bus call `execute()`: who it is from, and what the bridge vouches for.
+
+use std::sync::Arc;
+
+use accounts::{Channel, Setting, UserId, Users};
+use ipmi_proto::{AccessMode, CompletionCode, Lun, Medium, Privilege, ResponseBody};
+use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal};
+
+use crate::request::channels::Channels;
+use crate::request::context::{Context, Satellite, Session};
+use crate::request::dispatch::Dispatcher;
+
+/// Takes calls, makes out their context and hands them to the dispatcher.
+#[derive(Debug)]
+pub struct HostInterface<U: ?Sized> {
+    channels: Arc<Channels>,
+    users: Arc<U>,
+    dispatcher: Dispatcher,
+}
+
+impl<U: Users + ?Sized> HostInterface<U> {
+    /// Over these parts; with `direct`, bridges are given direct links.
+    #[must_use]
+    pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
+        Arc::new(Self { channels, users, dispatcher })
+    }
+
+    /// Answers one call; whatever is wrong with it is a completion code.
+    async fn answer(&self, call: Call) -> ResponseBody {
+        let context = match self.channels.of_caller(&call.sender, &call.options).await {
+            Ok(channel) => self.context(channel, &call),
+            Err(completion) => Err(completion),
+        };
+        match context {
+            Ok(context) => self.dispatcher.dispatch(context, call.netfn, &call.data).await,
+            Err(completion) => ResponseBody::from(completion),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// `C2h` for a logical unit there cannot be; on a channel with sessions, `FFh` when the bridge
+    /// does not say whose session it is, and `D4h` when user or channel have no access now.
+    fn context(&self, channel: &Channel, call: &Call) -> Result<Context, CompletionCode> {
+        let lun = Lun::new(call.lun).ok_or(CompletionCode::INVALID_FOR_LUN)?;
+        let base = Context {
+            channel: channel.number(),
+            medium: channel.medium,
+            privilege: Privilege::Administrator,
+            session: None,
+            satellite: None,
+            room: call.options.room,
+            lun,
+            command: call.command,
+        };
+        if channel.has_sessions() && is_outside_session(&call.options) {
+            self.open_channel(channel)?;
+            let (privilege, session) = (Privilege::Callback, Some(Session::NONE));
+            return Ok(Context { privilege, session, ..base });
+        }
+        if channel.has_sessions() {
+            let (session, privilege) = self.session(channel, &call.options)?;
+            return Ok(Context { privilege, session: Some(session), ..base });
+        }
+        let satellite = satellite(channel.medium, &call.options);
+        Ok(Context { satellite, ..base })
+    }
+
+    /// # Errors
+    ///
+    /// `D4h` when the channel takes no messages now.
+    fn open_channel(&self, channel: &Channel) -> Result<(), CompletionCode> {
+        let access = self.users.snapshot().channel_access(channel.number(), Setting::Volatile);
+        let is_open = access.is_some_and(|access| access.mode != AccessMode::Disabled);
+        is_open.then_some(()).ok_or(CompletionCode::INSUFFICIENT_PRIVILEGE)
+    }
+
+    /// The session a bridge speaks of, with the privilege that it has now: limits may have been
+    /// lowered since it was opened.
+    fn session(
+        &self,
+        channel: &Channel,
+        options: &CallOptions,
+    ) -> Result<(Session, Privilege), CompletionCode> {
+        let said = || -> Option<(UserId, Privilege, u32)> {
+            let user = UserId::new(u8::try_from(options.user_id?).ok()?)?;
+            let privilege = Privilege::new(u8::try_from(options.privilege?).ok()?)?;
+            Some((user, privilege, options.session_id?))
+        };
+        let (user, privilege, id) = said().ok_or(CompletionCode::UNSPECIFIED)?;
+        let accounts = self.users.snapshot();
+        let number = channel.number();
+        let is_enabled = accounts.user(user).is_some_and(|user| user.enabled);
+        self.open_channel(channel)?;
+        let limit = accounts.privilege_limit(user, number);
+        match limit.filter(|_| is_enabled) {
+            Some(limit) => Ok((Session { user_id: user.value(), id }, privilege.min(limit))),
+            None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
+        }
+    }
+}
+
+/// Whether the bridge says that there is no session: user and session 0.
+fn is_outside_session(options: &CallOptions) -> bool {
+    (options.user_id, options.session_id) == (Some(0), Some(0))
+}
+
+impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
+    async fn execute(self: Arc<Self>, call: Call) -> ResponseBody {
+        self.answer(call).await
+    }
+
+    async fn may_link(&self, caller: &str) -> Result<(), LinkRefusal> {
+        self.channels.may_link(caller).await
+    }
+}
+
+/// The satellite controller an IPMB's bridge speaks of; believed of no other.
+fn satellite(medium: Medium, options: &CallOptions) -> Option<Satellite> {
+    if medium != Medium::Ipmb {
+        return None;
+    }
+    let address = u8::try_from(options.rq_sa?).ok()?;
+    let host_id = options.host_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(0);
+    Some(Satellite { address, host_id })
+}

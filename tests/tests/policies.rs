@@ -1,0 +1,209 @@
+//! Each daemon as its own user on a bus with the packaged policies: it owns the names that it serves,
+//! and the users that may call it can.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use tests::client::Output;
+use tests::daemons::{self, DAEMONS};
+use tests::policies::{PolicyBus, USERS, allowed, packaged, user};
+use tests::process::Process;
+use tests::wait;
+
+/// Names that one daemon each owns while all run, by the daemon. `platformd` owns those of its platform.
+const NAMES: [(&str, &[&str]); 8] = [
+    (
+        "ipmid",
+        &[
+            "xyz.openbmc_project.Ipmi.Host",
+            "xyz.openbmc_project.Control.Host",
+            "xyz.openbmc_project.Logging.IPMI",
+        ],
+    ),
+    ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0"]),
+    ("kcsbridged", &["xyz.openbmc_project.Ipmi.Channel.kcs0"]),
+    ("btbridged", &["xyz.openbmc_project.Ipmi.Channel.bt0", "org.openbmc.HostIpmi"]),
+    ("ssifbridged", &["xyz.openbmc_project.Ipmi.Channel.ssif0"]),
+    ("ipmbbridged", &["xyz.openbmc_project.Ipmi.Channel.Ipmb"]),
+    ("mctp-demuxd", &["xyz.openbmc_project.MCTP.Demux"]),
+    ("platformd", &["xyz.openbmc_project.ObjectMapper", "org.freedesktop.timedate1"]),
+];
+
+const LOGGING: &str = "xyz.openbmc_project.Logging.IPMI";
+const LOGGING_PATH: &str = "/xyz/openbmc_project/Logging/IPMI";
+
+/// Starts `daemon` as its user, with its state in a folder that it owns.
+fn start(bus: &PolicyBus, daemon: &str) -> Process {
+    // netipmid reads what ipmid writes.
+    let home = if daemon == "netipmid" { "ipmid" } else { daemon };
+    let mut arguments = daemons::arguments(daemon, &bus.dir().join(home));
+    let channel = match daemon {
+        "kcsbridged" => Some("kcs0"),
+        "btbridged" => Some("bt0"),
+        "ssifbridged" => Some("ssif0"),
+        _ => None,
+    };
+    if let Some(channel) = channel {
+        arguments.extend(["--channel", channel].map(str::to_owned));
+    }
+    if let Some(at) = arguments.iter().position(|word| word == "--platform") {
+        let copy = bus.dir().join("platform.toml");
+        fs::copy(&arguments[at + 1], &copy).expect("a copy");
+        arguments[at + 1] = copy.display().to_string();
+    }
+    bus.daemon(daemon, &arguments)
+}
+
+/// Starts all daemons and waits until each owns its names.
+fn start_all(bus: &PolicyBus) -> BTreeMap<&'static str, Process> {
+    let processes: BTreeMap<_, _> = DAEMONS.map(|daemon| (daemon, start(bus, daemon))).into();
+    for (daemon, names) in NAMES {
+        for name in names {
+            let uid = user(daemon).uid.as_raw();
+            let missing = || {
+                let log = processes[daemon].log();
+                assert!(!log.contains("policy forbids"), "{daemon}: {log}");
+                bus.owner(name) == Some(uid)
+            };
+            wait::until_true(&format!("{daemon} owns {name}"), missing);
+        }
+    }
+    processes
+}
+
+/// A rule of a policy about owning names: the user, and the name, or the prefix with a dot.
+fn owning_rules() -> Vec<(String, String)> {
+    let mut rules = Vec::new();
+    for (_, text) in packaged() {
+        for policy in text.split("<policy user=\"").skip(1) {
+            let (user, rest) = policy.split_once('"').expect("a user");
+            let (body, _) = rest.split_once("</policy>").expect("a policy");
+            for rule in body.split("<allow ").skip(1) {
+                let value = |attribute: &str| {
+                    let rest = rule.strip_prefix(attribute)?;
+                    Some(rest.split('"').next().unwrap_or_default().to_owned())
+                };
+                let prefix = value("own_prefix=\"").map(|prefix| prefix + ".");
+                if let Some(name) = prefix.or_else(|| value("own=\"")) {
+                    rules.push((user.to_owned(), name));
+                }
+            }
+        }
+    }
+    rules
+}
+
+/// Every rule is used by its daemon, every name on the bus belongs to a rule, and no daemon wants a name
+/// that it may not own.
+#[test]
+fn every_daemon_owns_the_names_of_its_policy_and_no_others() {
+    let Some(bus) = PolicyBus::start() else { return };
+    let processes = start_all(&bus);
+    let uids: BTreeMap<u32, &str> =
+        USERS.iter().map(|(name, _)| (user(name).uid.as_raw(), *name)).collect();
+    let owned = bus.names().into_iter().filter_map(|name| {
+        let owner = uids.get(&bus.owner(&name)?).copied();
+        Some((name, owner.unwrap_or("root")))
+    });
+    let owned: Vec<(String, &str)> = owned.collect();
+    let rules = owning_rules();
+    let fits =
+        |rule: &str, name: &str| name == rule || rule.ends_with('.') && name.starts_with(rule);
+    for (daemon, rule) in rules.iter().filter(|(daemon, _)| daemon != "root") {
+        let used = owned.iter().any(|(name, owner)| owner == daemon && fits(rule, name));
+        assert!(used, "{daemon} owns nothing for its rule {rule}: {owned:?}");
+    }
+    for (name, owner) in &owned {
+        let allowed = rules.iter().any(|(daemon, rule)| daemon == owner && fits(rule, name));
+        assert!(allowed, "{owner} owns {name}, for which its policy has no rule");
+    }
+    for (daemon, process) in &processes {
+        let log = process.log();
+        for complaint in ["policy forbids", "cannot own", "another process owns", "AccessDenied"] {
+            assert!(!log.contains(complaint), "{daemon}: {log}");
+        }
+    }
+}
+
+/// An event as phosphor-sel-logger's callers and as its definition have it.
+fn log_event(bus: &PolicyBus, user: &str, signature: &str) -> Output {
+    let sensor = "/xyz/openbmc_project/sensors/temperature/MBTemp";
+    let call = ["call", LOGGING, LOGGING_PATH, LOGGING, "IpmiSelAdd", signature];
+    let arguments = ["SEL Entry", sensor, "3", "0x59", "0x66", "0xff", "yes", "0x20"];
+    bus.busctl(user, &[&call[..], &arguments].concat())
+}
+
+#[test]
+fn services_log_to_the_sel_and_others_may_not() {
+    let Some(bus) = PolicyBus::start() else { return };
+    let _processes = start_all(&bus);
+    for (user, _) in USERS {
+        let may = user == "ipmid";
+        for signature in ["ssaybq", "soaybq"] {
+            assert_eq!(allowed(&log_event(&bus, user, signature)), may, "{user} {signature}");
+        }
+        for member in ["Clear", "SELDelete", "IpmiSelAddOem", "AddExtended", "GetSELInfo"] {
+            assert_eq!(bus.may_call(user, LOGGING, LOGGING, member), may, "{user} {member}");
+        }
+    }
+    let count = |bus: &PolicyBus| {
+        let (code, info) = bus.bus.execute(0x0a, 0x40, &[]);
+        assert_eq!(code, 0);
+        u16::from_le_bytes([info[1], info[2]])
+    };
+    let before = count(&bus);
+    for signature in ["ssaybq", "soaybq"] {
+        assert!(log_event(&bus, "root", signature).ok().starts_with("q "));
+    }
+    assert_eq!(count(&bus), before + 2);
+    // The newest record: of the BMC, an assertion of a temperature sensor, with the data given.
+    let (code, record) = bus.bus.execute(0x0a, 0x43, &[0, 0, 0xff, 0xff, 0, 0xff]);
+    assert_eq!((code, &record[4..5], &record[9..13]), (0, &[0x02][..], &[0x20, 0, 4, 1][..]));
+    assert_eq!(record[14..], [1, 0x59, 0x66, 0xff]);
+    let oem = [
+        "call",
+        LOGGING,
+        LOGGING_PATH,
+        LOGGING,
+        "IpmiSelAddOem",
+        "sayy",
+        "",
+        "2",
+        "1",
+        "2",
+        "0xe0",
+    ];
+    assert!(bus.busctl("root", &oem).ok().starts_with("q "));
+    bus.busctl("root", &["call", LOGGING, LOGGING_PATH, LOGGING, "Clear"]).ok();
+    assert_eq!(count(&bus), 0);
+}
+
+/// The packaged policies without ipmid's rule for the log.
+fn without_logging() -> Vec<(String, String)> {
+    let rule = format!("<allow own=\"{LOGGING}\"/>");
+    packaged().into_iter().map(|(name, text)| (name, text.replace(&rule, ""))).collect()
+}
+
+#[test]
+fn a_name_that_cannot_be_owned_is_logged_with_its_cause() {
+    let Some(bus) = PolicyBus::with(&without_logging()) else { return };
+    let ipmid = start(&bus, "ipmid");
+    wait::until_true("ipmid says that it may not own the name", || {
+        let log = ipmid.log();
+        log.lines().any(|line| line.contains("policy forbids") && line.contains(LOGGING))
+    });
+    assert!(!ipmid.log().contains("another process"), "{}", ipmid.log());
+
+    let Some(bus) = PolicyBus::start() else { return };
+    let first = start(&bus, "ipmid");
+    let uid = user("ipmid").uid.as_raw();
+    wait::until_true("ipmid owns the name", || bus.owner(LOGGING) == Some(uid));
+    let arguments = daemons::arguments("ipmid", &bus.dir().join("ipmid/second"));
+    let second = bus.daemon("ipmid", &arguments);
+    wait::until_true("a second ipmid says that another process owns the name", || {
+        let log = second.log();
+        log.lines().any(|line| line.contains("another process owns") && line.contains(LOGGING))
+    });
+    assert!(!second.log().contains("policy forbids"), "{}", second.log());
+    drop(first);
+}
