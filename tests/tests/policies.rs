@@ -119,7 +119,7 @@ fn every_daemon_owns_the_names_of_its_policy_and_no_others() {
     }
     for (daemon, process) in &processes {
         let log = process.log();
-        for complaint in ["policy forbids", "cannot own", "another process owns", "AccessDenied"] {
+        for complaint in ["policy forbids", "cannot own", "another process owns", "Rejected send"] {
             assert!(!log.contains(complaint), "{daemon}: {log}");
         }
     }

@@ -25,11 +25,11 @@ pub struct IpmbConfig {
     per_try_ms: u64,
     /// How often a request is sent in all.
     tries: u8,
-    /// The index that `ipmid` is told with each request of a satellite.
+    /// The index that is passed to `ipmid` with each request of a satellite.
     host_id: u8,
     /// How many requests of one satellite may run.
     running_per_satellite: usize,
-    /// Whether anybody's signal `sendBroadcast` is followed.
+    /// Whether the signal `sendBroadcast` is accepted.
     accept_broadcasts: bool,
     /// The satellites that `sendRequest` names by a channel byte.
     target: Vec<Target>,
@@ -88,7 +88,7 @@ impl IpmbConfig {
         RetryPolicy { per_try: Duration::from_millis(self.per_try_ms), tries: self.tries }
     }
 
-    /// The index that `ipmid` is told.
+    /// The index that is passed to `ipmid`.
     #[must_use]
     pub fn host_id(&self) -> u8 {
         self.host_id
@@ -100,7 +100,7 @@ impl IpmbConfig {
         self.running_per_satellite
     }
 
-    /// Whether anybody's signal `sendBroadcast` is followed.
+    /// Whether the signal `sendBroadcast` is accepted.
     #[must_use]
     pub fn accept_broadcasts(&self) -> bool {
         self.accept_broadcasts
