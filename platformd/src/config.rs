@@ -12,6 +12,8 @@ mod user;
 
 use std::path::Path;
 
+use daemon::Failure;
+use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
 pub(crate) use self::host::{Chassis, ChassisFault, Host, HostFault, SoftOff};
@@ -40,37 +42,16 @@ pub struct Platform {
     pub(crate) user: Vec<User>,
 }
 
-/// Why a platform file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The file does not say what it may.
-    #[error("{path}: {message}")]
-    Content {
-        /// The file, and the line if it is known.
-        path: String,
-        /// What is wrong with it.
-        message: String,
-    },
-}
-
 impl Platform {
     /// Reads a platform file.
     ///
     /// # Errors
     ///
-    /// [`Error`], with the file's name and the line.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    /// [`Failure::Config`], with the file's name and the line.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: name.clone(), source })?;
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::Config(format!("{name}: {error}")))?;
         Self::parse(&name, &text)
     }
 
@@ -78,18 +59,18 @@ impl Platform {
     ///
     /// # Errors
     ///
-    /// [`Error::Content`].
-    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .map(|before| before.matches('\n').count() + 1);
-            let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            Error::Content { path, message: error.message().replace('\n', " ") }
-        })
+    /// [`Failure::Config`], with the line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+        daemon::parse_toml(name, text)
     }
 }
+
+/// The most sensors, and the most parts, of a platform; a large server has a tenth.
+pub(crate) const MOST: i64 = 10_000;
+/// A day, the longest that anything here takes.
+const DAY_MS: i64 = 86_400_000;
+/// Beyond all that is measured.
+const FAR: i64 = 1_000_000_000_000;
 
 /// `[bmc]`: what a restart of the BMC is here.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,6 +80,7 @@ pub(crate) struct Bmc {
     /// and who started it restarts the others.
     pub(crate) reset_command: Vec<String>,
     /// How long after it was asked for, so that the answer gets out first.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) reset_delay_ms: u64,
 }
 
@@ -108,14 +90,22 @@ impl Default for Bmc {
     }
 }
 
-/// `[services]`: which of the simulated services are left to others.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// `[services]`: which of the simulated services are left to others, and who may change something.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Services {
     /// The well-known names that this daemon does not take, with their objects.
     pub(crate) without: Vec<String>,
     /// The only ones that it takes; none: all.
     pub(crate) only: Vec<String>,
+    /// The users whose processes may call methods and set properties, besides root and this daemon's.
+    pub(crate) callers: Callers,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { without: Vec::new(), only: Vec::new(), callers: Callers::of_users(&["ipmid"]) }
+    }
 }
 
 impl Services {

@@ -21,6 +21,8 @@ pub mod matrix;
 pub mod monitor;
 pub mod netns;
 pub mod openbmc;
+pub mod operands;
+pub mod plain;
 pub mod policies;
 pub mod process;
 pub mod programs;

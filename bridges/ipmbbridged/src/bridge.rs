@@ -8,12 +8,13 @@ use daemon::RateLimit;
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost};
+use sections::IpmbSection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
 use crate::arguments::BusPath;
-use crate::config::IpmbConfig;
+use crate::config::retry_policy;
 use crate::inbox::{Admission, Inbox};
 use crate::object::IpmbCall;
 use crate::port::{Port, Writer};
@@ -74,7 +75,7 @@ impl Bridge {
     #[must_use]
     pub fn new(
         own: IpmbAddress,
-        config: IpmbConfig,
+        config: IpmbSection,
         ipmid: IpmiHost,
         (calls, signals): (mpsc::Receiver<IpmbCall>, Signals),
     ) -> Self {
@@ -86,7 +87,7 @@ impl Bridge {
             ipmid,
             calls,
             signals,
-            tracker: Tracker::new(own, config.retry_policy()),
+            tracker: Tracker::new(own, retry_policy(&config)),
             waiting: HashMap::new(),
             inbox: Inbox::new(config.running_per_satellite()),
             sender,

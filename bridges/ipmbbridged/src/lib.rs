@@ -20,25 +20,25 @@ pub mod tracker;
 
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::IpmiHost;
+use sections::IpmbSection;
 
 use self::arguments::IpmbArguments;
 use self::bridge::Bridge;
-use self::config::View;
+pub use self::config::prepare;
 
 /// Runs the bridge without end.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for an `[ipmb]` section that cannot be.
-pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
-    let config = setup.config::<View>()?.ipmb;
-    config.check()?;
+/// [`Failure::Fatal`] when another process is the bridge of the channel.
+pub async fn serve(setup: Setup<IpmbArguments>, config: IpmbSection) -> Result<(), Failure> {
     let channel = setup.args.channel().to_owned();
     let (ipmid, link) = IpmiHost::new(&channel);
+    ipmid.started(link.clone()).await?;
     let (calls, signals) =
         object::serve(&channel, link, config.targets(), config.accept_broadcasts());
     setup.ready();
     let own = setup.args.address();
-    Bridge::new(own, config, ipmid, (calls, signals)).run(&setup.args.bus_path()).await;
-    Ok(())
+    let bridge = Bridge::new(own, config, ipmid.clone(), (calls, signals));
+    Ok(ipmid.unless_taken(bridge.run(&setup.args.bus_path())).await?)
 }

@@ -1,6 +1,6 @@
 //! The frame as a process: exit codes, signals, readiness and the log, seen from outside.
 
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
@@ -35,7 +35,15 @@ impl Arguments for Args {
     }
 }
 
-async fn act(setup: Setup<Args>) -> Result<(), Failure> {
+/// What the frame prepares: nothing but a refusal of one value.
+fn prepare(setup: &Setup<Args>) -> Result<(), Failure> {
+    match setup.args.act.as_str() {
+        "refused" => Err(Failure::Config("--act: refused".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+async fn act(setup: Setup<Args>, (): ()) -> Result<(), Failure> {
     tracing::info!(peer = "a\"b\u{1b}", state_dir = %setup.state_dir.display(), "started");
     tracing::debug!("details");
     setup.ready();
@@ -52,14 +60,16 @@ async fn act(setup: Setup<Args>) -> Result<(), Failure> {
 
 fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
-        return daemon::run("testd", act);
+        return daemon::run("testd", prepare, act);
     }
     let tests: &[(&str, fn())] = &[
         ("work_done_is_exit_code_0", work_done_is_exit_code_0),
         ("failure_is_one_line_and_exit_code_1", failure_is_one_line_and_exit_code_1),
         ("bad_usage_is_one_line_and_exit_code_2", bad_usage_is_one_line_and_exit_code_2),
+        ("check_prepares_and_does_not_start", check_prepares_and_does_not_start),
         ("help_and_version_are_printed", help_and_version_are_printed),
         ("signals_end_whatever_goes_on", signals_end_whatever_goes_on),
+        ("hangups_are_logged_and_end_nothing", hangups_are_logged_and_end_nothing),
         ("readiness_is_told", readiness_is_told),
         ("level_follows_arguments_and_config", level_follows_arguments_and_config),
         ("journal_gets_priorities", journal_gets_priorities),
@@ -134,6 +144,8 @@ fn bad_usage_is_one_line_and_exit_code_2() {
     for (args, culprit) in [
         (&["--what"][..], "--what"),
         (&["stray"][..], "stray"),
+        (&["--act", "refused"][..], "--act: refused"),
+        (&["--act", "refused", "--check"][..], "--act: refused"),
         (&["--config", "/nonexistent/x.toml"][..], "/nonexistent/x.toml"),
         (&["--config", &unknown][..], "a.toml:2: unknown key `lna`"),
         (&["--config", &level][..], "b.toml:2: unknown variant `loud`"),
@@ -144,6 +156,13 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         assert_eq!(log.lines().count(), 1, "{args:?}: {log}");
         assert!(log.starts_with("testd: error: ") && log.contains(culprit), "{args:?}: {log}");
     }
+}
+
+fn check_prepares_and_does_not_start() {
+    let output = output(&["--act", "fail", "--check"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"configuration is valid\n");
+    assert_eq!(stderr(&output), "");
 }
 
 fn help_and_version_are_printed() {
@@ -162,6 +181,27 @@ fn signals_end_whatever_goes_on() {
             let (code, _) = end(start(&mut command(&["--act", what])), signal);
             assert_eq!(code, Some(0), "{signal} {what}");
         }
+    }
+}
+
+fn hangups_are_logged_and_end_nothing() {
+    for what in ["wait", "hang"] {
+        let mut child = start(&mut command(&["--act", what]));
+        let pid = Pid::from_raw(child.id().try_into().expect("a process id"));
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        for _ in 0..3 {
+            nix::sys::signal::kill(pid, Signal::SIGHUP).expect("the child is there");
+        }
+        while !line.contains("SIGHUP ignored") {
+            line.clear();
+            assert!(log.read_line(&mut line).expect("a log") > 0, "{what}: it ended");
+        }
+        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("the child is there");
+        assert_eq!(child.wait().expect("the child is ours").code(), Some(0), "{what}");
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).expect("the log is UTF-8");
+        assert!(!rest.contains("SIGHUP"), "one line is enough: {rest}");
     }
 }
 

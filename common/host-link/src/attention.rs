@@ -9,7 +9,7 @@ use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::host_ipmi;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::warn;
 use zbus::{Connection, interface};
 
 /// Method calls that may wait for the bridge.
@@ -62,9 +62,9 @@ async fn serve_on_each_connection(
             if let Err(error) = served.await {
                 warn!(%error, %path, "cannot serve the attention object");
             }
-            if is_host_ipmi && let Err(error) = serve_host_ipmi(&connection, sms.clone()).await {
+            if is_host_ipmi && let Err(error) = serve_host_ipmi(connection, sms.clone()).await {
                 // A second BT interface's bridge, say.
-                info!(name = host_ipmi::SERVICE, %error, "not serving attention under this bus name");
+                warn!(name = host_ipmi::SERVICE, %error, "not serving attention under this bus name");
             }
         }
         if bus_connection.changed().await.is_err() {
@@ -73,10 +73,12 @@ async fn serve_on_each_connection(
     }
 }
 
-async fn serve_host_ipmi(connection: &Connection, sms: Sms) -> zbus::Result<()> {
+/// Serves btbridge's object; the name may be that of a second BT interface's bridge.
+async fn serve_host_ipmi(connection: Connection, sms: Sms) -> zbus::Result<()> {
     let object = HostIpmi(sms);
     connection.object_server().at(host_ipmi::PATH, object).await?;
-    Ok(bus::own_name(connection, host_ipmi::SERVICE).await?)
+    tokio::spawn(async move { bus::keep_name(&connection, host_ipmi::SERVICE).await });
+    Ok(())
 }
 
 #[derive(Clone)]

@@ -17,6 +17,7 @@ mod client;
 mod direct;
 mod link;
 mod message;
+mod requests;
 mod server;
 mod signal;
 #[cfg(test)]
@@ -25,9 +26,10 @@ mod transport;
 
 use tokio::task::{self, AbortHandle};
 
-pub use self::client::{IpmiHost, LinkState, MAX_IN_FLIGHT};
+pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
+pub use self::requests::Requests;
 pub use self::server::{Execute, LinkRefusal, serve};
 
 /// `ipmid`'s bus name.

@@ -8,13 +8,15 @@ use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tracing::{debug, warn};
-use zbus::{Connection, Message, message};
+use zbus::{Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
+use super::requests::Requests;
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
+use crate::bus::NameEnd;
 
 /// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
 /// once.
@@ -51,18 +53,21 @@ pub enum LinkRefusal {
     Caller(String),
 }
 
-/// Serves `execute()` on `connection`, and on the direct links that are asked for there, and the
-/// requests of OpenBMC's btbridge, until the bus goes.
+/// Serves `execute()` on the connection of `requests`, and on the direct links that are asked for there,
+/// and the requests of OpenBMC's btbridge, until the bus goes or the service's name is lost.
 ///
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
-/// drained here and nowhere else; own the service's name after this has been started.
-pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
+/// drained here and nowhere else.
+pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd {
+    let Requests { connection, calls, name } = requests;
     let server = Server::new(executor, FROM_THE_BUS);
-    let calls = Incoming::from(connection);
     let replies = Outgoing::Bus(connection.clone());
     // Beside the stream, which has to be drained meanwhile.
-    let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
-    server.answer(calls, replies, Asker::Bus(Links::default())).await;
+    let _follower = AbortOnDrop::spawn(signal::follow(connection));
+    tokio::select! {
+        () = server.answer(calls, replies, Asker::Bus(Links::default())) => NameEnd::BusClosed,
+        end = name.ended() => end,
+    }
 }
 
 /// What answers the calls of one connection. Each has room of its own, so that a peer that never

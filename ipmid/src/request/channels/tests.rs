@@ -63,7 +63,8 @@ async fn btbridges_signals_are_requests_of_the_bt_channel() {
     let channels = Channels::new(Arc::default(), IpmidConfig::default());
     channels.attach(&services).await.unwrap();
     let executor = Arc::new(Echo(Arc::clone(&channels)));
-    tokio::spawn(async move { execute::serve(&requests, executor).await });
+    let requests = execute::Requests::at_start(requests).await.unwrap();
+    tokio::spawn(execute::serve(requests, executor));
 
     let (sent, mut answers) = mpsc::unbounded_channel();
     let bridge = bus.builder().name(host_ipmi::SERVICE);
