@@ -177,7 +177,7 @@ impl Device {
     }
 
     /// Runs `operation` each time there is room, until it returns other than `WouldBlock`, for a
-    /// device that is registered for reading alone: room that nobody waits for then wakes nobody.
+    /// device that is registered for reading alone: unused room then wakes no task.
     ///
     /// # Errors
     ///

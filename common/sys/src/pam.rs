@@ -253,7 +253,7 @@ extern "C" fn answer(
 /// `text` is null, or a string that `strdup` made.
 unsafe fn wipe_and_free(text: *mut c_char) {
     if !text.is_null() {
-        // SAFETY: so many bytes are there, and nobody else has the string.
+        // SAFETY: the string has so many bytes, and no other owner.
         unsafe {
             libc::explicit_bzero(text.cast(), libc::strlen(text));
             libc::free(text.cast());

@@ -173,10 +173,10 @@ fn device_may_come_later_and_is_bridged_then() {
 fn device_that_is_unplugged_is_opened_again_with_its_attention() {
     kernel(|kernel| kernel.plugged = true);
     with_bridge(async |calls| {
-        let (done, told) = oneshot::channel();
+        let (done, result) = oneshot::channel();
         let operation = SmsOperation::SetAttention;
         calls.send(SmsCall { operation, done }).await.unwrap();
-        assert!(told.await.unwrap());
+        assert!(result.await.unwrap());
         until(|kernel| kernel.attention).await;
         kernel(|kernel| *kernel = Kernel::default());
         time::sleep(Duration::from_millis(20)).await;
@@ -193,7 +193,7 @@ fn answer_the_device_refuses_costs_that_answer_only() {
     with_bridge(async |_| {
         ask(&[0x18, 0x01, 20]);
         until(|kernel| kernel.waiting).await;
-        // The host aborts, which nobody is told.
+        // The host aborts, without a notification.
         kernel(|kernel| kernel.waiting = false);
         until(|kernel| kernel.refused == 1).await;
         ask(&[0x18, 0x01, 0, 7]);
