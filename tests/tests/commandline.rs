@@ -35,7 +35,7 @@ fn version_and_help_are_printed() {
         assert!(version.starts_with(&format!("{name} ")), "{version}");
         let help = Command::new(program(&name)).arg("--help").assert().success();
         let help = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
-        for option in ["--config", "--state-dir", "-v", "--version", "--help"] {
+        for option in ["--check", "--config", "--state-dir", "-v", "--version", "--help"] {
             assert!(help.contains(option), "{name} --help lacks {option}:\n{help}");
         }
     }
@@ -97,7 +97,7 @@ fn a_daemon_waits_for_a_bus_that_is_not_there_and_ends_on_a_signal() {
             !process.log().is_empty()
         });
         assert!(process.terminate().success(), "{daemon}: {}", process.log());
-        for what in ["no bus", "no device"] {
+        for what in ["no bus", "the device is not available"] {
             let count = process.log().matches(what).count();
             assert!(count <= 1, "{daemon} repeats itself: {}", process.log());
         }

@@ -37,6 +37,8 @@
 
 mod arguments;
 mod config;
+mod deadline;
+pub mod element;
 mod failure;
 mod limit;
 mod log;
@@ -46,6 +48,7 @@ pub mod schema;
 
 pub use arguments::{Arguments, NoArguments};
 pub use config::{ConfigFile, Invalid, SECTIONS, Validate, parse_toml};
+pub use deadline::sleep_until;
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::Invalid;
+use daemon::{Invalid, element};
 use rmcp_proto::server::{Config, Rate};
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::v15::AuthType;
@@ -158,13 +158,14 @@ pub struct Suite(CipherSuite);
 
 impl<'de> Deserialize<'de> for Suite {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        match u8::deserialize(deserializer)? {
-            0 => Err(D::Error::custom("cipher suite 0 has no security and cannot be enabled")),
-            id => CipherSuite::from_id(id)
+        element::from_number(deserializer, "the number of a cipher suite", |id| match id {
+            0 => Err("cipher suite 0 has no security and cannot be enabled".to_owned()),
+            _ => u8::try_from(id)
+                .ok()
+                .and_then(CipherSuite::from_id)
                 .map(Self)
-                .ok_or_else(|| D::Error::custom(format!("cipher suite {id} is not supported"))),
-        }
+                .ok_or_else(|| format!("cipher suite {id} is not supported")),
+        })
     }
 }
 
@@ -174,10 +175,9 @@ pub struct V15Type(AuthType);
 
 impl<'de> Deserialize<'de> for V15Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        AuthType::from_name(&name).map(Self).ok_or_else(|| {
-            let text = format!("`{name}` is none of none, password, md2 and md5");
-            serde::de::Error::custom(text)
+        element::from_text(deserializer, "the name of an authentication type", |name| {
+            let known = AuthType::from_name(name).map(Self);
+            known.ok_or_else(|| format!("`{name}` is none of none, password, md2 and md5"))
         })
     }
 }

@@ -181,7 +181,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// Those of `operation`, and when no further descriptor is to be had.
+    /// Those of `operation`, and when no further descriptor can be opened.
     pub async fn when_writable<R>(
         &self,
         operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,

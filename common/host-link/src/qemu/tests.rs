@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::attention::{Call, Wish};
-use crate::bridge::{Bridge, Execution};
+use crate::attention::{SmsCall, SmsOperation};
+use crate::bridge::{Bridge, RequestExecutor};
 use crate::exchange::Limits;
 
 const GREETING: [u8; 3] = [0xff, 0x01, 0xa1];
@@ -34,7 +34,7 @@ struct Echo {
     served: Arc<Mutex<u32>>,
 }
 
-impl Execution for Echo {
+impl RequestExecutor for Echo {
     async fn execute(&self, request: Request, _: Duration) -> Response {
         *self.served.lock().unwrap() += 1;
         match (request.command, &request.data[..]) {
@@ -56,7 +56,7 @@ impl Execution for Echo {
 
 struct Rig {
     dir: TempDir,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<SmsCall>,
     bridge: JoinHandle<()>,
 }
 
@@ -79,9 +79,9 @@ impl Rig {
         stream
     }
 
-    async fn wish(&self, wish: Wish) -> bool {
+    async fn operation(&self, operation: SmsOperation) -> bool {
         let (done, answer) = oneshot::channel();
-        self.calls.send(Call { wish, done }).await.unwrap();
+        self.calls.send(SmsCall { operation, done }).await.unwrap();
         answer.await.unwrap()
     }
 }
@@ -144,9 +144,9 @@ fn interrupt_follows_the_hosts_global_enables() {
         qemu.write_all(&[0x01, 0x18, 0x2e, 0x0d, 0xac, 0xa0]).await.unwrap();
         expect(&mut qemu, &[0x01, 0x1c, 0x2e, 0x00, 0x0d, 0xa8, 0xa0]).await;
         expect(&mut qemu, &ENABLE_INTERRUPT).await;
-        assert!(rig.wish(Wish::SetAttention).await);
+        assert!(rig.operation(SmsOperation::SetAttention).await);
         expect(&mut qemu, &SET_ATTENTION_INTERRUPT).await;
-        assert!(rig.wish(Wish::ClearAttention).await);
+        assert!(rig.operation(SmsOperation::ClearAttention).await);
         expect(&mut qemu, &CLEAR_ATTENTION).await;
     });
 }
@@ -156,7 +156,7 @@ fn qemu_that_dials_again_is_told_attention_and_interrupt_again() {
     run(async {
         let echo = Echo::default();
         let rig = Rig::new(PATIENT, echo.clone()).await;
-        assert!(rig.wish(Wish::SetAttention).await);
+        assert!(rig.operation(SmsOperation::SetAttention).await);
         let mut qemu = rig.dial().await;
         expect(&mut qemu, &SET_ATTENTION).await;
         expect_interrupt_off(&mut qemu).await;

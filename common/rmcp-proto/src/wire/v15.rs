@@ -102,8 +102,8 @@ impl<'a> V15Packet<'a> {
         Ok(Self { auth, code, sequence, session_id: u32::from_le_bytes(session_id), message })
     }
 
-    /// Appends the whole datagram, RMCP header included, to `out`. Without the legacy pad, which a console may
-    /// add and need not (IPMI v2.0 §13.6): python-ipmi takes it for a byte of the message.
+    /// Appends the whole datagram, RMCP header included, to `out`. Without the legacy pad, which a sender may
+    /// add and need not (IPMI v2.0 §13.6): there are consoles that expect none.
     ///
     /// # Errors
     ///
