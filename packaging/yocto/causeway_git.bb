@@ -3,19 +3,21 @@ DESCRIPTION = "Carries management commands between hosts, networks, satellite co
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
-# CAUSEWAY_URI, where the source is kept, is the layer's to set. The crates are those of Cargo.lock:
-# `bitbake -c update_crates causeway` writes causeway-crates.inc.
-SRC_URI = "${CAUSEWAY_URI}"
+# CAUSEWAY_URI, the git repository as the fetcher takes it (git://HOST/PATH;protocol=https;branch=main), and CAUSEWAY_REV, the
+# commit, are the layer's to set. The crates are fetched beside it, so their list must be there before: the one of Cargo.lock
+# is written by `CAUSEWAY_WRITE_CRATES=1 cargo test -p causeway --test recipe`.
+require causeway-crates.inc
+SRC_URI =+ "${CAUSEWAY_URI};destsuffix=${BP}"
+SRCREV = "${CAUSEWAY_REV}"
+PV = "0.1.0+git"
 python () {
-    if not d.getVar("CAUSEWAY_URI"):
-        raise bb.parse.SkipRecipe("CAUSEWAY_URI is not set")
+    for name in ("CAUSEWAY_URI", "CAUSEWAY_REV"):
+        if not d.getVar(name):
+            raise bb.parse.SkipRecipe(name + " is not set")
 }
-SRCREV ?= "${AUTOREV}"
-PV = "0.1+git${SRCPV}"
-S = "${WORKDIR}/git"
 
-inherit cargo cargo-update-recipe-crates systemd useradd
-include causeway-crates.inc
+inherit cargo features_check systemd useradd
+REQUIRED_DISTRO_FEATURES = "systemd"
 
 RDEPENDS:${PN} = "dbus"
 
@@ -35,9 +37,12 @@ do_install() {
         ln -s causeway ${D}${bindir}/$daemon
         install -m 0644 ${S}/packaging/systemd/$daemon*.service ${D}${systemd_system_unitdir}/
     done
-    install -D -m 0644 ${S}/packaging/config/causeway.toml ${D}${sysconfdir}/causeway/causeway.toml
+    install -D -m 0644 ${S}/packaging/config/installed.toml ${D}${sysconfdir}/causeway/causeway.toml
     install -D -m 0644 ${S}/packaging/systemd/causeway.tmpfiles ${D}${nonarch_libdir}/tmpfiles.d/causeway.conf
     install -D -m 0644 ${S}/packaging/udev/70-causeway.rules ${D}${nonarch_base_libdir}/udev/rules.d/70-causeway.rules
+    install -d ${D}${mandir}/man5 ${D}${mandir}/man8
+    install -m 0644 ${S}/packaging/man/*.5 ${D}${mandir}/man5/
+    install -m 0644 ${S}/packaging/man/*.8 ${D}${mandir}/man8/
     for policy in ipmid netipmid bridges mctp-demuxd ${PACKAGECONFIG}; do
         install -D -m 0644 ${S}/packaging/dbus/causeway-$policy.conf \
             ${D}${datadir}/dbus-1/system.d/causeway-$policy.conf
@@ -49,7 +54,7 @@ FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d ${nonarch
 CONFFILES:${PN} = "${sysconfdir}/causeway/causeway.toml"
 
 USERADD_PACKAGES = "${PN}"
-GROUPADD_PARAM:${PN} = "--system ipmi-access"
+GROUPADD_PARAM:${PN} = "--system ipmi-access; --system i2c"
 USERADD_PARAM:${PN} = " \
     --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group ipmid; \
     --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group netipmid; \

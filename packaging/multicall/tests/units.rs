@@ -83,6 +83,108 @@ fn every_daemon_has_one_unit_of_its_own_user() {
     assert_eq!(missing, [""; 0], "daemons without a unit");
 }
 
+/// The bridges, whose units wait for a device.
+const DEVICES: [(&str, &str); 4] = [
+    ("kcsbridged@.service", "ipmi-kcs3"),
+    ("btbridged@.service", "ipmi-bt-host"),
+    ("ssifbridged@.service", "ipmi-ssif-host"),
+    ("ipmbbridged@.service", "ipmb-3"),
+];
+
+#[test]
+fn a_unit_is_given_up_on_for_a_wrong_configuration_only() {
+    for (name, text) in units() {
+        assert_eq!(values(&text, "StartLimitIntervalSec"), ["0"], "{name}");
+        assert_eq!(values(&text, "RestartPreventExitStatus"), ["2"], "{name}");
+        assert_eq!(values(&text, "RestartSec"), ["1"], "{name}");
+        // A start limit is the unit's, not the service's: systemd would ignore it there.
+        let (unit, service) = text.split_once("[Service]").expect("a service");
+        assert!(
+            unit.contains("StartLimitIntervalSec") && !service.contains("StartLimit"),
+            "{name}"
+        );
+        // A folder that is not there does not keep a daemon from starting.
+        for path in values(&text, "ReadWritePaths") {
+            assert!(path.starts_with('-'), "{name}: {path}");
+        }
+    }
+}
+
+#[test]
+fn an_enabled_bridge_is_started_with_its_device() {
+    let rules = read("../udev/70-causeway.rules");
+    for (name, device) in DEVICES {
+        let text = read(&format!("../systemd/{name}"));
+        let after = values(&text, "After").join(" ");
+        assert!(after.split(' ').any(|unit| unit == "dev-%i.device"), "{name}");
+        let [wanted] = values(&text, "WantedBy")[..] else { panic!("{name}: one WantedBy") };
+        assert_eq!(wanted, "multi-user.target dev-%i.device", "{name}");
+        // As systemd reads `dev-%i.device`: each - of the instance separates two folders.
+        let digits = device.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        let path = format!("/dev/{}", device.replace('-', "/"));
+        let user = name.split('@').next().expect("a name");
+        let rule = rules.lines().find(|rule| rule.contains(&format!("GROUP=\"{user}\"")));
+        let rule = rule.unwrap_or_else(|| panic!("no rule for {user}"));
+        let alias = format!("ENV{{SYSTEMD_ALIAS}}+=\"{}%n\"", path.trim_end_matches(digits));
+        assert!(rule.contains("TAG+=\"systemd\"") && rule.ends_with(&alias), "{rule}: {alias}");
+    }
+    let text = read("../systemd/netipmid@.service");
+    assert!(values(&text, "After").join(" ").contains("sys-subsystem-net-devices-%i.device"));
+}
+
+/// The channels of the installed configuration are what the units serve under their documented instances.
+#[test]
+fn installed_channels_fit_the_instances() {
+    let installed = read("../config/installed.toml");
+    let channels = values_of(&installed, "name");
+    let recipe = read("../yocto/causeway_git.bb");
+    let manual = read("../README.md");
+    for text in [&recipe, &manual] {
+        let instance = text.split("netipmid@").nth(1).expect("an instance");
+        let interface = instance.split(['.', ' ', '\n', '"']).next().expect("a name");
+        assert!(channels.contains(&interface), "{interface} is not among {channels:?}");
+    }
+    for (name, device) in DEVICES {
+        let channel =
+            if name.starts_with("ipmb") { "Ipmb".into() } else { device.replace('-', "_") };
+        assert!(channels.contains(&channel.as_str()), "{channel} is not among {channels:?}");
+    }
+    assert!(
+        recipe.contains("packaging/config/installed.toml ${D}${sysconfdir}/causeway/causeway.toml")
+    );
+    let package = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    let package = package.expect("the manifest");
+    assert!(package.contains("[\"../config/installed.toml\", \"etc/causeway/causeway.toml\", "));
+}
+
+/// The values that a TOML file gives to a key.
+fn values_of<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let lines = text.lines().filter_map(|line| line.split_once(" = "));
+    lines.filter(|(found, _)| *found == key).map(|(_, value)| value.trim_matches('"')).collect()
+}
+
+/// A file of this folder.
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn only_netipmid_starts_with_a_capability() {
+    for (name, text) in units() {
+        let [bounding] = values(&text, "CapabilityBoundingSet")[..] else { panic!("{name}") };
+        let ambient = values(&text, "AmbientCapabilities");
+        if name == "netipmid@.service" {
+            assert_eq!(
+                (bounding, &ambient[..]),
+                ("CAP_NET_BIND_SERVICE", &["CAP_NET_BIND_SERVICE"][..])
+            );
+        } else {
+            assert_eq!((bounding, &ambient[..]), ("", &[][..]), "{name}");
+        }
+    }
+}
+
 #[test]
 fn units_are_valid() {
     if !have_systemd() {
@@ -135,10 +237,6 @@ fn a_daemon_that_drops_its_capability_may_do_so() {
 
 #[test]
 fn recipe_and_package_know_every_daemon_and_user() {
-    let read = |path: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
     let recipe = read("../yocto/causeway_git.bb");
     let words: BTreeSet<&str> = recipe.split([' ', ';', '"', '\n']).collect();
     let users = read("../systemd/causeway.sysusers");
@@ -155,4 +253,12 @@ fn recipe_and_package_know_every_daemon_and_user() {
         let target = fs::read_link(&link).unwrap_or_else(|error| panic!("{daemon}: {error}"));
         assert_eq!(target, Path::new("causeway"), "{daemon}");
     }
+}
+
+/// The version of the Debian package is the workspace's, and its first entry is of that version.
+#[test]
+fn changelog_of_the_package_has_this_version() {
+    let changelog = read("../deb/changelog");
+    let first = format!("causeway ({}-1) ", env!("CARGO_PKG_VERSION"));
+    assert!(changelog.starts_with(&first), "{changelog}");
 }
