@@ -11,7 +11,7 @@ pub(crate) struct Part {
     /// Its path below the inventory; `{n}` stands for the number in a row.
     pub(crate) path: String,
     /// How many there are of it.
-    #[serde(default = "one", deserialize_with = "daemon::range::number::<0, MOST, _, _>")]
+    #[serde(default = "one", deserialize_with = "daemon::range::number::<1, MOST, _, _>")]
     pub(crate) count: u32,
     pub(crate) kind: PartKind,
     /// Its name for people; by default the last name of its path.

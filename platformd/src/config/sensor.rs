@@ -27,7 +27,7 @@ pub(crate) struct Sensor {
     /// The last name of its path; `{n}` stands for the number in a row.
     pub(crate) name: String,
     /// How many there are of it.
-    #[serde(default = "one", deserialize_with = "daemon::range::number::<0, MOST, _, _>")]
+    #[serde(default = "one", deserialize_with = "daemon::range::number::<1, MOST, _, _>")]
     pub(crate) count: u32,
     /// The number of the first in a row.
     #[serde(default, deserialize_with = "daemon::range::number::<0, 1000000, _, _>")]

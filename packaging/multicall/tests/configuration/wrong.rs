@@ -120,7 +120,7 @@ const RANGES: &[Wrong] = &[
     ("mctp-demuxd", "[[mctp.versions]]\ntype = 128\nversions = []\n", 2, "from 0 to 127"),
     ("platformd", "[chassis]\nhour-ms = 0\n", 2, "from 1 to 86400000"),
     ("platformd", "[host]\nstart-ms = 18446744073709551615\n", 2, "from 0 to 86400000"),
-    ("platformd", "[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 60000\n", 4, "to 5000"),
+    ("platformd", "[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 60000\n", 4, "to 10000"),
     ("platformd", "[[sensor]]\nkind = \"power\"\nname = \"a\"\nvalue = nan\n", 4, "from -1"),
 ];
 
