@@ -1,6 +1,6 @@
-//! What ipmid keeps: the event log, sensors and their records, FRU images, LAN parameters.
+//! The state of ipmid: the event log, sensors and their records, FRU images, LAN parameters.
 //!
-//! Stores know records, files and reservations, and neither the bus nor commands.
+//! The model knows records, files and reservations; it has no bus names and no commands.
 
 mod clock;
 pub mod events;
@@ -19,7 +19,7 @@ pub mod sensors;
 
 pub use clock::{Clock, ClockSettings};
 use ipmi_proto::CompletionCode;
-pub use records::{Records, SelConfig};
+pub use records::{ModelStores, SelConfig};
 pub use reservation::Reservation;
 
 /// `count` bytes of a record from `offset` on, or as many as there are; FFh is all.

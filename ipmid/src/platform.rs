@@ -1,4 +1,4 @@
-//! What the handlers need of the machine, as small traits; met by D-Bus services in the daemon
+//! The machine as the handlers use it, as small traits: implemented over D-Bus services in the daemon
 //! (`dbus`) and by a fake in tests.
 //!
 //! The values are those of the `xyz.openbmc_project` interfaces. Each call ends within the
@@ -44,16 +44,16 @@ pub use sol::{Sol, SolChange, SolSettings};
 pub use time::Time;
 pub use watchdog::{Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
 
-/// Why the platform did not do what it was asked.
+/// Why a platform call failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PlatformError {
-    /// No service on this machine does that.
+    /// No service on this machine has the object or the method.
     #[error("no service does that")]
     Absent,
-    /// The service did not answer in time.
+    /// The service did not reply in time.
     #[error("the service did not answer in time")]
     Timeout,
-    /// The service refused, or its answer made no sense.
+    /// The service refused, or its reply was invalid.
     #[error("the service refused")]
     Refused,
 }
@@ -68,5 +68,5 @@ impl From<PlatformError> for CompletionCode {
     }
 }
 
-/// What a platform call gives.
+/// The result of a platform call.
 pub type PlatformResult<T> = Result<T, PlatformError>;

@@ -25,7 +25,7 @@ use crate::background::{attention, firmware_monitor, platform_events, sel_monito
 use crate::commands::app::{AppParts, PreTimeout};
 use crate::commands::messaging::MessagingParts;
 use crate::config::Config;
-use crate::model::Records;
+use crate::model::ModelStores;
 use crate::model::events::HostSide;
 use crate::model::message_queue::Messages;
 use crate::model::persistent::Persistent;
@@ -82,7 +82,7 @@ pub async fn run_with(
     let requests = first_requests().await?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
-    let records = Records::open(&folder, config.sel, host_side.clone());
+    let records = ModelStores::open(&folder, config.sel, host_side.clone());
     let platform = platform(&config, &records);
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
@@ -131,7 +131,7 @@ pub async fn run_with(
 fn app_parts(
     config: &Config,
     accounts: &Accounts,
-    records: &Records,
+    records: &ModelStores,
     host_side: &HostSide,
     folder: &Folder,
     restart: &Arc<Notify>,
@@ -178,7 +178,7 @@ fn log_not_serving(error: &dyn std::error::Error) {
 }
 
 /// The machine, with what has to be known of OpenBMC's bridges.
-fn platform(config: &Config, records: &Records) -> Arc<DbusPlatform> {
+fn platform(config: &Config, records: &ModelStores) -> Arc<DbusPlatform> {
     let bridges = Bridges {
         bt_channel: first_bt(&config.channels).map(|channel| channel.name.clone()),
         satellites: config.ipmb.channel_bytes(),
@@ -246,7 +246,7 @@ struct Service {
     host: Arc<HostInterface<dyn UserAdmin>>,
     manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
-    records: Records,
+    records: ModelStores,
     versions: Persistent<Versions>,
     actors: Actors<DbusPlatform>,
 }
@@ -297,7 +297,7 @@ impl Service {
     }
 
     async fn watch_sel(&self) -> Infallible {
-        let Records { sel, events, tell_clears, .. } = &self.records;
+        let ModelStores { sel, events, tell_clears, .. } = &self.records;
         sel_monitor::watch(sel, events, *tell_clears).await
     }
 

@@ -1,13 +1,14 @@
-//! The attention of the host's interfaces (SMS_ATN over KCS and BT, an alert over SSIF), kept as the host's message
-//! flags want it (IPMI v2.0 §9.4, §11.6).
+//! The attention of the host's interfaces (SMS_ATN over KCS and BT, an alert over SSIF), which follows the host's
+//! message flags (IPMI v2.0 §9.4, §11.6).
 
 use tracing::debug;
 
 use crate::model::message_queue::Messages;
 use crate::platform::Attention;
 
-/// Keeps the attention of `channels` as `messages` wants it, as long as the daemon runs: set while any message
-/// flag is, and set once more for another flag, whose interrupt may be enabled.
+/// Sets and clears the attention of `channels` by the flags of `messages`, as long as the daemon runs: set while any
+/// message flag is set, and set again for each further flag, because the host may have enabled the interrupt of that
+/// flag only.
 ///
 /// When a bridge starts, which `bridge_started` reports, a flag that is set is signalled again: our bridges ask
 /// for the message flags when they start, OpenBMC's do not.
@@ -25,7 +26,7 @@ pub async fn follow_flags<P: Attention, F: Future<Output = ()>>(
         if signalled.is_none_or(is_new) {
             for channel in channels {
                 if let Err(error) = platform.set_attention(channel, flags != 0).await {
-                    debug!(%error, channel, flags, "the bridge did not take the attention flag");
+                    debug!(%error, channel, flags, "cannot set the bridge's attention flag; retrying at the next change");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Events of firmware that has become another: the BMC's, the host's (IPMI v2.0 Table 42-3, sensor type 2Bh).
+//! Events of firmware changes, of the BMC and of the host (IPMI v2.0 Table 42-3, sensor type 2Bh).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ const FIRMWARE_CHANGED: u8 = 0xc0 | 0x01;
 /// Event data 2: the management controller's firmware revision; system firmware.
 const CONTROLLER: u8 = 0x02;
 const HOST: u8 = 0x09;
-/// Event data that tells nothing.
+/// Unspecified event data.
 const UNSPECIFIED: u8 = 0xff;
 
-/// The versions that were seen last; empty for none yet.
+/// The versions seen last; empty before the first.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Versions {
@@ -27,42 +27,41 @@ pub struct Versions {
     host: String,
 }
 
-/// Tells `events` when the firmware of `platform` is another than what `kept` has, for as long as the daemon
-/// lives.
+/// Logs to `events` when the firmware of `platform` differs from the versions in `seen`, as long as the daemon runs.
 pub async fn watch(
     platform: &impl Bmc,
     events: &Arc<Events>,
-    kept: &Persistent<Versions>,
+    seen: &Persistent<Versions>,
 ) -> Infallible {
     loop {
-        let before = kept.get();
+        let before = seen.get();
         let now = Versions {
             bmc: or_before(platform.firmware_version().await.ok(), &before.bmc),
             host: or_before(platform.host_firmware_version().await.ok(), &before.host),
         };
-        // Kept first: a change is told once, whatever happens meanwhile.
-        let is_kept = now == before || kept.update(|kept| *kept = now.clone()).await.is_ok();
+        // Saved before it is logged: a restart in between may lose an event, and never logs one twice.
+        let is_saved = now == before || seen.update(|seen| *seen = now.clone()).await.is_ok();
         for (what, before, now) in
             [(CONTROLLER, &before.bmc, &now.bmc), (HOST, &before.host, &now.host)]
         {
-            if is_kept && !before.is_empty() && before != now {
-                tell(events, what).await;
+            if is_saved && !before.is_empty() && before != now {
+                log_change(events, what).await;
             }
         }
         platform.firmware_may_have_changed().await;
     }
 }
 
-/// What could not be asked is as it was.
+/// The version now, or the one before when the service did not reply.
 fn or_before(now: Option<String>, before: &str) -> String {
     now.unwrap_or_else(|| before.to_owned())
 }
 
-async fn tell(events: &Arc<Events>, what: u8) {
+async fn log_change(events: &Arc<Events>, what: u8) {
     let data = [FIRMWARE_CHANGED, what, UNSPECIFIED];
     let (generator, event) = OwnSource::Version.event(data);
-    if let Err(error) = events.take(Source::Other, generator, event).await {
-        warn!(%error, what, "it is not logged that firmware has changed");
+    if let Err(error) = events.handle(Source::Other, generator, event).await {
+        warn!(%error, what, "a firmware change is not logged: the SEL cannot be written");
     }
 }
 
@@ -73,51 +72,51 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::model::events::tests::Rig;
+    use crate::model::events::tests::TestLog;
     use crate::platform::PlatformError;
     use crate::platform::fake::FakePlatform;
 
     #[tokio::test(start_paused = true)]
-    async fn firmware_that_changed_is_told_once() {
-        let (platform, rig) = (Arc::new(FakePlatform::default()), Rig::new());
-        let kept = Arc::new(Persistent::volatile());
+    async fn firmware_change_is_logged_once() {
+        let (platform, log) = (Arc::new(FakePlatform::default()), TestLog::new());
+        let seen = Arc::new(Persistent::volatile());
         let (of, events, versions) =
-            (Arc::clone(&platform), Arc::clone(&rig.events), Arc::clone(&kept));
+            (Arc::clone(&platform), Arc::clone(&log.events), Arc::clone(&seen));
         let watching = tokio::spawn(async move { watch(&*of, &events, &versions).await });
         let settle = || tokio::time::sleep(Duration::from_secs(1));
         settle().await;
-        assert_eq!(rig.sel.info().entries, 0, "seen for the first time");
+        assert_eq!(log.sel.info().entries, 0, "seen for the first time");
         platform.state().host_firmware = "host-1.3".to_owned();
         for _ in 0..2 {
             platform.change_firmware();
             settle().await;
         }
-        assert_eq!(rig.sel.info().entries, 1);
-        let record = rig.sel.get(1).unwrap().0.to_bytes();
+        assert_eq!(log.sel.info().entries, 1);
+        let record = log.sel.get(1).unwrap().0.to_bytes();
         assert_eq!(record[7..], hex!("2000 04 2b 00 6f c1 09 ff"));
-        // A service that is away has changed nothing.
+        // An absent service is no change.
         platform.state().error = Some(PlatformError::Absent);
         platform.change_firmware();
         settle().await;
         platform.state().error = None;
         platform.change_firmware();
         settle().await;
-        assert_eq!(rig.sel.info().entries, 1);
-        assert_eq!(kept.get().host, "host-1.3");
+        assert_eq!(log.sel.info().entries, 1);
+        assert_eq!(seen.get().host, "host-1.3");
         watching.abort();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_start_with_other_firmware_is_told() {
-        let (platform, rig) = (FakePlatform::default(), Rig::new());
-        let kept = Persistent::volatile();
+    async fn firmware_change_before_the_start_is_logged() {
+        let (platform, log) = (FakePlatform::default(), TestLog::new());
+        let seen = Persistent::volatile();
         let old = Versions { bmc: "2.13.0".to_owned(), host: String::new() };
-        kept.update(|kept| *kept = old).await.unwrap();
-        let watching = watch(&platform, &rig.events, &kept);
+        seen.update(|seen| *seen = old).await.unwrap();
+        let watching = watch(&platform, &log.events, &seen);
         let limit = tokio::time::timeout(Duration::from_secs(1), watching);
         assert!(limit.await.is_err());
-        assert_eq!(rig.sel.info().entries, 1);
-        let record = rig.sel.get(1).unwrap().0.to_bytes();
+        assert_eq!(log.sel.info().entries, 1);
+        let record = log.sel.get(1).unwrap().0.to_bytes();
         assert_eq!(record[7..], hex!("2000 04 2b 00 6f c1 02 ff"));
     }
 }

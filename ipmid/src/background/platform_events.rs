@@ -15,7 +15,7 @@ use crate::platform::{
 
 /// Event data 1, bits 7:6: event data 2 is of the sensor type's own kind.
 const DATA_2_SENSOR_SPECIFIC: u8 = 0xc0;
-/// Event data without meaning.
+/// Unspecified event data.
 const UNSPECIFIED: u8 = 0xff;
 
 /// Offsets of a button sensor (type 14h).
@@ -37,7 +37,7 @@ pub async fn log<P: PlatformEvents + Watchdog>(
             continue;
         };
         let (generator, message) = source.event(data);
-        if let Err(error) = events.take(Source::Other, generator, message).await {
+        if let Err(error) = events.handle(Source::Other, generator, message).await {
             warn!(%error, ?event, "an event is not logged: the SEL cannot be written");
         }
     }
@@ -57,7 +57,7 @@ async fn event_data<P: Watchdog>(
         }
         PlatformEvent::ButtonPressed(Button::Power) => Some(pressed(POWER_PRESSED)),
         PlatformEvent::ButtonPressed(Button::Reset) => Some(pressed(RESET_PRESSED)),
-        // Neither is of the sensor type of buttons.
+        // NMI and identify buttons have no offset in the sensor type; a reset has its own handling.
         PlatformEvent::ButtonPressed(Button::Nmi | Button::Identify) | PlatformEvent::HostReset => {
             None
         }

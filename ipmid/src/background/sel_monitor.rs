@@ -1,4 +1,4 @@
-//! Events of the log itself: it is almost full, it is full, it was cleared (IPMI v2.0 Table 42-3, sensor
+//! Events about the SEL itself: almost full, full, cleared (IPMI v2.0 Table 42-3, sensor
 //! type 10h).
 
 use std::convert::Infallible;
@@ -11,19 +11,19 @@ use crate::model::events::{Events, Source};
 use crate::model::sdr::OwnSource;
 use crate::model::sel::{SelInfo, SelStore};
 
-/// Offset of a log that was cleared.
+/// Event offset "log area reset/cleared".
 const CLEARED: u8 = 2;
-/// Event data that tells nothing.
+/// Unspecified event data.
 const UNSPECIFIED: u8 = 0xff;
 
-/// How full the log is, as far as it is told.
+/// How full the log is, at the levels that have an event.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Level {
     /// There is room.
     Room,
-    /// Nine records of ten are taken.
+    /// At least 90 % of the records are in use.
     AlmostFull,
-    /// The next record takes the place of the oldest.
+    /// The next record replaces the oldest.
     Full,
 }
 
@@ -46,37 +46,37 @@ impl Level {
     }
 }
 
-/// The level that was told when the log became what `info` says, after `before`. It falls only when two
-/// records of ten are free again, so that single records that come and go are not told each time.
-fn fallen(before: Level, info: &SelInfo) -> Level {
+/// The level that was last logged, `before`, lowered where the fill level in `info` allows it: only below 80 %, so that
+/// single records that are added and deleted do not log an event each time.
+fn lowered(before: Level, info: &SelInfo) -> Level {
     let capacity = info.entries + info.free;
     if info.entries * 10 < capacity * 8 { Level::Room } else { before }
 }
 
-/// Tells `events`, which end in `sel`, how full it becomes, and whether it was cleared if that is wanted
-/// (`tell_clears`), for as long as the daemon lives.
+/// Logs to `events`, which go to `sel`, when the log becomes almost full or full, and if `tell_clears` when it was
+/// cleared, as long as the daemon runs.
 pub async fn watch(sel: &SelStore<Folder>, events: &Arc<Events>, tell_clears: bool) -> Infallible {
-    let mut told = Level::of(&sel.info());
+    let mut logged = Level::of(&sel.info());
     loop {
         tokio::select! {
             biased;
-            () = sel.cleared() => if tell_clears { tell(events, CLEARED).await },
+            () = sel.cleared() => if tell_clears { log_event(events, CLEARED).await },
             () = sel.changed() => {}
         }
         let info = sel.info();
-        let (level, before) = (Level::of(&info), fallen(told, &info));
-        told = level.max(before);
+        let (level, before) = (Level::of(&info), lowered(logged, &info));
+        logged = level.max(before);
         if let Some(offset) = level.offset().filter(|_| level > before) {
-            tell(events, offset).await;
+            log_event(events, offset).await;
         }
     }
 }
 
-async fn tell(events: &Arc<Events>, offset: u8) {
+async fn log_event(events: &Arc<Events>, offset: u8) {
     let data = [offset, UNSPECIFIED, UNSPECIFIED];
     let (generator, event) = OwnSource::EventLog.event(data);
-    if let Err(error) = events.take(Source::Other, generator, event).await {
-        warn!(%error, offset, "an event of the log is lost");
+    if let Err(error) = events.handle(Source::Other, generator, event).await {
+        warn!(%error, offset, "an event about the SEL is not logged: the SEL cannot be written");
     }
 }
 
@@ -87,53 +87,53 @@ mod tests {
     use tokio::task;
 
     use super::*;
-    use crate::model::events::tests::Rig;
+    use crate::model::events::tests::TestLog;
 
     /// A watched log with room for ten records.
     struct Watched {
-        rig: Rig,
+        log: TestLog,
         watch: task::JoinHandle<()>,
     }
 
     impl Watched {
         fn new(tell_clears: bool) -> Self {
-            let rig = Rig::new();
-            let (sel, events) = (Arc::clone(&rig.sel), Arc::clone(&rig.events));
+            let log = TestLog::new();
+            let (sel, events) = (Arc::clone(&log.sel), Arc::clone(&log.events));
             let watch =
                 tokio::spawn(async move { match watch(&sel, &events, tell_clears).await {} });
-            Self { rig, watch }
+            Self { log, watch }
         }
 
-        /// Adds so many records, each once what the one before has led to is in the log.
+        /// Adds `count` records, each after the events of the one before are in the log.
         async fn add(&self, count: usize) {
             for _ in 0..count {
                 let record = SelRecord::from_bytes(hex!("0000 e0 00000000 00000000 00000000 00"));
-                self.rig.sel.add(record, 1).await.unwrap();
+                self.log.sel.add(record, 1).await.unwrap();
                 self.settle().await;
             }
         }
 
-        /// Waits until the watch has done what there was to do: it has nothing to wait for but the log's writer.
+        /// Waits until the monitor is idle: it waits for nothing but the log's writer.
         async fn settle(&self) {
             for _ in 0..200 {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         }
 
-        /// The offsets that were told, oldest first.
-        fn told(&self) -> Vec<u8> {
-            let mut told = Vec::new();
+        /// The offsets of the logged events, oldest first.
+        fn logged(&self) -> Vec<u8> {
+            let mut logged = Vec::new();
             let mut next = Some(0);
-            while let Some((record, after)) = next.and_then(|id| self.rig.sel.get(id)) {
+            while let Some((record, after)) = next.and_then(|id| self.log.sel.get(id)) {
                 let bytes = record.to_bytes();
                 if bytes[2] == 0x02 {
                     assert_eq!(bytes[7..13], hex!("2003 04 10 fe 6f"));
                     assert_eq!(bytes[14..], hex!("ff ff"));
-                    told.push(bytes[13]);
+                    logged.push(bytes[13]);
                 }
                 next = after;
             }
-            told
+            logged
         }
     }
 
@@ -144,35 +144,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn log_tells_that_it_is_almost_full_and_full_once() {
+    async fn almost_full_and_full_are_logged_once() {
         let watched = Watched::new(false);
         watched.settle().await;
         watched.add(8).await;
-        assert_eq!(watched.told(), [0_u8; 0]);
-        // The ninth; that this is told is the tenth, and that of it takes the first one's place.
+        assert_eq!(watched.logged(), [0_u8; 0]);
+        // The ninth record is "almost full", whose event is the tenth: "full", whose event replaces the first record.
         watched.add(1).await;
-        assert_eq!(watched.told(), [5, 4]);
+        assert_eq!(watched.logged(), [5, 4]);
         watched.add(3).await;
-        assert_eq!(watched.told(), [5, 4]);
-        watched.rig.sel.clear(1, None).await.unwrap();
+        assert_eq!(watched.logged(), [5, 4]);
+        watched.log.sel.clear(1, None).await.unwrap();
         watched.settle().await;
-        assert_eq!(watched.rig.sel.info().entries, 0);
+        assert_eq!(watched.log.sel.info().entries, 0);
         watched.add(9).await;
-        assert_eq!(watched.told(), [5, 4]);
+        assert_eq!(watched.logged(), [5, 4]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn clearing_is_told_where_it_is_wanted() {
+    async fn clearing_is_logged_if_configured() {
         let watched = Watched::new(true);
         watched.add(2).await;
-        watched.rig.sel.clear(1, None).await.unwrap();
+        watched.log.sel.clear(1, None).await.unwrap();
         watched.settle().await;
-        assert_eq!(watched.told(), [2]);
-        assert_eq!(watched.rig.sel.info().entries, 1);
+        assert_eq!(watched.logged(), [2]);
+        assert_eq!(watched.log.sel.info().entries, 1);
     }
 
     #[test]
-    fn level_falls_when_a_fifth_is_free() {
+    fn level_is_lowered_when_a_fifth_is_free() {
         let info = |entries| SelInfo {
             entries,
             free: 100 - entries,
@@ -183,7 +183,7 @@ mod tests {
         for (entries, level) in [(89, Level::Room), (90, Level::AlmostFull), (100, Level::Full)] {
             assert_eq!(Level::of(&info(entries)), level);
         }
-        assert_eq!(fallen(Level::Full, &info(80)), Level::Full);
-        assert_eq!(fallen(Level::Full, &info(79)), Level::Room);
+        assert_eq!(lowered(Level::Full, &info(80)), Level::Full);
+        assert_eq!(lowered(Level::Full, &info(79)), Level::Room);
     }
 }

@@ -13,15 +13,15 @@ pub async fn log_sensor_events(sensors: &SensorStore, events: &Events) -> Infall
     loop {
         for event in sensors.events().await {
             let (generator, event) = (generator_of(&event), event.event);
-            if let Err(error) = events.take(Source::Other, generator, event).await {
+            if let Err(error) = events.handle(Source::Other, generator, event).await {
                 warn!(%error, "a sensor event is not logged: the SEL cannot be written");
             }
         }
-        sensors.keep_states().await;
+        sensors.save_states().await;
     }
 }
 
 fn generator_of(sent: &SensorEvent) -> GeneratorId {
-    let (lun, _) = sent.index.place();
+    let (lun, _) = sent.index.lun_and_number();
     GeneratorId::bmc_sensor(lun)
 }

@@ -125,7 +125,7 @@ impl<P: Platform> DcmiProvider<P> {
         &self,
         (sensor, kind): (SensorIndex, SensorType),
     ) -> Result<(), SelError> {
-        let (lun, number) = sensor.place();
+        let (lun, number) = sensor.lun_and_number();
         let event = Event {
             revision: Event::REVISION,
             sensor_type: kind.0,
@@ -135,7 +135,7 @@ impl<P: Platform> DcmiProvider<P> {
             data: [LIMIT_EXCEEDED, 0xff, 0xff],
         };
         let generator = GeneratorId::bmc_sensor(lun);
-        let taken = self.events.take(Source::Other, generator, event).await;
+        let taken = self.events.handle(Source::Other, generator, event).await;
         taken.map(drop)
     }
 }
@@ -157,14 +157,14 @@ fn absent(error: PlatformError) -> CompletionCode {
 mod tests {
     use super::*;
     pub(super) use crate::commands::test_support::{Bench, answer};
-    use crate::model::events::tests::Rig;
+    use crate::model::events::tests::TestLog;
     use crate::platform::fake::FakePlatform;
     use crate::request::command::Family;
 
     /// The DCMI provider over `platform`.
     pub(super) fn provider(
         platform: &Arc<FakePlatform>,
-        rig: &Rig,
+        rig: &TestLog,
     ) -> Arc<DcmiProvider<FakePlatform>> {
         let (state, config) = (Persistent::volatile(), DcmiConfig::default());
         let events = Arc::clone(&rig.events);
@@ -173,7 +173,7 @@ mod tests {
 
     /// The DCMI commands over a fake platform.
     pub(super) fn bench() -> Bench {
-        let rig = Rig::new();
+        let rig = TestLog::new();
         let mut bench = Bench::with(Family::Group(GroupBody::DCMI), |platform, table| {
             provider(platform, &rig).register(table);
         });

@@ -110,7 +110,7 @@ mod tests {
     use ipmi_proto::ChannelNumber;
 
     use super::*;
-    use crate::model::parameter_updates::PATIENCE;
+    use crate::model::parameter_updates::UPDATE_TIMEOUT;
     use crate::model::requester::Session;
     use crate::platform::fake::FakePlatform;
 
@@ -185,12 +185,12 @@ mod tests {
         platform.state().sessions.retain(|session| session.id != 1);
         set(&two, SetState::InProgress).await.unwrap();
         for _ in 0..3 {
-            tokio::time::advance(PATIENCE.mul_f32(0.9)).await;
+            tokio::time::advance(UPDATE_TIMEOUT.mul_f32(0.9)).await;
             updates.extend(of, (&two).into());
             updates.extend(of, (&one).into());
         }
         assert_eq!(read(&updates, &platform, of).await, 1);
-        tokio::time::advance(PATIENCE).await;
+        tokio::time::advance(UPDATE_TIMEOUT).await;
         updates.extend(of, (&two).into());
         assert_eq!(read(&updates, &platform, of).await, 0);
     }

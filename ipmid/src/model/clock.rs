@@ -1,5 +1,5 @@
-//! The clock that log records are stamped by (IPMI v2.0 §37): the system's, set right by a distance
-//! that clients set or the BMC's own time service tells.
+//! The clock that log records are stamped by (IPMI v2.0 §37): the system's, plus an offset that
+//! follows from the time that a client or the BMC's time service sets.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::persistent::Persistent;
 
-/// What of the clock outlives the daemon.
+/// The saved settings of the clock.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ClockSettings {
@@ -38,14 +38,14 @@ impl Clock {
         u32::try_from(now.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Makes it tell `now`.
+    /// Sets the clock to `now`.
     ///
     /// # Errors
     ///
-    /// When the setting cannot be kept.
+    /// When the setting cannot be saved.
     pub async fn set(&self, now: u32) -> Result<(), CompletionCode> {
         let ahead = i64::from(now) - system_seconds();
-        // A second's difference is how the two are read, not how they go.
+        // Both clocks are read in whole seconds, so a difference of one second is rounding and is not saved.
         if (ahead - self.settings.get().ahead).abs() <= 1 {
             return Ok(());
         }
@@ -62,7 +62,7 @@ impl Clock {
     ///
     /// # Errors
     ///
-    /// When the setting cannot be kept.
+    /// When the setting cannot be saved.
     pub async fn set_utc_offset(&self, minutes: i16) -> Result<(), CompletionCode> {
         self.settings.update(|settings| settings.utc_offset = minutes).await
     }

@@ -1,8 +1,8 @@
-//! What becomes of an event message (IPMI v2.0 §22.1, §22.8, §29.3): it goes to the log and to the
-//! host's event message buffer, each as the host's global enables have it.
+//! Handling of event messages (IPMI v2.0 §22.1, §22.8, §29.3): they are added to the SEL and to the host's event
+//! message buffer, as BMC Global Enables allow.
 //!
-//! Events are what sensors, services, the host and satellites report. Records that a client adds to
-//! the log are none.
+//! Sensors, services, the host and satellites send events. A record that a client adds with Add SEL Entry is not an
+//! event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,7 +14,7 @@ use crate::model::Clock;
 use crate::model::message_queue::Messages;
 use crate::model::sel::{SelError, SelStore};
 
-/// In place of the record id of an event that is not in the log.
+/// Record id of an event that is not logged, in the event message buffer.
 const NOT_LOGGED: u16 = 0xffff;
 
 /// BMC Global Enables (IPMI v2.0 §22.1): which interrupts, event buffer and logging are on.
@@ -56,7 +56,7 @@ impl Default for GlobalEnables {
     }
 }
 
-/// Who an event message came by way of.
+/// Where an event message was received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source {
     /// The host's system interface.
@@ -65,7 +65,7 @@ pub enum Source {
     Other,
 }
 
-/// What the host's software enables, and what waits for it.
+/// State of the host's system interface.
 #[derive(Clone, Debug, Default)]
 pub struct HostSide {
     /// Its message queue, event message buffer and message flags.
@@ -74,7 +74,7 @@ pub struct HostSide {
     pub enables: Arc<GlobalEnables>,
 }
 
-/// Takes event messages.
+/// Logs event messages and buffers them for the host.
 #[derive(Debug)]
 pub struct Events {
     sel: Arc<SelStore<Folder>>,
@@ -89,14 +89,14 @@ impl Events {
         Self { sel, clock, host }
     }
 
-    /// Takes `event` of `generator`; gives its record's id, `None` where logging is off.
+    /// Logs and buffers `event` of `generator`. Returns its record id, `None` if logging is off.
     ///
-    /// What the host itself sends is logged even then (IPMI v2.0 §22.1).
+    /// An event of the host itself is logged even then (IPMI v2.0 §22.1).
     ///
     /// # Errors
     ///
-    /// [`SelError`]: the event is not in the log; the buffer has it all the same.
-    pub async fn take(
+    /// [`SelError`]: the event is not in the log; it is in the buffer nevertheless.
+    pub async fn handle(
         &self,
         source: Source,
         generator: GeneratorId,
@@ -129,16 +129,16 @@ pub(crate) mod tests {
     use crate::model::message_queue::flag;
     use crate::model::persistent::Persistent;
 
-    /// A log, and what takes events to it.
-    pub(crate) struct Rig {
+    /// A SEL of ten records, with the handler of its events.
+    pub(crate) struct TestLog {
         pub(crate) sel: Arc<SelStore<Folder>>,
         host: HostSide,
         pub(crate) events: Arc<Events>,
-        /// Where the log is, as long as this lives.
+        /// The folder of the log, deleted when this is dropped.
         pub(crate) state: tempfile::TempDir,
     }
 
-    impl Rig {
+    impl TestLog {
         pub(crate) fn new() -> Self {
             let state = tempfile::tempdir().unwrap();
             let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
@@ -149,34 +149,34 @@ pub(crate) mod tests {
             Self { sel, host, events, state }
         }
 
-        async fn take(&self, source: Source) -> Option<u16> {
+        async fn handle(&self, source: Source) -> Option<u16> {
             let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
-            let taken = self.events.take(source, GeneratorId::BMC, event).await;
-            taken.unwrap().map(SelRecordId::value)
+            let handled = self.events.handle(source, GeneratorId::BMC, event).await;
+            handled.unwrap().map(SelRecordId::value)
         }
     }
 
     #[tokio::test]
-    async fn event_is_logged_and_buffered_as_the_log_has_it() {
-        let rig = Rig::new();
-        assert_eq!(rig.take(Source::Other).await, Some(1));
-        assert_eq!(rig.host.messages.flags(), 0, "no buffer until the host wants it");
-        rig.host.enables.set(0x0d);
-        assert_eq!(rig.take(Source::Other).await, Some(2));
-        assert_eq!(rig.host.messages.flags(), flag::EVENT_BUFFER_FULL);
-        let buffered = rig.host.messages.take_event().unwrap();
-        assert_eq!(buffered, rig.sel.get(2).unwrap().0.to_bytes());
+    async fn buffered_event_equals_the_logged_record() {
+        let log = TestLog::new();
+        assert_eq!(log.handle(Source::Other).await, Some(1));
+        assert_eq!(log.host.messages.flags(), 0, "the buffer is off by default");
+        log.host.enables.set(0x0d);
+        assert_eq!(log.handle(Source::Other).await, Some(2));
+        assert_eq!(log.host.messages.flags(), flag::EVENT_BUFFER_FULL);
+        let buffered = log.host.messages.take_event().unwrap();
+        assert_eq!(buffered, log.sel.get(2).unwrap().0.to_bytes());
         assert_eq!(buffered[..3], hex!("0200 02"));
         assert_eq!(buffered[7..], hex!("2000 04 01 30 01 59 66 64"));
     }
 
     #[tokio::test]
-    async fn logging_that_is_off_spares_what_the_host_sends() {
-        let rig = Rig::new();
-        rig.host.enables.set(GlobalEnables::EVENT_BUFFER);
-        assert_eq!(rig.take(Source::Other).await, None);
-        assert_eq!(rig.host.messages.take_event().unwrap()[..3], hex!("ffff 02"));
-        assert_eq!(rig.take(Source::Host).await, Some(1));
-        assert_eq!(rig.sel.info().entries, 1);
+    async fn events_of_the_host_are_logged_even_if_logging_is_off() {
+        let log = TestLog::new();
+        log.host.enables.set(GlobalEnables::EVENT_BUFFER);
+        assert_eq!(log.handle(Source::Other).await, None);
+        assert_eq!(log.host.messages.take_event().unwrap()[..3], hex!("ffff 02"));
+        assert_eq!(log.handle(Source::Host).await, Some(1));
+        assert_eq!(log.sel.info().entries, 1);
     }
 }

@@ -15,9 +15,9 @@ use crate::model::persistent::{Persistent, lock};
 /// One unit that has, or is described by, a FRU image.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FruDevice {
-    /// Its object's path, by which it keeps its id.
+    /// Its object's path, which its FRU id belongs to.
     pub path: String,
-    /// Its name, for people.
+    /// Its name, for display.
     pub name: String,
     /// What it belongs to.
     pub entity: Entity,
@@ -30,7 +30,7 @@ pub struct FruDevice {
 /// The devices by FRU id.
 pub type FruDevices = BTreeMap<u8, FruDevice>;
 
-/// For how long the inventory is taken to be as it was read.
+/// How long an inventory that was read counts as current.
 const FRESH: Duration = Duration::from_secs(5);
 /// The least size of a device. Where an image has no memory of its own, sizes are multiples of this,
 const SIZE_UNIT: usize = 256;
@@ -44,7 +44,7 @@ const MAX_ID: u8 = 0xfe;
 pub struct FruStore {
     devices: Mutex<FruDevices>,
     read: Mutex<Option<Instant>>,
-    /// Which path has which id: ids stay when units come and go.
+    /// FRU ids by path; a unit that is removed and returns has the id that it had.
     ids: Persistent<BTreeMap<String, u8>>,
     /// Images that clients wrote, by path.
     written: Persistent<BTreeMap<String, Vec<u8>>>,
@@ -62,7 +62,7 @@ impl FruStore {
         )
     }
 
-    /// Kept nowhere.
+    /// In memory only.
     #[must_use]
     pub fn volatile() -> Self {
         Self::new(Persistent::volatile(), Persistent::volatile())
@@ -82,7 +82,7 @@ impl FruStore {
         }
     }
 
-    /// Tells `health`, from now on, whether the inventory can be read and images can be written.
+    /// From now on reports to `health` whether the inventory can be read and images can be written.
     pub fn report_to(&self, health: Arc<Health>) {
         self.health.get_or_init(|| health);
     }
@@ -126,20 +126,20 @@ impl FruStore {
         Some(image)
     }
 
-    /// The one writer, once those before it have finished.
+    /// Waits until no other writer exists.
     pub async fn writer(&self) -> FruWriter<'_> {
         FruWriter { store: self, _turn: self.writing.lock().await }
     }
 
-    /// The one writer, unless there is another.
+    /// A writer, unless another exists.
     pub fn try_writer(&self) -> Option<FruWriter<'_>> {
         let turn = self.writing.try_lock().ok()?;
         Some(FruWriter { store: self, _turn: turn })
     }
 }
 
-/// The one who changes images: a client that writes, or who has just read the inventory. So no image that was read
-/// before a write replaces what was written.
+/// Exclusive access for changing images: for a client's write, and for the devices of an inventory that was just read.
+/// So an image that was read before a write never replaces the written one.
 #[derive(Debug)]
 pub struct FruWriter<'a> {
     store: &'a FruStore,
@@ -147,11 +147,11 @@ pub struct FruWriter<'a> {
 }
 
 impl FruWriter<'_> {
-    /// Takes the machine's devices. A new one gets the lowest id that no other ever had.
+    /// Replaces the devices by those `found`. A new one gets the lowest id that was never in use.
     ///
     /// # Errors
     ///
-    /// When the ids cannot be kept.
+    /// When the ids cannot be saved.
     pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<(), CompletionCode> {
         let store = self.store;
         let is_known = |ids: &BTreeMap<String, u8>| {
@@ -159,9 +159,9 @@ impl FruWriter<'_> {
         };
         if !store.ids.look(is_known) {
             let paths = found.iter().map(|device| &device.path);
-            let kept = store.ids.update(|ids| paths.for_each(|path| give_id(ids, path))).await;
-            store.report(kept.is_err());
-            kept?;
+            let saved = store.ids.update(|ids| paths.for_each(|path| give_id(ids, path))).await;
+            store.report(saved.is_err());
+            saved?;
         }
         let mut devices = FruDevices::new();
         store.ids.look(|ids| {
@@ -197,8 +197,8 @@ impl FruWriter<'_> {
         let mut image = store.image(id).ok_or(CompletionCode::NOT_PRESENT)?;
         let device = store.devices().remove(&id).ok_or(CompletionCode::NOT_PRESENT)?;
         let range = offset..offset + data.len();
-        let place = image.get_mut(range).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
-        place.copy_from_slice(data);
+        let range = image.get_mut(range).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+        range.copy_from_slice(data);
         let (path, whole) = (device.path.clone(), image.clone());
         let written = store.written.update(|written| written.insert(path, whole)).await;
         store.report(written.is_err());
@@ -206,7 +206,7 @@ impl FruWriter<'_> {
         Ok((device, image))
     }
 
-    /// The device `id` itself holds `image` now: it serves in place of what was written over it.
+    /// The device `id` itself now holds `image`: drops the copy that a client wrote.
     ///
     /// # Errors
     ///
@@ -221,9 +221,9 @@ impl FruWriter<'_> {
             device.image = image;
             device.path.clone()
         };
-        let kept = store.written.update(|written| written.remove(&path)).await;
-        store.report(kept.is_err());
-        kept.map(drop)
+        let saved = store.written.update(|written| written.remove(&path)).await;
+        store.report(saved.is_err());
+        saved.map(drop)
     }
 }
 

@@ -1,8 +1,8 @@
-//! What is wrong with the controller, for Get Self Test Results.
+//! Faults of the management controller, for Get Self Test Results.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What can be wrong: bits of the self-test reply's second byte (IPMI v2.0 §20.4, Table 20-6).
+/// A fault: a bit of the self-test response's second byte (IPMI v2.0 §20.4, Table 20-6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Fault {
@@ -16,12 +16,12 @@ pub enum Fault {
     Ipmb = 0x10,
 }
 
-/// The faults that stand.
+/// The present faults.
 #[derive(Debug, Default)]
 pub struct Health(AtomicU8);
 
 impl Health {
-    /// `fault` stands, or no longer does.
+    /// Sets `fault`, or clears it if it no longer `stands`.
     pub fn report(&self, fault: Fault, stands: bool) {
         if stands {
             self.0.fetch_or(fault as u8, Ordering::Relaxed);
@@ -30,7 +30,7 @@ impl Health {
         }
     }
 
-    /// The faults that stand, as bits.
+    /// The present faults, as bits.
     #[must_use]
     pub fn faults(&self) -> u8 {
         self.0.load(Ordering::Relaxed)

@@ -1,17 +1,17 @@
-//! What is kept of LAN configuration parameters: those that no service of the platform has, among them
-//! where alerts go.
+//! LAN configuration parameters that no service of the platform stores, so ipmid saves them itself; among them the
+//! alert destinations.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// What is kept of LAN parameters, by channel number.
+/// Saved LAN parameters, by channel number.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, transparent)]
 pub struct LanState(BTreeMap<u8, ChannelState>);
 
-/// What is kept of one channel.
+/// Saved parameters of one channel.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ChannelState {
@@ -21,12 +21,12 @@ pub(crate) struct ChannelState {
 }
 
 impl LanState {
-    /// What is kept of a channel, if anything is.
+    /// The saved parameters of a channel, if any.
     pub(crate) fn channel(&self, number: u8) -> Option<&ChannelState> {
         self.0.get(&number)
     }
 
-    /// The same, to be changed.
+    /// The saved parameters of a channel, to be changed.
     pub(crate) fn channel_mut(&mut self, number: u8) -> &mut ChannelState {
         self.0.entry(number).or_default()
     }
@@ -34,8 +34,8 @@ impl LanState {
     /// The alert destinations of a channel, the volatile one first.
     #[must_use]
     pub fn destinations(&self, channel: u8) -> Vec<Destination> {
-        let kept = self.0.get(&channel).map(|state| state.destinations.clone());
-        let mut destinations = kept.unwrap_or_default();
+        let saved = self.0.get(&channel).map(|state| state.destinations.clone());
+        let mut destinations = saved.unwrap_or_default();
         destinations.resize_with(DESTINATIONS, Destination::default);
         destinations
     }
@@ -43,12 +43,12 @@ impl LanState {
     /// The community string of a channel's alerts.
     #[must_use]
     pub fn community(&self, channel: u8) -> String {
-        let kept = self.0.get(&channel).map(|state| state.community.clone());
-        kept.unwrap_or_default().into()
+        let saved = self.0.get(&channel).map(|state| state.community.clone());
+        saved.unwrap_or_default().into()
     }
 }
 
-/// Destinations: the volatile one and those that are kept.
+/// Number of destinations: the volatile one and those that are saved.
 pub(crate) const DESTINATIONS: usize = 16;
 
 /// What an alert to a destination is.
@@ -101,7 +101,7 @@ impl Default for Destination {
     }
 }
 
-/// The community string of PETs, "public" where nobody has set one.
+/// The community string of PETs, "public" by default.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Community(String);
@@ -124,7 +124,7 @@ impl From<String> for Community {
     }
 }
 
-/// What no service keeps.
+/// IPv4 parameters that no service stores.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Ipv4State {

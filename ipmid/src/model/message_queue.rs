@@ -1,8 +1,8 @@
 //! What waits for the host's system management software (IPMI v2.0 §6.13, §22).
 //!
-//! The receive message queue, the event message buffer and the message flags. Whoever keeps the
-//! host's attention flag follows [`Messages::watch`]: it is up while any message flag is. The host reads
-//! what services have to tell it from the event message buffer too, as with OpenBMC
+//! The receive message queue, the event message buffer and the message flags. [`Messages::watch`] follows the
+//! flags, for the host's attention flag (SMS_ATN), which is set while any message flag is. The host reads the
+//! commands that services send to it from the event message buffer too, as with OpenBMC
 //! (`systemintfcmds.cpp`).
 
 use std::collections::VecDeque;
@@ -13,10 +13,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::model::persistent::lock;
 
-/// Messages that may wait; a host that fetches none costs no more than this.
-const QUEUE: usize = 64;
-/// Records of services that may wait.
-const TOLD: usize = 8;
+/// Messages that may wait. Bounds the memory for a host that does not fetch them.
+const MAX_MESSAGES: usize = 64;
+/// Commands to the host that may wait.
+const MAX_HOST_COMMANDS: usize = 8;
 
 /// One event, as the log has it (IPMI v2.0 §32.1).
 pub type EventRecord = [u8; 16];
@@ -36,25 +36,25 @@ pub mod flag {
 pub struct Message {
     /// The channel it came on.
     pub channel: ChannelNumber,
-    /// The privilege of its sender, 0 where it has none.
+    /// The sender's privilege level; 0 on a session-less channel.
     pub privilege: u8,
     /// The message in the form of its channel's medium (IPMI v2.0 Table 22-10).
     pub data: Vec<u8>,
 }
 
-/// Queue, buffer and flags of the one host.
+/// Message queue, event message buffer and message flags of the host.
 #[derive(Debug)]
 pub struct Messages {
     state: Mutex<State>,
-    told: watch::Sender<u8>,
+    flags: watch::Sender<u8>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Message>,
     event: Option<EventRecord>,
-    /// Of services, with who waits until the host has read them.
-    told: VecDeque<(EventRecord, oneshot::Sender<()>)>,
+    /// Commands of services to the host, each with the channel that reports that the host has read it.
+    host_commands: VecDeque<(EventRecord, oneshot::Sender<()>)>,
     pre_timeout: bool,
 }
 
@@ -64,7 +64,7 @@ impl State {
         if !self.queue.is_empty() {
             flags |= flag::RECEIVE_MESSAGE;
         }
-        if self.event.is_some() || !self.told.is_empty() {
+        if self.event.is_some() || !self.host_commands.is_empty() {
             flags |= flag::EVENT_BUFFER_FULL;
         }
         if self.pre_timeout {
@@ -76,7 +76,7 @@ impl State {
 
 impl Default for Messages {
     fn default() -> Self {
-        Self { state: Mutex::default(), told: watch::Sender::new(0) }
+        Self { state: Mutex::default(), flags: watch::Sender::new(0) }
     }
 }
 
@@ -84,7 +84,7 @@ impl Messages {
     /// Follows the message flags.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u8> {
-        self.told.subscribe()
+        self.flags.subscribe()
     }
 
     /// The message flags.
@@ -93,7 +93,7 @@ impl Messages {
         lock(&self.state).flags()
     }
 
-    /// Empties what `flags` names.
+    /// Clears the queue, buffer or flag of each bit in `flags` (Clear Message Flags, IPMI v2.0 §22.3).
     pub fn clear(&self, flags: u8) {
         self.change(|state| {
             if flags & flag::RECEIVE_MESSAGE != 0 {
@@ -101,7 +101,7 @@ impl Messages {
             }
             if flags & flag::EVENT_BUFFER_FULL != 0 {
                 state.event = None;
-                state.told.clear();
+                state.host_commands.clear();
             }
             if flags & flag::WATCHDOG_PRE_TIMEOUT != 0 {
                 state.pre_timeout = false;
@@ -116,7 +116,7 @@ impl Messages {
     /// `C0h` when it is full.
     pub fn receive(&self, message: Message) -> Result<(), CompletionCode> {
         self.change(|state| {
-            if state.queue.len() >= QUEUE {
+            if state.queue.len() >= MAX_MESSAGES {
                 return Err(CompletionCode::BUSY);
             }
             state.queue.push_back(message);
@@ -137,33 +137,36 @@ impl Messages {
         });
     }
 
-    /// Has the host read `record` before any event. What comes back receives something once it has, and
-    /// fails when the host has emptied the buffer instead.
+    /// Queues a command to the host as `record`, which the host reads before any event. The receiver completes once
+    /// the host has read it, and fails when the host has cleared the buffer instead.
     ///
     /// # Errors
     ///
     /// `C0h` when too many wait already.
-    pub fn tell(&self, record: EventRecord) -> Result<oneshot::Receiver<()>, CompletionCode> {
+    pub fn queue_host_command(
+        &self,
+        record: EventRecord,
+    ) -> Result<oneshot::Receiver<()>, CompletionCode> {
         self.change(|state| {
-            if state.told.len() >= TOLD {
+            if state.host_commands.len() >= MAX_HOST_COMMANDS {
                 return Err(CompletionCode::BUSY);
             }
             let (read, is_read) = oneshot::channel();
-            state.told.push_back((record, read));
+            state.host_commands.push_back((record, read));
             Ok(is_read)
         })
     }
 
-    /// Withdraws what nobody waits for any more.
-    pub fn withdraw(&self) {
-        self.change(|state| state.told.retain(|(_, read)| !read.is_closed()));
+    /// Removes the commands to the host whose callers have stopped waiting.
+    pub fn remove_abandoned(&self) {
+        self.change(|state| state.host_commands.retain(|(_, read)| !read.is_closed()));
     }
 
-    /// Takes what a service tells, or the event, out of the buffer.
+    /// Takes the oldest command to the host, or else the event, out of the buffer.
     pub fn take_event(&self) -> Option<EventRecord> {
-        self.change(|state| match state.told.pop_front() {
+        self.change(|state| match state.host_commands.pop_front() {
             Some((record, read)) => {
-                let _withdrawn = read.send(());
+                let _abandoned = read.send(());
                 Some(record)
             }
             None => state.event.take(),
@@ -179,10 +182,10 @@ impl Messages {
         let mut state = lock(&self.state);
         let result = change(&mut state);
         let flags = state.flags();
-        // Under the lock, so that the last told is the last that was.
-        self.told.send_if_modified(|told| {
-            let changed = *told != flags;
-            *told = flags;
+        // Published under the lock, so that two changes cannot be published in the wrong order.
+        self.flags.send_if_modified(|published| {
+            let changed = *published != flags;
+            *published = flags;
             changed
         });
         result
@@ -213,7 +216,7 @@ mod tests {
     #[test]
     fn queue_is_bounded() {
         let messages = Messages::default();
-        for _ in 0..QUEUE {
+        for _ in 0..MAX_MESSAGES {
             messages.receive(message(1)).unwrap();
         }
         assert_eq!(messages.receive(message(2)), Err(CompletionCode::BUSY));
@@ -223,25 +226,26 @@ mod tests {
     }
 
     #[test]
-    fn what_services_tell_comes_before_events_and_is_bounded() {
+    fn commands_to_the_host_come_before_events_and_are_bounded() {
         let messages = Messages::default();
         messages.offer_event([1; 16]);
-        let mut told: Vec<_> = (0..8).map(|n| messages.tell([n; 16]).unwrap()).collect();
-        assert!(messages.tell([9; 16]).is_err());
+        let mut read: Vec<_> =
+            (0..8).map(|n| messages.queue_host_command([n; 16]).unwrap()).collect();
+        assert!(messages.queue_host_command([9; 16]).is_err());
         assert_eq!(messages.take_event(), Some([0; 16]));
-        assert_eq!(told.remove(0).try_recv(), Ok(()));
-        drop(told.remove(0));
-        messages.withdraw();
+        assert_eq!(read.remove(0).try_recv(), Ok(()));
+        drop(read.remove(0));
+        messages.remove_abandoned();
         assert_eq!(messages.take_event(), Some([2; 16]));
-        // Emptied, with the event.
+        // The host clears the buffer, and the event with it.
         messages.clear(flag::EVENT_BUFFER_FULL);
         assert_eq!((messages.flags(), messages.take_event()), (0, None));
-        assert!(told.remove(1).try_recv().is_err());
-        // A flag that is up for it goes with it.
-        let last = messages.tell([3; 16]).unwrap();
+        assert!(read.remove(1).try_recv().is_err());
+        // The flag is cleared when the only command is removed.
+        let last = messages.queue_host_command([3; 16]).unwrap();
         assert_eq!(messages.flags(), flag::EVENT_BUFFER_FULL);
         drop(last);
-        messages.withdraw();
+        messages.remove_abandoned();
         assert_eq!(messages.flags(), 0);
     }
 
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn who_watches_is_told_of_changes_only() {
+    fn watchers_are_notified_of_changes_only() {
         let messages = Messages::default();
         let mut flags = messages.watch();
         messages.set_pre_timeout();

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::persistent::lock;
 use super::requester::{Requester, Session};
 
-/// A client that writes nothing for so long has given up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// An update ends after so long without a write.
+pub(crate) const UPDATE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most writes that are held: more than there are parameters with all of their sets.
 pub(crate) const ROOM: usize = 256;
 
@@ -180,7 +180,7 @@ impl ParameterUpdates {
         }
     }
 
-    /// Who owns the update.
+    /// The owner of the update.
     fn owner(&self, of: Parameters) -> Option<Requester> {
         owner_of(&mut lock(&self.0), of)
     }
@@ -197,10 +197,10 @@ impl ParameterUpdates {
     }
 }
 
-/// Who owns the update. An update without a write for [`PATIENCE`] ends here.
+/// The owner of the update. An update without a write for [`UPDATE_TIMEOUT`] ends here.
 fn owner_of(updates: &mut BTreeMap<Parameters, Update>, of: Parameters) -> Option<Requester> {
     let update = updates.get(&of)?;
-    if update.written.elapsed() < PATIENCE {
+    if update.written.elapsed() < UPDATE_TIMEOUT {
         return Some(update.owner);
     }
     updates.remove(&of);

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::task;
 use tracing::error;
 
-/// A value kept in a file of the state directory, and in memory for reading.
+/// A value in a file of the state directory, with a copy in memory for reading.
 ///
 /// A change is on the medium when [`update`](Self::update) returns; it is written by a thread of
 /// the runtime's pool, so that nothing else waits for the medium.
@@ -17,12 +17,12 @@ use tracing::error;
 pub struct Persistent<T> {
     current: Arc<Mutex<T>>,
     file: Option<Arc<Mutex<StateFile<T>>>>,
-    /// Held from reading the value that is to be changed until it is written.
+    /// Held from reading the value until its change is written, so that no change is lost.
     changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persistent<T> {
-    /// The value in the file `name` of `folder`, or the default where there is none.
+    /// The value in the file `name` of `folder`, or the default if there is no file.
     #[must_use]
     pub fn open(folder: Folder, name: &str) -> Self {
         let file: StateFile<T> = StateFile::open(folder, name, Retention::Previous);
@@ -31,25 +31,25 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
         Self { current, file, changing: Arc::default() }
     }
 
-    /// The default value, kept nowhere.
+    /// The default value, in memory only.
     #[must_use]
     pub fn volatile() -> Self {
         Self { current: Arc::default(), file: None, changing: Arc::default() }
     }
 
-    /// The value as it is now.
+    /// A copy of the current value.
     #[must_use]
     pub fn get(&self) -> T {
         lock(&self.current).clone()
     }
 
-    /// Looks at the value as it is now.
+    /// Calls `look` with the current value, without a copy.
     pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&lock(&self.current))
     }
 
-    /// Changes the value and writes it; changes follow one another. One that is begun is carried
-    /// out even if the request that wants it has run out of time.
+    /// Changes the value and writes it. Changes are made one after another; one that has started is completed even
+    /// if its request times out.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
         self.try_update(|value| Ok(change(value))).await
     }
 
-    /// As [`update`](Self::update), of a change that looks at the value whether it may be made.
+    /// As [`update`](Self::update), for a change that may be refused after looking at the value.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
         match saved.await {
             Ok(Ok(())) => Ok(result),
             Ok(Err(error)) => {
-                error!(%error, "a setting is not saved");
+                error!(%error, "cannot save a setting; the change is refused");
                 Err(if error.is_full() {
                     CompletionCode::OUT_OF_SPACE
                 } else {
@@ -94,15 +94,15 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
                 })
             }
             Err(error) => {
-                error!(%error, "the thread that saves a setting ended");
+                error!(%error, "the thread that saves a setting failed; the change is refused");
                 Err(CompletionCode::UNSPECIFIED)
             }
         }
     }
 }
 
-/// Locks `mutex`; what a thread that panicked left in it is as good as ever, as no lock here is
-/// held over a change in several steps.
+/// Locks `mutex`, even after a thread panicked while it held the lock: no lock here is held over a change of several
+/// steps, so the value is consistent.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,10 +22,10 @@ const MAX_CAPACITY: i64 = SelRecordId::MAX.value() as i64 - 1;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SelConfig {
-    /// The most records the log holds; after that the oldest makes place.
+    /// The most records the log holds; a record added to a full log replaces the oldest.
     #[serde(deserialize_with = "daemon::range::number::<1, MAX_CAPACITY, _, _>")]
     pub capacity: u16,
-    /// Whether a log that was cleared begins with an event that says so.
+    /// Whether clearing the log adds an event "log cleared".
     pub tell_clears: bool,
 }
 
@@ -35,29 +35,29 @@ impl Default for SelConfig {
     }
 }
 
-/// The stores.
+/// The stores and the log's clock, shared by command handlers and background tasks.
 #[derive(Clone, Debug)]
-pub struct Records {
+pub struct ModelStores {
     /// The event log.
     pub sel: Arc<SelStore<Folder>>,
-    /// Where events go.
+    /// Logs event messages and buffers them for the host.
     pub events: Arc<Events>,
-    /// The machine's sensors.
+    /// The sensors.
     pub sensors: Arc<SensorStore>,
-    /// Their records.
+    /// The SDR repository.
     pub sdr: Arc<SdrService>,
     /// The FRU images.
     pub fru: Arc<FruStore>,
     /// The log's clock.
     pub clock: Arc<Clock>,
-    /// Whether they can be written, for the self test.
+    /// Faults for Get Self Test Results.
     pub health: Arc<Health>,
-    /// Whether a cleared log begins with an event that says so.
+    /// Whether clearing the log adds an event "log cleared".
     pub tell_clears: bool,
 }
 
-impl Records {
-    /// Opens them in `folder`; events go to the host's buffer too, by its enables.
+impl ModelStores {
+    /// Opens all stores in `folder`; events go to the host's event message buffer too, if BMC Global Enables has it on.
     #[must_use]
     pub fn open(folder: &Folder, sel: SelConfig, host: HostSide) -> Self {
         let clock = Persistent::open(folder.clone(), "clock.json");

@@ -1,4 +1,4 @@
-//! Who sends requests, as the model compares them.
+//! The sender of a request, as the model compares senders.
 
 use ipmi_proto::ChannelNumber;
 

@@ -3,9 +3,9 @@
 
 /// The reservations of a repository.
 ///
-/// The specification has one at a time, a new one cancelling the one before. Erasing asks for that
-/// one ([`is_latest`](Self::is_latest)); reading is content with any since the last change
-/// ([`holds`](Self::holds)), so that two clients that list at once do not cancel each other for ever.
+/// The specification has one at a time, a new one cancelling the one before. Erasing needs that
+/// one ([`is_latest`](Self::is_latest)); reading accepts any since the last change
+/// ([`holds`](Self::holds)), so that two clients that list at once do not cancel each other's reservations for ever.
 #[derive(Debug, Default)]
 pub struct Reservation {
     latest: u16,

@@ -1,8 +1,8 @@
-//! The SDR repository (IPMI v2.0 §33): records of sensors and units, which the BMC makes itself, and
+//! The SDR repository (IPMI v2.0 §33): records of sensors and units, which the BMC builds itself, and
 //! records that clients added.
 //!
-//! What the BMC describes itself, it describes alone: a record that a client adds of the same sensor,
-//! FRU device or controller is taken for the one that is there.
+//! A client cannot add a second record of something that the BMC describes itself: the repository returns the id of
+//! its own record of that sensor, FRU device or controller.
 
 mod added;
 mod fixed;
@@ -29,8 +29,8 @@ use crate::model::persistent::{Persistent, lock};
 /// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.
 pub type FixedRecords = BTreeMap<u8, SdrBody>;
 
-/// When the repository became what it is, and what that was: a restart that finds the same records is
-/// no change, so that clients' caches stay good.
+/// The times of the last changes, and a digest of the records they belong to. A restart with the same records is no
+/// change, so that clients' SDR caches stay valid.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct History {
@@ -45,8 +45,8 @@ pub struct SdrService {
     fixed: Mutex<Arc<FixedRecords>>,
     added: Mutex<Arc<Added>>,
     history: Persistent<History>,
-    kept: Persistent<Added>,
-    /// Whether a record found no room since records were erased last.
+    added_file: Persistent<Added>,
+    /// Overflow: whether a record was refused for lack of space since records were erased last.
     overflow: AtomicBool,
     support: DeviceSupport,
     health: OnceLock<Arc<Health>>,
@@ -59,7 +59,7 @@ pub struct Room {
     pub records: usize,
     /// Records that can still be added.
     pub free: usize,
-    /// Whether a record found no room since records were erased last.
+    /// Overflow: whether a record was refused for lack of space since records were erased last.
     pub overflow: bool,
 }
 
@@ -75,32 +75,36 @@ impl SdrService {
         )
     }
 
-    /// Kept nowhere.
+    /// In memory only.
     #[must_use]
     pub fn volatile() -> Self {
         let support = DeviceSupport::default();
         Self::new(Persistent::volatile(), Persistent::volatile(), support)
     }
 
-    fn new(history: Persistent<History>, kept: Persistent<Added>, support: DeviceSupport) -> Self {
+    fn new(
+        history: Persistent<History>,
+        added_file: Persistent<Added>,
+        support: DeviceSupport,
+    ) -> Self {
         Self {
             repository: Mutex::default(),
             fixed: Mutex::new(Arc::new(fixed::records(support, &FruDevices::new()))),
-            added: Mutex::new(Arc::new(kept.get())),
+            added: Mutex::new(Arc::new(added_file.get())),
             history,
-            kept,
+            added_file,
             overflow: AtomicBool::new(false),
             support,
             health: OnceLock::new(),
         }
     }
 
-    /// Tells `health`, from now on, whether the repository can be written.
+    /// From now on reports to `health` whether the repository can be written.
     pub fn report_to(&self, health: Arc<Health>) {
         self.health.get_or_init(|| health);
     }
 
-    /// Takes the FRU devices that are there, for their locator records.
+    /// Sets the FRU devices that are present, for their locator records.
     pub fn set_frus(&self, frus: &FruDevices) {
         let records = fixed::records(self.support, frus);
         let mut fixed = lock(&self.fixed);
@@ -209,24 +213,24 @@ impl SdrService {
         Ok(())
     }
 
-    /// Keeps when the repository changed, if it has since it was last kept.
-    pub async fn keep_history(&self) {
+    /// Saves the times of changes, if the repository has changed since they were saved last.
+    pub async fn save_history(&self) {
         let now = || lock(&self.repository).history();
         if now() != self.history.get() {
             // A failure is in the log; clients then read all records once more than they need to.
-            let saved = self.history.update(|kept| *kept = now()).await;
+            let saved = self.history.update(|saved| *saved = now()).await;
             self.report(saved.is_err());
         }
     }
 
-    /// Changes what was added, on the medium first.
+    /// Changes the added records, in the file first.
     async fn change<R>(&self, change: impl FnOnce(&mut Added) -> R) -> Result<R, CompletionCode> {
-        let changed = self.kept.update(change).await;
+        let changed = self.added_file.update(change).await;
         self.report(changed.is_err());
         let mut added = lock(&self.added);
-        self.kept.look(|kept| {
-            if **added != *kept {
-                *added = Arc::new(kept.clone());
+        self.added_file.look(|saved| {
+            if **added != *saved {
+                *added = Arc::new(saved.clone());
             }
         });
         changed

@@ -27,7 +27,7 @@ const FILE: &str = "sel";
 /// Why a change was not made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SelError {
-    /// Too many changes wait already.
+    /// Too many changes wait to be written.
     #[error("too many changes wait to be written")]
     Busy,
     /// No record has this id.
@@ -36,7 +36,7 @@ pub enum SelError {
     /// The reservation is not the latest, or something was erased since.
     #[error("the reservation is cancelled")]
     Cancelled,
-    /// The medium refused; the log is what it was.
+    /// The journal cannot be written; the log is unchanged.
     #[error("the log cannot be written")]
     Storage,
 }
@@ -52,7 +52,7 @@ impl From<SelError> for CompletionCode {
     }
 }
 
-/// What Get SEL Info tells (§31.2).
+/// The response of Get SEL Info (§31.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SelInfo {
     /// Records in the log.
@@ -63,14 +63,14 @@ pub struct SelInfo {
     pub last_add: u32,
     /// When records were erased last; 0 for never.
     pub last_erase: u32,
-    /// Whether a record made place for a newer one since the log was erased.
+    /// Overflow: whether a record was dropped for a newer one since the log was erased.
     pub overflow: bool,
 }
 
 impl SelInfo {
     /// Operation support: delete, partial add, reserve, allocation info.
     const SUPPORT: u8 = 0x0f;
-    /// Operation support, bit 7: a record was lost for want of room.
+    /// Operation support, bit 7: overflow.
     const OVERFLOW: u8 = 0x80;
 
     /// Free bytes; FFFFh for that many and more.
@@ -103,7 +103,7 @@ struct Shared<S> {
     queue: Mutex<Queue>,
     journal: Mutex<Journal<S>>,
     added: Notify,
-    /// Records came or went; all of them went.
+    /// Notified when records were added or deleted; when the log was erased.
     changed: Notify,
     cleared: Notify,
     health: OnceLock<Arc<Health>>,
@@ -118,7 +118,7 @@ impl<S> Shared<S> {
 impl<S: Storage + 'static> SelStore<S> {
     /// Opens the log in `storage`, of at most `capacity` records.
     ///
-    /// What of it is damaged is set aside by the journal; the sound records serve.
+    /// The journal sets damaged entries aside; the intact records are used.
     pub fn open(storage: S, capacity: usize) -> Self {
         let mut log = Log::new(capacity);
         let limits = writer::limits(log.capacity());
@@ -152,11 +152,11 @@ impl<S: Storage + 'static> SelStore<S> {
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Deletes the record `id`, if `reservation`, where one is asked for, allows it then.
+    /// Deletes the record `id`, if `reservation`, if there is one, is valid when the change is made.
     ///
     /// # Errors
     ///
-    /// [`SelError`]; [`SelError::Absent`] when there is none.
+    /// [`SelError`]; [`SelError::Absent`] when there is no such record.
     pub async fn delete(
         &self,
         id: SelRecordId,
@@ -168,7 +168,7 @@ impl<S: Storage + 'static> SelStore<S> {
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Erases the log, if `reservation`, where one is asked for, allows it then; ids begin again.
+    /// Erases the log, if `reservation`, if there is one, is valid when the change is made. Ids begin at 1 again.
     ///
     /// # Errors
     ///
@@ -179,12 +179,12 @@ impl<S: Storage + 'static> SelStore<S> {
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Tells `health`, from now on, whether the log can be written.
+    /// From now on reports to `health` whether the log can be written.
     pub fn report_to(&self, health: Arc<Health>) {
         self.shared.health.get_or_init(|| health);
     }
 
-    /// What came of a change, told to the controller's self test on the way.
+    /// Reports the outcome of a change to the controller's self test, and returns it.
     fn outcome<T>(&self, outcome: Result<T, SelError>) -> Result<T, SelError> {
         if let Some(health) = self.shared.health.get() {
             match outcome {
@@ -220,7 +220,7 @@ impl<S> SelStore<S> {
         self.shared.log().after(id).copied()
     }
 
-    /// Another number after each time that the log was erased: ids begin again then.
+    /// How often the log was erased. Record ids begin again after each time.
     #[must_use]
     pub fn clears(&self) -> u64 {
         self.shared.log().clears()

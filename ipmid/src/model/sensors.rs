@@ -1,4 +1,4 @@
-//! Sensors: what D-Bus shows of them, their numbers and names, their records and events.
+//! Sensors: their properties on D-Bus, their numbers and names, their records and events.
 
 mod directory;
 mod discrete;
@@ -10,7 +10,7 @@ mod store;
 mod table;
 
 pub use directory::{CAPACITY, Directory, Listing, SensorIndex};
-pub use discrete::{Discrete, StateKind};
+pub use discrete::{Discrete, DiscreteKind};
 pub use observed::{Observed, ROOT, Value, limit_property};
 pub use settings::Settings;
 pub use store::{SensorStore, Update};

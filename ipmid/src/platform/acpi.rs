@@ -6,12 +6,12 @@ pub use openbmc_dbus::control::acpi_power_state::Acpi as AcpiState;
 
 use super::PlatformResult;
 
-/// Keeping what the host reports.
+/// Stores the ACPI states that the host reports.
 pub trait Acpi: Send + Sync + 'static {
     /// System and device state.
     fn acpi_states(&self) -> impl Future<Output = PlatformResult<(AcpiState, AcpiState)>> + Send;
 
-    /// Changes those that are given.
+    /// Changes the states that are `Some`.
     fn set_acpi_states(
         &self,
         system: Option<AcpiState>,

@@ -11,15 +11,15 @@ use super::PlatformResult;
 /// One boot override.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BootSettings {
-    /// Whether it counts at all.
+    /// Whether it is valid.
     pub enabled: bool,
-    /// Whether it counts for the next boot only.
+    /// Whether it is for the next boot only.
     pub one_time: bool,
     /// Where to boot from.
     pub device: BootDevice,
     /// What the firmware does before it boots.
     pub mode: BootMode,
-    /// With which kind of firmware interface.
+    /// Firmware interface: legacy BIOS or EFI.
     pub kind: BootType,
 }
 

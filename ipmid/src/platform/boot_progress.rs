@@ -1,4 +1,4 @@
-//! How far the host's firmware has come, as it tells itself: `State.Boot.Raw` and
+//! Boot progress that the host's firmware reports: `State.Boot.Raw` and
 //! `State.Boot.Progress`.
 
 use std::future::Future;
@@ -12,7 +12,7 @@ pub trait BootProgress: Send + Sync + 'static {
     /// The last code as the firmware sent it; empty before the first.
     fn boot_progress_code(&self) -> impl Future<Output = PlatformResult<Vec<u8>>> + Send;
 
-    /// Keeps `code`, of the stage `stage`, reached now.
+    /// Stores `code` and its stage, with the current time.
     fn set_boot_progress(
         &self,
         code: Vec<u8>,

@@ -1,5 +1,5 @@
-//! The chassis itself: identify light, buttons, lid, capabilities, and what it does when power
-//! comes back.
+//! The chassis itself: identify LED, buttons, intrusion, capabilities, and the power restore
+//! policy.
 
 use std::future::Future;
 
@@ -23,11 +23,11 @@ pub enum Button {
 /// `Control.ChassisCapabilities`: flags, and the IPMB addresses of the chassis' devices.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Capabilities {
-    /// The chassis tells that it was opened.
+    /// The chassis has an intrusion sensor.
     pub intrusion: bool,
     /// The front panel can be locked.
     pub front_panel_lockout: bool,
-    /// The chassis can give a diagnostic interrupt.
+    /// The chassis can send a diagnostic interrupt.
     pub nmi: bool,
     /// The chassis has a power interlock.
     pub power_interlock: bool,
@@ -43,25 +43,25 @@ pub struct Capabilities {
     pub bridge_address: u8,
 }
 
-/// What a chassis has beside power.
+/// Chassis functions other than power.
 pub trait Chassis: Send + Sync + 'static {
-    /// Whether the identify light is on (`Led.Group.Asserted` of `enclosure_identify`).
+    /// Whether the identify LED is on (`Led.Group.Asserted` of `enclosure_identify`).
     fn identify(&self) -> impl Future<Output = PlatformResult<bool>> + Send;
 
-    /// Switches the identify light.
+    /// Switches the identify LED.
     fn set_identify(&self, on: bool) -> impl Future<Output = PlatformResult<()>> + Send;
 
     /// Whether pressing `button` has an effect (`Chassis.Buttons.*.Enabled`).
     fn button_enabled(&self, button: Button) -> impl Future<Output = PlatformResult<bool>> + Send;
 
-    /// Gives `button` its effect or takes it.
+    /// Enables or disables `button`.
     fn set_button_enabled(
         &self,
         button: Button,
         enabled: bool,
     ) -> impl Future<Output = PlatformResult<()>> + Send;
 
-    /// Whether the lid tells of an intrusion (`Chassis.Intrusion.Status` other than `Normal`).
+    /// Whether a chassis intrusion is reported (`Chassis.Intrusion.Status` other than `Normal`).
     fn intruded(&self) -> impl Future<Output = PlatformResult<bool>> + Send;
 
     /// What the chassis can do.

@@ -41,60 +41,60 @@ use self::bmc::Firmware;
 pub use self::bridges::Bridges;
 pub use self::event_log::EventLog;
 pub use self::host_control::HostControl;
-use self::locate::{Located, Place};
+use self::locate::{Located, Target};
 use self::sensors::SensorFeed;
 use self::signals::Signals;
 use super::{PlatformError, PlatformResult};
 use crate::model::persistent::lock;
 use crate::model::sensors::SensorStore;
 
-/// How long between two attempts to follow signals.
+/// Time between two attempts to follow signals.
 const RETRY: Duration = Duration::from_secs(1);
 /// A failure that lasts is logged once a minute.
 static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
-/// The machine's services, over a connection that may come and go.
+/// The machine's services, over a bus connection that may be lost and made again.
 #[derive(Debug, Default)]
 pub struct DbusPlatform {
-    link: Mutex<Option<Arc<Link>>>,
+    connected: Mutex<Option<Arc<Connected>>>,
     sensors: SensorFeed,
     signals: Signals,
     bridges: Bridges,
 }
 
-/// What holds while one connection lasts.
+/// The client of one connection, with the caches that are valid for as long as the connection.
 #[derive(Debug)]
-struct Link {
+struct Connected {
     client: Client,
     located: Mutex<Located>,
     firmware: Firmware,
 }
 
 impl DbusPlatform {
-    /// With the sensors in `sensors`, which keeps what of them outlives the daemon.
+    /// A platform without a connection yet. `sensors` holds the sensors and their saved settings.
     #[must_use]
     pub fn new(sensors: Arc<SensorStore>, bridges: Bridges) -> Self {
         Self {
-            link: Mutex::default(),
+            connected: Mutex::default(),
             sensors: SensorFeed::new(sensors),
             signals: Signals::default(),
             bridges,
         }
     }
 
-    /// Uses `connection` from now on; what was known over the one before is forgotten.
+    /// Uses `connection` from now on, with empty caches: services may have moved since the one before.
     pub async fn attach(&self, connection: &Connection) -> zbus::Result<()> {
         let client = Client::new(connection.clone(), METHOD_TIMEOUT);
         let firmware = Firmware::follow(connection).await?;
-        let link = Link { client, located: Mutex::default(), firmware };
-        *lock(&self.link) = Some(Arc::new(link));
+        let connected = Connected { client, located: Mutex::default(), firmware };
+        *lock(&self.connected) = Some(Arc::new(connected));
         self.signals.service_started();
         Ok(())
     }
 
-    /// There is no bus: every call ends with "absent" until there is one again.
+    /// Drops the connection: every call fails with [`PlatformError::Absent`] until the next [`attach`](Self::attach).
     pub fn detach(&self) {
-        *lock(&self.link) = None;
+        *lock(&self.connected) = None;
     }
 
     /// Follows the signals of the machine's services on a connection of their own, which is always drained.
@@ -116,63 +116,65 @@ impl DbusPlatform {
         }
     }
 
-    fn link(&self) -> PlatformResult<Arc<Link>> {
-        lock(&self.link).clone().ok_or(PlatformError::Absent)
+    fn connected(&self) -> PlatformResult<Arc<Connected>> {
+        lock(&self.connected).clone().ok_or(PlatformError::Absent)
     }
 
     async fn get<T: PropertyValue>(
         &self,
-        place: Place,
+        target: Target,
         property: Property<T>,
     ) -> PlatformResult<T> {
-        let link = self.link()?;
-        let client = &link.client;
-        link.at(place, |object| async move { client.get(&object, property).await }).await
+        let connected = self.connected()?;
+        let client = &connected.client;
+        connected.at(target, |object| async move { client.get(&object, property).await }).await
     }
 
-    async fn get_all(&self, place: Place) -> PlatformResult<Properties> {
-        let link = self.link()?;
-        let client = &link.client;
-        link.at(place, |object| async move { client.get_all(&object, place.interface()).await })
+    async fn get_all(&self, target: Target) -> PlatformResult<Properties> {
+        let connected = self.connected()?;
+        let client = &connected.client;
+        connected
+            .at(target, |object| async move { client.get_all(&object, target.interface()).await })
             .await
     }
 
     async fn set<T: PropertyValue + Clone>(
         &self,
-        place: Place,
+        target: Target,
         property: Property<T>,
         value: T,
     ) -> PlatformResult<()> {
-        let link = self.link()?;
-        let (client, value) = (&link.client, &value);
-        link.at(place, |object| async move { client.set(&object, property, value.clone()).await })
+        let connected = self.connected()?;
+        let (client, value) = (&connected.client, &value);
+        connected
+            .at(target, |object| async move { client.set(&object, property, value.clone()).await })
             .await
     }
 
-    async fn call(&self, place: Place, method: Method) -> PlatformResult<()> {
-        let link = self.link()?;
-        let client = &link.client;
-        link.at(place, |object| async move { client.call(&object, method, &()).await }).await
+    async fn call(&self, target: Target, method: Method) -> PlatformResult<()> {
+        let connected = self.connected()?;
+        let client = &connected.client;
+        connected.at(target, |object| async move { client.call(&object, method, &()).await }).await
     }
 }
 
-impl Link {
-    /// Does `act` on the object at `place`. A service that left or moved is looked for once more.
-    async fn at<T, F>(&self, place: Place, act: impl Fn(ObjectAt) -> F) -> PlatformResult<T>
+impl Connected {
+    /// Calls `act` with the object of `target`. Asks the mapper once more if the service that had it left or moved.
+    async fn at<T, F>(&self, target: Target, act: impl Fn(ObjectAt) -> F) -> PlatformResult<T>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let remembered = lock(&self.located).get(place);
+        let remembered = lock(&self.located).get(target);
         if let Some(object) = remembered {
             match act(object).await {
                 Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {
-                    lock(&self.located).forget(place);
+                    lock(&self.located).forget(target);
                 }
                 result => return result.map_err(failed),
             }
         }
-        let object = locate::find(&self.client, place).await.map_err(failed)?;
-        lock(&self.located).remember(place, object.clone());
+        let object = locate::find(&self.client, target).await.map_err(failed)?;
+        lock(&self.located).remember(target, object.clone());
         act(object).await.map_err(failed)
     }
 }
@@ -196,9 +198,9 @@ async fn call_bus(connection: &Connection, member: &str, rule: &str) -> zbus::Re
     connection.send(&message).await
 }
 
-/// What a handler is told of a call that failed.
+/// The error that a handler gets for a failed call.
 fn failed(error: CallError) -> PlatformError {
-    debug!(%error, "a service did not do what it was asked");
+    debug!(%error, "a D-Bus call failed; the command gets an error");
     match error {
         CallError::Deadline { .. } | CallError::Bus(_) => PlatformError::Timeout,
         CallError::Gone { .. } | CallError::NotFound { .. } => PlatformError::Absent,

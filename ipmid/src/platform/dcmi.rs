@@ -1,4 +1,4 @@
-//! What data centre management needs beside sensors: `Control.Power.Cap`, asset tag, host name.
+//! DCMI functions other than sensors: `Control.Power.Cap`, asset tag, host name.
 
 use std::future::Future;
 
@@ -6,44 +6,43 @@ pub use openbmc_dbus::control::power_cap::ExceptionAction;
 
 use super::PlatformResult;
 
-/// How much power the machine may draw.
+/// The power limit and its exception action.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PowerLimitSettings {
-    /// Whether the limit holds.
+    /// Whether the limit is active.
     pub active: bool,
     /// The limit, in watts.
     pub limit: u32,
     /// The least and the most that can be set, in watts; 0 for no such bound.
     pub range: (u32, u32),
-    /// What happens when it cannot be kept.
+    /// Exception action: what happens when the limit is exceeded.
     pub action: ExceptionAction,
-    /// How long the machine has to keep it, in milliseconds.
+    /// Correction time: how long the limit may be exceeded before the action, in milliseconds.
     pub correction_time: u32,
-    /// Over which time power is averaged, in seconds.
+    /// Sampling period: the time over which power is averaged, in seconds.
     pub sampling_period: u16,
 }
 
 /// The power limit.
 pub trait PowerLimit: Send + Sync + 'static {
-    /// The limit as it is.
+    /// The present limit.
     fn power_limit(&self) -> impl Future<Output = PlatformResult<PowerLimitSettings>> + Send;
 
-    /// Changes limit, action and times; whether it holds stays as it is.
+    /// Changes limit, action and times; whether it is active stays unchanged.
     fn set_power_limit(
         &self,
         settings: PowerLimitSettings,
     ) -> impl Future<Output = PlatformResult<()>> + Send;
 
-    /// Makes the limit hold, or no longer.
+    /// Activates or deactivates the limit.
     fn activate_power_limit(&self, active: bool)
     -> impl Future<Output = PlatformResult<()>> + Send;
 
-    /// Waits until the limit may be another than when it was waited for last: somebody has set it, or
-    /// its service has come.
+    /// Waits until the limit may have changed since the last wait: it was set, or its service started.
     fn power_limit_changed(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// The names that people give a machine.
+/// Asset tag and host name.
 pub trait Naming: Send + Sync + 'static {
     /// The asset tag.
     fn asset_tag(&self) -> impl Future<Output = PlatformResult<String>> + Send;
@@ -57,6 +56,6 @@ pub trait Naming: Send + Sync + 'static {
     /// Changes the host name.
     fn set_host_name(&self, name: String) -> impl Future<Output = PlatformResult<()>> + Send;
 
-    /// Has all interfaces that use DHCP ask for their configuration anew.
+    /// Renews the DHCP leases of all interfaces that use DHCP.
     fn renew_dhcp(&self) -> impl Future<Output = PlatformResult<()>> + Send;
 }

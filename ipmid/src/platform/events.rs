@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::Button;
 
-/// Something that happened once.
+/// An event of the machine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PlatformEvent {
     /// The host watchdog expired (`State.Watchdog.Timeout`).

@@ -14,10 +14,10 @@ use super::*;
 use crate::model::fru::FruDevice;
 use crate::model::sensors::SensorStore;
 
-/// What the fake platform holds and what it was asked.
+/// The properties of the fake platform, and the calls that it received.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeState {
-    /// Given to every call when set.
+    /// Returned by every call when set.
     pub(crate) error: Option<PlatformError>,
     pub(crate) power: PowerState,
     pub(crate) chassis_requests: Vec<ChassisTransition>,
@@ -59,7 +59,7 @@ pub(crate) struct FakeState {
 #[derive(Debug)]
 pub(crate) struct FakePlatform(Mutex<FakeState>, Notify, Notify);
 
-/// A machine that could be limited to a kilowatt.
+/// An inactive limit of a machine of at most 1 kW.
 const NO_LIMIT: PowerLimitSettings = PowerLimitSettings {
     active: false,
     limit: 0,
@@ -69,7 +69,7 @@ const NO_LIMIT: PowerLimitSettings = PowerLimitSettings {
     sampling_period: 0,
 };
 
-/// What a machine boots that nobody has set anything for.
+/// Boot settings without an override.
 const NO_BOOT_SETTINGS: BootSettings = BootSettings {
     enabled: false,
     one_time: false,
@@ -78,7 +78,7 @@ const NO_BOOT_SETTINGS: BootSettings = BootSettings {
     kind: BootType::EFI,
 };
 
-/// A watchdog that nobody has set.
+/// A watchdog that was never set.
 const IDLE_WATCHDOG: WatchdogState = WatchdogState {
     initialized: false,
     settings: WatchdogSettings {
@@ -145,7 +145,7 @@ impl Default for FakePlatform {
 }
 
 impl FakePlatform {
-    /// What it holds, to look at and to change.
+    /// Locks the state, for tests to check and to change.
     pub(crate) fn state(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap()
     }
@@ -167,18 +167,18 @@ impl FakePlatform {
         });
     }
 
-    /// Firmware may be another.
+    /// Notifies that firmware may have changed.
     pub(crate) fn change_firmware(&self) {
         self.2.notify_one();
     }
 
-    /// Somebody else changes the power limit.
+    /// Changes the power limit as another client would.
     pub(crate) fn change_power_limit(&self, limit: PowerLimitSettings) {
         self.state().power_limit = limit;
         self.1.notify_one();
     }
 
-    /// A service answers when others have had their turn.
+    /// Yields once, as a bus call would, so that other tasks run before the reply.
     pub(super) async fn step(&self) {
         tokio::task::yield_now().await;
     }

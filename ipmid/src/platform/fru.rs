@@ -5,9 +5,9 @@ use std::future::Future;
 use super::PlatformResult;
 use crate::model::fru::FruDevice;
 
-/// The units of the machine.
+/// The FRU devices of the machine.
 pub trait Frus: Send + Sync + 'static {
-    /// All units that are present.
+    /// All devices that are present.
     fn frus(&self) -> impl Future<Output = PlatformResult<Vec<FruDevice>>> + Send;
 
     /// Writes the image of the device at `path`.

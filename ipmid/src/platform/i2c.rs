@@ -14,7 +14,7 @@ pub enum I2cError {
     LostArbitration,
     /// There is no such bus, or it is stuck.
     Bus,
-    /// Nobody acknowledged the address or a byte written.
+    /// NAK: the address or a written byte was not acknowledged.
     NotAcknowledged,
 }
 

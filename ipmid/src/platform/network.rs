@@ -1,20 +1,20 @@
-//! The network as its service keeps it: `Network.EthernetInterface` and the addresses under it.
+//! The configuration of the network service: `Network.EthernetInterface` and the addresses under it.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::PlatformResult;
 
-/// How an interface stands.
+/// The configuration of an interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Link {
     /// Its MAC address.
     pub mac: [u8; 6],
     /// Whether its IPv4 address comes from DHCP.
     pub dhcp: bool,
-    /// IPv4 address and prefix length; unspecified where there is none.
+    /// IPv4 address and prefix length; unspecified if there is none.
     pub address: (Ipv4Addr, u8),
-    /// IPv4 gateway; unspecified where there is none.
+    /// IPv4 gateway; unspecified if there is none.
     pub gateway: Ipv4Addr,
     /// The gateway's MAC address, where the service knows it.
     pub gateway_mac: Option<[u8; 6]>,
@@ -22,7 +22,7 @@ pub struct Link {
     pub vlan: Option<u16>,
     /// IPv6 addresses.
     pub ipv6: Vec<Ipv6Address>,
-    /// IPv6 gateway; unspecified where there is none.
+    /// IPv6 gateway; unspecified if there is none.
     pub gateway6: Ipv6Addr,
     /// The IPv6 gateway's MAC address, where the service knows it.
     pub gateway6_mac: Option<[u8; 6]>,
@@ -37,14 +37,14 @@ pub struct Ipv6Address {
     pub address: Ipv6Addr,
     /// Its prefix length.
     pub prefix: u8,
-    /// Where it is from.
+    /// Its source.
     pub source: Ipv6Source,
 }
 
-/// Where an IPv6 address is from.
+/// The source of an IPv6 address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ipv6Source {
-    /// Set by somebody.
+    /// Set by an administrator.
     Static,
     /// Stateless address configuration, or the link itself.
     Slaac,
@@ -52,7 +52,7 @@ pub enum Ipv6Source {
     Dhcp,
 }
 
-/// What is to change about an interface.
+/// A change to an interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LinkChange {
     /// The IPv4 address and prefix length, static from then on.
@@ -67,11 +67,11 @@ pub enum LinkChange {
     Neighbor(IpAddr, [u8; 6]),
     /// The VLAN, or none.
     Vlan(Option<u16>),
-    /// A static IPv6 address in place of another, or of none; `None` takes it away.
+    /// Replaces the static IPv6 address `old` by `new`; adds `new` if `old` is `None`, and removes `old` if `new` is.
     Ipv6 {
-        /// The one to go.
+        /// The address to remove.
         old: Option<Ipv6Addr>,
-        /// The one to come, with its prefix length.
+        /// The address to add, with its prefix length.
         new: Option<(Ipv6Addr, u8)>,
     },
     /// The IPv6 gateway.

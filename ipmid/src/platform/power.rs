@@ -8,7 +8,7 @@ pub use openbmc_dbus::state::host::{RestartCause, Transition as HostTransition};
 
 use super::PlatformResult;
 
-/// Switching the host on and off, and knowing which it is.
+/// Power state and transitions of chassis and host.
 pub trait Power: Send + Sync + 'static {
     /// Whether main power is on (`CurrentPowerState`).
     fn power_state(&self) -> impl Future<Output = PlatformResult<PowerState>> + Send;
@@ -25,12 +25,12 @@ pub trait Power: Send + Sync + 'static {
         transition: HostTransition,
     ) -> impl Future<Output = PlatformResult<()>> + Send;
 
-    /// Gives the host a non-maskable interrupt.
+    /// Sends the host a non-maskable interrupt.
     fn pulse_nmi(&self) -> impl Future<Output = PlatformResult<()>> + Send;
 
     /// Why the host started last (`RestartCause`).
     fn restart_cause(&self) -> impl Future<Output = PlatformResult<RestartCause>> + Send;
 
-    /// How long main power has been on in all (`POHCounter`), in hours.
+    /// Total time that main power has been on, in hours (`POHCounter`).
     fn power_on_hours(&self) -> impl Future<Output = PlatformResult<u32>> + Send;
 }

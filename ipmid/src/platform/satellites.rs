@@ -1,5 +1,5 @@
-//! Satellite controllers behind a bridge, and the host's attention flag: what other bridges do for
-//! `ipmid`.
+//! Satellite controllers behind a bridge, and the host's attention flag: calls to the
+//! bridges that reach them.
 
 use std::future::Future;
 
@@ -11,19 +11,19 @@ use super::PlatformResult;
 /// How a request to a satellite controller ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SatelliteAnswer {
-    /// It answered.
+    /// It responded.
     Answered(CompletionCode, Vec<u8>),
-    /// It acknowledged its address, and did not answer.
+    /// It acknowledged its address, and did not respond.
     Silent,
-    /// Nobody acknowledges the address.
+    /// No controller acknowledges the address.
     Unreachable,
-    /// The bridge has as many requests under way as it can.
+    /// The bridge has its maximum of requests in progress.
     Busy,
 }
 
-/// Asking satellite controllers, and answering them.
+/// Requests to satellite controllers, and the host's responses to theirs.
 pub trait Satellites: Send + Sync + 'static {
-    /// Asks the controller at `to`, by way of the bridge of the channel called `channel`.
+    /// Sends `request` to the controller at `to`, through the bridge of the channel called `channel`.
     fn ask_satellite(
         &self,
         channel: &str,
@@ -42,7 +42,7 @@ pub trait Satellites: Send + Sync + 'static {
 
 /// The attention flags of the host's interfaces.
 pub trait Attention: Send + Sync + 'static {
-    /// Raises or lowers the flag of the interface whose channel is called `channel`.
+    /// Sets or clears the flag of the interface whose channel is called `channel`.
     fn set_attention(
         &self,
         channel: &str,

@@ -8,10 +8,10 @@ use ipmi_proto::sdr::Threshold;
 use super::PlatformResult;
 use crate::model::sensors::SensorStore;
 
-/// Sensors that are kept current by what their services tell.
+/// Sensors, followed by the signals of their services.
 pub trait Sensors: Send + Sync + 'static {
     /// The sensors. Their readings are current from the first call on, until this has not been
-    /// called for a while; with no service there, they are unavailable.
+    /// called for a while; sensors without a service are unavailable.
     fn sensors(&self) -> impl Future<Output = Arc<SensorStore>> + Send;
 
     /// Writes a limit of the sensor at `path`, in the unit on D-Bus.

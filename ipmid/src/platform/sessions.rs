@@ -30,13 +30,13 @@ pub struct SessionInfo {
     pub handle: u8,
     /// Channel number.
     pub channel: u8,
-    /// Present privilege, 0 while there is none.
+    /// Present privilege, 0 before login.
     pub privilege: u8,
-    /// IPMI user id, 0 while there is none.
+    /// IPMI user id, 0 before login.
     pub user_id: u8,
     /// How far it has come.
     pub state: SessionState,
-    /// An RMCP+ session, and none of IPMI 1.5.
+    /// Whether it is an RMCP+ session; otherwise IPMI 1.5.
     pub is_rmcp_plus: bool,
     /// The console's IPv4 address.
     pub remote_address: Ipv4Addr,
@@ -46,7 +46,7 @@ pub struct SessionInfo {
     pub remote_port: u16,
 }
 
-/// Knowing and closing sessions, whichever bridge holds them.
+/// Lists and closes the sessions of all bridges.
 pub trait Sessions: Send + Sync + 'static {
     /// All that are set up or active, session zeros left out, in the order of their handles.
     fn sessions(&self) -> impl Future<Output = PlatformResult<Vec<SessionInfo>>> + Send;

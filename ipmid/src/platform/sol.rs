@@ -17,11 +17,11 @@ pub struct SolSettings {
     pub privilege: u8,
     /// How long characters are gathered, in units of 5 ms.
     pub accumulate_interval: u8,
-    /// How many are sent without waiting.
+    /// Characters that are sent at once.
     pub threshold: u8,
-    /// How often a packet is sent again.
+    /// Retries of a packet.
     pub retry_count: u8,
-    /// The time between, in units of 10 ms.
+    /// The time between retries, in units of 10 ms.
     pub retry_interval: u8,
 }
 
@@ -30,7 +30,7 @@ pub struct SolSettings {
 pub enum SolChange {
     /// Whether SOL may be activated.
     Enable(bool),
-    /// Who may activate it, and how.
+    /// Privilege and protection that activation needs.
     Authentication {
         /// It must be encrypted.
         force_encryption: bool,
@@ -46,9 +46,9 @@ pub enum SolChange {
         /// In characters.
         threshold: u8,
     },
-    /// When packets are sent again.
+    /// Retries of packets.
     Retry {
-        /// How often.
+        /// Number of retries.
         count: u8,
         /// In units of 10 ms.
         interval: u8,

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::PlatformResult;
 
-/// The clock that the BMC's services go by.
+/// The clock of the BMC's services.
 pub trait Time: Send + Sync + 'static {
     /// Seconds since 1970 (`Elapsed`).
     fn bmc_time(&self) -> impl Future<Output = PlatformResult<u64>> + Send;
@@ -12,6 +12,6 @@ pub trait Time: Send + Sync + 'static {
     /// Sets the clock.
     fn set_bmc_time(&self, seconds: u64) -> impl Future<Output = PlatformResult<()>> + Send;
 
-    /// Whether the clock follows the network (`org.freedesktop.timedate1.NTP`), and so cannot be set.
+    /// Whether the clock is set by NTP (`org.freedesktop.timedate1.NTP`), and so cannot be set.
     fn follows_network(&self) -> impl Future<Output = PlatformResult<bool>> + Send;
 }

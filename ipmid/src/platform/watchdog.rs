@@ -6,40 +6,40 @@ pub use openbmc_dbus::state::watchdog::{Action as WatchdogAction, TimerUse as Wa
 
 use super::PlatformResult;
 
-/// How the timer is to be set up.
+/// The settings of the timer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WatchdogSettings {
-    /// Whether it runs after this.
+    /// Whether it is running.
     pub running: bool,
-    /// Who uses it.
+    /// Timer use.
     pub timer_use: WatchdogUse,
-    /// What happens when the time is up.
+    /// Timeout action.
     pub action: WatchdogAction,
     /// Whether an expiry is logged.
     pub log: bool,
-    /// What it starts from, in milliseconds.
+    /// Initial countdown, in milliseconds.
     pub interval: u64,
 }
 
-/// How the timer stands.
+/// The state of the timer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WatchdogState {
-    /// Whether it was set up since the start.
+    /// Whether it was set since the BMC started.
     pub initialized: bool,
-    /// What it is set up to.
+    /// Its settings.
     pub settings: WatchdogSettings,
-    /// What is left, in milliseconds.
+    /// Remaining time, in milliseconds.
     pub remaining: u64,
-    /// Who used it when it expired last; `Reserved` for never.
+    /// The timer use of the last expiry; `Reserved` if it never expired.
     pub expired_use: WatchdogUse,
 }
 
-/// The timer that the host must keep from running out.
+/// The timer that the host must reset before it expires.
 pub trait Watchdog: Send + Sync + 'static {
-    /// How it stands.
+    /// The state of the timer.
     fn watchdog(&self) -> impl Future<Output = PlatformResult<WatchdogState>> + Send;
 
-    /// Sets it up anew; what is left is the interval then.
+    /// Changes the settings; the remaining time is then the interval.
     fn set_watchdog(
         &self,
         settings: WatchdogSettings,

@@ -17,7 +17,7 @@ use crate::commands::storage::StorageProvider;
 use crate::commands::transport::{LanProvider, LanSessions, SolProvider};
 use crate::commands::{sensor, storage};
 use crate::config::Config;
-use crate::model::Records;
+use crate::model::ModelStores;
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
 use crate::platform::{BootProgress, I2c, Network, Satellites, Sol};
@@ -59,7 +59,7 @@ pub(super) struct Parts<I> {
     /// Command discovery and what is switched off.
     pub(super) firewall: Arc<Firewall>,
     /// Event log, sensors, units.
-    pub(super) records: Records,
+    pub(super) records: ModelStores,
     /// Where settings are kept.
     pub(super) folder: Folder,
 }
@@ -125,7 +125,7 @@ pub(super) fn register<P: Platform, I: I2c>(
 
 /// Adds the commands over sensors, event log, SDR repository and FRU inventory.
 fn register_records<P: storage::Platform>(
-    records: &Records,
+    records: &ModelStores,
     folder: &Folder,
     platform: &Arc<P>,
     table: &mut Registrar<'_>,
@@ -229,7 +229,7 @@ mod tests {
             ),
             i2c: NoI2c,
             firewall: Arc::new(Firewall::new(Persistent::volatile())),
-            records: Records::open(&folder, config.sel, host),
+            records: ModelStores::open(&folder, config.sel, host),
             folder,
         };
         let firewall = Arc::clone(&parts.firewall);

@@ -220,7 +220,7 @@ mod tests {
 
     use super::*;
     use crate::commands::dcmi::tests::{answer, bench, provider};
-    use crate::model::events::tests::Rig;
+    use crate::model::events::tests::TestLog;
     use crate::model::sensors::{Update, Value};
     use crate::platform::fake::FakePlatform;
 
@@ -274,8 +274,8 @@ mod tests {
     }
 
     /// A machine under a limit that is watched.
-    fn watched(limit: PowerLimitSettings) -> (Arc<FakePlatform>, Rig) {
-        let (platform, rig) = (Arc::new(FakePlatform::default()), Rig::new());
+    fn watched(limit: PowerLimitSettings) -> (Arc<FakePlatform>, TestLog) {
+        let (platform, rig) = (Arc::new(FakePlatform::default()), TestLog::new());
         platform.state().power_limit = limit;
         let provider = provider(&platform, &rig);
         tokio::spawn(async move { provider.watch_power_limit().await });

@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
     use crate::commands::dcmi::tests::{bench, provider};
-    use crate::model::events::tests::Rig;
+    use crate::model::events::tests::TestLog;
     use crate::platform::fake::FakePlatform;
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_time_beyond_the_limit_is_told_once() {
-        let (platform, rig) = (Arc::new(FakePlatform::default()), Rig::new());
+        let (platform, rig) = (Arc::new(FakePlatform::default()), TestLog::new());
         let provider = provider(&platform, &rig);
         let limit = |degrees| ThermalLimit { log: true, degrees, ..ThermalLimit::default() };
         let processor = key(0x41, 1);

@@ -39,7 +39,7 @@ impl<P: Sensors> SensorProvider<P> {
     ) -> Result<(u8, u8, u32), CompletionCode> {
         let sensors = self.platform.sensors().await;
         let places: Vec<u8> = sensors.with(|table| {
-            let luns = table.iter().map(|sensor| sensor.listing.index.place().0.value());
+            let luns = table.iter().map(|sensor| sensor.listing.index.lun_and_number().0.value());
             luns.collect()
         });
         let luns = places.iter().fold(0, |luns, lun| luns | 1 << lun);

@@ -70,7 +70,7 @@ impl<P: Sensors> SensorProvider<P> {
             false => Source::Other,
         };
         let event = event(bytes)?;
-        self.stores.events.take(source, generator, event).await?;
+        self.stores.events.handle(source, generator, event).await?;
         Ok(())
     }
 }

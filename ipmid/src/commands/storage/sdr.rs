@@ -56,7 +56,7 @@ impl<P: Platform> StorageProvider<P> {
         self.refresh_frus().await;
         let (count, changes) =
             self.repository(|repository| (repository.len(), repository.changes())).await;
-        self.stores.sdr.keep_history().await;
+        self.stores.sdr.save_history().await;
         let room = self.stores.sdr.room(count);
         Ok((
             VERSION,

@@ -1,5 +1,5 @@
-//! Records that clients added to the repository (IPMI v2.0 §33.13-33.16): kept over restarts, beside
-//! those that the BMC makes itself.
+//! Records that clients added to the repository (IPMI v2.0 §33.13-33.16): saved across restarts,
+//! beside the records that the BMC builds itself.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub const MAX_LENGTH: usize = 64;
 /// `80h`: the record is not as long as its header says (§33.14).
 const LENGTH_MISMATCH: CompletionCode = CompletionCode(0x80);
 
-/// What a record describes. Two records of one subject would have clients show it twice.
+/// What a record describes. With two records of one subject, clients would list it twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Subject {
     /// A sensor, readable or not.
@@ -51,13 +51,13 @@ impl Subject {
 pub(super) struct Raw(Vec<u8>);
 
 impl Raw {
-    /// Takes a record whose id is not decided yet.
+    /// Checks a record, which has no id yet.
     ///
     /// # Errors
     ///
     /// - `80h` when its length is not that of its header.
     /// - `C8h` beyond the length that a record may have.
-    /// - `CCh` when its type's fields are not there.
+    /// - `CCh` when it is too short for the fields of its type.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, CompletionCode> {
         let header = SdrHeader::parse(bytes).map_err(|_| LENGTH_MISMATCH)?;
         if bytes.len() != HEADER_LENGTH + usize::from(header.remaining) {
@@ -80,8 +80,8 @@ impl Raw {
     }
 
     fn with_id(mut self, id: u16) -> Self {
-        for (place, byte) in self.0.iter_mut().zip(id.to_le_bytes()) {
-            *place = byte;
+        for (slot, byte) in self.0.iter_mut().zip(id.to_le_bytes()) {
+            *slot = byte;
         }
         self
     }
@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for Raw {
             u8::from_str_radix(pair, 16).map_err(de::Error::custom)
         });
         let bytes: Vec<u8> = bytes.collect::<Result<_, _>>()?;
-        Self::parse(&bytes).map_err(|_| de::Error::custom("no sensor data record"))
+        Self::parse(&bytes).map_err(|_| de::Error::custom("not a sensor data record"))
     }
 }
 
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for Raw {
 pub(super) struct Added(BTreeMap<u16, Raw>);
 
 impl Added {
-    /// The id that the next record gets; `None` when there is no room for one.
+    /// The id of the next record; `None` when the repository is full.
     pub(super) fn next_id(&self) -> Option<u16> {
         if self.0.len() >= CAPACITY {
             return None;
@@ -134,7 +134,7 @@ impl Added {
         Ok(id)
     }
 
-    /// Deletes the record `id`; false when there is none.
+    /// Deletes the record `id`; false when there is no such record.
     pub(super) fn delete(&mut self, id: u16) -> bool {
         self.0.remove(&id).is_some()
     }
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_free_ones_and_the_room_has_an_end() {
+    fn ids_are_unused_and_the_capacity_is_bounded() {
         let mut added = Added::default();
         let record = Raw::parse(&CONTROLLER).unwrap();
         assert_eq!(added.add(record.clone(), None), Ok(FIRST));
         assert_eq!(added.add(record.clone(), Some(FIRST)), Ok(FIRST + 1));
         assert_eq!(added.add(record.clone(), Some(FIRST + 9)), Ok(FIRST + 9));
-        let (id, kept) = added.iter().last().unwrap();
-        assert_eq!((id, &kept.bytes()[..2]), (FIRST + 9, &hex!("0910")[..]));
+        let (id, last) = added.iter().last().unwrap();
+        assert_eq!((id, &last.bytes()[..2]), (FIRST + 9, &hex!("0910")[..]));
         assert!(added.delete(FIRST) && !added.delete(FIRST));
         assert_eq!(added.next_id(), Some(FIRST));
         while added.room() > 0 {

@@ -1,5 +1,5 @@
-//! The records that every repository has: the BMC's own locator, what it sends events for without
-//! a sensor on the bus, and a locator for each FRU device.
+//! The records that every repository has: the BMC's own locator, the sources of its own events,
+//! which have no sensor on the bus, and a locator for each FRU device.
 
 use ipmi_proto::sdr::{
     ControllerLocator, Entity, EventOnlySensor, EventType, FruLocator, SdrBody, SensorKey,
@@ -15,10 +15,10 @@ use crate::model::fru::FruDevices;
 const FIRST_FRU: u8 = 0x10;
 /// The number that no sensor on the bus has, on any LUN; FFh is reserved.
 const OWN_NUMBER: u8 = 0xfe;
-/// As well: those of sensors on the bus begin with 1.
+/// Unused by sensors on the bus, whose numbers begin with 1.
 const OWN_FIRST_NUMBER: u8 = 0;
 
-/// What the BMC itself sends events of, and which is no sensor on the bus.
+/// A source of events of the BMC itself, without a sensor on the bus.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OwnSource {
     /// The host watchdog.
@@ -57,7 +57,7 @@ impl OwnSource {
         }
     }
 
-    /// An event of it that begins, with these data; and who sends it.
+    /// An assertion event with these data, and its generator.
     #[must_use]
     pub fn event(self, data: [u8; 3]) -> (GeneratorId, Event) {
         let event = Event {
@@ -90,7 +90,7 @@ impl OwnSource {
     }
 }
 
-/// What the BMC can do besides (Get Device ID, additional device support; §20.1).
+/// Additional device support of the BMC (Get Device ID, §20.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DeviceSupport(pub u8);
 

@@ -1,4 +1,4 @@
-//! The records as clients read them: each encoded once per change, a read being a slice.
+//! The records as clients read them. Each is encoded once per change; a read is a slice of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::{FixedRecords, History};
 use crate::model::sensors::{SensorIndex, SensorTable};
 use crate::model::{Reservation, part};
 
-/// Records that are not sensors' have ids below this.
+/// Record ids of sensors begin here; the fixed records are below.
 const FIRST_SENSOR: u16 = 0x0100;
 
-/// What follows the last record.
+/// Next record id in the response for the last record (IPMI v2.0 §33.12).
 const NO_MORE: u16 = 0xffff;
 
 /// A part of a record that a client asks for.
@@ -25,11 +25,11 @@ pub struct Part {
     pub reservation: u16,
     /// The record's id.
     pub record: u16,
-    /// Where the part begins.
+    /// Offset of its first byte.
     pub offset: u8,
-    /// How long it is; FFh is up to the end.
+    /// Its length; FFh is to the end of the record.
     pub count: u8,
-    /// The bytes that the reply has room for.
+    /// The most bytes that fit into the response.
     pub room: usize,
 }
 
@@ -57,13 +57,13 @@ struct Sources(u64, Arc<FixedRecords>, Arc<Added>);
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Changes {
-    /// When a record came or became another.
+    /// When a record was added or changed.
     pub added: u32,
-    /// When a record went.
+    /// When a record was deleted.
     pub erased: u32,
-    /// How many times either happened.
+    /// Number of changes.
     pub count: u32,
-    /// How many times to records of the BMC itself.
+    /// Number of changes to records of the BMC itself.
     pub own: u32,
 }
 
@@ -74,8 +74,8 @@ pub fn record_id(sensor: SensorIndex) -> u16 {
 }
 
 impl Repository {
-    /// Makes the repository one of `table`'s sensors, the `fixed` and the `added` records, at `now`. Costs
-    /// a comparison where nothing has changed.
+    /// Builds the repository from the sensors of `table` and the `fixed` and `added` records, at `now`. Does nothing if
+    /// none of them has changed.
     pub(super) fn build(
         &mut self,
         table: &SensorTable,
@@ -209,7 +209,7 @@ impl Repository {
         self.records.range(..added::FIRST).count()
     }
 
-    /// Whether there are none.
+    /// Whether the repository is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -247,10 +247,10 @@ impl Repository {
         History { digest: self.digest(), changes: self.changed }
     }
 
-    /// Goes on from what was kept, if it was of the same records.
-    pub(super) fn resume(&mut self, kept: History) {
-        if kept.digest == self.digest() {
-            self.changed = kept.changes;
+    /// Restores the times of the last changes, if the saved history is of the same records.
+    pub(super) fn resume(&mut self, saved: History) {
+        if saved.digest == self.digest() {
+            self.changed = saved.changes;
         }
     }
 

@@ -41,10 +41,10 @@ async fn restart_that_finds_the_same_records_is_no_change() {
     let sensors = SensorStore::volatile();
     let first = service.with(&sensors, 100, |repository| repository.changes());
     assert_eq!(first.added, 100);
-    service.keep_history().await;
-    let kept = service.history.get();
+    service.save_history().await;
+    let saved = service.history.get();
     let again = SdrService::volatile();
-    again.history.update(|history| *history = kept).await.unwrap();
+    again.history.update(|history| *history = saved).await.unwrap();
     assert_eq!(again.with(&sensors, 200, |repository| repository.changes()), first);
 }
 

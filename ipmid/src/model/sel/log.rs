@@ -7,7 +7,7 @@ use ipmi_proto::sel::{SelRecord, SelRecordId};
 /// A change to the log, as it is journalled and replayed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
-    /// A record came, at this time; the oldest makes place if need be.
+    /// A record was added, at this time; a full log drops the oldest.
     Add {
         /// With its id.
         record: SelRecord,
@@ -51,7 +51,7 @@ struct Node {
     newer: u16,
 }
 
-/// The records in the order they came.
+/// The records in the order in which they were added.
 #[derive(Debug)]
 pub(super) struct Log {
     nodes: HashMap<u16, Node>,
@@ -59,7 +59,7 @@ pub(super) struct Log {
     newest: u16,
     capacity: usize,
     head: Head,
-    /// How often the log was erased since it was read.
+    /// How often the log was erased since the daemon started.
     clears: u64,
 }
 
@@ -79,7 +79,7 @@ impl Log {
         }
     }
 
-    /// Makes `change`; one that speaks of what is not there changes nothing.
+    /// Applies `change`. A change to a record that does not exist does nothing.
     pub(super) fn apply(&mut self, change: &Change) {
         match *change {
             Change::Add { record, at } => self.add(record, at),
@@ -258,9 +258,9 @@ mod tests {
     #[test]
     fn ids_wrap_and_pass_over_records_that_are_still_there() {
         let mut log = Log::new(4);
-        let kept = add(&mut log, 1);
+        let first = add(&mut log, 1);
         log.apply(&Change::Head(Head { last_id: SelRecordId::MAX.value(), ..Head::default() }));
-        assert_eq!((kept, add(&mut log, 2)), (1, 2));
+        assert_eq!((first, add(&mut log, 2)), (1, 2));
     }
 
     #[test]

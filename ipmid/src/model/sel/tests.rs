@@ -117,10 +117,10 @@ async fn zeroed_end_of_the_log_is_set_aside_and_the_other_records_stay() {
 async fn too_many_waiting_changes_are_refused() {
     let store = SelStore::open(Disk::new(), 10_000);
     let added = join_all((0..1000).map(|n| store.add(record(n), 1))).await;
-    let kept = added.iter().filter(|result| result.is_ok()).count();
-    assert!(kept >= 256, "{kept}");
+    let accepted = added.iter().filter(|result| result.is_ok()).count();
+    assert!(accepted >= 256, "{accepted}");
     assert!(added.iter().all(|result| matches!(result, Ok(_) | Err(SelError::Busy))));
-    assert_eq!(store.info().entries, kept);
+    assert_eq!(store.info().entries, accepted);
 }
 
 #[tokio::test]

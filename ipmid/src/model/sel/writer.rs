@@ -1,4 +1,4 @@
-//! The thread that writes the journal: one at a time, gone when there is nothing to write.
+//! The thread that writes the journal: at most one, which ends when the queue is empty.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -20,7 +20,7 @@ const MAX_BATCH: usize = 16;
 /// Entries beyond what is alive that the journal may hold before it is compacted.
 const SLACK: u64 = 1024;
 
-/// A change that waits to be written, and who waits for it.
+/// A change that waits to be written, with the channel for its result.
 pub(super) enum Operation {
     Add {
         record: SelRecord,
@@ -40,7 +40,7 @@ pub(super) enum Operation {
     },
 }
 
-/// The changes that wait.
+/// The queue of changes.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Operation>,
@@ -57,7 +57,7 @@ impl Queue {
         Ok(!mem::replace(&mut self.draining, true))
     }
 
-    /// What waits, or none and the end of the draining.
+    /// The waiting changes; `None` ends the thread.
     fn take(&mut self) -> Option<VecDeque<Operation>> {
         let waiting = mem::take(&mut self.waiting);
         self.draining = !waiting.is_empty();
@@ -76,7 +76,7 @@ pub(super) fn limits(capacity: usize) -> Limits {
     Limits { journal, batch, record: entry::MAX_LENGTH }
 }
 
-/// Writes what waits, until nothing does.
+/// Writes the waiting changes until the queue is empty.
 pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
     let mut journal = lock(&shared.journal);
     loop {
@@ -98,7 +98,7 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
                 Operation::Delete { id, at, reservation, done } => {
                     let deleted = admit(shared, reservation)
                         .and_then(|()| delete(shared, &mut journal, id, at));
-                    // Who asked may have given up; the change stands all the same.
+                    // The request may have timed out; the change is made all the same.
                     let _gone = done.send(deleted);
                 }
                 Operation::Clear { at, reservation, done } => {
@@ -145,7 +145,8 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
     }
 }
 
-/// Whether a reservation, where one is asked for, allows to erase: only here is anything erased.
+/// Checks the reservation of an erasure, if it needs one. Checked in the writer thread, so that no change comes between
+/// the check and the erasure.
 fn admit<S>(shared: &Shared<S>, reservation: Option<u16>) -> Result<(), SelError> {
     let allows = reservation.is_none_or(|id| lock(&shared.reservation).is_latest(id));
     if allows { Ok(()) } else { Err(SelError::Cancelled) }
@@ -182,7 +183,7 @@ fn delete<S: Storage>(
 fn write<S: Storage>(journal: &mut Journal<S>, changes: &[Change]) -> Result<(), SelError> {
     let entries: Vec<Vec<u8>> = changes.iter().map(entry::encode).collect();
     journal.append(&entries).map_err(|error| {
-        error!(%error, "the event log cannot be written");
+        error!(%error, "cannot write the SEL journal; the change is refused");
         SelError::Storage
     })
 }
@@ -198,6 +199,6 @@ fn compact<S: Storage>(log: &std::sync::Mutex<Log>, journal: &mut Journal<S>) {
     };
     let entries: Vec<Vec<u8>> = changes.iter().map(entry::encode).collect();
     if let Err(error) = journal.rewrite(&entries) {
-        error!(%error, "the event log cannot be compacted");
+        error!(%error, "cannot compact the SEL journal; it stays as it is, and the next change tries again");
     }
 }

@@ -1,5 +1,5 @@
-//! Which number and which name a sensor has: the same for as long as its path is known, over restarts
-//! of its service and of ipmid.
+//! Number and name of each sensor. They belong to its path, and stay the same across restarts of its service and of
+//! ipmid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ const LUNS: [u8; 3] = [0, 1, 3];
 /// All numbers there are.
 pub const CAPACITY: u16 = PER_LUN * 3;
 
-/// A sensor's place among all numbers, 0 to 758.
+/// The index of a sensor among all sensor numbers, 0 to 758.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct SensorIndex(u16);
 
 impl SensorIndex {
-    /// The sensor that commands call `number` on `lun`.
+    /// The sensor with this number on `lun`.
     #[must_use]
     pub fn of(lun: Lun, number: u8) -> Option<Self> {
         let block = (0..).zip(LUNS).find(|(_, of)| *of == lun.value())?.0;
@@ -26,9 +26,9 @@ impl SensorIndex {
         Some(Self(block * PER_LUN + within))
     }
 
-    /// The LUN that it is on, and its number there.
+    /// Its LUN, and its sensor number on that LUN.
     #[must_use]
-    pub fn place(self) -> (Lun, u8) {
+    pub fn lun_and_number(self) -> (Lun, u8) {
         let block = usize::from(self.0 / PER_LUN);
         let lun = LUNS.get(block).copied().and_then(Lun::new);
         let number = u8::try_from(self.0 % PER_LUN + 1).unwrap_or(u8::MAX);
@@ -74,7 +74,7 @@ const CHASSIS: &str = "/xyz/openbmc_project/state/chassis";
 const POWER_UNIT: &str = "Power Unit";
 
 impl Directory {
-    /// The listing of `path`, which is made if there is none. When all numbers are taken, one of a sensor
+    /// The listing of `path`, which is added if it is new. When all numbers are taken, one of a sensor
     /// that is not among `present` is taken over; `None` if all are present.
     pub fn list(&mut self, path: &str, present: impl Fn(&str) -> bool) -> Option<Listing> {
         if let Some(listing) = self.0.get(path) {
@@ -82,7 +82,8 @@ impl Directory {
         }
         let taken: BTreeSet<u16> = self.0.values().map(|listing| listing.index.0).collect();
         let is_free = |index: &u16| !taken.contains(index);
-        // What is no sensor's object has the last numbers of the first LUN, so that others keep theirs.
+        // Objects outside the sensor root take the last numbers of the first LUN, so that they do not shift the numbers
+        // of sensors.
         let free = if path.starts_with(CHASSIS) || path.starts_with(INVENTORY) {
             (0..PER_LUN).rev().chain(PER_LUN..CAPACITY).find(is_free)
         } else {
@@ -111,8 +112,8 @@ impl Directory {
         }
         let numbered = |number: usize| {
             let suffix = format!("#{number}");
-            let kept = IdString::MAX - suffix.len();
-            plain.chars().take(kept).collect::<String>() + &suffix
+            let length = IdString::MAX - suffix.len();
+            plain.chars().take(length).collect::<String>() + &suffix
         };
         let mut number = 2;
         while used.contains(numbered(number).as_str()) {
@@ -151,10 +152,10 @@ mod tests {
     #[test]
     fn numbers_go_over_the_luns_that_have_sensors() {
         for index in 0..CAPACITY {
-            let (lun, number) = SensorIndex(index).place();
+            let (lun, number) = SensorIndex(index).lun_and_number();
             assert_eq!(SensorIndex::of(lun, number), Some(SensorIndex(index)));
         }
-        assert_eq!(SensorIndex(253).place(), (Lun::new(1).unwrap(), 1));
+        assert_eq!(SensorIndex(253).lun_and_number(), (Lun::new(1).unwrap(), 1));
         assert_eq!(SensorIndex::of(Lun::BMC, 0), None);
         assert_eq!(SensorIndex::of(Lun::BMC, 0xff), None);
         assert_eq!(SensorIndex::of(Lun::SMS, 1), None);

@@ -1,24 +1,25 @@
-//! Sensors of states, which have no reading: a lid, power supplies, the power unit (IPMI v2.0 §42.2).
+//! Discrete sensors, which have states and no reading: chassis intrusion, power supplies, the power unit
+//! (IPMI v2.0 §42.2).
 
 use ipmi_proto::sdr::{Entity, SensorType, Threshold, ThresholdSet, entity};
 
 use super::entity::instance;
 
-/// What a sensor of states is of.
+/// The kind of a discrete sensor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StateKind {
-    /// A chassis' lid: `Chassis.Intrusion`. Offset 0: general intrusion.
-    Lid,
+pub enum DiscreteKind {
+    /// Chassis intrusion: `Chassis.Intrusion`. Offset 0: general intrusion.
+    ChassisIntrusion,
     /// A power supply: `Inventory.Item.PowerSupply`. Offsets 0: presence, 1: failure.
     PowerSupply,
     /// The power of a chassis: `State.Chassis`. Offsets 0: off, 4: input lost.
     PowerUnit,
 }
 
-/// States that a sensor of them can be in: a bit for each offset up to 5.
+/// States of a discrete sensor: one bit for each offset, 0 to 5.
 type Offsets = u8;
 
-impl StateKind {
+impl DiscreteKind {
     /// The offset of a power supply that failed.
     pub(super) const FAILURE: u8 = 1;
     /// The offset of a power unit whose input is lost.
@@ -28,7 +29,7 @@ impl StateKind {
     #[must_use]
     pub const fn sensor_type(self) -> SensorType {
         match self {
-            Self::Lid => SensorType::PHYSICAL_SECURITY,
+            Self::ChassisIntrusion => SensorType::PHYSICAL_SECURITY,
             Self::PowerSupply => SensorType::POWER_SUPPLY,
             Self::PowerUnit => SensorType::POWER_UNIT,
         }
@@ -38,38 +39,39 @@ impl StateKind {
     #[must_use]
     pub const fn readable(self) -> Offsets {
         match self {
-            Self::Lid => 0x01,
+            Self::ChassisIntrusion => 0x01,
             Self::PowerSupply => 0x03,
             Self::PowerUnit => 0x11,
         }
     }
 
-    /// The states that are events when they begin and end. Power off is none: who wants it has asked for it.
+    /// The states that are events when they begin and end. Power off is
+    /// not one, because it is normally requested.
     #[must_use]
     pub const fn events(self) -> Offsets {
         match self {
-            Self::Lid => 0x01,
+            Self::ChassisIntrusion => 0x01,
             Self::PowerSupply => 0x03,
             Self::PowerUnit => 0x10,
         }
     }
 
-    /// The states that are no news in a sensor that was not known before.
+    /// The normal states: no event is sent if they hold when the sensor is found.
     #[must_use]
     pub const fn usual(self) -> Offsets {
         match self {
-            Self::Lid => 0x00,
+            Self::ChassisIntrusion => 0x00,
             Self::PowerSupply => 0x01,
             Self::PowerUnit => 0x01,
         }
     }
 
-    /// What the sensor `name` belongs to, where that is not told; `None` for what its name tells.
+    /// The entity of the sensor `name` if its service names none; `None` to guess it from the name.
     pub(super) fn entity(self, name: &str) -> Option<Entity> {
         let digits = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
         let after = name.get(digits.len()..).unwrap_or_default();
         match self {
-            Self::Lid => None,
+            Self::ChassisIntrusion => None,
             Self::PowerSupply => {
                 Some(Entity { id: entity::POWER_SUPPLY, instance: instance(after) })
             }
@@ -78,18 +80,18 @@ impl StateKind {
     }
 }
 
-/// A sensor of states, and those that hold.
+/// A discrete sensor, and the states that hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Discrete {
-    /// What it is of.
-    pub kind: StateKind,
-    /// The states that hold, once the service has told.
+    /// Its kind.
+    pub kind: DiscreteKind,
+    /// The states that hold; `None` until the service has reported them.
     pub states: Option<ThresholdSet>,
 }
 
 impl Discrete {
-    /// One of which no state is known.
-    pub(super) const fn new(kind: StateKind) -> Self {
+    /// A sensor whose states are not known yet.
+    pub(super) const fn new(kind: DiscreteKind) -> Self {
         Self { kind, states: None }
     }
 
@@ -107,7 +109,7 @@ impl Discrete {
     }
 }
 
-/// The offset that stands in a set of thresholds where `threshold` does.
+/// The offset whose bit in a threshold set is that of `threshold`.
 #[must_use]
 pub(super) fn offset_of(threshold: Threshold) -> u8 {
     let mut set = ThresholdSet::EMPTY;

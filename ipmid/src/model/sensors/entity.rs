@@ -1,8 +1,8 @@
-//! What a sensor belongs to when its service does not say: by its type and its name.
+//! The entity of a sensor whose service does not name one: guessed from its type and name.
 
 use ipmi_proto::sdr::{Entity, entity};
 
-/// Words in a name, and the entity they tell; the first match counts.
+/// Words in a sensor name, and the entity each stands for; the first match counts.
 const WORDS: [(&str, u8); 14] = [
     ("inlet", entity::AIR_INLET),
     ("ambient", entity::AIR_INLET),
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_what_a_sensor_belongs_to() {
+    fn entity_is_guessed_from_the_name() {
         let cases = [
             ("temperature", "CPU1_Core", entity::PROCESSOR, 2),
             ("temperature", "Inlet_Temp", entity::AIR_INLET, 1),

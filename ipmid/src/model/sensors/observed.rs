@@ -1,8 +1,8 @@
-//! A sensor as D-Bus shows it: `Sensor.Value`, `Sensor.Threshold.*`, `State.Decorator.*`.
+//! The properties of a sensor on D-Bus: `Sensor.Value`, `Sensor.Threshold.*`, `State.Decorator.*`.
 
 use ipmi_proto::sdr::{Entity, PerThreshold, Threshold, Unit};
 
-use super::discrete::{Discrete, StateKind};
+use super::discrete::{Discrete, DiscreteKind};
 
 /// Where sensors are: `<ROOT>/<type>/<name>`.
 pub const ROOT: &str = "/xyz/openbmc_project/sensors";
@@ -28,11 +28,11 @@ pub enum Value {
 /// What is known of a sensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
-    /// The reading in the unit on D-Bus; NaN when there is none.
+    /// The reading in the unit on D-Bus; NaN when it has no reading.
     pub value: f64,
-    /// The least reading the service knows.
+    /// The least reading, from `MinValue`.
     pub min: Option<f64>,
-    /// The greatest.
+    /// The greatest reading, from `MaxValue`.
     pub max: Option<f64>,
     /// The unit, and what a value on D-Bus is multiplied by to be in it.
     pub unit: (Unit, f64),
@@ -46,13 +46,13 @@ pub struct Observed {
     pub available: bool,
     /// Whether its reading can be set.
     pub mutable: bool,
-    /// Whether it has a reading at all; without, it is one of states.
+    /// Whether it has a reading; otherwise it is discrete.
     pub analog: bool,
-    /// What it is in the state of, if it is a sensor of states.
+    /// Its kind and states, if it is discrete.
     pub discrete: Option<Discrete>,
     /// Whether the inventory says that it is there.
     pub present: Option<bool>,
-    /// What it belongs to, if the service says so.
+    /// Its entity, if the service names one.
     pub entity: Option<Entity>,
 }
 
@@ -113,7 +113,7 @@ pub const fn limit_property(threshold: Threshold) -> (&'static str, &'static str
 }
 
 impl Observed {
-    /// Takes a property of one of the sensor's interfaces; what is not a sensor's changes nothing.
+    /// Applies a property of one of the sensor's interfaces. A property that no sensor has is ignored.
     pub fn apply(&mut self, interface: &str, property: &str, value: &Value) {
         let Some(interface) = interface.strip_prefix(PREFIX) else {
             return;
@@ -137,7 +137,7 @@ impl Observed {
             }
             ("Chassis.Intrusion", "Status", Value::Text(status)) => {
                 let intruded = !status.ends_with(".Normal");
-                self.states_of(StateKind::Lid).set(0, intruded);
+                self.states_of(DiscreteKind::ChassisIntrusion).set(0, intruded);
             }
             ("Inventory.Decorator.Ipmi", "EntityId", Value::Number(id)) => {
                 self.entity_mut().id = small(*id);
@@ -147,13 +147,13 @@ impl Observed {
             }
             ("State.Chassis", "CurrentPowerState", Value::Text(state)) => {
                 let off = state.ends_with(".Off");
-                self.states_of(StateKind::PowerUnit).set(0, off);
+                self.states_of(DiscreteKind::PowerUnit).set(0, off);
             }
             ("State.Chassis", "CurrentPowerStatus", Value::Text(status)) => {
                 let lost = [".BrownOut", ".UninterruptiblePowerSupply"];
                 let lost = lost.iter().any(|end| status.ends_with(end));
-                let states = self.states_of(StateKind::PowerUnit);
-                states.set(StateKind::INPUT_LOST, lost);
+                let states = self.states_of(DiscreteKind::PowerUnit);
+                states.set(DiscreteKind::INPUT_LOST, lost);
             }
             ("Inventory.Item", "Present", Value::Flag(present)) => self.present = Some(*present),
             _ => self.apply_threshold(interface, property, value),
@@ -164,25 +164,25 @@ impl Observed {
     /// Notes that its object has an interface, which may have no properties.
     pub fn note(&mut self, interface: &str) {
         if interface == POWER_SUPPLY {
-            self.states_of(StateKind::PowerSupply);
+            self.states_of(DiscreteKind::PowerSupply);
             self.judge_supply();
         }
     }
 
     /// The states of a sensor of `kind`, which this one becomes unless it is one.
-    fn states_of(&mut self, kind: StateKind) -> &mut Discrete {
+    fn states_of(&mut self, kind: DiscreteKind) -> &mut Discrete {
         self.discrete.get_or_insert(Discrete::new(kind))
     }
 
-    /// A power supply is what inventory and status say of it.
+    /// Sets the states of a power supply from its presence and its operational status.
     fn judge_supply(&mut self) {
         let (present, functional) = (self.present, self.functional);
         if let Some(states) = &mut self.discrete
-            && states.kind == StateKind::PowerSupply
+            && states.kind == DiscreteKind::PowerSupply
             && let Some(present) = present
         {
             states.set(0, present);
-            states.set(StateKind::FAILURE, present && !functional);
+            states.set(DiscreteKind::FAILURE, present && !functional);
         }
     }
 
@@ -231,7 +231,7 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// A small number that came as any of D-Bus's.
+/// A small number, which D-Bus services send in several types.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the type")]
 const fn small(value: f64) -> u8 {
     value.clamp(0.0, 127.0) as u8

@@ -1,4 +1,4 @@
-//! The record of a sensor: from what D-Bus shows to what Get SDR gives.
+//! The record of a sensor: built from D-Bus properties, returned by Get SDR.
 
 use ipmi_proto::IdString;
 use ipmi_proto::sdr::{
@@ -8,12 +8,12 @@ use ipmi_proto::sdr::{
 };
 
 use super::directory::Listing;
-use super::discrete::StateKind;
+use super::discrete::DiscreteKind;
 use super::entity;
 use super::observed::{Observed, ROOT};
 use super::settings::Settings;
 
-/// The type that a path tells: its first part below the root.
+/// The sensor type in a path: its first part below the root.
 pub(super) fn segment(path: &str) -> &str {
     let below = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/'));
     below.and_then(|rest| rest.split('/').next()).unwrap_or_default()
@@ -27,7 +27,7 @@ pub(super) fn factors(observed: &Observed) -> Factors {
         .unwrap_or(Factors::IDENTITY)
 }
 
-/// The raw limits of a sensor; what it has none for is 0.
+/// The raw limits of a sensor; 0 for a threshold that it does not have.
 pub(super) fn raw_thresholds(observed: &Observed, factors: &Factors) -> PerThreshold<u8> {
     PerThreshold::new(Threshold::ALL.map(|threshold| {
         let limit = observed.thresholds.get(threshold);
@@ -51,7 +51,7 @@ pub(super) fn body(
     observed: &Observed,
     settings: &Settings,
 ) -> SdrBody {
-    let (lun, number) = listing.index.place();
+    let (lun, number) = listing.index.lun_and_number();
     let name = path.rsplit('/').next().unwrap_or_default();
     let of_kind = observed.discrete.and_then(|of| of.kind.entity(name));
     let entity = observed.entity.or(of_kind).unwrap_or_else(|| entity::guess(segment(path), name));
@@ -68,7 +68,7 @@ pub(super) fn body(
     }
 }
 
-fn compact(common: Common, kind: StateKind) -> CompactSensor {
+fn compact(common: Common, kind: DiscreteKind) -> CompactSensor {
     let events = u16::from(kind.events());
     CompactSensor {
         key: common.key,

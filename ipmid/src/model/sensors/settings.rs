@@ -1,4 +1,4 @@
-//! What clients set on a sensor: hysteresis, which events it sends, and what it is said to be (IPMI v2.0 §35.6,
+//! Settings of a sensor that clients change: hysteresis, event enables and sensor type (IPMI v2.0 §35.6,
 //! §35.10, §35.15).
 
 use ipmi_proto::sdr::{Hysteresis, SensorType};
@@ -20,7 +20,7 @@ pub struct Settings {
     pub masked_assertions: u16,
     /// Offsets whose deassertion it does not send.
     pub masked_deassertions: u16,
-    /// The sensor type in place of its own.
+    /// A sensor type that replaces its own.
     pub sensor_type: Option<u8>,
 }
 

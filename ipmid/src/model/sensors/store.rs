@@ -1,5 +1,5 @@
-//! The sensors of the machine, shared by who follows the bus, who answers commands and who logs events;
-//! and what of them outlives the daemon.
+//! The sensors of the machine, shared by the D-Bus follower, the command handlers and the event logger; with the
+//! files that save numbers, settings and states.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::table::{Interfaces, Properties, SensorEvent, SensorTable};
 use crate::model::persistent::{Persistent, lock};
 
-/// What the bus tells of sensors.
+/// A change of sensors on D-Bus.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
     /// An object with all its interfaces: new, or read anew.
@@ -34,7 +34,7 @@ pub enum Update {
         /// Their new values.
         properties: Properties,
     },
-    /// An object that is no more.
+    /// An object that was removed.
     Removed {
         /// Its path.
         path: String,
@@ -68,7 +68,7 @@ struct Inner {
     settings: BTreeMap<String, Settings>,
     /// The states that were logged before the daemon started.
     states: BTreeMap<String, u8>,
-    /// Whether sensors were left out because no number is left; told once.
+    /// Whether sensors were left out because no number is left; logged once.
     overfull: bool,
 }
 
@@ -83,7 +83,7 @@ impl SensorStore {
         })
     }
 
-    /// Kept nowhere.
+    /// In memory only.
     #[must_use]
     pub fn volatile() -> Self {
         Self::new(Files {
@@ -103,23 +103,23 @@ impl SensorStore {
         Self { inner: Mutex::new(inner), files, happened: Notify::new() }
     }
 
-    /// Takes what the bus tells.
+    /// Applies a change on D-Bus.
     pub fn apply(&self, update: Update) {
         lock(&self.inner).apply(update);
         self.happened.notify_one();
     }
 
-    /// Notes whether readings are those of some time ago.
+    /// Sets whether readings are stale.
     pub fn set_stale(&self, stale: bool) {
         lock(&self.inner).table.set_stale(stale);
     }
 
-    /// Looks at the sensors; `look` must not wait.
+    /// Calls `look` with the sensors, under the lock: it must not block.
     pub fn with<R>(&self, look: impl FnOnce(&SensorTable) -> R) -> R {
         look(&lock(&self.inner).table)
     }
 
-    /// Changes what clients may set on a sensor; it is kept over restarts.
+    /// Changes the settings of a sensor that clients may set, and saves them.
     ///
     /// # Errors
     ///
@@ -134,10 +134,10 @@ impl SensorStore {
             .ok_or(CompletionCode::NOT_PRESENT)?;
         self.files.settings.update(|all| change(all.entry(path.clone()).or_default())).await?;
         {
-            // As they are by now, which a later change may have made them.
+            // Read again: a later change may have been saved meanwhile.
             let mut inner = lock(&self.inner);
-            let kept = self.files.settings.look(|all| all.get(&path).copied());
-            inner.table.set(index, |settings| *settings = kept.unwrap_or_default());
+            let saved = self.files.settings.look(|all| all.get(&path).copied());
+            inner.table.set(index, |settings| *settings = saved.unwrap_or_default());
         }
         self.happened.notify_one();
         Ok(())
@@ -166,7 +166,7 @@ impl SensorStore {
             };
             if directory != self.files.directory.get() {
                 // A failure is in the log, and the next change tries again.
-                let _later = self.files.directory.update(|kept| *kept = directory).await;
+                let _later = self.files.directory.update(|saved| *saved = directory).await;
             }
             if !events.is_empty() {
                 return events;
@@ -174,8 +174,8 @@ impl SensorStore {
         }
     }
 
-    /// Keeps which states hold, so that they are not logged again after a restart.
-    pub async fn keep_states(&self) {
+    /// Saves which states hold, so that they are not logged again after a restart.
+    pub async fn save_states(&self) {
         let states: BTreeMap<String, u8> = {
             let mut inner = lock(&self.inner);
             for (path, bits) in
@@ -187,7 +187,7 @@ impl SensorStore {
             inner.states.clone()
         };
         if states != self.files.states.get() {
-            let _logged = self.files.states.update(|kept| *kept = states).await;
+            let _logged = self.files.states.update(|saved| *saved = states).await;
         }
     }
 }
@@ -204,7 +204,10 @@ impl Inner {
                 };
                 let listed = self.table.add(&path, &interfaces, &mut self.directory, known);
                 if !listed && !std::mem::replace(&mut self.overfull, true) {
-                    warn!(path, "more sensors than numbers; the rest are left out");
+                    warn!(
+                        path,
+                        "no sensor number is left (759 sensors); further sensors are ignored"
+                    );
                 }
             }
             Update::Changed { path, interface, properties } => {
@@ -254,7 +257,7 @@ mod tests {
         assert_eq!(events.len(), 1);
         let index = events[0].index;
         store.configure(index, |settings| settings.negative_hysteresis = 4).await.unwrap();
-        store.keep_states().await;
+        store.save_states().await;
         let again = SensorStore::open(&folder);
         again.apply(object(true));
         again.with(|table| {

@@ -1,4 +1,4 @@
-//! All sensors: kept by what D-Bus tells, read by commands, without a call in between.
+//! All sensors: updated by D-Bus signals and read by commands, so that a read costs no bus call.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,7 +22,7 @@ pub type Interfaces = Vec<(String, Properties)>;
 pub struct SensorEvent {
     /// The sensor.
     pub index: SensorIndex,
-    /// What happened, as the log takes it.
+    /// The event message.
     pub event: Event,
 }
 
@@ -33,11 +33,11 @@ pub struct Sensor {
     pub path: String,
     /// Its number and name.
     pub listing: Listing,
-    /// What D-Bus shows of it.
+    /// Its properties on D-Bus.
     pub observed: Observed,
-    /// What clients set on it.
+    /// The settings that clients change.
     pub settings: Settings,
-    /// Thresholds that are crossed now; of a sensor of states those that hold, bit by bit.
+    /// The thresholds that are crossed; of a discrete sensor the states that hold, one bit each.
     pub states: ThresholdSet,
     /// Whether its service is on the bus.
     pub online: bool,
@@ -56,7 +56,7 @@ impl Sensor {
         self.factors.raw_from_value(reading)
     }
 
-    /// Whether its reading or state is to be believed.
+    /// Whether its reading or state is valid.
     #[must_use]
     pub fn is_available(&self) -> bool {
         if self.observed.analog {
@@ -73,14 +73,14 @@ impl Sensor {
         record::raw_thresholds(&self.observed, &self.factors)
     }
 
-    /// Its type, and how it reports.
+    /// Its sensor type and event/reading type.
     #[must_use]
     pub fn kind(&self) -> (SensorType, EventType) {
         let (own, event_type) = self.own_kind();
         (self.settings.sensor_type(own), event_type)
     }
 
-    /// As [`Self::kind`], whatever clients say.
+    /// As [`Self::kind`], without the type that a client set.
     #[must_use]
     pub fn own_kind(&self) -> (SensorType, EventType) {
         match self.observed.discrete {
@@ -124,9 +124,9 @@ impl Sensor {
             return self.states;
         }
         if !self.observed.analog {
-            // Not told: as before.
-            let told = self.observed.discrete.and_then(|of| of.states);
-            return told.unwrap_or(self.states);
+            // Unknown until the service reports: the states stay as they were.
+            let reported = self.observed.discrete.and_then(|of| of.states);
+            return reported.unwrap_or(self.states);
         }
         for threshold in self.observed.thresholds.present().iter() {
             let before = self.states.contains(threshold);
@@ -158,7 +158,7 @@ impl Sensor {
         let offset = self.offset(threshold);
         let data = if self.observed.analog {
             let limit = self.raw_thresholds().get(threshold);
-            // Data 1, bits 7:4: the reading that triggered it, and the limit; 01b for each that is told.
+            // Data 1, bits 7:6: 01b if data 2 is the reading; bits 5:4: 01b if data 3 is the limit (§29.7).
             match self.raw_reading().filter(|_| !stale) {
                 Some(reading) => [0x50 | offset, reading, limit],
                 None => [0x10 | offset, 0xff, limit],
@@ -179,7 +179,7 @@ impl Sensor {
             return None;
         }
         let (kind, event_type) = self.kind();
-        let (_, number) = self.listing.index.place();
+        let (_, number) = self.listing.index.lun_and_number();
         let event = Event {
             revision: Event::REVISION,
             sensor_type: kind.0,
@@ -210,13 +210,13 @@ pub struct SensorTable {
     generation: u64,
     /// Whether a sensor has a limit without an alarm.
     judges: bool,
-    /// Whether readings are those of some time ago, because nobody follows them.
+    /// Whether readings are stale, because they are not followed.
     stale: bool,
 }
 
 impl SensorTable {
-    /// Takes an object of a sensor service. What is no sensor is passed over; so is one for which no
-    /// number is left, which is `false`.
+    /// Adds or updates the sensor of an object. An object that is no sensor is ignored. Returns false if no sensor
+    /// number is left.
     pub fn add(
         &mut self,
         path: &str,
@@ -267,7 +267,7 @@ impl SensorTable {
         true
     }
 
-    /// Takes changed properties of one interface of an object.
+    /// Applies changed properties of one interface of an object.
     pub fn change(&mut self, path: &str, interface: &str, properties: &Properties) {
         let Some(index) = self.paths.get(path).copied() else {
             return;
@@ -286,7 +286,7 @@ impl SensorTable {
         self.rejudge(index);
     }
 
-    /// Forgets the sensor of an object that is gone.
+    /// Removes the sensor of an object that was removed.
     pub fn remove(&mut self, path: &str) {
         if let Some(index) = self.paths.remove(path) {
             self.sensors.remove(&index);
@@ -346,12 +346,12 @@ impl SensorTable {
         self.sensors.values()
     }
 
-    /// Notes whether readings are those of some time ago: then no event tells them.
+    /// Sets whether readings are stale: events then carry no reading.
     pub const fn set_stale(&mut self, stale: bool) {
         self.stale = stale;
     }
 
-    /// Grows whenever a record becomes another, comes or goes.
+    /// Incremented whenever a record is added, changed or removed.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
@@ -369,7 +369,7 @@ impl SensorTable {
         std::mem::take(&mut self.events)
     }
 
-    /// A sensor came, went, or has other limits or alarms.
+    /// Updates whether a sensor has a limit without an alarm.
     fn note_limits(&mut self) {
         self.judges = self.sensors.values().any(|sensor| {
             let mut limits = sensor.observed.thresholds.present().iter();

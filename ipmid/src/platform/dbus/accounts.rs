@@ -26,18 +26,17 @@ use zbus::{Connection, MatchRule, Message, MessageStream, message};
 use super::DbusPlatform;
 use crate::model::persistent::lock;
 
-/// How long between two attempts to follow the services.
+/// Time between two attempts to follow the services.
 const RETRY: Duration = Duration::from_secs(1);
-/// A failure that lasts is told once a minute.
+/// A failure that lasts is logged once a minute.
 static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
-/// Names that are remembered while the files are written; more than that many users cannot be
-/// renamed at once.
+/// Renames that are queued while the files are written. Further ones are dropped, which bounds the queue.
 const MOST_RENAMED: usize = 64;
 
 /// The bus itself.
 const BUS: &str = "org.freedesktop.DBus";
 
-/// What shows that accounts or limits have changed, or that their services came.
+/// Signals of changed accounts and limits, and of a service that starts.
 const SIGNALS: [&str; 4] = [
     "type='signal',sender='xyz.openbmc_project.User.Manager',path='/xyz/openbmc_project/user'",
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
@@ -49,7 +48,7 @@ const SIGNALS: [&str; 4] = [
      member='NameOwnerChanged',arg0='xyz.openbmc_project.User.Manager'",
 ];
 
-/// The services, over the platform's connection; called on threads that may wait.
+/// The account services, over the platform's connection. Its methods block, so they are called on blocking threads.
 pub struct DbusAccounts {
     platform: Arc<DbusPlatform>,
     runtime: Handle,
@@ -58,7 +57,7 @@ pub struct DbusAccounts {
 }
 
 impl DbusAccounts {
-    /// Over the platform's connection, of which the runtime that this is called in takes care.
+    /// Uses the platform's connection, on the runtime of the caller.
     #[must_use]
     pub fn new(platform: &Arc<DbusPlatform>, config: &OpenbmcConfig) -> Self {
         Self {
@@ -69,13 +68,13 @@ impl DbusAccounts {
         }
     }
 
-    /// Waits for what `act` does over the bus.
+    /// Blocks until `act` has completed.
     fn wait<T, F>(&self, act: impl FnOnce(Client) -> F) -> Result<T, SystemError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let link = self.platform.link().map_err(|_| SystemError::Absent)?;
-        let client = link.client.clone();
+        let connected = self.platform.connected().map_err(|_| SystemError::Absent)?;
+        let client = connected.client.clone();
         self.runtime.block_on(async { act(client).await }).map_err(failed)
     }
 }
@@ -171,36 +170,36 @@ impl SystemAccounts for DbusAccounts {
     }
 }
 
-/// Takes to the files what others change at the services, whatever the bus does.
+/// Copies account changes that other processes make at the services into the files, across restarts of the bus.
 pub async fn follow_accounts(accounts: Arc<OpenbmcWriter>) -> Infallible {
-    let news = Arc::<News>::default();
+    let pending = Arc::<PendingChanges>::default();
     let listen = async {
         loop {
             let connection = bus::connect().await;
-            if let Err(error) = listen(&connection, &news).await
+            if let Err(error) = listen(&connection, &pending).await
                 && let Some(pass) = NOT_FOLLOWED.admit()
             {
                 let swallowed = pass.swallowed;
-                warn!(%error, swallowed, "accounts are not followed; trying again");
+                warn!(%error, swallowed, "cannot follow changes of accounts on D-Bus; retrying");
             }
             time::sleep(RETRY).await;
         }
     };
     tokio::select! {
         never = listen => never,
-        never = take_to_files(accounts, &news) => never,
+        never = update_files(accounts, &pending) => never,
     }
 }
 
-/// What the signals told and the files do not have yet.
+/// Changes that the signals reported and that are not in the files yet.
 #[derive(Default)]
-struct News {
+struct PendingChanges {
     renamed: Mutex<VecDeque<(String, String)>>,
     changed: Notify,
 }
 
-/// Listens until the connection ends. Nothing here waits but for the next message.
-async fn listen(connection: &Connection, news: &News) -> zbus::Result<()> {
+/// Listens until the connection ends. It waits for nothing but the next message, so that the connection is drained.
+async fn listen(connection: &Connection, pending: &PendingChanges) -> zbus::Result<()> {
     let mut messages = MessageStream::from(connection);
     let bus = DBusProxy::new(connection).await?;
     for rule in SIGNALS {
@@ -208,9 +207,9 @@ async fn listen(connection: &Connection, news: &News) -> zbus::Result<()> {
     }
     let mut owner = match bus.get_name_owner(SERVICE.try_into()?).await {
         Ok(owner) => Some(owner.to_string()),
-        Err(_) => None, // it will be told when there is one
+        Err(_) => None, // NameOwnerChanged reports it when it starts
     };
-    news.changed.notify_one();
+    pending.changed.notify_one();
     while let Some(message) = messages.next().await {
         let message = message?;
         if message.message_type() != message::Type::Signal {
@@ -220,17 +219,17 @@ async fn listen(connection: &Connection, news: &News) -> zbus::Result<()> {
             owner = new;
         }
         if let Some(names) = renamed(&message, owner.as_deref()) {
-            let mut renamed = lock(&news.renamed);
+            let mut renamed = lock(&pending.renamed);
             if renamed.len() < MOST_RENAMED {
                 renamed.push_back(names);
             }
         }
-        news.changed.notify_one();
+        pending.changed.notify_one();
     }
     Ok(())
 }
 
-/// Who has User.Manager's name from now on, in a message of the bus itself.
+/// The new owner of User.Manager's name, if `message` is that signal of the bus itself.
 fn new_owner(message: &Message) -> Option<Option<String>> {
     let header = message.header();
     let of_bus = header.sender()?.as_str() == BUS && header.member()? == "NameOwnerChanged";
@@ -239,21 +238,21 @@ fn new_owner(message: &Message) -> Option<Option<String>> {
     (name == SERVICE).then(|| (!new.is_empty()).then(|| new.to_owned()))
 }
 
-/// The names in a `UserRenamed`, which comes before the objects go and come. Anybody can send us
-/// one: it counts when User.Manager's `owner` did.
+/// The old and the new name in a `UserRenamed`, which is sent before the objects are removed and added. Any process can
+/// send one: it is accepted from User.Manager's `owner` only.
 fn renamed(message: &Message, owner: Option<&str>) -> Option<(String, String)> {
     let header = message.header();
-    let is_it = header.interface()? == manager::NAME
+    let is_rename = header.interface()? == manager::NAME
         && header.member()? == manager::USER_RENAMED.name
         && header.sender().map(|sender| sender.as_str()) == owner;
-    is_it.then(|| message.body().deserialize().ok()).flatten()
+    is_rename.then(|| message.body().deserialize().ok()).flatten()
 }
 
-/// Brings the files up to date whenever there are news.
-async fn take_to_files(accounts: Arc<OpenbmcWriter>, news: &News) -> Infallible {
+/// Updates the files after every change.
+async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &PendingChanges) -> Infallible {
     loop {
-        news.changed.notified().await;
-        let renamed = std::mem::take(&mut *lock(&news.renamed));
+        pending.changed.notified().await;
+        let renamed = std::mem::take(&mut *lock(&pending.renamed));
         let accounts = Arc::clone(&accounts);
         let files = task::spawn_blocking(move || {
             for (old, new) in renamed {
@@ -263,8 +262,12 @@ async fn take_to_files(accounts: Arc<OpenbmcWriter>, news: &News) -> Infallible 
         });
         match files.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "accounts that others changed are not in the files"),
-            Err(error) => warn!(%error, "the thread that follows accounts ended"),
+            Ok(Err(error)) => {
+                warn!(%error, "cannot write changed accounts to the files; the next change tries again")
+            }
+            Err(error) => {
+                warn!(%error, "the thread that updates the account files failed; the next change tries again")
+            }
         }
     }
 }

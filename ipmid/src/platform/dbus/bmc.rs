@@ -1,5 +1,5 @@
-//! The BMC itself. What Get Device ID tells is remembered, and `CurrentBMCState` followed by
-//! signals, so that the command costs no bus call.
+//! The BMC itself. The fields of Get Device ID are cached, and `CurrentBMCState` is followed by signals, so that the
+//! command costs no bus call.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use tokio::task::{self, AbortHandle};
 use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, message};
 
 use super::remembered::Remembered;
-use super::{DbusPlatform, Place, failed, locate};
+use super::{DbusPlatform, Target, failed, locate};
 use crate::platform::{Bmc, BmcTransition, PlatformError, PlatformResult};
 
-const BMC: Place = Place::At(bmc::PATH, bmc::NAME);
+const BMC: Target = Target::At(bmc::PATH, bmc::NAME);
 
-/// Where the system's own UUID is looked for.
+/// The subtree that is searched for the system's UUID.
 const INVENTORY: &str = "/xyz/openbmc_project/inventory";
 
-/// What is remembered of the firmware.
+/// Cached properties of the BMC, and the task that follows its state.
 #[derive(Debug, Default)]
 pub(super) struct Firmware {
-    known: Arc<Known>,
+    cache: Arc<BmcCache>,
     follower: Option<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct BmcCache {
     ready: Remembered<bool>,
     version: Remembered<String>,
     uuid: Remembered<[u8; 16]>,
@@ -45,7 +45,7 @@ impl Firmware {
             .path(bmc::PATH)
             .arg(0, bmc::NAME)
             .build()?;
-        let left = MatchRule::builder()
+        let owner_changed = MatchRule::builder()
             .msg_type(message::Type::Signal)
             .sender("org.freedesktop.DBus")
             .interface("org.freedesktop.DBus")
@@ -53,9 +53,10 @@ impl Firmware {
             .arg(0, bmc::SERVICE)
             .build()?;
         let mut changed = MessageStream::for_match_rule(changed, connection, None).await?;
-        let mut left = MessageStream::for_match_rule(left, connection, None).await?;
-        let known = Arc::new(Known::default());
-        let ready = Arc::clone(&known);
+        let mut owner_changed =
+            MessageStream::for_match_rule(owner_changed, connection, None).await?;
+        let cache = Arc::new(BmcCache::default());
+        let ready = Arc::clone(&cache);
         let follower = task::spawn(async move {
             loop {
                 tokio::select! {
@@ -63,12 +64,12 @@ impl Firmware {
                         Some(state) => ready.ready.set(state == bmc::BmcState::Ready),
                         None => ready.ready.forget(),
                     },
-                    Some(Ok(_)) = left.next() => ready.ready.forget(),
+                    Some(Ok(_)) = owner_changed.next() => ready.ready.forget(),
                     else => return,
                 }
             }
         });
-        Ok(Self { known, follower: Some(follower.abort_handle()) })
+        Ok(Self { cache, follower: Some(follower.abort_handle()) })
     }
 }
 
@@ -80,7 +81,7 @@ impl Drop for Firmware {
     }
 }
 
-/// The state that a `PropertiesChanged` tells.
+/// The new state in a `PropertiesChanged`.
 fn new_state(message: &zbus::Message) -> Option<bmc::BmcState> {
     let body = message.body();
     let (_, changed, _): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
@@ -90,10 +91,10 @@ fn new_state(message: &zbus::Message) -> Option<bmc::BmcState> {
 
 impl Bmc for DbusPlatform {
     async fn is_ready(&self) -> PlatformResult<bool> {
-        let link = self.link()?;
+        let connected = self.connected()?;
         let state = async { self.get(BMC, bmc::CURRENT_BMC_STATE).await };
         let ready = async { Ok(state.await? == bmc::BmcState::Ready) };
-        link.firmware.known.ready.get(ready).await
+        connected.firmware.cache.ready.get(ready).await
     }
 
     async fn request_bmc(&self, transition: BmcTransition) -> PlatformResult<()> {
@@ -101,12 +102,12 @@ impl Bmc for DbusPlatform {
     }
 
     async fn firmware_version(&self) -> PlatformResult<String> {
-        let link = self.link()?;
-        link.firmware.known.version.get(self.active_version(version::Purpose::BMC)).await
+        let connected = self.connected()?;
+        connected.firmware.cache.version.get(self.active_version(version::Purpose::BMC)).await
     }
 
     async fn host_firmware_version(&self) -> PlatformResult<String> {
-        // Another one may be installed while this daemon runs.
+        // Not cached: the host's firmware can be updated while this daemon runs.
         self.active_version(version::Purpose::Host).await
     }
 
@@ -115,23 +116,23 @@ impl Bmc for DbusPlatform {
     }
 
     async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {
-        let link = self.link()?;
+        let connected = self.connected()?;
         let ask = async {
-            let objects = locate::subtree(&link.client, INVENTORY, uuid::NAME).await;
+            let objects = locate::subtree(&connected.client, INVENTORY, uuid::NAME).await;
             let objects = objects.map_err(failed)?;
             let object = objects.first().ok_or(PlatformError::Absent)?;
-            let text = link.client.get(object, uuid::UUID).await.map_err(failed)?;
+            let text = connected.client.get(object, uuid::UUID).await.map_err(failed)?;
             parse_uuid(&text).ok_or(PlatformError::Refused)
         };
-        link.firmware.known.uuid.get(ask).await
+        connected.firmware.cache.uuid.get(ask).await
     }
 }
 
 impl DbusPlatform {
     /// The version of the active image for `purpose`.
     async fn active_version(&self, purpose: version::Purpose) -> PlatformResult<String> {
-        let link = self.link()?;
-        let client = &link.client;
+        let connected = self.connected()?;
+        let client = &connected.client;
         let images = locate::subtree(client, software::ROOT, version::NAME).await;
         for image in images.map_err(failed)? {
             if client.get(&image, version::PURPOSE).await.map_err(failed)? == purpose
@@ -144,7 +145,7 @@ impl DbusPlatform {
     }
 }
 
-/// Whether an image is the one that runs; one without activation always is.
+/// Whether an image is active; one without an activation interface always is.
 async fn is_active(
     client: &openbmc_dbus::client::Client,
     image: &ObjectAt,

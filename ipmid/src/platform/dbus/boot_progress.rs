@@ -4,11 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use openbmc_dbus::state::boot::{progress, raw};
 
-use super::{DbusPlatform, Place};
+use super::{DbusPlatform, Target};
 use crate::platform::{BootProgress, BootStage, PlatformResult};
 
-const CODE: Place = Place::Having(raw::NAME);
-const STAGE: Place = Place::Having(progress::NAME);
+const CODE: Target = Target::Having(raw::NAME);
+const STAGE: Target = Target::Having(progress::NAME);
 
 impl BootProgress for DbusPlatform {
     async fn boot_progress_code(&self) -> PlatformResult<Vec<u8>> {

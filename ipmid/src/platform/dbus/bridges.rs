@@ -1,4 +1,4 @@
-//! What other bridges do: asking satellites, and the host's attention. Ours and OpenBMC's.
+//! Calls to bridges, ours and OpenBMC's: requests to satellite controllers, and the host's attention flag.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use super::{DbusPlatform, failed};
 use crate::platform::{Attention, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
 
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
-type Answer = (i32, u8, u8, u8, u8, Vec<u8>);
+type Reply = (i32, u8, u8, u8, u8, Vec<u8>);
 
-/// What has to be known of OpenBMC's bridges.
+/// Configuration for OpenBMC's bridges.
 #[derive(Clone, Debug, Default)]
 pub struct Bridges {
-    /// The channel of btbridge, which is not on the bus under a channel's name.
+    /// The channel of btbridge, whose bus name is not that of a channel.
     pub bt_channel: Option<String>,
     /// The bytes by which ipmbbridge's configuration names satellites, which it does not reach by
     /// address.
@@ -39,7 +39,7 @@ impl Satellites for DbusPlatform {
         let bridge = bridge(channel);
         let asked = self.ask_bridge(&bridge, ipmb::SEND_REQUEST_TO, to.0, request);
         let answer = match (asked.await?, self.bridges.satellites.get(&to)) {
-            // OpenBMC's has the other method, which is for LUN 0.
+            // OpenBMC's ipmbbridge has only the method with a byte, which is for LUN 0.
             (Err(CallError::NotFound { .. }), Some(&byte)) if request.lun == Lun::BMC => {
                 self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request).await?
             }
@@ -56,9 +56,9 @@ impl Satellites for DbusPlatform {
     }
 
     async fn answer_satellite(&self, channel: &str, frame: &[u8]) -> PlatformResult<()> {
-        let link = self.link()?;
+        let connected = self.connected()?;
         let (bridge, arguments) = (bridge(channel), (frame,));
-        let call = link.client.call(&bridge, ipmb::SEND_RESPONSE, &arguments);
+        let call = connected.client.call(&bridge, ipmb::SEND_RESPONSE, &arguments);
         let (status,): (i32,) = call.await.map_err(failed)?;
         match status {
             ipmb::STATUS_OK => Ok(()),
@@ -68,37 +68,37 @@ impl Satellites for DbusPlatform {
 }
 
 impl DbusPlatform {
-    /// Asks the bridge at `bridge` by `method` for the satellite that `to` names.
+    /// Sends `request` through the bridge at `bridge` with `method`, to the satellite that `to` names.
     async fn ask_bridge(
         &self,
         bridge: &ObjectAt,
         method: Method,
         to: u8,
         request: &Request,
-    ) -> PlatformResult<Result<Answer, CallError>> {
-        let link = self.link()?;
+    ) -> PlatformResult<Result<Reply, CallError>> {
+        let connected = self.connected()?;
         let (netfn, lun) = (request.netfn.value(), request.lun.value());
         let arguments = (to, netfn, lun, request.command, &request.data);
-        let answer = link.client.call(bridge, method, &arguments).await;
-        Ok(answer.map(|(answer,): (Answer,)| answer))
+        let answer = connected.client.call(bridge, method, &arguments).await;
+        Ok(answer.map(|(answer,): (Reply,)| answer))
     }
 }
 
 impl Attention for DbusPlatform {
     async fn set_attention(&self, channel: &str, on: bool) -> PlatformResult<()> {
-        let link = self.link()?;
+        let connected = self.connected()?;
         let method = if on { sms::SET_ATTENTION } else { sms::CLEAR_ATTENTION };
-        let told = link.client.call(&bridge(channel), method, &()).await;
-        match told {
-            // OpenBMC's btbridge; the host lowers BT's flag, and nobody else can.
+        let result = connected.client.call(&bridge(channel), method, &()).await;
+        match result {
+            // OpenBMC's btbridge has the method to set it only: the host clears BT's flag itself.
             Err(CallError::Gone { .. })
                 if on && self.bridges.bt_channel.as_deref() == Some(channel) =>
             {
                 let bridge = ObjectAt::new(host_ipmi::SERVICE, host_ipmi::PATH);
-                let told = link.client.call(&bridge, host_ipmi::SET_ATTENTION, &()).await;
-                told.map(|(_,): (i64,)| ()).map_err(failed)
+                let result = connected.client.call(&bridge, host_ipmi::SET_ATTENTION, &()).await;
+                result.map(|(_,): (i64,)| ()).map_err(failed)
             }
-            told => told.map_err(failed),
+            result => result.map_err(failed),
         }
     }
 }

@@ -8,16 +8,16 @@ use openbmc_dbus::control::{
 };
 use openbmc_dbus::led::group;
 
-use super::{DbusPlatform, Place, failed};
+use super::{DbusPlatform, Target, failed};
 use crate::platform::{
     Acpi, AcpiState, Button, Capabilities, Chassis, PlatformResult, RestorePolicy,
 };
 
-const IDENTIFY: Place = Place::At(group::ENCLOSURE_IDENTIFY, group::NAME);
-const INTRUSION: Place = Place::Having(intrusion::NAME);
-const CAPABILITIES: Place = Place::Having(can::NAME);
-const RESTORE_POLICY: Place = Place::Having(policy::NAME);
-const ACPI: Place = Place::Having(acpi::NAME);
+const IDENTIFY: Target = Target::At(group::ENCLOSURE_IDENTIFY, group::NAME);
+const INTRUSION: Target = Target::Having(intrusion::NAME);
+const CAPABILITIES: Target = Target::Having(can::NAME);
+const RESTORE_POLICY: Target = Target::Having(policy::NAME);
+const ACPI: Target = Target::Having(acpi::NAME);
 
 impl Chassis for DbusPlatform {
     async fn identify(&self) -> PlatformResult<bool> {
@@ -31,22 +31,22 @@ impl Chassis for DbusPlatform {
     async fn button_enabled(&self, button: Button) -> PlatformResult<bool> {
         use buttons::{id, nmi, power, reset};
         match button {
-            Button::Power => self.get(Place::At(power::PATH, power::NAME), power::ENABLED).await,
-            Button::Reset => self.get(Place::At(reset::PATH, reset::NAME), reset::ENABLED).await,
-            Button::Nmi => self.get(Place::At(nmi::PATH, nmi::NAME), nmi::ENABLED).await,
-            Button::Identify => self.get(Place::At(id::PATH, id::NAME), id::ENABLED).await,
+            Button::Power => self.get(Target::At(power::PATH, power::NAME), power::ENABLED).await,
+            Button::Reset => self.get(Target::At(reset::PATH, reset::NAME), reset::ENABLED).await,
+            Button::Nmi => self.get(Target::At(nmi::PATH, nmi::NAME), nmi::ENABLED).await,
+            Button::Identify => self.get(Target::At(id::PATH, id::NAME), id::ENABLED).await,
         }
     }
 
     async fn set_button_enabled(&self, button: Button, enabled: bool) -> PlatformResult<()> {
         use buttons::{id, nmi, power, reset};
-        let (place, property) = match button {
-            Button::Power => (Place::At(power::PATH, power::NAME), power::ENABLED),
-            Button::Reset => (Place::At(reset::PATH, reset::NAME), reset::ENABLED),
-            Button::Nmi => (Place::At(nmi::PATH, nmi::NAME), nmi::ENABLED),
-            Button::Identify => (Place::At(id::PATH, id::NAME), id::ENABLED),
+        let (target, property) = match button {
+            Button::Power => (Target::At(power::PATH, power::NAME), power::ENABLED),
+            Button::Reset => (Target::At(reset::PATH, reset::NAME), reset::ENABLED),
+            Button::Nmi => (Target::At(nmi::PATH, nmi::NAME), nmi::ENABLED),
+            Button::Identify => (Target::At(id::PATH, id::NAME), id::ENABLED),
         };
-        self.set(place, property, enabled).await
+        self.set(target, property, enabled).await
     }
 
     async fn intruded(&self) -> PlatformResult<bool> {

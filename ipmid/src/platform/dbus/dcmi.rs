@@ -5,12 +5,12 @@ use openbmc_dbus::control::power_cap as cap;
 use openbmc_dbus::inventory::decorator::asset_tag;
 use openbmc_dbus::network::{self, ethernet_interface, system_configuration};
 
-use super::{DbusPlatform, Place, failed, locate};
+use super::{DbusPlatform, Target, failed, locate};
 use crate::platform::{Naming, PlatformError, PlatformResult, PowerLimit, PowerLimitSettings};
 
-const CAP: Place = Place::Having(cap::NAME);
-const TAG: Place = Place::Having(asset_tag::NAME);
-const SYSTEM: Place = Place::At(network::CONFIG_PATH, system_configuration::NAME);
+const CAP: Target = Target::Having(cap::NAME);
+const TAG: Target = Target::Having(asset_tag::NAME);
+const SYSTEM: Target = Target::At(network::CONFIG_PATH, system_configuration::NAME);
 
 /// The service's times are in microseconds.
 const MILLISECOND: u64 = 1_000;
@@ -20,7 +20,7 @@ impl PowerLimit for DbusPlatform {
     async fn power_limit(&self) -> PlatformResult<PowerLimitSettings> {
         let properties = self.get_all(CAP).await?;
         let read = || -> Result<PowerLimitSettings, CallError> {
-            // Services older than the bounds have none.
+            // Older services do not have the bounds.
             let bound = |value: Result<u32, CallError>| value.unwrap_or_default();
             let correction = properties.get(cap::CORRECTION_TIME).unwrap_or_default();
             let sampling = properties.get(cap::SAMPLING_PERIOD).unwrap_or_default();
@@ -75,15 +75,15 @@ impl Naming for DbusPlatform {
     }
 
     async fn renew_dhcp(&self) -> PlatformResult<()> {
-        let link = self.link()?;
-        let client = &link.client;
+        let connected = self.connected()?;
+        let client = &connected.client;
         let interfaces = locate::subtree(client, network::ROOT, ethernet_interface::NAME).await;
         let interfaces = interfaces.map_err(failed)?;
         if interfaces.is_empty() {
             return Err(PlatformError::Absent);
         }
         for interface in interfaces {
-            // Writing what is set already makes the network service configure it again.
+            // Writing the present value makes the network service configure the interface again.
             let dhcp = client.get(&interface, ethernet_interface::DHCP4).await.map_err(failed)?;
             if dhcp {
                 let set = client.set(&interface, ethernet_interface::DHCP4, true).await;

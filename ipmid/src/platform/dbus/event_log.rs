@@ -24,15 +24,15 @@ use crate::model::events::{Events, Source};
 use crate::model::sel::{SelError, SelStore};
 use crate::model::sensors::{ROOT, SensorStore};
 
-/// The number of a sensor that has none, and event data that was not given.
+/// The number of an unknown sensor, and unspecified event data.
 const UNSPECIFIED: u8 = 0xff;
 
-/// The log, as services see it.
+/// The D-Bus object that services log events with.
 #[derive(Clone, Debug)]
 pub struct EventLog {
     /// The log.
     pub sel: Arc<SelStore<Folder>>,
-    /// Where events go.
+    /// Logs events and buffers them for the host.
     pub events: Arc<Events>,
     /// The sensors that events are of, by path.
     pub sensors: Arc<SensorStore>,
@@ -68,7 +68,7 @@ impl From<SelError> for Error {
 }
 
 impl EventLog {
-    /// Serves for as long as the daemon lives, across restarts of the bus.
+    /// Serves as long as the daemon runs, across restarts of the bus.
     pub async fn serve(&self) -> Infallible {
         let publish = async move |connection: Connection| self.publish(&connection).await;
         owned::serve(ipmi::SERVICE, publish).await
@@ -78,12 +78,12 @@ impl EventLog {
         connection.object_server().at(ipmi::PATH, AnyPath(self.clone())).await.map(drop)
     }
 
-    /// The sensor at `path`; of an unknown one what its path says.
+    /// The sensor at `path`; for an unknown path the type that the path names.
     fn sensor(&self, path: &str) -> EventSensor {
         let known = self.sensors.with(|table| {
             table.find(path).map(|sensor| {
                 let (kind, event) = sensor.kind();
-                (kind.0, sensor.listing.index.place().1, event.value())
+                (kind.0, sensor.listing.index.lun_and_number().1, event.value())
             })
         });
         known.unwrap_or_else(|| {
@@ -143,7 +143,7 @@ impl EventLog {
     }
 
     async fn log_event(&self, generator: GeneratorId, event: Event) -> Result<u16, Error> {
-        let logged = self.events.take(Source::Other, generator, event).await;
+        let logged = self.events.handle(Source::Other, generator, event).await;
         Ok(logged.map_err(not_logged)?.map_or(0, SelRecordId::value))
     }
 
@@ -156,11 +156,11 @@ impl EventLog {
 }
 
 fn not_logged(error: SelError) -> SelError {
-    warn!(%error, "a service's event is not logged");
+    warn!(%error, "an event of a service is not logged: the SEL cannot be written");
     error
 }
 
-/// What a record of `record_type` with `data` says; `None` if there is no such record. Data follow the
+/// The body of a record of `record_type` with `data`; `None` if it is invalid. Data follow the
 /// timestamp, which ipmid sets, and in a record without one the type (IPMI v2.0 §32).
 fn record_body(record_type: u8, data: &[u8]) -> Option<SelBody> {
     /// Generator ID and event message.

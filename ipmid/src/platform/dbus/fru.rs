@@ -1,4 +1,4 @@
-//! FRU images: those that OpenBMC's scanner read from devices, and those made of the inventory.
+//! FRU images: those that OpenBMC's scanner read from devices, and those built from the inventory.
 
 mod inventory;
 
@@ -12,18 +12,18 @@ use openbmc_dbus::inventory::{self as parts};
 use tracing::debug;
 
 use self::inventory::Part;
-use super::{DbusPlatform, Link, failed, locate};
+use super::{Connected, DbusPlatform, failed, locate};
 use crate::model::fru::FruDevice;
 use crate::platform::{Frus, PlatformError, PlatformResult};
 
-/// Where a device is: bus and 7-bit address.
+/// I2C bus and 7-bit address of a device.
 type Slot = (u32, u32);
 
 impl Frus for DbusPlatform {
     async fn frus(&self) -> PlatformResult<Vec<FruDevice>> {
-        let link = self.link()?;
-        let (slots, mut devices) = scanned(&link.client).await?;
-        let described = described(&link.client).await?;
+        let connected = self.connected()?;
+        let (slots, mut devices) = scanned(&connected.client).await?;
+        let described = described(&connected.client).await?;
         let board = Part::main_board(&described);
         let others = described
             .into_iter()
@@ -35,28 +35,28 @@ impl Frus for DbusPlatform {
     }
 
     async fn write_fru(&self, path: &str, image: &[u8]) -> PlatformResult<()> {
-        let link = self.link()?;
-        let owners = link.client.object_owners(path, &[device::NAME]).await;
+        let connected = self.connected()?;
+        let owners = connected.client.object_owners(path, &[device::NAME]).await;
         let service = owners.map_err(failed)?.into_keys().next();
         let service = service.ok_or(PlatformError::Absent)?;
-        write(&link, &ObjectAt::new(service, path), image).await.map_err(failed)
+        write(&connected, &ObjectAt::new(service, path), image).await.map_err(failed)
     }
 }
 
-async fn write(link: &Link, object: &ObjectAt, image: &[u8]) -> Result<(), CallError> {
-    let properties = link.client.get_all(object, device::NAME).await?;
+async fn write(connected: &Connected, object: &ObjectAt, image: &[u8]) -> Result<(), CallError> {
+    let properties = connected.client.get_all(object, device::NAME).await?;
     let (bus, address) = (properties.get(device::BUS)?, properties.get(device::ADDRESS)?);
     let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
-    let (bus, address) = place(bus, address);
-    link.client.call(&scanner, manager::WRITE_FRU, &(bus, address, image)).await
+    let (bus, address) = device_address(bus, address);
+    connected.client.call(&scanner, manager::WRITE_FRU, &(bus, address, image)).await
 }
 
-/// Bus and address in the types of the scanner's methods; beyond them there is no such device.
-fn place(bus: u32, address: u32) -> (u16, u8) {
+/// Bus and address in the types of the scanner's methods; a value that does not fit names no device.
+fn device_address(bus: u32, address: u32) -> (u16, u8) {
     (u16::try_from(bus).unwrap_or(u16::MAX), u8::try_from(address).unwrap_or(u8::MAX))
 }
 
-/// What the scanner found. A device that cannot be read now is left out.
+/// The devices that the scanner found. A device that cannot be read now is left out.
 async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevice>)> {
     let mut slots = BTreeSet::new();
     let mut devices = Vec::new();
@@ -66,7 +66,9 @@ async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevi
                 slots.insert(slot);
                 devices.push(found);
             }
-            Err(error) => debug!(%error, path = object.path, "a FRU device that cannot be read"),
+            Err(error) => {
+                debug!(%error, path = object.path, "cannot read a FRU device; it is left out")
+            }
         }
     }
     Ok((slots, devices))
@@ -77,7 +79,7 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<(Slot, FruDevice), C
     let slot = (properties.get(device::BUS)?, properties.get(device::ADDRESS)?);
     let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
     let image: Vec<u8> =
-        client.call(&scanner, manager::GET_RAW_FRU, &place(slot.0, slot.1)).await?;
+        client.call(&scanner, manager::GET_RAW_FRU, &device_address(slot.0, slot.1)).await?;
     let board = properties.get(device::BOARD_PRODUCT_NAME).unwrap_or_default();
     let product = properties.get(device::PRODUCT_PRODUCT_NAME).unwrap_or_default();
     let name = [board, product].into_iter().find(|name| !name.is_empty());
@@ -112,13 +114,15 @@ async fn managed(client: &Client, service: &str) -> ManagedObjects {
         match client.managed_objects(&ObjectAt::new(service, root)).await {
             Ok(objects) if !objects.is_empty() => return objects,
             Ok(_) => {}
-            Err(error) => debug!(%error, service, "no list of its inventory"),
+            Err(error) => {
+                debug!(%error, service, "cannot list the inventory objects of a service; they are left out")
+            }
         }
     }
     ManagedObjects::new()
 }
 
-/// What comes first: the system, then its boards, then the rest.
+/// The order of devices: the system, then its boards, then the rest.
 const fn rank(entity: Entity) -> u8 {
     match entity.id {
         entity::CHASSIS => 0,
@@ -127,7 +131,7 @@ const fn rank(entity: Entity) -> u8 {
     }
 }
 
-/// The last name of a path, for people.
+/// The last name of a path, for display.
 fn last_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or_default().replace('_', " ")
 }

@@ -1,6 +1,6 @@
-//! `xyz.openbmc_project.Control.Host`: services that have the host told something, a soft power-off say, and
-//! `xyz.openbmc_project.Condition.HostFirmware`: whether it listens. As OpenBMC's `host-interface.cpp`
-//! and `host-cmd-manager.cpp`; what is told waits in the event message buffer.
+//! `xyz.openbmc_project.Control.Host`: commands of services to the host, such as a soft power-off, and
+//! `xyz.openbmc_project.Condition.HostFirmware`: whether it responds. As OpenBMC's `host-interface.cpp`
+//! and `host-cmd-manager.cpp`; a command waits in the event message buffer until the host reads it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use zbus::{Connection, fdo, interface};
 use super::owned;
 use crate::model::message_queue::{EventRecord, Messages};
 
-/// How long the host may take to read what it is told.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the host may take to read a command.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// The record's id, type and network function, which stand for a command of OpenBMC's to the host.
 const RECORD_ID: [u8; 2] = 0x5555_u16.to_le_bytes();
 const RECORD_TYPE: u8 = 0xc0;
 const NETFN: u8 = 0x3a;
 const UNUSED: u8 = 0xff;
 
-/// Who tells the host.
+/// The D-Bus object that takes commands to the host.
 #[derive(Clone, Debug)]
 pub struct HostControl {
-    /// Where the host reads it.
+    /// The queue that the host reads commands from.
     pub messages: Arc<Messages>,
-    /// The manufacturer, as Get Device ID has it.
+    /// The manufacturer ID of Get Device ID, which each command record carries.
     pub manufacturer: Iana,
 }
 
 impl HostControl {
-    /// Serves for as long as the daemon lives, whatever the bus does.
+    /// Serves as long as the daemon runs, across restarts of the bus.
     pub async fn serve(&self) -> Infallible {
-        owned::serve(SERVICE, async move |connection| self.place(&connection).await).await
+        owned::serve(SERVICE, async move |connection| self.publish(&connection).await).await
     }
 
-    /// Puts the object on `connection`. There is no object manager above it, which would read the condition
-    /// and so have a heartbeat sent whenever somebody lists objects.
-    async fn place(&self, connection: &Connection) -> zbus::Result<()> {
+    /// Publishes the object on `connection`. It has no object manager, because listing objects would read the
+    /// condition and so send the host a heartbeat.
+    async fn publish(&self, connection: &Connection) -> zbus::Result<()> {
         let server = connection.object_server();
         server.at(PATH, self.clone()).await?;
         server.at(PATH, HostFirmware(self.clone())).await.map(drop)
@@ -62,22 +62,24 @@ impl HostControl {
         ]
     }
 
-    fn tell(&self, command: Command) -> fdo::Result<oneshot::Receiver<()>> {
-        let told = self.messages.tell(self.record(command));
-        told.map_err(|_| fdo::Error::LimitsExceeded("too much is told to the host".to_owned()))
+    fn queue(&self, command: Command) -> fdo::Result<oneshot::Receiver<()>> {
+        let queued = self.messages.queue_host_command(self.record(command));
+        queued.map_err(|_| {
+            fdo::Error::LimitsExceeded("too many commands wait for the host".to_owned())
+        })
     }
 
-    /// Whether the host has read it in time; else it is withdrawn.
-    async fn has_read(&self, told: oneshot::Receiver<()>) -> bool {
-        let read = time::timeout(PATIENCE, told).await;
-        self.messages.withdraw();
+    /// Whether the host reads the command in time; otherwise the command is removed from the queue.
+    async fn has_read(&self, queued: oneshot::Receiver<()>) -> bool {
+        let read = time::timeout(READ_TIMEOUT, queued).await;
+        self.messages.remove_abandoned();
         matches!(read, Ok(Ok(())))
     }
 }
 
 #[interface(name = "xyz.openbmc_project.Control.Host")]
 impl HostControl {
-    /// Tells the host, and with a signal what became of it.
+    /// Queues `command` for the host, and reports the outcome with the signal `CommandComplete`.
     async fn execute(
         &self,
         command: &str,
@@ -85,14 +87,14 @@ impl HostControl {
     ) -> fdo::Result<()> {
         let command: Command =
             command.parse().map_err(|_| fdo::Error::InvalidArgs("no such command".to_owned()))?;
-        let told = self.tell(command)?;
+        let queued = self.queue(command)?;
         let (this, emitter) = (self.clone(), emitter.to_owned());
         task::spawn(async move {
             let outcome =
-                if this.has_read(told).await { Outcome::Success } else { Outcome::Failure };
+                if this.has_read(queued).await { Outcome::Success } else { Outcome::Failure };
             let (command, outcome) = (command.as_str(), outcome.as_str());
             if let Err(error) = Self::command_complete(&emitter, command, outcome).await {
-                warn!(%error, command, outcome, "nobody is told what became of a command to the host");
+                warn!(%error, command, outcome, "cannot send CommandComplete; the sender of the command gets no result");
             }
         });
         Ok(())
@@ -113,8 +115,8 @@ impl HostFirmware {
     /// `Running` if the host reads a heartbeat in time.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn current_firmware_condition(&self) -> fdo::Result<String> {
-        let told = self.0.tell(Command::Heartbeat)?;
-        let condition = if self.0.has_read(told).await {
+        let queued = self.0.queue(Command::Heartbeat)?;
+        let condition = if self.0.has_read(queued).await {
             FirmwareCondition::Running
         } else {
             FirmwareCondition::Off

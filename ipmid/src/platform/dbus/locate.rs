@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use openbmc_dbus::client::{CallError, Client, ObjectAt};
 use openbmc_dbus::mapper;
 
-/// What is looked for.
+/// An object that the mapper is asked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) enum Place {
-    /// The object of this path, whoever has it, with this interface.
+pub(super) enum Target {
+    /// The object at this path with this interface, of any service.
     At(&'static str, &'static str),
-    /// The one object with this interface, wherever it is.
+    /// The one object with this interface, at any path.
     Having(&'static str),
 }
 
-impl Place {
-    /// The interface it has.
+impl Target {
+    /// The interface of the object.
     pub(super) const fn interface(self) -> &'static str {
         match self {
             Self::At(_, interface) | Self::Having(interface) => interface,
@@ -23,40 +23,40 @@ impl Place {
     }
 }
 
-/// Objects found before.
+/// Objects that the mapper found, by target.
 #[derive(Debug, Default)]
-pub(super) struct Located(HashMap<Place, ObjectAt>);
+pub(super) struct Located(HashMap<Target, ObjectAt>);
 
 impl Located {
-    pub(super) fn get(&self, place: Place) -> Option<ObjectAt> {
-        self.0.get(&place).cloned()
+    pub(super) fn get(&self, target: Target) -> Option<ObjectAt> {
+        self.0.get(&target).cloned()
     }
 
-    pub(super) fn remember(&mut self, place: Place, object: ObjectAt) {
-        self.0.insert(place, object);
+    pub(super) fn remember(&mut self, target: Target, object: ObjectAt) {
+        self.0.insert(target, object);
     }
 
-    pub(super) fn forget(&mut self, place: Place) {
-        self.0.remove(&place);
+    pub(super) fn forget(&mut self, target: Target) {
+        self.0.remove(&target);
     }
 }
 
-/// Asks the mapper.
+/// Asks the mapper for the object of `target`.
 ///
 /// # Errors
 ///
-/// [`CallError::NotFound`] when nobody has it.
-pub(super) async fn find(client: &Client, place: Place) -> Result<ObjectAt, CallError> {
-    let found = match place {
-        Place::At(path, interface) => client
+/// [`CallError::NotFound`] when no service has it.
+pub(super) async fn find(client: &Client, target: Target) -> Result<ObjectAt, CallError> {
+    let found = match target {
+        Target::At(path, interface) => client
             .object_owners(path, &[interface])
             .await?
             .into_keys()
             .next()
             .map(|service| ObjectAt::new(service, path)),
-        Place::Having(interface) => subtree(client, "/", interface).await?.into_iter().next(),
+        Target::Having(interface) => subtree(client, "/", interface).await?.into_iter().next(),
     };
-    found.ok_or_else(|| CallError::NotFound { what: place.interface().to_owned() })
+    found.ok_or_else(|| CallError::NotFound { what: target.interface().to_owned() })
 }
 
 /// All objects below `root` with `interface`, in the order of their paths.

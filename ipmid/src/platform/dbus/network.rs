@@ -20,15 +20,15 @@ use crate::platform::{
 
 impl Network for DbusPlatform {
     async fn link(&self, channel: &str) -> PlatformResult<Link> {
-        let link = DbusPlatform::link(self)?;
-        let client = &link.client;
+        let connected = self.connected()?;
+        let client = &connected.client;
         let object = find(client, channel).await.map_err(failed)?;
         read(client, &object).await.map_err(failed)
     }
 
     async fn change_link(&self, channel: &str, change: LinkChange) -> PlatformResult<()> {
-        let link = DbusPlatform::link(self)?;
-        let client = &link.client;
+        let connected = self.connected()?;
+        let client = &connected.client;
         let object = find(client, channel).await.map_err(failed)?;
         apply(client, &object, change).await.map_err(failed)
     }

@@ -11,8 +11,8 @@ use zbus::Connection;
 /// The time between two attempts to own the name.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Serves the objects that `publish` puts on a connection of their own, which owns `name`, for as long as
-/// the daemon lives, across restarts of the bus. A process that owns the name already keeps it.
+/// Serves the objects that `publish` puts on a connection of their own, which owns `name`, as long as
+/// the daemon runs, across restarts of the bus. If another process owns the name, it is not replaced.
 pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
     name: &'static str,
     publish: impl Fn(Connection) -> F,
@@ -34,7 +34,7 @@ pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
                 }
             }
             Err(error) => {
-                // A line when the cause changes, not every 30 s.
+                // Logged when the cause changes, not at every attempt.
                 let cause = std::mem::discriminant(&error);
                 if logged.replace(cause) != Some(cause) {
                     log_refusal(name, &error);

@@ -3,15 +3,15 @@
 use openbmc_dbus::control::host_nmi;
 use openbmc_dbus::state::{chassis, host, power_on_hours};
 
-use super::{DbusPlatform, Place};
+use super::{DbusPlatform, Target};
 use crate::platform::{
     ChassisTransition, HostTransition, PlatformResult, Power, PowerState, RestartCause,
 };
 
-const CHASSIS: Place = Place::At(chassis::PATH, chassis::NAME);
-const HOST: Place = Place::At(host::PATH, host::NAME);
-const NMI: Place = Place::At(host_nmi::PATH, host_nmi::NAME);
-const HOURS: Place = Place::Having(power_on_hours::NAME);
+const CHASSIS: Target = Target::At(chassis::PATH, chassis::NAME);
+const HOST: Target = Target::At(host::PATH, host::NAME);
+const NMI: Target = Target::At(host_nmi::PATH, host_nmi::NAME);
+const POWER_ON_HOURS: Target = Target::Having(power_on_hours::NAME);
 
 impl Power for DbusPlatform {
     async fn power_state(&self) -> PlatformResult<PowerState> {
@@ -35,6 +35,6 @@ impl Power for DbusPlatform {
     }
 
     async fn power_on_hours(&self) -> PlatformResult<u32> {
-        self.get(HOURS, power_on_hours::POH_COUNTER).await
+        self.get(POWER_ON_HOURS, power_on_hours::POH_COUNTER).await
     }
 }

@@ -1,4 +1,4 @@
-//! A value asked for once and then remembered.
+//! A cached property, which is read once over the bus.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::model::persistent::lock;
 use crate::platform::{PlatformError, PlatformResult};
 
-/// How long a service that is absent or silent is not asked again.
+/// After an absent service or a timeout the property is not read again for so long.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What is known of a value.
+/// The cache of one property.
 #[derive(Debug)]
 pub(super) struct Remembered<T>(Mutex<State<T>>);
 
@@ -27,7 +27,7 @@ impl<T> Default for Remembered<T> {
 }
 
 impl<T: Clone> Remembered<T> {
-    /// The value, asked for with `ask` when it is not known.
+    /// The cached value, or the one that `ask` reads.
     pub(super) async fn get(
         &self,
         ask: impl Future<Output = PlatformResult<T>>,
@@ -45,12 +45,12 @@ impl<T: Clone> Remembered<T> {
         result
     }
 
-    /// The value is this now.
+    /// Replaces the cached value.
     pub(super) fn set(&self, value: T) {
         *lock(&self.0) = State::Known(value);
     }
 
-    /// The value is to be asked for again.
+    /// Drops the cached value.
     pub(super) fn forget(&self) {
         *lock(&self.0) = State::Unknown;
     }

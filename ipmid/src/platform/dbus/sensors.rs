@@ -1,7 +1,7 @@
 //! Sensors, followed on a connection of their own.
 //!
 //! What sensors there are, their limits and alarms are followed as long as the daemon runs, because
-//! alarms go to the log. Readings change all the time and are followed only while somebody reads
+//! alarms go to the log. Readings change all the time and are followed only while clients read
 //! them, or while a limit has to be compared with them here.
 
 mod follow;
@@ -25,20 +25,20 @@ use crate::model::persistent::lock;
 use crate::model::sensors::{SensorStore, SensorTable, limit_property};
 use crate::platform::{PlatformError, PlatformResult, Sensors};
 
-/// For how long readings are followed after they were read last.
-const UNREAD: Duration = Duration::from_secs(300);
-/// How long a reader waits for the sensors' services to tell their readings.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Readings are followed for so long after the last read.
+const FOLLOWED_AFTER_READ: Duration = Duration::from_secs(300);
+/// How long a reader waits for the replies of the sensor services.
+const READINGS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The sensors and how they are kept current.
+/// The sensors, and whether their readings are followed.
 #[derive(Debug)]
 pub(super) struct SensorFeed {
     store: Arc<SensorStore>,
-    /// Whether the readings are those of now.
+    /// Whether the readings are current.
     current: watch::Sender<bool>,
-    /// When readings were wanted last.
-    wanted: Mutex<Option<Instant>>,
-    asked: Notify,
+    /// When readings were read last.
+    last_read: Mutex<Option<Instant>>,
+    readings_wanted: Notify,
 }
 
 impl Default for SensorFeed {
@@ -52,8 +52,8 @@ impl SensorFeed {
         Self {
             store,
             current: watch::Sender::new(false),
-            wanted: Mutex::default(),
-            asked: Notify::new(),
+            last_read: Mutex::default(),
+            readings_wanted: Notify::new(),
         }
     }
 
@@ -62,38 +62,38 @@ impl SensorFeed {
         follow::follow(self, connection).await
     }
 
-    /// Until when readings are followed; `None` when nobody wants them, far off when they have to be
+    /// Until when readings are followed; `None` when they are not followed; always in the future while they have to be
     /// compared with limits.
-    fn wanted_until(&self) -> Option<Instant> {
+    fn followed_until(&self) -> Option<Instant> {
         if self.store.with(SensorTable::judges_readings) {
-            return Some(Instant::now() + UNREAD);
+            return Some(Instant::now() + FOLLOWED_AFTER_READ);
         }
-        let until = lock(&self.wanted).map(|at| at + UNREAD);
+        let until = lock(&self.last_read).map(|at| at + FOLLOWED_AFTER_READ);
         until.filter(|until| *until > Instant::now())
     }
 
-    /// Whether the readings are those of now.
+    /// Sets whether the readings are current.
     pub(super) fn set_current(&self, current: bool) {
         self.store.set_stale(!current);
         self.current.send_replace(current);
     }
 
-    /// The store, once its readings are those of now, or nobody told them in time.
+    /// The store, once its readings are current or [`READINGS_TIMEOUT`] has passed.
     async fn read(&self) -> Arc<SensorStore> {
-        *lock(&self.wanted) = Some(Instant::now());
+        *lock(&self.last_read) = Some(Instant::now());
         if !*self.current.borrow() {
-            self.asked.notify_one();
+            self.readings_wanted.notify_one();
             let mut current = self.current.subscribe();
-            let told = current.wait_for(|current| *current);
-            // Late ones are shown as unavailable; the next reader has them.
-            let _late = time::timeout(PATIENCE, told).await;
+            let updated = current.wait_for(|current| *current);
+            // Sensors whose readings are late are unavailable in this read; the next one has them.
+            let _late = time::timeout(READINGS_TIMEOUT, updated).await;
         }
         Arc::clone(&self.store)
     }
 }
 
 impl DbusPlatform {
-    /// Writes a number of the object at `path`, whichever service has it.
+    /// Writes a number of the object at `path`, of whichever service owns it.
     async fn write_number(
         &self,
         path: &str,
@@ -101,11 +101,11 @@ impl DbusPlatform {
         name: &'static str,
         number: f64,
     ) -> PlatformResult<()> {
-        let link = self.link()?;
-        let service = owner(&link.client, path, interface).await?;
+        let connected = self.connected()?;
+        let service = owner(&connected.client, path, interface).await?;
         let property: Property<f64> = Property::new(interface, name, Access::ReadWrite);
         let object = ObjectAt::new(service, path);
-        link.client.set(&object, property, number).await.map_err(failed)
+        connected.client.set(&object, property, number).await.map_err(failed)
     }
 }
 

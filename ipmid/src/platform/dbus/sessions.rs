@@ -11,18 +11,18 @@ use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState, 
 
 impl Sessions for DbusPlatform {
     async fn sessions(&self) -> PlatformResult<Vec<SessionInfo>> {
-        let link = self.link()?;
+        let connected = self.connected()?;
         let mut sessions = Vec::new();
-        for service in bridges(&link.client).await? {
+        for service in bridges(&connected.client).await? {
             let root = ObjectAt::new(service, info::ROOT);
-            let objects = match link.client.managed_objects(&root).await {
+            let objects = match connected.client.managed_objects(&root).await {
                 Ok(objects) => objects,
-                // It ended meanwhile, and its sessions with it.
+                // The bridge ended meanwhile, and its sessions with it.
                 Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
                 Err(error) => return Err(failed(error)),
             };
             for (path, mut interfaces) in objects {
-                // Session zero is there for good and is none.
+                // Session zero is a permanent object and no session.
                 let (Some(id), Some(properties)) = (id_of(&path), interfaces.remove(info::NAME))
                 else {
                     continue;
@@ -35,10 +35,10 @@ impl Sessions for DbusPlatform {
     }
 
     async fn close(&self, path: &str) -> PlatformResult<()> {
-        let link = self.link()?;
-        for service in bridges(&link.client).await? {
+        let connected = self.connected()?;
+        for service in bridges(&connected.client).await? {
             let object = ObjectAt::new(service, path);
-            let asked = link.client.set(&object, info::STATE, info::TEAR_DOWN).await;
+            let asked = connected.client.set(&object, info::STATE, info::TEAR_DOWN).await;
             match asked {
                 Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {}
                 other => return other.map_err(failed),
@@ -62,7 +62,7 @@ fn id_of(path: &str) -> Option<u32> {
     u32::from_str_radix(id, 16).ok()
 }
 
-/// One session; `None` for one that is in no state to be told of.
+/// One session; `None` for one that is neither set up nor active.
 fn read(id: u32, path: String, properties: &Properties) -> PlatformResult<Option<SessionInfo>> {
     let read = move || -> Result<Option<SessionInfo>, CallError> {
         let state = match properties.get(info::STATE)? {
@@ -82,7 +82,7 @@ fn read(id: u32, path: String, properties: &Properties) -> PlatformResult<Option
             privilege: properties.get(info::CURRENT_PRIVILEGE)?,
             user_id: properties.get(info::USER_ID)?,
             state,
-            // Bridges that do not tell have no others.
+            // Bridges without the property have RMCP+ sessions only.
             is_rmcp_plus: properties.find(info::RMCP_PLUS)?.unwrap_or(true),
             remote_address: address,
             remote_mac: mac.try_into().unwrap_or_default(),
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_is_rmcp_plus_unless_its_bridge_tells_otherwise() {
-        let told = |rmcp_plus: Option<bool>| {
+    fn session_is_rmcp_plus_unless_its_bridge_reports_otherwise() {
+        let is_rmcp_plus = |rmcp_plus: Option<bool>| {
             let mut properties = BTreeMap::from([
                 ("State".to_owned(), Variant::from(info::ACTIVE)),
                 ("RemoteIPAddr".to_owned(), Variant::from(0x0100_007f_u32)),
@@ -112,16 +112,16 @@ mod tests {
             for name in ["SessionHandle", "ChannelNum", "CurrentPrivilege", "UserID"] {
                 properties.insert(name.to_owned(), Variant::from(1_u8));
             }
-            properties.extend(rmcp_plus.map(|told| ("RmcpPlus".to_owned(), Variant::from(told))));
+            properties.extend(rmcp_plus.map(|value| ("RmcpPlus".to_owned(), Variant::from(value))));
             let owned =
                 |(name, value): (String, Variant<'_>)| (name, value.try_to_owned().unwrap());
             let properties: BTreeMap<_, _> = properties.into_iter().map(owned).collect();
             let session = read(1, String::new(), &properties.into()).unwrap();
             session.unwrap().is_rmcp_plus
         };
-        assert!(told(None));
-        assert!(told(Some(true)));
-        assert!(!told(Some(false)));
+        assert!(is_rmcp_plus(None));
+        assert!(is_rmcp_plus(Some(true)));
+        assert!(!is_rmcp_plus(Some(false)));
     }
 
     #[test]

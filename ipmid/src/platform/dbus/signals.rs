@@ -21,7 +21,7 @@ use crate::platform::{Button, PlatformEvent, PlatformEvents};
 
 /// Events that are queued for their reader.
 const MAX_EVENTS: usize = 16;
-/// How long after a service started its properties are taken to be set.
+/// A service is expected to have set its properties so long after its start.
 const SETTLE: Duration = Duration::from_millis(500);
 
 const RULES: [&str; 5] = [
@@ -47,7 +47,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// A service started, which may be any.
+    /// A service started. It may be any, so whatever depends on one is read again.
     pub(super) fn service_started(&self) {
         self.power_limit.notify_one();
         self.firmware.notify_one();
@@ -104,7 +104,7 @@ impl PlatformEvents for DbusPlatform {
     }
 }
 
-/// A signal that concerns the machine.
+/// A signal that is handled here.
 #[derive(Debug, Eq, PartialEq)]
 enum Signal {
     Event(PlatformEvent),
@@ -112,7 +112,7 @@ enum Signal {
     ServiceStarted,
 }
 
-/// Reads a signal; `None` for one of another kind, or with a body that does not fit.
+/// Reads a signal; `None` for one of another kind, or with an invalid body.
 fn signal(message: &Message) -> Option<Signal> {
     if message.message_type() != message::Type::Signal {
         return None;

@@ -6,23 +6,23 @@ use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::interface::{Property, PropertyValue};
 use openbmc_dbus::ipmi::sol;
 
-use super::{DbusPlatform, Link, Place, failed};
+use super::{Connected, DbusPlatform, Target, failed};
 use crate::platform::{PlatformResult, Sol, SolChange, SolSettings};
 
-const CONSOLE: Place = Place::At(uart::PATH, uart::NAME);
+const CONSOLE: Target = Target::At(uart::PATH, uart::NAME);
 
 impl Sol for DbusPlatform {
     async fn sol_settings(&self, channel: &str) -> PlatformResult<SolSettings> {
-        let link = self.link()?;
-        let object = settings_of(&link, channel).await?;
-        let properties = link.client.get_all(&object, sol::NAME).await.map_err(failed)?;
+        let connected = self.connected()?;
+        let object = settings_of(&connected, channel).await?;
+        let properties = connected.client.get_all(&object, sol::NAME).await.map_err(failed)?;
         read(&properties).map_err(failed)
     }
 
     async fn change_sol(&self, channel: &str, change: SolChange) -> PlatformResult<()> {
-        let link = self.link()?;
-        let object = settings_of(&link, channel).await?;
-        let at = (&*link, &object);
+        let connected = self.connected()?;
+        let object = settings_of(&connected, channel).await?;
+        let at = (&*connected, &object);
         match change {
             SolChange::Enable(value) => set(at, sol::ENABLE, value).await,
             SolChange::Authentication { force_encryption, force_authentication, privilege } => {
@@ -50,11 +50,12 @@ impl Sol for DbusPlatform {
     }
 }
 
-/// The settings service's object, or else the one that the channel's bridge has for want of it.
-async fn settings_of(link: &Link, channel: &str) -> PlatformResult<ObjectAt> {
+/// The settings service's object, or else that of the channel's bridge, which has one if there is no settings
+/// service.
+async fn settings_of(connected: &Connected, channel: &str) -> PlatformResult<ObjectAt> {
     let path = format!("{}{channel}", sol::PATH_PREFIX);
     let bridge = format!("{CHANNEL_PREFIX}{channel}");
-    let owners = match link.client.object_owners(&path, &[sol::NAME]).await {
+    let owners = match connected.client.object_owners(&path, &[sol::NAME]).await {
         Err(CallError::NotFound { .. } | CallError::Gone { .. }) => Default::default(),
         other => other.map_err(failed)?,
     };
@@ -63,11 +64,11 @@ async fn settings_of(link: &Link, channel: &str) -> PlatformResult<ObjectAt> {
 }
 
 async fn set<T: PropertyValue>(
-    (link, object): (&Link, &ObjectAt),
+    (connected, object): (&Connected, &ObjectAt),
     property: Property<T>,
     value: T,
 ) -> PlatformResult<()> {
-    link.client.set(object, property, value).await.map_err(failed)
+    connected.client.set(object, property, value).await.map_err(failed)
 }
 
 fn read(properties: &Properties) -> Result<SolSettings, CallError> {

@@ -2,13 +2,13 @@
 
 use openbmc_dbus::time::{epoch_time, timedate};
 
-use super::{DbusPlatform, Place};
+use super::{DbusPlatform, Target};
 use crate::platform::{PlatformError, PlatformResult, Time};
 
 /// Microseconds in the unit of the trait.
 const SECOND: u64 = 1_000_000;
 
-const CLOCK: Place = Place::At(epoch_time::BMC_PATH, epoch_time::NAME);
+const CLOCK: Target = Target::At(epoch_time::BMC_PATH, epoch_time::NAME);
 
 impl Time for DbusPlatform {
     async fn bmc_time(&self) -> PlatformResult<u64> {
@@ -21,10 +21,10 @@ impl Time for DbusPlatform {
     }
 
     async fn follows_network(&self) -> PlatformResult<bool> {
-        // Not a service of OpenBMC's, so the mapper may not know it: it is asked by its name.
-        let link = self.link()?;
+        // Not a service of OpenBMC's, so the mapper may not list it: called by its bus name.
+        let connected = self.connected()?;
         let object = openbmc_dbus::client::ObjectAt::new(timedate::SERVICE, timedate::PATH);
-        match link.client.get(&object, timedate::NTP).await.map_err(super::failed) {
+        match connected.client.get(&object, timedate::NTP).await.map_err(super::failed) {
             Err(PlatformError::Absent) => Ok(false),
             result => result,
         }

@@ -3,10 +3,10 @@
 use openbmc_dbus::client::CallError;
 use openbmc_dbus::state::watchdog;
 
-use super::{DbusPlatform, Place, failed};
+use super::{DbusPlatform, Target, failed};
 use crate::platform::{PlatformResult, Watchdog, WatchdogSettings, WatchdogState};
 
-const WATCHDOG: Place = Place::At(watchdog::PATH, watchdog::NAME);
+const WATCHDOG: Target = Target::At(watchdog::PATH, watchdog::NAME);
 
 impl Watchdog for DbusPlatform {
     async fn watchdog(&self) -> PlatformResult<WatchdogState> {
@@ -30,7 +30,7 @@ impl Watchdog for DbusPlatform {
 
     async fn set_watchdog(&self, settings: WatchdogSettings) -> PlatformResult<()> {
         if !settings.running {
-            // Stopped first: a timer about to run out must not do so while it is set up anew.
+            // Stopped first, so that a timer about to expire does not do so while its settings are changed.
             self.set(WATCHDOG, watchdog::ENABLED, false).await?;
         }
         self.set(WATCHDOG, watchdog::LOG_TIMEOUT, settings.log).await?;
@@ -42,11 +42,11 @@ impl Watchdog for DbusPlatform {
     }
 
     async fn reset_watchdog(&self) -> PlatformResult<()> {
-        let link = self.link()?;
+        let connected = self.connected()?;
         let reset = |object| {
-            let client = &link.client;
+            let client = &connected.client;
             async move { client.call(&object, watchdog::RESET_TIME_REMAINING, &(true,)).await }
         };
-        link.at(WATCHDOG, reset).await
+        connected.at(WATCHDOG, reset).await
     }
 }

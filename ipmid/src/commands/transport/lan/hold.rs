@@ -36,7 +36,7 @@ mod tests {
     use crate::commands::set_in_progress::SET_IN_PROGRESS;
     use crate::commands::test_support::Bench;
     use crate::commands::transport::lan::tests::{answer, bench, bench_and_updates};
-    use crate::model::parameter_updates::{PATIENCE, ROOM};
+    use crate::model::parameter_updates::{ROOM, UPDATE_TIMEOUT};
     use crate::request::context::{Context, Session};
 
     const SET: u8 = 0x01;
@@ -194,10 +194,10 @@ mod tests {
         let (one, host) = (open(&bench, 1), Context::system_interface());
         talk(&bench, one, &[(SET, BEGIN, &[])]).await;
         for _ in 0..3 {
-            tokio::time::advance(PATIENCE.mul_f32(0.9)).await;
+            tokio::time::advance(UPDATE_TIMEOUT.mul_f32(0.9)).await;
             talk(&bench, one, &[(SET, ADDRESS, &[])]).await;
         }
-        tokio::time::advance(PATIENCE).await;
+        tokio::time::advance(UPDATE_TIMEOUT).await;
         let given_up: Turns<'_> = &[
             (SET, COMMIT, &[]),
             (GET, READ_ADDRESS, OLD_ADDRESS),

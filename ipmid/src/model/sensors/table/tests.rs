@@ -1,4 +1,4 @@
-//! What the sensor table makes of what D-Bus tells.
+//! The sensor table after changes on D-Bus.
 
 use super::*;
 
@@ -25,16 +25,16 @@ fn object(value: f64, alarm: Option<bool>) -> Interfaces {
     vec![(VALUE.to_owned(), reading), (CRITICAL.to_owned(), critical)]
 }
 
-struct Bench {
+struct TestSensors {
     table: SensorTable,
     directory: Directory,
 }
 
-impl Bench {
+impl TestSensors {
     fn with(value: f64, alarm: Option<bool>) -> Self {
-        let mut bench = Self { table: SensorTable::default(), directory: Directory::default() };
-        bench.add(&object(value, alarm));
-        bench
+        let mut sensors = Self { table: SensorTable::default(), directory: Directory::default() };
+        sensors.add(&object(value, alarm));
+        sensors
     }
 
     fn add(&mut self, interfaces: &Interfaces) {
@@ -63,34 +63,34 @@ impl Bench {
 }
 
 #[test]
-fn sensor_without_alarms_is_judged_by_its_reading_with_hysteresis() {
-    let mut bench = Bench::with(50.0, None);
-    assert!(bench.table.judges_readings());
-    let index = bench.sensor().listing.index;
-    bench.table.set(index, |settings| settings.positive_hysteresis = 3);
-    assert_eq!(bench.value(89.0), [[0; 7]; 0]);
-    assert_eq!(bench.value(91.0), [[4, 1, 1, 0x01, 0x59, 91, 90]]);
-    assert_eq!(bench.value(95.0), [[0; 7]; 0]);
-    assert_eq!(bench.value(88.0), [[0; 7]; 0]);
-    assert_eq!(bench.sensor().states.bits(), 0x10);
-    assert_eq!(bench.value(86.0), [[4, 1, 1, 0x81, 0x59, 86, 90]]);
+fn sensor_without_alarms_is_compared_with_its_limits_with_hysteresis() {
+    let mut sensors = TestSensors::with(50.0, None);
+    assert!(sensors.table.judges_readings());
+    let index = sensors.sensor().listing.index;
+    sensors.table.set(index, |settings| settings.positive_hysteresis = 3);
+    assert_eq!(sensors.value(89.0), [[0; 7]; 0]);
+    assert_eq!(sensors.value(91.0), [[4, 1, 1, 0x01, 0x59, 91, 90]]);
+    assert_eq!(sensors.value(95.0), [[0; 7]; 0]);
+    assert_eq!(sensors.value(88.0), [[0; 7]; 0]);
+    assert_eq!(sensors.sensor().states.bits(), 0x10);
+    assert_eq!(sensors.value(86.0), [[4, 1, 1, 0x81, 0x59, 86, 90]]);
 }
 
 #[test]
 fn sensor_with_alarms_is_followed_and_not_judged() {
-    let mut bench = Bench::with(50.0, Some(false));
-    assert!(!bench.table.judges_readings());
-    assert_eq!(bench.value(95.0), [[0; 7]; 0]);
-    assert_eq!(bench.alarm(true), [[4, 1, 1, 0x01, 0x59, 95, 90]]);
-    assert_eq!(bench.alarm(true), [[0; 7]; 0]);
-    assert_eq!(bench.alarm(false), [[4, 1, 1, 0x81, 0x59, 95, 90]]);
+    let mut sensors = TestSensors::with(50.0, Some(false));
+    assert!(!sensors.table.judges_readings());
+    assert_eq!(sensors.value(95.0), [[0; 7]; 0]);
+    assert_eq!(sensors.alarm(true), [[4, 1, 1, 0x01, 0x59, 95, 90]]);
+    assert_eq!(sensors.alarm(true), [[0; 7]; 0]);
+    assert_eq!(sensors.alarm(false), [[4, 1, 1, 0x81, 0x59, 95, 90]]);
 }
 
 #[test]
-fn event_tells_no_reading_that_is_not_of_now() {
-    let mut bench = Bench::with(50.0, Some(false));
-    bench.table.set_stale(true);
-    assert_eq!(bench.alarm(true), [[4, 1, 1, 0x01, 0x19, 0xff, 90]]);
+fn event_has_no_stale_reading() {
+    let mut sensors = TestSensors::with(50.0, Some(false));
+    sensors.table.set_stale(true);
+    assert_eq!(sensors.alarm(true), [[4, 1, 1, 0x01, 0x19, 0xff, 90]]);
 }
 
 #[test]
@@ -105,74 +105,74 @@ fn state_that_was_reported_before_a_restart_is_not_reported_again() {
 
 #[test]
 fn disabled_and_masked_events_are_not_sent() {
-    let mut bench = Bench::with(50.0, None);
-    let index = bench.sensor().listing.index;
-    bench.table.set(index, |settings| settings.masked_deassertions = 1 << 9);
-    assert_eq!(bench.value(91.0).len(), 1);
-    assert_eq!(bench.value(50.0).len(), 0);
-    bench.table.set(index, |settings| settings.events = false);
-    assert_eq!(bench.value(91.0).len(), 0);
-    assert_eq!(bench.sensor().states.bits(), 0x10);
+    let mut sensors = TestSensors::with(50.0, None);
+    let index = sensors.sensor().listing.index;
+    sensors.table.set(index, |settings| settings.masked_deassertions = 1 << 9);
+    assert_eq!(sensors.value(91.0).len(), 1);
+    assert_eq!(sensors.value(50.0).len(), 0);
+    sensors.table.set(index, |settings| settings.events = false);
+    assert_eq!(sensors.value(91.0).len(), 0);
+    assert_eq!(sensors.sensor().states.bits(), 0x10);
 }
 
 #[test]
 fn readings_change_no_record_and_limits_do() {
-    let mut bench = Bench::with(50.0, None);
-    let before = bench.table.generation();
-    bench.value(60.0);
-    assert_eq!(bench.table.generation(), before);
-    bench.table.change(TEMPERATURE, CRITICAL, &vec![number("CriticalHigh", 80.0)]);
-    assert_eq!(bench.table.generation(), before + 1);
-    assert_eq!(bench.sensor().raw_thresholds().get(Threshold::UpperCritical), 80);
+    let mut sensors = TestSensors::with(50.0, None);
+    let before = sensors.table.generation();
+    sensors.value(60.0);
+    assert_eq!(sensors.table.generation(), before);
+    sensors.table.change(TEMPERATURE, CRITICAL, &vec![number("CriticalHigh", 80.0)]);
+    assert_eq!(sensors.table.generation(), before + 1);
+    assert_eq!(sensors.sensor().raw_thresholds().get(Threshold::UpperCritical), 80);
 }
 
 #[test]
 fn service_that_leaves_and_returns_keeps_number_name_and_record() {
-    let mut bench = Bench::with(50.0, None);
-    let listing = bench.sensor().listing.clone();
-    let before = bench.table.generation();
-    bench.table.set_offline(|_| true);
-    assert_eq!(bench.sensor().raw_reading(), None);
-    assert!(!bench.sensor().is_available());
-    bench.add(&object(51.0, None));
-    assert_eq!(bench.sensor().raw_reading(), Some(51));
-    assert_eq!(bench.table.generation(), before);
-    bench.table.remove(TEMPERATURE);
-    assert_eq!(bench.table.generation(), before + 1);
-    bench.add(&object(52.0, None));
-    assert_eq!(bench.sensor().listing, listing);
+    let mut sensors = TestSensors::with(50.0, None);
+    let listing = sensors.sensor().listing.clone();
+    let before = sensors.table.generation();
+    sensors.table.set_offline(|_| true);
+    assert_eq!(sensors.sensor().raw_reading(), None);
+    assert!(!sensors.sensor().is_available());
+    sensors.add(&object(51.0, None));
+    assert_eq!(sensors.sensor().raw_reading(), Some(51));
+    assert_eq!(sensors.table.generation(), before);
+    sensors.table.remove(TEMPERATURE);
+    assert_eq!(sensors.table.generation(), before + 1);
+    sensors.add(&object(52.0, None));
+    assert_eq!(sensors.sensor().listing, listing);
 }
 
 #[test]
-fn lid_is_a_sensor_of_states() {
-    let mut bench = Bench::with(50.0, None);
+fn chassis_intrusion_is_a_discrete_sensor() {
+    let mut sensors = TestSensors::with(50.0, None);
     let path = "/xyz/openbmc_project/sensors/intrusion/Lid";
     let status = |value: &str| {
         let text = Value::Text(format!("xyz.openbmc_project.Chassis.Intrusion.Status.{value}"));
         vec![("Status".to_owned(), text)]
     };
     let interface = "xyz.openbmc_project.Chassis.Intrusion";
-    let lid = vec![(interface.to_owned(), status("Normal"))];
+    let intrusion = vec![(interface.to_owned(), status("Normal"))];
     let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
-    assert!(bench.table.add(path, &lid, &mut bench.directory, fresh));
-    assert_eq!(bench.events(), [[0; 7]; 0]);
-    bench.table.change(path, interface, &status("HardwareIntrusion"));
-    assert_eq!(bench.events(), [[4, 5, 2, 0x6f, 0, 0xff, 0xff]]);
+    assert!(sensors.table.add(path, &intrusion, &mut sensors.directory, fresh));
+    assert_eq!(sensors.events(), [[0; 7]; 0]);
+    sensors.table.change(path, interface, &status("HardwareIntrusion"));
+    assert_eq!(sensors.events(), [[4, 5, 2, 0x6f, 0, 0xff, 0xff]]);
 }
 
 #[test]
-fn power_supply_tells_when_it_fails_and_goes() {
-    let mut bench = Bench::with(50.0, None);
+fn power_supply_sends_events_when_it_fails_and_is_removed() {
+    let mut sensors = TestSensors::with(50.0, None);
     let path = "/xyz/openbmc_project/inventory/system/PSU1";
     let item = "xyz.openbmc_project.Inventory.Item";
     let flag = |name: &str, value: bool| vec![(name.to_owned(), Value::Flag(value))];
     let supply =
         vec![(format!("{item}.PowerSupply"), Vec::new()), (item.to_owned(), flag("Present", true))];
     let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
-    assert!(bench.table.add(path, &supply, &mut bench.directory, fresh));
-    assert_eq!(bench.events(), [[0; 7]; 0], "that it is there is no news");
-    let sensor = bench.table.find(path).unwrap();
-    let (lun, number) = sensor.listing.index.place();
+    assert!(sensors.table.add(path, &supply, &mut sensors.directory, fresh));
+    assert_eq!(sensors.events(), [[0; 7]; 0], "presence is a normal state, not an event");
+    let sensor = sensors.table.find(path).unwrap();
+    let (lun, number) = sensor.listing.index.lun_and_number();
     assert_eq!((lun.value(), number, sensor.states.bits()), (0, 253, 1));
     let SdrBody::Compact(record) = &sensor.body else {
         panic!("{:?}", sensor.body);
@@ -180,18 +180,18 @@ fn power_supply_tells_when_it_fails_and_goes() {
     assert_eq!((record.entity.id, record.entity.instance), (0x0a, 2));
     assert_eq!((record.masks.assertion, record.masks.reading), (3, 3));
     let status = "xyz.openbmc_project.State.Decorator.OperationalStatus";
-    bench.table.change(path, status, &flag("Functional", false));
-    assert_eq!(bench.events(), [[4, 8, 253, 0x6f, 1, 0xff, 0xff]]);
-    bench.table.change(path, item, &flag("Present", false));
+    sensors.table.change(path, status, &flag("Functional", false));
+    assert_eq!(sensors.events(), [[4, 8, 253, 0x6f, 1, 0xff, 0xff]]);
+    sensors.table.change(path, item, &flag("Present", false));
     assert_eq!(
-        bench.events(),
+        sensors.events(),
         [[4, 8, 253, 0xef, 0, 0xff, 0xff], [4, 8, 253, 0xef, 1, 0xff, 0xff]]
     );
 }
 
 #[test]
 fn power_unit_logs_lost_input_and_not_that_it_is_off() {
-    let mut bench = Bench::with(50.0, None);
+    let mut sensors = TestSensors::with(50.0, None);
     let path = "/xyz/openbmc_project/state/chassis0";
     let interface = "xyz.openbmc_project.State.Chassis";
     let property = |name: &str, value: &str| {
@@ -201,14 +201,14 @@ fn power_unit_logs_lost_input_and_not_that_it_is_off() {
     let state = property("CurrentPowerState", "On");
     let unit = vec![(interface.to_owned(), state)];
     let fresh = |_: &str| (Settings::default(), ThresholdSet::EMPTY);
-    assert!(bench.table.add(path, &unit, &mut bench.directory, fresh));
-    let name = bench.table.find(path).unwrap().listing.name.clone();
+    assert!(sensors.table.add(path, &unit, &mut sensors.directory, fresh));
+    let name = sensors.table.find(path).unwrap().listing.name.clone();
     assert_eq!(name, "Power Unit");
     let off = property("CurrentPowerState", "Off");
-    bench.table.change(path, interface, &off);
-    assert_eq!(bench.events(), [[0; 7]; 0]);
-    assert_eq!(bench.table.find(path).unwrap().states.bits(), 0x01);
+    sensors.table.change(path, interface, &off);
+    assert_eq!(sensors.events(), [[0; 7]; 0]);
+    assert_eq!(sensors.table.find(path).unwrap().states.bits(), 0x01);
     let lost = property("CurrentPowerStatus", "BrownOut");
-    bench.table.change(path, interface, &lost);
-    assert_eq!(bench.events(), [[4, 9, 253, 0x6f, 4, 0xff, 0xff]]);
+    sensors.table.change(path, interface, &lost);
+    assert_eq!(sensors.events(), [[4, 9, 253, 0x6f, 4, 0xff, 0xff]]);
 }

@@ -1,4 +1,4 @@
-//! OpenBMC's bridges on a private bus, played by the test.
+//! Fakes of OpenBMC's bridges on a private bus.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::platform::dbus::private_bus::Bus;
 const NAMED: IpmbAddress = IpmbAddress(0x2c);
 const BYTE: u8 = 1;
 
-/// What was asked, as the bridge heard it.
+/// The requests that the fake bridge received.
 type Heard = Arc<Mutex<Vec<(u8, u8, u8, u8, Vec<u8>)>>>;
 
 /// ipmbbridge, which asks by a byte alone.
@@ -21,14 +21,14 @@ struct IpmbBridge(Heard);
 #[interface(name = "org.openbmc.Ipmb")]
 impl IpmbBridge {
     #[zbus(name = "sendRequest")]
-    fn send_request(&self, byte: u8, netfn: u8, lun: u8, command: u8, data: Vec<u8>) -> (Answer,) {
+    fn send_request(&self, byte: u8, netfn: u8, lun: u8, command: u8, data: Vec<u8>) -> (Reply,) {
         let heard = (byte, netfn, lun, command, data);
         self.0.lock().unwrap().push(heard);
         ((0, netfn | 1, lun, command, 0x00, vec![7]),)
     }
 }
 
-/// btbridge, which counts how often attention was raised.
+/// btbridge, which counts the calls that set attention.
 struct BtBridge(Arc<Mutex<usize>>);
 
 #[interface(name = "org.openbmc.HostIpmi")]
@@ -87,10 +87,10 @@ async fn attention_of_a_bt_host_is_raised_through_openbmcs_bridge() {
     let (platform, _connection) = platform(&bus).await;
     assert_eq!(platform.set_attention("bt0", true).await, Ok(()));
     assert_eq!(*raised.lock().unwrap(), 1);
-    // The host itself lowers it, and other interfaces' bridges are no business of this one's.
+    // The host itself lowers it, and btbridge is not called for other channels.
     for (channel, on) in [("bt0", false), ("kcs0", true)] {
-        let told = platform.set_attention(channel, on).await;
-        assert_eq!(told, Err(PlatformError::Absent), "{channel}");
+        let result = platform.set_attention(channel, on).await;
+        assert_eq!(result, Err(PlatformError::Absent), "{channel}");
     }
     assert_eq!(*raised.lock().unwrap(), 1);
 }

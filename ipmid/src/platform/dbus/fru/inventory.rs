@@ -1,4 +1,4 @@
-//! A FRU image made of what the inventory says of a part.
+//! A FRU image built from the inventory's properties of a part.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::model::fru::FruDevice;
 const RACK_MOUNT: u8 = 0x17;
 /// Language code for English.
 const ENGLISH: u8 = 0;
-/// The multirecord type for management access, and what its records tell (FRU v1.3 §18.4).
+/// The multirecord type for management access, and its subtypes (FRU v1.3 §18.4).
 const MANAGEMENT_ACCESS: u8 = 0x03;
 const SYSTEM_NAME: u8 = 0x02;
 const SYSTEM_UNIQUE_ID: u8 = 0x07;
@@ -54,8 +54,12 @@ impl Part {
         path: &str,
         interfaces: BTreeMap<String, BTreeMap<String, OwnedVariant>>,
     ) -> Option<Self> {
-        let bags =
-            Bags(interfaces.into_iter().map(|(name, bag)| (name, Properties::from(bag))).collect());
+        let bags = ObjectInterfaces(
+            interfaces
+                .into_iter()
+                .map(|(name, properties_of)| (name, Properties::from(properties_of)))
+                .collect(),
+        );
         if !bags.has(asset::NAME) || bags.get(item::PRESENT) == Some(false) {
             return None;
         }
@@ -96,7 +100,7 @@ impl Part {
         let image = self
             .image(main_board)
             .to_bytes()
-            .inspect_err(|error| debug!(%error, path = self.path, "no FRU image of this part"))
+            .inspect_err(|error| debug!(%error, path = self.path, "a FRU image cannot hold this part; it is left out"))
             .ok()?;
         Some(FruDevice {
             path: self.path,
@@ -190,9 +194,9 @@ fn field(text: &str) -> Field {
 }
 
 /// The interfaces of an object.
-struct Bags(BTreeMap<String, Properties>);
+struct ObjectInterfaces(BTreeMap<String, Properties>);
 
-impl Bags {
+impl ObjectInterfaces {
     fn has(&self, interface: &str) -> bool {
         self.0.contains_key(interface)
     }
@@ -201,7 +205,7 @@ impl Bags {
         self.0.get(property.interface)?.get(property).ok()
     }
 
-    /// What the decorator says, or else what the kind of item is.
+    /// The entity of the decorator, or else of the kind of item.
     fn entity(&self) -> Entity {
         let small = |value: u64| u8::try_from(value).ok();
         if let Some(id) = self.get(ipmi::ENTITY_ID).and_then(small) {
@@ -258,7 +262,7 @@ mod tests {
 
     use super::*;
 
-    fn bag<const N: usize>(
+    fn properties_of<const N: usize>(
         values: [(&str, Variant<'static>); N],
     ) -> BTreeMap<String, OwnedVariant> {
         values
@@ -271,18 +275,21 @@ mod tests {
         BTreeMap::from([
             (
                 asset::NAME.to_owned(),
-                bag([
+                properties_of([
                     ("Manufacturer", Variant::from("Causeway")),
                     ("Model", Variant::from("Main Board")),
                     ("SerialNumber", Variant::from("S1")),
                     ("BuildDate", Variant::from("2026-01-15 - 12:00:00")),
                 ]),
             ),
-            (motherboard::NAME.to_owned(), bag([])),
-            (item::NAME.to_owned(), bag([("Present", Variant::from(true))])),
+            (motherboard::NAME.to_owned(), properties_of([])),
+            (item::NAME.to_owned(), properties_of([("Present", Variant::from(true))])),
             (
                 i2c_device::NAME.to_owned(),
-                bag([("Bus", Variant::from(3_u64)), ("Address", Variant::from(0x50_u64))]),
+                properties_of([
+                    ("Bus", Variant::from(3_u64)),
+                    ("Address", Variant::from(0x50_u64)),
+                ]),
             ),
         ])
     }
@@ -309,11 +316,12 @@ mod tests {
         let board = Part::main_board(&[board]);
         let id = "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2d10";
         let system = || {
-            let asset = bag([("Model", Variant::from("Box")), ("SerialNumber", "C1".into())]);
+            let asset =
+                properties_of([("Model", Variant::from("Box")), ("SerialNumber", "C1".into())]);
             let interfaces = BTreeMap::from([
                 (asset::NAME.to_owned(), asset),
-                (system::NAME.to_owned(), bag([])),
-                (uuid::NAME.to_owned(), bag([("UUID", Variant::from(id))])),
+                (system::NAME.to_owned(), properties_of([])),
+                (uuid::NAME.to_owned(), properties_of([("UUID", Variant::from(id))])),
             ]);
             Part::read("/xyz/openbmc_project/inventory/Box", interfaces).unwrap()
         };
@@ -335,9 +343,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_or_has_no_asset_data_is_no_part() {
+    fn absent_items_and_items_without_asset_data_are_no_parts() {
         let mut absent = board_interfaces();
-        absent.insert(item::NAME.to_owned(), bag([("Present", Variant::from(false))]));
+        absent.insert(item::NAME.to_owned(), properties_of([("Present", Variant::from(false))]));
         assert!(Part::read("/x", absent).is_none());
         let mut bare = board_interfaces();
         bare.remove(asset::NAME);
@@ -347,7 +355,7 @@ mod tests {
     #[test]
     fn the_decorator_says_the_entity_before_the_kind() {
         let mut interfaces = board_interfaces();
-        let decorator = bag([("EntityId", Variant::from(11_u64))]);
+        let decorator = properties_of([("EntityId", Variant::from(11_u64))]);
         interfaces.insert(ipmi::NAME.to_owned(), decorator);
         let part = Part::read("/x", interfaces).unwrap();
         assert_eq!(part.entity, Entity { id: entity::ADD_IN_CARD, instance: 1 });

@@ -1,4 +1,4 @@
-//! A service that has the host told something, on a private bus.
+//! Commands of a service to the host, on a private bus.
 
 use futures_util::StreamExt;
 use zbus::MessageStream;
@@ -10,15 +10,15 @@ const SOFT_OFF: &str = "xyz.openbmc_project.Control.Host.Command.SoftOff";
 const INTERFACE: &str = "xyz.openbmc_project.Control.Host";
 
 /// The object on a bus, a service's connection, and what the host reads.
-async fn rig(bus: &Bus) -> (Connection, Connection, Arc<Messages>) {
+async fn host_control(bus: &Bus) -> (Connection, Connection, Arc<Messages>) {
     let messages = Arc::new(Messages::default());
     let control = HostControl {
         messages: Arc::clone(&messages),
         manufacturer: Iana::new(0x01_23_45).unwrap(),
     };
     let ours = bus.builder().name(SERVICE).build().await.unwrap();
-    control.place(&ours).await.unwrap();
-    assert_eq!(messages.flags(), 0, "the host is told nothing yet");
+    control.publish(&ours).await.unwrap();
+    assert_eq!(messages.flags(), 0, "no command waits yet");
     (ours, bus.connect().await, messages)
 }
 
@@ -45,9 +45,9 @@ fn result(result: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn host_reads_a_soft_off_and_the_service_is_told() {
+async fn host_reads_a_soft_off_and_the_service_gets_the_result() {
     let bus = Bus::start();
-    let (_ours, service, messages) = rig(&bus).await;
+    let (_ours, service, messages) = host_control(&bus).await;
     let mut signals = signals(&service).await;
     execute(&service, SOFT_OFF).await.unwrap();
     let record = hex_literal::hex!("5555 c0 452301 00000000 3a 04 00 ff ff ff");
@@ -57,24 +57,25 @@ async fn host_reads_a_soft_off_and_the_service_is_told() {
 }
 
 #[tokio::test]
-async fn what_the_host_does_not_read_fails_and_is_withdrawn() {
+async fn command_that_the_host_does_not_read_fails_and_is_removed() {
     let bus = Bus::start();
-    let (_ours, service, messages) = rig(&bus).await;
+    let (_ours, service, messages) = host_control(&bus).await;
     let mut signals = signals(&service).await;
     execute(&service, SOFT_OFF).await.unwrap();
     assert_ne!(messages.flags(), 0);
     assert_eq!(completed(&mut signals).await, result("Failure"));
     assert_eq!(messages.flags(), 0);
-    // What there is no such command for, and too much at once.
+    // An unknown command, and a command when the queue is full.
     assert!(execute(&service, "Reboot").await.is_err());
-    let _waiting: Vec<_> = std::iter::from_fn(|| messages.tell([0; 16]).ok()).collect();
+    let _waiting: Vec<_> =
+        std::iter::from_fn(|| messages.queue_host_command([0; 16]).ok()).collect();
     assert!(execute(&service, SOFT_OFF).await.is_err());
 }
 
 #[tokio::test]
 async fn firmware_runs_if_it_reads_a_heartbeat() {
     let bus = Bus::start();
-    let (_ours, service, messages) = rig(&bus).await;
+    let (_ours, service, messages) = host_control(&bus).await;
     let mut flags = messages.watch();
     let reader = tokio::spawn({
         let messages = Arc::clone(&messages);

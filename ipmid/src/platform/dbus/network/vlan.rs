@@ -1,7 +1,7 @@
 //! Moving a channel onto a VLAN, off it, and from one to another.
 //!
-//! A VLAN is an interface of its own. As in phosphor-host-ipmid, what the channel had (addresses,
-//! gateways, DHCP) goes with it, so that it stays reachable, in the other network.
+//! A VLAN is an interface of its own. As in phosphor-host-ipmid, the channel's settings (addresses,
+//! gateways, DHCP) move with it, so that it stays reachable, in the other network.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -42,10 +42,10 @@ pub(super) async fn set(
         None => format!("{}/{base}", network::ROOT),
     };
     let target = ObjectAt::new(object.service.clone(), target);
-    carry_over(client, &target, &settings).await
+    copy_settings(client, &target, &settings).await
 }
 
-/// Takes from an interface what is to go to its VLAN.
+/// Clears the settings of an interface that move to its VLAN.
 async fn clear(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
     client.set(object, interface::DHCP4, false).await?;
     for address in addresses(client, object).await? {
@@ -56,7 +56,7 @@ async fn clear(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
     Ok(())
 }
 
-async fn carry_over(client: &Client, to: &ObjectAt, settings: &Link) -> Result<(), CallError> {
+async fn copy_settings(client: &Client, to: &ObjectAt, settings: &Link) -> Result<(), CallError> {
     client.set(to, interface::IPV6_ACCEPT_RA, settings.accepts_ra).await?;
     let (address, prefix) = settings.address;
     if settings.dhcp {

@@ -1,8 +1,8 @@
 //! Following sensors over one connection.
 //!
-//! Calls and signals go through one stream in the order in which the bus delivered them: a reply that
-//! tells all objects of a service and the changes after it can never be taken in the wrong order.
-//! Nothing here waits but for the next message, so the connection is always drained.
+//! Calls and signals go through one stream in the order in which the bus delivered them: a reply with
+//! all objects of a service and the changes after it are always applied in the right order.
+//! It waits for nothing but the next message, so the connection is always drained.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
@@ -23,12 +23,12 @@ use super::SensorFeed;
 use super::messages::{self, STATES, SensorSignal};
 use crate::model::sensors::{Interfaces, Update};
 
-/// How long after a service came the mapper is asked what is new.
+/// The mapper is asked so long after a service started, when the service has published its objects.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long is waited for services that do not answer before the rest counts as all.
-const ANSWER: Duration = Duration::from_secs(1);
+/// How long to wait for the replies of all services; services that have not replied then are left out.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is always followed: that objects come and go, limits, alarms, states, and names of services.
+/// Always followed: objects that are added and removed, limits, alarms, states, and owners of bus names.
 const ALWAYS: [&str; 11] = [
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
      arg0path='/xyz/openbmc_project/sensors/'",
@@ -59,18 +59,18 @@ const ALWAYS: [&str; 11] = [
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
      member='NameOwnerChanged',arg0namespace='xyz.openbmc_project'",
 ];
-/// What is followed while readings are wanted.
+/// Followed while readings are wanted.
 const READINGS: &str = "type='signal',interface='org.freedesktop.DBus.Properties',\
     member='PropertiesChanged',path_namespace='/xyz/openbmc_project/sensors',\
     arg0='xyz.openbmc_project.Sensor.Value'";
 /// Names whose owners have no sensors: the bridges and this daemon.
 const NO_SENSORS: &str = "xyz.openbmc_project.Ipmi.";
 
-/// Where a service's object manager is looked for, in turn.
+/// Paths at which a service may have its object manager, tried in turn.
 const MANAGERS: [&str; 4] = [ROOT, "/", inventory::ROOT, chassis::PATH];
 
-/// A call whose reply is to come.
-enum Awaited {
+/// A call whose reply has not arrived.
+enum PendingReply {
     /// Which services have sensors.
     Services,
     /// The objects of a service, asked at one of [`MANAGERS`].
@@ -80,72 +80,74 @@ enum Awaited {
 /// Follows the sensors of all services until the connection ends.
 pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::Result<()> {
     let mut messages = MessageStream::from(connection);
-    let mut following = Following {
+    let mut follower = SensorFollower {
         feed,
         connection,
         awaited: HashMap::new(),
         services: BTreeMap::new(),
         announced: HashMap::new(),
         rescan: None,
-        give_up: None,
+        reply_deadline: None,
         readings: false,
     };
     feed.set_current(false);
     for rule in ALWAYS {
         add_match(connection, rule).await?;
     }
-    following.scan().await?;
+    follower.scan().await?;
     loop {
-        let timer = following.next_timer();
+        let timer = follower.next_timer();
         tokio::select! {
             message = messages.next() => match message {
-                Some(Ok(message)) => following.take(&message).await?,
+                Some(Ok(message)) => follower.handle(&message).await?,
                 Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             },
-            () = feed.asked.notified() => following.follow_readings().await?,
+            () = feed.readings_wanted.notified() => follower.follow_readings().await?,
             () = time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
-                following.on_timer().await?;
+                follower.on_timer().await?;
             }
         }
     }
 }
 
-struct Following<'a> {
+struct SensorFollower<'a> {
     feed: &'a SensorFeed,
     connection: &'a Connection,
-    awaited: HashMap<NonZeroU32, Awaited>,
-    /// The services that have sensors, or had when they were here last, and their paths. One process
-    /// may be several services.
+    awaited: HashMap<NonZeroU32, PendingReply>,
+    /// The services that have sensors, or had them when they left, and their paths. One process may own several service
+    /// names.
     services: BTreeMap<String, BTreeSet<String>>,
-    /// Unique name to the paths that it announced since.
+    /// By unique name, the paths of `InterfacesAdded` signals.
     announced: HashMap<String, BTreeSet<String>>,
     /// When the mapper is asked again.
     rescan: Option<Instant>,
-    /// When those that have not answered are given up.
-    give_up: Option<Instant>,
+    /// When services that have not replied are left out.
+    reply_deadline: Option<Instant>,
     /// Whether readings are followed.
     readings: bool,
 }
 
-impl Following<'_> {
-    async fn take(&mut self, message: &Message) -> zbus::Result<()> {
+impl SensorFollower<'_> {
+    async fn handle(&mut self, message: &Message) -> zbus::Result<()> {
         match message.message_type() {
-            message::Type::MethodReturn | message::Type::Error => self.take_reply(message).await?,
-            message::Type::Signal => self.take_signal(message).await?,
+            message::Type::MethodReturn | message::Type::Error => {
+                self.handle_reply(message).await?
+            }
+            message::Type::Signal => self.handle_signal(message).await?,
             message::Type::MethodCall => {}
         }
         if self.awaited.is_empty() {
             self.complete();
         }
         // Limits without an alarm may have come with an object.
-        if !self.readings && self.feed.wanted_until().is_some() {
+        if !self.readings && self.feed.followed_until().is_some() {
             self.follow_readings().await?;
         }
         Ok(())
     }
 
-    async fn take_signal(&mut self, message: &Message) -> zbus::Result<()> {
+    async fn handle_signal(&mut self, message: &Message) -> zbus::Result<()> {
         match messages::signal(message) {
             Some(SensorSignal::Sensor(update)) => {
                 if let (Update::Object { path, .. }, Some(sender)) =
@@ -157,19 +159,23 @@ impl Following<'_> {
                 self.feed.store.apply(update);
             }
             Some(SensorSignal::Owner { name, old, new }) => {
-                self.take_owner(&name, &old, &new).await?
+                self.handle_owner_change(&name, &old, &new).await?
             }
             None => {}
         }
         Ok(())
     }
 
-    async fn take_owner(&mut self, name: &str, old: &str, new: &str) -> zbus::Result<()> {
+    async fn handle_owner_change(&mut self, name: &str, old: &str, new: &str) -> zbus::Result<()> {
         let listed = self.services.get(name).filter(|_| !old.is_empty()).cloned();
         let announced = self.announced.remove(old);
         let paths: Vec<String> = listed.into_iter().chain(announced).flatten().collect();
         if !paths.is_empty() {
-            info!(name, sensors = paths.len(), "a sensor service left");
+            info!(
+                name,
+                sensors = paths.len(),
+                "a sensor service left the bus; its sensors are unavailable"
+            );
             self.feed.store.apply(Update::Offline { paths });
         }
         if new.is_empty() || name.starts_with(NO_SENSORS) {
@@ -182,41 +188,43 @@ impl Following<'_> {
         Ok(())
     }
 
-    async fn take_reply(&mut self, reply: &Message) -> zbus::Result<()> {
+    async fn handle_reply(&mut self, reply: &Message) -> zbus::Result<()> {
         let serial = reply.header().reply_serial();
         let Some(awaited) = serial.and_then(|serial| self.awaited.remove(&serial)) else {
             return Ok(());
         };
         let is_error = reply.message_type() == message::Type::Error;
         match awaited {
-            Awaited::Services if is_error => debug!("no mapper tells where sensors are"),
-            Awaited::Services => {
+            PendingReply::Services if is_error => debug!(
+                "cannot ask the object mapper for sensors; asking again when a service starts"
+            ),
+            PendingReply::Services => {
                 for service in messages::services(reply).unwrap_or_default() {
                     self.ask_objects(service, 0).await?;
                 }
             }
-            Awaited::Objects { service, manager } if is_error => {
+            PendingReply::Objects { service, manager } if is_error => {
                 if manager + 1 < MANAGERS.len() {
                     self.ask_objects(service, manager + 1).await?;
                 }
             }
-            Awaited::Objects { service, manager } => {
+            PendingReply::Objects { service, manager } => {
                 let body = reply.body();
                 let Some(objects) = messages::objects(&body) else {
                     return Ok(());
                 };
-                // None that are sensors: those of another place are told by another manager.
+                // No sensors below this object manager; the service may have another one for them.
                 if objects.len() == 0 && manager + 1 < MANAGERS.len() {
                     return self.ask_objects(service, manager + 1).await;
                 }
-                self.take_objects(service, objects);
+                self.update_objects(service, objects);
             }
         }
         Ok(())
     }
 
-    /// Takes all sensors of a service; those it had before and has no more are gone.
-    fn take_objects(
+    /// Updates all sensors of a service, and removes those that it no longer has.
+    fn update_objects(
         &mut self,
         service: String,
         objects: impl Iterator<Item = (String, Interfaces)>,
@@ -234,9 +242,9 @@ impl Following<'_> {
         }
     }
 
-    /// Readings are wanted: follows them, and asks for those of now.
+    /// Starts to follow readings, and asks for the current ones.
     async fn follow_readings(&mut self) -> zbus::Result<()> {
-        if self.readings || self.feed.wanted_until().is_none() {
+        if self.readings || self.feed.followed_until().is_none() {
             return Ok(());
         }
         self.readings = true;
@@ -251,23 +259,23 @@ impl Following<'_> {
         Ok(())
     }
 
-    /// All that was asked has answered, or will not.
+    /// All services have replied, or their time is over: the readings are current.
     fn complete(&mut self) {
-        self.give_up = None;
+        self.reply_deadline = None;
         if *self.feed.current.borrow() != self.readings {
             self.feed.set_current(self.readings);
         }
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        // Not wanted any more: at once.
-        let unread = self.readings.then(|| self.feed.wanted_until().unwrap_or_else(Instant::now));
-        [self.rescan, self.give_up, unread].into_iter().flatten().min()
+        // Readings that are no longer wanted: stop at once.
+        let unread = self.readings.then(|| self.feed.followed_until().unwrap_or_else(Instant::now));
+        [self.rescan, self.reply_deadline, unread].into_iter().flatten().min()
     }
 
     async fn on_timer(&mut self) -> zbus::Result<()> {
         let now = Instant::now();
-        if self.give_up.is_some_and(|at| at <= now) {
+        if self.reply_deadline.is_some_and(|at| at <= now) {
             self.awaited.clear();
             self.complete();
         }
@@ -275,8 +283,8 @@ impl Following<'_> {
             self.rescan = None;
             self.scan().await?;
         }
-        if self.readings && self.feed.wanted_until().is_none() {
-            debug!("readings are not read any more");
+        if self.readings && self.feed.followed_until().is_none() {
+            debug!("no client reads sensors; stopped following readings");
             self.readings = false;
             self.feed.set_current(false);
             remove_match(self.connection, READINGS).await?;
@@ -295,7 +303,7 @@ impl Following<'_> {
             let serial =
                 self.send(mapper::SERVICE, mapper::PATH, method.interface, method.name, &body);
             let serial = serial.await?;
-            self.await_reply(serial, Awaited::Services);
+            self.await_reply(serial, PendingReply::Services);
         }
         Ok(())
     }
@@ -307,13 +315,13 @@ impl Following<'_> {
         let interface = "org.freedesktop.DBus.ObjectManager";
         let serial = self.send(&service, path, interface, "GetManagedObjects", &()).await?;
         self.services.entry(service.clone()).or_default();
-        self.await_reply(serial, Awaited::Objects { service, manager });
+        self.await_reply(serial, PendingReply::Objects { service, manager });
         Ok(())
     }
 
-    fn await_reply(&mut self, serial: NonZeroU32, what: Awaited) {
+    fn await_reply(&mut self, serial: NonZeroU32, what: PendingReply) {
         self.awaited.insert(serial, what);
-        self.give_up.get_or_insert(Instant::now() + ANSWER);
+        self.reply_deadline.get_or_insert(Instant::now() + REPLY_TIMEOUT);
     }
 
     async fn send<B: Serialize + DynamicType>(

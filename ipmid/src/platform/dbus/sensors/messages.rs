@@ -23,7 +23,7 @@ const SENSORS: [&str; 4] = [
     state::chassis::NAME,
 ];
 
-/// Where the states of the chassis are.
+/// The root of the chassis' states.
 pub(super) const STATES: &str = "/xyz/openbmc_project/state";
 
 /// Properties as they are in a message.
@@ -45,7 +45,7 @@ pub(super) enum SensorSignal {
     },
 }
 
-/// Reads a signal; `None` for one that does not concern sensors, or with a body that does not fit.
+/// Reads a signal; `None` for one that does not concern sensors, or with an invalid body.
 pub(super) fn signal(message: &Message) -> Option<SensorSignal> {
     if message.message_type() != message::Type::Signal {
         return None;
@@ -93,7 +93,7 @@ pub(super) fn signal(message: &Message) -> Option<SensorSignal> {
 
 /// The objects in the body of a `GetManagedObjects` reply that are sensors'.
 ///
-/// They are read where they are: a service of hundreds of sensors has tens of thousands of names.
+/// They are read without a copy of the body: a service of hundreds of sensors has tens of thousands of names.
 pub(super) fn objects(
     reply: &Body,
 ) -> Option<impl ExactSizeIterator<Item = (String, Interfaces)> + use<'_>> {
@@ -118,7 +118,7 @@ pub(super) fn services(reply: &Message) -> Option<Vec<String>> {
     Some(services)
 }
 
-/// A path, if it is below one of the places where sensors are.
+/// A path, if it is below one of the roots that have sensors.
 fn followed(path: &str) -> Option<&str> {
     let below = |root: &&str| {
         let rest = path.strip_prefix(*root);
@@ -127,7 +127,7 @@ fn followed(path: &str) -> Option<&str> {
     [ROOT, inventory::ROOT, STATES].iter().any(below).then_some(path)
 }
 
-/// Whether an object is a sensor: all are in the sensors' own place, elsewhere those of certain interfaces.
+/// Whether an object is a sensor: every object below the sensor root, elsewhere those with certain interfaces.
 fn is_sensor<'a>(path: &str, mut interfaces: impl Iterator<Item = &'a &'a str>) -> bool {
     path.starts_with(ROOT) || interfaces.any(|name| SENSORS.contains(name))
 }
