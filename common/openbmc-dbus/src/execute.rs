@@ -1,17 +1,17 @@
-//! The one call between bridges and `ipmid`, both ends of it.
+//! The D-Bus method that bridges call and `ipmid` serves: client and server.
 //!
 //! `xyz.openbmc_project.Ipmi.Server.execute(y netFn, y lun, y cmd, ay data, a{sv} options) →
-//! (yyyyay)`, as phosphor-host-ipmid's `ipmid-new.cpp` serves it: a failure of the request is a
-//! completion code in the reply, never a D-Bus error.
+//! (yyyyay)`, as phosphor-host-ipmid's `ipmid-new.cpp` serves it: a request that fails is answered with
+//! a completion code in the reply, never with a D-Bus error.
 //!
 //! Both ends build their messages by hand and send them without a sender field, which the bus adds
-//! anyway: a field in the way makes the bus daemon copy the whole message.
+//! anyway: the bus daemon copies the whole message when it has to replace that field.
 //!
-//! OpenBMC's btbridge does not call: it tells requests in a [signal](crate::ipmi::host_ipmi), and
-//! [`serve`] takes those too.
+//! OpenBMC's btbridge does not call: it emits each request as a [signal](crate::ipmi::host_ipmi), and
+//! [`serve`] handles those too.
 //!
-//! Where both ends are ours, the same messages go over a [direct link](DIRECT) between the two,
-//! which spares the bus daemon's two hops.
+//! Where client and server are both of this suite, the same messages go over a [direct link](DIRECT)
+//! between the two, which saves the two hops through the bus daemon.
 
 mod client;
 mod direct;
@@ -34,16 +34,16 @@ pub use self::server::{Execute, LinkRefusal, serve};
 
 /// `ipmid`'s bus name.
 pub const SERVICE: &str = "xyz.openbmc_project.Ipmi.Host";
-/// The object that takes requests.
+/// The object that serves requests.
 pub const PATH: &str = "/xyz/openbmc_project/Ipmi";
 /// The interface of [`METHOD`].
 pub const INTERFACE: &str = "xyz.openbmc_project.Ipmi.Server";
 /// The method's name.
 pub const METHOD: &str = "execute";
-/// What the bus names of all bridges start with; the channel's name follows.
+/// The prefix of all bridges' bus names; the channel's name follows.
 pub const CHANNEL_PREFIX: &str = "xyz.openbmc_project.Ipmi.Channel.";
 
-/// A task that ends with its owner.
+/// A task that is aborted when its owner is dropped.
 #[derive(Debug)]
 struct AbortOnDrop(AbortHandle);
 

@@ -1,4 +1,4 @@
-//! The bridges' end: one connection, owning the channel's bus name, with a bounded number of
+//! The bridges' end: one connection, which owns the channel's bus name, with a bounded number of
 //! requests in flight.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use super::link::{self, Link, Place, lock};
+use super::link::{self, Link, LinkSlot, lock};
 use super::message::{Caller, call_message, read_reply};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, CHANNEL_PREFIX, direct};
@@ -19,23 +19,23 @@ use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
 /// Requests that one bridge may have in flight; further ones are answered C0h at once.
 ///
-/// Far enough below the library's queue of 64 that no reply ever waits for room in it.
+/// Far enough below zbus's message queue of 64 that no reply ever waits for room in it.
 pub const MAX_IN_FLIGHT: usize = 32;
 
 /// The time between two attempts to own the channel's name.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long a bridge that starts waits for a bus before it serves without one; longer than a name may still
-/// be its predecessor's.
+/// How long a starting bridge waits for a bus before it serves without one; longer than the name may
+/// still be owned by the bridge's previous process.
 const START: Duration = Duration::from_secs(3);
 
-/// The bridge's link to the bus as it is now; `None` while there is no bus.
+/// The bridge's current connection; `None` while there is no bus.
 pub type LinkState = watch::Receiver<Option<Connection>>;
 
 /// A bridge's handle on `ipmid`.
 ///
-/// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and keeps both
-/// through restarts of the bus; a bridge that has the name already is left alone. Requests go over a direct link as long as `ipmid` gives one. Cheap
+/// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and restores both
+/// after a restart of the bus; a running bridge that owns the name keeps it. Requests go over a direct link while `ipmid` offers one. Cheap
 /// to clone; the link ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct IpmiHost {
@@ -53,28 +53,28 @@ pub struct ChannelTaken {
 
 #[derive(Debug, Default)]
 struct Shared {
-    bus: Place,
-    direct: Arc<Place>,
+    bus: LinkSlot,
+    direct: Arc<LinkSlot>,
     in_flight: AtomicUsize,
 }
 
 impl IpmiHost {
     /// Starts to connect as the bridge of `channel` (`lan0`, `ipmi_kcs3`, …) and returns at once.
     ///
-    /// The second value tells when the link comes and goes, for a bridge that serves objects.
+    /// The second value is notified when the link comes up or goes down, for a bridge that serves objects.
     #[must_use]
     pub fn new(channel: &str) -> (Self, LinkState) {
         let shared = Arc::new(Shared::default());
         let (state, receiver) = watch::channel(None);
         let name = format!("{CHANNEL_PREFIX}{channel}");
         let (refusal, taken) = watch::channel(None);
-        let linked = Arc::clone(&shared);
+        let task_state = Arc::clone(&shared);
         let task = AbortOnDrop::spawn(async move {
-            let Some(first) = first_link(&name).await else {
+            let Some(first) = connect_first(&name).await else {
                 refusal.send_replace(Some(ChannelTaken { name }));
                 return std::future::pending().await;
             };
-            keep_linked(linked, state, name, first).await;
+            maintain_link(task_state, state, name, first).await;
         });
         let _task = Arc::new(task);
         (Self { shared, taken, _task }, receiver)
@@ -82,22 +82,23 @@ impl IpmiHost {
 
     /// Waits until the channel's name is owned, but no longer than a moment while there is no bus.
     ///
-    /// A bridge of a device that it would take from a running bridge waits for this before it opens it.
+    /// A bridge waits for this before it opens a device, which it would otherwise take from a running
+    /// bridge of the same channel.
     ///
     /// # Errors
     ///
-    /// [`ChannelTaken`], upon which the bridge has to end.
+    /// [`ChannelTaken`]: the bridge has to end.
     pub async fn started(&self, mut link: LinkState) -> Result<(), ChannelTaken> {
         let owned = time::timeout(START, link.wait_for(Option::is_some));
         self.unless_taken(async { drop(owned.await) }).await
     }
 
-    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: its
-    /// objects and its host would be taken for those of this one.
+    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: clients
+    /// would take the objects and the host of the one for those of the other.
     ///
     /// # Errors
     ///
-    /// [`ChannelTaken`], upon which the bridge has to end: it has no link.
+    /// [`ChannelTaken`]: the bridge has no link and has to end.
     pub async fn unless_taken<T>(
         &self,
         bridge: impl Future<Output = T>,
@@ -115,11 +116,11 @@ impl IpmiHost {
         }
     }
 
-    /// Has `ipmid` execute `request` and returns its answer, at `deadline` from now at the latest.
+    /// Has `ipmid` execute `request` and returns its response, at `deadline` from now at the latest.
     ///
-    /// Always an answer: C0h when [`MAX_IN_FLIGHT`] are under way, D2h while `ipmid` or the bus is
-    /// away, C3h past the deadline or when `ipmid` ended before it answered, FFh for a reply that
-    /// is none.
+    /// Failures are completion codes: C0h when [`MAX_IN_FLIGHT`] requests are in flight, D2h while
+    /// `ipmid` or the bus is away, C3h past the deadline or when `ipmid` ended before it replied, FFh
+    /// for a reply that does not have the method's signature.
     pub async fn execute(&self, request: &Request, caller: Caller, deadline: Duration) -> Response {
         match self.try_execute(request, caller, deadline).await {
             Ok((completion, data)) => Response::to(request, completion, data),
@@ -136,10 +137,10 @@ impl IpmiHost {
         let _slot = Slot::take(&self.shared.in_flight).ok_or(CompletionCode::BUSY)?;
         let link = self.shared.link().ok_or(CompletionCode::INITIALIZING)?;
         let call = call_message(request, caller).map_err(|error| {
-            warn!(%error, "a request could not be put into a message");
+            warn!(%error, "cannot encode a request as a D-Bus message; answering it FFh");
             CompletionCode::UNSPECIFIED
         })?;
-        let reply = time::timeout(deadline, link.ask(call))
+        let reply = time::timeout(deadline, link.call(call))
             .await
             .map_err(|_| CompletionCode::TIMEOUT)??;
         read_reply(&reply)
@@ -147,20 +148,20 @@ impl IpmiHost {
 }
 
 impl Shared {
-    /// The shortest way to `ipmid` that there is.
+    /// The direct link, or the bus when there is none.
     fn link(&self) -> Option<Link> {
         let direct = lock(&self.direct).clone();
         direct.or_else(|| lock(&self.bus).clone())
     }
 }
 
-/// One of the [`MAX_IN_FLIGHT`] places.
+/// One of the [`MAX_IN_FLIGHT`] slots for requests.
 struct Slot<'a>(&'a AtomicUsize);
 
 impl<'a> Slot<'a> {
     fn take(count: &'a AtomicUsize) -> Option<Self> {
         let taken = count.fetch_add(1, Ordering::Relaxed);
-        let slot = Self(count); // given back on drop, also when there was no place
+        let slot = Self(count); // its drop undoes the count, also when all slots were taken
         (taken < MAX_IN_FLIGHT).then_some(slot)
     }
 }
@@ -178,30 +179,30 @@ struct Owned {
 }
 
 /// Connects and owns the name for the first time; `None` when another process owns it.
-async fn first_link(name: &str) -> Option<Owned> {
+async fn connect_first(name: &str) -> Option<Owned> {
     let connection = bus::connect().await;
     match OwnedName::request_at_start(&connection, name).await {
         Ok(name) => Some(Owned { connection, name }),
         Err(OwnNameError::Taken) => None,
         Err(error) => {
-            log_refusal(name, &error);
-            Some(link_again(name, true).await)
+            log_failure(name, &error);
+            Some(connect_again(name, true).await)
         }
     }
 }
 
 /// Connects and owns the name, however long it takes.
-async fn link_again(name: &str, mut logged: bool) -> Owned {
+async fn connect_again(name: &str, mut logged: bool) -> Owned {
     loop {
         let connection = bus::connect().await;
         match OwnedName::request(&connection, name).await {
             Ok(owned) => {
-                info!(%name, "linked again");
+                info!(%name, "owns the channel's bus name again");
                 return Owned { connection, name: owned };
             }
             Err(error) => {
                 if !std::mem::replace(&mut logged, true) {
-                    log_refusal(name, &error);
+                    log_failure(name, &error);
                 }
                 time::sleep(RETRY).await;
             }
@@ -209,12 +210,12 @@ async fn link_again(name: &str, mut logged: bool) -> Owned {
     }
 }
 
-fn log_refusal(name: &str, error: &OwnNameError) {
+fn log_failure(name: &str, error: &OwnNameError) {
     warn!(%error, %name, "cannot own the channel's bus name; retrying every second");
 }
 
-/// Carries calls and replies until the bus goes or the name is lost; then again, for ever.
-async fn keep_linked(
+/// Forwards calls and replies until the bus closes or the name is lost, then connects again; never ends.
+async fn maintain_link(
     shared: Arc<Shared>,
     state: watch::Sender<Option<Connection>>,
     name: String,
@@ -224,25 +225,29 @@ async fn keep_linked(
         let Owned { connection, name: owned_name } = owned;
         let replies = Incoming::from(&connection);
         let calls = Outgoing::Bus(connection.clone());
-        let carried = link::carry(&shared.bus, replies, calls);
+        let forwarding = link::forward(&shared.bus, replies, calls);
         state.send_replace(Some(connection.clone()));
-        let direct =
-            AbortOnDrop::spawn(direct::keep(connection.clone(), Arc::clone(&shared.direct)));
+        let direct = AbortOnDrop::spawn(direct::maintain_link(
+            connection.clone(),
+            Arc::clone(&shared.direct),
+        ));
         let end = tokio::select! {
-            () = carried => NameEnd::BusClosed,
+            () = forwarding => NameEnd::BusClosed,
             end = owned_name.ended() => end,
         };
         drop(direct);
         state.send_replace(None);
         match end {
-            NameEnd::BusClosed => warn!(%name, "the bus went away"),
+            NameEnd::BusClosed => {
+                warn!(%name, "the connection to the bus closed; connecting again")
+            }
             NameEnd::Lost => {
                 warn!(%name, "lost the channel's bus name; connecting again");
                 // Requests without the name would be taken for those of another channel.
                 let _closed = connection.close().await;
             }
         }
-        owned = link_again(&name, false).await;
+        owned = connect_again(&name, false).await;
     }
 }
 
@@ -251,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_given_back_and_bounded() {
+    fn slots_are_bounded_and_released() {
         let count = AtomicUsize::new(0);
         let slots: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| Slot::take(&count).unwrap()).collect();
         assert!(Slot::take(&count).is_none());

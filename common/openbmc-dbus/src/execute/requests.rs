@@ -1,4 +1,4 @@
-//! `ipmid`'s connection for requests, which owns its name.
+//! The connection on which `ipmid` serves requests; it owns `ipmid`'s bus name.
 
 use zbus::Connection;
 
@@ -6,9 +6,9 @@ use super::SERVICE;
 use super::transport::Incoming;
 use crate::bus::{OwnNameError, OwnedName};
 
-/// A connection that owns `ipmid`'s name, and the calls that came since it does.
+/// A connection that owns `ipmid`'s name, and the calls received since then.
 ///
-/// Calls wait from the moment the name is owned until [`serve`](super::serve) answers them, so that
+/// Calls are queued from the moment the name is owned until [`serve`](super::serve) answers them, so that
 /// `ipmid` can own the name before it opens its state.
 pub struct Requests {
     pub(super) connection: Connection,

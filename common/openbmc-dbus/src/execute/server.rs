@@ -13,118 +13,122 @@ use zbus::{Message, message};
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
 use super::requests::Requests;
-use super::signal::{self, Signalled};
+use super::signal::{self, SignalRequest};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
 use crate::bus::NameEnd;
 
-/// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
-/// once.
-const FROM_THE_BUS: usize = 4 * MAX_IN_FLIGHT;
+/// Requests from the bus in flight in all; as many as four full bridges. Further ones are answered C0h
+/// at once.
+const MAX_BUS_REQUESTS: usize = 4 * MAX_IN_FLIGHT;
 
-/// Requests of a direct link under way: as many as a bridge has.
-const FROM_A_LINK: usize = MAX_IN_FLIGHT;
+/// Requests of one direct link in flight: as many as a bridge may have.
+const MAX_LINK_REQUESTS: usize = MAX_IN_FLIGHT;
 
-/// Direct links in all; two for each channel there can be.
+/// Direct links in all; two for each possible channel.
 const MAX_LINKS: usize = 32;
 
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
-/// The reason of errors whose name says all.
+/// The text of errors whose name gives the reason.
 const NO_LINK: &str = "no direct link";
 
-/// What answers calls.
+/// Executes requests.
 pub trait Execute: Send + Sync + 'static {
-    /// Answers one call.
+    /// Executes one request.
     fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send;
 
-    /// Whether `caller`, a unique bus name, is given a direct link.
+    /// Whether `caller`, a unique bus name, may open a direct link.
     fn may_link(&self, caller: &str) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
 }
 
-/// Why a caller is given no direct link.
+/// Why a caller may not open a direct link.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LinkRefusal {
-    /// Nobody is given one.
+    /// Direct links are disabled.
     NotOffered,
-    /// The caller may not call, for this reason.
+    /// The caller may not call `execute()`, for this reason.
     Caller(String),
 }
 
-/// Serves `execute()` on the connection of `requests`, and on the direct links that are asked for there,
-/// and the requests of OpenBMC's btbridge, until the bus goes or the service's name is lost.
+/// Serves `execute()` on the connection of `requests`, and on the direct links that are opened there,
+/// and the requests of OpenBMC's btbridge, until the bus closes or the service's name is lost.
 ///
-/// Each call runs in a task of its own, so that none waits for another. The connection's stream is
-/// drained here and nowhere else.
+/// Each call runs in a task of its own, so that no call waits for another. Only this function reads the
+/// connection's stream.
 pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd {
     let Requests { connection, calls, name } = requests;
-    let server = Server::new(executor, FROM_THE_BUS);
+    let server = Server::new(executor, MAX_BUS_REQUESTS);
     let replies = Outgoing::Bus(connection.clone());
-    // Beside the stream, which has to be drained meanwhile.
-    let _follower = AbortOnDrop::spawn(signal::follow(connection));
+    // In a task: AddMatch completes only while the stream is being read.
+    let _subscriber = AbortOnDrop::spawn(signal::subscribe(connection));
     tokio::select! {
-        () = server.answer(calls, replies, Asker::Bus(Links::default())) => NameEnd::BusClosed,
+        () = server.serve(calls, replies, Peer::Bus(Links::default())) => NameEnd::BusClosed,
         end = name.ended() => end,
     }
 }
 
-/// What answers the calls of one connection. Each has room of its own, so that a peer that never
-/// reads an answer uses up nobody else's.
+/// Serves the calls of one connection. Each connection has permits of its own, so that a peer that never
+/// reads a reply uses up no other's.
 pub(super) struct Server<E> {
     executor: Arc<E>,
-    places: Arc<Semaphore>,
-    room: usize,
+    permits: Arc<Semaphore>,
+    max_requests: usize,
 }
 
-/// Who is at the other end.
-enum Asker {
-    /// Anybody on the bus, which says who; with the links that have been given.
+/// The other end of a connection.
+enum Peer {
+    /// The bus, where each message names its sender; with the direct links opened there.
     Bus(Links),
-    /// The caller that was given this link.
+    /// The direct link of this caller.
     Link(String),
 }
 
 impl<E: Execute> Server<E> {
-    /// With room for so many requests under way.
-    pub(super) fn new(executor: Arc<E>, room: usize) -> Self {
-        let places = Arc::new(Semaphore::new(room));
-        Self { executor, places, room }
+    /// A server that executes at most `max_requests` at a time.
+    pub(super) fn new(executor: Arc<E>, max_requests: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(max_requests));
+        Self { executor, permits, max_requests }
     }
 
-    /// Answers `caller` on its direct link until that ends.
-    pub(super) async fn answer_link(&self, calls: Incoming, answers: Outgoing, caller: String) {
-        self.answer(calls, answers, Asker::Link(caller)).await;
+    /// Serves `caller` on its direct link until the link closes.
+    pub(super) async fn serve_link(&self, calls: Incoming, replies: Outgoing, caller: String) {
+        self.serve(calls, replies, Peer::Link(caller)).await;
     }
 
-    /// Answers what comes from `asker` until there is no more of it.
-    async fn answer(&self, mut calls: Incoming, answers: Outgoing, mut asker: Asker) {
-        let (replies, queue) = mpsc::channel(self.room);
-        let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
+    /// Serves the messages of `peer` until its transport closes.
+    async fn serve(&self, mut calls: Incoming, outgoing: Outgoing, mut peer: Peer) {
+        let (replies, queue) = mpsc::channel(self.max_requests);
+        let _writer = AbortOnDrop::spawn(outgoing.write_queued(queue));
         while let Some(message) = calls.next().await {
-            let answer = match (asked(&message), &mut asker) {
-                (Asked::Nothing, _) | (Asked::Signalled(_), Asker::Link(_)) => None,
-                (Asked::Execute(call), Asker::Bus(_)) => self.call(message, call, &replies),
-                (Asked::Execute(call), Asker::Link(caller)) => {
+            let reply = match (parse_message(&message), &mut peer) {
+                (ClientRequest::Nothing, _) | (ClientRequest::Signal(_), Peer::Link(_)) => None,
+                (ClientRequest::Execute(call), Peer::Bus(_)) => self.call(message, call, &replies),
+                (ClientRequest::Execute(call), Peer::Link(caller)) => {
                     let sender = caller.clone();
                     self.call(message, Call { sender, ..call }, &replies)
                 }
-                (Asked::Signalled(request), Asker::Bus(_)) => {
-                    let (call, answer) = request.split();
-                    self.execute(call, answer, &replies)
+                (ClientRequest::Signal(request), Peer::Bus(_)) => {
+                    let (call, build_reply) = request.split();
+                    self.execute(call, build_reply, &replies)
                 }
-                (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
-                (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
-                (Asked::Other(answer), _) => Some(answer),
+                (ClientRequest::Link, Peer::Bus(links)) => {
+                    links.open(&self.executor, message, &replies)
+                }
+                (ClientRequest::Link, Peer::Link(_)) => {
+                    Some(refusal(&message, NOT_SUPPORTED, NO_LINK))
+                }
+                (ClientRequest::Other(reply), _) => Some(reply),
             };
-            if let Some(answer) = answer {
-                send(&replies, answer).await;
+            if let Some(reply) = reply {
+                send(&replies, reply).await;
             }
         }
     }
 
-    /// Has the `call` in `message` carried out.
+    /// Executes the `call` in `message`.
     fn call(
         &self,
         message: Message,
@@ -132,41 +136,42 @@ impl<E: Execute> Server<E> {
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
-        let answer =
+        let build_reply =
             move |reply: &ResponseBody| reply_message(&message, netfn, lun, command, reply);
-        self.execute(call, answer, replies)
+        self.execute(call, build_reply, replies)
     }
 
-    /// Has `call` carried out in a task of its own, or says that there is too much under way; `answer`
-    /// makes a message of the reply.
+    /// Executes `call` in a task of its own, or returns a C0h reply when all permits are taken;
+    /// `build_reply` encodes the response.
     fn execute(
         &self,
         call: Call,
-        answer: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
+        build_reply: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let busy = ResponseBody::from(CompletionCode::BUSY);
-            return Some(answer(&busy));
+            return Some(build_reply(&busy));
         };
         let work = Arc::clone(&self.executor).execute(call);
         let replies = replies.clone();
         task::spawn(async move {
-            let reply = answer(&work.await);
+            let reply = build_reply(&work.await);
             send(&replies, reply).await;
-            drop(place);
+            // Only now: a peer that does not read its replies gets no further requests executed.
+            drop(permit);
         });
         None
     }
 }
 
-/// The direct links that have been given, by the unique bus name of the caller.
+/// The open direct links, by the unique bus name of the caller.
 #[derive(Default)]
 struct Links(HashMap<String, AbortOnDrop>);
 
 impl Links {
-    /// Gives the sender of `request` a link, in a task that then serves it, in place of any that it
-    /// had.
+    /// Opens a link for the sender of `request`, in a task that then serves it; closes the sender's
+    /// earlier link, if it has one.
     fn open<E: Execute>(
         &mut self,
         executor: &Arc<E>,
@@ -178,14 +183,14 @@ impl Links {
         if self.0.len() >= MAX_LINKS && !self.0.contains_key(&caller) {
             return Some(refusal(&request, LIMITS_EXCEEDED, NO_LINK));
         }
-        let server = Server::new(Arc::clone(executor), FROM_A_LINK);
+        let server = Server::new(Arc::clone(executor), MAX_LINK_REQUESTS);
         let link = serve_link(server, caller.clone(), request, replies.clone());
         self.0.insert(caller, AbortOnDrop::spawn(link));
         None
     }
 }
 
-/// Answers `request` with a link, if its sender may have one, and serves that until it ends.
+/// Replies to `request` with a link, if its sender may open one, and serves the link until it closes.
 async fn serve_link<E: Execute>(
     server: Server<E>,
     caller: String,
@@ -201,15 +206,15 @@ async fn serve_link<E: Execute>(
         return send(&replies, refused).await;
     }
     match direct::pair(&request) {
-        Ok((answer, stream)) => {
-            send(&replies, Ok(answer)).await;
-            debug!(caller, "a direct link");
-            let (calls, answers) = stream.halves();
-            let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
-            server.answer_link(calls, answers, caller).await;
+        Ok((reply, stream)) => {
+            send(&replies, Ok(reply)).await;
+            debug!(caller, "opened a direct link");
+            let (calls, outgoing) = stream.halves();
+            let (calls, outgoing) = (Incoming::Direct(calls), Outgoing::Direct(outgoing));
+            server.serve_link(calls, outgoing, caller).await;
         }
         Err(error) => {
-            warn!(%error, "no direct link to be had");
+            warn!(%error, caller, "cannot create a direct link; its requests go over the bus");
             send(&replies, refusal(&request, LIMITS_EXCEEDED, NO_LINK)).await;
         }
     }
@@ -217,42 +222,44 @@ async fn serve_link<E: Execute>(
 
 async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
     match reply {
-        // The queue is gone only when the connection is.
+        // The queue closes only with the connection: then there is no peer left to reply to.
         Ok(reply) => drop(replies.send(reply).await),
-        Err(error) => debug!(%error, "a reply could not be built"),
+        Err(error) => debug!(%error, "cannot encode a reply; the caller gets none"),
     }
 }
 
-/// What a message asks for.
-enum Asked {
+/// What a message requests.
+enum ClientRequest {
     Nothing,
     Execute(Call),
-    Signalled(Signalled),
+    Signal(SignalRequest),
     Link,
-    /// This is the answer.
+    /// Anything that has this immediate reply.
     Other(zbus::Result<Message>),
 }
 
-fn asked(message: &Message) -> Asked {
+fn parse_message(message: &Message) -> ClientRequest {
     match message.message_type() {
-        message::Type::MethodCall => asked_by_call(message),
-        message::Type::Signal => Signalled::parse(message).map_or(Asked::Nothing, Asked::Signalled),
-        _ => Asked::Nothing,
+        message::Type::MethodCall => parse_call(message),
+        message::Type::Signal => {
+            SignalRequest::parse(message).map_or(ClientRequest::Nothing, ClientRequest::Signal)
+        }
+        _ => ClientRequest::Nothing,
     }
 }
 
-fn asked_by_call(message: &Message) -> Asked {
+fn parse_call(message: &Message) -> ClientRequest {
     let header = message.header();
     let interface = header.interface().map(|name| name.as_str());
     let member = header.member().map(|name| name.as_str()).unwrap_or_default();
     let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-    Asked::Other(match (interface, member) {
+    ClientRequest::Other(match (interface, member) {
         (Some(INTERFACE) | None, METHOD) if path == PATH => match Call::parse(message) {
-            Ok(call) => return Asked::Execute(call),
+            Ok(call) => return ClientRequest::Execute(call),
             Err(error) => Message::error(&header, "org.freedesktop.DBus.Error.InvalidArgs")
                 .build(&error.to_string()),
         },
-        (Some(DIRECT), OPEN) if path == PATH => return Asked::Link,
+        (Some(DIRECT), OPEN) if path == PATH => return ClientRequest::Link,
         (Some("org.freedesktop.DBus.Peer"), "Ping") => Message::method_return(&header).build(&()),
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
             Message::method_return(&header).build(&introspection(path))
