@@ -36,7 +36,7 @@
 #define N_MCTP 28
 #endif
 #define MOST 65536
-#define PATIENCE 300
+#define TIMEOUT_S 300
 
 static uint8_t request[2 + MOST], answer[2 + MOST];
 
@@ -147,7 +147,7 @@ static void invert(uint8_t *bytes, size_t len)
 
 static int patient(int s)
 {
-	struct timeval limit = { .tv_sec = PATIENCE };
+	struct timeval limit = { .tv_sec = TIMEOUT_S };
 	int size = 4 * MOST;
 	if (s < 0 || setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit))
 		fail("socket");
@@ -242,7 +242,7 @@ static void client_ask(uint8_t eid, uint8_t kind, size_t len)
 }
 
 /* Waits until the demultiplexer has registered `s` for that type: the kernel, asked for its own endpoint,
- * refuses as long as nobody has told it to take requests of the type. The question comes to `s`. */
+ * refuses until a program takes requests of the type. The question comes to `s`. */
 static void await_registration(int s, uint8_t kind, uint8_t own)
 {
 	struct sockaddr_mctp to = { .smctp_family = AF_MCTP, .smctp_network = MCTP_NET_ANY, .smctp_type = kind };

@@ -1,4 +1,4 @@
-//! OpenBMC's own bridges, and ours beside them, on devices that the tests play.
+//! OpenBMC's own bridges, and ours beside them, on sockets in place of devices.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -68,7 +68,7 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
     assert_eq!(files.user(5)["user_enabled"], true);
     let carol = suite.administrator().user("carol", "first");
     carol.ipmitool("mc info").ok();
-    // A check of the password's quality says no, and nothing is changed.
+    // The check of the password's quality refuses it, and the old password stays.
     alice.ipmitool("user set password 5 password").failed();
     assert!(has("carol", "first"));
     alice.ipmitool("user set name 5 caroline").ok();
@@ -83,7 +83,7 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
 }
 
 #[test]
-fn what_others_change_is_taken_to_the_files() {
+fn changes_by_other_services_are_written_to_the_files() {
     let suite = Suite::with_openbmc_accounts("");
     let files = suite.openbmc_files();
     let call = |words: &[&str]| {

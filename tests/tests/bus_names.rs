@@ -42,7 +42,7 @@ fn owners(bus: &Bus) -> Vec<(String, String)> {
     owners
 }
 
-/// Starts another `daemon` on the suite's bus, with a state folder of its own.
+/// Starts a second `daemon` on the suite's bus, with a state folder of its own.
 fn another(suite: &Suite, daemon: &str, own: &[&str]) -> Process {
     let dir = suite.dir();
     let mut arguments =
@@ -138,8 +138,8 @@ fn another_platformd_refuses_to_start() {
     assert_eq!(owners(&suite.bus), before);
     suite.administrator().ipmitool("chassis power on").ok();
     suite.bus.until_property(&HOST_STATE, "Running");
-    let kept = suite.dir().join("other/platform.json");
-    assert!(!kept.exists(), "state was written");
+    let state_file = suite.dir().join("other/platform.json");
+    assert!(!state_file.exists(), "state was written");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn another_demultiplexer_serves_without_the_name() {
 
 /// `DBUS_NAME_FLAG_REPLACE_EXISTING`, which replaces an owner only if that allows it.
 #[test]
-fn no_daemon_lets_itself_be_replaced() {
+fn no_daemon_allows_its_name_to_be_replaced() {
     let suite = Suite::start();
     let _kcs = suite.bridge("kcsbridged", "kcs0", ["--device", "/nonexistent/device"]);
     let before = owners(&suite.bus);

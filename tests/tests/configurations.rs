@@ -73,7 +73,7 @@ fn dcmi_subcommands_read_and_set() {
 }
 
 /// Checks a category out, commits the file as it is, and checks it out once more: nothing has changed,
-/// and nobody complains. `code` is what the checkout ends with.
+/// and no program complains. `code` is what the checkout ends with.
 fn round_trip(login: &Login, program: &str, category: &str, code: i32) -> String {
     let file = |name: &str| login.home.join(name);
     let checkout = |name: &str| {
@@ -113,7 +113,7 @@ fn has(text: &str, key: &str, value: &str) {
 ///   used for establishing an IPMI messaging session", sixteen at most (Table 23-4). To list all that this
 ///   program looks for, a BMC would have to name suite 0, which is no protection at all, and the
 ///   RC4 ones, and would have no room left for suite 17, which is the one to use: `lan print` would
-///   tell an administrator the contrary of what holds. So the entries are what can be used.
+///   mislead an administrator. So the entries are the suites that can be used.
 #[track_caller]
 fn lacks_what_there_is_not(login: &Login, offered: &[u8]) {
     let arguments = "--checkout --category=core --verbose --verbose";

@@ -1,5 +1,5 @@
 //! The firmware firewall over the LAN: what ipmitool switches off is off, on its channel and over restarts, and
-//! nobody can lock himself out with it.
+//! no administrator can lock themselves out with it.
 
 use tests::clients::Login;
 use tests::suite::Suite;

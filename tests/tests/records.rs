@@ -32,7 +32,7 @@ fn dump(login: &Login) -> BTreeMap<u16, Vec<u8>> {
     records
 }
 
-/// The record count that Get SDR Repository Info tells.
+/// The record count that Get SDR Repository Info reports.
 fn count(login: &Login) -> usize {
     let info = login.ipmitool("sdr info");
     let line = info.ok().lines().find(|line| line.starts_with("Record Count"));
@@ -141,7 +141,7 @@ fn client_dumps_the_repository_while_sensor_services_restart() {
 }
 
 #[test]
-fn repository_is_filled_from_sensors_and_files_and_keeps_what_is_added() {
+fn repository_is_filled_from_sensors_and_files_and_added_records_persist() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     let own = dump(&login);
@@ -180,7 +180,7 @@ fn repository_is_filled_from_sensors_and_files_and_keeps_what_is_added() {
 }
 
 #[test]
-fn what_clients_say_of_sensors_and_logs_outlives_the_daemon() {
+fn sensor_types_and_auxiliary_log_status_survive_a_restart() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     // MBTemp, sensor 3, is a processor's; 42 machine checks, the last in 2020.

@@ -1,4 +1,4 @@
-//! Daemons and services that die or hang: sessions and data outlive them, and nobody waits for ever.
+//! Daemons and services that die or hang: sessions and data outlive them, and no client waits for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ const GET_DEVICE_ID: &str = "raw 6 1";
 /// What ipmitool's `raw` prints of a completion code.
 const FAILED: &str = "rsp=0x";
 
-/// Sessions that send Get Device ID one after the other until told to stop.
+/// Sessions that send Get Device ID one after the other until stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Vec<String>>>,

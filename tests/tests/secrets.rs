@@ -137,7 +137,7 @@ fn passwords_and_keys_set_by_the_host_are_not_logged() {
         let device = path.display().to_string();
         let bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &device]);
         let mut host = HostDevice::plug(kind, &path);
-        host.answer(APP, 0x01);
+        host.request(APP, 0x01);
         let (secret, wrong) = (password("host-Ty6Ui1Op", 16), password("host-wrong-Qa2Ws", 16));
         let kg = password("host-kg-Ed5Rf7Tg-KG2", 20);
         for (command, data, code) in [
@@ -147,8 +147,8 @@ fn passwords_and_keys_set_by_the_host_are_not_logged() {
             (SET_PASSWORD, set_password(5, 2, &secret[..11]), 0xc7),
             (SET_SECURITY_KEYS, set_kg(&kg), 0x00),
         ] {
-            host.ask_with(APP, command, &data);
-            let answer = host.hear(APP, command);
+            host.send_with(APP, command, &data);
+            let answer = host.receive(APP, command);
             assert_eq!(answer[0], code, "{kind:?} {command:02x}");
         }
         assert!(bridge.log().contains("device"), "{}", bridge.log());

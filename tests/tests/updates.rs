@@ -50,7 +50,7 @@ fn updates_end_when_the_host_goes_off_or_is_reset() {
     login.ipmitool("chassis power on").ok();
     suite.bus.until_property(&HOST_STATE, "Running");
     for command in ["chassis power reset", "chassis power off"] {
-        // What is told late of the start before ends them too.
+        // A late signal of the earlier start ends them too.
         wait::until_true("all are updated", || {
             begin(&suite);
             in_progress(&suite).len() == PARAMETERS.len()

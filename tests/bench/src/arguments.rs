@@ -14,7 +14,7 @@ use rmcp_proto::wire::rakp::UserName;
 pub const USAGE: &str = "\
 Usage: bench --bmc HOST:PORT --user NAME --password WORD [OPTIONS]
 
-Sends Get Device ID over RMCP+, one request outstanding in each session, and tells
+Sends Get Device ID over RMCP+, one request outstanding in each session, and prints
 the rate, the median and the 99th percentile of the time to an answer, and the CPU
 time of the BMC's processes per request.
 
@@ -27,7 +27,7 @@ Options:
   --privilege N      asked for, 2 to 4 (default 4)
   --time SECONDS     how long to measure (default 5)
   --warm-up SECONDS  how long to run before (default 1)
-  --process NAME=PID a process whose CPU time is told; may be given several times
+  --process NAME=PID a process whose CPU time is printed; may be given several times
   --label TEXT       what the line begins with (default the BMC)
   --help             print this and end
 ";
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let good = "bench --bmc 127.0.0.1:1 --user root --password x";
         for (more, culprit) in [
             ("--suite 0", "suite"),

@@ -3,7 +3,7 @@
 //! The names take turns, so that whatever else the machine does falls on all alike. Two names'
 //! times are compared by the two-sample Kolmogorov-Smirnov statistic: the largest distance between
 //! their distribution functions, which is below 1.63 * sqrt(2 / n) in 99 of 100 comparisons where there
-//! is nothing to tell apart. With several pairs the bound is wider, so that 99 of 100 runs tell nothing.
+//! is nothing to tell apart. With several pairs the bound is wider, so that 99 of 100 runs find no difference.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ const USAGE: &str = "\
 Usage: rakp-timing --bmc HOST:PORT [--samples N] [--pace MICROSECONDS] NAME NAME...
 
 Asks for RAKP 2 as each of the users in turn and compares how long it takes, with a
-statistic for each pair. Give an enabled user, a disabled one, and names of nobody.
+statistic for each pair. Give an enabled user, a disabled one, and names of no user.
 
 Options:
   --samples N          for each name (default 20000)
@@ -30,7 +30,7 @@ Options:
 ";
 
 /// How long an answer may take; what took longer was lost, and is asked again.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a sample is tried.
 const TRIES: usize = 10;
 /// How many runs may raise a false alarm.
@@ -77,7 +77,7 @@ fn measure(
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(bmc)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
     let mut times = vec![Vec::with_capacity(samples); names.len()];
     let mut tag = 0u8;
     let mut order: Vec<usize> = (0..names.len()).collect();

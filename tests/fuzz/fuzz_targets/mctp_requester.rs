@@ -57,11 +57,11 @@ fn is_understood(request: Request, instance: u8, role: Role, routes: &mut RouteT
 fuzz_target!(|input: (u8, u8, u8, u8, Vec<u8>)| {
     let (which, one, two, instance, message) = input;
     let request = request(which, one, two);
-    let told = request.emit(instance);
+    let emitted = request.emit(instance);
     let _ = Response::parse(request, instance, &message);
     if let [_, _, _, code, ..] = message[..] {
         let mut answer = message.clone();
-        answer[..3].copy_from_slice(&[0, instance & 0x1f, told[2]]);
+        answer[..3].copy_from_slice(&[0, instance & 0x1f, emitted[2]]);
         let parsed = Response::parse(request, instance, &answer);
         assert_eq!(matches!(parsed, Err(ResponseError::Refused(_))), code != 0);
         assert_ne!(parsed, Err(ResponseError::Unrelated));

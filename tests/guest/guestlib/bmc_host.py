@@ -12,7 +12,7 @@ IDLE, READ, WRITE, ERROR = range(4)
 GET_STATUS_ABORT, WRITE_START, WRITE_END, READ_BYTE = 0x60, 0x61, 0x62, 0x68
 LPC = 0x1E789000
 STATUS_REGISTER = {1: 0x3C, 2: 0x40, 3: 0x44, 4: 0x11C}
-PATIENCE = 60  # s; machines may be slow
+LIMIT = 60  # s; machines may be slow
 
 
 class Failed(Exception):
@@ -23,7 +23,7 @@ class Lines:
     """A socket of QEMU's, a line for a line."""
 
     def __init__(self, path):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LIMIT
         while True:
             try:
                 self.socket = socket.socket(socket.AF_UNIX)
@@ -33,7 +33,7 @@ class Lines:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.05)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(LIMIT)
         self.file = self.socket.makefile("rwb", 0)
 
 
@@ -81,8 +81,8 @@ class Kcs:
     def attention(self):
         return bool(self.get("str") & 0x04)
 
-    def _until(self, holds, what, patience=PATIENCE):
-        end = time.monotonic() + patience
+    def _until(self, holds, what, limit=LIMIT):
+        end = time.monotonic() + limit
         while not holds():
             if time.monotonic() > end:
                 raise Failed("%s; status %02x" % (what, self.get("str")))
@@ -139,8 +139,8 @@ class Kcs:
         self.request(request)
         return self.response()
 
-    def until_error(self, patience=60):
-        self._until(lambda: self.state() == ERROR, "no error state", patience)
+    def until_error(self, limit=60):
+        self._until(lambda: self.state() == ERROR, "no error state", limit)
 
     def abort(self):
         """Get Status/Abort (IPMI v2.0 §9.13): ends a transfer and gives the status code."""

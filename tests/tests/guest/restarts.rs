@@ -1,13 +1,13 @@
-//! What answers the host goes away and comes back, or stands still.
+//! Bridge and ipmid restart or stop while the host sends requests.
 
 use std::thread;
 use std::time::Duration;
 
 use tests::guest::{Interface, Running};
 
-use super::Rig;
+use super::GuestSuite;
 
-/// How long ipmid stands still: longer than every patience in the way.
+/// How long ipmid is stopped: longer than every timeout between the guest and ipmid.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Asks until a line comes, and prints `good` or `bad`.
@@ -66,25 +66,25 @@ impl Watched {
 }
 
 fn survives(interface: Interface) {
-    let mut rig = Rig::new(interface);
-    let running = rig.start(ASKING, &["--stdin"]);
+    let mut bmc = GuestSuite::new(interface);
+    let running = bmc.start(ASKING, &["--stdin"]);
     let mut host = Watched { running, good: 0, bad: 0 };
     host.good(3);
 
-    rig.suite.ipmid.kill();
+    bmc.suite.ipmid.kill();
     host.noticed();
-    rig.suite.restart_ipmid();
+    bmc.suite.restart_ipmid();
     host.good(3);
 
-    rig.bridge.kill();
+    bmc.bridge.kill();
     host.noticed();
-    rig.restart_bridge();
+    bmc.restart_bridge();
     host.good(3);
 
-    rig.suite.ipmid.pause();
+    bmc.suite.ipmid.pause();
     thread::sleep(STANDSTILL);
     host.noticed();
-    rig.suite.ipmid.resume();
+    bmc.suite.ipmid.resume();
     host.good(10);
 
     host.running.say("enough\n");
