@@ -6,10 +6,10 @@ use tests::client::Output;
 use tests::clients::Login;
 use tests::suite::Suite;
 
-/// What FreeIPMI says while it reads the records of sensors, which is no complaint.
+/// FreeIPMI's progress messages while it reads SDRs, which are no errors.
 const PROGRESS: &str = "Caching SDR";
 
-/// Asserts that the program succeeds without a word of complaint and prints all of `expected`, blanks
+/// Asserts that the program succeeds without an error message and prints all of `expected`, blanks
 /// counted as one.
 #[track_caller]
 fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
@@ -162,6 +162,6 @@ fn checked_out_files_can_be_committed_as_they_are() {
     has(&file("dcmi", 0), "Power_Limit_Requested", "420");
     let pef = round_trip(&login, "ipmi-pef-config", "", 0);
     has(&pef, "Alert_IP_Address", "192.0.2.77");
-    // The administrator has not locked herself out.
+    // The administrator can still log in.
     login.ipmitool("mc guid").ok();
 }

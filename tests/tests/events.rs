@@ -8,7 +8,7 @@ use tests::clients::Login;
 use tests::suite::Suite;
 use tests::wait;
 
-/// The path and the interface of the sensor that gets too hot.
+/// Path and interface of the sensor that crosses its threshold.
 const SENSOR: [&str; 2] =
     ["/xyz/openbmc_project/sensors/temperature/MBTemp", "xyz.openbmc_project.Sensor.Value"];
 
@@ -18,10 +18,10 @@ const GUID: [u8; 16] = [
 ];
 /// 1.3.6.1.4.1.3183.1.1 (IPMI Platform Event Trap Format v1.0 §3.1).
 const ENTERPRISE: [u8; 9] = [0x2b, 0x06, 0x01, 0x04, 0x01, 0x98, 0x6f, 0x01, 0x01];
-/// From when traps count their seconds: 1998-01-01.
+/// The epoch of time stamps in traps: 1998-01-01.
 const TRAP_EPOCH: u64 = 883_612_800;
 
-/// A receiver of traps, and a BMC that sends them there.
+/// A receiver of traps, and a BMC that sends traps to it.
 fn receiver() -> (UdpSocket, Suite) {
     let receiver = UdpSocket::bind("127.0.0.1:0").expect("a port for traps");
     let limit = Some(Duration::from_secs(30));
@@ -56,7 +56,7 @@ fn arm(login: &Login, actions: u8, acknowledged: bool) {
     }
 }
 
-/// What a trap is made of (RFC 1157 §4.1.6), and its one variable.
+/// The fields of a trap (RFC 1157 §4.1.6), and its one variable.
 struct Trap {
     community: Vec<u8>,
     enterprise: Vec<u8>,
@@ -81,7 +81,7 @@ fn take<'a>(bytes: &mut &'a [u8], tag: u8) -> &'a [u8] {
     value
 }
 
-/// Waits for a trap and takes it apart.
+/// Waits for a trap and parses it.
 fn next_trap(receiver: &UdpSocket) -> Trap {
     let mut bytes = [0; 1500];
     let length = receiver.recv(&mut bytes).expect("a trap");

@@ -104,7 +104,7 @@ fn sessions_survive_a_killed_bus() {
     suite.bus.until_property(&HOST_STATE, "Running");
 }
 
-/// The mapper walks the bridge's objects anew while sessions come and go.
+/// The mapper introspects the bridge's objects again while sessions come and go.
 #[test]
 fn sessions_are_found_while_others_come_and_go() {
     let mut suite = Suite::start();

@@ -19,7 +19,7 @@ const APP: u8 = 0x06;
 const SET_PASSWORD: u8 = 0x47;
 const SET_SECURITY_KEYS: u8 = 0x56;
 
-/// A password of a user, as its bytes; each test has its own, so that none is another's text by chance.
+/// A password of a user, as its bytes; each test has its own, so that a match in a log is no coincidence.
 fn password(text: &str, size: usize) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     bytes.resize(size, 0);
@@ -170,7 +170,7 @@ fn passwords_set_and_used_over_the_lan_are_not_logged() {
     administrator.ipmitool("user test 3 16 lan-wrong-Po0Iu").failed();
     user.user("carol", "lan-wrong-Po0Iu").ipmitool("mc info").failed();
     user.user("lan-nobody", "lan-wrong-Po0Iu").ipmitool("mc info").failed();
-    // A straight password is in the packet as it is.
+    // The authentication type "straight password" puts the password into the packet.
     for kind in ["PASSWORD", "MD5"] {
         let mut command = user.program("ipmitool");
         command.args(["-I", "lan", "-A", kind, "-H", &user.address.ip().to_string()]);
@@ -201,7 +201,7 @@ fn passwords_of_openbmcs_accounts_are_not_logged() {
     assert_not_logged(suite.dir(), &secrets);
 }
 
-/// The first user's password is in the configuration: no mistake there shows it, and -v -v does not.
+/// The first user's password is in the configuration: neither an error in that file nor -v -v logs it.
 #[test]
 fn password_of_the_configuration_is_not_logged() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Who may have the console: viewers, take-over, and what an administrator changes meanwhile.
+//! Use of the console: viewers, take-over, and changes by an administrator meanwhile.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -74,7 +74,7 @@ fn the_same_user_takes_the_console_over_and_the_old_client_is_notified() {
     assert_talks(&mut new);
 }
 
-/// Has the host print without end, and kills the client in the midst of it.
+/// Lets the host print without end, and kills the client meanwhile.
 fn kill_in_a_flood(login: &Login) {
     let mut terminal = Terminal::sol(login);
     terminal.enter("burst 100000000\r");

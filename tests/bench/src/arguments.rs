@@ -37,27 +37,27 @@ Options:
 pub struct Arguments {
     /// The BMC.
     pub bmc: SocketAddr,
-    /// Who logs in.
+    /// The user name.
     pub user: UserName,
-    /// With which password.
+    /// The password.
     pub key: UserKey,
-    /// The suite proposed.
+    /// The proposed cipher suite.
     pub suite: CipherSuite,
-    /// How many sessions.
+    /// The number of sessions.
     pub sessions: u16,
-    /// The privilege asked for.
+    /// The requested privilege.
     pub privilege: u8,
     /// How long to measure.
     pub time: Duration,
-    /// How long to run before.
+    /// How long to run before the measurement.
     pub warm_up: Duration,
-    /// Processes to watch: name and id.
+    /// Processes whose CPU time is measured: name and id.
     pub processes: Vec<(String, u32)>,
-    /// What the line begins with.
+    /// The name at the beginning of the printed line.
     pub label: String,
 }
 
-/// What the command line asks for.
+/// What the command line requests.
 #[derive(Debug)]
 pub enum Invocation {
     /// The text of `--help`.

@@ -1,5 +1,5 @@
 //! The control protocol: the responder answers each request once and within a packet, and the bus
-//! owner takes any answer, without a panic.
+//! owner handles any response, without a panic.
 #![no_main]
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
         respond(&mut responder, &mut routes, medium, message);
         let mut answer = message.clone();
         if let Some(asked) = owner.poll_transmit() {
-            // Mostly answers that fit what was asked, so that every step is reached.
+            // Mostly responses that fit the request, so that every step is reached.
             if let Some(head) = answer.get_mut(..3) {
                 head.copy_from_slice(&[0, asked.message[1] & 0x1f, asked.message[2]]);
             }

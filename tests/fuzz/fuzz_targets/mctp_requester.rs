@@ -1,5 +1,5 @@
-//! The control requester: any message is taken for a response without a panic, only what answers the
-//! request is, and it understands every answer of the responder.
+//! The control requester: no message as a response causes a panic, only a response to the request
+//! is accepted, and so is every response of the responder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,7 @@ fn request(which: u8, one: u8, two: u8) -> Request {
     }
 }
 
-/// What our own responder says to it, once as a bridge and once as a bus owner.
+/// The response of our own responder, as a bridge or as a bus owner.
 fn is_understood(request: Request, instance: u8, role: Role, routes: &mut RouteTable) {
     let identity = Identity {
         role,
