@@ -1,14 +1,14 @@
 /* mctp-peer: Linux's own MCTP stack at work in a guest, and a client of the demultiplexer socket as
- * libmctp's users write it.
+ * users of libmctp write it.
  *
  *   mctp-peer attach TTY EID PEER      line discipline N_MCTP on TTY, link up, local EID, route to
  *                                      PEER; stays in the background and holds TTY
- *   mctp-peer ask EID TYPE LEN         a request through an AF_MCTP socket; the answer has to be the
+ *   mctp-peer ask EID TYPE LEN         a request through an AF_MCTP socket; the response has to be the
  *                                      request with each byte inverted
  *   mctp-peer serve TYPE COUNT OWN     answers COUNT requests from an AF_MCTP socket so, and waits for one
- *                                      message more, by which the peer says that it has them all
+ *                                      message more, by which the peer confirms that it has received them all
  *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux; OWN is the
- *   mctp-peer client-serve TYPE COUNT OWN   local EID, by which it is found out whether requests get there
+ *   mctp-peer client-serve TYPE COUNT OWN   local EID, which is used to test whether requests arrive
  *
  * LEN and the requests' bytes do not count the type byte. Build: cc -static -O2 -o mctp-peer mctp-peer.c
  */

@@ -75,7 +75,7 @@ struct Setting {
     get: &'static str,
     /// Bytes of its value.
     length: usize,
-    /// Bytes of the answer before the value.
+    /// Bytes of the response data before the value.
     skipped: usize,
 }
 

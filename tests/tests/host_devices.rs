@@ -18,15 +18,16 @@ const BACK: &str = "the device is available again";
 fn comes_and_goes(kind: Kind) {
     let mut suite = Suite::start();
     let path = suite.dir().join("device");
-    let place = path.display().to_string();
-    let bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &place]);
+    let device_path = path.display().to_string();
+    let bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &device_path]);
     wait::until_true("no device yet", || bridge.log().contains(GONE));
 
     let mut device = HostDevice::plug(kind, &path);
     let id = device.request(APP, GET_DEVICE_ID);
     assert_eq!(id[..3], [0x00, 0x20, 0x81], "{id:02x?}");
 
-    // It goes while a request is on its way, which the bridge reads before the end of the socket.
+    // The device is unplugged while a request is under way; the bridge reads the request before the end of the
+    // socket.
     suite.ipmid.pause();
     device.send(APP, GET_SELF_TEST_RESULTS);
     drop(device);
@@ -63,8 +64,8 @@ fn ssif_device_comes_and_goes() {
 fn silence_is_logged(kind: Kind) {
     let mut suite = Suite::start();
     let path = suite.dir().join("device");
-    let place = path.display().to_string();
-    let _bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &place]);
+    let device_path = path.display().to_string();
+    let _bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &device_path]);
     let mut device = HostDevice::plug(kind, &path);
     let id = device.request(APP, GET_DEVICE_ID);
     for _ in 0..2 {

@@ -217,7 +217,7 @@ fn a_user_session_is_refused_what_needs_more() {
             "chassis identify",
             "chassis policy always-on",
             "chassis bootdev pxe",
-            // `mc reset cold` claims success whatever the answer.
+            // `mc reset cold` reports success whatever the completion code.
             "raw 6 2",
             "mc watchdog off",
             "user set name 4 eve",

@@ -80,8 +80,8 @@ fn requests_are_answered(kind: Kind) {
         for (netfn, command) in REQUESTS {
             let (code, data) = suite.bus.execute(netfn, command, &[]);
             let expected = [&[code], data.as_slice()].concat();
-            let answer = device.request(netfn, command);
-            assert_eq!(answer, expected, "{netfn:02X}h/{command:02X}h");
+            let reply = device.request(netfn, command);
+            assert_eq!(reply, expected, "{netfn:02X}h/{command:02X}h");
         }
         suite.ipmid.kill();
         suite.restart_ipmid();
@@ -170,13 +170,13 @@ fn satellites_are_reached_through_openbmcs_ipmbbridge_and_reach_ipmid() {
     let devices = Devices::build();
     let _bridge = devices.start(&suite, &program, "ipmb-0", &[]);
     let login = suite.administrator();
-    let answer = wait::until("an answer of the satellite", || {
-        let answer = login.ipmitool("-t 0x24 -b 0 raw 6 1");
-        (answer.code == Some(0)).then_some(answer)
+    let reply = wait::until("a reply of the satellite", || {
+        let reply = login.ipmitool("-t 0x24 -b 0 raw 6 1");
+        (reply.code == Some(0)).then_some(reply)
     });
     let identity: String = IDENTITY.iter().map(|byte| format!(" {byte:02x}")).collect();
     let expected = format!(" 24 81 01 02 02 29{identity}");
-    assert_eq!(answer.ok().trim_end(), expected);
+    assert_eq!(reply.ok().trim_end(), expected);
     // OpenBMC's bridge reaches the satellites of its own file only.
     let other = login.ipmitool("-t 0x26 -b 0 raw 6 1");
     assert!(other.failed().contains("rsp=0xd3"), "{other}");
@@ -184,16 +184,17 @@ fn satellites_are_reached_through_openbmcs_ipmbbridge_and_reach_ipmid() {
     satellite_is_answered(&suite, &satellites);
 }
 
-/// A satellite's Get Device ID and its event, which the log has by its address.
+/// Sends Get Device ID and an event from a satellite; both are answered, and the SEL has the event with the
+/// satellite's address.
 fn satellite_is_answered(suite: &Suite, satellites: &Satellites) {
     let event = [0x02, 0x04, 0x01, 0x30, 0x01, 0x57, 0x00, 0x00];
     for (netfn, sequence, body) in [(0x18, 0x2c, &[0x01][..]), (0x10, 0x30, &event)] {
         satellites.request(0x24, netfn, sequence, body);
-        let answers = |frame: &Vec<u8>| frame[1] & 0x04 != 0 && frame[4] == sequence;
-        let answer = wait::until("an answer of ours", || {
-            satellites.frames_for(0x24).into_iter().find(answers)
+        let is_response = |frame: &Vec<u8>| frame[1] & 0x04 != 0 && frame[4] == sequence;
+        let reply = wait::until("a reply of ours", || {
+            satellites.frames_for(0x24).into_iter().find(is_response)
         });
-        assert_eq!(answer[5..7], [body[0], 0x00], "{answer:02x?}");
+        assert_eq!(reply[5..7], [body[0], 0x00], "{reply:02x?}");
     }
     let logged = (1..=20).any(|record| {
         let get_sel_entry = [0x00, 0x00, record, 0x00, 0x00, 0xff];

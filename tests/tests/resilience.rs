@@ -41,7 +41,7 @@ impl Load {
         Self { stop, threads }
     }
 
-    /// All answers, each either the device id or a completion code.
+    /// All replies, each either the device id or a completion code.
     fn finish(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().flat_map(|thread| thread.join().expect("a session")).collect()

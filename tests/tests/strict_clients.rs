@@ -52,7 +52,7 @@ fn connection(login: &Login) -> String {
     format!("lan -U {} -P {} -p {port} {address}", login.user, login.password)
 }
 
-/// Types a line and waits until its answer shows all of `shown`, in this order.
+/// Types a line and waits until the output shows all of `shown`, in this order.
 fn enter(terminal: &mut Terminal, line: &str, shown: &[&str]) {
     terminal.enter(&format!("{line}\r"));
     for text in shown {

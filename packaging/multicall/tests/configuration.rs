@@ -12,7 +12,7 @@ mod schema;
 mod wrong;
 
 /// How long a daemon may take to start or to end before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a daemon needs on the command line.
 fn arguments(daemon: &str) -> &'static [&'static str] {
@@ -45,7 +45,7 @@ fn with_file(name: &str, file: &Path, state: &Path) -> Command {
 /// The output of a daemon that ends by itself.
 fn ended(command: &mut Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child");
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + LIMIT;
     while child.try_wait().expect("our child").is_none() {
         if Instant::now() > end {
             child.kill().expect("our child");
@@ -83,7 +83,7 @@ impl Started {
     /// Waits until the daemon runs, which its log shows by the bus or device that it waits for, and ends it.
     #[track_caller]
     fn runs(mut self, what: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + LIMIT;
         loop {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let code = self.child.try_wait().expect("our child");

@@ -1,4 +1,4 @@
-"""The host behind an AST2600's LPC bus, played through QEMU's control sockets.
+"""The host behind an AST2600's LPC bus, simulated through QEMU's control sockets.
 
 QEMU's model shows the host's side of a KCS channel as properties: setting idrN writes a byte and raises
 the interrupt, getting odrN reads one and clears OBF. It has no way to say "command, not data", so the
@@ -16,11 +16,11 @@ LIMIT = 60  # s; machines may be slow
 
 
 class Failed(Exception):
-    """The interface did not do what the specification says."""
+    """The interface violated the specification."""
 
 
 class Lines:
-    """A socket of QEMU's, a line for a line."""
+    """A control socket of QEMU: one line of request, one line of response."""
 
     def __init__(self, path):
         end = time.monotonic() + LIMIT
@@ -89,7 +89,7 @@ class Kcs:
             time.sleep(0.001)
 
     def put(self, byte, command=False):
-        """Writes a byte and waits until the BMC has taken it."""
+        """Writes a byte and waits until the BMC has read it."""
         self._until(lambda: not self.get("str") & IBF, "the BMC takes nothing")
         address = LPC + STATUS_REGISTER[self.channel]
         status = self.qtest.do("readl 0x%x" % address)
@@ -143,7 +143,7 @@ class Kcs:
         self._until(lambda: self.state() == ERROR, "no error state", limit)
 
     def abort(self):
-        """Get Status/Abort (IPMI v2.0 §9.13): ends a transfer and gives the status code."""
+        """Get Status/Abort (IPMI v2.0 §9.13): ends a transfer and returns the status code."""
         self.put(GET_STATUS_ABORT, command=True)
         self._until(lambda: self.get("str") & OBF, "no answer to an abort")
         self.get("odr")

@@ -38,7 +38,7 @@ fn request_of_a_satellite_to_the_hosts_software_is_answered() {
     running.until_printed("listening", 1);
     // No program in the guest handles command 02h, so that Linux's driver refuses it.
     satellites.request(0x24, 0xc2, 0x2c, &[0x02]);
-    let refusal = wait::until("Linux's answer", || satellites.frames_for(0x24).pop());
+    let refusal = wait::until("Linux's response", || satellites.frames_for(0x24).pop());
     assert_eq!(refusal[1] >> 2, 0x31, "{refusal:02x?}");
     assert_eq!(refusal[4] >> 2, 0x2c >> 2, "{refusal:02x?}");
     assert_eq!(refusal[5..7], [0x02, 0xc1], "{refusal:02x?}");

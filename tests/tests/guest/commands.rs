@@ -60,7 +60,7 @@ fn everyday(interface: Interface) {
     assert_eq!(over_lan.ok().trim(), from_host);
 }
 
-/// Asserts that ipmitool found nothing wrong with any answer, its own probes' included.
+/// Asserts that ipmitool found no fault in any response, its own probes' included.
 #[track_caller]
 fn without_complaint(output: &str) {
     for complaint in ["failed", "unexpected ID", "No data available", "Error", "Unable"] {
@@ -86,14 +86,14 @@ fn everyday_commands_over_ssif() {
     everyday(Interface::Ssif);
 }
 
-/// Data bytes of the longest request and the longest answer that pass QEMU's devices.
+/// Data bytes of the longest request and the longest response that pass QEMU's devices.
 const LONGEST: u8 = 250;
 
 /// Writes and reads FRU data in the longest messages there are, with every byte value that the link
 /// escapes in them.
 fn longest_messages(interface: Interface) {
     let bmc = GuestSuite::new(interface);
-    // Three bytes say which device and where.
+    // Three bytes are the FRU device id and the offset.
     let written: Vec<u8> = (0..LONGEST - 3).collect();
     let words: String = written.iter().map(|byte| format!(" {byte:#04x}")).collect();
     let script = format!(
