@@ -2,7 +2,7 @@
  *
  * BRIDGE_FOLDER is the folder, in which the bridge then works, and BRIDGE_DEVICE the socket's name: whatever path
  * ends in it is the socket. A file that is read is the one of its name in the folder, if there is one. The
- * ioctls of a host interface (magic B1h) succeed, and are told on stderr. */
+ * ioctls of a host interface (magic B1h) succeed, and are printed on stderr. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

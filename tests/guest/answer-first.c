@@ -1,12 +1,12 @@
-/* answer-first.so: has QEMU take the BMC's answer before its guest, which asked over SSIF, can look for it.
+/* answer-first.so: makes QEMU read the BMC's response before its guest, which sent a request over SSIF, polls for it.
  *
- * QEMU's SSIF device gives a guest that reads before the answer is there the last response once more, where
- * hardware stretches the clock or does not acknowledge. Two functions are taken over:
+ * QEMU's SSIF device returns the last response once more to a guest that reads before the response is there;
+ * hardware stretches the clock or does not acknowledge. Two functions are replaced:
  *
- * - sendmsg(): the guest's processor is in it when its request goes out, and goes on when the answer is in the
- *   socket. Its next look at the bus is a timer's matter, and i2c-patience.c has it look that late.
+ * - sendmsg(): the guest's processor is in it when its request goes out, and continues when the response is in the
+ *   socket. The guest polls the bus by timer, and i2c-patience.c makes it wait that long.
  * - g_main_context_check(): QEMU's main loop polls, waits for the lock that the processor holds meanwhile,
- *   handles what the poll had found, and runs its timers. What was found then is older than the answer; so it
+ *   handles the result of the poll, and runs its timers. That result is older than the response; so it
  *   polls once more when it has the lock.
  *
  * Build: cc -shared -fPIC -O2 -Wall -o answer-first.so answer-first.c    Use: LD_PRELOAD
@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define END_OF_MESSAGE 0xa0 /* never within one: it is escaped there */
-#define LONGEST_WAIT 60000  /* ms; a BMC that is there answers in time, and one that is not hangs up */
+#define LONGEST_WAIT 60000  /* ms; a running BMC responds in time, and a stopped one hangs up */
 
 static long now(void)
 {

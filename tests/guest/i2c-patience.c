@@ -1,7 +1,7 @@
 /* i2c-patience BUS SECONDS: how long the driver of an I2C bus waits for a transfer.
  *
- * Linux's i801 driver gives one 200 ms. Over SSIF in a guest a transfer takes as long as the BMC's answer, and
- * the guest's processor may stand still meanwhile (answer-first.c).
+ * Linux's i801 driver waits 200 ms. Over SSIF in a guest a transfer takes as long as the BMC's response, and
+ * the guest's processor may be stopped meanwhile (answer-first.c).
  *
  * Build: cc -static -O2 -Wall -o i2c-patience i2c-patience.c
  */

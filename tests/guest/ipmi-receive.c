@@ -1,9 +1,9 @@
-/* ipmi-receive NETFN CMD SECONDS   takes one command that somebody sends to the host's software
- * ipmi-receive event SECONDS       takes one event of the BMC's event message buffer
+/* ipmi-receive NETFN CMD SECONDS   receives one command sent to the host's software
+ * ipmi-receive event SECONDS       receives one event of the BMC's event message buffer
  *
- * by way of Linux's IPMI device. Prints "listening" once it would not miss one, then "NETFN CMD: DATA".
- * While it waits for an event it asks for the device id each second: over SSIF without an alert line the
- * driver looks for events only after an answer.
+ * through Linux's IPMI device. Prints "listening" once it would not miss one, then "NETFN CMD: DATA".
+ * While it waits for an event it sends Get Device ID each second: over SSIF without an alert line the
+ * driver looks for events only after a response.
  *
  * Build: cc -static -O2 -Wall -o ipmi-receive ipmi-receive.c
  */

@@ -1,14 +1,14 @@
 /* mctp-peer: Linux's own MCTP stack at work in a guest, and a client of the demultiplexer socket as
- * libmctp's users write it.
+ * users of libmctp write it.
  *
  *   mctp-peer attach TTY EID PEER      line discipline N_MCTP on TTY, link up, local EID, route to
  *                                      PEER; stays in the background and holds TTY
- *   mctp-peer ask EID TYPE LEN         a request through an AF_MCTP socket; the answer has to be the
+ *   mctp-peer ask EID TYPE LEN         a request through an AF_MCTP socket; the response has to be the
  *                                      request with each byte inverted
  *   mctp-peer serve TYPE COUNT OWN     answers COUNT requests from an AF_MCTP socket so, and waits for one
- *                                      message more, by which the peer says that it has them all
+ *                                      message more, by which the peer confirms that it has received them all
  *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux; OWN is the
- *   mctp-peer client-serve TYPE COUNT OWN   local EID, by which it is found out whether requests get there
+ *   mctp-peer client-serve TYPE COUNT OWN   local EID, which is used to test whether requests arrive
  *   mctp-peer pldm-ask EID COUNT 0     COUNT PLDM GetTID requests through an AF_MCTP socket, one after the other
  *   mctp-peer pldm-serve 1 COUNT OWN   answers COUNT of them
  *   mctp-peer client-nvme EID COUNT 0  COUNT NVMe-MI requests through the abstract socket, each of which has to
@@ -40,7 +40,7 @@
 #define N_MCTP 28
 #endif
 #define MOST 65536
-#define PATIENCE 300
+#define TIMEOUT_S 300
 
 static uint8_t request[2 + MOST], answer[2 + MOST];
 
@@ -151,7 +151,7 @@ static void invert(uint8_t *bytes, size_t len)
 
 static int patient(int s)
 {
-	struct timeval limit = { .tv_sec = PATIENCE };
+	struct timeval limit = { .tv_sec = TIMEOUT_S };
 	int size = 4 * MOST;
 	if (s < 0 || setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit))
 		fail("socket");
@@ -246,7 +246,7 @@ static void client_ask(uint8_t eid, uint8_t kind, size_t len)
 }
 
 /* Waits until the demultiplexer has registered `s` for that type: the kernel, asked for its own endpoint,
- * refuses as long as nobody has told it to take requests of the type. The question comes to `s`. */
+ * refuses until a program takes requests of the type. The question comes to `s`. */
 static void await_registration(int s, uint8_t kind, uint8_t own)
 {
 	struct sockaddr_mctp to = { .smctp_family = AF_MCTP, .smctp_network = MCTP_NET_ANY, .smctp_type = kind };

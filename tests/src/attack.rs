@@ -1,4 +1,4 @@
-//! Attackers: datagrams in numbers, from addresses of the loopback network that no client uses.
+//! Attackers: floods of datagrams, from addresses of the loopback network that no client uses.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::wire::recorded;
 /// Where the datagrams come from: not from where the clients' come.
 const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 66, 6, 6);
 
-/// How often an attacker wakes, and how much it makes up for at a time: bursts beyond a socket's
-/// buffer would only be lost.
-const TURN: Duration = Duration::from_millis(1);
+/// How often an attacker wakes, and how many datagrams it sends at once at most: the kernel would drop
+/// bursts beyond the socket's buffer.
+const INTERVAL: Duration = Duration::from_millis(1);
 const BURST: usize = 16;
 
-/// How long a guesser waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a guesser waits for a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Offsets in a set-up datagram: of the payload, and in it of the BMC's session id in the answer to
 /// Open Session and in what follows (IPMI v2.0 §13.18-22).
@@ -50,40 +50,40 @@ impl Attacker {
     pub fn guess(bmc: SocketAddr, count: usize, rate: usize) -> Self {
         let socket = socket();
         socket.connect(bmc).expect("a destination");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        socket.set_read_timeout(Some(RESPONSE_TIMEOUT)).expect("a time-out");
         Self::start(count, rate, move || {
-            // What a full buffer loses is a guess less.
+            // A lost datagram is one guess less.
             let _ = guess(&socket);
         })
     }
 
-    fn start(count: usize, rate: usize, mut strike: impl FnMut() + Send + 'static) -> Self {
+    fn start(count: usize, rate: usize, mut attempt: impl FnMut() + Send + 'static) -> Self {
         let (done, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, stopped) = (Arc::clone(&done), Arc::clone(&stop));
         let thread = thread::spawn(move || {
-            let (begun, mut struck) = (Instant::now(), 0);
-            while struck < count && !stopped.load(Ordering::Relaxed) {
+            let (begun, mut made) = (Instant::now(), 0);
+            while made < count && !stopped.load(Ordering::Relaxed) {
                 let due = begun.elapsed().as_micros() * rate as u128 / 1_000_000;
                 let due = usize::try_from(due).map_or(count, |due| due.min(count));
-                let due = due.saturating_sub(struck).min(BURST);
+                let due = due.saturating_sub(made).min(BURST);
                 for _ in 0..due {
-                    strike();
+                    attempt();
                 }
-                struck += due;
-                counter.store(struck, Ordering::Relaxed);
-                thread::sleep(TURN);
+                made += due;
+                counter.store(made, Ordering::Relaxed);
+                thread::sleep(INTERVAL);
             }
         });
         Self { done, stop, thread: Some(thread) }
     }
 
-    /// Whether it has done all that it was to do.
+    /// Whether it has sent everything.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// How often it has struck.
+    /// How many attempts it has made.
     #[must_use]
     pub fn count(&self) -> usize {
         self.done.load(Ordering::Relaxed)
@@ -96,7 +96,7 @@ impl Attacker {
     /// If it has panicked.
     pub fn finish(mut self) {
         if let Some(thread) = self.thread.take() {
-            thread.join().expect("an attacker without a mistake");
+            thread.join().expect("an attacker that did not panic");
         }
     }
 }
@@ -114,7 +114,7 @@ fn socket() -> UdpSocket {
     UdpSocket::bind((SOURCE, 0)).expect("a free port")
 }
 
-/// One login with a wrong proof of the password; `None` where an answer is missing.
+/// One login with a wrong authentication code in RAKP 3; `None` if a response is missing.
 fn guess(socket: &UdpSocket) -> Option<()> {
     let mut answer = [0; 256];
     socket.send(&recorded("open-session")).ok()?;

@@ -1,4 +1,4 @@
-//! OpenBMC's own bridges, and ours beside them, on devices that the tests play.
+//! OpenBMC's own bridges, and ours beside them, on sockets in place of devices.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +17,7 @@ const VARIABLE: &str = "OPENBMC_BRIDGES";
 /// What is loaded into a bridge so that its device is a socket.
 const DEVICE: &str = include_str!("../data/bridge_device.c");
 
-/// OpenBMC's bridge `name`; `None`, with a line that says so, where there is none.
+/// The path of OpenBMC's bridge `name`; `None`, with a line on stderr, if it is missing.
 #[must_use]
 pub fn openbmcs(name: &str) -> Option<PathBuf> {
     let program = env::var_os(VARIABLE).map(|folder| Path::new(&folder).join(name));

@@ -102,7 +102,7 @@ impl Bus {
         Some(parse(&output)?["data"].take())
     }
 
-    /// Which service has the object, as the mapper says.
+    /// The service that has the object, according to the mapper.
     #[must_use]
     pub fn service(&self, path: &str, interface: &str) -> Option<String> {
         let mapper = "xyz.openbmc_project.ObjectMapper";
@@ -156,7 +156,7 @@ impl Bus {
         (byte(&fields[3]), data.unwrap_or_default())
     }
 
-    /// Whether somebody owns the bus name.
+    /// Whether the bus name has an owner.
     #[must_use]
     pub fn has_name(&self, name: &str) -> bool {
         self.busctl(&["list", "--acquired"]).stdout.contains(&format!("\"{name}\""))
@@ -168,7 +168,7 @@ fn parse(output: &Output) -> Option<Value> {
     serde_json::from_str(&output.stdout).ok()
 }
 
-/// Where a property is; the mapper tells whose it is.
+/// Where a property is; the mapper knows the service.
 #[derive(Clone, Copy, Debug)]
 pub struct Property<'a> {
     /// The object's path.

@@ -14,7 +14,7 @@ use std::{env, fs};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-/// Names the folder where the guest is kept from one run to the next.
+/// Names the folder that caches the guest between runs.
 const VARIABLE: &str = "CAUSEWAY_GUEST_CACHE";
 
 /// The longest that a guest may run, in seconds; far beyond what one needs, for slow machines.
@@ -154,11 +154,11 @@ struct Stream {
 impl Stream {
     fn of(mut pipe: impl Read + Send + 'static) -> Self {
         let bytes = Arc::<Mutex<Vec<u8>>>::default();
-        let kept = Arc::clone(&bytes);
+        let buffered = Arc::clone(&bytes);
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                kept.lock().expect("the output").extend_from_slice(&buffer[..count]);
+                buffered.lock().expect("the output").extend_from_slice(&buffer[..count]);
             }
         });
         Self { bytes, reader: Some(reader) }
@@ -194,7 +194,7 @@ impl Drop for Running {
 
 /// Starts a guest whose BMC listens at `socket`, and in it `script`, a busybox shell script.
 ///
-/// `dir` is where the script is kept; `options` are more of `run-guest`'s.
+/// The script is written to `dir`; `options` are more of `run-guest`'s.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The host's end of a serial console, of every kind that netipmid can be told of.
+//! The host's end of a serial console, of every kind that netipmid can be configured for.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -53,11 +53,11 @@ pub struct Line {
 }
 
 impl Host {
-    /// A host whose console is not there yet.
+    /// A host whose console cannot be reached yet.
     ///
     /// # Panics
     ///
-    /// If no folder is to be had.
+    /// If no folder can be created.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         let dir = tempfile::Builder::new().prefix("causeway-host-").tempdir();
@@ -76,11 +76,11 @@ impl Host {
         }
     }
 
-    /// Offers the console until somebody has connected.
+    /// Offers the console until netipmid has connected.
     ///
     /// # Panics
     ///
-    /// If it cannot be offered, or nobody connects within [`wait::LIMIT`].
+    /// If it cannot be offered, or netipmid does not connect within [`wait::LIMIT`].
     #[must_use]
     pub fn offer(&self) -> Line {
         let _ = fs::remove_file(self.path());
@@ -145,7 +145,7 @@ impl Host {
         self.dir.path().join("console")
     }
 
-    /// The folder's name, which nobody else has.
+    /// The folder's name, which is unique.
     fn name(&self) -> String {
         let name = self.dir.path().file_name().expect("a name");
         name.to_string_lossy().into_owned()
@@ -193,7 +193,7 @@ impl Line {
     ///
     /// # Panics
     ///
-    /// If nobody is connected.
+    /// If the connection is closed.
     pub fn print(&mut self, text: &str) {
         self.end.write_all(text.as_bytes()).expect("a connection");
     }

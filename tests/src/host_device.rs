@@ -1,4 +1,4 @@
-//! A BMC's device for a host interface, played by a message based socket: what the host writes is one
+//! A BMC's device for a host interface, replaced by a message based socket: what the host writes is one
 //! message, as from `/dev/ipmi-kcsN`, `/dev/ipmi-bt-host` and `/dev/ipmi-ssif-host`.
 //!
 //! The framings are built here anew, from the kernel's documentation of each device.
@@ -15,14 +15,14 @@ use rustix::net::{
 
 use crate::wait;
 
-/// Which device is played.
+/// Which device the test stands in for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Network function, command and data.
     Kcs,
-    /// With a length before, and a sequence number before the command.
+    /// The same after a length byte, with a sequence number before the command.
     Bt,
-    /// With a length of four bytes before, in the machine's order.
+    /// The same after a length of four bytes, in the machine's byte order.
     Ssif,
 }
 
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// Sequence number (0 where there is none), and the message from its network function on.
+    /// The sequence number (0 for KCS and SSIF, which have none), and the message from its network function on.
     fn unframe(self, bytes: &[u8]) -> (u8, Vec<u8>) {
         match self {
             Self::Kcs => (0, bytes.to_vec()),
@@ -96,12 +96,13 @@ impl HostDevice {
     /// If none does.
     #[must_use]
     pub fn plug(kind: Kind, path: &Path) -> Self {
-        // Else a program that is started meanwhile would keep the device plugged in.
+        // Otherwise a program that another thread starts would inherit the descriptor, and the device would stay
+        // plugged in.
         let flags = SocketFlags::CLOEXEC;
         let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
         let listener = listener.expect("a socket");
         let address = SocketAddrUnix::new(path).expect("a path");
-        bind(&listener, &address).expect("a place for the socket");
+        bind(&listener, &address).expect("a free path");
         listen(&listener, 1).expect("a listening socket");
         for each in [Timeout::Recv, Timeout::Send] {
             set_socket_timeout(&listener, each, Some(wait::LIMIT)).expect("a limit");
@@ -111,34 +112,34 @@ impl HostDevice {
         Self { kind, path: path.to_owned(), bridge, seq: 0 }
     }
 
-    /// Asks without waiting for the answer.
+    /// Sends a request without waiting for the response.
     ///
     /// # Panics
     ///
     /// If the bridge has closed the device.
-    pub fn ask(&mut self, netfn: u8, command: u8) {
-        self.ask_with(netfn, command, &[]);
+    pub fn send(&mut self, netfn: u8, command: u8) {
+        self.send_with(netfn, command, &[]);
     }
 
-    /// Asks with `data`, without waiting for the answer.
+    /// Sends a request with `data`, without waiting for the response.
     ///
     /// # Panics
     ///
     /// If the bridge has closed the device.
-    pub fn ask_with(&mut self, netfn: u8, command: u8, data: &[u8]) {
+    pub fn send_with(&mut self, netfn: u8, command: u8, data: &[u8]) {
         self.seq = self.seq.wrapping_add(1);
         let frame = self.kind.frame(self.seq, netfn, command, data);
         send(&self.bridge, &frame, SendFlags::NOSIGNAL).expect("a bridge");
     }
 
-    /// The answer to what was asked last, from its completion code on.
+    /// Waits for the response to the last request, and returns it from its completion code on.
     ///
     /// # Panics
     ///
-    /// If it is another's, or none comes.
-    pub fn hear(&self, netfn: u8, command: u8) -> Vec<u8> {
+    /// If it is the response to another request, or none comes.
+    pub fn receive(&self, netfn: u8, command: u8) -> Vec<u8> {
         let mut buffer = [0; 512];
-        let (count, _) = recv(&self.bridge, &mut buffer, RecvFlags::empty()).expect("an answer");
+        let (count, _) = recv(&self.bridge, &mut buffer, RecvFlags::empty()).expect("a response");
         let (seq, message) = self.kind.unframe(&buffer[..count]);
         let expected_seq = if self.kind == Kind::Bt { self.seq } else { 0 };
         assert_eq!(seq, expected_seq, "{message:02x?}");
@@ -146,24 +147,24 @@ impl HostDevice {
         message[2..].to_vec()
     }
 
-    /// Asks until the answer is other than that there is none yet (C3h, C0h, D2h), and returns it from
-    /// its completion code on. Each answer has to be the question's.
+    /// Sends a request, again while the completion code says that ipmid does not answer yet (C0h, C3h,
+    /// D2h), and returns the response from its completion code on.
     ///
     /// # Panics
     ///
-    /// If it is another's, or none comes.
-    pub fn answer(&mut self, netfn: u8, command: u8) -> Vec<u8> {
-        wait::until("an answer", || {
-            self.ask(netfn, command);
-            let answer = self.hear(netfn, command);
-            (![0xc3, 0xc0, 0xd2].contains(&answer[0])).then_some(answer)
+    /// If it is the response to another request, or none comes.
+    pub fn request(&mut self, netfn: u8, command: u8) -> Vec<u8> {
+        wait::until("a response", || {
+            self.send(netfn, command);
+            let response = self.receive(netfn, command);
+            (![0xc3, 0xc0, 0xd2].contains(&response[0])).then_some(response)
         })
     }
 }
 
 impl Drop for HostDevice {
     fn drop(&mut self) {
-        // Before the descriptor closes: a bridge that looks again finds nothing.
+        // Before the descriptor closes, so that the bridge does not open the device again.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -98,7 +98,7 @@ pub fn parse(text: &str) -> Vec<Row> {
 }
 
 impl Row {
-    /// Runs the row; `Err` tells what was not as expected.
+    /// Runs the row; `Err` says what was not as expected.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ pub enum Standing {
     Refused,
 }
 
-/// Makes the test root, if only in a user namespace. Whoever is not root already does not come back
+/// Makes the test root, if only in a user namespace. A test that is not root already does not return
 /// from here where there are user namespaces: the test starts over in one.
 #[must_use]
 pub fn as_root(test: &str) -> Standing {
@@ -60,7 +60,7 @@ impl Namespace {
     ///
     /// # Panics
     ///
-    /// If there is none to be had.
+    /// If none can be created.
     #[must_use]
     pub fn new() -> Self {
         let mut command = Command::new("setpriv");

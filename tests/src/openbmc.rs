@@ -77,7 +77,7 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// If the file is none.
+    /// If the file is invalid.
     #[must_use]
     pub fn user(&self, id: usize) -> Value {
         let text = fs::read(self.root.join("var/lib/ipmi/ipmi_user.json")).expect("the users");
@@ -89,7 +89,7 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// If the file is none.
+    /// If the file is invalid.
     #[must_use]
     pub fn access(&self) -> Value {
         let path = self.root.join("var/lib/ipmi/channel_access_nv.json");
@@ -176,8 +176,8 @@ impl Files {
     }
 }
 
-/// Makes the service `passwd` in `folder`, whose one module keeps passwords below `root`; the module
-/// is there as long as what is returned, beside the built programs: where those run, it loads.
+/// Makes the service `passwd` in `folder`, whose one module stores passwords below `root`; the module
+/// exists as long as the returned folder, beside the built programs, where files may be executed.
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! A session of IPMI 1.5 without authentication codes, whose requests go out whether the ones before are
-//! answered or not.
+//! An IPMI 1.5 session without authentication codes, which can send requests without waiting for the
+//! responses to earlier ones.
 //!
 //! Packets are built here anew, from the tables of IPMI v2.0 §13.6, §13.8, §22.16 and §22.17.
 
@@ -20,17 +20,17 @@ const ADMINISTRATOR: u8 = 0x04;
 const MESSAGE: usize = 14;
 
 /// Completion code and data.
-pub type Answer = (u8, Vec<u8>);
+pub type Reply = (u8, Vec<u8>);
 
-/// The session.
+/// A session of the administrator.
 #[derive(Debug)]
 pub struct PlainSession {
     wire: Wire,
     id: u32,
-    /// The next packet's number in the session.
+    /// The session sequence number of the next packet.
     packet: u32,
-    /// The next request's, six bits.
-    request: u8,
+    /// The sequence number of the last request, six bits.
+    sequence: u8,
 }
 
 impl PlainSession {
@@ -38,57 +38,59 @@ impl PlainSession {
     ///
     /// # Panics
     ///
-    /// If the BMC lets nobody in so.
+    /// If the BMC refuses the session.
     #[must_use]
     pub fn open(bmc: SocketAddr) -> Self {
-        let mut session = Self { wire: Wire::to(bmc), id: 0, packet: 0, request: 0 };
+        let mut session = Self { wire: Wire::to(bmc), id: 0, packet: 0, sequence: 0 };
         let mut name = [0; 16];
         for (byte, character) in name.iter_mut().zip(USER.bytes()) {
             *byte = character;
         }
-        let challenge = session.ask(APPLICATION, 0x39, &[&[0][..], &name].concat());
+        let challenge = session.request(APPLICATION, 0x39, &[&[0][..], &name].concat());
         let (0, challenge) = challenge else { panic!("no challenge: {challenge:02x?}") };
         session.id = u32::from_le_bytes(challenge[..4].try_into().expect("four bytes"));
         let activate = [&[0, ADMINISTRATOR][..], &challenge[4..20], &[1, 0, 0, 0]].concat();
-        let (0, active) = session.ask(APPLICATION, 0x3a, &activate) else { panic!("no session") };
+        let (0, active) = session.request(APPLICATION, 0x3a, &activate) else {
+            panic!("no session")
+        };
         session.id = u32::from_le_bytes(active[1..5].try_into().expect("four bytes"));
         session.packet = u32::from_le_bytes(active[5..9].try_into().expect("four bytes"));
-        assert_eq!(session.ask(APPLICATION, 0x3b, &[ADMINISTRATOR]).0, 0, "the privilege");
+        assert_eq!(session.request(APPLICATION, 0x3b, &[ADMINISTRATOR]).0, 0, "the privilege");
         session
     }
 
-    /// The answer to one request.
-    pub fn ask(&mut self, netfn: u8, command: u8, data: &[u8]) -> Answer {
-        self.ask_all(&[(netfn, command, data)]).remove(0)
+    /// Sends a request and returns the reply.
+    pub fn request(&mut self, netfn: u8, command: u8, data: &[u8]) -> Reply {
+        self.request_all(&[(netfn, command, data)]).remove(0)
     }
 
-    /// The answers to requests that go out one right after the other.
+    /// Sends all requests before it reads a reply, and returns the replies in the order of the requests.
     ///
     /// # Panics
     ///
-    /// If one is not answered.
-    pub fn ask_all(&mut self, requests: &[(u8, u8, &[u8])]) -> Vec<Answer> {
+    /// If one gets no reply.
+    pub fn request_all(&mut self, requests: &[(u8, u8, &[u8])]) -> Vec<Reply> {
         let mut sent = Vec::new();
         for (netfn, command, data) in requests {
-            self.request = (self.request + 1) & 0x3f;
-            sent.push(self.request);
+            self.sequence = (self.sequence + 1) & 0x3f;
+            sent.push(self.sequence);
             let packet = self.packet(*netfn, *command, data);
             self.wire.send(&packet);
         }
-        let mut answers = BTreeMap::new();
-        while answers.len() < sent.len() {
-            let reply = wait::until("an answer", || self.wire.reply());
+        let mut replies = BTreeMap::new();
+        while replies.len() < sent.len() {
+            let reply = wait::until("a reply", || self.wire.reply());
             let [_, _, _, _, number, _, completion, data @ .., _] = &reply[MESSAGE..] else {
                 panic!("no message: {reply:02x?}");
             };
-            answers.insert(number >> 2, (*completion, data.to_vec()));
+            replies.insert(number >> 2, (*completion, data.to_vec()));
         }
-        sent.iter().map(|number| answers.remove(number).expect("an answer to this one")).collect()
+        sent.iter().map(|number| replies.remove(number).expect("a reply to this request")).collect()
     }
 
     fn packet(&mut self, netfn: u8, command: u8, data: &[u8]) -> Vec<u8> {
         let head = [BMC, netfn << 2];
-        let body = [&[CONSOLE, self.request << 2, command][..], data].concat();
+        let body = [&[CONSOLE, self.sequence << 2, command][..], data].concat();
         let message = [&head[..], &[checksum(&head)], &body, &[checksum(&body)]].concat();
         let mut packet = RMCP.to_vec();
         packet.push(0);

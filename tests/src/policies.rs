@@ -1,6 +1,6 @@
 //! A system bus with the policies of `packaging/dbus`, and the daemons' users.
 //!
-//! It needs root, to be each of the users in turn, and dbus-daemon. The daemons' users need not exist: the
+//! It needs root, to change to each of the users, and dbus-daemon. The daemons' users need not exist: the
 //! copy of the policies that the bus reads has users of a plain system in their place.
 
 use std::fs;

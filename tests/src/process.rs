@@ -152,7 +152,7 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Ends the daemon as an operator does, and tells how it exited.
+    /// Ends the daemon as an operator does, and returns its exit status.
     ///
     /// # Panics
     ///

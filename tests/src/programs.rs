@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// A folder with built daemons, to test those instead of building: `./check` sets it, and so can
-/// whoever wants to test a release build.
+/// to test a release build.
 const VARIABLE: &str = "CAUSEWAY_BINARIES";
 
 /// The path of the built program `name`.
@@ -22,7 +22,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The folder of the built programs, after building them where nobody else has.
+/// The folder of the built programs, after building them unless that was done.
 fn folder() -> PathBuf {
     if let Some(folder) = env::var_os(VARIABLE) {
         return folder.into();

@@ -1,5 +1,5 @@
-//! A UDP relay between a client and the BMC: records what passes, and may hold, change, double or
-//! add datagrams. To the BMC it is the client: one address and port for a whole session.
+//! A UDP relay between a client and the BMC: records datagrams, and may hold, change, duplicate or
+//! add some. The BMC sees the relay as the client: one address and port for a whole session.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use crate::wait;
 /// The largest datagram that passes.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// How often the threads look whether they shall end.
-const TURN: Duration = Duration::from_millis(20);
+/// How often the threads check whether the relay was dropped.
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Which way a datagram goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Datagram {
     pub bytes: Vec<u8>,
 }
 
-/// What becomes of a datagram: the datagrams to send on in its place.
+/// Returns the datagrams to forward in place of one.
 pub type Tamper = dyn FnMut(Way, &[u8]) -> Vec<Vec<u8>> + Send;
 
 /// A relay, running until it is dropped.
@@ -55,17 +55,17 @@ struct Shared {
 }
 
 impl Relay {
-    /// A relay that passes everything unchanged.
+    /// A relay that forwards everything unchanged.
     #[must_use]
     pub fn open(bmc: SocketAddr) -> Self {
         Self::tampering(bmc, |_, bytes| vec![bytes.to_vec()])
     }
 
-    /// A relay that sends on what `tamper` makes of each datagram.
+    /// A relay that forwards what `tamper` returns for each datagram.
     ///
     /// # Panics
     ///
-    /// If no socket is to be had.
+    /// If no socket can be bound.
     #[must_use]
     pub fn tampering(
         bmc: SocketAddr,
@@ -141,14 +141,14 @@ fn beside(bmc: SocketAddr) -> SocketAddr {
     SocketAddr::from(([first, second ^ 0x80, third, fourth], bmc.port()))
 }
 
-/// A socket on a port of its own; waits where other tests hold all that there are.
+/// A socket on a port of its own; waits while other tests use all ports.
 fn free_socket() -> UdpSocket {
     wait::until("a free port", || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok())
 }
 
-/// Carries one direction.
+/// Starts the thread that forwards one direction.
 fn spawn(way: Way, from: UdpSocket, to: UdpSocket, shared: Shared) -> JoinHandle<()> {
-    from.set_read_timeout(Some(TURN)).expect("a time-out");
+    from.set_read_timeout(Some(INTERVAL)).expect("a time-out");
     thread::spawn(move || {
         let mut buffer = vec![0; MAX_DATAGRAM];
         while !shared.stop.load(Ordering::Relaxed) {

@@ -1,14 +1,13 @@
-//! Satellite controllers at the other end of an IPMB, which is a unix socket in place of the
-//! kernel's device.
+//! Satellite controllers on an IPMB, which is a Unix socket in place of the kernel's device.
 //!
-//! Frames are built and checked here anew, from the tables of IPMI v2.0 §13.8:
+//! Frames are built and checked independently of our own code, from the tables of IPMI v2.0 §13.8:
 //!
 //! | address | what it does |
 //! |---|---|
 //! | 24h | answers Get Device ID with its own bytes, C1h to all else |
-//! | 26h | passes a Send Message on to 72h, and the response back in its own |
-//! | 28h | passes a Send Message on to 72h, and the response back in a frame after its own |
-//! | 72h | only behind 26h and 28h; as 24h |
+//! | 26h | forwards a Send Message to 72h, and returns the response in its own response |
+//! | 28h | forwards a Send Message to 72h, and sends the response in a second frame |
+//! | 72h | reached through 26h and 28h only; answers as 24h |
 //! | any other | never answers |
 
 use std::os::fd::OwnedFd;
@@ -29,14 +28,14 @@ const RELAYS: [u8; 2] = [0x26, 0x28];
 const BEHIND: u8 = 0x72;
 const SEND_MESSAGE: u8 = 0x34;
 
-/// The bus and all who are on it, but the BMC.
+/// The bus with all controllers but the BMC.
 #[derive(Debug)]
 pub struct Satellites {
     device: PathBuf,
     wire: Arc<Wire>,
 }
 
-/// What the bridge is connected to, and what it has sent.
+/// The connection to the bridge, and the frames that the bridge has sent.
 #[derive(Debug, Default)]
 struct Wire {
     bridge: Mutex<Option<Arc<OwnedFd>>>,
@@ -48,13 +47,13 @@ impl Satellites {
     ///
     /// # Panics
     ///
-    /// If there can be no socket.
+    /// If the socket cannot be created.
     #[must_use]
     pub fn start(dir: &Path) -> Self {
         let device = dir.join("ipmb");
         let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
         let address = SocketAddrUnix::new(&device).expect("a path");
-        bind(&listener, &address).expect("a place for the socket");
+        bind(&listener, &address).expect("a free path");
         listen(&listener, 1).expect("a listening socket");
         let wire = Arc::<Wire>::default();
         let ours = Arc::clone(&wire);
@@ -74,14 +73,13 @@ impl Satellites {
         &self.device
     }
 
-    /// How many requests came for `address`.
-    ///
+    /// How many requests the bridge has sent to `address`.
     #[must_use]
     pub fn requests_for(&self, address: u8) -> usize {
         self.frames_for(address).len()
     }
 
-    /// The frames that came for `address`.
+    /// The frames that the bridge has sent to `address`.
     #[must_use]
     pub fn frames_for(&self, address: u8) -> Vec<Vec<u8>> {
         let frames = lock(&self.wire.frames);
@@ -105,7 +103,7 @@ impl Satellites {
             data: command[1..].to_vec(),
         };
         let bridge = lock(&self.wire.bridge).clone().expect("a bridge");
-        assert!(transmit(&bridge, &request), "a bridge that is there");
+        assert!(transmit(&bridge, &request), "a running bridge");
     }
 }
 
@@ -114,7 +112,7 @@ fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte))
 }
 
-/// A frame's fields, of one whose checksums hold.
+/// The fields of a frame with valid checksums.
 struct Frame {
     to: u8,
     netfn: u8,
@@ -150,24 +148,24 @@ impl Frame {
         [&head[..], &[checksum(&head)], &rest].concat()
     }
 
-    /// The answer of whoever the frame is for; `data` begins with the completion code.
-    fn answer(&self, data: Vec<u8>) -> Self {
+    /// The addressee's response to this request; `data` begins with the completion code.
+    fn response(&self, data: Vec<u8>) -> Self {
         Self { to: self.from, netfn: self.netfn | 0x04, from: self.to, data, ..*self }
     }
 
-    /// What a plain controller answers.
-    fn carried_out(&self) -> Self {
+    /// The response of a controller that knows Get Device ID only.
+    fn plain_response(&self) -> Self {
         match (self.netfn >> 2, self.command) {
             (0x06, 0x01) => {
                 let fixed = [0x00, self.to, 0x81, 0x01, 0x02, 0x02, 0x29];
-                self.answer([&fixed[..], &IDENTITY].concat())
+                self.response([&fixed[..], &IDENTITY].concat())
             }
-            _ => self.answer(vec![0xc1]),
+            _ => self.response(vec![0xc1]),
         }
     }
 }
 
-/// Serves one bridge until it goes.
+/// Serves one bridge until it disconnects.
 fn serve(bus: &OwnedFd, frames: &Mutex<Vec<Vec<u8>>>) {
     let mut buffer = [0; 256];
     loop {
@@ -182,8 +180,8 @@ fn serve(bus: &OwnedFd, frames: &Mutex<Vec<Vec<u8>>>) {
         if request.is_response() {
             continue;
         }
-        for answer in answers(&request) {
-            if !transmit(bus, &answer) {
+        for response in responses(&request) {
+            if !transmit(bus, &response) {
                 return;
             }
         }
@@ -202,27 +200,27 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The frames with which a request is answered, in their order.
-fn answers(request: &Frame) -> Vec<Frame> {
+/// The frames that follow a request, in their order.
+fn responses(request: &Frame) -> Vec<Frame> {
     match request.to {
-        0x24 => vec![request.carried_out()],
+        0x24 => vec![request.plain_response()],
         to if RELAYS.contains(&to) && request.command == SEND_MESSAGE => relayed(request),
-        to if RELAYS.contains(&to) => vec![request.carried_out()],
+        to if RELAYS.contains(&to) => vec![request.plain_response()],
         _ => Vec::new(),
     }
 }
 
-/// What a relay does with a tracked Send Message.
+/// The frames of a relay after a tracked Send Message.
 fn relayed(request: &Frame) -> Vec<Frame> {
     let inner = request.data.get(1..).and_then(Frame::parse);
     let Some(inner) = inner.filter(|inner| inner.to == BEHIND) else {
-        return vec![request.answer(vec![0x83])];
+        return vec![request.response(vec![0x83])];
     };
-    let response = inner.carried_out();
+    let response = inner.plain_response();
     if request.to == RELAYS[0] {
         let embedded = [vec![0x00], response.emit()].concat();
-        return vec![request.answer(embedded)];
+        return vec![request.response(embedded)];
     }
-    let passed_on = Frame { to: BMC, from: request.to, ..response };
-    vec![request.answer(vec![0x00]), passed_on]
+    let forwarded = Frame { to: BMC, from: request.to, ..response };
+    vec![request.response(vec![0x00]), forwarded]
 }

@@ -19,7 +19,7 @@ use crate::{client, openbmc, programs, wait};
 /// The configuration that every suite starts with.
 const CONFIGURATION: &str = include_str!("../data/causeway.toml");
 
-/// The platform that every suite stands on.
+/// The platform of every suite.
 const PLATFORM: &str = include_str!("../data/platform.toml");
 
 /// The RMCP port (ASF 2.0 §3.2.2).
@@ -45,7 +45,7 @@ pub struct Suite {
     /// Where LAN clients reach it.
     pub address: SocketAddr,
     dir: TempDir,
-    /// PAM modules, where programs may be loaded from.
+    /// PAM modules, in a folder that is not mounted `noexec`.
     _modules: Option<TempDir>,
 }
 
@@ -74,8 +74,8 @@ impl Suite {
         Self::configured(CONFIGURATION, &format!("{PLATFORM}\n{lines}"))
     }
 
-    /// Starts a suite on the port that IPMI has by right, which some clients cannot be talked out
-    /// of. `None` where this user may not open it.
+    /// Starts a suite on port 623, because some clients know no other. `None` if this user may not
+    /// open it.
     #[must_use]
     pub fn on_standard_port() -> Option<Self> {
         let address = SocketAddr::new(free_address().ip(), STANDARD_PORT);
@@ -95,7 +95,7 @@ impl Suite {
     }
 
     /// Starts a suite whose accounts are an OpenBMC's: the files of [`openbmc`] below `bmc` in its
-    /// folder, the same users at User.Manager, and a stack of PAM modules that keeps passwords as
+    /// folder, the same users at User.Manager, and a stack of PAM modules that stores passwords as
     /// an OpenBMC's does.
     ///
     /// # Panics
@@ -133,7 +133,7 @@ impl Suite {
     ) -> Self {
         let mut folder = tempfile::Builder::new();
         let folder = folder.prefix("causeway-");
-        // In memory where possible: how long a busy disk takes to sync is not what is tested.
+        // In memory where possible, because a busy disk takes long to sync.
         let dir = folder.tempdir_in("/dev/shm").or_else(|_| folder.tempdir());
         let dir = dir.expect("a folder");
         let path = dir.path();
@@ -175,10 +175,10 @@ impl Suite {
     ///
     /// # Panics
     ///
-    /// If it does not get there.
+    /// If its bus name does not appear.
     #[must_use]
-    pub fn bridge(&self, name: &str, channel: &str, place: [&str; 2]) -> Process {
-        let arguments = [&["--channel", channel][..], &place].concat();
+    pub fn bridge(&self, name: &str, channel: &str, device: [&str; 2]) -> Process {
+        let arguments = [&["--channel", channel][..], &device].concat();
         let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
         let process = start(self.dir.path(), &self.bus, name, &arguments);
         self.until_on_bus(channel);
@@ -190,7 +190,7 @@ impl Suite {
     ///
     /// # Panics
     ///
-    /// If it does not get there.
+    /// If its bus name does not appear.
     #[must_use]
     pub fn netipmid_in(&self, namespace: &Namespace, interface: &str) -> Process {
         let name = format!("netipmid-{interface}");
@@ -200,8 +200,8 @@ impl Suite {
         process
     }
 
-    /// Starts a netipmid of `channel` beside the suite's, with `configuration` and at an address of its own; what it does
-    /// about its bus name is the test's matter.
+    /// Starts a netipmid of `channel` beside the suite's, with `configuration` and at an address of its own. Does not wait
+    /// for its bus name, which it may not get.
     ///
     /// # Panics
     ///
@@ -255,11 +255,11 @@ impl Suite {
         wait::until_true(&format!("{channel} is on the bus"), || self.bus.has_name(&owned));
     }
 
-    /// How often netipmid has refused what, by reason.
+    /// The number of refusals of netipmid, by reason.
     ///
     /// # Panics
     ///
-    /// If it does not say.
+    /// If netipmid does not publish them.
     #[must_use]
     pub fn rejections(&self) -> BTreeMap<String, u64> {
         let object = "/xyz/openbmc_project/Ipmi/Channel/lan0";

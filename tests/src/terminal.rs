@@ -110,7 +110,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until the client has ended, and tells its exit code.
+    /// Waits until the client has ended, and returns its exit code.
     ///
     /// # Panics
     ///

@@ -9,10 +9,10 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// How long a build from nothing may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Calls `probe` until it gives a value.
+/// Calls `probe` until it returns a value.
 ///
 /// # Panics
 ///
@@ -40,7 +40,7 @@ fn until_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Optio
     }
 }
 
-/// Between two looks of a loop that ends by another condition than a time.
+/// Sleeps between two checks of a loop that has no time limit of its own.
 pub fn a_little() {
     thread::sleep(INTERVAL);
 }
@@ -55,7 +55,7 @@ pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || holds().then_some(()));
 }
 
-/// Calls `holds` until it is true, or for [`LIMIT`]: for who tells in words what is missing.
+/// Calls `holds` until it is true, or for [`LIMIT`]: for callers that report themselves what is missing.
 pub fn until_true_or_late(mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
     while !holds() && Instant::now() < end {

@@ -26,7 +26,7 @@ pub fn sessionless() -> Vec<(&'static str, Vec<u8>)> {
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If there is no datagram of this name.
 #[must_use]
 pub fn recorded(name: &str) -> Vec<u8> {
     let found = sessionless().into_iter().find(|(is, _)| *is == name);
@@ -50,7 +50,7 @@ impl Wire {
     ///
     /// # Panics
     ///
-    /// If no socket is to be had.
+    /// If no socket can be bound.
     #[must_use]
     pub fn to(bmc: SocketAddr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");

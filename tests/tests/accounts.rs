@@ -1,5 +1,5 @@
 //! OpenBMC's accounts as the store of both daemons: logins, changes seen in the files and at
-//! User.Manager, and changes that others make.
+//! User.Manager, and changes by other services.
 
 use serde_json::json;
 use tests::bus::Property;
@@ -39,11 +39,11 @@ fn users_of_the_files_log_in() {
     let bob = login(&suite, 1);
     let asked = run(&bob.level("OPERATOR"), &["chassis", "power", "status"]);
     assert!(asked.ok().contains("Chassis Power is"), "{asked}");
-    // An operator of the files is no administrator, and a password is one.
+    // An operator cannot log in as administrator, nor with a wrong password.
     bob.level("ADMIN").ipmitool("mc info").failed();
     let wrong = suite.administrator().user("bob", "another");
     wrong.level("OPERATOR").ipmitool("mc info").failed();
-    // The file of suites lists 17 alone.
+    // The file of cipher suites has suite 17 only.
     login(&suite, 0).suite(3).ipmitool("mc info").failed();
 }
 
@@ -68,7 +68,7 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
     assert_eq!(files.user(5)["user_enabled"], true);
     let carol = suite.administrator().user("carol", "first");
     carol.ipmitool("mc info").ok();
-    // A check of the password's quality says no, and nothing is changed.
+    // The check of the password's quality refuses it, and the old password stays.
     alice.ipmitool("user set password 5 password").failed();
     assert!(has("carol", "first"));
     alice.ipmitool("user set name 5 caroline").ok();
@@ -83,7 +83,7 @@ fn user_is_made_changed_and_deleted_over_the_lan() {
 }
 
 #[test]
-fn what_others_change_is_taken_to_the_files() {
+fn changes_by_other_services_are_written_to_the_files() {
     let suite = Suite::with_openbmc_accounts("");
     let files = suite.openbmc_files();
     let call = |words: &[&str]| {
@@ -93,7 +93,7 @@ fn what_others_change_is_taken_to_the_files() {
     let dave = ["dave", "2", "ipmi", "web", "priv-admin", "true"];
     call(&[&[ROOT, MANAGER, "CreateUser", "sassb"][..], &dave].concat());
     wait::until_true("the new account has an id", || files.user(1)["user_name"] == "dave");
-    // Its password comes through PAM, as `passwd` has it.
+    // Its password is set through PAM, as with `passwd`.
     files.save_password("dave", "web");
     let login = suite.administrator().user("dave", "web");
     wait::until_true("dave is let in", || login.ipmitool("mc info").code == Some(0));
@@ -124,7 +124,7 @@ fn channel_access_is_in_the_files() {
     // Set Channel Access: always available, non-volatile; limit operator, non-volatile.
     alice.ipmitool("raw 6 0x40 1 0x42 0x43").ok();
     assert_eq!(suite.openbmc_files().access()["priv_limit"], "priv-operator");
-    // What holds now stays.
+    // The volatile settings do not change.
     alice.ipmitool("raw 6 0x40 1 0x42 0x44").ok();
     assert_eq!(suite.openbmc_files().access()["priv_limit"], "priv-admin");
 }

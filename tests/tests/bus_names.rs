@@ -1,4 +1,4 @@
-//! Bus names: no daemon takes a name from a running one, and the running one is left alone.
+//! Bus names: no daemon takes a name from a running one, or disturbs it.
 
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read};
@@ -22,14 +22,14 @@ const HOST: &str = "xyz.openbmc_project.State.Host";
 const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
 const DBUS: [&str; 3] = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"];
 
-/// Who owns a name: the unique name of its connection.
+/// The owner of a name: the unique name of its connection.
 fn owner(bus: &Bus, name: &str) -> String {
     let call = [&["call"][..], &DBUS, &["GetNameOwner", "s", name]].concat();
     let reply: Value = serde_json::from_str(bus.busctl(&call).ok()).expect("JSON of busctl");
     reply["data"][0].as_str().expect("a unique name").to_owned()
 }
 
-/// All names of daemons on the bus, and who owns them.
+/// All names of daemons on the bus, and their owners.
 fn owners(bus: &Bus) -> Vec<(String, String)> {
     let reply = bus.busctl(&[&["call"][..], &DBUS, &["ListNames"]].concat());
     let reply: Value = serde_json::from_str(reply.ok()).expect("JSON of busctl");
@@ -42,7 +42,7 @@ fn owners(bus: &Bus) -> Vec<(String, String)> {
     owners
 }
 
-/// Starts another `daemon` on the suite's bus, with a state folder of its own.
+/// Starts a second `daemon` on the suite's bus, with a state folder of its own.
 fn another(suite: &Suite, daemon: &str, own: &[&str]) -> Process {
     let dir = suite.dir();
     let mut arguments =
@@ -54,7 +54,7 @@ fn another(suite: &Suite, daemon: &str, own: &[&str]) -> Process {
     Process::start(&format!("another-{daemon}"), dir, &program, &arguments, &environment)
 }
 
-/// Waits until a daemon has refused to start, which it says in one line.
+/// Waits until a daemon has refused to start, and returns its one line of log.
 #[track_caller]
 fn assert_refused(mut daemon: Process, name: &str) {
     let status = wait::until("the other daemon ends", || daemon.exited());
@@ -138,8 +138,8 @@ fn another_platformd_refuses_to_start() {
     assert_eq!(owners(&suite.bus), before);
     suite.administrator().ipmitool("chassis power on").ok();
     suite.bus.until_property(&HOST_STATE, "Running");
-    let kept = suite.dir().join("other/platform.json");
-    assert!(!kept.exists(), "state was written");
+    let state_file = suite.dir().join("other/platform.json");
+    assert!(!state_file.exists(), "state was written");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn another_demultiplexer_serves_without_the_name() {
 
 /// `DBUS_NAME_FLAG_REPLACE_EXISTING`, which replaces an owner only if that allows it.
 #[test]
-fn no_daemon_lets_itself_be_replaced() {
+fn no_daemon_allows_its_name_to_be_replaced() {
     let suite = Suite::start();
     let _kcs = suite.bridge("kcsbridged", "kcs0", ["--device", "/nonexistent/device"]);
     let before = owners(&suite.bus);
@@ -196,7 +196,7 @@ fn a_name_that_others_open_has_a_connection_and_objects_of_its_own() {
     }
 }
 
-/// Runs busctl as a user of whom no configuration speaks.
+/// Runs busctl as a user that no configuration names.
 fn as_nobody(bus: &Bus, words: &[&str]) -> Output {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "busctl"]);
@@ -204,7 +204,7 @@ fn as_nobody(bus: &Bus, words: &[&str]) -> Output {
     client::run(&mut command)
 }
 
-/// On a bus whose policy lets everybody call everything.
+/// On a bus whose policy lets every user call everything.
 #[test]
 fn a_user_who_is_not_accepted_reads_and_changes_nothing() {
     if !Uid::effective().is_root() || programs::installed("setpriv").is_none() {
@@ -249,7 +249,7 @@ fn a_user_who_is_not_accepted_reads_and_changes_nothing() {
     assert_eq!(suite.bus.service(&eve, "xyz.openbmc_project.User.Attributes"), None);
     suite.bus.until_property(&HOST_STATE, "Off");
     assert!(suite.platformd.log().contains("user not accepted"), "{}", suite.platformd.log());
-    // The very same calls do what they say for a user who is accepted.
+    // The same calls succeed for an accepted user.
     for call in [calls[0], calls[4], calls[5]] {
         suite.bus.busctl(call).ok();
     }

@@ -1,6 +1,6 @@
 //! Every client command of the acceptance matrix, against a running BMC. The rows are in
 //! `golden/clients/`; each file is a test with a BMC of its own. The ping programs know no other port
-//! than 623, and are left out for a user who may not open it.
+//! than 623; they are skipped for a user who may not open it.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +9,18 @@ use tests::matrix::{self, Row};
 use tests::suite::Suite;
 use tests::terminal::Terminal;
 
-/// How many commands there are.
+/// The number of commands.
 const ROWS: u16 = 297;
 
-/// What lets sessions of IPMI 1.5 in.
+/// The configuration that allows IPMI 1.5 sessions.
 const IPMI_15: &str = r#"[lan]
 ipmi-15 = ["none", "password", "md2", "md5"]
 "#;
 
-/// A console is shown nothing of what the host printed before.
+/// No scrollback: a console gets no earlier output of the host.
 const NO_SCROLLBACK: &str = "scrollback = 0";
 
-/// What DCMI can watch for its limit.
+/// The sensor for DCMI's power limit.
 const INLET: &str = r#"
 [[sensor]]
 kind = "temperature"
@@ -62,10 +62,10 @@ fn rows() -> impl Iterator<Item = (&'static str, Row)> {
     FILES.iter().flat_map(rows)
 }
 
-/// Has the host's console say the last that it says by itself.
+/// Waits until the host's console has printed everything that it prints by itself.
 fn until_console_is_quiet(login: &Login) {
     let mut terminal = Terminal::sol(login);
-    // It answers in turn: what it had to say before has passed.
+    // The console answers in order, so all earlier output has been sent.
     terminal.enter("hello\r");
     terminal.until_shows("hello from the host");
     terminal.until_shows("host$ ");

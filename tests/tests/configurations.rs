@@ -6,10 +6,10 @@ use tests::client::Output;
 use tests::clients::Login;
 use tests::suite::Suite;
 
-/// What FreeIPMI says while it reads the records of sensors, which is no complaint.
+/// FreeIPMI's progress messages while it reads SDRs, which are no errors.
 const PROGRESS: &str = "Caching SDR";
 
-/// Asserts that the program succeeds without a word of complaint and prints all of `expected`, blanks
+/// Asserts that the program succeeds without an error message and prints all of `expected`, blanks
 /// counted as one.
 #[track_caller]
 fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
@@ -73,7 +73,7 @@ fn dcmi_subcommands_read_and_set() {
 }
 
 /// Checks a category out, commits the file as it is, and checks it out once more: nothing has changed,
-/// and nobody complains. `code` is what the checkout ends with.
+/// and no program complains. `code` is what the checkout ends with.
 fn round_trip(login: &Login, program: &str, category: &str, code: i32) -> String {
     let file = |name: &str| login.home.join(name);
     let checkout = |name: &str| {
@@ -113,7 +113,7 @@ fn has(text: &str, key: &str, value: &str) {
 ///   used for establishing an IPMI messaging session", sixteen at most (Table 23-4). To list all that this
 ///   program looks for, a BMC would have to name suite 0, which is no protection at all, and the
 ///   RC4 ones, and would have no room left for suite 17, which is the one to use: `lan print` would
-///   tell an administrator the contrary of what holds. So the entries are what can be used.
+///   mislead an administrator. So the entries are the suites that can be used.
 #[track_caller]
 fn lacks_what_there_is_not(login: &Login, offered: &[u8]) {
     let arguments = "--checkout --category=core --verbose --verbose";
@@ -162,6 +162,6 @@ fn checked_out_files_can_be_committed_as_they_are() {
     has(&file("dcmi", 0), "Power_Limit_Requested", "420");
     let pef = round_trip(&login, "ipmi-pef-config", "", 0);
     has(&pef, "Alert_IP_Address", "192.0.2.77");
-    // The administrator has not locked herself out.
+    // The administrator can still log in.
     login.ipmitool("mc guid").ok();
 }

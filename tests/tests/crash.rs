@@ -1,9 +1,9 @@
 //! ipmid killed at random points of writing: nothing that was acknowledged is lost, no record id is there
-//! twice, and everything can be read afterwards.
+//! twice, and all state can be read afterwards.
 //!
 //! A round adds records to the event log and changes settings, from several sessions at once, and kills
 //! ipmid somewhere in between. How many rounds, and how long each may become, is in the environment:
-//! `tests/soak/crash` runs the many, plain test runs a few.
+//! `tests/soak/crash` runs many, a plain test run a few.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ const WRITERS: u8 = 4;
 const FULL: usize = 2000;
 /// How long ipmitool may take to write all records to a file, on a machine with much else to do.
 const LISTING: Duration = Duration::from_secs(600);
-/// After how many rounds it says how far it is.
+/// After how many rounds progress is printed.
 const REPORT: u32 = 10;
 /// Get SEL Info.
 const INFO: &str = "raw 0x0a 0x40";
@@ -33,14 +33,14 @@ const INFO: &str = "raw 0x0a 0x40";
 type Content = Vec<u8>;
 
 /// A number from the environment.
-fn setting<T: FromStr>(name: &str, default: T) -> T {
+fn number_of<T: FromStr>(name: &str, default: T) -> T {
     let value = env::var(name).ok();
     value.map_or(default, |value| {
         value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number"))
     })
 }
 
-/// Numbers that are spread over all there are; the same row for the same start (splitmix64).
+/// Pseudo-random numbers; the same sequence for the same seed (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -54,7 +54,7 @@ impl Random {
     }
 }
 
-/// Sends a raw request; `None` when it is not answered with success.
+/// Sends a raw request; `None` unless the completion code is 00h.
 fn ask(shell: &mut Shell, line: &str) -> Option<Vec<u8>> {
     let answer = shell.run(line);
     if answer.contains("rsp=") || answer.contains("Unable") {
@@ -69,33 +69,33 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A setting that clients write and read, with room for a few bytes.
-struct Place {
+struct Setting {
     name: &'static str,
     set: &'static str,
     get: &'static str,
     /// Bytes of its value.
     length: usize,
-    /// Bytes of the answer before the value.
+    /// Bytes of the response data before the value.
     skipped: usize,
 }
 
 /// A user's name, a LAN parameter (the community string), a boot parameter (the mailbox).
-const PLACES: [Place; 3] = [
-    Place {
+const SETTINGS: [Setting; 3] = [
+    Setting {
         name: "user",
         set: "raw 0x06 0x45 0x03",
         get: "raw 0x06 0x46 0x03",
         length: 16,
         skipped: 0,
     },
-    Place {
+    Setting {
         name: "LAN parameter",
         set: "raw 0x0c 0x01 0x01 0x10",
         get: "raw 0x0c 0x02 0x01 0x10 0 0",
         length: 18,
         skipped: 1,
     },
-    Place {
+    Setting {
         name: "boot parameter",
         set: "raw 0x00 0x08 0x07 0x00",
         get: "raw 0x00 0x09 0x07 0x00 0x00",
@@ -104,7 +104,7 @@ const PLACES: [Place; 3] = [
     },
 ];
 
-impl Place {
+impl Setting {
     /// The `number`th value that is written.
     fn value(&self, number: u32) -> Vec<u8> {
         let mut value = format!("value{number}").into_bytes();
@@ -118,15 +118,15 @@ impl Place {
     }
 }
 
-/// What one session was told.
+/// What ipmid acknowledged to one session.
 #[derive(Default)]
-struct Told {
+struct Acknowledged {
     /// Records that were acknowledged, by id.
     records: BTreeMap<u16, Content>,
-    /// Settings: the number acknowledged last, by place.
+    /// The number acknowledged last of each setting, by index in [`SETTINGS`].
     settings: BTreeMap<usize, u32>,
-    /// The setting that was sent last and not acknowledged.
-    flying: Option<(usize, u32)>,
+    /// The setting that was sent last and not acknowledged: ipmid may have stored it or not.
+    in_flight: Option<(usize, u32)>,
     /// The next number.
     next: u32,
 }
@@ -140,11 +140,11 @@ struct Round {
 
 impl Round {
     /// Adds records until ipmid does not answer, or there are `limit` of them.
-    fn add_records(&self, shell: &mut Shell, writer: u8, limit: u32) -> Told {
-        let mut told = Told::default();
+    fn add_records(&self, shell: &mut Shell, writer: u8, limit: u32) -> Acknowledged {
+        let mut acknowledged = Acknowledged::default();
         while self.acknowledged.load(Ordering::Relaxed) < limit {
-            let [round, sequence] = [self.number, told.next].map(u32::to_le_bytes);
-            told.next += 1;
+            let [round, sequence] = [self.number, acknowledged.next].map(u32::to_le_bytes);
+            acknowledged.next += 1;
             // An OEM record without time stamp, whose bytes are all ours (IPMI v2.0 §32.3).
             let content = [&[0xe0, writer][..], &round, &sequence, b"SEL!"].concat();
             let line = format!("raw 0x0a 0x44 0 0{}", hex(&content));
@@ -152,30 +152,30 @@ impl Round {
                 break;
             };
             let id = u16::from_le_bytes(id.try_into().expect("a record id"));
-            let before = told.records.insert(id, content);
+            let before = acknowledged.records.insert(id, content);
             assert_eq!(before, None, "id {id:#06x} was given twice");
             self.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
-        told
+        acknowledged
     }
 
     /// Changes settings until ipmid does not answer, or was killed between two changes.
-    fn change_settings(&self, shell: &mut Shell, mut next: u32) -> Told {
-        let mut told = Told::default();
+    fn change_settings(&self, shell: &mut Shell, mut next: u32) -> Acknowledged {
+        let mut acknowledged = Acknowledged::default();
         while !self.killed.load(Ordering::Relaxed) {
-            for (index, place) in PLACES.iter().enumerate() {
-                let line = format!("{}{}", place.set, hex(&place.value(next)));
+            for (index, setting) in SETTINGS.iter().enumerate() {
+                let line = format!("{}{}", setting.set, hex(&setting.value(next)));
                 if ask(shell, &line).is_none() {
-                    told.flying = Some((index, next));
-                    told.next = next + 1;
-                    return told;
+                    acknowledged.in_flight = Some((index, next));
+                    acknowledged.next = next + 1;
+                    return acknowledged;
                 }
-                told.settings.insert(index, next);
+                acknowledged.settings.insert(index, next);
                 next += 1;
             }
         }
-        told.next = next;
-        told
+        acknowledged.next = next;
+        acknowledged
     }
 
     /// Kills the process `id` after `adds` records and `more`.
@@ -203,12 +203,12 @@ fn log(login: &Login) -> BTreeMap<u16, Content> {
     for record in bytes.chunks(16) {
         let id = u16::from_le_bytes([record[0], record[1]]);
         let before = records.insert(id, record[2..].to_vec());
-        assert_eq!(before, None, "id {id:#06x} is there twice");
+        assert_eq!(before, None, "id {id:#06x} occurs twice");
     }
     records
 }
 
-/// What is known to be on the medium.
+/// What has to be on the medium: all that was acknowledged.
 struct Known {
     records: BTreeMap<u16, Content>,
     settings: BTreeMap<usize, u32>,
@@ -217,11 +217,17 @@ struct Known {
 }
 
 impl Known {
-    /// Compares with what is there after a restart.
-    fn check(&mut self, login: &Login, shell: &mut Shell, writers: &[Told], settings: &Told) {
-        for told in writers {
-            self.acknowledged.0 += told.records.len();
-            for (id, content) in &told.records {
+    /// Compares with what ipmid has after a restart.
+    fn check(
+        &mut self,
+        login: &Login,
+        shell: &mut Shell,
+        writers: &[Acknowledged],
+        settings: &Acknowledged,
+    ) {
+        for acknowledged in writers {
+            self.acknowledged.0 += acknowledged.records.len();
+            for (id, content) in &acknowledged.records {
                 let before = self.records.insert(*id, content.clone());
                 assert_eq!(before, None, "id {id:#06x} was given twice");
             }
@@ -238,21 +244,22 @@ impl Known {
         }
         self.records.extend(unknown);
         self.settings.extend(&settings.settings);
-        for (index, place) in PLACES.iter().enumerate() {
-            let flying = settings.flying.filter(|(of, _)| *of == index);
-            let flying = flying.map(|(_, number)| number);
-            let sound: Vec<u32> =
-                self.settings.get(&index).copied().into_iter().chain(flying).collect();
-            let value = place.read(shell);
-            let kept = sound.iter().find(|number| place.value(**number) == value);
-            let kept =
-                kept.unwrap_or_else(|| panic!("{} is {value:x?}, not of {sound:?}", place.name));
-            self.settings.insert(index, *kept);
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            let in_flight = settings.in_flight.filter(|(of, _)| *of == index);
+            let in_flight = in_flight.map(|(_, number)| number);
+            let possible: Vec<u32> =
+                self.settings.get(&index).copied().into_iter().chain(in_flight).collect();
+            let value = setting.read(shell);
+            let stored = possible.iter().find(|number| setting.value(**number) == value);
+            let stored = stored.unwrap_or_else(|| {
+                panic!("{} is {value:x?}, not one of {possible:?}", setting.name)
+            });
+            self.settings.insert(index, *stored);
         }
     }
 }
 
-/// Nothing was found damaged.
+/// Asserts that ipmid found no damaged file.
 fn assert_nothing_set_aside(suite: &Suite) {
     for folder in ["state/ipmid", "state/access"] {
         for entry in fs::read_dir(suite.dir().join(folder)).expect("a state folder") {
@@ -263,7 +270,7 @@ fn assert_nothing_set_aside(suite: &Suite) {
 }
 
 /// A suite, and the sessions that write.
-struct Rig {
+struct CrashTest {
     suite: Suite,
     login: Login,
     writers: Vec<Shell>,
@@ -272,22 +279,22 @@ struct Rig {
     next: u32,
 }
 
-impl Rig {
-    /// Starts, with a first value in every place.
+impl CrashTest {
+    /// Starts a suite, with a first value in every setting.
     fn start() -> (Self, Known) {
         let suite = Suite::start();
         let login = suite.administrator();
         let writers = (0..WRITERS).map(|_| Shell::open(&login)).collect();
         let mut changer = Shell::open(&login);
         let mut settings = BTreeMap::new();
-        for (index, place) in PLACES.iter().enumerate() {
-            let line = format!("{}{}", place.set, hex(&place.value(0)));
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            let line = format!("{}{}", setting.set, hex(&setting.value(0)));
             ask(&mut changer, &line).expect("a first value");
             settings.insert(index, 0);
         }
         let known = Known { records: BTreeMap::new(), settings, acknowledged: (0, 0) };
-        let rig = Self { suite, login, writers, changer, next: 1 };
-        (rig, known)
+        let test = Self { suite, login, writers, changer, next: 1 };
+        (test, known)
     }
 
     /// Writes until ipmid is killed, after `kill_after` records and `more`.
@@ -297,7 +304,7 @@ impl Rig {
         adds: u32,
         kill_after: u32,
         more: Duration,
-    ) -> (Vec<Told>, Told) {
+    ) -> (Vec<Acknowledged>, Acknowledged) {
         let round =
             &Round { number, acknowledged: AtomicU32::new(0), killed: AtomicBool::new(false) };
         let (id, next) = (self.suite.ipmid.id(), self.next);
@@ -309,8 +316,8 @@ impl Rig {
             let changer = &mut self.changer;
             let changing = scope.spawn(move || round.change_settings(changer, next));
             round.kill(id, kill_after, more);
-            let told = writers.into_iter().map(|writer| writer.join().expect("a writer"));
-            (told.collect(), changing.join().expect("a session"))
+            let acknowledged = writers.into_iter().map(|writer| writer.join().expect("a writer"));
+            (acknowledged.collect(), changing.join().expect("a session"))
         })
     }
 
@@ -326,28 +333,28 @@ impl Rig {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_ipmid_is_killed() {
-    let rounds: u32 = setting("CAUSEWAY_CRASH_ROUNDS", 4);
-    let adds: u32 = setting("CAUSEWAY_CRASH_ADDS", 150);
-    let mut random = Random(setting("CAUSEWAY_CRASH_SEED", 1));
-    let (mut rig, mut known) = Rig::start();
+    let rounds: u32 = number_of("CAUSEWAY_CRASH_ROUNDS", 4);
+    let adds: u32 = number_of("CAUSEWAY_CRASH_ADDS", 150);
+    let mut random = Random(number_of("CAUSEWAY_CRASH_SEED", 1));
+    let (mut test, mut known) = CrashTest::start();
     for number in 1..=rounds {
         let kill_after = random.below(adds);
         let more = Duration::from_micros(random.below(5000).into());
-        let (writers, changed) = rig.write(number, adds, kill_after, more);
-        rig.restart();
-        known.acknowledged.1 += changed.next - rig.next;
-        rig.next = changed.next;
-        known.check(&rig.login, &mut rig.changer, &writers, &changed);
-        assert_nothing_set_aside(&rig.suite);
+        let (writers, changed) = test.write(number, adds, kill_after, more);
+        test.restart();
+        known.acknowledged.1 += changed.next - test.next;
+        test.next = changed.next;
+        known.check(&test.login, &mut test.changer, &writers, &changed);
+        assert_nothing_set_aside(&test.suite);
         if known.records.len() > FULL {
-            rig.login.ipmitool("sel clear").ok();
+            test.login.ipmitool("sel clear").ok();
             known.records.clear();
         }
         if number % REPORT == 0 {
             eprintln!("killed {number} times");
         }
     }
-    let log = rig.suite.ipmid.log();
+    let log = test.suite.ipmid.log();
     assert!(!log.contains("damaged"), "{log}");
     let (records, changes) = known.acknowledged;
     eprintln!("killed {rounds} times in {records} records and {changes} settings: none is lost");

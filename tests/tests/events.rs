@@ -1,4 +1,4 @@
-//! An event from the sensor to whom it concerns: the log, a trap receiver, the host's power.
+//! An event from its sensor to the SEL, the trap receiver and the host's power.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tests::clients::Login;
 use tests::suite::Suite;
 use tests::wait;
 
-/// The path and the interface of the sensor that gets too hot.
+/// Path and interface of the sensor that crosses its threshold.
 const SENSOR: [&str; 2] =
     ["/xyz/openbmc_project/sensors/temperature/MBTemp", "xyz.openbmc_project.Sensor.Value"];
 
@@ -18,10 +18,10 @@ const GUID: [u8; 16] = [
 ];
 /// 1.3.6.1.4.1.3183.1.1 (IPMI Platform Event Trap Format v1.0 §3.1).
 const ENTERPRISE: [u8; 9] = [0x2b, 0x06, 0x01, 0x04, 0x01, 0x98, 0x6f, 0x01, 0x01];
-/// From when traps count their seconds: 1998-01-01.
+/// The epoch of time stamps in traps: 1998-01-01.
 const TRAP_EPOCH: u64 = 883_612_800;
 
-/// A receiver of traps, and a BMC that sends them there.
+/// A receiver of traps, and a BMC that sends traps to it.
 fn receiver() -> (UdpSocket, Suite) {
     let receiver = UdpSocket::bind("127.0.0.1:0").expect("a port for traps");
     let limit = Some(Duration::from_secs(30));
@@ -56,7 +56,7 @@ fn arm(login: &Login, actions: u8, acknowledged: bool) {
     }
 }
 
-/// What a trap is made of (RFC 1157 §4.1.6), and its one variable.
+/// The fields of a trap (RFC 1157 §4.1.6), and its one variable.
 struct Trap {
     community: Vec<u8>,
     enterprise: Vec<u8>,
@@ -81,7 +81,7 @@ fn take<'a>(bytes: &mut &'a [u8], tag: u8) -> &'a [u8] {
     value
 }
 
-/// Waits for a trap and takes it apart.
+/// Waits for a trap and parses it.
 fn next_trap(receiver: &UdpSocket) -> Trap {
     let mut bytes = [0; 1500];
     let length = receiver.recv(&mut bytes).expect("a trap");
@@ -119,7 +119,7 @@ fn logged(login: &Login) -> usize {
 }
 
 #[test]
-fn a_threshold_crossed_is_logged_once_told_by_a_trap_and_powers_the_host_off() {
+fn a_threshold_crossed_is_logged_once_sent_in_a_trap_and_powers_the_host_off() {
     let (receiver, suite) = receiver();
     let login = suite.administrator();
     login.ipmitool("chassis power on").ok();
@@ -146,17 +146,17 @@ fn a_threshold_crossed_is_logged_once_told_by_a_trap_and_powers_the_host_off() {
     assert_eq!(fields[24..26], [0x20, 0x20], "trap and event source: IPMI");
     assert_eq!(fields[26], 0x10, "the filter's severity");
     assert_eq!(fields[27..29], [0x20, 0x03], "the BMC's sensor 3");
-    // Offset 9, the limit in the third byte: 119.76 degrees. The reading is told if it is of now.
+    // Offset 9, the limit in the third byte: 119.76 degrees. The trap has the reading only if it is the current one.
     assert_eq!(fields[31] & 0x3f, 0x19);
     assert!(fields[31] & 0xc0 == 0 || fields[32] >= fields[33], "{fields:x?}");
     assert_eq!(fields[33], 0xf0);
     assert_eq!(fields[34..39], [0; 5]);
     assert_eq!(fields[39], 0xff, "no language");
-    assert_eq!(fields[40..44], [0x00, 0x00, 0xc2, 0xcf], "the maker");
+    assert_eq!(fields[40..44], [0x00, 0x00, 0xc2, 0xcf], "the manufacturer id");
     assert_eq!(fields[46], 0xc1, "the end");
     suite.bus.until_property(&HOST_STATE, "Off");
     assert_eq!(logged(&login), 1, "{}", login.ipmitool("sel elist"));
-    // Staying there is no other event.
+    // A reading that stays above the limit causes no second event.
     set_sensor(&suite, "126");
     login.ipmitool("chassis power on").ok();
     suite.bus.until_property(&HOST_STATE, "Running");
@@ -182,9 +182,9 @@ fn alert_string_of_a_policy_is_in_the_trap() {
     let specific = trap.specific.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte));
     let bytes: Vec<String> = trap.variable.iter().map(|byte| format!("{byte:02x}")).collect();
     let arguments = format!("--verbose --quiet-cache {specific} {}", bytes.join(" "));
-    let told = login.freeipmi("ipmi-pet", &arguments);
+    let output = login.freeipmi("ipmi-pet", &arguments);
     for expected in ["MBTemp", "going high", "Tell the hall 3 crew"] {
-        assert!(told.ok().contains(expected), "no {expected} in {told}");
+        assert!(output.ok().contains(expected), "no {expected} in {output}");
     }
 }
 

@@ -1,11 +1,11 @@
 //! The firmware firewall over the LAN: what ipmitool switches off is off, on its channel and over restarts, and
-//! nobody can lock himself out with it.
+//! no administrator can lock themselves out with it.
 
 use tests::clients::Login;
 use tests::suite::Suite;
 use tests::wait;
 
-/// What ipmitool says of D4h, the answer to a command that is switched off (IPMI v2.0 Table 5-2).
+/// What ipmitool says of D4h, the completion code of a disabled command (IPMI v2.0 Table 5-2).
 const OFF: &str = "Insufficient privilege level";
 /// Chassis Identify, as `firewall` takes it, and as it is used: off at once.
 const IDENTIFY: &str = "lun 0 netfn 0 command 4";

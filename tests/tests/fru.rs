@@ -77,7 +77,7 @@ fn image_in_a_file_is_written_to_the_device() {
 
     assert!(suite.platformd.terminate().success());
     suite.restart_platformd();
-    wait::until_true("the device has kept it", || {
+    wait::until_true("the device has stored it", || {
         board_name(&suite.bus).as_deref() == Some("Replaced Board")
     });
     wait::until_true("the image is read again", || {
@@ -111,7 +111,7 @@ fn fields_of_the_system_and_of_a_device_are_edited() {
     }
     suite.ipmid.kill();
     suite.restart_ipmid();
-    wait::until_true("what was written is kept", || {
+    wait::until_true("the written data persist", || {
         let output = login.ipmitool(&format!("fru print {SYSTEM}"));
         output.stdout.contains("Steam & Way Ltd.")
     });

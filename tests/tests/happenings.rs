@@ -1,4 +1,4 @@
-//! What the platform tells without being a reading: it is in the event log, by the names of its records.
+//! Platform events and discrete sensors: they are logged in the SEL, under the names of their SDRs.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use tests::bus::Property;
 use tests::suite::Suite;
 use tests::wait;
 
-/// A power supply and a lid, on an otherwise empty platform.
+/// A power supply and a chassis intrusion sensor, on an otherwise empty platform.
 const PLATFORM: &str = r#"
 [[inventory]]
 kind = "power-supply"
@@ -51,10 +51,10 @@ fn watchdog_and_buttons_are_logged() {
 }
 
 #[test]
-fn log_that_fills_up_tells_so_and_begins_with_who_cleared_it() {
+fn fill_level_and_clearing_of_the_sel_are_logged() {
     let suite = Suite::with("[sel]\ncapacity = 20\ntell-clears = true");
     let login = suite.administrator();
-    // Eighteen of twenty are nine of ten.
+    // 90 % of the capacity is "almost full".
     for _ in 0..18 {
         login.ipmitool("event 1").ok();
     }
@@ -81,12 +81,12 @@ fn firmware_that_changed_is_logged() {
     let change = "Firmware or software change detected, BIOS/EFI change";
     until_logged(&suite, &["Version Change", change, "Asserted"]);
     let login = suite.administrator();
-    let told = login.freeipmi("bmc-info", "--get-system-info");
-    assert!(told.ok().contains("1.5.0"), "{told}");
+    let output = login.freeipmi("bmc-info", "--get-system-info");
+    assert!(output.ok().contains("1.5.0"), "{output}");
 }
 
 #[test]
-fn states_of_the_platform_are_sensors() {
+fn states_of_the_platform_are_discrete_sensors() {
     let suite = suite();
     let login = suite.administrator();
     let shows = |words: &[&str]| {
@@ -94,8 +94,8 @@ fn states_of_the_platform_are_sensors() {
         let has = |line: &str| words.iter().all(|word| line.contains(word));
         list.stdout.lines().any(has)
     };
-    wait::until_true("the supply is there", || shows(&["PSU1", "Presence detected"]));
-    wait::until_true("the lid is closed", || shows(&["ChassisIntrusion", "ok"]));
+    wait::until_true("the power supply is present", || shows(&["PSU1", "Presence detected"]));
+    wait::until_true("there is no chassis intrusion", || shows(&["ChassisIntrusion", "ok"]));
     wait::until_true("the power is off", || shows(&["Power Unit", "Power off/down"]));
     login.ipmitool("chassis power on").ok();
     wait::until_true("the power is on", || {
@@ -111,21 +111,21 @@ fn states_of_the_platform_are_sensors() {
 }
 
 #[test]
-fn the_firmware_tells_how_far_it_has_come() {
+fn boot_progress_of_the_firmware_is_published() {
     const STAGE: Property<'static> = Property {
         path: "/xyz/openbmc_project/state/host0",
         interface: "xyz.openbmc_project.State.Boot.Progress",
         name: "BootProgress",
     };
     let suite = suite();
-    // The host leaves the firmware's services to its operating system.
+    // Exit Boot Services: the firmware hands over to the operating system.
     let code = [0xae, 1, 0, 0, 0, 0x19, 0x10, 0x10, 3, 0];
     let sent = suite.bus.execute(0x2c, 0x02, &code);
     assert_eq!(sent, (0, vec![0xae]));
     suite.bus.until_property(&STAGE, "OSRunning");
     let login = suite.administrator();
-    let told = login.ipmitool("raw 0x2c 3 0xae");
-    assert_eq!(told.ok().trim(), "ae 01 00 00 00 19 10 10 03 00");
+    let output = login.ipmitool("raw 0x2c 3 0xae");
+    assert_eq!(output.ok().trim(), "ae 01 00 00 00 19 10 10 03 00");
     let refused = login.ipmitool("raw 0x2c 2 0xae 1 0 0 0 0x19 0x10 0x10 3 0");
     assert!(refused.stderr.contains("rsp=0xd5"), "{refused}");
 }

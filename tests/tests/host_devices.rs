@@ -18,27 +18,28 @@ const BACK: &str = "the device is available again";
 fn comes_and_goes(kind: Kind) {
     let mut suite = Suite::start();
     let path = suite.dir().join("device");
-    let place = path.display().to_string();
-    let bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &place]);
+    let device_path = path.display().to_string();
+    let bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &device_path]);
     wait::until_true("no device yet", || bridge.log().contains(GONE));
 
     let mut device = HostDevice::plug(kind, &path);
-    let id = device.answer(APP, GET_DEVICE_ID);
+    let id = device.request(APP, GET_DEVICE_ID);
     assert_eq!(id[..3], [0x00, 0x20, 0x81], "{id:02x?}");
 
-    // It goes while a request is on its way, which the bridge reads before the end of the socket.
+    // The device is unplugged while a request is under way; the bridge reads the request before the end of the
+    // socket.
     suite.ipmid.pause();
-    device.ask(APP, GET_SELF_TEST_RESULTS);
+    device.send(APP, GET_SELF_TEST_RESULTS);
     drop(device);
     let logged = |what: &str, count| bridge.log().matches(what).count() == count;
     wait::until_true("the loss is logged", || logged(GONE, 2));
     suite.ipmid.resume();
 
-    // The other request's answer is nobody's.
+    // The response to the earlier request is dropped.
     let mut device = HostDevice::plug(kind, &path);
     for _ in 0..3 {
-        assert_eq!(device.answer(APP, GET_DEVICE_ID), id);
-        assert_eq!(device.answer(APP, GET_SYSTEM_GUID)[0], 0x00);
+        assert_eq!(device.request(APP, GET_DEVICE_ID), id);
+        assert_eq!(device.request(APP, GET_SYSTEM_GUID)[0], 0x00);
     }
     assert!(logged(BACK, 2), "{}", bridge.log());
     assert!(logged(GONE, 2), "{}", bridge.log());
@@ -63,18 +64,18 @@ fn ssif_device_comes_and_goes() {
 fn silence_is_logged(kind: Kind) {
     let mut suite = Suite::start();
     let path = suite.dir().join("device");
-    let place = path.display().to_string();
-    let _bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &place]);
+    let device_path = path.display().to_string();
+    let _bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &device_path]);
     let mut device = HostDevice::plug(kind, &path);
-    let id = device.answer(APP, GET_DEVICE_ID);
+    let id = device.request(APP, GET_DEVICE_ID);
     for _ in 0..2 {
         suite.ipmid.pause();
-        device.ask(APP, GET_SELF_TEST_RESULTS);
-        assert_eq!(device.hear(APP, GET_SELF_TEST_RESULTS), [TIMEOUT]);
+        device.send(APP, GET_SELF_TEST_RESULTS);
+        assert_eq!(device.receive(APP, GET_SELF_TEST_RESULTS), [TIMEOUT]);
         suite.ipmid.resume();
         for _ in 0..3 {
-            assert_eq!(device.answer(APP, GET_DEVICE_ID), id);
-            assert_eq!(device.answer(APP, GET_SYSTEM_GUID)[0], 0x00);
+            assert_eq!(device.request(APP, GET_DEVICE_ID), id);
+            assert_eq!(device.request(APP, GET_SYSTEM_GUID)[0], 0x00);
         }
     }
 }

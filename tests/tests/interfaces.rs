@@ -39,7 +39,7 @@ impl Site {
         Self { suite, bmc, lan }
     }
 
-    /// Get Device ID at `host`, asked for by a client in the LAN, once.
+    /// Sends Get Device ID once to `host`, from a client in the LAN.
     fn ask(&self, host: &str) -> Output {
         let mut command = Command::new("ipmitool");
         command.args(["-I", "lanplus", "-C", "17", "-N", "1", "-R", "2", "-H", host]);
@@ -54,7 +54,7 @@ impl Site {
         Shell::open_by(self.lan.command(&login.ipmitool_command()))
     }
 
-    /// Waits until `host` answers, which an interface just set up may not at once.
+    /// Waits until `host` answers; an interface that was just set up needs a moment.
     #[track_caller]
     fn answers(&self, host: &str) {
         wait::until_true(&format!("{host} answers"), || self.ask(host).code == Some(0));
@@ -70,7 +70,7 @@ fn channel(number: u8, name: &str, medium: &str) -> String {
     )
 }
 
-/// Whether somebody from `peer` has logged in there.
+/// Whether this netipmid has logged a login from `peer`.
 fn knows(netipmid: &Process, peer: &str) -> bool {
     let peer = format!("peer={peer}:");
     let log = netipmid.log();
@@ -94,7 +94,7 @@ fn each_answers_on_its_own_interface_from_the_address_that_was_asked() {
     let first = suite.netipmid_in(bmc, "eth0");
     let mut second = suite.netipmid_in(bmc, "eth1");
 
-    // A client takes an answer only from the address that it asked.
+    // A client accepts responses only from the address that it sent the request to.
     for (host, peer) in [
         ("10.77.0.1", "10.77.0.2"),
         ("10.77.0.9", "10.77.0.2"),
@@ -144,7 +144,7 @@ fn an_interface_of_a_vlan_has_its_own() {
     assert!(knows(&vlan, "10.77.5.2") && !knows(&vlan, "10.77.0.2"));
     assert!(knows(&plain, "10.77.0.2") && !knows(&plain, "10.77.5.2"));
 
-    // With the VLAN's interface goes its own netipmid's alone.
+    // Without the VLAN's interface only its own netipmid stops serving.
     bmc.ip("link del eth0.5");
     wait::until_true("the VLAN is missed", || lines(&vlan, GONE) == 1);
     site.answers("10.77.0.1");

@@ -7,18 +7,18 @@ use tests::suite::Suite;
 use tests::wait;
 
 /// A suite with an IPMB bridge and satellites behind it.
-struct Rig {
+struct IpmbSuite {
     suite: Suite,
     satellites: Satellites,
     _bridge: Process,
 }
 
-fn rig() -> Rig {
+fn start() -> IpmbSuite {
     let suite = Suite::start();
     let satellites = Satellites::start(suite.dir());
     let device = satellites.device().display().to_string();
     let bridge = suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
-    Rig { suite, satellites, _bridge: bridge }
+    IpmbSuite { suite, satellites, _bridge: bridge }
 }
 
 /// Get Device ID's data as ipmitool's `raw` prints it.
@@ -30,52 +30,52 @@ fn device_id(address: u8) -> String {
 
 #[test]
 fn console_reaches_a_satellite() {
-    let rig = rig();
-    let login = rig.suite.administrator();
-    let answer = login.ipmitool("-t 0x24 -b 0 raw 6 1");
-    assert_eq!(answer.ok().trim_end(), device_id(0x24));
-    // More than once: a C1h in between blocks nothing.
+    let bmc = start();
+    let login = bmc.suite.administrator();
+    let reply = login.ipmitool("-t 0x24 -b 0 raw 6 1");
+    assert_eq!(reply.ok().trim_end(), device_id(0x24));
+    // Again after a C1h, which must not block the bridge.
     let refused = login.ipmitool("-t 0x24 -b 0 raw 6 2");
     assert!(refused.failed().contains("rsp=0xc1"), "{refused}");
-    let answer = login.ipmitool("-t 0x24 -b 0 raw 6 1");
-    assert_eq!(answer.ok().trim_end(), device_id(0x24));
+    let reply = login.ipmitool("-t 0x24 -b 0 raw 6 1");
+    assert_eq!(reply.ok().trim_end(), device_id(0x24));
 }
 
 #[test]
 fn console_reaches_a_satellite_behind_another() {
-    let rig = rig();
-    let login = rig.suite.administrator();
+    let bmc = start();
+    let login = bmc.suite.administrator();
     for transit in ["0x26", "0x28"] {
-        let answer = login.ipmitool(&format!("-T {transit} -B 0 -t 0x72 -b 7 raw 6 1"));
-        assert_eq!(answer.ok().trim_end(), device_id(0x72), "by way of {transit}");
+        let reply = login.ipmitool(&format!("-T {transit} -B 0 -t 0x72 -b 7 raw 6 1"));
+        assert_eq!(reply.ok().trim_end(), device_id(0x72), "by way of {transit}");
     }
 }
 
 #[test]
 fn satellite_that_never_answers_costs_one_c3_and_no_slot() {
-    let rig = rig();
-    let login = rig.suite.administrator();
+    let bmc = start();
+    let login = bmc.suite.administrator();
     let silent = login.ipmitool("-t 0x30 -b 0 raw 6 1");
     assert!(silent.failed().contains("rsp=0xc3"), "{silent}");
-    assert_eq!(rig.satellites.requests_for(0x30), 6, "tries");
-    // More silent requests at once than there are sequence numbers, and then one that is answered.
+    assert_eq!(bmc.satellites.requests_for(0x30), 6, "tries");
+    // Several requests at once to the silent satellite; then one to another, which must be answered.
     let frame = [0x40, 0x30, 0x18, 0xb8, 0x81, 0x0c, 0x01, 0x72];
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..2 {
-                    let _ = rig.suite.bus.execute(0x06, 0x34, &frame);
+                    let _ = bmc.suite.bus.execute(0x06, 0x34, &frame);
                 }
             });
         }
     });
-    let answer = login.ipmitool("-t 0x24 -b 0 raw 6 1");
-    assert_eq!(answer.ok().trim_end(), device_id(0x24));
+    let reply = login.ipmitool("-t 0x24 -b 0 raw 6 1");
+    assert_eq!(reply.ok().trim_end(), device_id(0x24));
 }
 
 #[test]
 fn programs_on_the_bmc_reach_satellites() {
-    let rig = rig();
+    let bmc = start();
     let call = |arguments: &[&str]| {
         let object = [
             "call",
@@ -83,14 +83,14 @@ fn programs_on_the_bmc_reach_satellites() {
             "/xyz/openbmc_project/Ipmi/Channel/Ipmb",
             "org.openbmc.Ipmb",
         ];
-        let output = rig.suite.bus.busctl(&[&object[..], arguments].concat());
+        let output = bmc.suite.bus.busctl(&[&object[..], arguments].concat());
         let reply: serde_json::Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
         reply["data"][0].clone()
     };
-    let answer = call(&["sendRequestTo", "yyyyay", "36", "6", "0", "1", "0"]);
-    assert_eq!((&answer[0], &answer[4]), (&0.into(), &0.into()), "{answer}");
-    assert_eq!(answer[5][0], 0x24, "{answer}");
-    // Nobody has said which satellite channel 1 is.
+    let reply = call(&["sendRequestTo", "yyyyay", "36", "6", "0", "1", "0"]);
+    assert_eq!((&reply[0], &reply[4]), (&0.into(), &0.into()), "{reply}");
+    assert_eq!(reply[5][0], 0x24, "{reply}");
+    // No `[[ipmb.target]]` names the satellite of channel 1.
     let unknown = call(&["sendRequest", "yyyyay", "1", "6", "0", "1", "0"]);
     assert_eq!(unknown[0], 2, "{unknown}");
     let silent = call(&["sendRequestTo", "yyyyay", "48", "6", "0", "1", "0"]);
@@ -101,52 +101,52 @@ fn programs_on_the_bmc_reach_satellites() {
 const FOR_HOST: u8 = 0xc2;
 
 #[test]
-fn satellite_asks_the_bmc_and_is_answered() {
-    let rig = rig();
-    rig.satellites.request(0x24, 0x18, 0x2c, &[0x01]);
-    let answer = wait::until("an answer", || rig.satellites.frames_for(0x24).pop());
-    assert_eq!(answer[1] >> 2, 0x07);
-    assert_eq!(answer[4..7], [0x2c, 0x01, 0x00], "{answer:02x?}");
+fn request_of_a_satellite_to_the_bmc_is_answered() {
+    let bmc = start();
+    bmc.satellites.request(0x24, 0x18, 0x2c, &[0x01]);
+    let reply = wait::until("an answer", || bmc.satellites.frames_for(0x24).pop());
+    assert_eq!(reply[1] >> 2, 0x07);
+    assert_eq!(reply[4..7], [0x2c, 0x01, 0x00], "{reply:02x?}");
 }
 
 #[test]
-fn satellite_and_host_ask_and_answer_one_another() {
-    let rig = rig();
-    rig.satellites.request(0x24, FOR_HOST, 0x2c, &[0x01, 0x55]);
+fn satellite_and_host_exchange_request_and_response() {
+    let bmc = start();
+    bmc.satellites.request(0x24, FOR_HOST, 0x2c, &[0x01, 0x55]);
     let message = wait::until("a message in the queue", || {
-        let (code, data) = rig.suite.bus.execute(0x06, 0x33, &[]);
+        let (code, data) = bmc.suite.bus.execute(0x06, 0x33, &[]);
         (code == 0).then_some(data)
     });
-    // Channel 0, then the frame without its receiver: nothing answers it but the host.
+    // Channel 0, then the frame without its receiver. ipmid sends no response: that is the host's to do.
     assert_eq!(message, [0x00, 0xc2, 0x1e, 0x24, 0x2c, 0x01, 0x55, 0x5a]);
-    assert!(rig.satellites.frames_for(0x24).is_empty());
+    assert!(bmc.satellites.frames_for(0x24).is_empty());
     let response = [0x24, 0xc4, 0x18, 0x20, 0x2e, 0x01, 0x00, 0x66, 0x4b];
     let sent = [&[0x00], &response[..]].concat();
-    assert_eq!(rig.suite.bus.execute(0x06, 0x34, &sent), (0, vec![]));
-    let answer = wait::until("the answer", || rig.satellites.frames_for(0x24).pop());
-    assert_eq!(answer, response);
-    // In somebody else's name there is no answer.
+    assert_eq!(bmc.suite.bus.execute(0x06, 0x34, &sent), (0, vec![]));
+    let reply = wait::until("the answer", || bmc.satellites.frames_for(0x24).pop());
+    assert_eq!(reply, response);
+    // A response with the address of another controller is refused.
     let forged = [0x24, 0xc4, 0x18, 0x22, 0x2e, 0x01, 0x00, 0x66, 0x49];
     let sent = [&[0x00], &forged[..]].concat();
-    assert_eq!(rig.suite.bus.execute(0x06, 0x34, &sent).0, 0xd3);
+    assert_eq!(bmc.suite.bus.execute(0x06, 0x34, &sent).0, 0xd3);
 }
 
 #[test]
-fn satellite_hears_that_the_hosts_queue_is_full() {
-    let rig = rig();
-    // As fast as the bridge takes them from one satellite.
+fn satellite_gets_c0_while_the_hosts_queue_is_full() {
+    let bmc = start();
+    // One request after another, until one gets C0h.
     let refused = wait::until("a queue that is full", || {
-        let frames = rig.satellites.frames_for(0x24);
+        let frames = bmc.satellites.frames_for(0x24);
         let busy = frames.iter().find(|frame| frame[6] == 0xc0).cloned();
         if busy.is_none() {
-            rig.satellites.request(0x24, FOR_HOST, 0x04, &[0x01]);
+            bmc.satellites.request(0x24, FOR_HOST, 0x04, &[0x01]);
         }
         busy
     });
     assert_eq!(refused[1], 0xc4);
     // Clear Message Flags empties it.
-    assert_eq!(rig.suite.bus.execute(0x06, 0x30, &[0x01]).0, 0);
-    assert_eq!(rig.suite.bus.execute(0x06, 0x31, &[]), (0, vec![0x00]));
+    assert_eq!(bmc.suite.bus.execute(0x06, 0x30, &[0x01]).0, 0);
+    assert_eq!(bmc.suite.bus.execute(0x06, 0x31, &[]), (0, vec![0x00]));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn broadcasts_are_signals_on_the_bus_both_ways() {
     let device = satellites.device().display().to_string();
     let _bridge = suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
     let broadcast = wait::until("a broadcast", || {
-        // Until the bridge follows signals.
+        // Again and again, because the bridge may not have subscribed to the signal yet.
         let sent = suite.bus.busctl(&[
             "emit",
             "/xyz/openbmc_project/test",

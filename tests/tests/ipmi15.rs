@@ -21,8 +21,8 @@ fn md2_lets_in_who_has_it() {
         "--authentication-type",
         "MD2",
     ]);
-    let told = client::run(&mut freeipmi);
-    assert!(told.ok().contains("Firmware Revision"), "{told}");
+    let output = client::run(&mut freeipmi);
+    assert!(output.ok().contains("Firmware Revision"), "{output}");
 
     let mut ipmitool = login.program("ipmitool");
     ipmitool
@@ -30,13 +30,13 @@ fn md2_lets_in_who_has_it() {
         .args(["-H", &login.address.ip().to_string()])
         .args(["-p", &login.address.port().to_string()])
         .args(["-U", USER, "-P", PASSWORD, "mc", "info"]);
-    let told = client::run(&mut ipmitool);
-    if told.stdout.contains(NO_MD2) {
+    let output = client::run(&mut ipmitool);
+    if output.stdout.contains(NO_MD2) {
         eprintln!("this ipmitool has no MD2: {NO_MD2}");
-        told.failed();
+        output.failed();
         let log = suite.netipmid.log();
         assert!(log.contains("login refused"), "{log}");
     } else {
-        assert!(told.ok().contains("Firmware Revision"), "{told}");
+        assert!(output.ok().contains("Firmware Revision"), "{output}");
     }
 }

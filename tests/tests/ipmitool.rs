@@ -94,7 +94,7 @@ fn boot_device_is_read_back_and_on_the_bus() {
 }
 
 #[test]
-fn restore_policy_is_kept() {
+fn restore_policy_is_stored() {
     as_administrator(|suite, login| {
         for (policy, value) in
             [("always-on", "AlwaysOn"), ("previous", "Restore"), ("always-off", "AlwaysOff")]
@@ -124,7 +124,7 @@ fn identify_lights_the_enclosure() {
 }
 
 #[test]
-fn the_controller_tells_who_it_is() {
+fn the_controller_reports_its_identity() {
     as_administrator(|_, login| {
         let expected = ["IPMI Version : 2.0", "Device Available : yes", "Chassis Device"];
         prints(login, "mc info", &expected);
@@ -217,7 +217,7 @@ fn a_user_session_is_refused_what_needs_more() {
             "chassis identify",
             "chassis policy always-on",
             "chassis bootdev pxe",
-            // `mc reset cold` claims success whatever the answer.
+            // `mc reset cold` reports success whatever the completion code.
             "raw 6 2",
             "mc watchdog off",
             "user set name 4 eve",
@@ -229,8 +229,8 @@ fn a_user_session_is_refused_what_needs_more() {
             // Not the exit code: ipmitool's bootdev has 0 all the same.
             let output = user.ipmitool(command);
             let refusal = format!("{}{}", output.stdout, output.stderr).to_lowercase();
-            let told = ["insufficient privilege", "0xd4", "privilege level"];
-            assert!(told.iter().any(|text| refusal.contains(text)), "{command}: {refusal}");
+            let reasons = ["insufficient privilege", "0xd4", "privilege level"];
+            assert!(reasons.iter().any(|text| refusal.contains(text)), "{command}: {refusal}");
         }
         assert_eq!(state(), before, "nothing has changed");
         suite.bus.until_property(&HOST_STATE, "Off");

@@ -1,25 +1,25 @@
-//! A power limit that is not kept: what a client has asked for happens.
+//! A power limit that is exceeded: its exception action is carried out.
 
 use tests::bus::HOST_STATE;
 use tests::clients::Login;
 use tests::suite::Suite;
 use tests::wait;
 
-/// The sensor of what the machine draws.
+/// The sensor of the machine's power.
 const POWER: [&str; 2] =
     ["/xyz/openbmc_project/sensors/power/total_power", "xyz.openbmc_project.Sensor.Value"];
-/// Where the limit is.
+/// The object and interface of the power limit.
 const LIMIT: [&str; 2] =
     ["/xyz/openbmc_project/control/host0/power_cap", "xyz.openbmc_project.Control.Power.Cap"];
 
 /// Sets a property of an object, as a service or Redfish does.
 fn set(suite: &Suite, [path, interface]: [&str; 2], property: [&str; 3]) {
     let service = suite.bus.service(path, interface).expect("a service");
-    let place = ["set-property", &service, path, interface];
-    suite.bus.busctl(&[&place[..], &property].concat()).ok();
+    let object = ["set-property", &service, path, interface];
+    suite.bus.busctl(&[&object[..], &property].concat()).ok();
 }
 
-/// Has the machine be watched for more than 400 W, for a tenth of a second.
+/// Sets a power limit of 400 W with a correction time of 100 ms.
 fn limit(login: &Login, action: &str) {
     for setting in ["limit 400".to_owned(), "correction 100".to_owned(), format!("action {action}")]
     {
@@ -35,7 +35,7 @@ fn is_logged(login: &Login) -> bool {
 }
 
 #[test]
-fn host_that_draws_too_much_is_switched_off() {
+fn host_above_its_power_limit_is_switched_off() {
     let suite = Suite::start();
     let login = suite.administrator().level("ADMIN");
     login.ipmitool("chassis power on").ok();
@@ -49,14 +49,14 @@ fn host_that_draws_too_much_is_switched_off() {
 }
 
 #[test]
-fn limit_that_somebody_else_activates_is_watched_too() {
+fn limit_activated_on_the_bus_is_enforced_too() {
     let mut suite = Suite::start();
     let login = suite.administrator().level("ADMIN");
     limit(&login, "sel_logging");
     set(&suite, POWER, ["Value", "d", "500"]);
     set(&suite, LIMIT, ["PowerCapEnable", "b", "true"]);
     wait::until_true("it is logged", || is_logged(&login));
-    // A limit that is there when the daemon starts holds as well.
+    // A limit that was active before the daemon starts is enforced as well.
     login.ipmitool("sel clear").ok();
     suite.ipmid.kill();
     suite.restart_ipmid();

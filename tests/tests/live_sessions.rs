@@ -1,5 +1,4 @@
-//! What is changed about users and channels takes effect on sessions that are open, whichever store
-//! the accounts are in.
+//! Changes of users and channels take effect on open sessions, in each store of accounts.
 
 use tests::clients::Login;
 use tests::openbmc::USERS;
@@ -11,24 +10,24 @@ use tests::{client, wait};
 const OPERATORS: &str = "raw 0 4 1";
 /// What ipmitool says to D4h.
 const REFUSED: &str = "Insufficient privilege";
-/// What netipmid's log says of a session whose user may not go on.
+/// What netipmid logs when it ends a session because its user was changed.
 const ENDED: &str = "its account changed";
 
 /// A session of `user`, who is an operator.
 fn open(user: &Login) -> Shell {
     let mut shell = Shell::open(&user.level("OPERATOR"));
-    let answer = shell.run(OPERATORS);
-    assert!(!answer.contains(REFUSED), "{answer}");
+    let reply = shell.run(OPERATORS);
+    assert!(!reply.contains(REFUSED), "{reply}");
     shell
 }
 
-/// Waits until the session is no operator's any more, though it lives.
+/// Waits until the session's privilege is below Operator; the session stays open.
 fn until_lowered(shell: &mut Shell) {
     wait::until_true("the session is lowered", || shell.run(OPERATORS).contains(REFUSED));
     assert!(shell.run("chassis power status").contains("Chassis Power"));
 }
 
-/// Changes all that concerns user 3, an operator called bob, while he is logged in.
+/// Changes privilege, channel limit, password and enabling of user 3, the operator bob, during sessions of bob.
 fn change_all(suite: &Suite, administrator: &Login, bob: &Login) {
     let ended = || suite.netipmid.log().matches(ENDED).count();
     let limit = |level: u8| {
@@ -78,7 +77,7 @@ fn changes_of_openbmcs_accounts_take_effect_on_live_sessions() {
 }
 
 #[test]
-fn whoever_changes_the_own_account_is_told_that_it_is_done() {
+fn a_client_that_changes_its_own_account_gets_the_response() {
     let suite = Suite::start();
     let login = suite.administrator();
     let id = 2; // the administrator's own
@@ -91,17 +90,17 @@ fn whoever_changes_the_own_account_is_told_that_it_is_done() {
 }
 
 #[test]
-fn a_user_locked_for_good_is_enabled_by_an_administrator_alone() {
+fn only_an_administrator_enables_a_user_locked_for_good() {
     let mut suite = Suite::with("[lan]\nipmi-15 = [\"md5\"]\n");
     let administrator = suite.administrator();
     let bob = suite.add_user(3, "bob", "first", 3).level("OPERATOR");
     // Two wrong passwords lock; neither the count nor the lock ends with time.
     administrator.ipmitool("raw 0x0c 1 1 26 0 2 0 0 0 0").ok();
-    // Whoever has logged in from a place is not locked out there by others, and this is the only
-    // place: the next netipmid does not know of it.
+    // netipmid does not lock a user for sources that the user has logged in from, and all clients here
+    // have one source. A restarted netipmid has no such sources.
     suite.netipmid.terminate();
     suite.restart_netipmid();
-    // Over RMCP+ a client finds a wrong password out by itself, and tells nobody.
+    // IPMI 1.5, because over RMCP+ ipmitool detects a wrong password itself, and sends no RAKP 3.
     for _ in 0..2 {
         let mut wrong = bob.program("ipmitool");
         wrong
@@ -128,27 +127,27 @@ fn lan_parameters_are_held_until_they_are_committed() {
     const CLAIMED: &str = "rsp=0x81";
     let suite = Suite::start();
     let administrator = suite.administrator();
-    // Taken the way of ipmitool itself, which begins, verifies, commits and completes.
+    // ipmitool itself begins, verifies, commits and completes.
     administrator.ipmitool("lan set 1 ipaddr 192.0.2.10").ok();
     let mut one = Shell::open(&administrator);
     let mut two = Shell::open(&administrator);
     let done = |shell: &mut Shell, line: &str| {
-        let answer = shell.run(line);
-        assert_eq!(answer.trim(), "", "{line}");
+        let reply = shell.run(line);
+        assert_eq!(reply.trim(), "", "{line}");
     };
     let reads = |shell: &mut Shell, octet: &str| {
-        let answer = shell.run(ADDRESS);
-        assert!(answer.contains(&format!("11 c0 00 02 {octet}")), "{answer}");
+        let reply = shell.run(ADDRESS);
+        assert!(reply.contains(&format!("11 c0 00 02 {octet}")), "{reply}");
     };
 
-    // One that is sent again, as its answer came late, is claimed already.
+    // Not `done`: if ipmitool repeats the request after a late response, the repeated one gets 81h.
     one.run(BEGIN);
     done(&mut one, "raw 0x0c 1 1 3 192 0 2 99");
     reads(&mut one, "63");
     reads(&mut two, "0a");
     for state in [BEGIN, COMMIT, COMPLETE] {
-        let answer = two.run(state);
-        assert!(answer.contains(CLAIMED), "{answer}");
+        let reply = two.run(state);
+        assert!(reply.contains(CLAIMED), "{reply}");
     }
     done(&mut one, COMMIT);
     reads(&mut two, "63");

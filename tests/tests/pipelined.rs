@@ -1,6 +1,6 @@
-//! Two requests that a client keeps outstanding in one session: neither undoes what the other did.
+//! Two outstanding requests of one session: neither undoes what the other did.
 
-use tests::plain::{Answer, PlainSession};
+use tests::plain::{PlainSession, Reply};
 use tests::suite::Suite;
 
 /// How often each pair is sent.
@@ -25,7 +25,7 @@ const READ_FRU: (u8, u8) = (0x0a, 0x11);
 /// A command and its data.
 type Request = ((u8, u8), &'static [u8]);
 
-/// Two requests, what is before them, and what tells what came of them.
+/// Two requests, the requests before them that set the state, and those after them that read the result.
 struct Pair {
     name: &'static str,
     before: &'static [Request],
@@ -101,34 +101,34 @@ const PAIRS: &[Pair] = &[
         after: &[(GET_LAN_PARAMETER, &[1, 3, 0, 0]), (GET_LAN_PARAMETER, &[1, 6, 0, 0])],
     },
     Pair {
-        name: "two places of one FRU image",
+        name: "two areas of one FRU image",
         before: &[(WRITE_FRU, &[0, 0xf0, 0, 0, 0, 0, 0])],
         at_once: [(WRITE_FRU, &[0, 0xf0, 0, 1, 2]), (WRITE_FRU, &[0, 0xf2, 0, 3, 4])],
         after: &[(READ_FRU, &[0, 0xf0, 0, 4])],
     },
 ];
 
-/// The answers to requests one after the other.
-fn in_turn(session: &mut PlainSession, requests: &[Request]) -> Vec<Answer> {
-    let ask = |((netfn, command), data): &Request| session.ask(*netfn, *command, data);
-    requests.iter().map(ask).collect()
+/// The replies to requests sent one after the other.
+fn in_turn(session: &mut PlainSession, requests: &[Request]) -> Vec<Reply> {
+    let send = |((netfn, command), data): &Request| session.request(*netfn, *command, data);
+    requests.iter().map(send).collect()
 }
 
-/// The answers to a pair, and what tells what came of it.
+/// The replies to a pair of requests, and to the requests that read the result.
 fn outcome(
     session: &mut PlainSession,
     pair: &Pair,
-    send: impl FnOnce(&mut PlainSession) -> Vec<Answer>,
-) -> (Vec<Answer>, Vec<Answer>) {
+    send: impl FnOnce(&mut PlainSession) -> Vec<Reply>,
+) -> (Vec<Reply>, Vec<Reply>) {
     for (completion, _) in in_turn(session, pair.before) {
         assert_eq!(completion, 0, "{}: before", pair.name);
     }
-    let answers = send(session);
-    (answers, in_turn(session, pair.after))
+    let replies = send(session);
+    (replies, in_turn(session, pair.after))
 }
 
 #[test]
-fn two_requests_of_one_session_end_as_one_after_the_other() {
+fn concurrent_requests_have_the_result_of_one_order_of_them() {
     let suite = Suite::with(WITHOUT_CODES);
     let mut session = PlainSession::open(suite.address);
     for pair in PAIRS {
@@ -139,7 +139,7 @@ fn two_requests_of_one_session_end_as_one_after_the_other() {
         backward.0.reverse();
         let requests = pair.at_once.map(|((netfn, command), data)| (netfn, command, data));
         for _ in 0..ROUNDS {
-            let happened = outcome(&mut session, pair, |session| session.ask_all(&requests));
+            let happened = outcome(&mut session, pair, |session| session.request_all(&requests));
             let is_serial = happened == forward || happened == backward;
             assert!(is_serial, "{}: {happened:02x?}\n{forward:02x?}\n{backward:02x?}", pair.name);
         }

@@ -9,7 +9,7 @@ use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::wait;
 
-/// A controller at 24h and an event-only sensor of it, as a file that `sdr fill file` takes: header and
+/// A controller at 24h and an event-only sensor of it, as a file for `sdr fill file`: header and
 /// body of each, one after the other.
 const SATELLITE: [&[u8]; 2] = [
     b"\x01\x00\x51\x12\x12\x24\x00\x00\x29\x00\x00\x00\x0a\x60\x00\xc7Shelf 7",
@@ -32,7 +32,7 @@ fn dump(login: &Login) -> BTreeMap<u16, Vec<u8>> {
     records
 }
 
-/// The record count that Get SDR Repository Info tells.
+/// The record count that Get SDR Repository Info reports.
 fn count(login: &Login) -> usize {
     let info = login.ipmitool("sdr info");
     let line = info.ok().lines().find(|line| line.starts_with("Record Count"));
@@ -100,7 +100,7 @@ fn repository_is_whole_or_cancelled_while_sensor_services_restart() {
                 }
             });
         }
-        // Some walks while it is away, and some while its sensors come back.
+        // Some passes while the service is down, and some while its sensors come back.
         for round in 0..6 {
             let more = |than: [u32; 2]| {
                 let now = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
@@ -141,7 +141,7 @@ fn client_dumps_the_repository_while_sensor_services_restart() {
 }
 
 #[test]
-fn repository_is_filled_from_sensors_and_files_and_keeps_what_is_added() {
+fn repository_is_filled_from_sensors_and_files_and_added_records_persist() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     let own = dump(&login);
@@ -171,7 +171,7 @@ fn repository_is_filled_from_sensors_and_files_and_keeps_what_is_added() {
     wait::until_true("ipmid serves", || login.ipmitool("mc info").code == Some(0));
     wait::until_true("the records are as before", || dump(&login) == more);
 
-    // Erased first, so only the BMC's own are left; those in the file are they.
+    // `sdr fill` erases first, so only the BMC's own records remain, which are those in the file.
     fs::write(suite.dir().join("own"), own.values().flatten().copied().collect::<Vec<u8>>())
         .expect("a file");
     let filled = login.ipmitool("sdr fill file own");
@@ -180,7 +180,7 @@ fn repository_is_filled_from_sensors_and_files_and_keeps_what_is_added() {
 }
 
 #[test]
-fn what_clients_say_of_sensors_and_logs_outlives_the_daemon() {
+fn sensor_types_and_auxiliary_log_status_survive_a_restart() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     // MBTemp, sensor 3, is a processor's; 42 machine checks, the last in 2020.

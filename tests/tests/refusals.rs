@@ -22,19 +22,18 @@ const PAYLOAD: usize = 16;
 /// An encrypted and authenticated IPMI message.
 const SECURED_IPMI: u8 = 0xc0;
 
-/// Waits until a refusal for `reason` is counted and in the log.
+/// Waits until a refusal for `reason` is counted, and asserts that it is logged.
 #[track_caller]
-fn told(suite: &Suite, reason: &str) {
+fn until_refused(suite: &Suite, reason: &str) {
     wait::until_true(&format!("{reason} is counted"), || suite.rejections()[reason] > 0);
     assert!(lines(suite, reason) > 0, "{reason} is not in the log");
 }
 
-/// How many lines of the log tell `reason`.
+/// How many lines of the log have `reason`.
 fn lines(suite: &Suite, reason: &str) -> usize {
     let field = format!("reason=\"{reason}\"");
     let log = suite.netipmid.log();
-    let told = |line: &&str| line.contains(&field);
-    log.lines().filter(told).count()
+    log.lines().filter(|line| line.contains(&field)).count()
 }
 
 /// A recorded datagram with some bytes set.
@@ -47,7 +46,7 @@ fn changed(name: &str, changes: &[(usize, u8)]) -> Vec<u8> {
 }
 
 #[test]
-fn datagrams_outside_a_session_are_refused_for_a_reason_that_is_told() {
+fn refused_datagrams_outside_a_session_are_counted_and_logged_by_reason() {
     let suite = Suite::start();
     let wire = Wire::to(suite.address);
     let short_setup = [&changed("open-session", &[(14, 4)])[..PAYLOAD + 4]].concat();
@@ -71,12 +70,12 @@ fn datagrams_outside_a_session_are_refused_for_a_reason_that_is_told() {
     ] {
         assert_eq!(suite.rejections()[reason], 0, "{reason}, before");
         wire.send(&datagram);
-        told(&suite, reason);
+        until_refused(&suite, reason);
     }
 }
 
 #[test]
-fn packets_of_a_session_are_refused_for_a_reason_that_is_told() {
+fn refused_packets_of_a_session_are_counted_and_logged_by_reason() {
     let suite = Suite::start();
     let (relay, other) = (Relay::open(suite.address), Relay::open(suite.address));
     let mut shell = Shell::open(&suite.administrator().at(relay.address()));
@@ -98,18 +97,18 @@ fn packets_of_a_session_are_refused_for_a_reason_that_is_told() {
         ("unprotected", &relay, bare),
     ] {
         from.inject(&datagram);
-        told(&suite, reason);
+        until_refused(&suite, reason);
     }
 }
 
 #[test]
-fn logins_are_refused_for_a_reason_that_is_told() {
+fn refused_logins_are_counted_and_logged_by_reason() {
     let suite = Suite::with("[lan]\nsessions = 1");
     let login = suite.administrator();
     let watcher = suite.add_user(3, "watcher", "s3cret", 2);
     watcher.level("ADMIN").ipmitool("mc guid").failed();
-    told(&suite, "privilege-above-limit");
-    // ipmitool sees from RAKP 2 that its password is wrong, and is not heard of again.
+    until_refused(&suite, "privilege-above-limit");
+    // ipmitool sees from RAKP 2 that its password is wrong, and sends no RAKP 3.
     let refused = |user: &str, reason: &str| {
         let line = |line: &str| {
             line.contains(&format!("user={user} "))
@@ -120,7 +119,7 @@ fn logins_are_refused_for_a_reason_that_is_told() {
             let shown = login.user(user, "wrong").ipmitool("mc guid").failed();
             suite.netipmid.log().lines().any(line).then_some(shown)
         });
-        told(&suite, reason);
+        until_refused(&suite, reason);
         shown
     };
     let shown = refused("watcher", "wrong-password");
@@ -131,21 +130,21 @@ fn logins_are_refused_for_a_reason_that_is_told() {
     // Set User Access without IPMI messaging.
     login.ipmitool("raw 6 0x43 0x81 3 2 0").ok();
     assert_eq!(refused("watcher", "no-channel-access"), shown);
-    // The only session there is has a payload, and need not make room.
+    // A session with an active payload is not closed in favour of a new one (`sessions = 1`).
     let mut busy = login.ipmitool_command();
     let mut busy = Terminal::start(busy.args(["sol", "activate"]));
     busy.until_shows("SOL Session operational");
     login.ipmitool("mc guid").failed();
-    told(&suite, "no-free-session");
-    // Attackers do not look.
+    until_refused(&suite, "no-free-session");
+    // Unlike ipmitool, an attacker sends RAKP 3 with a wrong authentication code.
     Attacker::guess(suite.address, 100, 100).finish();
-    told(&suite, "wrong-password");
-    told(&suite, "too-many-failures");
+    until_refused(&suite, "wrong-password");
+    until_refused(&suite, "too-many-failures");
     assert!(!suite.netipmid.log().contains("s3cret"), "a secret in the log");
 }
 
 #[test]
-fn accounts_that_cannot_be_read_are_the_reason_that_the_log_has() {
+fn unreadable_accounts_are_the_logged_reason_of_a_refused_login() {
     let suite = Suite::start();
     let login = suite.administrator();
     login.ipmitool("mc guid").ok();
@@ -153,20 +152,20 @@ fn accounts_that_cannot_be_read_are_the_reason_that_the_log_has() {
     let mode = |mode| {
         fs::set_permissions(&folder, Permissions::from_mode(mode)).expect("a folder of ours");
     };
-    // Not even root can read it without a capability, and netipmid has none.
+    // Without capabilities, which netipmid has dropped, even root cannot read the folder.
     mode(0o000);
     let says = |text: &str| suite.netipmid.log().contains(text);
     wait::until_true("it is logged", || says("accounts cannot be read"));
     login.ipmitool("mc guid").failed();
-    told(&suite, "accounts-unreadable");
+    until_refused(&suite, "accounts-unreadable");
     mode(0o2750);
     wait::until_true("it logs in again", || login.ipmitool("mc guid").code == Some(0));
     assert!(says("accounts can be read again"));
 }
 
 #[test]
-fn without_inotify_accounts_are_polled_and_one_line_says_so() {
-    let test = "without_inotify_accounts_are_polled_and_one_line_says_so";
+fn without_inotify_accounts_are_polled_and_one_warning_is_logged() {
+    let test = "without_inotify_accounts_are_polled_and_one_warning_is_logged";
     let mut suite = Suite::start();
     suite.netipmid.terminate();
     if suite.restart_netipmid_without_inotify().is_none() {
@@ -196,14 +195,14 @@ fn without_inotify_accounts_are_polled_and_one_line_says_so() {
 }
 
 #[test]
-fn a_flood_of_refusals_is_no_flood_of_lines() {
+fn log_lines_of_a_flood_of_refusals_are_limited() {
     let suite = Suite::start();
     let begun = Instant::now();
     let wire = Wire::to(suite.address);
     for _ in 0..500 {
         wire.send(&[6, 0]);
     }
-    // Sent again where the socket's buffer was full.
+    // The kernel drops datagrams while the socket's buffer is full.
     wait::until_true("all are counted", || {
         for _ in 0..50 {
             wire.send(&[6, 0]);

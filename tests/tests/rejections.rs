@@ -33,7 +33,7 @@ fn payload_type(datagram: &[u8]) -> Option<u8> {
 }
 
 /// Every cut of `datagram`, and every extension by up to [`EXCESS`] zeros: first with the length
-/// field as it was, then with one that tells the truth.
+/// field as it was, then with one that is correct.
 fn wrong_lengths(datagram: &[u8]) -> Vec<Vec<u8>> {
     let lengths = (0..datagram.len() + EXCESS).filter(|length| *length != datagram.len());
     let mut all = Vec::new();
@@ -87,7 +87,7 @@ fn wrong_password_unknown_user_and_disabled_user_look_alike() {
         let disabled = refusal(&suite, &disabled.suite(cipher_suite));
         assert_eq!(wrong, unknown);
         assert_eq!(wrong, disabled);
-        assert_eq!(wrong.2, 0, "RAKP 2 tells no failure");
+        assert_eq!(wrong.2, 0, "RAKP 2 reports no failure");
     }
     serves_the_next_login(&suite);
 }
@@ -165,7 +165,7 @@ fn replayed_packets_of_a_session_do_nothing() {
     serves_the_next_login(&suite);
 }
 
-/// Replaces a datagram by `forgeries` of it and, after them, itself, once, when told to.
+/// Replaces a datagram by `forgeries` of it and, after them, itself, once, when switched on.
 struct Forger {
     wanted: Arc<AtomicBool>,
     relay: Relay,

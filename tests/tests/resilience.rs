@@ -1,4 +1,4 @@
-//! Daemons and services that die or hang: sessions and data outlive them, and nobody waits for ever.
+//! Daemons and services that die or hang: sessions and data outlive them, and no client waits for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ const GET_DEVICE_ID: &str = "raw 6 1";
 /// What ipmitool's `raw` prints of a completion code.
 const FAILED: &str = "rsp=0x";
 
-/// Sessions that send Get Device ID one after the other until told to stop.
+/// Sessions that send Get Device ID one after the other until stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Vec<String>>>,
@@ -41,7 +41,7 @@ impl Load {
         Self { stop, threads }
     }
 
-    /// All answers, each either the device id or a completion code.
+    /// All replies, each either the device id or a completion code.
     fn finish(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().flat_map(|thread| thread.join().expect("a session")).collect()
@@ -104,7 +104,7 @@ fn sessions_survive_a_killed_bus() {
     suite.bus.until_property(&HOST_STATE, "Running");
 }
 
-/// The mapper walks the bridge's objects anew while sessions come and go.
+/// The mapper introspects the bridge's objects again while sessions come and go.
 #[test]
 fn sessions_are_found_while_others_come_and_go() {
     let mut suite = Suite::start();

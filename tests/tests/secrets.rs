@@ -19,7 +19,7 @@ const APP: u8 = 0x06;
 const SET_PASSWORD: u8 = 0x47;
 const SET_SECURITY_KEYS: u8 = 0x56;
 
-/// A password of a user, as its bytes; each test has its own, so that none is another's text by chance.
+/// A password of a user, as its bytes; each test has its own, so that a match in a log is no coincidence.
 fn password(text: &str, size: usize) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     bytes.resize(size, 0);
@@ -137,7 +137,7 @@ fn passwords_and_keys_set_by_the_host_are_not_logged() {
         let device = path.display().to_string();
         let bridge = suite.bridge(kind.bridge(), kind.channel(), ["--device", &device]);
         let mut host = HostDevice::plug(kind, &path);
-        host.answer(APP, 0x01);
+        host.request(APP, 0x01);
         let (secret, wrong) = (password("host-Ty6Ui1Op", 16), password("host-wrong-Qa2Ws", 16));
         let kg = password("host-kg-Ed5Rf7Tg-KG2", 20);
         for (command, data, code) in [
@@ -147,8 +147,8 @@ fn passwords_and_keys_set_by_the_host_are_not_logged() {
             (SET_PASSWORD, set_password(5, 2, &secret[..11]), 0xc7),
             (SET_SECURITY_KEYS, set_kg(&kg), 0x00),
         ] {
-            host.ask_with(APP, command, &data);
-            let answer = host.hear(APP, command);
+            host.send_with(APP, command, &data);
+            let answer = host.receive(APP, command);
             assert_eq!(answer[0], code, "{kind:?} {command:02x}");
         }
         assert!(bridge.log().contains("device"), "{}", bridge.log());
@@ -170,7 +170,7 @@ fn passwords_set_and_used_over_the_lan_are_not_logged() {
     administrator.ipmitool("user test 3 16 lan-wrong-Po0Iu").failed();
     user.user("carol", "lan-wrong-Po0Iu").ipmitool("mc info").failed();
     user.user("lan-nobody", "lan-wrong-Po0Iu").ipmitool("mc info").failed();
-    // A straight password is in the packet as it is.
+    // The authentication type "straight password" puts the password into the packet.
     for kind in ["PASSWORD", "MD5"] {
         let mut command = user.program("ipmitool");
         command.args(["-I", "lan", "-A", kind, "-H", &user.address.ip().to_string()]);
@@ -201,7 +201,7 @@ fn passwords_of_openbmcs_accounts_are_not_logged() {
     assert_not_logged(suite.dir(), &secrets);
 }
 
-/// The first user's password is in the configuration: no mistake there shows it, and -v -v does not.
+/// The first user's password is in the configuration: neither an error in that file nor -v -v logs it.
 #[test]
 fn password_of_the_configuration_is_not_logged() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -8,7 +8,7 @@ use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::{client, wait};
 
-/// Sessions there may be, as Get Session Info tells.
+/// The number of possible sessions that Get Session Info reports.
 const POSSIBLE: u8 = 62;
 /// Channel 1 in bits 3:0, RMCP+ in bits 7:4.
 const RMCP_PLUS_ON_LAN: u8 = 0x11;
@@ -46,16 +46,16 @@ impl Session {
         self.shell.run("chassis power status").contains("Chassis Power is")
     }
 
-    /// What Get Session Info has to tell.
+    /// The response data of Get Session Info.
     fn details(&self, user: u8, privilege: u8, active: u8) -> Vec<u8> {
         let address: SocketAddrV4 = self.shell.address();
-        let mut told = vec![self.handle, POSSIBLE, active];
-        told.extend([user, privilege, RMCP_PLUS_ON_LAN]);
-        told.extend(address.ip().octets());
+        let mut reply = vec![self.handle, POSSIBLE, active];
+        reply.extend([user, privilege, RMCP_PLUS_ON_LAN]);
+        reply.extend(address.ip().octets());
         // A UDP socket does not know the console's MAC address.
-        told.extend([0; 6]);
-        told.extend(address.port().to_le_bytes());
-        told
+        reply.extend([0; 6]);
+        reply.extend(address.port().to_le_bytes());
+        reply
     }
 }
 
@@ -98,7 +98,7 @@ fn open(suite: &Suite, level: &'static str) -> (Session, Session) {
     (root, bob)
 }
 
-/// Waits until the host is told that no session has `handle`.
+/// Waits until Get Session Info reports no session with `handle` to the host.
 fn until_gone(suite: &Suite, session: &Session) {
     wait::until_true("the session is gone", || {
         suite.bus.execute(0x06, 0x3d, &[0xfe, session.handle]).0 == 0xcb
@@ -106,7 +106,7 @@ fn until_gone(suite: &Suite, session: &Session) {
 }
 
 #[test]
-fn sessions_are_told_by_handle_id_and_index() {
+fn sessions_are_reported_by_handle_id_and_index() {
     let suite = Suite::start();
     let (mut root, mut bob) = open(&suite, "OPERATOR");
     let roots = root.details(2, ADMINISTRATOR, 2);
@@ -121,14 +121,14 @@ fn sessions_are_told_by_handle_id_and_index() {
         (vec![3], vec![0, POSSIBLE, 2]),
     ];
     let in_order = if root.handle < bob.handle { [&roots, &bobs] } else { [&bobs, &roots] };
-    for (index, told) in (1..).zip(in_order) {
-        asked.push((vec![index], told.clone()));
+    for (index, reply) in (1..).zip(in_order) {
+        asked.push((vec![index], reply.clone()));
     }
-    for (request, told) in asked {
+    for (request, reply) in asked {
         let line = line(GET_SESSION_INFO, &request);
-        assert_eq!(bytes(&root.shell.run(&line)), told, "{line}");
-        assert_eq!(bytes(&bob.shell.run(&line)), told, "{line}");
-        assert_eq!(suite.bus.execute(0x06, 0x3d, &request), (0, told), "{line}");
+        assert_eq!(bytes(&root.shell.run(&line)), reply, "{line}");
+        assert_eq!(bytes(&bob.shell.run(&line)), reply, "{line}");
+        assert_eq!(suite.bus.execute(0x06, 0x3d, &request), (0, reply), "{line}");
     }
     let own = format!("{GET_SESSION_INFO} 0");
     assert_eq!(bytes(&root.shell.run(&own)), roots);
@@ -139,14 +139,14 @@ fn sessions_are_told_by_handle_id_and_index() {
     assert_eq!(suite.bus.execute(0x06, 0x3d, &nobodys).0, 0xcb);
 }
 
-/// The administrator's session stands whatever bob at `level` asks; bob's does not.
+/// Bob at `level` cannot close the administrator's session, but can close its own.
 fn only_an_administrator_closes(level: &'static str) {
     let suite = Suite::start();
     let (mut root, mut bob) = open(&suite, level);
     let by_handle = line(CLOSE_SESSION, &[0, 0, 0, 0, root.handle]);
     for close in [line(CLOSE_SESSION, &root.id_bytes()), by_handle] {
-        let told = bob.shell.run(&close);
-        assert!(told.contains("rsp=0xd4"), "{close}: {told}");
+        let reply = bob.shell.run(&close);
+        assert!(reply.contains("rsp=0xd4"), "{close}: {reply}");
     }
     assert!(root.lives() && bob.lives());
 
@@ -154,8 +154,8 @@ fn only_an_administrator_closes(level: &'static str) {
     assert!(bytes(&root.shell.run(&close)).is_empty());
     until_gone(&suite, &bob);
     assert!(!bob.lives());
-    let told = root.shell.run(&close);
-    assert!(told.contains("rsp=0x87"), "closed already: {told}");
+    let reply = root.shell.run(&close);
+    assert!(reply.contains("rsp=0x87"), "closed already: {reply}");
     assert!(root.lives());
 }
 
@@ -195,7 +195,7 @@ fn ones_own_session_is_closed_at_any_privilege() {
 }
 
 #[test]
-fn session_of_ipmi_15_is_told_as_such() {
+fn session_of_ipmi_15_is_reported_as_such() {
     let suite = Suite::with("[lan]\nipmi-15 = [\"md5\"]\n");
     let login = suite.administrator();
     let mut ipmitool = login.program("ipmitool");
@@ -205,6 +205,6 @@ fn session_of_ipmi_15_is_told_as_such() {
         .args(["-p", &login.address.port().to_string()])
         .args(["-U", &login.user, "-P", &login.password])
         .args(format!("{GET_SESSION_INFO} 0").split_whitespace());
-    let told = bytes(client::run(&mut ipmitool).ok());
-    assert_eq!(told[5], IPMI_15_ON_LAN, "{told:02x?}");
+    let reply = bytes(client::run(&mut ipmitool).ok());
+    assert_eq!(reply[5], IPMI_15_ON_LAN, "{reply:02x?}");
 }

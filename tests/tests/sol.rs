@@ -1,4 +1,4 @@
-//! Who may have the console: viewers, take-over, and what an administrator changes meanwhile.
+//! Use of the console: viewers, take-over, and changes by an administrator meanwhile.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -34,7 +34,7 @@ fn ipmiconsole(login: &Login) -> Terminal {
     terminal
 }
 
-/// A line typed at the console is answered.
+/// Types a line at the console, and waits for the host's response.
 #[track_caller]
 fn assert_talks(terminal: &mut Terminal) {
     terminal.enter("hello\r");
@@ -62,7 +62,7 @@ fn viewers_see_what_the_writer_does_and_cannot_type() {
 }
 
 #[test]
-fn the_same_user_takes_the_console_over_and_the_old_client_is_told() {
+fn the_same_user_takes_the_console_over_and_the_old_client_is_notified() {
     let suite = Suite::start();
     let login = suite.administrator();
     let mut old = ipmiconsole(&login);
@@ -74,7 +74,7 @@ fn the_same_user_takes_the_console_over_and_the_old_client_is_told() {
     assert_talks(&mut new);
 }
 
-/// Has the host print without end, and kills the client in the midst of it.
+/// Lets the host print without end, and kills the client meanwhile.
 fn kill_in_a_flood(login: &Login) {
     let mut terminal = Terminal::sol(login);
     terminal.enter("burst 100000000\r");
@@ -112,9 +112,9 @@ fn a_client_killed_in_a_flood_leaves_the_console_to_another_user_after_its_retri
     let killed = Instant::now();
     wait::until_true("the console is free", || bob.ipmitool("sol looptest 1 1").code == Some(0));
     eprintln!("another's after {:?}", killed.elapsed());
-    let told = "remote console does not answer";
-    assert!(suite.netipmid.log().contains(told), "{}", suite.netipmid.log());
-    // The host was not held up meanwhile, nor is it now.
+    let reason = "remote console does not answer";
+    assert!(suite.netipmid.log().contains(reason), "{}", suite.netipmid.log());
+    // The host is not blocked, neither before nor after the retries are used up.
     let mut console = activate(&bob, 1);
     console.until_shows("of a burst of text");
 }

@@ -46,13 +46,13 @@ fn with_satellites() -> (Suite, Satellites, Process) {
     (suite, satellites, bridge)
 }
 
-/// How OpenIPMI's programs are told where to log in.
+/// The address and credentials as OpenIPMI's programs take them.
 fn connection(login: &Login) -> String {
     let (address, port) = (login.address.ip(), login.address.port());
     format!("lan -U {} -P {} -p {port} {address}", login.user, login.password)
 }
 
-/// Types a line and waits until its answer shows all of `shown`, in this order.
+/// Types a line and waits until the output shows all of `shown`, in this order.
 fn enter(terminal: &mut Terminal, line: &str, shown: &[&str]) {
     terminal.enter(&format!("{line}\r"));
     for text in shown {
@@ -79,7 +79,7 @@ fn openipmi_scans_the_bus_and_reads_all_there_is() {
 }
 
 #[test]
-fn openipmicmd_asks_the_bmc_and_satellites() {
+fn openipmicmd_reaches_the_bmc_and_satellites() {
     let (suite, _satellites, _bridge) = with_satellites();
     let mut command = suite.administrator().program("openipmicmd");
     command.args(connection(&suite.administrator()).split(' '));

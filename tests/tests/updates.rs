@@ -1,4 +1,4 @@
-//! Set In Progress of all kinds of parameters: whose update it is, and what ends it.
+//! Set In Progress of all kinds of parameters: the owner of the update, and its end.
 
 use tests::bus::HOST_STATE;
 use tests::suite::Suite;
@@ -13,12 +13,12 @@ const PARAMETERS: [(&str, u8, [u8; 2], &[u8]); 5] = [
     ("system info", 0x06, [0x58, 0x59], &[]),
 ];
 
-/// Set In Progress: its parameter number, and 81h, "somebody else is at it".
+/// Set In Progress: its parameter number, and 81h, "set in progress by another client".
 const PROGRESS: u8 = 0;
 const BEGIN: u8 = 1;
 const IN_PROGRESS: u8 = 0x81;
 
-/// The host begins an update of each; gives the completion codes.
+/// The host begins an update of each; returns the completion codes.
 fn begin(suite: &Suite) -> Vec<u8> {
     let begun = PARAMETERS.map(|(_, netfn, [set, _], head)| {
         let request = [head, &[PROGRESS, BEGIN]].concat();
@@ -50,7 +50,7 @@ fn updates_end_when_the_host_goes_off_or_is_reset() {
     login.ipmitool("chassis power on").ok();
     suite.bus.until_property(&HOST_STATE, "Running");
     for command in ["chassis power reset", "chassis power off"] {
-        // What is told late of the start before ends them too.
+        // A late signal of the earlier start ends them too.
         wait::until_true("all are updated", || {
             begin(&suite);
             in_progress(&suite).len() == PARAMETERS.len()
@@ -80,7 +80,7 @@ fn an_update_ends_with_its_session() {
         let bytes = [&[netfn, set], head, &[PROGRESS, BEGIN]].concat();
         let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
         let raw = format!("raw {}", bytes.join(" "));
-        // The session is over when the program is; the next is another.
+        // Each run of ipmitool is a session of its own.
         login.ipmitool(&raw).ok();
         wait::until_true(&format!("{name} can be updated again"), || {
             login.ipmitool(&raw).code == Some(0)

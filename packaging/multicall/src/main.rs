@@ -1,4 +1,4 @@
-//! All daemons of the suite in one binary, to save flash: what they share is there once.
+//! All daemons of the suite in one binary, to save flash: code that they share exists once.
 //!
 //! The name it is called by says which daemon it is: installed as `causeway`, with a link of each
 //! daemon's name to it. `causeway NAME ARGUMENTS...` does the same without a link.
@@ -81,7 +81,7 @@ fn usage() -> String {
 }
 
 fn print(mut to: impl Write, text: &str) {
-    // A stream that is closed leaves nobody to read.
+    // Printing to a closed stream has no reader, so its error is dropped.
     let _closed = to.write_all(text.as_bytes());
 }
 

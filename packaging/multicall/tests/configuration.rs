@@ -1,4 +1,4 @@
-//! Configurations that cannot work, and those at the edge of what can: each daemon runs, or ends with one
+//! Invalid configurations, and valid ones with extreme values: each daemon runs, or ends with one
 //! line and exit code 2.
 
 use std::fs;
@@ -11,8 +11,8 @@ mod schema;
 #[path = "configuration/wrong.rs"]
 mod wrong;
 
-/// How long a daemon may take to come up or to end before the test is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a daemon may take to start or to end before the test fails.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a daemon needs on the command line.
 fn arguments(daemon: &str) -> &'static [&'static str] {
@@ -42,10 +42,10 @@ fn with_file(name: &str, file: &Path, state: &Path) -> Command {
     command
 }
 
-/// What a daemon says that ends by itself.
+/// The output of a daemon that ends by itself.
 fn ended(command: &mut Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child");
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + LIMIT;
     while child.try_wait().expect("our child").is_none() {
         if Instant::now() > end {
             child.kill().expect("our child");
@@ -80,10 +80,10 @@ impl Started {
         Self { child, log }
     }
 
-    /// Waits until it runs, which it shows by looking for what is not there, and ends it.
+    /// Waits until the daemon runs, which its log shows by the bus or device that it waits for, and ends it.
     #[track_caller]
     fn runs(mut self, what: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + LIMIT;
         loop {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let code = self.child.try_wait().expect("our child");

@@ -1,4 +1,4 @@
-//! The manual pages: what they have of `--help` and of the sample configuration is that of this build.
+//! The manual pages: their parts from `--help` and from the sample configuration are those of this build.
 //!
 //! `CAUSEWAY_WRITE_MAN=1 cargo test -p causeway --test man` writes these parts anew.
 

@@ -36,7 +36,7 @@ fn own(bus: &Bus, names: &'static [&str]) -> zbus::Result<()> {
             std::future::pending::<()>().await;
         });
     });
-    result.recv().expect("an answer")
+    result.recv().expect("a result")
 }
 
 /// The policy files as XML that dbus-daemon takes, on a bus where root may own all that is called.
@@ -50,7 +50,7 @@ fn policies_allow_what_is_needed_and_nothing_else() {
     assert!(own(&bus, &[MAPPER]).is_err(), "root is no platformd");
 }
 
-/// Who is there to try: root and the users of the table.
+/// The users to test with: root and those of the table.
 fn users() -> impl Iterator<Item = &'static str> {
     std::iter::once("root").chain(USERS.iter().map(|(user, _)| *user))
 }
@@ -80,7 +80,7 @@ fn calling_execute(bus: &Bus) {
         assert_eq!(bus.may_call(user, HOST, SERVER, "execute"), may, "{user}");
         assert_eq!(bus.may_call(user, HOST, DIRECT, "Open"), may, "{user}");
     }
-    // Bridges call nothing else of ipmid, and nobody a bridge but ipmid and root.
+    // Bridges may call nothing else of ipmid, and only ipmid and root may call a bridge.
     assert!(!bus.may_call("kcsbridged", HOST, SERVER, "other"));
     assert!(!bus.may_call("kcsbridged", LAN, PROPERTIES, "Set"));
     let sms = "xyz.openbmc_project.Ipmi.Channel.SMS";

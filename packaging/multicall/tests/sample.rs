@@ -1,4 +1,4 @@
-//! The sample configuration: taken by every daemon, as it is and with every setting in force.
+//! The sample configuration: accepted by every daemon, as it is and with every setting in force.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -68,7 +68,7 @@ fn refusal(daemon: &str, arguments: &[PathBuf], config: &Path, state: &Path) -> 
 }
 
 #[test]
-fn every_daemon_takes_the_sample() {
+fn every_daemon_accepts_the_sample() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sample = sample();
     for (name, text) in [("as-it-is.toml", sample.clone()), ("all.toml", all_in_force(&sample))] {
@@ -237,6 +237,6 @@ fn a_misspelt_setting_is_refused_by_name() {
     let config = folder.path().join("misspelt.toml");
     fs::write(&config, "[lan]\nidle-time-out = 60\n").expect("a file");
     let arguments = ["--listen".into(), "127.0.0.1:0".into()];
-    let told = refusal("netipmid", &arguments, &config, folder.path()).expect("an end");
-    assert!(told.contains("misspelt.toml:2: ") && told.contains("idle-time-out"), "{told}");
+    let output = refusal("netipmid", &arguments, &config, folder.path()).expect("an end");
+    assert!(output.contains("misspelt.toml:2: ") && output.contains("idle-time-out"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! The systemd units: one per daemon, each valid, hardened and calling what there is.
+//! The systemd units: one per daemon, each valid, hardened and calling a binary that exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -202,8 +202,8 @@ fn units_are_valid() {
             .arg(&path)
             .output()
             .expect("systemd-analyze");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && told.trim().is_empty(), "{name}: {told}");
+        let output_text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && output_text.trim().is_empty(), "{name}: {output_text}");
     }
 }
 
@@ -220,14 +220,18 @@ fn units_are_hardened() {
             .arg(folder.path().join(&name))
             .output()
             .expect("systemd-analyze");
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{name}: {}", told.lines().last().unwrap_or_default());
+        let output_text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{name}: {}",
+            output_text.lines().last().unwrap_or_default()
+        );
     }
 }
 
-/// `netipmid` gives up its capability by capset(2), which the filter of privileged calls refuses.
+/// `netipmid` drops its capability by capset(2), which the filter of privileged calls refuses.
 #[test]
-fn a_daemon_that_drops_its_capability_may_do_so() {
+fn netipmids_filter_allows_it_to_drop_its_capability() {
     let units = units();
     let (_, text) = units.iter().find(|(name, _)| name == "netipmid@.service").expect("the unit");
     let filters = values(text, "SystemCallFilter");

@@ -14,7 +14,7 @@ use rmcp_proto::wire::rakp::UserName;
 pub const USAGE: &str = "\
 Usage: bench --bmc HOST:PORT --user NAME --password WORD [OPTIONS]
 
-Sends Get Device ID over RMCP+, one request outstanding in each session, and tells
+Sends Get Device ID over RMCP+, one request outstanding in each session, and prints
 the rate, the median and the 99th percentile of the time to an answer, and the CPU
 time of the BMC's processes per request.
 
@@ -27,7 +27,7 @@ Options:
   --privilege N      asked for, 2 to 4 (default 4)
   --time SECONDS     how long to measure (default 5)
   --warm-up SECONDS  how long to run before (default 1)
-  --process NAME=PID a process whose CPU time is told; may be given several times
+  --process NAME=PID a process whose CPU time is printed; may be given several times
   --label TEXT       what the line begins with (default the BMC)
   --help             print this and end
 ";
@@ -37,27 +37,27 @@ Options:
 pub struct Arguments {
     /// The BMC.
     pub bmc: SocketAddr,
-    /// Who logs in.
+    /// The user name.
     pub user: UserName,
-    /// With which password.
+    /// The password.
     pub key: UserKey,
-    /// The suite proposed.
+    /// The proposed cipher suite.
     pub suite: CipherSuite,
-    /// How many sessions.
+    /// The number of sessions.
     pub sessions: u16,
-    /// The privilege asked for.
+    /// The requested privilege.
     pub privilege: u8,
     /// How long to measure.
     pub time: Duration,
-    /// How long to run before.
+    /// How long to run before the measurement.
     pub warm_up: Duration,
-    /// Processes to watch: name and id.
+    /// Processes whose CPU time is measured: name and id.
     pub processes: Vec<(String, u32)>,
-    /// What the line begins with.
+    /// The name at the beginning of the printed line.
     pub label: String,
 }
 
-/// What the command line asks for.
+/// What the command line requests.
 #[derive(Debug)]
 pub enum Invocation {
     /// The text of `--help`.
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let good = "bench --bmc 127.0.0.1:1 --user root --password x";
         for (more, culprit) in [
             ("--suite 0", "suite"),

@@ -1,10 +1,10 @@
-//! A load generator for any BMC with RMCP+: so many sessions, one Get Device ID outstanding in each.
+//! A load generator for any BMC with RMCP+: a number of sessions, with one outstanding Get Device ID in each.
 //!
 //! - [`arguments`]: the command line.
-//! - [`load`]: the sessions, and how long each answer took.
+//! - [`load`]: the sessions, and the time to each response.
 //! - [`mctp_bus`]: the third program, `mctp-bus`: how soon a bus owner has found the endpoints of a bus.
 //! - [`processes`]: the CPU time of the BMC's processes.
-//! - [`timing`]: the second program, `rakp-timing`: whether an answer's time betrays who there is.
+//! - [`timing`]: the second program, `rakp-timing`: whether the time to a response reveals which users exist.
 //!
 //! One thread drives all sessions, so that the generator itself needs little of a small machine.
 
@@ -19,11 +19,11 @@ use std::ffi::OsString;
 use arguments::{Arguments, Invocation, USAGE};
 use processes::Usage;
 
-/// Runs the program; what it has to say.
+/// Runs the program, and returns the text to print.
 ///
 /// # Errors
 ///
-/// A bad command line, a BMC that does not let the user in, or one that stops answering.
+/// A bad command line, a BMC that does not let the user in, or one that stops responding.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<String> {
     let args = match arguments::parse(args)? {
         Invocation::Help => return Ok(USAGE.to_owned()),

@@ -1,4 +1,4 @@
-//! The sessions, and how long each answer took.
+//! The sessions, and the time to each response.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -30,7 +30,7 @@ pub struct Load {
 struct Session {
     socket: UdpSocket,
     console: Console<Quick>,
-    /// When the request that is under way was sent.
+    /// When the outstanding request was sent.
     asked: Option<Instant>,
 }
 
@@ -42,19 +42,19 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// How many requests were answered.
+    /// The number of responses.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.took.len()
     }
 
-    /// Answers per second.
+    /// Responses per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.took.len() as f64 / self.time.as_secs_f64()
     }
 
-    /// The time within which `percent` of all answers came.
+    /// The time within which `percent` of all responses came.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let index = (self.took.len() * percent / 100).min(self.took.len().saturating_sub(1));
@@ -67,7 +67,7 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// A socket that cannot be had, or a BMC that does not let the user in.
+    /// A socket that cannot be opened, or a BMC that does not let the user in.
     pub fn open(args: &Arguments) -> anyhow::Result<Self> {
         let mut sessions = Vec::new();
         for number in 1..=args.sessions {
@@ -77,11 +77,11 @@ impl Load {
         Ok(Self { sessions })
     }
 
-    /// Keeps one request under way in each session for `time`.
+    /// Keeps one request outstanding in each session for `time`.
     ///
     /// # Errors
     ///
-    /// A session that is lost, or an answer other than success.
+    /// A session that is lost, or a completion code other than 00h.
     pub fn drive(&mut self, time: Duration) -> anyhow::Result<Figures> {
         let start = Instant::now();
         let end = start + time;
@@ -112,7 +112,7 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// A session that does not answer.
+    /// A session without a response.
     pub fn close(mut self) -> anyhow::Result<()> {
         for session in &mut self.sessions {
             let id = session.console.managed_id().unwrap_or_default();
@@ -127,7 +127,7 @@ impl Load {
         Ok(())
     }
 
-    /// Until any socket has something, or a request is to be sent again.
+    /// Waits until a socket has a packet, or a request has to be sent again.
     fn wait(&mut self) -> anyhow::Result<()> {
         let sockets = self.sessions.iter().map(|session| session.socket.as_fd());
         let mut ready: Vec<_> = sockets.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
@@ -187,7 +187,7 @@ impl Session {
         self.send()
     }
 
-    /// The answer, if it has come: how long it took.
+    /// The time to the response, if it has come.
     fn answer(&mut self) -> anyhow::Result<Option<Duration>> {
         self.receive()?;
         while let Some(event) = self.console.poll_event() {
@@ -232,8 +232,8 @@ fn app(command: u8, data: Vec<u8>) -> Request {
     Request { netfn: NetFn::APP, lun: Lun::BMC, command, data }
 }
 
-/// Initialization vectors and console ids need to differ, and here no more than that: a generator
-/// that is seeded once, so that the load does not wait for the system's random source.
+/// Initialization vectors and console ids only have to differ here, so the generator is seeded once, and the
+/// load does not wait for the system's random source.
 struct Quick(u64);
 
 impl Quick {

@@ -10,11 +10,11 @@ use anyhow::Context;
 pub struct Usage(Vec<(String, Duration)>);
 
 impl Usage {
-    /// What the processes have used up to now.
+    /// The CPU time that the processes have used so far.
     ///
     /// # Errors
     ///
-    /// A process that is not there.
+    /// A process that does not exist.
     pub fn of(processes: &[(String, u32)]) -> anyhow::Result<Self> {
         let each = processes.iter().map(|(name, id)| {
             let time = cpu_time(*id).with_context(|| format!("process {name} ({id})"))?;
@@ -23,7 +23,7 @@ impl Usage {
         each.collect::<anyhow::Result<_>>().map(Self)
     }
 
-    /// What was used between `earlier` and this.
+    /// The CPU time used between `earlier` and this.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let pairs = self.0.iter().zip(&earlier.0);

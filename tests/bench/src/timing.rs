@@ -1,9 +1,9 @@
 //! The time from RAKP 1 to RAKP 2, by user name.
 //!
-//! The names take turns, so that whatever else the machine does falls on all alike. Two names'
+//! The names take turns, so that other load on the machine affects all alike. Two names'
 //! times are compared by the two-sample Kolmogorov-Smirnov statistic: the largest distance between
 //! their distribution functions, which is below 1.63 * sqrt(2 / n) in 99 of 100 comparisons where there
-//! is nothing to tell apart. With several pairs the bound is wider, so that 99 of 100 runs tell nothing.
+//! is nothing to tell apart. With several pairs the bound is wider, so that 99 of 100 runs find no difference.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -22,25 +22,25 @@ const USAGE: &str = "\
 Usage: rakp-timing --bmc HOST:PORT [--samples N] [--pace MICROSECONDS] NAME NAME...
 
 Asks for RAKP 2 as each of the users in turn and compares how long it takes, with a
-statistic for each pair. Give an enabled user, a disabled one, and names of nobody.
+statistic for each pair. Give an enabled user, a disabled one, and names of no user.
 
 Options:
   --samples N          for each name (default 20000)
   --pace MICROSECONDS  between samples (default 600: under the BMC's limit per source)
 ";
 
-/// How long an answer may take; what took longer was lost, and is asked again.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// How often a sample is tried.
+/// How long a response may take; after that the packet counts as lost, and the sample is taken again.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The number of tries for a sample.
 const TRIES: usize = 10;
-/// How many runs may raise a false alarm.
+/// The share of runs that may raise a false alarm.
 const FALSE_ALARMS: f64 = 0.01;
 
-/// Runs the program; what it has to say.
+/// Runs the program, and returns the text to print.
 ///
 /// # Errors
 ///
-/// A bad command line, or a BMC that does not answer.
+/// A bad command line, or a BMC that does not respond.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<String> {
     let mut parser = Parser::from_iter(args);
     let (mut bmc, mut names) = (None, Vec::new());
@@ -77,12 +77,12 @@ fn measure(
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(bmc)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
     let mut times = vec![Vec::with_capacity(samples); names.len()];
     let mut tag = 0u8;
     let mut order: Vec<usize> = (0..names.len()).collect();
     for round in 0..samples {
-        // Another order each round, so that no name gains from who comes before it.
+        // Another order each round, so that no name gains from the name before it.
         let turn = round % order.len();
         order.rotate_left(turn);
         order.swap(0, turn);

@@ -1,4 +1,4 @@
-//! Any bytes as typed parameters: no panic, and what uses all bits up is encoded as it was.
+//! Any bytes as typed parameters: no panic, and parameters that use all bits are encoded as they were.
 #![no_main]
 
 use ipmi_proto::codec::{self, BitSet, Bits, Int, Remaining, Text, Uint};

@@ -1,5 +1,5 @@
 //! The control protocol: the responder answers each request once and within a packet, and the bus
-//! owner takes any answer, without a panic.
+//! owner handles any response, without a panic.
 #![no_main]
 
 use std::time::Duration;

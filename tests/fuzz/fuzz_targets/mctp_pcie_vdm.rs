@@ -1,4 +1,4 @@
-//! PCIe vendor defined messages: no panic, and what is taken comes out of its own emission again.
+//! PCIe vendor defined messages: no panic, and an accepted message parses from its own emission again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! The reassembler: no panic, bounds hold, and every message given is one that a plain model of the
-//! specification gives too.
+//! The reassembler: no panic, bounds hold, and every message is one that a simple model of the
+//! specification returns too.
 #![no_main]
 
 use std::collections::HashMap;

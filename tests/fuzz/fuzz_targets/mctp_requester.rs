@@ -1,5 +1,5 @@
-//! The control requester: any message is taken for a response without a panic, only what answers the
-//! request is, and it understands every answer of the responder.
+//! The control requester: no message as a response causes a panic, only a response to the request
+//! is accepted, and so is every response of the responder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,7 @@ fn request(which: u8, one: u8, two: u8) -> Request {
     }
 }
 
-/// What our own responder says to it, once as a bridge and once as a bus owner.
+/// The response of our own responder, as a bridge or as a bus owner.
 fn is_understood(request: Request, instance: u8, role: Role, routes: &mut RouteTable) {
     let identity = Identity {
         role,
@@ -57,11 +57,11 @@ fn is_understood(request: Request, instance: u8, role: Role, routes: &mut RouteT
 fuzz_target!(|input: (u8, u8, u8, u8, Vec<u8>)| {
     let (which, one, two, instance, message) = input;
     let request = request(which, one, two);
-    let told = request.emit(instance);
+    let emitted = request.emit(instance);
     let _ = Response::parse(request, instance, &message);
     if let [_, _, _, code, ..] = message[..] {
         let mut answer = message.clone();
-        answer[..3].copy_from_slice(&[0, instance & 0x1f, told[2]]);
+        answer[..3].copy_from_slice(&[0, instance & 0x1f, emitted[2]]);
         let parsed = Response::parse(request, instance, &answer);
         assert_eq!(matches!(parsed, Err(ResponseError::Refused(_))), code != 0);
         assert_ne!(parsed, Err(ResponseError::Unrelated));

@@ -1,4 +1,4 @@
-//! SMBus transactions: no panic, and what is taken is emitted again byte for byte.
+//! SMBus transactions: no panic, and an accepted transaction is emitted byte for byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

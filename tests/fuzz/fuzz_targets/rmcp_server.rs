@@ -1,5 +1,5 @@
-//! Datagrams made from any bytes, amid a true login and true requests: no panic, tables that stay
-//! within their limits, and no session but the true one.
+//! Datagrams made from any bytes, between a valid login and valid requests: no panic, tables that stay
+//! within their limits, and no session but the valid one.
 #![no_main]
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,5 @@
 //! Any bytes as SOL packets to both ends: no panic, a packet that parses is emitted as it came, and
-//! what an end keeps of its peer stays bounded.
+//! what an end buffers of its peer stays bounded.
 #![no_main]
 
 use std::time::{Duration, Instant};

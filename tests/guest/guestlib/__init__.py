@@ -1,1 +1,1 @@
-"""What the guest programs share: archives, Debian packages, QEMU's command line."""
+"""Modules that the guest programs share: archives, Debian packages, QEMU's command line."""

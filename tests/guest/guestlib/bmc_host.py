@@ -1,4 +1,4 @@
-"""The host behind an AST2600's LPC bus, played through QEMU's control sockets.
+"""The host behind an AST2600's LPC bus, simulated through QEMU's control sockets.
 
 QEMU's model shows the host's side of a KCS channel as properties: setting idrN writes a byte and raises
 the interrupt, getting odrN reads one and clears OBF. It has no way to say "command, not data", so the
@@ -12,18 +12,18 @@ IDLE, READ, WRITE, ERROR = range(4)
 GET_STATUS_ABORT, WRITE_START, WRITE_END, READ_BYTE = 0x60, 0x61, 0x62, 0x68
 LPC = 0x1E789000
 STATUS_REGISTER = {1: 0x3C, 2: 0x40, 3: 0x44, 4: 0x11C}
-PATIENCE = 60  # s; machines may be slow
+LIMIT = 60  # s; machines may be slow
 
 
 class Failed(Exception):
-    """The interface did not do what the specification says."""
+    """The interface violated the specification."""
 
 
 class Lines:
-    """A socket of QEMU's, a line for a line."""
+    """A control socket of QEMU: one line of request, one line of response."""
 
     def __init__(self, path):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LIMIT
         while True:
             try:
                 self.socket = socket.socket(socket.AF_UNIX)
@@ -33,7 +33,7 @@ class Lines:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.05)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(LIMIT)
         self.file = self.socket.makefile("rwb", 0)
 
 
@@ -81,15 +81,15 @@ class Kcs:
     def attention(self):
         return bool(self.get("str") & 0x04)
 
-    def _until(self, holds, what, patience=PATIENCE):
-        end = time.monotonic() + patience
+    def _until(self, holds, what, limit=LIMIT):
+        end = time.monotonic() + limit
         while not holds():
             if time.monotonic() > end:
                 raise Failed("%s; status %02x" % (what, self.get("str")))
             time.sleep(0.001)
 
     def put(self, byte, command=False):
-        """Writes a byte and waits until the BMC has taken it."""
+        """Writes a byte and waits until the BMC has read it."""
         self._until(lambda: not self.get("str") & IBF, "the BMC takes nothing")
         address = LPC + STATUS_REGISTER[self.channel]
         status = self.qtest.do("readl 0x%x" % address)
@@ -139,11 +139,11 @@ class Kcs:
         self.request(request)
         return self.response()
 
-    def until_error(self, patience=60):
-        self._until(lambda: self.state() == ERROR, "no error state", patience)
+    def until_error(self, limit=60):
+        self._until(lambda: self.state() == ERROR, "no error state", limit)
 
     def abort(self):
-        """Get Status/Abort (IPMI v2.0 §9.13): ends a transfer and gives the status code."""
+        """Get Status/Abort (IPMI v2.0 §9.13): ends a transfer and returns the status code."""
         self.put(GET_STATUS_ABORT, command=True)
         self._until(lambda: self.get("str") & OBF, "no answer to an abort")
         self.get("odr")

@@ -15,7 +15,7 @@ WHY = {TIME_IS_UP: "time is up", NO_START: "QEMU did not start", ENDED_EARLY: "t
 
 
 def die_with_parent():
-    """QEMU ends when this program does, however that is."""
+    """Makes QEMU end together with this program, also if this program is killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -118,7 +118,7 @@ class Guest:
 
 
 def tell_end(program, status, elapsed, log, verbose):
-    """Says how it ended, with the console's end, where that is not the script's own doing."""
+    """Prints how the guest ended, with the last console output, unless the script ended by itself."""
     if verbose or status in WHY:
         why = WHY.get(status, "status %d" % status)
         print("%s: %s after %.1f s; console:" % (program, why, elapsed), file=sys.stderr)

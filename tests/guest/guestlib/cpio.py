@@ -39,7 +39,7 @@ class Archive:
         self._entry(name, stat.S_IFREG | (0o755 if executable else 0o644), body)
 
     def host_file(self, name, path, executable=None):
-        """A file of this machine; executable if it is here, unless said."""
+        """A file of this machine; executable if the original is, unless given."""
         with open(path, "rb") as source:
             body = source.read()
         self.file(name, body, os.access(path, os.X_OK) if executable is None else executable)
@@ -49,6 +49,6 @@ class Archive:
         self._entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
 
     def finish(self):
-        """The whole archive. The kernel takes several of them one behind the other."""
+        """The whole archive. The kernel accepts several archives one after the other."""
         self._entry(TRAILER, 0)
         return bytes(self.out)

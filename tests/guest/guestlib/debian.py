@@ -6,7 +6,7 @@ import subprocess
 
 
 class Failed(Exception):
-    """A program that had to succeed did not."""
+    """A program failed that has to succeed."""
 
 
 def run(*command, cwd=None):
@@ -38,7 +38,7 @@ class Packages:
             self._update("/var/lib/apt/lists")
 
     def _update(self, lists):
-        """Gets the package lists where there are none."""
+        """Downloads the package lists if they are missing."""
         if not glob.glob(os.path.join(lists, "*Packages*")):
             # Lists of some archives may be missing; a package that is not found says so below.
             subprocess.run(["apt-get", *self.options, "-q", "update"], check=False,
@@ -64,7 +64,7 @@ class Packages:
         return [*packages, *sorted(libraries - set(packages))]
 
     def fetch(self, packages):
-        """The files of the packages, by name; downloaded where they are not there whole."""
+        """The files of the packages, by name; downloaded unless they exist completely."""
         sizes = {package: self._size(package) for package in packages}
 
         def whole(package):

@@ -53,7 +53,7 @@ class Modules:
                 self.paths[name] = path
 
     def want(self, name):
-        """Takes a module and those it depends on; one that the kernel lacks is passed over."""
+        """Adds a module and its dependencies; skips one that the kernel lacks."""
         name = name.replace("-", "_")
         if name in self.bodies or name not in self.paths:
             return

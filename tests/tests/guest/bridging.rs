@@ -4,22 +4,22 @@ use tests::guest::Interface;
 use tests::satellite::Satellites;
 use tests::wait;
 
-use super::{RUN, Rig, Sections};
+use super::{GuestSuite, RUN, Sections};
 
 #[test]
 #[ignore = "boots a guest"]
 fn host_reaches_a_satellite() {
-    let rig = Rig::new(Interface::Kcs);
-    let satellites = Satellites::start(rig.suite.dir());
+    let bmc = GuestSuite::new(Interface::Kcs);
+    let satellites = Satellites::start(bmc.suite.dir());
     let device = satellites.device().display().to_string();
-    let _ipmb = rig.suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    let _ipmb = bmc.suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
     let script = format!(
         "{RUN}
          run direct ipmitool -I open -t 0x24 -b 0 raw 6 1
          run silent ipmitool -I open -t 0x30 -b 0 raw 6 1
          run again ipmitool -I open -t 0x24 -b 0 raw 6 1"
     );
-    let output = rig.run(&script);
+    let output = bmc.run(&script);
     let sections = Sections::of(&output);
     for name in ["direct", "again"] {
         assert!(sections.good(name).contains(" 24 81 01 02"), "{output}");
@@ -29,16 +29,16 @@ fn host_reaches_a_satellite() {
 
 #[test]
 #[ignore = "boots a guest"]
-fn satellite_asks_the_hosts_software_and_is_answered() {
-    let rig = Rig::new(Interface::Kcs);
-    let satellites = Satellites::start(rig.suite.dir());
+fn request_of_a_satellite_to_the_hosts_software_is_answered() {
+    let bmc = GuestSuite::new(Interface::Kcs);
+    let satellites = Satellites::start(bmc.suite.dir());
     let device = satellites.device().display().to_string();
-    let _ipmb = rig.suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
-    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
+    let _ipmb = bmc.suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    let mut running = bmc.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
     running.until_printed("listening", 1);
-    // Nobody in the guest takes command 02h: Linux itself says so, with the number it came with.
+    // No program in the guest handles command 02h, so that Linux's driver refuses it.
     satellites.request(0x24, 0xc2, 0x2c, &[0x02]);
-    let refusal = wait::until("Linux's answer", || satellites.frames_for(0x24).pop());
+    let refusal = wait::until("Linux's response", || satellites.frames_for(0x24).pop());
     assert_eq!(refusal[1] >> 2, 0x31, "{refusal:02x?}");
     assert_eq!(refusal[4] >> 2, 0x2c >> 2, "{refusal:02x?}");
     assert_eq!(refusal[5..7], [0x02, 0xc1], "{refusal:02x?}");
@@ -50,12 +50,12 @@ fn satellite_asks_the_hosts_software_and_is_answered() {
 #[test]
 #[ignore = "boots a guest"]
 fn message_from_a_console_reaches_a_program_in_the_guest() {
-    let rig = Rig::new(Interface::Kcs);
-    let mut running = rig.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
+    let bmc = GuestSuite::new(Interface::Kcs);
+    let mut running = bmc.start_with("ipmi-receive", "ipmi-receive 0x30 0x01 300");
     running.until_printed("listening", 1);
     // OEM command 30h/01h for the host's software, on the system interface's channel.
     let sent = "raw 6 0x34 0x4f 0x41 0xc0 0xff 0x81 0x04 0x01 0x55 0x25";
-    rig.suite.administrator().ipmitool(sent).ok();
+    bmc.suite.administrator().ipmitool(sent).ok();
     let ran = running.finish();
     assert_eq!(ran.ok().trim(), "listening\n30 01: 55");
 }

@@ -1,12 +1,12 @@
-//! What an operator types in the host.
+//! The commands of an operator who is logged in on the host.
 
 use tests::clients;
 use tests::guest::Interface;
 
-use super::{RUN, Rig, Sections, clean_log};
+use super::{GuestSuite, RUN, Sections, clean_log};
 
-/// ipmitool has the driver give it the BMC's events, and takes one that waits there for the answer to
-/// its first request. So the event is taken by a program for events before the next command.
+/// ipmitool enables events at the driver, and mistakes a waiting event for the response to its first
+/// request. So a program for events reads the event before the next command.
 const EVERYDAY: &str = r#"
 tool() { ipmitool -I open "$@"; }
 until_it_says() { until grep -q "$1" /tmp/taken; do sleep 0.1; done; }
@@ -31,8 +31,8 @@ run log dmesg
 "#;
 
 fn everyday(interface: Interface) {
-    let rig = Rig::new(interface);
-    let output = rig.start_with("ipmi-receive", &format!("{RUN}{EVERYDAY}")).finish();
+    let bmc = GuestSuite::new(interface);
+    let output = bmc.start_with("ipmi-receive", &format!("{RUN}{EVERYDAY}")).finish();
     let output = output.ok();
     let sections = Sections::of(output);
     for (name, text) in [
@@ -56,11 +56,11 @@ fn everyday(interface: Interface) {
     clean_log(sections.good("log"));
     // The same log over LAN.
     let from_host = sections.good("sel-list").trim();
-    let over_lan = rig.suite.administrator().ipmitool("sel list");
+    let over_lan = bmc.suite.administrator().ipmitool("sel list");
     assert_eq!(over_lan.ok().trim(), from_host);
 }
 
-/// Asserts that ipmitool found nothing wrong with any answer, its own probes' included.
+/// Asserts that ipmitool found no fault in any response, its own probes' included.
 #[track_caller]
 fn without_complaint(output: &str) {
     for complaint in ["failed", "unexpected ID", "No data available", "Error", "Unable"] {
@@ -86,14 +86,14 @@ fn everyday_commands_over_ssif() {
     everyday(Interface::Ssif);
 }
 
-/// Data bytes of the longest request and the longest answer that pass QEMU's devices.
+/// Data bytes of the longest request and the longest response that pass QEMU's devices.
 const LONGEST: u8 = 250;
 
 /// Writes and reads FRU data in the longest messages there are, with every byte value that the link
 /// escapes in them.
 fn longest_messages(interface: Interface) {
-    let rig = Rig::new(interface);
-    // Three bytes say which device and where.
+    let bmc = GuestSuite::new(interface);
+    // Three bytes are the FRU device id and the offset.
     let written: Vec<u8> = (0..LONGEST - 3).collect();
     let words: String = written.iter().map(|byte| format!(" {byte:#04x}")).collect();
     let script = format!(
@@ -105,7 +105,7 @@ fn longest_messages(interface: Interface) {
          run log dmesg",
         LONGEST - 1
     );
-    let output = rig.run(&script);
+    let output = bmc.run(&script);
     let sections = Sections::of(&output);
     assert_eq!(sections.good("write").trim(), "f7");
     let read: Vec<u8> = sections
@@ -116,7 +116,7 @@ fn longest_messages(interface: Interface) {
     assert_eq!(read.len(), usize::from(LONGEST), "{output}");
     assert_eq!(read[0], LONGEST - 1);
     assert_eq!(read[1..=written.len()], written);
-    // Too long for this command, which only ipmid can tell: the request got there whole.
+    // ipmid answers that the request is too long for this command, which shows that it arrived whole.
     assert!(sections.failed("refused").contains("rsp=0xc7"), "{output}");
     sections.good("after");
     clean_log(sections.good("log"));

@@ -14,13 +14,13 @@ use tests::process::Process;
 use tests::suite::Suite;
 
 /// A suite with the bridge of one host interface.
-struct Rig {
+struct GuestSuite {
     suite: Suite,
     bridge: Process,
     interface: Interface,
 }
 
-impl Rig {
+impl GuestSuite {
     fn new(interface: Interface) -> Self {
         let suite = Suite::start();
         let bridge = start_bridge(&suite, interface);
@@ -36,7 +36,7 @@ impl Rig {
         guest::start(self.interface, &socket, self.suite.dir(), script, options)
     }
 
-    /// Runs `script` in the guest to its good end.
+    /// Runs `script` in the guest, and asserts that it succeeds.
     fn run(&self, script: &str) -> String {
         self.start(script, &[]).finish().ok().to_owned()
     }
@@ -54,8 +54,8 @@ fn socket(suite: &Suite, interface: Interface) -> PathBuf {
 }
 
 fn start_bridge(suite: &Suite, interface: Interface) -> Process {
-    let place = format!("unix:{}", socket(suite, interface).display());
-    suite.bridge(&interface.bridge(), &interface.channel(), ["--qemu", &place])
+    let address = format!("unix:{}", socket(suite, interface).display());
+    suite.bridge(&interface.bridge(), &interface.channel(), ["--qemu", &address])
 }
 
 /// For scripts: `run NAME COMMAND...` prints what [`Sections`] reads.
@@ -118,9 +118,9 @@ impl<'a> Sections<'a> {
 fn clean_log(log: &str) {
     const COMPLAINTS: [&str; 8] =
         ["needs to be fixed", "error", "fail", "retry", "timeout", "incorrect", "invalid", "bad"];
-    let told = |line: &&str| line.contains("ipmi") || line.contains("ssif");
+    let is_drivers = |line: &&str| line.contains("ipmi") || line.contains("ssif");
     assert!(log.contains("IPMI"), "no log of the drivers:\n{log}");
-    for line in log.to_lowercase().lines().filter(told) {
+    for line in log.to_lowercase().lines().filter(is_drivers) {
         for complaint in COMPLAINTS {
             assert!(!line.contains(complaint), "{line}");
         }

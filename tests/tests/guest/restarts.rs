@@ -1,19 +1,19 @@
-//! What answers the host goes away and comes back, or stands still.
+//! Bridge and ipmid restart or stop while the host sends requests.
 
 use std::thread;
 use std::time::Duration;
 
 use tests::guest::{Interface, Running};
 
-use super::Rig;
+use super::GuestSuite;
 
-/// How long ipmid stands still: longer than every patience in the way.
+/// How long ipmid is stopped: longer than every timeout between the guest and ipmid.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-/// Asks until a line comes, and prints `good` or `bad`.
+/// Sends requests until a line arrives on standard input, and prints `good` or `bad` for each.
 ///
-/// Each question has an answer of its own: FRU data whose bytes are their own offsets. `wrong` is an
-/// answer to another question.
+/// Each request has a response of its own: FRU data whose bytes are their own offsets. `wrong` is a
+/// response to another request.
 const ASKING: &str = r#"
 pattern=
 i=0
@@ -42,7 +42,7 @@ kill $!
 wait
 "#;
 
-/// Counts what the guest has been seen to print.
+/// Counts the lines that the guest has printed.
 struct Watched {
     running: Running,
     good: usize,
@@ -50,14 +50,14 @@ struct Watched {
 }
 
 impl Watched {
-    /// Waits for `count` more good answers.
+    /// Waits for `count` more good responses.
     #[track_caller]
     fn good(&mut self, count: usize) {
         self.good = self.running.printed("good") + count;
         self.running.until_printed("good", self.good);
     }
 
-    /// Waits for one more question that got no answer.
+    /// Waits for one more request without a response.
     #[track_caller]
     fn noticed(&mut self) {
         self.running.until_printed("bad", self.bad + 1);
@@ -66,25 +66,25 @@ impl Watched {
 }
 
 fn survives(interface: Interface) {
-    let mut rig = Rig::new(interface);
-    let running = rig.start(ASKING, &["--stdin"]);
+    let mut bmc = GuestSuite::new(interface);
+    let running = bmc.start(ASKING, &["--stdin"]);
     let mut host = Watched { running, good: 0, bad: 0 };
     host.good(3);
 
-    rig.suite.ipmid.kill();
+    bmc.suite.ipmid.kill();
     host.noticed();
-    rig.suite.restart_ipmid();
+    bmc.suite.restart_ipmid();
     host.good(3);
 
-    rig.bridge.kill();
+    bmc.bridge.kill();
     host.noticed();
-    rig.restart_bridge();
+    bmc.restart_bridge();
     host.good(3);
 
-    rig.suite.ipmid.pause();
+    bmc.suite.ipmid.pause();
     thread::sleep(STANDSTILL);
     host.noticed();
-    rig.suite.ipmid.resume();
+    bmc.suite.ipmid.resume();
     host.good(10);
 
     host.running.say("enough\n");
@@ -94,18 +94,18 @@ fn survives(interface: Interface) {
 
 #[test]
 #[ignore = "boots a guest"]
-fn kcs_driver_survives_restarts_of_what_answers_it() {
+fn kcs_driver_survives_restarts_of_bridge_and_ipmid() {
     survives(Interface::Kcs);
 }
 
 #[test]
 #[ignore = "boots a guest"]
-fn bt_driver_survives_restarts_of_what_answers_it() {
+fn bt_driver_survives_restarts_of_bridge_and_ipmid() {
     survives(Interface::Bt);
 }
 
 #[test]
 #[ignore = "boots a guest"]
-fn ssif_driver_survives_restarts_of_what_answers_it() {
+fn ssif_driver_survives_restarts_of_bridge_and_ipmid() {
     survives(Interface::Ssif);
 }

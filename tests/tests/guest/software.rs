@@ -8,7 +8,7 @@ use tests::monitor::Monitor;
 use tests::qmp::Qmp;
 use tests::wait;
 
-use super::{RUN, Rig, Sections, clean_log};
+use super::{GuestSuite, RUN, Sections, clean_log};
 
 const POWER: Property<'static> = Property {
     path: "/xyz/openbmc_project/state/chassis0",
@@ -16,19 +16,19 @@ const POWER: Property<'static> = Property {
     name: "CurrentPowerState",
 };
 
-/// A rig whose machine is on.
-fn powered() -> Rig {
-    let rig = Rig::new(Interface::Kcs);
-    rig.suite.administrator().ipmitool("chassis power on").ok();
-    rig.suite.bus.until_property(&POWER, "On");
-    rig
+/// A suite whose host is on.
+fn powered() -> GuestSuite {
+    let bmc = GuestSuite::new(Interface::Kcs);
+    bmc.suite.administrator().ipmitool("chassis power on").ok();
+    bmc.suite.bus.until_property(&POWER, "On");
+    bmc
 }
 
 #[test]
 #[ignore = "boots a guest"]
 fn watchdog_that_starves_makes_the_platform_act() {
-    let rig = powered();
-    // The expiry is an event, which ipmitool may meet in the driver, and tells so on standard error.
+    let bmc = powered();
+    // The expiry is an event, which ipmitool may read from the driver, and reports on standard error.
     let script = format!(
         "{RUN}
          run load modprobe ipmi_watchdog timeout=600 action=power_off start_now=1 nowayout=1
@@ -37,21 +37,21 @@ fn watchdog_that_starves_makes_the_platform_act() {
          until ipmitool -I open mc watchdog get | grep -q Stopped; do sleep 0.5; done
          run expired sh -c 'ipmitool -I open raw 6 0x25 2>/dev/null'"
     );
-    let output = rig.run(&script);
+    let output = bmc.run(&script);
     let sections = Sections::of(&output);
     let armed = sections.good("armed");
     assert!(armed.contains("Started/Running"), "{armed}");
     assert!(armed.contains("Power Down"), "{armed}");
     let expired: Vec<_> = sections.good("expired").split_whitespace().collect();
     assert_eq!(expired[3], "10", "the expiry flag of SMS/OS");
-    rig.suite.bus.until_property(&POWER, "Off");
+    bmc.suite.bus.until_property(&POWER, "Off");
 }
 
 #[test]
 #[ignore = "boots a guest"]
 fn watchdogs_pre_timeout_reaches_the_driver() {
-    let rig = Rig::new(Interface::Kcs);
-    // The driver gives its reader a byte when the message flag tells it of the pre-timeout.
+    let bmc = GuestSuite::new(Interface::Kcs);
+    // The driver's device returns a byte once the driver has seen the pre-timeout in the message flags.
     let script = format!(
         "{RUN}
          run load modprobe ipmi_watchdog timeout=120 pretimeout=110 preaction=pre_int \
@@ -61,27 +61,27 @@ fn watchdogs_pre_timeout_reaches_the_driver() {
          run flags ipmitool -I open raw 6 0x31
          run log dmesg"
     );
-    let output = rig.run(&script);
+    let output = bmc.run(&script);
     let sections = Sections::of(&output);
     sections.good("given");
     assert_eq!(sections.good("byte").trim(), "1");
     assert_eq!(sections.good("flags").trim(), "00", "no flag is left");
 }
 
-/// What `ipmid` asks of the platform is done to the guest's machine, as a board's NMI line would.
+/// The test passes the NMI that `ipmid` requests from the platform on to QEMU, as a board's NMI line would.
 #[test]
 #[ignore = "boots a guest"]
 fn watchdogs_pre_timeout_as_nmi_panics_the_host() {
     const NMI: &str = "\"member\":\"NMI\"";
-    let rig = Rig::new(Interface::Kcs);
-    let dir = rig.suite.dir();
-    let monitor = Monitor::start(&rig.suite.bus, dir);
+    let bmc = GuestSuite::new(Interface::Kcs);
+    let dir = bmc.suite.dir();
+    let monitor = Monitor::start(&bmc.suite.bus, dir);
     let (socket, console) = (dir.join("qmp"), dir.join("guest-console"));
-    // The driver has the BMC give it one to see that it comes; the other is 2 s after the start.
+    // The driver triggers one NMI to test whether it arrives; the other comes 2 s after the start.
     let script = "modprobe ipmi_watchdog timeout=120 pretimeout=118 preaction=pre_nmi \
                   preop=preop_panic action=reset start_now=1; sleep 300";
     let paths = [&socket, &console].map(|path| path.display().to_string());
-    let running = rig.start(script, &["--qmp", &paths[0], "--log", &paths[1]]);
+    let running = bmc.start(script, &["--qmp", &paths[0], "--log", &paths[1]]);
     let mut machine = Qmp::connect(&socket);
     let mut given = 0;
     while !running.has_ended() {
@@ -99,23 +99,23 @@ fn watchdogs_pre_timeout_as_nmi_panics_the_host() {
 #[test]
 #[ignore = "boots a guest"]
 fn power_off_of_the_host_is_asked_of_the_platform() {
-    let rig = powered();
+    let bmc = powered();
     // ACPI would be faster than ipmi_poweroff.
     let script = "modprobe ipmi_poweroff && echo loaded && sleep 1 && poweroff -f; sleep 60";
-    let mut running = rig.start(script, &["--append", "acpi=off"]);
+    let mut running = bmc.start(script, &["--append", "acpi=off"]);
     running.until_printed("loaded", 1);
-    rig.suite.bus.until_property(&POWER, "Off");
+    bmc.suite.bus.until_property(&POWER, "Off");
 }
 
 #[test]
 #[ignore = "boots a guest"]
 fn panic_leaves_its_records_in_the_log() {
-    let rig = Rig::new(Interface::Kcs);
+    let bmc = GuestSuite::new(Interface::Kcs);
     let script = "echo string > /sys/module/ipmi_msghandler/parameters/panic_op; sync; \
                   echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; sleep 60";
-    let ran = rig.start(script, &[]).finish();
+    let ran = bmc.start(script, &[]).finish();
     assert_eq!(ran.status, Some(126), "{}{}", ran.output, ran.errors);
-    let login = rig.suite.administrator();
+    let login = bmc.suite.administrator();
     let list = login.ipmitool("sel list");
     let list = list.ok();
     assert!(list.contains("OS Stop") || list.contains("OS Critical Stop"), "{list}");
@@ -131,16 +131,16 @@ fn panic_leaves_its_records_in_the_log() {
 #[test]
 #[ignore = "boots a guest"]
 fn event_of_a_console_reaches_a_program_in_the_guest() {
-    let rig = Rig::new(Interface::Kcs);
+    let bmc = GuestSuite::new(Interface::Kcs);
     let script = format!(
         "{RUN}
          ipmi-receive event 300 || exit
          run flags ipmitool -I open raw 6 0x31
          run log dmesg"
     );
-    let mut running = rig.start_with("ipmi-receive", &script);
+    let mut running = bmc.start_with("ipmi-receive", &script);
     running.until_printed("listening", 1);
-    rig.suite.administrator().ipmitool("event 1").ok();
+    bmc.suite.administrator().ipmitool("event 1").ok();
     let ran = running.finish();
     // Read Event Message Buffer: the record as the log has it, of a console's software.
     let event = ran.ok().lines().nth(1).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Every key of the configuration with values of its own type, whatever they are.
+//! Every key of the configuration with all kinds of values of its own type.
 
 use std::fs;
 use std::path::Path;
@@ -46,17 +46,17 @@ const TRIED: &str = "@tried@";
 fn with(base: &Table, path: &str, literal: &str) -> String {
     let mut table = base.clone();
     let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let mut place = &mut table;
+    let mut at = &mut table;
     for step in parents.split('.').filter(|step| !step.is_empty()) {
         let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
-        let value = place.get_mut(name).unwrap_or_else(|| panic!("no {name} of {path}"));
+        let value = at.get_mut(name).unwrap_or_else(|| panic!("no {name} of {path}"));
         let value = if is_list { &mut value[0] } else { value };
-        place = value.as_table_mut().expect("a table");
+        at = value.as_table_mut().expect("a table");
     }
     let last = last.strip_suffix("[]").map_or((last, false), |name| (name, true));
     let tried = Value::String(TRIED.to_owned());
     let value = if last.1 { Value::Array(vec![tried]) } else { tried };
-    place.insert(last.0.to_owned(), value);
+    at.insert(last.0.to_owned(), value);
     let text = toml::to_string(&table).expect("what was TOML");
     text.replace(&format!("\"{TRIED}\""), literal)
 }
@@ -129,9 +129,9 @@ fn long_lists(base: &Table, path: &str) -> Vec<String> {
     vec![format!("[{first}, {first}]"), format!("[{}]", vec![first.to_string(); 3000].join(", "))]
 }
 
-/// Checks that a daemon takes or refuses a configuration as it should, and returns whether it takes it.
+/// Checks that a daemon accepts a configuration or refuses it with one line, and returns whether it accepts it.
 #[track_caller]
-fn takes(daemon: &str, text: &str, folder: &Path, what: &str) -> bool {
+fn accepts(daemon: &str, text: &str, folder: &Path, what: &str) -> bool {
     let file = folder.join("x.toml");
     fs::write(&file, text).expect("a file");
     let output = ended(with_file(daemon, &file, &folder.join("state")).arg("--check"));
@@ -149,11 +149,11 @@ fn takes(daemon: &str, text: &str, folder: &Path, what: &str) -> bool {
     }
 }
 
-/// Whether any one daemon takes a configuration, and starts with it too.
+/// Tries all values of one daemon's keys; each accepted configuration also starts the daemon.
 fn try_all(daemon: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let base = base();
-    assert!(takes(daemon, &base.to_string(), folder.path(), "the base"), "{daemon}");
+    assert!(accepts(daemon, &base.to_string(), folder.path(), "the base"), "{daemon}");
     let mut started = Vec::new();
     for (at, key) in keys(daemon).iter().enumerate() {
         let mut tried = values(&key.kind);
@@ -164,7 +164,7 @@ fn try_all(daemon: &str) {
             let text = with(&base, &key.path, literal);
             let short: String = literal.chars().take(80).collect();
             let what = format!("{daemon}: {} = {short}", key.path);
-            if !takes(daemon, &text, folder.path(), &what) {
+            if !accepts(daemon, &text, folder.path(), &what) {
                 continue;
             }
             let own = folder.path().join(format!("{at}-{nth}"));
@@ -188,31 +188,31 @@ fn try_all(daemon: &str) {
 }
 
 #[test]
-fn ipmbbridged_takes_or_refuses_any_value_of_the_right_type() {
+fn ipmbbridged_accepts_or_refuses_any_value_of_the_right_type() {
     try_all("ipmbbridged");
 }
 
 #[test]
-fn ipmid_takes_or_refuses_any_value_of_the_right_type() {
+fn ipmid_accepts_or_refuses_any_value_of_the_right_type() {
     try_all("ipmid");
 }
 
 #[test]
-fn kcsbridged_takes_or_refuses_any_value_of_the_right_type() {
+fn kcsbridged_accepts_or_refuses_any_value_of_the_right_type() {
     try_all("kcsbridged");
 }
 
 #[test]
-fn mctp_demuxd_takes_or_refuses_any_value_of_the_right_type() {
+fn mctp_demuxd_accepts_or_refuses_any_value_of_the_right_type() {
     try_all("mctp-demuxd");
 }
 
 #[test]
-fn netipmid_takes_or_refuses_any_value_of_the_right_type() {
+fn netipmid_accepts_or_refuses_any_value_of_the_right_type() {
     try_all("netipmid");
 }
 
-/// An element of a list is of a kind of its own, such as the cipher suites there are.
+/// An element of a list is of a kind of its own, such as the supported cipher suites.
 #[test]
 fn every_number_has_edges_to_be_tried_at() {
     for daemon in DAEMONS {

@@ -1,5 +1,4 @@
-//! The kinds of configuration that cannot work, a kind a row. Those of the platform's file beyond the ones
-//! here are beside its types.
+//! Invalid configurations, one kind a row. More rows for the platform's file are beside its types.
 
 use std::fs;
 
@@ -25,7 +24,7 @@ macro_rules! channel {
     };
 }
 
-/// What is no TOML, or says a thing twice.
+/// Texts that are not TOML, or have a key twice.
 const SYNTAX: &[Wrong] = &[
     ("ipmid", "[lan\n", 1, ""),
     ("ipmid", "\n[sel]\ncapacity = \n", 3, ""),
@@ -35,7 +34,7 @@ const SYNTAX: &[Wrong] = &[
     ("platformd", "[bmc]\nreset-delay-ms = 99999999999999999999999999999999999999999\n", 2, ""),
 ];
 
-/// Names that nothing has.
+/// Names of sections and keys that do not exist.
 const NAMES: &[Wrong] = &[
     ("btbridged", "[hosts]\n", 1, "unknown key `hosts`"),
     ("ssifbridged", "user = \"own\"\n", 1, "unknown key `user`"),
@@ -55,7 +54,7 @@ const NAMES: &[Wrong] = &[
     ("platformd", "[services]\nonly = [\"xyz.openbmc_project.Hots\"]\n", 2, "no service"),
 ];
 
-/// Values of another type, and keys that must be there.
+/// Values of a wrong type, and missing keys.
 const TYPES: &[Wrong] = &[
     ("netipmid", "[lan]\nsessions = \"many\"\n", 2, "invalid type: string \"many\""),
     ("netipmid", "[lan]\nsessions = 1.5\n", 2, "invalid type: floating point `1.5`"),
@@ -124,7 +123,7 @@ const RANGES: &[Wrong] = &[
     ("platformd", "[[sensor]]\nkind = \"power\"\nname = \"a\"\nvalue = nan\n", 4, "from -1"),
 ];
 
-/// Texts that are none of what they must be.
+/// Texts of a wrong format.
 const TEXTS: &[Wrong] = &[
     ("ipmid", "[access.initial-user]\nname = \"\"\npassword = \"b\"\n", 2, "the name is empty"),
     ("ipmid", "[access.initial-user]\nname = \"a\"\npassword = \"\"\n", 3, "the password is empty"),
@@ -166,7 +165,7 @@ const TEXTS: &[Wrong] = &[
     ("platformd", "[[user]]\nname = \"a b\"\n", 1, "cannot be a name"),
 ];
 
-/// Lists that lack what they are for, or have a thing twice.
+/// Lists that are empty or have an element twice.
 const LISTS: &[Wrong] = &[
     ("netipmid", "[lan]\ncipher-suites = []\n", 2, "no suite is left"),
     ("netipmid", "[lan]\ncipher-suites = [0]\n", 2, "suite 0 has no security"),
@@ -264,8 +263,8 @@ fn each_kind_is_one_line_with_file_and_line_and_exit_code_2() {
     for (daemon, text, line, words) in kinds.into_iter().flatten() {
         fs::write(&file, text).expect("a file");
         let checked = refusal(with_file(daemon, &file, &state).arg("--check"));
-        let place = format!("{}:{line}: ", file.display());
-        assert!(checked.contains(&place), "{daemon} with\n{text}{checked}");
+        let position = format!("{}:{line}: ", file.display());
+        assert!(checked.contains(&position), "{daemon} with\n{text}{checked}");
         assert!(checked.contains(words), "{daemon} with\n{text}{checked}");
         let started = refusal(&mut with_file(daemon, &file, &state));
         assert_eq!(started, checked, "{daemon} with\n{text}");
@@ -274,7 +273,7 @@ fn each_kind_is_one_line_with_file_and_line_and_exit_code_2() {
 }
 
 #[test]
-fn what_is_no_text_is_refused_by_name() {
+fn a_file_that_is_not_utf_8_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, state) = (folder.path().join("x.toml"), folder.path().join("state"));
     fs::write(&file, b"\xff\xfe").expect("a file");

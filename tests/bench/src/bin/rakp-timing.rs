@@ -1,4 +1,4 @@
-//! Tells whether the time to RAKP 2 betrays which users there are.
+//! Tests whether the time to RAKP 2 reveals which users exist.
 
 use std::process::ExitCode;
 
