@@ -1,4 +1,4 @@
-//! Putting the parts together, and serving through restarts of the bus.
+//! Putting the deps together, and serving through restarts of the bus.
 
 mod families;
 
@@ -18,12 +18,12 @@ use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use self::families::{Actors, Parts};
+use self::families::{Actors, FamilyDeps};
 use crate::background::firmware_monitor::Versions;
 use crate::background::sensor_events::log_sensor_events;
 use crate::background::{attention, firmware_monitor, platform_events, sel_monitor};
-use crate::commands::app::{AppParts, PreTimeout};
-use crate::commands::messaging::MessagingParts;
+use crate::commands::app::{AppDeps, PreTimeout};
+use crate::commands::messaging::MessagingDeps;
 use crate::config::Config;
 use crate::model::ModelStores;
 use crate::model::events::HostSide;
@@ -87,14 +87,14 @@ pub async fn run_with(
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
     let manufacturer = config.device.manufacturer();
-    let app = app_parts(&config, &accounts, &records, &host_side, &folder, &restart);
+    let app = app_deps(&config, &accounts, &records, &host_side, &folder, &restart);
     let versions = Persistent::open(folder.clone(), "versions.json");
     let rules = Persistent::open(folder.clone(), "firewall.json");
     let firewall = Arc::new(Firewall::new(rules));
     let messaging =
-        MessagingParts::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
+        MessagingDeps::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
     let host_channels = messaging.host_channels.values().cloned().collect();
-    let parts = Parts {
+    let deps = FamilyDeps {
         app,
         messaging,
         i2c: I2cDev,
@@ -104,7 +104,7 @@ pub async fn run_with(
     };
     let mut table = CommandTable::default();
     let base = &mut table.at(Priority::BASE);
-    let actors = families::register(&platform, &config, parts, base);
+    let actors = families::register(&platform, &config, deps, base);
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
@@ -128,16 +128,16 @@ pub async fn run_with(
 }
 
 /// What the application commands use.
-fn app_parts(
+fn app_deps(
     config: &Config,
     accounts: &Accounts,
     records: &ModelStores,
     host_side: &HostSide,
     folder: &Folder,
     restart: &Arc<Notify>,
-) -> AppParts {
+) -> AppDeps {
     let messages = Arc::clone(&host_side.messages);
-    AppParts {
+    AppDeps {
         accounts: Arc::clone(&accounts.admin),
         cipher_suites: config.lan.suite_ids(),
         auth_types: config.lan.auth_type_bits(),
@@ -290,7 +290,7 @@ impl Service {
         }
     }
 
-    async fn keep_attention(&self) {
+    async fn maintain_attention(&self) {
         let arrival = || self.channels.arrival();
         let (messages, channels) = (&self.messages, &self.host_channels);
         attention::follow_flags(&*self.platform, messages, channels, arrival).await;
@@ -349,7 +349,7 @@ impl Service {
         ready();
         let end = tokio::select! {
             end = execute::serve(requests, Arc::clone(&self.host)) => end,
-            () = self.keep_attention() => NameEnd::BusClosed,
+            () = self.maintain_attention() => NameEnd::BusClosed,
             () = services.closed() => NameEnd::BusClosed,
         };
         match end {

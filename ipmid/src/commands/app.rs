@@ -32,34 +32,34 @@ use crate::request::command::Registrar;
 pub trait Platform: Acpi + Bmc + Power + Sessions + Watchdog {}
 impl<P: Acpi + Bmc + Power + Sessions + Watchdog> Platform for P {}
 
-/// What the application commands share with the rest of the daemon.
-pub struct AppParts {
+/// State and services that the application commands share with the rest of the daemon.
+pub struct AppDeps {
     /// Users and channels.
     pub accounts: Arc<dyn UserAdmin>,
-    /// Ids of the cipher suites that LAN sessions may have.
+    /// IDs of the cipher suites that LAN sessions may use.
     pub cipher_suites: Vec<u8>,
-    /// Authentication types that sessions of IPMI 1.5 may have, each a bit by its number.
+    /// Authentication types of IPMI 1.5 sessions, bit n for type n.
     pub auth_types: u8,
-    /// What Get Device ID tells.
+    /// Configured fields of Get Device ID.
     pub device: DeviceConfig,
-    /// What Get Self Test Results tells.
+    /// Source of Get Self Test Results.
     pub health: Arc<Health>,
-    /// Interrupts, event buffer and logging.
+    /// BMC global enables: interrupts, event message buffer and logging.
     pub global_enables: Arc<GlobalEnables>,
-    /// Where a watchdog's pre-timeout is told.
+    /// Notified at a watchdog's pre-timeout.
     pub pre_timeout: PreTimeout,
-    /// Told when this daemon is to start anew.
+    /// Notified when this daemon must restart.
     pub restart: Arc<tokio::sync::Notify>,
     /// System info parameters.
     pub system_info: Persistent<SystemInfo>,
-    /// Updates of parameters that are in progress.
+    /// Parameter updates in progress.
     pub updates: Arc<ParameterUpdates>,
 }
 
-/// The application commands and what they keep between requests.
+/// The application commands and their state between requests.
 pub struct AppProvider<P> {
     platform: Arc<P>,
-    parts: AppParts,
+    deps: AppDeps,
     watchdog: std::sync::Mutex<WatchdogExtras>,
     system_info: system_info::Volatile,
 }
@@ -67,10 +67,10 @@ pub struct AppProvider<P> {
 impl<P: Platform> AppProvider<P> {
     /// Over `platform`.
     #[must_use]
-    pub fn new(platform: Arc<P>, parts: AppParts) -> Arc<Self> {
+    pub fn new(platform: Arc<P>, deps: AppDeps) -> Arc<Self> {
         let watchdog = std::sync::Mutex::default();
         let system_info = system_info::Volatile::default();
-        Arc::new(Self { platform, parts, watchdog, system_info })
+        Arc::new(Self { platform, deps, watchdog, system_info })
     }
 
     /// Adds its commands.
@@ -94,17 +94,17 @@ mod tests {
     use ipmi_proto::NetFn;
 
     use super::*;
-    pub(super) use crate::commands::test_support::{Bench, answer};
+    pub(super) use crate::commands::test_support::{TestCommands, answer};
     use crate::request::command::Family;
 
     /// The application commands over a fake platform.
-    pub(super) fn bench() -> (Bench, Arc<Health>, Arc<tokio::sync::Notify>) {
+    pub(super) fn commands() -> (TestCommands, Arc<Health>, Arc<tokio::sync::Notify>) {
         let (health, restart) = (Arc::new(Health::default()), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let config = ::accounts::AccessConfig::default();
         let accounts =
             ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
-        let parts = AppParts {
+        let deps = AppDeps {
             accounts: Arc::new(accounts),
             cipher_suites: vec![3, 17],
             auth_types: 0x14,
@@ -116,10 +116,10 @@ mod tests {
             system_info: Persistent::volatile(),
             updates: Arc::default(),
         };
-        let mut bench = Bench::with(Family::NetFn(NetFn::APP), |platform, table| {
-            AppProvider::new(Arc::clone(platform), parts).register(table);
+        let mut commands = TestCommands::with(Family::NetFn(NetFn::APP), |platform, table| {
+            AppProvider::new(Arc::clone(platform), deps).register(table);
         });
-        bench.folder = Some(folder);
-        (bench, health, restart)
+        commands.folder = Some(folder);
+        (commands, health, restart)
     }
 }

@@ -23,24 +23,24 @@ use crate::request::command::Registrar;
 pub trait Platform: Power + Chassis + BootOverride + Sessions {}
 impl<P: Power + Chassis + BootOverride + Sessions> Platform for P {}
 
-/// The chassis commands and what they keep between requests.
+/// The chassis commands and their state between requests.
 #[derive(Debug)]
 pub struct ChassisProvider<P> {
     platform: Arc<P>,
     identify: Mutex<Identify>,
-    /// Held while the identify light is set, by a request or at the end of its time.
+    /// Serializes changes of the identify LED by requests and by its timer.
     identify_writer: tokio::sync::Mutex<()>,
     boot: Persistent<BootParameters>,
-    /// Updates of boot parameters that are in progress.
+    /// Updates of boot parameters in progress.
     updates: Arc<ParameterUpdates>,
-    /// Where the last Chassis Control came from; the restart cause names it.
+    /// Channel of the last Chassis Control, reported with the restart cause.
     control_channel: Mutex<Option<ChannelNumber>>,
     /// The second half of a power cycle with an interval.
     cycle: Mutex<Option<AbortHandle>>,
 }
 
 impl<P: Platform> ChassisProvider<P> {
-    /// Over `platform`, with the boot parameters kept in `boot`.
+    /// Over `platform`, with the boot parameters stored in `boot`.
     #[must_use]
     pub fn new(
         platform: Arc<P>,
@@ -68,7 +68,7 @@ impl<P: Platform> ChassisProvider<P> {
     }
 }
 
-/// A part that a machine may lack: `None` where no service has it.
+/// An optional component: `None` if no service provides it.
 fn if_present<T>(result: PlatformResult<T>) -> Result<Option<T>, CompletionCode> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -82,10 +82,10 @@ mod tests {
     use ipmi_proto::NetFn;
 
     use super::*;
-    pub(super) use crate::commands::test_support::{Bench, answer};
+    pub(super) use crate::commands::test_support::{TestCommands, answer};
     use crate::request::command::Family;
 
-    impl Bench {
+    impl TestCommands {
         /// The chassis commands.
         pub(super) fn new() -> Self {
             Self::with(Family::NetFn(NetFn::CHASSIS), |platform, table| {

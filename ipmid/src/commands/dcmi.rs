@@ -156,7 +156,7 @@ fn absent(error: PlatformError) -> CompletionCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    pub(super) use crate::commands::test_support::{Bench, answer};
+    pub(super) use crate::commands::test_support::{TestCommands, answer};
     use crate::model::events::tests::TestLog;
     use crate::platform::fake::FakePlatform;
     use crate::request::command::Family;
@@ -172,12 +172,12 @@ mod tests {
     }
 
     /// The DCMI commands over a fake platform.
-    pub(super) fn bench() -> Bench {
+    pub(super) fn commands() -> TestCommands {
         let rig = TestLog::new();
-        let mut bench = Bench::with(Family::Group(GroupBody::DCMI), |platform, table| {
+        let mut commands = TestCommands::with(Family::Group(GroupBody::DCMI), |platform, table| {
             provider(platform, &rig).register(table);
         });
-        bench.folder = Some(rig.state);
-        bench
+        commands.folder = Some(rig.state);
+        commands
     }
 }

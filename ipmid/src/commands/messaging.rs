@@ -24,7 +24,7 @@ const RELAYS: usize = 32;
 
 /// What the messaging commands share with the rest of the daemon.
 #[derive(Debug)]
-pub struct MessagingParts {
+pub struct MessagingDeps {
     /// What waits for the host.
     pub messages: Arc<Messages>,
     /// The IPMBs: names by channel number.
@@ -35,7 +35,7 @@ pub struct MessagingParts {
     pub i2c: I2cConfig,
 }
 
-impl MessagingParts {
+impl MessagingDeps {
     /// With the channels of `table`: each IPMB leads to satellites, each system interface to the
     /// host.
     #[must_use]
@@ -56,15 +56,15 @@ impl MessagingParts {
 pub struct MessagingProvider<P, I> {
     platform: Arc<P>,
     i2c: I,
-    parts: MessagingParts,
+    deps: MessagingDeps,
     relays: Arc<Semaphore>,
 }
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     /// Over `platform` and the I2C buses of `i2c`.
     #[must_use]
-    pub fn new(platform: Arc<P>, i2c: I, parts: MessagingParts) -> Arc<Self> {
-        Arc::new(Self { platform, i2c, parts, relays: Arc::new(Semaphore::new(RELAYS)) })
+    pub fn new(platform: Arc<P>, i2c: I, deps: MessagingDeps) -> Arc<Self> {
+        Arc::new(Self { platform, i2c, deps, relays: Arc::new(Semaphore::new(RELAYS)) })
     }
 
     /// Adds its commands.

@@ -51,7 +51,7 @@ impl Default for PefConfig {
 }
 
 /// What PEF is over beside the platform.
-pub struct PefParts {
+pub struct PefDeps {
     /// The log whose events are filtered.
     pub sel: Arc<SelStore<Folder>>,
     /// Its clock.
@@ -61,7 +61,7 @@ pub struct PefParts {
     /// Where alerts go.
     pub lan: Arc<Persistent<LanState>>,
     /// Who made the machine, and its product id, for traps.
-    pub maker: (Iana, u16),
+    pub manufacturer: (Iana, u16),
     /// What is configured by file.
     pub config: PefConfig,
     /// Updates of parameters that are in progress.
@@ -71,7 +71,7 @@ pub struct PefParts {
 /// The PEF commands, and the engine that acts on events.
 pub struct PefProvider<P> {
     platform: Arc<P>,
-    parts: PefParts,
+    deps: PefDeps,
     parameters: Persistent<PefParameters>,
     /// Until when events wait (Arm PEF Postpone Timer), and the seconds it was armed with.
     postponed: Mutex<Option<(Instant, u8)>>,
@@ -95,13 +95,13 @@ impl<P: Platform> PefProvider<P> {
     #[must_use]
     pub fn new(
         platform: Arc<P>,
-        parts: PefParts,
+        deps: PefDeps,
         parameters: Persistent<PefParameters>,
     ) -> Arc<Self> {
-        let clears = parts.sel.clears();
+        let clears = deps.sel.clears();
         Arc::new(Self {
             platform,
-            parts,
+            deps,
             parameters,
             postponed: Mutex::default(),
             changed: Notify::new(),
@@ -123,6 +123,6 @@ impl<P: Platform> PefProvider<P> {
 
     /// The id of the newest record of the log; 0 for none.
     fn newest(&self) -> u16 {
-        self.parts.sel.get(0xffff).map_or(0, |(record, _)| record.id)
+        self.deps.sel.get(0xffff).map_or(0, |(record, _)| record.id)
     }
 }

@@ -42,11 +42,11 @@ impl<P: BootProgress> SbmrProvider<P> {
         table.add(GET_BOOT_PROGRESS_CODE, self, Self::get_boot_progress_code);
     }
 
-    /// Send Boot Progress Code: for the host alone.
+    /// Send Boot Progress Code: accepted from the host only.
     ///
     /// # Errors
     ///
-    /// `D5h` from a network or a bus.
+    /// `D5h` from a LAN session or an IPMB.
     async fn send_boot_progress_code(
         self: Arc<Self>,
         context: Context,
@@ -59,11 +59,11 @@ impl<P: BootProgress> SbmrProvider<P> {
         Ok(stored.await?)
     }
 
-    /// Get Boot Progress Code: the last that was sent.
+    /// Get Boot Progress Code: the last code of the host.
     ///
     /// # Errors
     ///
-    /// `FFh` before the first.
+    /// `FFh` before the first code.
     async fn get_boot_progress_code(
         self: Arc<Self>,
         _: Context,
@@ -73,7 +73,7 @@ impl<P: BootProgress> SbmrProvider<P> {
     }
 }
 
-/// The stage that a status code tells of; all that is not told apart is the maker's own.
+/// The boot stage of a status code; all other codes map to the OEM stage.
 const fn stage(code: StatusCode) -> BootStage {
     let [kind, _, _, severity, low, high, subclass, class, _] = code;
     if kind != PROGRESS || severity != 0 {
@@ -98,44 +98,44 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::test_support::{Bench, answer};
+    use crate::commands::test_support::{TestCommands, answer};
     use crate::request::command::Family;
     use crate::request::context::Session;
 
     const EXIT_BOOT_SERVICES: StatusCode = hex!("01 00 00 00 19 10 10 03 00");
 
-    fn bench() -> Bench {
-        Bench::with(Family::Group(GroupBody::SBMR), |platform, table| {
+    fn commands() -> TestCommands {
+        TestCommands::with(Family::Group(GroupBody::SBMR), |platform, table| {
             SbmrProvider::new(Arc::clone(platform)).register(table);
         })
     }
 
     #[tokio::test]
-    async fn code_is_kept_and_its_stage_told() {
-        let bench = bench();
-        assert_eq!(bench.send(0x03, &[]).await, Err(CompletionCode::UNSPECIFIED));
-        assert_eq!(bench.send(0x02, &EXIT_BOOT_SERVICES).await, answer(&[]));
-        assert_eq!(bench.send(0x03, &[]).await, answer(&EXIT_BOOT_SERVICES));
-        let (_, stage) = bench.platform.state().boot_progress.clone();
+    async fn code_is_stored_and_its_stage_published() {
+        let commands = commands();
+        assert_eq!(commands.send(0x03, &[]).await, Err(CompletionCode::UNSPECIFIED));
+        assert_eq!(commands.send(0x02, &EXIT_BOOT_SERVICES).await, answer(&[]));
+        assert_eq!(commands.send(0x03, &[]).await, answer(&EXIT_BOOT_SERVICES));
+        let (_, stage) = commands.platform.state().boot_progress.clone();
         assert_eq!(stage, BootStage::OSRunning);
     }
 
     #[tokio::test]
     async fn codes_are_the_hosts_to_send() {
-        let bench = bench();
+        let commands = commands();
         let context =
             Context { session: Some(Session { id: 1, user_id: 2 }), ..Context::system_interface() };
         assert_eq!(
-            bench.send_as(context, 0x02, &EXIT_BOOT_SERVICES).await,
+            commands.send_as(context, 0x02, &EXIT_BOOT_SERVICES).await,
             Err(CompletionCode::NOT_IN_PRESENT_STATE)
         );
         let short = &EXIT_BOOT_SERVICES[..8];
         let refused = Err(CompletionCode::REQUEST_LENGTH_INVALID);
-        assert_eq!(bench.send(0x02, short).await, refused);
+        assert_eq!(commands.send(0x02, short).await, refused);
     }
 
     #[test]
-    fn stages_are_told_apart_as_openbmc_does() {
+    fn stages_are_distinguished_as_in_openbmc() {
         for (code, expected) in [
             (hex!("01 000000 01 10 01 02 00"), BootStage::PCIInit),
             (hex!("01 000000 01 10 04 03 00"), BootStage::SystemInitComplete),

@@ -21,18 +21,18 @@ use crate::platform::Sensors;
 use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-/// The stores that the commands are over; other families share them.
+/// State that the commands share with other families.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    /// Where events go.
+    /// Destination of events.
     pub events: Arc<Events>,
     /// The sensor data records.
     pub sdr: Arc<SdrService>,
-    /// The log's clock.
+    /// The SEL's clock.
     pub clock: Arc<Clock>,
 }
 
-/// The sensor and event commands and what they keep between requests.
+/// The sensor and event commands and their state between requests.
 #[derive(Debug)]
 pub struct SensorProvider<P> {
     platform: Arc<P>,
@@ -59,11 +59,11 @@ impl<P: Sensors> SensorProvider<P> {
         self.register_sensor_type(table);
     }
 
-    /// Looks at the sensor that `context`'s LUN calls `number`.
+    /// Reads the sensor with number `number` on `context`'s LUN.
     ///
     /// # Errors
     ///
-    /// `CBh` when there is none.
+    /// `CBh` for an absent sensor.
     async fn sensor<R>(
         &self,
         context: &Context,
@@ -77,7 +77,7 @@ impl<P: Sensors> SensorProvider<P> {
     }
 }
 
-/// An analog sensor's command for one that has states only.
+/// Completion code of an analog sensor's command for a discrete sensor.
 fn analog(sensor: &Sensor) -> Result<&Sensor, CompletionCode> {
     if sensor.observed.analog { Ok(sensor) } else { Err(CompletionCode::ILLEGAL_FOR_SENSOR) }
 }
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     pub(super) use crate::commands::test_support::answer;
-    use crate::commands::test_support::{self, Answered};
+    use crate::commands::test_support::{self, CommandResult};
     use crate::model::events::HostSide;
     use crate::model::persistent::Persistent;
     use crate::model::sel::SelStore;
@@ -98,15 +98,15 @@ mod tests {
     use crate::request::command::Family;
 
     /// The sensor commands over two sensors: 1 a temperature of 40 °C, 2 a fan.
-    pub(super) struct Bench {
-        bench: test_support::Bench,
+    pub(super) struct TestSensors {
+        commands: test_support::TestCommands,
         pub(super) platform: Arc<FakePlatform>,
         pub(super) sel: Arc<SelStore<Folder>>,
         pub(super) sdr: Arc<SdrService>,
         _state: tempfile::TempDir,
     }
 
-    impl Bench {
+    impl TestSensors {
         pub(super) fn new() -> Self {
             let state = tempfile::tempdir().unwrap();
             let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
@@ -116,31 +116,38 @@ mod tests {
             let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
             let sdr = Arc::new(SdrService::volatile());
             let stores = Stores { events: Arc::new(events), sdr: Arc::clone(&sdr), clock };
-            let bench =
-                test_support::Bench::with(Family::NetFn(NetFn::SENSOR_EVENT), |platform, table| {
+            let commands = test_support::TestCommands::with(
+                Family::NetFn(NetFn::SENSOR_EVENT),
+                |platform, table| {
                     SensorProvider::new(Arc::clone(platform), stores).register(table);
-                });
-            let platform = Arc::clone(&bench.platform);
-            Self { bench, platform, sel, sdr, _state: state }
+                },
+            );
+            let platform = Arc::clone(&commands.platform);
+            Self { commands, platform, sel, sdr, _state: state }
         }
 
-        pub(super) async fn send(&self, code: u8, data: &[u8]) -> Answered {
-            self.bench.send(code, data).await
+        pub(super) async fn send(&self, code: u8, data: &[u8]) -> CommandResult {
+            self.commands.send(code, data).await
         }
 
-        pub(super) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
-            self.bench.send_as(context, code, data).await
+        pub(super) async fn send_as(
+            &self,
+            context: Context,
+            code: u8,
+            data: &[u8],
+        ) -> CommandResult {
+            self.commands.send_as(context, code, data).await
         }
 
-        /// Has the temperature's object go.
+        /// Removes the temperature's object.
         pub(super) async fn remove_the_temperature(&self) {
             let path = "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned();
             let update = crate::model::sensors::Update::Removed { path };
             self.platform.sensors().await.apply(update);
         }
 
-        /// Adds a chassis' lid, sensor 3, which is open.
-        pub(super) async fn open_the_lid(&self) {
+        /// Adds a chassis intrusion sensor, number 3, in the asserted state.
+        pub(super) async fn open_the_chassis(&self) {
             let interface = "xyz.openbmc_project.Chassis.Intrusion".to_owned();
             let status = Value::Text("HardwareIntrusion".to_owned());
             let update = crate::model::sensors::Update::Object {
@@ -150,7 +157,7 @@ mod tests {
             self.platform.sensors().await.apply(update);
         }
 
-        /// Has the temperature read `value`.
+        /// Sets the temperature's reading.
         pub(super) async fn heat(&self, value: f64) {
             let update = crate::model::sensors::Update::Changed {
                 path: "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned(),

@@ -25,7 +25,7 @@ use crate::request::command::Registrar;
 pub trait Platform: Sensors + Time + Frus {}
 impl<P: Sensors + Time + Frus> Platform for P {}
 
-/// The stores that the commands are over; other families share them.
+/// State that the commands share with other families.
 #[derive(Clone, Debug)]
 pub struct Stores {
     /// The event log.
@@ -34,13 +34,13 @@ pub struct Stores {
     pub sdr: Arc<SdrService>,
     /// The FRU images.
     pub fru: Arc<FruStore>,
-    /// The log's clock.
+    /// The SEL's clock.
     pub clock: Arc<Clock>,
-    /// What is known of others' logs.
+    /// Status of auxiliary logs.
     pub auxiliary: Arc<Persistent<AuxiliaryLogs>>,
 }
 
-/// The storage commands and what they keep between requests.
+/// The storage commands and their state between requests.
 #[derive(Debug)]
 pub struct StorageProvider<P> {
     platform: Arc<P>,
@@ -80,20 +80,20 @@ mod tests {
 
     use super::*;
     pub(super) use crate::commands::test_support::answer;
-    use crate::commands::test_support::{self, Answered};
+    use crate::commands::test_support::{self, CommandResult};
     use crate::model::sensors::Update;
     use crate::platform::fake::FakePlatform;
     use crate::request::command::Family;
     use crate::request::context::Context;
 
     /// The storage commands over two sensors, one FRU and a log of 100 records.
-    pub(super) struct Bench {
-        bench: test_support::Bench,
+    pub(super) struct TestStorage {
+        commands: test_support::TestCommands,
         pub(super) platform: Arc<FakePlatform>,
         _state: tempfile::TempDir,
     }
 
-    impl Bench {
+    impl TestStorage {
         pub(super) fn new() -> Self {
             let state = tempfile::tempdir().unwrap();
             let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
@@ -104,20 +104,27 @@ mod tests {
                 clock: Arc::new(Clock::new(Persistent::volatile())),
                 auxiliary: Arc::new(Persistent::volatile()),
             };
-            let bench =
-                test_support::Bench::with(Family::NetFn(NetFn::STORAGE), |platform, table| {
+            let commands = test_support::TestCommands::with(
+                Family::NetFn(NetFn::STORAGE),
+                |platform, table| {
                     StorageProvider::new(Arc::clone(platform), stores).register(table);
-                });
-            let platform = Arc::clone(&bench.platform);
-            Self { bench, platform, _state: state }
+                },
+            );
+            let platform = Arc::clone(&commands.platform);
+            Self { commands, platform, _state: state }
         }
 
-        pub(super) async fn send(&self, code: u8, data: &[u8]) -> Answered {
-            self.bench.send(code, data).await
+        pub(super) async fn send(&self, code: u8, data: &[u8]) -> CommandResult {
+            self.commands.send(code, data).await
         }
 
-        pub(super) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
-            self.bench.send_as(context, code, data).await
+        pub(super) async fn send_as(
+            &self,
+            context: Context,
+            code: u8,
+            data: &[u8],
+        ) -> CommandResult {
+            self.commands.send_as(context, code, data).await
         }
 
         pub(super) async fn add_event(&self) {

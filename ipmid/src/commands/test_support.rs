@@ -1,4 +1,4 @@
-//! A provider on the bench: its commands over a fake platform, byte for byte.
+//! Sends raw requests to a provider's commands over a fake platform.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use crate::platform::fake::FakePlatform;
 use crate::request::command::{CommandTable, Family, Priority, Registrar, Registry};
 use crate::request::context::Context;
 
-/// What a command gives.
-pub(crate) type Answered = Result<Vec<u8>, CompletionCode>;
+/// Response data or completion code of a command.
+pub(crate) type CommandResult = Result<Vec<u8>, CompletionCode>;
 
-/// The answer that carries `data`.
-pub(crate) fn answer(data: &[u8]) -> Answered {
+/// A successful response with `data`.
+pub(crate) fn answer(data: &[u8]) -> CommandResult {
     Ok(data.to_vec())
 }
 
 /// One provider and the platform under it.
-pub(crate) struct Bench {
+pub(crate) struct TestCommands {
     pub(crate) platform: Arc<FakePlatform>,
     registry: Registry,
     family: Family,
-    /// Where the provider keeps its state, until the bench is cleared.
+    /// The provider's state directory, removed on drop.
     pub(crate) folder: Option<TempDir>,
 }
 
-impl Bench {
-    /// The provider that `register` puts up, whose commands are of `family`.
+impl TestCommands {
+    /// The commands of `family` that `register` adds.
     pub(crate) fn with(
         family: Family,
         register: impl FnOnce(&Arc<FakePlatform>, &mut Registrar<'_>),
@@ -39,18 +39,18 @@ impl Bench {
     }
 
     /// Sends a command from the host.
-    pub(crate) async fn send(&self, code: u8, data: &[u8]) -> Answered {
+    pub(crate) async fn send(&self, code: u8, data: &[u8]) -> CommandResult {
         self.send_as(Context::system_interface(), code, data).await
     }
 
-    /// Sends a command as someone else.
-    pub(crate) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> Answered {
+    /// Sends a command with another context.
+    pub(crate) async fn send_as(&self, context: Context, code: u8, data: &[u8]) -> CommandResult {
         let body = self.respond(context, code, data).await?;
         let is_failure = body.completion != CompletionCode::OK && body.data.is_empty();
         if is_failure { Err(body.completion) } else { Ok(body.data) }
     }
 
-    /// As [`Self::send_as`], with the completion code of what has data.
+    /// As [`Self::send_as`], with the completion code of a response with data.
     pub(crate) async fn respond(
         &self,
         context: Context,

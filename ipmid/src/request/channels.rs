@@ -34,7 +34,7 @@ const INTRABMC: &str = "INTRABMC";
 /// Callers that are remembered. Beyond that, those that have disconnected are forgotten.
 const MAX_CALLERS: usize = 256;
 /// How often the bus is asked about a caller while owners change.
-const MAX_ASKED: usize = 8;
+const MAX_QUERIES: usize = 8;
 /// Refusals that are logged.
 static REFUSED: RateLimit = RateLimit::new(10, Duration::from_secs(60));
 /// Bridges that start and stop, as far as they are logged.
@@ -152,19 +152,19 @@ impl Channels {
         {
             return identity::decide(&known.facts, claim, &self.table);
         }
-        let facts = self.ask_bus(caller).await?;
+        let facts = self.query_bus(caller).await?;
         identity::decide(&facts, claim, &self.table)
     }
 
     /// Asks the bus about a caller, until no change of owners has overtaken the answers.
-    async fn ask_bus(&self, caller: &str) -> Result<Facts, Refusal> {
+    async fn query_bus(&self, caller: &str) -> Result<Facts, Refusal> {
         let unknown = |error: &dyn std::fmt::Display| Refusal::Unknown(error.to_string());
         let bus = lock(&self.known).bus.clone();
         let bus = bus.ok_or_else(|| unknown(&"there is no bus"))?;
         let bus = DBusProxy::new(&bus).await.map_err(|error| unknown(&error))?;
-        for _ in 0..MAX_ASKED {
+        for _ in 0..MAX_QUERIES {
             let before = lock(&self.known).changes;
-            let found = self.ask_once(&bus, caller).await.map_err(|error| unknown(&error))?;
+            let found = self.query_once(&bus, caller).await.map_err(|error| unknown(&error))?;
             if let Some(facts) = self.remember(caller, found, before) {
                 return Ok(facts);
             }
@@ -172,7 +172,7 @@ impl Channels {
         Err(unknown(&"bridges come and go"))
     }
 
-    async fn ask_once(&self, bus: &DBusProxy<'_>, caller: &str) -> fdo::Result<Found> {
+    async fn query_once(&self, bus: &DBusProxy<'_>, caller: &str) -> fdo::Result<Found> {
         let uid = bus.get_connection_unix_user(BusName::try_from(caller)?).await?;
         let names: Vec<String> = bus.list_names().await?.iter().map(ToString::to_string).collect();
         let mut owned = BTreeSet::new();

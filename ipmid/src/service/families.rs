@@ -6,11 +6,11 @@ use accounts::{ChannelTable, UserAdmin};
 use durable::Folder;
 use ipmi_proto::{Iana, Medium};
 
-use crate::commands::app::{self, AppParts, AppProvider};
+use crate::commands::app::{self, AppDeps, AppProvider};
 use crate::commands::chassis::{self, ChassisProvider};
 use crate::commands::dcmi::{self, DcmiProvider};
-use crate::commands::messaging::{MessagingParts, MessagingProvider};
-use crate::commands::pef::{PefParts, PefProvider};
+use crate::commands::messaging::{MessagingDeps, MessagingProvider};
+use crate::commands::pef::{PefDeps, PefProvider};
 use crate::commands::sbmr::SbmrProvider;
 use crate::commands::sensor::SensorProvider;
 use crate::commands::storage::StorageProvider;
@@ -49,11 +49,11 @@ impl<P> Platform for P where
 }
 
 /// What the families share or cannot make themselves.
-pub(super) struct Parts<I> {
+pub(super) struct FamilyDeps<I> {
     /// For the application commands.
-    pub(super) app: AppParts,
+    pub(super) app: AppDeps,
     /// For messages to and from the host and satellites.
-    pub(super) messaging: MessagingParts,
+    pub(super) messaging: MessagingDeps,
     /// The BMC's own I2C buses.
     pub(super) i2c: I,
     /// Command discovery and what is switched off.
@@ -78,22 +78,22 @@ pub(super) struct Actors<P> {
 pub(super) fn register<P: Platform, I: I2c>(
     platform: &Arc<P>,
     config: &Config,
-    parts: Parts<I>,
+    deps: FamilyDeps<I>,
     base: &mut Registrar<'_>,
 ) -> Actors<P> {
-    let accounts: Arc<dyn UserAdmin> = Arc::clone(&parts.app.accounts);
-    let updates = Arc::clone(&parts.app.updates);
-    AppProvider::new(Arc::clone(platform), parts.app).register(base);
-    app::firewall::register(&parts.firewall, base);
-    MessagingProvider::new(Arc::clone(platform), parts.i2c, parts.messaging).register(base);
+    let accounts: Arc<dyn UserAdmin> = Arc::clone(&deps.app.accounts);
+    let updates = Arc::clone(&deps.app.updates);
+    AppProvider::new(Arc::clone(platform), deps.app).register(base);
+    app::firewall::register(&deps.firewall, base);
+    MessagingProvider::new(Arc::clone(platform), deps.i2c, deps.messaging).register(base);
     SbmrProvider::new(Arc::clone(platform)).register(base);
-    register_records(&parts.records, &parts.folder, platform, base);
-    let folder = &parts.folder;
+    register_records(&deps.records, &deps.folder, platform, base);
+    let folder = &deps.folder;
     let boot = Persistent::open(folder.clone(), "boot.json");
     ChassisProvider::new(Arc::clone(platform), boot, Arc::clone(&updates)).register(base);
     let place = (config.sel.capacity, first_lan(&config.channels));
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
-    let events = Arc::clone(&parts.records.events);
+    let events = Arc::clone(&deps.records.events);
     let dcmi = DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), events, place, dcmi);
     dcmi.register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
@@ -103,12 +103,12 @@ pub(super) fn register<P: Platform, I: I2c>(
     };
     // Checked when the configuration was read.
     let manufacturer = Iana::new(config.device.manufacturer);
-    let pef = PefParts {
+    let pef = PefDeps {
         accounts: Arc::clone(&accounts),
-        sel: Arc::clone(&parts.records.sel),
-        clock: Arc::clone(&parts.records.clock),
+        sel: Arc::clone(&deps.records.sel),
+        clock: Arc::clone(&deps.records.clock),
         lan: Arc::clone(&lan),
-        maker: (manufacturer.unwrap_or(Iana::OPENBMC), config.device.product),
+        manufacturer: (manufacturer.unwrap_or(Iana::OPENBMC), config.device.product),
         config: config.pef,
         updates: Arc::clone(&updates),
     };
@@ -208,7 +208,7 @@ mod tests {
         let accounts =
             Writer::open(state.path(), &AccessConfig::default(), config.channels.clone()).unwrap();
         let host = HostSide::default();
-        let app = AppParts {
+        let app = AppDeps {
             accounts: Arc::new(accounts),
             cipher_suites: config.lan.suite_ids(),
             auth_types: config.lan.auth_type_bits(),
@@ -220,9 +220,9 @@ mod tests {
             system_info: Persistent::open(folder.clone(), "system-info.json"),
             updates: Arc::default(),
         };
-        let parts = Parts {
+        let deps = FamilyDeps {
             app,
-            messaging: MessagingParts::new(
+            messaging: MessagingDeps::new(
                 Arc::clone(&host.messages),
                 &config.channels,
                 config.i2c.clone(),
@@ -232,10 +232,10 @@ mod tests {
             records: ModelStores::open(&folder, config.sel, host),
             folder,
         };
-        let firewall = Arc::clone(&parts.firewall);
+        let firewall = Arc::clone(&deps.firewall);
         let mut table = CommandTable::default();
         let platform = Arc::new(FakePlatform::default());
-        register(&platform, &config, parts, &mut table.at(Priority::BASE));
+        register(&platform, &config, deps, &mut table.at(Priority::BASE));
         let registry = table.finish().unwrap();
         firewall.learn(registry.iter());
         Machine { registry, platform, firewall, state }
@@ -327,10 +327,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_of_another_length_are_refused() {
         // The second byte of these says how many follow.
-        const TELL_THEIR_LENGTH: [u8; 2] = [0x08, 0x0a];
+        const LENGTH_PREFIXED: [u8; 2] = [0x08, 0x0a];
         let (all, _state) = registry();
         let tells = |row: &Command| {
-            row.family == Family::Group(GroupBody::DCMI) && TELL_THEIR_LENGTH.contains(&row.code)
+            row.family == Family::Group(GroupBody::DCMI) && LENGTH_PREFIXED.contains(&row.code)
         };
         let mut rows: Vec<Command> = all.iter().filter(|row| !tells(row)).copied().collect();
         rows.sort_by_key(|command| (command.family, command.code));
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn readme_lists_the_commands_that_there_are() {
+    fn readme_lists_the_registered_commands() {
         const BEGIN: &str = "<!-- commands: begin -->\n";
         const END: &str = "<!-- commands: end -->";
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");

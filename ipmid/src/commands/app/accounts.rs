@@ -1,4 +1,4 @@
-//! How the commands about users and channels reach the store of accounts.
+//! Access of the user and channel commands to the accounts.
 
 use std::sync::Arc;
 
@@ -11,27 +11,27 @@ use super::{AppProvider, Platform};
 use crate::request::context::Context;
 
 impl<P: Platform> AppProvider<P> {
-    /// All users and channels as they are now.
+    /// Snapshot of all users and channels.
     pub(super) fn accounts(&self) -> Arc<Snapshot> {
-        self.parts.accounts.snapshot()
+        self.deps.accounts.snapshot()
     }
 
-    /// Has the store do something that waits for the medium, on a thread that may wait.
+    /// Runs `change`, which blocks on storage, on a blocking thread.
     pub(super) async fn administer<R: Send + 'static>(
         &self,
         act: impl FnOnce(&dyn UserAdmin) -> Result<R, AccountError> + Send + 'static,
     ) -> Result<R, CompletionCode> {
-        let accounts = Arc::clone(&self.parts.accounts);
+        let accounts = Arc::clone(&self.deps.accounts);
         match task::spawn_blocking(move || act(accounts.as_ref())).await {
             Ok(result) => result.map_err(|error| refusal(&error)),
             Err(error) => {
-                error!(%error, "the thread that changes accounts ended");
+                error!(%error, "the thread that changes accounts failed; the request is refused");
                 Err(CompletionCode::UNSPECIFIED)
             }
         }
     }
 
-    /// The number of the channel that a field means.
+    /// Channel number of a request field.
     ///
     /// # Errors
     ///
@@ -47,11 +47,11 @@ impl<P: Platform> AppProvider<P> {
         Ok(number)
     }
 
-    /// As [`channel_number`](Self::channel_number), of a channel that holds sessions.
+    /// As [`channel_number`](Self::channel_number), of a channel with sessions.
     ///
     /// # Errors
     ///
-    /// `CCh` when no such channel is configured, `without` when it holds no sessions.
+    /// `CCh` when no such channel is configured, `without` if it has no sessions.
     pub(super) fn session_channel(
         &self,
         context: &Context,
@@ -64,11 +64,11 @@ impl<P: Platform> AppProvider<P> {
         if holds_sessions { Ok(number) } else { Err(without) }
     }
 
-    /// The user of an id.
+    /// Validates a user ID.
     ///
     /// # Errors
     ///
-    /// `CCh` for an id that there is not.
+    /// `CCh` for an invalid ID.
     pub(super) fn user_id(&self, id: u8) -> Result<UserId, CompletionCode> {
         UserId::new(id)
             .filter(|id| self.accounts().user(*id).is_some())
@@ -76,7 +76,7 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
-/// The completion code for a change that the store did not make.
+/// Completion code for a failed change of the accounts.
 pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
     match error {
         AccountError::NoSuchUser(_)
@@ -89,7 +89,7 @@ pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
         | AccountError::SessionLimit => CompletionCode::INVALID_DATA_FIELD,
         AccountError::KgLocked(_) => CompletionCode(0x80), // §22.25: the key is locked
         AccountError::System(error) => {
-            error!(%error, "accounts are not changed");
+            error!(%error, "cannot change the accounts; the request is refused");
             match error {
                 SystemError::Absent => CompletionCode::NOT_IN_PRESENT_STATE,
                 SystemError::Timeout => CompletionCode::TIMEOUT,
@@ -99,7 +99,7 @@ pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
         }
         error if error.is_full() => CompletionCode::OUT_OF_SPACE,
         error => {
-            error!(%error, "accounts are not changed");
+            error!(%error, "cannot change the accounts; the request is refused");
             CompletionCode::UNSPECIFIED
         }
     }

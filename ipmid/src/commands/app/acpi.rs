@@ -16,9 +16,9 @@ const SET_ACPI_POWER_STATE: Command =
 const GET_ACPI_POWER_STATE: Command =
     Command::standard(NetFn::APP, 0x07, Privilege::User, "Get ACPI Power State");
 
-/// A state that is not to change (IPMI v2.0 §20.6).
+/// "No change" of a state (IPMI v2.0 §20.6).
 const NO_CHANGE: u8 = 0x7f;
-/// A state nobody has reported.
+/// State before the host's first report.
 const UNKNOWN: u8 = 0x2a;
 
 /// System power states (IPMI v2.0 §20.6, Table 20-8).
@@ -51,7 +51,7 @@ fn number(states: &[(u8, AcpiState)], state: AcpiState) -> u8 {
     states.iter().find(|(_, known)| *known == state).map_or(UNKNOWN, |(number, _)| *number)
 }
 
-/// The state a request sets; `None` for no change or a field that is not to be set.
+/// The state a request sets; `None` for no change or a clear set bit.
 fn wanted(
     states: &[(u8, AcpiState)],
     (value, set): (Bits<7>, bool),
@@ -69,12 +69,12 @@ impl<P: Platform> AppProvider<P> {
         table.add(GET_ACPI_POWER_STATE, self, Self::get_acpi_power_state);
     }
 
-    /// Set ACPI Power State (IPMI v2.0 §20.6): system and device state, each with a bit that says
-    /// whether it is to be set.
+    /// Set ACPI Power State (IPMI v2.0 §20.6): system and device state, each with a bit that
+    /// enables the change.
     ///
     /// # Errors
     ///
-    /// `CCh` for a state that is none.
+    /// `CCh` for an invalid state.
     async fn set_acpi_power_state(
         self: Arc<Self>,
         _: Context,
@@ -95,19 +95,19 @@ impl<P: Platform> AppProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn states_are_set_one_by_one() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x07, &[]).await, answer(&[0x05, 0x00]));
-        assert_eq!(bench.send(0x06, &[0x80, 0x7f]).await, answer(&[])); // as FreeIPMI sends it
-        assert_eq!(bench.send(0x07, &[]).await, answer(&[0x00, 0x00]));
-        assert_eq!(bench.send(0x06, &[0xff, 0x83]).await, answer(&[]));
-        assert_eq!(bench.send(0x07, &[]).await, answer(&[0x00, 0x03]));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x07, &[]).await, answer(&[0x05, 0x00]));
+        assert_eq!(commands.send(0x06, &[0x80, 0x7f]).await, answer(&[])); // as FreeIPMI sends it
+        assert_eq!(commands.send(0x07, &[]).await, answer(&[0x00, 0x00]));
+        assert_eq!(commands.send(0x06, &[0xff, 0x83]).await, answer(&[]));
+        assert_eq!(commands.send(0x07, &[]).await, answer(&[0x00, 0x03]));
         for request in [[0x8b, 0x00], [0x00, 0x84]] {
             let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-            assert_eq!(bench.send(0x06, &request).await, refused, "{request:02x?}");
+            assert_eq!(commands.send(0x06, &request).await, refused, "{request:02x?}");
         }
     }
 }

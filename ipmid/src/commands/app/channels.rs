@@ -33,7 +33,7 @@ const SET_CHANNEL_SECURITY_KEYS: Command =
     Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys")
         .changes(Resource::ACCOUNTS);
 
-/// `82h` of Set and Get Channel Access: not supported for this channel, which has no sessions.
+/// `82h` of Set and Get Channel Access: not supported for a session-less channel.
 const NOT_FOR_CHANNEL: CompletionCode = CompletionCode(0x82);
 /// `83h`: access mode not supported.
 const MODE_NOT_SUPPORTED: CompletionCode = CompletionCode(0x83);
@@ -46,19 +46,19 @@ const TOO_MANY_KEY_BYTES: CompletionCode = CompletionCode(0x82);
 /// `84h`: K_R is not used.
 const KR_NOT_USED: CompletionCode = CompletionCode(0x84);
 
-/// Whose channel numbers and protocols these are: the IPMI forum (IPMI v2.0 §22.24).
+/// Enterprise number of the IPMI forum, which defines the channel protocols (IPMI v2.0 §22.24).
 const IPMI_FORUM: u32 = 7154;
 /// The host has no interrupt of its own for the system interface (IPMI v2.0 §22.24, byte 8).
 const NO_INTERRUPT: u8 = 0xff;
-/// Payload types whose cipher suites can be asked for: IPMI and SOL.
+/// Payload types of Get Channel Cipher Suites: IPMI and SOL.
 const PAYLOAD_TYPES: [u8; 2] = [0, 1];
-/// Bytes of the suite list in one answer.
+/// Bytes of the suite list in one response.
 const LIST_BLOCK: usize = 16;
 /// Lock status in a reply of Set Channel Security Keys.
 const LOCKED: u8 = 1;
 const UNLOCKED: u8 = 2;
 
-/// What a request does with one of the two settings of channel access.
+/// Which of the volatile and non-volatile settings of channel access a request sets.
 fn setting(field: Bits<2>) -> Result<Option<Setting>, CompletionCode> {
     match field.value() {
         0 => Ok(None),
@@ -85,12 +85,12 @@ impl<P: Platform> AppProvider<P> {
         table.add(SET_CHANNEL_SECURITY_KEYS, self, Self::set_channel_security_keys);
     }
 
-    /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13), of any channel with sessions;
-    /// a LAN bridge answers for its own itself.
+    /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13), for any channel with sessions;
+    /// a LAN bridge answers the requests of its own sessions itself.
     ///
     /// # Errors
     ///
-    /// `CCh` for a channel without sessions and a privilege that is none.
+    /// `CCh` for a channel without sessions and an invalid privilege level.
     #[allow(clippy::type_complexity)] // the reply's fields in their order
     async fn get_channel_authentication_capabilities(
         self: Arc<Self>,
@@ -101,15 +101,15 @@ impl<P: Platform> AppProvider<P> {
         let channel =
             self.session_channel(&context, channel, CompletionCode::INVALID_DATA_FIELD)?;
         let accounts = self.accounts();
-        let has_kg = self.parts.accounts.kg(channel).is_some();
+        let has_kg = self.deps.accounts.kg(channel).is_some();
         let (mut named, mut null) = (false, false);
         for (_, user) in accounts.users().filter(|(_, user)| user.enabled) {
             named |= !user.name.is_empty();
             null |= user.name.is_empty() && user.has_password();
         }
         let status = u8::from(has_kg) << 5 | u8::from(named) << 2 | u8::from(null) << 1;
-        // Sessions of IPMI 1.5 there are where a type for them is configured.
-        let types = self.parts.auth_types;
+        // IPMI 1.5 sessions are enabled by configuring an authentication type for them.
+        let types = self.deps.auth_types;
         let v15 = u8::from(types != 0);
         let extended = if wants_v20 { 0x02 | v15 } else { 0x00 };
         let number = (Bits::low(channel.value()), Bits::low(0));
@@ -158,7 +158,7 @@ impl<P: Platform> AppProvider<P> {
         self.administer(move |accounts| accounts.change_channel_access(channel, &change)).await
     }
 
-    /// Get Channel Access (IPMI v2.0 §22.23), of the setting asked for.
+    /// Get Channel Access (IPMI v2.0 §22.23), of the volatile or non-volatile setting.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl<P: Platform> AppProvider<P> {
     ///
     /// # Errors
     ///
-    /// `CCh` for a channel that is not configured, as a host's scan over all numbers expects.
+    /// `CCh` for a channel that is not configured: hosts scan all channel numbers for it.
     #[allow(clippy::type_complexity)] // the reply's fields in their order
     async fn get_channel_info(
         self: Arc<Self>,
@@ -244,7 +244,7 @@ impl<P: Platform> AppProvider<P> {
             return Err(invalid);
         }
         let suites: Vec<_> =
-            self.parts.cipher_suites.iter().filter_map(|&id| CipherSuite::from_id(id)).collect();
+            self.deps.cipher_suites.iter().filter_map(|&id| CipherSuite::from_id(id)).collect();
         let mut list = Vec::new();
         if by_suite {
             suites.iter().for_each(|suite| suite.emit_record(&mut list));
@@ -255,10 +255,10 @@ impl<P: Platform> AppProvider<P> {
         Ok((channel.value(), block.to_vec().into()))
     }
 
-    /// Set Channel Security Keys (IPMI v2.0 §22.25): sets or locks K_G, and tells whether one is set.
+    /// Set Channel Security Keys (IPMI v2.0 §22.25): sets or locks K_G, and reports the lock status.
     ///
-    /// A key that is set is read by nobody, locked or not: a reply travels over D-Bus, where no secret
-    /// of ours does, and whoever knows it could log in with it. That is an error and not a key of
+    /// K_G cannot be read, locked or not: a reply travels over D-Bus, where secrets must not appear,
+    /// and K_G is enough to log in. Reading is an error and not a key of
     /// zeros, which a client that saves and restores settings would write back.
     ///
     /// # Errors
@@ -282,7 +282,7 @@ impl<P: Platform> AppProvider<P> {
         }
         let mut value = Remaining::default();
         match operation.value() {
-            0 if self.parts.accounts.kg(channel).is_some() => return Err(KEY_LOCKED),
+            0 if self.deps.accounts.kg(channel).is_some() => return Err(KEY_LOCKED),
             0 => value = vec![0; accounts::KEY_LENGTH].into(),
             1 => {
                 let kg = key_bytes(key)?;
@@ -296,7 +296,7 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
-/// The key in a request; all zero is none.
+/// The key in a request; all zeros clear it.
 fn key_bytes(key: Remaining) -> Result<Option<Kg>, CompletionCode> {
     let bytes = Zeroizing::new(Vec::from(key));
     let key: [u8; accounts::KEY_LENGTH] = bytes.as_slice().try_into().map_err(|_| {
@@ -310,89 +310,89 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn channel_info_matches_golden_bytes() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         for (request, reply) in [
             (0x01, hex!("01 04 01 80 f2 1b 00 00 00")),
             (0x0f, hex!("0f 0c 05 00 f2 1b 00 ff ff")),
             (0x0e, hex!("0f 0c 05 00 f2 1b 00 ff ff")),
             (0x00, hex!("00 01 01 00 f2 1b 00 00 00")),
         ] {
-            assert_eq!(bench.send(0x42, &[request]).await, answer(&reply), "{request:02x}");
+            assert_eq!(commands.send(0x42, &[request]).await, answer(&reply), "{request:02x}");
         }
         for absent in [2, 7, 0x0b] {
             let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-            assert_eq!(bench.send(0x42, &[absent]).await, refused, "{absent:02x}");
+            assert_eq!(commands.send(0x42, &[absent]).await, refused, "{absent:02x}");
         }
     }
 
     #[tokio::test]
     async fn volatile_and_non_volatile_access_are_apart() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x41, &hex!("01 40")).await, answer(&hex!("02 04")));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x41, &hex!("01 40")).await, answer(&hex!("02 04")));
         // ipmitool: lan set 1 access off, volatile then non-volatile.
-        assert_eq!(bench.send(0x40, &hex!("01 80 83")).await, answer(&[]));
-        assert_eq!(bench.send(0x41, &hex!("01 80")).await, answer(&hex!("00 03")));
-        assert_eq!(bench.send(0x41, &hex!("01 40")).await, answer(&hex!("02 04")));
-        assert_eq!(bench.send(0x40, &hex!("01 7a 44")).await, answer(&[]));
-        assert_eq!(bench.send(0x41, &hex!("01 40")).await, answer(&hex!("3a 04")));
+        assert_eq!(commands.send(0x40, &hex!("01 80 83")).await, answer(&[]));
+        assert_eq!(commands.send(0x41, &hex!("01 80")).await, answer(&hex!("00 03")));
+        assert_eq!(commands.send(0x41, &hex!("01 40")).await, answer(&hex!("02 04")));
+        assert_eq!(commands.send(0x40, &hex!("01 7a 44")).await, answer(&[]));
+        assert_eq!(commands.send(0x41, &hex!("01 40")).await, answer(&hex!("3a 04")));
         for (request, code) in [
             (hex!("0f 42 44"), NOT_FOR_CHANNEL),
             (hex!("01 41 44"), MODE_NOT_SUPPORTED),
             (hex!("01 c2 44"), CompletionCode::INVALID_DATA_FIELD),
             (hex!("01 42 40"), CompletionCode::INVALID_DATA_FIELD),
         ] {
-            assert_eq!(bench.send(0x40, &request).await, Err(code), "{request:02x?}");
+            assert_eq!(commands.send(0x40, &request).await, Err(code), "{request:02x?}");
         }
-        assert_eq!(bench.send(0x41, &hex!("0f 40")).await, Err(NOT_FOR_CHANNEL));
+        assert_eq!(commands.send(0x41, &hex!("0f 40")).await, Err(NOT_FOR_CHANNEL));
     }
 
     #[tokio::test]
     async fn cipher_suites_come_in_blocks() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let records = hex!("01 c0 03 01 41 81 c0 11 03 44 81");
-        assert_eq!(bench.send(0x54, &hex!("01 00 80")).await, answer(&records));
-        assert_eq!(bench.send(0x54, &hex!("01 00 81")).await, answer(&[1]));
+        assert_eq!(commands.send(0x54, &hex!("01 00 80")).await, answer(&records));
+        assert_eq!(commands.send(0x54, &hex!("01 00 81")).await, answer(&[1]));
         let algorithms = hex!("01 01 03 41 44 81");
-        assert_eq!(bench.send(0x54, &hex!("01 01 00")).await, answer(&algorithms));
+        assert_eq!(commands.send(0x54, &hex!("01 01 00")).await, answer(&algorithms));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x54, &hex!("01 02 80")).await, refused);
-        assert_eq!(bench.send(0x54, &hex!("0f 00 80")).await, refused);
+        assert_eq!(commands.send(0x54, &hex!("01 02 80")).await, refused);
+        assert_eq!(commands.send(0x54, &hex!("0f 00 80")).await, refused);
     }
 
     #[tokio::test]
-    async fn capabilities_tell_of_users_and_kg() {
-        let (bench, ..) = bench();
+    async fn capabilities_report_users_and_kg() {
+        let (commands, ..) = commands();
         // Two types of IPMI 1.5 are configured.
         let none = answer(&hex!("01 94 00 03 00 00 00 00"));
-        assert_eq!(bench.send(0x38, &hex!("81 04")).await, none);
-        assert_eq!(bench.send(0x47, &hex!("03 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x38, &hex!("81 04")).await, none);
+        assert_eq!(commands.send(0x47, &hex!("03 01")).await, answer(&[]));
         let mut name = vec![3];
         name.extend(*b"bob\0\0\0\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(bench.send(0x45, &name).await, answer(&[]));
+        assert_eq!(commands.send(0x45, &name).await, answer(&[]));
         let key = [&hex!("01 01 01")[..], &[0x5a; 20]].concat();
-        assert_eq!(bench.send(0x56, &key).await, answer(&[UNLOCKED]));
+        assert_eq!(commands.send(0x56, &key).await, answer(&[UNLOCKED]));
         let some = answer(&hex!("01 14 24 00 00 00 00 00"));
-        assert_eq!(bench.send(0x38, &hex!("01 04")).await, some);
+        assert_eq!(commands.send(0x38, &hex!("01 04")).await, some);
     }
 
     #[tokio::test]
-    async fn kg_is_set_and_locked_and_never_told() {
-        let (bench, ..) = bench();
+    async fn kg_is_set_and_locked_and_never_returned() {
+        let (commands, ..) = commands();
         let set = [&hex!("01 01 01")[..], &[0x5a; 20]].concat();
         let none = [&[UNLOCKED][..], &[0; 20]].concat();
-        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, answer(&none));
-        assert_eq!(bench.send(0x56, &set).await, answer(&[UNLOCKED]));
-        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, Err(KEY_LOCKED));
-        assert_eq!(bench.send(0x56, &hex!("01 00 00")).await, Err(KR_NOT_USED));
-        assert_eq!(bench.send(0x56, &set[..22]).await, Err(TOO_FEW_KEY_BYTES));
+        assert_eq!(commands.send(0x56, &hex!("01 00 01")).await, answer(&none));
+        assert_eq!(commands.send(0x56, &set).await, answer(&[UNLOCKED]));
+        assert_eq!(commands.send(0x56, &hex!("01 00 01")).await, Err(KEY_LOCKED));
+        assert_eq!(commands.send(0x56, &hex!("01 00 00")).await, Err(KR_NOT_USED));
+        assert_eq!(commands.send(0x56, &set[..22]).await, Err(TOO_FEW_KEY_BYTES));
         let long = [&set[..], &[0]].concat();
-        assert_eq!(bench.send(0x56, &long).await, Err(TOO_MANY_KEY_BYTES));
-        assert_eq!(bench.send(0x56, &hex!("01 02 01")).await, answer(&[LOCKED]));
-        assert_eq!(bench.send(0x56, &hex!("01 00 01")).await, Err(KEY_LOCKED));
-        assert_eq!(bench.send(0x56, &set).await, Err(KEY_LOCKED));
+        assert_eq!(commands.send(0x56, &long).await, Err(TOO_MANY_KEY_BYTES));
+        assert_eq!(commands.send(0x56, &hex!("01 02 01")).await, answer(&[LOCKED]));
+        assert_eq!(commands.send(0x56, &hex!("01 00 01")).await, Err(KEY_LOCKED));
+        assert_eq!(commands.send(0x56, &set).await, Err(KEY_LOCKED));
     }
 }

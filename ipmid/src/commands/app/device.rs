@@ -1,4 +1,4 @@
-//! Who the BMC is: device id, self test, GUIDs.
+//! Device ID, self test and GUIDs.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ const GET_DEVICE_GUID: Command =
 const GET_SYSTEM_GUID: Command =
     Command::standard(NetFn::APP, 0x37, Privilege::Callback, "Get System GUID");
 
-/// IPMI 2.0, as BCD with the digits the other way round (IPMI v2.0 §20.1, byte 6).
+/// IPMI 2.0, as BCD, least significant digit first (IPMI v2.0 §20.1, byte 6).
 const IPMI_VERSION: u8 = 0x02;
 
-/// What Get Device ID tells that is not read from the firmware: section `[device]`.
+/// Configured fields of Get Device ID: section `[device]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DeviceConfig {
@@ -72,7 +72,7 @@ impl DeviceConfig {
 }
 
 /// Major and minor number at the head of a version text such as `v2.14.0-rc1`; 7 bits and two
-/// decimal digits are what the reply has room for (IPMI v2.0 §20.1, bytes 4 and 5).
+/// decimal digits fit in the reply (IPMI v2.0 §20.1, bytes 4 and 5).
 fn firmware_revision(version: &str) -> (u8, u8) {
     let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     let mut numbers = digits.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
@@ -98,17 +98,17 @@ impl<P: Platform> AppProvider<P> {
     }
 
     /// Get Device ID (IPMI v2.0 §20.1), 15 bytes. Firmware numbers are 0.00 and the device "not
-    /// ready" until the services that know better have spoken; it always answers.
+    /// ready" until the version and state services have answered; the command never fails.
     async fn get_device_id(
         self: Arc<Self>,
         _: Context,
     ) -> Result<(Identity, Origin), CompletionCode> {
-        let device = self.parts.device;
+        let device = self.deps.device;
         let version = self.platform.firmware_version().await.unwrap_or_default();
         let (major, minor) = firmware_revision(&version);
         let is_ready = match self.platform.is_ready().await {
             Ok(is_ready) => is_ready,
-            Err(PlatformError::Absent) => true, // nobody to say that it is not
+            Err(PlatformError::Absent) => true, // without a state manager no one reports "not ready"
             Err(_) => false,
         };
         let manufacturer = device.manufacturer();
@@ -123,12 +123,12 @@ impl<P: Platform> AppProvider<P> {
         ))
     }
 
-    /// Get Self Test Results (IPMI v2.0 §20.4): 55h for no fault, else 57h and the faults.
+    /// Get Self Test Results (IPMI v2.0 §20.4): 55h without a fault, else 57h and the fault bits.
     async fn get_self_test_results(
         self: Arc<Self>,
         _: Context,
     ) -> Result<(u8, u8), CompletionCode> {
-        Ok(match self.parts.health.faults() {
+        Ok(match self.deps.health.faults() {
             0 => (0x55, 0x00),
             faults => (0x57, faults),
         })
@@ -148,25 +148,25 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
     use crate::model::health::Fault;
 
     #[tokio::test]
     async fn device_id_matches_golden_bytes() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let golden = answer(&hex!("20 81 02 14 02 bf cf c2 00 01 00 00 00 00 00"));
-        assert_eq!(bench.send(0x01, &[]).await, golden);
-        bench.platform.state().ready = false;
+        assert_eq!(commands.send(0x01, &[]).await, golden);
+        commands.platform.state().ready = false;
         let golden = answer(&hex!("20 81 82 14 02 bf cf c2 00 01 00 00 00 00 00"));
-        assert_eq!(bench.send(0x01, &[]).await, golden);
+        assert_eq!(commands.send(0x01, &[]).await, golden);
     }
 
     #[tokio::test]
-    async fn device_id_is_answered_whatever_the_platform_does() {
-        let (bench, ..) = bench();
-        bench.platform.state().error = Some(PlatformError::Timeout);
+    async fn device_id_is_answered_without_a_platform() {
+        let (commands, ..) = commands();
+        commands.platform.state().error = Some(PlatformError::Timeout);
         let golden = answer(&hex!("20 81 80 00 02 bf cf c2 00 01 00 00 00 00 00"));
-        assert_eq!(bench.send(0x01, &[]).await, golden);
+        assert_eq!(commands.send(0x01, &[]).await, golden);
     }
 
     #[test]
@@ -186,21 +186,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn self_test_tells_the_faults_that_stand() {
-        let (bench, health, _) = bench();
-        assert_eq!(bench.send(0x04, &[]).await, answer(&hex!("55 00")));
+    async fn self_test_reports_the_present_faults() {
+        let (commands, health, _) = commands();
+        assert_eq!(commands.send(0x04, &[]).await, answer(&hex!("55 00")));
         health.report(Fault::Sel, true);
         health.report(Fault::Ipmb, true);
-        assert_eq!(bench.send(0x04, &[]).await, answer(&hex!("57 90")));
+        assert_eq!(commands.send(0x04, &[]).await, answer(&hex!("57 90")));
         health.report(Fault::Sel, false);
-        assert_eq!(bench.send(0x04, &[]).await, answer(&hex!("57 10")));
+        assert_eq!(commands.send(0x04, &[]).await, answer(&hex!("57 10")));
     }
 
     #[tokio::test]
     async fn guids_are_the_uuid_last_byte_first() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let golden = answer(&hex!("0f 0e 0d 0c 0b 0a 09 08 07 06 05 04 03 02 01 00"));
-        assert_eq!(bench.send(0x08, &[]).await, golden);
-        assert_eq!(bench.send(0x37, &[]).await, golden);
+        assert_eq!(commands.send(0x08, &[]).await, golden);
+        assert_eq!(commands.send(0x37, &[]).await, golden);
     }
 }

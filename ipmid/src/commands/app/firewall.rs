@@ -1,5 +1,5 @@
-//! Command discovery and the firmware firewall (IPMI v2.0 §21): which commands there are, fed by
-//! the command table itself, and switching them off for a channel.
+//! Command discovery and the firmware firewall (IPMI v2.0 §21): the supported commands, read from
+//! the command table, and disabling them for a channel.
 
 use std::sync::Arc;
 
@@ -37,16 +37,16 @@ const GET_COMMAND_SUB_FUNCTION_ENABLES: Command =
 const GET_OEM_NETFN_IANA_SUPPORT: Command =
     Command::standard(NetFn::APP, 0x64, Privilege::User, "Get OEM NetFn IANA Support");
 
-/// A LUN that has the commands of the base specification.
+/// LUN support: the commands of the base specification.
 const BASE_SUPPORT: u8 = 0x01;
-/// Commands in one answer.
+/// Commands in one response.
 const HALF: u8 = 128;
 /// Specification type 0 (IPMI), errata unspecified; version 2.0, revision 1.1.
 const SPECIFICATION: [u8; 3] = [0x00, 0x20, 0x11];
 
 /// One bit for each of 128 commands.
 type Mask = [u8; 16];
-/// Channel, NetFn with which half of its commands, LUN.
+/// Channel, NetFn and half of its commands, LUN.
 type Which = ((ChannelNumber, Ignored<4>), (Bits<6>, Bits<2>), (Bits<2>, Ignored<6>));
 
 /// Adds the commands over `firewall`.
@@ -67,7 +67,7 @@ pub fn register(firewall: &Arc<Firewall>, table: &mut Registrar<'_>) {
     table.add(GET_OEM_NETFN_IANA_SUPPORT, firewall, get_oem_netfn_iana_support);
 }
 
-/// The network function under which a family's commands travel.
+/// The network function of a family's commands.
 fn netfn_of(family: Family) -> NetFn {
     match family {
         Family::NetFn(netfn) => netfn,
@@ -76,8 +76,8 @@ fn netfn_of(family: Family) -> NetFn {
     }
 }
 
-/// Which families a request is about: those of its network function, or the one whose defining
-/// body or enterprise number follows.
+/// The command family that a request selects: that of its network function, or that of the
+/// defining body or enterprise number that follows.
 struct Scope {
     netfn: u8,
     body: Option<Family>,
@@ -102,7 +102,7 @@ impl Scope {
     }
 }
 
-/// Get NetFn Support (IPMI v2.0 §21.2): which LUNs have commands, then 32 bits for each LUN, one
+/// Get NetFn Support (IPMI v2.0 §21.2): the LUNs with commands, then 32 bits for each LUN, one
 /// for each pair of network functions.
 async fn get_netfn_support(
     firewall: Arc<Firewall>,
@@ -116,7 +116,7 @@ async fn get_netfn_support(
     Ok((BASE_SUPPORT, [pairs, 0, 0, 0]))
 }
 
-/// The mask of those commands that are `wanted`, in the half and scope of the request.
+/// The mask of the commands that `wanted` selects in the request's half and scope.
 fn mask(
     firewall: &Firewall,
     (_, (netfn, half), (lun, _)): Which,
@@ -144,7 +144,7 @@ fn channel(context: &Context, ((channel, _), ..): Which) -> ChannelNumber {
     context.resolve(channel)
 }
 
-/// Get Command Support (IPMI v2.0 §21.3): a bit that is clear is a command that is there.
+/// Get Command Support (IPMI v2.0 §21.3): a clear bit is a supported command.
 async fn get_command_support(
     firewall: Arc<Firewall>,
     _: Context,
@@ -155,7 +155,7 @@ async fn get_command_support(
     Ok(supported.map(|byte| !byte))
 }
 
-/// Get Configurable Commands (IPMI v2.0 §21.5): those that can be switched off.
+/// Get Configurable Commands (IPMI v2.0 §21.5): the commands that can be disabled.
 async fn get_configurable_commands(
     firewall: Arc<Firewall>,
     _: Context,
@@ -165,7 +165,7 @@ async fn get_configurable_commands(
     mask(&firewall, which, &body, Firewall::is_configurable)
 }
 
-/// Get Command Enables (IPMI v2.0 §21.8): those that are on.
+/// Get Command Enables (IPMI v2.0 §21.8): the enabled commands.
 async fn get_command_enables(
     firewall: Arc<Firewall>,
     context: Context,
@@ -176,8 +176,8 @@ async fn get_command_enables(
     mask(&firewall, which, &body, |command| firewall.is_enabled(channel, command))
 }
 
-/// Set Command Enables (IPMI v2.0 §21.7): switches each configurable command of the half on or off.
-/// What cannot be switched off stays on, whatever its bit.
+/// Set Command Enables (IPMI v2.0 §21.7): enables or disables each configurable command of the half.
+/// The bits of other commands are ignored.
 async fn set_command_enables(
     firewall: Arc<Firewall>,
     context: Context,
@@ -204,11 +204,11 @@ async fn set_command_enables(
     firewall.set_enabled(channel(&context, which), &changes).await
 }
 
-/// The one command that a request about sub-functions means.
+/// The command that a sub-function request selects.
 ///
 /// # Errors
 ///
-/// `CCh` when there is no such command, as on every LUN but 0.
+/// `CCh` for an unsupported command, and for all LUNs except 0.
 fn command(
     firewall: &Firewall,
     (_, (netfn, _), (lun, _)): Which,
@@ -224,8 +224,8 @@ fn command(
         .ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
-/// Get Command Sub-function Support (IPMI v2.0 §21.4): what it follows, and a clear bit for each
-/// sub-function that is there.
+/// Get Command Sub-function Support (IPMI v2.0 §21.4): the specification, and a clear bit for each
+/// supported sub-function.
 async fn get_command_sub_function_support(
     firewall: Arc<Firewall>,
     context: Context,
@@ -238,7 +238,7 @@ async fn get_command_sub_function_support(
     Ok((SPECIFICATION, !there))
 }
 
-/// Get Configurable Command Sub-functions (IPMI v2.0 §21.6): all that are there.
+/// Get Configurable Command Sub-functions (IPMI v2.0 §21.6): all supported ones.
 async fn get_configurable_command_sub_functions(
     firewall: Arc<Firewall>,
     context: Context,
@@ -263,7 +263,7 @@ async fn get_command_sub_function_enables(
 }
 
 /// Set Command Sub-function Enables (IPMI v2.0 §21.9): the defining body or enterprise number comes
-/// before the enables, of which the second half is for sub-functions that no command has.
+/// before the enables, of which the second half is unused: no command has so many sub-functions.
 async fn set_command_sub_function_enables(
     firewall: Arc<Firewall>,
     context: Context,
@@ -327,7 +327,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::test_support::{Bench, answer};
+    use crate::commands::test_support::{TestCommands, answer};
     use crate::model::persistent::Persistent;
 
     const CONTROL: Command =
@@ -336,60 +336,60 @@ mod tests {
     const DCMI: Command =
         Command::group(GroupBody::DCMI, 0x01, Privilege::User, "Get DCMI Capabilities Info");
 
-    fn bench() -> Bench {
+    fn commands() -> TestCommands {
         let firewall = Arc::new(Firewall::new(Persistent::volatile()));
         let rows = [CONTROL, LATE, DCMI, GET_NETFN_SUPPORT, SET_COMMAND_ENABLES];
         firewall.learn(rows.iter());
-        Bench::with(Family::NetFn(NetFn::APP), |_, table| register(&firewall, table))
+        TestCommands::with(Family::NetFn(NetFn::APP), |_, table| register(&firewall, table))
     }
 
     #[tokio::test]
-    async fn what_is_registered_is_what_is_told() {
-        let bench = bench();
+    async fn registered_commands_are_the_reported_ones() {
+        let commands = commands();
         // NetFn 00h, 06h, 0Ah, 2Ch: pairs 0, 3, 5 and 22.
         let pairs = hex!("01 29 00 40 00 00 00 00 00 00 00 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x09, &[0x0e]).await, answer(&pairs));
+        assert_eq!(commands.send(0x09, &[0x0e]).await, answer(&pairs));
         let chassis = hex!("fb ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff");
-        assert_eq!(bench.send(0x0a, &hex!("01 00 00")).await, answer(&chassis));
+        assert_eq!(commands.send(0x0a, &hex!("01 00 00")).await, answer(&chassis));
         let late = hex!("04 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x61, &hex!("01 4a 00")).await, answer(&late));
+        assert_eq!(commands.send(0x61, &hex!("01 4a 00")).await, answer(&late));
         let dcmi = hex!("02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x0c, &hex!("01 2c 00 dc")).await, answer(&dcmi));
-        assert_eq!(bench.send(0x0c, &hex!("01 2c 00 00")).await, answer(&[0; 16]));
-        assert_eq!(bench.send(0x0c, &hex!("01 06 00")).await, answer(&[0; 16]));
-        assert_eq!(bench.send(0x64, &hex!("01 2c 00")).await, answer(&hex!("01 01 dc")));
+        assert_eq!(commands.send(0x0c, &hex!("01 2c 00 dc")).await, answer(&dcmi));
+        assert_eq!(commands.send(0x0c, &hex!("01 2c 00 00")).await, answer(&[0; 16]));
+        assert_eq!(commands.send(0x0c, &hex!("01 06 00")).await, answer(&[0; 16]));
+        assert_eq!(commands.send(0x64, &hex!("01 2c 00")).await, answer(&hex!("01 01 dc")));
     }
 
     #[tokio::test]
     async fn commands_are_switched_off_and_on() {
-        let bench = bench();
+        let commands = commands();
         let none = [&hex!("01 00 00")[..], &[0; 16]].concat();
-        assert_eq!(bench.send(0x60, &none).await, answer(&[]));
-        assert_eq!(bench.send(0x61, &hex!("01 00 00")).await, answer(&[0; 16]));
+        assert_eq!(commands.send(0x60, &none).await, answer(&[]));
+        assert_eq!(commands.send(0x61, &hex!("01 00 00")).await, answer(&[0; 16]));
         let mut all = none.clone();
         all[3] = 0x04;
-        assert_eq!(bench.send(0x60, &all).await, answer(&[]));
-        assert_eq!(bench.send(0x61, &hex!("01 00 00")).await, answer(&all[3..]));
-        // The firewall itself cannot be.
+        assert_eq!(commands.send(0x60, &all).await, answer(&[]));
+        assert_eq!(commands.send(0x61, &hex!("01 00 00")).await, answer(&all[3..]));
+        // The firewall's own commands are not configurable.
         let app = [&hex!("01 06 00")[..], &[0; 16]].concat();
-        assert_eq!(bench.send(0x60, &app).await, answer(&[]));
-        assert_eq!(bench.send(0x61, &hex!("01 06 00")).await.unwrap()[1], 0x02);
+        assert_eq!(commands.send(0x60, &app).await, answer(&[]));
+        assert_eq!(commands.send(0x61, &hex!("01 06 00")).await.unwrap()[1], 0x02);
     }
 
     #[tokio::test]
-    async fn sub_functions_are_told_and_switched() {
-        let bench = bench();
+    async fn sub_functions_are_reported_and_switched() {
+        let commands = commands();
         let support = hex!("00 20 11 c0 ff ff ff");
-        assert_eq!(bench.send(0x0b, &hex!("01 00 00 02")).await, answer(&support));
-        assert_eq!(bench.send(0x0d, &hex!("01 00 00 02")).await, answer(&hex!("3f 00 00 00")));
-        assert_eq!(bench.send(0x62, &hex!("01 00 00 02 03 00 00 00")).await, answer(&[]));
-        assert_eq!(bench.send(0x63, &hex!("01 00 00 02")).await, answer(&hex!("03 00 00 00")));
+        assert_eq!(commands.send(0x0b, &hex!("01 00 00 02")).await, answer(&support));
+        assert_eq!(commands.send(0x0d, &hex!("01 00 00 02")).await, answer(&hex!("3f 00 00 00")));
+        assert_eq!(commands.send(0x62, &hex!("01 00 00 02 03 00 00 00")).await, answer(&[]));
+        assert_eq!(commands.send(0x63, &hex!("01 00 00 02")).await, answer(&hex!("03 00 00 00")));
         let unknown = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x0d, &hex!("01 00 00 77")).await, unknown);
-        // No command is on another LUN, so that nothing of it is switched there.
+        assert_eq!(commands.send(0x0d, &hex!("01 00 00 77")).await, unknown);
+        // Other LUNs have no commands to disable.
         let elsewhere = hex!("01 00 01 02 00 00 00 00");
-        assert_eq!(bench.send(0x62, &elsewhere).await, unknown);
+        assert_eq!(commands.send(0x62, &elsewhere).await, unknown);
         let enabled = answer(&hex!("03 00 00 00"));
-        assert_eq!(bench.send(0x63, &hex!("01 00 00 02")).await, enabled);
+        assert_eq!(commands.send(0x63, &hex!("01 00 00 02")).await, enabled);
     }
 }

@@ -1,4 +1,4 @@
-//! BMC Global Enables: which interrupts, event buffer and logging are on.
+//! BMC Global Enables: interrupts, event message buffer and event logging.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const SET_BMC_GLOBAL_ENABLES: Command =
 const GET_BMC_GLOBAL_ENABLES: Command =
     Command::standard(NetFn::APP, 0x2f, Privilege::User, "Get BMC Global Enables");
 
-/// The one bit that is reserved (IPMI v2.0 §22.1).
+/// The reserved bit (IPMI v2.0 §22.1).
 const RESERVED: u8 = 0x10;
 
 impl<P: Platform> AppProvider<P> {
@@ -33,29 +33,29 @@ impl<P: Platform> AppProvider<P> {
         if enables & RESERVED != 0 {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
-        self.parts.global_enables.set(enables);
+        self.deps.global_enables.set(enables);
         Ok(())
     }
 
     /// Get BMC Global Enables (IPMI v2.0 §22.2).
     async fn get_bmc_global_enables(self: Arc<Self>, _: Context) -> Result<u8, CompletionCode> {
-        Ok(self.parts.global_enables.get())
+        Ok(self.deps.global_enables.get())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn what_linux_sets_reads_back() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x2f, &[]).await, answer(&[0x08]));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x2f, &[]).await, answer(&[0x08]));
         for enables in [0x08, 0x0d, 0xe7] {
-            assert_eq!(bench.send(0x2e, &[enables]).await, answer(&[]));
-            assert_eq!(bench.send(0x2f, &[]).await, answer(&[enables]));
+            assert_eq!(commands.send(0x2e, &[enables]).await, answer(&[]));
+            assert_eq!(commands.send(0x2f, &[]).await, answer(&[enables]));
         }
-        assert_eq!(bench.send(0x2e, &[0x10]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        assert_eq!(commands.send(0x2e, &[0x10]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

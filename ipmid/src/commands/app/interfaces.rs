@@ -1,4 +1,4 @@
-//! What the interfaces and payloads can do.
+//! Capabilities of the system interfaces.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::request::context::Context;
 const GET_SYSTEM_INTERFACE_CAPABILITIES: Command =
     Command::standard(NetFn::APP, 0x57, Privilege::User, "Get System Interface Capabilities");
 
-/// The largest message our bridges take and give, in bytes: the most the field can say.
+/// Maximum message size of the host bridges in bytes, the maximum of the field.
 const MESSAGE_SIZE: u8 = 0xff;
 /// SSIF version 1 (000b), no PEC, multi-part reads and writes with middle parts (10b in 7:6).
 const SSIF_TRANSACTIONS: u8 = 0x80;
@@ -28,7 +28,7 @@ impl<P: Platform> AppProvider<P> {
     ///
     /// # Errors
     ///
-    /// `CCh` for SMIC and for types that are none.
+    /// `CCh` for SMIC and invalid interface types.
     async fn get_system_interface_capabilities(
         self: Arc<Self>,
         _: Context,
@@ -47,13 +47,13 @@ impl<P: Platform> AppProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn each_interface_has_a_reply_of_its_own_length() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x57, &[0]).await, answer(&[0, 0x80, 0xff, 0xff]));
-        assert_eq!(bench.send(0x57, &[1]).await, answer(&[0, 0, 0xff]));
-        assert_eq!(bench.send(0x57, &[2]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x57, &[0]).await, answer(&[0, 0x80, 0xff, 0xff]));
+        assert_eq!(commands.send(0x57, &[1]).await, answer(&[0, 0, 0xff]));
+        assert_eq!(commands.send(0x57, &[2]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

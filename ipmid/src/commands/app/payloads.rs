@@ -1,4 +1,4 @@
-//! Payloads: what a channel carries and who may activate it (IPMI v2.0 §24.6-24.9).
+//! Payloads: payload types of a channel and user access to them (IPMI v2.0 §24.6-24.9).
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl<P: Platform> AppProvider<P> {
     ///
     /// # Errors
     ///
-    /// `CCh` for a user or channel that is none and an operation that is reserved.
+    /// `CCh` for an invalid user or channel and a reserved operation.
     async fn set_user_payload_access(
         self: Arc<Self>,
         context: Context,
@@ -101,7 +101,7 @@ impl<P: Platform> AppProvider<P> {
     ///
     /// # Errors
     ///
-    /// `80h` for a type that the channel does not carry.
+    /// `80h` for a type that is not available on the channel.
     async fn get_channel_payload_version(
         self: Arc<Self>,
         context: Context,
@@ -124,31 +124,31 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn sol_is_given_and_taken_as_ipmitool_does() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let (with, without) = (answer(&hex!("02 00 00 00")), answer(&hex!("00 00 00 00")));
-        assert_eq!(bench.send(0x4d, &hex!("01 02")).await, with);
-        assert_eq!(bench.send(0x4c, &hex!("01 42 02 00 00 00")).await, answer(&[]));
-        assert_eq!(bench.send(0x4d, &hex!("01 02")).await, without);
-        assert_eq!(bench.send(0x4c, &hex!("01 02 02 00 00 00")).await, answer(&[]));
-        assert_eq!(bench.send(0x4d, &hex!("01 02")).await, with);
+        assert_eq!(commands.send(0x4d, &hex!("01 02")).await, with);
+        assert_eq!(commands.send(0x4c, &hex!("01 42 02 00 00 00")).await, answer(&[]));
+        assert_eq!(commands.send(0x4d, &hex!("01 02")).await, without);
+        assert_eq!(commands.send(0x4c, &hex!("01 02 02 00 00 00")).await, answer(&[]));
+        assert_eq!(commands.send(0x4d, &hex!("01 02")).await, with);
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x4c, &hex!("01 82 02 00 00 00")).await, refused);
-        assert_eq!(bench.send(0x4d, &hex!("0f 02")).await, refused);
+        assert_eq!(commands.send(0x4c, &hex!("01 82 02 00 00 00")).await, refused);
+        assert_eq!(commands.send(0x4d, &hex!("0f 02")).await, refused);
     }
 
     #[tokio::test]
     async fn support_and_versions_agree() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let support = hex!("03 00 3f 00 00 00 00 00");
-        assert_eq!(bench.send(0x4e, &[1]).await, answer(&support));
+        assert_eq!(commands.send(0x4e, &[1]).await, answer(&support));
         for payload in 0..=0x3f_u8 {
             let carried = matches!(payload, 0 | 1 | 0x10..=0x15);
             let expected = if carried { answer(&[0x10]) } else { Err(PAYLOAD_NOT_AVAILABLE) };
-            assert_eq!(bench.send(0x4f, &[1, payload]).await, expected, "{payload:02x}");
+            assert_eq!(commands.send(0x4f, &[1, payload]).await, expected, "{payload:02x}");
         }
     }
 }

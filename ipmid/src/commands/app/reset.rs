@@ -1,4 +1,4 @@
-//! Cold and warm reset: answered first, done after.
+//! Cold and warm reset: executed after the reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ const WARM_RESET: Command =
     Command::standard(NetFn::APP, 0x03, Privilege::Administrator, "Warm Reset")
         .changes(Resource::BMC);
 
-/// Time for the answer to reach the requester before what carries it goes down.
-const ANSWER_FIRST: Duration = Duration::from_millis(500);
+/// Delay of the reset, so that the reply reaches the requester while the bridges still run.
+const REPLY_DELAY: Duration = Duration::from_millis(500);
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_reset(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -34,23 +34,23 @@ impl<P: Platform> AppProvider<P> {
     ///
     /// `D5h` when there is no state manager, `C3h` when it does not answer.
     async fn cold_reset(self: Arc<Self>, _: Context) -> Result<(), CompletionCode> {
-        self.platform.is_ready().await?; // somebody is there to do it
+        self.platform.is_ready().await?; // refuse before the reply if no state manager runs
         info!("cold reset");
         task::spawn(async move {
-            time::sleep(ANSWER_FIRST).await;
+            time::sleep(REPLY_DELAY).await;
             if let Err(error) = self.platform.request_bmc(BmcTransition::Reboot).await {
-                warn!(%error, "the BMC is not reset");
+                warn!(%error, "cannot reset the BMC; it goes on");
             }
         });
         Ok(())
     }
 
-    /// Warm Reset (IPMI v2.0 §20.3): this daemon starts anew, sessions and settings live on.
+    /// Warm Reset (IPMI v2.0 §20.3): restarts this daemon; sessions and settings are preserved.
     async fn warm_reset(self: Arc<Self>, _: Context) -> Result<(), CompletionCode> {
         info!("warm reset");
         task::spawn(async move {
-            time::sleep(ANSWER_FIRST).await;
-            self.parts.restart.notify_one();
+            time::sleep(REPLY_DELAY).await;
+            self.deps.restart.notify_one();
         });
         Ok(())
     }
@@ -59,29 +59,29 @@ impl<P: Platform> AppProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
     use crate::platform::PlatformError;
 
     #[tokio::test(start_paused = true)]
     async fn cold_reset_answers_before_it_resets() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x02, &[]).await, answer(&[]));
-        assert!(bench.platform.state().bmc_requests.is_empty());
-        time::sleep(ANSWER_FIRST * 2).await;
-        assert_eq!(bench.platform.state().bmc_requests, [BmcTransition::Reboot]);
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x02, &[]).await, answer(&[]));
+        assert!(commands.platform.state().bmc_requests.is_empty());
+        time::sleep(REPLY_DELAY * 2).await;
+        assert_eq!(commands.platform.state().bmc_requests, [BmcTransition::Reboot]);
     }
 
     #[tokio::test]
     async fn cold_reset_without_a_state_manager_is_d5h() {
-        let (bench, ..) = bench();
-        bench.platform.state().error = Some(PlatformError::Absent);
-        assert_eq!(bench.send(0x02, &[]).await, Err(CompletionCode::NOT_IN_PRESENT_STATE));
+        let (commands, ..) = commands();
+        commands.platform.state().error = Some(PlatformError::Absent);
+        assert_eq!(commands.send(0x02, &[]).await, Err(CompletionCode::NOT_IN_PRESENT_STATE));
     }
 
     #[tokio::test(start_paused = true)]
     async fn warm_reset_has_the_daemon_start_anew() {
-        let (bench, _, restart) = bench();
-        assert_eq!(bench.send(0x03, &[]).await, answer(&[]));
+        let (commands, _, restart) = commands();
+        assert_eq!(commands.send(0x03, &[]).await, answer(&[]));
         restart.notified().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions, whichever bridge holds them.
+//! Session commands, for the sessions of all bridges.
 
 use std::sync::Arc;
 
@@ -21,23 +21,23 @@ const INVALID_SESSION_ID: CompletionCode = CompletionCode(0x87);
 /// `88h`: invalid session handle in request.
 const INVALID_SESSION_HANDLE: CompletionCode = CompletionCode(0x88);
 
-/// Active sessions there may be, as far as the field of six bits can say: each bridge holds 62.
+/// Possible active sessions, the maximum of the field of six bits: each bridge has up to 62.
 const POSSIBLE_SESSIONS: u8 = 62;
 /// Session types in bits 7:4 of the channel byte (IPMI v2.0 §22.20, Table 22-25).
 const IPMI_15: Bits<4> = Bits::low(0);
 const RMCP_PLUS: Bits<4> = Bits::low(1);
 
-/// Which session Get Session Info is about (IPMI v2.0 §22.20, byte 1).
+/// Session selector of Get Session Info (IPMI v2.0 §22.20, byte 1).
 enum Which {
-    /// The one the request came in.
+    /// The session of the request.
     Own,
-    /// The nth active one, from 1.
+    /// The nth active session, from 1.
     Nth(u8),
     Handle(u8),
     Id(u32),
 }
 
-/// Handle, possible and active sessions, and what follows for an active session.
+/// Handle, possible and active sessions, and the details of an active session.
 type SessionReply = (u8, u8, u8, Option<Details>);
 /// User, privilege, channel with session type; then address (first octet first), MAC and port.
 type Details = (u8, u8, (Bits<4>, Bits<4>), ([u8; 4], [u8; 6], u16));
@@ -48,12 +48,12 @@ impl<P: Platform> AppProvider<P> {
         table.add(GET_SESSION_INFO, self, Self::get_session_info);
     }
 
-    /// Close Session (IPMI v2.0 §22.19): one's own, or another's as administrator. A zero id means
-    /// the session whose handle follows.
+    /// Close Session (IPMI v2.0 §22.19): the requester's own, or another as Administrator. ID 0 selects
+    /// the session by the handle that follows.
     ///
     /// # Errors
     ///
-    /// `87h` and `88h` when there is no such session, `D4h` for another's below Administrator.
+    /// `87h` and `88h` when there is no such session, `D4h` for another user's session below Administrator.
     async fn close_session(
         self: Arc<Self>,
         context: Context,
@@ -76,12 +76,12 @@ impl<P: Platform> AppProvider<P> {
         Ok(self.platform.close(&session.path).await?)
     }
 
-    /// Get Session Info (IPMI v2.0 §22.20). Three bytes alone, with handle 0, when fewer sessions
-    /// are active than the index asks for.
+    /// Get Session Info (IPMI v2.0 §22.20). Only three bytes, with handle 0, if the index
+    /// exceeds the number of active sessions.
     ///
     /// # Errors
     ///
-    /// `CBh` for a handle or id that no session has, `CCh` for "this session" out of none.
+    /// `CBh` for a handle or id that no session has, `CCh` for "this session" from a session-less channel.
     async fn get_session_info(
         self: Arc<Self>,
         context: Context,
@@ -122,7 +122,7 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
-/// The sessions; none where no bridge holds any.
+/// The sessions; empty if no bridge has any.
 fn known(sessions: PlatformResult<Vec<SessionInfo>>) -> PlatformResult<Vec<SessionInfo>> {
     match sessions {
         Err(PlatformError::Absent) => Ok(Vec::new()),
@@ -147,7 +147,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
     use crate::request::context::Session;
 
     fn session(handle: u8, id: u32) -> SessionInfo {
@@ -173,8 +173,8 @@ mod tests {
 
     #[tokio::test]
     async fn sessions_are_found_by_index_handle_id_and_as_ones_own() {
-        let (bench, ..) = bench();
-        bench.platform.state().sessions = vec![session(1, 0x11), session(9, 0x99)];
+        let (commands, ..) = commands();
+        commands.platform.state().sessions = vec![session(1, 0x11), session(9, 0x99)];
         let first = hex!("01 3e 02 02 04 11 c0 00 02 07 00 00 00 00 00 00 34 12");
         let second = hex!("09 3e 02 02 04 11 c0 00 02 07 00 00 00 00 00 00 34 12");
         for (request, reply) in [
@@ -184,41 +184,41 @@ mod tests {
             (&hex!("ff 11 00 00 00"), &first),
             (&hex!("03"), &hex!("00 3e 02")),
         ] {
-            assert_eq!(bench.send(0x3d, request).await, answer(reply), "{request:02x?}");
+            assert_eq!(commands.send(0x3d, request).await, answer(reply), "{request:02x?}");
         }
         let own = from(0x99, Privilege::User);
-        assert_eq!(bench.send_as(own, 0x3d, &[0]).await, answer(&second));
-        assert_eq!(bench.send(0x3d, &[0]).await, Err(CompletionCode::INVALID_DATA_FIELD));
-        assert_eq!(bench.send(0x3d, &[0xfe, 2]).await, Err(CompletionCode::NOT_PRESENT));
+        assert_eq!(commands.send_as(own, 0x3d, &[0]).await, answer(&second));
+        assert_eq!(commands.send(0x3d, &[0]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        assert_eq!(commands.send(0x3d, &[0xfe, 2]).await, Err(CompletionCode::NOT_PRESENT));
         for request in [&[0xfe][..], &[0xff, 1], &[1, 1]] {
             let wrong = Err(CompletionCode::REQUEST_LENGTH_INVALID);
-            assert_eq!(bench.send(0x3d, request).await, wrong, "{request:02x?}");
+            assert_eq!(commands.send(0x3d, request).await, wrong, "{request:02x?}");
         }
     }
 
     #[tokio::test]
-    async fn session_of_ipmi_15_is_told_as_such() {
-        let (bench, ..) = bench();
-        bench.platform.state().sessions =
+    async fn session_type_of_ipmi_15_is_reported() {
+        let (commands, ..) = commands();
+        commands.platform.state().sessions =
             vec![SessionInfo { is_rmcp_plus: false, ..session(1, 0x11) }];
-        let told = hex!("01 3e 01 02 04 01 c0 00 02 07 00 00 00 00 00 00 34 12");
-        assert_eq!(bench.send(0x3d, &[1]).await, answer(&told));
+        let response = hex!("01 3e 01 02 04 01 c0 00 02 07 00 00 00 00 00 00 34 12");
+        assert_eq!(commands.send(0x3d, &[1]).await, answer(&response));
     }
 
     #[tokio::test]
     async fn others_sessions_are_closed_by_administrators_alone() {
-        let (bench, ..) = bench();
-        bench.platform.state().sessions = vec![session(1, 0x11), session(9, 0x99)];
+        let (commands, ..) = commands();
+        commands.platform.state().sessions = vec![session(1, 0x11), session(9, 0x99)];
         let other = hex!("99 00 00 00");
         let user = from(0x11, Privilege::Operator);
         let refused = Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
-        assert_eq!(bench.send_as(user, 0x3c, &other).await, refused);
+        assert_eq!(commands.send_as(user, 0x3c, &other).await, refused);
         let admin = from(0x11, Privilege::Administrator);
-        assert_eq!(bench.send_as(admin, 0x3c, &other).await, answer(&[]));
-        assert_eq!(bench.send_as(admin, 0x3c, &other).await, Err(INVALID_SESSION_ID));
+        assert_eq!(commands.send_as(admin, 0x3c, &other).await, answer(&[]));
+        assert_eq!(commands.send_as(admin, 0x3c, &other).await, Err(INVALID_SESSION_ID));
         let handle = hex!("00 00 00 00 01");
-        assert_eq!(bench.send_as(user, 0x3c, &handle).await, answer(&[]));
-        assert_eq!(bench.send_as(user, 0x3c, &handle).await, Err(INVALID_SESSION_HANDLE));
-        assert!(bench.platform.state().sessions.is_empty());
+        assert_eq!(commands.send_as(user, 0x3c, &handle).await, answer(&[]));
+        assert_eq!(commands.send_as(user, 0x3c, &handle).await, Err(INVALID_SESSION_HANDLE));
+        assert!(commands.platform.state().sessions.is_empty());
     }
 }

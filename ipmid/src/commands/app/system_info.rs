@@ -1,4 +1,4 @@
-//! System info parameters: names and versions that hosts and operators leave with the BMC
+//! System info parameters: names and versions that hosts and operators store in the BMC
 //! (IPMI v2.0 §22.14a, §22.14b).
 
 use std::collections::BTreeMap;
@@ -31,28 +31,28 @@ const READ_ONLY: CompletionCode = CompletionCode(0x82);
 const PARAMETER_VERSION: u8 = 0x11;
 /// Bytes in a block of text.
 const BLOCK: usize = 16;
-/// Blocks a text may take, the first of which starts with encoding and length.
+/// Maximum blocks of a text, the first of which starts with encoding and length.
 const BLOCKS: usize = 16;
 /// Encoding 0: ASCII and Latin-1.
 const ASCII: u8 = 0;
 
 const PARAM_SET_IN_PROGRESS: u8 = 0;
 const PARAM_FIRMWARE_VERSION: u8 = 1;
-/// Operating system name: what runs now, forgotten at a restart.
+/// Operating system name: volatile, lost at a restart.
 const PARAM_OS_NAME: u8 = 4;
-/// Present OS version: as well.
+/// Present OS version, volatile too.
 const PARAM_OS_VERSION: u8 = 5;
 const PARAM_LAST: u8 = 7;
 
 /// A text as its blocks: encoding, length, characters.
 type Text = Vec<u8>;
 
-/// The texts that are kept.
+/// The non-volatile texts.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, transparent)]
 pub struct SystemInfo(BTreeMap<u8, Text>);
 
-/// The texts that are not.
+/// The volatile texts.
 pub(super) type Volatile = Mutex<SystemInfo>;
 
 impl SystemInfo {
@@ -75,7 +75,7 @@ fn is_volatile(parameter: u8) -> bool {
     matches!(parameter, PARAM_OS_NAME | PARAM_OS_VERSION)
 }
 
-/// One block of `text`, filled up with zeros.
+/// One block of `text`, padded with zeros.
 ///
 /// # Errors
 ///
@@ -109,7 +109,7 @@ impl<P: Platform> AppProvider<P> {
         parameter: u8,
         data: Remaining,
     ) -> Result<(), CompletionCode> {
-        let (updates, of) = (&self.parts.updates, Parameters::SystemInfo);
+        let (updates, of) = (&self.deps.updates, Parameters::SystemInfo);
         match parameter {
             PARAM_SET_IN_PROGRESS => {
                 let progress = SetState::decode(&data)?;
@@ -132,15 +132,15 @@ impl<P: Platform> AppProvider<P> {
             lock(&self.system_info).set_block(parameter, selector, &bytes);
             return Ok(());
         }
-        self.parts.system_info.update(|texts| texts.set_block(parameter, selector, &bytes)).await
+        self.deps.system_info.update(|texts| texts.set_block(parameter, selector, &bytes)).await
     }
 
-    /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless the revision alone
-    /// is asked for, the set selector and one block.
+    /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless only the revision
+    /// is requested, the set selector and one block.
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter beyond 7 and a text nobody has set, `C9h` beyond a text's last block.
+    /// `80h` for a parameter beyond 7 and a text that was never set, `C9h` beyond a text's last block.
     async fn get_system_info_parameters(
         self: Arc<Self>,
         context: Context,
@@ -158,7 +158,7 @@ impl<P: Platform> AppProvider<P> {
         let data = match parameter {
             PARAM_SET_IN_PROGRESS => {
                 let (platform, of) = (&*self.platform, Parameters::SystemInfo);
-                vec![set_in_progress::get(&self.parts.updates, platform, of, &context).await]
+                vec![set_in_progress::get(&self.deps.updates, platform, of, &context).await]
             }
             _ => {
                 let text = self.text(parameter).await?;
@@ -169,12 +169,12 @@ impl<P: Platform> AppProvider<P> {
     }
 
     async fn text(&self, parameter: u8) -> Result<Text, CompletionCode> {
-        let kept = if is_volatile(parameter) {
+        let stored = if is_volatile(parameter) {
             lock(&self.system_info).text(parameter).cloned()
         } else {
-            self.parts.system_info.get().text(parameter).cloned()
+            self.deps.system_info.get().text(parameter).cloned()
         };
-        match kept {
+        match stored {
             Some(text) => Ok(text),
             None if parameter == PARAM_FIRMWARE_VERSION => {
                 match self.platform.host_firmware_version().await {
@@ -188,7 +188,7 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
-/// A text of ours with its encoding and length, cut to what the blocks hold.
+/// A text of the BMC with its encoding and length, truncated to the size of the blocks.
 fn ascii(text: &str) -> Text {
     let limit = BLOCK * BLOCKS - 2;
     let characters = text.as_bytes();
@@ -202,37 +202,37 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn names_are_written_and_read_in_blocks() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let first = hex!("02 00 00 11 63617573657761792d746573742d"); // "causeway-test-"
         let second = hex!("02 01 626d63"); // "bmc"
-        assert_eq!(bench.send(0x59, &hex!("00 02 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(commands.send(0x59, &hex!("00 02 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
         for request in [&hex!("00 01")[..], &first, &second, &hex!("00 00")] {
-            assert_eq!(bench.send(0x58, request).await, answer(&[]), "{request:02x?}");
+            assert_eq!(commands.send(0x58, request).await, answer(&[]), "{request:02x?}");
         }
         let block = answer(&hex!("11 00 00 11 63617573657761792d746573742d"));
-        assert_eq!(bench.send(0x59, &hex!("00 02 00 00")).await, block);
+        assert_eq!(commands.send(0x59, &hex!("00 02 00 00")).await, block);
         let block = answer(&hex!("11 01 626d63 00000000000000000000000000"));
-        assert_eq!(bench.send(0x59, &hex!("00 02 01 00")).await, block);
+        assert_eq!(commands.send(0x59, &hex!("00 02 01 00")).await, block);
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(bench.send(0x59, &hex!("00 02 02 00")).await, beyond);
-        assert_eq!(bench.send(0x59, &hex!("80 02 00 00")).await, answer(&[0x11]));
+        assert_eq!(commands.send(0x59, &hex!("00 02 02 00")).await, beyond);
+        assert_eq!(commands.send(0x59, &hex!("80 02 00 00")).await, answer(&[0x11]));
     }
 
     #[tokio::test]
     async fn firmware_version_is_the_hosts_and_read_only() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         let version = answer(&hex!("11 00 00 08 686f73742d312e32 000000000000"));
-        assert_eq!(bench.send(0x59, &hex!("00 01 00 00")).await, version);
-        assert_eq!(bench.send(0x58, &hex!("01 00 00")).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x59, &hex!("00 01 00 00")).await, version);
+        assert_eq!(commands.send(0x58, &hex!("01 00 00")).await, Err(READ_ONLY));
     }
 
     #[tokio::test]
-    async fn what_is_no_parameter_or_block_is_refused() {
-        let (bench, ..) = bench();
+    async fn invalid_parameters_and_blocks_are_refused() {
+        let (commands, ..) = commands();
         for (code, request, expected) in [
             (0x58, &hex!("08 00 00")[..], 0x80),
             (0x59, &hex!("00 e7 00 00"), 0x80),
@@ -241,7 +241,7 @@ mod tests {
             (0x58, &hex!("00 03"), 0xcc),
         ] {
             let expected = Err(CompletionCode(expected));
-            assert_eq!(bench.send(code, request).await, expected, "{request:02x?}");
+            assert_eq!(commands.send(code, request).await, expected, "{request:02x?}");
         }
     }
 }

@@ -25,9 +25,9 @@ const SET_USER_PASSWORD: Command =
     Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command")
         .changes(Resource::ACCOUNTS);
 
-/// `80h` of a password test: it is another one.
+/// `80h` of a password test: the password does not match.
 const PASSWORD_MISMATCH: CompletionCode = CompletionCode(0x80);
-/// `81h` of a password test: it was set with the other size.
+/// `81h` of a password test: the password was set with the other size.
 const PASSWORD_WRONG_SIZE: CompletionCode = CompletionCode(0x81);
 
 /// A privilege limit of "no access".
@@ -35,7 +35,7 @@ const NO_ACCESS: u8 = 0x0f;
 
 /// The flags of one user's access: IPMI messaging, link authentication, callback only.
 type AccessFlags = (bool, bool, bool);
-/// Ids there are; enabled users and this one's state; fixed names.
+/// Number of user IDs; enabled users and this user's state; users with fixed names.
 type Counts = ((Bits<6>, Bits<2>), (Bits<6>, Bits<2>), (Bits<6>, Bits<2>));
 
 impl<P: Platform> AppProvider<P> {
@@ -47,12 +47,12 @@ impl<P: Platform> AppProvider<P> {
         table.add(SET_USER_PASSWORD, self, Self::set_user_password);
     }
 
-    /// Set User Access (IPMI v2.0 §22.26): flags where the request says that they change, the
-    /// privilege limit, and the session limit where it is given.
+    /// Set User Access (IPMI v2.0 §22.26): the flags if bit 7 is set, the
+    /// privilege limit, and the optional session limit.
     ///
     /// # Errors
     ///
-    /// `CCh` for a user, channel or limit that is none.
+    /// `CCh` for an invalid user, channel or limit.
     async fn set_user_access(
         self: Arc<Self>,
         context: Context,
@@ -108,7 +108,7 @@ impl<P: Platform> AppProvider<P> {
     ///
     /// # Errors
     ///
-    /// `CCh` for an id that is none, the null user, a name that another user has, and characters
+    /// `CCh` for an invalid ID, the null user, the name of another user, and characters
     /// that are not printable ASCII.
     async fn set_user_name(
         self: Arc<Self>,
@@ -121,7 +121,7 @@ impl<P: Platform> AppProvider<P> {
         self.administer(move |accounts| accounts.set_name(id, name)).await
     }
 
-    /// Get User Name (IPMI v2.0 §22.29); all zero for an id that is not in use.
+    /// Get User Name (IPMI v2.0 §22.29); all zeros for an unused ID.
     async fn get_user_name(
         self: Arc<Self>,
         _: Context,
@@ -132,8 +132,8 @@ impl<P: Platform> AppProvider<P> {
         Ok(accounts.user(id).map(|user| user.name.to_bytes()).unwrap_or_default())
     }
 
-    /// Set User Password (IPMI v2.0 §22.30): disable, enable, set or test. The password may be
-    /// left out where it has no meaning.
+    /// Set User Password (IPMI v2.0 §22.30): disable, enable, set or test. The operations
+    /// without a password may omit it.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
-/// The password in `bytes`, of which there must be as many as `size` says.
+/// The password in `bytes`, whose length must be `size`.
 fn exact(bytes: &[u8], size: PasswordSize) -> Result<Password, CompletionCode> {
     Some(bytes)
         .filter(|bytes| bytes.len() == size.length())
@@ -188,7 +188,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{Bench, answer, bench};
+    use crate::commands::app::tests::{TestCommands, answer, commands};
 
     fn named(id: u8, name: &[u8]) -> Vec<u8> {
         let mut request = vec![id];
@@ -205,48 +205,48 @@ mod tests {
     }
 
     /// Access of user 3 on channel 1, as the last byte of Get User Access.
-    async fn access(bench: &Bench) -> u8 {
-        bench.send(0x44, &[1, 3]).await.unwrap()[3]
+    async fn access(commands: &TestCommands) -> u8 {
+        commands.send(0x44, &[1, 3]).await.unwrap()[3]
     }
 
     #[tokio::test]
     async fn user_is_made_as_ipmitool_makes_one() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 0f")));
-        assert_eq!(bench.send(0x45, &named(3, b"bob")).await, answer(&[]));
-        assert_eq!(bench.send(0x46, &[3]).await.unwrap(), named(0, b"bob")[1..]);
-        assert_eq!(bench.send(0x47, &password(3, 2, b"secret16", 16)).await, answer(&[]));
-        assert_eq!(bench.send(0x47, &password(3, 1, b"", 16)).await, answer(&[]));
-        assert_eq!(bench.send(0x43, &hex!("91 03 04 00")).await, answer(&[]));
-        assert_eq!(bench.send(0x44, &[1, 3]).await, answer(&hex!("0f 41 01 14")));
-        assert_eq!(bench.send(0x43, &hex!("01 03 0f")).await, answer(&[]));
-        assert_eq!(access(&bench).await, 0x1f); // flags are left alone without bit 7
-        assert_eq!(bench.send(0x47, &[3, 0]).await, answer(&[])); // as FreeIPMI sends it
-        assert_eq!(bench.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 1f")));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 0f")));
+        assert_eq!(commands.send(0x45, &named(3, b"bob")).await, answer(&[]));
+        assert_eq!(commands.send(0x46, &[3]).await.unwrap(), named(0, b"bob")[1..]);
+        assert_eq!(commands.send(0x47, &password(3, 2, b"secret16", 16)).await, answer(&[]));
+        assert_eq!(commands.send(0x47, &password(3, 1, b"", 16)).await, answer(&[]));
+        assert_eq!(commands.send(0x43, &hex!("91 03 04 00")).await, answer(&[]));
+        assert_eq!(commands.send(0x44, &[1, 3]).await, answer(&hex!("0f 41 01 14")));
+        assert_eq!(commands.send(0x43, &hex!("01 03 0f")).await, answer(&[]));
+        assert_eq!(access(&commands).await, 0x1f); // flags are left alone without bit 7
+        assert_eq!(commands.send(0x47, &[3, 0]).await, answer(&[])); // as FreeIPMI sends it
+        assert_eq!(commands.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 1f")));
     }
 
     #[tokio::test]
     async fn passwords_are_tested_in_their_own_size() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x45, &named(3, b"bob")).await, answer(&[]));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x45, &named(3, b"bob")).await, answer(&[]));
         let long = b"twenty bytes of text";
-        assert_eq!(bench.send(0x47, &password(0x83, 2, long, 20)).await, answer(&[]));
-        assert_eq!(bench.send(0x47, &password(0x83, 3, long, 20)).await, answer(&[]));
+        assert_eq!(commands.send(0x47, &password(0x83, 2, long, 20)).await, answer(&[]));
+        assert_eq!(commands.send(0x47, &password(0x83, 3, long, 20)).await, answer(&[]));
         let wrong = password(0x83, 3, b"another", 20);
-        assert_eq!(bench.send(0x47, &wrong).await, Err(PASSWORD_MISMATCH));
+        assert_eq!(commands.send(0x47, &wrong).await, Err(PASSWORD_MISMATCH));
         let short = password(0x03, 3, b"twenty bytes of ", 16);
-        assert_eq!(bench.send(0x47, &short).await, Err(PASSWORD_WRONG_SIZE));
+        assert_eq!(commands.send(0x47, &short).await, Err(PASSWORD_WRONG_SIZE));
         for (first, length) in [(0x03, 15), (0x03, 17), (0x03, 20), (0x83, 16), (0x83, 21), (3, 0)]
         {
             let request = password(first, 2, b"x", length);
             let refused = Err(CompletionCode::REQUEST_LENGTH_INVALID);
-            assert_eq!(bench.send(0x47, &request).await, refused, "{length}");
+            assert_eq!(commands.send(0x47, &request).await, refused, "{length}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_no_user_name_or_channel_is_refused() {
-        let (bench, ..) = bench();
+    async fn invalid_users_names_and_channels_are_refused() {
+        let (commands, ..) = commands();
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         for (code, request) in [
             (0x45, named(1, b"nil")),
@@ -258,9 +258,9 @@ mod tests {
             (0x44, vec![15, 3]), // the system interface has no sessions
             (0x43, vec![0x91, 3, 6]),
         ] {
-            assert_eq!(bench.send(code, &request).await, refused, "{code:02x} {request:02x?}");
+            assert_eq!(commands.send(code, &request).await, refused, "{code:02x} {request:02x?}");
         }
-        assert_eq!(bench.send(0x45, &named(3, b"bob")).await, answer(&[]));
-        assert_eq!(bench.send(0x45, &named(4, b"bob")).await, refused);
+        assert_eq!(commands.send(0x45, &named(3, b"bob")).await, answer(&[]));
+        assert_eq!(commands.send(0x45, &named(4, b"bob")).await, refused);
     }
 }

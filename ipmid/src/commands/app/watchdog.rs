@@ -1,7 +1,7 @@
 //! The watchdog timer (IPMI v2.0 §27).
 //!
-//! The watchdog service counts down and acts; pre-timeout and expiry flags, of which it knows
-//! nothing, are kept and timed here.
+//! The watchdog service counts down and executes the timeout action; it has no pre-timeout and
+//! no expiry flags, so these are stored and timed here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const SET_WATCHDOG_TIMER: Command =
 const GET_WATCHDOG_TIMER: Command =
     Command::standard(NetFn::APP, 0x25, Privilege::User, "Get Watchdog Timer");
 
-/// `80h`: attempt to start a timer that was never set up.
+/// `80h`: attempt to start an uninitialized watchdog.
 const NOT_INITIALIZED: CompletionCode = CompletionCode(0x80);
 
 /// The countdown's unit, in milliseconds.
@@ -37,14 +37,14 @@ const INTERRUPT_NONE: u8 = 0;
 const INTERRUPT_NMI: u8 = 2;
 const INTERRUPT_MESSAGE: u8 = 3;
 
-/// Where a pre-timeout by message interrupt is told: sets the host's message flag.
+/// Called at a pre-timeout with messaging interrupt: sets the host's message flag.
 #[derive(Clone, Default)]
 pub struct PreTimeout(Option<Arc<dyn Fn() + Send + Sync>>);
 
 impl PreTimeout {
-    /// Calls `tell` at each pre-timeout whose interrupt is the messaging interrupt.
-    pub fn new(tell: impl Fn() + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(tell)))
+    /// Calls `notify` at each pre-timeout whose interrupt is the messaging interrupt.
+    pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(notify)))
     }
 }
 
@@ -54,21 +54,21 @@ impl std::fmt::Debug for PreTimeout {
     }
 }
 
-/// What the watchdog service does not keep.
+/// Watchdog state that the watchdog service does not store.
 #[derive(Debug, Default)]
 pub struct WatchdogExtras {
     /// Pre-timeout interrupt, bits 6:4 of the actions byte.
     interrupt: u8,
-    /// Seconds before the end at which it is given.
+    /// Seconds before the timeout at which the interrupt is raised.
     pre_timeout: u8,
-    /// Flags of earlier expiries that a host has cleared: the service keeps only the last use.
+    /// Expiry flag that the host has cleared: the service stores only the timer use that expired last.
     cleared: Option<WatchdogUse>,
     timer: Option<AbortHandle>,
 }
 
-/// Timer use: who, reserved, keep running or is running, do not log.
+/// Timer use: use, reserved, don't stop or running, don't log.
 type Use = (Bits<3>, Zero<3>, bool, bool);
-/// Timer actions: at the end, reserved, before the end, reserved.
+/// Timer actions: timeout action, reserved, pre-timeout interrupt, reserved.
 type Actions = (Bits<3>, Zero<1>, Bits<3>, Zero<1>);
 
 impl<P: Platform> AppProvider<P> {
@@ -78,11 +78,11 @@ impl<P: Platform> AppProvider<P> {
         table.add(GET_WATCHDOG_TIMER, self, Self::get_watchdog_timer);
     }
 
-    /// Reset Watchdog Timer (IPMI v2.0 §27.5): starts it from its interval.
+    /// Reset Watchdog Timer (IPMI v2.0 §27.5): starts the timer from its interval.
     ///
     /// # Errors
     ///
-    /// `80h` when it was never set up.
+    /// `80h` if the watchdog is uninitialized.
     async fn reset_watchdog_timer(self: Arc<Self>, _: Context) -> Result<(), CompletionCode> {
         let state = self.platform.watchdog().await?;
         if !state.initialized {
@@ -93,12 +93,12 @@ impl<P: Platform> AppProvider<P> {
         Ok(())
     }
 
-    /// Set Watchdog Timer (IPMI v2.0 §27.6). Stops it unless told to keep a running one going.
+    /// Set Watchdog Timer (IPMI v2.0 §27.6). Stops a running timer unless "don't stop" is set.
     ///
     /// # Errors
     ///
-    /// `CCh` for a use, action or interrupt that is none, and for a pre-timeout that is not
-    /// before the end.
+    /// `CCh` for an invalid use, action or interrupt, and for a pre-timeout that is not
+    /// before the timeout.
     async fn set_watchdog_timer(
         self: Arc<Self>,
         _: Context,
@@ -159,14 +159,14 @@ impl<P: Platform> AppProvider<P> {
         ))
     }
 
-    /// Times the interrupt before the end anew, or stops timing it.
+    /// Restarts or stops the timer of the pre-timeout interrupt.
     fn arm_pre_timeout(self: &Arc<Self>, settings: WatchdogSettings) {
         let mut extras = lock(&self.watchdog);
         if let Some(timer) = extras.timer.take() {
             timer.abort();
         }
         if settings.running {
-            extras.cleared = None; // whatever expires from now on is news
+            extras.cleared = None; // the next expiry must set its flag again
         }
         let interrupt = extras.interrupt;
         if !settings.running || interrupt == INTERRUPT_NONE {
@@ -177,19 +177,19 @@ impl<P: Platform> AppProvider<P> {
         let provider = Arc::clone(self);
         let wait = async move {
             time::sleep(delay).await;
-            provider.give_interrupt(interrupt).await;
+            provider.raise_interrupt(interrupt).await;
         };
         extras.timer = Some(task::spawn(wait).abort_handle());
     }
 
-    async fn give_interrupt(&self, interrupt: u8) {
+    async fn raise_interrupt(&self, interrupt: u8) {
         info!("watchdog pre-timeout");
         if interrupt == INTERRUPT_NMI {
             if let Err(error) = self.platform.pulse_nmi().await {
-                warn!(%error, "the watchdog's pre-timeout interrupt is not given");
+                warn!(%error, "cannot raise the watchdog's pre-timeout interrupt; the timer goes on");
             }
-        } else if let Some(tell) = &self.parts.pre_timeout.0 {
-            tell();
+        } else if let Some(notify) = &self.deps.pre_timeout.0 {
+            notify();
         }
     }
 }
@@ -234,66 +234,66 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::app::tests::{answer, bench};
+    use crate::commands::app::tests::{answer, commands};
 
     #[tokio::test]
     async fn what_linux_and_ipmitool_set_reads_back() {
-        let (bench, ..) = bench();
-        assert_eq!(bench.send(0x22, &[]).await, Err(NOT_INITIALIZED));
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x22, &[]).await, Err(NOT_INITIALIZED));
         // ipmi_watchdog at load: SMS/OS, no action, 30 s.
-        assert_eq!(bench.send(0x24, &hex!("04 00 00 00 2c 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x24, &hex!("04 00 00 00 2c 01")).await, answer(&[]));
         let golden = answer(&hex!("04 00 00 00 2c 01 2c 01"));
-        assert_eq!(bench.send(0x25, &[]).await, golden);
+        assert_eq!(commands.send(0x25, &[]).await, golden);
         // At open: keep running if it runs, hard reset.
-        assert_eq!(bench.send(0x24, &hex!("44 01 00 00 2c 01")).await, answer(&[]));
-        assert_eq!(bench.send(0x22, &[]).await, answer(&[]));
-        assert_eq!(bench.platform.state().watchdog_resets, 1);
+        assert_eq!(commands.send(0x24, &hex!("44 01 00 00 2c 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x22, &[]).await, answer(&[]));
+        assert_eq!(commands.platform.state().watchdog_resets, 1);
         let golden = answer(&hex!("44 01 00 00 2c 01 2c 01"));
-        assert_eq!(bench.send(0x25, &[]).await, golden);
+        assert_eq!(commands.send(0x25, &[]).await, golden);
         // Still running after a second set-up that says so; stopped by one that does not.
-        assert_eq!(bench.send(0x24, &hex!("44 01 00 00 58 02")).await, answer(&[]));
-        assert!(bench.platform.state().watchdog.settings.running);
-        assert_eq!(bench.send(0x24, &hex!("84 00 00 00 58 02")).await, answer(&[]));
-        assert!(!bench.platform.state().watchdog.settings.running);
+        assert_eq!(commands.send(0x24, &hex!("44 01 00 00 58 02")).await, answer(&[]));
+        assert!(commands.platform.state().watchdog.settings.running);
+        assert_eq!(commands.send(0x24, &hex!("84 00 00 00 58 02")).await, answer(&[]));
+        assert!(!commands.platform.state().watchdog.settings.running);
         let golden = answer(&hex!("84 00 00 00 58 02 58 02"));
-        assert_eq!(bench.send(0x25, &[]).await, golden);
+        assert_eq!(commands.send(0x25, &[]).await, golden);
     }
 
     #[tokio::test]
     async fn expiry_shows_until_the_host_clears_it() {
-        let (bench, ..) = bench();
-        bench.platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
-        assert_eq!(bench.send(0x25, &[]).await.unwrap()[3], 0x10);
-        assert_eq!(bench.send(0x24, &hex!("04 00 00 10 2c 01")).await, answer(&[]));
-        assert_eq!(bench.send(0x25, &[]).await.unwrap()[3], 0x00);
+        let (commands, ..) = commands();
+        commands.platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
+        assert_eq!(commands.send(0x25, &[]).await.unwrap()[3], 0x10);
+        assert_eq!(commands.send(0x24, &hex!("04 00 00 10 2c 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x25, &[]).await.unwrap()[3], 0x00);
     }
 
     #[tokio::test(start_paused = true)]
     async fn pre_timeout_interrupt_comes_before_the_end_and_moves_with_each_reset() {
-        let (bench, ..) = bench();
+        let (commands, ..) = commands();
         // SMS/OS, NMI 10 s before the end, 30 s.
-        assert_eq!(bench.send(0x24, &hex!("04 20 0a 00 2c 01")).await, answer(&[]));
-        assert_eq!(bench.send(0x22, &[]).await, answer(&[]));
+        assert_eq!(commands.send(0x24, &hex!("04 20 0a 00 2c 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x22, &[]).await, answer(&[]));
         time::sleep(Duration::from_secs(15)).await;
-        assert_eq!(bench.send(0x22, &[]).await, answer(&[]));
+        assert_eq!(commands.send(0x22, &[]).await, answer(&[]));
         time::sleep(Duration::from_secs(19)).await;
-        assert_eq!(bench.platform.state().nmi_pulses, 0);
+        assert_eq!(commands.platform.state().nmi_pulses, 0);
         time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(bench.platform.state().nmi_pulses, 1);
+        assert_eq!(commands.platform.state().nmi_pulses, 1);
     }
 
     #[tokio::test]
-    async fn what_is_no_use_action_or_interrupt_is_refused() {
-        let (bench, ..) = bench();
+    async fn invalid_uses_actions_and_interrupts_are_refused() {
+        let (commands, ..) = commands();
         for request in [
             hex!("06 00 00 00 2c 01"), // use
             hex!("04 04 00 00 2c 01"), // action
-            hex!("04 10 00 00 2c 01"), // SMI: no platform has it
+            hex!("04 10 00 00 2c 01"), // SMI: not supported by any platform
             hex!("04 20 0a 00 0a 00"), // 10 s before the end of 1 s
             hex!("0c 00 00 00 2c 01"), // reserved bit
         ] {
             let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-            assert_eq!(bench.send(0x24, &request).await, refused, "{request:02x?}");
+            assert_eq!(commands.send(0x24, &request).await, refused, "{request:02x?}");
         }
     }
 }

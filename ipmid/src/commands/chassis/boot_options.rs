@@ -114,16 +114,16 @@ impl<P: Platform> ChassisProvider<P> {
         _block_selector: u8,
     ) -> Result<(u8, (Bits<7>, bool), Vec<u8>), CompletionCode> {
         let number = parameter.value();
-        let kept = self.boot.get();
+        let stored = self.boot.get();
         let data = match number {
             PARAM_SET_IN_PROGRESS => {
                 let (platform, of) = (&*self.platform, Parameters::Boot);
                 vec![set_in_progress::get(&self.updates, platform, of, &context).await]
             }
-            PARAM_BOOT_FLAGS => codec::encode(&self.boot_flags(kept.flags).await?),
-            _ => kept.read(number, set_selector)?,
+            PARAM_BOOT_FLAGS => codec::encode(&self.boot_flags(stored.flags).await?),
+            _ => stored.read(number, set_selector)?,
         };
-        Ok((PARAMETER_VERSION, (parameter, kept.is_locked(number)), data))
+        Ok((PARAMETER_VERSION, (parameter, stored.is_locked(number)), data))
     }
 
     async fn set_boot_flags(&self, data: &Remaining) -> Result<(), CompletionCode> {
@@ -200,7 +200,7 @@ impl BootParameters {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
         let mut block = self.mailbox_block(selector)?;
-        block.iter_mut().zip(bytes).for_each(|(kept, byte)| *kept = byte);
+        block.iter_mut().zip(bytes).for_each(|(stored, byte)| *stored = byte);
         self.mailbox.resize(MAILBOX_BLOCKS * MAILBOX_BLOCK, 0);
         let start = usize::from(selector) * MAILBOX_BLOCK;
         self.mailbox[start..start + MAILBOX_BLOCK].copy_from_slice(&block);
@@ -223,71 +223,71 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::chassis::tests::{Bench, answer};
+    use crate::commands::chassis::tests::{TestCommands, answer};
     use crate::commands::set_in_progress::SET_IN_PROGRESS;
     use crate::platform::{BootDevice, BootMode, BootType};
 
     #[tokio::test]
     async fn ipmitools_boot_device_sequence_sets_the_override() {
-        let bench = Bench::new();
+        let commands = TestCommands::new();
         for request in
             [&hex!("00 01")[..], &hex!("04 01 01"), &hex!("05 80 04 00 00 00"), &hex!("00 00")]
         {
-            assert_eq!(bench.send(0x08, request).await, answer(&[]), "{request:02x?}");
+            assert_eq!(commands.send(0x08, request).await, answer(&[]), "{request:02x?}");
         }
-        let boot = bench.platform.state().boot;
+        let boot = commands.platform.state().boot;
         assert!(boot.enabled && boot.one_time);
         assert_eq!((boot.device, boot.mode), (BootDevice::Network, BootMode::Regular));
         assert_eq!(boot.kind, BootType::Legacy);
         let flags = answer(&hex!("01 05 80 04 00 00 00"));
-        assert_eq!(bench.send(0x09, &hex!("05 00 00")).await, flags);
-        assert_eq!(bench.send(0x09, &hex!("04 00 00")).await, answer(&hex!("01 04 00 01")));
+        assert_eq!(commands.send(0x09, &hex!("05 00 00")).await, flags);
+        assert_eq!(commands.send(0x09, &hex!("04 00 00")).await, answer(&hex!("01 04 00 01")));
     }
 
     #[tokio::test]
-    async fn flags_without_a_service_are_kept_as_written() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x08, &hex!("05 e0 8a 42 01 03")).await, answer(&[]));
+    async fn flags_without_a_service_read_back_as_written() {
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x08, &hex!("05 e0 8a 42 01 03")).await, answer(&[]));
         let flags = answer(&hex!("01 05 e0 8a 42 01 03"));
-        assert_eq!(bench.send(0x09, &hex!("05 00 00")).await, flags);
+        assert_eq!(commands.send(0x09, &hex!("05 00 00")).await, flags);
     }
 
     #[tokio::test]
     async fn update_in_progress_is_refused_until_complete() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x08, &[0, 1]).await, answer(&[]));
-        assert_eq!(bench.send(0x08, &[0, 1]).await, Err(SET_IN_PROGRESS));
-        assert_eq!(bench.send(0x09, &[0, 0, 0]).await, answer(&[1, 0, 1]));
-        assert_eq!(bench.send(0x08, &[0, 0]).await, answer(&[]));
-        assert_eq!(bench.send(0x09, &[0, 0, 0]).await, answer(&[1, 0, 0]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x08, &[0, 1]).await, answer(&[]));
+        assert_eq!(commands.send(0x08, &[0, 1]).await, Err(SET_IN_PROGRESS));
+        assert_eq!(commands.send(0x09, &[0, 0, 0]).await, answer(&[1, 0, 1]));
+        assert_eq!(commands.send(0x08, &[0, 0]).await, answer(&[]));
+        assert_eq!(commands.send(0x09, &[0, 0, 0]).await, answer(&[1, 0, 0]));
     }
 
     #[tokio::test]
     async fn mailbox_is_written_and_read_in_blocks() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x08, &hex!("07 01 aa bb")).await, answer(&[]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x08, &hex!("07 01 aa bb")).await, answer(&[]));
         let block = answer(&hex!("01 07 01 aa bb 00 00 00 00 00 00 00 00 00 00 00 00 00 00"));
-        assert_eq!(bench.send(0x09, &hex!("07 01 00")).await, block);
+        assert_eq!(commands.send(0x09, &hex!("07 01 00")).await, block);
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(bench.send(0x09, &hex!("07 05 00")).await, beyond);
-        assert_eq!(bench.send(0x08, &hex!("07 05 aa")).await, beyond);
+        assert_eq!(commands.send(0x09, &hex!("07 05 00")).await, beyond);
+        assert_eq!(commands.send(0x08, &hex!("07 05 aa")).await, beyond);
         let long = [&[7_u8, 0][..], &[0x55; 17]].concat();
-        assert_eq!(bench.send(0x08, &long).await, Err(CompletionCode::REQUEST_LENGTH_INVALID));
+        assert_eq!(commands.send(0x08, &long).await, Err(CompletionCode::REQUEST_LENGTH_INVALID));
     }
 
     #[tokio::test]
     async fn parameter_without_data_is_only_marked() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x08, &[0x03, 0x1f]).await, answer(&[]));
-        assert_eq!(bench.send(0x08, &[0x83]).await, answer(&[]));
-        assert_eq!(bench.send(0x09, &[3, 0, 0]).await, answer(&[1, 0x83, 0x1f]));
-        assert_eq!(bench.send(0x08, &[0x03]).await, answer(&[]));
-        assert_eq!(bench.send(0x09, &[3, 0, 0]).await, answer(&[1, 0x03, 0x1f]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x08, &[0x03, 0x1f]).await, answer(&[]));
+        assert_eq!(commands.send(0x08, &[0x83]).await, answer(&[]));
+        assert_eq!(commands.send(0x09, &[3, 0, 0]).await, answer(&[1, 0x83, 0x1f]));
+        assert_eq!(commands.send(0x08, &[0x03]).await, answer(&[]));
+        assert_eq!(commands.send(0x09, &[3, 0, 0]).await, answer(&[1, 0x03, 0x1f]));
     }
 
     #[tokio::test]
-    async fn what_is_no_parameter_or_no_value_of_it_is_refused() {
-        let bench = Bench::new();
+    async fn invalid_parameters_and_values_are_refused() {
+        let commands = TestCommands::new();
         for (code, request, expected) in [
             (0x08, &hex!("08 00")[..], 0x80),
             (0x09, &hex!("60 00 00"), 0x80),
@@ -298,7 +298,7 @@ mod tests {
             (0x09, &hex!("05 00"), 0xc7),
         ] {
             let expected = Err(CompletionCode(expected));
-            assert_eq!(bench.send(code, request).await, expected, "{request:02x?}");
+            assert_eq!(commands.send(code, request).await, expected, "{request:02x?}");
         }
     }
 }

@@ -173,16 +173,16 @@ impl<P: Platform> ChassisProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::chassis::tests::{Bench, answer};
+    use crate::commands::chassis::tests::{TestCommands, answer};
 
     #[tokio::test]
     async fn each_action_asks_for_its_transition() {
-        let bench = Bench::new();
-        bench.platform.state().power = PowerState::On;
+        let commands = TestCommands::new();
+        commands.platform.state().power = PowerState::On;
         for action in 0..=5 {
-            assert_eq!(bench.send(0x02, &[action]).await, answer(&[]), "{action}");
+            assert_eq!(commands.send(0x02, &[action]).await, answer(&[]), "{action}");
         }
-        let state = bench.platform.state();
+        let state = commands.platform.state();
         assert_eq!(state.chassis_requests, [ChassisTransition::Off]);
         assert_eq!(
             state.host_requests,
@@ -198,58 +198,58 @@ mod tests {
 
     #[tokio::test]
     async fn what_needs_power_is_refused_while_off() {
-        let bench = Bench::new();
+        let commands = TestCommands::new();
         for action in [2, 3, 4] {
             let refused = Err(CompletionCode::NOT_IN_PRESENT_STATE);
-            assert_eq!(bench.send(0x02, &[action]).await, refused, "{action}");
+            assert_eq!(commands.send(0x02, &[action]).await, refused, "{action}");
         }
-        assert!(bench.platform.state().host_requests.is_empty());
+        assert!(commands.platform.state().host_requests.is_empty());
         let wrong = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x02, &[6]).await, wrong);
-        assert_eq!(bench.send(0x02, &[0x11]).await, wrong);
+        assert_eq!(commands.send(0x02, &[6]).await, wrong);
+        assert_eq!(commands.send(0x02, &[0x11]).await, wrong);
     }
 
     #[tokio::test]
     async fn platform_that_does_not_answer_is_c3h() {
-        let bench = Bench::new();
-        bench.platform.state().error = Some(PlatformError::Timeout);
-        assert_eq!(bench.send(0x02, &[1]).await, Err(CompletionCode::TIMEOUT));
+        let commands = TestCommands::new();
+        commands.platform.state().error = Some(PlatformError::Timeout);
+        assert_eq!(commands.send(0x02, &[1]).await, Err(CompletionCode::TIMEOUT));
     }
 
     #[tokio::test(start_paused = true)]
     async fn power_cycle_with_an_interval_is_off_a_pause_and_on() {
-        let bench = Bench::new();
-        bench.platform.state().power = PowerState::On;
-        assert_eq!(bench.send(0x0b, &[5]).await, answer(&[]));
-        assert_eq!(bench.send(0x02, &[2]).await, answer(&[]));
+        let commands = TestCommands::new();
+        commands.platform.state().power = PowerState::On;
+        assert_eq!(commands.send(0x0b, &[5]).await, answer(&[]));
+        assert_eq!(commands.send(0x02, &[2]).await, answer(&[]));
         time::sleep(Duration::from_secs(2)).await;
-        bench.platform.state().power = PowerState::Off;
+        commands.platform.state().power = PowerState::Off;
         time::sleep(Duration::from_secs(4)).await;
-        assert!(bench.platform.state().host_requests.is_empty());
+        assert!(commands.platform.state().host_requests.is_empty());
         time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(bench.platform.state().host_requests, [HostTransition::On]);
+        assert_eq!(commands.platform.state().host_requests, [HostTransition::On]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn power_off_during_the_pause_of_a_power_cycle_ends_it() {
-        let bench = Bench::new();
-        bench.platform.state().power = PowerState::On;
-        assert_eq!(bench.send(0x0b, &[5]).await, answer(&[]));
-        assert_eq!(bench.send(0x02, &[2]).await, answer(&[]));
-        bench.platform.state().power = PowerState::Off;
+        let commands = TestCommands::new();
+        commands.platform.state().power = PowerState::On;
+        assert_eq!(commands.send(0x0b, &[5]).await, answer(&[]));
+        assert_eq!(commands.send(0x02, &[2]).await, answer(&[]));
+        commands.platform.state().power = PowerState::Off;
         time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(bench.send(0x02, &[0]).await, answer(&[]));
+        assert_eq!(commands.send(0x02, &[0]).await, answer(&[]));
         time::sleep(Duration::from_secs(60)).await;
-        assert!(bench.platform.state().host_requests.is_empty());
+        assert!(commands.platform.state().host_requests.is_empty());
     }
 
     #[tokio::test]
     async fn restart_cause_names_the_channel_of_the_command() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x07, &[]).await, answer(&[0x01, 0x00]));
-        assert_eq!(bench.send(0x02, &[1]).await, answer(&[]));
-        assert_eq!(bench.send(0x07, &[]).await, answer(&[0x01, 0x0f]));
-        bench.platform.state().restart_cause = RestartCause::WatchdogTimer;
-        assert_eq!(bench.send(0x07, &[]).await, answer(&[0x04, 0x00]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x07, &[]).await, answer(&[0x01, 0x00]));
+        assert_eq!(commands.send(0x02, &[1]).await, answer(&[]));
+        assert_eq!(commands.send(0x07, &[]).await, answer(&[0x01, 0x0f]));
+        commands.platform.state().restart_cause = RestartCause::WatchdogTimer;
+        assert_eq!(commands.send(0x07, &[]).await, answer(&[0x04, 0x00]));
     }
 }

@@ -106,29 +106,29 @@ impl<P: Platform> ChassisProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::chassis::tests::{Bench, answer};
+    use crate::commands::chassis::tests::{TestCommands, answer};
 
     #[tokio::test]
     async fn capabilities_are_six_bytes_and_can_be_set() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x00, &[]).await, answer(&[0, 0, 0, 0x20, 0, 0]));
-        assert_eq!(bench.send(0x05, &[3, 1, 2, 3, 4]).await, answer(&[]));
-        assert_eq!(bench.send(0x00, &[]).await, answer(&[3, 1, 2, 3, 4, 0]));
-        assert_eq!(bench.send(0x05, &[0, 1, 2, 3, 4, 5]).await, answer(&[]));
-        assert_eq!(bench.send(0x00, &[]).await, answer(&[0, 1, 2, 3, 4, 5]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x00, &[]).await, answer(&[0, 0, 0, 0x20, 0, 0]));
+        assert_eq!(commands.send(0x05, &[3, 1, 2, 3, 4]).await, answer(&[]));
+        assert_eq!(commands.send(0x00, &[]).await, answer(&[3, 1, 2, 3, 4, 0]));
+        assert_eq!(commands.send(0x05, &[0, 1, 2, 3, 4, 5]).await, answer(&[]));
+        assert_eq!(commands.send(0x00, &[]).await, answer(&[0, 1, 2, 3, 4, 5]));
         assert_eq!(
-            bench.send(0x05, &[4, 1, 2, 3, 4]).await,
+            commands.send(0x05, &[4, 1, 2, 3, 4]).await,
             Err(CompletionCode::INVALID_DATA_FIELD)
         );
     }
 
     #[tokio::test]
     async fn buttons_follow_their_bits() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x0a, &[0b0101]).await, answer(&[]));
-        assert_eq!(bench.platform.state().disabled_buttons, [Button::Power, Button::Nmi]);
-        assert_eq!(bench.send(0x0a, &[0b0010]).await, answer(&[]));
-        assert_eq!(bench.platform.state().disabled_buttons, [Button::Reset]);
-        assert_eq!(bench.send(0x0a, &[0b1000]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x0a, &[0b0101]).await, answer(&[]));
+        assert_eq!(commands.platform.state().disabled_buttons, [Button::Power, Button::Nmi]);
+        assert_eq!(commands.send(0x0a, &[0b0010]).await, answer(&[]));
+        assert_eq!(commands.platform.state().disabled_buttons, [Button::Reset]);
+        assert_eq!(commands.send(0x0a, &[0b1000]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

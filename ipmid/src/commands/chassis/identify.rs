@@ -74,28 +74,28 @@ impl<P: Platform> ChassisProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::chassis::tests::{Bench, answer};
+    use crate::commands::chassis::tests::{TestCommands, answer};
 
     #[tokio::test(start_paused = true)]
     async fn light_goes_off_after_its_interval() {
-        let bench = Bench::new();
+        let commands = TestCommands::new();
         for (request, seconds) in [(&[][..], 15), (&[3], 3), (&[200, 0], 200)] {
-            assert_eq!(bench.send(0x04, request).await, answer(&[]));
+            assert_eq!(commands.send(0x04, request).await, answer(&[]));
             time::sleep(Duration::from_millis(seconds * 1000 - 10)).await;
-            assert!(bench.platform.state().identify, "{request:?}");
+            assert!(commands.platform.state().identify, "{request:?}");
             time::sleep(Duration::from_millis(20)).await;
-            assert!(!bench.platform.state().identify, "{request:?}");
+            assert!(!commands.platform.state().identify, "{request:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn forced_light_stays_until_switched_off() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x04, &[5]).await, answer(&[]));
-        assert_eq!(bench.send(0x04, &[0, 1]).await, answer(&[]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x04, &[5]).await, answer(&[]));
+        assert_eq!(commands.send(0x04, &[0, 1]).await, answer(&[]));
         time::sleep(Duration::from_secs(600)).await;
-        assert!(bench.platform.state().identify);
-        assert_eq!(bench.send(0x04, &[0]).await, answer(&[]));
-        assert!(!bench.platform.state().identify);
+        assert!(commands.platform.state().identify);
+        assert_eq!(commands.send(0x04, &[0]).await, answer(&[]));
+        assert!(!commands.platform.state().identify);
     }
 }

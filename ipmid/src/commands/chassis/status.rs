@@ -126,38 +126,38 @@ impl<P: Platform> ChassisProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::chassis::tests::{Bench, answer};
+    use crate::commands::chassis::tests::{TestCommands, answer};
 
     #[tokio::test]
     async fn status_matches_golden_bytes() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x00, 0x00, 0x40, 0x70]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x01, &[]).await, answer(&[0x00, 0x00, 0x40, 0x70]));
         {
-            let mut state = bench.platform.state();
+            let mut state = commands.platform.state();
             state.power = PowerState::On;
             state.restore_policy = RestorePolicy::AlwaysOn;
             state.intruded = true;
             state.identify = true;
             state.disabled_buttons = vec![Button::Power];
         }
-        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x61, 0x71]));
-        assert_eq!(bench.send(0x04, &[5]).await, answer(&[]));
-        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x51, 0x71]));
+        assert_eq!(commands.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x61, 0x71]));
+        assert_eq!(commands.send(0x04, &[5]).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &[]).await, answer(&[0x41, 0x10, 0x51, 0x71]));
     }
 
     #[tokio::test]
-    async fn policy_is_set_and_support_is_told() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x06, &[2]).await, answer(&[7]));
-        assert_eq!(bench.platform.state().restore_policy, RestorePolicy::AlwaysOn);
-        assert_eq!(bench.send(0x06, &[3]).await, answer(&[7]));
-        assert_eq!(bench.platform.state().restore_policy, RestorePolicy::AlwaysOn);
-        assert_eq!(bench.send(0x06, &[4]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+    async fn policy_is_set_and_support_is_reported() {
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x06, &[2]).await, answer(&[7]));
+        assert_eq!(commands.platform.state().restore_policy, RestorePolicy::AlwaysOn);
+        assert_eq!(commands.send(0x06, &[3]).await, answer(&[7]));
+        assert_eq!(commands.platform.state().restore_policy, RestorePolicy::AlwaysOn);
+        assert_eq!(commands.send(0x06, &[4]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
     #[tokio::test]
     async fn power_on_hours_are_sixty_minutes_a_count() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x0f, &[]).await, answer(&[60, 0xd2, 0x04, 0, 0]));
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x0f, &[]).await, answer(&[60, 0xd2, 0x04, 0, 0]));
     }
 }

@@ -71,11 +71,11 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::dcmi::tests::{answer, bench};
+    use crate::commands::dcmi::tests::{answer, commands};
 
     #[tokio::test]
     async fn each_parameter_has_its_length() {
-        let bench = bench();
+        let commands = commands();
         for (parameter, reply) in [
             (1, &hex!("01 05 02 00 01 01")[..]),
             (2, &hex!("01 05 02 ff 8f 00 00 01")),
@@ -83,8 +83,8 @@ mod tests {
             (4, &hex!("01 05 02 01 ff ff")),
             (5, &hex!("01 05 02 00")),
         ] {
-            assert_eq!(bench.send(0x01, &[parameter]).await, answer(reply), "{parameter}");
+            assert_eq!(commands.send(0x01, &[parameter]).await, answer(reply), "{parameter}");
         }
-        assert_eq!(bench.send(0x01, &[6]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        assert_eq!(commands.send(0x01, &[6]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 }

@@ -96,12 +96,12 @@ impl<P: Platform> DcmiProvider<P> {
         parameter: u8,
         _set_selector: u8,
     ) -> Result<([u8; 3], Remaining), CompletionCode> {
-        let kept = self.state.get().configuration;
+        let stored = self.state.get().configuration;
         let data = match parameter {
-            PARAM_DISCOVERY => vec![kept.discovery],
-            PARAM_INITIAL_TIMEOUT => vec![kept.initial_timeout],
-            PARAM_CONTACT_TIMEOUT => codec::encode(&kept.contact_timeout),
-            PARAM_RETRY_INTERVAL => codec::encode(&kept.retry_interval),
+            PARAM_DISCOVERY => vec![stored.discovery],
+            PARAM_INITIAL_TIMEOUT => vec![stored.initial_timeout],
+            PARAM_CONTACT_TIMEOUT => codec::encode(&stored.contact_timeout),
+            PARAM_RETRY_INTERVAL => codec::encode(&stored.retry_interval),
             _ => return Err(PARAMETER_NOT_SUPPORTED),
         };
         Ok((VERSION, data.into()))
@@ -113,17 +113,17 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::dcmi::tests::{answer, bench};
+    use crate::commands::dcmi::tests::{answer, commands};
 
     #[tokio::test]
     async fn parameters_are_set_and_read() {
-        let bench = bench();
-        assert_eq!(bench.send(0x13, &hex!("04 00")).await, answer(&hex!("01 05 02 78 00")));
-        assert_eq!(bench.send(0x12, &hex!("04 00 2c 01")).await, answer(&[]));
-        assert_eq!(bench.send(0x13, &hex!("04 00")).await, answer(&hex!("01 05 02 2c 01")));
-        assert_eq!(bench.send(0x12, &hex!("01 00 01")).await, answer(&[]));
-        assert_eq!(bench.platform.state().dhcp_renewals, 1);
-        assert_eq!(bench.send(0x13, &hex!("01 00")).await, Err(PARAMETER_NOT_SUPPORTED));
-        assert_eq!(bench.send(0x12, &hex!("06 00 01")).await, Err(PARAMETER_NOT_SUPPORTED));
+        let commands = commands();
+        assert_eq!(commands.send(0x13, &hex!("04 00")).await, answer(&hex!("01 05 02 78 00")));
+        assert_eq!(commands.send(0x12, &hex!("04 00 2c 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x13, &hex!("04 00")).await, answer(&hex!("01 05 02 2c 01")));
+        assert_eq!(commands.send(0x12, &hex!("01 00 01")).await, answer(&[]));
+        assert_eq!(commands.platform.state().dhcp_renewals, 1);
+        assert_eq!(commands.send(0x13, &hex!("01 00")).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(commands.send(0x12, &hex!("06 00 01")).await, Err(PARAMETER_NOT_SUPPORTED));
     }
 }

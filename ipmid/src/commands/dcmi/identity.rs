@@ -153,34 +153,34 @@ fn splice(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::dcmi::tests::{answer, bench};
+    use crate::commands::dcmi::tests::{answer, commands};
 
     #[tokio::test]
     async fn asset_tag_is_written_and_read_in_parts() {
-        let bench = bench();
+        let commands = commands();
         let write = |offset: u8, text: &[u8]| [&[offset, length(text)][..], text].concat();
-        assert_eq!(bench.send(0x08, &write(0, b"rack 7, unit 16.")).await, answer(&[16]));
-        assert_eq!(bench.send(0x08, &write(16, b" left")).await, answer(&[21]));
+        assert_eq!(commands.send(0x08, &write(0, b"rack 7, unit 16.")).await, answer(&[16]));
+        assert_eq!(commands.send(0x08, &write(16, b" left")).await, answer(&[21]));
         let first = [&[21][..], b"rack 7, unit 16."].concat();
-        assert_eq!(bench.send(0x06, &[0, 16]).await, answer(&first));
+        assert_eq!(commands.send(0x06, &[0, 16]).await, answer(&first));
         let second = [&[21][..], b" left"].concat();
-        assert_eq!(bench.send(0x06, &[16, 16]).await, answer(&second));
+        assert_eq!(commands.send(0x06, &[16, 16]).await, answer(&second));
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(bench.send(0x06, &[22, 1]).await, beyond);
-        assert_eq!(bench.send(0x06, &[0, 17]).await, beyond);
-        assert_eq!(bench.send(0x08, &write(40, b"x")).await, beyond);
+        assert_eq!(commands.send(0x06, &[22, 1]).await, beyond);
+        assert_eq!(commands.send(0x06, &[0, 17]).await, beyond);
+        assert_eq!(commands.send(0x08, &write(40, b"x")).await, beyond);
         let short = Err(CompletionCode::REQUEST_LENGTH_INVALID);
-        assert_eq!(bench.send(0x08, &[0, 2, b'x']).await, short);
+        assert_eq!(commands.send(0x08, &[0, 2, b'x']).await, short);
     }
 
     #[tokio::test]
     async fn identifier_is_the_host_name_and_ends_with_nul() {
-        let bench = bench();
+        let commands = commands();
         let name = [&[4][..], b"bmc\0"].concat();
-        assert_eq!(bench.send(0x09, &[0, 16]).await, answer(&name));
-        assert_eq!(bench.send(0x0a, b"\x00\x04node").await, answer(&[4]));
-        assert_eq!(bench.platform.state().host_name, "bmc");
-        assert_eq!(bench.send(0x0a, b"\x04\x03-7\0").await, answer(&[7]));
-        assert_eq!(bench.platform.state().host_name, "node-7");
+        assert_eq!(commands.send(0x09, &[0, 16]).await, answer(&name));
+        assert_eq!(commands.send(0x0a, b"\x00\x04node").await, answer(&[4]));
+        assert_eq!(commands.platform.state().host_name, "bmc");
+        assert_eq!(commands.send(0x0a, b"\x04\x03-7\0").await, answer(&[7]));
+        assert_eq!(commands.platform.state().host_name, "node-7");
     }
 }

@@ -156,13 +156,13 @@ fn whole_watts(watts: f64) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::dcmi::tests::bench;
+    use crate::commands::dcmi::tests::commands;
 
     #[tokio::test]
     async fn machine_without_the_sensor_has_no_power_reading() {
-        let bench = bench();
-        assert_eq!(bench.send(0x02, &[1, 0, 0]).await, Err(CompletionCode::INVALID_COMMAND));
-        assert_eq!(bench.send(0x02, &[2, 0, 0]).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        let commands = commands();
+        assert_eq!(commands.send(0x02, &[1, 0, 0]).await, Err(CompletionCode::INVALID_COMMAND));
+        assert_eq!(commands.send(0x02, &[2, 0, 0]).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
     #[test]

@@ -31,15 +31,15 @@ const NO_LIMIT: CompletionCode = CompletionCode(0x80);
 const LIMIT_OUT_OF_RANGE: CompletionCode = CompletionCode(0x84);
 
 /// How often power is looked at while a limit holds; it is in memory.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long until a service that did not answer is asked again.
-const RETRY: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Reserved; action; watts; milliseconds to correct; reserved; seconds sampled.
 type PowerLimit = (u16, u8, u16, u32, u16, u16);
 
 /// Since when power has been beyond the limit, and whether something was done about it.
-type Beyond = Option<(Instant, bool)>;
+type Exceeded = Option<(Instant, bool)>;
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_power_limit(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -121,7 +121,7 @@ impl<P: Platform> DcmiProvider<P> {
             let limit = match self.platform.power_limit().await {
                 Ok(limit) => is_watched(&limit).then_some(limit),
                 Err(PlatformError::Timeout) => {
-                    time::sleep(RETRY).await;
+                    time::sleep(RETRY_INTERVAL).await;
                     continue;
                 }
                 Err(PlatformError::Absent | PlatformError::Refused) => None,
@@ -140,36 +140,36 @@ impl<P: Platform> DcmiProvider<P> {
     async fn watch_power(
         &self,
         limit: Option<PowerLimitSettings>,
-        beyond: &mut Beyond,
+        beyond: &mut Exceeded,
     ) -> Infallible {
         let Some(limit) = limit else {
             return future::pending().await;
         };
         loop {
-            let wait = self.look_at_power(&limit, beyond).await;
+            let wait = self.check_power(&limit, beyond).await;
             time::sleep(wait).await;
         }
     }
 
     /// Acts if the limit has been exceeded for as long as it may be; gives when to look again.
-    async fn look_at_power(&self, limit: &PowerLimitSettings, beyond: &mut Beyond) -> Duration {
+    async fn check_power(&self, limit: &PowerLimitSettings, beyond: &mut Exceeded) -> Duration {
         let is_beyond = |power: &MachinePower| {
             let watts = power.watts;
             watts.is_some_and(|watts| watts > f64::from(limit.limit))
         };
         let Some(power) = self.power().await.filter(is_beyond) else {
             *beyond = None;
-            return LOOK;
+            return POLL_INTERVAL;
         };
         let (since, done) = beyond.get_or_insert((Instant::now(), false));
         let patience = Duration::from_millis(limit.correction_time.into());
         let left = patience.saturating_sub(since.elapsed());
         if *done || !left.is_zero() {
-            return if *done { LOOK } else { left.min(LOOK) };
+            return if *done { POLL_INTERVAL } else { left.min(POLL_INTERVAL) };
         }
         *done = true;
         self.exceeded(limit, power).await;
-        LOOK
+        POLL_INTERVAL
     }
 
     /// Does what is to be done. Both actions log.
@@ -219,32 +219,32 @@ mod tests {
     use ipmi_proto::ResponseBody;
 
     use super::*;
-    use crate::commands::dcmi::tests::{answer, bench, provider};
+    use crate::commands::dcmi::tests::{answer, commands, provider};
     use crate::model::events::tests::TestLog;
     use crate::model::sensors::{Update, Value};
     use crate::platform::fake::FakePlatform;
 
     #[tokio::test]
     async fn limit_is_set_activated_and_read() {
-        let bench = bench();
+        let commands = commands();
         // ipmitool: set_limit limit 400.
         let set = hex!("00 00 00 11 90 01 e8 03 00 00 00 00 0a 00");
-        assert_eq!(bench.send(0x04, &set).await, answer(&[]));
+        assert_eq!(commands.send(0x04, &set).await, answer(&[]));
         let limit = hex!("00 00 11 90 01 e8 03 00 00 00 00 0a 00");
         let host = crate::request::context::Context::system_interface();
-        let set_but_not_active = bench.respond(host, 0x03, &[0, 0]).await;
+        let set_but_not_active = commands.respond(host, 0x03, &[0, 0]).await;
         assert_eq!(
             set_but_not_active,
             Ok(ResponseBody { completion: NO_LIMIT, data: limit.to_vec() })
         );
-        assert_eq!(bench.send(0x05, &[1, 0, 0]).await, answer(&[]));
-        let neither = bench.send(0x05, &[2, 0, 0]).await;
+        assert_eq!(commands.send(0x05, &[1, 0, 0]).await, answer(&[]));
+        let neither = commands.send(0x05, &[2, 0, 0]).await;
         assert_eq!(neither, Err(CompletionCode::INVALID_DATA_FIELD));
-        assert_eq!(bench.send(0x03, &[0, 0]).await, answer(&limit));
+        assert_eq!(commands.send(0x03, &[0, 0]).await, answer(&limit));
         let beyond = hex!("00 00 00 11 ff ff e8 03 00 00 00 00 0a 00");
-        assert_eq!(bench.send(0x04, &beyond).await, Err(LIMIT_OUT_OF_RANGE));
+        assert_eq!(commands.send(0x04, &beyond).await, Err(LIMIT_OUT_OF_RANGE));
         let action = hex!("00 00 00 20 90 01 e8 03 00 00 00 00 0a 00");
-        assert_eq!(bench.send(0x04, &action).await, Err(CompletionCode::INVALID_DATA_FIELD));
+        assert_eq!(commands.send(0x04, &action).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
     /// What is wrong with more than 400 W for three seconds.
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn power_beyond_the_limit_for_the_correction_time_is_told_once() {
+    async fn power_above_the_limit_for_the_correction_time_is_logged_once() {
         let (platform, rig) = watched(LIMIT);
         draw(&platform, 400.0).await;
         seconds(10.0).await;
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn limit_is_watched_while_it_holds_and_has_an_action_of_ours() {
+    async fn limit_is_monitored_while_active_with_a_bmc_action() {
         let inactive = PowerLimitSettings { active: false, ..LIMIT };
         let (platform, rig) = watched(inactive);
         draw(&platform, 500.0).await;

@@ -16,7 +16,7 @@ const GET_DCMI_SENSOR_INFO: Command = row(0x07, Privilege::Operator, "Get DCMI S
 const GET_TEMPERATURE_READINGS: Command = row(0x10, Privilege::User, "Get Temperature Readings");
 
 /// Instances in one answer.
-const PER_ANSWER: usize = 8;
+const PER_RESPONSE: usize = 8;
 
 /// DCMI's entity ids, and the IPMI ones that mean the same (DCMI 1.5 §6.5.2, Table 6-16).
 const ENTITIES: [(u8, u8); 3] = [(0x40, 0x37), (0x41, 0x03), (0x42, 0x07)];
@@ -99,7 +99,7 @@ impl<P: Platform> DcmiProvider<P> {
             0 => temperature.instance >= first,
             instance => temperature.instance == instance,
         };
-        Ok((total, all.into_iter().filter(wanted).take(PER_ANSWER).collect()))
+        Ok((total, all.into_iter().filter(wanted).take(PER_RESPONSE).collect()))
     }
 
     /// Get DCMI Sensor Info (DCMI 1.5 §6.5.2): how many there are, how many follow, and the ids of
@@ -136,7 +136,7 @@ impl<P: Platform> DcmiProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::dcmi::tests::{answer, bench};
+    use crate::commands::dcmi::tests::{answer, commands};
 
     #[test]
     fn degrees_are_whole_with_a_sign() {
@@ -147,20 +147,20 @@ mod tests {
 
     #[tokio::test]
     async fn temperatures_are_found_by_either_id_of_their_entity() {
-        let bench = bench();
+        let commands = commands();
         for entity in [0x41, 0x03] {
             let request = [0x01, entity, 0x00, 0x01];
-            assert_eq!(bench.send(0x07, &request).await, answer(&[1, 1, 0x00, 0x01]));
-            assert_eq!(bench.send(0x10, &request).await, answer(&[1, 1, 40, 1]));
+            assert_eq!(commands.send(0x07, &request).await, answer(&[1, 1, 0x00, 0x01]));
+            assert_eq!(commands.send(0x10, &request).await, answer(&[1, 1, 40, 1]));
             let second = [0x01, entity, 0x02, 0x00];
-            assert_eq!(bench.send(0x10, &second).await, answer(&[1, 0]));
+            assert_eq!(commands.send(0x10, &second).await, answer(&[1, 0]));
         }
         for entity in [0x40, 0x42] {
             let request = [0x01, entity, 0x00, 0x01];
-            assert_eq!(bench.send(0x10, &request).await, answer(&[0, 0]), "{entity:02x}");
+            assert_eq!(commands.send(0x10, &request).await, answer(&[0, 0]), "{entity:02x}");
         }
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x07, &[2, 0x40, 0, 1]).await, refused);
-        assert_eq!(bench.send(0x07, &[1, 0x43, 0, 1]).await, refused);
+        assert_eq!(commands.send(0x07, &[2, 0x40, 0, 1]).await, refused);
+        assert_eq!(commands.send(0x07, &[1, 0x43, 0, 1]).await, refused);
     }
 }

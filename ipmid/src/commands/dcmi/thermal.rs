@@ -24,7 +24,7 @@ const SET_THERMAL_LIMIT: Command =
 const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
 
 /// How often temperatures are looked at while there is a limit; they are in memory.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an entity must not exceed, and what happens when it does.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -132,14 +132,14 @@ impl<P: Platform> DcmiProvider<P> {
                     limits
                 };
                 for (key, limit) in limits {
-                    provider.look_at(&key, limit).await;
+                    provider.check_temperatures(&key, limit).await;
                 }
-                time::sleep(LOOK).await;
+                time::sleep(POLL_INTERVAL).await;
             }
         });
     }
 
-    async fn look_at(&self, key: &str, limit: ThermalLimit) {
+    async fn check_temperatures(&self, key: &str, limit: ThermalLimit) {
         let temperature = match entity_of(key) {
             Some((entity, instance)) => self
                 .temperatures(entity)
@@ -201,7 +201,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::dcmi::tests::{bench, provider};
+    use crate::commands::dcmi::tests::{commands, provider};
     use crate::model::events::tests::TestLog;
     use crate::platform::fake::FakePlatform;
 
@@ -215,23 +215,23 @@ mod tests {
 
     #[tokio::test]
     async fn limits_are_for_entities_that_are_there() {
-        let bench = bench();
+        let commands = commands();
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x0b, &hex!("40 01 40 50 0a 00")).await, absent);
-        assert_eq!(bench.send(0x0c, &hex!("40 01")).await, absent);
+        assert_eq!(commands.send(0x0b, &hex!("40 01 40 50 0a 00")).await, absent);
+        assert_eq!(commands.send(0x0c, &hex!("40 01")).await, absent);
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x0c, &hex!("99 01")).await, refused);
+        assert_eq!(commands.send(0x0c, &hex!("99 01")).await, refused);
     }
 
     #[tokio::test]
-    async fn each_time_beyond_the_limit_is_told_once() {
+    async fn each_time_above_the_limit_is_logged_once() {
         let (platform, rig) = (Arc::new(FakePlatform::default()), TestLog::new());
         let provider = provider(&platform, &rig);
         let limit = |degrees| ThermalLimit { log: true, degrees, ..ThermalLimit::default() };
         let processor = key(0x41, 1);
-        for (degrees, told) in [(40, 0), (39, 1), (39, 1), (40, 1), (39, 2)] {
-            provider.look_at(&processor, limit(degrees)).await;
-            assert_eq!(rig.sel.info().entries, told, "beyond {degrees}");
+        for (degrees, logged) in [(40, 0), (39, 1), (39, 1), (40, 1), (39, 2)] {
+            provider.check_temperatures(&processor, limit(degrees)).await;
+            assert_eq!(rig.sel.info().entries, logged, "beyond {degrees}");
         }
         let record = rig.sel.get(1).unwrap().0.to_bytes();
         assert_eq!(record[7..], hex!("2000 04 01 01 05 01 ff ff"));

@@ -18,9 +18,9 @@ const OUTSTANDING: u8 = 1;
 const MESSAGE_SIZE: u8 = 0xff;
 /// What the length byte counts beside a reply's data: network function, sequence number, command,
 /// completion code.
-const BESIDE_DATA: u8 = 4;
+const OVERHEAD: u8 = 4;
 /// Seconds until a request is answered: the host bridges' deadline, rounded up.
-const ANSWER_WITHIN: u8 = 4;
+const RESPONSE_TIME: u8 = 4;
 /// How often a host should ask again.
 const RETRIES: u8 = 1;
 
@@ -34,8 +34,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         self: Arc<Self>,
         context: Context,
     ) -> Result<[u8; 5], CompletionCode> {
-        let with_room = |room: u8| room.saturating_add(BESIDE_DATA);
+        let with_room = |room: u8| room.saturating_add(OVERHEAD);
         let size = context.room.map_or(MESSAGE_SIZE, with_room);
-        Ok([OUTSTANDING, size, size, ANSWER_WITHIN, RETRIES])
+        Ok([OUTSTANDING, size, size, RESPONSE_TIME, RETRIES])
     }
 }

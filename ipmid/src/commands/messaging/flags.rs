@@ -36,13 +36,13 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         _: Context,
         flags: u8,
     ) -> Result<(), CompletionCode> {
-        self.parts.messages.clear(flags);
+        self.deps.messages.clear(flags);
         Ok(())
     }
 
     /// Get Message Flags (IPMI v2.0 §22.4).
     async fn get_message_flags(self: Arc<Self>, _: Context) -> Result<u8, CompletionCode> {
-        Ok(self.parts.messages.flags())
+        Ok(self.deps.messages.flags())
     }
 
     /// Read Event Message Buffer (IPMI v2.0 §22.8).
@@ -54,6 +54,6 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         self: Arc<Self>,
         _: Context,
     ) -> Result<[u8; 16], CompletionCode> {
-        self.parts.messages.take_event().ok_or(EMPTY)
+        self.deps.messages.take_event().ok_or(EMPTY)
     }
 }

@@ -117,7 +117,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         }
         let (bus, address) = (bus.value(), address.value());
         let write = Vec::from(write);
-        let mut allowed = self.parts.i2c.allow.iter();
+        let mut allowed = self.deps.i2c.allow.iter();
         if !allowed.any(|allowed| allowed.covers(bus, address, &write, read)) {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         }

@@ -42,8 +42,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         _: Ignored<6>,
     ) -> Result<(u8, u8), CompletionCode> {
         let channel = context.resolve(channel);
-        let known = self.parts.satellite_channels.contains_key(&channel)
-            || self.parts.host_channels.contains_key(&channel);
+        let known = self.deps.satellite_channels.contains_key(&channel)
+            || self.deps.host_channels.contains_key(&channel);
         match operation.value() {
             ENABLE | GET_STATE if known => Ok((channel.value(), 1)),
             DISABLE if known => Err(CompletionCode::NOT_IN_PRESENT_STATE),
@@ -57,7 +57,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     ///
     /// `80h` when the queue is empty.
     async fn get_message(self: Arc<Self>, _: Context) -> Result<(u8, Remaining), CompletionCode> {
-        let message = self.parts.messages.take().ok_or(EMPTY)?;
+        let message = self.deps.messages.take().ok_or(EMPTY)?;
         let head = message.privilege << 4 | message.channel.value();
         Ok((head, message.data.into()))
     }

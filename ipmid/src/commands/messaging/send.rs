@@ -73,19 +73,19 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         if ![TRACKING_NONE, TRACKING_REQUEST].contains(&tracking.value()) {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
-        if self.parts.host_channels.contains_key(&number)
+        if self.deps.host_channels.contains_key(&number)
             || number == ChannelNumber::SYSTEM_INTERFACE
         {
             return self.to_host(&context, frame);
         }
         if context.is_from_host() && is_response(&frame) {
-            return self.answer_for_host(number, &frame).await;
+            return self.forward_host_response(number, &frame).await;
         }
         let bridged = self.unwrap_frame(number, &frame)?;
         if context.is_from_host() {
             return self.relay_for_host(bridged);
         }
-        let answer = self.ask(&bridged).await;
+        let answer = self.send_to_satellite(&bridged).await;
         let (completion, data) = settled(answer)?;
         match tracking.value() {
             TRACKING_NONE => Ok(Vec::new().into()),
@@ -109,18 +109,18 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
             (None, Some(_)) => (0, frame.get(1..).ok_or(invalid)?.to_vec()),
             (None, None) => return Err(invalid),
         };
-        self.parts.messages.receive(Message { channel: context.channel, privilege, data })?;
+        self.deps.messages.receive(Message { channel: context.channel, privilege, data })?;
         Ok(Vec::new().into())
     }
 
     /// Passes the host's response on to the satellite that asked.
-    async fn answer_for_host(
+    async fn forward_host_response(
         &self,
         number: ChannelNumber,
         frame: &[u8],
     ) -> Result<Remaining, CompletionCode> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
-        let channel = self.parts.satellite_channels.get(&number).ok_or(invalid)?;
+        let channel = self.deps.satellite_channels.get(&number).ok_or(invalid)?;
         match self.platform.answer_satellite(channel, frame).await {
             Ok(()) => Ok(Vec::new().into()),
             Err(PlatformError::Timeout) => Err(CompletionCode::TIMEOUT),
@@ -130,7 +130,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 
     fn unwrap_frame(&self, number: ChannelNumber, frame: &[u8]) -> Result<Bridged, CompletionCode> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
-        let channel = self.parts.satellite_channels.get(&number).ok_or(invalid)?;
+        let channel = self.deps.satellite_channels.get(&number).ok_or(invalid)?;
         let parsed = IpmbRequest::parse(frame).map_err(|_| invalid)?;
         if !parsed.header.netfn.is_request() {
             return Err(invalid);
@@ -143,7 +143,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         })
     }
 
-    async fn ask(&self, bridged: &Bridged) -> PlatformResult<SatelliteAnswer> {
+    async fn send_to_satellite(&self, bridged: &Bridged) -> PlatformResult<SatelliteAnswer> {
         let to = bridged.header.responder;
         let asked = self.platform.ask_satellite(&bridged.channel, to, &bridged.request);
         asked.await
@@ -153,9 +153,9 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     fn relay_for_host(self: Arc<Self>, bridged: Bridged) -> Result<Remaining, CompletionCode> {
         let permit = Arc::clone(&self.relays).try_acquire_owned();
         let permit = permit.map_err(|_| CompletionCode::BUSY)?;
-        let messages = Arc::clone(&self.parts.messages);
+        let messages = Arc::clone(&self.deps.messages);
         task::spawn(async move {
-            let answer = time::timeout(RELAY, self.ask(&bridged)).await;
+            let answer = time::timeout(RELAY, self.send_to_satellite(&bridged)).await;
             let answer = answer.unwrap_or(Err(PlatformError::Timeout));
             let (completion, data) = settled(answer).unwrap_or_else(|code| (code, Vec::new()));
             bridged.queue_response(&messages, completion, data);

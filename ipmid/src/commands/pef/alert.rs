@@ -45,7 +45,7 @@ const ANOTHER_CHANNEL: u8 = 3;
 const ANOTHER_TYPE: u8 = 4;
 
 /// The event that Alert Immediate may be of: generator, then the event's seven bytes.
-type Told = (u8, [u8; Event::LENGTH]);
+type GivenEvent = (u8, [u8; Event::LENGTH]);
 
 impl<P: Platform> PefProvider<P> {
     pub(super) fn register_alert(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -67,7 +67,7 @@ impl<P: Platform> PefProvider<P> {
         channel: (ChannelNumber, Bits<4>),
         what: (Bits<4>, Zero<2>, Bits<2>),
         (string, with_string): (Bits<7>, bool),
-        told: Option<Told>,
+        given: Option<GivenEvent>,
     ) -> Result<Option<u8>, CompletionCode> {
         let (destination, _, operation) = what;
         match operation.value() {
@@ -92,9 +92,9 @@ impl<P: Platform> PefProvider<P> {
         if std::mem::replace(&mut *lock(&self.immediate), UNDER_WAY) == UNDER_WAY {
             return Err(ALERT_IN_PROGRESS);
         }
-        let (generator, event) = told.unwrap_or((0x20, [Event::REVISION, 0, 0, 0, 0, 0, 0]));
+        let (generator, event) = given.unwrap_or((0x20, [Event::REVISION, 0, 0, 0, 0, 0, 0]));
         let generator = GeneratorId(generator.into());
-        let (now, event) = (self.parts.clock.now(), Event::from_bytes(event));
+        let (now, event) = (self.deps.clock.now(), Event::from_bytes(event));
         let trap = self.trap(now, generator, event, 0);
         let trap = Trap { text, ..trap };
         tokio::spawn(async move {
@@ -152,14 +152,14 @@ impl<P: Platform> PefProvider<P> {
 
     /// Whether PEF may send alerts over a channel: Set Channel Access (IPMI v2.0 §22.22) says so.
     fn may_alert(&self, channel: ChannelNumber) -> bool {
-        let accounts = self.parts.accounts.snapshot();
+        let accounts = self.deps.accounts.snapshot();
         let access = accounts.channel_access(channel, Setting::Volatile);
         access.is_none_or(|access| !access.alerting_disabled)
     }
 
     /// Where a destination of a channel is, and its community.
     fn destination(&self, channel: ChannelNumber, number: u8) -> (Destination, String) {
-        let lan = self.parts.lan.get();
+        let lan = self.deps.lan.get();
         let mut all = lan.destinations(channel.value()).into_iter();
         let to = all.nth(usize::from(number)).unwrap_or_default();
         (to, lan.community(channel.value()))
@@ -178,12 +178,12 @@ impl<P: Platform> PefProvider<P> {
             *sequence = sequence.wrapping_add(1).max(1);
             *sequence
         };
-        let (manufacturer, product) = self.parts.maker;
+        let (manufacturer, product) = self.deps.manufacturer;
         Trap {
             guid: self.parameters.get().guid().unwrap_or_default(),
             sequence,
             timestamp,
-            utc_offset: self.parts.clock.utc_offset(),
+            utc_offset: self.deps.clock.utc_offset(),
             severity,
             generator,
             event,
@@ -229,7 +229,7 @@ impl<P: Platform> PefProvider<P> {
         trap: &mut Trap,
     ) -> std::io::Result<()> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        socket.connect((address, self.parts.config.trap_port)).await?;
+        socket.connect((address, self.deps.config.trap_port)).await?;
         if let std::net::IpAddr::V4(own) = socket.local_addr()?.ip() {
             trap.agent = own.octets();
         }

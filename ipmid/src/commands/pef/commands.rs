@@ -105,9 +105,9 @@ impl<P: Platform> PefProvider<P> {
             id => id,
         };
         self.parameters
-            .update(|kept| {
+            .update(|stored| {
                 let place =
-                    if by_bmc { &mut kept.processed } else { &mut kept.processed_by_software };
+                    if by_bmc { &mut stored.processed } else { &mut stored.processed_by_software };
                 *place = record;
             })
             .await?;
@@ -128,7 +128,7 @@ impl<P: Platform> PefProvider<P> {
             id => id,
         };
         Ok((
-            self.parts.sel.info().last_add,
+            self.deps.sel.info().last_add,
             last,
             parameters.processed_by_software,
             parameters.processed,

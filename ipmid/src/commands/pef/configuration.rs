@@ -295,7 +295,7 @@ impl<P: Platform> PefProvider<P> {
         parameter: (Bits<7>, bool),
         value: Remaining,
     ) -> Result<(), CompletionCode> {
-        let (parameter, updates) = (parameter.0.value(), &self.parts.updates);
+        let (parameter, updates) = (parameter.0.value(), &self.deps.updates);
         if parameter == 0 {
             let (progress, of) = (SetState::decode(&value)?, Parameters::Pef);
             return set_in_progress::set(updates, &*self.platform, of, &context, progress).await;
@@ -304,11 +304,11 @@ impl<P: Platform> PefProvider<P> {
         // What happened while PEF was off is not acted on when it goes on.
         let newest = self.newest();
         self.parameters
-            .try_update(|kept| {
-                let was_on = kept.control & PEF_ON != 0;
-                kept.set(parameter, &value)?;
-                if !was_on && kept.control & PEF_ON != 0 {
-                    kept.processed = newest;
+            .try_update(|stored| {
+                let was_on = stored.control & PEF_ON != 0;
+                stored.set(parameter, &value)?;
+                if !was_on && stored.control & PEF_ON != 0 {
+                    stored.processed = newest;
                 }
                 Ok(())
             })
@@ -336,7 +336,7 @@ impl<P: Platform> PefProvider<P> {
         }
         let value = match parameter.value() {
             0 => {
-                let updates = &self.parts.updates;
+                let updates = &self.deps.updates;
                 vec![
                     set_in_progress::get(updates, &*self.platform, Parameters::Pef, &context).await,
                 ]

@@ -22,7 +22,7 @@ impl<P: Platform> PefProvider<P> {
     pub async fn run(self: &Arc<Self>) -> Infallible {
         loop {
             tokio::select! {
-                () = self.parts.sel.added() => {}
+                () = self.deps.sel.added() => {}
                 () = self.changed.notified() => {}
             }
             self.follow_clears().await;
@@ -38,14 +38,14 @@ impl<P: Platform> PefProvider<P> {
                     break;
                 };
                 self.act_on(&record).await;
-                let go_on = |kept: &mut PefParameters| {
+                let go_on = |stored: &mut PefParameters| {
                     // What a client has set meanwhile stays.
-                    if kept.processed == before {
-                        kept.processed = record.id;
+                    if stored.processed == before {
+                        stored.processed = record.id;
                     }
                 };
-                let kept = self.parameters.update(go_on).await;
-                if kept.is_err() {
+                let stored = self.parameters.update(go_on).await;
+                if stored.is_err() {
                     // Acted on twice after a restart, rather than never again now.
                     warn!(record = record.id, "cannot keep which event was handled last");
                     break;
@@ -57,10 +57,10 @@ impl<P: Platform> PefProvider<P> {
 
     /// Begins with the first record again when the log was erased.
     pub(super) async fn follow_clears(&self) {
-        let clears = self.parts.sel.clears();
+        let clears = self.deps.sel.clears();
         if std::mem::replace(&mut *lock(&self.clears), clears) != clears {
             // A failure is in the log.
-            let _logged = self.parameters.update(|kept| kept.processed = 0).await;
+            let _logged = self.parameters.update(|stored| stored.processed = 0).await;
         }
     }
 
@@ -87,7 +87,7 @@ impl<P: Platform> PefProvider<P> {
     /// The record that was handled last, and the oldest that was not. That the former is gone changes nothing.
     fn next_record(&self) -> Option<(u16, SelRecord)> {
         let processed = self.parameters.look(|parameters| parameters.processed);
-        Some((processed, self.parts.sel.after(processed)?))
+        Some((processed, self.deps.sel.after(processed)?))
     }
 
     async fn act_on(self: &Arc<Self>, record: &SelRecord) {

@@ -11,25 +11,25 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
-use crate::commands::test_support::{self, Answered, answer};
+use crate::commands::test_support::{self, CommandResult, answer};
 use crate::platform::ChassisTransition;
 use crate::request::command::Family;
 
-struct Bench {
-    bench: test_support::Bench,
+struct TestPef {
+    commands: test_support::TestCommands,
     pef: Arc<PefProvider<crate::platform::fake::FakePlatform>>,
     sel: Arc<SelStore<Folder>>,
     running: JoinHandle<()>,
     _state: tempfile::TempDir,
 }
 
-impl Drop for Bench {
+impl Drop for TestPef {
     fn drop(&mut self) {
         self.running.abort();
     }
 }
 
-impl Bench {
+impl TestPef {
     async fn new(trap_port: u16) -> Self {
         let state = tempfile::tempdir().unwrap();
         let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
@@ -37,42 +37,42 @@ impl Bench {
         let to = serde_json::json!({
             "address": "127.0.0.1", "acknowledged": true, "timeout": 1, "retries": 2,
         });
-        let kept = serde_json::json!({ "1": { "destinations": [{}, to] } });
-        let kept: LanState = serde_json::from_value(kept).unwrap();
+        let stored = serde_json::json!({ "1": { "destinations": [{}, to] } });
+        let stored: LanState = serde_json::from_value(stored).unwrap();
         let lan = Arc::new(Persistent::volatile());
-        lan.update(|all| *all = kept).await.unwrap();
+        lan.update(|all| *all = stored).await.unwrap();
         let config = accounts::AccessConfig::default();
         let access = state.path().join("access");
         let accounts = accounts::Writer::open(&access, &config, Default::default()).unwrap();
-        let parts = PefParts {
+        let deps = PefDeps {
             accounts: Arc::new(accounts),
             sel: Arc::clone(&sel),
             clock: Arc::new(Clock::new(Persistent::volatile())),
             lan,
-            maker: (Iana::OPENBMC, 1),
+            manufacturer: (Iana::OPENBMC, 1),
             config: PefConfig { trap_port },
             updates: Arc::default(),
         };
         let mut pef = None;
         let family = Family::NetFn(NetFn::SENSOR_EVENT);
-        let bench = test_support::Bench::with(family, |platform, table| {
+        let commands = test_support::TestCommands::with(family, |platform, table| {
             let platform = Arc::clone(platform);
-            let provider = PefProvider::new(platform, parts, Persistent::volatile());
+            let provider = PefProvider::new(platform, deps, Persistent::volatile());
             provider.register(table);
             pef = Some(provider);
         });
         let pef = pef.unwrap();
         let engine = Arc::clone(&pef);
         let running = tokio::spawn(async move { match engine.run().await {} });
-        Self { bench, pef, sel, running, _state: state }
+        Self { commands, pef, sel, running, _state: state }
     }
 
-    async fn set(&self, parameter: u8, value: &[u8]) -> Answered {
-        self.bench.send(0x12, &[&[parameter], value].concat()).await
+    async fn set(&self, parameter: u8, value: &[u8]) -> CommandResult {
+        self.commands.send(0x12, &[&[parameter], value].concat()).await
     }
 
-    async fn get(&self, parameter: u8, set: u8, block: u8) -> Answered {
-        self.bench.send(0x13, &[parameter, set, block]).await
+    async fn get(&self, parameter: u8, set: u8, block: u8) -> CommandResult {
+        self.commands.send(0x13, &[parameter, set, block]).await
     }
 
     /// A filter for a temperature beyond its upper critical limit, with these actions.
@@ -104,7 +104,7 @@ impl Bench {
 
 #[tokio::test]
 async fn parameters_are_read_as_they_are_written() {
-    let bench = Bench::new(0).await;
+    let commands = TestPef::new(0).await;
     let cases: [(u8, &[u8]); 7] = [
         (1, &[0x00]),
         (2, &[0x2f]),
@@ -115,53 +115,55 @@ async fn parameters_are_read_as_they_are_written() {
         (12, &hex!("01 03 02")),
     ];
     for (parameter, value) in cases {
-        assert_eq!(bench.set(parameter, value).await, answer(&[]), "{parameter}");
+        assert_eq!(commands.set(parameter, value).await, answer(&[]), "{parameter}");
         let set = if matches!(parameter, 6 | 9 | 12) { value[0] } else { 0 };
         let read = answer(&[&[0x11], value].concat());
-        assert_eq!(bench.get(parameter, set, 0).await, read, "{parameter}");
+        assert_eq!(commands.get(parameter, set, 0).await, read, "{parameter}");
     }
-    assert_eq!(bench.set(7, &[3, 0]).await, answer(&[]));
-    assert_eq!(bench.get(6, 3, 0).await.unwrap()[2], 0);
-    assert_eq!(bench.set(13, &hex!("01 01 4f7665726865617400")).await, answer(&[]));
+    assert_eq!(commands.set(7, &[3, 0]).await, answer(&[]));
+    assert_eq!(commands.get(6, 3, 0).await.unwrap()[2], 0);
+    assert_eq!(commands.set(13, &hex!("01 01 4f7665726865617400")).await, answer(&[]));
     let block = hex!("11 01 01 4f766572686561740000000000000000");
-    assert_eq!(bench.get(13, 1, 1).await, answer(&block));
-    assert_eq!(bench.get(13, 1, 4).await, answer(&[&hex!("11 01 04")[..], &[0; 16]].concat()));
+    assert_eq!(commands.get(13, 1, 1).await, answer(&block));
+    assert_eq!(commands.get(13, 1, 4).await, answer(&[&hex!("11 01 04")[..], &[0; 16]].concat()));
 }
 
 #[tokio::test]
-async fn tables_end_and_unknown_parameters_are_told() {
-    let bench = Bench::new(0).await;
-    assert_eq!(bench.bench.send(0x10, &[]).await, answer(&[0x51, 0x2f, 16]));
-    assert_eq!(bench.get(5, 0, 0).await, answer(&[0x11, 16]));
+async fn indexes_past_the_tables_and_unknown_parameters_are_refused() {
+    let commands = TestPef::new(0).await;
+    assert_eq!(commands.commands.send(0x10, &[]).await, answer(&[0x51, 0x2f, 16]));
+    assert_eq!(commands.get(5, 0, 0).await, answer(&[0x11, 16]));
     let beyond = Err(ipmi_proto::CompletionCode::PARAMETER_OUT_OF_RANGE);
-    assert_eq!(bench.get(6, 17, 0).await, beyond);
-    assert_eq!(bench.get(6, 0, 0).await, beyond);
-    assert_eq!(bench.get(40, 0, 0).await, Err(ipmi_proto::CompletionCode(0x80)));
-    assert_eq!(bench.set(5, &[1]).await, Err(ipmi_proto::CompletionCode(0x82)));
-    assert_eq!(bench.set(0, &[1]).await, answer(&[]));
-    assert_eq!(bench.set(0, &[1]).await, Err(ipmi_proto::CompletionCode(0x81)));
+    assert_eq!(commands.get(6, 17, 0).await, beyond);
+    assert_eq!(commands.get(6, 0, 0).await, beyond);
+    assert_eq!(commands.get(40, 0, 0).await, Err(ipmi_proto::CompletionCode(0x80)));
+    assert_eq!(commands.set(5, &[1]).await, Err(ipmi_proto::CompletionCode(0x82)));
+    assert_eq!(commands.set(0, &[1]).await, answer(&[]));
+    assert_eq!(commands.set(0, &[1]).await, Err(ipmi_proto::CompletionCode(0x81)));
 }
 
 #[tokio::test]
 async fn matching_event_switches_power_once() {
-    let bench = Bench::new(0).await;
-    bench.heat().await;
-    bench.arm(0x02).await;
-    bench.heat().await;
-    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
-    bench.until(|bench| bench.pef.parameters.get().processed == 2).await;
+    let commands = TestPef::new(0).await;
+    commands.heat().await;
+    commands.arm(0x02).await;
+    commands.heat().await;
+    commands
+        .until(|commands| !commands.commands.platform.state().chassis_requests.is_empty())
+        .await;
+    commands.until(|commands| commands.pef.parameters.get().processed == 2).await;
     // What happened before PEF was on is not acted on.
-    assert_eq!(bench.bench.platform.state().chassis_requests, [ChassisTransition::Off]);
-    let last = bench.bench.send(0x15, &[]).await;
+    assert_eq!(commands.commands.platform.state().chassis_requests, [ChassisTransition::Off]);
+    let last = commands.commands.send(0x15, &[]).await;
     assert_eq!(last, answer(&hex!("01000000 0200 0000 0200")));
 }
 
 #[tokio::test]
 async fn trap_is_sent_again_until_it_is_acknowledged() {
     let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
-    bench.arm(0x01).await;
-    bench.heat().await;
+    let commands = TestPef::new(listener.local_addr().unwrap().port()).await;
+    commands.arm(0x01).await;
+    commands.heat().await;
     let mut bytes = [0; 512];
     let first = listener.recv(&mut bytes).await.unwrap();
     let first = bytes[..first].to_vec();
@@ -170,84 +172,88 @@ async fn trap_is_sent_again_until_it_is_acknowledged() {
     // The trap's variable ends the datagram: its GUID, then the sequence.
     let at = first.len() - 47 + 16;
     let acknowledge = [&first[at..at + 2], &[0; 4], &[0x20, 0x20, 0x30], &[0x59, 0x66, 0x64]];
-    assert_eq!(bench.bench.send(0x17, &acknowledge.concat()).await, answer(&[]));
+    assert_eq!(commands.commands.send(0x17, &acknowledge.concat()).await, answer(&[]));
     let silence = time::timeout(Duration::from_millis(1500), listener.recv(&mut bytes)).await;
     assert!(silence.is_err(), "it was sent once more");
 }
 
 #[tokio::test]
-async fn alert_immediate_tells_how_it_went() {
+async fn alert_immediate_reports_its_status() {
     let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
-    assert_eq!(bench.bench.send(0x16, &[1, 0x01, 0]).await, answer(&[]));
-    assert_eq!(bench.bench.send(0x16, &[1, 0x41, 0]).await, answer(&[0xff]));
+    let commands = TestPef::new(listener.local_addr().unwrap().port()).await;
+    assert_eq!(commands.commands.send(0x16, &[1, 0x01, 0]).await, answer(&[]));
+    assert_eq!(commands.commands.send(0x16, &[1, 0x41, 0]).await, answer(&[0xff]));
     let mut bytes = [0; 512];
     let length = listener.recv(&mut bytes).await.unwrap();
     let at = length - 47 + 16;
     let acknowledge = [&bytes[at..at + 2], &[0; 10]].concat();
-    bench.bench.send(0x17, &acknowledge).await.unwrap();
-    bench.until(|bench| *crate::model::persistent::lock(&bench.pef.immediate) == 1).await;
+    commands.commands.send(0x17, &acknowledge).await.unwrap();
+    commands.until(|commands| *crate::model::persistent::lock(&commands.pef.immediate) == 1).await;
     let nowhere = Err(ipmi_proto::CompletionCode::INVALID_DATA_FIELD);
-    assert_eq!(bench.bench.send(0x16, &[1, 0x02, 0]).await, nowhere);
+    assert_eq!(commands.commands.send(0x16, &[1, 0x02, 0]).await, nowhere);
 }
 
 #[tokio::test]
 async fn postponed_events_wait() {
-    let bench = Bench::new(0).await;
-    bench.arm(0x02).await;
-    assert_eq!(bench.bench.send(0x11, &[0xfe]).await, answer(&[0xfe]));
-    bench.heat().await;
+    let commands = TestPef::new(0).await;
+    commands.arm(0x02).await;
+    assert_eq!(commands.commands.send(0x11, &[0xfe]).await, answer(&[0xfe]));
+    commands.heat().await;
     time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(bench.bench.platform.state().chassis_requests, []);
-    assert_eq!(bench.bench.send(0x11, &[0]).await, answer(&[0]));
-    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
+    assert_eq!(commands.commands.platform.state().chassis_requests, []);
+    assert_eq!(commands.commands.send(0x11, &[0]).await, answer(&[0]));
+    commands
+        .until(|commands| !commands.commands.platform.state().chassis_requests.is_empty())
+        .await;
 }
 
 #[tokio::test]
 async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
-    let bench = Bench::new(0).await;
-    let acted = |bench: &Bench| bench.bench.platform.state().chassis_requests.len();
-    let handled = |id| move |bench: &Bench| bench.pef.parameters.get().processed == id;
-    bench.arm(0x02).await;
+    let commands = TestPef::new(0).await;
+    let acted = |commands: &TestPef| commands.commands.platform.state().chassis_requests.len();
+    let handled = |id| move |commands: &TestPef| commands.pef.parameters.get().processed == id;
+    commands.arm(0x02).await;
     for id in 1..=3 {
-        bench.heat().await;
-        bench.until(handled(id)).await;
+        commands.heat().await;
+        commands.until(handled(id)).await;
     }
     // The one handled last is deleted.
     let last = SelRecordId::new(3).unwrap();
-    bench.sel.delete(last, 2, None).await.unwrap();
-    bench.heat().await;
-    bench.until(handled(4)).await;
-    assert_eq!(acted(&bench), 4);
+    commands.sel.delete(last, 2, None).await.unwrap();
+    commands.heat().await;
+    commands.until(handled(4)).await;
+    assert_eq!(acted(&commands), 4);
     // After an erasure ids begin again.
-    bench.sel.clear(3, None).await.unwrap();
+    commands.sel.clear(3, None).await.unwrap();
     for id in 1..=2 {
-        bench.heat().await;
-        bench.until(|bench| acted(bench) == 4 + usize::from(id)).await;
-        bench.until(handled(id)).await;
+        commands.heat().await;
+        commands.until(|commands| acted(commands) == 4 + usize::from(id)).await;
+        commands.until(handled(id)).await;
     }
-    bench.sel.clear(4, None).await.unwrap();
+    commands.sel.clear(4, None).await.unwrap();
     // What was there when the newest was said to be handled is.
-    bench.bench.send(0x11, &[0xfe]).await.unwrap();
-    bench.heat().await;
-    bench.bench.send(0x14, &hex!("01 ffff")).await.unwrap();
-    bench.bench.send(0x11, &[0]).await.unwrap();
-    bench.heat().await;
-    bench.until(handled(2)).await;
-    assert_eq!(acted(&bench), 7);
+    commands.commands.send(0x11, &[0xfe]).await.unwrap();
+    commands.heat().await;
+    commands.commands.send(0x14, &hex!("01 ffff")).await.unwrap();
+    commands.commands.send(0x11, &[0]).await.unwrap();
+    commands.heat().await;
+    commands.until(handled(2)).await;
+    assert_eq!(acted(&commands), 7);
 }
 
 #[tokio::test]
 async fn alerts_under_way_are_bounded_and_power_is_not() {
     let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
-    bench.arm(0x03).await;
+    let commands = TestPef::new(listener.local_addr().unwrap().port()).await;
+    commands.arm(0x03).await;
     let all = u32::try_from(MAX_ALERTS).unwrap();
-    let all = Arc::clone(&bench.pef.alerts).acquire_many_owned(all).await;
-    bench.heat().await;
-    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
+    let all = Arc::clone(&commands.pef.alerts).acquire_many_owned(all).await;
+    commands.heat().await;
+    commands
+        .until(|commands| !commands.commands.platform.state().chassis_requests.is_empty())
+        .await;
     drop(all);
-    bench.heat().await;
+    commands.heat().await;
     let mut bytes = [0; 512];
     let length = listener.recv(&mut bytes).await.unwrap();
     let sequence = &bytes[length - 47 + 16..][..2];
@@ -257,13 +263,15 @@ async fn alerts_under_way_are_bounded_and_power_is_not() {
 #[tokio::test]
 async fn alerts_wait_after_a_start_and_power_does_not() {
     let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
-    bench.arm(0x03).await;
+    let commands = TestPef::new(listener.local_addr().unwrap().port()).await;
+    commands.arm(0x03).await;
     // Alerts wait for the longest time there is.
-    assert_eq!(bench.set(4, &[255]).await, answer(&[]));
-    assert_eq!(bench.set(1, &[0x09]).await, answer(&[]));
-    bench.heat().await;
-    bench.until(|bench| !bench.bench.platform.state().chassis_requests.is_empty()).await;
+    assert_eq!(commands.set(4, &[255]).await, answer(&[]));
+    assert_eq!(commands.set(1, &[0x09]).await, answer(&[]));
+    commands.heat().await;
+    commands
+        .until(|commands| !commands.commands.platform.state().chassis_requests.is_empty())
+        .await;
     let mut bytes = [0; 512];
     let silence = time::timeout(Duration::from_millis(200), listener.recv(&mut bytes)).await;
     assert!(silence.is_err(), "an alert did not wait");
@@ -271,15 +279,15 @@ async fn alerts_wait_after_a_start_and_power_does_not() {
 
 #[tokio::test]
 async fn alert_strings_are_found_by_number_or_by_filter_and_set() {
-    let bench = Bench::new(0).await;
+    let commands = TestPef::new(0).await;
     for (number, text) in [(1, &b"one\0rest"[..]), (2, b"two"), (3, b"three")] {
         let value = [&[number, 1], text].concat();
-        bench.set(13, &value).await.unwrap();
+        commands.set(13, &value).await.unwrap();
     }
     // Of filter 5: string 2 in set 1, string 3 in set 2.
-    bench.set(12, &hex!("02 05 01")).await.unwrap();
-    bench.set(12, &hex!("03 05 02")).await.unwrap();
-    let parameters = bench.pef.parameters.get();
+    commands.set(12, &hex!("02 05 01")).await.unwrap();
+    commands.set(12, &hex!("03 05 02")).await.unwrap();
+    let parameters = commands.pef.parameters.get();
     for (selector, filter, text) in [
         (0x01, 5, "one"),
         (0x03, 9, "three"),
@@ -299,11 +307,11 @@ async fn alert_strings_are_found_by_number_or_by_filter_and_set() {
 #[tokio::test]
 async fn alert_immediate_sends_a_string_that_is_there() {
     let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
-    bench.set(13, b"\x01\x01Call hall 3").await.unwrap();
+    let commands = TestPef::new(listener.local_addr().unwrap().port()).await;
+    commands.set(13, b"\x01\x01Call hall 3").await.unwrap();
     let beyond = Err(ipmi_proto::CompletionCode::PARAMETER_OUT_OF_RANGE);
-    assert_eq!(bench.bench.send(0x16, &[1, 0x01, 0x89]).await, beyond);
-    assert_eq!(bench.bench.send(0x16, &[1, 0x01, 0x81]).await, answer(&[]));
+    assert_eq!(commands.commands.send(0x16, &[1, 0x01, 0x89]).await, beyond);
+    assert_eq!(commands.commands.send(0x16, &[1, 0x01, 0x81]).await, answer(&[]));
     let mut bytes = [0; 512];
     let length = listener.recv(&mut bytes).await.unwrap();
     assert!(bytes[..length].ends_with(b"\xcbCall hall 3\xc1"));
@@ -313,18 +321,18 @@ async fn alert_immediate_sends_a_string_that_is_there() {
 /// destination of channel 1.
 async fn alerted(rules: &[(u8, u8)]) -> usize {
     let listener = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let bench = Bench::new(listener.local_addr().unwrap().port()).await;
+    let commands = TestPef::new(listener.local_addr().unwrap().port()).await;
     // Nobody acknowledges here, so that an alert succeeds when it is sent.
     let to = serde_json::json!({ "address": "127.0.0.1" });
-    let kept = serde_json::json!({ "1": { "destinations": [{}, to, to] } });
-    let kept: LanState = serde_json::from_value(kept).unwrap();
-    bench.pef.parts.lan.update(|all| *all = kept).await.unwrap();
+    let stored = serde_json::json!({ "1": { "destinations": [{}, to, to] } });
+    let stored: LanState = serde_json::from_value(stored).unwrap();
+    commands.pef.deps.lan.update(|all| *all = stored).await.unwrap();
     let policies = rules.iter().map(|(rule, destination)| {
         super::configuration::Policy([0x18 | rule, 0x10 | destination, 0])
     });
     let event = Event::from_bytes(hex!("04 01 30 01 59 66 64"));
-    let trap = bench.pef.trap(0, GeneratorId::BMC, event, 0);
-    bench.pef.alert_by(policies.collect(), 1, trap).await;
+    let trap = commands.pef.trap(0, GeneratorId::BMC, event, 0);
+    commands.pef.alert_by(policies.collect(), 1, trap).await;
     let mut bytes = [0; 512];
     let mut count = 0;
     // What was sent over the loopback is there.

@@ -1,5 +1,5 @@
-//! The records of the BMC's own sensors and units as device SDRs, where clients ask for them so (IPMI v2.0
-//! §35.2-35.4). What clients added to the repository is of other devices, and not among them.
+//! The BMC's own sensor and device records as device SDRs (IPMI v2.0
+//! §35.2-35.4). Records that clients added describe other devices and are not device SDRs.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(RESERVE_DEVICE_SDR_REPOSITORY, self, Self::reserve_device_sdr_repository);
     }
 
-    /// Get Device SDR Info (IPMI v2.0 §35.2): sensors on the LUN asked, or records in all; LUNs that have
-    /// sensors in bits 3:0; how often the records have changed.
+    /// Get Device SDR Info (IPMI v2.0 §35.2): sensors on the request's LUN, or all records; LUNs with
+    /// sensors in bits 3:0; number of changes of the records.
     async fn get_device_sdr_info(
         self: Arc<Self>,
         context: Context,
@@ -89,48 +89,48 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn info_counts_sensors_or_records() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x20, &[]).await, answer(&hex!("02 81 01000000")));
-        assert_eq!(bench.send(0x20, &[1]).await, answer(&hex!("07 81 01000000")));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x20, &[]).await, answer(&hex!("02 81 01000000")));
+        assert_eq!(commands.send(0x20, &[1]).await, answer(&hex!("07 81 01000000")));
     }
 
     #[tokio::test]
     async fn records_are_read_under_a_reservation() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x22, &[]).await, answer(&[1, 0]));
-        let head = bench.send(0x21, &hex!("0100 0001 00 05")).await.unwrap();
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x22, &[]).await, answer(&[1, 0]));
+        let head = commands.send(0x21, &hex!("0100 0001 00 05")).await.unwrap();
         assert_eq!(head[..6], hex!("0101 0001 51 01"));
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
-        assert_eq!(bench.send(0x21, &hex!("0200 0001 05 05")).await, cancelled);
+        assert_eq!(commands.send(0x21, &hex!("0200 0001 05 05")).await, cancelled);
     }
 
     #[tokio::test]
     async fn what_clients_added_is_of_other_devices() {
-        let bench = Bench::new();
-        let info = bench.send(0x20, &[1]).await;
-        assert_eq!(bench.send(0x22, &[]).await, answer(&[1, 0]));
+        let commands = TestSensors::new();
+        let info = commands.send(0x20, &[1]).await;
+        assert_eq!(commands.send(0x22, &[]).await, answer(&[1, 0]));
         // A locator of the controller at 24h.
         let locator = hex!("0000 51 12 0e 24 00 00 29 000000 0a 60 00 c3 534154");
-        let sensors = bench.platform.sensors().await;
-        let added = bench.sdr.add(&sensors, 1, &locator, None).await;
+        let sensors = commands.platform.sensors().await;
+        let added = commands.sdr.add(&sensors, 1, &locator, None).await;
         assert_eq!(added, Ok(0x1000));
-        let repository = |look: fn(&mut Repository) -> usize| bench.sdr.with(&sensors, 1, look);
+        let repository = |look: fn(&mut Repository) -> usize| commands.sdr.with(&sensors, 1, look);
         assert_eq!(repository(|all| all.len()), 8);
-        assert_eq!(bench.send(0x20, &[1]).await, info, "neither record nor change");
+        assert_eq!(commands.send(0x20, &[1]).await, info, "neither record nor change");
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x21, &hex!("0000 0010 00 05")).await, absent);
+        assert_eq!(commands.send(0x21, &hex!("0000 0010 00 05")).await, absent);
         for record in ["0101", "ffff"] {
             let id = u16::from_str_radix(record, 16).unwrap().to_le_bytes();
             let request = [&hex!("0100")[..], &id, &[0, 5]].concat();
-            let last = bench.send(0x21, &request).await.unwrap();
+            let last = commands.send(0x21, &request).await.unwrap();
             assert_eq!(last[..4], hex!("ffff 0101"), "the last is a sensor's");
         }
-        bench.remove_the_temperature().await;
+        commands.remove_the_temperature().await;
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
-        assert_eq!(bench.send(0x21, &hex!("0100 0101 00 05")).await, cancelled);
+        assert_eq!(commands.send(0x21, &hex!("0100 0101 00 05")).await, cancelled);
     }
 }

@@ -1,5 +1,5 @@
-//! Where a controller sends its events (IPMI v2.0 §29.1, §29.2). The BMC is its own receiver; the
-//! address is kept for who asks.
+//! The event receiver of a controller (IPMI v2.0 §29.1, §29.2). The BMC is its own receiver; the
+//! address is only stored and read back.
 
 use std::sync::Arc;
 
@@ -61,15 +61,15 @@ impl<P: Sensors> SensorProvider<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn receiver_is_the_bmc_until_it_is_set() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x01, &[]).await, answer(&[0x20, 0]));
-        assert_eq!(bench.send(0x00, &[0xff, 3]).await, answer(&[]));
-        assert_eq!(bench.send(0x01, &[]).await, answer(&[0xff, 3]));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x01, &[]).await, answer(&[0x20, 0]));
+        assert_eq!(commands.send(0x00, &[0xff, 3]).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &[]).await, answer(&[0xff, 3]));
         let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x00, &[0xff, 4]).await, invalid);
+        assert_eq!(commands.send(0x00, &[0xff, 4]).await, invalid);
     }
 }

@@ -1,4 +1,4 @@
-//! Which events a sensor sends, which states it is in, and sending them again (IPMI v2.0 §35.10-35.13).
+//! Event enables, event status and re-arming of sensors (IPMI v2.0 §35.10-35.13).
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const REARM_SENSOR_EVENTS: Command =
 const GET_SENSOR_EVENT_STATUS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x2b, Privilege::User, "Get Sensor Event Status");
 
-/// What Set Sensor Event Enable does to the events that it names (bits 5:4).
+/// Operation of Set Sensor Event Enable on the selected events (bits 5:4).
 const KEEP: u8 = 0;
 const ENABLE: u8 = 1;
 const DISABLE: u8 = 2;
@@ -31,7 +31,7 @@ const DISABLE: u8 = 2;
 /// Scanning and event messages, bits 6 and 7 of the first byte.
 type Switches = (Ignored<4>, Bits<2>, bool, bool);
 
-/// The events that a sensor has, as a mask of offsets.
+/// The events that a sensor supports, as a mask of offsets.
 fn offered(sensor: &Sensor) -> u16 {
     if sensor.observed.analog {
         sensor.observed.thresholds.present().event_mask()
@@ -41,7 +41,7 @@ fn offered(sensor: &Sensor) -> u16 {
     }
 }
 
-/// The states that hold, as a mask of the offsets that assert them.
+/// The active states, as a mask of assertion offsets.
 fn asserted(sensor: &Sensor) -> u16 {
     if sensor.observed.analog {
         sensor.states.event_mask()
@@ -127,8 +127,8 @@ impl<P: Sensors> SensorProvider<P> {
         .await
     }
 
-    /// Re-arm Sensor Events (IPMI v2.0 §35.12): states that hold are sent once more; all of them, or those
-    /// whose assertions the request names. Deassertions are of the past: none is held to be re-armed.
+    /// Re-arm Sensor Events (IPMI v2.0 §35.12): sends the events of active states again; all of them, or the
+    /// selected ones. Deassertion events re-arm automatically.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl<P: Sensors> SensorProvider<P> {
         context: Context,
         number: u8,
     ) -> Result<(u8, u16, u16), CompletionCode> {
-        // Deassertions are of the past: states re-arm by themselves, so none is held.
+        // Sensors re-arm automatically, so no deassertion stays pending.
         self.sensor(&context, number, |sensor| (status(sensor), asserted(sensor), 0)).await
     }
 }
@@ -170,71 +170,71 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn events_are_enabled_and_disabled_by_offset() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x29, &[1]).await, answer(&hex!("c0 8002 8002")));
-        assert_eq!(bench.send(0x28, &hex!("01 e0 0002 8000")).await, answer(&[]));
-        assert_eq!(bench.send(0x29, &[1]).await, answer(&hex!("c0 8000 0002")));
-        assert_eq!(bench.send(0x28, &hex!("01 50 0002")).await, answer(&[]));
-        assert_eq!(bench.send(0x29, &[1]).await, answer(&hex!("40 8002 0002")));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x29, &[1]).await, answer(&hex!("c0 8002 8002")));
+        assert_eq!(commands.send(0x28, &hex!("01 e0 0002 8000")).await, answer(&[]));
+        assert_eq!(commands.send(0x29, &[1]).await, answer(&hex!("c0 8000 0002")));
+        assert_eq!(commands.send(0x28, &hex!("01 50 0002")).await, answer(&[]));
+        assert_eq!(commands.send(0x29, &[1]).await, answer(&hex!("40 8002 0002")));
         let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x28, &hex!("01 f0")).await, invalid);
+        assert_eq!(commands.send(0x28, &hex!("01 f0")).await, invalid);
     }
 
     #[tokio::test]
     async fn sensor_that_is_not_scanned_has_no_reading() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x28, &hex!("01 80")).await, answer(&[]));
-        assert_eq!(bench.send(0x2d, &[1]).await, answer(&[0, 0xa0, 0xc0]));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x28, &hex!("01 80")).await, answer(&[]));
+        assert_eq!(commands.send(0x2d, &[1]).await, answer(&[0, 0xa0, 0xc0]));
     }
 
     #[tokio::test]
-    async fn states_that_hold_are_told_and_sent_again() {
-        let bench = Bench::new();
-        bench.heat(85.0).await;
-        assert_eq!(bench.send(0x2b, &[1]).await, answer(&hex!("c0 8000 0000")));
-        let sensors = bench.platform.sensors().await;
+    async fn active_states_are_reported_and_sent_again() {
+        let commands = TestSensors::new();
+        commands.heat(85.0).await;
+        assert_eq!(commands.send(0x2b, &[1]).await, answer(&hex!("c0 8000 0000")));
+        let sensors = commands.platform.sensors().await;
         assert_eq!(sensors.events().await.len(), 1);
-        assert_eq!(bench.send(0x2a, &[1, 0]).await, answer(&[]));
+        assert_eq!(commands.send(0x2a, &[1, 0]).await, answer(&[]));
         assert_eq!(sensors.events().await.len(), 1);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x2a, &[9, 0]).await, absent);
+        assert_eq!(commands.send(0x2a, &[9, 0]).await, absent);
     }
 
     #[tokio::test]
     async fn states_are_sent_again_by_offset() {
-        let bench = Bench::new();
-        bench.heat(95.0).await;
-        let sensors = bench.platform.sensors().await;
+        let commands = TestSensors::new();
+        commands.heat(95.0).await;
+        let sensors = commands.platform.sensors().await;
         assert_eq!(sensors.events().await.len(), 2);
-        // As `bmc-device --rearm-sensor` names them: upper critical, and none.
+        // The selections of `bmc-device --rearm-sensor`: upper critical, and no event.
         for none in [&hex!("01 80")[..], &hex!("01 80 0000 ffff")] {
-            assert_eq!(bench.send(0x2a, none).await, answer(&[]));
+            assert_eq!(commands.send(0x2a, none).await, answer(&[]));
         }
         let upper_critical = hex!("01 80 0002 0000");
-        assert_eq!(bench.send(0x2a, &upper_critical).await, answer(&[]));
+        assert_eq!(commands.send(0x2a, &upper_critical).await, answer(&[]));
         let [event] = sensors.events().await[..] else {
             panic!("the event that was named");
         };
         assert_eq!(event.event.data[0] & 0x0f, 9);
         let length = Err(CompletionCode::REQUEST_LENGTH_INVALID);
         for wrong in [&hex!("01 80 00")[..], &hex!("01 80 0000 0000 00")] {
-            assert_eq!(bench.send(0x2a, wrong).await, length);
+            assert_eq!(commands.send(0x2a, wrong).await, length);
         }
     }
 
     #[tokio::test]
     async fn sensor_that_is_not_scanned_sends_no_event() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x28, &hex!("01 80")).await, answer(&[]));
-        bench.heat(95.0).await;
-        bench.heat(20.0).await;
-        bench.heat(85.0).await;
-        assert_eq!(bench.send(0x28, &hex!("01 c0")).await, answer(&[]));
-        let sensors = bench.platform.sensors().await;
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x28, &hex!("01 80")).await, answer(&[]));
+        commands.heat(95.0).await;
+        commands.heat(20.0).await;
+        commands.heat(85.0).await;
+        assert_eq!(commands.send(0x28, &hex!("01 c0")).await, answer(&[]));
+        let sensors = commands.platform.sensors().await;
         let [event] = sensors.events().await[..] else {
             panic!("the one of the state that holds when it is scanned again");
         };

@@ -21,7 +21,7 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(GET_SENSOR_HYSTERESIS, self, Self::get_sensor_hysteresis);
     }
 
-    /// Set Sensor Hysteresis (IPMI v2.0 §35.6): a mask that is reserved, positive and negative, in raw steps.
+    /// Set Sensor Hysteresis (IPMI v2.0 §35.6): a reserved mask; positive and negative hysteresis in raw steps.
     ///
     /// # Errors
     ///
@@ -70,19 +70,19 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn hysteresis_is_set_and_holds_a_state() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x25, &hex!("01 ff")).await, answer(&[0, 0]));
-        assert_eq!(bench.send(0x24, &hex!("01 ff 03 02")).await, answer(&[]));
-        assert_eq!(bench.send(0x25, &hex!("01 ff")).await, answer(&[3, 2]));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x25, &hex!("01 ff")).await, answer(&[0, 0]));
+        assert_eq!(commands.send(0x24, &hex!("01 ff 03 02")).await, answer(&[]));
+        assert_eq!(commands.send(0x25, &hex!("01 ff")).await, answer(&[3, 2]));
         for (value, states) in [(90.0, 0xd8), (88.0, 0xd8), (86.0, 0xc8)] {
-            bench.heat(value).await;
-            assert_eq!(bench.send(0x2d, &[1]).await.unwrap()[2], states, "{value}");
+            commands.heat(value).await;
+            assert_eq!(commands.send(0x2d, &[1]).await.unwrap()[2], states, "{value}");
         }
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x24, &hex!("09 ff 03 02")).await, absent);
+        assert_eq!(commands.send(0x24, &hex!("09 ff 03 02")).await, absent);
     }
 }

@@ -1,4 +1,4 @@
-//! Events that others send to the BMC: the host, satellites, consoles (IPMI v2.0 §29.3).
+//! Events from the host, satellite controllers and remote consoles (IPMI v2.0 §29.3).
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::request::context::Context;
 const PLATFORM_EVENT: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x02, Privilege::Operator, "Platform Event Message");
 
-/// Event data that was not sent.
+/// Value of event data bytes that the request leaves out.
 const UNSPECIFIED: u8 = 0xff;
 /// The software id of a remote console (§5.5).
 const REMOTE_CONSOLE: u8 = 0x81;
 
-/// Who sent it, with the channel in bits 15:12.
+/// Generator ID, with the channel in bits 15:12.
 fn generator(context: &Context, address: u8) -> GeneratorId {
     let channel = if context.is_from_host() { 0 } else { context.channel.value() };
     GeneratorId(u16::from(address) | u16::from(channel) << 12)
@@ -43,9 +43,9 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(PLATFORM_EVENT, self, Self::platform_event_message);
     }
 
-    /// Platform Event Message (IPMI v2.0 §29.3): goes to the log, and to
-    /// the host's event message buffer. The host's system interface says who
-    /// generated it; elsewhere it is who sent it.
+    /// Platform Event Message (IPMI v2.0 §29.3): goes to the SEL, and to
+    /// the host's event message buffer. A message over the system interface contains its generator
+    /// ID; on other channels the sender is the generator.
     ///
     /// # Errors
     ///
@@ -80,22 +80,22 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
     use crate::request::context::{Satellite, Session};
 
     #[tokio::test]
     async fn host_names_the_generator() {
-        let bench = Bench::new();
+        let commands = TestSensors::new();
         // As Linux sends it when it panics.
         let panic = hex!("41 03 20 73 6f a1 79 73");
-        assert_eq!(bench.send(0x02, &panic).await, answer(&[]));
-        let (record, _) = bench.sel.get(0xffff).unwrap();
+        assert_eq!(commands.send(0x02, &panic).await, answer(&[]));
+        let (record, _) = commands.sel.get(0xffff).unwrap();
         assert_eq!(record.to_bytes()[7..], hex!("4100 03 20 73 6f a1 79 73"));
     }
 
     #[tokio::test]
     async fn console_and_satellite_are_the_generator() {
-        let bench = Bench::new();
+        let commands = TestSensors::new();
         let console = Context {
             channel: ipmi_proto::ChannelNumber::new(1).unwrap(),
             session: Some(Session { user_id: 1, id: 7 }),
@@ -103,10 +103,10 @@ mod tests {
         };
         // As `ipmitool event 1` sends it, and without its last two bytes.
         let event = hex!("04 01 30 01 09 ff ff");
-        assert_eq!(bench.send_as(console, 0x02, &event).await, answer(&[]));
-        assert_eq!(bench.send_as(console, 0x02, &event[..5]).await, answer(&[]));
+        assert_eq!(commands.send_as(console, 0x02, &event).await, answer(&[]));
+        assert_eq!(commands.send_as(console, 0x02, &event[..5]).await, answer(&[]));
         for id in [1, 2] {
-            let (record, _) = bench.sel.get(id).unwrap();
+            let (record, _) = commands.sel.get(id).unwrap();
             assert_eq!(record.to_bytes()[7..], hex!("8110 04 01 30 01 09 ff ff"));
         }
         let satellite = Context {
@@ -114,16 +114,16 @@ mod tests {
             channel: ipmi_proto::ChannelNumber::IPMB,
             ..Context::system_interface()
         };
-        assert_eq!(bench.send_as(satellite, 0x02, &event).await, answer(&[]));
-        assert_eq!(bench.sel.get(3).unwrap().0.to_bytes()[7..9], hex!("4800"));
+        assert_eq!(commands.send_as(satellite, 0x02, &event).await, answer(&[]));
+        assert_eq!(commands.sel.get(3).unwrap().0.to_bytes()[7..9], hex!("4800"));
     }
 
     #[tokio::test]
     async fn message_of_another_length_is_refused() {
-        let bench = Bench::new();
+        let commands = TestSensors::new();
         let refused = Err(CompletionCode::REQUEST_LENGTH_INVALID);
         for length in [0, 1, 5, 9, 10] {
-            assert_eq!(bench.send(0x02, &vec![4; length]).await, refused, "{length}");
+            assert_eq!(commands.send(0x02, &vec![4; length]).await, refused, "{length}");
         }
     }
 }

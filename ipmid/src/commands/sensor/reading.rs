@@ -1,4 +1,4 @@
-//! Readings, and what they mean (IPMI v2.0 §35.5, §35.14, §35.17).
+//! Sensor readings and reading factors (IPMI v2.0 §35.5, §35.14, §35.17).
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const SET_SENSOR_READING: Command = Command::standard(
 /// Bits of a state byte that have no meaning and read as ones: of thresholds, of the second byte of states.
 const THRESHOLD_FILL: u8 = 0xc0;
 const STATES_FILL: u8 = 0x80;
-/// Operation, bits 1:0: write the reading that is given.
+/// Operation, bits 1:0: write the given value as the sensor's reading.
 const WRITE_READING: u8 = 0x01;
 
 /// Event messages enabled, scanning enabled, reading not available: bits 7 to 5 of a sensor's status.
@@ -44,8 +44,8 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(SET_SENSOR_READING, self, Self::set_sensor_reading_and_event_status);
     }
 
-    /// Get Sensor Reading Factors (IPMI v2.0 §35.5): the next reading for which they differ, which is the
-    /// one asked for as all are linear, and the record's six bytes of factors.
+    /// Get Sensor Reading Factors (IPMI v2.0 §35.5): the next reading with other factors, which is the
+    /// requested one as all sensors are linear, and the record's six bytes of factors.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl<P: Sensors> SensorProvider<P> {
         .await?
     }
 
-    /// Get Sensor Reading (IPMI v2.0 §35.14): raw reading, status, thresholds that are crossed; or 0,
+    /// Get Sensor Reading (IPMI v2.0 §35.14): raw reading, status, crossed thresholds; for a discrete sensor 0,
     /// status and two bytes of states.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl<P: Sensors> SensorProvider<P> {
     }
 
     /// Set Sensor Reading And Event Status (IPMI v2.0 §35.17): writes the reading of a sensor whose
-    /// service allows it; states and events follow from it, and are not set on their own.
+    /// service allows it; states and events follow from the reading and cannot be set separately.
     ///
     /// # Errors
     ///
@@ -126,45 +126,45 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn reading_comes_with_status_and_crossed_thresholds() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x2d, &[1]).await, answer(&[40, 0xc0, 0xc0]));
-        bench.heat(95.0).await;
-        assert_eq!(bench.send(0x2d, &[1]).await, answer(&[95, 0xc0, 0xd8]));
-        bench.heat(f64::NAN).await;
-        assert_eq!(bench.send(0x2d, &[1]).await, answer(&[0, 0xe0, 0xd8]));
-        assert_eq!(bench.send(0x2d, &[2]).await, answer(&[51, 0xc0, 0xc0]));
-        assert_eq!(bench.send(0x2d, &[3]).await, Err(CompletionCode::NOT_PRESENT));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x2d, &[1]).await, answer(&[40, 0xc0, 0xc0]));
+        commands.heat(95.0).await;
+        assert_eq!(commands.send(0x2d, &[1]).await, answer(&[95, 0xc0, 0xd8]));
+        commands.heat(f64::NAN).await;
+        assert_eq!(commands.send(0x2d, &[1]).await, answer(&[0, 0xe0, 0xd8]));
+        assert_eq!(commands.send(0x2d, &[2]).await, answer(&[51, 0xc0, 0xc0]));
+        assert_eq!(commands.send(0x2d, &[3]).await, Err(CompletionCode::NOT_PRESENT));
     }
 
     #[tokio::test]
     async fn sensor_is_looked_for_on_the_requests_lun() {
-        let bench = Bench::new();
+        let commands = TestSensors::new();
         let context =
             Context { lun: ipmi_proto::Lun::new(1).unwrap(), ..Context::system_interface() };
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send_as(context, 0x2d, &[1]).await, absent);
+        assert_eq!(commands.send_as(context, 0x2d, &[1]).await, absent);
     }
 
     #[tokio::test]
     async fn factors_are_those_of_the_record() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x23, &[1, 9]).await, answer(&hex!("09 01 00 00 00 00 00")));
-        assert_eq!(bench.send(0x23, &[2, 9]).await, answer(&hex!("09 01 00 00 00 00 20")));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x23, &[1, 9]).await, answer(&hex!("09 01 00 00 00 00 00")));
+        assert_eq!(commands.send(0x23, &[2, 9]).await, answer(&hex!("09 01 00 00 00 00 20")));
     }
 
     #[tokio::test]
     async fn only_mutable_sensors_take_a_reading() {
-        let bench = Bench::new();
+        let commands = TestSensors::new();
         let refused = Err(CompletionCode::NOT_IN_PRESENT_STATE);
-        assert_eq!(bench.send(0x30, &[1, 1, 50]).await, refused);
-        assert_eq!(bench.send(0x30, &[2, 1, 60, 0, 0, 0, 0]).await, answer(&[]));
+        assert_eq!(commands.send(0x30, &[1, 1, 50]).await, refused);
+        assert_eq!(commands.send(0x30, &[2, 1, 60, 0, 0, 0, 0]).await, answer(&[]));
         let path = "/xyz/openbmc_project/sensors/fan_tach/Fan_1".to_owned();
-        assert_eq!(bench.platform.state().set_readings, [(path, 6000.0)]);
+        assert_eq!(commands.platform.state().set_readings, [(path, 6000.0)]);
         let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x30, &[2, 0x10, 60]).await, invalid);
+        assert_eq!(commands.send(0x30, &[2, 0x10, 60]).await, invalid);
     }
 }

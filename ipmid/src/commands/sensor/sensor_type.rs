@@ -1,4 +1,4 @@
-//! Sensors' types, and saying otherwise (IPMI v2.0 §35.15, §35.16).
+//! Reading and changing sensor types (IPMI v2.0 §35.15, §35.16).
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const SET_SENSOR_TYPE: Command =
 const GET_SENSOR_TYPE: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x2f, Privilege::User, "Get Sensor Type");
 
-/// Types that the specification names (Table 42-3), and those that makers may define.
+/// Sensor types of the specification (Table 42-3), and the OEM range.
 const fn is_named(sensor_type: u8) -> bool {
     matches!(sensor_type, 0x01..=0x2c | 0xc0..)
 }
@@ -27,15 +27,15 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(GET_SENSOR_TYPE, self, Self::get_sensor_type);
     }
 
-    /// Set Sensor Type (IPMI v2.0 §35.15): what a sensor with readings is said to be, by Get Sensor Type, in its
-    /// record and in its events, until its own type is set again. It is kept over restarts.
+    /// Set Sensor Type (IPMI v2.0 §35.15): overrides the type of an analog sensor in Get Sensor Type, in its
+    /// record and in its events, until its own type is set again. The override is persistent.
     ///
     /// # Errors
     ///
     /// - `CBh` for an absent sensor.
-    /// - `CCh` for a sensor type that is reserved.
-    /// - `CDh` for another event/reading type than the sensor has, and for another sensor type of one that
-    ///   has states only: these mean nothing in any other.
+    /// - `CCh` for a reserved sensor type.
+    /// - `CDh` for another event/reading type than the sensor's, and for another sensor type of a
+    ///   discrete sensor: its states have no meaning in another type.
     async fn set_sensor_type(
         self: Arc<Self>,
         context: Context,
@@ -84,36 +84,36 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn type_is_set_and_its_own_again() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x2f, &[2]).await, answer(&hex!("04 01")));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x2f, &[2]).await, answer(&hex!("04 01")));
         // A cooling device.
-        assert_eq!(bench.send(0x2e, &hex!("02 0a 01")).await, answer(&[]));
-        assert_eq!(bench.send(0x2f, &[2]).await, answer(&hex!("0a 01")));
-        let record = bench.send(0x21, &hex!("0000 0101 00 0e")).await.unwrap();
+        assert_eq!(commands.send(0x2e, &hex!("02 0a 01")).await, answer(&[]));
+        assert_eq!(commands.send(0x2f, &[2]).await, answer(&hex!("0a 01")));
+        let record = commands.send(0x21, &hex!("0000 0101 00 0e")).await.unwrap();
         assert_eq!(record[2..][12..14], hex!("0a 01"));
-        assert_eq!(bench.send(0x2f, &[1]).await, answer(&hex!("01 01")));
-        assert_eq!(bench.send(0x2e, &hex!("02 04 81")).await, answer(&[]));
-        assert_eq!(bench.send(0x2f, &[2]).await, answer(&hex!("04 01")));
+        assert_eq!(commands.send(0x2f, &[1]).await, answer(&hex!("01 01")));
+        assert_eq!(commands.send(0x2e, &hex!("02 04 81")).await, answer(&[]));
+        assert_eq!(commands.send(0x2f, &[2]).await, answer(&hex!("04 01")));
     }
 
     #[tokio::test]
     async fn events_are_of_the_type_that_was_set() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x2e, &hex!("01 c1 01")).await, answer(&[]));
-        bench.heat(95.0).await;
-        let events = bench.platform.sensors().await.events().await;
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x2e, &hex!("01 c1 01")).await, answer(&[]));
+        commands.heat(95.0).await;
+        let events = commands.platform.sensors().await.events().await;
         assert!(!events.is_empty());
         assert!(events.iter().all(|sent| sent.event.sensor_type == 0xc1));
     }
 
     #[tokio::test]
     async fn what_no_sensor_can_be_is_refused() {
-        let bench = Bench::new();
-        bench.open_the_lid().await;
+        let commands = TestSensors::new();
+        commands.open_the_chassis().await;
         for (request, expected) in [
             (&hex!("09 01 01")[..], 0xcb),
             (&hex!("02 00 01"), 0xcc),
@@ -124,8 +124,8 @@ mod tests {
             (&hex!("02 04 01 00"), 0xc7),
         ] {
             let expected = Err(CompletionCode(expected));
-            assert_eq!(bench.send(0x2e, request).await, expected, "{request:02x?}");
+            assert_eq!(commands.send(0x2e, request).await, expected, "{request:02x?}");
         }
-        assert_eq!(bench.send(0x2e, &hex!("03 05 6f")).await, answer(&[]));
+        assert_eq!(commands.send(0x2e, &hex!("03 05 6f")).await, answer(&[]));
     }
 }

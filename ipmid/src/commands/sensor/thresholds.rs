@@ -23,7 +23,7 @@ impl<P: Sensors> SensorProvider<P> {
         table.add(GET_SENSOR_THRESHOLDS, self, Self::get_sensor_thresholds);
     }
 
-    /// Set Sensor Thresholds (IPMI v2.0 §35.8): which ones, and six raw limits, lower ones first.
+    /// Set Sensor Thresholds (IPMI v2.0 §35.8): a mask of thresholds, and six raw limits, lower ones first.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl<P: Sensors> SensorProvider<P> {
         let sensors = self.platform.sensors().await;
         for (threshold, limit) in limits {
             self.platform.set_limit(&path, threshold, limit).await?;
-            // The service's signal says the same a moment later; a client that reads at once sees it now.
+            // The service's signal brings the same value later; a client that reads before it must see the new one.
             let (interface, property) = limit_property(threshold);
             sensors.apply(Update::Changed {
                 path: path.clone(),
@@ -65,7 +65,7 @@ impl<P: Sensors> SensorProvider<P> {
         Ok(())
     }
 
-    /// Get Sensor Thresholds (IPMI v2.0 §35.9): which ones there are, and six raw limits.
+    /// Get Sensor Thresholds (IPMI v2.0 §35.9): a mask of the readable thresholds, and six raw limits.
     ///
     /// # Errors
     ///
@@ -90,28 +90,28 @@ mod tests {
     use ipmi_proto::sdr::Threshold;
 
     use super::*;
-    use crate::commands::sensor::tests::{Bench, answer};
+    use crate::commands::sensor::tests::{TestSensors, answer};
 
     #[tokio::test]
     async fn limits_are_read_and_set() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x27, &[1]).await, answer(&hex!("18 00 00 00 50 5a 00")));
+        let commands = TestSensors::new();
+        assert_eq!(commands.send(0x27, &[1]).await, answer(&hex!("18 00 00 00 50 5a 00")));
         let set = hex!("01 10 00 00 00 00 55 00");
-        assert_eq!(bench.send(0x26, &set).await, answer(&[]));
+        assert_eq!(commands.send(0x26, &set).await, answer(&[]));
         let path = "/xyz/openbmc_project/sensors/temperature/CPU0".to_owned();
         let written = [(path, Threshold::UpperCritical, 85.0)];
-        assert_eq!(bench.platform.state().set_limits, written);
-        assert_eq!(bench.send(0x27, &[1]).await, answer(&hex!("18 00 00 00 50 55 00")));
-        assert_eq!(bench.send(0x27, &[2]).await, answer(&[0; 7]));
+        assert_eq!(commands.platform.state().set_limits, written);
+        assert_eq!(commands.send(0x27, &[1]).await, answer(&hex!("18 00 00 00 50 55 00")));
+        assert_eq!(commands.send(0x27, &[2]).await, answer(&[0; 7]));
     }
 
     #[tokio::test]
     async fn thresholds_that_are_not_there_cannot_be_set() {
-        let bench = Bench::new();
+        let commands = TestSensors::new();
         let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x26, &hex!("01 01 00 00 00 00 00 00")).await, invalid);
-        assert_eq!(bench.send(0x26, &hex!("01 48 00 00 00 00 00 00")).await, invalid);
+        assert_eq!(commands.send(0x26, &hex!("01 01 00 00 00 00 00 00")).await, invalid);
+        assert_eq!(commands.send(0x26, &hex!("01 48 00 00 00 00 00 00")).await, invalid);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x26, &hex!("09 08 00 00 00 00 00 00")).await, absent);
+        assert_eq!(commands.send(0x26, &hex!("09 08 00 00 00 00 00 00")).await, absent);
     }
 }

@@ -49,8 +49,9 @@ impl AuxiliaryLogs {
             let (time, entries) = self.machine_checks.unwrap_or((UNSPECIFIED_TIME, 0));
             return Ok([time.to_le_bytes(), entries.to_le_bytes()].concat());
         }
-        let OemLog(time, maker, data) = self.oem.get(&log).ok_or(CompletionCode::NOT_PRESENT)?;
-        Ok([&time.to_le_bytes()[..], maker, data].concat())
+        let OemLog(time, manufacturer, data) =
+            self.oem.get(&log).ok_or(CompletionCode::NOT_PRESENT)?;
+        Ok([&time.to_le_bytes()[..], manufacturer, data].concat())
     }
 
     fn set(&mut self, log: u8, status: &Remaining) -> Result<(), CompletionCode> {
@@ -58,11 +59,11 @@ impl AuxiliaryLogs {
             self.machine_checks = Some(status.decode()?);
             return Ok(());
         }
-        let (time, maker, data): (u32, [u8; 3], Vec<u8>) = status.decode()?;
+        let (time, manufacturer, data): (u32, [u8; 3], Vec<u8>) = status.decode()?;
         if data.len() > OEM_DATA {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
-        self.oem.insert(log, OemLog(time, maker, data));
+        self.oem.insert(log, OemLog(time, manufacturer, data));
         Ok(())
     }
 }
@@ -121,37 +122,37 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
-    async fn machine_checks_are_told_as_they_were_set() {
-        let bench = Bench::new();
+    async fn machine_check_status_reads_back() {
+        let commands = TestStorage::new();
         let none = hex!("ffffffff 00000000");
-        assert_eq!(bench.send(0x5a, &[0]).await, answer(&none));
+        assert_eq!(commands.send(0x5a, &[0]).await, answer(&none));
         let set = hex!("00 00000060 2a000000");
-        assert_eq!(bench.send(0x5b, &set).await, answer(&[]));
-        assert_eq!(bench.send(0x5a, &[0]).await, answer(&set[1..]));
+        assert_eq!(commands.send(0x5b, &set).await, answer(&[]));
+        assert_eq!(commands.send(0x5a, &[0]).await, answer(&set[1..]));
     }
 
     #[tokio::test]
-    async fn a_makers_logs_are_told_apart() {
-        let bench = Bench::new();
+    async fn oem_logs_have_a_status_each() {
+        let commands = TestStorage::new();
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x5a, &[1]).await, absent);
+        assert_eq!(commands.send(0x5a, &[1]).await, absent);
         let one = hex!("01 00000060 cfc200 0102030405060708");
         let two = hex!("02 01000060 cfc200");
         for status in [&one[..], &two] {
-            assert_eq!(bench.send(0x5b, status).await, answer(&[]));
+            assert_eq!(commands.send(0x5b, status).await, answer(&[]));
         }
         for status in [&one[..], &two] {
-            let told = bench.send(0x5a, &status[..1]).await;
-            assert_eq!(told, answer(&status[1..]));
+            let response = commands.send(0x5a, &status[..1]).await;
+            assert_eq!(response, answer(&status[1..]));
         }
     }
 
     #[tokio::test]
-    async fn what_is_no_log_or_no_status_is_refused() {
-        let bench = Bench::new();
+    async fn invalid_log_types_and_statuses_are_refused() {
+        let commands = TestStorage::new();
         for (code, request, expected) in [
             (0x5a, &hex!("03")[..], 0xcc),
             (0x5a, &hex!(""), 0xc7),
@@ -164,9 +165,9 @@ mod tests {
             (0x5b, &hex!("01 00000060 cfc200 010203040506070809"), 0xc7),
         ] {
             let expected = Err(CompletionCode(expected));
-            assert_eq!(bench.send(code, request).await, expected, "{request:02x?}");
+            assert_eq!(commands.send(code, request).await, expected, "{request:02x?}");
         }
         let none = hex!("ffffffff 00000000");
-        assert_eq!(bench.send(0x5a, &[0]).await, answer(&none));
+        assert_eq!(commands.send(0x5a, &[0]).await, answer(&none));
     }
 }

@@ -152,31 +152,31 @@ mod tests {
     use ipmi_proto::Medium;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
     async fn image_is_read_by_parts() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x10, &[0]).await, answer(&hex!("0001 00")));
-        let head = bench.send(0x11, &hex!("00 0000 08")).await;
+        let commands = TestStorage::new();
+        assert_eq!(commands.send(0x10, &[0]).await, answer(&hex!("0001 00")));
+        let head = commands.send(0x11, &hex!("00 0000 08")).await;
         assert_eq!(head, answer(&hex!("08 01 00 01 00 00 00 00 fe")));
-        let end = bench.send(0x11, &hex!("00 fe00 10")).await;
+        let end = commands.send(0x11, &hex!("00 fe00 10")).await;
         assert_eq!(end, answer(&hex!("02 00 00")));
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(bench.send(0x11, &hex!("00 0001 01")).await, beyond);
+        assert_eq!(commands.send(0x11, &hex!("00 0001 01")).await, beyond);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x10, &[1]).await, absent);
+        assert_eq!(commands.send(0x10, &[1]).await, absent);
         let nothing = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(bench.send(0x11, &hex!("00 0000 00")).await, nothing);
+        assert_eq!(commands.send(0x11, &hex!("00 0000 00")).await, nothing);
     }
 
     #[tokio::test]
     async fn long_reads_fit_a_lan_and_the_host_and_not_an_ipmb() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         for (medium, longest) in [(Medium::Lan, 0xfe), (Medium::System, 0xf9), (Medium::Ipmb, 0x17)]
         {
             let context = Context { medium, ..Context::system_interface() };
-            let read = async |count: u8| bench.send_as(context, 0x11, &[0, 0, 0, count]).await;
+            let read = async |count: u8| commands.send_as(context, 0x11, &[0, 0, 0, count]).await;
             let whole = read(longest).await.unwrap();
             assert_eq!(whole.len(), usize::from(longest) + 1);
             let long = read(longest + 1).await;
@@ -186,17 +186,17 @@ mod tests {
 
     #[tokio::test]
     async fn device_gets_an_image_that_is_sound_and_no_other() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         let header = hex!("01 00 00 00 00 00 00 ff");
         let first = [&[0, 0, 0][..], &header[..4]].concat();
-        assert_eq!(bench.send(0x12, &first).await, answer(&[4]));
-        assert_eq!(bench.platform.state().written_fru, None);
+        assert_eq!(commands.send(0x12, &first).await, answer(&[4]));
+        assert_eq!(commands.platform.state().written_fru, None);
         let second = [&[0, 4, 0][..], &header[4..]].concat();
-        assert_eq!(bench.send(0x12, &second).await, answer(&[4]));
-        let written = bench.platform.state().written_fru.clone().unwrap();
+        assert_eq!(commands.send(0x12, &second).await, answer(&[4]));
+        let written = commands.platform.state().written_fru.clone().unwrap();
         assert_eq!(written[..8], header);
-        assert_eq!(bench.send(0x11, &hex!("00 0700 01")).await, answer(&[1, 0xff]));
+        assert_eq!(commands.send(0x11, &hex!("00 0700 01")).await, answer(&[1, 0xff]));
         let length = Err(CompletionCode::REQUEST_LENGTH_INVALID);
-        assert_eq!(bench.send(0x12, &[0, 0, 0]).await, length);
+        assert_eq!(commands.send(0x12, &[0, 0, 0]).await, length);
     }
 }

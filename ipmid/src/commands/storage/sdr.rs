@@ -126,21 +126,21 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
     async fn list_has_as_many_records_as_the_info_says() {
-        let bench = Bench::new();
-        let info = bench.send(0x20, &[]).await.unwrap();
+        let commands = TestStorage::new();
+        let info = commands.send(0x20, &[]).await.unwrap();
         assert_eq!(info[..5], hex!("51 0800 0040"));
         assert_eq!(info[13], 0x6f);
-        assert_eq!(bench.send(0x21, &[]).await, answer(&hex!("0801 4000 0001 0001 01")));
-        let reservation = bench.send(0x22, &[]).await.unwrap();
+        assert_eq!(commands.send(0x21, &[]).await, answer(&hex!("0801 4000 0001 0001 01")));
+        let reservation = commands.send(0x22, &[]).await.unwrap();
         let mut record = [0, 0];
         let mut kinds = Vec::new();
         while record != [0xff, 0xff] {
             let request = [&reservation[..], &record, &[0, 0xff]].concat();
-            let got = bench.send(0x23, &request).await.unwrap();
+            let got = commands.send(0x23, &request).await.unwrap();
             kinds.push(got[5]);
             record = [got[0], got[1]];
         }
@@ -149,42 +149,42 @@ mod tests {
 
     #[tokio::test]
     async fn initialization_is_complete() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         for operation in [0, 1] {
-            assert_eq!(bench.send(0x2c, &[operation]).await, answer(&[0x01]));
+            assert_eq!(commands.send(0x2c, &[operation]).await, answer(&[0x01]));
         }
     }
 
     #[tokio::test]
     async fn parts_are_slices_of_the_record() {
-        let bench = Bench::new();
-        let whole = bench.send(0x23, &hex!("0000 0001 00 ff")).await.unwrap();
-        bench.send(0x22, &[]).await.unwrap();
-        let head = bench.send(0x23, &hex!("0100 0001 00 05")).await.unwrap();
-        let rest = bench.send(0x23, &hex!("0100 0001 05 80")).await.unwrap();
+        let commands = TestStorage::new();
+        let whole = commands.send(0x23, &hex!("0000 0001 00 ff")).await.unwrap();
+        commands.send(0x22, &[]).await.unwrap();
+        let head = commands.send(0x23, &hex!("0100 0001 00 05")).await.unwrap();
+        let rest = commands.send(0x23, &hex!("0100 0001 05 80")).await.unwrap();
         assert_eq!([&head[..], &rest[2..]].concat(), whole);
         assert_eq!(usize::from(head[6]), rest.len() - 2);
     }
 
     #[tokio::test]
     async fn stale_reservations_and_absent_records_are_refused() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
-        assert_eq!(bench.send(0x23, &hex!("0000 0000 05 ff")).await, cancelled);
-        assert_eq!(bench.send(0x23, &hex!("0900 0000 00 ff")).await, cancelled);
+        assert_eq!(commands.send(0x23, &hex!("0000 0000 05 ff")).await, cancelled);
+        assert_eq!(commands.send(0x23, &hex!("0900 0000 00 ff")).await, cancelled);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x23, &hex!("0000 7777 00 ff")).await, absent);
-        bench.send(0x22, &[]).await.unwrap();
-        bench.remove_sensor().await;
-        assert_eq!(bench.send(0x23, &hex!("0100 0000 00 ff")).await, cancelled);
+        assert_eq!(commands.send(0x23, &hex!("0000 7777 00 ff")).await, absent);
+        commands.send(0x22, &[]).await.unwrap();
+        commands.remove_sensor().await;
+        assert_eq!(commands.send(0x23, &hex!("0100 0000 00 ff")).await, cancelled);
     }
 
     #[tokio::test]
     async fn reply_that_does_not_fit_an_ipmb_frame_is_refused() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         let context = Context { medium: ipmi_proto::Medium::Ipmb, ..Context::system_interface() };
-        let whole = bench.send_as(context, 0x23, &hex!("0000 0001 00 ff")).await;
+        let whole = commands.send_as(context, 0x23, &hex!("0000 0001 00 ff")).await;
         assert_eq!(whole, Err(CompletionCode::CANNOT_RETURN_BYTES));
-        assert!(bench.send_as(context, 0x23, &hex!("0000 0001 00 16")).await.is_ok());
+        assert!(commands.send_as(context, 0x23, &hex!("0000 0001 00 16")).await.is_ok());
     }
 }

@@ -55,12 +55,12 @@ type Writer = (ChannelNumber, Option<u32>);
 pub(super) struct Writing {
     /// Who is in update mode, and until when.
     mode: Option<(Writer, Instant)>,
-    partial: Option<Parts>,
+    partial: Option<PartialRecord>,
 }
 
 /// A record that is being added in parts.
 #[derive(Debug)]
-struct Parts {
+struct PartialRecord {
     reservation: u16,
     id: u16,
     bytes: Vec<u8>,
@@ -166,7 +166,7 @@ impl<P: Platform> StorageProvider<P> {
         let id = if offset == 0 {
             let id = self.stores.sdr.next_id()?;
             let bytes = Vec::new();
-            lock(&self.writing).partial = Some(Parts { reservation, id, bytes });
+            lock(&self.writing).partial = Some(PartialRecord { reservation, id, bytes });
             id
         } else {
             id
@@ -284,7 +284,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
     use crate::request::context::Session;
 
     /// A locator of the controller at 24h, and of the BMC itself.
@@ -295,97 +295,97 @@ mod tests {
 
     #[tokio::test]
     async fn added_record_is_read_and_deleted_and_the_bmcs_own_stay() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x24, &SATELLITE).await, answer(&hex!("0010")));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 9);
-        let got = bench.send(0x23, &hex!("0000 ffff 00 ff")).await.unwrap();
+        let commands = TestStorage::new();
+        assert_eq!(commands.send(0x24, &SATELLITE).await, answer(&hex!("0010")));
+        assert_eq!(commands.send(0x20, &[]).await.unwrap()[1], 9);
+        let got = commands.send(0x23, &hex!("0000 ffff 00 ff")).await.unwrap();
         assert_eq!(got[..4], hex!("ffff 0010"));
         assert_eq!(got[4..], SATELLITE[2..]);
-        assert_eq!(bench.send(0x24, &OWN).await, answer(&hex!("0100")));
-        assert_eq!(bench.send(0x26, &hex!("0000 0010")).await, CANCELLED);
-        assert_eq!(bench.send(0x22, &[]).await, answer(&[1, 0]));
+        assert_eq!(commands.send(0x24, &OWN).await, answer(&hex!("0100")));
+        assert_eq!(commands.send(0x26, &hex!("0000 0010")).await, CANCELLED);
+        assert_eq!(commands.send(0x22, &[]).await, answer(&[1, 0]));
         let own = Err(CompletionCode::ILLEGAL_FOR_SENSOR);
-        assert_eq!(bench.send(0x26, &hex!("0100 0100")).await, own);
+        assert_eq!(commands.send(0x26, &hex!("0100 0100")).await, own);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x26, &hex!("0100 7777")).await, absent);
-        assert_eq!(bench.send(0x26, &hex!("0100 0010")).await, answer(&hex!("0010")));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 8);
-        assert_eq!(bench.send(0x26, &hex!("0100 0100")).await, CANCELLED);
+        assert_eq!(commands.send(0x26, &hex!("0100 7777")).await, absent);
+        assert_eq!(commands.send(0x26, &hex!("0100 0010")).await, answer(&hex!("0010")));
+        assert_eq!(commands.send(0x20, &[]).await.unwrap()[1], 8);
+        assert_eq!(commands.send(0x26, &hex!("0100 0100")).await, CANCELLED);
     }
 
     #[tokio::test]
     async fn record_is_added_in_parts_as_ipmitool_sends_them() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         let part = |reservation: u8, id: u16, offset: u8, last: u8, bytes: &[u8]| {
             let [low, high] = id.to_le_bytes();
             [&[reservation, 0, low, high, offset, last], bytes].concat()
         };
         let head = part(1, 0, 0, 0, &SATELLITE[..5]);
-        assert_eq!(bench.send(0x25, &head).await, CANCELLED);
-        bench.send(0x22, &[]).await.unwrap();
-        assert_eq!(bench.send(0x25, &head).await, answer(&hex!("0010")));
+        assert_eq!(commands.send(0x25, &head).await, CANCELLED);
+        commands.send(0x22, &[]).await.unwrap();
+        assert_eq!(commands.send(0x25, &head).await, answer(&hex!("0010")));
         let order = Err(CompletionCode::INVALID_DATA_FIELD);
         let gap = part(1, 0x1000, 6, 1, &SATELLITE[6..]);
-        assert_eq!(bench.send(0x25, &gap).await, order);
+        assert_eq!(commands.send(0x25, &gap).await, order);
         let other = part(1, 0x1001, 5, 1, &SATELLITE[5..]);
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x25, &other).await, absent);
+        assert_eq!(commands.send(0x25, &other).await, absent);
         let rest = part(1, 0x1000, 5, 1, &SATELLITE[5..]);
-        assert_eq!(bench.send(0x25, &rest).await, answer(&hex!("0010")));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 9);
-        bench.send(0x22, &[]).await.unwrap();
+        assert_eq!(commands.send(0x25, &rest).await, answer(&hex!("0010")));
+        assert_eq!(commands.send(0x20, &[]).await.unwrap()[1], 9);
+        commands.send(0x22, &[]).await.unwrap();
         let short = part(2, 0, 0, 1, &SATELLITE[..18]);
         let mismatch = Err(CompletionCode(0x80));
-        assert_eq!(bench.send(0x25, &short).await, mismatch);
+        assert_eq!(commands.send(0x25, &short).await, mismatch);
         let progress = part(2, 0, 0, 2, &SATELLITE);
-        assert_eq!(bench.send(0x25, &progress).await, order);
-        bench.send(0x22, &[]).await.unwrap();
-        assert_eq!(bench.send(0x25, &short).await, CANCELLED);
+        assert_eq!(commands.send(0x25, &progress).await, order);
+        commands.send(0x22, &[]).await.unwrap();
+        assert_eq!(commands.send(0x25, &short).await, CANCELLED);
     }
 
     #[tokio::test]
-    async fn erasing_takes_what_was_added_and_tells_when() {
-        let bench = Bench::new();
-        bench.send(0x24, &SATELLITE).await.unwrap();
-        bench.send(0x22, &[]).await.unwrap();
+    async fn erasing_removes_added_records_and_sets_the_erase_time() {
+        let commands = TestStorage::new();
+        commands.send(0x24, &SATELLITE).await.unwrap();
+        commands.send(0x22, &[]).await.unwrap();
         let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
-        let letters = bench.send(0x27, &hex!("0100 434c53 aa")).await;
+        let letters = commands.send(0x27, &hex!("0100 434c53 aa")).await;
         assert_eq!(letters, invalid);
-        assert_eq!(bench.send(0x27, &hex!("0000 434c52 aa")).await, CANCELLED);
+        assert_eq!(commands.send(0x27, &hex!("0000 434c52 aa")).await, CANCELLED);
         let status = hex!("0000 434c52 00");
-        assert_eq!(bench.send(0x27, &status).await, answer(&[1]));
-        assert_eq!(bench.send(0x20, &[]).await.unwrap()[1], 9);
+        assert_eq!(commands.send(0x27, &status).await, answer(&[1]));
+        assert_eq!(commands.send(0x20, &[]).await.unwrap()[1], 9);
         let clear = hex!("0100 434c52 aa");
-        assert_eq!(bench.send(0x27, &clear).await, answer(&[1]));
-        let info = bench.send(0x20, &[]).await.unwrap();
+        assert_eq!(commands.send(0x27, &clear).await, answer(&[1]));
+        let info = commands.send(0x20, &[]).await.unwrap();
         assert_eq!(info[1], 8);
         assert_ne!(info[9..13], [0xff; 4]);
-        assert_eq!(bench.send(0x27, &clear).await, CANCELLED);
+        assert_eq!(commands.send(0x27, &clear).await, CANCELLED);
     }
 
     #[tokio::test]
-    async fn repository_that_is_full_says_so() {
-        let bench = Bench::new();
+    async fn full_repository_refuses_records() {
+        let commands = TestStorage::new();
         for number in 0..=255 {
             let mut record = SATELLITE;
             record[6] = number & 0x0f;
             record[5] = 0x24 + (number >> 4);
-            bench.send(0x24, &record).await.unwrap();
+            commands.send(0x24, &record).await.unwrap();
         }
         let full = Err(CompletionCode::OUT_OF_SPACE);
-        assert_eq!(bench.send(0x24, &SATELLITE).await, full);
-        let info = bench.send(0x20, &[]).await.unwrap();
+        assert_eq!(commands.send(0x24, &SATELLITE).await, full);
+        let info = commands.send(0x20, &[]).await.unwrap();
         assert_eq!((&info[3..5], info[13]), (&[0, 0][..], 0xef));
-        let allocation = bench.send(0x21, &[]).await.unwrap();
+        let allocation = commands.send(0x21, &[]).await.unwrap();
         assert_eq!(allocation, hex!("0801 4000 0000 0000 01"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn update_mode_keeps_others_from_writing_until_it_ends() {
-        let bench = Bench::new();
+    async fn update_mode_excludes_other_writers_until_it_ends() {
+        let commands = TestStorage::new();
         let console =
             Context { session: Some(Session { user_id: 2, id: 7 }), ..Context::system_interface() };
-        assert_eq!(bench.send(0x2a, &[]).await, answer(&[]));
+        assert_eq!(commands.send(0x2a, &[]).await, answer(&[]));
         let busy = Err(CompletionCode::SDR_UPDATE_MODE);
         for (code, data) in [
             (0x24, &SATELLITE[..]),
@@ -394,14 +394,14 @@ mod tests {
             (0x2a, &[]),
             (0x2b, &[]),
         ] {
-            assert_eq!(bench.send_as(console, code, data).await, busy, "{code:02x}");
+            assert_eq!(commands.send_as(console, code, data).await, busy, "{code:02x}");
         }
-        assert!(bench.send_as(console, 0x20, &[]).await.is_ok());
-        assert!(bench.send(0x24, &SATELLITE).await.is_ok());
-        assert_eq!(bench.send(0x2b, &[]).await, answer(&[]));
-        assert!(bench.send_as(console, 0x24, &SATELLITE).await.is_ok());
-        assert_eq!(bench.send(0x2a, &[]).await, answer(&[]));
+        assert!(commands.send_as(console, 0x20, &[]).await.is_ok());
+        assert!(commands.send(0x24, &SATELLITE).await.is_ok());
+        assert_eq!(commands.send(0x2b, &[]).await, answer(&[]));
+        assert!(commands.send_as(console, 0x24, &SATELLITE).await.is_ok());
+        assert_eq!(commands.send(0x2a, &[]).await, answer(&[]));
         tokio::time::advance(MODE_ENDS_AFTER).await;
-        assert_eq!(bench.send_as(console, 0x2a, &[]).await, answer(&[]));
+        assert_eq!(commands.send_as(console, 0x2a, &[]).await, answer(&[]));
     }
 }

@@ -109,31 +109,31 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
     async fn empty_log_has_all_its_space_and_no_times() {
-        let bench = Bench::new();
+        let commands = TestStorage::new();
         let info = hex!("51 0000 4006 ffffffff ffffffff 0f");
-        assert_eq!(bench.send(0x40, &[]).await, answer(&info));
-        assert_eq!(bench.send(0x41, &[]).await, answer(&hex!("6400 1000 6400 6400 01")));
+        assert_eq!(commands.send(0x40, &[]).await, answer(&info));
+        assert_eq!(commands.send(0x41, &[]).await, answer(&hex!("6400 1000 6400 6400 01")));
     }
 
     #[tokio::test]
     async fn erasing_needs_the_letters_and_the_latest_reservation() {
-        let bench = Bench::new();
-        bench.add_event().await;
-        assert_eq!(bench.send(0x42, &[]).await, answer(&[1, 0]));
+        let commands = TestStorage::new();
+        commands.add_event().await;
+        assert_eq!(commands.send(0x42, &[]).await, answer(&[1, 0]));
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
-        assert_eq!(bench.send(0x47, &hex!("0000 434c52 aa")).await, cancelled);
+        assert_eq!(commands.send(0x47, &hex!("0000 434c52 aa")).await, cancelled);
         assert_eq!(
-            bench.send(0x47, &hex!("0100 434c53 aa")).await,
+            commands.send(0x47, &hex!("0100 434c53 aa")).await,
             Err(CompletionCode::INVALID_DATA_FIELD)
         );
-        assert_eq!(bench.send(0x47, &hex!("0100 434c52 00")).await, answer(&[1]));
-        assert_eq!(bench.send(0x40, &[]).await.unwrap()[1], 1);
-        assert_eq!(bench.send(0x47, &hex!("0100 434c52 aa")).await, answer(&[1]));
-        assert_eq!(bench.send(0x40, &[]).await.unwrap()[1], 0);
-        assert_eq!(bench.send(0x47, &hex!("0100 434c52 aa")).await, cancelled);
+        assert_eq!(commands.send(0x47, &hex!("0100 434c52 00")).await, answer(&[1]));
+        assert_eq!(commands.send(0x40, &[]).await.unwrap()[1], 1);
+        assert_eq!(commands.send(0x47, &hex!("0100 434c52 aa")).await, answer(&[1]));
+        assert_eq!(commands.send(0x40, &[]).await.unwrap()[1], 0);
+        assert_eq!(commands.send(0x47, &hex!("0100 434c52 aa")).await, cancelled);
     }
 }

@@ -28,10 +28,10 @@ const END: u16 = 0xffff;
 
 /// A record that is being added in parts.
 #[derive(Debug, Default)]
-pub(super) struct PartialEntry(Mutex<Option<Parts>>);
+pub(super) struct PartialEntry(Mutex<Option<PartialRecord>>);
 
 #[derive(Debug)]
-struct Parts {
+struct PartialRecord {
     reservation: u16,
     bytes: Vec<u8>,
 }
@@ -145,7 +145,7 @@ impl PartialEntry {
     ) -> Result<Option<[u8; SelRecord::LENGTH]>, CompletionCode> {
         let mut place = lock(&self.0);
         if offset == 0 {
-            *place = Some(Parts { reservation, bytes: Vec::new() });
+            *place = Some(PartialRecord { reservation, bytes: Vec::new() });
         }
         let parts = place
             .as_mut()
@@ -169,55 +169,55 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
 
     /// As `ipmitool sel add` sends it, with a time that the log replaces.
     const RECORD: [u8; 16] = hex!("0000 02 00000000 2000 04 01 30 01 59 66 64");
 
     #[tokio::test]
     async fn records_are_added_got_and_deleted() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x44, &RECORD).await, answer(&[1, 0]));
-        assert_eq!(bench.send(0x44, &RECORD).await, answer(&[2, 0]));
-        let got = bench.send(0x43, &hex!("0000 0000 00 ff")).await.unwrap();
+        let commands = TestStorage::new();
+        assert_eq!(commands.send(0x44, &RECORD).await, answer(&[1, 0]));
+        assert_eq!(commands.send(0x44, &RECORD).await, answer(&[2, 0]));
+        let got = commands.send(0x43, &hex!("0000 0000 00 ff")).await.unwrap();
         assert_eq!(got[..5], hex!("0200 0100 02"));
         assert_ne!(got[5..9], [0; 4]);
         assert_eq!(got[9..], RECORD[7..]);
-        let last = bench.send(0x43, &hex!("0000 ffff 00 ff")).await.unwrap();
+        let last = commands.send(0x43, &hex!("0000 ffff 00 ff")).await.unwrap();
         assert_eq!(last[..4], hex!("ffff 0200"));
-        assert_eq!(bench.send(0x42, &[]).await, answer(&[1, 0]));
-        assert_eq!(bench.send(0x43, &hex!("0100 0200 0a 02")).await, answer(&hex!("ffff 0130")));
-        assert_eq!(bench.send(0x46, &hex!("0100 0100")).await, answer(&[1, 0]));
+        assert_eq!(commands.send(0x42, &[]).await, answer(&[1, 0]));
+        assert_eq!(commands.send(0x43, &hex!("0100 0200 0a 02")).await, answer(&hex!("ffff 0130")));
+        assert_eq!(commands.send(0x46, &hex!("0100 0100")).await, answer(&[1, 0]));
         let absent = Err(CompletionCode::NOT_PRESENT);
-        assert_eq!(bench.send(0x43, &hex!("0000 0100 00 ff")).await, absent);
+        assert_eq!(commands.send(0x43, &hex!("0000 0100 00 ff")).await, absent);
     }
 
     #[tokio::test]
     async fn parts_need_a_reservation_and_deleting_the_latest() {
-        let bench = Bench::new();
-        bench.send(0x44, &RECORD).await.unwrap();
+        let commands = TestStorage::new();
+        commands.send(0x44, &RECORD).await.unwrap();
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
-        assert_eq!(bench.send(0x43, &hex!("0000 0000 01 ff")).await, cancelled);
-        assert_eq!(bench.send(0x46, &hex!("0000 0100")).await, cancelled);
+        assert_eq!(commands.send(0x43, &hex!("0000 0000 01 ff")).await, cancelled);
+        assert_eq!(commands.send(0x46, &hex!("0000 0100")).await, cancelled);
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        bench.send(0x42, &[]).await.unwrap();
-        assert_eq!(bench.send(0x43, &hex!("0100 0000 11 01")).await, beyond);
+        commands.send(0x42, &[]).await.unwrap();
+        assert_eq!(commands.send(0x43, &hex!("0100 0000 11 01")).await, beyond);
     }
 
     #[tokio::test]
     async fn record_is_added_in_parts_that_follow_one_another() {
-        let bench = Bench::new();
-        bench.send(0x42, &[]).await.unwrap();
+        let commands = TestStorage::new();
+        commands.send(0x42, &[]).await.unwrap();
         let part =
             |offset: u8, last: u8, bytes: &[u8]| [&[1, 0, 0, 0, offset, last], bytes].concat();
-        assert_eq!(bench.send(0x45, &part(0, 0, &RECORD[..10])).await, answer(&[0, 0]));
+        assert_eq!(commands.send(0x45, &part(0, 0, &RECORD[..10])).await, answer(&[0, 0]));
         let order = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x45, &part(10, 2, &RECORD[10..])).await, order);
-        assert_eq!(bench.send(0x45, &part(12, 1, &RECORD[12..])).await, order);
-        assert_eq!(bench.send(0x45, &part(10, 1, &RECORD[10..])).await, answer(&[1, 0]));
-        let got = bench.send(0x43, &hex!("0000 0100 00 ff")).await.unwrap();
+        assert_eq!(commands.send(0x45, &part(10, 2, &RECORD[10..])).await, order);
+        assert_eq!(commands.send(0x45, &part(12, 1, &RECORD[12..])).await, order);
+        assert_eq!(commands.send(0x45, &part(10, 1, &RECORD[10..])).await, answer(&[1, 0]));
+        let got = commands.send(0x43, &hex!("0000 0100 00 ff")).await.unwrap();
         assert_eq!(got[9..], RECORD[7..]);
         let length = Err(CompletionCode::REQUEST_LENGTH_INVALID);
-        assert_eq!(bench.send(0x45, &part(0, 1, &RECORD[..10])).await, length);
+        assert_eq!(commands.send(0x45, &part(0, 1, &RECORD[..10])).await, length);
     }
 }

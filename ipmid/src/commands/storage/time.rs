@@ -99,45 +99,45 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::storage::tests::{Bench, answer};
+    use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
     async fn log_goes_by_the_bmcs_clock() {
-        let bench = Bench::new();
-        bench.platform.state().bmc_time = Some(0x6000_0000);
-        assert_eq!(bench.send(0x48, &[]).await, answer(&hex!("00000060")));
-        assert_eq!(bench.send(0x49, &hex!("00000050")).await, answer(&[]));
-        assert_eq!(bench.platform.state().bmc_time, Some(0x5000_0000));
-        assert_eq!(bench.send(0x28, &[]).await, answer(&hex!("00000050")));
+        let commands = TestStorage::new();
+        commands.platform.state().bmc_time = Some(0x6000_0000);
+        assert_eq!(commands.send(0x48, &[]).await, answer(&hex!("00000060")));
+        assert_eq!(commands.send(0x49, &hex!("00000050")).await, answer(&[]));
+        assert_eq!(commands.platform.state().bmc_time, Some(0x5000_0000));
+        assert_eq!(commands.send(0x28, &[]).await, answer(&hex!("00000050")));
     }
 
     #[tokio::test]
     async fn clock_is_the_logs_own_where_there_is_no_service() {
-        let bench = Bench::new();
-        bench.platform.state().bmc_time = None;
-        assert_eq!(bench.send(0x29, &hex!("00000050")).await, answer(&[]));
+        let commands = TestStorage::new();
+        commands.platform.state().bmc_time = None;
+        assert_eq!(commands.send(0x29, &hex!("00000050")).await, answer(&[]));
         let unknown = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x49, &hex!("ffffffff")).await, unknown);
-        let now = bench.send(0x48, &[]).await.unwrap();
+        assert_eq!(commands.send(0x49, &hex!("ffffffff")).await, unknown);
+        let now = commands.send(0x48, &[]).await.unwrap();
         assert_eq!(now[1..], hex!("000050"));
     }
 
     #[tokio::test]
     async fn clock_that_follows_the_network_is_not_set() {
-        let bench = Bench::new();
-        bench.platform.state().follows_network = true;
+        let commands = TestStorage::new();
+        commands.platform.state().follows_network = true;
         let refused = Err(CompletionCode::NOT_IN_PRESENT_STATE);
-        assert_eq!(bench.send(0x49, &hex!("00000050")).await, refused);
+        assert_eq!(commands.send(0x49, &hex!("00000050")).await, refused);
     }
 
     #[tokio::test]
     async fn utc_offset_is_a_day_at_most() {
-        let bench = Bench::new();
-        assert_eq!(bench.send(0x5c, &[]).await, answer(&hex!("0000")));
-        assert_eq!(bench.send(0x5d, &hex!("c4ff")).await, answer(&[]));
-        assert_eq!(bench.send(0x5c, &[]).await, answer(&hex!("c4ff")));
-        assert_eq!(bench.send(0x5d, &hex!("ff07")).await, answer(&[]));
+        let commands = TestStorage::new();
+        assert_eq!(commands.send(0x5c, &[]).await, answer(&hex!("0000")));
+        assert_eq!(commands.send(0x5d, &hex!("c4ff")).await, answer(&[]));
+        assert_eq!(commands.send(0x5c, &[]).await, answer(&hex!("c4ff")));
+        assert_eq!(commands.send(0x5d, &hex!("ff07")).await, answer(&[]));
         let beyond = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(bench.send(0x5d, &hex!("a105")).await, beyond);
+        assert_eq!(commands.send(0x5d, &hex!("a105")).await, beyond);
     }
 }

@@ -126,16 +126,20 @@ impl<P: Network + Sessions> LanProvider<P> {
             .ok_or(CompletionCode::INVALID_DATA_FIELD)
     }
 
-    fn kept<R>(&self, lan: &Lan, look: impl FnOnce(&ChannelState) -> R) -> R {
+    fn read_state<R>(&self, lan: &Lan, look: impl FnOnce(&ChannelState) -> R) -> R {
         self.state.look(|state| match state.channel(lan.number.value()) {
-            Some(kept) => look(kept),
+            Some(state) => look(state),
             None => look(&ChannelState::default()),
         })
     }
 
-    async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState) -> Done) -> Done {
+    async fn update_state(
+        &self,
+        lan: &Lan,
+        change: impl FnOnce(&mut ChannelState) -> Done,
+    ) -> Done {
         if lan.dry {
-            return self.kept(lan, |state| change(&mut state.clone()));
+            return self.read_state(lan, |state| change(&mut state.clone()));
         }
         let number = lan.number.value();
         self.state.try_update(|state| change(state.channel_mut(number))).await
@@ -270,48 +274,49 @@ fn unmanaged(error: PlatformError) -> CompletionCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    pub(super) use crate::commands::test_support::{Bench, answer};
+    pub(super) use crate::commands::test_support::{TestCommands, answer};
     use crate::request::command::Family;
 
     /// The LAN commands over a fake network.
-    pub(super) fn bench() -> Bench {
-        bench_and_updates().0
+    pub(super) fn commands() -> TestCommands {
+        commands_and_updates().0
     }
 
-    pub(super) fn bench_with(sessions: LanSessions) -> Bench {
-        bench_of(sessions, Arc::default())
+    pub(super) fn commands_with(sessions: LanSessions) -> TestCommands {
+        commands_of(sessions, Arc::default())
     }
 
     /// The same, and where its updates in progress are.
-    pub(super) fn bench_and_updates() -> (Bench, Arc<ParameterUpdates>) {
+    pub(super) fn commands_and_updates() -> (TestCommands, Arc<ParameterUpdates>) {
         let updates = Arc::<ParameterUpdates>::default();
         let sessions = LanSessions { cipher_suites: vec![3, 17], auth_types: 0 };
-        (bench_of(sessions, Arc::clone(&updates)), updates)
+        (commands_of(sessions, Arc::clone(&updates)), updates)
     }
 
-    fn bench_of(sessions: LanSessions, updates: Arc<ParameterUpdates>) -> Bench {
+    fn commands_of(sessions: LanSessions, updates: Arc<ParameterUpdates>) -> TestCommands {
         let folder = tempfile::tempdir().unwrap();
         let config = ::accounts::AccessConfig::default();
         let accounts =
             ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
-        let mut bench = Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
-            let state = Arc::new(Persistent::volatile());
-            let accounts = Arc::new(accounts);
-            LanProvider::new(Arc::clone(platform), accounts, sessions, state, updates)
-                .register(table);
-        });
-        bench.folder = Some(folder);
-        bench
+        let mut commands =
+            TestCommands::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
+                let state = Arc::new(Persistent::volatile());
+                let accounts = Arc::new(accounts);
+                LanProvider::new(Arc::clone(platform), accounts, sessions, state, updates)
+                    .register(table);
+            });
+        commands.folder = Some(folder);
+        commands
     }
 
     #[tokio::test]
-    async fn what_is_no_channel_or_parameter_is_refused() {
-        let bench = bench();
+    async fn invalid_channels_and_parameters_are_refused() {
+        let commands = commands();
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x02, &[0x0f, 3, 0, 0]).await, refused);
-        assert_eq!(bench.send(0x02, &[0x02, 3, 0, 0]).await, refused);
-        assert_eq!(bench.send(0x02, &[0x01, 27, 0, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
-        assert_eq!(bench.send(0x01, &[0x01, 192, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
-        assert_eq!(bench.send(0x02, &[0x81, 3, 0, 0]).await, answer(&[0x11]));
+        assert_eq!(commands.send(0x02, &[0x0f, 3, 0, 0]).await, refused);
+        assert_eq!(commands.send(0x02, &[0x02, 3, 0, 0]).await, refused);
+        assert_eq!(commands.send(0x02, &[0x01, 27, 0, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(commands.send(0x01, &[0x01, 192, 0]).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(commands.send(0x02, &[0x81, 3, 0, 0]).await, answer(&[0x11]));
     }
 }

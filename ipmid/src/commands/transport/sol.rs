@@ -234,11 +234,11 @@ impl<P: Sessions + Sol> SolProvider<P> {
         } else if number != 0 {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
-        let keep = |rates: &mut BitRates| match which {
+        let store = |rates: &mut BitRates| match which {
             Parameter::VolatileBitRate => rates.volatile = number,
             _ => rates.non_volatile = number,
         };
-        self.bit_rates.update(keep).await
+        self.bit_rates.update(store).await
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
 
     use super::*;
     use crate::commands::set_in_progress::SET_IN_PROGRESS;
-    use crate::commands::test_support::{Bench, answer};
+    use crate::commands::test_support::{TestCommands, answer};
     use crate::request::command::Family;
 
     const LAN: ChannelNumber = match ChannelNumber::new(1) {
@@ -283,8 +283,8 @@ mod tests {
         None => ChannelNumber::CURRENT,
     };
 
-    fn bench() -> Bench {
-        Bench::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
+    fn commands() -> TestCommands {
+        TestCommands::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
             let channels = ChannelTable::default();
             let rates = Persistent::volatile();
             SolProvider::new(Arc::clone(platform), &channels, rates, Arc::default())
@@ -295,7 +295,7 @@ mod tests {
     /// What `ipmitool sol info 1` asks, and the defaults of OpenBMC's settings.
     #[tokio::test]
     async fn all_parameters_are_read() {
-        let bench = bench();
+        let commands = commands();
         for (selector, data) in [
             (0, &hex!("11 00")[..]),
             (1, &hex!("11 01")),
@@ -307,21 +307,21 @@ mod tests {
             (7, &hex!("11 01")),
             (8, &hex!("11 6f 02")),
         ] {
-            let asked = bench.send(0x22, &[0x01, selector, 0, 0]).await;
+            let asked = commands.send(0x22, &[0x01, selector, 0, 0]).await;
             assert_eq!(asked, answer(data), "{selector}");
         }
-        assert_eq!(bench.send(0x22, &hex!("81 02 00 00")).await, answer(&hex!("11")));
-        assert_eq!(bench.send(0x22, &hex!("01 09 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
+        assert_eq!(commands.send(0x22, &hex!("81 02 00 00")).await, answer(&hex!("11")));
+        assert_eq!(commands.send(0x22, &hex!("01 09 00 00")).await, Err(PARAMETER_NOT_SUPPORTED));
         let no_channel = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x22, &hex!("02 01 00 00")).await, no_channel);
-        assert_eq!(bench.send(0x22, &hex!("0e 01 00 00")).await, no_channel, "from the host");
+        assert_eq!(commands.send(0x22, &hex!("02 01 00 00")).await, no_channel);
+        assert_eq!(commands.send(0x22, &hex!("0e 01 00 00")).await, no_channel, "from the host");
         let lan = Context { channel: LAN, ..Context::system_interface() };
-        assert_eq!(bench.send_as(lan, 0x22, &hex!("0e 01 00 00")).await, answer(&hex!("11 01")));
+        assert_eq!(commands.send_as(lan, 0x22, &hex!("0e 01 00 00")).await, answer(&hex!("11 01")));
     }
 
     #[tokio::test]
     async fn parameters_are_set_and_read_back() {
-        let bench = bench();
+        let commands = commands();
         for (request, asked, data) in [
             (&hex!("01 01 00")[..], 1, &hex!("11 00")[..]),
             (&hex!("01 02 83"), 2, &hex!("11 83")),
@@ -329,14 +329,14 @@ mod tests {
             (&hex!("01 04 ff 0a"), 4, &hex!("11 07 0a")),
             (&hex!("01 05 06"), 6, &hex!("11 06")),
         ] {
-            assert_eq!(bench.send(0x21, request).await, answer(&[]), "{request:02x?}");
-            assert_eq!(bench.send(0x22, &[0x01, asked, 0, 0]).await, answer(data));
+            assert_eq!(commands.send(0x21, request).await, answer(&[]), "{request:02x?}");
+            assert_eq!(commands.send(0x22, &[0x01, asked, 0, 0]).await, answer(data));
         }
     }
 
     #[tokio::test]
     async fn what_cannot_be_set_is_refused() {
-        let bench = bench();
+        let commands = commands();
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         for (request, completion) in [
             (&hex!("01 07 01")[..], READ_ONLY),
@@ -349,13 +349,13 @@ mod tests {
             (&hex!("0f 01 01"), invalid),
             (&hex!("01 03 01"), CompletionCode::REQUEST_LENGTH_INVALID),
         ] {
-            assert_eq!(bench.send(0x21, request).await, Err(completion), "{request:02x?}");
+            assert_eq!(commands.send(0x21, request).await, Err(completion), "{request:02x?}");
         }
     }
 
     #[tokio::test]
     async fn one_update_is_in_progress_at_a_time() {
-        let bench = bench();
+        let commands = commands();
         for (value, expected) in [
             (1, answer(&[])),
             (1, Err(SET_IN_PROGRESS)),
@@ -363,18 +363,18 @@ mod tests {
             (0, answer(&[])),
             (1, answer(&[])),
         ] {
-            assert_eq!(bench.send(0x21, &[0x01, 0x00, value]).await, expected, "{value}");
+            assert_eq!(commands.send(0x21, &[0x01, 0x00, value]).await, expected, "{value}");
         }
     }
 
     #[tokio::test]
-    async fn without_a_console_service_bit_rates_are_kept() {
-        let bench = bench();
-        bench.platform.state().console_baud = None;
-        assert_eq!(bench.send(0x22, &hex!("01 05 00 00")).await, answer(&hex!("11 00")));
-        assert_eq!(bench.send(0x21, &hex!("01 05 0a")).await, answer(&[]));
-        assert_eq!(bench.send(0x21, &hex!("01 06 06")).await, answer(&[]));
-        assert_eq!(bench.send(0x22, &hex!("01 05 00 00")).await, answer(&hex!("11 0a")));
-        assert_eq!(bench.send(0x22, &hex!("01 06 00 00")).await, answer(&hex!("11 06")));
+    async fn without_a_console_service_bit_rates_are_stored() {
+        let commands = commands();
+        commands.platform.state().console_baud = None;
+        assert_eq!(commands.send(0x22, &hex!("01 05 00 00")).await, answer(&hex!("11 00")));
+        assert_eq!(commands.send(0x21, &hex!("01 05 0a")).await, answer(&[]));
+        assert_eq!(commands.send(0x21, &hex!("01 06 06")).await, answer(&[]));
+        assert_eq!(commands.send(0x22, &hex!("01 05 00 00")).await, answer(&hex!("11 0a")));
+        assert_eq!(commands.send(0x22, &hex!("01 06 00 00")).await, answer(&hex!("11 06")));
     }
 }

@@ -76,8 +76,8 @@ async fn btbridges_signals_are_requests_of_the_bt_channel() {
     let asked = |from: Connection, seq: u8| async move {
         let request: (u8, u8, u8, u8, &[u8]) = (seq, 0x06, 0x00, 0x01, &[]);
         let (path, interface) = (host_ipmi::PATH, host_ipmi::NAME);
-        let told = from.emit_signal(None::<&str>, path, interface, "ReceivedMessage", &request);
-        told.await.unwrap();
+        let signal = from.emit_signal(None::<&str>, path, interface, "ReceivedMessage", &request);
+        signal.await.unwrap();
     };
     // Until the signals are followed.
     let answer = loop {
@@ -162,7 +162,7 @@ async fn names_of_unknown_channels_and_second_names_are_refused() {
 
 /// An ipmid that starts later learns the names that are owned, and has no memory of those that were.
 #[tokio::test]
-async fn ipmid_that_starts_anew_asks_the_bus() {
+async fn restarted_ipmid_reads_the_owners_from_the_bus() {
     let bus = Bus::start();
     let (bridge, unknown, lost, stranger) =
         (bus.connect().await, bus.connect().await, bus.connect().await, bus.connect().await);
@@ -181,7 +181,7 @@ async fn ipmid_that_starts_anew_asks_the_bus() {
 }
 
 #[tokio::test]
-async fn nobody_is_known_while_there_is_no_bus() {
+async fn no_caller_is_known_without_a_bus() {
     let channels = Channels::new(Arc::default(), IpmidConfig::default());
     let refused = channels.of_caller(":1.1", &CallOptions::default()).await;
     assert_eq!(refused.err(), Some(CompletionCode::DESTINATION_UNAVAILABLE));

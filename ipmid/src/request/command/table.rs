@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcard_answers_for_what_has_no_handler() {
+    fn wildcard_answers_commands_without_a_handler() {
         let state = Arc::new(());
         let mut table = CommandTable::default();
         let any = Command { code: WILDCARD, name: "Anything", ..PING };

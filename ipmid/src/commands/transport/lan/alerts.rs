@@ -22,7 +22,8 @@ impl<P: Network + Sessions> LanProvider<P> {
         let selector = (Bits::low(selector), Bits::low(0));
         Ok(match parameter {
             16 => {
-                let community: String = self.kept(lan, |state| state.community.clone()).into();
+                let community: String =
+                    self.read_state(lan, |state| state.community.clone()).into();
                 codec::encode(
                     &Text::<18>::new(community.as_bytes()).ok_or(PARAMETER_NOT_SUPPORTED)?,
                 )
@@ -63,7 +64,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             16 => {
                 let text: Text<18> = data.decode()?;
                 let community = String::from_utf8(text.as_bytes().to_vec()).map_err(|_| invalid)?;
-                self.keep(lan, |state| {
+                self.update_state(lan, |state| {
                     state.community = Community::from(community);
                     Ok(())
                 })
@@ -79,7 +80,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                     7 => DestinationKind::Oem2,
                     _ => return Err(invalid),
                 };
-                self.keep_destination(lan, selector, |destination| {
+                self.update_destination(lan, selector, |destination| {
                     destination.kind = kind;
                     destination.acknowledged = acknowledged;
                     destination.timeout = timeout;
@@ -93,7 +94,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 if format.value() != 0 {
                     return Err(invalid); // IPv6 destinations
                 }
-                self.keep_destination(lan, selector, |destination| {
+                self.update_destination(lan, selector, |destination| {
                     destination.backup_gateway = gateway;
                     destination.address = address.into();
                     destination.mac = mac;
@@ -107,19 +108,19 @@ impl<P: Network + Sessions> LanProvider<P> {
                     1 => Some(tag),
                     _ => return Err(invalid),
                 };
-                self.keep_destination(lan, selector, |destination| destination.vlan = vlan).await
+                self.update_destination(lan, selector, |destination| destination.vlan = vlan).await
             }
             _ => Err(PARAMETER_NOT_SUPPORTED),
         }
     }
 
-    async fn keep_destination(
+    async fn update_destination(
         &self,
         lan: &Lan,
         selector: Bits<4>,
         change: impl FnOnce(&mut Destination),
     ) -> Done {
-        self.keep(lan, |state| {
+        self.update_state(lan, |state| {
             state.destinations.resize_with(DESTINATIONS, Destination::default);
             if let Some(destination) = state.destinations.get_mut(usize::from(selector.value())) {
                 change(destination);
@@ -135,31 +136,31 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::transport::lan::tests::{answer, bench};
+    use crate::commands::transport::lan::tests::{answer, commands};
 
     #[tokio::test]
     async fn destinations_are_written_and_read_by_selector() {
-        let bench = bench();
+        let commands = commands();
         let community = hex!("11 7075626c6963 000000000000000000000000");
-        assert_eq!(bench.send(0x02, &[1, 16, 0, 0]).await, answer(&community));
-        assert_eq!(bench.send(0x02, &[1, 17, 0, 0]).await, answer(&[0x11, 15]));
+        assert_eq!(commands.send(0x02, &[1, 16, 0, 0]).await, answer(&community));
+        assert_eq!(commands.send(0x02, &[1, 17, 0, 0]).await, answer(&[0x11, 15]));
         for (parameter, value) in [
             (18, &hex!("03 80 05 02")[..]),
             (19, &hex!("03 00 00 c0 00 02 09 52 54 00 00 00 09")),
             (25, &hex!("03 10 64 00")),
         ] {
             let request = [&[1, parameter][..], value].concat();
-            assert_eq!(bench.send(0x01, &request).await, answer(&[]), "{parameter}");
+            assert_eq!(commands.send(0x01, &request).await, answer(&[]), "{parameter}");
             let reply = [&[0x11][..], value].concat();
             assert_eq!(
-                bench.send(0x02, &[1, parameter, 3, 0]).await,
+                commands.send(0x02, &[1, parameter, 3, 0]).await,
                 answer(&reply),
                 "{parameter}"
             );
-            assert_ne!(bench.send(0x02, &[1, parameter, 2, 0]).await, answer(&reply));
+            assert_ne!(commands.send(0x02, &[1, parameter, 2, 0]).await, answer(&reply));
         }
-        assert_eq!(bench.send(0x01, &[1, 17, 1]).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x01, &[1, 17, 1]).await, Err(READ_ONLY));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x01, &hex!("01 12 03 01 05 02")).await, refused);
+        assert_eq!(commands.send(0x01, &hex!("01 12 03 01 05 02")).await, refused);
     }
 }

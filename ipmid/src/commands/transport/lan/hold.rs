@@ -34,8 +34,8 @@ mod tests {
     use ipmi_proto::{ChannelNumber, CompletionCode};
 
     use crate::commands::set_in_progress::SET_IN_PROGRESS;
-    use crate::commands::test_support::Bench;
-    use crate::commands::transport::lan::tests::{answer, bench, bench_and_updates};
+    use crate::commands::test_support::TestCommands;
+    use crate::commands::transport::lan::tests::{answer, commands, commands_and_updates};
     use crate::model::parameter_updates::{ROOM, UPDATE_TIMEOUT};
     use crate::request::context::{Context, Session};
 
@@ -61,16 +61,16 @@ mod tests {
         }
     }
 
-    fn open(bench: &Bench, id: u32) -> Context {
-        bench.platform.open_session(id);
+    fn open(commands: &TestCommands, id: u32) -> Context {
+        commands.platform.open_session(id);
         console(id)
     }
 
     /// Sends requests as one client.
-    async fn talk(bench: &Bench, who: Context, turns: Turns<'_>) {
+    async fn talk(commands: &TestCommands, who: Context, turns: Turns<'_>) {
         for (command, request, reply) in turns {
             assert_eq!(
-                bench.send_as(who, *command, request).await,
+                commands.send_as(who, *command, request).await,
                 answer(reply),
                 "{request:02x?}"
             );
@@ -79,32 +79,32 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_held_is_its_clients_alone_until_it_is_committed() {
-        let bench = bench();
-        let (one, host) = (open(&bench, 1), Context::system_interface());
+        let commands = commands();
+        let (one, host) = (open(&commands, 1), Context::system_interface());
         let held: Turns<'_> =
             &[(SET, BEGIN, &[]), (SET, ADDRESS, &[]), (GET, READ_ADDRESS, NEW_ADDRESS)];
-        talk(&bench, one, held).await;
+        talk(&commands, one, held).await;
         let effective: Turns<'_> =
             &[(GET, READ_ADDRESS, OLD_ADDRESS), (GET, READ_STATE, &hex!("11 01"))];
-        talk(&bench, host, effective).await;
+        talk(&commands, host, effective).await;
         for state in [BEGIN, COMMIT, COMPLETE] {
-            let refused = bench.send_as(host, SET, state).await;
+            let refused = commands.send_as(host, SET, state).await;
             assert_eq!(refused, Err(SET_IN_PROGRESS));
         }
-        let again = bench.send_as(one, SET, BEGIN).await;
+        let again = commands.send_as(one, SET, BEGIN).await;
         assert_eq!(again, Err(SET_IN_PROGRESS));
-        talk(&bench, one, &[(SET, COMMIT, &[])]).await;
+        talk(&commands, one, &[(SET, COMMIT, &[])]).await;
         let committed: Turns<'_> =
             &[(GET, READ_ADDRESS, NEW_ADDRESS), (GET, READ_STATE, &hex!("11 01"))];
-        talk(&bench, host, committed).await;
+        talk(&commands, host, committed).await;
         let done: Turns<'_> = &[(SET, COMPLETE, &[]), (GET, READ_STATE, &hex!("11 00"))];
-        talk(&bench, one, done).await;
-        talk(&bench, host, &[(GET, READ_ADDRESS, NEW_ADDRESS)]).await;
+        talk(&commands, one, done).await;
+        talk(&commands, host, &[(GET, READ_ADDRESS, NEW_ADDRESS)]).await;
     }
 
     #[tokio::test]
     async fn completion_without_commit_rolls_back() {
-        let bench = bench();
+        let commands = commands();
         let host = Context::system_interface();
         let turns: Turns<'_> = &[
             (SET, BEGIN, &[]),
@@ -118,15 +118,15 @@ mod tests {
             // What is written outside of an update takes effect at once.
             (SET, ADDRESS, &[]),
         ];
-        talk(&bench, host, turns).await;
-        talk(&bench, open(&bench, 1), &[(GET, READ_ADDRESS, NEW_ADDRESS)]).await;
+        talk(&commands, host, turns).await;
+        talk(&commands, open(&commands, 1), &[(GET, READ_ADDRESS, NEW_ADDRESS)]).await;
     }
 
     #[tokio::test]
     async fn what_is_held_is_checked_and_nothing_of_it_changed() {
-        let bench = bench();
-        let (one, host) = (open(&bench, 1), Context::system_interface());
-        talk(&bench, one, &[(SET, BEGIN, &[])]).await;
+        let commands = commands();
+        let (one, host) = (open(&commands, 1), Context::system_interface());
+        talk(&commands, one, &[(SET, BEGIN, &[])]).await;
         for (request, code) in [
             (&hex!("01 06 ff 00 ff 00")[..], 0xcc),
             (&hex!("01 03 c0 00 02"), 0xc7),
@@ -134,7 +134,7 @@ mod tests {
             (&hex!("01 c0 00"), 0x80),
             (&hex!("01 16 01"), 0x82),
         ] {
-            let refused = bench.send_as(one, SET, request).await;
+            let refused = commands.send_as(one, SET, request).await;
             assert_eq!(refused, Err(CompletionCode(code)), "{request:02x?}");
         }
         // Accounts, the network and what is kept here; sets are told apart.
@@ -147,55 +147,55 @@ mod tests {
             (GET, &hex!("01 12 03 00"), &hex!("11 03 80 05 02")),
             (GET, &hex!("01 12 02 00"), &hex!("11 02 00 00 00")),
         ];
-        talk(&bench, one, writes).await;
+        talk(&commands, one, writes).await;
         let unchanged: Turns<'_> = &[
             (GET, &hex!("01 1a 00 00"), &hex!("11 00 00 00 00 00 00")),
             (GET, &hex!("01 12 03 00"), &hex!("11 03 00 00 00")),
             (GET, &hex!("01 42 00 00"), &hex!("11 000000000000")),
         ];
-        talk(&bench, host, unchanged).await;
-        talk(&bench, one, &[(SET, COMMIT, &[])]).await;
+        talk(&commands, host, unchanged).await;
+        talk(&commands, one, &[(SET, COMMIT, &[])]).await;
         let changed: Turns<'_> = &[
             (GET, &hex!("01 1a 00 00"), &hex!("11 01 05 1e 00 3c 00")),
             (GET, &hex!("01 12 03 00"), &hex!("11 03 80 05 02")),
             (GET, &hex!("01 42 00 00"), &hex!("11 525400000009")),
         ];
-        talk(&bench, host, changed).await;
+        talk(&commands, host, changed).await;
     }
 
     #[tokio::test]
-    async fn a_commit_tells_of_the_write_that_fails() {
-        let bench = bench();
+    async fn a_commit_returns_the_code_of_the_failed_write() {
+        let commands = commands();
         let host = Context::system_interface();
         // A router's MAC address, while there is no router.
         let turns: Turns<'_> =
             &[(SET, BEGIN, &[]), (SET, &hex!("01 42 525400000009"), &[]), (SET, ADDRESS, &[])];
-        talk(&bench, host, turns).await;
-        let failed = bench.send_as(host, SET, COMMIT).await;
+        talk(&commands, host, turns).await;
+        let failed = commands.send_as(host, SET, COMMIT).await;
         assert_eq!(failed, Err(CompletionCode::NOT_IN_PRESENT_STATE));
         let after: Turns<'_> =
             &[(GET, READ_ADDRESS, OLD_ADDRESS), (GET, READ_STATE, &hex!("11 01"))];
-        talk(&bench, host, after).await;
+        talk(&commands, host, after).await;
     }
 
     #[tokio::test]
     async fn a_held_static_ipv6_address_reads_as_pending() {
-        let bench = bench();
+        let commands = commands();
         let written = hex!("01 38 02 80 20010db8000000000000000000000077 40");
         let read = hex!("11 02 80 20010db8000000000000000000000077 40 02");
         let turns: Turns<'_> =
             &[(SET, BEGIN, &[]), (SET, &written, &[]), (GET, &hex!("01 38 02 00"), &read)];
-        talk(&bench, Context::system_interface(), turns).await;
+        talk(&commands, Context::system_interface(), turns).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_update_ends_a_minute_after_its_last_write() {
-        let bench = bench();
-        let (one, host) = (open(&bench, 1), Context::system_interface());
-        talk(&bench, one, &[(SET, BEGIN, &[])]).await;
+        let commands = commands();
+        let (one, host) = (open(&commands, 1), Context::system_interface());
+        talk(&commands, one, &[(SET, BEGIN, &[])]).await;
         for _ in 0..3 {
             tokio::time::advance(UPDATE_TIMEOUT.mul_f32(0.9)).await;
-            talk(&bench, one, &[(SET, ADDRESS, &[])]).await;
+            talk(&commands, one, &[(SET, ADDRESS, &[])]).await;
         }
         tokio::time::advance(UPDATE_TIMEOUT).await;
         let given_up: Turns<'_> = &[
@@ -203,50 +203,50 @@ mod tests {
             (GET, READ_ADDRESS, OLD_ADDRESS),
             (GET, READ_STATE, &hex!("11 00")),
         ];
-        talk(&bench, one, given_up).await;
-        talk(&bench, host, &[(SET, BEGIN, &[])]).await;
+        talk(&commands, one, given_up).await;
+        talk(&commands, host, &[(SET, BEGIN, &[])]).await;
     }
 
     #[tokio::test]
     async fn an_update_ends_with_its_session() {
-        let bench = bench();
-        let (one, two) = (open(&bench, 1), open(&bench, 2));
-        talk(&bench, one, &[(SET, BEGIN, &[]), (SET, ADDRESS, &[])]).await;
-        let refused = bench.send_as(two, SET, BEGIN).await;
+        let commands = commands();
+        let (one, two) = (open(&commands, 1), open(&commands, 2));
+        talk(&commands, one, &[(SET, BEGIN, &[]), (SET, ADDRESS, &[])]).await;
+        let refused = commands.send_as(two, SET, BEGIN).await;
         assert_eq!(refused, Err(SET_IN_PROGRESS));
-        bench.platform.state().sessions.retain(|session| session.id != 1);
+        commands.platform.state().sessions.retain(|session| session.id != 1);
         let turns: Turns<'_> = &[
             (GET, READ_STATE, &hex!("11 00")),
             (SET, BEGIN, &[]),
             (SET, COMMIT, &[]),
             (GET, READ_ADDRESS, OLD_ADDRESS),
         ];
-        talk(&bench, two, turns).await;
+        talk(&commands, two, turns).await;
     }
 
     #[tokio::test]
     async fn an_update_ends_when_the_host_is_reset() {
-        let (bench, updates) = bench_and_updates();
-        let one = open(&bench, 1);
-        talk(&bench, one, &[(SET, BEGIN, &[]), (SET, ADDRESS, &[])]).await;
+        let (commands, updates) = commands_and_updates();
+        let one = open(&commands, 1);
+        talk(&commands, one, &[(SET, BEGIN, &[]), (SET, ADDRESS, &[])]).await;
         updates.end_all();
         let turns: Turns<'_> = &[
             (GET, READ_STATE, &hex!("11 00")),
             (SET, COMMIT, &[]),
             (GET, READ_ADDRESS, OLD_ADDRESS),
         ];
-        talk(&bench, one, turns).await;
+        talk(&commands, one, turns).await;
     }
 
     #[tokio::test]
-    async fn so_much_is_held_and_no_more() {
-        let bench = bench();
+    async fn held_writes_are_bounded() {
+        let commands = commands();
         let host = Context::system_interface();
-        talk(&bench, host, &[(SET, BEGIN, &[])]).await;
+        talk(&commands, host, &[(SET, BEGIN, &[])]).await;
         for _ in 0..ROOM {
-            talk(&bench, host, &[(SET, ADDRESS, &[])]).await;
+            talk(&commands, host, &[(SET, ADDRESS, &[])]).await;
         }
-        let refused = bench.send_as(host, SET, ADDRESS).await;
+        let refused = commands.send_as(host, SET, ADDRESS).await;
         assert_eq!(refused, Err(CompletionCode::OUT_OF_SPACE));
     }
 }

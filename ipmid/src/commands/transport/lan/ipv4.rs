@@ -46,29 +46,29 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     pub(super) async fn ipv4(&self, lan: &Lan, parameter: u8) -> Data {
-        let kept = self.kept(lan, |state| state.ipv4.clone());
+        let state = self.read_state(lan, |state| state.ipv4.clone());
         Ok(match parameter {
             3 => self.link(lan).await?.address.0.octets().to_vec(),
             4 => vec![if self.link(lan).await?.dhcp { DHCP } else { STATIC }],
             5 => self.link(lan).await?.mac.to_vec(),
             6 => mask(self.link(lan).await?.address.1).octets().to_vec(),
-            7 => kept.header.to_vec(),
+            7 => state.header.to_vec(),
             8 => PRIMARY_PORT.to_le_bytes().to_vec(),
             9 => SECONDARY_PORT.to_le_bytes().to_vec(),
-            10 => vec![kept.arp_control],
-            11 => vec![kept.arp_interval],
+            10 => vec![state.arp_control],
+            11 => vec![state.arp_interval],
             12 => self.link(lan).await?.gateway.octets().to_vec(),
             13 => self.link(lan).await?.gateway_mac.unwrap_or_default().to_vec(),
-            14 => kept.backup_gateway.to_vec(),
-            15 => kept.backup_gateway_mac.to_vec(),
+            14 => state.backup_gateway.to_vec(),
+            15 => state.backup_gateway_mac.to_vec(),
             20 => {
                 let (id, on) = match self.link(lan).await?.vlan {
                     Some(id) => (id, 0x8000),
-                    None => (kept.vlan_id, 0),
+                    None => (state.vlan_id, 0),
                 };
                 (id | on).to_le_bytes().to_vec()
             }
-            21 => vec![kept.vlan_priority],
+            21 => vec![state.vlan_priority],
             _ => return Err(PARAMETER_NOT_SUPPORTED),
         })
     }
@@ -113,7 +113,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 self.change(lan, LinkChange::Neighbor(gateway.into(), mac)).await
             }
             20 => self.set_vlan(lan, data.decode()?).await,
-            _ => self.keep_ipv4(lan, parameter, data).await,
+            _ => self.set_ipv4_state(lan, parameter, data).await,
         }
     }
 
@@ -124,34 +124,34 @@ impl<P: Network + Sessions> LanProvider<P> {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
         self.change(lan, LinkChange::Vlan(on.then_some(id))).await?;
-        self.keep(lan, |state| {
+        self.update_state(lan, |state| {
             state.ipv4.vlan_id = id;
             Ok(())
         })
         .await
     }
 
-    async fn keep_ipv4(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
+    async fn set_ipv4_state(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
         match parameter {
             // The ports are fixed.
             8 if data.decode::<u16>()? == PRIMARY_PORT => Ok(()),
             9 if data.decode::<u16>()? == SECONDARY_PORT => Ok(()),
-            _ => self.keep(lan, |state| set(&mut state.ipv4, parameter, data)).await,
+            _ => self.update_state(lan, |state| set(&mut state.ipv4, parameter, data)).await,
         }
     }
 }
 
 /// Sets a parameter that no service has.
-fn set(kept: &mut Ipv4State, parameter: u8, data: &Remaining) -> Done {
+fn set(state: &mut Ipv4State, parameter: u8, data: &Remaining) -> Done {
     match parameter {
-        7 => kept.header = data.decode()?,
-        10 if data.decode::<u8>()? & !0x03 == 0 => kept.arp_control = data.decode()?,
-        11 => kept.arp_interval = data.decode()?,
-        14 => kept.backup_gateway = host_address(data.decode()?)?.octets(),
-        15 => kept.backup_gateway_mac = machine_mac(data.decode()?)?,
+        7 => state.header = data.decode()?,
+        10 if data.decode::<u8>()? & !0x03 == 0 => state.arp_control = data.decode()?,
+        11 => state.arp_interval = data.decode()?,
+        14 => state.backup_gateway = host_address(data.decode()?)?.octets(),
+        15 => state.backup_gateway_mac = machine_mac(data.decode()?)?,
         21 => {
             let (priority, _): (Bits<3>, Bits<5>) = data.decode()?;
-            kept.vlan_priority = priority.value();
+            state.vlan_priority = priority.value();
         }
         // Ports and ARP flags that cannot be.
         8..=10 => return Err(CompletionCode::INVALID_DATA_FIELD),
@@ -165,7 +165,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::transport::lan::tests::{answer, bench};
+    use crate::commands::transport::lan::tests::{answer, commands};
 
     #[test]
     fn masks_are_prefixes() {
@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_ipmitool_prints_matches_the_network() {
-        let bench = bench();
+        let commands = commands();
         for (parameter, value) in [
             (3, &hex!("c0 00 02 0a")[..]),
             (4, &hex!("01")),
@@ -194,7 +194,7 @@ mod tests {
         ] {
             let reply = [&[0x11][..], value].concat();
             assert_eq!(
-                bench.send(0x02, &[1, parameter, 0, 0]).await,
+                commands.send(0x02, &[1, parameter, 0, 0]).await,
                 answer(&reply),
                 "{parameter}"
             );
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn settings_reach_the_network_and_read_back() {
-        let bench = bench();
+        let commands = commands();
         for (parameter, value) in [
             (3, &hex!("c0 00 02 63")[..]),
             (6, &hex!("ff ff 00 00")),
@@ -216,15 +216,15 @@ mod tests {
             (10, &hex!("03")),
         ] {
             let request = [&[1, parameter][..], value].concat();
-            assert_eq!(bench.send(0x01, &request).await, answer(&[]), "{parameter}");
+            assert_eq!(commands.send(0x01, &request).await, answer(&[]), "{parameter}");
             let reply = [&[0x11][..], value].concat();
             assert_eq!(
-                bench.send(0x02, &[1, parameter, 0, 0]).await,
+                commands.send(0x02, &[1, parameter, 0, 0]).await,
                 answer(&reply),
                 "{parameter}"
             );
         }
-        assert_eq!(bench.platform.state().link.vlan, Some(100));
+        assert_eq!(commands.platform.state().link.vlan, Some(100));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         for (parameter, value) in [
             (6, &hex!("ff 00 ff 00")[..]),
@@ -241,7 +241,7 @@ mod tests {
             (15, &hex!("33 33 00 00 00 01")),
         ] {
             let request = [&[1, parameter][..], value].concat();
-            assert_eq!(bench.send(0x01, &request).await, refused, "{parameter}");
+            assert_eq!(commands.send(0x01, &request).await, refused, "{parameter}");
         }
     }
 }

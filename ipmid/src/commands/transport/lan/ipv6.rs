@@ -153,57 +153,57 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::transport::lan::tests::{answer, bench};
+    use crate::commands::transport::lan::tests::{answer, commands};
 
     #[tokio::test]
     async fn static_addresses_are_set_replaced_and_taken_away() {
-        let bench = bench();
+        let commands = commands();
         let empty = hex!("11 00 00 00000000000000000000000000000000 00 01");
-        assert_eq!(bench.send(0x02, &[1, 56, 0, 0]).await, answer(&empty));
+        assert_eq!(commands.send(0x02, &[1, 56, 0, 0]).await, answer(&empty));
         let set = hex!("01 38 00 80 20010db8000000000000000000000007 40 00");
-        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &set).await, answer(&[]));
         let there = hex!("11 00 80 20010db8000000000000000000000007 40 00");
-        assert_eq!(bench.send(0x02, &[1, 56, 0, 0]).await, answer(&there));
+        assert_eq!(commands.send(0x02, &[1, 56, 0, 0]).await, answer(&there));
         let gone = hex!("01 38 00 00 00000000000000000000000000000000 00 00");
-        assert_eq!(bench.send(0x01, &gone).await, answer(&[]));
-        assert_eq!(bench.send(0x02, &[1, 56, 0, 0]).await, answer(&empty));
+        assert_eq!(commands.send(0x01, &gone).await, answer(&[]));
+        assert_eq!(commands.send(0x02, &[1, 56, 0, 0]).await, answer(&empty));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
         let wide = hex!("01 38 00 80 20010db8000000000000000000000007 81 00");
-        assert_eq!(bench.send(0x01, &wide).await, refused);
+        assert_eq!(commands.send(0x01, &wide).await, refused);
         let of_many = hex!("01 38 00 80 ff020000000000000000000000000001 40 00");
-        assert_eq!(bench.send(0x01, &of_many).await, refused);
+        assert_eq!(commands.send(0x01, &of_many).await, refused);
         let router = hex!("01 41 ff020000000000000000000000000002");
-        assert_eq!(bench.send(0x01, &router).await, refused);
+        assert_eq!(commands.send(0x01, &router).await, refused);
         let group = hex!("01 42 333300000001");
-        assert_eq!(bench.send(0x01, &group).await, refused);
+        assert_eq!(commands.send(0x01, &group).await, refused);
     }
 
     #[tokio::test]
-    async fn what_can_only_be_read_is_not_set() {
-        let bench = bench();
-        assert_eq!(bench.send(0x02, &[1, 50, 0, 0]).await, answer(&[0x11, SUPPORT]));
-        assert_eq!(bench.send(0x01, &[1, 50, 1]).await, Err(READ_ONLY));
-        assert_eq!(bench.send(0x01, &[1, 51, 2]).await, answer(&[]));
+    async fn read_only_parameters_are_refused() {
+        let commands = commands();
+        assert_eq!(commands.send(0x02, &[1, 50, 0, 0]).await, answer(&[0x11, SUPPORT]));
+        assert_eq!(commands.send(0x01, &[1, 50, 1]).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x01, &[1, 51, 2]).await, answer(&[]));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x01, &[1, 51, 1]).await, refused);
+        assert_eq!(commands.send(0x01, &[1, 51, 1]).await, refused);
     }
 
     #[tokio::test]
     async fn static_router_has_an_address_and_a_mac_and_is_the_default_one() {
-        let bench = bench();
+        let commands = commands();
         let mac = hex!("01 42 525400000009");
         let nowhere = Err(CompletionCode::NOT_IN_PRESENT_STATE);
-        assert_eq!(bench.send(0x01, &mac).await, nowhere);
-        assert_eq!(bench.send(0x01, &hex!("01 42 000000000000")).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &mac).await, nowhere);
+        assert_eq!(commands.send(0x01, &hex!("01 42 000000000000")).await, answer(&[]));
         let router = hex!("01 41 20010db8000000000000000000000001");
-        assert_eq!(bench.send(0x01, &router).await, answer(&[]));
-        assert_eq!(bench.send(0x01, &mac).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &router).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &mac).await, answer(&[]));
         let read = hex!("11 525400000009");
-        assert_eq!(bench.send(0x02, &[1, 66, 0, 0]).await, answer(&read));
-        assert_eq!(bench.send(0x01, &[1, 67, 0]).await, answer(&[]));
+        assert_eq!(commands.send(0x02, &[1, 66, 0, 0]).await, answer(&read));
+        assert_eq!(commands.send(0x01, &[1, 67, 0]).await, answer(&[]));
         let refused = Err(CompletionCode::INVALID_DATA_FIELD);
-        assert_eq!(bench.send(0x01, &[1, 67, 64]).await, refused);
+        assert_eq!(commands.send(0x01, &[1, 67, 64]).await, refused);
         let prefix = [&[1, 68][..], &[0; 16]].concat();
-        assert_eq!(bench.send(0x01, &prefix).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &prefix).await, answer(&[]));
     }
 }

@@ -111,51 +111,51 @@ mod tests {
 
     use super::*;
     use crate::commands::transport::lan::LanSessions;
-    use crate::commands::transport::lan::tests::{answer, bench, bench_with};
+    use crate::commands::transport::lan::tests::{answer, commands, commands_with};
 
     #[tokio::test]
     async fn suites_and_their_privileges_match_golden_bytes() {
-        let bench = bench();
-        assert_eq!(bench.send(0x02, &[1, 22, 0, 0]).await, answer(&[0x11, 2]));
+        let commands = commands();
+        assert_eq!(commands.send(0x02, &[1, 22, 0, 0]).await, answer(&[0x11, 2]));
         let entries = hex!("11 00 03 11 00 00 00 00 00 00 00 00 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x02, &[1, 23, 0, 0]).await, answer(&entries));
+        assert_eq!(commands.send(0x02, &[1, 23, 0, 0]).await, answer(&entries));
         let privileges = hex!("11 00 00 40 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        assert_eq!(commands.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
         let set = hex!("01 18 00 00 30 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &set).await, answer(&[]));
         let privileges = hex!("11 00 00 30 00 00 00 00 00 00");
-        assert_eq!(bench.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
-        assert_eq!(bench.send(0x01, &[1, 22, 1]).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        assert_eq!(commands.send(0x01, &[1, 22, 1]).await, Err(READ_ONLY));
     }
 
     #[tokio::test]
     async fn bad_password_threshold_reads_back() {
-        let bench = bench();
+        let commands = commands();
         let set = hex!("01 1a 01 05 1e 00 3c 00");
-        assert_eq!(bench.send(0x01, &set).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &set).await, answer(&[]));
         let reply = hex!("11 01 05 1e 00 3c 00");
-        assert_eq!(bench.send(0x02, &[1, 26, 0, 0]).await, answer(&reply));
+        assert_eq!(commands.send(0x02, &[1, 26, 0, 0]).await, answer(&reply));
     }
 
     #[tokio::test]
     async fn authentication_types_of_the_past_cannot_be_enabled() {
-        let bench = bench();
-        assert_eq!(bench.send(0x02, &[1, 2, 0, 0]).await, answer(&hex!("11 00 00 00 00 00")));
-        assert_eq!(bench.send(0x01, &hex!("01 02 00 00 00 00 00")).await, answer(&[]));
+        let commands = commands();
+        assert_eq!(commands.send(0x02, &[1, 2, 0, 0]).await, answer(&hex!("11 00 00 00 00 00")));
+        assert_eq!(commands.send(0x01, &hex!("01 02 00 00 00 00 00")).await, answer(&[]));
         let md5 = hex!("01 02 00 00 00 04 00");
-        assert_eq!(bench.send(0x01, &md5).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x01, &md5).await, Err(READ_ONLY));
     }
 
     #[tokio::test]
-    async fn authentication_types_of_the_configuration_are_told() {
+    async fn configured_authentication_types_are_reported() {
         let sessions = LanSessions { cipher_suites: vec![17], auth_types: 0x14 };
-        let bench = bench_with(sessions);
-        assert_eq!(bench.send(0x02, &[1, 1, 0, 0]).await, answer(&[0x11, 0x14]));
+        let commands = commands_with(sessions);
+        assert_eq!(commands.send(0x02, &[1, 1, 0, 0]).await, answer(&[0x11, 0x14]));
         let enabled = hex!("11 14 14 14 14 00");
-        assert_eq!(bench.send(0x02, &[1, 2, 0, 0]).await, answer(&enabled));
+        assert_eq!(commands.send(0x02, &[1, 2, 0, 0]).await, answer(&enabled));
         let same = hex!("01 02 14 14 14 14 00");
-        assert_eq!(bench.send(0x01, &same).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &same).await, answer(&[]));
         let fewer = hex!("01 02 14 14 14 04 00");
-        assert_eq!(bench.send(0x01, &fewer).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x01, &fewer).await, Err(READ_ONLY));
     }
 }

@@ -38,14 +38,14 @@ impl<P: Network + Sessions> LanProvider<P> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::transport::lan::tests::{answer, bench};
+    use crate::commands::transport::lan::tests::{answer, commands};
 
     #[tokio::test]
     async fn counters_start_anew_when_cleared() {
-        let bench = bench();
+        let commands = commands();
         let counted = [7, 0, 0, 0, 0, 0, 0, 0, 5, 0, 3, 0, 3, 0, 0, 0, 0, 0];
-        assert_eq!(bench.send(0x04, &[1, 0]).await, answer(&counted));
-        assert_eq!(bench.send(0x04, &[1, 1]).await, answer(&counted));
-        assert_eq!(bench.send(0x04, &[1, 0]).await, answer(&[0; 18]));
+        assert_eq!(commands.send(0x04, &[1, 0]).await, answer(&counted));
+        assert_eq!(commands.send(0x04, &[1, 1]).await, answer(&counted));
+        assert_eq!(commands.send(0x04, &[1, 0]).await, answer(&[0; 18]));
     }
 }

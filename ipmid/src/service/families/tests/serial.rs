@@ -291,9 +291,9 @@ const PARAMETERS: &[(&str, &[[u8; 3]])] = &[
 /// A request, and who sends it.
 type Sent = (Context, Vec<u8>);
 /// Completion code and data.
-type Answered = (u8, Vec<u8>);
+type Reply = (u8, Vec<u8>);
 /// The answers to requests, and all that can be seen afterwards.
-type Outcome = (Vec<Answered>, Vec<String>);
+type Outcome = (Vec<Reply>, Vec<String>);
 
 fn bytes(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
@@ -343,7 +343,7 @@ impl Model {
         model
     }
 
-    async fn send(&self, (context, request): &Sent) -> Answered {
+    async fn send(&self, (context, request): &Sent) -> Reply {
         let [netfn, command, data @ ..] = &request[..] else { panic!("no request") };
         let context = Context { command: *command, ..*context };
         let reply = self.dispatcher.dispatch(context, *netfn, data).await;
@@ -434,14 +434,14 @@ fn disorder(requests: &[Sent], turns: &[u8]) -> Option<String> {
     if serial.contains(&happened) {
         return None;
     }
-    let mut told = format!("{:02x?}\nat once: {:02x?}", requests, happened.0);
+    let mut difference = format!("{:02x?}\nat once: {:02x?}", requests, happened.0);
     for (order, outcome) in orders.iter().zip(&serial) {
-        writeln!(told, "\nin order {order:?}: {:02x?}", outcome.0).unwrap();
+        writeln!(difference, "\nin order {order:?}: {:02x?}", outcome.0).unwrap();
         for (now, then) in happened.1.iter().zip(&outcome.1).filter(|(now, then)| now != then) {
-            writeln!(told, "  {now}\n  {then} in order").unwrap();
+            writeln!(difference, "  {now}\n  {then} in order").unwrap();
         }
     }
-    Some(told)
+    Some(difference)
 }
 
 #[test]
@@ -451,8 +451,8 @@ fn two_requests_at_once_are_two_in_some_order() {
             for (second, other) in group.iter().enumerate().skip(first) {
                 let of = |number: usize, request| (sender(number % 3), bytes(request));
                 let requests = [of(first, one), of(second + 1, other)];
-                if let Some(told) = disorder(&requests, &[0, 0]) {
-                    panic!("{told}");
+                if let Some(difference) = disorder(&requests, &[0, 0]) {
+                    panic!("{difference}");
                 }
             }
         }
@@ -464,7 +464,7 @@ fn request() -> impl Strategy<Value = Sent> {
     (0..3_usize, prop::sample::select(all)).prop_map(|(from, text)| (sender(from), bytes(text)))
 }
 
-fn of_one_group() -> impl Strategy<Value = Vec<Sent>> {
+fn three_of_one_group() -> impl Strategy<Value = Vec<Sent>> {
     let of = |group: Group| (0..3_usize, prop::sample::select(group));
     let one = |(from, text): (usize, &str)| (sender(from), bytes(text));
     let three = move |group| prop::collection::vec(of(group).prop_map(one), 3);
@@ -476,7 +476,7 @@ proptest! {
 
     #[test]
     fn three_requests_at_once_are_three_in_some_order(
-        requests in prop_oneof![3 => of_one_group(), 1 => prop::collection::vec(request(), 3)],
+        requests in prop_oneof![3 => three_of_one_group(), 1 => prop::collection::vec(request(), 3)],
         turns in prop::collection::vec(0..6_u8, 3),
     ) {
         prop_assert_eq!(disorder(&requests, &turns), None);
@@ -511,8 +511,8 @@ fn each_command_that_changes_something_says_so_and_is_tried() {
         let (netfn, prefix) = address(row);
         let address = [&[netfn, row.code][..], &prefix].concat();
         let is_tried = tried.iter().any(|request| request.starts_with(&address));
-        let only_tells = row.name.starts_with("Get ") || ONE_STEP.contains(&row.name);
-        assert!(only_tells || row.changes.is_some(), "{}: what does it change?", row.name);
+        let is_read_only = row.name.starts_with("Get ") || ONE_STEP.contains(&row.name);
+        assert!(is_read_only || row.changes.is_some(), "{}: what does it change?", row.name);
         let ends = ENDS.contains(&row.name);
         assert!(row.changes.is_none() || ends || is_tried, "{} is not tried", row.name);
     }
