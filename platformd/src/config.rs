@@ -23,7 +23,7 @@ pub(crate) use self::network::{Address, Interface, Network, Origin};
 pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
 pub(crate) use self::user::User;
 
-/// Everything the file can say.
+/// All tables of the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Platform {
@@ -76,8 +76,8 @@ const FAR: i64 = 1_000_000_000_000;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Bmc {
-    /// The program and its arguments that restart the suite; none: this daemon ends with success,
-    /// and who started it restarts the others.
+    /// The program and its arguments that restart the suite; if empty, this daemon ends with success and
+    /// the service manager restarts the suite.
     pub(crate) reset_command: Vec<String>,
     /// How long after it was asked for, so that the answer gets out first.
     #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
@@ -90,13 +90,13 @@ impl Default for Bmc {
     }
 }
 
-/// `[services]`: which of the simulated services are left to others, and who may change something.
+/// `[services]`: which of the simulated services other processes provide, and which users may change something.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Services {
     /// The well-known names that this daemon does not take, with their objects.
     pub(crate) without: Vec<String>,
-    /// The only ones that it takes; none: all.
+    /// The only names that it takes; if empty, all of them.
     pub(crate) only: Vec<String>,
     /// The users whose processes may call methods and set properties, besides root and this daemon's.
     pub(crate) callers: Callers,
@@ -109,7 +109,7 @@ impl Default for Services {
 }
 
 impl Services {
-    /// Whether the service is left to others.
+    /// Whether another process provides the service.
     pub(crate) fn leaves(&self, service: &str) -> bool {
         let named = |names: &[String]| names.iter().any(|name| name == service);
         named(&self.without) || !(self.only.is_empty() || named(&self.only))

@@ -8,7 +8,7 @@ use openbmc_dbus::mapper as mapper_interface;
 use zbus::wire::{ObjectPath, Variant};
 
 use crate::fault::Fault;
-use crate::mapper::{self, Foreign, View};
+use crate::mapper::{self, Foreign, ObjectQuery};
 use crate::part::{Invocation, Now, Returned};
 use crate::simulation::Simulation;
 use crate::tree::{Instance, Object, Tree};
@@ -23,7 +23,7 @@ pub(crate) struct Call {
     pub(crate) interface: Option<String>,
     pub(crate) member: String,
     pub(crate) arguments: Vec<Variant<'static>>,
-    /// Whether the sender is one that may change something.
+    /// Whether the sender may change something.
     pub(crate) is_accepted: bool,
 }
 
@@ -35,7 +35,7 @@ const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 /// The properties of one interface, as they are sent.
 type Properties = BTreeMap<String, Variant<'static>>;
 
-/// Answers `call`; all that a call can change passes here, and a sender that is not accepted changes
+/// Answers `call`; every change by a client passes through here, and a sender that is not accepted changes
 /// nothing.
 pub(crate) fn dispatch(
     simulation: &mut Simulation,
@@ -62,16 +62,16 @@ pub(crate) fn dispatch(
                 .method(&call.member)
                 .ok_or_else(|| Fault::unknown_method(mapper_interface::NAME, &call.member))?;
             check_arguments(call, method.input)?;
-            let view = View { tree: simulation.tree(now), foreign };
-            mapper::call(view, method, &call.arguments)
+            let query = ObjectQuery { tree: simulation.tree(now), foreign };
+            mapper::call(query, method, &call.arguments)
         }
         _ => own_method(simulation, now, call),
     }
 }
 
 impl Call {
-    /// Whether the call can change nothing. Whoever the bus policy lets send it may make such a call:
-    /// what objects show holds no secret, and `netipmid`, which is not trusted with more, reads it.
+    /// Whether the call can change nothing. Every sender that the bus policy allows may make such a call:
+    /// properties hold no secrets, and `netipmid`, which is not trusted with more, reads it.
     pub(crate) fn only_reads(&self) -> bool {
         match self.interface.as_deref() {
             Some(INTROSPECTABLE | PEER | OBJECT_MANAGER) => true,
@@ -186,7 +186,7 @@ fn managed_objects(tree: &Tree, call: &Call) -> Result<Variant<'static>, Fault> 
     Ok(Variant::from(objects))
 }
 
-/// An object's interfaces with their properties, as object managers tell them.
+/// An object's interfaces with their properties, as `GetManagedObjects` and `InterfacesAdded` contain them.
 pub(crate) fn described(object: &Object) -> BTreeMap<String, Properties> {
     let common = mapper::COMMON_INTERFACES.map(|name| (name.to_owned(), Properties::new()));
     let own = object

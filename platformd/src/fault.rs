@@ -1,4 +1,4 @@
-//! What a client is told when its call cannot be done.
+//! The D-Bus errors with which calls are answered.
 
 use openbmc_dbus::common::error;
 use openbmc_dbus::interface::ValueError;

@@ -3,9 +3,9 @@
 //! Where there is no BMC, `platformd` is what `ipmid` talks to: the same names, paths and interfaces
 //! that OpenBMC has, with behaviour. From the file down to the bus:
 //!
-//! - [`config`]: what the file can say.
+//! - [`config`]: the types of the platform's file.
 //! - `part` and `parts`: a state machine per service, without a bus and without a clock.
-//! - `tree`: the objects, and the changes that clients must be told.
+//! - `tree`: the objects, and the changes that clients are notified of.
 //! - `simulation`: all parts together.
 //! - `dispatch`, `introspect`, `mapper`, `associations`: method calls, still without a bus.
 //! - `server`: messages in, messages out; who sends them; the only place that waits.
@@ -17,13 +17,13 @@ mod associations;
 mod dispatch;
 mod fault;
 mod introspect;
-mod kept;
 mod mapper;
 mod part;
 mod parts;
 mod server;
 mod services;
 mod simulation;
+mod state_file;
 mod tree;
 mod validate;
 
@@ -34,10 +34,10 @@ use tracing::{info, warn};
 
 pub use self::arguments::Arguments;
 use self::config::Platform;
-use self::kept::Store;
 use self::part::Now;
 use self::server::Server;
 use self::simulation::Simulation;
+use self::state_file::Store;
 
 /// Reads the platform's description.
 ///
@@ -65,14 +65,14 @@ pub async fn run(setup: Setup<Arguments>, config: Platform) -> Result<(), Failur
     Ok(())
 }
 
-/// Restarts the suite: by the configured command, or by whoever started this daemon.
+/// Restarts the suite: by the configured command, or by ending, so that the service manager restarts it.
 fn restart(command: &[String]) {
     let Some((program, arguments)) = command.split_first() else {
         info!("the BMC restarts: ending, so that the suite is started anew");
         return;
     };
-    info!(program, "the BMC restarts");
+    info!(program, "the BMC restarts: running the reset command");
     if let Err(error) = std::process::Command::new(program).args(arguments).spawn() {
-        warn!(program, %error, "cannot run the reset command");
+        warn!(program, %error, "cannot run the reset command; ending without it");
     }
 }

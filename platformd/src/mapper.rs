@@ -19,15 +19,15 @@ pub(crate) const COMMON_INTERFACES: [&str; 3] = [
     "org.freedesktop.DBus.Properties",
 ];
 
-/// All that the mapper knows.
+/// Look-ups over the objects of this process and of other services.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
+pub(crate) struct ObjectQuery<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) foreign: &'a Foreign,
 }
 
-impl View<'_> {
-    /// The services which have `path` with any of `interfaces`; none given: with any at all.
+impl ObjectQuery<'_> {
+    /// The services which have `path` with any of `interfaces`; no interfaces given: with any at all.
     pub(crate) fn owners(&self, path: &str, interfaces: &[String]) -> Owners {
         let mut owners = Owners::new();
         if let Some(object) = self.tree.object(path)
@@ -130,21 +130,21 @@ mod tests {
     #[test]
     fn an_object_may_have_several_owners() {
         let (tree, foreign) = (tree(), foreign());
-        let view = View { tree: &tree, foreign: &foreign };
-        let owners = view.owners("/xyz/state/host0", &[]);
+        let query = ObjectQuery { tree: &tree, foreign: &foreign };
+        let owners = query.owners("/xyz/state/host0", &[]);
         assert_eq!(owners.keys().collect::<Vec<_>>(), ["xyz.Other", host::SERVICE]);
-        let owners = view.owners("/xyz/state/host0", &["xyz.Session".to_owned()]);
+        let owners = query.owners("/xyz/state/host0", &["xyz.Session".to_owned()]);
         assert_eq!(owners.keys().collect::<Vec<_>>(), ["xyz.Other"]);
-        assert!(view.owners("/xyz/state", &[]).is_empty());
+        assert!(query.owners("/xyz/state", &[]).is_empty());
     }
 
     #[test]
     fn a_sub_tree_is_bounded_by_depth_and_interface() {
         let (tree, foreign) = (tree(), foreign());
-        let view = View { tree: &tree, foreign: &foreign };
+        let query = ObjectQuery { tree: &tree, foreign: &foreign };
         let paths = |root, depth, interfaces: &[&str]| {
             let interfaces: Vec<String> = interfaces.iter().map(|name| name.to_string()).collect();
-            view.sub_tree(root, depth, &interfaces).into_keys().collect::<Vec<_>>()
+            query.sub_tree(root, depth, &interfaces).into_keys().collect::<Vec<_>>()
         };
         assert_eq!(paths("/", 0, &[]), ["/xyz/led/a", "/xyz/led/a/b", "/xyz/state/host0"]);
         assert_eq!(paths("/xyz/led", 1, &[]), ["/xyz/led/a"]);
@@ -152,14 +152,14 @@ mod tests {
         assert_eq!(paths("/xyz/led/a", 0, &[]), ["/xyz/led/a/b"]);
         assert_eq!(paths("/", 0, &["xyz.Session"]), ["/xyz/state/host0"]);
         assert_eq!(paths("/nowhere", 0, &[]), [] as [&str; 0]);
-        assert!(view.knows("/xyz/led") && !view.knows("/xyz/le") && view.knows("/"));
+        assert!(query.knows("/xyz/led") && !query.knows("/xyz/le") && query.knows("/"));
     }
 
     #[test]
     fn ancestors_are_objects_above() {
         let (tree, foreign) = (tree(), foreign());
-        let view = View { tree: &tree, foreign: &foreign };
-        let above: Vec<_> = view.ancestors("/xyz/led/a/b", &[]).into_keys().collect();
+        let query = ObjectQuery { tree: &tree, foreign: &foreign };
+        let above: Vec<_> = query.ancestors("/xyz/led/a/b", &[]).into_keys().collect();
         assert_eq!(above, ["/xyz/led/a"]);
     }
 }

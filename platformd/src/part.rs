@@ -1,8 +1,8 @@
-//! What a simulated service is: a state machine behind some of the objects.
+//! The trait of a simulated service: a state machine behind some of the objects.
 //!
 //! A part gets the time as an argument and acts on the tree and on other parts only, so that a
-//! test can run a day of it in no time. Parts do not know each other; what one does that concerns
-//! another is an [`Event`], which all of them see.
+//! test can run a day of it in no time. Parts do not refer to each other: what concerns another part is
+//! an [`Event`], which is delivered to all of them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use zbus::wire::Variant;
 use crate::fault::Fault;
 use crate::tree::Tree;
 
-/// The time, as far as parts care.
+/// The two clocks that parts read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Now {
     /// Since the process started; never goes back.
@@ -23,16 +23,16 @@ pub(crate) struct Now {
     pub(crate) epoch: Duration,
 }
 
-/// Something that happened and that other parts may act on.
+/// Something that other parts may act on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Event {
-    /// Somebody wants the power changed.
-    Wish(Wish, RestartCause),
+    /// A request to change the power state, with its cause.
+    PowerRequest(PowerRequest, RestartCause),
     /// Main power came on.
     PowerOn,
     /// Main power went off.
     PowerOff,
-    /// The host's firmware begins.
+    /// The host's firmware starts.
     HostStarting,
     /// The host's operating system ran and is down now, or is about to be.
     HostStopped,
@@ -42,9 +42,9 @@ pub(crate) enum Event {
     Nmi,
 }
 
-/// What can be wished of the power.
+/// A requested change of the power or host state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Wish {
+pub(crate) enum PowerRequest {
     /// Power on and start the host.
     On,
     /// Power on, and leave the host alone.
@@ -63,14 +63,14 @@ pub(crate) enum Wish {
     SoftReset,
 }
 
-/// What only the driver can do.
+/// An action outside the simulation, which the driver executes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     /// Restart the BMC.
     ResetBmc,
 }
 
-/// What a part works on.
+/// The state that a part reads and changes.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
@@ -80,13 +80,13 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Lets all parts know.
+    /// Queues an event for all parts.
     pub(crate) fn raise(&mut self, event: Event) {
         self.events.push_back(event);
     }
 }
 
-/// What a client wants to set; name and type are checked already.
+/// A property that a client sets; name and type are checked already.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) path: &'a str,
@@ -102,7 +102,7 @@ impl Setting<'_> {
     }
 }
 
-/// What a client calls; the method and the argument types are checked already.
+/// A method that a client calls; the method and the argument types are checked already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Invocation<'a> {
     pub(crate) path: &'a str,
@@ -110,7 +110,7 @@ pub(crate) struct Invocation<'a> {
     pub(crate) arguments: &'a [Variant<'static>],
 }
 
-/// What a method returns, argument by argument.
+/// The values that a method returns.
 pub(crate) type Returned = Vec<Variant<'static>>;
 
 /// A simulated service.
@@ -118,24 +118,24 @@ pub(crate) trait Part: Send {
     /// Adds its objects.
     fn start(&mut self, context: &mut Context<'_>);
 
-    /// Takes what a client sets, if it is for this part; `None` leaves it to another one, and in
-    /// the end to the tree, which stores the value.
+    /// Handles a property that a client sets, if it is this part's; `None` leaves it to another part. When
+    /// no part handles it, the tree stores the value.
     fn set(&mut self, _: &mut Context<'_>, _: &Setting<'_>) -> Option<Result<(), Fault>> {
         None
     }
 
-    /// Takes what a client calls, if it is for this part.
+    /// Handles a method call, if it is for this part; `None` leaves it to another part.
     fn call(&mut self, _: &mut Context<'_>, _: &Invocation<'_>) -> Option<Result<Returned, Fault>> {
         None
     }
 
-    /// Brings values up to date that clients learn only by asking.
+    /// Updates values that change without a signal, before they are read.
     fn refresh(&mut self, _: &mut Context<'_>) {}
 
-    /// Acts on what happened elsewhere.
-    fn notice(&mut self, _: &mut Context<'_>, _: Event) {}
+    /// Acts on an event.
+    fn handle_event(&mut self, _: &mut Context<'_>, _: Event) {}
 
-    /// Acts because the time of [`deadline`](Self::deadline) has come.
+    /// Called when [`deadline`](Self::deadline) is reached.
     fn timeout(&mut self, _: &mut Context<'_>) {}
 
     /// The uptime at which it wants to act next.

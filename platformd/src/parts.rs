@@ -5,15 +5,15 @@ mod boot;
 mod buttons;
 mod clock;
 pub(crate) mod fru;
-mod hours;
 mod identity;
+mod intrusion;
 mod inventory;
-mod lamps;
-mod lid;
+mod leds;
 mod log;
 pub(crate) mod network;
 mod nmi;
 mod power;
+mod power_on_hours;
 mod restore;
 mod sensors;
 mod settings;
@@ -34,7 +34,7 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(boot::Boot),
         Box::new(bmc::Bmc::new(&config.bmc)),
         Box::new(restore::Restore::new(power_lost)),
-        Box::new(hours::Hours::new(&config.chassis)),
+        Box::new(power_on_hours::PowerOnHours::new(&config.chassis)),
         Box::new(power::Power::new(&config.chassis, &config.host, power_lost)),
         Box::new(inventory::Inventory::new(&config.inventory)),
         Box::new(fru::Frus::new(&config.fru)),
@@ -42,10 +42,10 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(users::Users::new(&config.user)),
         Box::new(network::Network::new(&config.network)),
         Box::new(sensors::Sensors::new(config)),
-        Box::new(lid::Lid::new(&config.chassis)),
+        Box::new(intrusion::Intrusion::new(&config.chassis)),
         Box::new(watchdog::Watchdog::default()),
         Box::new(buttons::Buttons),
-        Box::new(lamps::Lamps),
+        Box::new(leds::IdentifyLeds),
         Box::new(nmi::Nmi),
         Box::new(clock::Clock::default()),
     ]

@@ -1,4 +1,4 @@
-//! The bus side: messages to calls, and changes to signals.
+//! The bus connection: turns messages into calls, and changes into signals.
 
 mod links;
 mod messages;
@@ -19,20 +19,20 @@ use self::messages::{read_call, read_header, reply, signal_of};
 use self::senders::{LookedUp, Senders, Verdict};
 use crate::dispatch;
 use crate::fault::Fault;
-use crate::kept::Store;
 use crate::mapper::{self, Foreign, Update};
 use crate::part::{Effect, Now};
 use crate::simulation::Simulation;
+use crate::state_file::Store;
 
-/// How long before names that another process owns are requested again.
-const TAKEN: Duration = Duration::from_secs(1);
-/// The same while a predecessor that was killed may still be on the bus.
-const SOON: Duration = Duration::from_millis(50);
-/// How long that may be.
-const PREDECESSOR: Duration = Duration::from_secs(2);
-/// How many news of other services may wait.
+/// The delay before names that another process owns are requested again.
+const TAKEN_RETRY: Duration = Duration::from_secs(1);
+/// The same while a killed predecessor of this process may still be on the bus.
+const START_RETRY: Duration = Duration::from_millis(50);
+/// How long that may take.
+const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many updates about other services may be queued.
 const UPDATES: usize = 256;
-/// Anybody may be refused at will.
+/// Bounded because any process on the bus can cause refusals.
 static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
 /// Serves a simulation on the bus.
@@ -42,7 +42,7 @@ pub(crate) struct Server {
     senders: Senders,
     store: Store,
     started: Instant,
-    /// Whether a name was owned yet: nothing is written to disk before.
+    /// Whether a name was ever owned: nothing is written to disk before, as another platformd may use the file.
     has_served: bool,
 }
 
@@ -57,7 +57,7 @@ enum Ended {
     Taken,
 }
 
-/// The names as they are requested, and requested again.
+/// The bus names, and the state of requesting them.
 #[derive(Debug)]
 struct Names {
     all: BTreeSet<String>,
@@ -69,7 +69,7 @@ struct Names {
 }
 
 impl Server {
-    /// Serves `simulation`, whose clock began at `started`, and lets these callers change something.
+    /// Serves `simulation`, whose clock began at `started`, and accepts changes from `callers`.
     pub(crate) fn new(
         simulation: Simulation,
         store: Store,
@@ -80,8 +80,8 @@ impl Server {
         Self { simulation, foreign, senders, store, started, has_served: false }
     }
 
-    /// Serves until the BMC is to be restarted; a bus that goes is waited for, and nothing that
-    /// is simulated stands still meanwhile.
+    /// Serves until the BMC is to be restarted. When the bus closes it connects again; the simulation
+    /// runs on meanwhile.
     ///
     /// `ready` is called once, when all names were requested for the first time.
     ///
@@ -97,7 +97,7 @@ impl Server {
             let ended = self.serve(&links, &mut ready).await;
             match ended {
                 Ended::Reset => return Ok(()),
-                Ended::BusLost => debug!("the bus is gone; waiting for another"),
+                Ended::BusLost => debug!("the connection to the bus closed; connecting again"),
                 Ended::Taken => {
                     let text = "cannot own any bus name: other processes own them all";
                     return Err(Failure::Fatal(text.to_owned()));
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// Connects, with the simulation going on; `None` when the BMC is to be restarted.
+    /// Connects while the simulation runs on; `None` when the BMC is to be restarted.
     async fn connect(&mut self) -> Option<Links> {
         let connecting = Links::connect(self.names());
         tokio::pin!(connecting);
@@ -123,7 +123,7 @@ impl Server {
                     }
                 }
             }
-            // Nobody is there to be told; who comes later asks.
+            // Without a bus there are no subscribers; clients that connect later read the values.
             self.simulation.take_changes();
         }
     }
@@ -144,17 +144,17 @@ impl Server {
                 message = stream.next() => {
                     let Some((link, Some(message))) = message else { return Ended::BusLost };
                     if let Some(name) = lost_name(&message).filter(|name| names.loses(name)) {
-                        requesting.set(links.request_names([name].into(), TAKEN));
+                        requesting.set(links.request_names([name].into(), TAKEN_RETRY));
                     }
                     self.message(links, link, message, &mut outbox);
                 }
                 known = self.senders.looked_up() => self.answer_waiting(links, known, &mut outbox),
                 taken = &mut requesting, if !names.is_complete => {
                     if names.are_all_of(&taken) && ready.is_some() {
-                        if names.since.elapsed() >= PREDECESSOR {
+                        if names.since.elapsed() >= PREDECESSOR_TIMEOUT {
                             return Ended::Taken;
                         }
-                        requesting.set(links.request_names(taken, SOON));
+                        requesting.set(links.request_names(taken, START_RETRY));
                         continue;
                     }
                     self.has_served = true;
@@ -162,7 +162,7 @@ impl Server {
                     if let Some(ready) = ready.take() {
                         ready();
                     }
-                    requesting.set(links.request_names(names.requested(taken), TAKEN));
+                    requesting.set(links.request_names(names.requested(taken), TAKEN_RETRY));
                 }
                 Some(update) = next_update(&mut updates) => self.foreign.apply(update),
                 () = sleep_until(due) => self.handle_timeout(),
@@ -204,25 +204,25 @@ impl Server {
 
     fn save(&mut self) {
         if self.has_served
-            && let Some(kept) = self.simulation.take_unsaved()
+            && let Some(saved) = self.simulation.take_unsaved()
         {
-            self.store.save(kept);
+            self.store.save(saved);
         }
     }
 
-    /// Takes a message: a call is answered, once it is known whether its sender may make it.
+    /// Handles a message: dispatches a call once it is known whether its sender may make it.
     fn message(&mut self, links: &Links, link: LinkId, message: Message, outbox: &mut Outbox) {
         if message.message_type() != Type::MethodCall {
             return;
         }
         let Some(bus) = links.main() else { return };
         let changes = !read_header(&message, links.only(link)).only_reads();
-        match self.senders.take(link, message, changes, bus) {
-            Verdict::Answer(call) => {
+        match self.senders.admit(link, message, changes, bus) {
+            Verdict::Dispatch(call) => {
                 let is_accepted = self.senders.is_accepted(&call);
                 self.answer(links, link, &call, is_accepted, outbox);
             }
-            Verdict::Waits => {}
+            Verdict::Pending => {}
             Verdict::Overload(call) => send(link, &call, Err(Fault::overload()), outbox),
         }
     }
@@ -255,7 +255,7 @@ impl Server {
         let now = self.now();
         let answer = read_call(message, links.only(link), is_accepted)
             .and_then(|call| dispatch::dispatch(&mut self.simulation, &self.foreign, now, &call));
-        // On disk before the client hears that it is done.
+        // On disk before the client gets its reply: an acknowledged setting survives a power loss.
         self.save();
         send(link, message, answer, outbox);
     }
@@ -297,7 +297,7 @@ impl Names {
         !taken.is_empty() && *taken == self.all
     }
 
-    /// Takes note that other processes own `taken`, and gives the names to be requested next.
+    /// Records that other processes own `taken`, and returns the names to be requested next.
     fn requested(&mut self, mut taken: BTreeSet<String>) -> BTreeSet<String> {
         match (std::mem::take(&mut self.is_first), taken.is_empty()) {
             (true, false) => warn!(?taken, "other processes own these names; waiting for them"),
@@ -309,8 +309,8 @@ impl Names {
         taken
     }
 
-    /// Takes note of a name that was lost, and says whether it is to be requested now; if not, it will be
-    /// with those that are being requested.
+    /// Records a lost name. Returns whether it is to be requested now; if not, it is requested together
+    /// with the names of the request in progress.
     fn loses(&mut self, name: &str) -> bool {
         if !self.all.contains(name) {
             return false;
@@ -324,7 +324,7 @@ impl Names {
     }
 }
 
-/// A task that ends with its user.
+/// A task that is aborted when its owner is dropped.
 struct AbortOnDrop(tokio::task::JoinHandle<zbus::Result<()>>);
 
 impl Drop for AbortOnDrop {

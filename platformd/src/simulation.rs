@@ -1,6 +1,6 @@
 //! All parts together: a platform without a bus and without a clock.
 //!
-//! The driver feeds it calls and the time, and drains what is to be told and done.
+//! The driver passes in calls and the time, and drains changes to be signalled and effects to be executed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use zbus::wire::Variant;
 use crate::config::Platform;
 use crate::fault::Fault;
 use crate::part::{Context, Effect, Event, Invocation, Now, Part, Returned, Setting};
-use crate::tree::{Change, Kept, Tree};
+use crate::tree::{Change, SavedValues, Tree};
 use crate::{associations, parts};
 
-/// How many events one call may cause, so that parts that answer each other come to an end.
+/// How many events one call may cause, so that parts that react to each other cannot loop for ever.
 const MOST_EVENTS: usize = 1000;
 
 /// The simulated platform.
@@ -25,21 +25,21 @@ pub(crate) struct Simulation {
 }
 
 impl Simulation {
-    /// Starts a platform, from what an earlier process kept of it.
-    pub(crate) fn start(config: &Platform, kept: Kept, power_lost: bool, now: Now) -> Self {
+    /// Starts a platform, with the values that an earlier process saved.
+    pub(crate) fn start(config: &Platform, saved: SavedValues, power_lost: bool, now: Now) -> Self {
         let mut simulation = Self {
-            tree: Tree::new(kept, config.services.clone()),
+            tree: Tree::new(saved, config.services.clone()),
             parts: parts::all(config, power_lost),
             events: VecDeque::new(),
             effects: Vec::new(),
         };
         associations::serve_mapper(&mut simulation.tree);
         simulation.each(now, |part, context| part.start(context));
-        simulation.spread(now);
+        simulation.deliver_events(now);
         simulation
     }
 
-    /// The objects, with values that are right `now`.
+    /// The objects, with values that are current at `now`.
     pub(crate) fn tree(&mut self, now: Now) -> &Tree {
         self.each(now, |part, context| part.refresh(context));
         &self.tree
@@ -61,40 +61,40 @@ impl Simulation {
             self.tree.store(path, interface, property, setting.value.clone());
             Ok(())
         });
-        self.spread(now);
+        self.deliver_events(now);
         done
     }
 
     /// A client calls a method of a simulated interface.
     pub(crate) fn call(&mut self, now: Now, call: &Invocation<'_>) -> Result<Returned, Fault> {
         let done = self.first(now, |part, context| part.call(context, call));
-        self.spread(now);
+        self.deliver_events(now);
         done.unwrap_or_else(|| Err(Fault::unknown_method(call.method.interface, call.method.name)))
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.each(now, |part, context| part.timeout(context));
-        self.spread(now);
+        self.deliver_events(now);
     }
 
-    /// The uptime at which something happens next.
+    /// The uptime of the next timeout.
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         self.parts.iter().filter_map(|part| part.deadline()).min()
     }
 
-    /// What clients must be told.
+    /// The changes since the last call, to be sent as signals.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         self.tree.take_changes()
     }
 
-    /// What only the driver can do.
+    /// The next effect that the driver has to execute.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop()
     }
 
-    /// What is to be written to disk, if it changed.
-    pub(crate) fn take_unsaved(&mut self) -> Option<&Kept> {
+    /// The values to be written to disk, if any changed.
+    pub(crate) fn take_unsaved(&mut self) -> Option<&SavedValues> {
         self.tree.take_unsaved()
     }
 
@@ -116,16 +116,16 @@ impl Simulation {
         parts.iter_mut().find_map(|part| act(part.as_mut(), &mut context))
     }
 
-    /// Lets all parts see all events.
-    fn spread(&mut self, now: Now) {
+    /// Delivers all events to all parts.
+    fn deliver_events(&mut self, now: Now) {
         for _ in 0..MOST_EVENTS {
             let Some(event) = self.events.pop_front() else {
                 break;
             };
-            self.each(now, |part, context| part.notice(context, event));
+            self.each(now, |part, context| part.handle_event(context, event));
         }
         self.events.clear();
-        if self.tree.reshaped() {
+        if self.tree.has_new_shape() {
             associations::update(&mut self.tree);
         }
     }

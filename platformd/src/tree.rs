@@ -1,6 +1,6 @@
 //! The objects that are served: paths, interfaces, values. No bus in here.
 //!
-//! Every change is recorded, so that the driver can send the signals which clients live on.
+//! Every change is recorded, so that the driver can send the signals that clients follow.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +20,16 @@ pub(crate) struct Tree {
     objects: BTreeMap<String, Object>,
     changes: Vec<Change>,
     unsaved: bool,
-    /// What was kept on disk for objects that may come later.
-    kept: Kept,
-    /// Which services' objects are left to others.
+    /// Values in the state file, also of objects that do not exist yet.
+    saved: SavedValues,
+    /// Which services other processes provide.
     services: Services,
 }
 
 /// Values that outlive the process: path, then `interface.property`.
-pub(crate) type Kept = BTreeMap<String, BTreeMap<String, Variant<'static>>>;
+pub(crate) type SavedValues = BTreeMap<String, BTreeMap<String, Variant<'static>>>;
 
-/// One object: what its service is called, and what it shows.
+/// One object: the name of its service, and its interfaces.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) service: &'static str,
@@ -41,7 +41,7 @@ pub(crate) struct Object {
 pub(crate) struct Instance {
     pub(crate) interface: &'static Interface,
     pub(crate) values: Values,
-    keeps: bool,
+    is_persistent: bool,
 }
 
 impl Instance {
@@ -52,7 +52,7 @@ impl Instance {
             .iter()
             .filter_map(|property| Some((property.name, zero(&property.signature.to_string())?)))
             .collect();
-        Self { interface, values, keeps: false }
+        Self { interface, values, is_persistent: false }
     }
 
     /// The same with a value for one property.
@@ -62,8 +62,8 @@ impl Instance {
     }
 
     /// The same, with values that outlive the process.
-    pub(crate) fn keeping(mut self) -> Self {
-        self.keeps = true;
+    pub(crate) fn persistent(mut self) -> Self {
+        self.is_persistent = true;
         self
     }
 }
@@ -89,12 +89,12 @@ fn zero(signature: &str) -> Option<Variant<'static>> {
     })
 }
 
-/// What clients must be told.
+/// A change that clients are notified of by a signal.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Change {
-    /// An object came, with all its interfaces.
+    /// An object was added, with all its interfaces.
     Added { path: String },
-    /// An object went.
+    /// An object was removed.
     Removed { service: &'static str, path: String, interfaces: Vec<&'static str> },
     /// Properties have new values.
     Changed { path: String, interface: &'static str, values: Values },
@@ -103,12 +103,13 @@ pub(crate) enum Change {
 }
 
 impl Tree {
-    /// Starts with what an earlier process kept, and never has objects of services left to others.
-    pub(crate) fn new(kept: Kept, services: Services) -> Self {
-        Self { kept, services, ..Self::default() }
+    /// A tree with the values that an earlier process saved; it ignores objects of services that other
+    /// processes provide.
+    pub(crate) fn new(saved: SavedValues, services: Services) -> Self {
+        Self { saved, services, ..Self::default() }
     }
 
-    /// Adds an object, or interfaces to an object that is there.
+    /// Adds an object, or interfaces to an object that exists.
     pub(crate) fn add(
         &mut self,
         service: &'static str,
@@ -124,16 +125,16 @@ impl Tree {
             .entry(path.to_owned())
             .or_insert_with(|| Object { service, interfaces: BTreeMap::new() });
         for mut instance in instances {
-            if instance.keeps {
-                recall(&mut instance, self.kept.get(path));
+            if instance.is_persistent {
+                recall(&mut instance, self.saved.get(path));
             }
             object.interfaces.insert(instance.interface.name, instance);
         }
-        let news = Change::Added { path: path.to_owned() };
-        // Only an object that was there can be among the changes already; a search for each of a platform's
+        let added = Change::Added { path: path.to_owned() };
+        // Only an object that existed before can be among the changes already; a search for each of a platform's
         // objects would take a time that grows with their number squared.
-        if is_new || !self.changes.contains(&news) {
-            self.changes.push(news);
+        if is_new || !self.changes.contains(&added) {
+            self.changes.push(added);
         }
     }
 
@@ -142,7 +143,7 @@ impl Tree {
         if let Some(object) = self.objects.remove(path) {
             let interfaces = object.interfaces.into_keys().collect();
             let path = path.to_owned();
-            self.unsaved |= self.kept.remove(&path).is_some();
+            self.unsaved |= self.saved.remove(&path).is_some();
             self.changes.push(Change::Removed { service: object.service, path, interfaces });
         }
     }
@@ -180,13 +181,13 @@ impl Tree {
         T::from_variant(instance.values.get(property.name)?.clone()).ok()
     }
 
-    /// Gives a property a new value, if it differs, and tells clients.
+    /// Gives a property a new value, if it differs, and notifies clients.
     pub(crate) fn set<T: PropertyValue>(&mut self, path: &str, property: Property<T>, value: T) {
         self.store(path, property.interface, property.name, value.into_variant());
     }
 
-    /// Gives a property a value that clients learn only by asking, such as a clock's.
-    pub(crate) fn set_quietly<T: PropertyValue>(
+    /// Gives a property a value without a signal, such as a clock's, which clients have to read.
+    pub(crate) fn set_without_signal<T: PropertyValue>(
         &mut self,
         path: &str,
         property: Property<T>,
@@ -221,7 +222,7 @@ impl Tree {
         Ok(info.name)
     }
 
-    /// Stores a value of the right type, if it differs, and tells clients.
+    /// Stores a value of the right type, if it differs, and notifies clients.
     pub(crate) fn store(
         &mut self,
         path: &str,
@@ -240,21 +241,21 @@ impl Tree {
         }
         instance.values.insert(name, value.clone());
         let interface = instance.interface.name;
-        if instance.keeps {
+        if instance.is_persistent {
             let key = format!("{interface}.{name}");
-            self.kept.entry(path.to_owned()).or_default().insert(key, value.clone());
+            self.saved.entry(path.to_owned()).or_default().insert(key, value.clone());
             self.unsaved = true;
         }
         self.record(path, interface, name, value);
     }
 
-    /// Sends a signal.
+    /// Queues a signal.
     pub(crate) fn signal(&mut self, path: &str, signal: Signal, body: Option<Structure<'static>>) {
         self.changes.push(Change::Signal { path: path.to_owned(), signal, body });
     }
 
-    /// Whether an object came or went, or an association, since clients were told last.
-    pub(crate) fn reshaped(&self) -> bool {
+    /// Whether an object or an association was added or removed since the last [`take_changes`](Self::take_changes).
+    pub(crate) fn has_new_shape(&self) -> bool {
         self.changes.iter().any(|change| match change {
             Change::Added { .. } | Change::Removed { .. } => true,
             Change::Changed { interface, .. } => *interface == definitions::NAME,
@@ -262,38 +263,39 @@ impl Tree {
         })
     }
 
-    /// What clients must be told since the last time.
+    /// The changes since the last call, to be sent as signals.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// What is to be written to disk, if it changed since the last time.
-    pub(crate) fn take_unsaved(&mut self) -> Option<&Kept> {
-        std::mem::take(&mut self.unsaved).then_some(&self.kept)
+    /// The values to be written to disk, if any changed since the last call.
+    pub(crate) fn take_unsaved(&mut self) -> Option<&SavedValues> {
+        std::mem::take(&mut self.unsaved).then_some(&self.saved)
     }
 
-    /// Keeps a value that no property shows, or changes it.
-    pub(crate) fn keep(&mut self, path: &str, name: &str, value: Variant<'static>) {
-        let object = self.kept.entry(path.to_owned()).or_default();
+    /// Saves a value that is not a property's, or changes it.
+    pub(crate) fn save_value(&mut self, path: &str, name: &str, value: Variant<'static>) {
+        let object = self.saved.entry(path.to_owned()).or_default();
         object.insert(name.to_owned(), value);
         self.unsaved = true;
     }
 
-    /// A value that [`keep`](Self::keep) kept.
+    /// A value saved with [`save_value`](Self::save_value).
     pub(crate) fn recall(&self, path: &str, name: &str) -> Option<Variant<'static>> {
-        self.kept.get(path)?.get(name).cloned()
+        self.saved.get(path)?.get(name).cloned()
     }
 
-    /// What an earlier process kept for objects that this one does not have yet.
-    pub(crate) fn kept(&self) -> &Kept {
-        &self.kept
+    /// All saved values, also of objects that do not exist yet.
+    pub(crate) fn saved(&self) -> &SavedValues {
+        &self.saved
     }
 
     fn slot(&mut self, path: &str, interface: &str, name: &str) -> Option<&mut Variant<'static>> {
         self.objects.get_mut(path)?.interfaces.get_mut(interface)?.values.get_mut(name)
     }
 
-    /// Joins changes of one object to one message, as long as none is lost by that.
+    /// Merges changes of one interface into one message, unless a property changed twice: clients get both
+    /// values.
     fn record(&mut self, at: &str, of: &'static str, name: &'static str, value: Variant<'static>) {
         if let Some(Change::Changed { path, interface, values }) = self.changes.last_mut()
             && path == at
@@ -308,11 +310,11 @@ impl Tree {
     }
 }
 
-/// Takes kept values that the property can still have.
-fn recall(instance: &mut Instance, kept: Option<&BTreeMap<String, Variant<'static>>>) {
-    let Some(kept) = kept else { return };
+/// Restores the saved values that are still valid for their property.
+fn recall(instance: &mut Instance, saved: Option<&BTreeMap<String, Variant<'static>>>) {
+    let Some(saved) = saved else { return };
     for info in instance.interface.properties {
-        if let Some(value) = kept.get(&format!("{}.{}", instance.interface.name, info.name))
+        if let Some(value) = saved.get(&format!("{}.{}", instance.interface.name, info.name))
             && (info.check)(value.clone()).is_ok()
         {
             instance.values.insert(info.name, value.clone());

@@ -28,7 +28,7 @@ soft-off-ms = 50
 reset-delay-ms = 50
 ";
 
-/// A process that is ended with its test.
+/// A process that is killed at the end of its test.
 struct Process(Child);
 
 impl Drop for Process {
@@ -38,8 +38,8 @@ impl Drop for Process {
     }
 }
 
-/// A bus, a place for state, and a platform on the bus.
-struct Bench {
+/// A private bus, a state directory, and platformd on the bus.
+struct TestSystem {
     folder: TempDir,
     address: String,
     bus: Process,
@@ -47,7 +47,7 @@ struct Bench {
     client: Client,
 }
 
-impl Bench {
+impl TestSystem {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = format!("unix:path={}", folder.path().join("bus").display());
@@ -55,9 +55,9 @@ impl Bench {
         let bus = start_bus(folder.path(), &address);
         let daemon = start_daemon(folder.path(), &address);
         let client = connect(&address).await;
-        let bench = Self { folder, address, bus, daemon, client };
-        bench.up().await;
-        bench
+        let system = Self { folder, address, bus, daemon, client };
+        system.up().await;
+        system
     }
 
     /// Waits until the last of the names is there.
@@ -134,19 +134,19 @@ async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
 
 #[tokio::test]
 async fn a_power_on_is_seen_by_its_signals() {
-    let bench = Bench::new().await;
-    let mut signals = MessageStream::from(bench.client.connection());
+    let system = TestSystem::new().await;
+    let mut signals = MessageStream::from(system.client.connection());
     let rule = "type='signal',interface='org.freedesktop.DBus.Properties'";
-    let connection = bench.client.connection();
+    let connection = system.client.connection();
     let bus = "org.freedesktop.DBus";
     connection
         .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &(rule,))
         .await
         .unwrap();
-    let host = bench.object(host::PATH).await;
+    let host = system.object(host::PATH).await;
     assert_eq!(host.service, host::SERVICE);
     let on = host::Transition::On;
-    bench.client.set(&host, host::REQUESTED_HOST_TRANSITION, on).await.unwrap();
+    system.client.set(&host, host::REQUESTED_HOST_TRANSITION, on).await.unwrap();
     let mut seen = Vec::new();
     while seen.last() != Some(&host::HostState::Running) {
         let message = tokio::time::timeout(Duration::from_secs(10), signals.next()).await;
@@ -162,28 +162,28 @@ async fn a_power_on_is_seen_by_its_signals() {
         }
     }
     assert_eq!(seen, [host::HostState::TransitioningToRunning, host::HostState::Running]);
-    bench.wait_for(chassis::PATH, chassis::CURRENT_POWER_STATE, chassis::PowerState::On).await;
+    system.wait_for(chassis::PATH, chassis::CURRENT_POWER_STATE, chassis::PowerState::On).await;
 }
 
 #[tokio::test]
 async fn what_does_not_fit_is_refused() {
-    let bench = Bench::new().await;
-    let lamp = bench.object(led::group::ENCLOSURE_IDENTIFY).await;
+    let system = TestSystem::new().await;
+    let led_group = system.object(led::group::ENCLOSURE_IDENTIFY).await;
     let wrong = Property::<u32>::new(
         led::group::NAME,
         led::group::ASSERTED.name,
         openbmc_dbus::interface::Access::ReadWrite,
     );
-    let error = bench.client.set(&lamp, wrong, 1).await.unwrap_err();
+    let error = system.client.set(&led_group, wrong, 1).await.unwrap_err();
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
-    let error = bench.client.object_owners("/nowhere", &[]).await.unwrap_err();
+    let error = system.client.object_owners("/nowhere", &[]).await.unwrap_err();
     assert!(matches!(error, CallError::NotFound { .. }), "{error}");
     // A name has its own objects only.
-    let other = ObjectAt::new(host::SERVICE, lamp.path.as_str());
-    let error = bench.client.get(&other, led::group::ASSERTED).await.unwrap_err();
+    let other = ObjectAt::new(host::SERVICE, led_group.path.as_str());
+    let error = system.client.get(&other, led::group::ASSERTED).await.unwrap_err();
     assert!(matches!(error, CallError::NotFound { .. }), "{error}");
     let absent = ObjectAt::new("xyz.openbmc_project.Absent", "/");
-    let error = bench.client.get(&absent, led::group::ASSERTED).await.unwrap_err();
+    let error = system.client.get(&absent, led::group::ASSERTED).await.unwrap_err();
     assert!(matches!(error, CallError::Gone { .. }), "{error}");
 }
 
@@ -198,10 +198,10 @@ async fn objects_of_other_services_are_found_through_the_mapper() {
         }
     }
 
-    let bench = Bench::new().await;
+    let system = TestSystem::new().await;
     let root = "/xyz/openbmc_project/ipmi/session";
     let first = format!("{root}/eth0/0");
-    let service = zbus::connection::Builder::address(bench.address.as_str())
+    let service = zbus::connection::Builder::address(system.address.as_str())
         .serve_at(root, zbus::fdo::ObjectManager)
         .serve_at(first.as_str(), Session)
         .name("xyz.openbmc_project.Ipmi.Channel.eth0")
@@ -210,7 +210,7 @@ async fn objects_of_other_services_are_found_through_the_mapper() {
         .unwrap();
     let find = async |count: usize| {
         eventually("sessions", async || {
-            let found = bench.client.sub_tree(root, 0, &["xyz.openbmc_project.Ipmi.SessionInfo"]);
+            let found = system.client.sub_tree(root, 0, &["xyz.openbmc_project.Ipmi.SessionInfo"]);
             found.await.map_or(0, |found| found.len()) == count
         })
         .await;
@@ -227,16 +227,16 @@ async fn objects_of_other_services_are_found_through_the_mapper() {
 
 #[tokio::test]
 async fn object_managers_list_the_objects_of_their_service() {
-    let bench = Bench::new().await;
+    let system = TestSystem::new().await;
     let manager = ObjectAt::new("xyz.openbmc_project.Settings", "/");
-    let objects: ManagedObjects = bench.client.managed_objects(&manager).await.unwrap();
+    let objects: ManagedObjects = system.client.managed_objects(&manager).await.unwrap();
     assert!(objects.contains_key(PERSISTENT_PATH));
     assert!(!objects.contains_key(host::PATH));
-    let all = bench.client.sub_tree("/", 0, &[host::NAME]).await.unwrap();
+    let all = system.client.sub_tree("/", 0, &[host::NAME]).await.unwrap();
     assert_eq!(all.keys().collect::<Vec<_>>(), [host::PATH]);
     assert!(all[host::PATH].contains_key(host::SERVICE));
     let mapper = ObjectAt::new(mapper::SERVICE, mapper::PATH);
-    let paths: Vec<String> = bench
+    let paths: Vec<String> = system
         .client
         .call(&mapper, mapper::GET_SUB_TREE_PATHS, &("/", 0, &[host::NAME][..]))
         .await
@@ -246,44 +246,44 @@ async fn object_managers_list_the_objects_of_their_service() {
 
 #[tokio::test]
 async fn settings_and_host_outlive_a_kill() {
-    let mut bench = Bench::new().await;
-    let boot = bench.object(PERSISTENT_PATH).await;
-    bench.client.set(&boot, source::BOOT_SOURCE, Source::Network).await.unwrap();
-    let host = bench.object(host::PATH).await;
+    let mut system = TestSystem::new().await;
+    let boot = system.object(PERSISTENT_PATH).await;
+    system.client.set(&boot, source::BOOT_SOURCE, Source::Network).await.unwrap();
+    let host = system.object(host::PATH).await;
     let on = host::Transition::On;
-    bench.client.set(&host, host::REQUESTED_HOST_TRANSITION, on).await.unwrap();
-    bench.wait_for(host::PATH, host::CURRENT_HOST_STATE, host::HostState::Running).await;
-    bench.daemon.0.kill().unwrap();
-    bench.daemon.0.wait().unwrap();
-    bench.daemon = start_daemon(bench.folder.path(), &bench.address);
-    bench.up().await;
-    assert_eq!(bench.client.get(&boot, source::BOOT_SOURCE).await.unwrap(), Source::Network);
-    bench.wait_for(host::PATH, host::CURRENT_HOST_STATE, host::HostState::Running).await;
+    system.client.set(&host, host::REQUESTED_HOST_TRANSITION, on).await.unwrap();
+    system.wait_for(host::PATH, host::CURRENT_HOST_STATE, host::HostState::Running).await;
+    system.daemon.0.kill().unwrap();
+    system.daemon.0.wait().unwrap();
+    system.daemon = start_daemon(system.folder.path(), &system.address);
+    system.up().await;
+    assert_eq!(system.client.get(&boot, source::BOOT_SOURCE).await.unwrap(), Source::Network);
+    system.wait_for(host::PATH, host::CURRENT_HOST_STATE, host::HostState::Running).await;
 }
 
 #[tokio::test]
 async fn another_bus_is_served_when_the_first_is_gone() {
-    let mut bench = Bench::new().await;
-    let lamp = bench.object(led::group::ENCLOSURE_IDENTIFY).await;
-    bench.client.set(&lamp, led::group::ASSERTED, true).await.unwrap();
-    bench.bus.0.kill().unwrap();
-    bench.bus.0.wait().unwrap();
-    std::fs::remove_file(bench.folder.path().join("bus")).unwrap();
-    bench.bus = start_bus(bench.folder.path(), &bench.address);
-    bench.client = connect(&bench.address).await;
-    bench.up().await;
-    assert!(bench.client.get(&lamp, led::group::ASSERTED).await.unwrap());
+    let mut system = TestSystem::new().await;
+    let led_group = system.object(led::group::ENCLOSURE_IDENTIFY).await;
+    system.client.set(&led_group, led::group::ASSERTED, true).await.unwrap();
+    system.bus.0.kill().unwrap();
+    system.bus.0.wait().unwrap();
+    std::fs::remove_file(system.folder.path().join("bus")).unwrap();
+    system.bus = start_bus(system.folder.path(), &system.address);
+    system.client = connect(&system.address).await;
+    system.up().await;
+    assert!(system.client.get(&led_group, led::group::ASSERTED).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_restart_of_the_bmc_is_answered_first_and_then_ends_the_daemon() {
-    let mut bench = Bench::new().await;
-    let object = bench.object(bmc::PATH).await;
+    let mut system = TestSystem::new().await;
+    let object = system.object(bmc::PATH).await;
     let reboot = bmc::Transition::Reboot;
-    bench.client.set(&object, bmc::REQUESTED_BMC_TRANSITION, reboot).await.unwrap();
+    system.client.set(&object, bmc::REQUESTED_BMC_TRANSITION, reboot).await.unwrap();
     let mut status = None;
     eventually("the daemon ends", async || {
-        status = bench.daemon.0.try_wait().unwrap();
+        status = system.daemon.0.try_wait().unwrap();
         status.is_some()
     })
     .await;
@@ -292,18 +292,18 @@ async fn a_restart_of_the_bmc_is_answered_first_and_then_ends_the_daemon() {
 
 #[tokio::test]
 async fn a_name_that_another_process_has_is_taken_later() {
-    let mut bench = Bench::new().await;
-    bench.daemon.0.kill().unwrap();
-    bench.daemon.0.wait().unwrap();
+    let mut system = TestSystem::new().await;
+    system.daemon.0.kill().unwrap();
+    system.daemon.0.wait().unwrap();
     let name = "xyz.openbmc_project.Chassis.Buttons";
-    let builder = zbus::connection::Builder::address(bench.address.as_str());
+    let builder = zbus::connection::Builder::address(system.address.as_str());
     let other = builder.name(name).build().await.unwrap();
-    bench.daemon = start_daemon(bench.folder.path(), &bench.address);
-    bench.up().await;
+    system.daemon = start_daemon(system.folder.path(), &system.address);
+    system.up().await;
     other.close().await.unwrap();
     let button = ObjectAt::new(name, buttons::power::PATH);
     eventually("the name is taken", async || {
-        bench.client.get(&button, buttons::power::ENABLED).await.is_ok()
+        system.client.get(&button, buttons::power::ENABLED).await.is_ok()
     })
     .await;
 }

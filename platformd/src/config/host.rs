@@ -8,7 +8,7 @@ use super::DAY_MS;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Host {
-    /// From the firmware's begin to a running operating system.
+    /// From the firmware's start to a running operating system.
     #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) start_ms: u64,
     /// From the request to shut down to the operating system's end.
@@ -45,7 +45,7 @@ impl Default for Host {
 pub(crate) enum SoftOff {
     /// It shuts down.
     Obeyed,
-    /// It does not care.
+    /// It ignores the request.
     Ignored,
 }
 
@@ -78,13 +78,13 @@ pub(crate) struct Chassis {
     pub(crate) fault: ChassisFault,
     /// Whether power is on and the host runs when the platform starts for the first time.
     pub(crate) on_at_first_start: bool,
-    /// Hours of power-on at the first start.
+    /// The power-on hours at the first start.
     #[serde(deserialize_with = "daemon::range::number::<0, 4294967295, _, _>")]
     pub(crate) power_on_hours: u32,
-    /// How long an hour of power-on takes.
+    /// The length of a simulated power-on hour.
     #[serde(deserialize_with = "daemon::range::number::<1, DAY_MS, _, _>")]
     pub(crate) hour_ms: u64,
-    /// Whether the lid's switch tells that it was opened, at the first start.
+    /// Whether the chassis intrusion switch reports an intrusion at the first start.
     pub(crate) intrusion: bool,
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Sensor {
     /// How the value moves.
     #[serde(default)]
     pub(crate) wave: Wave,
-    /// To what the value is rounded; by default what such sensors can tell apart.
+    /// The step to which the value is rounded; by default the usual resolution of the kind.
     #[serde(default, deserialize_with = "daemon::range::optional_fraction::<0, FAR, _>")]
     pub(crate) resolution: Option<f64>,
     /// The least and the greatest value it can measure; by default what is usual for the kind.
@@ -49,7 +49,7 @@ pub(crate) struct Sensor {
     pub(crate) min: Option<f64>,
     #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
     pub(crate) max: Option<f64>,
-    /// Its limits; those not given it has not.
+    /// Its limits; it has only those that are given.
     #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
     pub(crate) warning_low: Option<f64>,
     #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
@@ -62,7 +62,7 @@ pub(crate) struct Sensor {
     pub(crate) hard_shutdown_low: Option<f64>,
     #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
     pub(crate) hard_shutdown_high: Option<f64>,
-    /// How far back behind a limit ends its alarm.
+    /// The hysteresis: how far back inside a limit the value must be to end the alarm.
     #[serde(default, deserialize_with = "daemon::range::fraction::<0, FAR, _>")]
     pub(crate) hysteresis: f64,
     /// Whether clients may set the value, as that of an external sensor.
@@ -103,7 +103,7 @@ pub(crate) enum Kind {
     FanPwm,
     FanTach,
     Humidity,
-    /// A lid's switch: a state, and no value.
+    /// A chassis intrusion switch: a discrete sensor, with a state and no value.
     Intrusion,
     Power,
     Pressure,
@@ -141,7 +141,7 @@ pub(crate) enum Wave {
         #[serde(deserialize_with = "daemon::range::fraction::<0, FAR, _>")]
         amplitude: f64,
     },
-    /// As told: pairs of a time since the start and the value from then on.
+    /// Scripted: pairs of a time since the start and the value from then on.
     #[serde(rename_all = "kebab-case")]
     Script {
         points: Vec<(u64, f64)>,

@@ -4,13 +4,13 @@ use openbmc_dbus::interface::Method;
 use openbmc_dbus::mapper::{self, SubTree, association};
 use zbus::wire::Variant;
 
-use super::View;
+use super::ObjectQuery;
 use crate::fault::Fault;
 use crate::part::Returned;
 
 /// Answers one call of the mapper's interface; the types of the arguments are checked already.
 pub(crate) fn call(
-    view: View<'_>,
+    query: ObjectQuery<'_>,
     method: &Method,
     arguments: &[Variant<'static>],
 ) -> Result<Returned, Fault> {
@@ -18,7 +18,7 @@ pub(crate) fn call(
     match *method {
         mapper::GET_OBJECT => {
             let (path, interfaces) = (arguments.text()?, arguments.texts()?);
-            let owners = view.owners(&path, &interfaces);
+            let owners = query.owners(&path, &interfaces);
             if owners.is_empty() {
                 return Err(Fault::not_found(&path));
             }
@@ -26,40 +26,44 @@ pub(crate) fn call(
         }
         mapper::GET_ANCESTORS => {
             let (path, interfaces) = (arguments.text()?, arguments.texts()?);
-            known(view, &path)?;
-            Ok(vec![Variant::from(view.ancestors(&path, &interfaces))])
+            known(query, &path)?;
+            Ok(vec![Variant::from(query.ancestors(&path, &interfaces))])
         }
         mapper::GET_SUB_TREE | mapper::GET_SUB_TREE_PATHS => {
             let (root, depth) = (arguments.text()?, arguments.number()?);
-            known(view, &root)?;
-            let found = view.sub_tree(&root, depth, &arguments.texts()?);
+            known(query, &root)?;
+            let found = query.sub_tree(&root, depth, &arguments.texts()?);
             Ok(vec![shape(found, *method == mapper::GET_SUB_TREE_PATHS)])
         }
         mapper::GET_ASSOCIATED_SUB_TREE | mapper::GET_ASSOCIATED_SUB_TREE_PATHS => {
             let (association, root) = (arguments.text()?, arguments.text()?);
             let (depth, interfaces) = (arguments.number()?, arguments.texts()?);
-            known(view, &root)?;
-            let ends = ends(view, &association);
+            known(query, &root)?;
+            let ends = ends(query, &association);
             if ends.is_empty() {
                 return Err(Fault::not_found(&association));
             }
-            let mut found = view.sub_tree(&root, depth, &interfaces);
+            let mut found = query.sub_tree(&root, depth, &interfaces);
             found.retain(|path, _| ends.contains(path));
             Ok(vec![shape(found, *method == mapper::GET_ASSOCIATED_SUB_TREE_PATHS)])
         }
-        _ => by_id(view, method, arguments),
+        _ => by_id(query, method, arguments),
     }
 }
 
 /// The two calls that look for objects by their last name and follow an association from there.
-fn by_id(view: View<'_>, method: &Method, mut arguments: Arguments<'_>) -> Result<Returned, Fault> {
+fn by_id(
+    query: ObjectQuery<'_>,
+    method: &Method,
+    mut arguments: Arguments<'_>,
+) -> Result<Returned, Fault> {
     let (id, root, at) = (arguments.text()?, arguments.text()?, arguments.texts()?);
     let (association, interfaces) = (arguments.text()?, arguments.texts()?);
     let suffix = format!("/{id}");
     let mut found = SubTree::new();
-    for path in view.sub_tree(&root, 0, &at).into_keys().filter(|path| path.ends_with(&suffix)) {
-        for end in ends(view, &format!("{path}/{association}")) {
-            let owners = view.owners(&end, &interfaces);
+    for path in query.sub_tree(&root, 0, &at).into_keys().filter(|path| path.ends_with(&suffix)) {
+        for end in ends(query, &format!("{path}/{association}")) {
+            let owners = query.owners(&end, &interfaces);
             if !owners.is_empty() {
                 found.insert(end, owners);
             }
@@ -71,12 +75,12 @@ fn by_id(view: View<'_>, method: &Method, mut arguments: Arguments<'_>) -> Resul
     Ok(vec![shape(found, *method == mapper::GET_ASSOCIATED_SUB_TREE_PATHS_BY_ID)])
 }
 
-fn known(view: View<'_>, path: &str) -> Result<(), Fault> {
-    if view.knows(path) { Ok(()) } else { Err(Fault::not_found(path)) }
+fn known(query: ObjectQuery<'_>, path: &str) -> Result<(), Fault> {
+    if query.knows(path) { Ok(()) } else { Err(Fault::not_found(path)) }
 }
 
-fn ends(view: View<'_>, association: &str) -> Vec<String> {
-    view.tree.get(association, association::ENDPOINTS).unwrap_or_default()
+fn ends(query: ObjectQuery<'_>, association: &str) -> Vec<String> {
+    query.tree.get(association, association::ENDPOINTS).unwrap_or_default()
 }
 
 fn shape(found: SubTree, only_paths: bool) -> Variant<'static> {
@@ -142,7 +146,7 @@ mod tests {
 
     fn ask(method: &Method, arguments: &[Variant<'static>]) -> Result<Returned, Fault> {
         let (tree, foreign) = (tree(), Foreign::default());
-        call(View { tree: &tree, foreign: &foreign }, method, arguments)
+        call(ObjectQuery { tree: &tree, foreign: &foreign }, method, arguments)
     }
 
     fn none() -> Variant<'static> {

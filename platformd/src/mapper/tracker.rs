@@ -1,7 +1,7 @@
-//! Follows which services come and go on the bus, and which objects they have.
+//! Follows which services are on the bus, and which objects they have.
 //!
 //! It has a connection of its own, so that a service which is slow to describe itself, or a flood
-//! of signals, does not delay an answer of ours.
+//! of signals, does not delay replies of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -78,7 +78,7 @@ async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>
     for name in names {
         let body = (&name,);
         let asked = connection.call_method(Some(bus.0), bus.1, Some(bus.0), "GetNameOwner", &body);
-        // A name may be gone again; then its leaving is signalled too.
+        // The name may be released by now; then NameOwnerChanged reports that too.
         if let Ok(reply) = asked.await {
             owners.push((name, reply.body().deserialize()?));
         }
@@ -95,7 +95,7 @@ struct Tracker {
     services: BTreeMap<String, Service>,
 }
 
-/// What came of a walk.
+/// The result of a walk.
 struct Walked {
     service: String,
     owner: String,
@@ -170,13 +170,13 @@ impl Tracker {
         let service = Service { owner: owner.clone(), meanwhile: Some(Vec::new()), attempts: 0 };
         self.services.insert(name.clone(), service);
         // Objects that appear from now on are known at once, however long the walk takes.
-        self.tell(Update::Service { service: name.clone(), objects: Objects::new() }).await;
+        self.publish(Update::Service { service: name.clone(), objects: Objects::new() }).await;
         self.walk(name, owner, Duration::ZERO);
     }
 
     async fn left(&mut self, name: String) {
         if self.services.remove(&name).is_some() {
-            self.tell(Update::Gone { service: name }).await;
+            self.publish(Update::Gone { service: name }).await;
         }
     }
 
@@ -202,7 +202,7 @@ impl Tracker {
             }
         }
         for update in updates {
-            self.tell(update).await;
+            self.publish(update).await;
         }
     }
 
@@ -212,7 +212,7 @@ impl Tracker {
             tokio::time::sleep(delay).await;
             let objects = walk(&connection, &owner).await;
             let result = Walked { service, owner, objects };
-            // Nobody listens any more when the bus is gone.
+            // The tracker, and with it the receiver, ends when the bus closes.
             let _ = walked.send(result).await;
         });
     }
@@ -220,13 +220,16 @@ impl Tracker {
     async fn walked(&mut self, walked: Walked) {
         let (name, objects) = (walked.service, walked.objects);
         let service = self.services.get_mut(&name);
-        // The name may have another owner by now, who is walked too.
+        // The name may have another owner by now; that one has a walk of its own.
         let Some(service) = service.filter(|service| service.owner == walked.owner) else {
             return;
         };
         service.attempts += 1;
         let Some(objects) = objects else {
-            debug!(service = name, "does not describe its objects");
+            debug!(
+                service = name,
+                "a service did not describe its objects; asking it again up to five times"
+            );
             if service.attempts < MOST_ATTEMPTS {
                 self.walk(name, walked.owner, AGAIN);
             } else {
@@ -235,14 +238,14 @@ impl Tracker {
             return;
         };
         let meanwhile = service.meanwhile.take();
-        self.tell(Update::Service { service: name, objects }).await;
+        self.publish(Update::Service { service: name, objects }).await;
         for update in meanwhile.into_iter().flatten() {
-            self.tell(update).await;
+            self.publish(update).await;
         }
     }
 
-    async fn tell(&self, update: Update) {
-        // The receiver ends with the daemon only.
+    async fn publish(&self, update: Update) {
+        // The server drops the receiver only when it aborts this task.
         let _ = self.updates.send(update).await;
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn walk(connection: &Connection, service: &str) -> Option<Objec
         }
         let description = match introspect(connection, service, &path).await {
             Ok(xml) => parse(&xml),
-            // It went since its parent told of it.
+            // It was removed since its parent listed it.
             Err(Silence::Refused) if depth > 0 => continue,
             Err(_) => return None,
         };

@@ -30,8 +30,8 @@ impl Part for Bmc {
             .with(bmc::REQUESTED_BMC_TRANSITION, Transition::None)
             .with(bmc::CURRENT_BMC_STATE, BmcState::Ready)
             .with(bmc::LAST_REBOOT_CAUSE, RebootCause::POR);
-        context.tree.add(bmc::SERVICE, bmc::PATH, [bmc.keeping()]);
-        // Kept values are those of the last start: the wish that led to this one is done.
+        context.tree.add(bmc::SERVICE, bmc::PATH, [bmc.persistent()]);
+        // Saved values are from before the restart: the transition they request is complete.
         context.tree.set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, Transition::None);
         context.tree.set(bmc::PATH, bmc::CURRENT_BMC_STATE, BmcState::Ready);
         context.tree.set(bmc::PATH, bmc::LAST_REBOOT_TIME, started);

@@ -23,13 +23,13 @@ impl Part for Boot {
                 Instance::new(&boot_type::INTERFACE).with(boot_type::BOOT_TYPE, BootType::EFI),
                 Instance::new(&enable::INTERFACE).with(enable::ENABLED, counts),
             ];
-            let instances = instances.map(Instance::keeping);
+            let instances = instances.map(Instance::persistent);
             context.tree.add(settings::SERVICE, path, instances);
         }
     }
 
     /// A host that starts takes the settings for the next boot, and so uses them up.
-    fn notice(&mut self, context: &mut Context<'_>, event: Event) {
+    fn handle_event(&mut self, context: &mut Context<'_>, event: Event) {
         let counts = context.tree.get(ONE_TIME_PATH, enable::ENABLED) == Some(true);
         if event == Event::HostStarting && counts {
             context.tree.set(ONE_TIME_PATH, enable::ENABLED, false);

@@ -8,7 +8,7 @@ use openbmc_dbus::state::host::RestartCause;
 use zbus::wire::Structure;
 
 use crate::fault::Fault;
-use crate::part::{Context, Event, Invocation, Part, Returned, Wish};
+use crate::part::{Context, Event, Invocation, Part, PowerRequest, Returned};
 use crate::tree::Instance;
 
 /// How long a simulated press takes, in microseconds.
@@ -30,7 +30,7 @@ impl Part for Buttons {
             // All buttons have the same property, each under its own interface.
             let mut button = Instance::new(interface);
             button.values.insert(enable::ENABLED.name, true.into());
-            context.tree.add(buttons::SERVICE, path, [button.keeping()]);
+            context.tree.add(buttons::SERVICE, path, [button.persistent()]);
         }
     }
 
@@ -43,35 +43,42 @@ impl Part for Buttons {
         match *call.method {
             method if method == power::SIM_PRESS => {
                 let enabled = enabled(power::ENABLED);
-                tell(context, call.path, power::PRESSED, None);
-                tell(context, call.path, power::RELEASED, Some(Structure::from((PRESS_US,))));
-                press(context, enabled, |on| if on { Wish::SoftOff } else { Wish::On });
+                emit(context, call.path, power::PRESSED, None);
+                emit(context, call.path, power::RELEASED, Some(Structure::from((PRESS_US,))));
+                press(
+                    context,
+                    enabled,
+                    |on| if on { PowerRequest::SoftOff } else { PowerRequest::On },
+                );
             }
             method if method == power::SIM_LONG_PRESS => {
                 let enabled = enabled(power::ENABLED);
-                tell(context, call.path, power::PRESSED_LONG, None);
-                press(context, enabled, |_| Wish::HardOff);
+                emit(context, call.path, power::PRESSED_LONG, None);
+                press(context, enabled, |_| PowerRequest::HardOff);
             }
             method if method == reset::SIM_PRESS => {
                 let enabled = enabled(reset::ENABLED);
-                tell(context, call.path, reset::PRESSED, None);
-                tell(context, call.path, reset::RELEASED, None);
+                emit(context, call.path, reset::PRESSED, None);
+                emit(context, call.path, reset::RELEASED, None);
                 if enabled {
-                    context.raise(Event::Wish(Wish::HardReset, RestartCause::ResetButton));
+                    context.raise(Event::PowerRequest(
+                        PowerRequest::HardReset,
+                        RestartCause::ResetButton,
+                    ));
                 }
             }
             method if method == id::SIM_PRESS => {
                 let enabled = enabled(id::ENABLED);
-                tell(context, call.path, id::PRESSED, None);
-                tell(context, call.path, id::RELEASED, None);
+                emit(context, call.path, id::PRESSED, None);
+                emit(context, call.path, id::RELEASED, None);
                 if enabled {
                     context.raise(Event::Identify);
                 }
             }
             method if method == nmi::SIM_PRESS => {
                 let enabled = enabled(nmi::ENABLED);
-                tell(context, call.path, nmi::PRESSED, None);
-                tell(context, call.path, nmi::RELEASED, None);
+                emit(context, call.path, nmi::PRESSED, None);
+                emit(context, call.path, nmi::RELEASED, None);
                 if enabled {
                     context.raise(Event::Nmi);
                 }
@@ -82,15 +89,15 @@ impl Part for Buttons {
     }
 }
 
-fn tell(context: &mut Context<'_>, path: &str, signal: Signal, body: Option<Structure<'static>>) {
+fn emit(context: &mut Context<'_>, path: &str, signal: Signal, body: Option<Structure<'static>>) {
     context.tree.signal(path, signal, body);
 }
 
-/// What a press of the power button wishes, which depends on whether power is on.
-fn press(context: &mut Context<'_>, enabled: bool, wish: impl Fn(bool) -> Wish) {
+/// Requests what a press of the power button means, which depends on whether power is on.
+fn press(context: &mut Context<'_>, enabled: bool, request: impl Fn(bool) -> PowerRequest) {
     if enabled {
         let power = context.tree.get(chassis::PATH, chassis::CURRENT_POWER_STATE);
         let on = power == Some(PowerState::On);
-        context.raise(Event::Wish(wish(on), RestartCause::PowerButton));
+        context.raise(Event::PowerRequest(request(on), RestartCause::PowerButton));
     }
 }

@@ -26,7 +26,7 @@ impl Part for Clock {
         let clock = Instance::new(&epoch_time::INTERFACE);
         context.tree.add(epoch_time::SERVICE, epoch_time::BMC_PATH, [clock]);
         let zone = Instance::new(&timedate::INTERFACE).with(timedate::TIMEZONE, "UTC".to_owned());
-        context.tree.add(timedate::SERVICE, timedate::PATH, [zone.keeping()]);
+        context.tree.add(timedate::SERVICE, timedate::PATH, [zone.persistent()]);
     }
 
     fn set(
@@ -61,6 +61,6 @@ impl Part for Clock {
 
     fn refresh(&mut self, context: &mut Context<'_>) {
         let micros = self.micros(context);
-        context.tree.set_quietly(epoch_time::BMC_PATH, epoch_time::ELAPSED, micros);
+        context.tree.set_without_signal(epoch_time::BMC_PATH, epoch_time::ELAPSED, micros);
     }
 }

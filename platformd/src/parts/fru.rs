@@ -15,7 +15,7 @@ use crate::tree::Instance;
 /// Language code for English.
 const ENGLISH: u8 = 0;
 /// The name under which a written image outlives the process.
-const KEPT: &str = "image";
+const SAVED_KEY: &str = "image";
 
 /// The devices, by bus and address.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ impl Frus {
         for (byte, written) in device.image.iter_mut().zip(written) {
             *byte = *written;
         }
-        let kept = Variant::from(device.image.clone());
-        context.tree.keep(&device.path, KEPT, kept);
+        let saved = Variant::from(device.image.clone());
+        context.tree.save_value(&device.path, SAVED_KEY, saved);
         show(context, slot, device);
         Ok(())
     }
@@ -69,8 +69,8 @@ impl Part for Frus {
         context.tree.add(fru_device::SERVICE, fru_device::PATH, [scanner]);
         for fru in std::mem::take(&mut self.config) {
             let path = format!("{}/{}", fru_device::PATH, fru.name);
-            let kept = context.tree.recall(&path, KEPT);
-            let image = kept.and_then(|image| image.downcast().ok());
+            let saved = context.tree.recall(&path, SAVED_KEY);
+            let image = saved.and_then(|image| image.downcast().ok());
             let image = image.unwrap_or_else(|| built(&fru));
             let device = Device { path, image };
             show(context, (fru.bus, fru.address), &device);

@@ -50,7 +50,7 @@ impl Part for Identity {
             .with(asset::BUILD_DATE, identity.build_date.clone());
         let tag = Instance::new(&asset_tag::INTERFACE)
             .with(asset_tag::ASSET_TAG, identity.asset_tag.clone())
-            .keeping();
+            .persistent();
         let name = Instance::new(&item::INTERFACE)
             .with(item::PRETTY_NAME, identity.model.clone())
             .with(item::PRESENT, true);

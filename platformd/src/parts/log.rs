@@ -15,7 +15,7 @@ use crate::tree::Instance;
 /// How many entries there may be; the oldest goes for a new one, as in phosphor-logging.
 const MOST_ENTRIES: usize = 200;
 /// The name under which an entry outlives the process.
-const KEPT: &str = "entry";
+const SAVED_KEY: &str = "entry";
 
 /// The log.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Log {
     newest: u32,
 }
 
-/// An entry, as it is kept.
+/// An entry, as it is saved on disk.
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     id: u32,
@@ -54,7 +54,7 @@ impl Entry {
         context.tree.add(SERVICE, &path, [shown, removable]);
     }
 
-    fn keep(&self, context: &mut Context<'_>) {
+    fn save(&self, context: &mut Context<'_>) {
         let mut fields = vec![
             self.id.to_string(),
             self.timestamp.to_string(),
@@ -66,12 +66,12 @@ impl Entry {
             fields.extend([key.clone(), value.clone()]);
         }
         let path = self.path();
-        context.tree.keep(&path, KEPT, Variant::from(fields));
+        context.tree.save_value(&path, SAVED_KEY, Variant::from(fields));
     }
 
-    /// An entry that was kept; `None` for what is none.
-    fn parse(kept: Variant<'static>) -> Option<Self> {
-        let fields: Vec<String> = kept.downcast().ok()?;
+    /// Reads a saved entry; `None` if it is invalid.
+    fn parse(saved: Variant<'static>) -> Option<Self> {
+        let fields: Vec<String> = saved.downcast().ok()?;
         let [id, timestamp, severity, resolved, message, data @ ..] = fields.as_slice() else {
             return None;
         };
@@ -115,7 +115,7 @@ impl Log {
             context.tree.remove(oldest);
         }
         entry.show(context);
-        entry.keep(context);
+        entry.save(context);
         let path = ObjectPath::try_from(entry.path());
         path.map(|path| vec![Variant::from(path)]).map_err(|_| Fault::not_found(&entry.path()))
     }
@@ -137,13 +137,13 @@ impl Part for Log {
     fn start(&mut self, context: &mut Context<'_>) {
         let methods = [&create::INTERFACE, &delete_all::INTERFACE].map(Instance::new);
         context.tree.add(SERVICE, ROOT, methods);
-        let kept: Vec<Entry> = context
+        let saved: Vec<Entry> = context
             .tree
-            .kept()
+            .saved()
             .values()
-            .filter_map(|object| Entry::parse(object.get(KEPT)?.clone()))
+            .filter_map(|object| Entry::parse(object.get(SAVED_KEY)?.clone()))
             .collect();
-        for entry in kept {
+        for entry in saved {
             self.newest = self.newest.max(entry.id);
             entry.show(context);
         }
@@ -161,9 +161,9 @@ impl Part for Log {
         let now = u64::try_from(context.now.epoch.as_millis()).unwrap_or(u64::MAX);
         context.tree.set(setting.path, entry::RESOLVED, resolved);
         context.tree.set(setting.path, entry::UPDATE_TIMESTAMP, now);
-        let kept = context.tree.recall(setting.path, KEPT).and_then(Entry::parse);
-        if let Some(entry) = kept {
-            Entry { resolved, ..entry }.keep(context);
+        let saved = context.tree.recall(setting.path, SAVED_KEY).and_then(Entry::parse);
+        if let Some(entry) = saved {
+            Entry { resolved, ..entry }.save(context);
         }
         Some(Ok(()))
     }

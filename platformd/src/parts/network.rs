@@ -1,6 +1,6 @@
 //! The network: interfaces, addresses, neighbours and VLANs.
 //!
-//! Nothing is set up for real. What clients set and add is kept, as phosphor-networkd does; an
+//! No real interface is configured. What clients set and add is saved, as phosphor-networkd does; an
 //! interface whose IPv4 comes from DHCP gets an address a moment after that was asked for.
 
 mod objects;
@@ -132,13 +132,13 @@ impl Part for Network {
         context.tree.add(SERVICE, ROOT, [root]);
         let name = Instance::new(&system_configuration::INTERFACE)
             .with(system_configuration::HOST_NAME, self.config.host_name.clone());
-        context.tree.add(SERVICE, CONFIG_PATH, [name.keeping()]);
+        context.tree.add(SERVICE, CONFIG_PATH, [name.persistent()]);
         let dhcp = Instance::new(&dhcp_configuration::INTERFACE)
             .with(dhcp_configuration::DNS_ENABLED, true)
             .with(dhcp_configuration::NTP_ENABLED, true)
             .with(dhcp_configuration::HOST_NAME_ENABLED, true)
             .with(dhcp_configuration::SEND_HOST_NAME_ENABLED, true);
-        context.tree.add(SERVICE, DHCP_PATH, [dhcp.keeping()]);
+        context.tree.add(SERVICE, DHCP_PATH, [dhcp.persistent()]);
         for interface in &self.config.interface {
             objects::add_interface(context.tree, interface);
             let path = format!("{ROOT}/{}", interface.name);

@@ -1,7 +1,7 @@
-//! The chassis' power and the host, in the order in which OpenBMC's state managers go.
+//! The chassis' power and the host, in the order of OpenBMC's state managers.
 //!
-//! A wish becomes a plan: steps, each with a time to wait before it. A new wish replaces what is
-//! left of the plan and starts from the state that was reached. State names follow
+//! A request becomes a plan: steps, each with a delay before it. A new request replaces the rest of the
+//! plan and starts from the state reached so far. State names follow
 //! phosphor-state-manager; a host that starts passes through `TransitioningToRunning`, and its boot
 //! progress through the stages of IPMI.
 
@@ -16,7 +16,7 @@ use openbmc_dbus::state::host::{self, HostState, RestartCause};
 
 use crate::config::{Chassis, ChassisFault, Host, HostFault, SoftOff};
 use crate::fault::Fault;
-use crate::part::{Context, Event, Part, Setting, Wish};
+use crate::part::{Context, Event, Part, PowerRequest, Setting};
 use crate::tree::Instance;
 
 /// The host and its power.
@@ -52,33 +52,39 @@ impl Power {
         Self { chassis, host, power_lost, plan: VecDeque::new(), due: None }
     }
 
-    /// Begins what `wish` asks for.
-    fn begin(&mut self, context: &mut Context<'_>, wish: Wish, cause: RestartCause) {
-        record_wish(context, wish);
-        if matches!(wish, Wish::On | Wish::Cycle | Wish::SoftCycle | Wish::HardReset) {
+    /// Begins to execute `request`.
+    fn begin(&mut self, context: &mut Context<'_>, request: PowerRequest, cause: RestartCause) {
+        record_request(context, request);
+        if matches!(
+            request,
+            PowerRequest::On
+                | PowerRequest::Cycle
+                | PowerRequest::SoftCycle
+                | PowerRequest::HardReset
+        ) {
             context.tree.set(host::PATH, host::RESTART_CAUSE, cause);
         }
         let on = power_state(context) == PowerState::On;
         let runs = on && host_state(context) != HostState::Off;
         let starts = |step: &Step| matches!(step.action, Action::Start(_));
-        if wish == Wish::On && (runs || self.plan.iter().any(starts)) {
+        if request == PowerRequest::On && (runs || self.plan.iter().any(starts)) {
             // What is under way goes on: a start is what was asked for.
             return;
         }
         self.plan.clear();
-        match wish {
-            Wish::On => {
+        match request {
+            PowerRequest::On => {
                 self.plan_power_on(context);
                 self.plan_start(cause);
             }
-            Wish::ChassisOn => self.plan_power_on(context),
-            Wish::SoftOff => {
+            PowerRequest::ChassisOn => self.plan_power_on(context),
+            PowerRequest::SoftOff => {
                 self.plan_shutdown(runs);
                 self.plan_power_off(context);
             }
-            Wish::HardOff => self.plan_power_off(context),
-            Wish::Cycle | Wish::SoftCycle => {
-                if wish == Wish::SoftCycle {
+            PowerRequest::HardOff => self.plan_power_off(context),
+            PowerRequest::Cycle | PowerRequest::SoftCycle => {
+                if request == PowerRequest::SoftCycle {
                     self.plan_shutdown(runs);
                 }
                 self.plan_power_off(context);
@@ -86,14 +92,14 @@ impl Power {
                 self.plan_good_power();
                 self.plan_start(cause);
             }
-            Wish::HardReset | Wish::SoftReset if on => {
-                if wish == Wish::SoftReset {
+            PowerRequest::HardReset | PowerRequest::SoftReset if on => {
+                if request == PowerRequest::SoftReset {
                     self.plan_shutdown(runs);
                 }
                 self.step(0, Action::Host(HostState::Off));
                 self.plan_start(cause);
             }
-            Wish::HardReset | Wish::SoftReset => {}
+            PowerRequest::HardReset | PowerRequest::SoftReset => {}
         }
         self.schedule(context);
         self.run_due(context);
@@ -190,7 +196,7 @@ impl Power {
 
     /// The states in which the platform starts, and the rest of a start that was going on.
     fn settle(&mut self, context: &mut Context<'_>) {
-        let first = !context.tree.kept().contains_key(chassis::PATH);
+        let first = !context.tree.saved().contains_key(chassis::PATH);
         let on = if first {
             self.chassis.on_at_first_start
         } else {
@@ -234,12 +240,12 @@ impl Part for Power {
             .with(host::RESTART_CAUSE, RestartCause::Unknown);
         let progress =
             Instance::new(&progress::INTERFACE).with(progress::BOOT_PROGRESS, Stage::Unspecified);
-        context.tree.add(host::SERVICE, host::PATH, [host.keeping(), progress]);
+        context.tree.add(host::SERVICE, host::PATH, [host.persistent(), progress]);
         let chassis = Instance::new(&chassis::INTERFACE)
             .with(chassis::REQUESTED_POWER_TRANSITION, chassis::Transition::Off)
             .with(chassis::CURRENT_POWER_STATE, PowerState::Off)
             .with(chassis::CURRENT_POWER_STATUS, PowerStatus::Good);
-        context.tree.add(chassis::SERVICE, chassis::PATH, [chassis.keeping()]);
+        context.tree.add(chassis::SERVICE, chassis::PATH, [chassis.persistent()]);
         context.tree.add(raw::SERVICE, raw::PATH, [Instance::new(&raw::INTERFACE)]);
         self.settle(context);
     }
@@ -249,19 +255,19 @@ impl Part for Power {
         context: &mut Context<'_>,
         setting: &Setting<'_>,
     ) -> Option<Result<(), Fault>> {
-        let wish = if setting.is(host::PATH, host::REQUESTED_HOST_TRANSITION) {
-            host_wish(host::Transition::from_variant(setting.value.clone()))
+        let request = if setting.is(host::PATH, host::REQUESTED_HOST_TRANSITION) {
+            host_request(host::Transition::from_variant(setting.value.clone()))
         } else if setting.is(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION) {
-            chassis_wish(chassis::Transition::from_variant(setting.value.clone()))
+            chassis_request(chassis::Transition::from_variant(setting.value.clone()))
         } else {
             return None;
         };
-        Some(wish.map(|wish| self.begin(context, wish, RestartCause::RemoteCommand)))
+        Some(request.map(|request| self.begin(context, request, RestartCause::RemoteCommand)))
     }
 
-    fn notice(&mut self, context: &mut Context<'_>, event: Event) {
+    fn handle_event(&mut self, context: &mut Context<'_>, event: Event) {
         match event {
-            Event::Wish(wish, cause) => self.begin(context, wish, cause),
+            Event::PowerRequest(request, cause) => self.begin(context, request, cause),
             Event::Nmi if host_state(context) == HostState::Running => {
                 self.plan.clear();
                 self.step(0, Action::Host(HostState::DiagnosticMode));
@@ -282,36 +288,38 @@ impl Part for Power {
     }
 }
 
-fn host_wish(transition: Result<host::Transition, ValueError>) -> Result<Wish, Fault> {
+fn host_request(transition: Result<host::Transition, ValueError>) -> Result<PowerRequest, Fault> {
     Ok(match transition? {
-        host::Transition::Off => Wish::SoftOff,
-        host::Transition::On => Wish::On,
-        host::Transition::Reboot => Wish::SoftCycle,
-        host::Transition::GracefulWarmReboot => Wish::SoftReset,
-        host::Transition::ForceWarmReboot => Wish::HardReset,
+        host::Transition::Off => PowerRequest::SoftOff,
+        host::Transition::On => PowerRequest::On,
+        host::Transition::Reboot => PowerRequest::SoftCycle,
+        host::Transition::GracefulWarmReboot => PowerRequest::SoftReset,
+        host::Transition::ForceWarmReboot => PowerRequest::HardReset,
     })
 }
 
-fn chassis_wish(transition: Result<chassis::Transition, ValueError>) -> Result<Wish, Fault> {
+fn chassis_request(
+    transition: Result<chassis::Transition, ValueError>,
+) -> Result<PowerRequest, Fault> {
     Ok(match transition? {
-        chassis::Transition::Off => Wish::HardOff,
-        chassis::Transition::On => Wish::ChassisOn,
-        chassis::Transition::PowerCycle => Wish::Cycle,
+        chassis::Transition::Off => PowerRequest::HardOff,
+        chassis::Transition::On => PowerRequest::ChassisOn,
+        chassis::Transition::PowerCycle => PowerRequest::Cycle,
     })
 }
 
-/// Shows a wish as the transitions which the two state managers were asked for.
-fn record_wish(context: &mut Context<'_>, wish: Wish) {
+/// Publishes a request as the requested transitions of the two state managers.
+fn record_request(context: &mut Context<'_>, request: PowerRequest) {
     use chassis::Transition as Chassis;
     use host::Transition as Host;
-    let (host, chassis) = match wish {
-        Wish::On => (Some(Host::On), Some(Chassis::On)),
-        Wish::ChassisOn => (None, Some(Chassis::On)),
-        Wish::SoftOff | Wish::HardOff => (Some(Host::Off), Some(Chassis::Off)),
-        Wish::Cycle => (Some(Host::On), Some(Chassis::PowerCycle)),
-        Wish::SoftCycle => (Some(Host::Reboot), Some(Chassis::PowerCycle)),
-        Wish::HardReset => (Some(Host::ForceWarmReboot), None),
-        Wish::SoftReset => (Some(Host::GracefulWarmReboot), None),
+    let (host, chassis) = match request {
+        PowerRequest::On => (Some(Host::On), Some(Chassis::On)),
+        PowerRequest::ChassisOn => (None, Some(Chassis::On)),
+        PowerRequest::SoftOff | PowerRequest::HardOff => (Some(Host::Off), Some(Chassis::Off)),
+        PowerRequest::Cycle => (Some(Host::On), Some(Chassis::PowerCycle)),
+        PowerRequest::SoftCycle => (Some(Host::Reboot), Some(Chassis::PowerCycle)),
+        PowerRequest::HardReset => (Some(Host::ForceWarmReboot), None),
+        PowerRequest::SoftReset => (Some(Host::GracefulWarmReboot), None),
     };
     if let Some(host) = host {
         context.tree.set(host::PATH, host::REQUESTED_HOST_TRANSITION, host);

@@ -7,7 +7,7 @@ use openbmc_dbus::interface::PropertyValue;
 use openbmc_dbus::state::chassis::{self, PowerState};
 use openbmc_dbus::state::host::RestartCause;
 
-use crate::part::{Context, Event, Part, Wish};
+use crate::part::{Context, Event, Part, PowerRequest};
 use crate::parts::settings;
 use crate::tree::Instance;
 
@@ -24,19 +24,19 @@ impl Restore {
     }
 }
 
-/// Where the settings service keeps the policy.
+/// The settings service's object with the policy.
 const PATH: &str = "/xyz/openbmc_project/control/host0/power_restore_policy";
 
 impl Part for Restore {
     fn start(&mut self, context: &mut Context<'_>) {
-        // This part starts before the chassis', so what is kept of that is from before the loss.
+        // This part starts before the chassis part, so the saved chassis state is from before the power loss.
         let key = format!("{}.{}", chassis::NAME, chassis::CURRENT_POWER_STATE.name);
-        let kept = context.tree.kept().get(chassis::PATH);
-        let was = kept.and_then(|kept| kept.get(&key).cloned());
+        let saved = context.tree.saved().get(chassis::PATH);
+        let was = saved.and_then(|saved| saved.get(&key).cloned());
         let was_on = was.and_then(|was| PowerState::from_variant(was).ok()) == Some(PowerState::On);
         let policy = Instance::new(&restore_policy::INTERFACE)
             .with(restore_policy::POWER_RESTORE_POLICY, Policy::AlwaysOff)
-            .keeping();
+            .persistent();
         context.tree.add(settings::SERVICE, PATH, [policy]);
         if !self.power_lost {
             return;
@@ -55,7 +55,7 @@ impl Part for Restore {
             && due <= context.now.uptime
         {
             self.due = None;
-            context.raise(Event::Wish(Wish::On, cause));
+            context.raise(Event::PowerRequest(PowerRequest::On, cause));
         }
     }
 

@@ -24,7 +24,7 @@ use self::wave::Signal;
 use crate::config::{Kind, Platform, Sensor};
 use crate::fault::Fault;
 use crate::part::{Context, Event, Part, Setting};
-use crate::parts::lid;
+use crate::parts::intrusion;
 use crate::tree::Instance;
 
 /// All sensors.
@@ -88,7 +88,7 @@ impl Sensors {
         ];
         instances.extend(belonging(sensor, number));
         if sensor.kind == Kind::Intrusion {
-            instances.push(lid::switch(Status::Normal));
+            instances.push(intrusion::instance(Status::Normal));
             context.tree.add(usual.service, &path, instances);
             return;
         }
@@ -179,7 +179,7 @@ impl Part for Sensors {
         Some(Ok(()))
     }
 
-    fn notice(&mut self, context: &mut Context<'_>, event: Event) {
+    fn handle_event(&mut self, context: &mut Context<'_>, event: Event) {
         if matches!(event, Event::PowerOn | Event::PowerOff) {
             self.measure(context, None, true);
         }

@@ -1,4 +1,4 @@
-//! What OpenBMC's settings service keeps, as far as nothing else acts on it.
+//! The properties of OpenBMC's settings service that no other part acts on.
 
 use openbmc_dbus::console::uart;
 use openbmc_dbus::control::acpi_power_state::{self, Acpi};
@@ -43,23 +43,23 @@ impl Part for Settings {
         let acpi = Instance::new(&acpi_power_state::INTERFACE)
             .with(acpi_power_state::SYS_ACPI_STATUS, Acpi::Unknown)
             .with(acpi_power_state::DEV_ACPI_STATUS, Acpi::Unknown);
-        context.tree.add(SERVICE, ACPI_PATH, [acpi.keeping()]);
-        context.tree.add(SERVICE, CAPABILITIES_PATH, [chassis_capabilities().keeping()]);
+        context.tree.add(SERVICE, ACPI_PATH, [acpi.persistent()]);
+        context.tree.add(SERVICE, CAPABILITIES_PATH, [chassis_capabilities().persistent()]);
         for channel in &self.sol_channels {
             let path = format!("{}{channel}", sol::PATH_PREFIX);
-            context.tree.add(SERVICE, &path, [sol_defaults().keeping()]);
+            context.tree.add(SERVICE, &path, [sol_defaults().persistent()]);
         }
         let mode = Instance::new(&restriction_mode::INTERFACE)
             .with(restriction_mode::RESTRICTION_MODE, Modes::None);
-        context.tree.add(SERVICE, restriction_mode::PATH, [mode.keeping()]);
+        context.tree.add(SERVICE, restriction_mode::PATH, [mode.persistent()]);
         let baud = Instance::new(&uart::INTERFACE).with(uart::BAUD, CONSOLE_BAUD);
-        context.tree.add(uart::SERVICE, uart::PATH, [baud.keeping()]);
+        context.tree.add(uart::SERVICE, uart::PATH, [baud.persistent()]);
         let console = Instance::new(&attributes::INTERFACE)
             .with(attributes::ENABLED, true)
             .with(attributes::RUNNING, true);
-        context.tree.add(attributes::SERVICE, attributes::CONSOLE_PATH, [console.keeping()]);
+        context.tree.add(attributes::SERVICE, attributes::CONSOLE_PATH, [console.persistent()]);
         let cap = power_cap();
-        context.tree.add(SERVICE, POWER_CAP_PATH, [cap.keeping()]);
+        context.tree.add(SERVICE, POWER_CAP_PATH, [cap.persistent()]);
     }
 }
 

@@ -25,7 +25,7 @@ const LONGEST_IPMI_NAME: usize = 16;
 const LONGEST_NAME: usize = 30;
 
 /// The name under which a list of accounts outlives the process.
-const KEPT: &str = "users";
+const SAVED_KEY: &str = "users";
 
 /// The accounts.
 #[derive(Debug)]
@@ -52,13 +52,13 @@ fn all(context: &Context<'_>) -> Vec<User> {
     users.collect()
 }
 
-fn keep(context: &mut Context<'_>) {
+fn save_users(context: &mut Context<'_>) {
     let lines = all(context).into_iter().map(|user| {
         let groups = user.groups.join(",");
         format!("{} {} {} {groups}", user.name, user.privilege, user.enabled)
     });
     let lines = Variant::from(lines.collect::<Vec<_>>());
-    context.tree.keep(ROOT, KEPT, lines);
+    context.tree.save_value(ROOT, SAVED_KEY, lines);
 }
 
 fn parse(line: &str) -> Option<User> {
@@ -139,7 +139,7 @@ fn create(context: &mut Context<'_>, arguments: &[Variant<'static>]) -> Result<(
     };
     check(&all(context), &user)?;
     add(context, &user);
-    keep(context);
+    save_users(context);
     Ok(())
 }
 
@@ -158,7 +158,7 @@ fn rename(context: &mut Context<'_>, arguments: &[Variant<'static>]) -> Result<(
     context.tree.signal(ROOT, manager::USER_RENAMED, Some(body));
     context.tree.remove(&path(&old));
     add(context, &renamed);
-    keep(context);
+    save_users(context);
     Ok(())
 }
 
@@ -190,15 +190,18 @@ impl Part for Users {
             .with(manager::ALL_PRIVILEGES, names(&PRIVILEGES))
             .with(manager::ALL_GROUPS, names(&GROUPS));
         context.tree.add(SERVICE, ROOT, [manager]);
-        let kept = context.tree.recall(ROOT, KEPT).and_then(|kept| Vec::from_variant(kept).ok());
-        let users: Vec<User> = match kept {
+        let saved =
+            context.tree.recall(ROOT, SAVED_KEY).and_then(|saved| Vec::from_variant(saved).ok());
+        let users: Vec<User> = match saved {
             Some(lines) => lines.iter().filter_map(|line: &String| parse(line)).collect(),
             None => std::mem::take(&mut self.config),
         };
         for user in users {
             match check(&all(context), &user) {
                 Ok(()) => add(context, &user),
-                Err(fault) => tracing::warn!(user = user.name, %fault, "left out"),
+                Err(fault) => {
+                    tracing::warn!(user = user.name, %fault, "cannot create this account; leaving it out")
+                }
             }
         }
     }
@@ -224,7 +227,7 @@ impl Part for Users {
         Some(checked.map(|()| {
             let (interface, property) = (setting.interface, setting.property);
             context.tree.store(setting.path, interface, property, setting.value.clone());
-            keep(context);
+            save_users(context);
         }))
     }
 
@@ -239,7 +242,7 @@ impl Part for Users {
             manager::GET_USER_INFO => Some(info(context, call.arguments)),
             delete::DELETE if call.path.starts_with(ROOT) => {
                 context.tree.remove(call.path);
-                keep(context);
+                save_users(context);
                 Some(Ok(Vec::new()))
             }
             _ => None,

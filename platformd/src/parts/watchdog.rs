@@ -8,7 +8,7 @@ use openbmc_dbus::state::watchdog::{self, Action, PATH, TimerUse};
 use zbus::wire::{Structure, Variant};
 
 use crate::fault::Fault;
-use crate::part::{Context, Event, Invocation, Part, Returned, Setting, Wish};
+use crate::part::{Context, Event, Invocation, Part, PowerRequest, Returned, Setting};
 use crate::tree::Instance;
 
 /// What the timer starts from before anybody sets it.
@@ -45,13 +45,13 @@ impl Watchdog {
         context.tree.set(PATH, watchdog::ENABLED, false);
         let body = Structure::from((action.as_str().to_owned(),));
         context.tree.signal(PATH, watchdog::TIMEOUT, Some(body));
-        let wish = match action {
+        let request = match action {
             Action::None => return,
-            Action::HardReset => Wish::HardReset,
-            Action::PowerOff => Wish::HardOff,
-            Action::PowerCycle => Wish::Cycle,
+            Action::HardReset => PowerRequest::HardReset,
+            Action::PowerOff => PowerRequest::HardOff,
+            Action::PowerCycle => PowerRequest::Cycle,
         };
-        context.raise(Event::Wish(wish, RestartCause::WatchdogTimer));
+        context.raise(Event::PowerRequest(request, RestartCause::WatchdogTimer));
     }
 }
 
@@ -108,7 +108,7 @@ impl Part for Watchdog {
         let remaining =
             self.expiry.map_or(Duration::ZERO, |at| at.saturating_sub(context.now.uptime));
         let remaining = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        context.tree.set_quietly(PATH, watchdog::TIME_REMAINING, remaining);
+        context.tree.set_without_signal(PATH, watchdog::TIME_REMAINING, remaining);
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {

@@ -14,7 +14,7 @@ use tracing::warn;
 use zbus::message::{Message, Type};
 use zbus::{Connection, MessageStream};
 
-/// What the names begin with that only our own policy speaks of.
+/// The prefix of names that only this suite's bus policy opens.
 const OWN_NAMESPACE: &str = "xyz.openbmc_project.";
 
 /// The number of a connection: 0 has all names of [`OWN_NAMESPACE`].
@@ -24,7 +24,7 @@ pub(super) type LinkId = usize;
 #[derive(Debug)]
 struct Link {
     connection: Connection,
-    /// The name that it has alone; none for connection 0.
+    /// The one name that it owns; `None` for connection 0.
     only: Option<String>,
 }
 
@@ -56,12 +56,12 @@ impl Links {
         stream::select_all(self.0.iter().enumerate().map(one)).boxed()
     }
 
-    /// The one name of a connection that has but one.
+    /// The name of a connection that owns exactly one.
     pub(super) fn only(&self, id: LinkId) -> Option<&str> {
         self.0.get(id)?.only.as_deref()
     }
 
-    /// The connection that every link may ask the bus on.
+    /// Connection 0, on which the bus daemon is asked about senders of all links.
     pub(super) fn main(&self) -> Option<&Connection> {
         self.0.first().map(|link| &link.connection)
     }
@@ -80,7 +80,7 @@ impl Links {
         Ok(())
     }
 
-    /// Requests names after a while; gives those that other processes own.
+    /// Requests names after a delay; returns those that other processes own.
     pub(super) fn request_names(
         &self,
         names: BTreeSet<String>,
@@ -125,7 +125,7 @@ impl Outbox {
     }
 }
 
-/// The name that the bus says a connection of ours lost.
+/// The name that one of this process's connections lost, if `message` is that notification.
 pub(super) fn lost_name(message: &Message) -> Option<String> {
     const BUS: &str = "org.freedesktop.DBus";
     let header = message.header();

@@ -1,4 +1,4 @@
-//! Messages of the bus as calls, and answers and changes as messages.
+//! Converts bus messages to calls, and replies and changes to messages.
 
 use tracing::warn;
 use zbus::message::Message;
@@ -61,7 +61,7 @@ pub(super) fn reply(call: &Message, answer: Result<Returned, Fault>) -> Option<M
         }
         Err(fault) => Message::error(&header, fault.name).build(&(fault.text,)),
     };
-    built.inspect_err(|error| warn!(%error, "an answer that cannot be sent")).ok()
+    built.inspect_err(|error| warn!(%error, "cannot encode a reply; the caller gets none")).ok()
 }
 
 /// The signal for a change, and the service that sends it; no service for an object that is gone.
@@ -104,6 +104,8 @@ where
 {
     Message::signal(path, interface, member)
         .build(body)
-        .inspect_err(|error| warn!(%error, path, interface, "a signal that cannot be sent"))
+        .inspect_err(
+            |error| warn!(%error, path, interface, "cannot encode a signal; not sending it"),
+        )
         .ok()
 }

@@ -1,8 +1,8 @@
-//! Which senders may change something: found out at the bus, call by call.
+//! Which senders may change something: asked of the bus daemon, call by call.
 //!
-//! A call that changes something waits until the bus has said whose process sent it, and so do later calls
-//! of the same sender, which keep their order. Nothing else waits. Only accepted senders are remembered, so
-//! that no other can make us forget them; a unique name is never given to a second connection.
+//! A call that changes something waits until the bus daemon has named the user of its sender, and so do later
+//! calls of the same sender, so that they stay in order. No other call waits. Only accepted senders are
+//! cached, so that refused ones cannot evict them; the bus never gives a unique name to a second connection.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use zbus::message::Message;
 
 use super::links::LinkId;
 
-/// Accepted senders that are remembered; beyond that the bus is asked again.
+/// Accepted senders in the cache; beyond that it is cleared, and the bus is asked again.
 const MOST_ACCEPTED: usize = 256;
 /// Senders of one connection that may wait.
 const MOST_WAITING: usize = 64;
@@ -24,7 +24,7 @@ const MOST_CALLS: usize = 64;
 /// A sender: the connection that it calls on, and its unique name.
 type Sender = (LinkId, String);
 
-/// What is known of senders, and the calls of those of which too little is.
+/// The accepted senders, and the calls of senders that are being looked up.
 pub(super) struct Senders {
     callers: Callers,
     accepted: HashSet<String>,
@@ -32,13 +32,13 @@ pub(super) struct Senders {
     lookups: FuturesUnordered<BoxFuture<'static, (Sender, Option<u32>)>>,
 }
 
-/// What is to be done with a call now.
+/// What the server does with a call now.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// Answer it.
-    Answer(Message),
-    /// Its sender is to be looked up; nothing to do.
-    Waits,
+    /// Dispatch it.
+    Dispatch(Message),
+    /// It waits for its sender's look-up.
+    Pending,
     /// Too many calls wait.
     Overload(Message),
 }
@@ -47,7 +47,7 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct LookedUp {
     pub(super) link: LinkId,
-    /// The user; `None` for a sender that has gone.
+    /// The user; `None` for a sender that has disconnected.
     pub(super) uid: Option<u32>,
     pub(super) is_accepted: bool,
     pub(super) calls: Vec<Message>,
@@ -63,7 +63,7 @@ impl Senders {
         }
     }
 
-    /// Forgets all senders: those of another bus have other names.
+    /// Forgets all senders: unique names are valid on one bus only.
     pub(super) fn clear(&mut self) {
         let callers = std::mem::take(&mut self.callers);
         *self = Self::new(callers);
@@ -74,9 +74,9 @@ impl Senders {
         call.header().sender().is_some_and(|sender| self.accepted.contains(sender.as_str()))
     }
 
-    /// Takes a call that came on `link`; one that `changes` something waits for its sender's user, which is
+    /// Decides on a call received on `link`; one that `changes` something waits for its sender's user, which is
     /// asked for on `bus`.
-    pub(super) fn take(
+    pub(super) fn admit(
         &mut self,
         link: LinkId,
         call: Message,
@@ -90,20 +90,20 @@ impl Senders {
                 return Verdict::Overload(call);
             }
             calls.push(call);
-            return Verdict::Waits;
+            return Verdict::Pending;
         }
         if !changes || self.accepted.contains(&key.1) {
-            return Verdict::Answer(call);
+            return Verdict::Dispatch(call);
         }
         if self.waiting.keys().filter(|(on, _)| *on == link).count() >= MOST_WAITING {
             return Verdict::Overload(call);
         }
         self.lookups.push(Box::pin(look_up(bus.clone(), key.clone())));
         self.waiting.insert(key, vec![call]);
-        Verdict::Waits
+        Verdict::Pending
     }
 
-    /// The next sender that has been looked up; for ever without one.
+    /// The next sender that has been looked up; pending while there is none.
     pub(super) async fn looked_up(&mut self) -> LookedUp {
         let Some((key, uid)) = self.lookups.next().await else {
             return std::future::pending().await;

@@ -27,20 +27,20 @@ const POLICY: &str = "/xyz/openbmc_project/control/host0/power_restore_policy";
 const HOURS: &str = "/xyz/openbmc_project/state/chassis0/power_on_hours";
 
 /// A platform with a clock that a test turns.
-struct Bench {
+struct TestPlatform {
     simulation: Simulation,
     now: Now,
 }
 
-impl Bench {
+impl TestPlatform {
     fn new(text: &str) -> Self {
-        Self::again(text, Kept::new(), false)
+        Self::again(text, SavedValues::new(), false)
     }
 
-    fn again(text: &str, kept: Kept, power_lost: bool) -> Self {
+    fn again(text: &str, saved: SavedValues, power_lost: bool) -> Self {
         let config = Platform::parse("test.toml", text).unwrap();
         let now = Now { uptime: Duration::ZERO, epoch: Duration::from_secs(1_800_000_000) };
-        let mut simulation = Simulation::start(&config, kept, power_lost, now);
+        let mut simulation = Simulation::start(&config, saved, power_lost, now);
         simulation.take_changes();
         Self { simulation, now }
     }
@@ -108,15 +108,15 @@ impl Bench {
     }
 
     fn on(text: &str) -> Self {
-        let mut bench = Self::new(text);
-        bench.request(host::Transition::On);
-        bench.pass(60_000);
-        assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::Running));
-        bench.simulation.take_changes();
-        bench
+        let mut platform = Self::new(text);
+        platform.request(host::Transition::On);
+        platform.pass(60_000);
+        assert_eq!((platform.power(), platform.host()), (PowerState::On, HostState::Running));
+        platform.simulation.take_changes();
+        platform
     }
 
-    /// The states that clients were told since the last time, by their last names.
+    /// The state changes signalled since the last call, by the last part of their value.
     fn states(&mut self) -> Vec<String> {
         let mut states = Vec::new();
         for change in self.simulation.take_changes() {
@@ -137,18 +137,18 @@ impl Bench {
 
 #[test]
 fn faults_are_what_the_file_says() {
-    let mut bench = Bench::new("[host]\nfault = \"hangs\"\n");
-    bench.request(host::Transition::On);
-    bench.pass(3_600_000);
-    assert_eq!(bench.host(), HostState::TransitioningToRunning);
-    let mut bench = Bench::new("[host]\nfault = \"quiesces\"\n");
-    bench.request(host::Transition::On);
-    bench.pass(60_000);
-    assert_eq!(bench.host(), HostState::Quiesced);
-    let mut bench = Bench::new("[chassis]\nfault = \"never-on\"\n");
-    bench.request(host::Transition::On);
-    bench.pass(60_000);
-    assert_eq!((bench.power(), bench.host()), (PowerState::Off, HostState::Off));
+    let mut platform = TestPlatform::new("[host]\nfault = \"hangs\"\n");
+    platform.request(host::Transition::On);
+    platform.pass(3_600_000);
+    assert_eq!(platform.host(), HostState::TransitioningToRunning);
+    let mut platform = TestPlatform::new("[host]\nfault = \"quiesces\"\n");
+    platform.request(host::Transition::On);
+    platform.pass(60_000);
+    assert_eq!(platform.host(), HostState::Quiesced);
+    let mut platform = TestPlatform::new("[chassis]\nfault = \"never-on\"\n");
+    platform.request(host::Transition::On);
+    platform.pass(60_000);
+    assert_eq!((platform.power(), platform.host()), (PowerState::Off, HostState::Off));
 }
 
 #[test]
@@ -159,125 +159,131 @@ fn the_watchdog_does_what_it_is_set_to() {
         (Action::PowerCycle, RestartCause::WatchdogTimer, PowerState::On),
         (Action::PowerOff, RestartCause::RemoteCommand, PowerState::Off),
     ] {
-        let mut bench = Bench::on("");
-        bench.set(watchdog::PATH, watchdog::INTERVAL, 5000);
-        bench.set(watchdog::PATH, watchdog::EXPIRE_ACTION, action);
-        bench.set(watchdog::PATH, watchdog::CURRENT_TIMER_USE, TimerUse::SMSOS);
-        bench.set(watchdog::PATH, watchdog::ENABLED, true);
-        bench.pass(4000);
-        assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 1000);
-        bench.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[false.into()]);
-        bench.pass(4999);
-        assert!(bench.get(watchdog::PATH, watchdog::ENABLED), "{action}");
-        bench.pass(60_000);
-        assert!(!bench.get(watchdog::PATH, watchdog::ENABLED), "{action}");
-        assert_eq!(bench.get(watchdog::PATH, watchdog::EXPIRED_TIMER_USE), TimerUse::SMSOS);
-        assert_eq!((bench.cause(), bench.power()), (cause, power), "{action}");
-        let changes = bench.simulation.take_changes();
-        let told = |change: &Change| matches!(change, Change::Signal { signal, .. } if *signal == watchdog::TIMEOUT);
-        assert!(changes.iter().any(told), "{action}");
+        let mut platform = TestPlatform::on("");
+        platform.set(watchdog::PATH, watchdog::INTERVAL, 5000);
+        platform.set(watchdog::PATH, watchdog::EXPIRE_ACTION, action);
+        platform.set(watchdog::PATH, watchdog::CURRENT_TIMER_USE, TimerUse::SMSOS);
+        platform.set(watchdog::PATH, watchdog::ENABLED, true);
+        platform.pass(4000);
+        assert_eq!(platform.get(watchdog::PATH, watchdog::TIME_REMAINING), 1000);
+        platform.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[false.into()]);
+        platform.pass(4999);
+        assert!(platform.get(watchdog::PATH, watchdog::ENABLED), "{action}");
+        platform.pass(60_000);
+        assert!(!platform.get(watchdog::PATH, watchdog::ENABLED), "{action}");
+        assert_eq!(platform.get(watchdog::PATH, watchdog::EXPIRED_TIMER_USE), TimerUse::SMSOS);
+        assert_eq!((platform.cause(), platform.power()), (cause, power), "{action}");
+        let changes = platform.simulation.take_changes();
+        let is_timeout = |change: &Change| matches!(change, Change::Signal { signal, .. } if *signal == watchdog::TIMEOUT);
+        assert!(changes.iter().any(is_timeout), "{action}");
     }
 }
 
 #[test]
 fn a_watchdog_that_stands_is_not_started_by_a_reset_of_its_time() {
-    let mut bench = Bench::on("");
-    bench.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[false.into()]);
-    assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
-    bench.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[true.into()]);
-    assert!(bench.get(watchdog::PATH, watchdog::ENABLED));
-    bench.set(watchdog::PATH, watchdog::ENABLED, false);
-    assert_eq!(bench.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
+    let mut platform = TestPlatform::on("");
+    platform.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[false.into()]);
+    assert_eq!(platform.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
+    platform.call(watchdog::PATH, &watchdog::RESET_TIME_REMAINING, &[true.into()]);
+    assert!(platform.get(watchdog::PATH, watchdog::ENABLED));
+    platform.set(watchdog::PATH, watchdog::ENABLED, false);
+    assert_eq!(platform.get(watchdog::PATH, watchdog::TIME_REMAINING), 0);
 }
 
 #[test]
 fn buttons_act_unless_they_are_locked() {
-    let mut bench = Bench::new("");
-    bench.call(buttons::power::PATH, &buttons::power::SIM_PRESS, &[]);
-    bench.pass(60_000);
-    assert_eq!((bench.host(), bench.cause()), (HostState::Running, RestartCause::PowerButton));
-    bench.call(buttons::reset::PATH, &buttons::reset::SIM_PRESS, &[]);
-    bench.pass(60_000);
-    assert_eq!((bench.host(), bench.cause()), (HostState::Running, RestartCause::ResetButton));
-    bench.set(buttons::power::PATH, buttons::power::ENABLED, false);
-    bench.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
-    bench.pass(60_000);
-    assert_eq!(bench.power(), PowerState::On);
-    bench.set(buttons::power::PATH, buttons::power::ENABLED, true);
-    bench.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
-    bench.pass(60_000);
-    assert_eq!(bench.power(), PowerState::Off);
-    bench.call(buttons::id::PATH, &buttons::id::SIM_PRESS, &[]);
-    assert!(bench.get(group::ENCLOSURE_IDENTIFY, group::ASSERTED));
+    let mut platform = TestPlatform::new("");
+    platform.call(buttons::power::PATH, &buttons::power::SIM_PRESS, &[]);
+    platform.pass(60_000);
+    assert_eq!(
+        (platform.host(), platform.cause()),
+        (HostState::Running, RestartCause::PowerButton)
+    );
+    platform.call(buttons::reset::PATH, &buttons::reset::SIM_PRESS, &[]);
+    platform.pass(60_000);
+    assert_eq!(
+        (platform.host(), platform.cause()),
+        (HostState::Running, RestartCause::ResetButton)
+    );
+    platform.set(buttons::power::PATH, buttons::power::ENABLED, false);
+    platform.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
+    platform.pass(60_000);
+    assert_eq!(platform.power(), PowerState::On);
+    platform.set(buttons::power::PATH, buttons::power::ENABLED, true);
+    platform.call(buttons::power::PATH, &buttons::power::SIM_LONG_PRESS, &[]);
+    platform.pass(60_000);
+    assert_eq!(platform.power(), PowerState::Off);
+    platform.call(buttons::id::PATH, &buttons::id::SIM_PRESS, &[]);
+    assert!(platform.get(group::ENCLOSURE_IDENTIFY, group::ASSERTED));
 }
 
 #[test]
 fn an_nmi_keeps_a_running_host_busy() {
-    let mut bench = Bench::on("");
-    bench.call(host_nmi::PATH, &host_nmi::NMI, &[]);
-    assert_eq!(bench.host(), HostState::DiagnosticMode);
-    bench.pass(1000);
-    assert_eq!(bench.host(), HostState::Running);
+    let mut platform = TestPlatform::on("");
+    platform.call(host_nmi::PATH, &host_nmi::NMI, &[]);
+    assert_eq!(platform.host(), HostState::DiagnosticMode);
+    platform.pass(1000);
+    assert_eq!(platform.host(), HostState::Running);
 }
 
 #[test]
 fn a_boot_uses_up_the_settings_for_the_next_boot_only() {
-    let mut bench = Bench::new("");
-    bench.set(PERSISTENT_PATH, source::BOOT_SOURCE, Source::Disk);
-    bench.set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Network);
-    bench.set(ONE_TIME_PATH, enable::ENABLED, true);
-    bench.request(host::Transition::On);
-    assert!(bench.get(ONE_TIME_PATH, enable::ENABLED), "the host has not begun yet");
-    bench.pass(60_000);
-    assert!(!bench.get(ONE_TIME_PATH, enable::ENABLED));
-    assert_eq!(bench.get(ONE_TIME_PATH, source::BOOT_SOURCE), Source::Default);
-    assert_eq!(bench.get(PERSISTENT_PATH, source::BOOT_SOURCE), Source::Disk);
+    let mut platform = TestPlatform::new("");
+    platform.set(PERSISTENT_PATH, source::BOOT_SOURCE, Source::Disk);
+    platform.set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Network);
+    platform.set(ONE_TIME_PATH, enable::ENABLED, true);
+    platform.request(host::Transition::On);
+    assert!(platform.get(ONE_TIME_PATH, enable::ENABLED), "the host has not begun yet");
+    platform.pass(60_000);
+    assert!(!platform.get(ONE_TIME_PATH, enable::ENABLED));
+    assert_eq!(platform.get(ONE_TIME_PATH, source::BOOT_SOURCE), Source::Default);
+    assert_eq!(platform.get(PERSISTENT_PATH, source::BOOT_SOURCE), Source::Disk);
 }
 
 #[test]
 fn hours_are_counted_with_power_on_only() {
-    let mut bench = Bench::new("[chassis]\npower-on-hours = 7\nhour-ms = 10000\n");
-    bench.pass(100_000);
-    assert_eq!(bench.get(HOURS, power_on_hours::POH_COUNTER), 7);
-    bench.request(host::Transition::On);
-    bench.pass(1000 + 25_000);
-    assert_eq!(bench.get(HOURS, power_on_hours::POH_COUNTER), 9);
-    bench.request(host::Transition::Off);
-    bench.pass(100_000);
-    assert_eq!(bench.get(HOURS, power_on_hours::POH_COUNTER), 9);
+    let mut platform = TestPlatform::new("[chassis]\npower-on-hours = 7\nhour-ms = 10000\n");
+    platform.pass(100_000);
+    assert_eq!(platform.get(HOURS, power_on_hours::POH_COUNTER), 7);
+    platform.request(host::Transition::On);
+    platform.pass(1000 + 25_000);
+    assert_eq!(platform.get(HOURS, power_on_hours::POH_COUNTER), 9);
+    platform.request(host::Transition::Off);
+    platform.pass(100_000);
+    assert_eq!(platform.get(HOURS, power_on_hours::POH_COUNTER), 9);
 }
 
 #[test]
 fn a_restart_of_the_bmc_is_asked_for_after_the_answer() {
-    let mut bench = Bench::on("[bmc]\nreset-delay-ms = 200\n");
-    bench.set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, bmc::Transition::Reboot);
-    assert_eq!(bench.simulation.poll_effect(), None);
-    bench.pass(200);
-    assert_eq!(bench.simulation.poll_effect(), Some(Effect::ResetBmc));
-    let kept = bench.simulation.take_unsaved().unwrap().clone();
-    let mut bench = Bench::again("", kept, false);
-    assert_eq!(bench.get(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION), bmc::Transition::None);
-    assert_eq!(bench.get(bmc::PATH, bmc::LAST_REBOOT_CAUSE), bmc::RebootCause::Software);
-    assert_eq!(bench.get(bmc::PATH, bmc::CURRENT_BMC_STATE), bmc::BmcState::Ready);
+    let mut platform = TestPlatform::on("[bmc]\nreset-delay-ms = 200\n");
+    platform.set(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION, bmc::Transition::Reboot);
+    assert_eq!(platform.simulation.poll_effect(), None);
+    platform.pass(200);
+    assert_eq!(platform.simulation.poll_effect(), Some(Effect::ResetBmc));
+    let saved = platform.simulation.take_unsaved().unwrap().clone();
+    let mut platform = TestPlatform::again("", saved, false);
+    assert_eq!(platform.get(bmc::PATH, bmc::REQUESTED_BMC_TRANSITION), bmc::Transition::None);
+    assert_eq!(platform.get(bmc::PATH, bmc::LAST_REBOOT_CAUSE), bmc::RebootCause::Software);
+    assert_eq!(platform.get(bmc::PATH, bmc::CURRENT_BMC_STATE), bmc::BmcState::Ready);
     // The host does not care that the BMC restarted.
-    assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::Running));
+    assert_eq!((platform.power(), platform.host()), (PowerState::On, HostState::Running));
 }
 
 #[test]
 fn the_clock_is_set_unless_it_follows_the_network() {
-    let mut bench = Bench::new("");
-    bench.set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 1_000_000);
-    bench.pass(2000);
-    assert_eq!(bench.get(epoch_time::BMC_PATH, epoch_time::ELAPSED), 3_000_000);
-    bench.call(timedate::PATH, &timedate::SET_NTP, &[true.into(), false.into()]);
-    let error = bench.try_set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 0).unwrap_err();
+    let mut platform = TestPlatform::new("");
+    platform.set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 1_000_000);
+    platform.pass(2000);
+    assert_eq!(platform.get(epoch_time::BMC_PATH, epoch_time::ELAPSED), 3_000_000);
+    platform.call(timedate::PATH, &timedate::SET_NTP, &[true.into(), false.into()]);
+    let error = platform.try_set(epoch_time::BMC_PATH, epoch_time::ELAPSED, 0).unwrap_err();
     assert!(error.name.ends_with("NotAllowed"));
 }
 
 #[test]
 fn every_value_is_one_that_its_property_can_have() {
-    let mut bench = Bench::on("");
-    for (path, object) in bench.simulation.tree(bench.now).objects() {
+    let mut platform = TestPlatform::on("");
+    for (path, object) in platform.simulation.tree(platform.now).objects() {
         for instance in object.interfaces.values() {
             for property in instance.interface.properties {
                 let value = instance.values.get(property.name);
@@ -290,6 +296,7 @@ fn every_value_is_one_that_its_property_can_have() {
 
 #[test]
 fn services_left_to_others_have_no_objects() {
-    let mut bench = Bench::new("[services]\nwithout = [\"xyz.openbmc_project.Watchdog\"]\n");
-    assert!(bench.simulation.tree(bench.now).object(watchdog::PATH).is_none());
+    let mut platform =
+        TestPlatform::new("[services]\nwithout = [\"xyz.openbmc_project.Watchdog\"]\n");
+    assert!(platform.simulation.tree(platform.now).object(watchdog::PATH).is_none());
 }

@@ -8,7 +8,7 @@ fn tree() -> Tree {
     let mut tree = Tree::default();
     let host = Instance::new(&host::INTERFACE).with(host::CURRENT_HOST_STATE, HostState::Off);
     tree.add(host::SERVICE, "/a/host0", [host]);
-    tree.add(group::SERVICE, "/a/led", [Instance::new(&group::INTERFACE).keeping()]);
+    tree.add(group::SERVICE, "/a/led", [Instance::new(&group::INTERFACE).persistent()]);
     tree
 }
 
@@ -71,12 +71,12 @@ fn kept_values_come_back_and_others_do_not() {
     let mut first = tree();
     first.set("/a/led", group::ASSERTED, true);
     first.set("/a/host0", host::CURRENT_HOST_STATE, HostState::Running);
-    let kept = first.take_unsaved().unwrap().clone();
+    let saved = first.take_unsaved().unwrap().clone();
     assert!(first.take_unsaved().is_none());
-    let mut second = Tree::new(kept, Services::default());
-    second.add(group::SERVICE, "/a/led", [Instance::new(&group::INTERFACE).keeping()]);
+    let mut second = Tree::new(saved, Services::default());
+    second.add(group::SERVICE, "/a/led", [Instance::new(&group::INTERFACE).persistent()]);
     assert_eq!(second.get("/a/led", group::ASSERTED), Some(true));
-    assert!(!second.kept().contains_key("/a/host0"));
+    assert!(!second.saved().contains_key("/a/host0"));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::part::Now;
 use crate::simulation::Simulation;
-use crate::tree::Kept;
+use crate::tree::SavedValues;
 
 /// What is wrong, a kind a row: the file, the line that the error names, and a part of its text.
 const WRONG: &[(&str, usize, &str)] = &[
@@ -219,7 +219,7 @@ fn all_services_have_their_names_here() {
     }
     let config = Platform::parse("x.toml", &text).unwrap();
     let now = Now { uptime: Duration::ZERO, epoch: Duration::ZERO };
-    let mut simulation = Simulation::start(&config, Kept::default(), false, now);
+    let mut simulation = Simulation::start(&config, SavedValues::default(), false, now);
     let used: BTreeSet<&str> =
         simulation.tree(now).objects().map(|(_, object)| object.service).collect();
     let named: BTreeSet<&str> = services::NAMES.iter().copied().collect();

@@ -18,9 +18,9 @@ use crate::tree::{Instance, Tree};
 /// The greatest VLAN number.
 const MOST_VLAN: u32 = 4094;
 
-/// Under which name of an object that it was added, and by what, outlives the process.
+/// The saved key of an object that a client added, and the arguments of the call.
 const ADDED: &str = "added";
-/// Under which name of a described object that it was deleted outlives the process.
+/// The saved key of a configured object that a client deleted.
 const DELETED: &str = "deleted";
 
 /// An address to be added.
@@ -31,12 +31,12 @@ pub(super) struct NewAddress {
 }
 
 impl NewAddress {
-    /// Adds it to an interface, and keeps it if it is to be kept.
+    /// Adds it to an interface, and saves it if `persist`.
     pub(super) fn add(
         &self,
         tree: &mut Tree,
         interface: &str,
-        keep: bool,
+        persist: bool,
     ) -> Result<String, Fault> {
         let longest = if self.address.is_ipv4() { 32 } else { 128 };
         if self.prefix > longest {
@@ -52,9 +52,9 @@ impl NewAddress {
         if tree.object(&path).is_none() {
             tree.add(SERVICE, &path, [address, Instance::new(&delete::INTERFACE)]);
         }
-        if keep {
+        if persist {
             let entry = format!("ip {} {} {interface}", self.address, self.prefix);
-            tree.keep(&path, ADDED, Variant::from(entry));
+            tree.save_value(&path, ADDED, Variant::from(entry));
         }
         Ok(path)
     }
@@ -67,12 +67,12 @@ pub(super) struct NewNeighbor {
 }
 
 impl NewNeighbor {
-    /// Adds it to an interface, and keeps it if it is to be kept.
+    /// Adds it to an interface, and saves it if `persist`.
     pub(super) fn add(
         &self,
         tree: &mut Tree,
         interface: &str,
-        keep: bool,
+        persist: bool,
     ) -> Result<String, Fault> {
         if !is_mac(&self.mac) {
             return Err(Fault::invalid("six hexadecimal numbers with colons"));
@@ -83,16 +83,16 @@ impl NewNeighbor {
             .with(neighbor::MAC_ADDRESS, self.mac.clone())
             .with(neighbor::STATE, State::Permanent);
         tree.add(SERVICE, &path, [entry, Instance::new(&delete::INTERFACE)]);
-        if keep {
+        if persist {
             let entry = format!("neighbor {} {} {interface}", self.address, self.mac);
-            tree.keep(&path, ADDED, Variant::from(entry));
+            tree.save_value(&path, ADDED, Variant::from(entry));
         }
         Ok(path)
     }
 }
 
-/// Adds a VLAN to an interface, and keeps it if it is to be kept.
-pub(super) fn add_vlan(tree: &mut Tree, on: &str, id: u32, keep: bool) -> Result<String, Fault> {
+/// Adds a VLAN to an interface, and saves it if `persist`.
+pub(super) fn add_vlan(tree: &mut Tree, on: &str, id: u32, persist: bool) -> Result<String, Fault> {
     let parent = format!("{ROOT}/{on}");
     let mac = tree.get(&parent, mac_address::MAC_ADDRESS);
     let mac = mac.ok_or_else(|| Fault::invalid(format!("no interface {on}")))?;
@@ -120,8 +120,8 @@ pub(super) fn add_vlan(tree: &mut Tree, on: &str, id: u32, keep: bool) -> Result
     let number = Instance::new(&vlan::INTERFACE).with(vlan::ID, id);
     tree.add(SERVICE, &path, [number, Instance::new(&delete::INTERFACE)]);
     tree.set(&path, ethernet::INTERFACE_NAME, format!("{on}.{id}"));
-    if keep {
-        tree.keep(&path, ADDED, Variant::from(format!("vlan {id} {on}")));
+    if persist {
+        tree.save_value(&path, ADDED, Variant::from(format!("vlan {id} {on}")));
     }
     Ok(path)
 }
@@ -146,8 +146,8 @@ pub(super) fn add_interface(tree: &mut Tree, interface: &Interface) {
     let access = Instance::new(&channel_access::INTERFACE)
         .with(channel_access::MAX_PRIVILEGE, interface.max_privilege.clone());
     let methods = [&ip_create::INTERFACE, &neighbor_create::INTERFACE].map(Instance::new);
-    let kept = [settings, mac, access].map(Instance::keeping);
-    tree.add(SERVICE, &path, kept.into_iter().chain(methods));
+    let saved = [settings, mac, access].map(Instance::persistent);
+    tree.add(SERVICE, &path, saved.into_iter().chain(methods));
     for Address { address, prefix, origin } in &interface.address {
         let new = NewAddress { address: *address, prefix: *prefix, origin: shown(*origin) };
         add_unless_deleted(tree, &child(&path, &format!("{address}/{prefix}")), |tree| {
@@ -170,7 +170,7 @@ fn add_unless_deleted(
     if tree.recall(path, DELETED).is_none()
         && let Err(fault) = add(tree)
     {
-        tracing::warn!(path, %fault, "the platform's file describes what cannot be");
+        tracing::warn!(path, %fault, "cannot create an object of the platform's file; leaving it out");
     }
 }
 
@@ -183,15 +183,15 @@ pub(super) fn remove(tree: &mut Tree, path: &str) {
         let deleted = tree.recall(&path, DELETED).is_some();
         tree.remove(&path);
         if deleted || !(added || leased) {
-            tree.keep(&path, DELETED, Variant::from(true));
+            tree.save_value(&path, DELETED, Variant::from(true));
         }
     }
 }
 
-/// Adds again what clients added before this process started.
+/// Restores the objects that clients added before this process started.
 pub(super) fn restore(tree: &mut Tree) {
     let entries: Vec<String> = tree
-        .kept()
+        .saved()
         .values()
         .filter_map(|object| match object.get(ADDED) {
             Some(Variant::Str(entry)) => Some(entry.to_string()),

@@ -13,7 +13,7 @@ pub(super) struct Usual {
     pub(super) unit: Unit,
     /// The least and the greatest value.
     pub(super) range: (f64, f64),
-    /// What such sensors can tell apart.
+    /// The resolution of such sensors.
     pub(super) resolution: f64,
 }
 

@@ -75,7 +75,7 @@ pub(super) fn evaluate(tree: &mut Tree, path: &str, value: f64, hysteresis: f64)
     }
 }
 
-/// Comparisons with "not a number" are false, so neither a limit nor a value that is none alarms.
+/// Comparisons with "not a number" are false, so neither a NaN limit nor a NaN value raises an alarm.
 fn check(tree: &mut Tree, path: &str, side: &Side, value: f64, beyond: impl Fn(f64, bool) -> bool) {
     let (Some(limit), Some(raised)) = (tree.get(path, side.limit), tree.get(path, side.alarm))
     else {

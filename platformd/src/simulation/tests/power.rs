@@ -4,90 +4,97 @@ use super::*;
 
 #[test]
 fn power_on_goes_through_the_states_in_openbmcs_order() {
-    let mut bench = Bench::new("[chassis]\npower-on-ms = 300\n[host]\nstart-ms = 500\n");
-    bench.request(host::Transition::On);
-    assert_eq!(bench.states(), ["power TransitioningToOn"]);
-    bench.pass(299);
-    assert_eq!((bench.power(), bench.host()), (PowerState::TransitioningToOn, HostState::Off));
-    bench.pass(1);
-    assert_eq!(bench.states(), ["power On", "host TransitioningToRunning"]);
-    bench.pass(499);
-    assert_eq!(bench.host(), HostState::TransitioningToRunning);
-    bench.pass(1);
-    assert_eq!(bench.states(), ["host Running"]);
-    assert_eq!(bench.get(host::PATH, progress::BOOT_PROGRESS), Stage::OSRunning);
-    assert_eq!(bench.cause(), RestartCause::RemoteCommand);
-    assert_ne!(bench.get(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME), 0);
-    bench.request(host::Transition::On);
-    assert_eq!(bench.states(), [] as [&str; 0], "on is on already");
+    let mut platform = TestPlatform::new("[chassis]\npower-on-ms = 300\n[host]\nstart-ms = 500\n");
+    platform.request(host::Transition::On);
+    assert_eq!(platform.states(), ["power TransitioningToOn"]);
+    platform.pass(299);
+    assert_eq!(
+        (platform.power(), platform.host()),
+        (PowerState::TransitioningToOn, HostState::Off)
+    );
+    platform.pass(1);
+    assert_eq!(platform.states(), ["power On", "host TransitioningToRunning"]);
+    platform.pass(499);
+    assert_eq!(platform.host(), HostState::TransitioningToRunning);
+    platform.pass(1);
+    assert_eq!(platform.states(), ["host Running"]);
+    assert_eq!(platform.get(host::PATH, progress::BOOT_PROGRESS), Stage::OSRunning);
+    assert_eq!(platform.cause(), RestartCause::RemoteCommand);
+    assert_ne!(platform.get(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME), 0);
+    platform.request(host::Transition::On);
+    assert_eq!(platform.states(), [] as [&str; 0], "on is on already");
 }
 
 #[test]
 fn a_second_power_on_does_not_stop_the_start_that_is_under_way() {
-    let mut bench = Bench::new("[chassis]\npower-on-ms = 300\n[host]\nstart-ms = 500\n");
-    bench.request(host::Transition::On);
+    let mut platform = TestPlatform::new("[chassis]\npower-on-ms = 300\n[host]\nstart-ms = 500\n");
+    platform.request(host::Transition::On);
     for _ in 0..4 {
-        bench.pass(200);
-        bench.request(host::Transition::On);
+        platform.pass(200);
+        platform.request(host::Transition::On);
     }
-    assert_eq!(bench.host(), HostState::Running);
+    assert_eq!(platform.host(), HostState::Running);
 }
 
 #[test]
 fn soft_off_asks_the_host_first() {
-    let mut bench = Bench::on("");
-    bench.request(host::Transition::Off);
-    assert_eq!(bench.states(), ["host TransitioningToOff"]);
-    bench.pass(60_000);
-    assert_eq!(bench.states(), ["host Off", "power TransitioningToOff", "power Off"]);
+    let mut platform = TestPlatform::on("");
+    platform.request(host::Transition::Off);
+    assert_eq!(platform.states(), ["host TransitioningToOff"]);
+    platform.pass(60_000);
+    assert_eq!(platform.states(), ["host Off", "power TransitioningToOff", "power Off"]);
 }
 
 #[test]
 fn a_host_that_ignores_soft_off_loses_its_power_later() {
-    let mut bench = Bench::on("[host]\nsoft-off = \"ignored\"\nsoft-off-limit-ms = 9000\n");
-    bench.request(host::Transition::Off);
-    bench.pass(8999);
-    assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::TransitioningToOff));
-    bench.pass(1000);
-    assert_eq!((bench.power(), bench.host()), (PowerState::Off, HostState::Off));
+    let mut platform =
+        TestPlatform::on("[host]\nsoft-off = \"ignored\"\nsoft-off-limit-ms = 9000\n");
+    platform.request(host::Transition::Off);
+    platform.pass(8999);
+    assert_eq!(
+        (platform.power(), platform.host()),
+        (PowerState::On, HostState::TransitioningToOff)
+    );
+    platform.pass(1000);
+    assert_eq!((platform.power(), platform.host()), (PowerState::Off, HostState::Off));
 }
 
 #[test]
 fn chassis_off_asks_nobody() {
-    let mut bench = Bench::on("");
+    let mut platform = TestPlatform::on("");
     let off = chassis::Transition::Off;
-    bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
-    assert_eq!(bench.states(), ["power TransitioningToOff", "host Off"]);
-    bench.pass(500);
-    assert_eq!(bench.power(), PowerState::Off);
+    platform.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
+    assert_eq!(platform.states(), ["power TransitioningToOff", "host Off"]);
+    platform.pass(500);
+    assert_eq!(platform.power(), PowerState::Off);
 }
 
 #[test]
 fn reboot_takes_power_away_and_a_warm_reboot_does_not() {
-    let mut bench = Bench::on("");
-    bench.request(host::Transition::Reboot);
-    bench.pass(60_000);
-    let states = bench.states();
+    let mut platform = TestPlatform::on("");
+    platform.request(host::Transition::Reboot);
+    platform.pass(60_000);
+    let states = platform.states();
     assert!(states.contains(&"power Off".to_owned()), "{states:?}");
     assert_eq!(states.last().unwrap(), "host Running");
-    bench.request(host::Transition::ForceWarmReboot);
-    bench.pass(60_000);
-    assert_eq!(bench.states(), ["host Off", "host TransitioningToRunning", "host Running"]);
-    bench.request(host::Transition::GracefulWarmReboot);
-    bench.pass(60_000);
-    let states = bench.states();
+    platform.request(host::Transition::ForceWarmReboot);
+    platform.pass(60_000);
+    assert_eq!(platform.states(), ["host Off", "host TransitioningToRunning", "host Running"]);
+    platform.request(host::Transition::GracefulWarmReboot);
+    platform.pass(60_000);
+    let states = platform.states();
     assert_eq!(states.first().unwrap(), "host TransitioningToOff");
     assert!(!states.iter().any(|state| state.starts_with("power")), "{states:?}");
 }
 
 #[test]
 fn power_cycle_comes_back() {
-    let mut bench = Bench::on("");
+    let mut platform = TestPlatform::on("");
     let cycle = chassis::Transition::PowerCycle;
-    bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, cycle);
-    bench.pass(60_000);
+    platform.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, cycle);
+    platform.pass(60_000);
     assert_eq!(
-        bench.states(),
+        platform.states(),
         [
             "power TransitioningToOff",
             "host Off",
@@ -102,13 +109,13 @@ fn power_cycle_comes_back() {
 
 #[test]
 fn a_new_wish_replaces_the_one_under_way() {
-    let mut bench = Bench::new("");
-    bench.request(host::Transition::On);
-    bench.pass(100);
+    let mut platform = TestPlatform::new("");
+    platform.request(host::Transition::On);
+    platform.pass(100);
     let off = chassis::Transition::Off;
-    bench.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
-    bench.pass(60_000);
-    assert_eq!((bench.power(), bench.host()), (PowerState::Off, HostState::Off));
+    platform.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, off);
+    platform.pass(60_000);
+    assert_eq!((platform.power(), platform.host()), (PowerState::Off, HostState::Off));
 }
 
 #[test]
@@ -119,26 +126,26 @@ fn the_restore_policy_decides_after_a_loss_of_mains() {
         (Policy::AlwaysOn, PowerState::On, RestartCause::PowerPolicyAlwaysOn),
         (Policy::Restore, PowerState::On, RestartCause::PowerPolicyPreviousState),
     ] {
-        let mut bench = Bench::on("");
-        bench.set(POLICY, restore_policy::POWER_RESTORE_POLICY, policy);
-        bench.set(POLICY, restore_policy::POWER_RESTORE_DELAY, 2_000_000);
-        let kept = bench.simulation.take_unsaved().unwrap().clone();
-        let mut bench = Bench::again("", kept, true);
-        bench.pass(1999);
-        assert_eq!(bench.power(), PowerState::Off, "{policy}");
-        bench.pass(60_000);
-        assert_eq!((bench.power(), bench.cause()), (power, cause), "{policy}");
+        let mut platform = TestPlatform::on("");
+        platform.set(POLICY, restore_policy::POWER_RESTORE_POLICY, policy);
+        platform.set(POLICY, restore_policy::POWER_RESTORE_DELAY, 2_000_000);
+        let saved = platform.simulation.take_unsaved().unwrap().clone();
+        let mut platform = TestPlatform::again("", saved, true);
+        platform.pass(1999);
+        assert_eq!(platform.power(), PowerState::Off, "{policy}");
+        platform.pass(60_000);
+        assert_eq!((platform.power(), platform.cause()), (power, cause), "{policy}");
     }
 }
 
 #[test]
 fn a_start_that_was_cut_off_goes_on() {
-    let mut bench = Bench::new("");
-    bench.request(host::Transition::On);
-    bench.pass(1200);
-    assert_eq!(bench.host(), HostState::TransitioningToRunning);
-    let kept = bench.simulation.take_unsaved().unwrap().clone();
-    let mut bench = Bench::again("", kept, false);
-    bench.pass(60_000);
-    assert_eq!((bench.power(), bench.host()), (PowerState::On, HostState::Running));
+    let mut platform = TestPlatform::new("");
+    platform.request(host::Transition::On);
+    platform.pass(1200);
+    assert_eq!(platform.host(), HostState::TransitioningToRunning);
+    let saved = platform.simulation.take_unsaved().unwrap().clone();
+    let mut platform = TestPlatform::again("", saved, false);
+    platform.pass(60_000);
+    assert_eq!((platform.power(), platform.host()), (PowerState::On, HostState::Running));
 }

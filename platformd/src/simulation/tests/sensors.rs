@@ -5,7 +5,7 @@ use openbmc_dbus::sensor::{critical, value, warning};
 use openbmc_dbus::state::decorator::availability;
 use openbmc_dbus::state::host;
 
-use super::Bench;
+use super::TestPlatform;
 
 const SENSORS: &str = "
 [[sensor]]
@@ -35,47 +35,47 @@ const FAN0: &str = "/xyz/openbmc_project/sensors/fan_tach/Fan0";
 
 #[test]
 fn a_sensor_is_set_from_outside_and_given_back() {
-    let mut bench = Bench::new(SENSORS);
-    assert_eq!(bench.get(CPU1, value::VALUE), 51.0);
-    bench.set(CPU0, value::VALUE, 85.0);
-    bench.pass(5000);
-    assert_eq!(bench.get(CPU0, value::VALUE), 85.0);
-    assert!(bench.get(CPU0, warning::ALARM_HIGH) && bench.get(CPU0, critical::ALARM_HIGH));
-    assert!(!bench.get(CPU1, warning::ALARM_HIGH));
-    bench.set(CPU0, critical::HIGH, 90.0);
-    assert!(!bench.get(CPU0, critical::ALARM_HIGH));
-    bench.set(CPU0, value::VALUE, f64::NAN);
-    assert_eq!(bench.get(CPU0, value::VALUE), 50.0);
-    assert!(!bench.get(CPU0, warning::ALARM_HIGH));
+    let mut platform = TestPlatform::new(SENSORS);
+    assert_eq!(platform.get(CPU1, value::VALUE), 51.0);
+    platform.set(CPU0, value::VALUE, 85.0);
+    platform.pass(5000);
+    assert_eq!(platform.get(CPU0, value::VALUE), 85.0);
+    assert!(platform.get(CPU0, warning::ALARM_HIGH) && platform.get(CPU0, critical::ALARM_HIGH));
+    assert!(!platform.get(CPU1, warning::ALARM_HIGH));
+    platform.set(CPU0, critical::HIGH, 90.0);
+    assert!(!platform.get(CPU0, critical::ALARM_HIGH));
+    platform.set(CPU0, value::VALUE, f64::NAN);
+    assert_eq!(platform.get(CPU0, value::VALUE), 50.0);
+    assert!(!platform.get(CPU0, warning::ALARM_HIGH));
 }
 
 #[test]
 fn a_fan_turns_with_power_on_only() {
-    let mut bench = Bench::new(SENSORS);
-    assert!(bench.get(FAN0, value::VALUE).is_nan());
-    assert!(!bench.get(FAN0, availability::AVAILABLE));
-    bench.request(host::Transition::On);
-    bench.pass(5000);
-    let before = bench.get(FAN0, value::VALUE);
-    bench.simulation.take_changes();
-    bench.pass(2000);
-    let after = bench.get(FAN0, value::VALUE);
+    let mut platform = TestPlatform::new(SENSORS);
+    assert!(platform.get(FAN0, value::VALUE).is_nan());
+    assert!(!platform.get(FAN0, availability::AVAILABLE));
+    platform.request(host::Transition::On);
+    platform.pass(5000);
+    let before = platform.get(FAN0, value::VALUE);
+    platform.simulation.take_changes();
+    platform.pass(2000);
+    let after = platform.get(FAN0, value::VALUE);
     assert!((7500.0..=8500.0).contains(&after) && (after - before).abs() > 10.0);
-    assert!(bench.simulation.take_changes().len() >= 2);
-    bench.request(host::Transition::Off);
-    bench.pass(5000);
-    assert!(bench.get(FAN0, value::VALUE).is_nan());
-    bench.simulation.take_changes();
-    bench.pass(5000);
-    assert!(bench.simulation.take_changes().is_empty(), "no value is no news");
+    assert!(platform.simulation.take_changes().len() >= 2);
+    platform.request(host::Transition::Off);
+    platform.pass(5000);
+    assert!(platform.get(FAN0, value::VALUE).is_nan());
+    platform.simulation.take_changes();
+    platform.pass(5000);
+    assert!(platform.simulation.take_changes().is_empty(), "no value is no news");
 }
 
 #[test]
 fn the_lid_is_one_wherever_it_is_shown() {
-    let mut bench = Bench::new(SENSORS);
+    let mut platform = TestPlatform::new(SENSORS);
     let sensor = "/xyz/openbmc_project/sensors/intrusion/Lid";
-    bench.set(sensor, intrusion::STATUS, Status::HardwareIntrusion);
-    assert_eq!(bench.get(intrusion::PATH, intrusion::STATUS), Status::HardwareIntrusion);
-    bench.set(intrusion::PATH, intrusion::STATUS, Status::Normal);
-    assert_eq!(bench.get(sensor, intrusion::STATUS), Status::Normal);
+    platform.set(sensor, intrusion::STATUS, Status::HardwareIntrusion);
+    assert_eq!(platform.get(intrusion::PATH, intrusion::STATUS), Status::HardwareIntrusion);
+    platform.set(intrusion::PATH, intrusion::STATUS, Status::Normal);
+    assert_eq!(platform.get(sensor, intrusion::STATUS), Status::Normal);
 }

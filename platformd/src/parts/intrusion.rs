@@ -1,6 +1,6 @@
-//! The switch that tells when the chassis was opened.
+//! The chassis intrusion switch.
 //!
-//! There is one lid. Where the platform has an intrusion sensor too, that shows the same.
+//! There is one switch. Intrusion sensors, where the platform has them, have the same state.
 
 use openbmc_dbus::chassis::intrusion::{self, PATH, RearmMode, Status};
 
@@ -9,30 +9,30 @@ use crate::fault::Fault;
 use crate::part::{Context, Part, Setting};
 use crate::tree::Instance;
 
-/// The lid.
+/// The chassis intrusion service.
 #[derive(Debug)]
-pub(crate) struct Lid {
-    open: bool,
+pub(crate) struct Intrusion {
+    is_open: bool,
 }
 
-impl Lid {
+impl Intrusion {
     pub(crate) const fn new(config: &Chassis) -> Self {
-        Self { open: config.intrusion }
+        Self { is_open: config.intrusion }
     }
 }
 
-/// What shows the lid's state.
-pub(crate) fn switch(status: Status) -> Instance {
+/// The interface with the switch's state.
+pub(crate) fn instance(status: Status) -> Instance {
     Instance::new(&intrusion::INTERFACE)
         .with(intrusion::STATUS, status)
         .with(intrusion::REARM, RearmMode::Manual)
-        .keeping()
+        .persistent()
 }
 
-impl Part for Lid {
+impl Part for Intrusion {
     fn start(&mut self, context: &mut Context<'_>) {
-        let status = if self.open { Status::HardwareIntrusion } else { Status::Normal };
-        context.tree.add(intrusion::SERVICE, PATH, [switch(status)]);
+        let status = if self.is_open { Status::HardwareIntrusion } else { Status::Normal };
+        context.tree.add(intrusion::SERVICE, PATH, [instance(status)]);
         let status = context.tree.get(PATH, intrusion::STATUS);
         for path in sensors(context) {
             context.tree.set(&path, intrusion::STATUS, status.unwrap_or(Status::Normal));
@@ -55,7 +55,7 @@ impl Part for Lid {
     }
 }
 
-/// All objects that show the lid's state.
+/// The paths of all objects with the switch's state.
 fn sensors(context: &Context<'_>) -> Vec<String> {
     let objects = context.tree.objects();
     objects

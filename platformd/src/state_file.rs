@@ -1,4 +1,4 @@
-//! What outlives the process: values of settings, on disk.
+//! The state file: values of settings that outlive the process.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use zbus::wire::{Type, Variant};
 
-use crate::tree::Kept;
+use crate::tree::SavedValues;
 
 /// The file's name in the state directory.
 const FILE: &str = "platform.json";
 
 /// The file with the values.
 pub(crate) struct Store {
-    /// `None` when the directory cannot be used: then nothing outlives the process.
+    /// `None` when the directory cannot be used: then all values end with the process.
     file: Option<StateFile<Content>>,
 }
 
 /// Path, then `interface.property`.
 type Content = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// The D-Bus types that settings have, each by its letter, so that a value comes back as it went.
+/// The D-Bus types that settings have, each by its letter, so that a value is read back with its type.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 enum Value {
     #[serde(rename = "b")]
@@ -48,7 +48,7 @@ enum Value {
 }
 
 impl Store {
-    /// Opens the file in `folder`; logs one line when that cannot be.
+    /// Opens the file in `folder`; logs one line when that fails.
     pub(crate) fn open(folder: &Path) -> Self {
         let opened = std::fs::create_dir_all(folder)
             .map_err(|error| error.to_string())
@@ -57,16 +57,16 @@ impl Store {
             Ok(folder) => Self { file: Some(StateFile::open(folder, FILE, Retention::Previous)) },
             Err(error) => {
                 let folder = folder.display();
-                warn!(%folder, error, "settings will be lost at the end");
+                warn!(%folder, error, "cannot use the state directory; settings are lost when platformd ends");
                 Self { file: None }
             }
         }
     }
 
-    /// What an earlier process saved.
-    pub(crate) fn load(&self) -> Kept {
+    /// The values that an earlier process saved.
+    pub(crate) fn load(&self) -> SavedValues {
         let Some(file) = &self.file else {
-            return Kept::new();
+            return SavedValues::new();
         };
         let values = |values: &BTreeMap<String, Value>| {
             values.iter().map(|(name, value)| (name.clone(), variant(value))).collect()
@@ -74,8 +74,8 @@ impl Store {
         file.value().iter().map(|(path, object)| (path.clone(), values(object))).collect()
     }
 
-    /// Saves everything; it is on disk afterwards, or the log tells why not.
-    pub(crate) fn save(&mut self, kept: &Kept) {
+    /// Saves all values; they are on disk afterwards, or the failure is logged.
+    pub(crate) fn save(&mut self, saved: &SavedValues) {
         let Some(file) = &mut self.file else { return };
         let values = |values: &BTreeMap<String, Variant<'static>>| {
             values
@@ -83,9 +83,9 @@ impl Store {
                 .filter_map(|(name, value)| Some((name.clone(), content(value)?)))
                 .collect()
         };
-        let content = kept.iter().map(|(path, object)| (path.clone(), values(object))).collect();
+        let content = saved.iter().map(|(path, object)| (path.clone(), values(object))).collect();
         if let Err(error) = file.save(content) {
-            warn!(%error, "settings are not saved");
+            warn!(%error, "cannot save settings; they stay in memory only");
         }
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_back_with_their_types() {
+    fn values_are_read_back_with_their_types() {
         let folder = tempfile::tempdir().unwrap();
         let values: BTreeMap<String, Variant<'static>> = [
             ("b", Variant::from(true)),
@@ -143,15 +143,15 @@ mod tests {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-        let kept = Kept::from([("/a".to_owned(), values)]);
-        Store::open(folder.path()).save(&kept);
-        assert_eq!(Store::open(folder.path()).load(), kept);
+        let saved = SavedValues::from([("/a".to_owned(), values)]);
+        Store::open(folder.path()).save(&saved);
+        assert_eq!(Store::open(folder.path()).load(), saved);
     }
 
     #[test]
-    fn a_folder_that_cannot_be_used_keeps_nothing() {
+    fn a_folder_that_cannot_be_used_saves_nothing() {
         let mut store = Store::open(Path::new("/dev/null/x"));
-        store.save(&Kept::new());
+        store.save(&SavedValues::new());
         assert!(store.load().is_empty());
     }
 }
