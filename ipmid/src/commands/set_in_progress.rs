@@ -1,4 +1,4 @@
-//! Set In SetState, which LAN, SOL, PEF, boot and system info parameters share as their parameter 0 (IPMI v2.0
+//! Set In Progress, which LAN, SOL, PEF, boot and system info parameters share as their parameter 0 (IPMI v2.0
 //! Tables 22-16c, 23-4, 26-5, 28-14, 30-6).
 
 use ipmi_proto::CompletionCode;
@@ -21,7 +21,7 @@ impl From<UpdateError> for CompletionCode {
     }
 }
 
-/// Values of Set In SetState.
+/// Values of Set In Progress.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum SetState {
     /// No update is in progress.
@@ -49,7 +49,7 @@ impl SetState {
     }
 }
 
-/// Set In SetState of parameters that take effect when they are written, so that there is nothing to commit. It
+/// Set In Progress of parameters that take effect when they are written, so that there is nothing to commit. It
 /// only informs other clients: any client may end it.
 ///
 /// # Errors
@@ -72,7 +72,7 @@ pub(super) async fn set(
     Ok(())
 }
 
-/// Get Set In SetState: 1 while there is an update, else 0.
+/// Get Set In Progress: 1 while there is an update, else 0.
 pub(super) async fn get(
     updates: &ParameterUpdates,
     platform: &impl Sessions,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use mctp_proto::control::bus_owner::Endpoint as Found;
 use mctp_proto::control::responder::Vendor;
 use mctp_proto::{Eid, MessageType};
-use zbus::{OwnedVariant, Variant};
-use zbus::{fdo, interface};
+use zbus::{OwnedVariant, Variant, fdo, interface};
 
 use super::{NETWORK, finding};
 use crate::engine::{Engine, EngineHandle};

@@ -1,10 +1,9 @@
 //! Tags of requests: how long they are out, and which of them may not be the same.
 
 use hex_literal::hex;
-use mctp_proto::MessageType;
 use mctp_proto::control::bus_owner::{BusOwner, Timing};
 use mctp_proto::route::Origin;
-use mctp_proto::{BusPath, Eid};
+use mctp_proto::{BusPath, Eid, MessageType};
 
 use super::*;
 use crate::demux::AnswerLimits;
