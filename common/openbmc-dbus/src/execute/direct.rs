@@ -13,6 +13,7 @@ use zbus::fdo::{self, DBusProxy};
 use zbus::{Connection, Fd, Message, OwnedFd};
 
 use super::link::{self, LinkSlot};
+use super::server::NO_LINK;
 use super::transport::{Incoming, Outgoing};
 use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
@@ -22,8 +23,8 @@ pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
 /// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages, without the
 /// handshake. A caller has one link; opening another ends the first.
 ///
-/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`; `NotSupported` where the
-/// configuration says no, and on a link; `LimitsExceeded` when there are too many links.
+/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`, and where the configuration
+/// offers no links; `NotSupported` on a link; `LimitsExceeded` when there are too many links.
 pub const OPEN: &str = "Open";
 
 /// Maintains a direct link in `slot` to the `ipmid` that owns the name, if it offers one, until the
@@ -48,7 +49,8 @@ async fn try_maintain_link(bus: &Connection, slot: &LinkSlot) -> zbus::Result<()
                     _ = changes.next() => continue,
                 }
             }
-            Err(zbus::Error::FDO(error)) if matches!(*error, fdo::Error::AccessDenied(_)) => {
+            Err(zbus::Error::FDO(error)) if matches!(&*error, fdo::Error::AccessDenied(reason) if reason != NO_LINK) =>
+            {
                 warn!(%error, "ipmid refuses this bridge: its requests will be answered D3h");
             }
             Err(error) => debug!(%error, "ipmid offers no direct link; requests go over the bus"),

@@ -199,7 +199,7 @@ async fn serve_link<E: Execute>(
 ) {
     let refused = match server.executor.may_link(&caller).await {
         Ok(()) => None,
-        Err(LinkRefusal::NotOffered) => Some(refusal(&request, NOT_SUPPORTED, NO_LINK)),
+        Err(LinkRefusal::NotOffered) => Some(refusal(&request, ACCESS_DENIED, NO_LINK)),
         Err(LinkRefusal::Caller(reason)) => Some(refusal(&request, ACCESS_DENIED, &reason)),
     };
     if let Some(refused) = refused {
