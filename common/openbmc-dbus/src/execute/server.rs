@@ -33,7 +33,7 @@ const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
 /// The text of errors whose name gives the reason.
-const NO_LINK: &str = "no direct link";
+pub(super) const NO_LINK: &str = "no direct link";
 
 /// Executes requests.
 pub trait Execute: Send + Sync + 'static {
