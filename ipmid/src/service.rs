@@ -309,9 +309,10 @@ impl Service {
         ready: &impl Fn(),
     ) -> zbus::Result<()> {
         self.platform.attach(services).await?;
-        self.channels.attach(services).await?;
+        self.channels.attach(requests);
         let host = &self.host;
         let own_name = async {
+            self.channels.listed().await;
             bus::own_name(requests, execute::SERVICE).await?;
             info!("serving");
             ready();

@@ -17,6 +17,7 @@ mod client;
 mod direct;
 mod link;
 mod message;
+mod owners;
 mod server;
 mod signal;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use tokio::task::{self, AbortHandle};
 pub use self::client::{IpmiHost, LinkState, MAX_IN_FLIGHT};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
+pub use self::owners::{OwnerChange, is_bridge_name};
 pub use self::server::{Execute, LinkRefusal, serve};
 
 /// `ipmid`'s bus name.

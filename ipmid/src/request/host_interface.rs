@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
-use ipmi_proto::{CompletionCode, Lun, Medium, Privilege, ResponseBody};
-use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal};
+use ipmi_proto::{ChannelNumber, CompletionCode, Lun, Medium, Privilege, ResponseBody};
+use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal, OwnerChange};
 
 use crate::request::channels::Channels;
 use crate::request::context::{Context, Satellite, Session};
@@ -26,11 +26,15 @@ impl<U: Users + ?Sized> HostInterface<U> {
     }
 
     /// Answers one call; whatever is wrong with it is a completion code.
-    async fn answer(&self, call: Call) -> ResponseBody {
-        let context = match self.channels.of_caller(&call.sender, &call.options).await {
-            Ok(channel) => self.context(channel, &call),
-            Err(completion) => Err(completion),
-        };
+    async fn answer(
+        &self,
+        channel: Result<ChannelNumber, CompletionCode>,
+        call: Call,
+    ) -> ResponseBody {
+        let channel = channel.and_then(|number| {
+            self.channels.get(number).ok_or(CompletionCode::DESTINATION_UNAVAILABLE)
+        });
+        let context = channel.and_then(|channel| self.context(channel, &call));
         match context {
             Ok(context) => self.dispatcher.dispatch(context, call.netfn, &call.data).await,
             Err(completion) => ResponseBody::from(completion),
@@ -89,12 +93,25 @@ impl<U: Users + ?Sized> HostInterface<U> {
 }
 
 impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
-    async fn execute(self: Arc<Self>, call: Call) -> ResponseBody {
-        self.answer(call).await
+    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send {
+        // Before the future is polled: the caller is what it was when the call came.
+        let channel = self.channels.of_caller(&call.sender, &call.options);
+        async move { self.answer(channel.await, call).await }
     }
 
-    async fn may_link(&self, caller: &str) -> Result<(), LinkRefusal> {
-        self.channels.may_link(caller).await
+    fn may_link(
+        self: Arc<Self>,
+        caller: String,
+    ) -> impl Future<Output = Result<(), LinkRefusal>> + Send {
+        self.channels.may_link(&caller)
+    }
+
+    fn owner_changed(&self, change: &OwnerChange) {
+        self.channels.owner_changed(change);
+    }
+
+    fn owners_listed(&self, owners: Vec<(String, String)>) {
+        self.channels.owners_listed(owners);
     }
 }
 

@@ -105,6 +105,11 @@ fn completion_of_error(reply: &Message) -> CompletionCode {
     }
 }
 
+/// The options that name a session.
+const SESSION: [&str; 3] = ["userId", "privilege", "currentSessionId"];
+/// The options that name a satellite.
+const SATELLITE: [&str; 2] = ["rqSA", "hostId"];
+
 /// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
 pub struct Call {
     /// Unique bus name of the caller, as the bus vouches for it.
@@ -137,7 +142,7 @@ impl fmt::Debug for Call {
 }
 
 /// The options that have a meaning. One that is absent or of another type than the contract's is
-/// `None`; unknown ones are passed over.
+/// `None`; of unknown ones only that they are there is known.
 #[derive(Debug, Default)]
 pub struct CallOptions {
     /// `userId` (i): IPMI user id of the session.
@@ -154,6 +159,8 @@ pub struct CallOptions {
     pub names_session: bool,
     /// Whether any option of a satellite is there, of whatever type.
     pub names_satellite: bool,
+    /// Whether there is any other option.
+    pub has_unknown: bool,
     /// Of no option: the most data that an answer may have, of a bridge with less room than others.
     pub room: Option<u8>,
 }
@@ -178,6 +185,7 @@ impl Call {
             _ => None,
         };
         let names = |keys: &[&str]| keys.iter().any(|key| options.contains_key(key));
+        let is_known = |key: &str| SESSION.contains(&key) || SATELLITE.contains(&key);
         Ok(Self {
             sender: sender_of(message),
             netfn,
@@ -193,8 +201,9 @@ impl Call {
                 },
                 rq_sa: signed("rqSA"),
                 host_id: signed("hostId"),
-                names_session: names(&["userId", "privilege", "currentSessionId"]),
-                names_satellite: names(&["rqSA", "hostId"]),
+                names_session: names(&SESSION),
+                names_satellite: names(&SATELLITE),
+                has_unknown: options.keys().any(|key| !is_known(key)),
                 room: None,
             },
         })

@@ -1,7 +1,7 @@
 //! `ipmid`'s end: every call in its own task, replies written in batches.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{self, Future};
 use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, ResponseBody};
@@ -12,6 +12,7 @@ use zbus::{Connection, Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
+use super::owners::{self, OwnerChange};
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
@@ -35,11 +36,22 @@ const NO_LINK: &str = "no direct link";
 
 /// What answers calls.
 pub trait Execute: Send + Sync + 'static {
-    /// Answers one call.
+    /// Answers one call. This function itself, but not its future, runs between the changes of owners that came
+    /// before the call and those that came after it.
     fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send;
 
-    /// Whether `caller`, a unique bus name, is given a direct link.
-    fn may_link(&self, caller: &str) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
+    /// Whether `caller`, a unique bus name, is given a direct link. It runs as [`execute`](Self::execute) does.
+    fn may_link(
+        self: Arc<Self>,
+        caller: String,
+    ) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
+
+    /// A bridge's name has another owner.
+    fn owner_changed(&self, change: &OwnerChange);
+
+    /// Bridges' names and their owners, asked for since the first change that may have been seen. Once on a
+    /// connection, before [`SERVICE`](super::SERVICE) may be owned.
+    fn owners_listed(&self, owners: Vec<(String, String)>);
 }
 
 /// Why a caller is given no direct link.
@@ -52,7 +64,7 @@ pub enum LinkRefusal {
 }
 
 /// Serves `execute()` on `connection`, and on the direct links that are asked for there, and the
-/// requests of OpenBMC's btbridge, until the bus goes.
+/// requests of OpenBMC's btbridge, until the bus goes or does not say who owns the bridges' names.
 ///
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
 /// drained here and nowhere else; own the service's name after this has been started.
@@ -62,7 +74,16 @@ pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
     let replies = Outgoing::Bus(connection.clone());
     // Beside the stream, which has to be drained meanwhile.
     let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
-    server.answer(calls, replies, Asker::Bus(Links::default())).await;
+    let owners = async {
+        match owners::follow(connection, &*server.executor).await {
+            Ok(()) => future::pending().await,
+            Err(error) => warn!(%error, "the bus does not say who owns the bridges' names"),
+        }
+    };
+    tokio::select! {
+        () = server.answer(calls, replies, Asker::Bus(Links::default())) => {}
+        () = owners => {}
+    }
 }
 
 /// What answers the calls of one connection. Each has room of its own, so that a peer that never
@@ -99,7 +120,12 @@ impl<E: Execute> Server<E> {
         let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
         while let Some(message) = calls.next().await {
             let answer = match (asked(&message), &mut asker) {
-                (Asked::Nothing, _) | (Asked::Signalled(_), Asker::Link(_)) => None,
+                (Asked::Nothing, _)
+                | (Asked::Signalled(_) | Asked::OwnerChanged(_), Asker::Link(_)) => None,
+                (Asked::OwnerChanged(change), Asker::Bus(_)) => {
+                    self.executor.owner_changed(&change);
+                    None
+                }
                 (Asked::Execute(call), Asker::Bus(_)) => self.call(message, call, &replies),
                 (Asked::Execute(call), Asker::Link(caller)) => {
                     let sender = caller.clone();
@@ -174,7 +200,8 @@ impl Links {
             return Some(refusal(&request, LIMITS_EXCEEDED, NO_LINK));
         }
         let server = Server::new(Arc::clone(executor), FROM_A_LINK);
-        let link = serve_link(server, caller.clone(), request, replies.clone());
+        let allowed = Arc::clone(executor).may_link(caller.clone());
+        let link = serve_link(server, caller.clone(), allowed, request, replies.clone());
         self.0.insert(caller, AbortOnDrop::spawn(link));
         None
     }
@@ -184,10 +211,11 @@ impl Links {
 async fn serve_link<E: Execute>(
     server: Server<E>,
     caller: String,
+    allowed: impl Future<Output = Result<(), LinkRefusal>>,
     request: Message,
     replies: mpsc::Sender<Message>,
 ) {
-    let refused = match server.executor.may_link(&caller).await {
+    let refused = match allowed.await {
         Ok(()) => None,
         Err(LinkRefusal::NotOffered) => Some(refusal(&request, NOT_SUPPORTED, NO_LINK)),
         Err(LinkRefusal::Caller(reason)) => Some(refusal(&request, ACCESS_DENIED, &reason)),
@@ -223,6 +251,7 @@ enum Asked {
     Nothing,
     Execute(Call),
     Signalled(Signalled),
+    OwnerChanged(OwnerChange),
     Link,
     /// This is the answer.
     Other(zbus::Result<Message>),
@@ -231,7 +260,10 @@ enum Asked {
 fn asked(message: &Message) -> Asked {
     match message.message_type() {
         message::Type::MethodCall => asked_by_call(message),
-        message::Type::Signal => Signalled::parse(message).map_or(Asked::Nothing, Asked::Signalled),
+        message::Type::Signal => match Signalled::parse(message) {
+            Some(request) => Asked::Signalled(request),
+            None => OwnerChange::parse(message).map_or(Asked::Nothing, Asked::OwnerChanged),
+        },
         _ => Asked::Nothing,
     }
 }

@@ -11,6 +11,7 @@ use zbus::Message;
 
 use super::link::{self, Link, Place, lock};
 use super::message::{Call, Caller, call_message, read_reply};
+use super::owners::OwnerChange;
 use super::server::{LinkRefusal, Server};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, DIRECT, Execute, OPEN, PATH};
@@ -41,9 +42,13 @@ impl Execute for Echo {
         ResponseBody { completion: CompletionCode::OK, data: call.sender.into_bytes() }
     }
 
-    async fn may_link(&self, _: &str) -> Result<(), LinkRefusal> {
+    async fn may_link(self: Arc<Self>, _: String) -> Result<(), LinkRefusal> {
         Ok(())
     }
+
+    fn owner_changed(&self, _: &OwnerChange) {}
+
+    fn owners_listed(&self, _: Vec<(String, String)>) {}
 }
 
 /// Serves one end of a new link and gives the other.
