@@ -11,7 +11,8 @@ use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
 use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
 use ipmi_proto::Iana;
-use openbmc_dbus::{bus, execute};
+use openbmc_dbus::bus::{self, NameEnd, OwnNameError};
+use openbmc_dbus::execute::{self, Requests};
 use tokio::sync::Notify;
 use tokio::time;
 use tracing::{info, warn};
@@ -76,6 +77,8 @@ pub struct Extensions {
 pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
     let config: Config = setup.config()?;
     let config = config.checked().map_err(Failure::Config)?;
+    // Before the state is opened, which another ipmid may be writing.
+    let requests = first_requests().await?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
     let records = Records::open(&folder, config.sel, host_side.clone());
@@ -119,8 +122,7 @@ pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Resu
         versions,
         actors,
     };
-    let ready = || setup.ready();
-    service.run_until(restart.notified(), ready).await;
+    service.run_until(restart.notified(), requests, || setup.ready()).await;
     Ok(())
 }
 
@@ -145,6 +147,32 @@ fn app_parts(
         restart: Arc::clone(restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
         updates: Arc::default(),
+    }
+}
+
+/// The first connection for requests, with `ipmid`'s name; `None` when the name cannot be owned yet.
+///
+/// # Errors
+///
+/// [`Failure::Fatal`] when another `ipmid` runs on this bus.
+async fn first_requests() -> Result<Option<Requests>, Failure> {
+    match Requests::at_start(bus::connect().await).await {
+        Ok(requests) => Ok(Some(requests)),
+        Err(error @ OwnNameError::Taken) => {
+            let name = execute::SERVICE;
+            Err(Failure::Fatal(format!("cannot own bus name {name}: {error}")))
+        }
+        Err(error) => {
+            log_not_serving(&error);
+            time::sleep(RETRY).await;
+            Ok(None)
+        }
+    }
+}
+
+fn log_not_serving(error: &dyn std::error::Error) {
+    if let Some(pass) = NOT_SERVING.admit() {
+        warn!(%error, swallowed = pass.swallowed, "not serving; trying again");
     }
 }
 
@@ -224,15 +252,20 @@ struct Service {
 
 impl Service {
     /// Serves until it is told to start anew.
-    async fn run_until(&self, restart: impl Future<Output = ()>, ready: impl Fn()) {
+    async fn run_until(
+        &self,
+        restart: impl Future<Output = ()>,
+        requests: Option<Requests>,
+        ready: impl Fn(),
+    ) {
         tokio::select! {
-            never = self.run(ready) => match never {},
+            never = self.run(requests, ready) => match never {},
             () = restart => info!("starting anew"),
         }
     }
 
     /// All that goes on in the daemon.
-    async fn run(&self, ready: impl Fn()) -> Infallible {
+    async fn run(&self, requests: Option<Requests>, ready: impl Fn()) -> Infallible {
         let log = EventLog {
             sel: Arc::clone(&self.records.sel),
             events: Arc::clone(&self.records.events),
@@ -244,7 +277,7 @@ impl Service {
         tokio::select! {
             never = log.serve() => never,
             never = host_control.serve() => never,
-            never = self.serve(ready) => never,
+            never = self.serve(requests, ready) => never,
             never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
@@ -286,45 +319,43 @@ impl Service {
     }
 
     /// Serves as long as the process lives, whatever the bus does.
-    async fn serve(&self, ready: impl Fn()) -> Infallible {
+    async fn serve(&self, mut first: Option<Requests>, ready: impl Fn()) -> Infallible {
         loop {
-            // Requests on a connection of their own: nothing else's messages are in their way.
-            let requests = bus::connect().await;
             let services = bus::connect().await;
-            if let Err(error) = self.serve_on(&requests, &services, &ready).await {
-                if let Some(pass) = NOT_SERVING.admit() {
-                    warn!(%error, swallowed = pass.swallowed, "not serving; trying again");
-                }
+            if let Err(error) = self.serve_on(first.take(), &services, &ready).await {
+                log_not_serving(&error);
                 time::sleep(RETRY).await;
             }
             self.platform.detach();
         }
     }
 
-    /// Serves until the bus goes.
+    /// Serves until the bus goes or another process has the name.
     async fn serve_on(
         &self,
-        requests: &Connection,
+        first: Option<Requests>,
         services: &Connection,
         ready: &impl Fn(),
     ) -> zbus::Result<()> {
         self.platform.attach(services).await?;
-        self.channels.attach(requests);
-        let host = &self.host;
-        let own_name = async {
-            self.channels.listed().await;
-            bus::own_name(requests, execute::SERVICE).await?;
-            info!("serving");
-            ready();
-            services.closed().await;
-            Ok::<(), zbus::Error>(())
+        // Requests on a connection of their own: nothing else's messages are in their way.
+        let requests = match first {
+            Some(requests) => requests,
+            None => Requests::again(bus::connect().await).await?,
         };
-        tokio::select! {
-            () = execute::serve(requests, Arc::clone(host)) => {}
-            () = self.keep_attention() => {}
-            result = own_name => result?,
+        info!("serving");
+        ready();
+        let end = tokio::select! {
+            end = execute::serve(requests, Arc::clone(&self.host)) => end,
+            () = self.keep_attention() => NameEnd::BusClosed,
+            () = services.closed() => NameEnd::BusClosed,
+        };
+        match end {
+            NameEnd::BusClosed => warn!("the bus went away"),
+            NameEnd::Lost => {
+                warn!(name = execute::SERVICE, "lost the bus name; connecting again");
+            }
         }
-        warn!("the bus went away");
         Ok(())
     }
 }

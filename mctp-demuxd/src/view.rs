@@ -59,10 +59,11 @@ async fn show(hub: &Arc<Hub>, connection: &Connection) -> zbus::Result<()> {
     }
     let mut shown = BTreeSet::new();
     update(hub, connection, &mut shown).await?;
-    bus::own_name(connection, NAME).await?;
+    let named = bus::keep_name(connection, NAME);
+    tokio::pin!(named);
     loop {
         tokio::select! {
-            () = connection.closed() => return Ok(()),
+            () = &mut named => return Ok(()),
             changes = hub.changes() => {
                 update(hub, connection, &mut shown).await?;
                 if changes.contains(&Change::OwnEid) {

@@ -3,6 +3,7 @@
 //! Each table has defaults, so that an empty file is a complete, if dull, BMC. Names that are not
 //! known are errors. Times are in milliseconds unless their name says otherwise.
 
+mod count;
 mod host;
 mod identity;
 mod inventory;
@@ -12,6 +13,7 @@ mod user;
 
 use std::path::Path;
 
+use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
 pub(crate) use self::host::{Chassis, ChassisFault, Host, HostFault, SoftOff};
@@ -80,15 +82,24 @@ impl Platform {
     ///
     /// [`Error::Content`].
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .map(|before| before.matches('\n').count() + 1);
-            let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            Error::Content { path, message: error.message().replace('\n', " ") }
-        })
+        let platform: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map(|span| span.start);
+            content(name, text, start, error.message().replace('\n', " "))
+        })?;
+        let sensors = platform.sensor.iter().map(|sensor| sensor.count);
+        count::check_all("sensor", sensors, name, text)?;
+        let parts = platform.inventory.iter().map(|part| part.count);
+        count::check_all("inventory", parts, name, text)?;
+        Ok(platform)
     }
+}
+
+/// The error for what is at `start` of `text`.
+fn content(name: &str, text: &str, start: Option<usize>, message: String) -> Error {
+    let before = start.and_then(|start| text.get(..start));
+    let line = before.map(|before| before.matches('\n').count() + 1);
+    let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
+    Error::Content { path, message }
 }
 
 /// `[bmc]`: what a restart of the BMC is here.
@@ -108,14 +119,22 @@ impl Default for Bmc {
     }
 }
 
-/// `[services]`: which of the simulated services are left to others.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// `[services]`: which of the simulated services are left to others, and who may change something.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Services {
     /// The well-known names that this daemon does not take, with their objects.
     pub(crate) without: Vec<String>,
     /// The only ones that it takes; none: all.
     pub(crate) only: Vec<String>,
+    /// The users whose processes may call methods and set properties, besides root and this daemon's.
+    pub(crate) callers: Callers,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { without: Vec::new(), only: Vec::new(), callers: Callers::of_users(&["ipmid"]) }
+    }
 }
 
 impl Services {
@@ -157,7 +176,7 @@ mod tests {
         assert!(demo.sensor.len() > 10);
         let big = include_str!("../examples/500-sensors.toml");
         let big = Platform::parse("500-sensors.toml", big).unwrap();
-        assert_eq!(big.sensor.iter().map(|sensor| sensor.count).sum::<u32>(), 500);
+        assert_eq!(big.sensor.iter().map(|sensor| sensor.count.get()).sum::<u32>(), 500);
     }
 
     #[test]

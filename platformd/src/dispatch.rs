@@ -23,30 +23,41 @@ pub(crate) struct Call {
     pub(crate) interface: Option<String>,
     pub(crate) member: String,
     pub(crate) arguments: Vec<Variant<'static>>,
+    /// Whether the sender is one that may change something.
+    pub(crate) is_accepted: bool,
 }
+
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
+const PEER: &str = "org.freedesktop.DBus.Peer";
+const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 
 /// The properties of one interface, as they are sent.
 type Properties = BTreeMap<String, Variant<'static>>;
 
-/// Answers `call`.
+/// Answers `call`; all that a call can change passes here, and a sender that is not accepted changes
+/// nothing.
 pub(crate) fn dispatch(
     simulation: &mut Simulation,
     foreign: &Foreign,
     now: Now,
     call: &Call,
 ) -> Result<Returned, Fault> {
+    if !call.is_accepted && !call.only_reads() {
+        return Err(Fault::access_denied());
+    }
     match call.interface.as_deref() {
-        Some("org.freedesktop.DBus.Properties") => properties(simulation, now, call),
-        Some("org.freedesktop.DBus.Introspectable") => {
+        Some(PROPERTIES) => properties(simulation, now, call),
+        Some(INTROSPECTABLE) => {
             let tree = simulation.tree(now);
             let known = |object: &Object| call.sees(object);
             introspect::describe(tree, &call.path, known).map(|xml| vec![Variant::from(xml)])
         }
-        Some("org.freedesktop.DBus.Peer") => peer(call),
-        Some("org.freedesktop.DBus.ObjectManager") => {
+        Some(PEER) => peer(call),
+        Some(OBJECT_MANAGER) => {
             managed_objects(simulation.tree(now), call).map(|objects| vec![objects])
         }
-        Some(mapper_interface::NAME) if call.path == mapper_interface::PATH => {
+        Some(mapper_interface::NAME) if call.asks_mapper() => {
             let method = mapper_interface::INTERFACE
                 .method(&call.member)
                 .ok_or_else(|| Fault::unknown_method(mapper_interface::NAME, &call.member))?;
@@ -59,6 +70,22 @@ pub(crate) fn dispatch(
 }
 
 impl Call {
+    /// Whether the call can change nothing. Whoever the bus policy lets send it may make such a call:
+    /// what objects show holds no secret, and `netipmid`, which is not trusted with more, reads it.
+    pub(crate) fn only_reads(&self) -> bool {
+        match self.interface.as_deref() {
+            Some(INTROSPECTABLE | PEER | OBJECT_MANAGER) => true,
+            Some(PROPERTIES) => matches!(self.member.as_str(), "Get" | "GetAll"),
+            Some(mapper_interface::NAME) => self.asks_mapper(),
+            _ => false,
+        }
+    }
+
+    fn asks_mapper(&self) -> bool {
+        let by_name = self.service.as_deref().is_none_or(|name| name == mapper_interface::SERVICE);
+        by_name && self.path == mapper_interface::PATH
+    }
+
     /// Whether the service which was called has the object.
     fn sees(&self, object: &Object) -> bool {
         self.service.as_deref().is_none_or(|service| service == object.service)
@@ -111,7 +138,7 @@ fn properties(simulation: &mut Simulation, now: Now, call: &Call) -> Result<Retu
             simulation.set(now, &call.path, interface, property, Variant::clone(value))?;
             Ok(Vec::new())
         }
-        member => Err(Fault::unknown_method("org.freedesktop.DBus.Properties", member)),
+        member => Err(Fault::unknown_method(PROPERTIES, member)),
     }
 }
 
@@ -134,14 +161,14 @@ fn peer(call: &Call) -> Result<Returned, Fault> {
             let id = if id.trim().is_empty() { "0".repeat(32) } else { id.trim().to_owned() };
             Ok(vec![Variant::from(id)])
         }
-        member => Err(Fault::unknown_method("org.freedesktop.DBus.Peer", member)),
+        member => Err(Fault::unknown_method(PEER, member)),
     }
 }
 
 /// All objects below an object manager of the called service.
 fn managed_objects(tree: &Tree, call: &Call) -> Result<Variant<'static>, Fault> {
     if call.member != "GetManagedObjects" {
-        return Err(Fault::unknown_method("org.freedesktop.DBus.ObjectManager", &call.member));
+        return Err(Fault::unknown_method(OBJECT_MANAGER, &call.member));
     }
     let mut objects = HashMap::<ObjectPath<'static>, BTreeMap<String, Properties>>::new();
     for (path, object) in tree.below(&call.path).filter(|(_, object)| call.sees(object)) {
@@ -190,3 +217,6 @@ fn check_arguments(call: &Call, want: &str) -> Result<(), Fault> {
         call.arguments.iter().map(|argument| argument.value_signature().to_string()).collect();
     if have == want { Ok(()) } else { Err(Fault::arguments(want)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,16 @@ impl Fault {
         Self { name: "org.freedesktop.DBus.Error.UnknownMethod", text }
     }
 
+    pub(crate) fn access_denied() -> Self {
+        let text = "this user may change nothing here".to_owned();
+        Self { name: "org.freedesktop.DBus.Error.AccessDenied", text }
+    }
+
+    pub(crate) fn overload() -> Self {
+        let text = "too many calls wait".to_owned();
+        Self { name: "org.freedesktop.DBus.Error.LimitsExceeded", text }
+    }
+
     pub(crate) fn read_only(interface: &str, property: &str) -> Self {
         let text = format!("{interface}.{property} is read-only");
         Self { name: "org.freedesktop.DBus.Error.PropertyReadOnly", text }

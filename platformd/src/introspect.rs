@@ -86,7 +86,7 @@ fn describe_arguments(xml: &mut String, signature: &str, direction: &str) {
 }
 
 /// Splits a signature into its complete types.
-fn complete_types(signature: &str) -> Vec<&str> {
+pub(crate) fn complete_types(signature: &str) -> Vec<&str> {
     let mut types = Vec::new();
     let (mut start, mut depth) = (0, 0_usize);
     for (at, letter) in signature.char_indices() {

@@ -8,7 +8,7 @@
 //! - `tree`: the objects, and the changes that clients must be told.
 //! - `simulation`: all parts together.
 //! - `dispatch`, `introspect`, `mapper`, `associations`: method calls, still without a bus.
-//! - `server`: messages in, messages out; the only place that waits.
+//! - `server`: messages in, messages out; who sends them; the only place that waits.
 
 pub mod config;
 
@@ -42,7 +42,8 @@ use self::simulation::Simulation;
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] when the platform's file cannot be used.
+/// [`Failure::Config`] when the platform's file cannot be used, [`Failure::Fatal`] when another process
+/// owns all of its bus names.
 pub async fn run(setup: Setup<Arguments>) -> Result<(), Failure> {
     let config =
         Platform::read(&setup.args.platform).map_err(|error| Failure::Config(error.to_string()))?;
@@ -51,7 +52,8 @@ pub async fn run(setup: Setup<Arguments>) -> Result<(), Failure> {
     let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Now { uptime: started.elapsed(), epoch };
     let simulation = Simulation::start(&config, store.load(), setup.args.power_lost, now);
-    Server::new(simulation, store, started).run(|| setup.ready()).await;
+    let callers = config.services.callers.clone();
+    Server::new(simulation, store, callers, started).run(|| setup.ready()).await?;
     restart(&config.bmc.reset_command);
     Ok(())
 }

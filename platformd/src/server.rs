@@ -1,81 +1,121 @@
 //! The bus side: messages to calls, and changes to signals.
 
+mod links;
+mod messages;
+mod senders;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
+use daemon::{Failure, RateLimit};
 use futures_util::StreamExt as _;
-use openbmc_dbus::bus;
+use openbmc_dbus::callers::Callers;
 use tokio::sync::mpsc::{self, Receiver};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use zbus::message::{Flags, Message, Type};
-use zbus::names::BusName;
-use zbus::wire::{ObjectPath, Structure, StructureBuilder, Variant};
-use zbus::{Connection, MessageStream};
 
-use crate::dispatch::{self, Call};
+use self::links::{LinkId, Links, Outbox, lost_name};
+use self::messages::{read_call, read_header, reply, signal_of};
+use self::senders::{LookedUp, Senders, Verdict};
+use crate::dispatch;
 use crate::fault::Fault;
 use crate::kept::Store;
 use crate::mapper::{self, Foreign, Update};
-use crate::part::{Effect, Now, Returned};
-use crate::services;
+use crate::part::{Effect, Now};
 use crate::simulation::Simulation;
-use crate::tree::Change;
 
-/// How long before the names are asked for again when another process has them.
+/// How long before names that another process owns are requested again.
 const TAKEN: Duration = Duration::from_secs(1);
+/// The same while a predecessor that was killed may still be on the bus.
+const SOON: Duration = Duration::from_millis(50);
+/// How long that may be.
+const PREDECESSOR: Duration = Duration::from_secs(2);
 /// How many news of other services may wait.
 const UPDATES: usize = 256;
+/// Anybody may be refused at will.
+static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
 /// Serves a simulation on the bus.
 pub(crate) struct Server {
     simulation: Simulation,
     foreign: Foreign,
+    senders: Senders,
     store: Store,
     started: Instant,
+    /// Whether a name was owned yet: nothing is written to disk before.
+    has_served: bool,
 }
 
 /// Why serving ended.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Ended {
+enum Ended {
     /// The bus went away.
     BusLost,
     /// The BMC is to be restarted.
     Reset,
+    /// At the start, other processes own all names.
+    Taken,
+}
+
+/// The names as they are requested, and requested again.
+#[derive(Debug)]
+struct Names {
+    all: BTreeSet<String>,
+    /// Lost while others were being requested.
+    lost: BTreeSet<String>,
+    is_first: bool,
+    is_complete: bool,
+    since: Instant,
 }
 
 impl Server {
-    /// Serves `simulation`, whose clock began at `started`.
-    pub(crate) fn new(simulation: Simulation, store: Store, started: Instant) -> Self {
-        Self { simulation, foreign: Foreign::default(), store, started }
+    /// Serves `simulation`, whose clock began at `started`, and lets these callers change something.
+    pub(crate) fn new(
+        simulation: Simulation,
+        store: Store,
+        callers: Callers,
+        started: Instant,
+    ) -> Self {
+        let (foreign, senders) = (Foreign::default(), Senders::new(callers));
+        Self { simulation, foreign, senders, store, started, has_served: false }
     }
 
     /// Serves until the BMC is to be restarted; a bus that goes is waited for, and nothing that
     /// is simulated stands still meanwhile.
     ///
-    /// `ready` is called once, when all names are ours for the first time.
-    pub(crate) async fn run(&mut self, ready: impl FnOnce()) {
+    /// `ready` is called once, when all names were requested for the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Fatal`] when other processes own all names at the start.
+    pub(crate) async fn run(&mut self, ready: impl FnOnce()) -> Result<(), Failure> {
         let mut ready = Some(ready);
         loop {
-            let Some(connection) = self.connect().await else {
-                return;
+            let Some(links) = self.connect().await else {
+                return Ok(());
             };
-            let ended = self.serve(&connection, &mut ready).await;
+            let ended = self.serve(&links, &mut ready).await;
             match ended {
-                Ended::Reset => return,
+                Ended::Reset => return Ok(()),
                 Ended::BusLost => debug!("the bus is gone; waiting for another"),
+                Ended::Taken => {
+                    let text = "cannot own any bus name: other processes own them all";
+                    return Err(Failure::Fatal(text.to_owned()));
+                }
             }
             self.foreign.clear();
+            self.senders.clear();
         }
     }
 
     /// Connects, with the simulation going on; `None` when the BMC is to be restarted.
-    async fn connect(&mut self) -> Option<Connection> {
-        let connecting = bus::connect();
+    async fn connect(&mut self) -> Option<Links> {
+        let connecting = Links::connect(self.names());
         tokio::pin!(connecting);
         loop {
             let due = self.due();
             tokio::select! {
-                connection = &mut connecting => return Some(connection),
+                links = &mut connecting => return Some(links),
                 () = sleep_until(due) => {
                     self.handle_timeout();
                     if self.reset_wanted() {
@@ -88,39 +128,47 @@ impl Server {
         }
     }
 
-    async fn serve(&mut self, connection: &Connection, ready: &mut Option<impl FnOnce()>) -> Ended {
-        let mut stream = MessageStream::from(connection);
-        let names = self.names();
+    async fn serve(&mut self, links: &Links, ready: &mut Option<impl FnOnce()>) -> Ended {
+        let mut stream = links.messages();
+        let mut names = Names::new(self.names());
         let (sender, mut updates) = mpsc::channel(UPDATES);
-        let tracking = tokio::spawn(mapper::track(names.clone(), sender));
+        let tracking = tokio::spawn(mapper::track(names.all.clone(), sender));
         let _tracking = AbortOnDrop(tracking);
-        let taking = take_names(connection.clone(), names, Duration::ZERO);
-        tokio::pin!(taking);
-        let (mut first, mut complete) = (true, false);
+        let requesting = links.request_names(names.all.clone(), Duration::ZERO);
+        tokio::pin!(requesting);
         loop {
             let due = self.due();
-            let mut messages = Vec::new();
+            let mut outbox = Outbox::default();
             tokio::select! {
                 biased;
-                message = stream.next() => match message {
-                    Some(Ok(message)) => messages.extend(self.message(&message)),
-                    Some(Err(_)) | None => return Ended::BusLost,
-                },
-                taken = &mut taking, if !complete => {
-                    complete = taken.is_empty();
-                    if std::mem::take(&mut first) && !complete {
-                        warn!(?taken, "other processes have these names; waiting for them");
+                message = stream.next() => {
+                    let Some((link, Some(message))) = message else { return Ended::BusLost };
+                    if let Some(name) = lost_name(&message).filter(|name| names.loses(name)) {
+                        requesting.set(links.request_names([name].into(), TAKEN));
                     }
+                    self.message(links, link, message, &mut outbox);
+                }
+                known = self.senders.looked_up() => self.answer_waiting(links, known, &mut outbox),
+                taken = &mut requesting, if !names.is_complete => {
+                    if names.are_all_of(&taken) && ready.is_some() {
+                        if names.since.elapsed() >= PREDECESSOR {
+                            return Ended::Taken;
+                        }
+                        requesting.set(links.request_names(taken, SOON));
+                        continue;
+                    }
+                    self.has_served = true;
+                    self.save();
                     if let Some(ready) = ready.take() {
                         ready();
                     }
-                    taking.set(take_names(connection.clone(), taken, TAKEN));
+                    requesting.set(links.request_names(names.requested(taken), TAKEN));
                 }
                 Some(update) = next_update(&mut updates) => self.foreign.apply(update),
                 () = sleep_until(due) => self.handle_timeout(),
             }
-            messages.extend(self.signals());
-            if !messages.is_empty() && connection.send_all(&messages).await.is_err() {
+            self.signals(links, &mut outbox);
+            if !outbox.is_empty() && links.send(outbox).await.is_err() {
                 return Ended::BusLost;
             }
             if self.reset_wanted() {
@@ -155,60 +203,126 @@ impl Server {
     }
 
     fn save(&mut self) {
-        if let Some(kept) = self.simulation.take_unsaved() {
+        if self.has_served
+            && let Some(kept) = self.simulation.take_unsaved()
+        {
             self.store.save(kept);
         }
     }
 
-    /// Answers a message, if it is a call that wants an answer.
-    fn message(&mut self, message: &Message) -> Option<Message> {
+    /// Takes a message: a call is answered, once it is known whether its sender may make it.
+    fn message(&mut self, links: &Links, link: LinkId, message: Message, outbox: &mut Outbox) {
         if message.message_type() != Type::MethodCall {
-            return None;
+            return;
         }
-        let now = self.now();
-        let answer = match read_call(message) {
-            Ok(call) => dispatch::dispatch(&mut self.simulation, &self.foreign, now, &call),
-            Err(fault) => Err(fault),
-        };
-        // On disk before the client hears that it is done.
-        self.save();
-        let silent = message.primary_header().flags().contains(Flags::NO_REPLY_EXPECTED);
-        if silent { None } else { reply(message, answer) }
+        let Some(bus) = links.main() else { return };
+        let changes = !read_header(&message, links.only(link)).only_reads();
+        match self.senders.take(link, message, changes, bus) {
+            Verdict::Answer(call) => {
+                let is_accepted = self.senders.is_accepted(&call);
+                self.answer(links, link, &call, is_accepted, outbox);
+            }
+            Verdict::Waits => {}
+            Verdict::Overload(call) => send(link, &call, Err(Fault::overload()), outbox),
+        }
     }
 
-    fn signals(&mut self) -> Vec<Message> {
+    /// Answers the calls of a sender that was looked up.
+    fn answer_waiting(&mut self, links: &Links, known: LookedUp, outbox: &mut Outbox) {
+        let LookedUp { link, uid, is_accepted, calls } = known;
+        for call in calls {
+            let read = read_header(&call, links.only(link));
+            if !is_accepted
+                && !read.only_reads()
+                && let Some(pass) = REFUSED.admit()
+            {
+                let (path, interface, member) = (read.path, read.interface, read.member);
+                let swallowed = pass.swallowed;
+                warn!(uid, path, interface, member, swallowed, "refused a call: user not accepted");
+            }
+            self.answer(links, link, &call, is_accepted, outbox);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        links: &Links,
+        link: LinkId,
+        message: &Message,
+        is_accepted: bool,
+        outbox: &mut Outbox,
+    ) {
+        let now = self.now();
+        let answer = read_call(message, links.only(link), is_accepted)
+            .and_then(|call| dispatch::dispatch(&mut self.simulation, &self.foreign, now, &call));
+        // On disk before the client hears that it is done.
+        self.save();
+        send(link, message, answer, outbox);
+    }
+
+    fn signals(&mut self, links: &Links, outbox: &mut Outbox) {
         let changes = self.simulation.take_changes();
         if changes.is_empty() {
-            return Vec::new();
+            return;
         }
         let now = self.now();
         let tree = self.simulation.tree(now);
-        let signals = changes.into_iter().filter_map(|change| match change {
-            Change::Added { path } => {
-                let object = tree.object(&path)?;
-                let body = (ObjectPath::try_from(path).ok()?, dispatch::described(object));
-                signal(&services::manager(object.service), OBJECT_MANAGER, "InterfacesAdded", &body)
-            }
-            Change::Removed { service, path, interfaces } => {
-                let common = mapper::COMMON_INTERFACES.into_iter();
-                let interfaces: Vec<&str> = common.chain(interfaces).collect();
-                let body = (ObjectPath::try_from(path).ok()?, interfaces);
-                signal(&services::manager(service), OBJECT_MANAGER, "InterfacesRemoved", &body)
-            }
-            Change::Changed { path, interface, values } => {
-                let body = (interface, values, Vec::<&str>::new());
-                signal(&path, "org.freedesktop.DBus.Properties", "PropertiesChanged", &body)
-            }
-            Change::Signal { path, signal: described, body } => match body {
-                Some(body) => signal(&path, described.interface, described.name, &body),
-                None => signal(&path, described.interface, described.name, &()),
-            },
-        });
-        signals.collect()
+        for (service, signal) in changes.into_iter().filter_map(|change| signal_of(tree, change)) {
+            let link = service.map(|service| links.of_service(service)).unwrap_or_default();
+            outbox.push(link, signal);
+        }
     }
 }
 
-const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
+/// Puts the reply to `call` into `outbox`, if its sender waits for one.
+fn send(
+    link: LinkId,
+    call: &Message,
+    answer: Result<crate::part::Returned, Fault>,
+    outbox: &mut Outbox,
+) {
+    let is_silent = call.primary_header().flags().contains(Flags::NO_REPLY_EXPECTED);
+    if let Some(message) = (!is_silent).then(|| reply(call, answer)).flatten() {
+        outbox.push(link, message);
+    }
+}
+
+impl Names {
+    fn new(all: BTreeSet<String>) -> Self {
+        let (since, lost) = (Instant::now(), BTreeSet::new());
+        Self { all, lost, is_first: true, is_complete: false, since }
+    }
+
+    fn are_all_of(&self, taken: &BTreeSet<String>) -> bool {
+        !taken.is_empty() && *taken == self.all
+    }
+
+    /// Takes note that other processes own `taken`, and gives the names to be requested next.
+    fn requested(&mut self, mut taken: BTreeSet<String>) -> BTreeSet<String> {
+        match (std::mem::take(&mut self.is_first), taken.is_empty()) {
+            (true, false) => warn!(?taken, "other processes own these names; waiting for them"),
+            (false, true) => info!("all bus names are owned"),
+            _ => {}
+        }
+        taken.append(&mut self.lost);
+        self.is_complete = taken.is_empty();
+        taken
+    }
+
+    /// Takes note of a name that was lost, and says whether it is to be requested now; if not, it will be
+    /// with those that are being requested.
+    fn loses(&mut self, name: &str) -> bool {
+        if !self.all.contains(name) {
+            return false;
+        }
+        warn!(name, "lost this bus name; requesting it again");
+        let is_idle = std::mem::replace(&mut self.is_complete, false);
+        if !is_idle {
+            self.lost.insert(name.to_owned());
+        }
+        is_idle
+    }
+}
 
 /// A task that ends with its user.
 struct AbortOnDrop(tokio::task::JoinHandle<zbus::Result<()>>);
@@ -228,81 +342,4 @@ async fn sleep_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// Asks for all names after a while; gives those that other processes have.
-async fn take_names(
-    connection: Connection,
-    names: BTreeSet<String>,
-    after: Duration,
-) -> BTreeSet<String> {
-    /// `DBUS_NAME_FLAG_DO_NOT_QUEUE`.
-    const DO_NOT_QUEUE: u32 = 4;
-    /// `DBUS_REQUEST_NAME_REPLY_EXISTS`.
-    const EXISTS: u32 = 3;
-    tokio::time::sleep(after).await;
-    let mut taken = BTreeSet::new();
-    for name in names {
-        let bus = "org.freedesktop.DBus";
-        let body = (&name, DO_NOT_QUEUE);
-        let asked = connection
-            .call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "RequestName", &body)
-            .await;
-        match asked.map(|reply| reply.body().deserialize::<u32>()) {
-            Ok(Ok(EXISTS)) => {
-                taken.insert(name);
-            }
-            Ok(_) => {}
-            Err(error) => warn!(name, %error, "cannot take this name"),
-        }
-    }
-    taken
-}
-
-fn read_call(message: &Message) -> Result<Call, Fault> {
-    let header = message.header();
-    let body = message.body();
-    let arguments = if body.is_empty() {
-        Vec::new()
-    } else {
-        let fields: Structure<'_> =
-            body.deserialize().map_err(|error| Fault::invalid(error.to_string()))?;
-        let owned = |field: &Variant<'_>| field.try_to_owned().map(Variant::from);
-        let fields = fields.fields().iter().map(owned).collect::<zbus::Result<_>>();
-        fields.map_err(|error| Fault::invalid(error.to_string()))?
-    };
-    Ok(Call {
-        service: match header.destination() {
-            Some(BusName::WellKnown(name)) => Some(name.to_string()),
-            _ => None,
-        },
-        path: header.path().map(ToString::to_string).unwrap_or_default(),
-        interface: header.interface().map(ToString::to_string),
-        member: header.member().map(ToString::to_string).unwrap_or_default(),
-        arguments,
-    })
-}
-
-fn reply(call: &Message, answer: Result<Returned, Fault>) -> Option<Message> {
-    let header = call.header();
-    let built = match answer {
-        Ok(values) if values.is_empty() => Message::method_return(&header).build(&()),
-        Ok(values) => {
-            let fields =
-                values.into_iter().fold(StructureBuilder::new(), StructureBuilder::append_field);
-            fields.build().and_then(|body| Message::method_return(&header).build(&body))
-        }
-        Err(fault) => Message::error(&header, fault.name).build(&(fault.text,)),
-    };
-    built.inspect_err(|error| warn!(%error, "an answer that cannot be sent")).ok()
-}
-
-fn signal<B>(path: &str, interface: &str, member: &str, body: &B) -> Option<Message>
-where
-    B: serde::Serialize + zbus::wire::DynamicType,
-{
-    Message::signal(path, interface, member)
-        .build(body)
-        .inspect_err(|error| warn!(%error, path, interface, "a signal that cannot be sent"))
-        .ok()
 }

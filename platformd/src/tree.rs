@@ -118,6 +118,7 @@ impl Tree {
         if self.services.leaves(service) {
             return;
         }
+        let is_new = !self.objects.contains_key(path);
         let object = self
             .objects
             .entry(path.to_owned())
@@ -129,7 +130,9 @@ impl Tree {
             object.interfaces.insert(instance.interface.name, instance);
         }
         let news = Change::Added { path: path.to_owned() };
-        if !self.changes.contains(&news) {
+        // Only an object that was there can be among the changes already; a search for each of a platform's
+        // objects would take a time that grows with their number squared.
+        if is_new || !self.changes.contains(&news) {
             self.changes.push(news);
         }
     }

@@ -21,6 +21,7 @@ pub mod matrix;
 pub mod monitor;
 pub mod netns;
 pub mod openbmc;
+pub mod operands;
 pub mod policies;
 pub mod process;
 pub mod programs;

@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
+use nix::sys::signal::Signal;
+use tests::bus::Bus;
 use tests::daemons::{DAEMONS, arguments};
 use tests::process::Process;
 use tests::programs::program;
@@ -100,4 +102,70 @@ fn a_daemon_waits_for_a_bus_that_is_not_there_and_ends_on_a_signal() {
             assert!(count <= 1, "{daemon} repeats itself: {}", process.log());
         }
     }
+}
+
+#[test]
+fn a_hangup_is_logged_and_ends_no_daemon() {
+    for daemon in DAEMONS {
+        let dir = tempfile::tempdir().expect("a folder");
+        let arguments = arguments(daemon, dir.path());
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus".to_owned())];
+        let path = program(daemon);
+        let mut process = Process::start(daemon, dir.path(), &path, &arguments, &environment);
+        // What it is without a bus; signals have their meaning from then on.
+        wait::until_true(&format!("{daemon} has started"), || !process.log().is_empty());
+        process.signal(Signal::SIGHUP);
+        wait::until_true(&format!("{daemon} logs a SIGHUP"), || {
+            assert_eq!(process.exited(), None, "{daemon}: {}", process.log());
+            process.log().contains("SIGHUP ignored")
+        });
+        assert!(process.terminate().success(), "{daemon}: {}", process.log());
+    }
+}
+
+#[test]
+fn a_platform_with_the_most_sensors_starts_and_ends_on_a_signal() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let platform = |count: u32| {
+        let file = dir.path().join(format!("{count}.toml"));
+        let sensor = "[[sensor]]\nkind = \"temperature\"\nname = \"T{n}\"\n\
+                      wave = { shape = \"sine\", amplitude = 5.0, period-ms = 60000 }\n";
+        fs::write(&file, format!("{sensor}count = {count}\n")).expect("a file");
+        file.display().to_string()
+    };
+    let mut refused = Command::new(program("platformd"));
+    let text = refusal(refused.args(["--platform", &platform(60_000)]));
+    assert!(text.contains("60000.toml:5: ") && text.contains("0 to 10000"), "{text}");
+
+    let bus = Bus::start(dir.path());
+    let arguments = ["--platform".to_owned(), platform(10_000)];
+    let state = ["--state-dir".to_owned(), dir.path().join("state").display().to_string()];
+    let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
+    let (path, arguments) = (program("platformd"), [arguments, state].concat());
+    let mut process =
+        Process::start_ready("platformd", dir.path(), &path, &arguments, &environment);
+    assert!(process.terminate().success(), "{}", process.log());
+}
+
+#[test]
+fn small_programs_print_their_usage_and_touch_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let victim = dir.path().join("file");
+    fs::write(&victim, "text").expect("a file");
+    for name in ["console", "ipmi-pass", "causeway"] {
+        for (option, code) in [("--help", 0), ("-h", 0), ("--no-such-option", 2)] {
+            let mut command = Command::new(program(name));
+            let assert = command.arg(option).current_dir(dir.path()).assert().code(code);
+            let output = assert.get_output();
+            let text = if code == 0 { &output.stdout } else { &output.stderr };
+            let text = String::from_utf8_lossy(text).into_owned();
+            assert!(text.to_lowercase().contains("usage: "), "{name} {option}: {text}");
+        }
+        Command::new(program(name)).current_dir(dir.path()).assert().code(2);
+    }
+    let names: Vec<_> = fs::read_dir(dir.path()).expect("a folder").collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    // A file that is in the way of a socket is not removed.
+    Command::new(program("console")).arg(&victim).assert().code(1);
+    assert_eq!(fs::read_to_string(&victim).expect("the file"), "text");
 }

@@ -30,16 +30,18 @@ use self::config::View;
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for an `[ipmb]` section that cannot be.
+/// [`Failure::Config`] for an `[ipmb]` section that cannot be, [`Failure::Fatal`] when another process is the
+/// bridge of the channel.
 pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
     let config = setup.config::<View>()?.ipmb;
     config.check()?;
     let channel = setup.args.channel().to_owned();
     let (ipmid, link) = IpmiHost::new(&channel);
+    ipmid.started(link.clone()).await?;
     let (calls, signals) =
         object::serve(&channel, link, config.targets(), config.accept_broadcasts());
     setup.ready();
     let own = setup.args.address();
-    Bridge::new(own, config, ipmid, (calls, signals)).run(&setup.args.place()).await;
-    Ok(())
+    let bridge = Bridge::new(own, config, ipmid.clone(), (calls, signals));
+    Ok(ipmid.unless_taken(bridge.run(&setup.args.place())).await?)
 }

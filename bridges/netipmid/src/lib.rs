@@ -50,7 +50,7 @@ const READY_WITHOUT_BUS: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// A configuration or a socket that cannot be used.
+/// A configuration or a socket that cannot be used; another process that is the bridge of the channel.
 pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     let view = setup.config::<View>()?.with_channels()?;
     view.check()?;
@@ -87,7 +87,8 @@ pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
     let inputs = Inputs { close, guid, accounts, counts };
     tokio::spawn(tell_ready(setup, link));
     tracing::info!(channel = %name, "serving");
-    Bridge::new(server, datagrams, ipmid, sol, users, told_sessions).run(inputs).await?;
+    let bridge = Bridge::new(server, datagrams, ipmid.clone(), sol, users, told_sessions);
+    ipmid.unless_taken(bridge.run(inputs)).await??;
     Ok(())
 }
 

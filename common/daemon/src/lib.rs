@@ -21,6 +21,8 @@
 //! | 1 | the daemon failed; one line says why |
 //! | 2 | bad arguments or configuration; one line says which |
 //!
+//! SIGHUP is logged and ignored: a configuration is read at the start only.
+//!
 //! There is no orderly shutdown beyond dropping the daemon's future: state is safe on disk at every
 //! moment, and a daemon that is ended by SIGTERM starts like one that lost power.
 

@@ -1,5 +1,6 @@
 //! The frame around a daemon's `main`.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
@@ -12,7 +13,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Invocation, Options};
-use crate::{Arguments, Config, Failure, log};
+use crate::{Arguments, Config, Failure, RateLimit, log};
 
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -54,7 +55,7 @@ impl<A> Setup<A> {
 }
 
 /// Runs a daemon: reads arguments and configuration, sets up the log and a single-threaded runtime,
-/// and ends `main` by dropping its future at SIGTERM or SIGINT.
+/// and ends `main` by dropping its future at SIGTERM or SIGINT. SIGHUP is logged and ignored.
 ///
 /// Returns the code that the process is to end with.
 pub fn run<A, F, Fut>(name: &'static str, main: F) -> ExitCode
@@ -127,10 +128,12 @@ where
     // Before `main` starts, so that a signal during its start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
     tokio::select! {
         biased;
         () = received(&mut terminate) => {}
         () = received(&mut interrupt) => {}
+        never = ignore_hangups(hangup) => match never {},
         result = async { in_task(main()).await } => return result,
     }
     notify(sd_notify::NotifyState::Stopping);
@@ -146,6 +149,21 @@ async fn in_task(
     match tokio::spawn(main).await {
         Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Logs that there is nothing to reload: a SIGHUP, `systemctl reload` say, ends no daemon.
+async fn ignore_hangups(mut hangup: Signal) -> Infallible {
+    /// Anybody who may send signals may send many.
+    static HANGUPS: RateLimit = RateLimit::new(1, Duration::from_secs(60));
+    loop {
+        received(&mut hangup).await;
+        if let Some(pass) = HANGUPS.admit() {
+            tracing::info!(
+                swallowed = pass.swallowed,
+                "SIGHUP ignored: nothing to reload; restart the daemon for a new configuration"
+            );
+        }
     }
 }
 

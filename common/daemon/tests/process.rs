@@ -1,6 +1,6 @@
 //! The frame as a process: exit codes, signals, readiness and the log, seen from outside.
 
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         ("bad_usage_is_one_line_and_exit_code_2", bad_usage_is_one_line_and_exit_code_2),
         ("help_and_version_are_printed", help_and_version_are_printed),
         ("signals_end_whatever_goes_on", signals_end_whatever_goes_on),
+        ("hangups_are_logged_and_end_nothing", hangups_are_logged_and_end_nothing),
         ("readiness_is_told", readiness_is_told),
         ("level_follows_arguments_and_config", level_follows_arguments_and_config),
         ("journal_gets_priorities", journal_gets_priorities),
@@ -162,6 +163,27 @@ fn signals_end_whatever_goes_on() {
             let (code, _) = end(start(&mut command(&["--act", what])), signal);
             assert_eq!(code, Some(0), "{signal} {what}");
         }
+    }
+}
+
+fn hangups_are_logged_and_end_nothing() {
+    for what in ["wait", "hang"] {
+        let mut child = start(&mut command(&["--act", what]));
+        let pid = Pid::from_raw(child.id().try_into().expect("a process id"));
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        for _ in 0..3 {
+            nix::sys::signal::kill(pid, Signal::SIGHUP).expect("the child is there");
+        }
+        while !line.contains("SIGHUP ignored") {
+            line.clear();
+            assert!(log.read_line(&mut line).expect("a log") > 0, "{what}: it ended");
+        }
+        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("the child is there");
+        assert_eq!(child.wait().expect("the child is ours").code(), Some(0), "{what}");
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).expect("the log is UTF-8");
+        assert!(!rest.contains("SIGHUP"), "one line is enough: {rest}");
     }
 }
 

@@ -9,7 +9,7 @@ use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::host_ipmi;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::warn;
 use zbus::{Connection, interface};
 
 /// Calls that may wait for the bridge.
@@ -53,9 +53,8 @@ async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi:
             if let Err(error) = served.await {
                 warn!(%error, %path, "the attention object cannot be served");
             }
-            if is_host_ipmi && let Err(error) = serve_host_ipmi(&connection, sms.clone()).await {
-                // A second BT interface's bridge, say.
-                info!(%error, "no attention through {}", host_ipmi::SERVICE);
+            if is_host_ipmi && let Err(error) = serve_host_ipmi(connection, sms.clone()).await {
+                warn!(%error, "no attention through {}", host_ipmi::SERVICE);
             }
         }
         if link.changed().await.is_err() {
@@ -64,10 +63,12 @@ async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi:
     }
 }
 
-async fn serve_host_ipmi(connection: &Connection, sms: Sms) -> zbus::Result<()> {
+/// Serves btbridge's object; the name may be that of a second BT interface's bridge.
+async fn serve_host_ipmi(connection: Connection, sms: Sms) -> zbus::Result<()> {
     let object = HostIpmi(sms);
     connection.object_server().at(host_ipmi::PATH, object).await?;
-    Ok(bus::own_name(connection, host_ipmi::SERVICE).await?)
+    tokio::spawn(async move { bus::keep_name(&connection, host_ipmi::SERVICE).await });
+    Ok(())
 }
 
 #[derive(Clone)]

@@ -15,7 +15,8 @@ use crate::qemu::QemuTransport;
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for a `[host]` section that cannot be.
+/// [`Failure::Config`] for a `[host]` section that cannot be, [`Failure::Fatal`] when another process is the
+/// bridge of the channel.
 pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Failure> {
     let config = setup.config::<View>()?.host;
     let channel = setup.args.channel();
@@ -32,20 +33,22 @@ pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Fai
         Host::Qemu(_) => Limits::default(),
     };
     let limits = config.limits(defaults)?;
+    let (ipmid, link) = IpmiHost::new(&channel);
+    ipmid.started(link.clone()).await?;
     match host {
         Host::Device(path) => {
-            let (ipmid, link) = IpmiHost::new(&channel);
             let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);
             setup.ready();
             let transport = DeviceTransport::<D>::new(path);
-            Bridge::new(transport, ipmid, calls, limits).run().await;
+            let bridge = Bridge::new(transport, ipmid.clone(), calls, limits);
+            ipmid.unless_taken(bridge.run()).await?;
         }
         Host::Qemu(address) => {
             let transport = QemuTransport::listen(&address).await;
-            let (ipmid, link) = IpmiHost::new(&channel);
             let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);
             setup.ready();
-            Bridge::new(transport, ipmid, calls, limits).run().await;
+            let bridge = Bridge::new(transport, ipmid.clone(), calls, limits);
+            ipmid.unless_taken(bridge.run()).await?;
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use zbus::Connection;
 use zbus::connection::Builder;
 
-pub use self::name::{OwnNameError, own_name};
+pub use self::name::{NameEnd, OwnNameError, OwnedName, keep_name, own_name};
 use self::socket::BufferedStream;
 
 /// How long between two attempts to reach a bus that is not there.

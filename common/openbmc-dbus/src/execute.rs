@@ -18,6 +18,7 @@ mod direct;
 mod link;
 mod message;
 mod owners;
+mod requests;
 mod server;
 mod signal;
 #[cfg(test)]
@@ -26,10 +27,11 @@ mod transport;
 
 use tokio::task::{self, AbortHandle};
 
-pub use self::client::{IpmiHost, LinkState, MAX_IN_FLIGHT};
+pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
 pub use self::owners::{OwnerChange, is_bridge_name};
+pub use self::requests::Requests;
 pub use self::server::{Execute, LinkRefusal, serve};
 
 /// `ipmid`'s bus name.

@@ -1,6 +1,7 @@
 //! The D-Bus interfaces of OpenBMC that the suite uses and serves.
 //!
 //! - [`bus`]: connecting to the system bus, and noticing that it went away.
+//! - [`callers`]: the users whose processes may change something.
 //! - [`execute`]: the one call between bridges and `ipmid`, both ends of it.
 //! - [`client`]: typed calls to other services, each with a deadline.
 //! - [`interface`]: how interfaces are described; all other modules are such descriptions.
@@ -10,6 +11,7 @@
 //! services where OpenBMC has it.
 
 pub mod bus;
+pub mod callers;
 pub mod chassis;
 pub mod client;
 pub mod common;
@@ -28,5 +30,7 @@ pub mod object;
 pub mod sensor;
 pub mod software;
 pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod user;

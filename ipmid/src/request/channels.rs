@@ -72,8 +72,10 @@ pub struct Channels {
 /// request; a caller's user never changes.
 #[derive(Debug, Default)]
 struct Known {
-    /// `None` before the first bus.
+    /// `None` while there is no bus.
     bus: Option<Bus>,
+    /// How many there have been.
+    buses: u64,
     owners: Owners,
     /// By unique name.
     users: HashMap<String, User>,
@@ -109,6 +111,8 @@ enum Arrival {
     Decided(Result<ChannelNumber, Refusal>),
     /// The bus has to be asked for its user.
     Stranger(Bus, Names),
+    /// The owners of bridges' names are not known yet.
+    Early(Bus),
 }
 
 impl Channels {
@@ -124,17 +128,24 @@ impl Channels {
         self.arrivals.notified().await;
     }
 
-    /// Forgets all callers: from now on they are those of `bus`, on which their requests come.
-    pub fn attach(&self, bus: &Connection) {
+    /// Forgets all callers: from now on they are those of `connection`, on which their requests come.
+    pub fn attach(&self, connection: &Connection) {
         let mut known = lock(&self.known);
-        let number = known.bus.as_ref().map_or(0, |bus| bus.number.wrapping_add(1));
-        let bus = Some(Bus { connection: bus.clone(), number });
-        *known = Known { bus, ..Known::default() };
+        let number = known.buses;
+        let bus = Some(Bus { connection: connection.clone(), number });
+        *known = Known { bus, buses: number.wrapping_add(1), ..Known::default() };
         self.is_listed.send_replace(false);
     }
 
-    /// Waits until the owners of bridges' names are known, before which nobody is served.
-    pub async fn listed(&self) {
+    /// Forgets all callers, and the connection.
+    pub fn detach(&self) {
+        let mut known = lock(&self.known);
+        *known = Known { buses: known.buses, ..Known::default() };
+        self.is_listed.send_replace(false);
+    }
+
+    /// Waits until the owners of bridges' names are known.
+    async fn listed(&self) {
         // The sender is our own.
         let _ = self.is_listed.subscribe().wait_for(|is_listed| *is_listed).await;
     }
@@ -191,9 +202,16 @@ impl Channels {
         caller: &str,
         claim: Claim,
     ) -> impl Future<Output = Result<ChannelNumber, Refusal>> + use<> {
-        let arrival = self.arrived(caller, claim);
+        let arrival = self.arrived(caller, claim, None);
         let (channels, caller) = (Arc::clone(self), caller.to_owned());
         async move {
+            let arrival = match arrival {
+                Arrival::Early(bus) => {
+                    channels.listed().await;
+                    channels.arrived(&caller, claim, Some(&bus))
+                }
+                arrival => arrival,
+            };
             match arrival {
                 Arrival::Decided(decision) => decision,
                 Arrival::Stranger(bus, names) => {
@@ -201,18 +219,24 @@ impl Channels {
                     let user = user.map_err(|error| Refusal::Unknown(error.to_string()))?;
                     channels.decide(user, &names, claim)
                 }
+                Arrival::Early(_) => Err(gone()),
             }
         }
     }
 
-    fn arrived(&self, caller: &str, claim: Claim) -> Arrival {
-        let refused = |why: &str| Arrival::Decided(Err(Refusal::Unknown(why.to_owned())));
+    /// What is known of `caller`, if it is still of the bus that it was of.
+    fn arrived(&self, caller: &str, claim: Claim, was_of: Option<&Bus>) -> Arrival {
         let known = lock(&self.known);
-        let Some(bus) = &known.bus else {
-            return refused("there is no bus");
+        let Some(bus) = known.bus.as_ref().filter(|_| was_of.is_none_or(|bus| known.is_of(bus)))
+        else {
+            return Arrival::Decided(Err(gone()));
         };
+        if !known.owners.is_listed() {
+            return Arrival::Early(bus.clone());
+        }
         let Some(names) = known.owners.names_of(caller) else {
-            return refused("the owners of bridges' names are not known");
+            let why = "too many others have owned bridges' names".to_owned();
+            return Arrival::Decided(Err(Refusal::Unknown(why)));
         };
         match known.users.get(caller) {
             Some(user) => Arrival::Decided(self.decide(*user, &names, claim)),
@@ -297,6 +321,11 @@ impl Channels {
             None => info!(channel, swallowed, "bridge stopped"),
         }
     }
+}
+
+/// There is no bus, or another than when the request came.
+fn gone() -> Refusal {
+    Refusal::Unknown("its bus is gone".to_owned())
 }
 
 fn log_refusal(caller: &str, refusal: &Refusal) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use accounts::{Channel, Setting, UserId, Users};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, Medium, Privilege, ResponseBody};
 use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal, OwnerChange};
+use zbus::Connection;
 
 use crate::request::channels::Channels;
 use crate::request::context::{Context, Satellite, Session};
@@ -104,6 +105,14 @@ impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
         caller: String,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + Send {
         self.channels.may_link(&caller)
+    }
+
+    fn attached(&self, connection: &Connection) {
+        self.channels.attach(connection);
+    }
+
+    fn detached(&self) {
+        self.channels.detach();
     }
 
     fn owner_changed(&self, change: &OwnerChange) {

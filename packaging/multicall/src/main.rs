@@ -32,8 +32,25 @@ const DAEMONS: &[Daemon] = &[
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let called = words.next().unwrap_or_default();
-    let start = find(&called).or_else(|| find(&words.next()?));
-    start.map_or_else(usage, |start| start(words.collect()))
+    if let Some(start) = find(&called) {
+        return start(words.collect());
+    }
+    let word = words.next().unwrap_or_default();
+    match find(&word) {
+        Some(start) => start(words.collect()),
+        None if word == "--help" || word == "-h" => {
+            print(io::stdout(), &usage());
+            ExitCode::SUCCESS
+        }
+        None if word == "--version" || word == "-V" => {
+            print(io::stdout(), &format!("causeway {}\n", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+        None => {
+            print(io::stderr(), &usage());
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The start of the daemon that `word`, a name or a path that ends in one, stands for.
@@ -42,12 +59,14 @@ fn find(word: &OsStr) -> Option<fn(Vec<OsString>) -> ExitCode> {
     DAEMONS.iter().find(|(known, _)| name == *known).map(|(_, start)| *start)
 }
 
-fn usage() -> ExitCode {
+fn usage() -> String {
     let names: Vec<&str> = DAEMONS.iter().map(|(name, _)| *name).collect();
-    let text = format!("Usage: causeway NAME [OPTIONS]\n\nNAME is one of {}.\n", names.join(", "));
-    // Nobody is left to tell if stderr is closed.
-    let _closed = io::stderr().write_all(text.as_bytes());
-    ExitCode::from(2)
+    format!("Usage: causeway NAME [OPTIONS]\n\nNAME is one of {}.\n", names.join(", "))
+}
+
+fn print(mut to: impl Write, text: &str) {
+    // A stream that is closed leaves nobody to read.
+    let _closed = to.write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::count::Count;
+
 /// One of `[[inventory]]`: a part, or a row of them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -9,8 +11,8 @@ pub(crate) struct Part {
     /// Its path below the inventory; `{n}` stands for the number in a row.
     pub(crate) path: String,
     /// How many there are of it.
-    #[serde(default = "one")]
-    pub(crate) count: u32,
+    #[serde(default)]
+    pub(crate) count: Count,
     pub(crate) kind: PartKind,
     /// Its name for people; by default the last name of its path.
     #[serde(default)]
@@ -37,10 +39,6 @@ pub(crate) struct Part {
     pub(crate) entity_instance: Option<u8>,
     /// The I2C bus and the 7-bit address of its own memory, which a `[[fru]]` may show.
     pub(crate) i2c: Option<(u16, u8)>,
-}
-
-const fn one() -> u32 {
-    1
 }
 
 const fn yes() -> bool {

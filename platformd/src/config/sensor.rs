@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::count::Count;
+
 /// `[sensors]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -24,8 +26,8 @@ pub(crate) struct Sensor {
     /// The last name of its path; `{n}` stands for the number in a row.
     pub(crate) name: String,
     /// How many there are of it.
-    #[serde(default = "one")]
-    pub(crate) count: u32,
+    #[serde(default)]
+    pub(crate) count: Count,
     /// The number of the first in a row.
     #[serde(default)]
     pub(crate) first: u32,
@@ -60,10 +62,6 @@ pub(crate) struct Sensor {
     pub(crate) entity_instance: Option<u8>,
     /// The path, below the inventory, of the part that it belongs to.
     pub(crate) board: Option<String>,
-}
-
-const fn one() -> u32 {
-    1
 }
 
 const fn yes() -> bool {

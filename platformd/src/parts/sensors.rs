@@ -79,7 +79,8 @@ impl Sensors {
 
     fn add(&mut self, context: &mut Context<'_>, sensor: &Sensor, number: u32) {
         let usual = usual(sensor.kind);
-        let name = sensor.name.replace("{n}", &(sensor.first + number).to_string());
+        let row = u64::from(sensor.first) + u64::from(number);
+        let name = sensor.name.replace("{n}", &row.to_string());
         let path = format!("{}/{}/{name}", sensor::ROOT, usual.segment);
         let mut instances = vec![
             Instance::new(&operational_status::INTERFACE)
@@ -147,7 +148,7 @@ fn is_limit(setting: &Setting<'_>) -> bool {
 impl Part for Sensors {
     fn start(&mut self, context: &mut Context<'_>) {
         for sensor in std::mem::take(&mut self.config) {
-            for number in 0..sensor.count {
+            for number in 0..sensor.count.get() {
                 self.add(context, &sensor, number);
             }
         }

@@ -4,10 +4,14 @@
 //! what one types, all see. It runs nothing; it is no way into the machine.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, thread};
+
+use tests::operands::operands;
 
 /// What the console says to a line, but for `burst`.
 const HELP: &str = "help, hello, burst N (N lines of text), reset\r\n";
@@ -22,18 +26,25 @@ const PROMPT: &str = "host$ ";
 type Viewers = Arc<Mutex<Vec<UnixStream>>>;
 
 fn main() -> ExitCode {
-    let Some(path) = std::env::args_os().nth(1) else {
-        eprintln!("usage: console PATH");
-        return ExitCode::from(2);
+    let path = match operands("console PATH") {
+        Ok([path]) => PathBuf::from(path),
+        Err(code) => return code,
     };
-    let _ = fs::remove_file(&path);
-    match UnixListener::bind(&path).and_then(|listener| serve(&listener)) {
+    match listen(&path).and_then(|listener| serve(&listener)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("console: {}: {error}", path.display());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Listens at `path`, in place of a socket that an earlier process left behind.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
 }
 
 fn serve(listener: &UnixListener) -> io::Result<()> {

@@ -8,17 +8,20 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tests::openbmc::Files;
+use tests::operands::operands;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut password = String::new();
-    let [root, user] = &arguments[..] else {
-        eprintln!("usage: ipmi-pass ROOT USER");
-        return ExitCode::from(2);
+    let [root, user] = match operands("ipmi-pass ROOT USER") {
+        Ok(operands) => operands,
+        Err(code) => return code,
     };
+    let Ok(user) = user.into_string() else {
+        return ExitCode::FAILURE;
+    };
+    let mut password = String::new();
     if std::io::stdin().read_to_string(&mut password).is_err() {
         return ExitCode::FAILURE;
     }
-    Files::below(Path::new(root)).save_password(user, &password);
+    Files::below(Path::new(&root)).save_password(&user, &password);
     ExitCode::SUCCESS
 }

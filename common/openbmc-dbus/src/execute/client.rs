@@ -15,12 +15,19 @@ use super::link::{self, Link, Place, lock};
 use super::message::{Caller, call_message, read_reply};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, CHANNEL_PREFIX, direct};
-use crate::bus;
+use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
 /// Requests that one bridge may have in flight; further ones are answered C0h at once.
 ///
 /// Far enough below the library's queue of 64 that no reply ever waits for room in it.
 pub const MAX_IN_FLIGHT: usize = 32;
+
+/// The time between two attempts to own the channel's name.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a bridge that starts waits for a bus before it serves without one; longer than a name may still
+/// be its predecessor's.
+const START: Duration = Duration::from_secs(3);
 
 /// The bridge's link to the bus as it is now; `None` while there is no bus.
 pub type LinkState = watch::Receiver<Option<Connection>>;
@@ -28,12 +35,20 @@ pub type LinkState = watch::Receiver<Option<Connection>>;
 /// A bridge's handle on `ipmid`.
 ///
 /// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and keeps both
-/// through restarts of the bus. Requests go over a direct link as long as `ipmid` gives one. Cheap
+/// through restarts of the bus; a bridge that has the name already is left alone. Requests go over a direct link as long as `ipmid` gives one. Cheap
 /// to clone; the link ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct IpmiHost {
     shared: Arc<Shared>,
+    taken: watch::Receiver<Option<ChannelTaken>>,
     _task: Arc<AbortOnDrop>,
+}
+
+/// Another process is the bridge of the channel.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("cannot own bus name {name}: another process owns it")]
+pub struct ChannelTaken {
+    name: String,
 }
 
 #[derive(Debug, Default)]
@@ -52,9 +67,52 @@ impl IpmiHost {
         let shared = Arc::new(Shared::default());
         let (state, receiver) = watch::channel(None);
         let name = format!("{CHANNEL_PREFIX}{channel}");
-        let task = AbortOnDrop::spawn(keep_linked(Arc::clone(&shared), state, name));
+        let (refusal, taken) = watch::channel(None);
+        let linked = Arc::clone(&shared);
+        let task = AbortOnDrop::spawn(async move {
+            let Some(first) = first_link(&name).await else {
+                refusal.send_replace(Some(ChannelTaken { name }));
+                return std::future::pending().await;
+            };
+            keep_linked(linked, state, name, first).await;
+        });
         let _task = Arc::new(task);
-        (Self { shared, _task }, receiver)
+        (Self { shared, taken, _task }, receiver)
+    }
+
+    /// Waits until the channel's name is owned, but no longer than a moment while there is no bus.
+    ///
+    /// A bridge of a device that it would take from a running bridge waits for this before it opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChannelTaken`], upon which the bridge has to end.
+    pub async fn started(&self, mut link: LinkState) -> Result<(), ChannelTaken> {
+        let owned = time::timeout(START, link.wait_for(Option::is_some));
+        self.unless_taken(async { drop(owned.await) }).await
+    }
+
+    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: its
+    /// objects and its host would be taken for those of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`ChannelTaken`], upon which the bridge has to end: it has no link.
+    pub async fn unless_taken<T>(
+        &self,
+        bridge: impl Future<Output = T>,
+    ) -> Result<T, ChannelTaken> {
+        let mut taken = self.taken.clone();
+        let refusal = async {
+            match taken.wait_for(Option::is_some).await.map(|taken| taken.clone()) {
+                Ok(Some(taken)) => taken,
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            taken = refusal => Err(taken),
+            done = bridge => Ok(done),
+        }
     }
 
     /// Has `ipmid` execute `request` and returns its answer, at `deadline` from now at the latest.
@@ -113,31 +171,78 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// Connects, owns the name, and carries calls and replies, until the bus goes; then again, for ever.
-async fn keep_linked(shared: Arc<Shared>, state: watch::Sender<Option<Connection>>, name: String) {
-    let (mut lost, mut refused) = (false, false);
+/// A connection that owns the bridge's name.
+struct Owned {
+    connection: Connection,
+    name: OwnedName,
+}
+
+/// Connects and owns the name for the first time; `None` when another process owns it.
+async fn first_link(name: &str) -> Option<Owned> {
+    let connection = bus::connect().await;
+    match OwnedName::request_at_start(&connection, name).await {
+        Ok(name) => Some(Owned { connection, name }),
+        Err(OwnNameError::Taken) => None,
+        Err(error) => {
+            log_refusal(name, &error);
+            Some(link_again(name, true).await)
+        }
+    }
+}
+
+/// Connects and owns the name, however long it takes.
+async fn link_again(name: &str, mut logged: bool) -> Owned {
     loop {
         let connection = bus::connect().await;
-        if let Err(error) = bus::own_name(&connection, &name).await {
-            if !std::mem::replace(&mut refused, true) {
-                warn!(%error, %name, "cannot own the channel's bus name; retrying every second");
+        match OwnedName::request(&connection, name).await {
+            Ok(owned) => {
+                info!(%name, "linked again");
+                return Owned { connection, name: owned };
             }
-            time::sleep(Duration::from_secs(1)).await;
-            continue;
+            Err(error) => {
+                if !std::mem::replace(&mut logged, true) {
+                    log_refusal(name, &error);
+                }
+                time::sleep(RETRY).await;
+            }
         }
-        if lost || std::mem::take(&mut refused) {
-            info!(%name, "linked again");
-        }
+    }
+}
+
+fn log_refusal(name: &str, error: &OwnNameError) {
+    warn!(%error, %name, "cannot own the channel's bus name; retrying every second");
+}
+
+/// Carries calls and replies until the bus goes or the name is lost; then again, for ever.
+async fn keep_linked(
+    shared: Arc<Shared>,
+    state: watch::Sender<Option<Connection>>,
+    name: String,
+    mut owned: Owned,
+) {
+    loop {
+        let Owned { connection, name: owned_name } = owned;
         let replies = Incoming::from(&connection);
         let calls = Outgoing::Bus(connection.clone());
         let carried = link::carry(&shared.bus, replies, calls);
         state.send_replace(Some(connection.clone()));
-        let direct = AbortOnDrop::spawn(direct::keep(connection, Arc::clone(&shared.direct)));
-        carried.await;
+        let direct =
+            AbortOnDrop::spawn(direct::keep(connection.clone(), Arc::clone(&shared.direct)));
+        let end = tokio::select! {
+            () = carried => NameEnd::BusClosed,
+            end = owned_name.ended() => end,
+        };
         drop(direct);
         state.send_replace(None);
-        warn!(%name, "the bus went away");
-        lost = true;
+        match end {
+            NameEnd::BusClosed => warn!(%name, "the bus went away"),
+            NameEnd::Lost => {
+                warn!(%name, "lost the channel's bus name; connecting again");
+                // Requests without the name would be taken for those of another channel.
+                let _closed = connection.close().await;
+            }
+        }
+        owned = link_again(&name, false).await;
     }
 }
 

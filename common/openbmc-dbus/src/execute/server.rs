@@ -13,9 +13,11 @@ use zbus::{Connection, Message, message};
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
 use super::owners::{self, OwnerChange};
+use super::requests::Requests;
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
+use crate::bus::NameEnd;
 
 /// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
 /// once.
@@ -46,11 +48,17 @@ pub trait Execute: Send + Sync + 'static {
         caller: String,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
 
+    /// Callers are from now on those of `connection`.
+    fn attached(&self, connection: &Connection);
+
+    /// There are no callers any more, and the connection has to be let go.
+    fn detached(&self);
+
     /// A bridge's name has another owner.
     fn owner_changed(&self, change: &OwnerChange);
 
     /// Bridges' names and their owners, asked for since the first change that may have been seen. Once on a
-    /// connection, before [`SERVICE`](super::SERVICE) may be owned.
+    /// connection; calls may have come before.
     fn owners_listed(&self, owners: Vec<(String, String)>);
 }
 
@@ -63,26 +71,45 @@ pub enum LinkRefusal {
     Caller(String),
 }
 
-/// Serves `execute()` on `connection`, and on the direct links that are asked for there, and the
-/// requests of OpenBMC's btbridge, until the bus goes or does not say who owns the bridges' names.
+/// Serves `execute()` on the connection of `requests`, and on the direct links that are asked for there,
+/// and the requests of OpenBMC's btbridge, until the bus goes or does not say who owns the bridges' names, or the
+/// service's name is lost.
 ///
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
-/// drained here and nowhere else; own the service's name after this has been started.
-pub async fn serve<E: Execute>(connection: &Connection, executor: Arc<E>) {
+/// drained here and nowhere else.
+pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd {
+    let Requests { connection, calls, name } = requests;
     let server = Server::new(executor, FROM_THE_BUS);
-    let calls = Incoming::from(connection);
     let replies = Outgoing::Bus(connection.clone());
     // Beside the stream, which has to be drained meanwhile.
     let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
+    let _attached = Attached::enter(&*server.executor, &connection);
     let owners = async {
-        match owners::follow(connection, &*server.executor).await {
+        match owners::follow(&connection, &*server.executor).await {
             Ok(()) => future::pending().await,
             Err(error) => warn!(%error, "the bus does not say who owns the bridges' names"),
         }
     };
     tokio::select! {
-        () = server.answer(calls, replies, Asker::Bus(Links::default())) => {}
-        () = owners => {}
+        () = server.answer(calls, replies, Asker::Bus(Links::default())) => NameEnd::BusClosed,
+        () = owners => NameEnd::BusClosed,
+        end = name.ended() => end,
+    }
+}
+
+/// An executor that has a connection, until this is dropped.
+struct Attached<'a, E: Execute>(&'a E);
+
+impl<'a, E: Execute> Attached<'a, E> {
+    fn enter(executor: &'a E, connection: &Connection) -> Self {
+        executor.attached(connection);
+        Self(executor)
+    }
+}
+
+impl<E: Execute> Drop for Attached<'_, E> {
+    fn drop(&mut self) {
+        self.0.detached();
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::task;
-use zbus::Message;
+use zbus::{Connection, Message};
 
 use super::link::{self, Link, Place, lock};
 use super::message::{Call, Caller, call_message, read_reply};
@@ -45,6 +45,10 @@ impl Execute for Echo {
     async fn may_link(self: Arc<Self>, _: String) -> Result<(), LinkRefusal> {
         Ok(())
     }
+
+    fn attached(&self, _: &Connection) {}
+
+    fn detached(&self) {}
 
     fn owner_changed(&self, _: &OwnerChange) {}
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use openbmc_dbus::bus::{self, OwnNameError};
+use openbmc_dbus::bus::{self, NameEnd, OwnNameError, OwnedName};
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
@@ -22,14 +22,16 @@ pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
         let connection = bus::connect().await;
         let owned = async {
             publish(connection.clone()).await?;
-            bus::own_name(&connection, name).await
+            OwnedName::request(&connection, name).await
         };
         match owned.await {
-            Ok(()) => {
+            Ok(owned) => {
                 if logged.take().is_some() {
                     info!(name, "owns the bus name now");
                 }
-                connection.closed().await;
+                if owned.ended().await == NameEnd::Lost {
+                    warn!(name, "lost the bus name; connecting again");
+                }
             }
             Err(error) => {
                 // A line when the cause changes, not every 30 s.

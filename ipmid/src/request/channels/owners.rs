@@ -61,6 +61,11 @@ impl Owners {
         }
     }
 
+    /// Whether the owners that there were at first are known.
+    pub(super) fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
     /// Whether `caller` owns a name.
     pub(super) fn is_owner(&self, caller: &str) -> bool {
         self.callers.get(caller).is_some_and(|names| !names.owned.is_empty())

@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ipmi_proto::ResponseBody;
+use openbmc_dbus::bus::NameEnd;
 use openbmc_dbus::execute::{self, Call, Execute, LinkRefusal};
 use openbmc_dbus::ipmi::host_ipmi;
 use proptest::prelude::*;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time;
 use zbus::names::OwnedUniqueName;
 use zbus::{Variant, interface};
@@ -62,6 +64,14 @@ impl Execute for Echo {
         self.0.may_link(&caller)
     }
 
+    fn attached(&self, connection: &Connection) {
+        self.0.attach(connection);
+    }
+
+    fn detached(&self) {
+        self.0.detach();
+    }
+
     fn owner_changed(&self, change: &OwnerChange) {
         self.0.owner_changed(change);
     }
@@ -74,19 +84,17 @@ impl Execute for Echo {
 /// A new ipmid on `bus`: its channels, and where its callers find it.
 async fn serve(bus: &Bus) -> (Arc<Channels>, OwnedUniqueName) {
     let channels = Channels::new(Arc::default(), IpmidConfig::default());
-    let name = attach(bus, &channels).await;
+    let (name, _) = attach(bus, &channels).await;
     (channels, name)
 }
 
-/// Serves on another connection to `bus`.
-async fn attach(bus: &Bus, channels: &Arc<Channels>) -> OwnedUniqueName {
-    let requests = bus.connect().await;
-    channels.attach(&requests);
-    let name = requests.unique_name().unwrap().clone();
-    let executor = Arc::new(Echo(Arc::clone(channels)));
-    tokio::spawn(async move { execute::serve(&requests, executor).await });
-    time::timeout(LIMIT, channels.listed()).await.unwrap();
-    name
+/// Serves on another connection to `bus`, until the task ends.
+async fn attach(bus: &Bus, channels: &Arc<Channels>) -> (OwnedUniqueName, JoinHandle<NameEnd>) {
+    let connection = bus.connect().await;
+    let name = connection.unique_name().unwrap().clone();
+    let requests = execute::Requests::at_start(connection).await.unwrap();
+    let serving = execute::serve(requests, Arc::new(Echo(Arc::clone(channels))));
+    (name, tokio::spawn(serving))
 }
 
 #[tokio::test]
@@ -208,9 +216,9 @@ async fn ipmid_that_starts_anew_asks_the_bus() {
     lost.release_name(LAN).await.unwrap();
     bridge.request_name(LAN).await.unwrap();
     unknown.request_name(UNKNOWN).await.unwrap();
-    let (channels, first) = serve(&bus).await;
-    let second = attach(&bus, &channels).await;
-    for ipmid in [first, second] {
+    let channels = Channels::new(Arc::default(), IpmidConfig::default());
+    for _ in 0..2 {
+        let (ipmid, serving) = attach(&bus, &channels).await;
         assert_eq!(channel(&ipmid, &bridge, &SESSION).await, Some(1));
         assert_eq!(channel(&ipmid, &unknown, &SESSION).await, None);
         assert_eq!(channel(&ipmid, &unknown, &[]).await, None);
@@ -218,6 +226,8 @@ async fn ipmid_that_starts_anew_asks_the_bus() {
         assert_eq!(channel(&ipmid, &lost, &SESSION).await, None);
         assert_eq!(channel(&ipmid, &stranger, &[]).await, Some(8));
         assert_eq!(channel(&ipmid, &stranger, &SESSION).await, None);
+        serving.abort();
+        let _aborted = serving.await;
     }
 }
 
@@ -237,8 +247,13 @@ async fn nobody_is_served_before_the_owners_are_listed_nor_by_a_bus_that_has_gon
     channels.attach(&connection);
     let name = caller.unique_name().unwrap().to_string();
     let options = CallOptions::default();
-    assert!(channels.of_caller(&name, &options).await.is_err());
+    let (early, never) =
+        (channels.of_caller(&name, &options), channels.of_caller(":1.9", &options));
+    channels.owners_listed(vec![(LAN.to_owned(), name.clone())]);
+    assert_eq!(early.await.map(ChannelNumber::value), Ok(1));
+    channels.attach(&connection);
     channels.owners_listed(Vec::new());
+    assert!(never.await.is_err());
     let number = channels.of_caller(&name, &options).await.unwrap();
     assert_eq!(channels.get(number).map(|channel| channel.name.to_string()), Some(INTRABMC.into()));
     // A request that came before the connection was lost is decided by what was known then.
