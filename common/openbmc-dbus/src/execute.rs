@@ -27,7 +27,7 @@ mod transport;
 
 use tokio::task::{self, AbortHandle};
 
-pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT};
+pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT, is_bridge_refused};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
 pub use self::owners::{OwnerChange, is_bridge_name};

@@ -65,7 +65,14 @@ pub struct Channels {
     config: IpmidConfig,
     known: Mutex<Known>,
     arrivals: Notify,
-    is_listed: watch::Sender<bool>,
+    listing: watch::Sender<Listing>,
+}
+
+/// Of which bus the owners of bridges' names are or will be known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Listing {
+    bus: u64,
+    is_complete: bool,
 }
 
 /// What is known of one bus. Its callers' names come from signals alone, so that no answer can be older than a
@@ -120,7 +127,7 @@ impl Channels {
     #[must_use]
     pub fn new(table: Arc<ChannelTable>, config: IpmidConfig) -> Arc<Self> {
         let (known, arrivals) = (Mutex::default(), Notify::new());
-        Arc::new(Self { table, config, known, arrivals, is_listed: watch::Sender::new(false) })
+        Arc::new(Self { table, config, known, arrivals, listing: watch::Sender::default() })
     }
 
     /// Waits until a bridge has started since the last time.
@@ -134,20 +141,21 @@ impl Channels {
         let number = known.buses;
         let bus = Some(Bus { connection: connection.clone(), number });
         *known = Known { bus, buses: number.wrapping_add(1), ..Known::default() };
-        self.is_listed.send_replace(false);
+        self.listing.send_replace(Listing { bus: number, is_complete: false });
     }
 
     /// Forgets all callers, and the connection.
     pub fn detach(&self) {
         let mut known = lock(&self.known);
         *known = Known { buses: known.buses, ..Known::default() };
-        self.is_listed.send_replace(false);
+        self.listing.send_replace(Listing { bus: known.buses, is_complete: false });
     }
 
-    /// Waits until the owners of bridges' names are known.
-    async fn listed(&self) {
+    /// Waits until the owners of bridges' names on `bus` are known, or never will be.
+    async fn listed(&self, bus: &Bus) {
+        let mut listing = self.listing.subscribe();
         // The sender is our own.
-        let _ = self.is_listed.subscribe().wait_for(|is_listed| *is_listed).await;
+        let _ = listing.wait_for(|now| now.bus != bus.number || now.is_complete).await;
     }
 
     /// The channel of this number.
@@ -207,7 +215,7 @@ impl Channels {
         async move {
             let arrival = match arrival {
                 Arrival::Early(bus) => {
-                    channels.listed().await;
+                    channels.listed(&bus).await;
                     channels.arrived(&caller, claim, Some(&bus))
                 }
                 arrival => arrival,
@@ -282,7 +290,7 @@ impl Channels {
             self.log_change(name, Some(owner));
         }
         lock(&self.known).owners.list(owners);
-        self.is_listed.send_replace(true);
+        self.listing.send_modify(|listing| listing.is_complete = true);
         self.arrivals.notify_one();
     }
 

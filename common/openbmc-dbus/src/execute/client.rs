@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ipmi_proto::{CompletionCode, Request, Response};
+use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use tokio::sync::watch;
 use tokio::time;
 use tracing::{info, warn};
@@ -28,6 +28,18 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a bridge that starts waits for a bus before it serves without one; longer than a name may still
 /// be its predecessor's.
 const START: Duration = Duration::from_secs(3);
+
+/// Send Message (IPMI v2.0 §22.7), which has a reason of its own for D3h.
+const SEND_MESSAGE: u8 = 0x34;
+
+/// Whether `response` says that `ipmid` does not serve the bridge that sent the request: D3h, which of the
+/// commands only Send Message answers otherwise.
+#[must_use]
+pub fn is_bridge_refused(response: &Response) -> bool {
+    let is_send_message =
+        response.netfn == NetFn::APP.response() && response.command == SEND_MESSAGE;
+    response.completion == CompletionCode::DESTINATION_UNAVAILABLE && !is_send_message
+}
 
 /// The bridge's link to the bus as it is now; `None` while there is no bus.
 pub type LinkState = watch::Receiver<Option<Connection>>;
@@ -248,7 +260,21 @@ async fn keep_linked(
 
 #[cfg(test)]
 mod tests {
+    use ipmi_proto::Lun;
+
     use super::*;
+
+    #[test]
+    fn d3_is_a_refusal_of_the_bridge_unless_a_message_was_to_be_sent() {
+        let response = |command, completion| {
+            let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: Vec::new() };
+            Response::failure(&request, completion)
+        };
+        let unavailable = CompletionCode::DESTINATION_UNAVAILABLE;
+        assert!(is_bridge_refused(&response(0x01, unavailable)));
+        assert!(!is_bridge_refused(&response(SEND_MESSAGE, unavailable)));
+        assert!(!is_bridge_refused(&response(0x01, CompletionCode::INSUFFICIENT_PRIVILEGE)));
+    }
 
     #[test]
     fn slots_are_given_back_and_bounded() {
