@@ -70,9 +70,9 @@ impl Filter for NoResetByHost {
 }
 
 fn main() -> ExitCode {
-    daemon::run("ipmid", |setup| {
+    daemon::run("ipmid", ipmid::prepare, |setup, config| {
         let filters: Vec<Box<dyn Filter>> = vec![Box::new(NoResetByHost)];
-        ipmid::run_with(setup, Extensions { commands: Some(Box::new(commands)), filters })
+        ipmid::run_with(setup, config, Extensions { commands: Some(Box::new(commands)), filters })
     })
 }
 

@@ -13,4 +13,5 @@ pub mod request;
 
 mod service;
 
+pub use config::prepare;
 pub use service::{AddCommands, Extensions, run, run_with};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("ipmid", ipmid::run)
+    daemon::run("ipmid", ipmid::prepare, ipmid::run)
 }

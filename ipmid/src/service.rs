@@ -51,10 +51,9 @@ static NOT_SERVING: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for a configuration that cannot be used, [`Failure::Fatal`] when the state
-/// directory cannot.
-pub async fn run(setup: Setup<NoArguments>) -> Result<(), Failure> {
-    run_with(setup, Extensions::default()).await
+/// [`Failure::Fatal`] when the state directory cannot be used.
+pub async fn run(setup: Setup<NoArguments>, config: Config) -> Result<(), Failure> {
+    run_with(setup, config, Extensions::default()).await
 }
 
 /// Fills the command table with more.
@@ -74,9 +73,11 @@ pub struct Extensions {
 /// # Errors
 ///
 /// As [`run`], and [`Failure::Config`] for a command that is there twice at one priority.
-pub async fn run_with(setup: Setup<NoArguments>, extensions: Extensions) -> Result<(), Failure> {
-    let config: Config = setup.config()?;
-    let config = config.checked().map_err(Failure::Config)?;
+pub async fn run_with(
+    setup: Setup<NoArguments>,
+    config: Config,
+    extensions: Extensions,
+) -> Result<(), Failure> {
     // Before the state is opened, which another ipmid may be writing.
     let requests = first_requests().await?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
@@ -138,8 +139,8 @@ fn app_parts(
     let messages = Arc::clone(&host_side.messages);
     AppParts {
         accounts: Arc::clone(&accounts.admin),
-        cipher_suites: config.lan.cipher_suites.clone(),
-        auth_types: config.lan.auth_types(),
+        cipher_suites: config.lan.suite_ids(),
+        auth_types: config.lan.auth_type_bits(),
         device: config.device,
         health: Arc::clone(&records.health),
         global_enables: Arc::clone(&host_side.enables),

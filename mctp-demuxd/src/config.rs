@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daemon::{Invalid, Validate};
 use mctp_proto::control::bus_owner::Timing;
 use mctp_proto::control::responder::{Identity, Role, Vendor};
 use mctp_proto::reassembly::Limits;
@@ -20,10 +21,34 @@ pub struct View {
     mctp: Section,
 }
 
+impl Validate for View {
+    fn validate(&self) -> Result<(), Invalid> {
+        if (1..8).contains(&self.mctp.eid) {
+            return Err(Invalid::at("mctp.eid", "the EIDs from 1 to 7 are reserved"));
+        }
+        let owned = &self.mctp.owned;
+        if owned.first > owned.last {
+            let text = format!("{} is less than `first`, {}", owned.last, owned.first);
+            return Err(Invalid::at("mctp.owned.last", text).or_at("mctp.owned.first"));
+        }
+        for (at, route) in self.mctp.route.iter().enumerate() {
+            if let Some(last) = route.last.filter(|last| *last < route.eid) {
+                let text = format!("{last} is less than `eid`, {}", route.eid);
+                return Err(Invalid::at(format!("mctp.route[{at}].last"), text));
+            }
+        }
+        for (at, vendor) in self.mctp.vendor.iter().enumerate() {
+            vendor.read().map_err(|text| Invalid::at(format!("mctp.vendor[{at}]"), text))?;
+        }
+        Ok(())
+    }
+}
+
 /// The section. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Section {
+    #[serde(deserialize_with = "daemon::range::number::<0, 254, _, _>")]
     eid: u8,
     accept_assignment: bool,
     role: RoleName,
@@ -31,6 +56,7 @@ struct Section {
     uuid: Option<String>,
     sockets: Vec<String>,
     bindings: Vec<Spec>,
+    #[serde(deserialize_with = "daemon::range::optional::<64, 4096, _, _>")]
     mtu: Option<usize>,
     route: Vec<RouteEntry>,
     owned: Owned,
@@ -70,10 +96,13 @@ enum RoleName {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RouteEntry {
+    #[serde(deserialize_with = "daemon::range::number::<8, 254, _, _>")]
     eid: u8,
+    #[serde(default, deserialize_with = "daemon::range::optional::<8, 254, _, _>")]
     last: Option<u8>,
+    #[serde(deserialize_with = "daemon::range::number::<0, 31, _, _>")]
     binding: u8,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::number::<0, 65535, _, _>")]
     address: u16,
 }
 
@@ -81,11 +110,17 @@ struct RouteEntry {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Owned {
+    #[serde(deserialize_with = "daemon::range::number::<8, 254, _, _>")]
     first: u8,
+    #[serde(deserialize_with = "daemon::range::number::<8, 254, _, _>")]
     last: u8,
+    #[serde(deserialize_with = "daemon::range::number::<1, 60000, _, _>")]
     answer_ms: u64,
+    #[serde(deserialize_with = "daemon::range::number::<1, 255, _, _>")]
     tries: u8,
+    #[serde(deserialize_with = "daemon::range::number::<1, 86400, _, _>")]
     poll_s: u64,
+    #[serde(deserialize_with = "daemon::range::number::<1, 86400, _, _>")]
     rescan_s: u64,
     place: Vec<Place>,
 }
@@ -109,9 +144,11 @@ impl Default for Owned {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Place {
+    #[serde(deserialize_with = "daemon::range::number::<0, 31, _, _>")]
     binding: u8,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::number::<0, 65535, _, _>")]
     address: u16,
+    #[serde(default, deserialize_with = "daemon::range::optional::<8, 254, _, _>")]
     eid: Option<u8>,
 }
 
@@ -119,6 +156,7 @@ struct Place {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TypeVersions {
     #[serde(rename = "type")]
+    #[serde(deserialize_with = "daemon::range::number::<0, 127, _, _>")]
     kind: u8,
     /// Each as four bytes: major, minor, update, alpha.
     versions: Vec<[u8; 4]>,
@@ -127,20 +165,30 @@ struct TypeVersions {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct VendorEntry {
+    #[serde(default, deserialize_with = "daemon::range::optional::<0, 65535, _, _>")]
     pci: Option<u16>,
+    #[serde(default, deserialize_with = "daemon::range::optional::<0, 4294967295, _, _>")]
     iana: Option<u32>,
+    #[serde(deserialize_with = "daemon::range::number::<0, 65535, _, _>")]
     command_set: u16,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct LimitsEntry {
+    #[serde(deserialize_with = "daemon::range::number::<1, 65536, _, _>")]
     clients: usize,
+    #[serde(deserialize_with = "daemon::range::number::<1, 67108864, _, _>")]
     client_queue_bytes: usize,
+    #[serde(deserialize_with = "daemon::range::number::<1, 65536, _, _>")]
     client_queue_messages: usize,
+    #[serde(deserialize_with = "daemon::range::number::<1, 65536, _, _>")]
     assemblies: usize,
+    #[serde(deserialize_with = "daemon::range::number::<1, 67108864, _, _>")]
     assembly_bytes: usize,
+    #[serde(deserialize_with = "daemon::range::number::<1, 65536, _, _>")]
     peer_assemblies: usize,
+    #[serde(deserialize_with = "daemon::range::number::<1, 67108864, _, _>")]
     peer_assembly_bytes: usize,
 }
 
@@ -299,9 +347,9 @@ impl Section {
         }
         let timing = Timing {
             answer: Duration::from_millis(owned.answer_ms),
-            tries: owned.tries.max(1),
-            poll: Duration::from_secs(owned.poll_s.max(1)),
-            rescan: Duration::from_secs(owned.rescan_s.max(1)),
+            tries: owned.tries,
+            poll: Duration::from_secs(owned.poll_s),
+            rescan: Duration::from_secs(owned.rescan_s),
         };
         let read = |entry: &Place| {
             let (link, address) = place(kinds, entry.binding, entry.address)?;

@@ -29,15 +29,22 @@ use crate::config::{Plan, View};
 use crate::demux::Demux;
 use crate::engine::Hub;
 
+/// Puts arguments and configuration together.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for what cannot work.
+pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
+    let view: View = setup.config()?;
+    Plan::new(&setup.args, &view, identity::machine()).map_err(Failure::Config)
+}
+
 /// Runs the daemon until it is ended.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for arguments or configuration that cannot work, and otherwise when a socket
-/// cannot be bound or the capture not be created.
-pub async fn run(setup: Setup<Args>) -> Result<(), Failure> {
-    let view: View = setup.config()?;
-    let plan = Plan::new(&setup.args, &view, identity::machine()).map_err(Failure::Config)?;
+/// When a socket cannot be bound or the capture not be created.
+pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let capture = setup.args.capture.as_deref().map(Capture::create).transpose()?;
     let clients = plan.settings.clients;
     let names = plan.bindings.iter().map(ToString::to_string).zip(plan.kinds.iter().copied());

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("mctp-demuxd", mctp_demuxd::run)
+    daemon::run("mctp-demuxd", mctp_demuxd::prepare, mctp_demuxd::run)
 }

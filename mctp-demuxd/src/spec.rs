@@ -7,13 +7,12 @@ use std::str::FromStr;
 use mctp_proto::framing::{pcie_vdm, serial, smbus};
 use mctp_proto::packet::Header;
 use mctp_proto::{BASELINE_MTU, Medium};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::demux::LinkKind;
 
 /// One binding and how to reach its device.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Spec {
     /// A UART or a pty.
     Serial {
@@ -78,11 +77,9 @@ impl fmt::Display for Spec {
     }
 }
 
-impl TryFrom<String> for Spec {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+impl<'de> Deserialize<'de> for Spec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        daemon::element::from_text(deserializer, "a binding", str::parse)
     }
 }
 

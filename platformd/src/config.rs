@@ -3,7 +3,6 @@
 //! Each table has defaults, so that an empty file is a complete, if dull, BMC. Names that are not
 //! known are errors. Times are in milliseconds unless their name says otherwise.
 
-mod count;
 mod host;
 mod identity;
 mod inventory;
@@ -13,6 +12,7 @@ mod user;
 
 use std::path::Path;
 
+use daemon::Failure;
 use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
@@ -42,37 +42,16 @@ pub struct Platform {
     pub(crate) user: Vec<User>,
 }
 
-/// Why a platform file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The file does not say what it may.
-    #[error("{path}: {message}")]
-    Content {
-        /// The file, and the line if it is known.
-        path: String,
-        /// What is wrong with it.
-        message: String,
-    },
-}
-
 impl Platform {
     /// Reads a platform file.
     ///
     /// # Errors
     ///
-    /// [`Error`], with the file's name and the line.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    /// [`Failure::Config`], with the file's name and the line.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: name.clone(), source })?;
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::Config(format!("{name}: {error}")))?;
         Self::parse(&name, &text)
     }
 
@@ -80,27 +59,18 @@ impl Platform {
     ///
     /// # Errors
     ///
-    /// [`Error::Content`].
-    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        let platform: Self = toml::from_str(text).map_err(|error| {
-            let start = error.span().map(|span| span.start);
-            content(name, text, start, error.message().replace('\n', " "))
-        })?;
-        let sensors = platform.sensor.iter().map(|sensor| sensor.count);
-        count::check_all("sensor", sensors, name, text)?;
-        let parts = platform.inventory.iter().map(|part| part.count);
-        count::check_all("inventory", parts, name, text)?;
-        Ok(platform)
+    /// [`Failure::Config`], with the line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+        daemon::parse_toml(name, text)
     }
 }
 
-/// The error for what is at `start` of `text`.
-fn content(name: &str, text: &str, start: Option<usize>, message: String) -> Error {
-    let before = start.and_then(|start| text.get(..start));
-    let line = before.map(|before| before.matches('\n').count() + 1);
-    let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-    Error::Content { path, message }
-}
+/// The most sensors, and the most parts, of a platform; a large server has a tenth.
+pub(crate) const MOST: i64 = 10_000;
+/// A day, the longest that anything here takes.
+const DAY_MS: i64 = 86_400_000;
+/// Beyond all that is measured.
+const FAR: i64 = 1_000_000_000_000;
 
 /// `[bmc]`: what a restart of the BMC is here.
 #[derive(Clone, Debug, Deserialize)]
@@ -110,6 +80,7 @@ pub(crate) struct Bmc {
     /// and who started it restarts the others.
     pub(crate) reset_command: Vec<String>,
     /// How long after it was asked for, so that the answer gets out first.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) reset_delay_ms: u64,
 }
 
@@ -176,7 +147,7 @@ mod tests {
         assert!(demo.sensor.len() > 10);
         let big = include_str!("../examples/500-sensors.toml");
         let big = Platform::parse("500-sensors.toml", big).unwrap();
-        assert_eq!(big.sensor.iter().map(|sensor| sensor.count.get()).sum::<u32>(), 500);
+        assert_eq!(big.sensor.iter().map(|sensor| sensor.count).sum::<u32>(), 500);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod server;
 mod services;
 mod simulation;
 mod tree;
+mod validate;
 
 use std::time::{Instant, SystemTime};
 
@@ -38,15 +39,21 @@ use self::part::Now;
 use self::server::Server;
 use self::simulation::Simulation;
 
+/// Reads the platform's description.
+///
+/// # Errors
+///
+/// [`Failure::Config`] when the platform's file cannot be used.
+pub fn prepare(setup: &Setup<Arguments>) -> Result<Platform, Failure> {
+    Platform::read(&setup.args.platform)
+}
+
 /// Runs the daemon until the BMC is to be restarted.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] when the platform's file cannot be used, [`Failure::Fatal`] when another process
-/// owns all of its bus names.
-pub async fn run(setup: Setup<Arguments>) -> Result<(), Failure> {
-    let config =
-        Platform::read(&setup.args.platform).map_err(|error| Failure::Config(error.to_string()))?;
+/// [`Failure::Fatal`] when another process owns all of its bus names.
+pub async fn run(setup: Setup<Arguments>, config: Platform) -> Result<(), Failure> {
     let store = Store::open(&setup.state_dir);
     let started = Instant::now();
     let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

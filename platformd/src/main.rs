@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("platformd", platformd::run)
+    daemon::run("platformd", platformd::prepare, platformd::run)
 }

@@ -15,6 +15,37 @@ const MANAGERS: &[(&str, &[&str])] = &[
     ("watchdog", &["Watchdog"]),
 ];
 
+/// All services that this daemon can have.
+pub(crate) const NAMES: &[&str] = &[
+    "org.freedesktop.timedate1",
+    "xyz.openbmc_project.ADCSensor",
+    "xyz.openbmc_project.Chassis.Buttons",
+    "xyz.openbmc_project.Console.default",
+    "xyz.openbmc_project.Control.Host.NMI",
+    "xyz.openbmc_project.Control.Service.Manager",
+    "xyz.openbmc_project.ExternalSensor",
+    "xyz.openbmc_project.FanSensor",
+    "xyz.openbmc_project.FruDevice",
+    "xyz.openbmc_project.HwmonTempSensor",
+    "xyz.openbmc_project.IntrusionSensor",
+    "xyz.openbmc_project.Inventory.Manager",
+    "xyz.openbmc_project.LED.GroupManager",
+    "xyz.openbmc_project.Logging",
+    "xyz.openbmc_project.Network",
+    "xyz.openbmc_project.ObjectMapper",
+    "xyz.openbmc_project.PSUSensor",
+    "xyz.openbmc_project.Settings",
+    "xyz.openbmc_project.Software.BMC.Updater",
+    "xyz.openbmc_project.State.BMC",
+    "xyz.openbmc_project.State.Boot.Raw",
+    "xyz.openbmc_project.State.Chassis",
+    "xyz.openbmc_project.State.Host",
+    "xyz.openbmc_project.State.PowerOnHours",
+    "xyz.openbmc_project.Time.Manager",
+    "xyz.openbmc_project.User.Manager",
+    "xyz.openbmc_project.Watchdog",
+];
+
 /// Where `service` has its object manager.
 pub(crate) fn manager(service: &str) -> String {
     let short = service.strip_prefix("xyz.openbmc_project.");

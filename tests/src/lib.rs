@@ -22,6 +22,7 @@ pub mod monitor;
 pub mod netns;
 pub mod openbmc;
 pub mod operands;
+pub mod plain;
 pub mod policies;
 pub mod process;
 pub mod programs;

@@ -100,6 +100,19 @@ impl Process {
         words.and_then(|kb| kb.parse().ok()).expect("a number of kB")
     }
 
+    /// The capabilities that it has in effect (`CapEff`).
+    ///
+    /// # Panics
+    ///
+    /// If the process has ended.
+    #[must_use]
+    pub fn capabilities(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = fs::read_to_string(path).expect("a process of ours");
+        let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).expect("a set")
+    }
+
     /// All that the daemon has logged.
     #[must_use]
     pub fn log(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::io::{self, PipeReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::process::{Child, ChildStdin};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 use std::{fs, thread};
@@ -31,8 +31,17 @@ impl Shell {
     /// If ipmitool does not start or does not get in.
     #[must_use]
     pub fn open(login: &Login) -> Self {
+        Self::open_by(login.ipmitool_command())
+    }
+
+    /// The same by a command of ipmitool's that lacks its last word alone.
+    ///
+    /// # Panics
+    ///
+    /// If ipmitool does not start or does not get in.
+    #[must_use]
+    pub fn open_by(mut command: Command) -> Self {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let mut command = login.ipmitool_command();
         // It echoes what it reads, and would break lines that are longer than a terminal is wide.
         command.env("COLUMNS", "4096");
         // One pipe for both, so that an error stands before the prompt that follows it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::{fs, process};
 
@@ -13,7 +14,7 @@ use crate::bus::Bus;
 use crate::clients::{self, Login};
 use crate::netns::Namespace;
 use crate::process::Process;
-use crate::{openbmc, programs, wait};
+use crate::{client, openbmc, programs, wait};
 
 /// The configuration that every suite starts with.
 const CONFIGURATION: &str = include_str!("../data/causeway.toml");
@@ -192,15 +193,9 @@ impl Suite {
     /// If it does not get there.
     #[must_use]
     pub fn netipmid_in(&self, namespace: &Namespace, interface: &str) -> Process {
-        let dir = self.dir.path();
-        let mut arguments = namespace.entry();
-        arguments.push(programs::program("netipmid").display().to_string());
-        arguments.extend(common_arguments(dir));
-        arguments.extend(["--channel".to_owned(), interface.to_owned()]);
-        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
         let name = format!("netipmid-{interface}");
-        let nsenter = Path::new("nsenter");
-        let process = Process::start_ready(&name, dir, nsenter, &arguments, &environment);
+        let own = ["--channel".to_owned(), interface.to_owned()];
+        let process = self.start_by("nsenter", &namespace.entry(), &name, &own);
         self.until_on_bus(&interface.replace('.', "_"));
         process
     }
@@ -224,6 +219,35 @@ impl Suite {
         let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
         let program = programs::program("netipmid");
         (Process::start(&name, dir, &program, &arguments, &environment), address)
+    }
+
+    /// Starts netipmid again, after it was ended, as a user who may have no inotify instance. `None` where
+    /// users cannot be limited so.
+    pub fn restart_netipmid_without_inotify(&mut self) -> Option<()> {
+        let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
+        let unshare = |script: &str| {
+            let words = ["--user", "--map-root-user", "--", "sh", "-c", script, "sh"];
+            words.map(str::to_owned).to_vec()
+        };
+        let probe = client::run(Command::new("unshare").args(unshare(limit)));
+        if probe.code != Some(0) {
+            return None;
+        }
+        let entry = unshare(&format!("{limit} && exec \"$@\""));
+        let own = lan_arguments(self.address);
+        self.netipmid = self.start_by("unshare", &entry, "netipmid", &own);
+        Some(())
+    }
+
+    /// Starts netipmid by `program`, which takes its command line after `entry`.
+    fn start_by(&self, program: &str, entry: &[String], name: &str, own: &[String]) -> Process {
+        let dir = self.dir.path();
+        let mut arguments = entry.to_vec();
+        arguments.push(programs::program("netipmid").display().to_string());
+        arguments.extend(common_arguments(dir));
+        arguments.extend_from_slice(own);
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
+        Process::start_ready(name, dir, Path::new(program), &arguments, &environment)
     }
 
     fn until_on_bus(&self, channel: &str) {

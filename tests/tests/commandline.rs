@@ -35,7 +35,7 @@ fn version_and_help_are_printed() {
         assert!(version.starts_with(&format!("{name} ")), "{version}");
         let help = Command::new(program(&name)).arg("--help").assert().success();
         let help = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
-        for option in ["--config", "--state-dir", "-v", "--version", "--help"] {
+        for option in ["--check", "--config", "--state-dir", "-v", "--version", "--help"] {
             assert!(help.contains(option), "{name} --help lacks {option}:\n{help}");
         }
     }

@@ -8,7 +8,7 @@ use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What a crate may use of ours, by name. A crate that is not listed follows its folder's rule.
-const BY_NAME: [(&str, &[&str]); 9] = [
+const BY_NAME: [(&str, &[&str]); 10] = [
     ("ipmi-proto", &[]),
     ("mctp-proto", &[]),
     ("sys", &[]),
@@ -17,6 +17,7 @@ const BY_NAME: [(&str, &[&str]); 9] = [
     ("openbmc-dbus", &["ipmi-proto", "sys"]),
     ("accounts", &["ipmi-proto", "durable"]),
     ("daemon", &["sys"]),
+    ("sections", &["daemon", "ipmi-proto", "rmcp-proto"]),
     ("host-link", &["ipmi-proto", "openbmc-dbus", "daemon"]),
 ];
 

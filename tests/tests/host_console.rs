@@ -10,7 +10,7 @@ use tests::wait;
 fn connected(suite: &Suite, count: usize) {
     wait::until_true("netipmid has the console", || {
         let log = suite.netipmid.log();
-        log.matches("the host's console is there").count() >= count
+        log.matches("connected to the host console").count() >= count
     });
 }
 

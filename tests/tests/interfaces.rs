@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use tests::client::{self, Output};
-use tests::clients::{PASSWORD, USER};
+use tests::clients::{Login, PASSWORD, USER};
 use tests::netns::{self, Namespace, Standing};
 use tests::process::Process;
+use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::wait;
 
@@ -44,6 +45,13 @@ impl Site {
         command.args(["-I", "lanplus", "-C", "17", "-N", "1", "-R", "2", "-H", host]);
         command.args(["-U", USER, "-P", PASSWORD, "mc", "info"]);
         client::run(&mut self.lan.command(&command))
+    }
+
+    /// A session with `host` from a client in the LAN.
+    fn session(&self, host: &str) -> Shell {
+        let address = format!("{host}:623").parse().expect("an address");
+        let login = Login::administrator(address, self.suite.dir());
+        Shell::open_by(self.lan.command(&login.ipmitool_command()))
     }
 
     /// Waits until `host` answers, which an interface just set up may not at once.
@@ -135,4 +143,116 @@ fn an_interface_of_a_vlan_has_its_own() {
     site.answers("10.77.0.1");
     assert!(knows(&vlan, "10.77.5.2") && !knows(&vlan, "10.77.0.2"));
     assert!(knows(&plain, "10.77.0.2") && !knows(&plain, "10.77.5.2"));
+
+    // With the VLAN's interface goes its own netipmid's alone.
+    bmc.ip("link del eth0.5");
+    wait::until_true("the VLAN is missed", || lines(&vlan, GONE) == 1);
+    site.answers("10.77.0.1");
+    if bmc.try_ip(&tagged("eth0")).code == Some(0) {
+        bmc.set_up("eth0.5", &["10.77.5.1/24"]);
+    } else {
+        bmc.wire(("eth0.5", &["10.77.5.1/24"]), lan, ("c0.5", &["10.77.5.2/24"]));
+    }
+    came_back(&vlan, 1);
+    site.answers("10.77.5.1");
+    assert_eq!(lines(&plain, "interface is"), 0, "{}", plain.log());
+}
+
+/// How many lines of the log have `text`.
+fn lines(netipmid: &Process, text: &str) -> usize {
+    netipmid.log().lines().filter(|line| line.contains(text)).count()
+}
+
+const GONE: &str = "interface is gone";
+const BACK: &str = "interface is back";
+
+/// Waits until an interface has gone and come back so often, as the log has it.
+#[track_caller]
+fn came_back(netipmid: &Process, times: usize) {
+    wait::until_true("the interface is served again", || lines(netipmid, BACK) == times);
+    assert_eq!(lines(netipmid, GONE), times, "{}", netipmid.log());
+}
+
+#[test]
+fn an_interface_that_is_deleted_and_made_again_is_served_and_its_sessions_live_on() {
+    let test = "an_interface_that_is_deleted_and_made_again_is_served_and_its_sessions_live_on";
+    if netns::as_root(test) == Standing::Refused {
+        eprintln!("{test}: skipped: no network namespaces here");
+        return;
+    }
+    let site = Site::new();
+    let Site { suite, bmc, lan } = &site;
+    let wire = || {
+        let addresses = ["10.77.0.1/24", "fd77::1/64"];
+        bmc.wire(("eth0", &addresses), lan, ("c0", &["10.77.0.2/24", "fd77::2/64"]));
+    };
+    wire();
+    bmc.wire(("eth1", &["10.77.1.1/24"]), lan, ("c1", &["10.77.1.2/24"]));
+    let first = suite.netipmid_in(bmc, "eth0");
+    let second = suite.netipmid_in(bmc, "eth1");
+    assert_eq!((first.capabilities(), second.capabilities()), (0, 0));
+    site.answers("10.77.0.1");
+    let mut session = site.session("10.77.0.1");
+    for times in 1..=3 {
+        bmc.ip("link del eth0");
+        wait::until_true("the interface is missed", || lines(&first, GONE) == times);
+        site.answers("10.77.1.1");
+        assert!(!knows(&first, "10.77.1.2"), "eth0's does not answer for eth1");
+        wire();
+        came_back(&first, times);
+        site.answers("10.77.0.1");
+        site.answers("fd77::1");
+        let answer = session.run("raw 6 1");
+        assert!(answer.contains("20 "), "{answer}");
+    }
+    let logins = |line: &&str| line.contains("login user=") && line.contains("peer=10.77.0.2:");
+    let ended = |line: &&str| line.contains("session ended") && line.contains("idle");
+    assert_eq!(first.log().lines().filter(ended).count(), 0);
+    assert!(first.log().lines().filter(logins).count() >= 4);
+    assert_eq!(lines(&second, "interface is"), 0, "{}", second.log());
+}
+
+#[test]
+fn an_interface_is_followed_by_its_name() {
+    let test = "an_interface_is_followed_by_its_name";
+    if netns::as_root(test) == Standing::Refused {
+        eprintln!("{test}: skipped: no network namespaces here");
+        return;
+    }
+    let site = Site::new();
+    let Site { suite, bmc, lan } = &site;
+    bmc.wire(("eth0", &["10.77.0.1/24"]), lan, ("c0", &["10.77.0.2/24"]));
+    bmc.wire(("spare", &["10.77.1.1/24"]), lan, ("c1", &["10.77.1.2/24"]));
+    let netipmid = suite.netipmid_in(bmc, "eth0");
+    site.answers("10.77.0.1");
+    // Other addresses, a link that is down for a while: nothing is gone.
+    bmc.ip("address add 10.77.0.7/24 dev eth0");
+    bmc.ip("address del 10.77.0.1/24 dev eth0");
+    bmc.ip("link set eth0 down");
+    bmc.set_up("eth0", &["10.77.0.8/24", "fd77::8/64"]);
+    lan.ip("address add fd77::2/64 dev c0 nodad");
+    for host in ["10.77.0.8", "fd77::8"] {
+        site.answers(host);
+    }
+    assert_eq!(lines(&netipmid, "interface is"), 0, "{}", netipmid.log());
+    // Another one has the name.
+    bmc.ip("link set eth0 down");
+    bmc.ip("link set eth0 name old");
+    wait::until_true("the interface is missed", || lines(&netipmid, GONE) == 1);
+    bmc.set_up("old", &[]);
+    site.ask("10.77.0.8").failed();
+    bmc.ip("link set spare down");
+    bmc.ip("link set spare name eth0");
+    came_back(&netipmid, 1);
+    bmc.ip("link set eth0 up");
+    site.answers("10.77.1.1");
+    site.ask("10.77.0.8").failed();
+    // In another network namespace, and here again.
+    let other = Namespace::new();
+    bmc.ip(&format!("link set eth0 netns {}", other.id()));
+    wait::until_true("the interface is missed", || lines(&netipmid, GONE) == 2);
+    other.ip(&format!("link set eth0 netns {}", bmc.id()));
+    came_back(&netipmid, 2);
+    bmc.set_up("eth0", &["10.77.1.1/24"]);
+    site.answers("10.77.1.1");
 }

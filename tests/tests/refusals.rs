@@ -1,6 +1,8 @@
 //! What an operator sees of refusals: the reason of each in the log, at a bounded rate, and as a
 //! counter on the bus.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use tests::attack::Attacker;
@@ -108,8 +110,27 @@ fn logins_are_refused_for_a_reason_that_is_told() {
     watcher.level("ADMIN").ipmitool("mc guid").failed();
     told(&suite, "privilege-above-limit");
     // ipmitool sees from RAKP 2 that its password is wrong, and is not heard of again.
-    login.user("watcher", "wrong").ipmitool("mc guid").failed();
-    told(&suite, "handshake-timeout");
+    let refused = |user: &str, reason: &str| {
+        let line = |line: &str| {
+            line.contains(&format!("user={user} "))
+                && line.contains(&format!("reason=\"{reason}\""))
+                && line.contains("console=\"sent no RAKP 3\"")
+        };
+        let shown = wait::until(&format!("{user} is refused for {reason}"), || {
+            let shown = login.user(user, "wrong").ipmitool("mc guid").failed();
+            suite.netipmid.log().lines().any(line).then_some(shown)
+        });
+        told(&suite, reason);
+        shown
+    };
+    let shown = refused("watcher", "wrong-password");
+    assert_eq!(refused("nobody", "unknown-user"), shown);
+    login.ipmitool("user disable 3").ok();
+    assert_eq!(refused("watcher", "user-disabled"), shown);
+    login.ipmitool("user enable 3").ok();
+    // Set User Access without IPMI messaging.
+    login.ipmitool("raw 6 0x43 0x81 3 2 0").ok();
+    assert_eq!(refused("watcher", "no-channel-access"), shown);
     // The only session there is has a payload, and need not make room.
     let mut busy = login.ipmitool_command();
     let mut busy = Terminal::start(busy.args(["sol", "activate"]));
@@ -120,10 +141,58 @@ fn logins_are_refused_for_a_reason_that_is_told() {
     Attacker::guess(suite.address, 100, 100).finish();
     told(&suite, "wrong-password");
     told(&suite, "too-many-failures");
-    let log = suite.netipmid.log();
-    let late = |line: &str| line.contains("user=watcher") && line.contains("handshake-timeout");
-    assert!(log.lines().any(late), "{log}");
-    assert!(!log.contains("s3cret"), "a secret in the log");
+    assert!(!suite.netipmid.log().contains("s3cret"), "a secret in the log");
+}
+
+#[test]
+fn accounts_that_cannot_be_read_are_the_reason_that_the_log_has() {
+    let suite = Suite::start();
+    let login = suite.administrator();
+    login.ipmitool("mc guid").ok();
+    let folder = suite.state().join("access");
+    let mode = |mode| {
+        fs::set_permissions(&folder, Permissions::from_mode(mode)).expect("a folder of ours");
+    };
+    // Not even root can read it without a capability, and netipmid has none.
+    mode(0o000);
+    let says = |text: &str| suite.netipmid.log().contains(text);
+    wait::until_true("it is logged", || says("accounts cannot be read"));
+    login.ipmitool("mc guid").failed();
+    told(&suite, "accounts-unreadable");
+    mode(0o2750);
+    wait::until_true("it logs in again", || login.ipmitool("mc guid").code == Some(0));
+    assert!(says("accounts can be read again"));
+}
+
+#[test]
+fn without_inotify_accounts_are_polled_and_one_line_says_so() {
+    let test = "without_inotify_accounts_are_polled_and_one_line_says_so";
+    let mut suite = Suite::start();
+    suite.netipmid.terminate();
+    if suite.restart_netipmid_without_inotify().is_none() {
+        eprintln!("{test}: skipped: inotify cannot be limited here");
+        return;
+    }
+    let lines = || {
+        let log = suite.netipmid.log();
+        log.lines().filter(|line| line.contains("cannot watch the accounts' folders")).count()
+    };
+    wait::until_true("it is logged", || lines() == 1);
+    // Enable User: the first user, off, and on again.
+    let login = suite.administrator();
+    let works = || login.ipmitool("-N 1 -R 1 mc guid").code == Some(0);
+    wait::until_true("a login", works);
+    let set_enabled = |enabled| {
+        let (code, _) = suite.bus.execute(0x06, 0x47, &[0x02, u8::from(enabled)]);
+        assert_eq!(code, 0);
+    };
+    set_enabled(false);
+    wait::until_true("the next poll", || {
+        !works() && suite.netipmid.log().contains("reason=\"user-disabled\"")
+    });
+    set_enabled(true);
+    wait::until_true("the poll after that", works);
+    assert_eq!(lines(), 1, "{}", suite.netipmid.log());
 }
 
 #[test]

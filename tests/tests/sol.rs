@@ -112,7 +112,7 @@ fn a_client_killed_in_a_flood_leaves_the_console_to_another_user_after_its_retri
     let killed = Instant::now();
     wait::until_true("the console is free", || bob.ipmitool("sol looptest 1 1").code == Some(0));
     eprintln!("another's after {:?}", killed.elapsed());
-    let told = "the console does not answer";
+    let told = "remote console does not answer";
     assert!(suite.netipmid.log().contains(told), "{}", suite.netipmid.log());
     // The host was not held up meanwhile, nor is it now.
     let mut console = activate(&bob, 1);

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use btbridged::BtDevice;
+use daemon::Setup;
 
 fn main() -> ExitCode {
-    daemon::run("btbridged", host_link::serve::<BtDevice>)
+    daemon::run("btbridged", Setup::config, host_link::serve::<BtDevice>)
 }

@@ -7,13 +7,14 @@ use std::{future, io};
 use daemon::RateLimit;
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
-use openbmc_dbus::execute::{Caller, IpmiHost};
+use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
+use sections::IpmbSection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
 use crate::arguments::Place;
-use crate::config::IpmbConfig;
+use crate::config::patience;
 use crate::inbox::{Inbox, Verdict};
 use crate::object::Call;
 use crate::port::{Port, Writer};
@@ -21,6 +22,7 @@ use crate::signals::Signals;
 use crate::tracker::{Outcome, RequestId, Tracker};
 
 static BAD_FRAMES: RateLimit = RateLimit::new(5, Duration::from_secs(10));
+static REFUSED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 static UNWRITTEN: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
 /// How long between two attempts to open a bus that is not there.
@@ -74,7 +76,7 @@ impl Bridge {
     #[must_use]
     pub fn new(
         own: IpmbAddress,
-        config: IpmbConfig,
+        config: IpmbSection,
         ipmid: IpmiHost,
         (calls, signals): (mpsc::Receiver<Call>, Signals),
     ) -> Self {
@@ -86,7 +88,7 @@ impl Bridge {
             ipmid,
             calls,
             signals,
-            tracker: Tracker::new(own, config.patience()),
+            tracker: Tracker::new(own, patience(&config)),
             waiting: HashMap::new(),
             inbox: Inbox::new(config.running_per_satellite()),
             sender,
@@ -292,6 +294,12 @@ impl Bridge {
         };
         task::spawn(async move {
             let response = ipmid.execute(&request, caller, ANSWER_WITHIN).await;
+            if is_bridge_refused(&response)
+                && let Some(pass) = REFUSED.admit()
+            {
+                let swallowed = pass.swallowed;
+                warn!(swallowed, "ipmid refuses this bridge's requests (D3h); see its log");
+            }
             let _ = sender.send(match for_host {
                 true => Done::Queued(header, response),
                 false => Done::Executed(header, response),

@@ -1,141 +1,81 @@
-//! The `[ipmb]` section of the configuration file.
+//! What the configuration file says to this daemon.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use daemon::Failure;
-use ipmi_proto::ipmb::IpmbAddress;
+use daemon::{Failure, Invalid, Setup, Validate};
+use sections::IpmbSection;
 use serde::Deserialize;
 
+use crate::arguments::IpmbArguments;
 use crate::tracker::Patience;
 
-/// What the IPMB bridge reads of the configuration file.
+/// The sections of `causeway.toml` that concern the IPMB bridge.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct View {
+pub struct Config {
     /// The bridge's own section.
-    pub ipmb: IpmbConfig,
+    pub ipmb: IpmbSection,
 }
 
-/// `[ipmb]`.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct IpmbConfig {
-    /// How many milliseconds a satellite has for one try.
-    per_try_ms: u64,
-    /// How often a request is sent in all.
-    tries: u8,
-    /// The index that `ipmid` is told with each request of a satellite.
-    host_id: u8,
-    /// How many requests of one satellite may run.
-    running_per_satellite: usize,
-    /// Whether anybody's signal `sendBroadcast` is followed.
-    accept_broadcasts: bool,
-    /// The satellites that `sendRequest` names by a channel byte.
-    target: Vec<Target>,
-}
-
-/// One `[[ipmb.target]]`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-struct Target {
-    channel: u8,
-    address: u8,
-}
-
-impl Default for IpmbConfig {
-    fn default() -> Self {
-        Self {
-            per_try_ms: 250,
-            tries: 6,
-            host_id: 0,
-            running_per_satellite: 8,
-            accept_broadcasts: false,
-            target: Vec::new(),
-        }
+impl Validate for Config {
+    fn validate(&self) -> Result<(), Invalid> {
+        self.ipmb.validate()
     }
 }
 
-impl IpmbConfig {
-    /// Refuses what would make no sense.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Config`], with the key.
-    pub fn check(&self) -> Result<(), Failure> {
-        let bad = |text: &str| Err(Failure::Config(text.into()));
-        if !(1..=5000).contains(&self.per_try_ms) {
-            return bad("ipmb.per-try-ms: not in 1 to 5000");
-        }
-        if self.tries == 0 {
-            return bad("ipmb.tries: not in 1 to 255");
-        }
-        if !(1..=32).contains(&self.running_per_satellite) {
-            return bad("ipmb.running-per-satellite: not in 1 to 32");
-        }
-        if self.target.iter().any(|target| target.address & 1 != 0) {
-            return bad("ipmb.target: an odd address");
-        }
-        if self.targets().len() != self.target.len() {
-            return bad("ipmb.target: a channel that is there twice");
-        }
-        Ok(())
-    }
+/// The section, checked against the command line too.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for an `[ipmb]` section that cannot work.
+pub fn prepare(setup: &Setup<IpmbArguments>) -> Result<IpmbSection, Failure> {
+    let Config { ipmb } = setup.config()?;
+    ipmb.validate_own(setup.args.address()).map_err(|invalid| setup.invalid(&invalid))?;
+    Ok(ipmb)
+}
 
-    /// How often and how patiently satellites are asked.
-    #[must_use]
-    pub fn patience(&self) -> Patience {
-        Patience { per_try: Duration::from_millis(self.per_try_ms), tries: self.tries }
-    }
-
-    /// The index that `ipmid` is told.
-    #[must_use]
-    pub fn host_id(&self) -> u8 {
-        self.host_id
-    }
-
-    /// How many requests of one satellite may run.
-    #[must_use]
-    pub fn running_per_satellite(&self) -> usize {
-        self.running_per_satellite
-    }
-
-    /// Whether anybody's signal `sendBroadcast` is followed.
-    #[must_use]
-    pub fn accept_broadcasts(&self) -> bool {
-        self.accept_broadcasts
-    }
-
-    /// Addresses by `sendRequest`'s channel byte.
-    #[must_use]
-    pub fn targets(&self) -> BTreeMap<u8, IpmbAddress> {
-        let pair = |target: &Target| (target.channel, IpmbAddress(target.address));
-        self.target.iter().map(pair).collect()
-    }
+/// How often and how patiently satellites are asked.
+#[must_use]
+pub fn patience(ipmb: &IpmbSection) -> Patience {
+    Patience { per_try: ipmb.per_try(), tries: ipmb.tries() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn config(text: &str) -> Result<IpmbSection, String> {
+        let file = daemon::ConfigFile::from_text("x.toml", text.to_owned());
+        let config = file.and_then(|file| file.config::<Config>());
+        config.map(|config| config.ipmb).map_err(|failure| failure.to_string())
+    }
+
     #[test]
     fn default_is_as_openbmc_has_it() {
-        let config = IpmbConfig::default();
-        assert!(config.check().is_ok());
-        assert_eq!(config.patience(), Patience::default());
+        assert_eq!(patience(&config("").unwrap()), Patience::default());
     }
 
     #[test]
     fn senseless_values_are_configuration_errors() {
-        let target = |channel, address| Target { channel, address };
-        for config in [
-            IpmbConfig { per_try_ms: 0, ..IpmbConfig::default() },
-            IpmbConfig { tries: 0, ..IpmbConfig::default() },
-            IpmbConfig { running_per_satellite: 33, ..IpmbConfig::default() },
-            IpmbConfig { target: vec![target(1, 0x2d)], ..IpmbConfig::default() },
-            IpmbConfig { target: vec![target(1, 0x2c), target(1, 0x2e)], ..IpmbConfig::default() },
+        for (text, error) in [
+            ("per-try-ms = 0", "2: invalid value: integer `0`, expected a number from 1 to 5000"),
+            ("tries = 0", "2: invalid value: integer `0`, expected a number from 1 to 255"),
+            ("running-per-satellite = 33", "2: invalid value: integer `33`"),
+            ("[[ipmb.target]]\nchannel = 1\naddress = 0x2d", "4: 0x2d is odd"),
+            ("[[ipmb.target]]\nchannel = 1\naddress = 0", "4: invalid value: integer `0`"),
+            (
+                "target = [{ channel = 1, address = 0x2c },\n{ channel = 1, address = 0x2e }]",
+                "3: ipmb.target[1].channel: channel 1 is there twice",
+            ),
         ] {
-            assert!(matches!(config.check(), Err(Failure::Config(_))), "{config:?}");
+            let refused = config(&format!("[ipmb]\n{text}\n")).unwrap_err();
+            assert!(refused.starts_with(&format!("x.toml:{error}")), "{text}: {refused}");
         }
+    }
+
+    #[test]
+    fn the_bridge_is_no_satellite_of_its_own() {
+        let text = "[[ipmb.target]]\nchannel = 1\naddress = 0x20\n";
+        let ipmb = config(text).unwrap();
+        assert!(ipmb.validate_own(ipmi_proto::ipmb::IpmbAddress::BMC).is_err());
+        assert!(ipmb.validate_own(ipmi_proto::ipmb::IpmbAddress(0x22)).is_ok());
     }
 }

@@ -21,20 +21,18 @@ pub mod tracker;
 
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::IpmiHost;
+use sections::IpmbSection;
 
 use self::arguments::IpmbArguments;
 use self::bridge::Bridge;
-use self::config::View;
+pub use self::config::prepare;
 
 /// Bridges for ever.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for an `[ipmb]` section that cannot be, [`Failure::Fatal`] when another process is the
-/// bridge of the channel.
-pub async fn serve(setup: Setup<IpmbArguments>) -> Result<(), Failure> {
-    let config = setup.config::<View>()?.ipmb;
-    config.check()?;
+/// [`Failure::Fatal`] when another process is the bridge of the channel.
+pub async fn serve(setup: Setup<IpmbArguments>, config: IpmbSection) -> Result<(), Failure> {
     let channel = setup.args.channel().to_owned();
     let (ipmid, link) = IpmiHost::new(&channel);
     ipmid.started(link.clone()).await?;

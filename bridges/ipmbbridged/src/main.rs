@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("ipmbbridged", ipmbbridged::serve)
+    daemon::run("ipmbbridged", ipmbbridged::prepare, ipmbbridged::serve)
 }

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use daemon::Setup;
 use kcsbridged::KcsDevice;
 
 fn main() -> ExitCode {
-    daemon::run("kcsbridged", host_link::serve::<KcsDevice>)
+    daemon::run("kcsbridged", Setup::config, host_link::serve::<KcsDevice>)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use daemon::Arguments;
 use daemon::lexopt::{self, Arg, Parser, ValueExt};
 
-/// The channel where none is named and none follows from the interface.
+/// The channel without `--channel`.
 const DEFAULT_CHANNEL: &str = "lan0";
 
 /// `--channel` and `--listen`.
@@ -13,7 +13,7 @@ const DEFAULT_CHANNEL: &str = "lan0";
 pub struct Args {
     /// The channel's name; alone, also the interface to bind.
     pub channel: Option<String>,
-    /// Where to listen, bound to no interface.
+    /// The address to listen on, bound to no interface.
     pub listen: Option<SocketAddr>,
 }
 
@@ -36,7 +36,7 @@ impl Arguments for Args {
 }
 
 impl Args {
-    /// The channel that this process is the bridge of.
+    /// The channel that this process serves.
     #[must_use]
     pub fn channel(&self) -> &str {
         self.channel.as_deref().unwrap_or(DEFAULT_CHANNEL)

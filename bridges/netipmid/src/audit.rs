@@ -1,4 +1,4 @@
-//! The audit trail: a line for each command of a session that changes something.
+//! The audit log: a line for each command of a session that changes something.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use daemon::RateLimit;
 use ipmi_proto::{NetFn, Response};
 use rmcp_proto::server::SessionInfo;
 
-/// Lines per minute. More are counted in the next one that is written.
+/// Lines per minute; those beyond are counted in the next line.
 const PER_MINUTE: u32 = 600;
 
 /// Network functions whose every command may change something: OEM's (IPMI v2.0 Table 5-1).
@@ -52,7 +52,7 @@ pub fn changes(netfn: NetFn, command: u8) -> bool {
         || CHANGING.iter().any(|entry| listed(&entry))
 }
 
-/// Writes the trail.
+/// Writes the audit log.
 pub struct Audit {
     limit: RateLimit,
 }
@@ -64,8 +64,7 @@ impl Default for Audit {
 }
 
 impl Audit {
-    /// A command that changes something was answered. Its data stay out of the log: some are
-    /// passwords.
+    /// Logs a command that changes something. Its data are not logged: some are passwords.
     pub fn answered(&self, session: &SessionInfo, netfn: NetFn, response: &Response) {
         let Some(pass) = self.limit.admit() else {
             return;
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_something_is_told_from_what_asks() {
+    fn commands_that_change_something_are_distinguished_from_queries() {
         for (netfn, command) in [
             (NetFn::CHASSIS, 0x02),
             (NetFn::APP, 0x47),

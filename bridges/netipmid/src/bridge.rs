@@ -1,45 +1,48 @@
-//! The bridge itself: one task that moves datagrams, requests and events between the socket, the
-//! sessions, and `ipmid`.
+//! The bridge: one task that forwards datagrams, requests and events between the socket, the sessions, and
+//! `ipmid`.
 
 use std::future;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use ipmi_proto::{NetFn, Request, Response};
-use openbmc_dbus::execute::{Caller, IpmiHost};
-use rmcp_proto::server::{Event, Server, SessionId, SessionInfo, Token, Transmit};
+use ipmi_proto::{CompletionCode, NetFn, Request, Response};
+use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
+use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::audit::{self, Audit};
 use crate::console::{Holder, PayloadCaller, Sol};
-use crate::counters::{Counts, Question};
+use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
 use crate::random::SystemBytes;
 use crate::report::Report;
-use crate::sessions::Change;
+use crate::sessions::SessionChange;
 use crate::users::ChannelUsers;
 
-/// Every request is answered within this time: less than what clients wait.
+/// Every request is answered within this time, which is less than clients wait.
 const DEADLINE: Duration = Duration::from_secs(4);
 
-/// So many turns in a row go to datagrams and answers first: then whatever else is ready has one, so
-/// that a flood keeps neither the console nor the clock waiting.
+/// Requests outside of sessions that `ipmid` executes at a time; more are answered C0h.
+const OUTSIDE: usize = 8;
+
+/// So many turns in a row poll datagrams and responses first; the next one polls everything else, so that a
+/// flood delays neither the console nor time-outs.
 const TURNS: u32 = 8;
 
-/// What reaches the bridge from the rest of the process.
+/// The bridge's inputs from the other tasks of the process.
 #[derive(Debug)]
 pub struct Inputs {
     /// Sessions to close, from the bus.
     pub close: mpsc::UnboundedReceiver<SessionId>,
-    /// The system's GUID.
+    /// The system's GUID, when it becomes known or changes.
     pub guid: mpsc::UnboundedReceiver<[u8; 16]>,
-    /// The accounts have changed.
+    /// Notices that the accounts have changed.
     pub accounts: mpsc::UnboundedReceiver<()>,
-    /// Somebody wants to know what was rejected.
-    pub counts: mpsc::UnboundedReceiver<Question>,
+    /// Requests for the counters of rejections.
+    pub counts: mpsc::UnboundedReceiver<CountsRequest>,
 }
 
 /// The bridge of one channel.
@@ -49,16 +52,18 @@ pub struct Bridge {
     ipmid: IpmiHost,
     sol: Sol,
     users: ChannelUsers,
-    /// The port that consoles are told for payloads: our own.
+    /// The UDP port of payloads, which is that of the sessions.
     port: u16,
-    sessions: mpsc::UnboundedSender<Change>,
+    sessions: mpsc::UnboundedSender<SessionChange>,
     report: Report,
     audit: Audit,
-    /// Datagrams on their way out; kept for its capacity.
+    /// How many requests outside of sessions `ipmid` executes.
+    outside: usize,
+    /// Datagrams to send; reused for its capacity.
     outgoing: Vec<Transmit>,
 }
 
-/// What the bridge woke up for.
+/// Why the bridge woke up.
 enum Wake {
     Readable(std::io::Result<()>),
     Answered(Answer),
@@ -67,12 +72,13 @@ enum Wake {
     Close(SessionId),
     Guid([u8; 16]),
     AccountsChanged,
-    Counts(Question),
+    Counts(CountsRequest),
+    LinksChanged(std::io::Result<()>),
     Nothing,
 }
 
 impl Bridge {
-    /// A bridge that tells of its sessions through `sessions`.
+    /// A bridge that reports its sessions through `sessions`.
     #[must_use]
     pub fn new(
         server: Server<ChannelUsers, SystemBytes>,
@@ -80,12 +86,25 @@ impl Bridge {
         ipmid: IpmiHost,
         sol: Sol,
         users: ChannelUsers,
-        sessions: mpsc::UnboundedSender<Change>,
+        sessions: mpsc::UnboundedSender<SessionChange>,
     ) -> Self {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
         let outgoing = Vec::new();
-        Self { server, datagrams, ipmid, sol, users, port, sessions, report, audit, outgoing }
+        let outside = 0;
+        Self {
+            server,
+            datagrams,
+            ipmid,
+            sol,
+            users,
+            port,
+            sessions,
+            report,
+            audit,
+            outside,
+            outgoing,
+        }
     }
 
     /// Serves until the socket fails.
@@ -108,7 +127,8 @@ impl Bridge {
                 Some(id) = inputs.close.recv() => Wake::Close(id),
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
-                Some(question) = inputs.counts.recv() => Wake::Counts(question),
+                Some(request) = inputs.counts.recv() => Wake::Counts(request),
+                changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
                 () = at(timeout) => Wake::Timeout,
                 () = future::ready(()), if !datagrams_first => Wake::Nothing,
@@ -119,13 +139,13 @@ impl Bridge {
                 self.act(now, Wake::Timeout)?;
             }
             self.act(now, wake)?;
-            // All answers that are ready leave together.
+            // One system call sends all responses that are ready.
             while let Some(Some(answer)) = running.next().now_or_never() {
                 self.answered(now, &answer);
             }
             while let Some(event) = self.server.poll_event() {
-                if let Some((token, session, request)) = self.on_event(now, event) {
-                    running.push(execute(&ipmid, token, session, request));
+                if let Some((asker, request)) = self.on_event(now, event) {
+                    running.push(execute(&ipmid, asker, request));
                 }
             }
             self.sol.drain(now, &mut self.server);
@@ -141,9 +161,9 @@ impl Bridge {
                 self.datagrams.receive(|route, bytes| server.handle_datagram(now, route, bytes))?;
             }
             Wake::Answered(answer) => self.answered(now, &answer),
-            Wake::Counts(question) => {
-                // Whoever asked may have gone meanwhile.
-                let _ = question.send(self.counts());
+            Wake::Counts(request) => {
+                // The D-Bus caller may have disconnected.
+                let _ = request.send(self.counts());
             }
             Wake::Timeout => {
                 self.server.handle_timeout(now);
@@ -152,6 +172,10 @@ impl Bridge {
             Wake::Console | Wake::Nothing => {}
             Wake::Close(id) => {
                 self.server.close(id);
+            }
+            Wake::LinksChanged(changed) => {
+                changed?;
+                self.datagrams.follow_interface()?;
             }
             Wake::Guid(guid) => self.server.set_guid(guid),
             Wake::AccountsChanged => {
@@ -163,16 +187,27 @@ impl Bridge {
         Ok(())
     }
 
-    /// Sends an answer, and notes what it changed.
+    /// Sends a response, and logs the command if it changes something.
     fn answered(&mut self, now: Instant, answer: &Answer) {
-        let Answer { token, session, netfn, response } = answer;
-        self.server.respond(now, *token, response);
-        if audit::changes(*netfn, response.command) {
-            self.audit.answered(session, *netfn, response);
+        let Answer { asker, netfn, response } = answer;
+        if is_bridge_refused(response) {
+            self.report.unserved();
+        }
+        match asker {
+            Asker::Outside(asked) => {
+                self.outside = self.outside.saturating_sub(1);
+                self.server.respond_outside(asked, response);
+            }
+            Asker::Session(token, session) => {
+                self.server.respond(now, *token, response);
+                if audit::changes(*netfn, response.command) {
+                    self.audit.answered(session, *netfn, response);
+                }
+            }
         }
     }
 
-    /// How often each reason for a refusal came up.
+    /// The counters of rejections, by reason.
     fn counts(&self) -> Counts {
         let rejected = self.server.counters().iter();
         let mut counts: Counts =
@@ -181,14 +216,24 @@ impl Bridge {
         counts
     }
 
-    /// Acts on `event`; a request for `ipmid` is given back.
-    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Token, SessionInfo, Request)> {
+    /// Handles `event`; returns a request for `ipmid`.
+    fn on_event(&mut self, now: Instant, event: Event) -> Option<(Asker, Request)> {
         match event {
-            Event::Request { token, session, request } => return Some((token, session, request)),
+            Event::Request { token, session, request } => {
+                return Some((Asker::Session(token, session), request));
+            }
+            Event::Outside { asked, request } if self.outside < OUTSIDE => {
+                self.outside += 1;
+                return Some((Asker::Outside(asked), request));
+            }
+            Event::Outside { asked, request } => {
+                let busy = Response::failure(&request, CompletionCode::BUSY);
+                self.server.respond_outside(&asked, &busy);
+            }
             Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
-                let netfn = request.netfn;
-                self.answered(now, &Answer { token, session, netfn, response });
+                let (asker, netfn) = (Asker::Session(token, session), request.netfn);
+                self.answered(now, &Answer { asker, netfn, response });
             }
             Event::Payload { session, kind: PayloadType::SOL, protection, data } => {
                 let taken = self.sol.handle_packet(now, session, protection, &data);
@@ -196,20 +241,20 @@ impl Bridge {
                     self.server.reject_payload(session, reason);
                 }
             }
-            // No other payload is ever active.
+            // SOL is the only payload.
             Event::Payload { .. } => {}
             Event::Opened(info) => {
                 self.report.opened(&info);
-                self.tell(Change::Present(info));
+                self.publish(SessionChange::Updated(info));
             }
-            Event::Changed(info) => self.tell(Change::Present(info)),
+            Event::Changed(info) => self.publish(SessionChange::Updated(info)),
             Event::Closed(info, reason) => {
                 self.report.closed(&info, reason);
                 self.sol.session_closed(info.id);
-                self.tell(Change::Gone(info.id));
+                self.publish(SessionChange::Closed(info.id));
             }
-            Event::LoginRefused { peer, user_name, reason } => {
-                self.report.refused(peer, user_name, reason);
+            Event::LoginRefused { peer, user_name, reason, end } => {
+                self.report.refused(peer, user_name, reason, end);
             }
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }
@@ -226,7 +271,7 @@ impl Bridge {
         }
     }
 
-    fn tell(&self, change: Change) {
+    fn publish(&self, change: SessionChange) {
         // The publisher lives as long as the process.
         let _ = self.sessions.send(change);
     }
@@ -240,24 +285,35 @@ impl Bridge {
     }
 }
 
-/// An answer to a request, and whose it was.
+/// Who sent a request.
+#[derive(Clone, Copy)]
+enum Asker {
+    /// A session.
+    Session(Token, SessionInfo),
+    /// A console without one.
+    Outside(Outside),
+}
+
+/// A response to a request, and who sent the request.
 struct Answer {
-    token: Token,
-    session: SessionInfo,
+    asker: Asker,
     /// The request's network function.
     netfn: NetFn,
     response: Response,
 }
 
-/// Has `ipmid` execute a request of a session.
-async fn execute(ipmid: &IpmiHost, token: Token, session: SessionInfo, request: Request) -> Answer {
-    let caller = Caller::Session {
-        user_id: session.user_id,
-        privilege: session.privilege,
-        session_id: session.id.0,
+/// Sends a request to `ipmid`; returns the response.
+async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Answer {
+    let caller = match &asker {
+        Asker::Session(_, session) => Caller::Session {
+            user_id: session.user_id,
+            privilege: session.privilege,
+            session_id: session.id.0,
+        },
+        Asker::Outside(_) => Caller::Outside,
     };
     let response = ipmid.execute(&request, caller, DEADLINE).await;
-    Answer { token, session, netfn: request.netfn, response }
+    Answer { asker, netfn: request.netfn, response }
 }
 
 /// Ends at `instant`, or never.

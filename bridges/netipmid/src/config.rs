@@ -1,137 +1,88 @@
-//! The configuration: `[lan]`, and what of the shared sections concerns a LAN front end.
+//! The configuration: `[lan]`, and the shared sections as far as a LAN front end uses them.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use accounts::{
     AccessConfig, Channel, ChannelTable, Followed, OpenbmcConfig, OpenbmcReader, Reader, StoreKind,
 };
-use daemon::Failure;
+use daemon::{Failure, Invalid, Setup, Validate};
 use ipmi_proto::Medium;
-use rmcp_proto::server::{Config, Instance, Rate};
-use rmcp_proto::suite::CipherSuite;
-use rmcp_proto::wire::v15::AuthType;
-use serde::{Deserialize, Deserializer};
+use rmcp_proto::server::{self, Instance};
+use sections::LanSection;
+use serde::Deserialize;
 
+use crate::arguments::Args;
 use crate::console::SolSection;
 
-/// What netipmid reads of the configuration file.
+/// The sections of the configuration file that netipmid uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct View {
-    /// Limits and what is allowed.
-    pub lan: Lan,
-    /// The channels, of which one is ours.
+pub struct Config {
+    /// The `[lan]` section.
+    pub lan: LanSection,
+    /// The channels, of which this process serves one.
     #[serde(rename = "channel")]
     pub channels: ChannelTable,
-    /// How many users there are.
+    /// The number of users.
     pub access: AccessConfig,
-    /// Whose accounts they are.
+    /// Which store of accounts is used.
     pub users: StoreKind,
-    /// Where OpenBMC's accounts are.
+    /// The folders of OpenBMC's accounts.
     pub openbmc: OpenbmcConfig,
-    /// The host's console.
+    /// Serial over LAN.
     pub sol: SolSection,
 }
 
-/// The `[lan]` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Lan {
-    /// Cipher suites accepted, the preferred one first.
-    #[serde(deserialize_with = "suites")]
-    pub cipher_suites: Vec<CipherSuite>,
-    /// Authentication types of IPMI 1.5 sessions; where none is listed, there are none.
-    #[serde(deserialize_with = "auth_types")]
-    pub ipmi_15: Vec<AuthType>,
-    /// Active sessions, 1 to 62.
-    pub sessions: usize,
-    /// Handshakes under way at a time.
-    pub handshakes: usize,
-    /// Requests of one session that may run at a time.
-    pub requests_per_session: usize,
-    /// Packets outside of sessions that one source may send in a second.
-    pub packets_per_second: u32,
-    /// Logins of one source that may fail: so many at once, and so many in a minute.
-    pub failed_logins_per_minute: u32,
-    /// Seconds without a valid packet after which a session is closed.
-    pub idle_timeout: u64,
-    /// Seconds within which a handshake must be through.
-    pub setup_timeout: u64,
-    /// Whether packets of a session are taken only from the address that logged in.
-    pub bound_to_address: bool,
-}
-
-impl Default for Lan {
-    fn default() -> Self {
-        let Config { suites, sessions, pending, requests, .. } = Config::default();
-        Self {
-            cipher_suites: suites,
-            ipmi_15: Vec::new(),
-            sessions,
-            handshakes: pending,
-            requests_per_session: requests,
-            packets_per_second: 4000,
-            failed_logins_per_minute: 30,
-            idle_timeout: 60,
-            setup_timeout: 3,
-            bound_to_address: true,
-        }
+impl Validate for Config {
+    fn validate(&self) -> Result<(), Invalid> {
+        self.channels.validate()?;
+        self.access.validate()?;
+        self.lan.validate()?;
+        self.sol.validate()
     }
 }
 
-/// Suites by id: known ones, each once, and never suite 0.
-fn suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CipherSuite>, D::Error> {
-    use serde::de::Error;
-    let ids = Vec::<u8>::deserialize(deserializer)?;
-    if ids.is_empty() {
-        return Err(D::Error::custom("no cipher suite is left to log in with"));
-    }
-    let mut suites = Vec::with_capacity(ids.len());
-    for id in ids {
-        if id == 0 {
-            return Err(D::Error::custom("cipher suite 0 has no security and cannot be enabled"));
-        }
-        let suite = CipherSuite::from_id(id)
-            .ok_or_else(|| D::Error::custom(format!("cipher suite {id} is not supported")))?;
-        if suites.contains(&suite) {
-            return Err(D::Error::custom(format!("cipher suite {id} is listed twice")));
-        }
-        suites.push(suite);
-    }
-    Ok(suites)
+/// A configuration, and what it says of the one channel that this process serves.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The whole.
+    pub config: Config,
+    /// The channel.
+    pub channel: Channel,
+    /// The server's set-up for it.
+    pub server: server::Config,
 }
 
-/// Authentication types by name.
-fn auth_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthType>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    let auth_type = |name: String| {
-        AuthType::from_name(&name)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{name}` is no authentication type")))
-    };
-    names.into_iter().map(auth_type).collect()
+/// Makes of configuration and command line what there is to serve.
+///
+/// # Errors
+///
+/// [`Failure::Config`] for a channel that is not configured or holds no sessions, and when OpenBMC's
+/// files of channels cannot be used.
+pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
+    let config = setup.config::<Config>()?.with_channels()?;
+    let (channel, server) = config.server(setup.args.channel())?;
+    Ok(Plan { channel: channel.clone(), server, config })
 }
 
-impl View {
-    /// The view with the channels and cipher suites of the store, if it has its own.
+impl Config {
+    /// The configuration with the channels and cipher suites of OpenBMC's files, if those are used.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] when OpenBMC's files of them cannot be used.
+    /// [`Failure::Config`] if OpenBMC's files of them are invalid.
     pub fn with_channels(mut self) -> Result<Self, Failure> {
         if self.users == StoreKind::Openbmc {
             let files = self.openbmc.files();
             self.channels = files.channel_table().map_err(Failure::Config)?;
-            let allowed: Vec<u8> = self.lan.cipher_suites.iter().map(|s| s.id()).collect();
-            let listed = files.cipher_suites(&allowed).map_err(Failure::Config)?;
-            let suites = &mut self.lan.cipher_suites;
-            suites.retain(|suite| listed.contains(&suite.id()));
+            let listed = files.cipher_suites(&self.lan.suite_ids()).map_err(Failure::Config)?;
+            self.lan.retain_suites(&listed);
         }
         Ok(self)
     }
 
-    /// The accounts.
+    /// The store of accounts.
     #[must_use]
     pub fn accounts(&self, state_dir: &Path) -> Arc<dyn Followed> {
         let channels = self.channels.clone();
@@ -145,85 +96,52 @@ impl View {
         }
     }
 
-    /// Checks what a single value does not show.
+    /// The channel called `name`, and the server's configuration for it. The interface of a VLAN has a dot in its
+    /// name (`eth0.5`), which bus names cannot have: its channel has `_` instead.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`], naming the key.
-    pub fn check(&self) -> Result<(), Failure> {
-        let bounds = [
-            ("sessions", self.lan.sessions, 1..=Config::MAX_SESSIONS),
-            ("handshakes", self.lan.handshakes, 1..=4096),
-            ("requests-per-session", self.lan.requests_per_session, 1..=64),
-        ];
-        for (key, value, range) in bounds {
-            if !range.contains(&value) {
-                let (least, most) = range.into_inner();
-                let text = format!("lan.{key}: {value} is not between {least} and {most}");
-                return Err(Failure::Config(text));
-            }
-        }
-        if self.lan.packets_per_second == 0 || self.lan.failed_logins_per_minute == 0 {
-            return Err(Failure::Config("lan: a rate of 0 lets nobody in".to_owned()));
-        }
-        if self.lan.idle_timeout == 0 || self.lan.setup_timeout == 0 {
-            return Err(Failure::Config("lan: a time-out of 0 s lets nobody in".to_owned()));
-        }
-        self.sol.check().map_err(Failure::Config)
-    }
-
-    /// The channel called `name`, and the server's set-up for it. An interface of a VLAN has a dot in
-    /// its name (`eth0.5`), which names on the bus cannot have: its channel has `_` instead.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Config`] for a channel that is not configured, or holds no sessions.
-    pub fn server(&self, name: &str) -> Result<(&Channel, Config), Failure> {
+    /// [`Failure::Config`] for a channel that is not configured, or has no sessions.
+    pub fn server(&self, name: &str) -> Result<(&Channel, server::Config), Failure> {
         let channel = self
             .channels
             .by_name(name)
             .or_else(|| self.channels.by_name(&name.replace('.', "_")))
             .filter(|channel| channel.has_sessions())
             .ok_or_else(|| {
-                Failure::Config(format!("no channel with sessions is called `{name}`"))
+                Failure::Config(format!("no [[channel]] with sessions is called `{name}`"))
             })?;
         let instance = self
             .lan_channels()
             .position(|other| other.number() == channel.number())
             .and_then(|position| Instance::new(u8::try_from(position).ok()?))
             .ok_or_else(|| {
-                Failure::Config(format!("channel `{name}` is none of the first four of the LAN"))
+                Failure::Config(format!(
+                    "channel `{name}`: only the first four LAN channels can have sessions"
+                ))
             })?;
-        let config = Config {
+        let (failures_by_source, failures_by_user) = self.lan.failure_rates();
+        let config = server::Config {
             instance,
             channel: channel.number(),
-            suites: self.lan.cipher_suites.clone(),
-            v15: self.lan.ipmi_15.clone(),
+            suites: self.lan.suites(),
+            v15: self.lan.auth_types(),
             sessions: self.lan.sessions,
             pending: self.lan.handshakes,
             requests: self.lan.requests_per_session,
-            packets: Rate {
-                burst: self.lan.packets_per_second,
-                period: Duration::from_secs(1) / self.lan.packets_per_second,
-            },
-            failures_by_source: Rate {
-                burst: self.lan.failed_logins_per_minute.div_ceil(3),
-                period: Duration::from_secs(60) / self.lan.failed_logins_per_minute,
-            },
-            failures_by_user: Rate {
-                burst: self.lan.failed_logins_per_minute,
-                period: Duration::from_secs(60) / self.lan.failed_logins_per_minute,
-            },
-            idle_timeout: Duration::from_secs(self.lan.idle_timeout),
-            setup_timeout: Duration::from_secs(self.lan.setup_timeout),
+            packets: self.lan.packet_rate(),
+            failures_by_source,
+            failures_by_user,
+            idle_timeout: self.lan.idle_timeout(),
+            setup_timeout: self.lan.setup_timeout(),
             bound_to_peer: self.lan.bound_to_address,
-            ..Config::default()
+            ..server::Config::default()
         };
         Ok((channel, config))
     }
 
-    /// The channels that a netipmid serves; a channel's place among them makes its session ids and
-    /// handles unique on the BMC.
+    /// The LAN channels with sessions; a channel's index among them makes its session ids and handles unique on
+    /// the BMC.
     fn lan_channels(&self) -> impl Iterator<Item = &Channel> {
         let is_lan = |channel: &&Channel| {
             matches!(channel.medium, Medium::Lan | Medium::OtherLan) && channel.has_sessions()
@@ -236,17 +154,15 @@ impl View {
 mod tests {
     use super::*;
 
-    fn view(text: &str) -> Result<View, String> {
-        let config = daemon::Config::from_text("causeway.toml", text.to_owned());
-        let view: View = config.and_then(|c| c.view()).map_err(|failure| failure.to_string())?;
-        view.check().map_err(|failure| failure.to_string())?;
-        Ok(view)
+    fn config(text: &str) -> Result<Config, String> {
+        let file = daemon::ConfigFile::from_text("causeway.toml", text.to_owned());
+        file.and_then(|file| file.config()).map_err(|failure| failure.to_string())
     }
 
     #[test]
     fn built_in_configuration_serves_lan0_with_suites_17_and_3() {
-        let view = view("").unwrap();
-        let (channel, config) = view.server("lan0").unwrap();
+        let built_in = config("").unwrap();
+        let (channel, config) = built_in.server("lan0").unwrap();
         assert_eq!(channel.number().value(), 1);
         let ids: Vec<_> = config.suites.iter().map(|suite| suite.id()).collect();
         assert_eq!(ids, [17, 3]);
@@ -254,23 +170,29 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn values_out_of_range_are_refused_with_their_line() {
         let cases = [
             ("cipher-suites = [17, 0]", "suite 0 has no security"),
             ("cipher-suites = [4]", "suite 4 is not supported"),
-            ("cipher-suites = [3, 3]", "listed twice"),
-            ("cipher-suites = []", "no cipher suite"),
-            ("sessions = 63", "lan.sessions: 63"),
-            ("sessions = 0", "lan.sessions: 0"),
-            ("handshakes = 0", "lan.handshakes"),
-            ("requests-per-session = 0", "lan.requests-per-session"),
-            ("idle-timeout = 0", "time-out"),
-            ("packets-per-second = 0", "rate"),
+            ("cipher-suites = [3, 3]", "lan.cipher-suites[1]: a suite is listed twice"),
+            ("cipher-suites = []", "lan.cipher-suites: no suite"),
+            ("sessions = 63", "expected a number from 1 to 62"),
+            ("sessions = 0", "expected a number from 1 to 62"),
+            ("handshakes = 0", "expected a number from 1 to 4096"),
+            ("requests-per-session = 0", "expected a number from 1 to 64"),
+            ("idle-timeout = 0", "expected a number from 1 to 86400"),
+            ("idle-timeout = 18446744073709551615", "expected a number from 1 to 86400"),
+            ("setup-timeout = 18446744073709551615", "expected a number from 1 to 300"),
+            ("packets-per-second = 0", "expected a number from 1 to 1000000"),
+            ("packets-per-second = 4294967295", "expected a number from 1 to 1000000"),
+            ("failed-logins-per-minute = 0", "expected a number from 1 to 60000"),
             ("cipher-suite = [3]", "cipher-suite"),
             ("ipmi-15 = [\"md4\"]", "md4"),
+            ("ipmi-15 = [\"md5\", \"md5\"]", "lan.ipmi-15[1]"),
         ];
         for (line, culprit) in cases {
-            let error = view(&format!("[lan]\n{line}\n")).unwrap_err();
+            let error = config(&format!("[lan]\n{line}\n")).unwrap_err();
+            assert!(error.starts_with("causeway.toml:2: "), "{line}: {error}");
             assert!(error.contains(culprit), "{line}: {error}");
         }
     }
@@ -284,12 +206,12 @@ mod tests {
             )
         };
         let text = row(3, "eth1") + &row(2, "eth0") + &row(4, "eth0_5");
-        let view = view(&text).unwrap();
-        assert_eq!(view.server("eth0").unwrap().1.instance, Instance::new(0).unwrap());
-        assert_eq!(view.server("eth1").unwrap().1.instance, Instance::new(1).unwrap());
-        assert_eq!(view.server("eth0.5").unwrap().0.name, "eth0_5");
-        assert!(view.server("lan0").is_err());
-        let built_in = View::default();
+        let config = config(&text).unwrap();
+        assert_eq!(config.server("eth0").unwrap().1.instance, Instance::new(0).unwrap());
+        assert_eq!(config.server("eth1").unwrap().1.instance, Instance::new(1).unwrap());
+        assert_eq!(config.server("eth0.5").unwrap().0.name, "eth0_5");
+        assert!(config.server("lan0").is_err());
+        let built_in = Config::default();
         assert!(built_in.server("kcs0").is_err() && built_in.server("eth0").is_err());
     }
 }

@@ -1,33 +1,33 @@
 //! Serial over LAN: the host's console on one side, payload instances of sessions on the other.
 //!
-//! - [`Hub`]: who holds which instance, and what passes through; without I/O.
+//! - [`PayloadInstances`]: the instances, their packets and their characters; without I/O.
 //! - [`answer`]: the payload commands.
-//! - [`Source`]: the host's console, connected again whenever it comes back.
-//! - [`Settings`]: what the administrator sets; [`follow_settings`] follows them on the bus.
+//! - [`HostConsole`]: the connection to the host's console, reopened when it is lost.
+//! - [`Settings`]: the SOL parameters; [`follow_settings`] follows them on the bus.
 //! - [`Sol`]: all of it, as the daemon's loop sees it.
 //!
-//! Output of the host is read whether anybody looks on or not, so that there is scrollback to show.
-//! While there is a writer, no more is read than it can still be given: a console that is slow or
-//! away slows the host down, and nothing is lost.
+//! Output of the host is read while SOL is not active too, for the scrollback. While there is a writer, no
+//! more is read than the ring can hold for it: a remote console that is slow or unreachable slows the host
+//! down, and nothing is lost.
 
 mod address;
 mod config;
 mod follow;
 mod holder;
-mod hub;
+mod host_console;
+mod instances;
 mod payload;
-mod published;
 mod settings;
+mod settings_object;
 mod sol;
-mod source;
 mod telnet;
 
-pub use address::Address;
+pub use address::ConsoleAddress;
 pub use config::SolSection;
 pub use follow::follow_settings;
-pub use holder::{Holder, HostInput, InstanceNumber, Occupied, Outgoing};
-pub use hub::Hub;
+pub use holder::{ActivateError, Holder, HostInput, InstanceNumber, Outgoing};
+pub use host_console::HostConsole;
+pub use instances::PayloadInstances;
 pub use payload::{PayloadCaller, answer};
 pub use settings::Settings;
 pub use sol::Sol;
-pub use source::Source;

@@ -1,4 +1,4 @@
-//! What was rejected, by reason, on D-Bus: `xyz.openbmc_project.Ipmi.Channel.Rejections`.
+//! The counters of rejections, by reason, on D-Bus: `xyz.openbmc_project.Ipmi.Channel.Rejections`.
 //!
 //! OpenBMC has no such interface; this one is ours.
 
@@ -11,25 +11,29 @@ use zbus::{fdo, interface};
 
 /// Counts by reason.
 pub type Counts = BTreeMap<String, u64>;
-/// Asks the bridge for its counts.
-pub type Question = oneshot::Sender<Counts>;
+/// A request to the bridge for its counts.
+pub type CountsRequest = oneshot::Sender<Counts>;
 
-/// Serves the counts of `channel` on whatever bus there is, for ever.
-pub async fn serve(channel: &str, mut link: LinkState, questions: mpsc::UnboundedSender<Question>) {
+/// Publishes the counts of `channel` on each new connection to the bus, for ever.
+pub async fn serve(
+    channel: &str,
+    mut link: LinkState,
+    requests: mpsc::UnboundedSender<CountsRequest>,
+) {
     let path = format!("{}{}", names::CHANNEL_PATH_PREFIX, channel.replace('-', "_"));
     while link.changed().await.is_ok() {
         let Some(bus) = link.borrow_and_update().clone() else {
             continue;
         };
-        let object = Object { questions: questions.clone() };
+        let object = Object { requests: requests.clone() };
         if let Err(error) = bus.object_server().at(path.as_str(), object).await {
-            tracing::warn!(%error, "counters cannot be shown on the bus");
+            tracing::warn!(%error, "cannot publish the counters of rejections");
         }
     }
 }
 
 struct Object {
-    questions: mpsc::UnboundedSender<Question>,
+    requests: mpsc::UnboundedSender<CountsRequest>,
 }
 
 #[interface(name = "xyz.openbmc_project.Ipmi.Channel.Rejections")]
@@ -37,9 +41,9 @@ impl Object {
     /// How often each reason for a refusal came up since the bridge was started.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn counts(&self) -> fdo::Result<Counts> {
-        let (question, answer) = oneshot::channel();
+        let (request, answer) = oneshot::channel();
         let gone = |()| fdo::Error::Failed("the bridge is ending".to_owned());
-        self.questions.send(question).map_err(|_| gone(()))?;
+        self.requests.send(request).map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))
     }
 }

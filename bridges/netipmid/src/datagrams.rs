@@ -1,6 +1,10 @@
 //! Receiving and sending datagrams in batches, with the local address of each.
 //!
-//! One system call receives all that wait, one sends all replies that leave from the same address.
+//! One system call receives all datagrams in the buffer, one sends all replies that leave from the same address.
+//!
+//! A route through a socket that is bound to an interface names neither the interface nor, in the address of
+//! a link-local peer, its index: both are the socket's, and sessions outlive an interface that is deleted
+//! and made again with another index.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -17,57 +21,77 @@ use rmcp_proto::server::{Local, Route, Transmit};
 use sys::Device;
 use tokio::io::Interest;
 
+use crate::interface::{Interface, InterfaceChange};
+use crate::socket;
+
 /// Datagrams received at a time.
 const BATCH: usize = 16;
-/// Longest datagram taken whole: a longer one is cut, and refused by its lengths. The largest that
-/// a console sends carries some 300 bytes.
+/// So many batches are dropped at most after the socket was bound anew: more than its buffer holds.
+const BATCHES_DROPPED: usize = 64;
+/// Longest datagram: a longer one is truncated, and rejected for its lengths. The largest that a console sends
+/// has some 300 bytes.
 const DATAGRAM: usize = 1024;
 
-/// The socket, with room for a batch.
+/// The socket, with buffers for a batch.
 pub struct Datagrams {
     /// Watched for reading alone: a socket watched for writing wakes its owner for each datagram
     /// that has left.
     socket: Device,
     local: SocketAddr,
+    /// The interface that the socket is bound to, if any. While it does not exist, what arrives is dropped:
+    /// it may be another interface's.
+    interface: Option<Interface>,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
     /// Replies that could not be sent.
     unsent: u64,
 }
 
 impl Datagrams {
-    /// Takes over a bound socket.
+    /// The datagrams of a bound socket.
     ///
     /// # Errors
     ///
-    /// What the runtime says.
+    /// Those of registering it with the runtime, and of [`Interface::of`].
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
         let local = socket.local_addr()?;
+        let interface = Interface::of(&socket)?;
         let socket = Device::with_interest(socket.into(), Interest::READABLE)?;
         let buffers = Box::new([[0; DATAGRAM]; BATCH]);
-        Ok(Self { socket, local, buffers, unsent: 0 })
+        Ok(Self { socket, local, interface, buffers, unsent: 0 })
     }
 
-    /// The port that consoles reach us at.
+    /// The UDP port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.local.port()
     }
 
-    /// Waits until there is something to receive.
+    /// Waits until a datagram can be received.
     ///
     /// # Errors
     ///
-    /// What the runtime says.
+    /// When the runtime is shutting down.
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
-    /// Receives what waits, up to a batch, and hands each datagram to `take`.
+    /// Receives up to a batch of datagrams, and calls `take` for each.
     ///
     /// # Errors
     ///
-    /// What the system says; nothing waiting is no error.
+    /// Those of `recvmmsg(2)` other than `EAGAIN`.
     pub fn receive(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<()> {
+        let interface = self.interface.as_ref().map(Interface::exists);
+        self.receive_batch(|route, bytes| match interface {
+            None => take(route, bytes),
+            Some(true) => take(without_interface(route), bytes),
+            Some(false) => {}
+        })?;
+        Ok(())
+    }
+
+    /// Receives a batch; whether there may be more.
+    fn receive_batch(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<bool> {
         let Self { socket, buffers, .. } = self;
         let result = socket.try_io(Interest::READABLE, |fd| {
             let count = receive_batch(fd.as_raw_fd(), buffers, &mut take)?;
@@ -76,13 +100,70 @@ impl Datagrams {
             if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            result => result.map(|()| true),
         }
     }
 
-    /// Sends `transmits`. A datagram for which there is no room or no way is lost, as the network
-    /// may lose any: consoles ask again.
+    /// Waits until the interface that the socket is bound to may have changed; for ever if it is bound to
+    /// none. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the netlink socket failed with.
+    pub async fn links_changed(&self) -> io::Result<()> {
+        match &self.interface {
+            Some(interface) => interface.links_changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Binds the socket to its interface again if that was made again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Interface::look_up`] and [`socket::rebind`], except that the interface is gone again, of which
+    /// there will be notice.
+    pub fn follow_interface(&mut self) -> io::Result<()> {
+        let Some(interface) = &mut self.interface else {
+            return Ok(());
+        };
+        let Some(change) = interface.look_up()? else {
+            return Ok(());
+        };
+        if change != InterfaceChange::Created {
+            interface.log_deleted();
+        }
+        if change == InterfaceChange::Deleted {
+            return Ok(());
+        }
+        match socket::rebind(self.socket.as_fd(), interface.name()) {
+            Ok(()) => interface.log_created(),
+            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => {
+                interface.set_deleted();
+                return Ok(());
+            }
+            Err(error) => {
+                let text =
+                    format!("cannot bind to the interface {} again: {error}", interface.name());
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+        self.drop_waiting()
+    }
+
+    /// Drops what waits: some of it may have come over another interface while the socket was bound to none.
+    fn drop_waiting(&mut self) -> io::Result<()> {
+        for _ in 0..BATCHES_DROPPED {
+            if !self.receive_batch(|_, _| {})? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends `transmits`. A datagram that cannot be sent is dropped, as the network may drop any: consoles
+    /// retry.
     pub fn send(&mut self, transmits: &[Transmit]) {
         let fd = self.socket.as_fd().as_raw_fd();
         let is_v6 = self.local.is_ipv6();
@@ -109,6 +190,17 @@ impl Datagrams {
     }
 }
 
+/// `route` without the interface's index: see the module's documentation.
+fn without_interface(route: Route) -> Route {
+    let peer = match route.peer {
+        SocketAddr::V6(peer) => {
+            SocketAddrV6::new(*peer.ip(), peer.port(), peer.flowinfo(), 0).into()
+        }
+        peer @ SocketAddr::V4(_) => peer,
+    };
+    Route { peer, local: route.local.map(|local| Local { interface: 0, ..local }) }
+}
+
 fn receive_batch(
     fd: RawFd,
     buffers: &mut [[u8; DATAGRAM]; BATCH],
@@ -131,7 +223,7 @@ fn receive_batch(
     Ok(count)
 }
 
-/// Where the datagram was sent to; `None` for a group's address, which no reply can leave from.
+/// The address that the datagram was sent to; `None` for a multicast address, which no reply can leave from.
 fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Local> {
     message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
@@ -155,7 +247,7 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     address.as_sockaddr_in6().map(|v6| SocketAddrV6::from(*v6).into())
 }
 
-/// Sends datagrams that leave from one address; how many of them went.
+/// Sends datagrams that leave from one address; returns how many were sent.
 fn send_group(fd: RawFd, is_v6: bool, group: &[Transmit]) -> nix::Result<usize> {
     let source = group.first().and_then(|first| first.route.local);
     let (v4, v6);
@@ -185,13 +277,13 @@ fn send_group(fd: RawFd, is_v6: bool, group: &[Transmit]) -> nix::Result<usize> 
     Ok(sendmmsg(fd, &mut headers, &slices, addresses, controls, flags)?.count())
 }
 
-/// The source address alone: which interface leads to the peer is the routing table's affair.
+/// The source address only: the routing table chooses the interface.
 fn packet_info_v4(address: Ipv4Addr) -> in_pktinfo {
     let source = in_addr { s_addr: u32::from(address).to_be() };
     in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: in_addr { s_addr: 0 } }
 }
 
-/// The source address, and the interface where the address means nothing without it.
+/// The source address, and the interface of a link-local address (0 for the one that the socket is bound to).
 fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
     let ipi6_ifindex = if address.is_unicast_link_local() { interface } else { 0 };
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex }
@@ -201,7 +293,6 @@ fn packet_info_v6(address: Ipv6Addr, interface: u32) -> in6_pktinfo {
 mod tests {
     use super::*;
     use crate::arguments::Args;
-    use crate::socket;
 
     async fn echo(listen: &str, targets: &[&str]) {
         let args = Args { listen: Some(listen.parse().unwrap()), ..Args::default() };
@@ -240,11 +331,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replies_leave_from_the_address_that_was_asked() {
+    async fn replies_leave_from_the_address_that_the_request_was_sent_to() {
         echo("0.0.0.0:0", &["127.0.0.1", "127.0.0.2", "127.1.2.3"]).await;
         echo("127.0.0.1:0", &["127.0.0.1"]).await;
         echo("[::]:0", &["::1", "127.0.0.2"]).await;
         echo("[::1]:0", &["::1"]).await;
+    }
+
+    #[test]
+    fn a_route_over_an_interface_is_the_same_when_the_interface_has_another_index() {
+        let over = |index| {
+            let peer = SocketAddrV6::new("fe80::2".parse().unwrap(), 4711, 0, index).into();
+            let address = "fe80::1".parse().unwrap();
+            without_interface(Route { peer, local: Some(Local { address, interface: index }) })
+        };
+        assert_eq!(over(2), over(7));
+        assert_eq!(packet_info_v6("fe80::1".parse().unwrap(), 0).ipi6_ifindex, 0);
     }
 
     #[tokio::test]

@@ -10,24 +10,24 @@ use tokio::time::sleep;
 
 /// Where the mapper looks for an object with a UUID.
 const INVENTORY: &str = "/xyz/openbmc_project/inventory";
-/// How long the mapper, or the inventory, may take to answer.
+/// The time limit of a call to the mapper or the inventory.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Pauses after which the inventory is asked again, when it had no UUID yet. Then not any more,
-/// until the bus comes anew.
-const ASK_AGAIN: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
+/// Seconds between attempts while the inventory has no UUID. After the last one, the next attempt is at a new
+/// connection to the bus.
+const PAUSES: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-/// The GUID of a system that tells none: the bytes 1 to 16, as OpenBMC has it.
+/// The GUID of a system without a UUID: the bytes 1 to 16, as in OpenBMC.
 pub const FALLBACK: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
 
-/// Looks the GUID up each time that the bus comes, and tells it through `found`.
+/// Looks the GUID up at each new connection to the bus, and sends it through `found`.
 pub async fn follow(mut link: LinkState, found: mpsc::UnboundedSender<[u8; 16]>) {
     while link.changed().await.is_ok() {
         let Some(bus) = link.borrow_and_update().clone() else {
             continue;
         };
         let client = Client::new(bus, DEADLINE);
-        for pause in ASK_AGAIN {
-            match ask(&client).await {
+        for pause in PAUSES {
+            match read(&client).await {
                 Ok(Some(guid)) => {
                     if found.send(guid).is_err() {
                         return;
@@ -35,7 +35,7 @@ pub async fn follow(mut link: LinkState, found: mpsc::UnboundedSender<[u8; 16]>)
                     break;
                 }
                 Ok(None) => {}
-                Err(error) => tracing::debug!(%error, "no system UUID yet"),
+                Err(error) => tracing::debug!(%error, "cannot read the system UUID; retrying"),
             }
             sleep(Duration::from_secs(pause)).await;
             if link.has_changed().unwrap_or(true) {
@@ -45,7 +45,7 @@ pub async fn follow(mut link: LinkState, found: mpsc::UnboundedSender<[u8; 16]>)
     }
 }
 
-async fn ask(client: &Client) -> Result<Option<[u8; 16]>, CallError> {
+async fn read(client: &Client) -> Result<Option<[u8; 16]>, CallError> {
     let objects = client.sub_tree(INVENTORY, 0, &[uuid::NAME]).await?;
     for (path, owners) in objects {
         for service in owners.into_keys() {
@@ -58,7 +58,7 @@ async fn ask(client: &Client) -> Result<Option<[u8; 16]>, CallError> {
     Ok(None)
 }
 
-/// A UUID as RFC 4122 writes it, in the order in which IPMI sends it: backwards (IPMI v2.0 §20.8).
+/// A UUID in the notation of RFC 4122, as bytes in IPMI's order: reversed (IPMI v2.0 §20.8).
 fn parse(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.chars().filter(|&c| c != '-').collect();
     if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uuids_travel_backwards() {
+    fn uuids_are_reversed() {
         let guid = parse("00112233-4455-6677-8899-aabbccddeeff");
         assert_eq!(guid, Some(hex!("ffeeddccbbaa99887766554433221100")));
         for bad in ["", "00112233-4455-6677-8899-aabbccddeef", "+0112233445566778899aabbccddeeff"] {

@@ -1,16 +1,18 @@
 //! The RMCP+ bridge: IPMI over LAN (IPMI v2.0 §13).
 //!
-//! One process per network interface. Sessions are `rmcp_proto`'s affair; this crate gives it a
-//! socket, a clock, random numbers and accounts, carries requests to `ipmid` and answers back, and
-//! shows the sessions on D-Bus.
+//! One process per network interface. `rmcp_proto` implements the sessions; this crate provides it with a
+//! socket, a clock, random numbers and accounts, forwards requests to `ipmid` and the responses back, and
+//! publishes the sessions on D-Bus.
 //!
-//! - [`bridge`]: the task that moves everything.
-//! - [`datagrams`], [`socket`]: UDP in batches, answered from the address that was asked.
-//! - [`users`]: accounts as the server asks for them, followed while they change.
-//! - [`sessions`]: the session objects.
-//! - [`report`], [`audit`], [`counters`]: what is told of all that.
+//! - [`bridge`]: the task that forwards datagrams, requests and events.
+//! - [`datagrams`], [`socket`]: UDP in batches; replies leave from the address that the request was sent to.
+//! - [`interface`]: the interface that the socket is bound to, deleted and made again.
+//! - [`users`], [`account_changes`]: the accounts, and how their changes are followed.
+//! - [`sessions`]: the session objects on D-Bus.
+//! - [`report`], [`audit`]: the log; [`counters`]: the counters of rejections.
 //! - [`console`]: Serial over LAN.
 
+pub mod account_changes;
 pub mod arguments;
 pub mod audit;
 pub mod bridge;
@@ -19,6 +21,7 @@ pub mod console;
 pub mod counters;
 pub mod datagrams;
 pub mod guid;
+pub mod interface;
 pub mod random;
 pub mod report;
 pub mod sessions;
@@ -28,73 +31,71 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::Users;
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::{IpmiHost, LinkState};
-use rmcp_proto::server::{Config, Server};
+use rmcp_proto::server::{self, Server};
 use tokio::sync::{mpsc, watch};
 
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
-use self::config::View;
+use self::config::Plan;
+pub use self::config::prepare;
 use self::console::{Settings, Sol, follow_settings};
 use self::datagrams::Datagrams;
 use self::random::SystemBytes;
 use self::sessions::Publisher;
 use self::users::ChannelUsers;
 
-/// Without a bus, the bridge calls itself ready after this time: it serves, as far as it can.
+/// Without a bus, the bridge reports that it is ready after this time: it serves as far as it can.
 const READY_WITHOUT_BUS: Duration = Duration::from_secs(2);
 
 /// Runs the bridge.
 ///
 /// # Errors
 ///
-/// A configuration or a socket that cannot be used; another process that is the bridge of the channel.
-pub async fn serve(setup: Setup<Args>) -> Result<(), Failure> {
-    let view = setup.config::<View>()?.with_channels()?;
-    view.check()?;
-    let (channel, config) = view.server(setup.args.channel())?;
+/// A socket that cannot be used; another process that is the bridge of the channel.
+pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
+    let Plan { config, channel, server: server_config } = plan;
     let (name, number) = (channel.name.clone(), channel.number());
-    let config = Config { guid: guid::FALLBACK, ..config };
+    let server_config = server::Config { guid: guid::FALLBACK, ..server_config };
     let datagrams = Datagrams::new(socket::open(&setup.args)?)?;
     setup.drop_privileges();
 
-    let (told_close, close) = mpsc::unbounded_channel();
-    let (told_guid, guid) = mpsc::unbounded_channel();
-    let (told_accounts, accounts) = mpsc::unbounded_channel();
-    let (told_sessions, changes) = mpsc::unbounded_channel();
-    let (asked_counts, counts) = mpsc::unbounded_channel();
+    let (close_sender, close) = mpsc::unbounded_channel();
+    let (guid_sender, guid) = mpsc::unbounded_channel();
+    let (accounts_sender, accounts) = mpsc::unbounded_channel();
+    let (session_sender, session_changes) = mpsc::unbounded_channel();
+    let (counts_sender, counts) = mpsc::unbounded_channel();
 
-    let store = view.accounts(&setup.state_dir);
-    let users = ChannelUsers::new(Arc::clone(&store) as Arc<dyn Users>, number);
+    let store = config.accounts(&setup.state_dir);
+    let users = ChannelUsers::new(Arc::clone(&store), number);
     let (ipmid, link) = IpmiHost::new(&name);
-    tokio::spawn(Publisher::new(&name, number, told_close).run(link.clone(), changes));
-    let (told_settings, settings) = watch::channel(Settings::default());
-    tokio::spawn(follow_settings(name.clone(), link.clone(), told_settings));
+    tokio::spawn(Publisher::new(&name, number, close_sender).run(link.clone(), session_changes));
+    let (settings_sender, settings) = watch::channel(Settings::default());
+    tokio::spawn(follow_settings(name.clone(), link.clone(), settings_sender));
     tokio::spawn({
         let (name, link) = (name.clone(), link.clone());
-        async move { counters::serve(&name, link, asked_counts).await }
+        async move { counters::serve(&name, link, counts_sender).await }
     });
-    tokio::spawn(guid::follow(link.clone(), told_guid));
-    tokio::spawn(users::follow(store, move || {
-        // The bridge ends with the process.
-        let _ = told_accounts.send(());
+    tokio::spawn(guid::follow(link.clone(), guid_sender));
+    tokio::spawn(account_changes::follow(store, move || {
+        // The bridge runs as long as the process.
+        let _ = accounts_sender.send(());
     }));
 
-    let server = Server::new(config, users.clone(), SystemBytes::default());
-    let sol = Sol::new(&view.sol, settings);
+    let server = Server::new(server_config, users.clone(), SystemBytes::default());
+    let sol = Sol::new(&config.sol, settings);
     let inputs = Inputs { close, guid, accounts, counts };
-    tokio::spawn(tell_ready(setup, link));
+    tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
-    let bridge = Bridge::new(server, datagrams, ipmid.clone(), sol, users, told_sessions);
+    let bridge = Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender);
     ipmid.unless_taken(bridge.run(inputs)).await??;
     Ok(())
 }
 
-/// Tells the service manager once requests can be carried to `ipmid`: some clients give up at the
-/// first D2h.
-async fn tell_ready(setup: Setup<Args>, mut link: LinkState) {
+/// Reports to the service manager that the bridge is ready, once it can forward requests to `ipmid`: some clients
+/// give up at the first D2h.
+async fn report_ready(setup: Setup<Args>, mut link: LinkState) {
     let linked = link.wait_for(Option::is_some);
     let _ = tokio::time::timeout(READY_WITHOUT_BUS, linked).await;
     setup.ready();

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    daemon::run("netipmid", netipmid::serve)
+    daemon::run("netipmid", netipmid::prepare, netipmid::serve)
 }

@@ -1,5 +1,5 @@
-//! Random bytes from the system, a buffer at a time: an encrypted reply takes 16, and a system call
-//! for each would cost more than the encryption.
+//! Random bytes from the system, read a buffer at a time: an encrypted reply needs 16, and a system call for
+//! each would cost more than the encryption.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use rmcp_proto::server::Random;
@@ -44,7 +44,7 @@ impl Random for SystemBytes {
 
 impl SystemBytes {
     fn fetch(&self, bytes: &mut [u8]) {
-        // Without random numbers there is no secure session: to end is the only safe answer.
+        // Without random numbers no session is secure: the process must end.
         self.source.fill(bytes).expect("the system has random bytes");
     }
 }

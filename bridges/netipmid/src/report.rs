@@ -1,23 +1,27 @@
-//! The log: a line for each login, refusal and end of a session, and what is rejected at a bounded
+//! The log: a line for each login and end of a session; refused logins and rejected datagrams at a bounded
 //! rate.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use daemon::RateLimit;
-use rmcp_proto::server::{CloseReason, Reason, SessionInfo};
+use rmcp_proto::server::{CloseReason, LoginEnd, Reason, SessionInfo};
 use rmcp_proto::wire::rakp::UserName;
 
-/// Lines about rejected datagrams per minute, of each reason.
+/// Lines about rejected datagrams per minute and reason.
 const REJECTED_PER_MINUTE: u32 = 5;
-/// Lines about refused logins per minute, of each reason.
+/// Lines about refused logins per minute and reason.
 const REFUSED_PER_MINUTE: u32 = 20;
 
-/// What the bridge writes into the log.
+/// Lines per minute about requests that `ipmid` refuses from this bridge.
+const UNSERVED_PER_MINUTE: u32 = 1;
+
+/// Writes the bridge's log lines.
 pub struct Report {
-    /// By reason, as are the others.
+    /// By reason.
     refused: Vec<RateLimit>,
     rejected: Vec<RateLimit>,
+    unserved: RateLimit,
 }
 
 impl Default for Report {
@@ -27,12 +31,13 @@ impl Default for Report {
             let limits = Reason::ALL.iter().map(|_| RateLimit::new(limit, minute));
             limits.collect()
         };
-        Self { refused: each(REFUSED_PER_MINUTE), rejected: each(REJECTED_PER_MINUTE) }
+        let unserved = RateLimit::new(UNSERVED_PER_MINUTE, Duration::from_secs(60));
+        Self { refused: each(REFUSED_PER_MINUTE), rejected: each(REJECTED_PER_MINUTE), unserved }
     }
 }
 
 impl Report {
-    /// Somebody logged in.
+    /// Logs a login.
     pub fn opened(&self, info: &SessionInfo) {
         let (user, peer) = (info.user_name, canonical(info.peer));
         let suite = info.suite.map(|suite| suite.id());
@@ -43,7 +48,7 @@ impl Report {
         );
     }
 
-    /// A session ended.
+    /// Logs the end of a session.
     pub fn closed(&self, info: &SessionInfo, reason: CloseReason) {
         let (user, peer) = (info.user_name, canonical(info.peer));
         tracing::info!(
@@ -52,20 +57,34 @@ impl Report {
         );
     }
 
-    /// A login was refused.
-    pub fn refused(&self, peer: SocketAddr, user: UserName, reason: Reason) {
+    /// Logs a refused login.
+    pub fn refused(&self, peer: SocketAddr, user: UserName, reason: Reason, end: LoginEnd) {
         let limit = self.refused.get(reason as usize);
         if let Some(pass) = limit.and_then(RateLimit::admit) {
             let (peer, reason) = (canonical(peer), reason.as_str());
-            tracing::warn!(%user, %peer, reason, swallowed = pass.swallowed, "login refused");
+            let console = match end {
+                LoginEnd::Refused => None,
+                LoginEnd::Rakp2Refused => Some("refused RAKP 2"),
+                LoginEnd::NoRakp3 => Some("sent no RAKP 3"),
+            };
+            let swallowed = pass.swallowed;
+            tracing::warn!(%user, %peer, reason, console, swallowed, "login refused");
         }
     }
 
-    /// A datagram was not acted on.
+    /// Logs that `ipmid` refuses the bridge's requests.
+    pub fn unserved(&self) {
+        if let Some(pass) = self.unserved.admit() {
+            let swallowed = pass.swallowed;
+            tracing::warn!(swallowed, "ipmid refuses this bridge's requests (D3h); see its log");
+        }
+    }
+
+    /// Logs a rejected datagram.
     pub fn rejected(&self, peer: SocketAddr, reason: Reason) {
         if reason == Reason::DuplicateRequest {
-            // A console that waits for a slow command asks again: nothing is wrong.
-            tracing::debug!(%peer, "request sent again while it runs");
+            // A console that waits for a slow command retries: not a fault.
+            tracing::debug!(%peer, "copy of a running request ignored");
             return;
         }
         let limit = self.rejected.get(reason as usize);
@@ -76,7 +95,7 @@ impl Report {
     }
 }
 
-/// The address as its owner writes it: IPv4 where it is one.
+/// The address with an IPv4-mapped one as IPv4.
 fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }

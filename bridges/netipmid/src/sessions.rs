@@ -1,8 +1,8 @@
 //! The sessions on D-Bus: `xyz.openbmc_project.Ipmi.SessionInfo`, an object each, and one for
 //! session zero, under an object manager.
 //!
-//! `ipmid` learns from the mapper that this service has some, and reads them here to answer Get Session
-//! Info and Close Session. Setting `State` of an active session to 3 closes it.
+//! `ipmid` finds them through the mapper, and reads them to answer Get Session Info and Close Session. Setting
+//! `State` of an active session to 3 closes it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,22 +14,22 @@ use rmcp_proto::server::{SessionId, SessionInfo};
 use tokio::sync::mpsc;
 use zbus::{Connection, fdo, interface};
 
-/// What the bridge tells of its sessions.
+/// A change of the sessions, for their objects.
 #[derive(Clone, Copy, Debug)]
-pub enum Change {
+pub enum SessionChange {
     /// A session opened, or changed.
-    Present(SessionInfo),
+    Updated(SessionInfo),
     /// A session ended.
-    Gone(SessionId),
+    Closed(SessionId),
 }
 
-/// Keeps the objects in step with the sessions, through restarts of the bus.
+/// Publishes an object for each session, again after each restart of the bus.
 pub struct Publisher {
-    /// The channel's name as a part of paths.
+    /// The channel's name in object paths.
     channel: String,
     number: ChannelNumber,
     sessions: BTreeMap<u32, SessionInfo>,
-    /// Where a session to be closed is told.
+    /// Sends the sessions that are to be closed.
     close: mpsc::UnboundedSender<SessionId>,
 }
 
@@ -45,8 +45,12 @@ impl Publisher {
         Self { channel, number, sessions: BTreeMap::new(), close }
     }
 
-    /// Publishes what `changes` tells, on the bus that `link` tells. Ends with `changes`.
-    pub async fn run(mut self, mut link: LinkState, mut changes: mpsc::UnboundedReceiver<Change>) {
+    /// Applies `changes` to the objects, on the present bus connection of `link`. Ends with `changes`.
+    pub async fn run(
+        mut self,
+        mut link: LinkState,
+        mut changes: mpsc::UnboundedReceiver<SessionChange>,
+    ) {
         let mut bus = None;
         loop {
             tokio::select! {
@@ -67,9 +71,9 @@ impl Publisher {
         }
     }
 
-    async fn apply(&mut self, bus: Option<&Connection>, change: Change) {
+    async fn apply(&mut self, bus: Option<&Connection>, change: SessionChange) {
         let result = match (change, bus) {
-            (Change::Present(info), bus) => {
+            (SessionChange::Updated(info), bus) => {
                 let known = self.sessions.insert(info.id.0, info).is_some();
                 match bus {
                     Some(bus) if known => self.update(bus, &info).await,
@@ -77,7 +81,7 @@ impl Publisher {
                     None => Ok(()),
                 }
             }
-            (Change::Gone(id), bus) => match (self.sessions.remove(&id.0), bus) {
+            (SessionChange::Closed(id), bus) => match (self.sessions.remove(&id.0), bus) {
                 (Some(info), Some(bus)) => {
                     let path = self.path(&info);
                     bus.object_server().remove::<Object, _>(path).await.map(drop)
@@ -86,7 +90,7 @@ impl Publisher {
             },
         };
         if let Err(error) = result {
-            tracing::warn!(%error, "a session could not be shown on the bus");
+            tracing::warn!(%error, "cannot publish a session on the bus: Get Session Info does not report it");
         }
     }
 
@@ -97,11 +101,11 @@ impl Publisher {
         let manager = server.at(session_info::ROOT, fdo::ObjectManager).await;
         let zero = server.at(path, zero).await;
         if let Err(error) = manager.map(drop).and(zero.map(drop)) {
-            tracing::warn!(%error, "sessions cannot be shown on the bus");
+            tracing::warn!(%error, "cannot publish the sessions on the bus: Get Session Info does not report them");
         }
         for info in self.sessions.values() {
             if let Err(error) = self.publish(bus, info).await {
-                tracing::warn!(%error, "a session could not be shown on the bus");
+                tracing::warn!(%error, "cannot publish a session on the bus: Get Session Info does not report it");
             }
         }
     }
@@ -126,7 +130,7 @@ impl Publisher {
     }
 }
 
-/// One session as the bus sees it.
+/// The object of one session.
 struct Object {
     id: SessionId,
     handle: u8,
@@ -190,7 +194,7 @@ impl Object {
         self.privilege
     }
 
-    /// An IPv6 address does not fit; it is told as 0.
+    /// 0 for an IPv6 address, which does not fit.
     #[zbus(property, name = "RemoteIPAddr")]
     fn remote_ip_addr(&self) -> u32 {
         match self.peer.map(|peer| peer.ip().to_canonical()) {
@@ -204,7 +208,7 @@ impl Object {
         self.peer.map_or(0, |peer| peer.port())
     }
 
-    /// Not known: a UDP socket does not see it.
+    /// Zero: a UDP socket does not have it.
     #[zbus(property, name = "RemoteMACAddress")]
     fn remote_mac_address(&self) -> Vec<u8> {
         vec![0; 6]
@@ -220,19 +224,19 @@ impl Object {
         self.state
     }
 
-    /// Beside what OpenBMC's bridge tells, whose sessions are all RMCP+.
+    /// Not in OpenBMC's interface, whose sessions are all RMCP+.
     #[zbus(property)]
     fn rmcp_plus(&self) -> bool {
         self.is_rmcp_plus
     }
 
-    /// Tearing an active session down is all that can be set.
+    /// The one change is from active to tear-down.
     #[zbus(property)]
     fn set_state(&mut self, state: u8) -> fdo::Result<()> {
         match (self.state, state) {
             (session_info::ACTIVE, session_info::TEAR_DOWN) => {
                 self.state = state;
-                // The bridge outlives its objects.
+                // The bridge runs as long as the process.
                 let _ = self.close.send(self.id);
                 Ok(())
             }

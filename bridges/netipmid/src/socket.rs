@@ -1,13 +1,23 @@
-//! The UDP socket: bound as the command line says, and answering from the address that was asked.
+//! The UDP socket, bound as the command line says.
+//!
+//! A socket of one interface is bound to the interface's index (`SO_BINDTODEVICE`, `socket(7)`), so that
+//! each interface may have its own netipmid on port 623. When the interface is deleted, the socket stays
+//! bound to an index that no interface has any more, and [`rebind`] must bind it to the new one, after the
+//! daemon has given up its capabilities: a second socket could not have port 623, and the kernel refuses to
+//! bind a socket anew that is bound to an interface (it wants `CAP_NET_RAW`). But it lets anybody bind one
+//! that is not (since Linux 5.7), and `connect(2)` to `AF_UNSPEC`, which dissolves an association, takes the
+//! interface from a UDP socket and leaves its address and port. So one socket serves for as long as the
+//! daemon runs, and no privileged process or descriptor has to be at hand. Between the two calls the socket
+//! receives what nobody else on the port does; that is dropped.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use listenfd::ListenFd;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::arguments::Args;
 
@@ -18,15 +28,21 @@ const PORT: u16 = 623;
 ///
 /// # Errors
 ///
-/// What binding or an option failed with.
+/// Those of `bind(2)` and of the options.
 pub fn open(args: &Args) -> io::Result<UdpSocket> {
     let socket = match (passed_in()?, args.listen) {
         (Some(socket), _) => socket,
         (None, Some(address)) => listen(address)?,
-        (None, None) => bind_to_interface(args.channel())?,
+        (None, None) => {
+            let name = args.channel();
+            bind_to_interface(name).map_err(|error| {
+                let text = format!("cannot bind UDP port {PORT} of the interface {name}: {error}");
+                io::Error::new(error.kind(), text)
+            })?
+        }
     };
     socket.set_nonblocking(true)?;
-    want_packet_info(&socket)?;
+    request_packet_info(&socket)?;
     Ok(socket)
 }
 
@@ -44,7 +60,7 @@ fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Port 623 of one interface, IPv6 and IPv4; only IPv4 where there is no IPv6.
+/// Port 623 of one interface, IPv6 and IPv4; only IPv4 if the system has no IPv6.
 fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
     let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
     let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
@@ -53,7 +69,7 @@ fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        // Before it is bound: the port may be another process's on another interface.
+        // Before the port: on other interfaces it may be another process's.
         socket.bind_device(Some(interface.as_bytes()))?;
         socket.bind(&address.into())?;
         Ok::<_, io::Error>(UdpSocket::from(socket))
@@ -64,13 +80,37 @@ fn bind_to_interface(interface: &str) -> io::Result<UdpSocket> {
     }
 }
 
+/// The name of the interface that `socket` is bound to, if it is bound to one.
+///
+/// # Errors
+///
+/// `ENODEV` when there is no such interface any more.
+pub fn interface(socket: &UdpSocket) -> io::Result<Option<String>> {
+    let name = SockRef::from(socket).device()?;
+    // The kernel gives the name with its NUL.
+    let name = name.map(|name| String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned());
+    Ok(name.filter(|name| !name.is_empty()))
+}
+
+/// Binds `socket`, which is bound to an interface that was deleted, to the interface `name`. It needs no
+/// capability; see the module's documentation.
+///
+/// # Errors
+///
+/// `ENODEV` when there is no such interface; then the socket is bound to none, and this can be called
+/// again. `EPERM` on a kernel before Linux 5.7.
+pub fn rebind(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    rustix::net::connect_unspec(socket)?;
+    SockRef::from(&socket).bind_device(Some(name.as_bytes()))
+}
+
 fn is_no_ipv6(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(nix::errno::Errno::from_raw);
     matches!(errno, Some(nix::errno::Errno::EAFNOSUPPORT | nix::errno::Errno::EADDRNOTAVAIL))
 }
 
-/// Has the kernel tell with each datagram which of our addresses it was sent to.
-fn want_packet_info(socket: &UdpSocket) -> io::Result<()> {
+/// Requests the local address of each datagram from the kernel.
+fn request_packet_info(socket: &UdpSocket) -> io::Result<()> {
     if socket.local_addr()?.is_ipv6() {
         setsockopt(&socket.as_fd(), Ipv6RecvPacketInfo, &true)?;
     } else {
@@ -95,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_is_an_error() {
+    fn a_missing_interface_is_an_error() {
         let args = Args { channel: Some("nosuchif0".to_owned()), ..Args::default() };
         assert!(open(&args).is_err());
     }

@@ -1,35 +1,29 @@
-//! The accounts as the server asks for them, and notice of their changes.
+//! The users of one channel, in the form that the server needs.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Followed, Setting, Snapshot, UserId, Users};
-use futures_util::StreamExt;
-use inotify::{Inotify, WatchMask};
+use accounts::{Followed, Setting, Snapshot, UserId};
 use ipmi_proto::{AccessMode, ChannelNumber, Privilege};
 use rmcp_proto::crypto::UserKey;
-use rmcp_proto::server::{Account, Accounts, BadPassword, LoginStatus, V15Policy};
+use rmcp_proto::server::{Account, Accounts, BadPassword, Denial, LoginStatus, V15Policy};
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::rakp::UserName;
-use tokio::time::sleep;
-
-/// How often a folder is looked for that cannot be watched yet.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The users of one channel.
 #[derive(Clone)]
 pub struct ChannelUsers {
-    store: Arc<dyn Users>,
+    store: Arc<dyn Followed>,
     channel: ChannelNumber,
-    /// See [`ChannelUsers::stand_in`], and the generation that it was found in.
+    /// See [`ChannelUsers::stand_in`]; with the generation of the accounts that it was found in.
     stand_in: Cell<Option<(u64, Option<UserId>)>>,
 }
 
 impl ChannelUsers {
     /// The users of `channel` in `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn Users>, channel: ChannelNumber) -> Self {
+    pub fn new(store: Arc<dyn Followed>, channel: ChannelNumber) -> Self {
         Self { store, channel, stand_in: Cell::new(None) }
     }
 
@@ -41,15 +35,19 @@ impl ChannelUsers {
     }
 
     /// The limit of a user who may log in on the channel.
-    fn limit(&self, snapshot: &Snapshot, id: UserId) -> Option<Privilege> {
-        // All of it each time, whatever the first of it says: see `find`.
+    fn limit(&self, snapshot: &Snapshot, id: UserId) -> Result<Privilege, Denial> {
+        // All three are looked up in every case: see `find`.
         let enabled = snapshot.user(id).is_some_and(|user| user.enabled);
         let messaging = snapshot.access(id, self.channel).messaging;
         let limit = snapshot.privilege_limit(id, self.channel);
-        limit.filter(|_| enabled & messaging)
+        match limit {
+            _ if !enabled => Err(Denial::UserDisabled),
+            Some(limit) if messaging => Ok(limit),
+            _ => Err(Denial::NoChannelAccess),
+        }
     }
 
-    /// A user that has a password, if there is one: looked up in place of users that there are not.
+    /// A user with a password, if there is one, who is looked up in place of unknown users.
     fn stand_in(&self, snapshot: &Snapshot) -> Option<UserId> {
         let generation = snapshot.generation();
         match self.stand_in.get() {
@@ -75,23 +73,30 @@ impl ChannelUsers {
 }
 
 impl Accounts for ChannelUsers {
-    fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account> {
+    fn find(&self, name: &UserName, role: Option<Privilege>) -> Result<Account, Denial> {
+        // The same look-ups for every name, so that the time does not show which users exist.
+        let unreadable = self.store.is_unreadable();
         let snapshot = self.store.snapshot();
-        let limit = |id| self.limit(&snapshot, id);
-        let stand_in = self.stand_in(&snapshot)?;
+        let stand_in = self.stand_in(&snapshot);
         let found = snapshot.find(name.as_bytes());
-        let admitted = limit(found.unwrap_or(stand_in)).and_then(|limit| Some((found?, limit)));
-        // Opening a sealed password takes most of the time: it must be done for everybody, lest the
-        // time tell who there is.
-        let (id, limit) = admitted.unwrap_or((stand_in, Privilege::Callback));
-        let account = self.account(&snapshot, id, limit);
-        let wanted = |account: &Account| role.is_none_or(|role| account.limit >= role);
-        account.filter(|account| admitted.is_some() && wanted(account))
+        let limit = found.or(stand_in).map(|id| self.limit(&snapshot, id));
+        let admitted = match (found, limit) {
+            (Some(id), Some(limit)) => limit.map(|limit| (id, limit)),
+            _ => Err(Denial::UnknownUser),
+        };
+        // Opening a sealed password takes most of the time.
+        let opened = admitted.ok().or_else(|| Some((stand_in?, Privilege::Callback)));
+        let account = opened.and_then(|(id, limit)| self.account(&snapshot, id, limit));
+        let result = admitted.and_then(|_| account.ok_or(Denial::NoPassword)).and_then(|account| {
+            let reaches = role.is_none_or(|role| account.limit >= role);
+            if reaches { Ok(account) } else { Err(Denial::RoleAboveLimit) }
+        });
+        result.map_err(|denial| explain(denial, unreadable))
     }
 
     fn by_id(&self, id: u8) -> Option<Account> {
         let (snapshot, id) = (self.store.snapshot(), UserId::new(id)?);
-        let limit = self.limit(&snapshot, id)?;
+        let limit = self.limit(&snapshot, id).ok()?;
         self.account(&snapshot, id, limit)
     }
 
@@ -120,7 +125,7 @@ impl Accounts for ChannelUsers {
     }
 
     fn bad_password(&self) -> BadPassword {
-        /// The unit of both times.
+        /// The unit of both intervals.
         const UNIT: Duration = Duration::from_secs(10);
         let policy = self.store.snapshot().bad_password(self.channel);
         let time = |units: u16| (units != 0).then(|| UNIT * units.into());
@@ -151,61 +156,13 @@ impl Accounts for ChannelUsers {
     }
 }
 
-/// Reads the accounts anew whenever their writer has changed them, and calls `changed` then.
-///
-/// Waits for the folders, and for those around them, if they are not there yet; never ends.
-pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
-    loop {
-        if let Err(error) = watch(&*store, &changed).await {
-            tracing::debug!(%error, "accounts are not watched");
+/// The reason that is logged for `denial`: a user or a password that is missing may be in a file that cannot be
+/// read.
+fn explain(denial: Denial, unreadable: bool) -> Denial {
+    match denial {
+        Denial::UnknownUser | Denial::UserDisabled | Denial::NoPassword if unreadable => {
+            Denial::AccountsUnreadable
         }
-        sleep(LOOK_AGAIN).await;
-        reload(&*store, &changed);
+        other => other,
     }
-}
-
-fn reload(store: &dyn Followed, changed: &impl Fn()) {
-    if store.reload() {
-        changed();
-    }
-}
-
-/// Watches the folders until one of them goes, or one that was missing comes.
-async fn watch(store: &dyn Followed, changed: &impl Fn()) -> std::io::Result<()> {
-    let inotify = Inotify::init()?;
-    let gone = WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
-    // A file written in place counts when its writer is done.
-    let made = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE;
-    let mut missing = Vec::new();
-    let mut there = Vec::new();
-    for folder in store.folders() {
-        let is_there = folder.is_dir();
-        let path = match folder.parent() {
-            Some(parent) if !is_there => parent,
-            _ => &folder,
-        };
-        let watched = inotify.watches().add(path, made | gone)?;
-        if is_there {
-            there.push(watched);
-        } else {
-            missing.push(folder);
-        }
-    }
-    // What happened before the watches were set.
-    reload(store, changed);
-    let mut buffer = [0; 1024];
-    let mut events = inotify.into_event_stream(&mut buffer)?;
-    while let Some(event) = events.next().await {
-        let event = event?;
-        match event.name.as_deref() {
-            Some(name) if there.contains(&event.wd) && store.announces(name) => {
-                reload(store, changed);
-            }
-            Some(_) if missing.iter().any(|folder| folder.is_dir()) => return Ok(()),
-            Some(_) => {}
-            None if event.mask.is_empty() => {}
-            None => return Ok(()),
-        }
-    }
-    Ok(())
 }

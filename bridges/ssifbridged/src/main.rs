@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use daemon::Setup;
 use ssifbridged::SsifDevice;
 
 fn main() -> ExitCode {
-    daemon::run("ssifbridged", host_link::serve::<SsifDevice>)
+    daemon::run("ssifbridged", Setup::config, host_link::serve::<SsifDevice>)
 }

@@ -1,8 +1,7 @@
 //! Channels: the configured table, and access to each (IPMI v2.0 §6.3-6.6, §22.22-22.24).
 
-use std::collections::BTreeMap;
-
 use ipmi_proto::{AccessMode, ChannelNumber, ChannelProtocol, Medium, Privilege, SessionSupport};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::text;
@@ -11,8 +10,10 @@ use crate::text;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Channel {
+    #[serde(deserialize_with = "number")]
     pub(crate) number: u8,
     /// The name, which is also the last part of the bridge's bus name.
+    #[serde(deserialize_with = "name")]
     pub name: String,
     /// What it runs over.
     #[serde(with = "text::medium")]
@@ -68,31 +69,112 @@ impl Channel {
         }
     }
 
-    fn check(&self) -> Result<(), String> {
-        let Self { number, name, .. } = self;
-        if !matches!(number, 0..=0x0b | 0x0f) {
-            return Err(format!("channel {number}: the number is none of 0 to 11 and 15"));
+    /// Why number, name, medium, protocol and sessions do not fit together (IPMI v2.0 §6.3 to 6.5),
+    /// with the key that is wrong.
+    fn contradiction(&self) -> Option<(&'static str, String)> {
+        let Self { number, medium, protocol, sessions, .. } = self;
+        let host_protocol = matches!(
+            protocol,
+            ChannelProtocol::Kcs
+                | ChannelProtocol::Smic
+                | ChannelProtocol::Bt10
+                | ChannelProtocol::Bt15
+        );
+        let has_sessions = matches!(medium, Medium::Lan | Medium::OtherLan | Medium::Serial)
+            || !self.has_sessions();
+        if *number == 0 && *medium != Medium::Ipmb {
+            Some(("medium", "channel 0 is the primary IPMB: `ipmb`".to_owned()))
+        } else if *number == 15 && *medium != Medium::System {
+            Some(("medium", "channel 15 is the system interface: `system`".to_owned()))
+        } else if host_protocol && *medium != Medium::System {
+            let (protocol, medium) = (protocol.name(), medium.name());
+            Some(("protocol", format!("`{protocol}` is not spoken over `{medium}`")))
+        } else if !has_sessions {
+            let (sessions, medium) = (sessions.name(), medium.name());
+            Some(("sessions", format!("`{medium}` has none, so it cannot be `{sessions}`")))
+        } else {
+            None
         }
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let letter_first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-        if !letter_first || !name.bytes().all(word) || name.len() > 64 {
-            return Err(format!("channel {number}: {name:?} cannot be part of a bus name"));
-        }
-        Ok(())
     }
 }
 
-/// All channels, in the order of their numbers.
+/// The number of a channel that can be configured (IPMI v2.0 Table 6-1).
+fn check_number(number: u8) -> Result<u8, String> {
+    match number {
+        0..=0x0b | 0x0f => Ok(number),
+        _ => Err(format!("channel {number}: the number is none of 0 to 11 and 15")),
+    }
+}
+
+/// The name of a channel, which is part of its bridge's bus name.
+fn check_name(name: String) -> Result<String, String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let letter_first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    if letter_first && name.bytes().all(word) && name.len() <= 64 {
+        Ok(name)
+    } else {
+        Err(format!("{name:?} cannot be part of a bus name"))
+    }
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    check_number(u8::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    check_name(String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// All channels.
 ///
-/// The default is the built-in table; a configuration that lists channels replaces all of it.
+/// The default is the built-in table; a configuration that lists channels replaces all of it, and is
+/// to be [validated](Self::validate).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "Vec<Channel>")]
+#[serde(transparent)]
 pub struct ChannelTable(Vec<Channel>);
 
 impl ChannelTable {
-    /// The channels.
+    /// The channels, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &Channel> {
-        self.0.iter()
+        let mut channels: Vec<&Channel> = self.0.iter().collect();
+        channels.sort_by_key(|channel| channel.number);
+        channels.into_iter()
+    }
+
+    /// Checks each channel, and the channels against each other.
+    ///
+    /// # Errors
+    ///
+    /// The key of the configuration file and what is wrong there.
+    pub fn validate(&self) -> Result<(), (String, String)> {
+        if self.0.is_empty() {
+            return Err(("channel".to_owned(), "no channel is left".to_owned()));
+        }
+        for (at, channel) in self.0.iter().enumerate() {
+            if let Some((key, reason)) = channel.contradiction() {
+                return Err((format!("channel[{at}].{key}"), reason));
+            }
+        }
+        match self.repeated() {
+            Some((at, key, reason)) => Err((format!("channel[{at}].{key}"), reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first channel whose number or name another one before has, the key, and why that is wrong.
+    fn repeated(&self) -> Option<(usize, &'static str, String)> {
+        self.0.iter().enumerate().find_map(|(at, channel)| {
+            self.0.iter().take(at).find_map(|other| {
+                let (one, two) = (other.number, channel.number);
+                if one == two {
+                    Some((at, "number", format!("channel {one} is listed twice")))
+                } else if other.name == channel.name {
+                    Some((at, "name", format!("channels {one} and {two} have one name")))
+                } else {
+                    None
+                }
+            })
+        })
     }
 
     /// The channel of this number.
@@ -111,19 +193,18 @@ impl ChannelTable {
 impl TryFrom<Vec<Channel>> for ChannelTable {
     type Error = String;
 
-    fn try_from(mut channels: Vec<Channel>) -> Result<Self, String> {
-        channels.iter().try_for_each(Channel::check)?;
-        channels.sort_by_key(|channel| channel.number);
-        let mut names = BTreeMap::new();
+    /// From channels that are not of the configuration file: OpenBMC's.
+    fn try_from(channels: Vec<Channel>) -> Result<Self, String> {
         for channel in &channels {
-            if let Some(other) = names.insert(&channel.name, channel.number) {
-                return Err(format!("channels {other} and {} have one name", channel.number));
-            }
+            let number = check_number(channel.number)?;
+            check_name(channel.name.clone())
+                .map_err(|error| format!("channel {number}: {error}"))?;
         }
-        if let Some([same, _]) = channels.array_windows().find(|[a, b]| a.number == b.number) {
-            return Err(format!("channel {} is listed twice", same.number));
+        let table = Self(channels);
+        match table.repeated() {
+            Some((_, _, reason)) => Err(reason),
+            None => Ok(table),
         }
-        Ok(Self(channels))
     }
 }
 
@@ -202,13 +283,16 @@ mod tests {
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
-    struct View {
+    struct Config {
         #[serde(rename = "channel")]
         channels: ChannelTable,
     }
 
     fn table(text: &str) -> Result<ChannelTable, String> {
-        toml::from_str::<View>(text).map(|view| view.channels).map_err(|e| e.message().to_owned())
+        let config: Config = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let valid = config.channels.validate();
+        valid.map_err(|(key, reason)| format!("{key}: {reason}"))?;
+        Ok(config.channels)
     }
 
     #[test]
@@ -218,7 +302,7 @@ mod tests {
         let documented =
             [(0, "Ipmb"), (1, "lan0"), (8, "INTRABMC"), (9, "bt0"), (10, "ssif0"), (15, "kcs0")];
         assert_eq!(names, documented);
-        assert!(table.iter().all(|channel| channel.check() == Ok(())));
+        assert_eq!(table.validate(), Ok(()));
         assert_eq!(table.by_name("lan0").map(Channel::has_sessions), Some(true));
         assert_eq!(table.get(ChannelNumber::CURRENT), None);
     }
@@ -238,23 +322,34 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_the_table_are_told() {
+    fn mistakes_in_the_table_are_refused() {
         let row = |number: u8, name: &str, medium: &str| {
             format!(
                 "[[channel]]\nnumber = {number}\nname = \"{name}\"\nmedium = \"{medium}\"\n\
-                 protocol = \"kcs\"\n"
+                 protocol = \"oem-1\"\n"
             )
         };
         for (text, culprit) in [
+            ("channel = []".to_owned(), "channel: no channel"),
             (row(14, "a", "lan"), "channel 14"),
             (row(12, "a", "lan"), "channel 12"),
             (row(1, "", "lan"), "bus name"),
             (row(1, "9lives", "lan"), "bus name"),
             (row(1, "a.b", "lan"), "bus name"),
             (row(1, "a", "wlan"), "`wlan` is no channel medium"),
-            (row(1, "a", "lan") + &row(1, "b", "lan"), "listed twice"),
-            (row(1, "a", "lan") + &row(2, "a", "lan"), "one name"),
+            (
+                row(1, "a", "lan") + &row(1, "b", "lan"),
+                "channel[1].number: channel 1 is listed twice",
+            ),
+            (
+                row(1, "a", "lan") + &row(2, "a", "lan"),
+                "channel[1].name: channels 1 and 2 have one name",
+            ),
             (row(1, "a", "lan") + "colour = 1\n", "colour"),
+            (row(0, "a", "lan"), "channel[0].medium: channel 0 is the primary IPMB"),
+            (row(15, "a", "lan"), "channel[0].medium: channel 15 is the system interface"),
+            (row(3, "a", "system") + "sessions = \"multi-session\"\n", "channel[0].sessions"),
+            (row(3, "a", "lan").replace("oem-1", "kcs"), "channel[0].protocol: `kcs` is not"),
         ] {
             let error = table(&text).unwrap_err();
             assert!(error.contains(culprit), "{error}");

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use zeroize::Zeroizing;
 
+use crate::writer::INITIAL_USER;
 use crate::{OpenbmcFiles, Password, PasswordSize, UserId, UserName};
 
 /// The key `users`: whose accounts they are.
@@ -25,11 +26,37 @@ pub enum StoreKind {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OpenbmcConfig {
     /// The folder where its files' paths begin.
+    #[serde(deserialize_with = "absolute")]
     pub root: PathBuf,
     /// The PAM service that changes passwords.
+    #[serde(deserialize_with = "service")]
     pub pam_service: String,
     /// Where the service's file is, if not where PAM looks by itself.
+    #[serde(deserialize_with = "optional_absolute")]
     pub pam_folder: Option<PathBuf>,
+}
+
+/// A path from the root: a daemon has no folder of its own to begin another one in.
+fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.starts_with('/') && !text.contains('\0') {
+        Ok(PathBuf::from(text))
+    } else {
+        Err(de::Error::custom(format!("{text:?} is no absolute path")))
+    }
+}
+
+fn optional_absolute<'de, D: Deserializer<'de>>(d: D) -> Result<Option<PathBuf>, D::Error> {
+    absolute(d).map(Some)
+}
+
+/// A PAM service, which is a file's name.
+fn service<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        return Err(de::Error::custom(format!("{name:?} is no name of a PAM service")));
+    }
+    Ok(name)
 }
 
 impl OpenbmcConfig {
@@ -63,14 +90,37 @@ impl Default for AccessConfig {
     }
 }
 
+impl AccessConfig {
+    /// Checks one value against another.
+    ///
+    /// # Errors
+    ///
+    /// The key of the configuration file and what is wrong there.
+    pub fn validate(&self) -> Result<(), (&'static str, &'static str)> {
+        match &self.initial_user {
+            Some(_) if self.user_ids.value() < INITIAL_USER => {
+                Err(("access.user-ids", "the initial user is id 2, which there is not"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A user that is made if there is no state yet: id 2, enabled, administrator on all channels
 /// with sessions. Once there is state, this is ignored: it never changes a user.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InitialUser {
     /// The name.
+    #[serde(deserialize_with = "name")]
     pub name: UserName,
     password: ConfigPassword,
+}
+
+/// A name to log in with.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserName, D::Error> {
+    let name = UserName::deserialize(deserializer)?;
+    if name.is_empty() { Err(de::Error::custom("the name is empty")) } else { Ok(name) }
 }
 
 impl InitialUser {
@@ -90,7 +140,13 @@ impl<'de> Deserialize<'de> for ConfigPassword {
         let text = deserializer.deserialize_any(SecretText)?;
         let fits16 = text.len() <= PasswordSize::Bytes16.length();
         let size = if fits16 { PasswordSize::Bytes16 } else { PasswordSize::Bytes20 };
-        let too_long = || Error::custom("a password has at most 20 bytes");
+        if text.is_empty() {
+            return Err(de::Error::custom("the password is empty"));
+        }
+        if text.contains('\0') {
+            return Err(de::Error::custom("a password has no NUL, which ends it on the wire"));
+        }
+        let too_long = || de::Error::custom("a password has at most 20 bytes");
         Password::new(text.as_bytes(), size).map(Self).ok_or_else(too_long)
     }
 }
@@ -105,40 +161,40 @@ impl<'de> Visitor<'de> for SecretText {
         f.write_str("a string")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Zeroizing::new(text.to_owned()))
     }
 
-    fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Self::Value, E> {
         Ok(Zeroizing::new(text))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
         Err(not_a_string())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
         Err(not_a_string())
     }
 
-    fn visit_i128<E: Error>(self, _: i128) -> Result<Self::Value, E> {
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<Self::Value, E> {
         Err(not_a_string())
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
         Err(not_a_string())
     }
 
-    fn visit_u128<E: Error>(self, _: u128) -> Result<Self::Value, E> {
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<Self::Value, E> {
         Err(not_a_string())
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
         Err(not_a_string())
     }
 }
 
-fn not_a_string<E: Error>() -> E {
+fn not_a_string<E: de::Error>() -> E {
     E::custom("a password is a string in quotes")
 }
 
@@ -198,6 +254,9 @@ mod tests {
         for text in [
             "user-ids = 0",
             "user-ids = 64",
+            "initial-user = { name = \"\", password = \"x\" }",
+            "initial-user = { name = \"root\", password = \"\" }",
+            "initial-user = { name = \"root\", password = \"a\\u0000\" }",
             "initial-user = { name = \"root\" }",
             "initial-user = { name = \"ro\\not\", password = \"x\" }",
             "initial-user = { name = \"root\", password = \"123456789012345678901\" }",
@@ -205,5 +264,24 @@ mod tests {
         ] {
             assert!(toml::from_str::<AccessConfig>(text).is_err(), "{text}");
         }
+        let text = "user-ids = 1\ninitial-user = { name = \"root\", password = \"x\" }";
+        let config: AccessConfig = toml::from_str(text).unwrap();
+        assert_eq!(config.validate().unwrap_err().0, "access.user-ids");
+    }
+
+    #[test]
+    fn places_of_openbmcs_files_are_absolute() {
+        for text in [
+            "root = \"\"",
+            "root = \"var\"",
+            "pam-folder = \"etc/pam.d\"",
+            "pam-service = \"\"",
+            "pam-service = \"../x\"",
+        ] {
+            assert!(toml::from_str::<OpenbmcConfig>(text).is_err(), "{text}");
+        }
+        let config: OpenbmcConfig = toml::from_str("pam-folder = \"/etc/pam.d\"").unwrap();
+        assert_eq!(config.pam_folder, Some(PathBuf::from("/etc/pam.d")));
+        assert_eq!(toml::from_str::<OpenbmcConfig>("").unwrap().pam_folder, None);
     }
 }

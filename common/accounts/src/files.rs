@@ -8,7 +8,7 @@ use ipmi_proto::{ChannelNumber, Privilege};
 use serde::{Deserialize, Serialize};
 
 use crate::seal::{Place, Sealed, Sealer, SealingKey};
-use crate::{AccountError, BadPassword, ChannelAccess, Kg, Password, User, UserId, text};
+use crate::{AccountError, BadPassword, ChannelAccess, Kg, Password, User, UserId, UserName, text};
 
 /// The folder of the files, below the state folder.
 pub const FOLDER: &str = "access";
@@ -173,6 +173,12 @@ impl CredentialsFile {
 }
 
 impl UsersFile {
+    /// The user of this name, which is not empty.
+    pub(crate) fn named(&self, name: &UserName) -> Option<UserId> {
+        let named = self.users.iter().find(|(_, user)| user.name == *name);
+        named.filter(|_| !name.is_empty()).map(|(id, _)| *id)
+    }
+
     /// The greatest generation that any user names.
     pub(crate) fn last_password(&self) -> u64 {
         self.users.values().filter_map(|user| user.password).max().unwrap_or(0)

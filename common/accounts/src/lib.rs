@@ -34,6 +34,8 @@ mod reader;
 mod seal;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod testing;
 mod text;
 mod user;
 mod writer;

@@ -82,6 +82,10 @@ impl Followed for OpenbmcReader {
         self.0.own.reload();
         self.0.snapshot().generation() != known
     }
+
+    fn is_unreadable(&self) -> bool {
+        self.0.is_unreadable() || self.0.own.is_unreadable()
+    }
 }
 
 #[cfg(test)]

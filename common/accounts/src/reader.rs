@@ -27,7 +27,7 @@ pub struct Reader {
     folder: PathBuf,
     options: Options,
     current: RwLock<Current>,
-    /// What was wrong the last time, to tell it once.
+    /// What was wrong the last time, to log it once.
     damage: Mutex<Option<String>>,
 }
 
@@ -53,7 +53,7 @@ impl Reader {
         let (current, damage) = load_folder(&folder, &options);
         let reader =
             Self { folder, options, current: RwLock::new(current), damage: Mutex::new(None) };
-        reader.tell(damage);
+        reader.log_damage(damage);
         reader
     }
 
@@ -62,14 +62,17 @@ impl Reader {
     }
 
     /// Logs what is wrong, unless it is what was wrong before.
-    fn tell(&self, damage: Option<String>) {
-        let mut told = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        if damage != *told {
+    fn log_damage(&self, damage: Option<String>) {
+        let mut logged = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage != *logged {
             match &damage {
-                Some(reason) => tracing::error!(reason, "accounts cannot be read as a whole"),
+                Some(reason) => tracing::error!(
+                    reason,
+                    "accounts cannot be read: users whose files are affected cannot log in"
+                ),
                 None => tracing::info!("accounts can be read again"),
             }
-            *told = damage;
+            *logged = damage;
         }
     }
 }
@@ -85,11 +88,15 @@ impl Followed for Reader {
 
     fn reload(&self) -> bool {
         let (next, damage) = load_folder(&self.folder, &self.options);
-        self.tell(damage);
+        self.log_damage(damage);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let changed = current.snapshot.generation() != next.snapshot.generation();
         *current = next;
         changed
+    }
+
+    fn is_unreadable(&self) -> bool {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -108,16 +115,18 @@ impl Users for Reader {
 }
 
 fn load_folder(path: &Path, options: &Options) -> (Current, Option<String>) {
-    if !path.exists() {
-        return (Files::default().into_current(options), None);
-    }
-    match Folder::open(path, Modes::GROUP_READS) {
+    // Absent before the first start of its writer. A folder above it that may not be searched is an error.
+    let exists = path.try_exists().map_err(|error| format!("{}: {error}", path.display()));
+    let folder = match exists {
+        Ok(false) => return (Files::default().into_current(options), None),
+        Ok(true) => Folder::open(path, Modes::GROUP_READS).map_err(|error| {
+            format!("{error}: {}", error.source().map_or(String::new(), ToString::to_string))
+        }),
+        Err(reason) => Err(reason),
+    };
+    match folder {
         Ok(folder) => load_settled(&folder, options),
-        Err(error) => {
-            let reason =
-                format!("{error}: {}", error.source().map_or(String::new(), ToString::to_string));
-            (Files::default().into_current(options), Some(reason))
-        }
+        Err(reason) => (Files::default().into_current(options), Some(reason)),
     }
 }
 

@@ -35,12 +35,20 @@ pub trait Followed: Users {
 
     /// Reads the accounts anew; returns whether they were changed.
     fn reload(&self) -> bool;
+
+    /// Whether a file or folder of the accounts could not be read when they were read last: then a user
+    /// or a password that the snapshot does not have may exist all the same.
+    fn is_unreadable(&self) -> bool;
 }
 
 /// A store of accounts to change.
 ///
 /// The calls return when the change is safe on the medium, and may block for that long: a daemon
 /// calls them on a thread that may wait. After an error nothing has changed.
+///
+/// Calls from several threads take effect one after the other. No call takes a value whole that its caller
+/// made of one it had read: a change of part of a value is a function that the store runs on the value as
+/// it is then, under the lock under which the result is written. Limits and uniqueness are checked there too.
 pub trait UserAdmin: Users {
     /// Sets a user's name.
     ///
@@ -72,28 +80,28 @@ pub trait UserAdmin: Users {
     /// Those of every call.
     fn test_password(&self, id: UserId, password: &Password) -> Result<PasswordTest, AccountError>;
 
-    /// Sets what a user may do on a channel.
+    /// Changes what a user may do on a channel.
     ///
     /// # Errors
     ///
     /// Those of every call.
-    fn set_access(
+    fn change_access(
         &self,
         id: UserId,
         channel: ChannelNumber,
-        access: UserAccess,
+        change: &dyn Fn(&mut UserAccess),
     ) -> Result<(), AccountError>;
 
-    /// Sets the volatile or the non-volatile access to a channel.
+    /// Changes the access to a channel: `change` gives each of the two settings its new value, or `None` to
+    /// leave it alone. The volatile one stays as it is even where it followed the other.
     ///
     /// # Errors
     ///
     /// Those of every call.
-    fn set_channel_access(
+    fn change_channel_access(
         &self,
         channel: ChannelNumber,
-        setting: Setting,
-        access: ChannelAccess,
+        change: &dyn Fn(Setting, ChannelAccess) -> Option<ChannelAccess>,
     ) -> Result<(), AccountError>;
 
     /// Makes the non-volatile access to all channels the volatile one, as a reset of the BMC does.

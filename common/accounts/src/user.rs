@@ -46,7 +46,7 @@ impl TryFrom<u8> for UserId {
     type Error = String;
 
     fn try_from(value: u8) -> Result<Self, String> {
-        Self::new(value).ok_or_else(|| format!("{value} is no user id"))
+        Self::new(value).ok_or_else(|| format!("{value} is no user id: 1 to 63"))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
 const GROUP: &str = "ipmi-access";
 
 /// The id of the initial user: the first whose name is not fixed.
-const INITIAL_USER: u8 = 2;
+pub(crate) const INITIAL_USER: u8 = 2;
 
 /// The accounts, kept by the one daemon that changes them.
 pub struct Writer<S = Folder> {

@@ -62,6 +62,8 @@ pub(crate) struct Options<A> {
     /// The file named by `--config`.
     pub(crate) config: Option<PathBuf>,
     pub(crate) state_dir: PathBuf,
+    /// Whether arguments and configuration are checked only.
+    pub(crate) check: bool,
     /// How often `-v` was given.
     pub(crate) verbose: u8,
 }
@@ -88,19 +90,21 @@ fn parse_all<A: Arguments>(parser: &mut Parser) -> Result<Invocation<A>, lexopt:
     let mut own = A::default();
     let mut config = None;
     let mut state_dir = PathBuf::from(DEFAULT_STATE_DIR);
+    let mut check = false;
     let mut verbose = 0_u8;
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("help") | Arg::Short('h') => return Ok(Invocation::Help),
             Arg::Long("version") | Arg::Short('V') => return Ok(Invocation::Version),
             Arg::Long("verbose") | Arg::Short('v') => verbose = verbose.saturating_add(1),
+            Arg::Long("check") => check = true,
             Arg::Long("config") => config = Some(parser.value()?.parse()?),
             Arg::Long("state-dir") => state_dir = parser.value()?.parse()?,
             arg => accept_own(&mut own, &Owned::from(arg), parser)?,
         }
     }
     own.check()?;
-    Ok(Invocation::Run(Options { own, config, state_dir, verbose }))
+    Ok(Invocation::Run(Options { own, config, state_dir, check, verbose }))
 }
 
 fn accept_own<A: Arguments>(
@@ -146,6 +150,8 @@ pub(crate) fn help<A: Arguments>(name: &str) -> String {
            --config FILE      configuration (default {DEFAULT_CONFIG};\n                     \
            the built-in one is used if that is absent)\n  \
            --state-dir DIR    where state is kept (default {DEFAULT_STATE_DIR})\n  \
+           --check            check arguments and configuration, and end: touches neither\n                     \
+           the bus nor devices nor state\n  \
            -v, --verbose      log more; twice for all there is\n  \
            --version          print the version and end\n  \
            --help             print this and end\n",
@@ -189,9 +195,19 @@ mod tests {
 
     #[test]
     fn common_and_own_arguments_mix_in_any_order() {
-        let line =
-            ["a", "--state-dir", "/tmp/x", "--channel=kcs0", "-v", "b", "--config", "c.toml"];
+        let line = [
+            "a",
+            "--state-dir",
+            "/tmp/x",
+            "--channel=kcs0",
+            "-v",
+            "b",
+            "--config",
+            "c.toml",
+            "--check",
+        ];
         let options = options(&line).unwrap();
+        assert!(options.check);
         assert_eq!(options.own.channel.as_deref(), Some("kcs0"));
         assert_eq!(options.own.bindings, ["a", "b"]);
         assert_eq!(options.state_dir, PathBuf::from("/tmp/x"));
@@ -202,6 +218,7 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let options = options(&["--channel", "kcs0"]).unwrap();
+        assert!(!options.check);
         assert_eq!(options.state_dir, PathBuf::from("/var/lib/ipmi"));
         assert_eq!(options.config_file(), ("/etc/causeway/causeway.toml".into(), true));
     }

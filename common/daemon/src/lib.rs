@@ -5,19 +5,28 @@
 //! ```no_run
 //! use std::process::ExitCode;
 //!
-//! use daemon::{Failure, NoArguments, Setup};
+//! use daemon::{Failure, NoArguments, Setup, Validate};
+//!
+//! #[derive(Default, serde::Deserialize)]
+//! #[serde(default)]
+//! struct Config {}
+//!
+//! impl Validate for Config {}
 //!
 //! fn main() -> ExitCode {
-//!     daemon::run("ipmid", |setup: Setup<NoArguments>| async move {
+//!     daemon::run("ipmid", Setup::config, |setup: Setup<NoArguments>, _config: Config| async move {
 //!         setup.ready();
 //!         std::future::pending::<Result<(), Failure>>().await
 //!     })
 //! }
 //! ```
 //!
+//! The first function makes of arguments and configuration all that the second one needs; `--check`
+//! runs the first one alone.
+//!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | ended by SIGTERM or SIGINT, or the work was done |
+//! | 0 | ended by SIGTERM or SIGINT, or the work was done; with `--check`: nothing is wrong |
 //! | 1 | the daemon failed; one line says why |
 //! | 2 | bad arguments or configuration; one line says which |
 //!
@@ -28,14 +37,18 @@
 
 mod arguments;
 mod config;
+pub mod element;
 mod failure;
 mod limit;
 mod log;
+pub mod range;
 mod run;
+pub mod schema;
 
 pub use arguments::{Arguments, NoArguments};
-pub use config::{Config, SECTIONS};
+pub use config::{ConfigFile, Invalid, SECTIONS, Validate, parse_toml};
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};
+pub use log::LogConfig;
 pub use run::{Setup, run, run_with};

@@ -21,6 +21,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::config::Validate;
 use crate::failure::chain;
 use crate::limit::{Pass, RateLimit};
 
@@ -39,7 +40,7 @@ static NAME: OnceLock<&'static str> = OnceLock::new();
 /// The part of the configuration that concerns the log.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct View {
+pub struct LogConfig {
     log: Section,
 }
 
@@ -60,7 +61,9 @@ enum Verbosity {
     Trace,
 }
 
-impl View {
+impl Validate for LogConfig {}
+
+impl LogConfig {
     /// The configured level, or the one that so many `-v` ask for if that is more.
     pub(crate) fn level(&self, verbose: u8) -> LevelFilter {
         let asked = match verbose {
@@ -324,7 +327,7 @@ mod tests {
 
     #[test]
     fn more_v_means_more_and_never_less_than_configured() {
-        let view = |level| View { log: Section { level } };
+        let view = |level| LogConfig { log: Section { level } };
         assert_eq!(view(Verbosity::Info).level(0), LevelFilter::INFO);
         assert_eq!(view(Verbosity::Warn).level(0), LevelFilter::WARN);
         assert_eq!(view(Verbosity::Warn).level(1), LevelFilter::DEBUG);

@@ -13,7 +13,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Invocation, Options};
-use crate::{Arguments, Config, Failure, RateLimit, log};
+use crate::{Arguments, ConfigFile, Failure, Invalid, LogConfig, RateLimit, Validate, log};
 
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -27,24 +27,34 @@ pub struct Setup<A> {
     pub args: A,
     /// Where its state is kept.
     pub state_dir: PathBuf,
-    config: Config,
+    file: ConfigFile,
 }
 
 impl<A> Setup<A> {
-    /// The daemon's own view of the configuration; see [`Config::view`].
+    /// The daemon's configuration; see [`ConfigFile::config`].
     ///
     /// # Errors
     ///
     /// [`Failure::Config`], with file and line, for what the sections do not allow.
-    pub fn config<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
-        self.config.view()
+    pub fn config<T: DeserializeOwned + Default + Validate>(&self) -> Result<T, Failure> {
+        self.file.config()
+    }
+
+    /// The failure for a value of the configuration that is wrong beside these arguments; with file
+    /// and line.
+    #[must_use]
+    pub fn invalid(&self, invalid: &Invalid) -> Failure {
+        self.file.failure(invalid)
     }
 
     /// Gives up the process's capabilities, once what needs one is open, such as a low port.
     pub fn drop_privileges(&self) {
         match sys::drop_capabilities() {
             Ok(()) => tracing::debug!("capabilities dropped"),
-            Err(error) => tracing::warn!(%error, "capabilities cannot be dropped"),
+            Err(error) => tracing::error!(
+                %error,
+                "cannot drop capabilities: the daemon goes on with them (is capset(2) filtered?)"
+            ),
         }
     }
 
@@ -57,29 +67,37 @@ impl<A> Setup<A> {
 /// Runs a daemon: reads arguments and configuration, sets up the log and a single-threaded runtime,
 /// and ends `main` by dropping its future at SIGTERM or SIGINT. SIGHUP is logged and ignored.
 ///
+/// `prepare` makes of arguments and configuration what `main` needs, and refuses what cannot work.
+/// It opens nothing and changes nothing: `--check` runs it and ends.
+///
 /// Returns the code that the process is to end with.
-pub fn run<A, F, Fut>(name: &'static str, main: F) -> ExitCode
-where
-    A: Arguments,
-    F: FnOnce(Setup<A>) -> Fut,
-    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
-{
-    run_with(name, std::env::args_os().skip(1), main)
-}
-
-/// Runs a daemon like [`run`], with these arguments, the program's name not included.
-pub fn run_with<A, F, Fut>(
+pub fn run<A, P, F, Fut>(
     name: &'static str,
-    args: impl IntoIterator<Item = OsString>,
+    prepare: impl FnOnce(&Setup<A>) -> Result<P, Failure>,
     main: F,
 ) -> ExitCode
 where
     A: Arguments,
-    F: FnOnce(Setup<A>) -> Fut,
+    F: FnOnce(Setup<A>, P) -> Fut,
+    Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    run_with(name, std::env::args_os().skip(1), prepare, main)
+}
+
+/// Runs a daemon like [`run`], with these arguments, the program's name not included.
+pub fn run_with<A, P, F, Fut>(
+    name: &'static str,
+    args: impl IntoIterator<Item = OsString>,
+    prepare: impl FnOnce(&Setup<A>) -> Result<P, Failure>,
+    main: F,
+) -> ExitCode
+where
+    A: Arguments,
+    F: FnOnce(Setup<A>, P) -> Fut,
     Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     log::name(name);
-    match start(name, args, main) {
+    match start(name, args, prepare, main) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             log::report(&failure.to_string());
@@ -88,14 +106,15 @@ where
     }
 }
 
-fn start<A, F, Fut>(
+fn start<A, P, F, Fut>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
+    prepare: impl FnOnce(&Setup<A>) -> Result<P, Failure>,
     main: F,
 ) -> Result<(), Failure>
 where
     A: Arguments,
-    F: FnOnce(Setup<A>) -> Fut,
+    F: FnOnce(Setup<A>, P) -> Fut,
     Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     let options = match arguments::parse::<A>(args).map_err(Failure::Config)? {
@@ -105,18 +124,23 @@ where
         }
         Invocation::Run(options) => options,
     };
+    let only_check = options.check;
     let setup = set_up(name, options)?;
+    let prepared = prepare(&setup)?;
+    if only_check {
+        return print("configuration is valid\n");
+    }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(until_signal(|| main(setup)));
+    let result = runtime.block_on(until_signal(|| main(setup, prepared)));
     end(runtime);
     result
 }
 
 fn set_up<A>(name: &'static str, options: Options<A>) -> Result<Setup<A>, Failure> {
     let (path, may_be_absent) = options.config_file();
-    let config = Config::read(&path, may_be_absent)?;
-    log::start(config.view::<log::View>()?.level(options.verbose));
-    Ok(Setup { name, args: options.own, state_dir: options.state_dir, config })
+    let file = ConfigFile::read(&path, may_be_absent)?;
+    log::start(file.config::<LogConfig>()?.level(options.verbose));
+    Ok(Setup { name, args: options.own, state_dir: options.state_dir, file })
 }
 
 /// Runs `main` until it ends or a signal says that it must.

@@ -35,7 +35,15 @@ impl Arguments for Args {
     }
 }
 
-async fn act(setup: Setup<Args>) -> Result<(), Failure> {
+/// What the frame prepares: nothing but a refusal of one value.
+fn prepare(setup: &Setup<Args>) -> Result<(), Failure> {
+    match setup.args.act.as_str() {
+        "refused" => Err(Failure::Config("--act: refused".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+async fn act(setup: Setup<Args>, (): ()) -> Result<(), Failure> {
     tracing::info!(peer = "a\"b\u{1b}", state_dir = %setup.state_dir.display(), "started");
     tracing::debug!("details");
     setup.ready();
@@ -52,12 +60,13 @@ async fn act(setup: Setup<Args>) -> Result<(), Failure> {
 
 fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
-        return daemon::run("testd", act);
+        return daemon::run("testd", prepare, act);
     }
     let tests: &[(&str, fn())] = &[
         ("work_done_is_exit_code_0", work_done_is_exit_code_0),
         ("failure_is_one_line_and_exit_code_1", failure_is_one_line_and_exit_code_1),
         ("bad_usage_is_one_line_and_exit_code_2", bad_usage_is_one_line_and_exit_code_2),
+        ("check_prepares_and_does_not_start", check_prepares_and_does_not_start),
         ("help_and_version_are_printed", help_and_version_are_printed),
         ("signals_end_whatever_goes_on", signals_end_whatever_goes_on),
         ("hangups_are_logged_and_end_nothing", hangups_are_logged_and_end_nothing),
@@ -135,6 +144,8 @@ fn bad_usage_is_one_line_and_exit_code_2() {
     for (args, culprit) in [
         (&["--what"][..], "--what"),
         (&["stray"][..], "stray"),
+        (&["--act", "refused"][..], "--act: refused"),
+        (&["--act", "refused", "--check"][..], "--act: refused"),
         (&["--config", "/nonexistent/x.toml"][..], "/nonexistent/x.toml"),
         (&["--config", &unknown][..], "a.toml:2: unknown key `lna`"),
         (&["--config", &level][..], "b.toml:2: unknown variant `loud`"),
@@ -145,6 +156,13 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         assert_eq!(log.lines().count(), 1, "{args:?}: {log}");
         assert!(log.starts_with("testd: error: ") && log.contains(culprit), "{args:?}: {log}");
     }
+}
+
+fn check_prepares_and_does_not_start() {
+    let output = output(&["--act", "fail", "--check"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"configuration is valid\n");
+    assert_eq!(stderr(&output), "");
 }
 
 fn help_and_version_are_printed() {

@@ -2,55 +2,48 @@
 
 use std::time::Duration;
 
-use daemon::Failure;
+use daemon::Validate;
 use serde::Deserialize;
 
 use crate::exchange::Limits;
 
-/// What a host bridge reads of the configuration file.
+/// The sections of `causeway.toml` that concern a host bridge.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct View {
+pub struct Config {
     /// The bridges' own section.
     pub host: HostConfig,
 }
+
+impl Validate for Config {}
 
 /// `[host]`: the same for all host bridges.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HostConfig {
     /// After how many milliseconds a request is answered C3h, in place of the interface's default.
+    #[serde(deserialize_with = "daemon::range::optional::<1, LONGEST_MS, _, _>")]
     answer_within_ms: Option<u64>,
     /// How many requests may run in `ipmid`, those the host has given up included.
+    #[serde(deserialize_with = "daemon::range::optional::<1, MOST_RUNNING, _, _>")]
     running: Option<usize>,
 }
 
-/// The longest that may be configured: beyond it a host has given up anyway.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest that may be configured, a minute: beyond it a host has given up anyway.
+const LONGEST_MS: i64 = 60_000;
 
 /// As many as one bridge may have in flight on the bus.
-const MOST_RUNNING: usize = openbmc_dbus::execute::MAX_IN_FLIGHT;
+const MOST_RUNNING: i64 = 32;
+const _: () = assert!(openbmc_dbus::execute::MAX_IN_FLIGHT == 32, "the most that may run");
 
 impl HostConfig {
     /// The bounds for one interface, whose own defaults are `default`.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Config`] for values out of range.
-    pub fn limits(&self, default: Limits) -> Result<Limits, Failure> {
+    #[must_use]
+    pub fn limits(&self, default: Limits) -> Limits {
         let answer_within =
             self.answer_within_ms.map_or(default.answer_within, Duration::from_millis);
-        if answer_within.is_zero() || answer_within > LONGEST {
-            return Err(Failure::Config(format!(
-                "host.answer-within-ms: not in 1 to {}",
-                LONGEST.as_millis()
-            )));
-        }
         let running = self.running.unwrap_or(default.running);
-        if !(1..=MOST_RUNNING).contains(&running) {
-            return Err(Failure::Config(format!("host.running: not in 1 to {MOST_RUNNING}")));
-        }
-        Ok(Limits { answer_within, running, ..default })
+        Limits { answer_within, running, ..default }
     }
 }
 
@@ -58,22 +51,30 @@ impl HostConfig {
 mod tests {
     use super::*;
 
+    fn config(text: &str) -> Result<HostConfig, String> {
+        let file = daemon::ConfigFile::from_text("x.toml", text.to_owned());
+        let config = file.and_then(|file| file.config::<Config>());
+        config.map(|config| config.host).map_err(|failure| failure.to_string())
+    }
+
     #[test]
     fn absent_section_means_the_interfaces_defaults() {
-        let limits = HostConfig::default().limits(Limits::default()).unwrap();
-        assert_eq!(limits, Limits::default());
+        assert_eq!(config("").unwrap().limits(Limits::default()), Limits::default());
+        let limits = config("[host]\nanswer-within-ms = 60000\nrunning = 32\n").unwrap();
+        let limits = limits.limits(Limits::default());
+        assert_eq!((limits.answer_within.as_secs(), limits.running), (60, 32));
     }
 
     #[test]
     fn values_out_of_range_are_configuration_errors() {
-        for config in [
-            HostConfig { answer_within_ms: Some(0), running: None },
-            HostConfig { answer_within_ms: Some(60_001), running: None },
-            HostConfig { answer_within_ms: None, running: Some(0) },
-            HostConfig { answer_within_ms: None, running: Some(MOST_RUNNING + 1) },
+        for (line, range) in [
+            ("answer-within-ms = 0", "1 to 60000"),
+            ("answer-within-ms = 60001", "1 to 60000"),
+            ("running = 0", "1 to 32"),
+            ("running = 33", "1 to 32"),
         ] {
-            let result = config.limits(Limits::default());
-            assert!(matches!(result, Err(Failure::Config(_))), "{config:?}");
+            let error = config(&format!("[host]\n{line}\n")).unwrap_err();
+            assert!(error.starts_with("x.toml:2: ") && error.ends_with(range), "{error}");
         }
     }
 }

@@ -6,7 +6,7 @@ use openbmc_dbus::execute::IpmiHost;
 use crate::arguments::{Host, HostArguments};
 use crate::attention;
 use crate::bridge::Bridge;
-use crate::config::View;
+use crate::config::Config;
 use crate::device::{DeviceTransport, HostDevice};
 use crate::exchange::Limits;
 use crate::qemu::QemuTransport;
@@ -15,10 +15,12 @@ use crate::qemu::QemuTransport;
 ///
 /// # Errors
 ///
-/// [`Failure::Config`] for a `[host]` section that cannot be, [`Failure::Fatal`] when another process is the
+/// [`Failure::Config`] for arguments that name no host, [`Failure::Fatal`] when another process is the
 /// bridge of the channel.
-pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Failure> {
-    let config = setup.config::<View>()?.host;
+pub async fn serve<D: HostDevice>(
+    setup: Setup<HostArguments>,
+    config: Config,
+) -> Result<(), Failure> {
     let channel = setup.args.channel();
     let host = setup
         .args
@@ -32,7 +34,7 @@ pub async fn serve<D: HostDevice>(setup: Setup<HostArguments>) -> Result<(), Fai
         },
         Host::Qemu(_) => Limits::default(),
     };
-    let limits = config.limits(defaults)?;
+    let limits = config.host.limits(defaults);
     let (ipmid, link) = IpmiHost::new(&channel);
     ipmid.started(link.clone()).await?;
     match host {

@@ -3,7 +3,8 @@
 use crate::Iana;
 use crate::sel::{Direction, Event, GeneratorId};
 
-/// 1.3.6.1.4.1.3183.1.1, and below it the one variable of a trap.
+/// 1.3.6.1.4.1.3183.1.1, the enterprise of all PETs, and below it, 1.3.6.1.4.1.3183.1.1.1, the one variable of a
+/// trap (Platform Event Trap Format v1.0 §3.2), by which receivers that have the PET MIB look it up.
 const ENTERPRISE: [u8; 9] = [0x2b, 0x06, 0x01, 0x04, 0x01, 0x98, 0x6f, 0x01, 0x01];
 /// SNMP: integer, octet string, object id, sequence, address, time ticks, trap.
 const INTEGER: u8 = 0x02;

@@ -9,5 +9,8 @@ use mctp_client::{Client, DEFAULT_SOCKET};
 fn main() -> io::Result<()> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or(DEFAULT_SOCKET);
+    if name.starts_with('-') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: echo [SOCKET]"));
+    }
     Client::connect_to(name, 0x7e)?.serve(|_eid, request| Some(request.to_vec()))
 }

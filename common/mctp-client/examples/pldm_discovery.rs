@@ -26,5 +26,8 @@ fn answer(_eid: u8, request: &[u8]) -> Option<Vec<u8>> {
 fn main() -> io::Result<()> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or(DEFAULT_SOCKET);
+    if name.starts_with('-') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: pldm_discovery [SOCKET]"));
+    }
     Client::connect_to(name, 0x01)?.serve(answer)
 }

@@ -1,8 +1,8 @@
 //! The client's end: opens a session and sends requests in it.
 //!
-//! For tests, the load generator and the operator's tool. The same shape as the server: datagrams,
-//! time and random numbers in; datagrams and events out. What is not answered is sent again every
-//! second, a few times.
+//! For tests, the load generator and the operator's tool. As with the server, datagrams, time and random
+//! numbers come in, datagrams and events come out. A datagram without an answer is sent again every second, a
+//! few times.
 
 mod open;
 
@@ -27,14 +27,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often a packet is sent in all.
 const TRIES: u32 = 5;
 
-/// Who logs in, and how.
+/// User, password, and what a login asks for.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The user's name.
     pub user: UserName,
     /// The user's password.
     pub key: UserKey,
-    /// KG, where the BMC has one.
+    /// KG, if the BMC has one.
     pub kg: Option<UserKey>,
     /// The suite to propose.
     pub suite: CipherSuite,
@@ -42,7 +42,7 @@ pub struct Credentials {
     pub role: Role,
 }
 
-/// What became of the session or of a request.
+/// What happened to the session or to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ConsoleEvent {
     /// The session is open.
@@ -62,7 +62,7 @@ pub enum ConsoleEvent {
     Payload {
         /// Which payload.
         kind: PayloadType,
-        /// What it carried.
+        /// Its contents.
         data: Vec<u8>,
     },
 }
@@ -73,10 +73,10 @@ pub enum ConsoleError {
     /// The BMC refused with a status code.
     #[error("refused with status {0}")]
     Refused(StatusCode),
-    /// The BMC does not know the password.
+    /// The BMC's code does not match the password.
     #[error("the BMC's proof of the password is wrong")]
     WrongProof,
-    /// Nothing came back.
+    /// The BMC did not answer.
     #[error("no answer")]
     NoAnswer,
 }
@@ -161,7 +161,7 @@ impl<R: Random> Console<R> {
         }
     }
 
-    /// Sends `request` in the open session; `None` if there is none.
+    /// Sends `request` in the session; `None` if it is not open.
     pub fn send(&mut self, now: Instant, request: &Request) -> Option<IpmbSequence> {
         let sequence = self.sequence.next();
         let header = IpmbHeader {
@@ -200,12 +200,12 @@ impl<R: Random> Console<R> {
         self.transmits.pop_front()
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<ConsoleEvent> {
         self.events.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] wants to be called, if nothing else happens.
+    /// When [`Self::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let opening = match &self.state {
             State::Opening(_, retry) => Some(retry.at),
@@ -236,7 +236,7 @@ impl<R: Random> Console<R> {
         }
     }
 
-    /// Takes one datagram; what is not the session's is ignored.
+    /// Handles one datagram; one that is not of the session is ignored.
     pub fn handle_datagram(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(RmcpMessage::Data { class: Class::Ipmi, body, .. }) = RmcpMessage::parse(bytes)
         else {

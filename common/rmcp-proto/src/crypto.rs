@@ -2,7 +2,7 @@
 //!
 //! - [`key`]: a user's key or KG, wiped after use.
 //! - [`mac`]: keyed hashes, made once and cloned for each use.
-//! - [`exchange`]: what the RAKP messages prove, and the session's keys from them.
+//! - [`exchange`]: the codes of the RAKP messages, and the session's keys.
 //! - [`protect`]: one session's integrity and confidentiality.
 //! - [`v15`]: auth codes of IPMI 1.5.
 

@@ -1,7 +1,7 @@
 //! RMCP, IPMI over LAN sessions and Serial over LAN, without I/O.
 //!
-//! Bytes, time and random numbers come in; datagrams and events come out. There is no socket,
-//! bus, task, clock or random source inside.
+//! Bytes, time and random numbers come in; datagrams and events come out. The crate has no socket, bus, task,
+//! clock or random source.
 //!
 //! - [`wire`]: the formats, one file each.
 //! - [`suite`]: algorithms and cipher suites.

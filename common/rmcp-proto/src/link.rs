@@ -4,10 +4,10 @@ use crate::crypto::{OpenError, Protector};
 use crate::window::{SequenceCounter, SequenceWindow};
 use crate::wire::v20::{PayloadType, Protection, V20Header, V20Packet};
 
-/// Why a packet of the session was not taken.
+/// Why a packet of the session was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LinkError {
-    /// Less protected than the session demands.
+    /// Less protected than the session requires.
     #[error("packet without the session's protection")]
     Unprotected,
     /// A sequence number seen before, or outside the window.

@@ -10,14 +10,14 @@
 //!
 //! Where the specification leaves room or clients differ, we do this:
 //!
-//! - A writer's packet is never dropped when its retries run out (§15.11 allows it): it is sent on
-//!   at a slower pace, and at once when the console is heard again. The session's own time-out ends
-//!   it. Only a lost character that the source or a viewer could not have kept is marked as overrun.
+//! - A writer's packet is never dropped when its retries run out (§15.11 allows it): it is sent again at a
+//!   slower pace, and at once when a packet of the console arrives. The session's own time-out ends it. Only
+//!   characters that were lost before an instance could read them are marked as overrun.
 //! - The rest of a partly accepted packet is sent under a new number.
 //! - A refused packet counts as answered: its characters come again under a new number, as `ipmitool`,
 //!   FreeIPMI and pyghmi do it. Refusals are paced, since some clients repeat without a pause.
 //! - The "startup handshake" of Activate Payload is not waited for: clients ask for it and then send
-//!   nothing until somebody types.
+//!   nothing until the user types.
 //! - Ring indicate and DCD/DSR are reported as [`Event`]s; no console source has a line for them.
 
 mod console;

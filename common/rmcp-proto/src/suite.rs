@@ -16,7 +16,7 @@ pub enum Authentication {
 }
 
 impl Authentication {
-    /// The number that travels.
+    /// The number on the wire.
     #[must_use]
     pub const fn value(self) -> u8 {
         match self {
@@ -43,7 +43,7 @@ pub enum Integrity {
 }
 
 impl Integrity {
-    /// The number that travels.
+    /// The number on the wire.
     #[must_use]
     pub const fn value(self) -> u8 {
         match self {
@@ -76,7 +76,7 @@ pub enum Confidentiality {
 }
 
 impl Confidentiality {
-    /// The number that travels.
+    /// The number on the wire.
     #[must_use]
     pub const fn value(self) -> u8 {
         match self {

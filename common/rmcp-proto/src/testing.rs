@@ -5,7 +5,7 @@ use std::time::Instant;
 use ipmi_proto::Privilege;
 
 use crate::crypto::UserKey;
-use crate::server::{Account, Accounts, BadPassword, LoginStatus, Random, V15Policy};
+use crate::server::{Account, Accounts, BadPassword, Denial, LoginStatus, Random, V15Policy};
 use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
 
@@ -34,6 +34,8 @@ impl Random for Counted {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) accounts: Vec<Account>,
+    /// Names under which nobody can log in.
+    pub(crate) denied: Vec<(UserName, Denial)>,
     pub(crate) kg: Option<UserKey>,
     pub(crate) channel_limit: Option<Privilege>,
     pub(crate) suite_limit: Option<Privilege>,
@@ -60,6 +62,7 @@ impl Table {
                 account(2, "root", "0penBmc", Privilege::Administrator),
                 account(3, "guest", "guest word", Privilege::User),
             ],
+            denied: Vec::new(),
             kg: None,
             channel_limit: Some(Privilege::Administrator),
             suite_limit: Some(Privilege::Administrator),
@@ -71,7 +74,10 @@ impl Table {
 }
 
 impl Accounts for Table {
-    fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account> {
+    fn find(&self, name: &UserName, role: Option<Privilege>) -> Result<Account, Denial> {
+        if let Some((_, denial)) = self.denied.iter().find(|(denied, _)| denied == name) {
+            return Err(*denial);
+        }
         let named = || self.accounts.iter().filter(|account| account.name == *name);
         let found = match role {
             None => named().next(),
@@ -80,7 +86,9 @@ impl Accounts for Table {
                 exact.or_else(|| named().find(|account| account.limit > role))
             }
         };
-        found.cloned()
+        let any = named().next().is_some();
+        let denial = if any { Denial::RoleAboveLimit } else { Denial::UnknownUser };
+        found.cloned().ok_or(denial)
     }
 
     fn by_id(&self, id: u8) -> Option<Account> {

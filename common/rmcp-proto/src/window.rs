@@ -1,11 +1,11 @@
-//! Session sequence numbers: which are taken, which are given (IPMI v2.0 §6.12.13, §13.28.2).
+//! Session sequence numbers, received and sent (IPMI v2.0 §6.12.13, §13.28.2).
 
 /// How far ahead of the highest number seen a packet may be.
 const AHEAD: u32 = 15;
 /// How far behind it may be, if its number was not seen before.
 const BEHIND: u32 = 16;
 
-/// The sliding window of numbers received: each is taken once, none far from the last.
+/// The sliding window of received numbers: each is accepted once, and none far from the last.
 ///
 /// Width as in OpenIPMI's client and server. A session has two: one for authenticated packets, one
 /// for the others. [`check`](Self::check) before the packet is verified, [`take`](Self::take) after:
@@ -18,16 +18,16 @@ pub struct SequenceWindow {
 }
 
 impl SequenceWindow {
-    /// A window that waits for number 1 and takes none before it.
+    /// A window that begins with number 1.
     pub const START: Self = Self { highest: 0, seen: u16::MAX };
 
-    /// A window that takes the numbers just after `last`.
+    /// A window that begins with the number after `last`.
     #[must_use]
     pub const fn after(last: u32) -> Self {
         Self { highest: last, seen: u16::MAX }
     }
 
-    /// Whether a packet with `number` may still be taken. Zero is for packets outside a session.
+    /// Whether a packet with `number` may be accepted. Zero is for packets outside a session.
     #[must_use]
     pub const fn check(&self, number: u32) -> bool {
         if number == 0 {
@@ -42,7 +42,7 @@ impl SequenceWindow {
         }
     }
 
-    /// Takes `number`; `false`, and no change, if [`check`](Self::check) refuses it.
+    /// Notes that `number` was received; `false`, and no change, if [`check`](Self::check) refuses it.
     pub const fn take(&mut self, number: u32) -> bool {
         if !self.check(number) {
             return false;

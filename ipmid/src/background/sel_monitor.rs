@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(watched.told(), [5, 4]);
         watched.add(3).await;
         assert_eq!(watched.told(), [5, 4]);
-        watched.rig.sel.clear(1).await.unwrap();
+        watched.rig.sel.clear(1, None).await.unwrap();
         watched.settle().await;
         assert_eq!(watched.rig.sel.info().entries, 0);
         watched.add(9).await;
@@ -165,7 +165,7 @@ mod tests {
     async fn clearing_is_told_where_it_is_wanted() {
         let watched = Watched::new(true);
         watched.add(2).await;
-        watched.rig.sel.clear(1).await.unwrap();
+        watched.rig.sel.clear(1, None).await.unwrap();
         watched.settle().await;
         assert_eq!(watched.told(), [2]);
         assert_eq!(watched.rig.sel.info().entries, 1);

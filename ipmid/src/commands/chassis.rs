@@ -28,6 +28,8 @@ impl<P: Power + Chassis + BootOverride + Sessions> Platform for P {}
 pub struct ChassisProvider<P> {
     platform: Arc<P>,
     identify: Mutex<Identify>,
+    /// Held while the identify light is set, by a request or at the end of its time.
+    identify_writer: tokio::sync::Mutex<()>,
     boot: Persistent<BootParameters>,
     /// Updates of boot parameters that are in progress.
     updates: Arc<ParameterUpdates>,
@@ -48,6 +50,7 @@ impl<P: Platform> ChassisProvider<P> {
         Arc::new(Self {
             platform,
             identify: Mutex::default(),
+            identify_writer: tokio::sync::Mutex::default(),
             boot,
             updates,
             control_channel: Mutex::default(),

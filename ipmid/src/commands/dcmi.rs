@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use ipmi_proto::sdr::SensorType;
 use ipmi_proto::sel::{Direction, Event, GeneratorId};
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use self::power::Statistics;
@@ -38,7 +39,18 @@ impl<P: Naming + Power + PowerLimit + Sensors> Platform for P {}
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DcmiConfig {
     /// The sensor of the whole machine's power: the last part of its path.
+    #[serde(deserialize_with = "path_element")]
     pub power_sensor: String,
+}
+
+/// A part of a path on D-Bus (D-Bus specification, "Valid Object Paths").
+fn path_element<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(is_word) {
+        return Err(de::Error::custom(format!("{name:?} is no part of a path on D-Bus")));
+    }
+    Ok(name)
 }
 
 impl Default for DcmiConfig {

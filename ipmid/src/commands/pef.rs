@@ -40,6 +40,7 @@ impl<P: Power + Bmc + Sessions> Platform for P {}
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PefConfig {
     /// The UDP port that traps are sent to.
+    #[serde(deserialize_with = "daemon::range::number::<1, 65535, _, _>")]
     pub trap_port: u16,
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
 use crate::platform::{BootProgress, BootStage};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SEND_BOOT_PROGRESS_CODE: Command =
-    Command::group(GroupBody::SBMR, 0x02, Privilege::Administrator, "Send Boot Progress Code");
+    Command::group(GroupBody::SBMR, 0x02, Privilege::Administrator, "Send Boot Progress Code")
+        .changes(Resource::BOOT_PROGRESS);
 const GET_BOOT_PROGRESS_CODE: Command =
     Command::group(GroupBody::SBMR, 0x03, Privilege::User, "Get Boot Progress Code");
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use durable::Folder;
 use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::Entity;
+use tokio::sync::MutexGuard;
 
 use crate::model::health::{Fault, Health};
 use crate::model::persistent::{Persistent, lock};
@@ -48,6 +49,7 @@ pub struct FruStore {
     /// Images that clients wrote, by path.
     written: Persistent<BTreeMap<String, Vec<u8>>>,
     health: OnceLock<Arc<Health>>,
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl FruStore {
@@ -76,6 +78,7 @@ impl FruStore {
             ids,
             written,
             health: OnceLock::new(),
+            writing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -97,41 +100,10 @@ impl FruStore {
         lock(&self.read).is_some_and(|at| at.elapsed() < FRESH)
     }
 
-    /// Takes the machine's devices. A new one gets the lowest id that no other ever had.
-    ///
-    /// # Errors
-    ///
-    /// When the ids cannot be kept.
-    pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<(), CompletionCode> {
-        let mut ids = self.ids.get();
-        let known = ids.len();
-        let mut devices = FruDevices::new();
-        for mut device in found {
-            let id = match ids.get(&device.path) {
-                Some(id) => *id,
-                None => match (0..=MAX_ID).find(|id| !ids.values().any(|used| used == id)) {
-                    Some(id) => id,
-                    None => continue,
-                },
-            };
-            ids.insert(device.path.clone(), id);
-            let length = device.image.len();
-            let size = if device.writable {
-                length.max(SIZE_UNIT)
-            } else {
-                (length + ROOM).next_multiple_of(SIZE_UNIT)
-            };
-            device.image.resize(size, 0);
-            devices.insert(id, device);
-        }
-        if ids.len() != known {
-            let kept = self.ids.update(|kept| *kept = ids).await;
-            self.report(kept.is_err());
-            kept?;
-        }
-        *lock(&self.devices) = devices;
-        *lock(&self.read) = Some(Instant::now());
-        Ok(())
+    /// Whether the devices were ever read.
+    #[must_use]
+    pub fn was_read(&self) -> bool {
+        lock(&self.read).is_some()
     }
 
     /// The devices.
@@ -154,6 +126,62 @@ impl FruStore {
         Some(image)
     }
 
+    /// The one writer, once those before it have finished.
+    pub async fn writer(&self) -> FruWriter<'_> {
+        FruWriter { store: self, _turn: self.writing.lock().await }
+    }
+
+    /// The one writer, unless there is another.
+    pub fn try_writer(&self) -> Option<FruWriter<'_>> {
+        let turn = self.writing.try_lock().ok()?;
+        Some(FruWriter { store: self, _turn: turn })
+    }
+}
+
+/// The one who changes images: a client that writes, or who has just read the inventory. So no image that was read
+/// before a write replaces what was written.
+#[derive(Debug)]
+pub struct FruWriter<'a> {
+    store: &'a FruStore,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl FruWriter<'_> {
+    /// Takes the machine's devices. A new one gets the lowest id that no other ever had.
+    ///
+    /// # Errors
+    ///
+    /// When the ids cannot be kept.
+    pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<(), CompletionCode> {
+        let store = self.store;
+        let is_known = |ids: &BTreeMap<String, u8>| {
+            found.iter().all(|device| ids.contains_key(&device.path)) || ids.len() > MAX_ID.into()
+        };
+        if !store.ids.look(is_known) {
+            let paths = found.iter().map(|device| &device.path);
+            let kept = store.ids.update(|ids| paths.for_each(|path| give_id(ids, path))).await;
+            store.report(kept.is_err());
+            kept?;
+        }
+        let mut devices = FruDevices::new();
+        store.ids.look(|ids| {
+            for mut device in found {
+                let Some(id) = ids.get(&device.path) else { continue };
+                let length = device.image.len();
+                let size = if device.writable {
+                    length.max(SIZE_UNIT)
+                } else {
+                    (length + ROOM).next_multiple_of(SIZE_UNIT)
+                };
+                device.image.resize(size, 0);
+                devices.insert(*id, device);
+            }
+        });
+        *lock(&store.devices) = devices;
+        *lock(&store.read) = Some(Instant::now());
+        Ok(())
+    }
+
     /// Writes `data` at `offset` of device `id`, and returns the device and its whole image.
     ///
     /// # Errors
@@ -165,14 +193,15 @@ impl FruStore {
         offset: usize,
         data: &[u8],
     ) -> Result<(FruDevice, Vec<u8>), CompletionCode> {
-        let mut image = self.image(id).ok_or(CompletionCode::NOT_PRESENT)?;
-        let device = self.devices().remove(&id).ok_or(CompletionCode::NOT_PRESENT)?;
+        let store = self.store;
+        let mut image = store.image(id).ok_or(CompletionCode::NOT_PRESENT)?;
+        let device = store.devices().remove(&id).ok_or(CompletionCode::NOT_PRESENT)?;
         let range = offset..offset + data.len();
         let place = image.get_mut(range).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         place.copy_from_slice(data);
         let (path, whole) = (device.path.clone(), image.clone());
-        let written = self.written.update(|written| written.insert(path, whole)).await;
-        self.report(written.is_err());
+        let written = store.written.update(|written| written.insert(path, whole)).await;
+        store.report(written.is_err());
         written?;
         Ok((device, image))
     }
@@ -183,17 +212,26 @@ impl FruStore {
     ///
     /// When the medium refuses.
     pub async fn settle(&self, id: u8, image: Vec<u8>) -> Result<(), CompletionCode> {
+        let store = self.store;
         let path = {
-            let mut devices = lock(&self.devices);
+            let mut devices = lock(&store.devices);
             let Some(device) = devices.get_mut(&id) else {
                 return Ok(());
             };
             device.image = image;
             device.path.clone()
         };
-        let kept = self.written.update(|written| written.remove(&path)).await;
-        self.report(kept.is_err());
+        let kept = store.written.update(|written| written.remove(&path)).await;
+        store.report(kept.is_err());
         kept.map(drop)
+    }
+}
+
+/// Gives a path the lowest id that no other has, while there is one.
+fn give_id(ids: &mut BTreeMap<String, u8>, path: &String) {
+    let free = (0..=MAX_ID).find(|id| !ids.values().any(|used| used == id));
+    if let (false, Some(id)) = (ids.contains_key(path), free) {
+        ids.insert(path.clone(), id);
     }
 }
 
@@ -216,8 +254,9 @@ mod tests {
     #[tokio::test]
     async fn ids_stay_with_their_paths() {
         let store = FruStore::volatile();
-        store.set_devices(vec![device("/b", &[1]), device("/a", &[2])]).await.unwrap();
-        store.set_devices(vec![device("/c", &[3]), device("/a", &[2])]).await.unwrap();
+        let writer = store.writer().await;
+        writer.set_devices(vec![device("/b", &[1]), device("/a", &[2])]).await.unwrap();
+        writer.set_devices(vec![device("/c", &[3]), device("/a", &[2])]).await.unwrap();
         let paths: Vec<(u8, String)> =
             store.devices().into_iter().map(|(id, device)| (id, device.path)).collect();
         assert_eq!(paths, [(1, "/a".to_owned()), (2, "/c".to_owned())]);
@@ -229,14 +268,15 @@ mod tests {
     #[tokio::test]
     async fn written_bytes_serve_from_then_on() {
         let store = FruStore::volatile();
-        store.set_devices(vec![device("/b", &[1, 2, 3])]).await.unwrap();
-        store.write(0, 1, &[9, 8]).await.unwrap();
-        store.set_devices(vec![device("/b", &[1, 2, 3])]).await.unwrap();
+        let writer = store.writer().await;
+        writer.set_devices(vec![device("/b", &[1, 2, 3])]).await.unwrap();
+        writer.write(0, 1, &[9, 8]).await.unwrap();
+        writer.set_devices(vec![device("/b", &[1, 2, 3])]).await.unwrap();
         assert_eq!(store.image(0).unwrap()[..4], [1, 9, 8, 0]);
-        store.settle(0, vec![7; 256]).await.unwrap();
+        writer.settle(0, vec![7; 256]).await.unwrap();
         assert_eq!(store.image(0).unwrap()[..4], [7, 7, 7, 7]);
-        let beyond = store.write(0, 255, &[1, 2]).await;
+        let beyond = writer.write(0, 255, &[1, 2]).await;
         assert_eq!(beyond.unwrap_err(), CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(store.write(3, 0, &[1]).await.unwrap_err(), CompletionCode::NOT_PRESENT);
+        assert_eq!(writer.write(3, 0, &[1]).await.unwrap_err(), CompletionCode::NOT_PRESENT);
     }
 }

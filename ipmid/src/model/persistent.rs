@@ -55,9 +55,21 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
     ///
     /// `C4h` when the medium is full, `FFh` when it fails; the value is then what it was.
     pub async fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, CompletionCode> {
+        self.try_update(|value| Ok(change(value))).await
+    }
+
+    /// As [`update`](Self::update), of a change that looks at the value whether it may be made.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`, after which nothing is changed, and those of [`update`](Self::update).
+    pub async fn try_update<R>(
+        &self,
+        change: impl FnOnce(&mut T) -> Result<R, CompletionCode>,
+    ) -> Result<R, CompletionCode> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let mut value = self.get();
-        let result = change(&mut value);
+        let result = change(&mut value)?;
         let current = Arc::clone(&self.current);
         let Some(file) = self.file.clone() else {
             *lock(&current) = value;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use durable::Folder;
+use ipmi_proto::sel::SelRecordId;
 use serde::Deserialize;
 
 use super::Clock;
@@ -14,11 +15,15 @@ use super::sdr::{DeviceSupport, SdrService};
 use super::sel::SelStore;
 use super::sensors::SensorStore;
 
+/// One less than there are record ids, so that one is always free (IPMI v2.0 §31.5).
+const MAX_CAPACITY: i64 = SelRecordId::MAX.value() as i64 - 1;
+
 /// `[sel]`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SelConfig {
     /// The most records the log holds; after that the oldest makes place.
+    #[serde(deserialize_with = "daemon::range::number::<1, MAX_CAPACITY, _, _>")]
     pub capacity: u16,
     /// Whether a log that was cleared begins with an event that says so.
     pub tell_clears: bool,

@@ -11,6 +11,11 @@ pub struct Session {
     pub id: u32,
 }
 
+impl Session {
+    /// No session, on a channel that has sessions: a console asks before it logs in.
+    pub const NONE: Self = Self { user_id: 0, id: 0 };
+}
+
 /// A requester on an IPMB.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Satellite {

@@ -211,10 +211,10 @@ impl SdrService {
 
     /// Keeps when the repository changed, if it has since it was last kept.
     pub async fn keep_history(&self) {
-        let history = lock(&self.repository).history();
-        if history != self.history.get() {
+        let now = || lock(&self.repository).history();
+        if now() != self.history.get() {
             // A failure is in the log; clients then read all records once more than they need to.
-            let saved = self.history.update(|kept| *kept = history).await;
+            let saved = self.history.update(|kept| *kept = now()).await;
             self.report(saved.is_err());
         }
     }

@@ -33,6 +33,9 @@ pub enum SelError {
     /// No record has this id.
     #[error("no such record")]
     Absent,
+    /// The reservation is not the latest, or something was erased since.
+    #[error("the reservation is cancelled")]
+    Cancelled,
     /// The medium refused; the log is what it was.
     #[error("the log cannot be written")]
     Storage,
@@ -43,6 +46,7 @@ impl From<SelError> for CompletionCode {
         match error {
             SelError::Busy => Self::BUSY,
             SelError::Absent => Self::NOT_PRESENT,
+            SelError::Cancelled => Self::RESERVATION_CANCELLED,
             SelError::Storage => Self::UNSPECIFIED,
         }
     }
@@ -148,25 +152,30 @@ impl<S: Storage + 'static> SelStore<S> {
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Deletes the record `id`.
+    /// Deletes the record `id`, if `reservation`, where one is asked for, allows it then.
     ///
     /// # Errors
     ///
     /// [`SelError`]; [`SelError::Absent`] when there is none.
-    pub async fn delete(&self, id: SelRecordId, now: u32) -> Result<SelRecordId, SelError> {
+    pub async fn delete(
+        &self,
+        id: SelRecordId,
+        now: u32,
+        reservation: Option<u16>,
+    ) -> Result<SelRecordId, SelError> {
         let (done, written) = oneshot::channel();
-        self.submit(Operation::Delete { id, at: now, done })?;
+        self.submit(Operation::Delete { id, at: now, reservation, done })?;
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Erases the log; ids begin again.
+    /// Erases the log, if `reservation`, where one is asked for, allows it then; ids begin again.
     ///
     /// # Errors
     ///
     /// [`SelError`].
-    pub async fn clear(&self, now: u32) -> Result<(), SelError> {
+    pub async fn clear(&self, now: u32, reservation: Option<u16>) -> Result<(), SelError> {
         let (done, written) = oneshot::channel();
-        self.submit(Operation::Clear { at: now, done })?;
+        self.submit(Operation::Clear { at: now, reservation, done })?;
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
@@ -181,7 +190,7 @@ impl<S: Storage + 'static> SelStore<S> {
             match outcome {
                 Ok(_) => health.report(Fault::Sel, false),
                 Err(SelError::Storage) => health.report(Fault::Sel, true),
-                Err(SelError::Busy | SelError::Absent) => {}
+                Err(SelError::Busy | SelError::Absent | SelError::Cancelled) => {}
             }
         }
         outcome

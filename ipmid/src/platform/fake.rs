@@ -178,6 +178,11 @@ impl FakePlatform {
         self.1.notify_one();
     }
 
+    /// A service answers when others have had their turn.
+    pub(super) async fn step(&self) {
+        tokio::task::yield_now().await;
+    }
+
     fn answer<T>(&self, act: impl FnOnce(&mut FakeState) -> T) -> PlatformResult<T> {
         let mut state = self.state();
         match state.error {
@@ -189,45 +194,57 @@ impl FakePlatform {
 
 impl BootProgress for FakePlatform {
     async fn boot_progress_code(&self) -> PlatformResult<Vec<u8>> {
+        self.step().await;
         self.answer(|state| state.boot_progress.0.clone())
     }
     async fn set_boot_progress(&self, code: Vec<u8>, stage: BootStage) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.boot_progress = (code, stage))
     }
 }
 
 impl Power for FakePlatform {
     async fn power_state(&self) -> PlatformResult<PowerState> {
+        self.step().await;
         self.answer(|state| state.power)
     }
     async fn request_chassis(&self, transition: ChassisTransition) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.chassis_requests.push(transition))
     }
     async fn request_host(&self, transition: HostTransition) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.host_requests.push(transition))
     }
     async fn pulse_nmi(&self) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.nmi_pulses += 1)
     }
     async fn restart_cause(&self) -> PlatformResult<RestartCause> {
+        self.step().await;
         self.answer(|state| state.restart_cause)
     }
     async fn power_on_hours(&self) -> PlatformResult<u32> {
+        self.step().await;
         self.answer(|state| state.power_on_hours)
     }
 }
 
 impl Chassis for FakePlatform {
     async fn identify(&self) -> PlatformResult<bool> {
+        self.step().await;
         self.answer(|state| state.identify)
     }
     async fn set_identify(&self, on: bool) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.identify = on)
     }
     async fn button_enabled(&self, button: Button) -> PlatformResult<bool> {
+        self.step().await;
         self.answer(|state| !state.disabled_buttons.contains(&button))
     }
     async fn set_button_enabled(&self, button: Button, enabled: bool) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| {
             state.disabled_buttons.retain(|&disabled| disabled != button);
             if !enabled {
@@ -236,33 +253,52 @@ impl Chassis for FakePlatform {
         })
     }
     async fn intruded(&self) -> PlatformResult<bool> {
+        self.step().await;
         self.answer(|state| state.intruded)
     }
     async fn capabilities(&self) -> PlatformResult<Capabilities> {
+        self.step().await;
         self.answer(|state| state.capabilities)
     }
     async fn set_capabilities(&self, capabilities: Capabilities) -> PlatformResult<()> {
+        self.step().await;
+        self.answer(|state| state.capabilities.intrusion = capabilities.intrusion)?;
+        self.step().await;
         self.answer(|state| state.capabilities = capabilities)
     }
     async fn restore_policy(&self) -> PlatformResult<RestorePolicy> {
+        self.step().await;
         self.answer(|state| state.restore_policy)
     }
     async fn set_restore_policy(&self, policy: RestorePolicy) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.restore_policy = policy)
     }
 }
 
 impl BootOverride for FakePlatform {
     async fn boot_override(&self) -> PlatformResult<BootSettings> {
+        self.step().await;
         self.answer(|state| state.boot)
     }
     async fn set_boot_override(&self, settings: BootSettings) -> PlatformResult<()> {
-        self.answer(|state| state.boot = settings)
+        self.step().await;
+        self.answer(|state| {
+            state.boot.device = settings.device;
+            state.boot.mode = settings.mode;
+        })?;
+        self.step().await;
+        self.answer(|state| {
+            state.boot.kind = settings.kind;
+            state.boot.enabled = settings.enabled;
+            state.boot.one_time = settings.one_time;
+        })
     }
 }
 
 impl Acpi for FakePlatform {
     async fn acpi_states(&self) -> PlatformResult<(AcpiState, AcpiState)> {
+        self.step().await;
         self.answer(|state| state.acpi)
     }
     async fn set_acpi_states(
@@ -270,6 +306,7 @@ impl Acpi for FakePlatform {
         system: Option<AcpiState>,
         device: Option<AcpiState>,
     ) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| {
             state.acpi = (system.unwrap_or(state.acpi.0), device.unwrap_or(state.acpi.1));
         })
@@ -278,37 +315,50 @@ impl Acpi for FakePlatform {
 
 impl Bmc for FakePlatform {
     async fn is_ready(&self) -> PlatformResult<bool> {
+        self.step().await;
         self.answer(|state| state.ready)
     }
     async fn request_bmc(&self, transition: BmcTransition) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.bmc_requests.push(transition))
     }
     async fn firmware_version(&self) -> PlatformResult<String> {
+        self.step().await;
         self.answer(|_| "2.14.0-dev-12-g0123abcd".to_owned())
     }
     async fn host_firmware_version(&self) -> PlatformResult<String> {
+        self.step().await;
         self.answer(|state| state.host_firmware.clone())
     }
     async fn firmware_may_have_changed(&self) {
         self.2.notified().await;
     }
     async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {
+        self.step().await;
         self.answer(|_| std::array::from_fn(|index| u8::try_from(index).unwrap()))
     }
 }
 
 impl Watchdog for FakePlatform {
     async fn watchdog(&self) -> PlatformResult<WatchdogState> {
+        self.step().await;
         self.answer(|state| state.watchdog)
     }
     async fn set_watchdog(&self, settings: WatchdogSettings) -> PlatformResult<()> {
+        self.step().await;
+        self.answer(|state| {
+            state.watchdog.settings = settings;
+            state.watchdog.settings.interval = state.watchdog.remaining;
+        })?;
+        self.step().await;
         self.answer(|state| {
             state.watchdog.initialized = true;
-            state.watchdog.settings = settings;
+            state.watchdog.settings.interval = settings.interval;
             state.watchdog.remaining = settings.interval;
         })
     }
     async fn reset_watchdog(&self) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| {
             state.watchdog.settings.running = true;
             state.watchdog_resets += 1;
@@ -318,22 +368,27 @@ impl Watchdog for FakePlatform {
 
 impl Sessions for FakePlatform {
     async fn sessions(&self) -> PlatformResult<Vec<SessionInfo>> {
+        self.step().await;
         self.answer(|state| state.sessions.clone())
     }
     async fn close(&self, path: &str) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.sessions.retain(|session| session.path != path))
     }
 }
 
 impl Time for FakePlatform {
     async fn bmc_time(&self) -> PlatformResult<u64> {
+        self.step().await;
         self.answer(|state| state.bmc_time)?.ok_or(PlatformError::Absent)
     }
     async fn set_bmc_time(&self, seconds: u64) -> PlatformResult<()> {
+        self.step().await;
         let set = self.answer(|state| state.bmc_time.as_mut().map(|time| *time = seconds))?;
         set.ok_or(PlatformError::Absent)
     }
     async fn follows_network(&self) -> PlatformResult<bool> {
+        self.step().await;
         self.answer(|state| state.follows_network)
     }
 }
@@ -358,15 +413,18 @@ impl Frus for FakePlatform {
         })
     }
     async fn write_fru(&self, _: &str, image: &[u8]) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.written_fru = Some(image.to_vec()))
     }
 }
 
 impl Sol for FakePlatform {
     async fn sol_settings(&self, _: &str) -> PlatformResult<SolSettings> {
+        self.step().await;
         self.answer(|state| state.sol)
     }
     async fn change_sol(&self, _: &str, change: SolChange) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| match change {
             SolChange::Enable(value) => state.sol.enable = value,
             SolChange::Authentication { force_encryption, force_authentication, privilege } => {
@@ -385,9 +443,11 @@ impl Sol for FakePlatform {
         })
     }
     async fn console_baud(&self) -> PlatformResult<u64> {
+        self.step().await;
         self.answer(|state| state.console_baud)?.ok_or(PlatformError::Absent)
     }
     async fn set_console_baud(&self, baud: u64) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| match &mut state.console_baud {
             Some(now) => {
                 *now = baud;
@@ -400,12 +460,20 @@ impl Sol for FakePlatform {
 
 impl PowerLimit for FakePlatform {
     async fn power_limit(&self) -> PlatformResult<PowerLimitSettings> {
+        self.step().await;
         self.answer(|state| state.power_limit)
     }
     async fn set_power_limit(&self, settings: PowerLimitSettings) -> PlatformResult<()> {
-        self.answer(|state| state.power_limit = settings)
+        self.step().await;
+        self.answer(|state| state.power_limit.action = settings.action)?;
+        self.step().await;
+        self.answer(|state| {
+            let active = state.power_limit.active;
+            state.power_limit = PowerLimitSettings { active, ..settings };
+        })
     }
     async fn activate_power_limit(&self, active: bool) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.power_limit.active = active)
     }
     async fn power_limit_changed(&self) {
@@ -415,18 +483,23 @@ impl PowerLimit for FakePlatform {
 
 impl Naming for FakePlatform {
     async fn asset_tag(&self) -> PlatformResult<String> {
+        self.step().await;
         self.answer(|state| state.asset_tag.clone())
     }
     async fn set_asset_tag(&self, tag: String) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.asset_tag = tag)
     }
     async fn host_name(&self) -> PlatformResult<String> {
+        self.step().await;
         self.answer(|state| state.host_name.clone())
     }
     async fn set_host_name(&self, name: String) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.host_name = name)
     }
     async fn renew_dhcp(&self) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.dhcp_renewals += 1)
     }
 }
@@ -438,10 +511,12 @@ impl Satellites for FakePlatform {
         _to: ipmi_proto::ipmb::IpmbAddress,
         _request: &ipmi_proto::Request,
     ) -> PlatformResult<SatelliteAnswer> {
+        self.step().await;
         self.answer(|_| SatelliteAnswer::Silent)
     }
 
     async fn answer_satellite(&self, _channel: &str, _frame: &[u8]) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|_| ())
     }
 }

@@ -22,10 +22,12 @@
 //! ```
 
 mod handler;
+mod resource;
 mod table;
 
 pub use handler::{Answer, Coded, Handler, Outcome};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
+pub use resource::Resource;
 pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry};
 
 /// The command number that answers for every one of its family that has no handler of its own, as
@@ -50,6 +52,8 @@ pub enum Access {
     AtLeast(Privilege),
     /// The host alone, over a session-less channel.
     SystemInterface,
+    /// Anyone, on a LAN without a session too.
+    Anyone,
 }
 
 /// One row of the command table.
@@ -61,6 +65,8 @@ pub struct Command {
     pub code: u8,
     /// Who may send it.
     pub access: Access,
+    /// What it changes, if anything.
+    pub changes: Option<Resource>,
     /// The specification's name for it.
     pub name: &'static str,
 }
@@ -74,7 +80,7 @@ impl Command {
         privilege: Privilege,
         name: &'static str,
     ) -> Self {
-        Self { family: Family::NetFn(netfn), code, access: Access::AtLeast(privilege), name }
+        Self::new(Family::NetFn(netfn), code, privilege, name)
     }
 
     /// A group extension command.
@@ -85,19 +91,35 @@ impl Command {
         privilege: Privilege,
         name: &'static str,
     ) -> Self {
-        Self { family: Family::Group(body), code, access: Access::AtLeast(privilege), name }
+        Self::new(Family::Group(body), code, privilege, name)
     }
 
     /// An OEM command.
     #[must_use]
     pub const fn oem(iana: Iana, code: u8, privilege: Privilege, name: &'static str) -> Self {
-        Self { family: Family::Oem(iana), code, access: Access::AtLeast(privilege), name }
+        Self::new(Family::Oem(iana), code, privilege, name)
     }
 
     /// The same command, for the host's system interface alone.
     #[must_use]
     pub const fn from_host_only(self) -> Self {
         Self { access: Access::SystemInterface, ..self }
+    }
+
+    /// The same command, for anyone, on a LAN without a session too.
+    #[must_use]
+    pub const fn for_anyone(self) -> Self {
+        Self { access: Access::Anyone, ..self }
+    }
+
+    /// The same command, which changes `resource`: no other that does runs at the same time.
+    #[must_use]
+    pub const fn changes(self, resource: Resource) -> Self {
+        Self { changes: Some(resource), ..self }
+    }
+
+    const fn new(family: Family, code: u8, privilege: Privilege, name: &'static str) -> Self {
+        Self { family, code, access: Access::AtLeast(privilege), changes: None, name }
     }
 }
 

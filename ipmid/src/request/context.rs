@@ -48,6 +48,12 @@ impl Context {
         }
     }
 
+    /// Whether it came by a channel with sessions, and in none of them.
+    #[must_use]
+    pub fn is_outside_session(&self) -> bool {
+        self.session == Some(Session::NONE)
+    }
+
     /// Whether it came from the host's own interface, and not from a network or another bus.
     #[must_use]
     pub fn is_from_host(&self) -> bool {

@@ -75,7 +75,10 @@ impl Dispatcher {
 
     fn admit(&self, entry: &Entry, context: &Context, data: &[u8]) -> Result<(), CompletionCode> {
         let allowed = match entry.command.access {
-            Access::AtLeast(privilege) => context.privilege >= privilege,
+            Access::AtLeast(privilege) => {
+                !context.is_outside_session() && context.privilege >= privilege
+            }
+            Access::Anyone => true,
             Access::SystemInterface => context.is_from_host(),
         };
         if !allowed {
@@ -211,6 +214,26 @@ mod tests {
         assert_eq!(code(&dispatcher, admin, 6, &[0]).await, 0xd4);
         let host = Context { command: 0x71, ..Context::system_interface() };
         assert_eq!(code(&dispatcher, host, 6, &[0]).await, 0x00);
+    }
+
+    #[tokio::test]
+    async fn without_a_session_there_is_what_anyone_may_send() {
+        let state = Arc::new(());
+        let mut table = CommandTable::default();
+        let mut base = table.at(Priority::BASE);
+        base.add(GROUP.for_anyone(), &state, echo);
+        base.add(Command { code: 2, ..GROUP }, &state, echo);
+        base.add(HOST, &state, echo);
+        let dispatcher = Dispatcher::new(table.finish().unwrap(), Vec::new());
+        for privilege in [Privilege::Callback, Privilege::Administrator] {
+            let session = Some(Session::NONE);
+            let outside = |command| Context { session, ..self::session(privilege, command) };
+            assert_eq!(code(&dispatcher, outside(1), 0x2c, &[0xdc, 0]).await, 0x00);
+            assert_eq!(code(&dispatcher, outside(2), 0x2c, &[0xdc, 0]).await, 0xd4);
+            assert_eq!(code(&dispatcher, outside(0x71), 6, &[0]).await, 0xd4);
+        }
+        let callback = session(Privilege::Callback, 1);
+        assert_eq!(code(&dispatcher, callback, 0x2c, &[0xdc, 0]).await, 0x00);
     }
 
     #[tokio::test(start_paused = true)]

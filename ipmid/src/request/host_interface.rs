@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
-use ipmi_proto::{ChannelNumber, CompletionCode, Lun, Medium, Privilege, ResponseBody};
+use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Lun, Medium, Privilege, ResponseBody};
 use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal, OwnerChange};
 use zbus::Connection;
 
@@ -58,12 +58,26 @@ impl<U: Users + ?Sized> HostInterface<U> {
             lun,
             command: call.command,
         };
+        if channel.has_sessions() && is_outside_session(&call.options) {
+            self.open_channel(channel)?;
+            let (privilege, session) = (Privilege::Callback, Some(Session::NONE));
+            return Ok(Context { privilege, session, ..base });
+        }
         if channel.has_sessions() {
             let (session, privilege) = self.session(channel, &call.options)?;
             return Ok(Context { privilege, session: Some(session), ..base });
         }
         let satellite = satellite(channel.medium, &call.options);
         Ok(Context { satellite, ..base })
+    }
+
+    /// # Errors
+    ///
+    /// `D4h` when the channel takes no messages now.
+    fn open_channel(&self, channel: &Channel) -> Result<(), CompletionCode> {
+        let access = self.users.snapshot().channel_access(channel.number(), Setting::Volatile);
+        let is_open = access.is_some_and(|access| access.mode != AccessMode::Disabled);
+        is_open.then_some(()).ok_or(CompletionCode::INSUFFICIENT_PRIVILEGE)
     }
 
     /// The session a bridge speaks of, with the privilege that it has now: limits may have been
@@ -82,15 +96,18 @@ impl<U: Users + ?Sized> HostInterface<U> {
         let accounts = self.users.snapshot();
         let number = channel.number();
         let is_enabled = accounts.user(user).is_some_and(|user| user.enabled);
-        let is_open = accounts
-            .channel_access(number, Setting::Volatile)
-            .is_some_and(|access| access.mode != ipmi_proto::AccessMode::Disabled);
+        self.open_channel(channel)?;
         let limit = accounts.privilege_limit(user, number);
-        match limit.filter(|_| is_enabled && is_open) {
+        match limit.filter(|_| is_enabled) {
             Some(limit) => Ok((Session { user_id: user.value(), id }, privilege.min(limit))),
             None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
         }
     }
+}
+
+/// Whether the bridge says that there is no session: user and session 0.
+fn is_outside_session(options: &CallOptions) -> bool {
+    (options.user_id, options.session_id) == (Some(0), Some(0))
 }
 
 impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {

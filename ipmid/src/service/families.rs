@@ -98,8 +98,8 @@ pub(super) fn register<P: Platform, I: I2c>(
     dcmi.register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
     let sessions = LanSessions {
-        cipher_suites: config.lan.cipher_suites.clone(),
-        auth_types: config.lan.auth_types(),
+        cipher_suites: config.lan.suite_ids(),
+        auth_types: config.lan.auth_type_bits(),
     };
     // Checked when the configuration was read.
     let manufacturer = Iana::new(config.device.manufacturer);
@@ -173,6 +173,8 @@ mod tests {
     use crate::request::context::{Context, Session};
     use crate::request::dispatch::Dispatcher;
 
+    mod serial;
+
     struct NoI2c;
     impl I2c for NoI2c {
         async fn transfer(&self, _: u8, _: u8, _: Vec<u8>, _: u8) -> Result<Vec<u8>, I2cError> {
@@ -180,9 +182,27 @@ mod tests {
         }
     }
 
+    /// The commands of the daemon over a fake platform.
+    struct Machine {
+        registry: Registry,
+        platform: Arc<FakePlatform>,
+        firewall: Arc<Firewall>,
+        state: TempDir,
+    }
+
+    /// A folder in memory, where there is one: what is written is not what is tested.
+    fn folder() -> TempDir {
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    }
+
     /// The command table of the daemon, over a fake platform.
     fn registry() -> (Registry, TempDir) {
-        let state = tempfile::tempdir().unwrap();
+        let machine = machine();
+        (machine.registry, machine.state)
+    }
+
+    fn machine() -> Machine {
+        let state = folder();
         let config = Config::default();
         let folder = Folder::create(&state.path().join("ipmid"), Modes::PRIVATE).unwrap();
         let accounts =
@@ -190,8 +210,8 @@ mod tests {
         let host = HostSide::default();
         let app = AppParts {
             accounts: Arc::new(accounts),
-            cipher_suites: config.lan.cipher_suites.clone(),
-            auth_types: config.lan.auth_types(),
+            cipher_suites: config.lan.suite_ids(),
+            auth_types: config.lan.auth_type_bits(),
             device: DeviceConfig::default(),
             health: Arc::default(),
             global_enables: Arc::clone(&host.enables),
@@ -218,7 +238,7 @@ mod tests {
         register(&platform, &config, parts, &mut table.at(Priority::BASE));
         let registry = table.finish().unwrap();
         firewall.learn(registry.iter());
-        (registry, state)
+        Machine { registry, platform, firewall, state }
     }
 
     /// Bytes that look random and are the same each time.
@@ -329,6 +349,34 @@ mod tests {
         assert_eq!(listed, expected, "UPDATE_LENGTHS=1 cargo test -p ipmid requests_of");
     }
 
+    /// Reads that say how many bytes they want: the specification's word for it, and what a count of 0 gives.
+    /// Where it is from 0, a client may ask for nothing but what leads the bytes, as `ipmitool dcmi asset_tag`
+    /// does for the length.
+    #[tokio::test]
+    async fn counts_of_zero_are_refused_where_counts_are_from_one() {
+        let (registry, _state) = registry();
+        let dispatcher = Dispatcher::new(registry, Vec::new());
+        let context = Context { privilege: Privilege::Oem, ..Context::system_interface() };
+        let add = [0, 0, 2, 0, 0, 0, 0, 0x20, 0, 4, 1, 0x30, 1, 0, 0xff, 0xff];
+        let added = Context { command: 0x44, ..context };
+        assert_eq!(dispatcher.dispatch(added, 0x0a, &add).await.completion.0, 0);
+        for (netfn, command, data, section, completion) in [
+            // "Count to read --- count is '1' based".
+            (0x0a, 0x11, &[0, 0, 0, 0][..], "IPMI v2.0 §34.2", 0xc9),
+            // "Bytes to read. FFh means read entire record".
+            (0x0a, 0x23, &[0, 0, 0, 0, 0, 0], "IPMI v2.0 §33.12", 0x00),
+            (0x0a, 0x43, &[0, 0, 0, 0, 0, 0], "IPMI v2.0 §31.5", 0x00),
+            (0x04, 0x21, &[0, 0, 0, 0, 0, 0], "IPMI v2.0 §35.3", 0x00),
+            // "Number of bytes to read (16 bytes maximum)".
+            (0x2c, 0x06, &[0xdc, 0, 0], "DCMI v1.5 §6.4.2", 0x00),
+            (0x2c, 0x09, &[0xdc, 0, 0], "DCMI v1.5 §6.4.6.1", 0x00),
+        ] {
+            let context = Context { command, ..context };
+            let reply = dispatcher.dispatch(context, netfn, data).await;
+            assert_eq!(reply.completion.0, completion, "{section}");
+        }
+    }
+
     /// The table of the crate's README.
     fn markdown(registry: &Registry) -> String {
         let mut rows: Vec<&Command> = registry.iter().collect();
@@ -344,6 +392,7 @@ mod tests {
             let access = match command.access {
                 Access::AtLeast(privilege) => format!("{privilege:?}"),
                 Access::SystemInterface => "system interface".to_owned(),
+                Access::Anyone => "none, and no session".to_owned(),
             };
             writeln!(text, "| {family} | {:02X}h | {} | {access} |", command.code, command.name)
                 .unwrap();

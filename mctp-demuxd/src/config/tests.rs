@@ -2,8 +2,8 @@ use super::*;
 
 fn plan(config: &str, bindings: &[&str]) -> Result<Plan, String> {
     let bindings = bindings.iter().map(|text| text.parse().unwrap()).collect();
-    let config = daemon::Config::from_text("causeway.toml", config.to_owned());
-    let view: View = config.and_then(|config| config.view()).map_err(|f| f.to_string())?;
+    let file = daemon::ConfigFile::from_text("causeway.toml", config.to_owned());
+    let view: View = file.and_then(|file| file.config()).map_err(|f| f.to_string())?;
     Plan::new(&Args { bindings, ..Args::default() }, &view, Some([1; 16]))
 }
 

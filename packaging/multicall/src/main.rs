@@ -8,24 +8,40 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use daemon::Setup;
+
 /// A daemon's name and its start.
 type Daemon = (&'static str, fn(Vec<OsString>) -> ExitCode);
 
 /// The daemons, each as in its own `main.rs`.
 const DAEMONS: &[Daemon] = &[
     ("btbridged", |args| {
-        daemon::run_with("btbridged", args, host_link::serve::<btbridged::BtDevice>)
+        daemon::run_with("btbridged", args, Setup::config, host_link::serve::<btbridged::BtDevice>)
     }),
-    ("ipmbbridged", |args| daemon::run_with("ipmbbridged", args, ipmbbridged::serve)),
+    ("ipmbbridged", |args| {
+        daemon::run_with("ipmbbridged", args, ipmbbridged::prepare, ipmbbridged::serve)
+    }),
     ("kcsbridged", |args| {
-        daemon::run_with("kcsbridged", args, host_link::serve::<kcsbridged::KcsDevice>)
+        daemon::run_with(
+            "kcsbridged",
+            args,
+            Setup::config,
+            host_link::serve::<kcsbridged::KcsDevice>,
+        )
     }),
-    ("ipmid", |args| daemon::run_with("ipmid", args, ipmid::run)),
-    ("mctp-demuxd", |args| daemon::run_with("mctp-demuxd", args, mctp_demuxd::run)),
-    ("netipmid", |args| daemon::run_with("netipmid", args, netipmid::serve)),
-    ("platformd", |args| daemon::run_with("platformd", args, platformd::run)),
+    ("ipmid", |args| daemon::run_with("ipmid", args, ipmid::prepare, ipmid::run)),
+    ("mctp-demuxd", |args| {
+        daemon::run_with("mctp-demuxd", args, mctp_demuxd::prepare, mctp_demuxd::run)
+    }),
+    ("netipmid", |args| daemon::run_with("netipmid", args, netipmid::prepare, netipmid::serve)),
+    ("platformd", |args| daemon::run_with("platformd", args, platformd::prepare, platformd::run)),
     ("ssifbridged", |args| {
-        daemon::run_with("ssifbridged", args, host_link::serve::<ssifbridged::SsifDevice>)
+        daemon::run_with(
+            "ssifbridged",
+            args,
+            Setup::config,
+            host_link::serve::<ssifbridged::SsifDevice>,
+        )
     }),
 ];
 

@@ -123,6 +123,16 @@ fn units_are_hardened() {
     }
 }
 
+/// `netipmid` gives up its capability by capset(2), which the filter of privileged calls refuses.
+#[test]
+fn a_daemon_that_drops_its_capability_may_do_so() {
+    let units = units();
+    let (_, text) = units.iter().find(|(name, _)| name == "netipmid@.service").expect("the unit");
+    let filters = values(text, "SystemCallFilter");
+    let last = |call: &str| filters.iter().rposition(|filter| filter.contains(call));
+    assert!(last("~@privileged") < last("capset"), "{filters:?}");
+}
+
 #[test]
 fn recipe_and_package_know_every_daemon_and_user() {
     let read = |path: &str| {

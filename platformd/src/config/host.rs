@@ -2,19 +2,25 @@
 
 use serde::Deserialize;
 
+use super::DAY_MS;
+
 /// `[host]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Host {
     /// From the firmware's begin to a running operating system.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) start_ms: u64,
     /// From the request to shut down to the operating system's end.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) soft_off_ms: u64,
     /// Whether the operating system shuts down when it is asked to.
     pub(crate) soft_off: SoftOff,
     /// How long it is given before its power is cut.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) soft_off_limit_ms: u64,
     /// How long a diagnostic interrupt keeps it busy.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) diagnostic_ms: u64,
     /// What goes wrong when it starts.
     pub(crate) fault: HostFault,
@@ -60,18 +66,23 @@ pub(crate) enum HostFault {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Chassis {
     /// From the request to good power.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) power_on_ms: u64,
     /// From the request to no power.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) power_off_ms: u64,
     /// How long power stays off in a cycle.
+    #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) cycle_ms: u64,
     /// What goes wrong when it powers on.
     pub(crate) fault: ChassisFault,
     /// Whether power is on and the host runs when the platform starts for the first time.
     pub(crate) on_at_first_start: bool,
     /// Hours of power-on at the first start.
+    #[serde(deserialize_with = "daemon::range::number::<0, 4294967295, _, _>")]
     pub(crate) power_on_hours: u32,
     /// How long an hour of power-on takes.
+    #[serde(deserialize_with = "daemon::range::number::<1, DAY_MS, _, _>")]
     pub(crate) hour_ms: u64,
     /// Whether the lid's switch tells that it was opened, at the first start.
     pub(crate) intrusion: bool,

@@ -42,7 +42,7 @@ pub(crate) struct Software {
     pub(crate) version: String,
     pub(crate) purpose: SoftwarePurpose,
     /// 0 for the image that runs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::number::<0, 255, _, _>")]
     pub(crate) priority: u8,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::count::Count;
+use super::MOST;
 
 /// One of `[[inventory]]`: a part, or a row of them.
 #[derive(Clone, Debug, Deserialize)]
@@ -11,8 +11,8 @@ pub(crate) struct Part {
     /// Its path below the inventory; `{n}` stands for the number in a row.
     pub(crate) path: String,
     /// How many there are of it.
-    #[serde(default)]
-    pub(crate) count: Count,
+    #[serde(default = "one", deserialize_with = "daemon::range::number::<0, MOST, _, _>")]
+    pub(crate) count: u32,
     pub(crate) kind: PartKind,
     /// Its name for people; by default the last name of its path.
     #[serde(default)]
@@ -34,11 +34,17 @@ pub(crate) struct Part {
     #[serde(default = "yes")]
     pub(crate) present: bool,
     /// The IPMI entity that it is.
+    #[serde(default, deserialize_with = "daemon::range::optional::<0, 255, _, _>")]
     pub(crate) entity_id: Option<u8>,
     /// Its instance; each next one in a row is the next.
+    #[serde(default, deserialize_with = "daemon::range::optional::<0, 127, _, _>")]
     pub(crate) entity_instance: Option<u8>,
     /// The I2C bus and the 7-bit address of its own memory, which a `[[fru]]` may show.
     pub(crate) i2c: Option<(u16, u8)>,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 const fn yes() -> bool {
@@ -65,11 +71,13 @@ pub(crate) struct Fru {
     /// The last name of its path.
     pub(crate) name: String,
     /// The I2C bus it is on.
+    #[serde(deserialize_with = "daemon::range::number::<0, 65535, _, _>")]
     pub(crate) bus: u16,
     /// Its 7-bit address there.
+    #[serde(deserialize_with = "daemon::range::number::<1, 127, _, _>")]
     pub(crate) address: u8,
     /// The device's size in bytes.
-    #[serde(default = "fru_size")]
+    #[serde(default = "fru_size", deserialize_with = "daemon::range::number::<8, 65535, _, _>")]
     pub(crate) size: usize,
     pub(crate) chassis: Option<FruChassis>,
     pub(crate) board: Option<FruBoard>,
@@ -85,6 +93,7 @@ const fn fru_size() -> usize {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct FruChassis {
     /// SMBIOS chassis type.
+    #[serde(deserialize_with = "daemon::range::number::<0, 255, _, _>")]
     pub(crate) kind: u8,
     pub(crate) part_number: String,
     pub(crate) serial_number: String,

@@ -36,9 +36,9 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     pub(crate) mac: String,
     /// In Mbit/s.
-    #[serde(default = "speed")]
+    #[serde(default = "speed", deserialize_with = "daemon::range::number::<0, 1000000, _, _>")]
     pub(crate) speed: u32,
-    #[serde(default = "mtu")]
+    #[serde(default = "mtu", deserialize_with = "daemon::range::number::<68, 65535, _, _>")]
     pub(crate) mtu: u64,
     #[serde(default)]
     pub(crate) dhcp4: bool,
@@ -74,6 +74,7 @@ fn max_privilege() -> String {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Address {
     pub(crate) address: std::net::IpAddr,
+    #[serde(deserialize_with = "daemon::range::number::<0, 128, _, _>")]
     pub(crate) prefix: u8,
     #[serde(default)]
     pub(crate) origin: Origin,

@@ -2,13 +2,14 @@
 
 use serde::Deserialize;
 
-use super::count::Count;
+use super::{DAY_MS, FAR, MOST};
 
 /// `[sensors]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Sensors {
     /// How often values that move are measured.
+    #[serde(deserialize_with = "daemon::range::number::<10, DAY_MS, _, _>")]
     pub(crate) update_ms: u64,
 }
 
@@ -26,27 +27,44 @@ pub(crate) struct Sensor {
     /// The last name of its path; `{n}` stands for the number in a row.
     pub(crate) name: String,
     /// How many there are of it.
-    #[serde(default)]
-    pub(crate) count: Count,
+    #[serde(default = "one", deserialize_with = "daemon::range::number::<0, MOST, _, _>")]
+    pub(crate) count: u32,
     /// The number of the first in a row.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::number::<0, 1000000, _, _>")]
     pub(crate) first: u32,
     /// What it measures, or the middle of what it measures.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::fraction::<{ -FAR }, FAR, _>")]
     pub(crate) value: f64,
     /// How much more each next one in a row measures.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::fraction::<{ -FAR }, FAR, _>")]
     pub(crate) step: f64,
     /// How the value moves.
     #[serde(default)]
     pub(crate) wave: Wave,
     /// To what the value is rounded; by default what such sensors can tell apart.
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<0, FAR, _>")]
     pub(crate) resolution: Option<f64>,
     /// The least and the greatest value it can measure; by default what is usual for the kind.
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
     pub(crate) min: Option<f64>,
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
     pub(crate) max: Option<f64>,
-    #[serde(flatten)]
-    pub(crate) limits: Limits,
+    /// Its limits; those not given it has not.
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
+    pub(crate) warning_low: Option<f64>,
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
+    pub(crate) warning_high: Option<f64>,
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
+    pub(crate) critical_low: Option<f64>,
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
+    pub(crate) critical_high: Option<f64>,
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
+    pub(crate) hard_shutdown_low: Option<f64>,
+    #[serde(default, deserialize_with = "daemon::range::optional_fraction::<{ -FAR }, FAR, _>")]
+    pub(crate) hard_shutdown_high: Option<f64>,
+    /// How far back behind a limit ends its alarm.
+    #[serde(default, deserialize_with = "daemon::range::fraction::<0, FAR, _>")]
+    pub(crate) hysteresis: f64,
     /// Whether clients may set the value, as that of an external sensor.
     #[serde(default)]
     pub(crate) mutable: bool,
@@ -57,11 +75,17 @@ pub(crate) struct Sensor {
     #[serde(default = "yes")]
     pub(crate) functional: bool,
     /// The IPMI entity it belongs to.
+    #[serde(default, deserialize_with = "daemon::range::optional::<0, 255, _, _>")]
     pub(crate) entity_id: Option<u8>,
     /// Its instance; each next one in a row belongs to the next.
+    #[serde(default, deserialize_with = "daemon::range::optional::<0, 127, _, _>")]
     pub(crate) entity_instance: Option<u8>,
     /// The path, below the inventory, of the part that it belongs to.
     pub(crate) board: Option<String>,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 const fn yes() -> bool {
@@ -97,25 +121,38 @@ pub(crate) enum Wave {
     Constant,
     /// Up and down around the middle.
     #[serde(rename_all = "kebab-case")]
-    Sine { amplitude: f64, period_ms: u64 },
+    Sine {
+        #[serde(deserialize_with = "daemon::range::fraction::<0, FAR, _>")]
+        amplitude: f64,
+        #[serde(deserialize_with = "daemon::range::number::<1, DAY_MS, _, _>")]
+        period_ms: u64,
+    },
     /// From the lowest to the highest, and back at once.
     #[serde(rename_all = "kebab-case")]
-    Ramp { amplitude: f64, period_ms: u64 },
+    Ramp {
+        #[serde(deserialize_with = "daemon::range::fraction::<0, FAR, _>")]
+        amplitude: f64,
+        #[serde(deserialize_with = "daemon::range::number::<1, DAY_MS, _, _>")]
+        period_ms: u64,
+    },
     /// A little in either direction each time, never further from the middle than the amplitude.
     #[serde(rename_all = "kebab-case")]
-    Walk { amplitude: f64 },
+    Walk {
+        #[serde(deserialize_with = "daemon::range::fraction::<0, FAR, _>")]
+        amplitude: f64,
+    },
     /// As told: pairs of a time since the start and the value from then on.
     #[serde(rename_all = "kebab-case")]
     Script {
         points: Vec<(u64, f64)>,
         /// After how long it begins again; never by default.
+        #[serde(default, deserialize_with = "daemon::range::optional::<1, DAY_MS, _, _>")]
         repeat_ms: Option<u64>,
     },
 }
 
-/// The limits of a sensor; those not given it has not.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, rename_all = "kebab-case")]
+/// The limits of a sensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Limits {
     pub(crate) warning_low: Option<f64>,
     pub(crate) warning_high: Option<f64>,
@@ -123,6 +160,23 @@ pub(crate) struct Limits {
     pub(crate) critical_high: Option<f64>,
     pub(crate) hard_shutdown_low: Option<f64>,
     pub(crate) hard_shutdown_high: Option<f64>,
-    /// How far back behind a limit ends its alarm.
-    pub(crate) hysteresis: f64,
+}
+
+impl Sensor {
+    /// The limits that it has.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            warning_low: self.warning_low,
+            warning_high: self.warning_high,
+            critical_low: self.critical_low,
+            critical_high: self.critical_high,
+            hard_shutdown_low: self.hard_shutdown_low,
+            hard_shutdown_high: self.hard_shutdown_high,
+        }
+    }
+
+    /// The name of the sensor `number` of a row, from 0.
+    pub(crate) fn numbered(&self, number: u32) -> String {
+        self.name.replace("{n}", &self.first.saturating_add(number).to_string())
+    }
 }

@@ -134,6 +134,13 @@ fn show(context: &mut Context<'_>, (bus, address): (u16, u8), of: &Device) {
 
 /// The image that a file describes, in a device of its size.
 fn built(fru: &Fru) -> Vec<u8> {
+    let mut bytes = image(fru);
+    bytes.resize(fru.size.max(bytes.len()), 0);
+    bytes
+}
+
+/// The image that a file describes.
+pub(crate) fn image(fru: &Fru) -> Vec<u8> {
     let image = FruImage {
         chassis: fru.chassis.as_ref().map(chassis),
         board: fru.board.as_ref().map(board),
@@ -141,9 +148,7 @@ fn built(fru: &Fru) -> Vec<u8> {
         ..FruImage::default()
     };
     // Fields are cut at what they hold, so that areas always fit.
-    let mut bytes = image.to_bytes().unwrap_or_default();
-    bytes.resize(fru.size.max(bytes.len()), 0);
-    bytes
+    image.to_bytes().unwrap_or_default()
 }
 
 fn field(text: &str) -> Field {

@@ -28,7 +28,7 @@ impl Inventory {
 impl Part for Inventory {
     fn start(&mut self, context: &mut Context<'_>) {
         for part in &self.parts {
-            for number in 0..part.count.get() {
+            for number in 0..part.count {
                 let path = numbered(&part.path, number);
                 let path = format!("{}/{path}", inventory::ROOT);
                 let instances = instances(part, &path, number);

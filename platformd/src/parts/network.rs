@@ -18,6 +18,7 @@ use openbmc_dbus::network::{
 use openbmc_dbus::object::delete;
 use zbus::wire::{ObjectPath, Variant};
 
+pub(crate) use self::objects::is_mac;
 use self::objects::{NewAddress, NewNeighbor};
 use crate::config;
 use crate::fault::Fault;

@@ -50,7 +50,7 @@ impl Sensors {
     pub(crate) fn new(config: &Platform) -> Self {
         Self {
             config: config.sensor.clone(),
-            interval: Duration::from_millis(config.sensors.update_ms.max(10)),
+            interval: Duration::from_millis(config.sensors.update_ms),
             next: None,
             sensors: BTreeMap::new(),
         }
@@ -79,8 +79,7 @@ impl Sensors {
 
     fn add(&mut self, context: &mut Context<'_>, sensor: &Sensor, number: u32) {
         let usual = usual(sensor.kind);
-        let row = u64::from(sensor.first) + u64::from(number);
-        let name = sensor.name.replace("{n}", &row.to_string());
+        let name = sensor.numbered(number);
         let path = format!("{}/{}/{name}", sensor::ROOT, usual.segment);
         let mut instances = vec![
             Instance::new(&operational_status::INTERFACE)
@@ -98,12 +97,12 @@ impl Sensors {
             Instance::new(&value_mutability::INTERFACE)
                 .with(value_mutability::MUTABLE, sensor.mutable),
         );
-        instances.extend(limits::instances(&sensor.limits));
+        instances.extend(limits::instances(&sensor.limits()));
         context.tree.add(usual.service, &path, instances);
         let resolution = sensor.resolution.unwrap_or(usual.resolution);
         let measured = Measured {
             signal: Signal::new(sensor, number, resolution),
-            hysteresis: sensor.limits.hysteresis.abs(),
+            hysteresis: sensor.hysteresis,
             needs_power: sensor.needs_power,
             held: None,
         };
@@ -148,7 +147,7 @@ fn is_limit(setting: &Setting<'_>) -> bool {
 impl Part for Sensors {
     fn start(&mut self, context: &mut Context<'_>) {
         for sensor in std::mem::take(&mut self.config) {
-            for number in 0..sensor.count.get() {
+            for number in 0..sensor.count {
                 self.add(context, &sensor, number);
             }
         }

@@ -77,7 +77,7 @@ fn parse(line: &str) -> Option<User> {
 }
 
 /// Refuses an account that phosphor-user-manager would refuse beside those of `others`.
-fn check(others: &[User], user: &User) -> Result<(), Fault> {
+pub(crate) fn check(others: &[User], user: &User) -> Result<(), Fault> {
     check_privilege(&user.privilege)?;
     check_groups(&user.groups)?;
     let ipmi = |groups: &[String]| groups.iter().any(|group| group == IPMI);
@@ -98,7 +98,7 @@ fn check(others: &[User], user: &User) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_privilege(privilege: &str) -> Result<(), Fault> {
+pub(crate) fn check_privilege(privilege: &str) -> Result<(), Fault> {
     // An account may have none.
     if privilege.is_empty() || PRIVILEGES.contains(&privilege) {
         return Ok(());

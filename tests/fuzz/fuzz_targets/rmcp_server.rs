@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use rmcp_proto::console::{Console, Credentials};
 use rmcp_proto::crypto::UserKey;
 use rmcp_proto::server::{
-    Account, Accounts, BadPassword, Config, Event, LoginStatus, Random, Route, Server, V15Policy,
+    Account, Accounts, BadPassword, Config, Denial, Event, LoginStatus, Random, Route, Server,
+    V15Policy,
 };
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::rakp::{Role, UserName};
@@ -20,8 +21,9 @@ use rmcp_proto::wire::v15::AuthType;
 struct Root;
 
 impl Accounts for Root {
-    fn find(&self, name: &UserName, _: Option<Privilege>) -> Option<Account> {
-        (name.as_bytes() == b"root").then(|| self.by_id(2))?
+    fn find(&self, name: &UserName, _: Option<Privilege>) -> Result<Account, Denial> {
+        let is_root = name.as_bytes() == b"root";
+        is_root.then(|| self.by_id(2)).flatten().ok_or(Denial::UnknownUser)
     }
 
     fn by_id(&self, id: u8) -> Option<Account> {

@@ -33,6 +33,6 @@ fuzz_target!(|bytes: &[u8]| {
         assert!((0..8).any(|_| console.poll_transmit(now).is_none()));
         while console.poll_event().is_some() {}
         assert!(instance.chars().len() <= 1024);
-        assert!(instance.place() <= ring.head());
+        assert!(instance.position() <= ring.head());
     }
 });

@@ -1,4 +1,4 @@
-//! Where the host's console is.
+//! The address of the host's console.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// Where the host's console is, as the configuration writes it.
+/// The address of the host's console in the configuration.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(try_from = "String")]
-pub enum Address {
+pub enum ConsoleAddress {
     /// `abstract:NAME`: an abstract Unix stream socket, such as obmc-console's. A break is the
     /// out-of-band byte 72.
     Abstract(String),
@@ -26,14 +26,14 @@ pub enum Address {
     None,
 }
 
-impl Default for Address {
-    /// Where obmc-console has the console of a BMC's only host.
+impl Default for ConsoleAddress {
+    /// The socket of obmc-console for the only host of a BMC.
     fn default() -> Self {
         Self::Abstract("obmc-console.default".to_owned())
     }
 }
 
-impl FromStr for Address {
+impl FromStr for ConsoleAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -47,6 +47,10 @@ impl FromStr for Address {
         };
         match text.split_once(':').ok_or_else(wrong)? {
             (_, "") => Err(wrong()),
+            ("abstract" | "unix", name) if name.len() > SOCKET_NAME || name.contains('\0') => {
+                Err(format!("a socket's name has at most {SOCKET_NAME} bytes and no NUL"))
+            }
+            ("tty", path) if path.contains('\0') => Err("a path has no NUL".to_owned()),
             ("abstract", name) => Ok(Self::Abstract(name.to_owned())),
             ("unix", path) => Ok(Self::Unix(path.into())),
             ("tty", path) => Ok(Self::Tty(path.into())),
@@ -57,7 +61,7 @@ impl FromStr for Address {
     }
 }
 
-impl TryFrom<String> for Address {
+impl TryFrom<String> for ConsoleAddress {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -65,7 +69,7 @@ impl TryFrom<String> for Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ConsoleAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Abstract(name) => write!(f, "abstract:{name}"),
@@ -78,6 +82,10 @@ impl fmt::Display for Address {
     }
 }
 
+/// What the address of a Unix socket has room for (unix(7)), beside the NUL that begins the name of
+/// an abstract one or ends a path.
+const SOCKET_NAME: usize = 107;
+
 fn has_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
@@ -89,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_survive_the_way_there_and_back() {
+    fn addresses_are_shown_as_they_are_parsed() {
         for text in [
             "abstract:obmc-console.default",
             "unix:/run/serial",
@@ -99,15 +107,24 @@ mod tests {
             "telnet:localhost:4001",
             "none",
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ConsoleAddress>().unwrap().to_string(), text);
         }
-        assert_eq!(Address::default().to_string(), "abstract:obmc-console.default");
+        assert_eq!(ConsoleAddress::default().to_string(), "abstract:obmc-console.default");
     }
 
     #[test]
-    fn what_is_no_address_is_told() {
+    fn names_that_no_socket_can_have_are_refused() {
+        for kind in ["abstract", "unix"] {
+            assert!(format!("{kind}:{}", "n".repeat(107)).parse::<ConsoleAddress>().is_ok());
+            assert!(format!("{kind}:{}", "n".repeat(108)).parse::<ConsoleAddress>().is_err());
+            assert!(format!("{kind}:a\0b").parse::<ConsoleAddress>().is_err());
+        }
+    }
+
+    #[test]
+    fn invalid_addresses_are_errors() {
         for text in ["", "tty", "tty:", "tcp:host", "tcp::1", "tcp:h:0", "tcp:h:x", "udp:h:1"] {
-            let error = text.parse::<Address>().unwrap_err();
+            let error = text.parse::<ConsoleAddress>().unwrap_err();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
     }

@@ -1,51 +1,49 @@
 //! The `[sol]` section of the configuration.
 
+use daemon::Invalid;
 use serde::Deserialize;
 
-use super::Address;
+use super::ConsoleAddress;
 
-/// The `[sol]` section: where the host's console is, and what is kept of it.
+/// The largest ring, 16 MiB: all of it is in memory.
+const MAX_RING: i64 = 16 * 1024 * 1024;
+
+/// Payload instances beside the one that types (IPMI v2.0 §24.1 has four bits for all).
+const MAX_VIEWERS: i64 = 3;
+
+/// The `[sol]` section: the address of the host's console, and how much of its output is stored.
 ///
 /// What an administrator may change by IPMI (SOL Configuration Parameters) is not here but in the
 /// settings object; see [`Settings`](super::Settings).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SolSection {
-    /// Where the host's console is; see [`Address`].
-    pub console: Address,
-    /// Bytes of the console's output that are kept for slow consoles and for the scrollback.
+    /// The address of the host's console; see [`ConsoleAddress`].
+    pub console: ConsoleAddress,
+    /// Bytes of the console's output that are stored for slow remote consoles and for the scrollback.
+    #[serde(deserialize_with = "daemon::range::number::<1024, MAX_RING, _, _>")]
     pub ring: usize,
     /// Bytes of earlier output shown on activation; 0 for none.
+    #[serde(deserialize_with = "daemon::range::number::<0, MAX_RING, _, _>")]
     pub scrollback: usize,
     /// Read-only payload instances beside the writer, 0 to 3.
+    #[serde(deserialize_with = "daemon::range::number::<0, MAX_VIEWERS, _, _>")]
     pub viewers: u8,
     /// Largest SOL payload to a console, in bytes.
+    #[serde(deserialize_with = "daemon::range::number::<16, 259, _, _>")]
     pub max_payload: u16,
 }
 
 impl SolSection {
-    const MAX_VIEWERS: u8 = 3;
-
-    /// Least size of the ring: some packets' worth.
-    const MIN_RING: usize = 1024;
-
-    /// Checks what the types do not say.
+    /// Checks one value against another.
     ///
     /// # Errors
     ///
-    /// The first value out of range, as one line.
-    pub fn check(&self) -> Result<(), String> {
-        if self.ring < Self::MIN_RING {
-            return Err(format!("[sol] ring must be at least {}", Self::MIN_RING));
-        }
+    /// A scrollback that is larger than the ring.
+    pub fn validate(&self) -> Result<(), Invalid> {
         if self.scrollback > self.ring {
-            return Err("[sol] scrollback cannot be larger than ring".to_owned());
-        }
-        if self.viewers > Self::MAX_VIEWERS {
-            return Err(format!("[sol] viewers can be at most {}", Self::MAX_VIEWERS));
-        }
-        if !(16..=259).contains(&self.max_payload) {
-            return Err("[sol] max-payload must be 16 to 259".to_owned());
+            let text = "`scrollback` cannot be larger than `ring`";
+            return Err(Invalid::at("sol.scrollback", text).or_at("sol.ring"));
         }
         Ok(())
     }
@@ -54,10 +52,10 @@ impl SolSection {
 impl Default for SolSection {
     fn default() -> Self {
         Self {
-            console: Address::default(),
+            console: ConsoleAddress::default(),
             ring: 65_536,
             scrollback: 8_192,
-            viewers: Self::MAX_VIEWERS,
+            viewers: 3,
             max_payload: 255,
         }
     }
@@ -67,21 +65,43 @@ impl Default for SolSection {
 mod tests {
     use super::*;
 
-    #[test]
-    fn defaults_are_in_range() {
-        assert_eq!(SolSection::default().check(), Ok(()));
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        sol: SolSection,
+    }
+
+    impl daemon::Validate for Config {
+        fn validate(&self) -> Result<(), Invalid> {
+            self.sol.validate()
+        }
+    }
+
+    fn section(text: &str) -> Result<SolSection, String> {
+        let file = daemon::ConfigFile::from_text("x.toml", format!("[sol]\n{text}\n"));
+        let config = file.and_then(|file| file.config::<Config>());
+        config.map(|config| config.sol).map_err(|failure| failure.to_string())
     }
 
     #[test]
-    fn values_out_of_range_are_named() {
-        let base = SolSection::default();
-        for (section, culprit) in [
-            (SolSection { ring: 10, ..base.clone() }, "ring"),
-            (SolSection { scrollback: base.ring + 1, ..base.clone() }, "scrollback"),
-            (SolSection { viewers: 4, ..base.clone() }, "viewers"),
-            (SolSection { max_payload: 260, ..base.clone() }, "max-payload"),
+    fn defaults_are_in_range() {
+        assert_eq!(section("").unwrap(), SolSection::default());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_their_line() {
+        for (text, line, culprit) in [
+            ("ring = 1023", 2, "1024 to 16777216"),
+            ("ring = 1000000000000", 2, "1024 to 16777216"),
+            ("scrollback = 65537", 2, "sol.scrollback"),
+            ("\nring = 8191", 3, "sol.ring"),
+            ("viewers = 4", 2, "0 to 3"),
+            ("max-payload = 15", 2, "16 to 259"),
+            ("max-payload = 260", 2, "16 to 259"),
         ] {
-            assert!(section.check().unwrap_err().contains(culprit));
+            let error = section(text).unwrap_err();
+            assert!(error.starts_with(&format!("x.toml:{line}: ")), "{text}: {error}");
+            assert!(error.contains(culprit), "{text}: {error}");
         }
     }
 }

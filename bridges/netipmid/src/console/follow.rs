@@ -1,4 +1,4 @@
-//! The settings object of one channel, followed on the bus, and published where there is none.
+//! The settings object of one channel, followed on the bus, and published if there is none.
 
 use std::future;
 use std::num::NonZeroUsize;
@@ -15,20 +15,20 @@ use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream};
 
 use super::Settings;
-use super::published::Published;
+use super::settings_object::SettingsObject;
 
-/// How long a service may take to tell its properties.
+/// How long a service may take to return its properties.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// After a failure that no signal will tell the end of.
+/// The time to the next attempt after a failure whose end no signal reports.
 const RETRY: Duration = Duration::from_secs(10);
 
 const QUEUE: Option<NonZeroUsize> = NonZeroUsize::new(64);
 
 /// Follows the settings of `channel` for ever; `settings` has the present ones.
 ///
-/// They are those of the settings service, which the mapper finds. Where it knows none, an object
-/// with the defaults is published on the bridge's own link, for `ipmid` to find, until there is one.
+/// They are those of the settings service, which the mapper finds. If it finds none, an object with the
+/// defaults is published on the bridge's own connection, where `ipmid` finds it, until there is one.
 pub async fn follow_settings(channel: String, link: LinkState, settings: watch::Sender<Settings>) {
     let mut follower = Follower {
         path: format!("{}{channel}", sol::PATH_PREFIX),
@@ -39,7 +39,7 @@ pub async fn follow_settings(channel: String, link: LinkState, settings: watch::
     loop {
         let connection = bus::connect().await;
         if let Err(error) = follower.follow(connection).await {
-            debug!(%error, "SOL settings");
+            debug!(%error, "SOL settings are not followed: the bus connection ended; reconnecting");
         }
         follower.withdraw().await;
         tokio::time::sleep(DEADLINE).await;
@@ -50,7 +50,7 @@ struct Follower {
     path: String,
     link: LinkState,
     settings: watch::Sender<Settings>,
-    /// The link on which our own object is.
+    /// The connection on which our own object is published.
     published: Option<Connection>,
 }
 
@@ -71,10 +71,10 @@ impl Follower {
         }
     }
 
-    /// Reads the settings, or publishes them; how long until that is to be tried again.
+    /// Reads the settings, or publishes them; returns after how long to try again, if that failed.
     ///
-    /// Signals that come meanwhile are taken off, and make the reading begin anew: a stream that is
-    /// not read from would hold up the answer as well.
+    /// A signal meanwhile restarts the reading. The signals must be read: a full stream would block the reply as
+    /// well.
     async fn refresh(
         &mut self,
         client: &Client,
@@ -92,7 +92,7 @@ impl Follower {
         match found {
             Ok(Some(settings)) => {
                 self.withdraw().await;
-                self.tell(settings);
+                self.set(settings);
                 Ok(None)
             }
             Ok(None) => {
@@ -100,24 +100,24 @@ impl Follower {
                 Ok(None)
             }
             Err(error) => {
-                warn!(%error, path = self.path, "cannot read the SOL settings");
+                warn!(%error, path = self.path, "cannot read the SOL settings: the last ones stay; retrying");
                 Ok(Some(RETRY))
             }
         }
     }
 
-    fn tell(&self, settings: Settings) {
+    fn set(&self, settings: Settings) {
         let changed = self.settings.send_if_modified(|now| {
             let changed = *now != settings;
             *now = settings;
             changed
         });
         if changed {
-            info!(enable = settings.enable, "SOL settings");
+            info!(enable = settings.enable, "SOL settings changed");
         }
     }
 
-    /// Publishes the settings on the bridge's link, if it is there and they are not yet.
+    /// Publishes the settings on the bridge's connection, if there is one and they are not yet.
     async fn publish(&mut self) -> zbus::Result<()> {
         let link = self.link.borrow_and_update().clone();
         let same = |published: &Connection| {
@@ -128,7 +128,7 @@ impl Follower {
         }
         self.published = None;
         if let Some(link) = link {
-            let object = Published::new(self.settings.clone());
+            let object = SettingsObject::new(self.settings.clone());
             link.object_server().at(self.path.as_str(), object).await?;
             debug!(path = self.path, "SOL settings published");
             self.published = Some(link);
@@ -136,18 +136,18 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes our own object off the bus again.
+    /// Removes our own object from the bus.
     async fn withdraw(&mut self) {
         if let Some(link) = self.published.take() {
             let path = self.path.as_str();
-            if let Err(error) = link.object_server().remove::<Published, _>(path).await {
-                debug!(%error, "SOL settings");
+            if let Err(error) = link.object_server().remove::<SettingsObject, _>(path).await {
+                debug!(%error, "cannot remove the SOL settings object");
             }
         }
     }
 }
 
-/// The settings at `path` of another service than `own`; `None` where there are none.
+/// The settings at `path` of another service than `own`; `None` if there are none.
 async fn read(
     client: &Client,
     path: &str,
@@ -174,7 +174,7 @@ async fn stream(connection: &Connection, rule: MatchRule<'static>) -> zbus::Resu
     MessageStream::for_match_rule(rule, connection, QUEUE).await
 }
 
-/// The connection is gone, and its streams with it.
+/// The connection ended, and its streams with it.
 fn ended() -> zbus::Error {
     std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()
 }
@@ -197,7 +197,7 @@ fn changes_of(path: &str) -> zbus::Result<MatchRule<'static>> {
     Ok(rule.to_owned())
 }
 
-/// Services that come and go: the mapper, and who has settings.
+/// Services that start and end: the mapper, and those with settings.
 fn services_of_openbmc() -> zbus::Result<MatchRule<'static>> {
     let rule = MatchRule::builder()
         .msg_type(Type::Signal)

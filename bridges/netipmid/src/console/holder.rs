@@ -1,4 +1,4 @@
-//! Who holds which payload instance, and what passes between an instance and its ends.
+//! The number and the holder of a payload instance, its packets, and its input for the host.
 
 use rmcp_proto::server::SessionId;
 use rmcp_proto::sol::Role;
@@ -30,22 +30,22 @@ impl InstanceNumber {
     }
 }
 
-/// The session that asks for something.
+/// The session that has an instance, or asks for one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Holder {
     /// The BMC's session id.
     pub session: SessionId,
-    /// Whose session it is.
+    /// The session's user.
     pub user_id: u8,
 }
 
 /// Why an instance could not be activated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Occupied {
+pub enum ActivateError {
     /// Another user has it.
-    OtherUser,
-    /// There are no more instances.
-    Limit,
+    HeldByOtherUser,
+    /// The number is beyond the configured instances.
+    NoSuchInstance,
 }
 
 /// A packet for a session.
@@ -59,11 +59,11 @@ pub struct Outgoing {
     pub payload: Vec<u8>,
 }
 
-/// What the writer has for the source.
+/// The writer's input for the host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HostInput<'a> {
-    /// A break, which [`Hub::host_input`](super::Hub::host_input) has taken off already.
+    /// A break, which [`host_input`](super::PayloadInstances::host_input) has removed already.
     Break,
-    /// Characters, of which [`Hub::consume`](super::Hub::consume) takes off as many as the source took.
+    /// Characters; [`consume`](super::PayloadInstances::consume) removes those that were written.
     Chars(&'a [u8]),
 }

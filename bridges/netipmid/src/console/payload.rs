@@ -4,7 +4,7 @@ use ipmi_proto::codec::{self, Bits, Decode, DecodeError, Encode, Ignored, Reader
 use ipmi_proto::{CompletionCode, Privilege, Request, Response};
 use rmcp_proto::wire::v20::Protection;
 
-use super::{Holder, Hub, InstanceNumber, Occupied};
+use super::{ActivateError, Holder, InstanceNumber, PayloadInstances};
 
 const ACTIVATE_PAYLOAD: u8 = 0x48;
 const DEACTIVATE_PAYLOAD: u8 = 0x49;
@@ -21,9 +21,9 @@ const ALREADY_ACTIVE: CompletionCode = CompletionCode(0x80);
 const DISABLED: CompletionCode = CompletionCode(0x81);
 /// Activate: all instances are taken.
 const LIMIT_REACHED: CompletionCode = CompletionCode(0x82);
-/// Activate: encryption was asked for and cannot be had.
+/// Activate: the session does not support the encryption asked for.
 const NO_ENCRYPTION: CompletionCode = CompletionCode(0x83);
-/// Activate: encryption was not asked for and must be.
+/// Activate: encryption is required.
 const ENCRYPTION_REQUIRED: CompletionCode = CompletionCode(0x84);
 /// Deactivate: the payload is not active.
 const ALREADY_DEACTIVATED: CompletionCode = CompletionCode(0x80);
@@ -36,8 +36,8 @@ const ENCRYPTION_NOT_AVAILABLE: CompletionCode = CompletionCode(0x82);
 /// Suspend/Resume: the payload is not active in the session.
 const NOT_ACTIVE: CompletionCode = CompletionCode(0x83);
 
-/// Largest SOL payload that we name for the way in. A client that takes it for the number of
-/// characters alone still sends no more than one acknowledgement can count.
+/// Largest SOL payload to the BMC in the response. A client that takes it for the number of characters alone
+/// still sends no more than one acknowledgement can count.
 const MAX_INBOUND: u16 = 255;
 
 /// No VLAN of its own for the payload.
@@ -58,17 +58,23 @@ pub struct PayloadCaller {
     pub port: u16,
 }
 
-/// Carries out a payload command.
-pub fn answer(hub: &mut Hub, caller: &PayloadCaller, request: &Request) -> Response {
+/// Executes a payload command.
+pub fn answer(
+    instances: &mut PayloadInstances,
+    caller: &PayloadCaller,
+    request: &Request,
+) -> Response {
     let result = match request.command {
-        ACTIVATE_PAYLOAD => run(request, |activate| activate_payload(hub, caller, &activate)),
-        DEACTIVATE_PAYLOAD => run(request, |number| deactivate_payload(hub, caller, &number)),
+        ACTIVATE_PAYLOAD => run(request, |activate| activate_payload(instances, caller, &activate)),
+        DEACTIVATE_PAYLOAD => run(request, |number| deactivate_payload(instances, caller, &number)),
         GET_PAYLOAD_ACTIVATION_STATUS => {
-            run(request, |payload_type| get_payload_activation_status(hub, payload_type))
+            run(request, |payload_type| get_payload_activation_status(instances, payload_type))
         }
-        GET_PAYLOAD_INSTANCE_INFO => run(request, |number| get_payload_instance_info(hub, number)),
+        GET_PAYLOAD_INSTANCE_INFO => {
+            run(request, |number| get_payload_instance_info(instances, number))
+        }
         SUSPEND_RESUME_PAYLOAD_ENCRYPTION => {
-            run(request, |change| suspend_resume_payload_encryption(hub, caller, &change))
+            run(request, |change| suspend_resume_payload_encryption(instances, caller, &change))
         }
         _ => Err(CompletionCode::INVALID_COMMAND),
     };
@@ -142,8 +148,8 @@ impl Encode for Activated {
     }
 }
 
-/// Activate Payload (IPMI v2.0 §24.1). A session that has another instance switches to this one. Who
-/// asks for test mode gets normal operation, and is told that there is no other.
+/// Activate Payload (IPMI v2.0 §24.1). A session that has another instance switches to this one. Test mode is
+/// not supported, as the response says.
 ///
 /// # Errors
 ///
@@ -154,15 +160,15 @@ impl Encode for Activated {
 /// - `D5h` for authentication in a session without it, or none where it is forced.
 /// - `80h` when another user has the instance, `82h` when there is no such instance.
 fn activate_payload(
-    hub: &mut Hub,
+    instances: &mut PayloadInstances,
     caller: &PayloadCaller,
     request: &Activate,
 ) -> Result<Activated, CompletionCode> {
-    let settings = *hub.settings();
+    let settings = *instances.settings();
     if !settings.enable || !caller.may_use_sol {
         return Err(DISABLED);
     }
-    if !hub.permits(caller.privilege) {
+    if !instances.permits(caller.privilege) {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     }
     let &Activate { instance: SolInstance(number), encrypted, authenticated } = request;
@@ -177,14 +183,14 @@ fn activate_payload(
         return Err(CompletionCode::NOT_IN_PRESENT_STATE);
     }
     let protection = Protection { authenticated, encrypted };
-    hub.activate(number, caller.holder, protection).map_err(|occupied| match occupied {
-        Occupied::OtherUser => ALREADY_ACTIVE,
-        Occupied::Limit => LIMIT_REACHED,
+    instances.activate(number, caller.holder, protection).map_err(|occupied| match occupied {
+        ActivateError::HeldByOtherUser => ALREADY_ACTIVE,
+        ActivateError::NoSuchInstance => LIMIT_REACHED,
     })?;
-    Ok(Activated { outbound: hub.max_payload(), port: caller.port })
+    Ok(Activated { outbound: instances.max_payload(), port: caller.port })
 }
 
-/// Deactivate Payload (IPMI v2.0 §24.2): one's own, that of the same user, or any as administrator.
+/// Deactivate Payload (IPMI v2.0 §24.2): an instance of the same user, or any as administrator.
 ///
 /// # Errors
 ///
@@ -192,16 +198,16 @@ fn activate_payload(
 /// - `80h` when it is not active.
 /// - `D4h` for another user's.
 fn deactivate_payload(
-    hub: &mut Hub,
+    instances: &mut PayloadInstances,
     caller: &PayloadCaller,
     &(SolInstance(number), _): &(SolInstance, Ignored<32>),
 ) -> Result<(), CompletionCode> {
-    let holder = hub.holder(number).ok_or(ALREADY_DEACTIVATED)?;
+    let holder = instances.holder(number).ok_or(ALREADY_DEACTIVATED)?;
     let own = holder.user_id == caller.holder.user_id;
     if !own && caller.privilege < Privilege::Administrator {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     }
-    hub.deactivate(number, caller.holder.session);
+    instances.deactivate(number, caller.holder.session);
     Ok(())
 }
 
@@ -211,29 +217,32 @@ fn deactivate_payload(
 /// # Errors
 ///
 /// `CCh` for a payload other than SOL.
-fn get_payload_activation_status(hub: &Hub, payload_type: u8) -> Result<(u8, u16), CompletionCode> {
+fn get_payload_activation_status(
+    instances: &PayloadInstances,
+    payload_type: u8,
+) -> Result<(u8, u16), CompletionCode> {
     sol_only(payload_type)?;
     let numbers = (1..=15_u8).filter_map(|number| Some((number, InstanceNumber::new(number)?)));
     let active = numbers
-        .filter(|(_, instance)| hub.holder(*instance).is_some())
+        .filter(|(_, instance)| instances.holder(*instance).is_some())
         .fold(0, |active, (number, _)| active | 1 << (number - 1));
-    Ok((u8::try_from(hub.capacity()).unwrap_or(u8::MAX), active))
+    Ok((u8::try_from(instances.capacity()).unwrap_or(u8::MAX), active))
 }
 
-/// Get Payload Instance Info (IPMI v2.0 §24.5): the session that has it (0: none), and the number of
-/// the serial port (1: the only one).
+/// Get Payload Instance Info (IPMI v2.0 §24.5): the id of the session that has the instance, or 0, and the
+/// number of the serial port, 1.
 ///
 /// # Errors
 ///
 /// `CCh` for a payload other than SOL, and for a number beyond the capacity.
 fn get_payload_instance_info(
-    hub: &Hub,
+    instances: &PayloadInstances,
     SolInstance(number): SolInstance,
 ) -> Result<(u32, u8, [u8; 7]), CompletionCode> {
-    if !hub.has(number) {
+    if !instances.has(number) {
         return Err(CompletionCode::INVALID_DATA_FIELD);
     }
-    let session = hub.holder(number).map_or(0, |holder| holder.session.0);
+    let session = instances.holder(number).map_or(0, |holder| holder.session.0);
     Ok((session, 1, [0; 7]))
 }
 
@@ -267,21 +276,21 @@ impl Decode for EncryptionChange {
 /// - `80h` for a new initialization vector: AES takes one with each packet anyway.
 /// - `81h` for suspending where encryption is forced.
 fn suspend_resume_payload_encryption(
-    hub: &mut Hub,
+    instances: &mut PayloadInstances,
     caller: &PayloadCaller,
     &(SolInstance(number), change): &(SolInstance, EncryptionChange),
 ) -> Result<(), CompletionCode> {
-    hub.protection(number, caller.holder.session).ok_or(NOT_ACTIVE)?;
+    instances.protection(number, caller.holder.session).ok_or(NOT_ACTIVE)?;
     if !caller.protection.encrypted {
         return Err(ENCRYPTION_NOT_AVAILABLE);
     }
     match change {
         EncryptionChange::RegenerateVector => return Err(OPERATION_NOT_SUPPORTED),
-        EncryptionChange::Suspend if hub.settings().force_encryption => {
+        EncryptionChange::Suspend if instances.settings().force_encryption => {
             return Err(OPERATION_NOT_ALLOWED);
         }
-        EncryptionChange::Suspend => hub.set_encrypted(number, false),
-        EncryptionChange::Resume => hub.set_encrypted(number, true),
+        EncryptionChange::Suspend => instances.set_encrypted(number, false),
+        EncryptionChange::Resume => instances.set_encrypted(number, true),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What an administrator sets for SOL on one channel.
+//! The SOL settings of one channel.
 
 use ipmi_proto::Privilege;
 use openbmc_dbus::client::{CallError, Properties};
@@ -35,8 +35,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// From all properties of `xyz.openbmc_project.Ipmi.SOL`. A privilege that is none means that of
-    /// an administrator.
+    /// From all properties of `xyz.openbmc_project.Ipmi.SOL`. An invalid privilege means Administrator.
     ///
     /// # Errors
     ///

@@ -7,48 +7,49 @@ use rmcp_proto::server::{Accounts, Random, Reason, Server, SessionId};
 use rmcp_proto::wire::v20::{PayloadType, Protection};
 use tokio::sync::watch;
 
-use super::{Holder, Hub, PayloadCaller, Settings, SolSection, Source, answer};
+use super::{Holder, HostConsole, PayloadCaller, PayloadInstances, Settings, SolSection, answer};
 
 /// Serial over LAN of one front end.
 ///
 /// After each call, [`drain`](Self::drain) what is to be sent.
 pub struct Sol {
-    hub: Hub,
-    source: Source,
+    instances: PayloadInstances,
+    host_console: HostConsole,
     settings: watch::Receiver<Settings>,
-    /// Sessions of which the server knows that they have a payload.
+    /// The sessions that the server has marked as having a payload.
     marked: Vec<SessionId>,
 }
 
 impl Sol {
-    /// The console that `section` names, under `settings`.
+    /// SOL over the console of `section`, under `settings`.
     #[must_use]
     pub fn new(section: &SolSection, mut settings: watch::Receiver<Settings>) -> Self {
-        let hub = Hub::new(section, *settings.borrow_and_update());
-        Self { hub, source: Source::new(section.console.clone()), settings, marked: Vec::new() }
+        let instances = PayloadInstances::new(section, *settings.borrow_and_update());
+        let host_console = HostConsole::new(section.console.clone());
+        Self { instances, host_console, settings, marked: Vec::new() }
     }
 
-    /// Waits until the host's console or the settings have something to do, and does it. Cancel safe.
+    /// Handles one event of the host's console or change of the settings. Cancel safe.
     pub async fn step(&mut self) {
         tokio::select! {
-            () = self.source.step(&mut self.hub) => return,
+            () = self.host_console.step(&mut self.instances) => return,
             Ok(()) = self.settings.changed() => {}
         }
-        self.hub.set_settings(*self.settings.borrow_and_update());
+        self.instances.set_settings(*self.settings.borrow_and_update());
     }
 
-    /// Carries out a payload command.
+    /// Executes a payload command.
     pub fn answer(&mut self, caller: &PayloadCaller, request: &Request) -> Response {
-        // Whoever asks for the console wants it now.
-        self.source.hurry();
-        answer(&mut self.hub, caller, request)
+        // The next attempt to connect may be half a minute away.
+        self.host_console.connect_now();
+        answer(&mut self.instances, caller, request)
     }
 
-    /// Takes a SOL payload.
+    /// Handles a SOL payload.
     ///
     /// # Errors
     ///
-    /// Why it is dropped, as [`Hub::handle_packet`] says.
+    /// Why it is dropped; see [`PayloadInstances::handle_packet`].
     pub fn handle_packet(
         &mut self,
         now: Instant,
@@ -56,33 +57,33 @@ impl Sol {
         came: Protection,
         data: &[u8],
     ) -> Result<(), Reason> {
-        self.hub.handle_packet(now, id, came, data)
+        self.instances.handle_packet(now, id, came, data)
     }
 
-    /// A session ended: its instance is free.
+    /// Ends the instance of a session that was closed.
     pub fn session_closed(&mut self, session: SessionId) {
-        self.hub.session_closed(session);
+        self.instances.session_closed(session);
     }
 
-    /// Accounts changed: holders that may no longer have SOL lose it.
+    /// Ends the instances for whose holder `keep` is false: the accounts have changed.
     pub fn retain(&mut self, keep: impl Fn(Holder) -> bool) {
-        self.hub.retain(keep);
+        self.instances.retain(keep);
     }
 
     /// Acts on the time that has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.hub.handle_timeout(now);
+        self.instances.handle_timeout(now);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.hub.poll_timeout()
+        self.instances.poll_timeout()
     }
 
-    /// Sends all there is to send, and keeps the server informed of who has a payload.
+    /// Sends all packets, and marks the sessions that have a payload in the server.
     pub fn drain<A: Accounts, R: Random>(&mut self, now: Instant, server: &mut Server<A, R>) {
-        while let Some(packet) = self.hub.poll_transmit(now) {
+        while let Some(packet) = self.instances.poll_transmit(now) {
             server.send_payload(
                 packet.session,
                 PayloadType::SOL,
@@ -91,13 +92,13 @@ impl Sol {
             );
         }
         self.marked.retain(|session| {
-            let serves = self.hub.serves(*session);
+            let serves = self.instances.serves(*session);
             if !serves {
                 server.set_payload_active(*session, false);
             }
             serves
         });
-        for session in self.hub.sessions() {
+        for session in self.instances.sessions() {
             if !self.marked.contains(&session) {
                 server.set_payload_active(session, true);
                 self.marked.push(session);

@@ -1,9 +1,9 @@
-//! The Telnet protocol as far as a serial line over it needs (RFC 854): all 256 characters, and
-//! breaks. Options are neither asked for nor agreed to, which leaves both ends with their defaults.
+//! The Telnet protocol as far as a serial line needs it (RFC 854): all 256 characters, and breaks. Options
+//! are neither requested nor accepted, so both ends keep their defaults.
 
 /// Interpret as command.
 const IAC: u8 = 255;
-/// What the other end will, will not, is asked to and asked not to do: an option follows.
+/// WILL, WON'T, DO and DON'T: an option follows.
 const OPTION_COMMANDS: std::ops::RangeInclusive<u8> = 251..=254;
 /// A sub-negotiation begins.
 const SB: u8 = 250;
@@ -16,7 +16,7 @@ const SE: u8 = 240;
 #[derive(Debug, Default)]
 pub(super) struct Telnet {
     state: State,
-    /// What is to be written, escaped.
+    /// Encoded bytes to be written.
     outgoing: Vec<u8>,
 }
 
@@ -32,8 +32,8 @@ enum State {
 }
 
 impl Telnet {
-    /// Takes what was read, leaves the characters in it at its front, and tells how many they are
-    /// and whether a break was among them.
+    /// Decodes bytes that were read: moves the characters to the front; returns how many they are and whether
+    /// there was a break.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> (usize, bool) {
         let (mut count, mut breaks) = (0, false);
         for at in 0..bytes.len() {
@@ -62,7 +62,7 @@ impl Telnet {
         (count, breaks)
     }
 
-    /// Takes characters to be written.
+    /// Encodes characters to be written.
     pub(super) fn push(&mut self, chars: &[u8]) {
         for &char in chars {
             self.outgoing.push(char);
@@ -72,17 +72,17 @@ impl Telnet {
         }
     }
 
-    /// Takes a break to be written.
+    /// Encodes a break to be written.
     pub(super) fn push_break(&mut self) {
         self.outgoing.extend([IAC, BREAK]);
     }
 
-    /// What is to be written.
+    /// The encoded bytes to be written.
     pub(super) fn outgoing(&self) -> &[u8] {
         &self.outgoing
     }
 
-    /// So much of that was written.
+    /// Removes `count` encoded bytes, which were written.
     pub(super) fn written(&mut self, count: usize) {
         self.outgoing.drain(..count.min(self.outgoing.len()));
     }

@@ -100,8 +100,9 @@ impl OpenbmcFiles {
             Some([
                 file.ino(),
                 file.len(),
-                file.mtime().cast_unsigned(),
-                file.mtime_nsec().cast_unsigned(),
+                // Not the time of the contents: a file that may be read again has not been written.
+                file.ctime().cast_unsigned(),
+                file.ctime_nsec().cast_unsigned(),
             ])
         };
         self.watched().map(stamp)

@@ -21,7 +21,7 @@ pub(super) struct Store<O> {
     pub(super) own: O,
     pub(super) options: Options,
     current: RwLock<Current>,
-    /// What was wrong the last time, to tell it once.
+    /// What was wrong the last time, to log it once.
     damage: Mutex<Option<String>>,
 }
 
@@ -46,7 +46,7 @@ impl<O: Users> Store<O> {
         let (current, damage) = load(&files, &options, &own, 1);
         let store =
             Self { files, own, options, current: RwLock::new(current), damage: Mutex::new(None) };
-        store.tell(damage);
+        store.log_damage(damage);
         store
     }
 
@@ -69,23 +69,29 @@ impl<O: Users> Store<O> {
         }
         let generation = known.snapshot.generation().wrapping_add(1);
         let (next, damage) = load(&self.files, &self.options, &self.own, generation);
-        self.tell(damage);
+        self.log_damage(damage);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next.clone();
         next
     }
 
     /// Logs what is wrong, unless it is what was wrong before.
-    fn tell(&self, damage: Option<String>) {
-        let mut told = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        if damage != *told {
+    fn log_damage(&self, damage: Option<String>) {
+        let mut logged = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage != *logged {
             match &damage {
-                Some(reason) => {
-                    tracing::error!(reason, "OpenBMC's accounts cannot be read as a whole");
-                }
+                Some(reason) => tracing::error!(
+                    reason,
+                    "OpenBMC's accounts cannot be read: users whose files are affected cannot log in"
+                ),
                 None => tracing::info!("OpenBMC's accounts can be read again"),
             }
-            *told = damage;
+            *logged = damage;
         }
+    }
+
+    /// Whether a file could not be read the last time.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The folders in which a changed file appears.

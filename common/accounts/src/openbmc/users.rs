@@ -11,6 +11,8 @@ use crate::{PayloadAccess, User, UserAccess, UserId, UserName};
 
 /// How many channels each array has (`ipmiMaxChannels`).
 const CHANNELS: usize = 16;
+/// The same, as channel numbers count.
+const CHANNEL_NUMBERS: u8 = 16;
 
 /// How many payload types there are flags for (`payloadsPerByte`).
 const PAYLOADS: u8 = 8;
@@ -95,6 +97,23 @@ impl Entry {
         {
             list.fill(on);
         }
+    }
+
+    /// What it may do on a channel.
+    ///
+    /// # Errors
+    ///
+    /// A privilege that there is not.
+    pub(super) fn access(&self, channel: u8) -> Result<UserAccess, String> {
+        let flag = |list: &[bool]| list.get(usize::from(channel)).copied().unwrap_or(false);
+        Ok(UserAccess {
+            privilege: privilege(self.privilege(channel))?,
+            callback_only: flag(&self.access_callback),
+            link_auth: flag(&self.link_auth_enabled),
+            messaging: flag(&self.ipmi_enabled),
+            session_limit: 0,
+            payloads: payload_access(self, channel),
+        })
     }
 
     /// Sets what it may do on a channel. The session limit has no place in the file.
@@ -208,6 +227,13 @@ impl UserTable {
         entries.find(|entry| !name.is_empty() && entry.user_name == name)
     }
 
+    /// The id of the user of this name, which is not empty.
+    pub(super) fn id_of(&self, name: &str) -> Option<UserId> {
+        let mut entries = UserId::first(super::USER_IDS).zip(&self.0);
+        let found = entries.find(|(_, entry)| !name.is_empty() && entry.user_name == name);
+        found.map(|(id, _)| id)
+    }
+
     /// Gives the first free id to an account; returns whether there was one.
     pub(super) fn adopt(&mut self, name: &str, privilege: &str, enabled: bool) -> bool {
         let free = self.0.iter_mut().find(|entry| entry.is_free());
@@ -221,26 +247,13 @@ fn user(entry: &Entry) -> Result<User, String> {
         let name = &entry.user_name;
         return Err(format!("user {name:?} has not {CHANNELS} channels"));
     }
-    let mut access = BTreeMap::new();
-    let flags = entry.ipmi_enabled.iter().zip(&entry.link_auth_enabled).zip(&entry.access_callback);
-    for ((channel, level), ((&messaging, &link_auth), &callback_only)) in
-        (0_u8..).zip(&entry.privilege).zip(flags)
-    {
-        let known = UserAccess {
-            privilege: privilege(level)?,
-            callback_only,
-            link_auth,
-            messaging,
-            session_limit: 0,
-            payloads: payload_access(entry, channel),
-        };
-        access.insert(channel, known);
-    }
+    let access: Result<_, String> =
+        (0..CHANNEL_NUMBERS).map(|channel| Ok((channel, entry.access(channel)?))).collect();
     Ok(User {
         name: UserName::try_from(entry.user_name.clone())?,
         enabled: entry.user_enabled && entry.user_in_system,
         password: None,
-        access,
+        access: access?,
         ..User::default()
     })
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use durable::Storage;
 use ipmi_proto::{ChannelNumber, Privilege};
 
-use super::Writer;
-use crate::files::{ChannelSettings, CipherLimit};
+use super::{Files, Writer};
+use crate::files::{ChannelSettings, CipherLimit, UsersFile};
 use crate::{
-    AccountError, BadPassword, Channel, ChannelAccess, Kg, Password, PasswordTest, Setting, User,
-    UserAccess, UserAdmin, UserId, UserName, Users,
+    AccountError, BadPassword, Channel, ChannelAccess, Kg, Password, PasswordTest, Setting,
+    Snapshot, User, UserAccess, UserAdmin, UserId, UserName, Users,
 };
 
 impl<S: Storage + Clone> Writer<S> {
@@ -22,13 +22,18 @@ impl<S: Storage + Clone> Writer<S> {
         known.map(drop).ok_or(AccountError::NoSuchChannel(channel))
     }
 
-    /// Changes one user.
-    fn change_user(&self, id: UserId, edit: impl FnOnce(&mut User)) -> Result<(), AccountError> {
+    /// Changes one user. `edit` sees the file as well, and nobody else changes it meanwhile.
+    fn change_user(
+        &self,
+        id: UserId,
+        edit: impl FnOnce(&mut User, &UsersFile) -> Result<(), AccountError>,
+    ) -> Result<(), AccountError> {
         self.check_user(id)?;
         let mut files = self.files();
-        let mut user = files.users.value().users.get(&id).cloned().unwrap_or_default();
+        let file = files.users.value();
+        let mut user = file.users.get(&id).cloned().unwrap_or_default();
         let before = user.clone();
-        edit(&mut user);
+        edit(&mut user, file)?;
         if user == before {
             return Ok(()); // spares the flash
         }
@@ -54,14 +59,14 @@ impl<S: Storage + Clone> Writer<S> {
         Ok(())
     }
 
-    /// Sets the volatile access; that of other channels becomes explicit with it.
+    /// Sets the volatile access; that of other channels becomes explicit with it. `snapshot` is of the time
+    /// since which `files` are locked.
     fn set_volatile(
         &self,
-        channel: ChannelNumber,
-        access: ChannelAccess,
+        files: &mut Files<S>,
+        snapshot: &Snapshot,
+        (channel, access): (ChannelNumber, ChannelAccess),
     ) -> Result<(), AccountError> {
-        let snapshot = self.snapshot();
-        let mut files = self.files();
         files.volatile.update(|file| {
             if file.boot != self.options.boot {
                 file.boot.clone_from(&self.options.boot);
@@ -73,7 +78,6 @@ impl<S: Storage + Clone> Writer<S> {
             }
             file.channels.insert(channel.value(), access);
         })?;
-        self.publish(&mut files);
         Ok(())
     }
 }
@@ -85,18 +89,25 @@ impl<S: Storage + Clone> UserAdmin for Writer<S> {
             return if name.is_empty() { Ok(()) } else { Err(AccountError::FixedName) };
         }
         if name.is_empty() {
-            return self.change_user(id, |user| *user = User::default());
+            return self.change_user(id, |user, _| {
+                *user = User::default();
+                Ok(())
+            });
         }
-        match self.snapshot().find(name.as_str().as_bytes()) {
-            Some(other) if other != id => Err(AccountError::NameTaken(other)),
-            _ => self.change_user(id, |user| user.name = name),
-        }
+        self.change_user(id, |user, file| {
+            if let Some(other) = file.named(&name).filter(|other| *other != id) {
+                return Err(AccountError::NameTaken(other));
+            }
+            user.name = name;
+            Ok(())
+        })
     }
 
     fn set_enabled(&self, id: UserId, enabled: bool) -> Result<(), AccountError> {
-        self.change_user(id, |user| {
+        self.change_user(id, |user, _| {
             user.enabled = enabled;
             user.enablings = user.enablings.wrapping_add(enabled.into());
+            Ok(())
         })
     }
 
@@ -114,35 +125,48 @@ impl<S: Storage + Clone> UserAdmin for Writer<S> {
         Ok(stored.map_or(PasswordTest::Mismatch, |stored| stored.test(password)))
     }
 
-    fn set_access(
+    fn change_access(
         &self,
         id: UserId,
         channel: ChannelNumber,
-        access: UserAccess,
+        change: &dyn Fn(&mut UserAccess),
     ) -> Result<(), AccountError> {
         self.check_channel(channel)?;
-        self.change_user(id, |user| {
-            user.access.insert(channel.value(), access);
+        self.change_user(id, |user, _| {
+            let mut access = user.access(channel);
+            change(&mut access);
+            if access != user.access(channel) {
+                user.access.insert(channel.value(), access);
+            }
+            Ok(())
         })
     }
 
-    fn set_channel_access(
+    fn change_channel_access(
         &self,
         channel: ChannelNumber,
-        setting: Setting,
-        access: ChannelAccess,
+        change: &dyn Fn(Setting, ChannelAccess) -> Option<ChannelAccess>,
     ) -> Result<(), AccountError> {
-        self.check_channel(channel)?;
-        match setting {
-            Setting::Volatile => self.set_volatile(channel, access),
-            Setting::NonVolatile => {
-                // What holds now stays, until the next start or a change of its own.
-                if let Some(now) = self.snapshot().channel_access(channel, Setting::Volatile) {
-                    self.set_volatile(channel, now)?;
-                }
-                self.change_channel(channel, |settings| settings.access = Some(access))
-            }
+        let mut files = self.files();
+        let snapshot = self.snapshot();
+        let of = |setting| {
+            let now = snapshot.channel_access(channel, setting);
+            now.ok_or(AccountError::NoSuchChannel(channel))
+        };
+        let (non_volatile, volatile) = (of(Setting::NonVolatile)?, of(Setting::Volatile)?);
+        if let Some(access) = change(Setting::NonVolatile, non_volatile) {
+            // What holds now stays, until the next start or a change of its own.
+            self.set_volatile(&mut files, &snapshot, (channel, volatile))?;
+            files.channels.update(|file| {
+                file.channels.entry(channel.value()).or_default().access = Some(access);
+            })?;
         }
+        let written = match change(Setting::Volatile, volatile) {
+            Some(access) => self.set_volatile(&mut files, &snapshot, (channel, access)),
+            None => Ok(()),
+        };
+        self.publish(&mut files);
+        written
     }
 
     fn reset_volatile(&self) -> Result<(), AccountError> {

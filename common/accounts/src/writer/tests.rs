@@ -7,6 +7,7 @@ use ipmi_proto::{AccessMode, Privilege};
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::at_once;
 use crate::{
     ChannelAccess, Followed, PasswordSize, PasswordTest, PayloadAccess, Reader, Setting, UserAdmin,
     UserName,
@@ -40,6 +41,14 @@ fn password(text: &str) -> Password {
     Password::new(text.as_bytes(), PasswordSize::Bytes16).unwrap()
 }
 
+fn set_whole_access(
+    writer: &Writer<Disk>,
+    channel: ChannelNumber,
+    (setting, access): (Setting, ChannelAccess),
+) -> Result<(), AccountError> {
+    writer.change_channel_access(channel, &|which, _| (which == setting).then_some(access))
+}
+
 fn has(writer: &Writer<Disk>, user: u8, text: &str) -> bool {
     writer.test_password(id(user), &password(text)).unwrap() == PasswordTest::Match
 }
@@ -53,7 +62,7 @@ fn two_users() -> Disk {
             UserAccess { privilege: Some(Privilege::Administrator), ..UserAccess::default() };
         writer.set_name(id(user), name(text)).unwrap();
         writer.set_password(id(user), &password(text)).unwrap();
-        writer.set_access(id(user), LAN, access).unwrap();
+        writer.change_access(id(user), LAN, &|now| *now = access).unwrap();
         writer.set_enabled(id(user), true).unwrap();
     }
     disk
@@ -178,7 +187,7 @@ fn volatile_access_ends_with_the_boot_and_outlives_a_restart() {
     let writer = open(&disk);
     let configured = writer.snapshot().channel_access(LAN, Setting::Volatile).unwrap();
     let off = ChannelAccess { mode: AccessMode::Disabled, ..configured };
-    writer.set_channel_access(LAN, Setting::Volatile, off).unwrap();
+    set_whole_access(&writer, LAN, (Setting::Volatile, off)).unwrap();
     let both = |writer: &Writer<Disk>| {
         let snapshot = writer.snapshot();
         let access = |setting| snapshot.channel_access(LAN, setting).unwrap();
@@ -197,14 +206,65 @@ fn non_volatile_access_takes_effect_at_the_next_boot() {
     let writer = open(&disk);
     let configured = writer.snapshot().channel_access(LAN, Setting::Volatile).unwrap();
     let low = ChannelAccess { privilege_limit: Privilege::User, ..configured };
-    writer.set_channel_access(LAN, Setting::NonVolatile, low).unwrap();
+    set_whole_access(&writer, LAN, (Setting::NonVolatile, low)).unwrap();
     drop(writer);
     let writer = open(&disk);
     let now = |writer: &Writer<Disk>| writer.snapshot().channel_access(LAN, Setting::Volatile);
     assert_eq!(now(&writer), Some(configured));
     writer.reset_volatile().unwrap();
     assert_eq!(now(&writer), Some(low));
-    assert!(writer.set_channel_access(ChannelNumber::CURRENT, Setting::Volatile, low).is_err());
+    assert!(set_whole_access(&writer, ChannelNumber::CURRENT, (Setting::Volatile, low)).is_err());
+}
+
+/// A change of one part of a value while another changes another part, as two requests that a client keeps
+/// outstanding are.
+#[test]
+fn changes_at_once_lose_nothing() {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    for round in 0..64_u8 {
+        let (on, limit) = (round % 2 == 0, Privilege::new(1 + round % 4).unwrap());
+        let mode = if on { AccessMode::Disabled } else { AccessMode::AlwaysAvailable };
+        let of = |which: Setting, mode: Option<AccessMode>, limit: Option<Privilege>| {
+            writer.change_channel_access(LAN, &|setting, access| {
+                let mode = mode.unwrap_or(access.mode);
+                let privilege_limit = limit.unwrap_or(access.privilege_limit);
+                (setting == which).then_some(ChannelAccess { mode, privilege_limit, ..access })
+            })
+        };
+        at_once(&[
+            &|| of(Setting::Volatile, Some(mode), None),
+            &|| of(Setting::Volatile, None, Some(limit)),
+            &|| of(Setting::NonVolatile, Some(mode), None),
+            &|| of(Setting::NonVolatile, None, Some(limit)),
+            &|| writer.change_access(id(3), LAN, &|access| access.messaging = on),
+            &|| writer.change_access(id(3), LAN, &|access| access.privilege = Some(limit)),
+            &|| writer.change_access(id(3), LAN, &|access| access.payloads.standard = on.into()),
+            &|| writer.change_access(id(3), LAN, &|access| access.payloads.oem = on.into()),
+        ]);
+        let snapshot = writer.snapshot();
+        for setting in [Setting::Volatile, Setting::NonVolatile] {
+            let access = snapshot.channel_access(LAN, setting).unwrap();
+            assert_eq!((access.mode, access.privilege_limit), (mode, limit), "{setting:?} {round}");
+        }
+        let access = snapshot.access(id(3), LAN);
+        let payloads = PayloadAccess { standard: on.into(), oem: on.into() };
+        assert_eq!((access.messaging, access.privilege), (on, Some(limit)), "{round}");
+        assert_eq!(access.payloads, payloads, "{round}");
+    }
+}
+
+#[test]
+fn one_name_goes_to_one_user() {
+    let disk = Disk::new();
+    let writer = open(&disk);
+    for round in 0..64 {
+        let wanted = name(&format!("name{round}"));
+        let results = at_once(&[&|| writer.set_name(id(3), wanted.clone()), &|| {
+            writer.set_name(id(4), wanted.clone())
+        }]);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    }
 }
 
 #[test]
@@ -378,7 +438,7 @@ fn apply(writer: &Writer<Disk>, model: &mut Model, change: &Change) {
                 payloads: PayloadAccess { standard: *standard, oem: 0 },
                 ..UserAccess::default()
             };
-            writer.set_access(id(*user), LAN, access).unwrap();
+            writer.change_access(id(*user), LAN, &|now| *now = access).unwrap();
             model.entry(*user).or_default().3 = access;
         }
         Change::Restart => {}

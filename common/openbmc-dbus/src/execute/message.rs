@@ -23,6 +23,8 @@ pub enum Caller {
         /// The managed system's session id.
         session_id: u32,
     },
+    /// A console outside of any session: user and session 0, Callback privilege.
+    Outside,
     /// A satellite controller on an IPMB.
     Ipmb {
         /// Requester's slave address in its 7-bit form.
@@ -54,6 +56,12 @@ impl From<Caller> for Options {
                 user_id: Some(user_id.into()),
                 privilege: Some(privilege.value().into()),
                 session_id: Some(session_id),
+                ..Self::default()
+            },
+            Caller::Outside => Self {
+                user_id: Some(0),
+                privilege: Some(Privilege::Callback.value().into()),
+                session_id: Some(0),
                 ..Self::default()
             },
             Caller::Ipmb { rq_sa, host_id } => {

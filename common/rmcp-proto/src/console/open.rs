@@ -10,7 +10,7 @@ use crate::wire::open_session::{OpenSessionRequest, OpenSessionResponse};
 use crate::wire::rakp::{Rakp1, Rakp2, Rakp3, Rakp4, RakpHeader};
 use crate::wire::v20::{self, PayloadType, V20Header, V20Packet};
 
-/// The tag of every set-up message: the type of payload tells them apart.
+/// The tag of every set-up message: the payload type distinguishes them.
 const TAG: u8 = 0;
 
 /// What the console waits for.
@@ -47,7 +47,7 @@ impl Opening {
         (Self::Response { console_id }, datagram(PayloadType::OPEN_SESSION_REQUEST, &payload))
     }
 
-    /// Takes a set-up message.
+    /// Handles a set-up message.
     pub(super) fn advance(
         self: Box<Self>,
         packet: &V20Packet<'_>,

@@ -5,7 +5,7 @@ use super::{Protector, UserKey};
 use crate::suite::{Algorithms, Authentication};
 use crate::wire::rakp::{Role, UserName};
 
-/// The values that RAKP messages 1 and 2 carried: what the codes are computed over.
+/// The values of RAKP messages 1 and 2, over which the codes are computed.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The suite's algorithms.

@@ -29,7 +29,7 @@ impl UserKey {
         Self(bytes)
     }
 
-    /// The key's bytes. Whoever copies them wipes them.
+    /// The key's bytes. A copy must be wiped.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
@@ -48,7 +48,7 @@ impl UserKey {
         rest.iter().fold(0, |any, byte| any | byte) == 0
     }
 
-    /// Whether all bytes are zero, told in constant time: such a KG means "none".
+    /// Whether all bytes are zero, in constant time: such a KG means that there is none.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.0.ct_eq(&[0; Self::LEN]).into()

@@ -98,7 +98,7 @@ impl Digest {
         self
     }
 
-    /// Whether `code` is this digest, told in constant time. Lengths are no secret.
+    /// Whether `code` is this digest, compared in constant time for a given length.
     #[must_use]
     pub fn matches(&self, code: &[u8]) -> bool {
         self.as_bytes().ct_eq(code).into()

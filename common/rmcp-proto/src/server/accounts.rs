@@ -1,10 +1,9 @@
-//! What the server must be told: who may log in, and random bytes.
+//! What the server asks its owner for: accounts, and random bytes.
 
 use std::time::Duration;
 
 use ipmi_proto::Privilege;
 
-use super::v15::V15Policy;
 use crate::crypto::UserKey;
 use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
@@ -22,18 +21,23 @@ pub struct Account {
     pub limit: Privilege,
 }
 
-/// The users, as the daemon keeps them. Every answer is the present state: the server asks again
-/// for each login, and for every live session when it is told that accounts changed.
+/// The users of the server's channel. Every answer is the present state: the server asks again for each
+/// login, and for every active session in [`Server::accounts_changed`](super::Server::accounts_changed).
 pub trait Accounts {
     /// The enabled user called `name` with IPMI messaging on this channel; of several the one with
     /// the lowest id. With `role` (look-up by name and role) the lowest id whose limit is exactly
     /// that, or else the lowest whose limit is above it.
-    fn find(&self, name: &UserName, role: Option<Privilege>) -> Option<Account>;
+    ///
+    /// # Errors
+    ///
+    /// The reason, for the log and the counters. The console must not see it: to find it must take the same
+    /// time for each.
+    fn find(&self, name: &UserName, role: Option<Privilege>) -> Result<Account, Denial>;
 
-    /// The same user again, by id; `None` once it may no longer log in.
+    /// The user `id`; `None` if that user may not log in.
     fn by_id(&self, id: u8) -> Option<Account>;
 
-    /// KG, where one is set.
+    /// KG, if one is set.
     fn kg(&self) -> Option<UserKey>;
 
     /// The most that a login on this channel may be granted; `None` while the channel is closed.
@@ -45,26 +49,54 @@ pub trait Accounts {
     /// Which packets of IPMI 1.5 sessions may go without an auth code.
     fn v15_policy(&self) -> V15Policy;
 
-    /// What wrong passwords lead to.
+    /// The bad password threshold and its times.
     fn bad_password(&self) -> BadPassword;
 
-    /// A number that is another one each time an administrator has enabled the user, which ends a
-    /// lock for wrong passwords, and only then.
+    /// A number that changes each time an administrator enables the user, which ends a lock for wrong
+    /// passwords, and at no other time.
     fn enabled_mark(&self, id: u8) -> u64;
 
-    /// What Get Channel Authentication Capabilities tells anyone.
+    /// Which kinds of users Get Channel Authentication Capabilities reports.
     fn login_status(&self) -> LoginStatus;
 }
 
-/// What wrong passwords lead to (IPMI v2.0 §23.2, LAN parameter 26).
+/// Why no login under a name succeeds. The console gets the response to a wrong password in each case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Denial {
+    /// No user has the name.
+    UnknownUser,
+    /// The user is disabled.
+    UserDisabled,
+    /// The user has no access to the channel: IPMI messaging is off, or the privilege limit is "no access".
+    NoChannelAccess,
+    /// The user has no password.
+    NoPassword,
+    /// The user's password is longer than what the session's format can prove (IPMI 1.5: 16 bytes).
+    PasswordTooLong,
+    /// The user's limit is below the role that the look-up by name and role asks for.
+    RoleAboveLimit,
+    /// The accounts cannot be read, or not all of them.
+    AccountsUnreadable,
+}
+
+/// The bad password threshold (IPMI v2.0 §23.2, LAN parameter 26).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct BadPassword {
-    /// How many of them lock a user; 0 is never.
+    /// How many wrong passwords lock a user; 0 disables the lock.
     pub threshold: u8,
-    /// After how long the count begins anew; `None` is never.
+    /// After how long the count is reset; `None` is never.
     pub reset: Option<Duration>,
     /// For how long a user is locked; `None` until an administrator enables the user.
     pub lockout: Option<Duration>,
+}
+
+/// Which packets of IPMI 1.5 sessions may go without an auth code (IPMI v2.0 §6.11.4).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct V15Policy {
+    /// All of them, once the session is active.
+    pub per_message_auth_disabled: bool,
+    /// Those of commands that a User may give.
+    pub user_level_auth_disabled: bool,
 }
 
 /// Which kinds of users there are (IPMI v2.0 §22.13, Table 22-15 byte 4).

@@ -1,27 +1,27 @@
 //! Responses that were bridged to the console (IPMI v2.0 §6.13.3).
 //!
-//! A console that has a controller behind the BMC asked by a tracked Send Message gets two
-//! messages: that the Send Message was accepted, and then the controller's own response. The command
-//! daemon gives both at once, the second as the data of the first; behind a further controller, as
-//! the data of that one's Send Message again. Consoles take each as a message of its own.
+//! A console that sends a request to a controller behind the BMC by a tracked Send Message gets two
+//! messages: the response to Send Message, and then the controller's response. The command daemon gives
+//! both at once, the second as the data of the first; behind a further controller, as the data of the
+//! response to that controller's Send Message. Consoles expect a message for each.
 
 use ipmi_proto::ipmb::{IpmbHeader, IpmbResponse};
 use ipmi_proto::{CompletionCode, NetFn, Response};
 
 const SEND_MESSAGE: u8 = 0x34;
 
-/// The messages that tell `response` to the request with `header`, in their order.
+/// The messages that carry `response` to the request with `header`, in their order.
 pub(super) fn messages(header: &IpmbHeader, response: &Response) -> Vec<Vec<u8>> {
     let mut messages = Vec::with_capacity(1);
     let mut next = IpmbResponse::answering(header, response);
     loop {
-        let inner = passed_on(&next);
-        let told = match inner {
+        let inner = inner_response(&next);
+        let sent = match inner {
             Some(_) => IpmbResponse { data: &[], ..next },
             None => next,
         };
-        let mut message = Vec::with_capacity(8 + told.data.len());
-        told.emit(&mut message);
+        let mut message = Vec::with_capacity(8 + sent.data.len());
+        sent.emit(&mut message);
         messages.push(message);
         match inner {
             Some(inner) => next = inner,
@@ -31,7 +31,7 @@ pub(super) fn messages(header: &IpmbHeader, response: &Response) -> Vec<Vec<u8>>
 }
 
 /// The response that a successful Send Message has as its data.
-fn passed_on<'a>(response: &IpmbResponse<'a>) -> Option<IpmbResponse<'a>> {
+fn inner_response<'a>(response: &IpmbResponse<'a>) -> Option<IpmbResponse<'a>> {
     let is_send_message = response.header.netfn == NetFn::APP.response()
         && response.header.command == SEND_MESSAGE
         && response.completion == CompletionCode::OK;

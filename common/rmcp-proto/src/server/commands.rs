@@ -1,8 +1,8 @@
-//! The session commands that the server carries out itself.
+//! The commands within a session that the server executes itself.
 
 use ipmi_proto::{CompletionCode, NetFn, Privilege, Request};
 
-use super::session::Session;
+use super::event::SessionInfo;
 
 /// Set Session Privilege Level (IPMI v2.0 §22.18).
 const SET_SESSION_PRIVILEGE: u8 = 0x3b;
@@ -20,16 +20,16 @@ const ABOVE_LIMIT: CompletionCode = CompletionCode(0x81);
 pub(super) enum SessionCommand {
     /// Set Session Privilege Level.
     SetPrivilege,
-    /// Close Session, for this very session.
+    /// Close Session, for the session that it came in.
     CloseOwn,
     /// A command about payloads.
     Payload,
-    /// Something else.
+    /// Any other command.
     Other,
 }
 
 impl SessionCommand {
-    pub(super) fn of(request: &Request, session: &Session) -> Self {
+    pub(super) fn of(request: &Request, session: &SessionInfo) -> Self {
         match (request.netfn, request.command) {
             (NetFn::APP, SET_SESSION_PRIVILEGE) => Self::SetPrivilege,
             (NetFn::APP, CLOSE_SESSION) if closes(request, session) => Self::CloseOwn,
@@ -40,34 +40,32 @@ impl SessionCommand {
 }
 
 /// Whether a Close Session names `session`: by its id, or by id 0 and its handle.
-fn closes(request: &Request, session: &Session) -> bool {
-    let info = session.info();
+fn closes(request: &Request, session: &SessionInfo) -> bool {
     match *request.data.as_slice() {
-        [0, 0, 0, 0, handle] => handle == info.handle,
-        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) == info.id.0,
+        [0, 0, 0, 0, handle] => handle == session.handle,
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) == session.id.0,
         _ => false,
     }
 }
 
-/// Set Session Privilege Level: the level that holds now.
+/// Set Session Privilege Level: the level that `session` has then.
 ///
 /// # Errors
 ///
 /// - `C7h` for another length than one byte.
 /// - `CCh` for a reserved level.
 /// - `81h` for a level above the session's limit.
-pub(super) fn set_privilege(
+pub(super) fn new_privilege(
     request: &Request,
-    session: &mut Session,
+    session: &SessionInfo,
 ) -> Result<Privilege, CompletionCode> {
     let &[level] = request.data.as_slice() else {
         return Err(CompletionCode::REQUEST_LENGTH_INVALID);
     };
-    if level & 0x0f != 0 {
-        let wanted = Privilege::new(level & 0x0f).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
-        if !session.set_privilege(wanted) {
-            return Err(ABOVE_LIMIT);
-        }
+    // Level 0 asks for the present one.
+    if level & 0x0f == 0 {
+        return Ok(session.privilege);
     }
-    Ok(session.info().privilege)
+    let wanted = Privilege::new(level & 0x0f).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
+    if wanted <= session.limit { Ok(wanted) } else { Err(ABOVE_LIMIT) }
 }

@@ -1,4 +1,4 @@
-//! What a server is set up with.
+//! The server's configuration.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Instance {
     }
 }
 
-/// Limits, time-outs and what the server says of itself.
+/// Limits, time-outs, and what the server reports about the BMC.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Makes ids and handles unique among a BMC's front ends.
@@ -43,7 +43,7 @@ pub struct Config {
     pub guid: [u8; 16],
     /// Cipher suites accepted, the preferred one first.
     pub suites: Vec<CipherSuite>,
-    /// Authentication types of IPMI 1.5 sessions; none of them, and there are no such sessions.
+    /// Authentication types of IPMI 1.5 sessions; if empty, those sessions are off.
     pub v15: Vec<AuthType>,
     /// Active sessions, up to [`Config::MAX_SESSIONS`].
     pub sessions: usize,
@@ -57,11 +57,11 @@ pub struct Config {
     pub failures_by_source: Rate,
     /// Logins as one user that may fail, from sources that never logged in as that user.
     pub failures_by_user: Rate,
-    /// A session without a valid packet for so long is closed.
+    /// A session without a valid packet for this time is closed.
     pub idle_timeout: Duration,
-    /// A handshake must be through within this time.
+    /// A handshake not completed within this time is given up.
     pub setup_timeout: Duration,
-    /// Packets of a session are taken only from the address that logged in.
+    /// Packets of a session are accepted only from the address that logged in.
     pub bound_to_peer: bool,
 }
 

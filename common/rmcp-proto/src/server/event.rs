@@ -1,7 +1,8 @@
-//! What comes out of the server besides datagrams.
+//! The server's output: datagrams to send, and events.
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipmi_proto::ipmb::IpmbHeader;
 use ipmi_proto::{Privilege, Request};
 
 use super::reject::Reason;
@@ -9,21 +10,21 @@ use crate::suite::CipherSuite;
 use crate::wire::rakp::UserName;
 use crate::wire::v20::{PayloadType, Protection};
 
-/// The BMC's end of a datagram's way: replies leave from where the request arrived.
+/// The BMC's end of a route: replies leave from the address that the request was sent to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Local {
-    /// The address that was asked.
+    /// The address that the request was sent to.
     pub address: IpAddr,
     /// The interface's index.
     pub interface: u32,
 }
 
-/// Both ends of a datagram's way.
+/// Both ends of a datagram's route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Route {
     /// The console.
     pub peer: SocketAddr,
-    /// The BMC, where known.
+    /// The BMC, if known.
     pub local: Option<Local>,
 }
 
@@ -32,7 +33,7 @@ pub struct Route {
 pub struct Transmit {
     /// To whom, and from where.
     pub route: Route,
-    /// All of it.
+    /// The whole datagram.
     pub bytes: Vec<u8>,
 }
 
@@ -40,12 +41,27 @@ pub struct Transmit {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct SessionId(pub u32);
 
-/// Names one request: the answer to another never takes its place, and one that comes when the
-/// session is gone is dropped.
+/// Identifies one request. A response to another request is never sent for it, and a response to a session
+/// that was closed is dropped.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Token {
     pub(super) session: SessionId,
     pub(super) serial: u64,
+}
+
+/// Where the answer to a request outside a session goes, and in which format. Nothing of it is remembered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outside {
+    pub(super) route: Route,
+    pub(super) format: Format,
+    pub(super) header: IpmbHeader,
+}
+
+/// The two formats of a packet outside a session: the answer takes that of the request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Format {
+    V15,
+    V20,
 }
 
 /// What is known of an active session.
@@ -55,15 +71,15 @@ pub struct SessionInfo {
     pub id: SessionId,
     /// The handle: instance in bits 7:6, slot in bits 5:0.
     pub handle: u8,
-    /// Who logged in.
+    /// The user's id.
     pub user_id: u8,
-    /// Their name.
+    /// The user's name.
     pub user_name: UserName,
     /// The present privilege.
     pub privilege: Privilege,
     /// The highest that Set Session Privilege Level may choose.
     pub limit: Privilege,
-    /// Where they are.
+    /// The console's address.
     pub peer: SocketAddr,
     /// The suite agreed on; `None` for a session in IPMI 1.5 format.
     pub suite: Option<CipherSuite>,
@@ -87,7 +103,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// For a log.
+    /// For the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -100,10 +116,22 @@ impl CloseReason {
     }
 }
 
-/// Something the daemon must act on.
+/// What ended a login that failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LoginEnd {
+    /// The server refused RAKP 3 or Activate Session.
+    Refused,
+    /// The console refused RAKP 2, by a RAKP 3 with an error status.
+    Rakp2Refused,
+    /// The console sent no RAKP 3 in time. Consoles that see from RAKP 2 that their password is wrong
+    /// often do so.
+    NoRakp3,
+}
+
+/// What the daemon must act on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// A request for the BMC: to be answered with `Server::respond`, sooner or later.
+    /// A request for the BMC, to be answered with `Server::respond`.
     Request {
         /// For the answer.
         token: Token,
@@ -112,7 +140,15 @@ pub enum Event {
         /// The command.
         request: Request,
     },
-    /// A payload command (48h to 4Bh, 55h) for who owns the payloads; answered likewise.
+    /// A request that needs no session and that the BMC has to answer: with `Server::respond_outside`, soon or
+    /// not at all.
+    Outside {
+        /// For the answer.
+        asked: Outside,
+        /// The command.
+        request: Request,
+    },
+    /// A payload command (48h to 4Bh, 55h) for the owner of the payloads, to be answered likewise.
     PayloadCommand {
         /// For the answer.
         token: Token,
@@ -127,29 +163,31 @@ pub enum Event {
         session: SessionId,
         /// Which payload.
         kind: PayloadType,
-        /// How it came protected.
+        /// How it was protected.
         protection: Protection,
-        /// What it carried.
+        /// Its contents.
         data: Vec<u8>,
     },
-    /// Somebody logged in.
+    /// A user logged in.
     Opened(SessionInfo),
     /// A session's privilege or limit changed.
     Changed(SessionInfo),
-    /// A session ended; its requests need no answer any more, its payloads are free.
+    /// A session ended: its requests need no response any more, its payloads end.
     Closed(SessionInfo, CloseReason),
     /// A login failed.
     LoginRefused {
-        /// Where from.
+        /// The console's address.
         peer: SocketAddr,
-        /// As whom.
+        /// The user name.
         user_name: UserName,
         /// Why.
         reason: Reason,
+        /// What ended it.
+        end: LoginEnd,
     },
     /// A datagram was not acted on.
     Rejected {
-        /// Where from.
+        /// The console's address.
         peer: SocketAddr,
         /// Why.
         reason: Reason,

@@ -1,14 +1,14 @@
-//! The requests of one session: at most once each (a retry is answered from the last reply), and a
-//! late reply never meets a newer request.
+//! The requests of one session: each is executed at most once (a retry is answered from the last reply), and
+//! a late reply is never sent for a newer request.
 
 use std::time::{Duration, Instant};
 
 use ipmi_proto::ipmb::IpmbHeader;
 
-/// How long a reply is kept for a retry of its request.
+/// How long a reply is stored for a retry of its request.
 const REPLY_LIFETIME: Duration = Duration::from_secs(5);
 
-/// The requests that run, and the last reply.
+/// The running requests, and the last reply.
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
     running: Vec<Running>,
@@ -17,7 +17,7 @@ pub(super) struct Exchanges {
     newest: u64,
 }
 
-/// A request that waits for its reply.
+/// A request without a reply yet.
 #[derive(Debug)]
 struct Running {
     serial: u64,
@@ -34,21 +34,21 @@ struct Answered {
     at: Instant,
 }
 
-/// What a message that arrived is.
+/// How an arrived message relates to those before.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Arrival<'a> {
     /// A request not seen before: this is its serial number.
     New(u64),
-    /// A copy of a request that still runs.
+    /// A copy of a request that is still running.
     StillRunning,
-    /// A copy of the last request: this was the reply to it.
+    /// A copy of the last request, with the reply to it.
     Answered(&'a [Vec<u8>]),
-    /// More than the session may have running.
+    /// The session has too many requests running.
     TooMany,
 }
 
 impl Exchanges {
-    /// Takes note of `message`, of which at most `limit` may run.
+    /// Notes that `message` arrived; at most `limit` may run at a time.
     pub(super) fn arrive(
         &mut self,
         now: Instant,
@@ -80,7 +80,7 @@ impl Exchanges {
         all.any(|known| known == message)
     }
 
-    /// What the reply to request `serial` needs of its header; `None` if that does not run.
+    /// The header of request `serial`; `None` if it is not running.
     pub(super) fn header(&self, serial: u64) -> Option<&IpmbHeader> {
         self.running.iter().find(|running| running.serial == serial).map(|running| &running.header)
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_a_running_request_is_told() {
+    fn a_copy_of_a_running_request_is_recognised() {
         let (mut exchanges, now) = (Exchanges::default(), now());
         assert_eq!(arrive(&mut exchanges, now, 1), Arrival::New(1));
         assert_eq!(arrive(&mut exchanges, now, 1), Arrival::StillRunning);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_what_does_not_run_is_nothing() {
+    fn a_reply_to_a_request_that_is_not_running_has_no_effect() {
         let (mut exchanges, now) = (Exchanges::default(), now());
         exchanges.answered(now, 1, vec![vec![7]]);
         assert_eq!(arrive(&mut exchanges, now, 1), Arrival::New(1));

@@ -1,5 +1,5 @@
-//! A session's set-up, a type per state: each holds what is known in it and is used up as the next
-//! message comes, so no key can be used before it exists (IPMI v2.0 §13.15-24).
+//! Setting up a session, a type per state: each holds what is known in it and is consumed by the next
+//! message, so no key can be used before it exists (IPMI v2.0 §13.15-24).
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::accounts::{Account, Accounts, Random, random_bytes};
 use super::event::Route;
 use super::limits::Source;
 use super::reject::Reason;
-use super::v15::AwaitActivate;
+use super::v15_login::AwaitActivate;
 use crate::crypto::mac::{Digest, Hash, KeyedHash};
 use crate::crypto::{Exchange, Protector, UserKey};
 use crate::suite::CipherSuite;
@@ -20,19 +20,19 @@ use crate::wire::rakp::{Rakp1, UserName};
 pub(super) struct Handshake {
     pub(super) managed_id: u32,
     pub(super) route: Route,
-    /// When it is given up.
+    /// When it is given up if it is not complete.
     pub(super) deadline: Instant,
     pub(super) state: State,
 }
 
 impl Handshake {
-    /// Where it comes from.
+    /// The source that it counts for.
     pub(super) fn source(&self) -> Source {
         self.route.peer.into()
     }
 }
 
-/// What the handshake waits for.
+/// The message that the handshake waits for.
 pub(super) enum State {
     Rakp1(AwaitRakp1),
     Rakp3(Box<AwaitRakp3>),
@@ -45,11 +45,11 @@ pub(super) enum State {
 pub(super) struct AwaitRakp1 {
     pub(super) console_id: u32,
     pub(super) suite: CipherSuite,
-    /// The privilege granted for the session to be.
+    /// The privilege granted by the Open Session Response.
     pub(super) granted: Privilege,
 }
 
-/// What the server knows while it answers a RAKP 1.
+/// What a RAKP 1 is answered from.
 pub(super) struct Rakp1Context<'a, A, R> {
     pub(super) accounts: &'a A,
     pub(super) random: &'a mut R,
@@ -58,12 +58,12 @@ pub(super) struct Rakp1Context<'a, A, R> {
 }
 
 impl AwaitRakp1 {
-    /// Takes RAKP 1. The state that follows exists for known and unknown users alike, is made by
-    /// the same steps, and answers the same: only RAKP 4 tells a failure.
+    /// Handles RAKP 1. For a name under which no login can succeed, the next state is made by the same steps
+    /// and gives a RAKP 2 of the same form: only RAKP 4 reports a failure.
     ///
     /// # Errors
     ///
-    /// The status of a RAKP 2 that ends the handshake, for fields that no user could make right.
+    /// The status of a RAKP 2 that ends the handshake, for fields that are invalid for every user.
     pub(super) fn on_rakp_1<A: Accounts, R: Random>(
         self,
         message: &Rakp1,
@@ -78,12 +78,14 @@ impl AwaitRakp1 {
         let channel = context.accounts.channel_limit();
         let suite = context.accounts.suite_limit(self.suite);
         let verdict = match (account, channel, suite) {
-            (Some(account), Some(channel), Some(suite)) => {
+            (Ok(account), Some(channel), Some(suite)) => {
                 let limit = account.limit.min(channel).min(suite).min(self.granted);
                 let refused = (wanted > limit).then_some(Reason::PrivilegeAboveLimit);
                 Verdict::Known { account, refused }
             }
-            _ => Verdict::Unknown,
+            (Err(denial), ..) => Verdict::Denied(denial.into()),
+            (Ok(_), None, _) => Verdict::Denied(Reason::ChannelDisabled),
+            (Ok(_), _, None) => Verdict::Denied(Reason::SuiteDisabled),
         };
         let exchange = Exchange {
             algorithms: self.suite.algorithms(),
@@ -110,8 +112,12 @@ pub(super) struct AwaitRakp3 {
 }
 
 enum Verdict {
-    Known { account: Account, refused: Option<Reason> },
-    Unknown,
+    Known {
+        account: Account,
+        refused: Option<Reason>,
+    },
+    /// No password opens a session, for this reason.
+    Denied(Reason),
 }
 
 /// A login that succeeded.
@@ -122,12 +128,12 @@ pub(super) struct Login {
     pub(super) keys: LoginKeys,
 }
 
-/// What a login leaves for its session.
+/// The keys and codes of the session that a login opens.
 pub(super) struct LoginKeys {
     pub(super) console_id: u32,
     pub(super) suite: CipherSuite,
     pub(super) protector: Protector,
-    /// RAKP 3's code, to know a retry by.
+    /// RAKP 3's code, to recognise a retry by.
     pub(super) code: Digest,
     /// RAKP 4's check value.
     pub(super) check: Digest,
@@ -142,15 +148,24 @@ impl AwaitRakp3 {
         self.exchange.name
     }
 
-    /// The id of the account that the name found.
+    /// The id of the user, if one may log in under the name.
     pub(super) fn account_id(&self) -> Option<u8> {
         match &self.verdict {
             Verdict::Known { account, .. } => Some(account.id),
-            Verdict::Unknown => None,
+            Verdict::Denied(_) => None,
         }
     }
 
-    /// The BMC's random number and the GUID that RAKP 2 tells.
+    /// The reason for a login that the console ended after RAKP 2: the console has found from RAKP 2's code
+    /// that its password does not match.
+    pub(super) const fn reason_to_stop(&self) -> Reason {
+        match self.verdict {
+            Verdict::Known { .. } => Reason::WrongPassword,
+            Verdict::Denied(reason) => reason,
+        }
+    }
+
+    /// The BMC's random number and the GUID in RAKP 2.
     pub(super) const fn randoms(&self) -> ([u8; 16], [u8; 16]) {
         (self.exchange.managed_random, self.exchange.guid)
     }
@@ -165,12 +180,12 @@ impl AwaitRakp3 {
         Rakp1 { tag: self.rakp_1.tag, ..*message } == self.rakp_1
     }
 
-    /// Takes RAKP 3's code.
+    /// Checks RAKP 3's code.
     ///
     /// # Errors
     ///
-    /// RAKP 4's status and the true reason: unknown users and wrong passwords get the same status,
-    /// after the same work.
+    /// RAKP 4's status and the reason: unknown users and wrong passwords get the same status, after the same
+    /// computation.
     pub(super) fn on_rakp_3(
         self,
         code: &[u8],
@@ -182,7 +197,7 @@ impl AwaitRakp3 {
         let check = self.exchange.rakp_4_check(&sik);
         let bad = StatusCode::INVALID_INTEGRITY_CHECK;
         match self.verdict {
-            Verdict::Unknown => Err((bad, Reason::UnknownUser)),
+            Verdict::Denied(reason) => Err((bad, reason)),
             Verdict::Known { .. } if !matches => Err((bad, Reason::WrongPassword)),
             Verdict::Known { refused: Some(reason), .. } => {
                 Err((StatusCode::UNAUTHORIZED_ROLE, reason))
@@ -201,7 +216,7 @@ impl AwaitRakp3 {
     }
 }
 
-/// Keys for users that there are not: from a secret made at start, so that no one can know them.
+/// Keys for unknown users, derived from a secret made at start, so that they cannot be guessed.
 pub(super) struct Decoy(KeyedHash);
 
 impl Decoy {
@@ -214,7 +229,7 @@ impl Decoy {
         digest.as_bytes().first_chunk().map_or_else(UserKey::default, |key| UserKey::new(*key))
     }
 
-    /// Tells apart the states of an account, without keeping its key.
+    /// A digest of the account's key and name, which shows a change without storing the key.
     pub(super) fn fingerprint(&self, account: &Account) -> Digest {
         self.0.digest(&[b"account", account.key.as_bytes(), account.name.as_bytes()])
     }

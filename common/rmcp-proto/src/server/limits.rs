@@ -1,6 +1,6 @@
-//! How much one source may ask for, and how often passwords may be guessed.
+//! Limits on packets of one source, and on failed logins.
 //!
-//! A source is an IPv4 address or an IPv6 /64, which is what one attacker has for free. All tables
+//! A source is an IPv4 address or an IPv6 /64, since one attacker has all addresses of a /64. All tables
 //! are of a fixed size.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::accounts::BadPassword;
 use crate::wire::rakp::UserName;
 
-/// So many at once, and then one in each period.
+/// A rate: a burst, and then one in each period.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rate {
     /// How many may come at once.
@@ -20,7 +20,7 @@ pub struct Rate {
     pub period: Duration,
 }
 
-/// Where packets come from.
+/// What packets and failed logins are counted by.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Source {
     V4(Ipv4Addr),
@@ -44,8 +44,8 @@ impl From<SocketAddr> for Source {
 const SETS: usize = 256;
 const WAYS: usize = 4;
 
-/// A token bucket per key, in a table of fixed size: a key that has no place takes that of the
-/// bucket in its set that is nearest to full, and so has the least to forget.
+/// A token bucket per key, in a table of fixed size: the bucket of a new key replaces the one in its set that
+/// is nearest to full, with which the least is forgotten.
 pub(super) struct Buckets<K> {
     /// Keeps keys from being chosen to fall into one set.
     seed: u64,
@@ -79,12 +79,12 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         let Some(set) = self.sets.get_mut(set) else {
             return true;
         };
-        let place = |slot: &Option<(K, Instant)>| match slot {
+        let order = |slot: &Option<(K, Instant)>| match slot {
             Some((other, _)) if *other == key => None,
             other => Some(other.map(|(_, full_at)| full_at)),
         };
         // Its own bucket sorts first, then an empty one, then the one nearest to full.
-        if let Some(slot) = set.iter_mut().min_by_key(|slot| place(slot)) {
+        if let Some(slot) = set.iter_mut().min_by_key(|slot| order(slot)) {
             let own = slot.filter(|(other, _)| *other == key).map(|(_, full_at)| full_at);
             *slot = Some((key, own.map_or(now, |full_at| full_at.max(now)) + rate.period));
         }
@@ -160,7 +160,7 @@ impl Guesses {
 
     /// A login succeeded.
     pub(super) fn succeeded(&mut self, id: u8, pair: (Source, UserName)) {
-        // Whoever is locked stays so for others, until time or an administrator ends it.
+        // A locked user stays locked for other sources, until the time is over or an administrator ends it.
         if self.locks.get(&id).is_some_and(|lock| !lock.locked) {
             self.locks.remove(&id);
         }

@@ -1,5 +1,7 @@
 //! Why datagrams and logins are refused: each reason is counted.
 
+use super::accounts::Denial;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a datagram was not acted on, or a login refused.
@@ -20,7 +22,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// No RMCP message.
+    /// Not an RMCP message.
     MalformedRmcp = "malformed-rmcp",
     /// An ASF message other than a presence ping.
     MalformedAsf = "malformed-asf",
@@ -32,13 +34,13 @@ reasons! {
     MalformedMessage = "malformed-message",
     /// A set-up message that does not parse.
     MalformedSetup = "malformed-setup",
-    /// A command that needs a session, outside one.
+    /// A command outside a session that needs one.
     NeedsSession = "needs-session",
-    /// A session id that is no active session's.
+    /// An unknown session id.
     UnknownSession = "unknown-session",
     /// A packet of a session, from another address than it logged in from.
     OtherAddress = "other-address",
-    /// An IPMI 1.5 session, where those are off.
+    /// A packet of an IPMI 1.5 session, while those are off.
     VersionDisabled = "version-disabled",
     /// A payload type that is not supported, or not active.
     UnsupportedPayload = "unsupported-payload",
@@ -54,25 +56,42 @@ reasons! {
     MalformedCiphertext = "malformed-ciphertext",
     /// A session sequence number seen before or outside the window.
     Replayed = "replayed",
-    /// A copy of a request that still runs.
+    /// A copy of a request that is still running.
     DuplicateRequest = "duplicate-request",
     /// A request beyond those that one session may have running, answered C0h.
     TooManyRequests = "too-many-requests",
-    /// A set-up message out of turn, or for a handshake that is not there.
+    /// A set-up message out of order, or for an unknown handshake.
     OutOfTurn = "out-of-turn",
-    /// No suite that is both proposed and configured.
+    /// No cipher suite is both proposed and configured.
     NoCipherSuite = "no-cipher-suite",
     /// A set-up message with an illegal field.
     IllegalSetup = "illegal-setup",
-    /// A handshake given up for a newer one.
+    /// A handshake evicted for a newer one.
     HandshakeEvicted = "handshake-evicted",
-    /// A handshake that took too long.
+    /// A handshake that took too long and did not come to a user's password.
     HandshakeTimeout = "handshake-timeout",
-    /// The console did not accept RAKP 2.
+    /// The console did not accept RAKP 2, for another reason than its code.
     ConsoleGaveUp = "console-gave-up",
-    /// A login as nobody who may log in here.
+    /// A login under a name that no user has.
     UnknownUser = "unknown-user",
-    /// A login with the wrong password.
+    /// A login as a user who is disabled.
+    UserDisabled = "user-disabled",
+    /// A login as a user without access to the channel.
+    NoChannelAccess = "no-channel-access",
+    /// A login as a user without a password.
+    NoPassword = "no-password",
+    /// A login in IPMI 1.5 format as a user whose password is longer than that format allows.
+    PasswordTooLong = "password-too-long",
+    /// A login by name and role, with a role above the user's limit.
+    RoleAboveLimit = "role-above-limit",
+    /// A login while the accounts cannot be read.
+    AccountsUnreadable = "accounts-unreadable",
+    /// A login while the channel's access mode allows none.
+    ChannelDisabled = "channel-disabled",
+    /// A login with a cipher suite that may not be used on the channel.
+    SuiteDisabled = "suite-disabled",
+    /// A login with the wrong password, or one that the console ended after RAKP 2, which shows it that
+    /// its password is wrong.
     WrongPassword = "wrong-password",
     /// A login that asked for more privilege than it may have.
     PrivilegeAboveLimit = "privilege-above-limit",
@@ -86,9 +105,48 @@ reasons! {
     NoFreeSession = "no-free-session",
 }
 
+impl Reason {
+    /// Whether a login refused for it counts as a guessed password: the console cannot tell these apart.
+    pub(super) const fn is_guess(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownUser
+                | Self::UserDisabled
+                | Self::NoChannelAccess
+                | Self::NoPassword
+                | Self::PasswordTooLong
+                | Self::RoleAboveLimit
+                | Self::AccountsUnreadable
+                | Self::ChannelDisabled
+                | Self::SuiteDisabled
+                | Self::WrongPassword
+        )
+    }
+}
+
+impl From<Denial> for Reason {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::UnknownUser => Self::UnknownUser,
+            Denial::UserDisabled => Self::UserDisabled,
+            Denial::NoChannelAccess => Self::NoChannelAccess,
+            Denial::NoPassword => Self::NoPassword,
+            Denial::PasswordTooLong => Self::PasswordTooLong,
+            Denial::RoleAboveLimit => Self::RoleAboveLimit,
+            Denial::AccountsUnreadable => Self::AccountsUnreadable,
+        }
+    }
+}
+
 /// How often each reason came up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counters([u64; Reason::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Reason::ALL.len()])
+    }
+}
 
 impl Counters {
     pub(super) fn count(&mut self, reason: Reason) {

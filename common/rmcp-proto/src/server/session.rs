@@ -1,23 +1,23 @@
-//! One active session: who, what they may do, and how its packets are opened and sealed.
+//! One session: its user and privilege, its requests, and how its packets are opened and sealed.
 
 use std::time::{Duration, Instant};
 
-use ipmi_proto::{Privilege, Request};
+use ipmi_proto::{CompletionCode, Privilege, Request};
 
 use super::accounts::Account;
-use super::commands::SessionCommand;
+use super::commands::{self, SessionCommand};
 use super::event::{Route, SessionId, SessionInfo};
 use super::exchanges::Exchanges;
 use super::handshake::LoginKeys;
 use super::reject::Reason;
-use super::v15::V15Link;
+use super::v15_link::V15Link;
 use crate::crypto::OpenError;
 use crate::crypto::mac::Digest;
 use crate::link::{Link, LinkError};
 use crate::suite::CipherSuite;
 use crate::wire::v20::{PayloadType, Protection};
 
-/// What a retried RAKP 3 is known by, and answered with.
+/// How a retried RAKP 3 is recognised, and answered.
 struct Confirmation {
     code: Digest,
     check: Digest,
@@ -33,12 +33,12 @@ pub(super) struct Session {
     pub(super) has_payload: bool,
     /// When the last valid packet came.
     last_heard: Instant,
-    /// Set when the session is over for its user: until then the console may still fetch the replies to
-    /// what it had asked, and say that it closes.
-    parts_at: Option<Instant>,
-    /// Enough to answer a retried RAKP 3, until the console shows that it got RAKP 4.
+    /// Set while the session is closing: when it ends. Until then the console may still get the responses to
+    /// its requests, and close the session.
+    closes_at: Option<Instant>,
+    /// For a retried RAKP 3, until a packet shows that the console has RAKP 4.
     confirmation: Option<Confirmation>,
-    /// Tells whether the account is still what it was at login.
+    /// Of the account at login, to see whether it has changed since.
     fingerprint: Digest,
 }
 
@@ -56,7 +56,7 @@ impl SessionLink {
         }
     }
 
-    /// The longest message that a packet of the format can carry, room for pads left.
+    /// The longest message that a packet of the format can carry.
     pub(super) const fn max_message(&self) -> usize {
         match self {
             Self::V20(_) => 0xff00,
@@ -80,10 +80,9 @@ impl SessionLink {
     }
 }
 
-/// Who a session is for, and what it may: what both kinds of login lead to.
+/// What both kinds of login lead to: the user and the rights of a session.
 pub(super) struct Admission {
     pub(super) id: SessionId,
-    pub(super) handle: u8,
     pub(super) account: Account,
     /// The privilege asked for, which the session never exceeds.
     pub(super) limit: Privilege,
@@ -93,27 +92,28 @@ pub(super) struct Admission {
 
 impl Session {
     /// The session that a RAKP login opens.
-    pub(super) fn v20(admission: Admission, keys: LoginKeys, now: Instant) -> Self {
+    pub(super) fn v20(admission: Admission, handle: u8, keys: LoginKeys, now: Instant) -> Self {
         let LoginKeys { console_id, suite, protector, code, check } = keys;
         let link = SessionLink::V20(Box::new(Link::new(console_id, protector)));
         let confirmation = Some(Confirmation { code, check });
-        Self { confirmation, ..Self::new(admission, Some(suite), link, now) }
+        Self { confirmation, ..Self::new(admission, handle, Some(suite), link, now) }
     }
 
     /// The session that Activate Session opens.
-    pub(super) fn v15(admission: Admission, link: V15Link, now: Instant) -> Self {
-        Self::new(admission, None, SessionLink::V15(Box::new(link)), now)
+    pub(super) fn v15(admission: Admission, handle: u8, link: V15Link, now: Instant) -> Self {
+        Self::new(admission, handle, None, SessionLink::V15(Box::new(link)), now)
     }
 
-    /// It starts as User, or below where that is all it may be (IPMI v2.0 §6.8): Set Session
+    /// A session starts with privilege User, or its limit if that is lower (IPMI v2.0 §6.8); Set Session
     /// Privilege Level raises it.
     fn new(
         admission: Admission,
+        handle: u8,
         suite: Option<CipherSuite>,
         link: SessionLink,
         now: Instant,
     ) -> Self {
-        let Admission { id, handle, account, limit, fingerprint, route } = admission;
+        let Admission { id, account, limit, fingerprint, route } = admission;
         let info = SessionInfo {
             id,
             handle,
@@ -132,7 +132,7 @@ impl Session {
             exchanges: Exchanges::default(),
             has_payload: false,
             last_heard: now,
-            parts_at: None,
+            closes_at: None,
             confirmation: None,
             fingerprint,
         }
@@ -146,8 +146,9 @@ impl Session {
         self.info.id
     }
 
-    /// A valid packet came.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// Notes that a valid packet came, and by which route replies leave.
+    pub(super) fn packet_received(&mut self, now: Instant, route: Route) {
+        self.route = route;
         self.last_heard = now;
         self.confirmation = None;
     }
@@ -158,20 +159,23 @@ impl Session {
         confirmation.code.matches(code).then_some(&confirmation.check)
     }
 
-    /// Ends the session but for a farewell, which lasts until `until`.
-    pub(super) fn part(&mut self, until: Instant) {
-        self.parts_at = Some(until);
+    /// Closes the session for new requests: until `end` it answers only requests that it had before, and its own
+    /// Close Session.
+    pub(super) fn begin_closing(&mut self, end: Instant) {
+        self.closes_at = Some(end);
         self.has_payload = false;
     }
 
-    pub(super) const fn is_parting(&self) -> bool {
-        self.parts_at.is_some()
+    pub(super) const fn is_closing(&self) -> bool {
+        self.closes_at.is_some()
     }
 
-    /// Whether a session that is parting still takes `message`: one it had before, or a Close Session.
-    pub(super) fn takes_leave_by(&self, message: &[u8], request: &Request) -> bool {
-        self.exchanges.knows(message)
-            || SessionCommand::of(request, self) == SessionCommand::CloseOwn
+    /// Whether the session handles `message`: one that is closing handles a copy of one that it had before,
+    /// and a Close Session.
+    pub(super) fn accepts(&self, message: &[u8], request: &Request) -> bool {
+        !self.is_closing()
+            || self.exchanges.knows(message)
+            || SessionCommand::of(request, &self.info) == SessionCommand::CloseOwn
     }
 
     /// How long no valid packet came.
@@ -181,19 +185,20 @@ impl Session {
 
     /// When the session is over if no packet comes.
     pub(super) fn deadline(&self, idle_timeout: Duration) -> Instant {
-        self.parts_at.unwrap_or(self.last_heard + idle_timeout)
+        self.closes_at.unwrap_or(self.last_heard + idle_timeout)
     }
 
-    /// Changes the privilege, within the limit.
-    pub(super) fn set_privilege(&mut self, privilege: Privilege) -> bool {
-        let allowed = privilege <= self.info.limit;
-        if allowed {
-            self.info.privilege = privilege;
-        }
-        allowed
+    /// Carries out Set Session Privilege Level.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`commands::new_privilege`].
+    pub(super) fn set_privilege(&mut self, request: &Request) -> Result<Privilege, CompletionCode> {
+        self.info.privilege = commands::new_privilege(request, &self.info)?;
+        Ok(self.info.privilege)
     }
 
-    /// Takes `limit` if it is lower than what the session has; whether that changed anything.
+    /// Lowers the limit to `limit`; whether that changed anything.
     pub(super) fn lower_limit(&mut self, limit: Privilege) -> bool {
         if limit >= self.info.limit {
             return false;
@@ -203,6 +208,7 @@ impl Session {
         true
     }
 
+    /// Whether the account at login had this fingerprint.
     pub(super) fn is_of(&self, fingerprint: &Digest) -> bool {
         self.fingerprint.matches(fingerprint.as_bytes())
     }

@@ -1,10 +1,9 @@
 //! The commands that need no session: what a console asks before it logs in.
 
-use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
+use ipmi_proto::{ChannelNumber, CompletionCode, GroupBody, NetFn, Privilege, Request, Response};
 
-use super::accounts::{Accounts, LoginStatus};
+use super::accounts::{Accounts, LoginStatus, V15Policy};
 use super::config::Config;
-use super::v15::V15Policy;
 use crate::suite::{CipherSuite, emit_algorithms};
 use crate::wire::v20::PayloadType;
 
@@ -14,6 +13,17 @@ const GET_SYSTEM_GUID: u8 = 0x37;
 const GET_CHANNEL_AUTH_CAPABILITIES: u8 = 0x38;
 /// Get Channel Cipher Suites (IPMI v2.0 §22.15).
 const GET_CHANNEL_CIPHER_SUITES: u8 = 0x54;
+
+/// Get DCMI Capabilities Info (DCMI v1.5 §6.1.1), in the group of DCMI.
+const GET_DCMI_CAPABILITIES_INFO: u8 = 0x01;
+
+/// Whether the BMC answers `request` outside a session: by it a console finds out whether there is DCMI, so it
+/// needs none (DCMI v1.5 §3.1).
+pub(super) fn is_for_bmc(request: &Request) -> bool {
+    request.netfn == NetFn::GROUP
+        && request.command == GET_DCMI_CAPABILITIES_INFO
+        && request.data.first() == Some(&GroupBody::DCMI.0)
+}
 
 /// Answers `request` if it is one of the three; `None` for every other command.
 pub(super) fn answer(
@@ -36,8 +46,8 @@ pub(super) fn answer(
     })
 }
 
-/// Answers `request`, which came within a session, if it concerns this very channel. The rest is
-/// the BMC's to answer: it knows all channels.
+/// Answers `request`, which came within a session, if it is about the session's own channel. The command
+/// daemon, which knows all channels, answers the others.
 pub(super) fn answer_in_session(
     request: &Request,
     config: &Config,
@@ -62,11 +72,11 @@ fn guid(request: &Request, config: &Config) -> Result<Vec<u8>, CompletionCode> {
     }
 }
 
-/// Bit 7 of the request's channel byte: the answer shall tell of IPMI 2.0.
+/// Bit 7 of the request's channel byte: report the IPMI 2.0 extended capabilities.
 const WANTS_V20: u8 = 0x80;
-/// Bit 7 of the authentication types: the extended capabilities are there.
+/// Bit 7 of the authentication types: the extended capabilities are valid.
 const HAS_EXTENDED: u8 = 0x80;
-/// Extended capabilities: the channel takes IPMI 2.0 connections; bit 0 is for 1.5.
+/// Extended capabilities: the channel supports IPMI 2.0 connections; bit 0 is for 1.5.
 const SUPPORTS_V20: u8 = 0x02;
 
 /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13, Table 22-15).

@@ -1,18 +1,18 @@
 //! Open Session and RAKP 1 to 4, the BMC's side (IPMI v2.0 §13.17-24).
 //!
-//! Errors echo the message tag and the console's session id. For a handshake that is not there the
-//! console's id is unknown, so its answer carries 0.
+//! Errors echo the message tag and the console's session id. For an unknown handshake the console's id is
+//! unknown too, so the response carries 0.
 
 use std::time::Instant;
 
 use ipmi_proto::Privilege;
 
-use super::Server;
 use super::accounts::{Accounts, Random, random_u32};
-use super::event::{Route, SessionId, Transmit};
+use super::event::{LoginEnd, Route, SessionId, Transmit};
 use super::handshake::{AwaitRakp1, AwaitRakp3, Handshake, Login, Rakp1Context, State};
 use super::reject::Reason;
 use super::session::{Admission, Session, SessionLink};
+use super::{FailedLogin, Server};
 use crate::crypto::mac::Digest;
 use crate::suite::{Algorithms, CipherSuite};
 use crate::wire::StatusCode;
@@ -32,10 +32,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
         match self.open_session(&request) {
             Ok((suite, granted)) => {
                 let managed_id = self.unused_id();
-                let deadline = now + self.config.setup_timeout;
+                let deadline = now + self.core.config.setup_timeout;
                 let state = State::Rakp1(AwaitRakp1 { console_id, suite, granted });
                 let handshake = Handshake { managed_id, route, deadline, state };
-                self.pend(handshake);
+                self.add_handshake(handshake);
                 let (role, algorithms) = (granted.value(), suite.algorithms());
                 self.send_open_session(
                     route,
@@ -59,11 +59,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if request.console_id == 0 {
             return Err((StatusCode::INVALID_SESSION, Reason::IllegalSetup));
         }
-        let suite = choose(&self.config.suites, &request.proposals)
+        let suite = choose(&self.core.config.suites, &request.proposals)
             .map_err(|status| (status, Reason::NoCipherSuite))?;
-        let limits = (self.accounts.channel_limit(), self.accounts.suite_limit(suite));
-        let (Some(channel), Some(limit)) = limits else {
-            return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::PrivilegeAboveLimit));
+        let limits = (self.core.accounts.channel_limit(), self.core.accounts.suite_limit(suite));
+        let (channel, limit) = match limits {
+            (Some(channel), Some(limit)) => (channel, limit),
+            (None, _) => return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::ChannelDisabled)),
+            (_, None) => return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::SuiteDisabled)),
         };
         let highest = channel.min(limit);
         match (request.role, Privilege::new(request.role)) {
@@ -76,8 +78,8 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// An id that neither a session nor a handshake has, and that is not 0.
     pub(super) fn unused_id(&mut self) -> u32 {
         loop {
-            let id = self.config.instance.session_id(random_u32(&mut self.random));
-            let taken = self.slot_of(SessionId(id)).is_some() || self.handshakes.contains(id);
+            let id = self.core.config.instance.session_id(random_u32(&mut self.core.random));
+            let taken = self.sessions.contains(SessionId(id)) || self.handshakes.contains(id);
             if id != 0 && !taken {
                 return id;
             }
@@ -101,10 +103,10 @@ impl<A: Accounts, R: Random> Server<A, R> {
             State::Rakp3(_) | State::Activate(_) => return Err(Reason::OutOfTurn),
         };
         let context = Rakp1Context {
-            accounts: &self.accounts,
-            random: &mut self.random,
-            guid: self.config.guid,
-            decoy: &self.decoy,
+            accounts: &self.core.accounts,
+            random: &mut self.core.random,
+            guid: self.core.config.guid,
+            decoy: &self.core.decoy,
         };
         match state.on_rakp_1(&message, context) {
             Ok(next) => {
@@ -138,26 +140,29 @@ impl<A: Accounts, R: Random> Server<A, R> {
         else {
             return Err(Reason::OutOfTurn);
         };
-        let (console_id, user_name) = (state.console_id(), state.user_name());
-        let known = state.account_id();
+        let console_id = state.console_id();
+        let failed = |reason, end| FailedLogin::of(&state, reason, end);
         if !status.is_ok() {
-            // Who has the wrong password sees it from RAKP 2, and says so.
-            self.refuse_login(now, route, user_name, known, Reason::ConsoleGaveUp);
+            // The console found RAKP 2's code wrong: its password does not match.
+            let code_is_wrong = status == StatusCode::INVALID_INTEGRITY_CHECK;
+            let reason = if code_is_wrong { state.reason_to_stop() } else { Reason::ConsoleGaveUp };
+            self.core.refuse_login(now, route, failed(reason, LoginEnd::Rakp2Refused));
             return Ok(());
         }
+        let refused = failed(Reason::WrongPassword, LoginEnd::Refused);
         let login = self.log_in(now, route, *state, message.code);
         match login.and_then(|login| self.activate(now, route, managed_id, login)) {
             Ok(check) => self.send_rakp_4(route, tag, console_id, &check),
             Err((status, reason)) => {
                 self.send_rakp_4_error(route, tag, console_id, status);
-                self.refuse_login(now, route, user_name, known, reason);
+                self.core.refuse_login(now, route, FailedLogin { reason, ..refused });
             }
         }
         Ok(())
     }
 
-    /// Whether RAKP 3's code opens the session. A source that failed too often is not even heard; a
-    /// locked user is told the same as one with a wrong password.
+    /// Whether RAKP 3's code opens the session. For a source that failed too often the code is not checked; a
+    /// locked user gets the status of a wrong password.
     fn log_in(
         &self,
         now: Instant,
@@ -165,20 +170,21 @@ impl<A: Accounts, R: Random> Server<A, R> {
         state: AwaitRakp3,
         code: &[u8],
     ) -> Result<Login, (StatusCode, Reason)> {
-        self.admit_guess(now, route, state.user_name())
+        self.core
+            .admit_guess(now, route, state.user_name())
             .map_err(|reason| (StatusCode::NO_RESOURCES, reason))?;
-        let login = state.on_rakp_3(code, self.accounts.kg().as_ref())?;
-        if self.is_locked(now, route, &login.account) {
+        let login = state.on_rakp_3(code, self.core.accounts.kg().as_ref())?;
+        if self.core.is_locked(now, route, &login.account) {
             return Err((StatusCode::INVALID_INTEGRITY_CHECK, Reason::UserLocked));
         }
         Ok(login)
     }
 
-    /// A RAKP 3 without a handshake: perhaps the console missed the RAKP 4 that opened its session.
-    /// Anything but a true copy does nothing to an active session.
+    /// A RAKP 3 without a handshake: the RAKP 4 that opened the session may have been lost. Only a copy of the
+    /// RAKP 3 that opened it is answered.
     fn on_late_rakp_3(&mut self, route: Route, message: &Rakp3<'_>) -> Result<(), Reason> {
         let RakpHeader { tag, session_id, .. } = message.header;
-        let Some(session) = self.session_mut(SessionId(session_id)) else {
+        let Some(session) = self.sessions.active_mut(SessionId(session_id)) else {
             self.send_rakp_4_error(route, tag, 0, StatusCode::INVALID_SESSION);
             return Err(Reason::OutOfTurn);
         };
@@ -194,7 +200,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         Ok(())
     }
 
-    /// Makes the session of `login`; RAKP 4's check value.
+    /// Opens the session of `login`; returns RAKP 4's check value.
     fn activate(
         &mut self,
         now: Instant,
@@ -202,14 +208,13 @@ impl<A: Accounts, R: Random> Server<A, R> {
         managed_id: u32,
         login: Login,
     ) -> Result<Digest, (StatusCode, Reason)> {
-        let slot = self.free_slot(now).ok_or((StatusCode::NO_RESOURCES, Reason::NoFreeSession))?;
         let Login { account, limit, keys } = login;
         let check = keys.check.clone();
         let id = SessionId(managed_id);
-        let handle = self.config.instance.handle(slot);
-        let fingerprint = self.decoy.fingerprint(&account);
-        let admission = Admission { id, handle, account, limit, fingerprint, route };
-        self.install(slot, Session::v20(admission, keys, now));
+        let fingerprint = self.core.decoy.fingerprint(&account);
+        let admission = Admission { id, account, limit, fingerprint, route };
+        self.add_session(now, |handle| Session::v20(admission, handle, keys, now))
+            .ok_or((StatusCode::NO_RESOURCES, Reason::NoFreeSession))?;
         Ok(check)
     }
 
@@ -242,7 +247,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let mut bytes = Vec::new();
         // Set-up messages are far shorter than what the length field can say.
         if v20::emit_plain(&V20Header::sessionless(kind), payload, &mut bytes).is_ok() {
-            self.transmits.push_back(Transmit { route, bytes });
+            self.core.transmits.push_back(Transmit { route, bytes });
         }
     }
 }

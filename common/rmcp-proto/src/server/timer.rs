@@ -1,8 +1,8 @@
-//! When the server wants to be woken.
+//! When the server's next time-out is.
 
 use std::time::Instant;
 
-/// The moment at which the server wants to be woken: the earliest deadline it has heard of.
+/// The time of the next time-out: the earliest deadline.
 ///
 /// A deadline that moves later, as every packet does to its session's, leaves it alone: the timer
 /// fires once too early and is then set anew, which costs less than moving it for every packet.
@@ -10,12 +10,12 @@ use std::time::Instant;
 pub(super) struct Timer(Option<Instant>);
 
 impl Timer {
-    /// Wakes no later than `deadline`.
+    /// Sets the time-out to `deadline` if that is earlier.
     pub(super) fn no_later_than(&mut self, deadline: Instant) {
         self.0 = Some(self.0.map_or(deadline, |earlier| earlier.min(deadline)));
     }
 
-    /// Wakes at the earliest of `deadlines`, whatever was set before.
+    /// Sets the time-out to the earliest of `deadlines`.
     pub(super) fn reset(&mut self, deadlines: impl Iterator<Item = Instant>) {
         self.0 = deadlines.min();
     }

@@ -11,7 +11,7 @@ use super::{Lines, Parameters};
 /// Characters that may wait to be sent.
 const OUTGOING_LEN: usize = 4096;
 
-/// What the remote console's end has to tell its owner, in the order of the host's output.
+/// The events of the remote console's end, in the order of the host's output.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ConsoleEvent {
     /// Output of the host.
@@ -26,7 +26,7 @@ pub enum ConsoleEvent {
     Refused,
     /// The BMC ended the payload.
     Deactivated,
-    /// The BMC did not answer, and all retries are used up. The packet is kept.
+    /// The BMC did not answer, and all retries are used up. The packet is still sent, at a slower pace.
     Unanswered,
 }
 
@@ -41,7 +41,7 @@ pub struct Console {
     /// What the next packet asks for once.
     operation: Operation,
     lines: Lines,
-    /// No packet has told the lines yet.
+    /// No packet has carried the lines yet.
     lines_due: bool,
     max_chars: usize,
     room: usize,
@@ -70,12 +70,12 @@ impl Console {
         }
     }
 
-    /// Queues characters for the host, as many as there is room for, and tells how many.
+    /// Queues characters for the host, as many as there is room for; returns how many.
     pub fn type_chars(&mut self, chars: &[u8]) -> usize {
         self.outgoing.push(chars)
     }
 
-    /// Queues a break behind the characters, if not too many wait already, and tells whether it did.
+    /// Queues a break behind the characters; `false` if too many are queued already.
     pub fn type_break(&mut self) -> bool {
         self.outgoing.push_break()
     }
@@ -107,7 +107,7 @@ impl Console {
         self.outgoing.is_empty() && !self.breaks && self.sender.packet().is_none()
     }
 
-    /// Takes one SOL payload from the BMC; afterwards drain all `poll_*`.
+    /// Handles one SOL payload from the BMC; afterwards drain all `poll_*`.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Console {
         )
     }
 
-    /// Takes what it can of a new packet: how many characters, and whether it is refused.
+    /// Accepts what it can of a new packet: how many characters, and whether it is refused.
     fn accept(&mut self, packet: &ToConsole<'_>) -> (u8, bool) {
         let len = packet.chars.len().min(self.room).min(MAX_CHARS);
         if len == 0 && !packet.chars.is_empty() {

@@ -1,4 +1,4 @@
-//! What a console typed and the source has not taken yet.
+//! What a console typed and the host's console has not accepted yet.
 
 use std::collections::VecDeque;
 
@@ -9,12 +9,12 @@ pub(super) struct Input {
     capacity: usize,
     /// Characters that have left the front since the start.
     taken: u64,
-    /// Places of the breaks: the break comes before the character there.
+    /// Positions of the breaks: each comes before the character at its position.
     breaks: VecDeque<u64>,
 }
 
 impl Input {
-    /// Breaks that may wait.
+    /// Breaks that may be queued.
     const BREAKS: usize = 8;
 
     pub(super) fn new(capacity: usize) -> Self {
@@ -29,19 +29,19 @@ impl Input {
         self.chars.is_empty() && self.breaks.is_empty()
     }
 
-    /// Takes as many characters as there is room for, and tells how many.
+    /// Queues as many characters as there is room for; returns how many.
     pub(super) fn push(&mut self, chars: &[u8]) -> usize {
         let len = chars.len().min(self.room());
         self.chars.extend(chars.iter().take(len));
         len
     }
 
-    /// Whether another break may wait.
+    /// Whether another break may be queued.
     pub(super) fn has_break_room(&self) -> bool {
         self.breaks.len() < Self::BREAKS
     }
 
-    /// Takes a break if there is room for it, and tells whether there was.
+    /// Queues a break; `false` if there is no room for it.
     pub(super) fn push_break(&mut self) -> bool {
         let fits = self.has_break_room();
         if fits {
@@ -50,16 +50,16 @@ impl Input {
         fits
     }
 
-    /// Whether a break is next; it is gone then.
+    /// Removes a break that is next; whether there was one.
     pub(super) fn take_break(&mut self) -> bool {
-        self.breaks.pop_front_if(|place| *place <= self.taken).is_some()
+        self.breaks.pop_front_if(|position| *position <= self.taken).is_some()
     }
 
     /// The next characters, up to a break.
     pub(super) fn chars(&self) -> &[u8] {
         let (first, _) = self.chars.as_slices();
         let until_break =
-            self.breaks.front().map_or(u64::MAX, |place| place.saturating_sub(self.taken));
+            self.breaks.front().map_or(u64::MAX, |position| position.saturating_sub(self.taken));
         first.get(..usize::try_from(until_break).unwrap_or(usize::MAX)).unwrap_or(first)
     }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_break_keeps_its_place_among_the_characters() {
+    fn a_break_stays_between_the_same_characters() {
         let mut input = Input::new(8);
         assert_eq!(input.push(b"ab"), 2);
         assert!(input.push_break());

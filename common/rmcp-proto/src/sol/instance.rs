@@ -8,7 +8,7 @@ use super::link::{Arrival, Receiver, Resend, Sender, earlier};
 use super::packet::{Ack, HEADER_LEN, MAX_CHARS, Operation, Packet, Seq, Status, ToBmc, Truncated};
 use super::{Parameters, Ring};
 
-/// Typed characters that may wait for the source to take them.
+/// Typed characters that may be queued for the host.
 const INPUT_LEN: usize = 1024;
 
 /// Events that may wait to be polled; beyond that the oldest are dropped.
@@ -32,18 +32,18 @@ pub struct Lines {
     pub dcd_dsr_dropped: bool,
 }
 
-/// What an instance has to tell its owner.
+/// The events of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Event {
     /// The console changed the modem lines.
     Lines(Lines),
     /// The console asks for a ring indication.
     Ring,
-    /// The console did not answer, and all retries are used up. The packet is kept.
+    /// The console did not answer, and all retries are used up. The packet is still sent, at a slower pace.
     Unanswered,
-    /// The same, and the console has been silent for so long that it must be gone.
+    /// The same, and the console has been silent for so long that it is considered gone.
     Gone,
-    /// The deactivation notice is acknowledged, or nobody acknowledges it.
+    /// The deactivation notice was acknowledged, or its retries are used up.
     Closed,
 }
 
@@ -59,9 +59,9 @@ enum State {
 
 /// The BMC's end of one activated SOL payload.
 ///
-/// Characters from the host are read from the [`Ring`] at the instance's own place. Those for the
-/// host wait in the instance ([`chars`](Self::chars), [`take_break`](Self::take_break)) until the
-/// source takes them; when it does not, the console is told so by partial acceptance and refusal.
+/// Characters from the host are read from the [`Ring`] at the instance's own position. Those for the host are
+/// queued in the instance ([`chars`](Self::chars), [`take_break`](Self::take_break)) until the host accepts
+/// them; while it does not, packets are accepted in part or refused.
 #[derive(Debug)]
 pub struct Instance {
     role: Role,
@@ -72,9 +72,9 @@ pub struct Instance {
     input: Input,
     lines: Lines,
     events: VecDeque<Event>,
-    /// Place in the ring of the first character that the console has not acknowledged.
-    place: u64,
-    /// Characters before `place` are missing.
+    /// Position in the ring of the first character that the console has not acknowledged.
+    position: u64,
+    /// Characters before `position` are missing.
     gap: bool,
     /// The line carried characters to the console last at this time.
     last_sent: Option<Instant>,
@@ -85,15 +85,15 @@ pub struct Instance {
     flush: bool,
     unavailable: bool,
     break_detected: bool,
-    /// A status change that no packet has told yet.
+    /// A status change that no packet has carried yet.
     notice: bool,
 }
 
 impl Instance {
-    /// An instance that begins to read at `place`; `gap` tells that characters before it are lost to
-    /// every reader.
+    /// An instance that begins to read at `position`; with `gap`, characters before it are lost to every
+    /// reader.
     #[must_use]
-    pub fn new(role: Role, parameters: Parameters, place: u64, gap: bool) -> Self {
+    pub fn new(role: Role, parameters: Parameters, position: u64, gap: bool) -> Self {
         Self {
             role,
             parameters,
@@ -103,7 +103,7 @@ impl Instance {
             input: Input::new(if role == Role::Writer { INPUT_LEN } else { 0 }),
             lines: Lines::default(),
             events: VecDeque::new(),
-            place,
+            position,
             gap,
             last_sent: None,
             turn: false,
@@ -115,8 +115,8 @@ impl Instance {
         }
     }
 
-    /// Numbers the packets from `seq` on: a console that had an instance in the same session takes
-    /// the number of its last packet for a copy of that.
+    /// Numbers the packets from `seq` on: a console that had an instance in the same session would take a
+    /// packet with the number of the last one for a copy of it.
     pub fn continue_from(&mut self, seq: Seq) {
         self.sender.continue_from(seq);
     }
@@ -133,10 +133,10 @@ impl Instance {
         self.role
     }
 
-    /// Place in the ring of the first character that the console has not acknowledged.
+    /// Position in the ring of the first character that the console has not acknowledged.
     #[must_use]
-    pub fn place(&self) -> u64 {
-        self.place
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// The lines as the console last set them.
@@ -145,13 +145,13 @@ impl Instance {
         self.lines
     }
 
-    /// Takes other parameters, from the next packet on.
+    /// Sets the parameters, from the next packet on.
     pub fn set_parameters(&mut self, parameters: Parameters) {
         self.parameters = parameters;
         self.sender.set_retries(&parameters);
     }
 
-    /// Takes one SOL payload from the console; afterwards drain all `poll_*`.
+    /// Handles one SOL payload from the console; afterwards drain all `poll_*`.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Instance {
         let packet = ToBmc::parse(bytes)?;
         let refused = packet.control.contains(Operation::NACK);
         if let Some(answer) = packet.ack.and_then(|ack| self.sender.answered(now, ack, refused)) {
-            self.place += answer.accepted as u64;
+            self.position += answer.accepted as u64;
             self.turn = true;
             if answer.accepted == 0 && !answer.empty {
                 self.gap |= answer.control.contains(Status::OVERRUN);
@@ -177,7 +177,7 @@ impl Instance {
                 let (accepted, refused) = self.accept(&packet);
                 self.receiver.answer(now, Ack { seq, accepted }, refused);
             }
-            // A late acknowledgement speaks of lines as they were.
+            // A late acknowledgement carries the lines as they were.
             None if packet.ack.is_none() || self.turn => self.operate(packet.control),
             None => {}
         }
@@ -186,18 +186,18 @@ impl Instance {
         Ok(())
     }
 
-    /// The source can or cannot take characters at all now; the console is told.
+    /// Sets whether the host can accept characters at all; the next packet reports it.
     pub fn set_available(&mut self, available: bool) {
         self.notice |= self.unavailable == available;
         self.unavailable = !available;
     }
 
-    /// The host sent a break; the console is told.
+    /// The host sent a break; the next packet reports it.
     pub fn handle_break(&mut self) {
         self.break_detected = true;
     }
 
-    /// Ends the instance: the console is told, a few times if need be, and [`Event::Closed`] follows.
+    /// Ends the instance: a notice is sent to the console, with retries, and [`Event::Closed`] follows.
     pub fn deactivate(&mut self) {
         if self.state == State::Open {
             self.state = State::Closing;
@@ -227,7 +227,7 @@ impl Instance {
             self.sender.abandon();
             self.again = false;
             self.gap = false;
-            self.place = ring.head();
+            self.position = ring.head();
         }
         let sends = match self.state {
             State::Closed => return None,
@@ -261,7 +261,7 @@ impl Instance {
         }
         let waiting = self.state == State::Open
             && self.sender.packet().is_none()
-            && ring.available(self.place) > 0;
+            && ring.available(self.position) > 0;
         let accumulated = self
             .last_sent
             .filter(|_| waiting)
@@ -276,7 +276,7 @@ impl Instance {
         !self.input.is_empty()
     }
 
-    /// The next characters for the host; empty when there are none or a break comes first.
+    /// The next characters for the host; empty if there are none or a break comes first.
     #[must_use]
     pub fn chars(&self) -> &[u8] {
         self.input.chars()
@@ -287,12 +287,12 @@ impl Instance {
         self.input.consume(count);
     }
 
-    /// Whether a break for the host comes before the next characters; it is taken then.
+    /// Removes a break for the host that comes before the next characters; whether there was one.
     pub fn take_break(&mut self) -> bool {
         self.input.take_break()
     }
 
-    /// Takes what it can of a new packet: how many characters, and whether it is refused.
+    /// Accepts what it can of a new packet: how many characters, and whether it is refused.
     fn accept(&mut self, packet: &ToBmc<'_>) -> (u8, bool) {
         let breaks = packet.control.contains(Operation::BREAK);
         let able = self.state == State::Open && self.role == Role::Writer && !self.unavailable;
@@ -309,7 +309,7 @@ impl Instance {
         (u8::try_from(self.input.push(chars)).unwrap_or(u8::MAX), false)
     }
 
-    /// Carries out what a packet asks besides taking its characters and its break.
+    /// Executes the operations of a packet other than its break.
     fn operate(&mut self, operation: Operation) {
         if self.role != Role::Writer || self.state != State::Open {
             return;
@@ -336,11 +336,11 @@ impl Instance {
         if !self.sender.ready(now) {
             return false;
         }
-        if self.place < ring.tail() {
-            self.place = ring.tail();
+        if self.position < ring.tail() {
+            self.position = ring.tail();
             self.gap = true;
         }
-        let available = ring.available(self.place);
+        let available = ring.available(self.position);
         let idle = self.last_sent.is_none_or(|time| time + self.parameters.accumulate <= now);
         let chars_due =
             available > 0 && (idle || self.turn || available >= self.parameters.threshold);
@@ -348,8 +348,8 @@ impl Instance {
             return false;
         }
         let mut chars = Vec::with_capacity(available.min(self.parameters.max_chars));
-        ring.read(self.place, self.parameters.max_chars, &mut chars);
-        let lost = !chars.is_empty() && (self.gap || ring.lost_before(self.place));
+        ring.read(self.position, self.parameters.max_chars, &mut chars);
+        let lost = !chars.is_empty() && (self.gap || ring.lost_before(self.position));
         self.gap &= chars.is_empty();
         let status = Status::NONE
             .with_if(lost, Status::OVERRUN)

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::Parameters;
 use super::packet::{Ack, Control, Packet, Seq};
 
-/// A packet further ahead than this is taken for a late copy of an earlier one. A console that gave
-/// up on a packet goes on with the next number, so that a few may be missing.
+/// A packet further ahead than this is taken for a late copy of an earlier one. A console that gives up a
+/// packet continues with the next number, so that a few may be missing.
 const MAX_SKIPPED: u8 = 3;
 
 /// Refusals are answered no faster than this: clients repeat a refused packet at once.
@@ -46,29 +46,29 @@ struct UnderWay<C> {
     quiet_since: Instant,
 }
 
-/// What the peer made of the packet under way.
+/// The peer's acknowledgement of the packet under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Answer<C> {
-    /// Characters it took.
+    /// Characters that it accepted.
     pub(super) accepted: usize,
-    /// Whether it took none of what the packet asked for.
+    /// Whether it refused the packet.
     pub(super) refused: bool,
     /// Whether the packet carried no characters.
     pub(super) empty: bool,
-    /// What the packet said besides.
+    /// Operation or status of the packet.
     pub(super) control: C,
 }
 
-/// What a passed retry time came to.
+/// What is due after a retry time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Resend {
     /// Nothing is due.
     No,
     /// The packet is to be sent again.
     Again,
-    /// The same, and these were all retries: from now on it is sent at leisure.
+    /// The same, and the retries are used up: from now on it is sent at a slower pace.
     Exhausted,
-    /// The same, and the peer has been silent for so long that it must be gone.
+    /// The same, and the peer has been silent for so long that it is considered gone.
     Gone,
 }
 
@@ -159,7 +159,7 @@ impl<C: Control> Sender<C> {
         }
     }
 
-    /// Takes the peer's word on a packet. `None`: it is not the one under way.
+    /// Handles the peer's acknowledgement of a packet; `None` if that is not the one under way.
     pub(super) fn answered(&mut self, now: Instant, ack: Ack, refused: bool) -> Option<Answer<C>> {
         let packet = self.under_way.take_if(|packet| packet.seq == ack.seq)?;
         let accepted = usize::from(ack.accepted).min(packet.chars.len());
@@ -175,7 +175,7 @@ impl<C: Control> Sender<C> {
         self.not_before = Some(now + self.retry_interval);
     }
 
-    /// Takes other retry parameters, from the next packet on.
+    /// Sets the retry parameters, from the next packet on.
     pub(super) fn set_retries(&mut self, parameters: &Parameters) {
         self.retry_count = parameters.retry_count;
         self.retry_interval = parameters.retry_interval;
@@ -187,7 +187,7 @@ impl<C: Control> Sender<C> {
         self.not_before = None;
     }
 
-    /// When [`resend`](Self::resend) wants to be asked.
+    /// When [`resend`](Self::resend) must be called.
     pub(super) fn due(&self) -> Option<Instant> {
         self.under_way.as_ref().map(|packet| packet.due)
     }
@@ -196,26 +196,26 @@ impl<C: Control> Sender<C> {
 /// The receiving half.
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
-    /// The last packet taken or refused, and what was said to it.
+    /// The last packet accepted or refused, and the answer to it.
     last: Option<(Ack, bool)>,
-    /// When that is to be said, if it is.
+    /// When the answer is to be sent, if it is owed.
     owed: Option<Instant>,
     last_refusal: Option<Instant>,
 }
 
-/// What a packet's number says.
+/// How a packet relates to those before, by its number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Arrival {
     /// Not seen before.
     New,
     /// The one answered last.
     Again,
-    /// A copy of an earlier one, which nobody waits for any more.
+    /// A copy of an earlier one, whose answer is not waited for any more.
     Stale,
 }
 
 impl Receiver {
-    /// Judges the number of a packet; any is right for the first one.
+    /// Classifies a packet by its number; any number is right for the first one.
     pub(super) fn arrival(&self, seq: Seq) -> Arrival {
         match self.last.map(|(last, _)| seq.steps_after(last.seq)) {
             Some(0) => Arrival::Again,
@@ -230,7 +230,7 @@ impl Receiver {
         self.repeat(now);
     }
 
-    /// The last packet came again, and so does its answer.
+    /// The last packet came again: its answer is owed again.
     pub(super) fn repeat(&mut self, now: Instant) {
         let refused = self.last.is_some_and(|(_, refused)| refused);
         let earliest = self.last_refusal.filter(|_| refused).map(|time| time + REFUSAL_PACE);

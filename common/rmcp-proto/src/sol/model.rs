@@ -39,7 +39,7 @@ enum End {
     Console,
 }
 
-/// When it arrives, a number to tell it apart, where to, what.
+/// Time of arrival, a unique number, the receiver, the bytes.
 type Datagram = (Instant, u64, End, Vec<u8>);
 
 /// Datagrams on their way. One takes 5 to 10 ms, a late one up to 60 ms more: less than the eleven
@@ -145,7 +145,7 @@ impl World {
     /// The host writes, the user types, both in bursts and no more than there is room for.
     fn produce(&mut self) {
         let burst = usize::try_from(self.network.random.below(80)).unwrap();
-        let room = self.ring.room(self.instance.place()).min(burst);
+        let room = self.ring.room(self.instance.position()).min(burst);
         let end = (self.output_done + room).min(self.output.len());
         self.ring.write(&self.output[self.output_done..end]);
         self.output_done = end;
@@ -275,7 +275,7 @@ fn a_viewer_misses_nothing_without_a_mark() {
         let text: Vec<u8> = (0..2000_u32).map(|at| (at % 251).to_le_bytes()[0]).collect();
         let mut shown: Vec<Option<u8>> = Vec::new();
         let mut rest = &text[..];
-        while ring.available(viewer.place()) > 0 || !rest.is_empty() {
+        while ring.available(viewer.position()) > 0 || !rest.is_empty() {
             let burst = usize::try_from(world.network.random.below(50)).unwrap().min(rest.len());
             let (now, later) = rest.split_at(burst);
             ring.write(now);

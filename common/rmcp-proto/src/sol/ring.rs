@@ -1,20 +1,20 @@
-//! The bounded memory between the host's console and those who read it.
+//! The bounded buffer between the host's console and its readers.
 
 use std::collections::VecDeque;
 
-/// How many places of loss are remembered; older ones among more than that fall together.
+/// How many positions of loss are stored; of more than that, the oldest are merged.
 const LOSSES: usize = 16;
 
-/// The last characters of the console, addressed by their place in its whole output.
+/// The last characters of the console, addressed by their position in its whole output.
 ///
-/// Every reader (the payload instances) keeps its own place. Writing overwrites the oldest
-/// characters: whoever must not lose any asks for [`room`](Self::room) first.
+/// Every reader (a payload instance) has its own position. Writing overwrites the oldest characters: a caller
+/// that must not lose any checks [`room`](Self::room) first.
 #[derive(Debug)]
 pub struct Ring {
     bytes: Box<[u8]>,
-    /// Characters written since the start: the place of the next one.
+    /// Characters written since the start: the position of the next one.
     head: u64,
-    /// Places before which the source itself lost characters, oldest first.
+    /// Positions before which the host's console itself lost characters, oldest first.
     losses: VecDeque<u64>,
 }
 
@@ -29,29 +29,29 @@ impl Ring {
         }
     }
 
-    /// The place after the last character.
+    /// The position after the last character.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head
     }
 
-    /// The place of the oldest character that is still there.
+    /// The position of the oldest character in the ring.
     #[must_use]
     pub fn tail(&self) -> u64 {
         self.head.saturating_sub(self.capacity())
     }
 
-    /// How many characters can be written before the one at `place` is overwritten.
+    /// How many characters can be written before the one at `position` is overwritten.
     #[must_use]
-    pub fn room(&self, place: u64) -> usize {
-        let used = self.head.saturating_sub(place);
+    pub fn room(&self, position: u64) -> usize {
+        let used = self.head.saturating_sub(position);
         usize::try_from(self.capacity().saturating_sub(used)).unwrap_or(usize::MAX)
     }
 
-    /// How many characters there are from `place` on.
+    /// How many characters there are from `position` on.
     #[must_use]
-    pub fn available(&self, place: u64) -> usize {
-        usize::try_from(self.head - place.clamp(self.tail(), self.head)).unwrap_or(usize::MAX)
+    pub fn available(&self, position: u64) -> usize {
+        usize::try_from(self.head - position.clamp(self.tail(), self.head)).unwrap_or(usize::MAX)
     }
 
     /// Appends `chars`, overwriting the oldest.
@@ -73,12 +73,12 @@ impl Ring {
             rest = later;
         }
         let tail = self.tail();
-        while self.losses.front().is_some_and(|&place| place < tail) {
+        while self.losses.front().is_some_and(|&position| position < tail) {
             self.losses.pop_front();
         }
     }
 
-    /// Notes that the source lost characters here: the next one written comes after a gap.
+    /// Notes that the host's console lost characters here: the next one written comes after a gap.
     pub fn mark_loss(&mut self) {
         if self.losses.back() == Some(&self.head) {
             return;
@@ -89,12 +89,12 @@ impl Ring {
         self.losses.push_back(self.head);
     }
 
-    /// Appends to `out` up to `max` characters from `place` on, without a gap among them.
-    pub fn read(&self, place: u64, max: usize, out: &mut Vec<u8>) {
-        let place = place.clamp(self.tail(), self.head);
-        let end = self.losses.iter().copied().find(|&loss| loss > place).unwrap_or(self.head);
-        let mut len = usize::try_from(end - place).unwrap_or(usize::MAX).min(max);
-        let mut at = self.index(place);
+    /// Appends to `out` up to `max` characters from `position` on, without a gap among them.
+    pub fn read(&self, position: u64, max: usize, out: &mut Vec<u8>) {
+        let position = position.clamp(self.tail(), self.head);
+        let end = self.losses.iter().copied().find(|&loss| loss > position).unwrap_or(self.head);
+        let mut len = usize::try_from(end - position).unwrap_or(usize::MAX).min(max);
+        let mut at = self.index(position);
         while len > 0 {
             let piece = self.bytes.get(at..).unwrap_or_default();
             let piece = piece.get(..len).unwrap_or(piece);
@@ -104,18 +104,18 @@ impl Ring {
         }
     }
 
-    /// Whether characters are missing just before the one at `place`.
+    /// Whether characters are missing just before the one at `position`.
     #[must_use]
-    pub fn lost_before(&self, place: u64) -> bool {
-        self.losses.contains(&place)
+    pub fn lost_before(&self, position: u64) -> bool {
+        self.losses.contains(&position)
     }
 
     fn capacity(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    fn index(&self, place: u64) -> usize {
-        usize::try_from(place % self.capacity()).unwrap_or(0)
+    fn index(&self, position: u64) -> usize {
+        usize::try_from(position % self.capacity()).unwrap_or(0)
     }
 }
 
@@ -123,9 +123,9 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn read(ring: &Ring, place: u64, max: usize) -> String {
+    fn read(ring: &Ring, position: u64, max: usize) -> String {
         let mut out = Vec::new();
-        ring.read(place, max, &mut out);
+        ring.read(position, max, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_what_can_be_written_without_touching_a_place() {
+    fn room_is_what_can_be_written_without_overwriting_a_position() {
         let mut ring = Ring::new(8);
         assert_eq!(ring.room(0), 8);
         ring.write(b"abcdef");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_stops_where_the_source_lost_characters() {
+    fn a_read_stops_where_characters_were_lost() {
         let mut ring = Ring::new(16);
         ring.write(b"abc");
         ring.mark_loss();

@@ -4,6 +4,8 @@ use super::{ParseError, exactly, take};
 
 /// The ASF consortium's enterprise number, most significant byte first as all of ASF.
 const ASF_IANA: [u8; 4] = 4542u32.to_be_bytes();
+/// The DCMI forum's.
+const DCMI_IANA: [u8; 4] = 36_465u32.to_be_bytes();
 const PING: u8 = 0x80;
 const PONG: u8 = 0x40;
 /// Length of a pong's data.
@@ -11,7 +13,7 @@ const PONG_DATA: u8 = 0x10;
 /// Supported entities: IPMI, ASF version 1.0.
 const IPMI_AND_ASF_1_0: u8 = 0x81;
 
-/// "Is anyone there?"
+/// Presence ping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PresencePing {
     /// Pairs the pong with the ping.
@@ -46,11 +48,13 @@ impl PresencePing {
     }
 }
 
-/// "An IPMI BMC is."
+/// Presence pong of an IPMI BMC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PresencePong {
     /// The ping's tag.
     pub tag: u8,
+    /// Whether it supports DCMI, which it says by the enterprise number in its data (DCMI v1.5 §3.1).
+    pub dcmi: bool,
 }
 
 impl PresencePong {
@@ -61,22 +65,21 @@ impl PresencePong {
     /// [`ParseError`] for a message that is not a pong of an IPMI device.
     pub fn parse(body: &[u8]) -> Result<Self, ParseError> {
         let bytes: &[u8; 24] = exactly("ASF presence pong", body)?;
-        let mut wanted = Vec::with_capacity(bytes.len());
         let &[_, _, _, _, _, tag, ..] = bytes;
-        let pong = Self { tag };
-        pong.emit(&mut wanted);
-        if wanted == bytes {
-            Ok(pong)
-        } else {
-            Err(ParseError::Unknown { what: "ASF presence pong", value: tag.into() })
-        }
+        let is_this = |pong: &Self| {
+            let mut wanted = Vec::with_capacity(bytes.len());
+            pong.emit(&mut wanted);
+            wanted == bytes
+        };
+        let known = [true, false].map(|dcmi| Self { tag, dcmi }).into_iter().find(is_this);
+        known.ok_or(ParseError::Unknown { what: "ASF presence pong", value: tag.into() })
     }
 
-    /// Appends the pong to `out`: no OEM, IPMI supported, no security extensions.
+    /// Appends the pong to `out`: nothing of an OEM, IPMI supported, no security extensions.
     pub fn emit(&self, out: &mut Vec<u8>) {
         out.extend(ASF_IANA);
         out.extend([PONG, self.tag, 0, PONG_DATA]);
-        out.extend(ASF_IANA);
+        out.extend(if self.dcmi { DCMI_IANA } else { ASF_IANA });
         out.extend([0; 4]);
         out.extend([IPMI_AND_ASF_1_0, 0]);
         out.extend([0; 6]);
@@ -92,6 +95,8 @@ mod tests {
     const PING_BYTES: [u8; 8] = hex!("00 00 11 be 80 07 00 00");
     const PONG_BYTES: [u8; 24] =
         hex!("00 00 11 be 40 07 00 10 00 00 11 be 00 00 00 00 81 00 00 00 00 00 00 00");
+    const DCMI_PONG_BYTES: [u8; 24] =
+        hex!("00 00 11 be 40 07 00 10 00 00 8e 71 00 00 00 00 81 00 00 00 00 00 00 00");
 
     #[test]
     fn ping_and_pong_match_golden_bytes() {
@@ -99,10 +104,12 @@ mod tests {
         assert_eq!(PresencePing::parse(&PING_BYTES), Ok(PresencePing { tag: 7 }));
         PresencePing { tag: 7 }.emit(&mut out);
         assert_eq!(out, PING_BYTES);
-        out.clear();
-        assert_eq!(PresencePong::parse(&PONG_BYTES), Ok(PresencePong { tag: 7 }));
-        PresencePong { tag: 7 }.emit(&mut out);
-        assert_eq!(out, PONG_BYTES);
+        for (bytes, dcmi) in [(PONG_BYTES, false), (DCMI_PONG_BYTES, true)] {
+            out.clear();
+            assert_eq!(PresencePong::parse(&bytes), Ok(PresencePong { tag: 7, dcmi }));
+            PresencePong { tag: 7, dcmi }.emit(&mut out);
+            assert_eq!(out, bytes);
+        }
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Rakp1 {
 pub struct RakpHeader {
     /// Pairs an answer with what it answers.
     pub tag: u8,
-    /// Whether all is well.
+    /// OK, or why the message reports a failure.
     pub status: StatusCode,
     /// The receiver's session id.
     pub session_id: u32,

@@ -39,14 +39,14 @@ impl Class {
     }
 }
 
-/// A datagram as RMCP sees it.
+/// An RMCP message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RmcpMessage<'a> {
     /// A message; `sequence` is there if the sender wants an acknowledge.
     Data {
         /// 0 to FEh.
         sequence: Option<u8>,
-        /// What `body` is.
+        /// The class of `body`.
         class: Class,
         /// What follows the header.
         body: &'a [u8],

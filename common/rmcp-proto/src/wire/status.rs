@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a set-up message tells the other side: a value for the peer, not an error type.
+/// The status in a set-up message: a value for the peer, not an error type.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct StatusCode(pub u8);
 
@@ -38,7 +38,7 @@ impl StatusCode {
     /// Illegal or unrecognized parameter.
     pub const ILLEGAL_PARAMETER: Self = Self(0x12);
 
-    /// Whether the message carries what it is for.
+    /// Whether the status is OK.
     #[must_use]
     pub const fn is_ok(self) -> bool {
         self.0 == Self::OK.0

@@ -40,7 +40,7 @@ impl AuthType {
         }
     }
 
-    /// The number that travels; also its bit in Get Channel Authentication Capabilities.
+    /// The number on the wire; also its bit in Get Channel Authentication Capabilities.
     #[must_use]
     pub const fn value(self) -> u8 {
         match self {
@@ -102,7 +102,8 @@ impl<'a> V15Packet<'a> {
         Ok(Self { auth, code, sequence, session_id: u32::from_le_bytes(session_id), message })
     }
 
-    /// Appends the whole datagram, RMCP header included, to `out`.
+    /// Appends the whole datagram, RMCP header included, to `out`. Without the legacy pad, which a sender may
+    /// add and need not (IPMI v2.0 §13.6): there are consoles that expect none.
     ///
     /// # Errors
     ///
@@ -113,7 +114,6 @@ impl<'a> V15Packet<'a> {
             extra: self.message.len().saturating_sub(usize::from(u8::MAX)),
         };
         let length = u8::try_from(self.message.len()).map_err(|_| over)?;
-        let start = out.len();
         rmcp::emit_ipmi_header(out);
         out.push(self.auth.value());
         out.extend(self.sequence.to_le_bytes());
@@ -123,9 +123,6 @@ impl<'a> V15Packet<'a> {
         }
         out.push(length);
         out.extend_from_slice(self.message);
-        if needs_pad(out.len() - start - RMCP_HEADER) {
-            out.push(0);
-        }
         Ok(())
     }
 }
@@ -200,13 +197,18 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_early_controllers_drop_are_padded() {
+    fn legacy_pad_is_accepted_where_it_may_be_and_never_sent() {
         for length in 0..=255usize {
             let message = vec![0x55; length];
             let mut out = Vec::new();
             emit_sessionless(&message, &mut out).unwrap();
-            assert!(!matches!(out.len(), 56 | 84 | 112 | 128 | 156), "{}", out.len());
+            assert_eq!(out.len(), 4 + 10 + length);
             assert_eq!(V15Packet::parse(&out[4..]).map(|p| p.message), Ok(&message[..]));
+            let may_be_padded = matches!(out.len(), 56 | 84 | 112 | 128 | 156);
+            out.push(0);
+            let padded = V15Packet::parse(&out[4..]).map(|p| p.message);
+            assert_eq!(padded.is_ok(), may_be_padded, "{length}");
+            assert!(padded.is_err() || padded == Ok(&message[..]));
         }
         assert!(emit_sessionless(&[0; 256], &mut Vec::new()).is_err());
     }

@@ -1,6 +1,6 @@
 //! The RMCP+ session header, and where the trailer lies (IPMI v2.0 §13.6, Table 13-8).
 //!
-//! What the trailer holds is the integrity algorithm's affair: see [`crate::crypto`].
+//! The contents of the trailer depend on the integrity algorithm: see [`crate::crypto`].
 
 use super::{ParseError, nothing_left, rmcp, take};
 
@@ -67,7 +67,7 @@ impl Protection {
 /// The fields before the payload length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct V20Header {
-    /// What the payload is.
+    /// The payload type.
     pub payload_type: PayloadType,
     /// How the packet is protected.
     pub protection: Protection,

@@ -7,11 +7,12 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
 use crate::platform::AcpiState;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_ACPI_POWER_STATE: Command =
-    Command::standard(NetFn::APP, 0x06, Privilege::Administrator, "Set ACPI Power State");
+    Command::standard(NetFn::APP, 0x06, Privilege::Administrator, "Set ACPI Power State")
+        .changes(Resource::ACPI);
 const GET_ACPI_POWER_STATE: Command =
     Command::standard(NetFn::APP, 0x07, Privilege::User, "Get ACPI Power State");
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, SessionState};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_CHANNEL_AUTHENTICATION_CAPABILITIES: Command = Command::standard(
@@ -21,7 +21,8 @@ const GET_CHANNEL_AUTHENTICATION_CAPABILITIES: Command = Command::standard(
     "Get Channel Authentication Capabilities",
 );
 const SET_CHANNEL_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x40, Privilege::Administrator, "Set Channel Access");
+    Command::standard(NetFn::APP, 0x40, Privilege::Administrator, "Set Channel Access")
+        .changes(Resource::ACCOUNTS);
 const GET_CHANNEL_ACCESS: Command =
     Command::standard(NetFn::APP, 0x41, Privilege::User, "Get Channel Access");
 const GET_CHANNEL_INFO: Command =
@@ -29,7 +30,8 @@ const GET_CHANNEL_INFO: Command =
 const GET_CHANNEL_CIPHER_SUITES: Command =
     Command::standard(NetFn::APP, 0x54, Privilege::Callback, "Get Channel Cipher Suites");
 const SET_CHANNEL_SECURITY_KEYS: Command =
-    Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys");
+    Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys")
+        .changes(Resource::ACCOUNTS);
 
 /// `82h` of Set and Get Channel Access: not supported for this channel, which has no sessions.
 const NOT_FOR_CHANNEL: CompletionCode = CompletionCode(0x82);
@@ -141,10 +143,7 @@ impl<P: Platform> AppProvider<P> {
             }
             None => None,
         };
-        for which in [Setting::NonVolatile, Setting::Volatile] {
-            let Some(mut access) = self.accounts().channel_access(channel, which) else {
-                return Err(CompletionCode::INVALID_DATA_FIELD);
-            };
+        let change = move |which: Setting, mut access: ChannelAccess| {
             if modes == Some(which) {
                 access.mode = mode;
                 access.user_level_auth_disabled = user_level;
@@ -154,14 +153,9 @@ impl<P: Platform> AppProvider<P> {
             if let Some(limit) = limit.filter(|_| limits == Some(which)) {
                 access.privilege_limit = limit;
             }
-            if modes == Some(which) || limits == Some(which) {
-                self.administer(move |accounts| {
-                    accounts.set_channel_access(channel, which, access)
-                })
-                .await?;
-            }
-        }
-        Ok(())
+            (modes == Some(which) || limits == Some(which)).then_some(access)
+        };
+        self.administer(move |accounts| accounts.change_channel_access(channel, &change)).await
     }
 
     /// Get Channel Access (IPMI v2.0 §22.23), of the setting asked for.

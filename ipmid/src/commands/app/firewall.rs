@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipmi_proto::codec::{Bits, Ignored, Remaining};
 use ipmi_proto::{ChannelNumber, CompletionCode, GroupBody, Iana, NetFn, Privilege};
 
-use crate::request::command::{Command, Family, Registrar};
+use crate::request::command::{Command, Family, Registrar, Resource};
 use crate::request::context::Context;
 use crate::request::filter::firewall::Firewall;
 
@@ -21,7 +21,8 @@ const GET_CONFIGURABLE_COMMANDS: Command =
 const GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS: Command =
     Command::standard(NetFn::APP, 0x0d, Privilege::User, "Get Configurable Command Sub-functions");
 const SET_COMMAND_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x60, Privilege::Administrator, "Set Command Enables");
+    Command::standard(NetFn::APP, 0x60, Privilege::Administrator, "Set Command Enables")
+        .changes(Resource::FIREWALL);
 const GET_COMMAND_ENABLES: Command =
     Command::standard(NetFn::APP, 0x61, Privilege::User, "Get Command Enables");
 const SET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
@@ -29,7 +30,8 @@ const SET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
     0x62,
     Privilege::Administrator,
     "Set Command Sub-function Enables",
-);
+)
+.changes(Resource::FIREWALL);
 const GET_COMMAND_SUB_FUNCTION_ENABLES: Command =
     Command::standard(NetFn::APP, 0x63, Privilege::User, "Get Command Sub-function Enables");
 const GET_OEM_NETFN_IANA_SUPPORT: Command =

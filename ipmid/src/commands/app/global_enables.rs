@@ -5,11 +5,12 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_BMC_GLOBAL_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x2e, Privilege::Administrator, "Set BMC Global Enables");
+    Command::standard(NetFn::APP, 0x2e, Privilege::Administrator, "Set BMC Global Enables")
+        .changes(Resource::GLOBAL_ENABLES);
 const GET_BMC_GLOBAL_ENABLES: Command =
     Command::standard(NetFn::APP, 0x2f, Privilege::User, "Get BMC Global Enables");
 

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use accounts::PayloadAccess;
+use accounts::{PayloadAccess, UserAccess};
 use ipmi_proto::codec::{Bits, Ignored};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_USER_PAYLOAD_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x4c, Privilege::Administrator, "Set User Payload Access");
+    Command::standard(NetFn::APP, 0x4c, Privilege::Administrator, "Set User Payload Access")
+        .changes(Resource::ACCOUNTS);
 const GET_USER_PAYLOAD_ACCESS: Command =
     Command::standard(NetFn::APP, 0x4d, Privilege::Operator, "Get User Payload Access");
 const GET_CHANNEL_PAYLOAD_SUPPORT: Command =
@@ -53,14 +54,19 @@ impl<P: Platform> AppProvider<P> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         let channel = self.session_channel(&context, channel, invalid)?;
         let id = self.user_id(id.value())?;
-        let mut access = self.accounts().access(id, channel);
-        let PayloadAccess { standard: had, oem: had_oem } = access.payloads;
-        access.payloads = match operation.value() {
-            0 => PayloadAccess { standard: had | standard, oem: had_oem | oem },
-            1 => PayloadAccess { standard: had & !standard, oem: had_oem & !oem },
+        let enable = match operation.value() {
+            0 => true,
+            1 => false,
             _ => return Err(invalid),
         };
-        self.administer(move |accounts| accounts.set_access(id, channel, access)).await
+        let change = move |access: &mut UserAccess| {
+            let PayloadAccess { standard: had, oem: had_oem } = access.payloads;
+            access.payloads = match enable {
+                true => PayloadAccess { standard: had | standard, oem: had_oem | oem },
+                false => PayloadAccess { standard: had & !standard, oem: had_oem & !oem },
+            };
+        };
+        self.administer(move |accounts| accounts.change_access(id, channel, &change)).await
     }
 
     /// Get User Payload Access (IPMI v2.0 §24.7).

@@ -9,13 +9,15 @@ use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
 use crate::platform::BmcTransition;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const COLD_RESET: Command =
-    Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset");
+    Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset")
+        .changes(Resource::BMC);
 const WARM_RESET: Command =
-    Command::standard(NetFn::APP, 0x03, Privilege::Administrator, "Warm Reset");
+    Command::standard(NetFn::APP, 0x03, Privilege::Administrator, "Warm Reset")
+        .changes(Resource::BMC);
 
 /// Time for the answer to reach the requester before what carries it goes down.
 const ANSWER_FIRST: Duration = Duration::from_millis(500);

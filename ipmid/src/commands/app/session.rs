@@ -7,11 +7,12 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const CLOSE_SESSION: Command =
-    Command::standard(NetFn::APP, 0x3c, Privilege::Callback, "Close Session");
+    Command::standard(NetFn::APP, 0x3c, Privilege::Callback, "Close Session")
+        .changes(Resource::SESSIONS);
 const GET_SESSION_INFO: Command =
     Command::standard(NetFn::APP, 0x3d, Privilege::User, "Get Session Info");
 

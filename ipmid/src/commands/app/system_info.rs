@@ -13,11 +13,12 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
 use crate::model::persistent::lock;
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SYSTEM_INFO_PARAMETERS: Command =
-    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters");
+    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters")
+        .changes(Resource::SYSTEM_INFO);
 const GET_SYSTEM_INFO_PARAMETERS: Command =
     Command::standard(NetFn::APP, 0x59, Privilege::User, "Get System Info Parameters");
 

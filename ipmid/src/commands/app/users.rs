@@ -8,19 +8,22 @@ use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_USER_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x43, Privilege::Administrator, "Set User Access Command");
+    Command::standard(NetFn::APP, 0x43, Privilege::Administrator, "Set User Access Command")
+        .changes(Resource::ACCOUNTS);
 const GET_USER_ACCESS: Command =
     Command::standard(NetFn::APP, 0x44, Privilege::Operator, "Get User Access Command");
 const SET_USER_NAME: Command =
-    Command::standard(NetFn::APP, 0x45, Privilege::Administrator, "Set User Name");
+    Command::standard(NetFn::APP, 0x45, Privilege::Administrator, "Set User Name")
+        .changes(Resource::ACCOUNTS);
 const GET_USER_NAME: Command =
     Command::standard(NetFn::APP, 0x46, Privilege::Operator, "Get User Name Command");
 const SET_USER_PASSWORD: Command =
-    Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command");
+    Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command")
+        .changes(Resource::ACCOUNTS);
 
 /// `80h` of a password test: it is another one.
 const PASSWORD_MISMATCH: CompletionCode = CompletionCode(0x80);
@@ -61,18 +64,20 @@ impl<P: Platform> AppProvider<P> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         let channel = self.session_channel(&context, channel, invalid)?;
         let id = self.user_id(id.value())?;
-        let mut access = self.accounts().access(id, channel);
-        if change_flags {
-            (access.messaging, access.link_auth, access.callback_only) = flags;
-        }
-        access.privilege = match limit.value() {
+        let privilege = match limit.value() {
             0 | NO_ACCESS => None, // 0 is reserved; some clients send it for "none"
             value => Some(Privilege::new(value).ok_or(invalid)?),
         };
-        if let Some((limit, _)) = session_limit {
-            access.session_limit = limit.value();
-        }
-        self.administer(move |accounts| accounts.set_access(id, channel, access)).await
+        let change = move |access: &mut UserAccess| {
+            if change_flags {
+                (access.messaging, access.link_auth, access.callback_only) = flags;
+            }
+            access.privilege = privilege;
+            if let Some((limit, _)) = session_limit {
+                access.session_limit = limit.value();
+            }
+        };
+        self.administer(move |accounts| accounts.change_access(id, channel, &change)).await
     }
 
     /// Get User Access (IPMI v2.0 §22.27).

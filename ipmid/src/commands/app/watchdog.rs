@@ -15,13 +15,15 @@ use tracing::{info, warn};
 use super::{AppProvider, Platform};
 use crate::model::persistent::lock;
 use crate::platform::{WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const RESET_WATCHDOG_TIMER: Command =
-    Command::standard(NetFn::APP, 0x22, Privilege::Operator, "Reset Watchdog Timer");
+    Command::standard(NetFn::APP, 0x22, Privilege::Operator, "Reset Watchdog Timer")
+        .changes(Resource::WATCHDOG);
 const SET_WATCHDOG_TIMER: Command =
-    Command::standard(NetFn::APP, 0x24, Privilege::Operator, "Set Watchdog Timer");
+    Command::standard(NetFn::APP, 0x24, Privilege::Operator, "Set Watchdog Timer")
+        .changes(Resource::WATCHDOG);
 const GET_WATCHDOG_TIMER: Command =
     Command::standard(NetFn::APP, 0x25, Privilege::User, "Get Watchdog Timer");
 

@@ -14,11 +14,12 @@ use super::boot_flags::{BootFlags, FlagsRest};
 use super::{ChassisProvider, Platform, if_present};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SYSTEM_BOOT_OPTIONS: Command =
-    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options");
+    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options")
+        .changes(Resource::BOOT);
 const GET_SYSTEM_BOOT_OPTIONS: Command =
     Command::standard(NetFn::CHASSIS, 0x09, Privilege::Operator, "Get System Boot Options");
 
@@ -91,11 +92,7 @@ impl<P: Platform> ChassisProvider<P> {
                         .await;
                 }
                 PARAM_BOOT_FLAGS => self.set_boot_flags(&data).await?,
-                _ => {
-                    let mut kept = self.boot.get();
-                    kept.set(parameter, &data)?;
-                    self.boot.update(|parameters| parameters.set(parameter, &data)).await??;
-                }
+                _ => self.boot.try_update(|parameters| parameters.set(parameter, &data)).await?,
             }
         }
         if self.boot.get().is_locked(parameter) != locked {

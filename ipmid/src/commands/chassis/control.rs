@@ -10,15 +10,17 @@ use tracing::{info, warn};
 
 use super::{ChassisProvider, Platform, lock};
 use crate::platform::{ChassisTransition, HostTransition, PlatformError, PowerState, RestartCause};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const CHASSIS_CONTROL: Command =
-    Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control");
+    Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control")
+        .changes(Resource::POWER);
 const GET_SYSTEM_RESTART_CAUSE: Command =
     Command::standard(NetFn::CHASSIS, 0x07, Privilege::User, "Get System Restart Cause");
 const SET_POWER_CYCLE_INTERVAL: Command =
-    Command::standard(NetFn::CHASSIS, 0x0b, Privilege::Administrator, "Set Power Cycle Interval");
+    Command::standard(NetFn::CHASSIS, 0x0b, Privilege::Administrator, "Set Power Cycle Interval")
+        .changes(Resource::POWER);
 
 /// How long a chassis may take to go off in a power cycle whose pause we time ourselves.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(60);

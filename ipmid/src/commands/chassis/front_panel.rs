@@ -7,19 +7,21 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform};
 use crate::platform::{Button, Capabilities, PlatformError};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_CHASSIS_CAPABILITIES: Command =
     Command::standard(NetFn::CHASSIS, 0x00, Privilege::User, "Get Chassis Capabilities");
 const SET_CHASSIS_CAPABILITIES: Command =
-    Command::standard(NetFn::CHASSIS, 0x05, Privilege::Administrator, "Set Chassis Capabilities");
+    Command::standard(NetFn::CHASSIS, 0x05, Privilege::Administrator, "Set Chassis Capabilities")
+        .changes(Resource::CAPABILITIES);
 const SET_FRONT_PANEL_BUTTON_ENABLES: Command = Command::standard(
     NetFn::CHASSIS,
     0x0a,
     Privilege::Administrator,
     "Set Front Panel Button Enables",
-);
+)
+.changes(Resource::BUTTONS);
 
 /// Intrusion, front panel lockout, diagnostic interrupt, power interlock: bits 0 to 3.
 type Flags = (bool, bool, bool, bool, Zero<4>);

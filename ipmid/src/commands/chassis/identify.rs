@@ -10,11 +10,12 @@ use tokio::time;
 use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const CHASSIS_IDENTIFY: Command =
-    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify");
+    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify")
+        .changes(Resource::IDENTIFY);
 
 /// How long the light is on when no interval is given, in seconds (IPMI v2.0 §28.5).
 const DEFAULT_INTERVAL: u8 = 15;
@@ -51,11 +52,14 @@ impl<P: Platform> ChassisProvider<P> {
     ) -> Result<(), CompletionCode> {
         let forced = force.is_some_and(|(force, _)| force);
         let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+        let _writer = self.identify_writer.lock().await;
         self.platform.set_identify(forced || interval > 0).await?;
         let timer = (!forced && interval > 0).then(|| {
             let provider = Arc::clone(&self);
             let off = async move {
                 time::sleep(Duration::from_secs(interval.into())).await;
+                // A request that sets the light meanwhile ends this timer, and is not undone by it.
+                let _writer = provider.identify_writer.lock().await;
                 if let Err(error) = provider.platform.set_identify(false).await {
                     warn!(%error, "the identify light stays on");
                 }

@@ -7,13 +7,14 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform, if_present, lock};
 use crate::platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_CHASSIS_STATUS: Command =
     Command::standard(NetFn::CHASSIS, 0x01, Privilege::User, "Get Chassis Status");
 const SET_POWER_RESTORE_POLICY: Command =
-    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy");
+    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy")
+        .changes(Resource::RESTORE_POLICY);
 const GET_POH_COUNTER: Command =
     Command::standard(NetFn::CHASSIS, 0x0f, Privilege::User, "Get POH Counter");
 

@@ -11,7 +11,7 @@ use crate::request::command::{Command, Registrar};
 use crate::request::context::Context;
 
 const GET_DCMI_CAPABILITIES_INFO: Command =
-    row(0x01, Privilege::User, "Get DCMI Capabilities Info");
+    row(0x01, Privilege::Callback, "Get DCMI Capabilities Info").for_anyone();
 
 /// Conformance to DCMI 1.5, revision 2 of the parameters.
 pub(super) const VERSION: [u8; 3] = [1, 5, 2];

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::VERSION;
 use super::{DcmiProvider, Platform, row};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_DCMI_CONFIGURATION_PARAMETERS: Command =
-    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters");
+    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters")
+        .changes(Resource::NETWORK);
 const GET_DCMI_CONFIGURATION_PARAMETERS: Command =
     row(0x13, Privilege::User, "Get DCMI Configuration Parameters");
 
@@ -43,6 +44,19 @@ impl Default for Parameters {
     }
 }
 
+impl Parameters {
+    fn set(&mut self, parameter: u8, data: &Remaining) -> Result<(), CompletionCode> {
+        match parameter {
+            PARAM_DISCOVERY => self.discovery = data.decode()?,
+            PARAM_INITIAL_TIMEOUT => self.initial_timeout = data.decode()?,
+            PARAM_CONTACT_TIMEOUT => self.contact_timeout = data.decode()?,
+            PARAM_RETRY_INTERVAL => self.retry_interval = data.decode()?,
+            _ => return Err(PARAMETER_NOT_SUPPORTED),
+        }
+        Ok(())
+    }
+}
+
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(SET_DCMI_CONFIGURATION_PARAMETERS, self, Self::set_dcmi_configuration_parameters);
@@ -61,22 +75,14 @@ impl<P: Platform> DcmiProvider<P> {
         _set_selector: u8,
         data: Remaining,
     ) -> Result<(), CompletionCode> {
-        let mut wanted = self.state.get().configuration;
-        match parameter {
-            PARAM_ACTIVATE_DHCP => {
-                let (activate, _): (bool, Bits<7>) = data.decode()?;
-                if activate {
-                    self.platform.renew_dhcp().await?;
-                }
-                return Ok(());
+        if parameter == PARAM_ACTIVATE_DHCP {
+            let (activate, _): (bool, Bits<7>) = data.decode()?;
+            if activate {
+                self.platform.renew_dhcp().await?;
             }
-            PARAM_DISCOVERY => wanted.discovery = data.decode()?,
-            PARAM_INITIAL_TIMEOUT => wanted.initial_timeout = data.decode()?,
-            PARAM_CONTACT_TIMEOUT => wanted.contact_timeout = data.decode()?,
-            PARAM_RETRY_INTERVAL => wanted.retry_interval = data.decode()?,
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            return Ok(());
         }
-        self.state.update(|state| state.configuration = wanted).await
+        self.state.try_update(|state| state.configuration.set(parameter, &data)).await
     }
 
     /// Get DCMI Configuration Parameters (DCMI 1.5 §6.1.3): conformance, revision, one parameter.

@@ -7,15 +7,17 @@ use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{DcmiProvider, Platform, absent, row};
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_ASSET_TAG: Command = row(0x06, Privilege::User, "Get Asset Tag");
-const SET_ASSET_TAG: Command = row(0x08, Privilege::Operator, "Set Asset Tag");
+const SET_ASSET_TAG: Command =
+    row(0x08, Privilege::Operator, "Set Asset Tag").changes(Resource::ASSET_TAG);
 const GET_CONTROLLER_IDENTIFIER: Command =
     row(0x09, Privilege::User, "Get Management Controller Identifier String");
 const SET_CONTROLLER_IDENTIFIER: Command =
-    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String");
+    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String")
+        .changes(Resource::HOST_NAME);
 
 /// Bytes that one request reads or writes at most.
 const CHUNK: usize = 16;

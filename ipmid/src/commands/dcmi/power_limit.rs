@@ -15,13 +15,15 @@ use tracing::{error, warn};
 use super::power::MachinePower;
 use super::{DcmiProvider, Platform, absent, row};
 use crate::platform::{ChassisTransition, ExceptionAction, PlatformError, PowerLimitSettings};
-use crate::request::command::{Coded, Command, Registrar};
+use crate::request::command::{Coded, Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_POWER_LIMIT: Command = row(0x03, Privilege::User, "Get Power Limit");
-const SET_POWER_LIMIT: Command = row(0x04, Privilege::Operator, "Set Power Limit");
+const SET_POWER_LIMIT: Command =
+    row(0x04, Privilege::Operator, "Set Power Limit").changes(Resource::POWER_LIMIT);
 const ACTIVATE_POWER_LIMIT: Command =
-    row(0x05, Privilege::Operator, "Activate/Deactivate Power Limit");
+    row(0x05, Privilege::Operator, "Activate/Deactivate Power Limit")
+        .changes(Resource::POWER_LIMIT);
 
 /// `80h` of Get Power Limit: none is active.
 const NO_LIMIT: CompletionCode = CompletionCode(0x80);

@@ -16,10 +16,11 @@ use super::{DcmiProvider, Platform, row};
 use crate::model::persistent::lock;
 use crate::model::sensors::SensorIndex;
 use crate::platform::ChassisTransition;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
-const SET_THERMAL_LIMIT: Command = row(0x0b, Privilege::Operator, "Set Thermal Limit");
+const SET_THERMAL_LIMIT: Command =
+    row(0x0b, Privilege::Operator, "Set Thermal Limit").changes(Resource::THERMAL_LIMITS);
 const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
 
 /// How often temperatures are looked at while there is a limit; they are in memory.
@@ -120,11 +121,16 @@ impl<P: Platform> DcmiProvider<P> {
         let provider = Arc::clone(self);
         task::spawn(async move {
             loop {
-                let limits = provider.state.get().thermal_limits;
-                if limits.is_empty() {
-                    *lock(&provider.thermal) = Watch::default();
-                    return;
-                }
+                let limits = {
+                    // A limit that is set from now on finds that nothing looks, or is seen here.
+                    let mut watch = lock(&provider.thermal);
+                    let limits = provider.state.get().thermal_limits;
+                    if limits.is_empty() {
+                        *watch = Watch::default();
+                        return;
+                    }
+                    limits
+                };
                 for (key, limit) in limits {
                     provider.look_at(&key, limit).await;
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daemon::Invalid;
 use ipmi_proto::codec::{Bits, Remaining, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::Deserialize;
@@ -29,13 +30,46 @@ pub struct I2cConfig {
     pub allow: Vec<AllowedTransfer>,
 }
 
+/// What a request to write and read has room for.
+const MAX_WRITE: usize = 250;
+
+impl I2cConfig {
+    /// Checks each transfer, and the transfers against each other.
+    ///
+    /// # Errors
+    ///
+    /// A transfer that does nothing or is there twice, and more bytes than can be.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        for (at, transfer) in self.allow.iter().enumerate() {
+            let invalid = |key: &str, reason: &str| {
+                Err(Invalid::at(format!("i2c.allow[{at}]{key}"), reason.to_owned()))
+            };
+            if transfer.mask.len() > transfer.write.len() {
+                return invalid(".mask", "is longer than `write`");
+            }
+            if transfer.write.len() > MAX_WRITE {
+                return invalid(".write", &format!("is longer than {MAX_WRITE} bytes"));
+            }
+            if transfer.write.is_empty() && transfer.read == 0 {
+                return invalid("", "neither writes nor reads");
+            }
+            if self.allow.iter().take(at).any(|other| other == transfer) {
+                return invalid("", "is there twice");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One `[[i2c.allow]]`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AllowedTransfer {
-    /// The bus, N of `/dev/i2c-N`.
+    /// The bus, N of `/dev/i2c-N`; the request has three bits for it (IPMI v2.0 §22.11).
+    #[serde(deserialize_with = "daemon::range::number::<0, 7, _, _>")]
     pub bus: u8,
     /// The 7-bit address.
+    #[serde(deserialize_with = "daemon::range::number::<1, 0x7f, _, _>")]
     pub address: u8,
     /// What may be written: these bytes, in the bits that the mask leaves; nothing unless said.
     #[serde(default)]
@@ -44,7 +78,7 @@ pub struct AllowedTransfer {
     #[serde(default)]
     pub mask: Vec<u8>,
     /// The most that may be read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "daemon::range::number::<0, 255, _, _>")]
     pub read: u8,
 }
 

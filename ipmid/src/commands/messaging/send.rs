@@ -20,6 +20,9 @@ const SEND_MESSAGE: Command = Command::standard(NetFn::APP, 0x34, Privilege::Use
 /// `83h`: nobody acknowledges the address.
 const NOT_ACKNOWLEDGED: CompletionCode = CompletionCode(0x83);
 
+/// The slave address of a broadcast, for which there is no controller (IPMB v1.0 §2.4).
+const BROADCAST: u8 = 0x00;
+
 const TRACKING_NONE: u8 = 0;
 const TRACKING_REQUEST: u8 = 1;
 
@@ -42,6 +45,9 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 
     /// Send Message (IPMI v2.0 §22.7).
     ///
+    /// A broadcast, which has 00h before its frame, goes to the satellite that the frame addresses: only that
+    /// one would answer (IPMI v2.0 §20.9).
+    ///
     /// From the host, a satellite's response comes by way of the receive message queue, and a response
     /// of the host's goes to the satellite that asked it. From a
     /// session, the response of a tracked request is this command's data, as the whole frame that
@@ -63,7 +69,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         frame: Remaining,
     ) -> Result<Remaining, CompletionCode> {
         let number = context.resolve(channel);
-        let frame = Vec::from(frame);
+        let frame = addressed(frame.into())?;
         if ![TRACKING_NONE, TRACKING_REQUEST].contains(&tracking.value()) {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
@@ -177,6 +183,20 @@ impl Bridged {
             debug!(header = ?self.header, "the host fetches no messages; a response is lost");
         }
     }
+}
+
+/// The frame without the broadcast address before it, which is taken off before anything is parsed: with it, the
+/// checksums of another frame may fit.
+///
+/// # Errors
+///
+/// `CCh` when what is left is addressed to 00h too.
+fn addressed(mut frame: Vec<u8>) -> Result<Vec<u8>, CompletionCode> {
+    if frame.first() == Some(&BROADCAST) {
+        frame.remove(0);
+    }
+    let is_for_one = frame.first() != Some(&BROADCAST);
+    is_for_one.then_some(frame).ok_or(CompletionCode::INVALID_DATA_FIELD)
 }
 
 /// Whether `frame` is a whole response.

@@ -171,6 +171,55 @@ async fn what_cannot_be_bridged_is_refused() {
 }
 
 #[tokio::test]
+async fn broadcast_asks_the_satellite_that_it_addresses() {
+    let rig = rig();
+    // Get Device ID, as OpenIPMI scans a bus; and one whose checksums fit a frame to 00h as well.
+    for (broadcast, address) in [
+        (&[0x40, 0x00, 0x2c, 0x18, 0xbc, 0x20, 0x10, 0x01, 0xcf], 0x2c),
+        (&[0x40, 0x00, 0xe8, 0x18, 0x00, 0x20, 0xfe, 0x01, 0xe1], 0xe8),
+    ] {
+        let response = rig.send_from_lan(0x34, broadcast).await.unwrap();
+        assert_eq!((response[0], response[3]), (0x20, address));
+        let asked = std::mem::take(&mut *rig.fake.asked.lock().unwrap());
+        let [(_, to, request)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!((*to, request.netfn, request.command), (address, NetFn::APP, 0x01));
+        assert!(request.data.is_empty());
+        // The host fetches the answer later.
+        let mut flags = rig.messages.watch();
+        let untracked = [&[0x00], &broadcast[1..]].concat();
+        assert_eq!(rig.send(0x34, &untracked).await, answer(&[]));
+        flags.changed().await.unwrap();
+        assert_eq!(rig.send(0x33, &[]).await.unwrap()[3], address);
+        assert_eq!(rig.fake.asked.lock().unwrap().pop().unwrap().1, address);
+    }
+    rig.satellites_say(Err(PlatformError::Absent));
+    let broadcast = [0x40, 0x00, 0x2c, 0x18, 0xbc, 0x20, 0x10, 0x01, 0xcf];
+    let no_bridge = rig.send_from_lan(0x34, &broadcast).await;
+    assert_eq!(no_bridge, Err(CompletionCode::DESTINATION_UNAVAILABLE));
+}
+
+#[tokio::test]
+async fn nothing_goes_to_the_broadcast_address() {
+    let rig = rig();
+    let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
+    for frame in [
+        &[0x40, 0x00][..],
+        &[0x40, 0x00, 0x00],
+        // A frame to 00h with checksums that fit, once and twice broadcast, and a response.
+        &[0x40, 0x00, 0x18, 0xe8, 0x20, 0x10, 0x01, 0xcf],
+        &[0x40, 0x00, 0x00, 0x18, 0xe8, 0x20, 0x10, 0x01, 0xcf],
+        &[0x40, 0x00, 0x1c, 0xe4, 0x20, 0x10, 0x01, 0x00, 0xcf],
+    ] {
+        assert_eq!(rig.send_from_lan(0x34, frame).await, invalid, "{frame:02x?}");
+        assert_eq!(rig.send(0x34, frame).await, invalid, "{frame:02x?}");
+        let to_host = [&[0x4f], &frame[1..]].concat();
+        assert_eq!(rig.send_from_lan(0x34, &to_host).await, invalid, "{frame:02x?}");
+    }
+    assert!(rig.fake.asked.lock().unwrap().is_empty());
+    assert!(rig.fake.answered.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn host_goes_on_and_fetches_the_response_later() {
     let rig = rig();
     // As Linux's message handler sends it: untracked, from LUN 2.

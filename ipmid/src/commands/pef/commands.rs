@@ -10,7 +10,7 @@ use super::configuration::FILTERS;
 use super::filter::Actions;
 use super::{PefProvider, Platform};
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_PEF_CAPABILITIES: Command =
@@ -20,13 +20,15 @@ const ARM_PEF_POSTPONE_TIMER: Command = Command::standard(
     0x11,
     Privilege::Administrator,
     "Arm PEF Postpone Timer",
-);
+)
+.changes(Resource::PEF);
 const SET_LAST_PROCESSED_EVENT_ID: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x14,
     Privilege::Administrator,
     "Set Last Processed Event ID",
-);
+)
+.changes(Resource::PEF);
 const GET_LAST_PROCESSED_EVENT_ID: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x15,

@@ -11,7 +11,7 @@ use super::filter::{Actions, Filter};
 use super::{PefProvider, Platform};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
@@ -19,7 +19,8 @@ const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
     0x12,
     Privilege::Administrator,
     "Set PEF Configuration Parameters",
-);
+)
+.changes(Resource::PEF);
 const GET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::SENSOR_EVENT,
     0x13,
@@ -176,12 +177,13 @@ impl PefParameters {
             }
             13 => {
                 let at = block_at(block)?;
-                let text = self.strings.get(&string(set)?).cloned().unwrap_or_default();
-                let rest = text.get(at..).unwrap_or_default();
-                let bytes = rest.get(..BLOCK).unwrap_or(rest);
-                // At least the end, so that a reader sees that there is no text.
-                let bytes = if bytes.is_empty() { &[0][..] } else { bytes };
-                [&[set, block][..], bytes].concat()
+                let text = self.strings.get(&string(set)?).map(Vec::as_slice).unwrap_or_default();
+                // A whole block always, as clients expect it: the text ends at the first zero.
+                let mut bytes = [0; BLOCK];
+                for (byte, character) in bytes.iter_mut().zip(text.iter().skip(at)) {
+                    *byte = *character;
+                }
+                [&[set, block][..], &bytes].concat()
             }
             _ => return Err(NOT_SUPPORTED),
         })
@@ -299,18 +301,16 @@ impl<P: Platform> PefProvider<P> {
             return set_in_progress::set(updates, &*self.platform, of, &context, progress).await;
         }
         updates.extend(Parameters::Pef, (&context).into());
-        let mut parameters = self.parameters.get();
-        parameters.set(parameter, &value)?;
         // What happened while PEF was off is not acted on when it goes on.
         let newest = self.newest();
-        let turned_on = parameters.control & PEF_ON == PEF_ON;
         self.parameters
-            .update(|kept| {
-                if turned_on && kept.control & PEF_ON == 0 {
+            .try_update(|kept| {
+                let was_on = kept.control & PEF_ON != 0;
+                kept.set(parameter, &value)?;
+                if !was_on && kept.control & PEF_ON != 0 {
                     kept.processed = newest;
                 }
-                // A failure to decode was told before anything was changed.
-                let _decoded = kept.set(parameter, &value);
+                Ok(())
             })
             .await?;
         self.changed.notify_one();

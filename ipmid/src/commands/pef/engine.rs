@@ -9,7 +9,7 @@ use ipmi_proto::sel::{SelBody, SelRecord};
 use tokio::time;
 use tracing::{info, warn};
 
-use super::configuration::{ALERT_START_UP_DELAY, PEF_ON, START_UP_DELAY};
+use super::configuration::{ALERT_START_UP_DELAY, PEF_ON, PefParameters, START_UP_DELAY};
 use super::filter::{Actions, foremost};
 use super::{PefProvider, Platform};
 use crate::model::persistent::lock;
@@ -34,11 +34,17 @@ impl<P: Platform> PefProvider<P> {
                     }
                     continue;
                 }
-                let Some(record) = self.next_record() else {
+                let Some((before, record)) = self.next_record() else {
                     break;
                 };
                 self.act_on(&record).await;
-                let kept = self.parameters.update(|kept| kept.processed = record.id).await;
+                let go_on = |kept: &mut PefParameters| {
+                    // What a client has set meanwhile stays.
+                    if kept.processed == before {
+                        kept.processed = record.id;
+                    }
+                };
+                let kept = self.parameters.update(go_on).await;
                 if kept.is_err() {
                     // Acted on twice after a restart, rather than never again now.
                     warn!(record = record.id, "cannot keep which event was handled last");
@@ -78,9 +84,10 @@ impl<P: Platform> PefProvider<P> {
         until.saturating_duration_since(Instant::now())
     }
 
-    /// The oldest record that was not handled. That the one handled last is gone changes nothing.
-    fn next_record(&self) -> Option<SelRecord> {
-        self.parts.sel.after(self.parameters.get().processed)
+    /// The record that was handled last, and the oldest that was not. That the former is gone changes nothing.
+    fn next_record(&self) -> Option<(u16, SelRecord)> {
+        let processed = self.parameters.look(|parameters| parameters.processed);
+        Some((processed, self.parts.sel.after(processed)?))
     }
 
     async fn act_on(self: &Arc<Self>, record: &SelRecord) {

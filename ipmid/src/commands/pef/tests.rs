@@ -123,7 +123,9 @@ async fn parameters_are_read_as_they_are_written() {
     assert_eq!(bench.set(7, &[3, 0]).await, answer(&[]));
     assert_eq!(bench.get(6, 3, 0).await.unwrap()[2], 0);
     assert_eq!(bench.set(13, &hex!("01 01 4f7665726865617400")).await, answer(&[]));
-    assert_eq!(bench.get(13, 1, 1).await, answer(&hex!("11 01 01 4f7665726865617400")));
+    let block = hex!("11 01 01 4f766572686561740000000000000000");
+    assert_eq!(bench.get(13, 1, 1).await, answer(&block));
+    assert_eq!(bench.get(13, 1, 4).await, answer(&[&hex!("11 01 04")[..], &[0; 16]].concat()));
 }
 
 #[tokio::test]
@@ -213,18 +215,18 @@ async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
     }
     // The one handled last is deleted.
     let last = SelRecordId::new(3).unwrap();
-    bench.sel.delete(last, 2).await.unwrap();
+    bench.sel.delete(last, 2, None).await.unwrap();
     bench.heat().await;
     bench.until(handled(4)).await;
     assert_eq!(acted(&bench), 4);
     // After an erasure ids begin again.
-    bench.sel.clear(3).await.unwrap();
+    bench.sel.clear(3, None).await.unwrap();
     for id in 1..=2 {
         bench.heat().await;
         bench.until(|bench| acted(bench) == 4 + usize::from(id)).await;
         bench.until(handled(id)).await;
     }
-    bench.sel.clear(4).await.unwrap();
+    bench.sel.clear(4, None).await.unwrap();
     // What was there when the newest was said to be handled is.
     bench.bench.send(0x11, &[0xfe]).await.unwrap();
     bench.heat().await;

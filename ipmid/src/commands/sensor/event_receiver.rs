@@ -9,11 +9,12 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::SensorProvider;
 use crate::model::persistent::lock;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_EVENT_RECEIVER: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x00, Privilege::Administrator, "Set Event Receiver");
+    Command::standard(NetFn::SENSOR_EVENT, 0x00, Privilege::Administrator, "Set Event Receiver")
+        .changes(Resource::EVENT_RECEIVER);
 const GET_EVENT_RECEIVER: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x01, Privilege::User, "Get Event Receiver");
 

@@ -9,15 +9,17 @@ use super::SensorProvider;
 use super::reading::status;
 use crate::model::sensors::{Sensor, Settings};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SENSOR_EVENT_ENABLE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x28, Privilege::Operator, "Set Sensor Event Enable");
+    Command::standard(NetFn::SENSOR_EVENT, 0x28, Privilege::Operator, "Set Sensor Event Enable")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_EVENT_ENABLE: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x29, Privilege::User, "Get Sensor Event Enable");
 const REARM_SENSOR_EVENTS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2a, Privilege::Operator, "Re-arm Sensor Events");
+    Command::standard(NetFn::SENSOR_EVENT, 0x2a, Privilege::Operator, "Re-arm Sensor Events")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_EVENT_STATUS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x2b, Privilege::User, "Get Sensor Event Status");
 

@@ -6,11 +6,12 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SENSOR_HYSTERESIS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x24, Privilege::Operator, "Set Sensor Hysteresis");
+    Command::standard(NetFn::SENSOR_EVENT, 0x24, Privilege::Operator, "Set Sensor Hysteresis")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_HYSTERESIS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x25, Privilege::User, "Get Sensor Hysteresis");
 

@@ -9,7 +9,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{SensorProvider, analog};
 use crate::model::sensors::Sensor;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_SENSOR_READING_FACTORS: Command =
@@ -21,7 +21,8 @@ const SET_SENSOR_READING: Command = Command::standard(
     0x30,
     Privilege::Operator,
     "Set Sensor Reading And Event Status",
-);
+)
+.changes(Resource::SENSOR);
 
 /// Bits of a state byte that have no meaning and read as ones: of thresholds, of the second byte of states.
 const THRESHOLD_FILL: u8 = 0xc0;

@@ -7,11 +7,12 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SENSOR_TYPE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2e, Privilege::Operator, "Set Sensor Type");
+    Command::standard(NetFn::SENSOR_EVENT, 0x2e, Privilege::Operator, "Set Sensor Type")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_TYPE: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x2f, Privilege::User, "Get Sensor Type");
 

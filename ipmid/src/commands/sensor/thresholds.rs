@@ -8,11 +8,12 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{SensorProvider, analog};
 use crate::model::sensors::{Update, Value, limit_property};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SENSOR_THRESHOLDS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x26, Privilege::Operator, "Set Sensor Thresholds");
+    Command::standard(NetFn::SENSOR_EVENT, 0x26, Privilege::Operator, "Set Sensor Thresholds")
+        .changes(Resource::SENSOR);
 const GET_SENSOR_THRESHOLDS: Command =
     Command::standard(NetFn::SENSOR_EVENT, 0x27, Privilege::User, "Get Sensor Thresholds");
 

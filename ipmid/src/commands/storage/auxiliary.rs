@@ -9,13 +9,14 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{Platform, StorageProvider};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_AUXILIARY_LOG_STATUS: Command =
     Command::standard(NetFn::STORAGE, 0x5a, Privilege::User, "Get Auxiliary Log Status");
 const SET_AUXILIARY_LOG_STATUS: Command =
-    Command::standard(NetFn::STORAGE, 0x5b, Privilege::Administrator, "Set Auxiliary Log Status");
+    Command::standard(NetFn::STORAGE, 0x5b, Privilege::Administrator, "Set Auxiliary Log Status")
+        .changes(Resource::AUXILIARY_LOGS);
 
 /// The log of machine checks, and two that makers may define.
 const MCA: u8 = 0;
@@ -111,9 +112,7 @@ impl<P: Platform> StorageProvider<P> {
         status: Remaining,
     ) -> Result<(), CompletionCode> {
         let log = known(log)?;
-        let auxiliary = &self.stores.auxiliary;
-        auxiliary.get().set(log, &status)?;
-        auxiliary.update(|logs| logs.set(log, &status)).await?
+        self.stores.auxiliary.try_update(|logs| logs.set(log, &status)).await
     }
 }
 

@@ -9,7 +9,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tracing::warn;
 
 use super::{Platform, StorageProvider};
-use crate::request::command::{Command, Registrar};
+use crate::model::fru::FruWriter;
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_FRU_INVENTORY_AREA_INFO: Command =
@@ -17,7 +18,8 @@ const GET_FRU_INVENTORY_AREA_INFO: Command =
 const READ_FRU_DATA: Command =
     Command::standard(NetFn::STORAGE, 0x11, Privilege::User, "Read FRU Data");
 const WRITE_FRU_DATA: Command =
-    Command::standard(NetFn::STORAGE, 0x12, Privilege::Operator, "Write FRU Data");
+    Command::standard(NetFn::STORAGE, 0x12, Privilege::Operator, "Write FRU Data")
+        .changes(Resource::FRU);
 
 /// Access is by bytes (bit 0 clear), not by words.
 const BY_BYTES: u8 = 0x00;
@@ -51,7 +53,7 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// # Errors
     ///
-    /// - `CBh` for an absent device, `C9h` beyond its end.
+    /// - `CBh` for an absent device, `C9h` beyond its end and for no bytes: the count is from 1.
     /// - `CAh` when the bytes do not fit one message of the channel.
     async fn read_fru_data(
         self: Arc<Self>,
@@ -63,7 +65,7 @@ impl<P: Platform> StorageProvider<P> {
         let image = self.image(device).await?;
         let rest = image
             .get(usize::from(offset)..)
-            .filter(|rest| !rest.is_empty())
+            .filter(|rest| !rest.is_empty() && count > 0)
             .ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         let bytes = rest.get(..usize::from(count)).unwrap_or(rest);
         if bytes.len() + size_of::<u8>() > context.max_data() {
@@ -91,13 +93,14 @@ impl<P: Platform> StorageProvider<P> {
         if data.is_empty() {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
-        self.image(device).await?;
-        let (unit, image) = self.stores.fru.write(device, usize::from(offset), &data).await?;
+        let writer = self.stores.fru.writer().await;
+        self.read_frus(&writer).await;
+        let (unit, image) = writer.write(device, usize::from(offset), &data).await?;
         if unit.writable && FruImage::parse(&image).is_ok() {
             let written = self.platform.write_fru(&unit.path, &image).await;
             self.stores.fru.report(written.is_err());
             written?;
-            self.stores.fru.settle(device, image).await?;
+            writer.settle(device, image).await?;
         }
         Ok(length)
     }
@@ -107,16 +110,30 @@ impl<P: Platform> StorageProvider<P> {
         self.stores.fru.image(device).ok_or(CompletionCode::NOT_PRESENT)
     }
 
-    /// Reads the inventory, unless that was a moment ago; what was read before serves if it cannot be.
+    /// Reads the inventory, unless that was a moment ago; what was read before serves if it cannot be, and
+    /// while somebody writes.
     pub(super) async fn refresh_frus(&self) {
-        if self.stores.fru.is_fresh() {
+        let fru = &self.stores.fru;
+        if fru.is_fresh() {
             return;
+        }
+        let writer = match fru.try_writer() {
+            None if fru.was_read() => return,
+            None => fru.writer().await,
+            Some(writer) => writer,
+        };
+        self.read_frus(&writer).await;
+    }
+
+    async fn read_frus(&self, writer: &FruWriter<'_>) {
+        if self.stores.fru.is_fresh() {
+            return; // by who came before
         }
         let found = self.platform.frus().await;
         self.stores.fru.report(found.is_err());
         match found {
             Ok(found) => {
-                if self.stores.fru.set_devices(found).await.is_ok() {
+                if writer.set_devices(found).await.is_ok() {
                     self.stores.sdr.set_frus(&self.stores.fru.devices());
                 }
             }
@@ -149,6 +166,8 @@ mod tests {
         assert_eq!(bench.send(0x11, &hex!("00 0001 01")).await, beyond);
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(bench.send(0x10, &[1]).await, absent);
+        let nothing = Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+        assert_eq!(bench.send(0x11, &hex!("00 0000 00")).await, nothing);
     }
 
     #[tokio::test]

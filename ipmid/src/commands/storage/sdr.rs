@@ -7,7 +7,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::sel::or_unspecified;
 use super::{Platform, StorageProvider};
 use crate::model::sdr::{MAX_LENGTH, Part, Repository};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_SDR_REPOSITORY_INFO: Command =
@@ -15,7 +15,8 @@ const GET_SDR_REPOSITORY_INFO: Command =
 const GET_SDR_REPOSITORY_ALLOCATION_INFO: Command =
     Command::standard(NetFn::STORAGE, 0x21, Privilege::User, "Get SDR Repository Allocation Info");
 const RESERVE_SDR_REPOSITORY: Command =
-    Command::standard(NetFn::STORAGE, 0x22, Privilege::User, "Reserve SDR Repository");
+    Command::standard(NetFn::STORAGE, 0x22, Privilege::User, "Reserve SDR Repository")
+        .changes(Resource::SDR);
 const GET_SDR: Command = Command::standard(NetFn::STORAGE, 0x23, Privilege::User, "Get SDR");
 const RUN_INITIALIZATION_AGENT: Command =
     Command::standard(NetFn::STORAGE, 0x2c, Privilege::Operator, "Run Initialization Agent");

@@ -9,24 +9,30 @@ use tokio::time::Instant;
 use super::{Platform, StorageProvider};
 use crate::model::persistent::lock;
 use crate::model::sdr::MAX_LENGTH;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
-const ADD_SDR: Command = Command::standard(NetFn::STORAGE, 0x24, Privilege::Operator, "Add SDR");
+const ADD_SDR: Command =
+    Command::standard(NetFn::STORAGE, 0x24, Privilege::Operator, "Add SDR").changes(Resource::SDR);
 const PARTIAL_ADD_SDR: Command =
-    Command::standard(NetFn::STORAGE, 0x25, Privilege::Operator, "Partial Add SDR");
+    Command::standard(NetFn::STORAGE, 0x25, Privilege::Operator, "Partial Add SDR")
+        .changes(Resource::SDR);
 const DELETE_SDR: Command =
-    Command::standard(NetFn::STORAGE, 0x26, Privilege::Operator, "Delete SDR");
+    Command::standard(NetFn::STORAGE, 0x26, Privilege::Operator, "Delete SDR")
+        .changes(Resource::SDR);
 const CLEAR_SDR_REPOSITORY: Command =
-    Command::standard(NetFn::STORAGE, 0x27, Privilege::Operator, "Clear SDR Repository");
+    Command::standard(NetFn::STORAGE, 0x27, Privilege::Operator, "Clear SDR Repository")
+        .changes(Resource::SDR);
 const ENTER_SDR_REPOSITORY_UPDATE_MODE: Command = Command::standard(
     NetFn::STORAGE,
     0x2a,
     Privilege::Operator,
     "Enter SDR Repository Update Mode",
-);
+)
+.changes(Resource::SDR);
 const EXIT_SDR_REPOSITORY_UPDATE_MODE: Command =
-    Command::standard(NetFn::STORAGE, 0x2b, Privilege::Operator, "Exit SDR Repository Update Mode");
+    Command::standard(NetFn::STORAGE, 0x2b, Privilege::Operator, "Exit SDR Repository Update Mode")
+        .changes(Resource::SDR);
 
 /// What Clear SDR Repository has to say to be believed.
 const CLEAR_WORD: [u8; 3] = *b"CLR";

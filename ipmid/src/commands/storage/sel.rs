@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_SEL_INFO: Command =
@@ -13,9 +13,11 @@ const GET_SEL_INFO: Command =
 const GET_SEL_ALLOCATION_INFO: Command =
     Command::standard(NetFn::STORAGE, 0x41, Privilege::User, "Get SEL Allocation Info");
 const RESERVE_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL");
+    Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL")
+        .changes(Resource::EVENT_LOG);
 const CLEAR_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x47, Privilege::Operator, "Clear SEL");
+    Command::standard(NetFn::STORAGE, 0x47, Privilege::Operator, "Clear SEL")
+        .changes(Resource::EVENT_LOG);
 
 /// The version that SEL and SDR commands are of: 1.5, least significant digit first.
 const VERSION: u8 = 0x51;
@@ -92,10 +94,9 @@ impl<P: Platform> StorageProvider<P> {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
         match operation {
-            INITIATE_ERASE if self.stores.sel.may_erase(reservation) => {
-                self.stores.sel.clear(self.stores.clock.now()).await?;
+            INITIATE_ERASE => {
+                self.stores.sel.clear(self.stores.clock.now(), Some(reservation)).await?;
             }
-            INITIATE_ERASE => return Err(CompletionCode::RESERVATION_CANCELLED),
             ERASURE_STATUS => {}
             _ => return Err(CompletionCode::INVALID_DATA_FIELD),
         }

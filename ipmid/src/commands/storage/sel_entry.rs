@@ -9,7 +9,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{Platform, StorageProvider};
 use crate::model::part;
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_SEL_ENTRY: Command =
@@ -17,9 +17,11 @@ const GET_SEL_ENTRY: Command =
 const ADD_SEL_ENTRY: Command =
     Command::standard(NetFn::STORAGE, 0x44, Privilege::Operator, "Add SEL Entry");
 const PARTIAL_ADD_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x45, Privilege::Operator, "Partial Add SEL Entry");
+    Command::standard(NetFn::STORAGE, 0x45, Privilege::Operator, "Partial Add SEL Entry")
+        .changes(Resource::EVENT_LOG);
 const DELETE_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x46, Privilege::Operator, "Delete SEL Entry");
+    Command::standard(NetFn::STORAGE, 0x46, Privilege::Operator, "Delete SEL Entry")
+        .changes(Resource::EVENT_LOG);
 
 /// What follows the last record.
 const END: u16 = 0xffff;
@@ -121,7 +123,8 @@ impl<P: Platform> StorageProvider<P> {
         // 0000h and FFFFh stand for the first and the last.
         let (record, _) = self.stores.sel.get(record).ok_or(CompletionCode::NOT_PRESENT)?;
         let id = SelRecordId::new(record.id).ok_or(CompletionCode::NOT_PRESENT)?;
-        let deleted = self.stores.sel.delete(id, self.stores.clock.now()).await?;
+        let now = self.stores.clock.now();
+        let deleted = self.stores.sel.delete(id, now, Some(reservation)).await?;
         Ok(deleted.value())
     }
 

@@ -6,21 +6,26 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const GET_SDR_REPOSITORY_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x28, Privilege::User, "Get SDR Repository Time");
+    Command::standard(NetFn::STORAGE, 0x28, Privilege::User, "Get SDR Repository Time")
+        .changes(Resource::CLOCK);
 const SET_SDR_REPOSITORY_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x29, Privilege::Operator, "Set SDR Repository Time");
+    Command::standard(NetFn::STORAGE, 0x29, Privilege::Operator, "Set SDR Repository Time")
+        .changes(Resource::CLOCK);
 const GET_SEL_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x48, Privilege::User, "Get SEL Time");
+    Command::standard(NetFn::STORAGE, 0x48, Privilege::User, "Get SEL Time")
+        .changes(Resource::CLOCK);
 const SET_SEL_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x49, Privilege::Operator, "Set SEL Time");
+    Command::standard(NetFn::STORAGE, 0x49, Privilege::Operator, "Set SEL Time")
+        .changes(Resource::CLOCK);
 const GET_SEL_TIME_UTC_OFFSET: Command =
     Command::standard(NetFn::STORAGE, 0x5c, Privilege::User, "Get SEL Time UTC Offset");
 const SET_SEL_TIME_UTC_OFFSET: Command =
-    Command::standard(NetFn::STORAGE, 0x5d, Privilege::Operator, "Set SEL Time UTC Offset");
+    Command::standard(NetFn::STORAGE, 0x5d, Privilege::Operator, "Set SEL Time UTC Offset")
+        .changes(Resource::CLOCK);
 
 /// The furthest that local time is from UTC, in minutes (§31.11a), and "not specified".
 const MAX_OFFSET: u16 = 1440;

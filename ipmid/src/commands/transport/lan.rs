@@ -24,7 +24,7 @@ use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::model::requester::Requester;
 use crate::platform::{LinkChange, Network, PlatformError, Sessions};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
@@ -32,7 +32,8 @@ const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     0x01,
     Privilege::Administrator,
     "Set LAN Configuration Parameters",
-);
+)
+.changes(Resource::NETWORK);
 const GET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
     NetFn::TRANSPORT,
     0x02,
@@ -132,12 +133,12 @@ impl<P: Network + Sessions> LanProvider<P> {
         })
     }
 
-    async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState)) -> Done {
+    async fn keep(&self, lan: &Lan, change: impl FnOnce(&mut ChannelState) -> Done) -> Done {
         if lan.dry {
-            return Ok(());
+            return self.kept(lan, |state| change(&mut state.clone()));
         }
         let number = lan.number.value();
-        self.state.update(|state| change(state.channel_mut(number))).await
+        self.state.try_update(|state| change(state.channel_mut(number))).await
     }
 
     async fn change(&self, lan: &Lan, change: LinkChange) -> Done {

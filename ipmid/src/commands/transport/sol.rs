@@ -15,7 +15,7 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
 const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
@@ -23,7 +23,8 @@ const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
     0x21,
     Privilege::Administrator,
     "Set SOL Configuration Parameters",
-);
+)
+.changes(Resource::SOL);
 const GET_SOL_CONFIGURATION_PARAMETERS: Command =
     Command::standard(NetFn::TRANSPORT, 0x22, Privilege::User, "Get SOL Configuration Parameters");
 

@@ -56,8 +56,8 @@ async fn records_are_there_at_the_next_start() {
         assert_eq!(store.add(record(at), at).await.unwrap().value(), u16::try_from(at).unwrap());
     }
     let third = SelRecordId::new(3).unwrap();
-    assert_eq!(store.delete(third, 9).await, Ok(third));
-    assert_eq!(store.delete(third, 10).await, Err(SelError::Absent));
+    assert_eq!(store.delete(third, 9, None).await, Ok(third));
+    assert_eq!(store.delete(third, 10, None).await, Err(SelError::Absent));
     let again = SelStore::open(disk.after_power_loss(0), 100);
     assert_eq!(list(&again), [(1, 1), (2, 2), (4, 4), (5, 5)]);
     let info = SelInfo { entries: 4, free: 96, last_add: 5, last_erase: 9, overflow: false };
@@ -144,7 +144,7 @@ async fn erasing_cancels_the_reservation() {
     assert!(store.may_erase(reservation));
     store.add(record(2), 1).await.unwrap();
     assert!(store.may_erase(reservation));
-    store.clear(2).await.unwrap();
+    store.clear(2, None).await.unwrap();
     assert!(!store.may_erase(reservation));
     assert_eq!(list(&store), []);
     assert_eq!(store.info().last_erase, 2);
@@ -166,11 +166,11 @@ async fn power_loss_after_any_operation_loses_nothing_acknowledged() {
             let done = match n % 20 {
                 19 => {
                     started.clear();
-                    store.clear(n).await.is_ok()
+                    store.clear(n, None).await.is_ok()
                 }
                 5 | 11 => {
                     let (id, _) = started.remove(started.len() / 2);
-                    store.delete(SelRecordId::new(id).unwrap(), n).await.is_ok()
+                    store.delete(SelRecordId::new(id).unwrap(), n, None).await.is_ok()
                 }
                 _ => {
                     let next = list(&store).last().map_or(1, |(id, _)| id + 1);

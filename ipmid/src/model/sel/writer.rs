@@ -22,9 +22,22 @@ const SLACK: u64 = 1024;
 
 /// A change that waits to be written, and who waits for it.
 pub(super) enum Operation {
-    Add { record: SelRecord, at: u32, done: oneshot::Sender<Result<SelRecordId, SelError>> },
-    Delete { id: SelRecordId, at: u32, done: oneshot::Sender<Result<SelRecordId, SelError>> },
-    Clear { at: u32, done: oneshot::Sender<Result<(), SelError>> },
+    Add {
+        record: SelRecord,
+        at: u32,
+        done: oneshot::Sender<Result<SelRecordId, SelError>>,
+    },
+    Delete {
+        id: SelRecordId,
+        at: u32,
+        reservation: Option<u16>,
+        done: oneshot::Sender<Result<SelRecordId, SelError>>,
+    },
+    Clear {
+        at: u32,
+        reservation: Option<u16>,
+        done: oneshot::Sender<Result<(), SelError>>,
+    },
 }
 
 /// The changes that wait.
@@ -82,17 +95,15 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
                     }
                     add(shared, &mut journal, batch);
                 }
-                Operation::Delete { id, at, done } => {
+                Operation::Delete { id, at, reservation, done } => {
+                    let deleted = admit(shared, reservation)
+                        .and_then(|()| delete(shared, &mut journal, id, at));
                     // Who asked may have given up; the change stands all the same.
-                    let _gone = done.send(delete(shared, &mut journal, id, at));
+                    let _gone = done.send(deleted);
                 }
-                Operation::Clear { at, done } => {
-                    let cleared = write(&mut journal, &[Change::Clear { at }]);
-                    if cleared.is_ok() {
-                        shared.log().apply(&Change::Clear { at });
-                        lock(&shared.reservation).cancel();
-                        shared.cleared.notify_one();
-                    }
+                Operation::Clear { at, reservation, done } => {
+                    let cleared =
+                        admit(shared, reservation).and_then(|()| clear(shared, &mut journal, at));
                     let _gone = done.send(cleared);
                 }
             }
@@ -132,6 +143,24 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
         };
         let _gone = done.send(written.and(id.ok_or(SelError::Storage)));
     }
+}
+
+/// Whether a reservation, where one is asked for, allows to erase: only here is anything erased.
+fn admit<S>(shared: &Shared<S>, reservation: Option<u16>) -> Result<(), SelError> {
+    let allows = reservation.is_none_or(|id| lock(&shared.reservation).is_latest(id));
+    if allows { Ok(()) } else { Err(SelError::Cancelled) }
+}
+
+fn clear<S: Storage>(
+    shared: &Shared<S>,
+    journal: &mut Journal<S>,
+    at: u32,
+) -> Result<(), SelError> {
+    write(journal, &[Change::Clear { at }])?;
+    shared.log().apply(&Change::Clear { at });
+    lock(&shared.reservation).cancel();
+    shared.cleared.notify_one();
+    Ok(())
 }
 
 fn delete<S: Storage>(

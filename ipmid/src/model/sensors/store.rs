@@ -132,16 +132,13 @@ impl SensorStore {
         let path = self
             .with(|table| table.get(index).map(|sensor| sensor.path.clone()))
             .ok_or(CompletionCode::NOT_PRESENT)?;
-        let settings = self
-            .files
-            .settings
-            .update(|all| {
-                let settings = all.entry(path).or_default();
-                change(settings);
-                *settings
-            })
-            .await?;
-        lock(&self.inner).table.set(index, |of| *of = settings);
+        self.files.settings.update(|all| change(all.entry(path.clone()).or_default())).await?;
+        {
+            // As they are by now, which a later change may have made them.
+            let mut inner = lock(&self.inner);
+            let kept = self.files.settings.look(|all| all.get(&path).copied());
+            inner.table.set(index, |settings| *settings = kept.unwrap_or_default());
+        }
         self.happened.notify_one();
         Ok(())
     }

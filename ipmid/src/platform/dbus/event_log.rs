@@ -59,7 +59,8 @@ impl From<SelError> for Error {
     fn from(error: SelError) -> Self {
         let text = error.to_string();
         match error {
-            SelError::Busy => Self::Unavailable(text),
+            // Services give no reservation, so nothing cancels one of theirs.
+            SelError::Busy | SelError::Cancelled => Self::Unavailable(text),
             SelError::Absent => Self::ResourceNotFound(text),
             SelError::Storage => Self::InternalFailure(text),
         }
@@ -224,13 +225,13 @@ impl EventLog {
     }
 
     async fn clear(&self) -> Result<(), Error> {
-        Ok(self.sel.clear(self.clock.now()).await?)
+        Ok(self.sel.clear(self.clock.now(), None).await?)
     }
 
     #[zbus(name = "SELDelete")]
     async fn sel_delete(&self, record: u16) -> Result<(), Error> {
         let id = SelRecordId::new(record).ok_or(SelError::Absent)?;
-        Ok(self.sel.delete(id, self.clock.now()).await.map(drop)?)
+        Ok(self.sel.delete(id, self.clock.now(), None).await.map(drop)?)
     }
 
     /// Records, free bytes, times of the last addition and erasure, operation support.

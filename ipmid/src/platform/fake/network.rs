@@ -1,6 +1,6 @@
 //! The network of the fake platform: one interface.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::FakePlatform;
 use crate::platform::{
@@ -25,9 +25,16 @@ pub(super) fn link() -> Link {
 
 impl Network for FakePlatform {
     async fn link(&self, _channel: &str) -> PlatformResult<Link> {
+        self.step().await;
         self.answer(|state| state.link.clone())
     }
     async fn change_link(&self, _channel: &str, change: LinkChange) -> PlatformResult<()> {
+        self.step().await;
+        if let LinkChange::Address(..) = change {
+            // The address that is there goes before the other comes.
+            self.answer(|state| state.link.address = (Ipv4Addr::UNSPECIFIED, 0))?;
+            self.step().await;
+        }
         self.answer(|state| {
             let link = &mut state.link;
             match change {

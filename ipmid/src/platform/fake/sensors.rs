@@ -46,9 +46,11 @@ impl Sensors for FakePlatform {
         Arc::clone(&self.state().sensors)
     }
     async fn set_limit(&self, path: &str, threshold: Threshold, limit: f64) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.set_limits.push((path.to_owned(), threshold, limit)))
     }
     async fn set_reading(&self, path: &str, value: f64) -> PlatformResult<()> {
+        self.step().await;
         self.answer(|state| state.set_readings.push((path.to_owned(), value)))
     }
 }

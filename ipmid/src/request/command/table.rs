@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipmi_proto::codec::DecodeError;
 
+use super::resource::{Writer, Writers};
 use super::{Answer, Command, Family, Handler, Priority, WILDCARD};
 use crate::request::context::Context;
 
@@ -16,16 +17,26 @@ pub struct Entry {
     pub command: Command,
     priority: Priority,
     start: Start,
+    /// The writer of what it changes.
+    writer: Option<Writer>,
 }
 
 impl Entry {
-    /// Unpacks `data` and starts the handler.
+    /// Unpacks `data` and starts the handler, which waits for its turn where the command changes something.
     ///
     /// # Errors
     ///
     /// What the data lacks to be the handler's parameters.
     pub fn start(&self, context: Context, data: &[u8]) -> Result<Answer, DecodeError> {
-        (self.start)(context, data)
+        let answer = (self.start)(context, data)?;
+        let Some(writer) = self.writer.clone() else {
+            return Ok(answer);
+        };
+        let first_byte = data.first().copied().unwrap_or_default();
+        Ok(Box::pin(async move {
+            let _turn = writer.turn(first_byte).await;
+            answer.await
+        }))
     }
 }
 
@@ -50,6 +61,7 @@ pub struct DuplicateCommand {
 #[derive(Debug, Default)]
 pub struct CommandTable {
     entries: HashMap<(Family, u8), Entry>,
+    writers: Writers,
     duplicates: Vec<DuplicateCommand>,
 }
 
@@ -127,7 +139,9 @@ impl Registrar<'_> {
         let state = Arc::clone(state);
         let start: Start =
             Box::new(move |context, data| handler.start(Arc::clone(&state), context, data));
-        self.table.insert(Entry { command, priority: self.priority, start }, overrides);
+        let writer = command.changes.map(|resource| self.table.writers.of(resource));
+        let entry = Entry { command, priority: self.priority, start, writer };
+        self.table.insert(entry, overrides);
     }
 }
 

@@ -253,7 +253,7 @@ pub(super) const fn families(conf: DhcpConf) -> (bool, bool) {
 }
 
 /// Whether it is a MAC address as networkd takes it.
-pub(super) fn is_mac(text: &str) -> bool {
+pub(crate) fn is_mac(text: &str) -> bool {
     let hex = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     text.split(':').count() == 6 && text.split(':').all(hex)
 }

@@ -8,18 +8,18 @@ use super::*;
 const FULL: Protection = Protection::FULL;
 const PLAIN: Protection = Protection { authenticated: true, encrypted: false };
 
-fn hub() -> Hub {
-    Hub::new(&SolSection::default(), Settings::default())
+fn instances() -> PayloadInstances {
+    PayloadInstances::new(&SolSection::default(), Settings::default())
 }
 
-fn relaxed() -> Hub {
+fn relaxed() -> PayloadInstances {
     let settings = Settings {
         force_encryption: false,
         force_authentication: false,
         privilege: Privilege::User,
         ..Settings::default()
     };
-    Hub::new(&SolSection::default(), settings)
+    PayloadInstances::new(&SolSection::default(), settings)
 }
 
 /// The session 100 of user 2, an administrator.
@@ -37,9 +37,14 @@ fn other_user() -> PayloadCaller {
     PayloadCaller { holder: Holder { session: SessionId(0x200), user_id: 3 }, ..caller() }
 }
 
-fn ask(hub: &mut Hub, caller: &PayloadCaller, command: u8, data: &[u8]) -> (u8, Vec<u8>) {
+fn ask(
+    instances: &mut PayloadInstances,
+    caller: &PayloadCaller,
+    command: u8,
+    data: &[u8],
+) -> (u8, Vec<u8>) {
     let request = Request { netfn: NetFn::APP, lun: Lun::default(), command, data: data.to_vec() };
-    let response = answer(hub, caller, &request);
+    let response = answer(instances, caller, &request);
     (response.completion.0, response.data)
 }
 
@@ -55,20 +60,26 @@ fn code(completion: u8) -> (u8, Vec<u8>) {
 const IPMITOOL: [u8; 6] = hex!("01 01 c6 00 00 00");
 const IPMICONSOLE: [u8; 6] = hex!("01 01 c2 00 00 00");
 
-/// Asking for test mode, which the answer's auxiliary data says there is not (Table 24-2).
+/// Asking for test mode, which the response's auxiliary data says is not active (Table 24-2).
 const TEST_MODE: [u8; 6] = hex!("01 01 e6 00 00 00");
 
 #[test]
 fn the_clients_activate_and_deactivate() {
     for request in [IPMITOOL, IPMICONSOLE, TEST_MODE] {
-        let mut hub = hub();
+        let mut instances = instances();
         let activated = hex!("00 00 00 00 ff 00 ff 00 6f 02 ff ff").to_vec();
-        assert_eq!(ask(&mut hub, &caller(), 0x48, &request), (0, activated));
-        assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("01")), (0, hex!("04 01 00").to_vec()));
+        assert_eq!(ask(&mut instances, &caller(), 0x48, &request), (0, activated));
+        assert_eq!(
+            ask(&mut instances, &caller(), 0x4a, &hex!("01")),
+            (0, hex!("04 01 00").to_vec())
+        );
         let deactivate = hex!("01 01 00 00 00 00");
-        assert_eq!(ask(&mut hub, &caller(), 0x49, &deactivate), ok());
-        assert_eq!(ask(&mut hub, &caller(), 0x49, &deactivate), code(0x80));
-        assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("01")), (0, hex!("04 00 00").to_vec()));
+        assert_eq!(ask(&mut instances, &caller(), 0x49, &deactivate), ok());
+        assert_eq!(ask(&mut instances, &caller(), 0x49, &deactivate), code(0x80));
+        assert_eq!(
+            ask(&mut instances, &caller(), 0x4a, &hex!("01")),
+            (0, hex!("04 00 00").to_vec())
+        );
     }
 }
 
@@ -89,73 +100,74 @@ fn activation_is_refused_with_the_code_that_says_why() {
         ("length", caller(), &hex!("01 01 c6 00 00"), 0xc7),
     ];
     for (name, caller, request, expected) in cases {
-        assert_eq!(ask(&mut hub(), &caller, 0x48, request), code(expected), "{name}");
+        assert_eq!(ask(&mut instances(), &caller, 0x48, request), code(expected), "{name}");
     }
     let disabled = Settings { enable: false, ..Settings::default() };
-    let mut hub = Hub::new(&SolSection::default(), disabled);
-    assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL), code(0x81));
+    let mut instances = PayloadInstances::new(&SolSection::default(), disabled);
+    assert_eq!(ask(&mut instances, &caller(), 0x48, &IPMITOOL), code(0x81));
 }
 
 #[test]
 fn a_held_instance_is_another_users_or_taken_over() {
-    let mut hub = hub();
-    assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
-    assert_eq!(ask(&mut hub, &other_user(), 0x48, &IPMITOOL), code(0x80));
+    let mut instances = instances();
+    assert_eq!(ask(&mut instances, &caller(), 0x48, &IPMITOOL).0, 0);
+    assert_eq!(ask(&mut instances, &other_user(), 0x48, &IPMITOOL), code(0x80));
     let later =
         PayloadCaller { holder: Holder { session: SessionId(0x101), user_id: 2 }, ..caller() };
-    assert_eq!(ask(&mut hub, &later, 0x48, &IPMITOOL).0, 0);
+    assert_eq!(ask(&mut instances, &later, 0x48, &IPMITOOL).0, 0);
     assert_eq!(
-        ask(&mut hub, &caller(), 0x4b, &hex!("01 01")),
+        ask(&mut instances, &caller(), 0x4b, &hex!("01 01")),
         (0, hex!("01 01 00 00 01 00 00 00 00 00 00 00").to_vec())
     );
 }
 
 #[test]
 fn others_instances_are_for_administrators_to_deactivate() {
-    let mut hub = relaxed();
-    assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
+    let mut instances = relaxed();
+    assert_eq!(ask(&mut instances, &caller(), 0x48, &IPMITOOL).0, 0);
     let operator = PayloadCaller { privilege: Privilege::Operator, ..other_user() };
     let deactivate = hex!("01 01 00 00 00 00");
-    assert_eq!(ask(&mut hub, &operator, 0x49, &deactivate), code(0xd4));
-    assert_eq!(ask(&mut hub, &other_user(), 0x49, &deactivate), ok());
+    assert_eq!(ask(&mut instances, &operator, 0x49, &deactivate), code(0xd4));
+    assert_eq!(ask(&mut instances, &other_user(), 0x49, &deactivate), ok());
 }
 
 #[test]
 fn status_and_info_know_all_instances() {
-    let mut hub = hub();
-    assert_eq!(ask(&mut hub, &caller(), 0x48, &hex!("01 02 c6 00 00 00")).0, 0);
-    assert_eq!(ask(&mut hub, &other_user(), 0x48, &hex!("01 04 c6 00 00 00")).0, 0);
-    assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("01")), (0, hex!("04 0a 00").to_vec()));
-    assert_eq!(ask(&mut hub, &caller(), 0x4a, &hex!("02")), code(0xcc));
+    let mut instances = instances();
+    assert_eq!(ask(&mut instances, &caller(), 0x48, &hex!("01 02 c6 00 00 00")).0, 0);
+    assert_eq!(ask(&mut instances, &other_user(), 0x48, &hex!("01 04 c6 00 00 00")).0, 0);
+    assert_eq!(ask(&mut instances, &caller(), 0x4a, &hex!("01")), (0, hex!("04 0a 00").to_vec()));
+    assert_eq!(ask(&mut instances, &caller(), 0x4a, &hex!("02")), code(0xcc));
     assert_eq!(
-        ask(&mut hub, &caller(), 0x4b, &hex!("01 01")),
+        ask(&mut instances, &caller(), 0x4b, &hex!("01 01")),
         (0, hex!("00 00 00 00 01 00 00 00 00 00 00 00").to_vec())
     );
-    assert_eq!(ask(&mut hub, &caller(), 0x4b, &hex!("01 05")), code(0xcc));
-    assert_eq!(ask(&mut hub, &caller(), 0x4b, &hex!("01")), code(0xc7));
+    assert_eq!(ask(&mut instances, &caller(), 0x4b, &hex!("01 05")), code(0xcc));
+    assert_eq!(ask(&mut instances, &caller(), 0x4b, &hex!("01")), code(0xc7));
 }
 
 #[test]
 fn encryption_is_suspended_only_where_it_may() {
-    let mut hub = hub();
-    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")), code(0x83));
-    assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
-    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")), code(0x81));
-    assert_eq!(ask(&mut hub, &other_user(), 0x55, &hex!("01 01 01")), code(0x83));
-    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 02")), code(0x80));
-    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 03")), code(0xcc));
+    let mut instances = instances();
+    assert_eq!(ask(&mut instances, &caller(), 0x55, &hex!("01 01 00")), code(0x83));
+    assert_eq!(ask(&mut instances, &caller(), 0x48, &IPMITOOL).0, 0);
+    assert_eq!(ask(&mut instances, &caller(), 0x55, &hex!("01 01 00")), code(0x81));
+    assert_eq!(ask(&mut instances, &other_user(), 0x55, &hex!("01 01 01")), code(0x83));
+    assert_eq!(ask(&mut instances, &caller(), 0x55, &hex!("01 01 02")), code(0x80));
+    assert_eq!(ask(&mut instances, &caller(), 0x55, &hex!("01 01 03")), code(0xcc));
 
-    let mut hub = relaxed();
-    assert_eq!(ask(&mut hub, &caller(), 0x48, &IPMITOOL).0, 0);
-    let encrypted =
-        |hub: &Hub| hub.protection(InstanceNumber::WRITER, SessionId(0x100)).unwrap().encrypted;
-    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 00")), ok());
-    assert!(!encrypted(&hub));
-    assert_eq!(ask(&mut hub, &caller(), 0x55, &hex!("01 01 01")), ok());
-    assert!(encrypted(&hub));
+    let mut instances = relaxed();
+    assert_eq!(ask(&mut instances, &caller(), 0x48, &IPMITOOL).0, 0);
+    let encrypted = |instances: &PayloadInstances| {
+        instances.protection(InstanceNumber::WRITER, SessionId(0x100)).unwrap().encrypted
+    };
+    assert_eq!(ask(&mut instances, &caller(), 0x55, &hex!("01 01 00")), ok());
+    assert!(!encrypted(&instances));
+    assert_eq!(ask(&mut instances, &caller(), 0x55, &hex!("01 01 01")), ok());
+    assert!(encrypted(&instances));
 
-    let mut hub = relaxed();
+    let mut instances = relaxed();
     let plain = PayloadCaller { protection: PLAIN, ..caller() };
-    assert_eq!(ask(&mut hub, &plain, 0x48, &hex!("01 01 46 00 00 00")).0, 0);
-    assert_eq!(ask(&mut hub, &plain, 0x55, &hex!("01 01 01")), code(0x82));
+    assert_eq!(ask(&mut instances, &plain, 0x48, &hex!("01 01 46 00 00 00")).0, 0);
+    assert_eq!(ask(&mut instances, &plain, 0x55, &hex!("01 01 01")), code(0x82));
 }

@@ -1,6 +1,7 @@
 //! The changes that requests make.
 
 use std::collections::BTreeMap;
+use std::sync::MutexGuard;
 
 use ipmi_proto::{ChannelNumber, Privilege};
 
@@ -8,7 +9,7 @@ use super::super::channels::level_name;
 use super::super::ciphers;
 use super::super::store::limits_in;
 use super::super::system::SystemError;
-use super::super::users::{Entry, privilege_name};
+use super::super::users::Entry;
 use super::OpenbmcWriter;
 use crate::{
     AccountError, BadPassword, ChannelAccess, Kg, Password, PasswordTest, Setting, UserAccess,
@@ -21,21 +22,23 @@ const NEW_USER: &str = "priv-user";
 const ROOT: &str = "root";
 
 impl OpenbmcWriter {
-    /// Changes a user that has an account: `at_system` first, then the files.
+    /// Changes a user that has an account: `edit` the entry, then `at_system` with the entry before and after,
+    /// then the file. One change at a time: `changing` is held.
     fn change_user(
         &self,
+        _changing: &MutexGuard<'_, ()>,
         id: UserId,
-        at_system: impl FnOnce(&Entry) -> Result<(), SystemError>,
-        edit: impl FnOnce(&mut Entry),
+        edit: impl FnOnce(&mut Entry) -> Result<(), AccountError>,
+        at_system: impl FnOnce(&Entry, &Entry) -> Result<(), SystemError>,
     ) -> Result<(), AccountError> {
         let mut table = self.user_table()?;
         let entry = table.get_mut(id).ok_or(AccountError::NoSuchUser(id))?;
         if entry.name().is_empty() {
             return Err(AccountError::Unnamed(id));
         }
-        at_system(entry)?;
         let before = entry.clone();
-        edit(entry);
+        edit(entry)?;
+        at_system(&before, entry)?;
         if *entry == before {
             return Ok(());
         }
@@ -73,6 +76,7 @@ impl UserAdmin for OpenbmcWriter {
     fn set_name(&self, id: UserId, name: UserName) -> Result<(), AccountError> {
         let _changing = self.changing();
         let mut table = self.user_table()?;
+        let taken = table.id_of(name.as_str());
         let entry = table.get_mut(id).ok_or(AccountError::NoSuchUser(id))?;
         let (old, new) = (entry.name().to_owned(), name.as_str());
         if old == new {
@@ -88,7 +92,7 @@ impl UserAdmin for OpenbmcWriter {
         if !can_be_account(new) {
             return Err(AccountError::InvalidName);
         }
-        if let Some(other) = self.snapshot().find(new.as_bytes()) {
+        if let Some(other) = taken {
             return Err(AccountError::NameTaken(other));
         }
         if old.is_empty() {
@@ -106,14 +110,18 @@ impl UserAdmin for OpenbmcWriter {
     }
 
     fn set_enabled(&self, id: UserId, enabled: bool) -> Result<(), AccountError> {
-        let _changing = self.changing();
+        let changing = self.changing();
         self.change_user(
+            &changing,
             id,
-            |entry| match entry.enabled() == enabled {
-                true => Ok(()),
-                false => self.system.set_enabled(entry.name(), enabled),
+            |entry| {
+                entry.enable(enabled);
+                Ok(())
             },
-            |entry| entry.enable(enabled),
+            |before, _| match before.enabled() == enabled {
+                true => Ok(()),
+                false => self.system.set_enabled(before.name(), enabled),
+            },
         )?;
         if enabled {
             // OpenBMC's file does not count it.
@@ -139,45 +147,55 @@ impl UserAdmin for OpenbmcWriter {
         Ok(stored.map_or(PasswordTest::Mismatch, |stored| stored.test_bytes(password)))
     }
 
-    fn set_access(
+    fn change_access(
         &self,
         id: UserId,
         channel: ChannelNumber,
-        access: UserAccess,
+        change: &dyn Fn(&mut UserAccess),
     ) -> Result<(), AccountError> {
         self.channel(channel)?;
-        if access.session_limit != 0 {
-            return Err(AccountError::SessionLimit);
-        }
-        let _changing = self.changing();
-        let level = privilege_name(access.privilege);
+        let changing = self.changing();
+        let edit = |entry: &mut Entry| {
+            let mut access = entry.access(channel.value()).map_err(AccountError::File)?;
+            change(&mut access);
+            if access.session_limit != 0 {
+                return Err(AccountError::SessionLimit);
+            }
+            entry.set_access(channel, &access);
+            Ok(())
+        };
         let is_accounts_own = channel.value() == self.management;
-        self.change_user(
-            id,
-            |entry| match is_accounts_own && entry.privilege(self.management) != level {
-                true => self.system.set_privilege(entry.name(), level),
+        self.change_user(&changing, id, edit, |before, after| {
+            let level = after.privilege(self.management);
+            match is_accounts_own && before.privilege(self.management) != level {
+                true => self.system.set_privilege(before.name(), level),
                 false => Ok(()),
-            },
-            |entry| entry.set_access(channel, &access),
-        )
+            }
+        })
     }
 
-    fn set_channel_access(
+    fn change_channel_access(
         &self,
         channel: ChannelNumber,
-        setting: Setting,
-        access: ChannelAccess,
+        change: &dyn Fn(Setting, ChannelAccess) -> Option<ChannelAccess>,
     ) -> Result<(), AccountError> {
         let name = &self.channel(channel)?.name;
         let _changing = self.changing();
-        let mut channels = self.all_access(setting);
-        let before = channels.insert(channel.value(), access);
-        if setting == Setting::NonVolatile
-            && before.is_none_or(|before| before.privilege_limit != access.privilege_limit)
-        {
-            self.set_system_limit(name, access.privilege_limit)?;
+        for setting in [Setting::NonVolatile, Setting::Volatile] {
+            let mut channels = self.all_access(setting);
+            let access = channels.get_mut(&channel.value());
+            let access = access.ok_or(AccountError::NoSuchChannel(channel))?;
+            let before = *access;
+            let Some(after) = change(setting, before) else {
+                continue;
+            };
+            *access = after;
+            if setting == Setting::NonVolatile && before.privilege_limit != after.privilege_limit {
+                self.set_system_limit(name, after.privilege_limit)?;
+            }
+            self.save_access(setting, &channels)?;
         }
-        self.save_access(setting, &channels)
+        Ok(())
     }
 
     fn reset_volatile(&self) -> Result<(), AccountError> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::system::{SystemError, SystemUser};
 use super::super::testing::{Bmc, KEY_FILE};
 use super::*;
+use crate::testing::at_once;
 use crate::{PasswordSize, PasswordTest, UserAccess, UserAdmin, UserName};
 
 /// User.Manager, the network's service and PAM, with alice and bob.
@@ -140,7 +141,7 @@ fn user_is_made_as_openbmc_makes_one() {
         messaging: true,
         ..writer.snapshot().access(id(5), lan())
     };
-    writer.set_access(id(5), lan(), access).unwrap();
+    writer.change_access(id(5), lan(), &|now| *now = access).unwrap();
     writer.set_password(id(5), &password("s3cret")).unwrap();
     let calls = [
         "create carol priv-user",
@@ -223,7 +224,7 @@ fn what_cannot_be_an_account_is_refused_before_anybody_is_asked() {
     let lines = writer.set_password(id(3), &password("x\nroot:y"));
     assert!(matches!(lines, Err(AccountError::InvalidPassword)));
     let limited = UserAccess { session_limit: 1, ..UserAccess::default() };
-    let limited = writer.set_access(id(3), lan(), limited);
+    let limited = writer.change_access(id(3), lan(), &|now| *now = limited);
     assert!(matches!(limited, Err(AccountError::SessionLimit)));
     assert_eq!(system.take_calls(), Vec::<String>::new());
     assert_eq!(json_of(&bmc.files.users), before);
@@ -242,7 +243,7 @@ fn what_a_service_refuses_changes_no_file() {
         writer.set_name(id(3), name("robert")),
         writer.set_name(id(3), name("")),
         writer.set_enabled(id(3), false),
-        writer.set_access(id(3), lan(), disabled),
+        writer.change_access(id(3), lan(), &|now| *now = disabled),
         writer.set_password(id(3), &password("x")),
         limit(&writer, Setting::NonVolatile, Privilege::User),
     ] {
@@ -258,9 +259,9 @@ fn what_a_service_refuses_changes_no_file() {
 }
 
 fn limit(writer: &OpenbmcWriter, setting: Setting, limit: Privilege) -> Result<(), AccountError> {
-    let access = writer.snapshot().channel_access(lan(), setting).unwrap();
-    let access = ChannelAccess { privilege_limit: limit, ..access };
-    writer.set_channel_access(lan(), setting, access)
+    writer.change_channel_access(lan(), &|which, access| {
+        (which == setting).then_some(ChannelAccess { privilege_limit: limit, ..access })
+    })
 }
 
 #[test]
@@ -384,4 +385,45 @@ fn password_is_tested_whatever_its_size() {
     assert_eq!(test("secret", PasswordSize::Bytes16), PasswordTest::Match);
     assert_eq!(test("secret", PasswordSize::Bytes20), PasswordTest::Match);
     assert_eq!(test("secrets", PasswordSize::Bytes20), PasswordTest::Mismatch);
+}
+
+/// As in our own store: whatever comes at once, nothing of it is lost.
+#[test]
+fn changes_at_once_lose_nothing() {
+    let bmc = Bmc::new();
+    let (writer, _system) = open(&bmc);
+    writer.set_name(id(5), name("carol")).unwrap();
+    for round in 0..8_u8 {
+        let on = round % 2 == 0;
+        let level = if on { Privilege::Operator } else { Privilege::User };
+        at_once(&[
+            &|| writer.change_access(id(5), lan(), &|access| access.messaging = on),
+            &|| writer.change_access(id(5), lan(), &|access| access.privilege = Some(level)),
+            &|| writer.change_access(id(5), lan(), &|access| access.payloads.oem = u16::from(on)),
+            &|| limit(&writer, Setting::Volatile, level),
+            &|| limit(&writer, Setting::NonVolatile, level),
+        ]);
+        let snapshot = writer.snapshot();
+        let access = snapshot.access(id(5), lan());
+        assert_eq!(
+            (access.messaging, access.privilege, access.payloads.oem),
+            (on, Some(level), u16::from(on))
+        );
+        for setting in [Setting::Volatile, Setting::NonVolatile] {
+            assert_eq!(snapshot.channel_access(lan(), setting).unwrap().privilege_limit, level);
+        }
+    }
+}
+
+#[test]
+fn one_name_goes_to_one_user() {
+    let bmc = Bmc::new();
+    let (writer, _system) = open(&bmc);
+    for round in 0..8 {
+        let wanted = name(&format!("dave{round}"));
+        let results = at_once(&[&|| writer.set_name(id(7), wanted.clone()), &|| {
+            writer.set_name(id(8), wanted.clone())
+        }]);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    }
 }

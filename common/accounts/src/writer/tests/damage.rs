@@ -125,7 +125,7 @@ fn damage_to_other_files_costs_no_user() {
     let origin = two_users();
     let writer = open(&origin);
     let configured = writer.snapshot().channel_access(LAN, Setting::Volatile).unwrap();
-    writer.set_channel_access(LAN, Setting::NonVolatile, configured).unwrap();
+    set_whole_access(&writer, LAN, (Setting::NonVolatile, configured)).unwrap();
     drop(writer);
     for file in ["channels.json", "volatile.json", "generation"] {
         for at in 0..origin.read(file).unwrap().unwrap().len() {

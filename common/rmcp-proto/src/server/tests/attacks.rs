@@ -96,7 +96,7 @@ fn no_other_sequence_of_its_messages_opens_a_session() {
     const LENGTH: u32 = 6;
     let recorded = recorded_login(&mut Bmc::usual(), root(17));
     for number in 0..3_usize.pow(LENGTH) {
-        let indexes = (0..LENGTH).map(|place| number / 3_usize.pow(place) % 3);
+        let indexes = (0..LENGTH).map(|digit| number / 3_usize.pow(digit) % 3);
         let mut bmc = Bmc::usual();
         let mut due = 0;
         for index in indexes.clone() {

@@ -105,7 +105,7 @@ fn a_source_that_guesses_is_held_up_and_others_log_in() {
 }
 
 #[test]
-fn wrong_passwords_lock_a_user_but_not_for_who_has_logged_in() {
+fn wrong_passwords_lock_a_user_except_for_a_source_that_has_logged_in() {
     let bad_password = BadPassword { threshold: 3, ..BadPassword::default() };
     let mut bmc = Bmc::new(config(), Table { bad_password, ..Table::usual() });
     bmc.log_in(1, root(17));

@@ -141,51 +141,147 @@ fn null_proposals_get_the_preferred_suite_and_role_zero_the_highest() {
     }
 }
 
-#[test]
-fn wrong_password_and_unknown_user_are_told_alike_and_only_at_the_end() {
-    let mut bmc = Bmc::usual();
-    let mut answers = Vec::new();
-    for (user, password) in [("root", "wrong"), ("nobody", "0penBmc"), ("", "")] {
-        let mut attempt = credentials(17, user, password, 4);
-        // This console trusts any proof, as an attacker does.
-        let request = open_session(0, attempt.suite.algorithms().into());
-        let OpenSessionResponse::Accepted { managed_id, .. } = open_response(&mut bmc, &request)
-        else {
-            panic!("accepted");
-        };
-        let rakp_1 = Rakp1 {
-            tag: 1,
-            managed_id,
-            console_random: [9; 16],
-            role: attempt.role,
-            name_length: attempt.user.length(),
-            name: Some(std::mem::take(&mut attempt.user)),
-        };
-        let mut payload = Vec::new();
-        rakp_1.emit(&mut payload);
-        let sent = bmc.handle(peer(1), &datagram(PayloadType::RAKP_1, &payload));
-        let payload = payload_of(&sent[0]);
-        let rakp_2 = Rakp2::parse(&payload).unwrap();
-        assert_eq!(rakp_2.header.status, StatusCode::OK, "{user}");
-        assert_eq!(rakp_2.body.unwrap().code.len(), 32);
-        let header = RakpHeader { tag: 2, status: StatusCode::OK, session_id: managed_id };
-        let mut payload = Vec::new();
-        Rakp3 { header, code: &[0x55; 32] }.emit(&mut payload);
-        let sent = bmc.handle(peer(1), &datagram(PayloadType::RAKP_3, &payload));
-        answers.push(payload_of(&sent[0]));
-    }
-    let header =
-        RakpHeader { tag: 2, status: StatusCode::INVALID_INTEGRITY_CHECK, session_id: 0xa0a2_a3a4 };
-    for answer in answers {
-        assert_eq!(Rakp4::parse(&answer), Ok(Rakp4 { header, check: &[] }));
-    }
-    assert_eq!(bmc.counted(Reason::WrongPassword), 1);
-    assert_eq!(bmc.counted(Reason::UnknownUser), 2);
-    bmc.log_in(1, root(17));
+/// Begins a login that trusts any proof, as an attacker's does: the BMC's session id, and RAKP 2.
+fn begin(bmc: &mut Bmc, port: u16, attempt: &Credentials) -> (u32, Vec<u8>) {
+    let request = open_session(0, attempt.suite.algorithms().into());
+    let sent = bmc.handle(peer(port), &request);
+    let OpenSessionResponse::Accepted { managed_id, .. } =
+        OpenSessionResponse::parse(&payload_of(&sent[0])).unwrap()
+    else {
+        panic!("accepted");
+    };
+    let rakp_1 = Rakp1 {
+        tag: 1,
+        managed_id,
+        console_random: [9; 16],
+        role: attempt.role,
+        name_length: attempt.user.length(),
+        name: Some(attempt.user),
+    };
+    let mut payload = Vec::new();
+    rakp_1.emit(&mut payload);
+    let sent = bmc.handle(peer(port), &datagram(PayloadType::RAKP_1, &payload));
+    (managed_id, payload_of(&sent[0]))
+}
+
+fn rakp_3(managed_id: u32, status: StatusCode, code: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let header = RakpHeader { tag: 2, status, session_id: managed_id };
+    Rakp3 { header, code }.emit(&mut payload);
+    datagram(PayloadType::RAKP_3, &payload)
+}
+
+/// Users who cannot log in, each with the reason that the log has.
+fn denied() -> Vec<(Credentials, Reason)> {
+    let login = |user, role| Credentials { role, ..credentials(17, user, "wrong", 4) };
+    let by_name = Role::name_only(4);
+    vec![
+        (login("root", by_name), Reason::WrongPassword),
+        (login("nobody", by_name), Reason::UnknownUser),
+        (login("", by_name), Reason::UnknownUser),
+        (login("guest", Role::new(4)), Reason::RoleAboveLimit),
+        (login("disabled", by_name), Reason::UserDisabled),
+        (login("elsewhere", by_name), Reason::NoChannelAccess),
+        (login("fresh", by_name), Reason::NoPassword),
+        (login("lost", by_name), Reason::AccountsUnreadable),
+    ]
+}
+
+fn bmc_with_denied_users() -> Bmc {
+    let name = |name: &[u8]| UserName::new(name).unwrap();
+    let denied = vec![
+        (name(b"disabled"), Denial::UserDisabled),
+        (name(b"elsewhere"), Denial::NoChannelAccess),
+        (name(b"fresh"), Denial::NoPassword),
+        (name(b"lost"), Denial::AccountsUnreadable),
+    ];
+    Bmc::new(config(), Table { denied, ..Table::usual() })
+}
+
+/// What the log and the counters have of the login that was just refused.
+fn refusal(bmc: &mut Bmc) -> (Reason, LoginEnd) {
+    let events = bmc.events();
+    let [Event::LoginRefused { reason, end, .. }] = events.as_slice() else {
+        panic!("one refusal, not {events:?}");
+    };
+    assert!(bmc.counted(*reason) > 0);
+    (*reason, *end)
 }
 
 #[test]
-fn privilege_above_the_users_limit_is_told_only_with_the_right_password() {
+fn the_log_has_the_reason_and_the_wire_has_not() {
+    for (attempt, reason) in denied() {
+        let mut bmc = bmc_with_denied_users();
+        let (managed_id, payload) = begin(&mut bmc, 1, &attempt);
+        let rakp_2 = Rakp2::parse(&payload).unwrap();
+        assert_eq!(rakp_2.header.status, StatusCode::OK, "{reason:?}");
+        assert_eq!(rakp_2.body.unwrap().code.len(), 32);
+        let sent = bmc.handle(peer(1), &rakp_3(managed_id, StatusCode::OK, &[0x55; 32]));
+        let status = StatusCode::INVALID_INTEGRITY_CHECK;
+        let header = RakpHeader { tag: 2, status, session_id: 0xa0a2_a3a4 };
+        assert_eq!(Rakp4::parse(&payload_of(&sent[0])), Ok(Rakp4 { header, check: &[] }));
+        assert_eq!(refusal(&mut bmc), (reason, LoginEnd::Refused));
+        bmc.log_in(1, root(17));
+    }
+}
+
+#[test]
+fn a_console_that_ends_the_login_after_rakp_2_is_logged_with_the_same_reason() {
+    for (attempt, reason) in denied() {
+        let mut bmc = bmc_with_denied_users();
+        begin(&mut bmc, 1, &attempt);
+        bmc.pass(Duration::from_secs(3));
+        assert!(bmc.sent(peer(1)).is_empty());
+        assert_eq!(refusal(&mut bmc), (reason, LoginEnd::NoRakp3));
+        let (managed_id, _) = begin(&mut bmc, 1, &attempt);
+        let refused = rakp_3(managed_id, StatusCode::INVALID_INTEGRITY_CHECK, &[]);
+        assert!(bmc.handle(peer(1), &refused).is_empty());
+        assert_eq!(refusal(&mut bmc), (reason, LoginEnd::Rakp2Refused));
+        assert_eq!(bmc.server.pending(), 0);
+    }
+}
+
+#[test]
+fn only_a_password_that_was_tried_is_a_failure_of_its_source() {
+    let rate = Rate { burst: 2, period: Duration::from_secs(3600) };
+    for (attempt, reason) in denied() {
+        let mut bmc = bmc_with_denied_users();
+        bmc.server.core.config.failures_by_source = rate;
+        for _ in 0..4 {
+            begin(&mut bmc, 1, &attempt);
+            bmc.pass(Duration::from_secs(3));
+            assert_eq!(refusal(&mut bmc).0, reason, "not a guess");
+        }
+        for expected in [reason, reason, Reason::TooManyFailures] {
+            let (managed_id, _) = begin(&mut bmc, 1, &attempt);
+            bmc.handle(peer(1), &rakp_3(managed_id, StatusCode::OK, &[0x55; 32]));
+            assert_eq!(refusal(&mut bmc).0, expected);
+        }
+    }
+}
+
+#[test]
+fn the_log_distinguishes_a_disabled_channel_from_a_disabled_suite() {
+    let closed = Table { channel_limit: None, ..Table::usual() };
+    let off = Table { suite_limit: None, ..Table::usual() };
+    for (table, reason) in [(closed, Reason::ChannelDisabled), (off, Reason::SuiteDisabled)] {
+        let mut bmc = Bmc::new(config(), table.clone());
+        assert_eq!(try_log_in(&mut bmc, root(17)), refused(StatusCode::UNAUTHORIZED_ROLE));
+        assert_eq!(bmc.counted(reason), 1);
+        // Changed while the login is under way.
+        let mut bmc = Bmc::usual();
+        let request = open_session(0, root(17).suite.algorithms().into());
+        open_response(&mut bmc, &request);
+        *bmc.server.accounts_mut() = table;
+        let recorded = recorded_login(&mut Bmc::usual(), root(17));
+        bmc.handle(peer(1), &recorded[1]);
+        bmc.pass(Duration::from_secs(3));
+        assert_eq!(refusal(&mut bmc), (reason, LoginEnd::NoRakp3));
+    }
+}
+
+#[test]
+fn privilege_above_the_users_limit_is_reported_only_with_the_right_password() {
     let mut bmc = Bmc::usual();
     let right = credentials(3, "guest", "guest word", 4);
     assert_eq!(try_log_in(&mut bmc, right), refused(StatusCode::UNAUTHORIZED_ROLE));
@@ -357,9 +453,17 @@ fn a_handshake_not_through_in_time_is_given_up() {
     bmc.pass(Duration::from_millis(1));
     assert_eq!(bmc.server.pending(), 0);
     assert_eq!(bmc.server.poll_timeout(), None, "nothing left to wake for");
+    assert_eq!(refusal(&mut bmc), (Reason::WrongPassword, LoginEnd::NoRakp3));
     bmc.handle(peer(1), &recorded[2]);
     assert_eq!(bmc.server.sessions().count(), 0);
-    assert_eq!(bmc.counted(Reason::HandshakeTimeout), 1);
+}
+
+#[test]
+fn a_handshake_without_a_user_is_rejected_for_its_time_alone() {
+    let mut bmc = Bmc::usual();
+    bmc.handle(peer(1), &recorded_login(&mut Bmc::usual(), root(17))[0]);
+    bmc.pass(Duration::from_secs(3));
+    assert_eq!((bmc.server.pending(), bmc.counted(Reason::HandshakeTimeout)), (0, 1));
 }
 
 #[test]
@@ -369,7 +473,7 @@ fn a_console_that_refuses_rakp_2_ends_the_handshake() {
     bmc.handle(peer(1), &recorded[0]);
     bmc.handle(peer(1), &recorded[1]);
     let mut payload = payload_of(&recorded[2])[..8].to_vec();
-    payload[1] = 0x0f;
+    payload[1] = 0x01;
     assert!(bmc.handle(peer(1), &datagram(PayloadType::RAKP_3, &payload)).is_empty());
     assert_eq!((bmc.server.pending(), bmc.counted(Reason::ConsoleGaveUp)), (0, 1));
 }

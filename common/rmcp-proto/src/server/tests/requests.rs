@@ -245,7 +245,7 @@ fn changed_accounts_take_effect_on_live_sessions() {
 }
 
 #[test]
-fn whoever_changes_the_own_account_gets_the_answer_and_closes_as_always() {
+fn a_user_who_changes_the_own_account_gets_the_response_and_closes_as_always() {
     let mut bmc = Bmc::usual();
     let mut console = bmc.log_in(1, root(17));
     ask(&mut bmc, &mut console, &device_id());
@@ -254,7 +254,7 @@ fn whoever_changes_the_own_account_gets_the_answer_and_closes_as_always() {
     bmc.server.accounts_changed(bmc.now);
     bmc.server.accounts_changed(bmc.now);
     let [Event::Closed(info, CloseReason::AccountChanged)] = bmc.events()[..] else {
-        panic!("the session is told to have ended, once");
+        panic!("one event that the session was closed");
     };
     assert_eq!(bmc.server.sessions().count(), 0);
 
@@ -267,7 +267,7 @@ fn whoever_changes_the_own_account_gets_the_answer_and_closes_as_always() {
 
     let close = app(0x3c, &info.id.0.to_le_bytes());
     assert_eq!(completion_of(&ask(&mut bmc, &mut console, &close)).0, 0);
-    assert!(bmc.events().is_empty(), "its end was told");
+    assert!(bmc.events().is_empty(), "its end was reported already");
     assert!(ask(&mut bmc, &mut console, &close).is_empty());
 }
 
@@ -284,7 +284,7 @@ fn a_session_that_parts_gives_its_slot_up_to_a_login_or_in_time() {
     part(&mut bmc);
     bmc.events();
     assert!(bmc.server.poll_timeout().is_some());
-    bmc.pass(FAREWELL);
+    bmc.pass(CLOSING_TIME);
     assert_eq!(bmc.server.poll_timeout(), None, "nothing left to wake for");
     assert!(bmc.events().is_empty());
 }

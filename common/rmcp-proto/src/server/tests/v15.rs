@@ -137,8 +137,9 @@ fn without_configured_types_there_are_no_such_sessions() {
     let mut data = vec![2];
     data.resize(17, 0);
     let datagram = console.datagram(AuthType::None, &app(0x39, &data));
-    assert!(bmc.handle(peer(1), &datagram).is_empty());
-    assert_eq!(bmc.counted(Reason::NeedsSession), 1);
+    let refused = bmc.handle(peer(1), &datagram).pop().expect("a refusal");
+    let refused = V15Packet::parse(&refused[4..]).unwrap();
+    assert_eq!(IpmbResponse::parse(refused.message).unwrap().completion.0, 0xcc);
     console.id = 5;
     let datagram = console.datagram(AuthType::Md5, &device_id());
     assert!(bmc.handle(peer(1), &datagram).is_empty());
@@ -271,4 +272,5 @@ fn passwords_beyond_16_bytes_are_not_for_this_format() {
     let mut bmc = Bmc::new(config, Table { accounts, ..Table::usual() });
     let mut console = OldConsole::new(AuthType::Md5, "seventeen letter");
     assert_eq!(console.log_in(&mut bmc, "root", 4), None);
+    assert_eq!(bmc.counted(Reason::PasswordTooLong), 1);
 }

@@ -63,7 +63,11 @@ impl<P: Network + Sessions> LanProvider<P> {
             16 => {
                 let text: Text<18> = data.decode()?;
                 let community = String::from_utf8(text.as_bytes().to_vec()).map_err(|_| invalid)?;
-                self.keep(lan, |state| state.community = Community::from(community)).await
+                self.keep(lan, |state| {
+                    state.community = Community::from(community);
+                    Ok(())
+                })
+                .await
             }
             17 => Err(READ_ONLY),
             18 => {
@@ -120,6 +124,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             if let Some(destination) = state.destinations.get_mut(usize::from(selector.value())) {
                 change(destination);
             }
+            Ok(())
         })
         .await
     }

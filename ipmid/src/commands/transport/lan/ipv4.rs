@@ -6,6 +6,7 @@ use ipmi_proto::CompletionCode;
 use ipmi_proto::codec::{Bits, Remaining, Uint};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, unmanaged};
+use crate::model::lan::Ipv4State;
 use crate::platform::{Link, LinkChange, Network, Sessions};
 
 /// UDP ports of RMCP and of secure RMCP.
@@ -123,29 +124,40 @@ impl<P: Network + Sessions> LanProvider<P> {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
         self.change(lan, LinkChange::Vlan(on.then_some(id))).await?;
-        self.keep(lan, |state| state.ipv4.vlan_id = id).await
+        self.keep(lan, |state| {
+            state.ipv4.vlan_id = id;
+            Ok(())
+        })
+        .await
     }
 
     async fn keep_ipv4(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
-        let mut kept = self.kept(lan, |state| state.ipv4.clone());
         match parameter {
-            7 => kept.header = data.decode()?,
-            8 if data.decode::<u16>()? == PRIMARY_PORT => return Ok(()),
-            9 if data.decode::<u16>()? == SECONDARY_PORT => return Ok(()),
-            10 if data.decode::<u8>()? & !0x03 == 0 => kept.arp_control = data.decode()?,
-            11 => kept.arp_interval = data.decode()?,
-            14 => kept.backup_gateway = host_address(data.decode()?)?.octets(),
-            15 => kept.backup_gateway_mac = machine_mac(data.decode()?)?,
-            21 => {
-                let (priority, _): (Bits<3>, Bits<5>) = data.decode()?;
-                kept.vlan_priority = priority.value();
-            }
-            // Ports and ARP flags that cannot be.
-            8..=10 => return Err(CompletionCode::INVALID_DATA_FIELD),
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            // The ports are fixed.
+            8 if data.decode::<u16>()? == PRIMARY_PORT => Ok(()),
+            9 if data.decode::<u16>()? == SECONDARY_PORT => Ok(()),
+            _ => self.keep(lan, |state| set(&mut state.ipv4, parameter, data)).await,
         }
-        self.keep(lan, |state| state.ipv4 = kept).await
     }
+}
+
+/// Sets a parameter that no service has.
+fn set(kept: &mut Ipv4State, parameter: u8, data: &Remaining) -> Done {
+    match parameter {
+        7 => kept.header = data.decode()?,
+        10 if data.decode::<u8>()? & !0x03 == 0 => kept.arp_control = data.decode()?,
+        11 => kept.arp_interval = data.decode()?,
+        14 => kept.backup_gateway = host_address(data.decode()?)?.octets(),
+        15 => kept.backup_gateway_mac = machine_mac(data.decode()?)?,
+        21 => {
+            let (priority, _): (Bits<3>, Bits<5>) = data.decode()?;
+            kept.vlan_priority = priority.value();
+        }
+        // Ports and ARP flags that cannot be.
+        8..=10 => return Err(CompletionCode::INVALID_DATA_FIELD),
+        _ => return Err(PARAMETER_NOT_SUPPORTED),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ impl<P: Network + Sessions> LanProvider<P> {
         (clear, _): (bool, Bits<7>),
     ) -> Result<IpCounters, CompletionCode> {
         self.lan(&context, channel)?;
-        let now = self.platform.ip_counters()?;
         let mut cleared = lock(&self.cleared);
+        let now = self.platform.ip_counters()?;
         let mut counters = now;
         counters.iter_mut().zip(*cleared).for_each(|(counter, base)| {
             *counter = counter.wrapping_sub(base);

@@ -1,7 +1,7 @@
-//! The payload instances of the host's console: who holds which, and what they read and write.
+//! The payload instances of the host's console: which session has which, and what they read and write.
 //!
-//! Without I/O, as the state machines in it: bytes of the source and packets of sessions come in,
-//! packets and bytes for the source come out.
+//! Without I/O, as the state machines in it: output of the host and packets of sessions come in, packets and
+//! input for the host come out.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -12,13 +12,14 @@ use rmcp_proto::sol::{Event, Instance, Ring, Seq};
 use rmcp_proto::wire::v20::Protection;
 use tracing::{debug, info, warn};
 
-use super::{Holder, HostInput, InstanceNumber, Occupied, Outgoing, Settings, SolSection};
+use super::{ActivateError, Holder, HostInput, InstanceNumber, Outgoing, Settings, SolSection};
 
-/// Ended instances whose session still has to be told; more are ended without a word.
+/// Ended instances whose notice to the session is under way; beyond that the oldest notice is dropped.
 const MAX_CLOSING: usize = 8;
 
+/// An instance, and the session that has it.
 #[derive(Debug)]
-struct Slot {
+struct ActiveInstance {
     holder: Holder,
     protection: Protection,
     instance: Instance,
@@ -26,22 +27,22 @@ struct Slot {
 
 /// The payload instances of one console.
 #[derive(Debug)]
-pub struct Hub {
+pub struct PayloadInstances {
     ring: Ring,
-    slots: Vec<Option<Slot>>,
-    closing: VecDeque<Slot>,
+    slots: Vec<Option<ActiveInstance>>,
+    closing: VecDeque<ActiveInstance>,
     settings: Settings,
     scrollback: u64,
     max_payload: u16,
-    /// Place up to which writers have had the output.
+    /// Position up to which writers have had the output.
     shown: u64,
-    /// Place from which on a writer that has gone had not acknowledged the output: kept for the next.
+    /// Position from which on a writer that has gone had not acknowledged the output: the next one begins there.
     unread: Option<u64>,
     available: bool,
 }
 
-impl Hub {
-    /// A hub without instances, whose source is not there yet.
+impl PayloadInstances {
+    /// No active instance, and no connection to the host's console yet.
     #[must_use]
     pub fn new(section: &SolSection, settings: Settings) -> Self {
         let mut slots = Vec::new();
@@ -65,7 +66,7 @@ impl Hub {
         &self.settings
     }
 
-    /// Takes other settings, which hold at once; disabling SOL ends all instances.
+    /// Sets the settings, which apply at once; disabling SOL ends all instances.
     pub fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
         let parameters = settings.parameters.with_max_payload(usize::from(self.max_payload));
@@ -95,13 +96,13 @@ impl Hub {
         number.index() < self.slots.len()
     }
 
-    /// Who holds `number`.
+    /// The session that has instance `number`.
     #[must_use]
     pub fn holder(&self, number: InstanceNumber) -> Option<Holder> {
         self.slot(number).map(|slot| slot.holder)
     }
 
-    /// Whether a session has an instance, or still has to be told that it lost one.
+    /// Whether a session has an instance, or a notice that it lost one is under way.
     #[must_use]
     pub fn serves(&self, session: SessionId) -> bool {
         let mut slots = self.slots.iter().flatten().chain(&self.closing);
@@ -113,40 +114,40 @@ impl Hub {
         self.slots.iter().flatten().map(|slot| slot.holder.session)
     }
 
-    /// Gives `number` to `holder`, whose session gives up any other it has. Where another session of
-    /// the same user holds it, that is told and loses it.
+    /// Gives instance `number` to `holder`, whose session gives up any other instance. Another session of the
+    /// same user loses the instance, with a notice.
     ///
     /// # Errors
     ///
-    /// [`Occupied`], and nothing has changed.
+    /// [`ActivateError`]; nothing has changed then.
     pub fn activate(
         &mut self,
         number: InstanceNumber,
         holder: Holder,
         protection: Protection,
-    ) -> Result<(), Occupied> {
+    ) -> Result<(), ActivateError> {
         if !self.has(number) {
-            return Err(Occupied::Limit);
+            return Err(ActivateError::NoSuchInstance);
         }
         if self.holder(number).is_some_and(|old| old.user_id != holder.user_id) {
-            return Err(Occupied::OtherUser);
+            return Err(ActivateError::HeldByOtherUser);
         }
         let next_seq = self.next_seq(holder.session);
-        let old_place = self.release(number, Some(holder.session));
-        let taken_over = old_place.is_some();
+        let old_position = self.release(number, Some(holder.session));
+        let taken_over = old_position.is_some();
         let unread = self.unread.take_if(|_| number == InstanceNumber::WRITER);
-        let old_place = old_place.or(unread);
-        // Packets do not say which instance they are for: a session has one, and has switched.
+        let old_position = old_position.or(unread);
+        // Packets do not carry the instance number: a session has one instance, and has switched to this one.
         self.session_closed(holder.session);
         let parameters = self.settings.parameters.with_max_payload(usize::from(self.max_payload));
-        let (place, gap) = self.start_place(number, old_place);
-        let mut instance = Instance::new(number.role(), parameters, place, gap);
+        let (position, gap) = self.start_position(number, old_position);
+        let mut instance = Instance::new(number.role(), parameters, position, gap);
         instance.set_available(self.available);
         if let Some(seq) = next_seq {
             instance.continue_from(seq);
         }
         if let Some(slot) = self.slots.get_mut(number.index()) {
-            *slot = Some(Slot { holder, protection, instance });
+            *slot = Some(ActiveInstance { holder, protection, instance });
         }
         info!(
             instance = number.index() + 1,
@@ -158,12 +159,12 @@ impl Hub {
         Ok(())
     }
 
-    /// Frees `number`; its session is told unless it is `by` itself. `false` if nobody held it.
+    /// Ends instance `number`, with a notice to its session unless that is `by`; `false` if it was not active.
     pub fn deactivate(&mut self, number: InstanceNumber, by: SessionId) -> bool {
         self.release(number, Some(by)).is_some()
     }
 
-    /// A session ended: what it held is free in the same turn.
+    /// Ends the instance of a session that was closed.
     pub fn session_closed(&mut self, session: SessionId) {
         self.closing.retain(|slot| slot.holder.session != session);
         for index in 0..self.slots.len() {
@@ -174,7 +175,7 @@ impl Hub {
         }
     }
 
-    /// Ends all instances whose holder does not `keep`; their sessions are told.
+    /// Ends all instances for whose holder `keep` is false, with a notice to the session.
     pub fn retain(&mut self, keep: impl Fn(Holder) -> bool) {
         for index in 0..self.slots.len() {
             let held = self.slots.get(index).and_then(Option::as_ref);
@@ -184,25 +185,25 @@ impl Hub {
         }
     }
 
-    /// How the packets of the session's instance `number` are protected; `None` if it has not got it.
+    /// How the packets of the session's instance `number` are protected; `None` if the session does not have it.
     #[must_use]
     pub fn protection(&self, number: InstanceNumber, session: SessionId) -> Option<Protection> {
         self.slot(number).filter(|slot| slot.holder.session == session).map(|slot| slot.protection)
     }
 
-    /// Changes whether the packets of `number` are encrypted.
+    /// Sets whether the packets of instance `number` are encrypted.
     pub fn set_encrypted(&mut self, number: InstanceNumber, encrypted: bool) {
         if let Some(slot) = self.slots.get_mut(number.index()).and_then(Option::as_mut) {
             slot.protection.encrypted = encrypted;
         }
     }
 
-    /// Takes a SOL payload of `session`.
+    /// Handles a SOL payload of `session`.
     ///
     /// # Errors
     ///
-    /// Why it is dropped: it is no SOL packet, has less protection than was agreed, or the session
-    /// has no instance.
+    /// Why it is dropped: it is not a SOL packet, has less protection than was agreed, or the session has no
+    /// instance.
     pub fn handle_packet(
         &mut self,
         now: Instant,
@@ -235,11 +236,11 @@ impl Hub {
         let slots = self.slots.iter_mut().flatten().chain(self.closing.iter_mut());
         for slot in slots {
             if let Some(payload) = slot.instance.poll_transmit(now, &self.ring) {
-                let Slot { holder, protection, .. } = *slot;
+                let ActiveInstance { holder, protection, .. } = *slot;
                 return Some(Outgoing { session: holder.session, protection, payload });
             }
         }
-        // Whose console has gone is told so, should it come back.
+        // A console that has gone gets a notice, in case it comes back.
         if self.end_gone() {
             return self.poll_transmit(now);
         }
@@ -255,17 +256,17 @@ impl Hub {
         slots.filter_map(|slot| slot.instance.poll_timeout(&self.ring)).min()
     }
 
-    /// How many bytes may be read from the source now: with a writer, no more than it can be given.
+    /// How many bytes may be read from the host's console now: with a writer, no more than the ring can hold for it.
     #[must_use]
     pub fn room(&self) -> usize {
         match self.writer() {
             Some(slot) if slot.instance.lines().cts_hold => 0,
-            Some(slot) => self.ring.room(slot.instance.place()),
+            Some(slot) => self.ring.room(slot.instance.position()),
             None => usize::MAX,
         }
     }
 
-    /// Takes output of the source.
+    /// Handles output of the host.
     pub fn handle_output(&mut self, bytes: &[u8]) {
         self.ring.write(bytes);
     }
@@ -277,7 +278,7 @@ impl Hub {
         }
     }
 
-    /// The source has come or gone. Where it comes back, output in between may be lost.
+    /// Sets whether the host's console is connected. After a reconnection, output in between may be lost.
     pub fn set_available(&mut self, available: bool, may_have_lost: bool) {
         self.available = available;
         if may_have_lost {
@@ -288,25 +289,25 @@ impl Hub {
         }
     }
 
-    /// Whether the source is there.
+    /// Whether the host's console is connected.
     #[must_use]
     pub fn is_available(&self) -> bool {
         self.available
     }
 
-    /// How much output there has been.
+    /// The number of bytes of output so far.
     #[must_use]
     pub fn output_len(&self) -> u64 {
         self.ring.head()
     }
 
-    /// Whether the writer has anything for the source.
+    /// Whether the writer has input for the host.
     #[must_use]
     pub fn has_input(&self) -> bool {
         self.writer().is_some_and(|slot| slot.instance.has_input())
     }
 
-    /// What the writer has for the source next.
+    /// The writer's next input for the host.
     pub fn host_input(&mut self) -> Option<HostInput<'_>> {
         let slot = self.slots.first_mut()?.as_mut()?;
         if slot.instance.take_break() {
@@ -315,7 +316,7 @@ impl Hub {
         Some(slot.instance.chars()).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
     }
 
-    /// The source took `count` characters of the writer's.
+    /// Removes `count` characters of the writer's input, which were written to the host's console.
     pub fn consume(&mut self, count: usize) {
         if let Some(slot) = self.slots.first_mut().and_then(Option::as_mut) {
             slot.instance.consume(count);
@@ -335,11 +336,11 @@ impl Hub {
         Some(slot.instance.next_seq())
     }
 
-    fn slot(&self, number: InstanceNumber) -> Option<&Slot> {
+    fn slot(&self, number: InstanceNumber) -> Option<&ActiveInstance> {
         self.slots.get(number.index())?.as_ref()
     }
 
-    fn writer(&self) -> Option<&Slot> {
+    fn writer(&self) -> Option<&ActiveInstance> {
         self.slots.first()?.as_ref()
     }
 
@@ -347,12 +348,12 @@ impl Hub {
         self.release_index(number.index(), by)
     }
 
-    /// Frees a place and returns how far its instance has read.
+    /// Ends an instance; returns the position up to which it has read.
     fn release_index(&mut self, index: usize, by: Option<SessionId>) -> Option<u64> {
         let mut slot = self.slots.get_mut(index)?.take()?;
-        let place = slot.instance.place();
+        let position = slot.instance.position();
         if index == InstanceNumber::WRITER.index() {
-            self.shown = place;
+            self.shown = position;
         }
         if by != Some(slot.holder.session) {
             slot.instance.deactivate();
@@ -362,22 +363,22 @@ impl Hub {
             self.closing.push_back(slot);
         }
         info!(instance = index + 1, "SOL deactivated");
-        Some(place)
+        Some(position)
     }
 
-    /// Where a new instance begins to read, and whether output that nobody has seen is lost by it.
-    fn start_place(&self, number: InstanceNumber, old_place: Option<u64>) -> (u64, bool) {
+    /// The position at which a new instance begins to read, and whether unread output before it is lost.
+    fn start_position(&self, number: InstanceNumber, old_position: Option<u64>) -> (u64, bool) {
         let scrollback = self.ring.head().saturating_sub(self.scrollback).max(self.ring.tail());
-        match (number, old_place) {
-            (InstanceNumber::WRITER, Some(place)) => {
-                (scrollback.min(place).max(self.ring.tail()), place < self.ring.tail())
+        match (number, old_position) {
+            (InstanceNumber::WRITER, Some(position)) => {
+                (scrollback.min(position).max(self.ring.tail()), position < self.ring.tail())
             }
             (InstanceNumber::WRITER, None) => (scrollback, self.shown < scrollback),
             _ => (scrollback, false),
         }
     }
 
-    /// Ends the instances whose console has gone, and tells whether there were any.
+    /// Ends the instances whose console has gone; whether there were any.
     fn end_gone(&mut self) -> bool {
         let mut any = false;
         for index in 0..self.slots.len() {
@@ -394,16 +395,19 @@ impl Hub {
             }
             any = true;
             let session = format_args!("{:08x}", slot.holder.session.0);
-            warn!(instance = index + 1, session, "the console does not answer: SOL ends");
-            let place = self.release_index(index, None);
+            warn!(
+                instance = index + 1,
+                session, "remote console does not answer: its SOL instance ends"
+            );
+            let position = self.release_index(index, None);
             if index == InstanceNumber::WRITER.index() {
-                self.unread = place;
+                self.unread = position;
             }
         }
         any
     }
 
-    /// Forgets the ended instances whose session has been told.
+    /// Drops the ended instances whose notice was acknowledged.
     fn forget_closed(&mut self) {
         self.closing.retain_mut(|slot| {
             std::iter::from_fn(|| slot.instance.poll_event()).all(|event| event != Event::Closed)

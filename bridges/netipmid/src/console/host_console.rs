@@ -1,4 +1,4 @@
-//! The host's console: connected to, read, written, and connected to again.
+//! The connection to the host's console: opened, read, written, and opened again.
 
 use std::future::{self, Future};
 use std::io::{self, ErrorKind};
@@ -16,21 +16,21 @@ use tokio::time::{self, Instant};
 use tracing::{debug, info, warn};
 
 use super::telnet::Telnet;
-use super::{Address, HostInput, Hub};
+use super::{ConsoleAddress, HostInput, PayloadInstances};
 
-/// The time between attempts to reach a console that is not there: at first, at most while somebody
-/// wants it, and at most when nobody does, to let an idle BMC sleep.
+/// The time between attempts to connect: at first, at most while SOL is active, and at most otherwise, to let
+/// an idle BMC sleep.
 const PAUSE: Duration = Duration::from_millis(250);
-const MAX_PAUSE_ATTENDED: Duration = Duration::from_secs(2);
+const MAX_PAUSE_ACTIVE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// No console takes longer to accept a connection.
+/// How long a console may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection that held for so long was a good one.
-const GOOD: Duration = Duration::from_secs(2);
+/// After a connection that lasted this long, the pauses begin anew.
+const STABLE: Duration = Duration::from_secs(2);
 
-/// What obmc-console's clients send out of band for a break.
+/// The out-of-band byte by which obmc-console's clients send a break.
 const OUT_OF_BAND_BREAK: u8 = 72;
 
 /// Bytes read or written at a time.
@@ -38,20 +38,20 @@ const BUFFER: usize = 4096;
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<Device>> + Send>>;
 
-/// The host's console.
-pub struct Source {
-    address: Address,
+/// The connection to the host's console.
+pub struct HostConsole {
+    address: ConsoleAddress,
     state: State,
     pause: Duration,
-    /// It has been there before.
-    known: bool,
-    /// That it is not there has been logged.
-    missed: bool,
+    /// It has been connected before.
+    was_connected: bool,
+    /// That it cannot be connected has been logged.
+    logged_failure: bool,
     buffer: Box<[u8]>,
 }
 
 enum State {
-    /// There is none.
+    /// The host has no console.
     Absent,
     Waiting {
         until: Instant,
@@ -60,50 +60,50 @@ enum State {
     Up {
         device: Device,
         since: Instant,
-        /// A break that takes its time.
+        /// A break that lasts.
         breaking: Option<JoinHandle<()>>,
-        /// What lies between the connection and the characters, if anything does.
+        /// The protocol between the connection and the characters, if there is one.
         telnet: Option<Telnet>,
     },
 }
 
-/// What one wait came to.
+/// What a wait for the connection ended with.
 enum Done {
     Read(io::Result<usize>),
     Written(io::Result<usize>),
     BreakOver,
 }
 
-impl Source {
-    /// A source that will connect to `address`.
+impl HostConsole {
+    /// A connection to `address`, not opened yet.
     #[must_use]
-    pub fn new(address: Address) -> Self {
+    pub fn new(address: ConsoleAddress) -> Self {
         let state = match address {
-            Address::None => State::Absent,
+            ConsoleAddress::None => State::Absent,
             _ => State::Waiting { until: Instant::now() },
         };
         Self {
             address,
             state,
             pause: PAUSE,
-            known: false,
-            missed: false,
+            was_connected: false,
+            logged_failure: false,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         }
     }
 
-    /// Tries to connect now, if it is not connected: somebody wants the console.
-    pub fn hurry(&mut self) {
+    /// Tries to connect now, if it is not connected.
+    pub fn connect_now(&mut self) {
         if let State::Waiting { until } = &mut self.state {
             *until = Instant::now();
             self.pause = PAUSE;
         }
     }
 
-    /// Waits for something to do between the source and `hub`, and does it. Cancel safe.
+    /// Connects, or moves bytes between the console and `instances` once. Cancel safe.
     ///
-    /// Afterwards, drain [`Hub::poll_transmit`].
-    pub async fn step(&mut self, hub: &mut Hub) {
+    /// Afterwards, drain [`PayloadInstances::poll_transmit`].
+    pub async fn step(&mut self, instances: &mut PayloadInstances) {
         match &mut self.state {
             State::Absent => future::pending().await,
             State::Waiting { until } => {
@@ -111,26 +111,26 @@ impl Source {
                 self.state = State::Connecting(Box::pin(connect(self.address.clone())));
             }
             State::Connecting(connecting) => match connecting.await {
-                Ok(device) => self.found(device, hub),
-                Err(error) => self.lost(&error, hub),
+                Ok(device) => self.connected(device, instances),
+                Err(error) => self.disconnected(&error, instances),
             },
-            State::Up { .. } => self.transfer(hub).await,
+            State::Up { .. } => self.transfer(instances).await,
         }
     }
 
     /// Reads or writes once.
-    async fn transfer(&mut self, hub: &mut Hub) {
-        let room = hub.room().min(self.buffer.len());
+    async fn transfer(&mut self, instances: &mut PayloadInstances) {
+        let room = instances.room().min(self.buffer.len());
         let State::Up { device, breaking, telnet, .. } = &mut self.state else {
             return;
         };
         if let Some(telnet) = telnet {
-            encode(telnet, hub);
+            encode(telnet, instances);
         }
         let input = match telnet {
             Some(telnet) => Some(HostInput::Chars(telnet.outgoing())),
             None if breaking.is_some() => None,
-            None => hub.host_input(),
+            None => instances.host_input(),
         };
         if let Some(HostInput::Break) = input {
             *breaking = send_break(&self.address, device);
@@ -142,79 +142,84 @@ impl Source {
             () = over(breaking) => Done::BreakOver,
         };
         match done {
-            Done::Read(Ok(0)) => self.lost(&ErrorKind::UnexpectedEof.into(), hub),
+            Done::Read(Ok(0)) => self.disconnected(&ErrorKind::UnexpectedEof.into(), instances),
             Done::Read(Ok(count)) => {
                 let bytes = self.buffer.get_mut(..count).unwrap_or_default();
-                take(telnet.as_mut(), bytes, hub);
+                handle_read(telnet.as_mut(), bytes, instances);
             }
             Done::Written(Ok(count)) => match telnet {
                 Some(telnet) => telnet.written(count),
-                None => hub.consume(count),
+                None => instances.consume(count),
             },
-            Done::Read(Err(error)) | Done::Written(Err(error)) => self.lost(&error, hub),
+            Done::Read(Err(error)) | Done::Written(Err(error)) => {
+                self.disconnected(&error, instances)
+            }
             Done::BreakOver => *breaking = None,
         }
     }
 
-    fn found(&mut self, device: Device, hub: &mut Hub) {
-        info!(console = %self.address, again = self.known, "the host's console is there");
+    fn connected(&mut self, device: Device, instances: &mut PayloadInstances) {
+        info!(console = %self.address, again = self.was_connected, "connected to the host console");
         self.state = State::Up {
             device,
             since: Instant::now(),
             breaking: None,
-            telnet: matches!(self.address, Address::Telnet(_)).then(Telnet::default),
+            telnet: matches!(self.address, ConsoleAddress::Telnet(_)).then(Telnet::default),
         };
         // What the host wrote while nobody was connected may be lost.
-        hub.set_available(true, self.known);
-        self.known = true;
-        self.missed = false;
+        instances.set_available(true, self.was_connected);
+        self.was_connected = true;
+        self.logged_failure = false;
     }
 
-    fn lost(&mut self, error: &io::Error, hub: &mut Hub) {
-        if matches!(self.state, State::Up { since, .. } if since.elapsed() > GOOD) {
+    fn disconnected(&mut self, error: &io::Error, instances: &mut PayloadInstances) {
+        if matches!(self.state, State::Up { since, .. } if since.elapsed() > STABLE) {
             self.pause = PAUSE;
         }
-        if !self.missed {
-            warn!(console = %self.address, %error, "no host console; trying until there is one");
-            self.missed = true;
+        if !self.logged_failure {
+            warn!(
+                console = %self.address, %error,
+                "cannot use the host console: no SOL output until it is connected; retrying"
+            );
+            self.logged_failure = true;
         }
         self.state = State::Waiting { until: Instant::now() + self.pause };
-        let attended = hub.sessions().next().is_some();
-        let longest = if attended { MAX_PAUSE_ATTENDED } else { MAX_PAUSE };
+        let is_active = instances.sessions().next().is_some();
+        let longest = if is_active { MAX_PAUSE_ACTIVE } else { MAX_PAUSE };
         self.pause = (self.pause * 2).min(longest);
-        hub.set_available(false, false);
+        instances.set_available(false, false);
     }
 }
 
-/// Moves what the writer has to where it is escaped, once that is empty.
-fn encode(telnet: &mut Telnet, hub: &mut Hub) {
+/// Encodes the writer's next input, once what was encoded before is written.
+fn encode(telnet: &mut Telnet, instances: &mut PayloadInstances) {
     if !telnet.outgoing().is_empty() {
         return;
     }
-    match hub.host_input() {
+    match instances.host_input() {
         Some(HostInput::Break) => telnet.push_break(),
         Some(HostInput::Chars(chars)) => {
             telnet.push(chars);
             let count = chars.len();
-            hub.consume(count);
+            instances.consume(count);
         }
         None => {}
     }
 }
 
-/// Hands on what was read.
-fn take(telnet: Option<&mut Telnet>, bytes: &mut [u8], hub: &mut Hub) {
+/// Handles bytes that were read.
+fn handle_read(telnet: Option<&mut Telnet>, bytes: &mut [u8], instances: &mut PayloadInstances) {
     let Some(telnet) = telnet else {
-        return hub.handle_output(bytes);
+        return instances.handle_output(bytes);
     };
     let (count, breaks) = telnet.decode(bytes);
     if breaks {
-        hub.handle_break();
+        instances.handle_break();
     }
-    hub.handle_output(bytes.get(..count).unwrap_or_default());
+    instances.handle_output(bytes.get(..count).unwrap_or_default());
 }
 
-/// Reads, if there is room to read into; waits for ever otherwise.
+/// Reads if `buffer` has room; never ends otherwise.
 async fn read(device: &Device, buffer: Option<&mut [u8]>) -> io::Result<usize> {
     match buffer {
         Some(buffer) if !buffer.is_empty() => device.read(buffer).await,
@@ -222,7 +227,7 @@ async fn read(device: &Device, buffer: Option<&mut [u8]>) -> io::Result<usize> {
     }
 }
 
-/// Writes, if there is anything to write; waits for ever otherwise.
+/// Writes if there are characters to write; never ends otherwise.
 async fn write(device: &Device, input: Option<HostInput<'_>>) -> io::Result<usize> {
     match input {
         Some(HostInput::Chars(chars)) if !chars.is_empty() => device.write(chars).await,
@@ -230,7 +235,7 @@ async fn write(device: &Device, input: Option<HostInput<'_>>) -> io::Result<usiz
     }
 }
 
-/// Waits for the end of a break, if there is one; for ever otherwise.
+/// Waits for the end of a break; never ends if there is none.
 async fn over(breaking: &mut Option<JoinHandle<()>>) {
     match breaking {
         // A task that failed has ended as well.
@@ -239,18 +244,18 @@ async fn over(breaking: &mut Option<JoinHandle<()>>) {
     }
 }
 
-async fn connect(address: Address) -> io::Result<Device> {
+async fn connect(address: ConsoleAddress) -> io::Result<Device> {
     let connected = async {
         match &address {
-            Address::Abstract(name) => unix(format!("\0{name}").as_ref()).await,
-            Address::Unix(path) => unix(path).await,
-            Address::Tty(path) => tty(path),
-            Address::Tcp(address) | Address::Telnet(address) => {
+            ConsoleAddress::Abstract(name) => unix(format!("\0{name}").as_ref()).await,
+            ConsoleAddress::Unix(path) => unix(path).await,
+            ConsoleAddress::Tty(path) => tty(path),
+            ConsoleAddress::Tcp(address) | ConsoleAddress::Telnet(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 Device::new(stream.into_std()?.into())
             }
-            Address::None => Err(ErrorKind::NotFound.into()),
+            ConsoleAddress::None => Err(ErrorKind::NotFound.into()),
         }
     };
     time::timeout(CONNECT_TIMEOUT, connected).await?
@@ -260,7 +265,7 @@ async fn unix(path: &Path) -> io::Result<Device> {
     Device::new(UnixStream::connect(path).await?.into_std()?.into())
 }
 
-/// Opens a terminal and has it pass all bytes on as they are. Its speed stays what it is.
+/// Opens a terminal in raw mode. Its speed does not change.
 fn tty(path: &Path) -> io::Result<Device> {
     let device = Device::open(path)?;
     let mut attributes = termios::tcgetattr(&device)?;
@@ -269,36 +274,39 @@ fn tty(path: &Path) -> io::Result<Device> {
     Ok(device)
 }
 
-/// Sends a break the way the console knows, if it knows any.
-fn send_break(address: &Address, device: &Device) -> Option<JoinHandle<()>> {
+/// Sends a break by the means of the console, if it has any.
+fn send_break(address: &ConsoleAddress, device: &Device) -> Option<JoinHandle<()>> {
     match address {
-        Address::Abstract(_) => {
+        ConsoleAddress::Abstract(_) => {
             let flags = MsgFlags::MSG_OOB | MsgFlags::MSG_DONTWAIT;
             if let Err(error) =
                 socket::send(device.as_fd().as_raw_fd(), &[OUT_OF_BAND_BREAK], flags)
             {
-                debug!(%error, "break");
+                debug!(%error, "cannot send a break to the host console");
             }
             None
         }
-        Address::Tty(_) => match device.as_fd().try_clone_to_owned() {
+        ConsoleAddress::Tty(_) => match device.as_fd().try_clone_to_owned() {
             Ok(terminal) => Some(tokio::task::spawn_blocking(move || hold_break(&terminal))),
             Err(error) => {
-                debug!(%error, "break");
+                debug!(%error, "cannot send a break to the host console");
                 None
             }
         },
-        Address::Unix(_) | Address::Tcp(_) | Address::Telnet(_) | Address::None => {
-            debug!(console = %address, "this console has no way to say a break");
+        ConsoleAddress::Unix(_)
+        | ConsoleAddress::Tcp(_)
+        | ConsoleAddress::Telnet(_)
+        | ConsoleAddress::None => {
+            debug!(console = %address, "break dropped: this kind of host console has none");
             None
         }
     }
 }
 
-/// Holds the line for a quarter to half a second.
+/// Sends a break of a quarter to half a second.
 fn hold_break(terminal: &OwnedFd) {
     if let Err(error) = termios::tcsendbreak(terminal, 0) {
-        debug!(%error, "break");
+        debug!(%error, "cannot send a break to the host console");
     }
 }
 

@@ -8,22 +8,22 @@ use super::event::Route;
 use super::handshake::Handshake;
 use super::limits::Source;
 
-/// The handshakes under way: a fixed number. A full table gives up one at random, of the source that
-/// has most of them: a flood can neither fill it for good nor aim at a certain handshake, and one
-/// from a single source costs nobody else's.
-pub(super) struct Handshakes {
+/// The handshakes under way, up to a fixed number. A full table evicts one at random, of the source that has
+/// most of them: a flood can neither fill the table for long nor choose which handshake goes, and a flood from
+/// a single source evicts no other source's.
+pub(super) struct HandshakeTable {
     entries: Vec<Handshake>,
     capacity: usize,
     /// How many of the entries each source has.
     shares: BTreeMap<Source, usize>,
 }
 
-impl Handshakes {
+impl HandshakeTable {
     pub(super) const fn new(capacity: usize) -> Self {
         Self { entries: Vec::new(), capacity, shares: BTreeMap::new() }
     }
 
-    /// Adds `handshake`; the one given up for it, if the table was full.
+    /// Adds `handshake`; returns the one evicted for it, if the table was full.
     pub(super) fn insert(
         &mut self,
         handshake: Handshake,
@@ -50,13 +50,13 @@ impl Handshakes {
         Some(self.take(index))
     }
 
-    /// Whether `managed_id` is taken.
+    /// Whether a handshake has `managed_id`.
     pub(super) fn contains(&self, managed_id: u32) -> bool {
         self.entries.iter().any(|entry| entry.managed_id == managed_id)
     }
 
     /// Takes out one whose time is over, until `None`.
-    pub(super) fn expired(&mut self, now: Instant) -> Option<Handshake> {
+    pub(super) fn take_expired(&mut self, now: Instant) -> Option<Handshake> {
         let is_over = |entry: &Handshake| entry.deadline <= now;
         let index = self.entries.iter().position(is_over)?;
         Some(self.take(index))
@@ -70,8 +70,7 @@ impl Handshakes {
         self.entries.len()
     }
 
-    /// Which entry to give up: one of the source that has most, or of all where none has more than
-    /// another.
+    /// Which entry to evict: one of the source that has most, or any if no source has more than one.
     fn victim(&self, random: &mut impl Random) -> Option<usize> {
         let (crowd, share) = self.shares.iter().max_by_key(|(_, share)| **share)?;
         let all = self.entries.len();
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_source_costs_no_other_its_handshake() {
-        let (mut table, mut random, now) = (Handshakes::new(8), Counted(1), now());
+        let (mut table, mut random, now) = (HandshakeTable::new(8), Counted(1), now());
         table.insert(handshake(1, 1, now), &mut random);
         table.insert(handshake(2, 2, now), &mut random);
         for id in 3..1000 {
@@ -134,7 +133,7 @@ mod tests {
         let (mut random, now) = (Counted(1), now());
         let mut gone = [false; 8];
         for _ in 0..200 {
-            let mut table = Handshakes::new(8);
+            let mut table = HandshakeTable::new(8);
             for host in 0..8_u8 {
                 table.insert(handshake(u32::from(host), host, now), &mut random);
             }
@@ -146,13 +145,13 @@ mod tests {
 
     #[test]
     fn what_is_taken_out_is_not_counted_any_more() {
-        let (mut table, mut random, now) = (Handshakes::new(4), Counted(1), now());
+        let (mut table, mut random, now) = (HandshakeTable::new(4), Counted(1), now());
         let later = now + Duration::from_secs(1);
         for (id, deadline) in [(1, now), (2, later), (3, now)] {
             table.insert(handshake(id, 1, deadline), &mut random);
         }
         assert!(table.remove(9).is_none());
-        let expired: Vec<_> = std::iter::from_fn(|| table.expired(now)).collect();
+        let expired: Vec<_> = std::iter::from_fn(|| table.take_expired(now)).collect();
         assert_eq!(expired.len(), 2);
         assert!(table.remove(2).is_some());
         assert!(table.shares.is_empty());

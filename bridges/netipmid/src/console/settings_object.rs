@@ -1,4 +1,4 @@
-//! The settings object that we publish where no settings service has one.
+//! The settings object that the bridge publishes if no settings service has one.
 
 use ipmi_proto::Privilege;
 use rmcp_proto::sol::Parameters;
@@ -7,10 +7,10 @@ use zbus::interface;
 
 use super::Settings;
 
-/// `xyz.openbmc_project.Ipmi.SOL` over the settings that are in force. It keeps nothing beyond a
-/// restart: what must last needs a settings service.
+/// `xyz.openbmc_project.Ipmi.SOL` over the present settings. They are lost at a restart: persistent ones need
+/// a settings service.
 #[derive(Debug)]
-pub(super) struct Published {
+pub(super) struct SettingsObject {
     settings: watch::Sender<Settings>,
     values: Values,
 }
@@ -25,8 +25,8 @@ struct Values {
     retry_interval: u8,
 }
 
-impl Published {
-    /// The defaults, which come into force.
+impl SettingsObject {
+    /// An object with the defaults, which apply from now on.
     pub(super) fn new(settings: watch::Sender<Settings>) -> Self {
         settings.send_replace(Settings::default());
         let values = Values {
@@ -54,7 +54,7 @@ impl Published {
 }
 
 #[interface(name = "xyz.openbmc_project.Ipmi.SOL")]
-impl Published {
+impl SettingsObject {
     #[zbus(property)]
     fn progress(&self) -> u8 {
         self.values.progress
