@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time;
-use zbus::names::OwnedUniqueName;
+use zbus::names::{OwnedUniqueName, WellKnownName};
 use zbus::{Variant, interface};
 
 use super::*;
@@ -350,7 +350,9 @@ async fn follow_the_rule(steps: &[Step]) {
                 }
             }
             Step::Release(caller, name) => {
-                let _owned = callers[caller].release_name(name).await;
+                // Not by the connection, which knows only of names that it requested itself.
+                let bus = DBusProxy::new(&callers[caller]).await.unwrap();
+                bus.release_name(WellKnownName::try_from(name).unwrap()).await.unwrap();
                 owned[caller].remove(name);
             }
             Step::Call(caller, session) => {
