@@ -76,7 +76,9 @@ impl<U: Users + ?Sized> HostInterface<U> {
     /// `D4h` when the channel takes no messages now.
     fn open_channel(&self, channel: &Channel) -> Result<(), CompletionCode> {
         let access = self.users.snapshot().channel_access(channel.number(), Setting::Volatile);
-        let is_open = access.is_some_and(|access| access.mode != AccessMode::Disabled);
+        // As for logins: BIOS does not tell when the time before the boot is over.
+        let open = [AccessMode::AlwaysAvailable, AccessMode::Shared];
+        let is_open = access.is_some_and(|access| open.contains(&access.mode));
         is_open.then_some(()).ok_or(CompletionCode::INSUFFICIENT_PRIVILEGE)
     }
 
@@ -96,9 +98,10 @@ impl<U: Users + ?Sized> HostInterface<U> {
         let accounts = self.users.snapshot();
         let number = channel.number();
         let is_enabled = accounts.user(user).is_some_and(|user| user.enabled);
+        let may_send = is_enabled && accounts.access(user, number).messaging;
         self.open_channel(channel)?;
         let limit = accounts.privilege_limit(user, number);
-        match limit.filter(|_| is_enabled) {
+        match limit.filter(|_| may_send) {
             Some(limit) => Ok((Session { user_id: user.value(), id }, privilege.min(limit))),
             None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
         }
@@ -150,3 +153,6 @@ fn satellite(medium: Medium, options: &CallOptions) -> Option<Satellite> {
     let host_id = options.host_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(0);
     Some(Satellite { address, host_id })
 }
+
+#[cfg(test)]
+mod tests;
