@@ -6,9 +6,9 @@ use daemon::Arguments;
 use daemon::lexopt::{Arg, Error, Parser, ValueExt};
 use mctp_proto::Eid;
 
-use crate::spec::{Spec, number};
+use crate::bindings::{Spec, number};
 
-/// What the command line asks for, beyond what all daemons take. It goes before the configuration.
+/// The command line, beyond what all daemons take. It takes precedence over the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Args {
     /// `--eid`.
@@ -19,7 +19,7 @@ pub struct Args {
     pub mtu: Option<usize>,
     /// `--capture`.
     pub capture: Option<PathBuf>,
-    /// Everything that is no option.
+    /// The bindings.
     pub bindings: Vec<Spec>,
 }
 
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn all_arguments_are_taken() {
+    fn all_arguments_are_read() {
         let args = parse(&[
             "--eid",
             "0x1d",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_errors() {
         for line in [&["--eid", "300"][..], &["--mtu", "x"], &["usb:/dev/x"], &["--fast"]] {
             assert!(parse(line).is_err(), "{line:?}");
         }

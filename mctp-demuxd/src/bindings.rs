@@ -1,87 +1,126 @@
 //! The links' devices: what is read from them goes to the demultiplexer, and what waits there for
 //! them is written.
 //!
-//! A device that is not there, or goes, is tried again each second, with one log line when it goes
-//! and one when it comes.
+//! A medium is a `Binding`: its framing in `mctp-proto`, a file here, and an arm in `Spec::open`.
+//! A device that is absent or fails is tried again each second, with one log line when it fails and
+//! one when it is open.
 
 mod i2c;
 mod kernel;
 mod pcie;
 mod serial;
+mod spec;
 
 use std::future::Future;
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
+use std::{fmt, io};
 
-use mctp_proto::LinkId;
+use mctp_proto::{BASELINE_MTU, Medium};
 use rustix::fs::{Mode, OFlags};
 use sys::Device;
 use tokio::io::Interest;
 
-pub(crate) use self::kernel::{KernelLine, KernelSent};
-use crate::engine::Hub;
-use crate::spec::Spec;
+use self::i2c::I2c;
+use self::kernel::Kernel;
+use self::pcie::Pcie;
+use self::serial::Serial;
+pub use self::spec::{Options, Spec, number};
+use crate::demux::LinkKind;
+use crate::engine::Port;
 
-/// How often a device that is not there is tried.
+/// How often a device that cannot be opened is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Serves one binding for ever.
-pub(crate) async fn serve(hub: Arc<Hub>, link: LinkId, spec: Spec) {
-    let name = spec.to_string();
-    match spec {
-        Spec::Serial { path, baud } => {
-            forever(&hub, link, &name, || serial::serve(&hub, link, &path, baud)).await;
-        }
-        Spec::I2c { path, address, slave_mqueue } => {
-            let serve = || i2c::serve(&hub, link, &path, address, &slave_mqueue);
-            forever(&hub, link, &name, serve).await;
-        }
-        Spec::Pcie { path } => {
-            forever(&hub, link, &name, || pcie::serve(&hub, link, &path)).await;
-        }
-        Spec::Kernel { network } => {
-            forever(&hub, link, &name, || kernel::serve(&hub, link, network)).await;
-        }
+/// Serving a device, until it fails.
+pub(crate) type Serving<'a> = Pin<Box<dyn Future<Output = io::Error> + Send + 'a>>;
+
+/// A medium, and how its device is served.
+pub(crate) trait Binding: fmt::Debug + Send + 'static {
+    /// The medium; `None` for whole messages of the kernel's stack.
+    fn medium(&self) -> Option<Medium>;
+
+    /// The devices that no other process may use at the same time, or other binding.
+    fn devices(&self) -> Vec<PathBuf>;
+
+    /// Whether what is at the path can be such a device at all.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot, so that there is no use in trying.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Opens the device, reports to `port` that it is open, and serves it until it fails.
+    fn serve<'a>(&'a mut self, port: &'a Port) -> Serving<'a>;
+}
+
+impl Spec {
+    /// The binding that this describes.
+    ///
+    /// # Errors
+    ///
+    /// For an unknown kind, and for options that the kind does not have.
+    pub(crate) fn open(&self) -> Result<Box<dyn Binding>, String> {
+        let mut options = self.options();
+        let binding: Box<dyn Binding> = match self.kind() {
+            "serial" => Box::new(Serial::new(&mut options)?),
+            "i2c" => Box::new(I2c::new(&mut options)?),
+            "pcie" => Box::new(Pcie::new(&options)),
+            "kernel" => Box::new(Kernel::new(&options)?),
+            _ => return Err("the kind is neither serial, i2c, pcie nor kernel".to_owned()),
+        };
+        options.finish()?;
+        Ok(binding)
     }
 }
 
-/// Serves a device until it fails, and again as soon as it is back.
-async fn forever<F: Future<Output = io::Error>>(
-    hub: &Arc<Hub>,
-    link: LinkId,
-    name: &str,
-    mut serve: impl FnMut() -> F,
-) {
-    let mut told = false;
+/// What the demultiplexer has to know of a link.
+///
+/// # Errors
+///
+/// For packets smaller than every endpoint takes, or larger than the medium can carry.
+pub(crate) fn link_kind(binding: &dyn Binding, mtu: Option<usize>) -> Result<LinkKind, String> {
+    let Some(medium) = binding.medium() else {
+        return Ok(LinkKind::Kernel);
+    };
+    let (mtu, most) = (mtu.unwrap_or(BASELINE_MTU), medium.max_mtu());
+    if (BASELINE_MTU..=most).contains(&mtu) {
+        Ok(LinkKind::Packets(medium, mtu))
+    } else {
+        Err(format!("packets of {mtu} bytes, where {BASELINE_MTU} to {most} are possible"))
+    }
+}
+
+/// Serves one binding for ever.
+pub(crate) async fn keep_serving(port: Port, mut binding: Box<dyn Binding>, name: String) {
+    let mut reported = false;
     loop {
-        let error = serve().await;
-        let was_up = hub.with(|engine| engine.link_down(link));
-        if was_up || !told {
-            tracing::warn!(binding = name, %error, "not there; trying again each second");
-            told = true;
+        let error = binding.serve(&port).await;
+        let was_up = port.down();
+        if let Err(reason) = binding.check() {
+            tracing::error!(binding = name, reason, "cannot be served; giving it up");
+            return;
+        }
+        if was_up || !reported {
+            tracing::warn!(binding = name, %error, "not open; trying again each second");
+            reported = true;
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// A device is there: messages for it are taken from now on.
-fn came_up(hub: &Arc<Hub>, link: LinkId, device: Option<Arc<Device>>) {
-    hub.with(|engine| {
-        engine.link_up(link, device);
-        tracing::info!(binding = engine.link_name(link), "there");
-    });
-}
-
 /// Writes what waits for a device whenever it has room again after it had none.
 ///
 /// Ends when the device fails.
-async fn drain(hub: &Arc<Hub>, link: LinkId, device: &Device) -> io::Error {
-    let stalled = hub.with(|engine| engine.stalled(link));
+async fn drain(port: &Port, device: &Device) -> io::Error {
+    let stalled = port.stalled();
     loop {
         stalled.notified().await;
-        let drained = device.when_writable(|fd| hub.with(|engine| engine.write_line(link, fd)));
+        let drained =
+            device.when_writable(|fd| port.with(|engine, link| engine.write_frames(link, fd)));
         if let Err(error) = drained.await {
             return error;
         }
@@ -102,5 +141,5 @@ fn watch(path: &Path, flags: OFlags, interest: Interest) -> io::Result<Device> {
 }
 
 fn end_of_stream() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the other side is gone")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the other side is closed")
 }

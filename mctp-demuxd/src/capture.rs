@@ -1,12 +1,13 @@
 //! Packets written to a pcap file.
 //!
-//! The link type is `LINUX_SLL2`: unlike `LINKTYPE_MCTP` it tells the direction, the binding (as the
+//! The link type is `LINUX_SLL2`: unlike `LINKTYPE_MCTP` it has the direction, the binding (as the
 //! interface number) and the physical address of each packet, every Wireshark since 3.4 opens it,
 //! and those with an MCTP dissector of their own use it for protocol 00FAh. `mctp.lua` beside this
 //! crate's README does so for those without.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,9 @@ const LINKTYPE: u32 = 276;
 const ETH_P_MCTP: u16 = 0x00fa;
 const ARPHRD_MCTP: u16 = 290;
 const SNAP_LENGTH: u32 = 65_535;
+
+/// Messages are for administrators: read by the owner's group and no other.
+const MODE: u32 = 0o640;
 
 /// Which way a packet went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,12 +46,17 @@ impl Capture {
     ///
     /// What creating or writing it gives.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut file = File::create(path)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(MODE).open(path)?;
+        if file.metadata()?.is_file() {
+            // The mode is this one whatever the umask is, and for a file that was there before.
+            file.set_permissions(Permissions::from_mode(MODE))?;
+        }
         file.write_all(&file_header())?;
         Ok(Self { file: Some(file) })
     }
 
-    /// Adds one packet, in its parts. A file that cannot be written is given up with one log line.
+    /// Adds one packet, in its parts. When the file cannot be written the capture ends with one log line.
     pub fn write(
         &mut self,
         direction: Direction,
@@ -59,7 +68,7 @@ impl Capture {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stamp = (since.as_secs(), since.subsec_micros());
         if let Err(error) = file.write_all(&record(stamp, direction, link, address, packet)) {
-            tracing::warn!(%error, "the capture ends here");
+            tracing::warn!(%error, "cannot write the capture; it ends here");
             self.file = None;
         }
     }
@@ -138,5 +147,17 @@ mod tests {
         let mut capture = Capture::create(&path).unwrap();
         capture.write(Direction::In, LinkId(0), Address::None, &[&[1, 8, 9, 0xc8], &[5]]);
         assert_eq!(std::fs::read(&path).unwrap().len(), 24 + 16 + 20 + 5);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+    }
+
+    #[test]
+    fn a_file_that_was_there_gets_the_mode_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcap");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        Capture::create(&path).unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (24, MODE));
     }
 }

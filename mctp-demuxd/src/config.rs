@@ -6,22 +6,22 @@ use daemon::{Invalid, Validate};
 use mctp_proto::control::bus_owner::Timing;
 use mctp_proto::control::responder::{Identity, Role, Vendor};
 use mctp_proto::reassembly::Limits;
-use mctp_proto::route::{Kind, Origin, Route};
-use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
+use mctp_proto::route::{Kind, Origin, Route, RouteTable};
+use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
 use serde::Deserialize;
 
 use crate::args::Args;
-use crate::demux::{LinkKind, Settings};
-use crate::spec::Spec;
+use crate::bindings::{Binding, Spec, link_kind};
+use crate::demux::{AnswerLimits, LinkKind, Settings};
 
 /// What this daemon reads of the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct View {
+pub struct Config {
     mctp: Section,
 }
 
-impl Validate for View {
+impl Validate for Config {
     fn validate(&self) -> Result<(), Invalid> {
         if (1..8).contains(&self.mctp.eid) {
             return Err(Invalid::at("mctp.eid", "the EIDs from 1 to 7 are reserved"));
@@ -58,6 +58,14 @@ struct Section {
     bindings: Vec<Spec>,
     #[serde(deserialize_with = "daemon::range::optional::<64, 4096, _, _>")]
     mtu: Option<usize>,
+    #[serde(deserialize_with = "daemon::range::number::<0, 246, _, _>")]
+    bridge_pool: u8,
+    #[serde(deserialize_with = "daemon::range::optional::<1, 3600000, _, _>")]
+    answer_limit_ms: Option<u64>,
+    answer_limit: Vec<TypeLimit>,
+    #[serde(deserialize_with = "daemon::range::number::<1, 86400, _, _>")]
+    learned_s: u64,
+    mctpd_names: bool,
     route: Vec<RouteEntry>,
     owned: Owned,
     versions: Vec<TypeVersions>,
@@ -76,6 +84,11 @@ impl Default for Section {
             sockets: vec!["mctp-demux".to_owned()],
             bindings: Vec::new(),
             mtu: None,
+            bridge_pool: 0,
+            answer_limit_ms: None,
+            answer_limit: Vec::new(),
+            learned_s: RouteTable::LEARNED_LIFE.as_secs(),
+            mctpd_names: false,
             route: Vec::new(),
             owned: Owned::default(),
             versions: Vec::new(),
@@ -92,7 +105,17 @@ enum RoleName {
     BusOwner,
 }
 
-/// A configured route: `binding` is the place in `bindings`, from 0.
+/// How long answers of one message type may take.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TypeLimit {
+    #[serde(rename = "type", deserialize_with = "daemon::range::number::<0, 127, _, _>")]
+    kind: u8,
+    #[serde(deserialize_with = "daemon::range::number::<1, 3600000, _, _>")]
+    ms: u64,
+}
+
+/// A configured route: `binding` is the index in `bindings`, from 0.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RouteEntry {
@@ -106,7 +129,7 @@ struct RouteEntry {
     address: u16,
 }
 
-/// What a bus owner gives out, and where it looks.
+/// What a bus owner assigns, and where it looks.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Owned {
@@ -122,7 +145,7 @@ struct Owned {
     poll_s: u64,
     #[serde(deserialize_with = "daemon::range::number::<1, 86400, _, _>")]
     rescan_s: u64,
-    place: Vec<Place>,
+    place: Vec<PositionEntry>,
 }
 
 impl Default for Owned {
@@ -140,10 +163,10 @@ impl Default for Owned {
     }
 }
 
-/// A place on a bus, and the id to give there.
+/// A position on a bus, and the id to assign there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Place {
+struct PositionEntry {
     #[serde(deserialize_with = "daemon::range::number::<0, 31, _, _>")]
     binding: u8,
     #[serde(default, deserialize_with = "daemon::range::number::<0, 65535, _, _>")]
@@ -216,15 +239,24 @@ pub struct QueueLimits {
     pub messages: usize,
 }
 
-/// A place that the bus owner looks at.
+/// A position at which the bus owner looks for an endpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Target {
-    /// The link it is on.
-    pub link: LinkId,
-    /// Where on the link.
-    pub address: Address,
-    /// The id to give there.
+pub struct Position {
+    /// Link and physical address.
+    pub path: BusPath,
+    /// The id to assign.
     pub wanted: Option<Eid>,
+}
+
+/// What a bus owner does.
+#[derive(Clone, Debug)]
+pub struct OwnedBuses {
+    /// The first and the last id to assign.
+    pub pool: (Eid, Eid),
+    /// How long to wait, and how often to repeat.
+    pub timing: Timing,
+    /// Where to look for endpoints.
+    pub positions: Vec<Position>,
 }
 
 /// Arguments and configuration, checked and put together.
@@ -234,15 +266,20 @@ pub struct Plan {
     pub settings: Settings,
     /// Names of abstract sockets.
     pub sockets: Vec<String>,
-    /// Bindings, in the order of their links.
-    pub bindings: Vec<Spec>,
+    /// Bindings with their names, in the order of their links.
+    pub(crate) bindings: Vec<Named>,
     /// What each link carries.
     pub kinds: Vec<LinkKind>,
     /// What may wait for one client.
     pub queue: QueueLimits,
-    /// As a bus owner: ids to give, patience, places.
-    pub owned: Option<((Eid, Eid), Timing, Vec<Target>)>,
+    /// As a bus owner.
+    pub owned: Option<OwnedBuses>,
+    /// Whether to use the bus name and the paths of `mctpd`.
+    pub mctpd_names: bool,
 }
+
+/// The longest name of an abstract socket (`unix(7)`: `sun_path` without its first byte).
+const MAX_SOCKET_NAME: usize = 107;
 
 impl Plan {
     /// Puts arguments and configuration together; `machine_uuid` serves when none is configured.
@@ -250,24 +287,28 @@ impl Plan {
     /// # Errors
     ///
     /// What is wrong, as one line.
-    pub fn new(args: &Args, view: &View, machine_uuid: Option<[u8; 16]>) -> Result<Self, String> {
-        let section = &view.mctp;
-        let or = |args: &[String], config: &[String]| {
-            if args.is_empty() { config.to_vec() } else { args.to_vec() }
-        };
-        let sockets = or(&args.sockets, &section.sockets);
-        let bindings =
-            if args.bindings.is_empty() { section.bindings.clone() } else { args.bindings.clone() };
-        if bindings.is_empty() {
-            return Err("no binding; name one, such as serial:/dev/ttyS1".to_owned());
+    pub fn new(
+        args: &Args,
+        config: &Config,
+        machine_uuid: Option<[u8; 16]>,
+    ) -> Result<Self, String> {
+        let section = &config.mctp;
+        let sockets =
+            if args.sockets.is_empty() { section.sockets.clone() } else { args.sockets.clone() };
+        if sockets.iter().any(|name| name.is_empty() || name.len() > MAX_SOCKET_NAME) {
+            return Err(format!("a socket's name has 1 to {MAX_SOCKET_NAME} bytes"));
         }
-        if bindings.len() > 32 {
-            return Err("more than 32 bindings".to_owned());
-        }
+        let specs = if args.bindings.is_empty() { &section.bindings } else { &args.bindings };
+        let bindings = open(specs)?;
         let mtu = args.mtu.or(section.mtu);
-        let kinds: Vec<LinkKind> =
-            bindings.iter().map(|spec| spec.link_kind(mtu)).collect::<Result<_, _>>()?;
+        let kind = |(name, binding): &Named| {
+            link_kind(&**binding, mtu).map_err(|why| format!("{name}: {why}"))
+        };
+        let kinds: Vec<LinkKind> = bindings.iter().map(kind).collect::<Result<_, _>>()?;
         let limits = section.limits;
+        if limits.clients == 0 {
+            return Err("mctp.limits.clients = 0 would leave no client to serve".to_owned());
+        }
         let reassembly = Limits {
             assemblies: limits.assemblies,
             bytes: limits.assembly_bytes,
@@ -276,15 +317,52 @@ impl Plan {
             ..Limits::default()
         };
         let identity = section.identity(args.eid, machine_uuid)?;
-        let routes = section.routes(&kinds)?;
-        let owned = section.targets(&kinds)?;
-        let settings = Settings { identity, reassembly, clients: limits.clients, routes };
+        let owned = section.owned_buses(&kinds, identity.static_eid)?;
+        let settings = Settings {
+            identity,
+            reassembly,
+            clients: limits.clients,
+            routes: section.routes(&kinds)?,
+            answer_limits: section.answer_limits()?,
+            learned_life: Duration::from_secs(section.learned_s),
+        };
         let queue = QueueLimits {
             bytes: limits.client_queue_bytes,
             messages: limits.client_queue_messages,
         };
-        Ok(Self { settings, sockets, bindings, kinds, queue, owned })
+        let mctpd_names = section.mctpd_names;
+        Ok(Self { settings, sockets, bindings, kinds, queue, owned, mctpd_names })
     }
+}
+
+/// A binding and its name.
+type Named = (String, Box<dyn Binding>);
+
+/// Checks the bindings, each by itself and against the others.
+fn open(specs: &[Spec]) -> Result<Vec<Named>, String> {
+    if specs.is_empty() {
+        return Err("no binding; name one, such as serial:/dev/ttyS1".to_owned());
+    }
+    if specs.len() > 32 {
+        return Err("more than 32 bindings".to_owned());
+    }
+    let mut bindings: Vec<Named> = Vec::new();
+    let mut devices = Vec::new();
+    for spec in specs {
+        let name = spec.to_string();
+        let binding = spec.open().map_err(|why| format!("{name}: {why}"))?;
+        binding.check().map_err(|why| format!("{name}: {why}"))?;
+        for device in binding.devices() {
+            // Two names of one device are one device.
+            let device = std::fs::canonicalize(&device).unwrap_or(device);
+            if devices.contains(&device) {
+                return Err(format!("{name}: another binding has {}", device.display()));
+            }
+            devices.push(device);
+        }
+        bindings.push((name, binding));
+    }
+    Ok(bindings)
 }
 
 impl Section {
@@ -293,7 +371,7 @@ impl Section {
         let static_eid = match eid {
             Eid::NULL => None,
             eid if eid.is_assignable() => Some(eid),
-            eid => return Err(format!("EID {eid} is none of 0 and 8 to 254")),
+            eid => return Err(format!("EID {eid} is neither 0 nor from 8 to 254")),
         };
         let role = match self.role {
             RoleName::Endpoint => Role::Endpoint,
@@ -310,6 +388,7 @@ impl Section {
             static_eid,
             assignable: self.accept_assignment,
             bridge: self.bridge,
+            pool_size: self.bridge_pool,
             uuid,
             versions: versions
                 .map(|entry| (MessageType::from_first_byte(entry.kind), entry.versions.clone()))
@@ -320,7 +399,7 @@ impl Section {
 
     fn routes(&self, kinds: &[LinkKind]) -> Result<Vec<Route>, String> {
         let read = |entry: &RouteEntry| {
-            let (link, address) = place(kinds, entry.binding, entry.address)?;
+            let BusPath { link, address } = path(kinds, entry.binding, entry.address)?;
             let last = entry.last.unwrap_or(entry.eid);
             if !Eid(entry.eid).is_assignable() || !Eid(last).is_assignable() || last < entry.eid {
                 return Err(format!("route to EIDs {} to {last}", entry.eid));
@@ -332,18 +411,35 @@ impl Section {
         self.route.iter().map(read).collect()
     }
 
-    #[expect(clippy::type_complexity, reason = "taken apart at once by the one caller")]
-    fn targets(
+    fn answer_limits(&self) -> Result<AnswerLimits, String> {
+        let limit = |ms: u64| match ms {
+            0 => Err("an answer limit of 0 ms leaves no time for an answer".to_owned()),
+            ms => Ok(Duration::from_millis(ms)),
+        };
+        let by_type = self.answer_limit.iter();
+        Ok(AnswerLimits {
+            all: self.answer_limit_ms.map(limit).transpose()?,
+            by_type: by_type
+                .map(|entry| Ok((MessageType::from_first_byte(entry.kind), limit(entry.ms)?)))
+                .collect::<Result<_, String>>()?,
+        })
+    }
+
+    fn owned_buses(
         &self,
         kinds: &[LinkKind],
-    ) -> Result<Option<((Eid, Eid), Timing, Vec<Target>)>, String> {
+        own: Option<Eid>,
+    ) -> Result<Option<OwnedBuses>, String> {
         let owned = &self.owned;
         if matches!(self.role, RoleName::Endpoint) {
-            return Ok(None);
+            return match owned.place.first() {
+                Some(_) => Err("mctp.owned.place needs role = \"bus-owner\"".to_owned()),
+                None => Ok(None),
+            };
         }
         let pool = (Eid(owned.first), Eid(owned.last));
         if !pool.0.is_assignable() || !pool.1.is_assignable() || pool.1 < pool.0 {
-            return Err(format!("EIDs {} to {} cannot be given out", pool.0, pool.1));
+            return Err(format!("EIDs {} to {} cannot be assigned", pool.0, pool.1));
         }
         let timing = Timing {
             answer: Duration::from_millis(owned.answer_ms),
@@ -351,16 +447,41 @@ impl Section {
             poll: Duration::from_secs(owned.poll_s),
             rescan: Duration::from_secs(owned.rescan_s),
         };
-        let read = |entry: &Place| {
-            let (link, address) = place(kinds, entry.binding, entry.address)?;
-            let wanted = entry.eid.map(Eid);
-            if wanted.is_some_and(|eid| !eid.is_assignable()) {
-                return Err("a place with an EID that cannot be given out".to_owned());
+        let mut positions: Vec<Position> = Vec::new();
+        for entry in &owned.place {
+            let position = entry.read(kinds, own)?;
+            for other in &positions {
+                if other.path == position.path {
+                    let (binding, address) = (entry.binding, position.path.address);
+                    return Err(format!("two places at address {address} of binding {binding}"));
+                }
+                if let Some(eid) = position.wanted.filter(|_| other.wanted == position.wanted) {
+                    return Err(format!("two places with EID {eid}"));
+                }
             }
-            Ok(Target { link, address, wanted })
-        };
-        let targets = owned.place.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Some((pool, timing, targets)))
+            positions.push(position);
+        }
+        Ok(Some(OwnedBuses { pool, timing, positions }))
+    }
+}
+
+impl PositionEntry {
+    fn read(&self, kinds: &[LinkKind], own: Option<Eid>) -> Result<Position, String> {
+        let path = path(kinds, self.binding, self.address)?;
+        if kinds.get(usize::from(self.binding)) == Some(&LinkKind::Kernel) {
+            let why = "is the kernel's, whose bus owner is mctpd";
+            return Err(format!("a place on binding {}, which {why}", self.binding));
+        }
+        let wanted = self.eid.map(Eid);
+        match wanted {
+            Some(eid) if !eid.is_assignable() => {
+                Err(format!("a place with EID {eid}, which cannot be assigned"))
+            }
+            Some(eid) if Some(eid) == own => {
+                Err(format!("a place with EID {eid}, which is this endpoint's own"))
+            }
+            _ => Ok(Position { path, wanted }),
+        }
     }
 }
 
@@ -375,7 +496,7 @@ impl VendorEntry {
 }
 
 /// The link that a number in the configuration names, and a physical address on it.
-fn place(kinds: &[LinkKind], binding: u8, address: u16) -> Result<(LinkId, Address), String> {
+fn path(kinds: &[LinkKind], binding: u8, address: u16) -> Result<BusPath, String> {
     let kind = kinds.get(usize::from(binding)).ok_or_else(|| format!("no binding {binding}"))?;
     let address = match kind {
         LinkKind::Packets(Medium::Smbus, _) => {
@@ -385,7 +506,7 @@ fn place(kinds: &[LinkKind], binding: u8, address: u16) -> Result<(LinkId, Addre
         LinkKind::Packets(Medium::PcieVdm, _) => Address::Pcie(address),
         _ => Address::None,
     };
-    Ok((LinkId(binding), address))
+    Ok(BusPath::new(LinkId(binding), address))
 }
 
 /// Reads 32 hexadecimal digits, with or without hyphens.

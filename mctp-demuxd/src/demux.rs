@@ -3,32 +3,38 @@
 //! Links give packets ([`Demux::handle_packet`]) or whole messages
 //! ([`Demux::handle_kernel_message`]), clients give messages ([`Demux::client_message`]), and the
 //! caller drains each link's outbox afterwards ([`Demux::next_packet`]). What is for a client goes
-//! through an [`Outlet`] at once, so that a message is copied as little as may be.
+//! through an [`Outlet`] at once, so that a message is copied as little as possible.
 
 mod client;
 mod control;
 mod counters;
 mod inbound;
-mod marks;
+mod limits;
 mod outbound;
 mod outbox;
+pub(crate) mod protocols;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mctp_proto::control::bus_owner::BusOwner;
+use mctp_proto::control::bus_owner::{BusOwner, TargetId};
 use mctp_proto::control::responder::{Identity, Responder};
 use mctp_proto::reassembly::{Limits, Reassembler};
 use mctp_proto::route::{Route, RouteTable};
 use mctp_proto::tags::{TagPeer, TagTable};
-use mctp_proto::{DropReason, Eid, LinkId, Medium, MessageType, Tag};
+use mctp_proto::{BASELINE_MTU, BusPath, DropReason, Eid, LinkId, Medium, MessageType, Tag};
 
 use self::client::Client;
+use self::control::Announcement;
 pub use self::counters::{ClientCounters, LinkCounters, Refusal, Refusals};
 pub use self::inbound::KernelMessage;
+pub use self::limits::AnswerLimits;
 pub use self::outbound::{KernelSend, Progress};
 pub use self::outbox::Encode;
 use self::outbox::Outbox;
+use self::protocols::Key;
 
 /// A client, by a number that is never used again.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -63,14 +69,14 @@ impl LinkKind {
     }
 }
 
-/// One link and what it carried.
+/// One link and what passed over it.
 #[derive(Debug)]
-pub struct Link {
+pub struct LinkState {
     /// The binding as it was configured.
     pub name: String,
     /// What it carries.
     pub kind: LinkKind,
-    /// Whether its device is there.
+    /// Whether its device is open.
     pub up: bool,
     /// What passed over it.
     pub counters: LinkCounters,
@@ -88,13 +94,27 @@ pub struct Settings {
     pub clients: usize,
     /// Configured routes.
     pub routes: Vec<Route>,
+    /// How long answers may take.
+    pub answer_limits: AnswerLimits,
+    /// How long the position of an endpoint that is not heard is remembered.
+    pub learned_life: Duration,
 }
 
-/// Who waits for an answer under a tag.
+/// The sender of a request that is out under a tag.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Holder {
+enum Requester {
     Client(ClientId),
-    BusOwner,
+    BusOwner(TargetId),
+    /// A Discovery Notify of this endpoint.
+    Announcement,
+}
+
+/// A request that is out under a tag.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Request {
+    by: Requester,
+    kind: MessageType,
+    key: Key,
 }
 
 /// Why a client's message is held.
@@ -104,19 +124,19 @@ enum Wait {
     Tag(TagPeer),
 }
 
-/// Endpoints or this one's own id have changed, for those who look on.
+/// A change that is published.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change {
     /// This endpoint has another id.
     OwnEid,
-    /// Endpoints have come or gone.
+    /// Endpoints were found or lost, or answer otherwise than before.
     Endpoints,
 }
 
 /// Everything between the links and the clients.
 #[derive(Debug)]
 pub struct Demux {
-    links: Vec<Link>,
+    links: Vec<LinkState>,
     clients: BTreeMap<ClientId, Client>,
     by_type: BTreeMap<MessageType, Vec<ClientId>>,
     next_client: u64,
@@ -125,19 +145,25 @@ pub struct Demux {
     responder: Responder,
     owner: Option<BusOwner>,
     routes: RouteTable,
+    /// Payload bytes of packets to single endpoints.
+    mtus: BTreeMap<Eid, usize>,
     reassembler: Reassembler,
-    tags: TagTable<Holder>,
+    tags: TagTable<Request>,
+    answer_limits: AnswerLimits,
+    announcements: Vec<Announcement>,
     blocked: VecDeque<(ClientId, Wait)>,
     refusals: Refusals,
     expiry: Option<Duration>,
     changes: Vec<Change>,
+    /// Whether the bus owner has handled an answer or a time-out.
+    owner_advanced: bool,
 }
 
 impl Demux {
-    /// With no clients, and links that are not there yet.
+    /// With no clients, and links that are not up yet.
     #[must_use]
     pub fn new(settings: Settings, links: Vec<(String, LinkKind)>) -> Self {
-        let mut routes = RouteTable::default();
+        let mut routes = RouteTable::new(settings.learned_life);
         for route in settings.routes {
             routes.add(route);
         }
@@ -148,7 +174,7 @@ impl Demux {
         routes.set_fallback(fallback.and_then(|(index, _)| u8::try_from(index).ok().map(LinkId)));
         let links = links.into_iter().map(|(name, kind)| {
             let (counters, outbox) = (LinkCounters::default(), Outbox::default());
-            Link { name, kind, up: true, counters, outbox }
+            LinkState { name, kind, up: true, counters, outbox }
         });
         Self {
             links: links.collect(),
@@ -160,12 +186,16 @@ impl Demux {
             responder: Responder::new(settings.identity),
             owner: None,
             routes,
+            mtus: BTreeMap::new(),
             reassembler: Reassembler::new(settings.reassembly),
             tags: TagTable::default(),
+            answer_limits: settings.answer_limits,
+            announcements: Vec::new(),
             blocked: VecDeque::new(),
             refusals: Refusals::default(),
             expiry: None,
             changes: Vec::new(),
+            owner_advanced: false,
         }
     }
 
@@ -183,13 +213,16 @@ impl Demux {
 
     /// Every link, in the order of their numbers.
     #[must_use]
-    pub fn links(&self) -> &[Link] {
+    pub fn links(&self) -> &[LinkState] {
         &self.links
     }
 
     /// Every client: its type, counters, and how many answers it owes.
-    pub fn clients(&self) -> impl Iterator<Item = (ClientId, MessageType, ClientCounters, usize)> {
-        self.clients.iter().map(|(id, c)| (*id, c.kind, c.counters, c.owed_count()))
+    pub fn clients(
+        &self,
+        now: Duration,
+    ) -> impl Iterator<Item = (ClientId, MessageType, ClientCounters, usize)> {
+        self.clients.iter().map(move |(id, c)| (*id, c.kind, c.counters, c.owed_count(now)))
     }
 
     /// What was thrown away at the sockets' side.
@@ -202,6 +235,36 @@ impl Demux {
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
         self.routes.entries()
+    }
+
+    /// The link and the physical address by which an endpoint is reached.
+    #[must_use]
+    pub fn route_to(&self, eid: Eid) -> Option<(LinkId, mctp_proto::Address)> {
+        self.routes.lookup(eid)
+    }
+
+    /// Sets the payload of packets to an endpoint, or for 0 that of its link again.
+    ///
+    /// # Errors
+    ///
+    /// `false` outside of what the link can carry, and for an endpoint without a route.
+    #[must_use]
+    pub fn set_mtu(&mut self, eid: Eid, mtu: usize) -> bool {
+        let Some((link, _)) = self.routes.lookup(eid) else {
+            return false;
+        };
+        let LinkKind::Packets(medium, _) = self.kind_of(link) else {
+            return false;
+        };
+        if mtu == 0 {
+            self.mtus.remove(&eid);
+            return true;
+        }
+        let fits = (BASELINE_MTU..=medium.max_mtu()).contains(&mtu);
+        if fits {
+            self.mtus.insert(eid, mtu);
+        }
+        fits
     }
 
     /// Counts what the caller has thrown away.
@@ -235,12 +298,24 @@ impl Demux {
         !self.changes.is_empty()
     }
 
-    /// What has changed since this was last asked.
+    /// Whether the bus owner has handled an answer or a time-out since this was last called.
+    pub fn take_owner_advanced(&mut self) -> bool {
+        std::mem::take(&mut self.owner_advanced)
+    }
+
+    /// Notes a change; once is enough until it is taken.
+    fn note_change(&mut self, change: Change) {
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+    }
+
+    /// What has changed since this was last called.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// The types somebody has registered for, in order.
+    /// The types that clients have registered for, in order.
     pub fn types(&self) -> impl Iterator<Item = MessageType> {
         self.by_type.keys().copied()
     }
@@ -273,7 +348,7 @@ impl Demux {
         id
     }
 
-    /// A client has gone, or is to go. What it has sent still goes out.
+    /// A client has disconnected, or is to be. What it has sent is still sent.
     pub fn remove_client(&mut self, now: Duration, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else {
             return;
@@ -285,28 +360,32 @@ impl Demux {
             }
         }
         self.blocked.retain(|(blocked, _)| *blocked != id);
-        self.tags.forget(now, &Holder::Client(id));
+        self.tags.forget(now, |request| request.by == Requester::Client(id));
     }
 
-    /// A link's device came or went. What waits for a link that went is thrown away, since what it
-    /// answers or asks is stale by the time the link is back.
+    /// A link's device was opened or failed. What waits for a link that is down is thrown away, since
+    /// what it answers or asks is stale by the time the link is up again.
     pub fn set_link_up(&mut self, now: Duration, link: LinkId, up: bool, out: &mut impl Outlet) {
         let Some(state) = self.link_mut(link) else {
             return;
         };
         state.up = up;
         if up {
-            self.notify_bus_owner(now, link);
+            self.announce(now, link);
+            if let Some(owner) = &mut self.owner {
+                owner.link_up(link);
+                self.drain_owner(now);
+            }
             return;
         }
         for _ in 0..state.outbox.clear() {
             self.refusals.add(Refusal::LinkDown);
         }
         self.reassembler.forget_link(link);
-        for peer in self.tags.forget_link(link) {
-            self.retry(now, Wait::Tag(peer), out);
-        }
-        self.retry(now, Wait::Room(link), out);
+        self.tags.forget_link(link);
+        self.announcements.retain(|announcement| announcement.link != link);
+        self.retry_for_tags(now, link, out);
+        self.retry_for_room(now, link, out);
     }
 
     /// Does what is due.
@@ -317,8 +396,8 @@ impl Demux {
                 link.counters.drops.add(DropReason::TimedOut);
             }
         });
-        for peer in self.tags.handle_timeout(now) {
-            self.retry(now, Wait::Tag(peer), out);
+        for link in self.tags.handle_timeout(now) {
+            self.retry_for_tags(now, link, out);
         }
         if self.expiry.is_some_and(|expiry| expiry <= now) {
             for client in self.clients.values_mut() {
@@ -326,8 +405,14 @@ impl Demux {
             }
             self.expiry = self.clients.values().filter_map(Client::next_expiry).min();
         }
+        if self.routes.handle_timeout(now) {
+            self.note_change(Change::Endpoints);
+        }
+        self.repeat_announcements(now);
         if let Some(owner) = &mut self.owner {
+            let due = owner.poll_timeout().is_some_and(|due| due <= now);
             owner.handle_timeout(now);
+            self.owner_advanced |= due;
             self.drain_owner(now);
         }
     }
@@ -336,10 +421,10 @@ impl Demux {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let owner = self.owner.as_ref().and_then(BusOwner::poll_timeout);
-        [self.reassembler.poll_timeout(), self.tags.poll_timeout(), self.expiry, owner]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = self.announcements.iter().map(|announcement| announcement.due).min();
+        let tables = [self.reassembler.poll_timeout(), self.tags.poll_timeout()];
+        let others = [self.routes.poll_timeout(), self.expiry, owner, own];
+        tables.into_iter().chain(others).flatten().min()
     }
 
     /// Whether something waits to go out on a link.
@@ -365,19 +450,20 @@ impl Demux {
         state.counters.packets_out += u64::from(sent.packet);
         if let Some((peer, tag)) = sent.frees {
             self.tags.free(peer, tag);
-            self.retry(now, Wait::Tag(peer), out);
+            self.retry_for_tags(now, link, out);
         }
         if sent.message {
-            self.retry(now, Wait::Room(link), out);
+            self.retry_for_room(now, link, out);
+            self.drain_owner(now);
         }
         sent.packet
     }
 
-    fn link(&self, link: LinkId) -> Option<&Link> {
+    fn link(&self, link: LinkId) -> Option<&LinkState> {
         self.links.get(usize::from(link.0))
     }
 
-    fn link_mut(&mut self, link: LinkId) -> Option<&mut Link> {
+    fn link_mut(&mut self, link: LinkId) -> Option<&mut LinkState> {
         self.links.get_mut(usize::from(link.0))
     }
 
@@ -385,14 +471,19 @@ impl Demux {
         self.link(link).map_or(LinkKind::Kernel, |link| link.kind)
     }
 
-    /// A tag to `eid` for whoever asks, with the peer it is shared with.
-    fn take_tag(&mut self, now: Duration, link: LinkId, eid: Eid, holder: Holder) -> TagOrWait {
-        let peer = TagPeer { link, eid };
-        match self.tags.take(now, peer, holder) {
-            Some(tag) => Ok((peer, tag)),
-            None => Err(Wait::Tag(peer)),
-        }
+    /// How long answers of a message's type may take.
+    fn limit_of(&self, message: &[u8]) -> Duration {
+        let first = message.first().copied().unwrap_or_default();
+        self.answer_limits.of(MessageType::from_first_byte(first))
+    }
+
+    /// A tag for a request to `peer`.
+    fn take_tag(&mut self, now: Duration, peer: TagPeer, request: Request) -> Result<Tag, Wait> {
+        let life = self.answer_limits.of(request.kind);
+        self.tags.take(now, peer, request, life).ok_or(Wait::Tag(peer))
     }
 }
 
-type TagOrWait = Result<(TagPeer, Tag), Wait>;
+fn path_of((link, address): (LinkId, mctp_proto::Address)) -> BusPath {
+    BusPath::new(link, address)
+}

@@ -1,10 +1,11 @@
 //! The demultiplexer with its sockets and devices, shared by all tasks of the one thread.
 //!
-//! Every task works on the [`Engine`] through [`Hub::with`] and never awaits in there. What has to
-//! go out on a link ([`lines`]) is written by the flusher once the tasks that were ready have had their turn, so
-//! that messages that came together leave in one write.
+//! Every task works on the [`Engine`] through [`EngineHandle::with`] and never awaits in there. What
+//! has to be sent on a link ([`transmit`]) is written by the flusher once the tasks that were ready
+//! have had their turn, so that messages that came together leave in one write. The engine knows no
+//! medium: each binding gives it an [`Output`].
 
-mod lines;
+mod transmit;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,11 +18,11 @@ use tokio::io::Interest;
 use tokio::sync::Notify;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
-use self::lines::Line;
-use crate::bindings::KernelLine;
+use self::transmit::Transmitter;
+pub(crate) use self::transmit::{Framing, MessageOutput, Output, Sent};
 use crate::capture::{Capture, Direction};
-use crate::config::{QueueLimits, Target};
-use crate::demux::{Change, ClientId, Demux, KernelMessage, Link, Progress, Refusal};
+use crate::config::QueueLimits;
+use crate::demux::{Change, ClientId, Demux, KernelMessage, LinkState, Progress, Refusal};
 use crate::sockets::Sockets;
 
 /// Work for one client, in bytes, after which others have their turn.
@@ -38,7 +39,7 @@ const CLIENT_BUFFER: usize = mctp_proto::MAX_MESSAGE + 2;
 pub(crate) struct Engine {
     pub(crate) demux: Demux,
     pub(crate) sockets: Sockets,
-    lines: Vec<Line>,
+    transmitters: Vec<Transmitter>,
     capture: Option<Capture>,
     buffer: Vec<u8>,
     now: Duration,
@@ -46,36 +47,40 @@ pub(crate) struct Engine {
     armed: Option<Duration>,
 }
 
-/// What reading a client came to.
+/// The result of reading a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reading {
     /// There may be more.
     More,
-    /// Nothing more is there.
+    /// There is nothing more.
     Drained,
     /// Nothing more is to be read until the client is resumed.
     Held,
-    /// The client has gone.
+    /// The client has disconnected.
     Ended,
 }
 
 /// The engine behind its lock. There is one thread, so the lock is always free.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct EngineHandle {
     engine: Mutex<Engine>,
     start: Instant,
     flush: Notify,
     timer: Notify,
     changed: Notify,
+    /// Wakes the task that keeps assignments.
+    assigned: Notify,
+    /// Wakes the tasks that wait for an endpoint to be found.
+    found: Notify,
 }
 
-impl Hub {
+impl EngineHandle {
     pub(crate) fn new(demux: Demux, queue: QueueLimits, capture: Option<Capture>) -> Arc<Self> {
-        let lines = demux.links().iter().map(|_| Line::default()).collect();
+        let transmitters = demux.links().iter().map(|_| Transmitter::default()).collect();
         let engine = Engine {
             demux,
             sockets: Sockets::new(queue),
-            lines,
+            transmitters,
             capture,
             buffer: vec![0; CLIENT_BUFFER],
             now: Duration::ZERO,
@@ -87,10 +92,17 @@ impl Hub {
             flush: Notify::new(),
             timer: Notify::new(),
             changed: Notify::new(),
+            assigned: Notify::new(),
+            found: Notify::new(),
         })
     }
 
-    /// Works on the engine, and sees to it that what follows from that is done.
+    /// Looks at the engine, without the consequences that [`with`](Self::with) sees to.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&Engine) -> R) -> R {
+        look(&self.engine.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works on the engine, and wakes the tasks for which that makes work.
     pub(crate) fn with<R>(self: &Arc<Self>, work: impl FnOnce(&mut Engine) -> R) -> R {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         engine.now = self.start.elapsed();
@@ -105,6 +117,10 @@ impl Hub {
         }
         if engine.demux.has_changes() {
             self.changed.notify_one();
+        }
+        if engine.demux.take_owner_advanced() {
+            self.assigned.notify_one();
+            self.found.notify_waiters();
         }
         for (id, socket) in engine.sockets.take_filling() {
             tokio::spawn(drain_client(Arc::clone(self), id, socket));
@@ -141,6 +157,16 @@ impl Hub {
         }
     }
 
+    /// Waits until what is assigned may have changed.
+    pub(crate) async fn assignments_changed(&self) {
+        self.assigned.notified().await;
+    }
+
+    /// Waits until the bus owner has heard of an endpoint, or has waited for one in vain.
+    pub(crate) fn bus_owner_advances(&self) -> tokio::sync::futures::Notified<'_> {
+        self.found.notified()
+    }
+
     /// Waits until endpoints or this endpoint's id have changed.
     pub(crate) async fn changes(self: &Arc<Self>) -> Vec<Change> {
         loop {
@@ -154,27 +180,71 @@ impl Hub {
 }
 
 /// Gives a client what waits for it as its socket has room, until nothing waits.
-async fn drain_client(hub: Arc<Hub>, id: ClientId, socket: Arc<Device>) {
-    let drained = socket.when_writable(|_| hub.with(|engine| engine.sockets.drain(id)));
+async fn drain_client(handle: Arc<EngineHandle>, id: ClientId, socket: Arc<Device>) {
+    let drained = socket.when_writable(|_| handle.with(|engine| engine.sockets.drain(id)));
     if let Err(error) = drained.await {
-        tracing::warn!(client = id.0, %error, "cannot wait for a client");
-        hub.with(|engine| engine.remove_client(id));
+        tracing::warn!(client = id.0, %error, "cannot wait for room in a client's socket; disconnecting it");
+        handle.with(|engine| engine.remove_client(id));
+    }
+}
+
+/// What a binding works with: the engine, and the link that the binding serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    handle: Arc<EngineHandle>,
+    link: LinkId,
+}
+
+impl Port {
+    pub(crate) fn new(handle: Arc<EngineHandle>, link: LinkId) -> Self {
+        Self { handle, link }
+    }
+
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Engine, LinkId) -> R) -> R {
+        self.handle.with(|engine| work(engine, self.link))
+    }
+
+    /// A device is open: messages for it are taken from now on.
+    pub(crate) fn up(&self, output: Output) {
+        self.with(|engine, link| {
+            engine.link_up(link, output);
+            tracing::info!(binding = engine.link_name(link), "open");
+        });
+    }
+
+    /// The device has failed; gives whether the link was up.
+    pub(crate) fn down(&self) -> bool {
+        self.with(Engine::link_down)
+    }
+
+    /// Notified when the device takes nothing more, or (on media whose transfers block) when there is
+    /// something to transfer.
+    pub(crate) fn stalled(&self) -> Arc<Notify> {
+        self.with(|engine, link| {
+            let transmitter = engine.transmitter(link);
+            transmitter.map(|transmitter| Arc::clone(&transmitter.stalled)).unwrap_or_default()
+        })
     }
 }
 
 impl Engine {
-    /// Has the bus owner look for an endpoint.
-    pub(crate) fn look_at(&mut self, target: &Target) {
-        self.demux.look_at(self.now, target.link, target.address, target.wanted);
+    /// Sends what the bus owner was just made to ask.
+    pub(crate) fn drain_owner(&mut self) {
+        self.demux.drain_owner(self.now);
     }
 
-    /// What a link carried, and whether it is there.
-    pub(crate) fn link(&self, link: LinkId) -> Option<&Link> {
+    /// The time on the demultiplexer's clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// What passed over a link, and whether it is up.
+    pub(crate) fn link(&self, link: LinkId) -> Option<&LinkState> {
         self.demux.links().get(usize::from(link.0))
     }
 
     pub(crate) fn link_name(&self, link: LinkId) -> &str {
-        self.demux.links().get(usize::from(link.0)).map_or("", |link| &link.name)
+        self.link(link).map_or("", |link| &link.name)
     }
 
     /// Adds a client whose first message was `first`.
@@ -192,9 +262,9 @@ impl Engine {
         self.demux.remove_client(self.now, id);
         self.sockets.remove(id);
         self.listen_for_types();
-        let Self { lines, demux, .. } = self;
-        for line in lines.iter_mut().filter_map(|line| line.kernel.as_mut()) {
-            line.keep_clients(|id| demux.has_client(id));
+        let Self { transmitters, demux, .. } = self;
+        for messages in transmitters.iter_mut().filter_map(Transmitter::messages) {
+            messages.retain_clients(&|id| demux.has_client(id));
         }
     }
 
@@ -254,63 +324,45 @@ impl Engine {
     pub(crate) fn kernel_message_in(&mut self, message: KernelMessage<'_>) {
         let link = message.link;
         self.demux.handle_kernel_message(self.now, message, &mut self.sockets);
-        self.retry_kernel(link);
+        self.retry_refused(link);
     }
 
-    pub(crate) fn set_own_address(&mut self, link: LinkId, address: u8) {
-        if let Some(line) = self.line(link) {
-            line.own_address = address;
-        }
-    }
-
-    pub(crate) fn set_kernel_line(&mut self, link: LinkId, kernel: KernelLine) {
-        if let Some(line) = self.line(link) {
-            line.kernel = Some(kernel);
+    fn link_up(&mut self, link: LinkId, output: Output) {
+        if let Some(transmitter) = self.transmitter(link) {
+            transmitter.output = Some(output);
+            transmitter.is_stalled = false;
         }
         self.listen_for_types();
-    }
-
-    /// Told when a link's device takes nothing more, or (on media whose transfers block) when there
-    /// is something to transfer.
-    pub(crate) fn stalled(&mut self, link: LinkId) -> Arc<Notify> {
-        self.line(link).map(|line| Arc::clone(&line.stalled)).unwrap_or_default()
-    }
-
-    pub(crate) fn link_up(&mut self, link: LinkId, device: Option<Arc<Device>>) {
-        if let Some(line) = self.line(link) {
-            line.device = device;
-            line.is_stalled = false;
-        }
         self.demux.set_link_up(self.now, link, true, &mut self.sockets);
     }
 
     /// Gives whether the link was up.
-    pub(crate) fn link_down(&mut self, link: LinkId) -> bool {
-        if let Some(line) = self.line(link) {
-            let (stalled, own_address) = (Arc::clone(&line.stalled), line.own_address);
-            *line = Line { stalled, own_address, ..Line::default() };
+    fn link_down(&mut self, link: LinkId) -> bool {
+        if let Some(transmitter) = self.transmitter(link) {
+            let stalled = Arc::clone(&transmitter.stalled);
+            *transmitter = Transmitter { stalled, ..Transmitter::default() };
         }
-        let was_up = self.demux.links().get(usize::from(link.0)).is_some_and(|link| link.up);
+        let was_up = self.link(link).is_some_and(|link| link.up);
         self.demux.set_link_up(self.now, link, false, &mut self.sockets);
         was_up
     }
 
-    /// Tries again what the kernel had no tag or no room for.
-    pub(crate) fn retry_kernel(&mut self, link: LinkId) {
-        if let Some(line) = self.line(link) {
-            line.is_stalled = false;
+    /// Tries again what a device refused for lack of tags or room.
+    pub(crate) fn retry_refused(&mut self, link: LinkId) {
+        if let Some(transmitter) = self.transmitter(link) {
+            transmitter.is_stalled = false;
         }
     }
 
-    fn line(&mut self, link: LinkId) -> Option<&mut Line> {
-        self.lines.get_mut(usize::from(link.0))
+    fn transmitter(&mut self, link: LinkId) -> Option<&mut Transmitter> {
+        self.transmitters.get_mut(usize::from(link.0))
     }
 
-    /// Has the kernel's stack take the types that somebody has registered for.
+    /// Has links that carry messages take the types that clients have registered for.
     fn listen_for_types(&mut self) {
         let types: Vec<MessageType> = self.demux.types().collect();
-        for kernel in self.lines.iter_mut().filter_map(|line| line.kernel.as_mut()) {
-            kernel.listen_for(&types);
+        for messages in self.transmitters.iter_mut().filter_map(Transmitter::messages) {
+            messages.listen_for(&types);
         }
     }
 }

@@ -1,21 +1,21 @@
 //! The MCTP demultiplexer: endpoints on serial lines, I2C, PCIe or behind the kernel's stack on one
 //! side, message handlers on an abstract socket on the other.
 //!
-//! - [`demux`]: who gets which message, without I/O.
-//! - [`bindings`]: the devices; [`args`], [`spec`] and [`config`]: which, and with what limits.
-//! - [`capture`]: packets to a file; [`view`]: what an operator sees on D-Bus.
+//! - [`demux`]: which client gets which message, without I/O.
+//! - [`bindings`]: the devices; [`args`] and [`config`]: which, and with what limits.
+//! - [`capture`]: packets to a file; [`dbus`]: what is published on D-Bus.
 
 pub mod args;
+mod assignments;
 pub mod bindings;
 pub mod capture;
 pub mod config;
+pub mod dbus;
 pub mod demux;
 mod engine;
 mod identity;
 mod server;
 mod sockets;
-pub mod spec;
-pub mod view;
 
 use std::sync::Arc;
 
@@ -24,10 +24,13 @@ use mctp_proto::LinkId;
 use mctp_proto::control::bus_owner::BusOwner;
 
 use crate::args::Args;
+use crate::assignments::Assignments;
+use crate::bindings::keep_serving;
 use crate::capture::Capture;
-use crate::config::{Plan, View};
+use crate::config::{Config, OwnedBuses, Plan};
+use crate::dbus::Names;
 use crate::demux::Demux;
-use crate::engine::Hub;
+use crate::engine::{EngineHandle, Port};
 
 /// Puts arguments and configuration together.
 ///
@@ -35,40 +38,59 @@ use crate::engine::Hub;
 ///
 /// [`Failure::Config`] for what cannot work.
 pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
-    let view: View = setup.config()?;
-    Plan::new(&setup.args, &view, identity::machine()).map_err(Failure::Config)
+    let config: Config = setup.config()?;
+    Plan::new(&setup.args, &config, identity::machine()).map_err(Failure::Config)
 }
 
 /// Runs the daemon until it is ended.
 ///
 /// # Errors
 ///
-/// When a socket cannot be bound or the capture not be created.
+/// [`Failure::Config`] for a capture that cannot be created, and otherwise when a socket cannot be bound.
 pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
-    let capture = setup.args.capture.as_deref().map(Capture::create).transpose()?;
+    let capture = setup.args.capture.as_deref().map(|path| {
+        let failed = |error| Failure::Config(format!("--capture {}: {error}", path.display()));
+        Capture::create(path).map_err(failed)
+    });
     let clients = plan.settings.clients;
-    let names = plan.bindings.iter().map(ToString::to_string).zip(plan.kinds.iter().copied());
-    let mut demux = Demux::new(plan.settings, names.collect());
-    if let Some((pool, timing, _)) = plan.owned {
-        demux.own_buses(BusOwner::new(demux.eid(), pool, timing));
+    let names: Vec<String> = plan.bindings.iter().map(|(name, _)| name.clone()).collect();
+    let mut demux =
+        Demux::new(plan.settings, names.iter().cloned().zip(plan.kinds.iter().copied()).collect());
+    let mut assignments = None;
+    if let Some(owned) = plan.owned {
+        let file = Assignments::open(&setup.state_dir, names);
+        demux.own_buses(owner(&demux, &file, owned));
+        assignments = Some(file);
     }
     let listeners = server::listeners(&plan.sockets)?;
-    let hub = Hub::new(demux, plan.queue, capture);
-    for (_, _, targets) in plan.owned.iter() {
-        for target in targets {
-            hub.with(|engine| engine.look_at(target));
-        }
+    let handle = EngineHandle::new(demux, plan.queue, capture.transpose()?);
+    if let Some(assignments) = assignments {
+        tokio::spawn(assignments.keep(Arc::clone(&handle)));
     }
-    for (index, spec) in plan.bindings.into_iter().enumerate() {
-        let link = LinkId(u8::try_from(index)?);
-        tokio::spawn(bindings::serve(Arc::clone(&hub), link, spec));
+    for (index, (name, binding)) in plan.bindings.into_iter().enumerate() {
+        let port = Port::new(Arc::clone(&handle), LinkId(u8::try_from(index)?));
+        tokio::spawn(keep_serving(port, binding, name));
     }
     for listener in listeners {
-        tokio::spawn(server::accept(Arc::clone(&hub), listener, clients));
+        tokio::spawn(server::accept(Arc::clone(&handle), listener, clients));
     }
-    tokio::spawn(Arc::clone(&hub).run_flusher());
-    tokio::spawn(view::serve(Arc::clone(&hub)));
+    tokio::spawn(Arc::clone(&handle).run_flusher());
+    let names = if plan.mctpd_names { Names::mctpd() } else { Names::own() };
+    tokio::spawn(dbus::serve(Arc::clone(&handle), names));
     setup.ready();
-    hub.run_timer().await;
+    handle.run_timer().await;
     Ok(())
+}
+
+/// A bus owner with its positions, and what it assigned there before.
+fn owner(demux: &Demux, file: &Assignments, owned: OwnedBuses) -> BusOwner {
+    let mut owner = BusOwner::new(demux.eid(), owned.pool, owned.timing);
+    for route in demux.routes() {
+        owner.reserve(route.first, route.last);
+    }
+    owner.restore(file.load());
+    for position in owned.positions {
+        owner.add_position(position.path, position.wanted);
+    }
+    owner
 }

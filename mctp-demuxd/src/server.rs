@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::RateLimit;
 use listenfd::ListenFd;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
@@ -13,7 +14,7 @@ use sys::Device;
 use tokio::io::Interest;
 
 use crate::demux::{ClientId, Refusal};
-use crate::engine::{Hub, Reading};
+use crate::engine::{EngineHandle, Reading};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -25,8 +26,11 @@ const FLOOD: usize = 16 * 1024;
 /// How long it pauses.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long to wait when no more descriptors are to be had.
+/// How long to wait when no descriptor is left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Connections that were refused, of which a client may make any number.
+static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(60));
 
 /// Sockets handed over by the service manager, or else one bound to each abstract name.
 ///
@@ -68,7 +72,7 @@ fn bind_abstract(name: &str) -> io::Result<OwnedFd> {
 }
 
 /// Accepts clients for ever.
-pub(crate) async fn accept(hub: Arc<Hub>, listener: Device, most: usize) {
+pub(crate) async fn accept(handle: Arc<EngineHandle>, listener: Device, most: usize) {
     let connections = Arc::new(());
     loop {
         let accepted = listener.io(Interest::READABLE, |fd| {
@@ -77,13 +81,16 @@ pub(crate) async fn accept(hub: Arc<Hub>, listener: Device, most: usize) {
         });
         match accepted.await {
             Ok(socket) if Arc::strong_count(&connections) <= most => {
-                let (hub, counted) = (Arc::clone(&hub), Arc::clone(&connections));
+                let (handle, counted) = (Arc::clone(&handle), Arc::clone(&connections));
                 tokio::spawn(async move {
-                    serve(&hub, Arc::new(socket)).await;
+                    serve(&handle, Arc::new(socket)).await;
                     drop(counted);
                 });
             }
-            Ok(_) => hub.with(|engine| engine.demux.refuse(Refusal::TooManyClients)),
+            Ok(_) => {
+                handle.with(|engine| engine.demux.refuse(Refusal::TooManyClients));
+                report(Refusal::TooManyClients, &[]);
+            }
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a client");
                 tokio::time::sleep(EXHAUSTED).await;
@@ -92,19 +99,20 @@ pub(crate) async fn accept(hub: Arc<Hub>, listener: Device, most: usize) {
     }
 }
 
-async fn serve(hub: &Arc<Hub>, socket: Arc<Device>) {
+async fn serve(handle: &Arc<EngineHandle>, socket: Arc<Device>) {
     let mut first = [0; 2];
     let Ok(len) = socket.read(&mut first).await else {
         return;
     };
     let first = first.get(..len).unwrap_or_default();
-    let Ok((id, resume)) = hub.with(|engine| engine.register(first, &socket)) else {
-        return;
+    let (id, resume) = match handle.with(|engine| engine.register(first, &socket)) {
+        Ok(registered) => registered,
+        Err(refusal) => return report(refusal, first),
     };
     tracing::debug!(client = id.0, kind = first.first(), "registered");
     let mut unbroken = 0;
     loop {
-        let (reading, work) = read(hub, id, &socket).await;
+        let (reading, work) = read(handle, id, &socket).await;
         unbroken += work;
         match reading {
             // However much a client sends, others have their turn.
@@ -115,19 +123,28 @@ async fn serve(hub: &Arc<Hub>, socket: Arc<Device>) {
         }
         if unbroken >= FLOOD {
             unbroken = 0;
-            if hub.with(|engine| engine.demux.is_shared()) {
+            if handle.with(|engine| engine.demux.is_shared()) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
-    hub.with(|engine| engine.remove_client(id));
-    tracing::debug!(client = id.0, "gone");
+    handle.with(|engine| engine.remove_client(id));
+    tracing::debug!(client = id.0, "disconnected");
+}
+
+/// Logs that a connection is closed, and why.
+fn report(refusal: Refusal, first: &[u8]) {
+    if let Some(pass) = REFUSED.admit() {
+        let reason = refusal.name();
+        let swallowed = pass.swallowed;
+        tracing::warn!(reason, ?first, swallowed, "registration refused; closing the connection");
+    }
 }
 
 /// Waits for messages of a client and takes some.
-async fn read(hub: &Arc<Hub>, id: ClientId, socket: &Device) -> (Reading, usize) {
+async fn read(handle: &Arc<EngineHandle>, id: ClientId, socket: &Device) -> (Reading, usize) {
     match socket.readable().await {
-        Ok(()) => hub.with(|engine| engine.read_client(id, socket)),
+        Ok(()) => handle.with(|engine| engine.read_client(id, socket)),
         Err(_) => (Reading::Ended, 0),
     }
 }

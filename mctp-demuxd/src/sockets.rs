@@ -53,7 +53,7 @@ impl Sockets {
         }
     }
 
-    /// Clients whose queue has begun to fill since this was last asked, and is to be drained.
+    /// Clients whose queue has begun to fill since the last call, and has to be drained.
     pub(crate) fn take_filling(&mut self) -> Vec<(ClientId, Arc<Device>)> {
         std::mem::take(&mut self.filling)
     }
@@ -70,7 +70,7 @@ impl Sockets {
         while let Some(next) = client.queue.front() {
             match send(&*client.socket, next, FLAGS) {
                 Err(error) if no_room(error) => return Err(Errno::AGAIN.into()),
-                // Sent, or the client is gone, which the task that reads it will find.
+                // Sent, or the client has disconnected, which the task that reads it will find.
                 _ => {
                     client.queued_bytes -= next.len();
                     client.queue.pop_front();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use durable::{Folder, Keep, Modes, StateFile};
+use durable::{Folder, Modes, Retention, StateFile};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use zbus::wire::{Type, Variant};
@@ -54,7 +54,7 @@ impl Store {
             .map_err(|error| error.to_string())
             .and_then(|()| Folder::open(folder, Modes::PRIVATE).map_err(|error| error.to_string()));
         match opened {
-            Ok(folder) => Self { file: Some(StateFile::open(folder, FILE, Keep::Previous)) },
+            Ok(folder) => Self { file: Some(StateFile::open(folder, FILE, Retention::Previous)) },
             Err(error) => {
                 let folder = folder.display();
                 warn!(%folder, error, "settings will be lost at the end");

@@ -9,6 +9,10 @@
  *                                      message more, by which the peer says that it has them all
  *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux; OWN is the
  *   mctp-peer client-serve TYPE COUNT OWN   local EID, by which it is found out whether requests get there
+ *   mctp-peer pldm-ask EID COUNT 0     COUNT PLDM GetTID requests through an AF_MCTP socket, one after the other
+ *   mctp-peer pldm-serve 1 COUNT OWN   answers COUNT of them
+ *   mctp-peer client-nvme EID COUNT 0  COUNT NVMe-MI requests through the abstract socket, each of which has to
+ *                                      be answered by "more processing required" and then by success
  *
  * LEN and the requests' bytes do not count the type byte. Build: cc -static -O2 -o mctp-peer mctp-peer.c
  */
@@ -274,6 +278,61 @@ static void client_serve(uint8_t kind, int count, uint8_t own)
 	}
 }
 
+/* PLDM GetTID: instance id with Rq, type 0, command 2; answered with completion code 0 and a TID. */
+static void pldm_ask(uint8_t eid, int count)
+{
+	struct sockaddr_mctp to = { .smctp_family = AF_MCTP, .smctp_network = MCTP_NET_ANY, .smctp_type = 1 };
+	int s = kernel_socket();
+	to.smctp_addr.s_addr = eid;
+	to.smctp_tag = MCTP_TAG_OWNER;
+	for (int i = 0; i < count; i++) {
+		uint8_t ask[] = { 0x80 | i % 32, 0, 2 };
+		if (sendto(s, ask, sizeof ask, 0, (void *)&to, sizeof to) < 0)
+			fail("sendto");
+		if (recv(s, answer, sizeof answer, 0) != 5 || answer[0] != i % 32 || answer[2] != 2 || answer[3])
+			fail("PLDM answer");
+	}
+}
+
+static void pldm_serve(int count)
+{
+	struct sockaddr_mctp peer = { .smctp_family = AF_MCTP, .smctp_network = MCTP_NET_ANY, .smctp_type = 1 };
+	int s = kernel_socket();
+	peer.smctp_addr.s_addr = MCTP_ADDR_ANY;
+	if (bind(s, (void *)&peer, sizeof peer))
+		fail("bind");
+	serving();
+	while (count-- > 0) {
+		socklen_t len = sizeof peer;
+		if (recvfrom(s, request, sizeof request, 0, (void *)&peer, &len) != 3)
+			fail("PLDM request");
+		uint8_t reply[] = { request[0] & 0x1f, request[1], request[2], 0, 7 };
+		peer.smctp_tag &= ~MCTP_TAG_OWNER;
+		if (sendto(s, reply, sizeof reply, 0, (void *)&peer, sizeof peer) < 0)
+			fail("sendto");
+	}
+}
+
+/* NVMe-MI: an MI command of slot 0, and the two answers to it (status in the fifth byte). */
+static void client_nvme(uint8_t eid, int count)
+{
+	static const uint8_t command[] = { 0x84, 0x08, 0, 0, 1, 0, 0, 0 };
+	int s = client_socket(command[0]);
+	request[0] = eid;
+	memcpy(request + 1, command, sizeof command);
+	while (count-- > 0) {
+		if (send(s, request, 1 + sizeof command, 0) < 0)
+			fail("send");
+		for (int more = 1; more >= 0; more--) {
+			ssize_t got = recv(s, answer, sizeof answer, 0);
+			if (got < 6 || answer[0] != eid || answer[2] != 0x88 || answer[5] != more) {
+				errno = got < 0 ? errno : EBADMSG;
+				fail(more ? "more processing required" : "success");
+			}
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long n[3] = { 0 };
@@ -287,6 +346,12 @@ int main(int argc, char **argv)
 		kernel_serve(n[0], n[1]);
 	else if (argc == 5 && n[2] < MOST && !strcmp(argv[1], "client-ask"))
 		client_ask(n[0], n[1], n[2]);
+	else if (argc == 5 && !strcmp(argv[1], "pldm-ask"))
+		pldm_ask(n[0], n[1]);
+	else if (argc == 5 && !strcmp(argv[1], "pldm-serve"))
+		pldm_serve(n[1]);
+	else if (argc == 5 && !strcmp(argv[1], "client-nvme"))
+		client_nvme(n[0], n[1]);
 	else if (argc == 5 && !strcmp(argv[1], "client-serve"))
 		client_serve(n[0], n[1], n[2]);
 	else {

@@ -352,3 +352,35 @@ fn nothing_acknowledged_is_lost_when_ipmid_is_killed() {
     let (records, changes) = known.acknowledged;
     eprintln!("killed {rounds} times in {records} records and {changes} settings: none is lost");
 }
+
+/// The records that a medium lost at the end of the log are more than one write that was interrupted.
+#[test]
+fn lost_end_of_the_log_is_a_line_and_a_copy_and_the_other_records_stay() {
+    let mut suite = Suite::start();
+    let count = |suite: &Suite| {
+        let (code, info) = suite.bus.execute(0x0a, 0x40, &[]);
+        assert_eq!(code, 0);
+        u16::from_le_bytes([info[1], info[2]])
+    };
+    let before = count(&suite);
+    for number in 0..40 {
+        let oem = [0, 0, 0xe0, number, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        assert_eq!(suite.bus.execute(0x0a, 0x44, &oem).0, 0);
+    }
+    assert_eq!(count(&suite), before + 40);
+    assert!(suite.ipmid.terminate().success());
+    let path = suite.state().join("ipmid/sel");
+    let mut bytes = fs::read(&path).expect("the journal");
+    // Its records, which are alike, are the last in the file.
+    let end = bytes.len() - 30 * 33;
+    bytes[end..].fill(0);
+    fs::write(&path, &bytes).expect("a damaged journal");
+    suite.restart_ipmid();
+    assert_eq!(count(&suite), before + 10);
+    assert!(suite.ipmid.log().contains("journal is damaged"), "{}", suite.ipmid.log());
+    assert_eq!(fs::read(suite.state().join("ipmid/sel.corrupt")).expect("a copy"), bytes);
+    suite.ipmid.terminate();
+    suite.restart_ipmid();
+    assert_eq!(count(&suite), before + 10);
+    assert_eq!(suite.ipmid.log().matches("journal is damaged").count(), 1);
+}

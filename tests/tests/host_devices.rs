@@ -11,9 +11,9 @@ const GET_DEVICE_ID: u8 = 0x01;
 const GET_SELF_TEST_RESULTS: u8 = 0x04;
 const GET_SYSTEM_GUID: u8 = 0x37;
 
-/// What the bridge says when there is no device, and when there is one again.
-const GONE: &str = "no device";
-const BACK: &str = "the device is back";
+/// What the bridge logs when the device is not available, and when it is again.
+const GONE: &str = "the device is not available";
+const BACK: &str = "the device is available again";
 
 fn comes_and_goes(kind: Kind) {
     let mut suite = Suite::start();
@@ -30,8 +30,8 @@ fn comes_and_goes(kind: Kind) {
     suite.ipmid.pause();
     device.ask(APP, GET_SELF_TEST_RESULTS);
     drop(device);
-    let told = |what: &str, count| bridge.log().matches(what).count() == count;
-    wait::until_true("told that it went", || told(GONE, 2));
+    let logged = |what: &str, count| bridge.log().matches(what).count() == count;
+    wait::until_true("the loss is logged", || logged(GONE, 2));
     suite.ipmid.resume();
 
     // The other request's answer is nobody's.
@@ -40,8 +40,8 @@ fn comes_and_goes(kind: Kind) {
         assert_eq!(device.answer(APP, GET_DEVICE_ID), id);
         assert_eq!(device.answer(APP, GET_SYSTEM_GUID)[0], 0x00);
     }
-    assert!(told(BACK, 2), "{}", bridge.log());
-    assert!(told(GONE, 2), "{}", bridge.log());
+    assert!(logged(BACK, 2), "{}", bridge.log());
+    assert!(logged(GONE, 2), "{}", bridge.log());
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn ssif_device_comes_and_goes() {
     comes_and_goes(Kind::Ssif);
 }
 
-/// While `ipmid` says nothing the host is answered all the same, and what `ipmid` says later is nobody's.
-fn silence_is_told(kind: Kind) {
+/// While `ipmid` does not respond the host gets C3h, and the late response is dropped.
+fn silence_is_logged(kind: Kind) {
     let mut suite = Suite::start();
     let path = suite.dir().join("device");
     let place = path.display().to_string();
@@ -80,16 +80,16 @@ fn silence_is_told(kind: Kind) {
 }
 
 #[test]
-fn silence_is_told_over_kcs() {
-    silence_is_told(Kind::Kcs);
+fn missing_response_is_c3_over_kcs() {
+    silence_is_logged(Kind::Kcs);
 }
 
 #[test]
-fn silence_is_told_over_bt() {
-    silence_is_told(Kind::Bt);
+fn missing_response_is_c3_over_bt() {
+    silence_is_logged(Kind::Bt);
 }
 
 #[test]
-fn silence_is_told_over_ssif() {
-    silence_is_told(Kind::Ssif);
+fn missing_response_is_c3_over_ssif() {
+    silence_is_logged(Kind::Ssif);
 }

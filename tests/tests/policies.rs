@@ -119,7 +119,7 @@ fn every_daemon_owns_the_names_of_its_policy_and_no_others() {
     }
     for (daemon, process) in &processes {
         let log = process.log();
-        for complaint in ["policy forbids", "cannot own", "another process owns", "AccessDenied"] {
+        for complaint in ["policy forbids", "cannot own", "another process owns", "Rejected send"] {
             assert!(!log.contains(complaint), "{daemon}: {log}");
         }
     }
@@ -201,8 +201,7 @@ fn a_name_that_cannot_be_owned_is_logged_with_its_cause() {
     let arguments = daemons::arguments("ipmid", &bus.dir().join("ipmid/second"));
     let second = bus.daemon("ipmid", &arguments);
     wait::until_true("a second ipmid says that another process owns the name", || {
-        let log = second.log();
-        log.lines().any(|line| line.contains("another process owns") && line.contains(LOGGING))
+        second.log().contains("another process owns")
     });
     assert!(!second.log().contains("policy forbids"), "{}", second.log());
     drop(first);

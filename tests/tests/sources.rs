@@ -55,3 +55,38 @@ fn unsafe_is_in_one_crate_only() {
     let found = offences(".", "unsafe", |path| path != this && !path.starts_with("common/sys"));
     assert!(found.is_empty(), "unsafe outside common/sys:\n{}", found.join("\n"));
 }
+
+#[test]
+fn protocol_crates_deny_panics() {
+    for name in ["ipmi-proto", "rmcp-proto", "mctp-proto"] {
+        let path = root().join("common").join(name).join("src/lib.rs");
+        let text = fs::read_to_string(path).expect("a crate");
+        let denied = "#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]";
+        assert!(text.lines().any(|line| line == denied), "{name}");
+    }
+}
+
+/// SECURITY.md names the tests of each of its rules: a file, and functions in it.
+#[test]
+fn the_tests_that_security_md_names_exist() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).expect("SECURITY.md");
+    let rules = text.rsplit("|---|---|\n").next().unwrap_or_default();
+    let rules: Vec<&str> = rules.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(rules.len() >= 15, "{} rules", rules.len());
+    for rule in rules {
+        let tests = rule.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap_or_default();
+        let mut source = None;
+        let mut found = 0;
+        for name in tests.split('`').skip(1).step_by(2) {
+            if name.ends_with(".rs") {
+                let path = root().join(name);
+                source = Some(fs::read_to_string(path).unwrap_or_else(|_| panic!("no {name}")));
+            } else {
+                let source = source.as_ref().expect("a file before its functions");
+                assert!(source.contains(&format!("fn {name}(")), "no test {name}: {rule}");
+                found += 1;
+            }
+        }
+        assert!(found > 0, "no test: {rule}");
+    }
+}

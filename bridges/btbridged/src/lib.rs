@@ -2,12 +2,12 @@
 //!
 //! Speaks to the host through Linux's BMC-side character device, `/dev/ipmi-bt-host`
 //! (`drivers/char/ipmi/bt-bmc.c`), or through QEMU. The device runs the flag handshake. Its `read`
-//! and `write` wait even on a non-blocking descriptor, so each is done only when `poll(2)` has just
-//! said that it will not: readable while `H2B_ATN` is up, writable while neither `H_BUSY` nor
+//! and `write` block even on a non-blocking descriptor, so each is called only when `poll(2)` has just
+//! reported that it will not: readable while `H2B_ATN` is up, writable while neither `H_BUSY` nor
 //! `B2H_ATN` is.
 //!
-//! OpenBMC's btbridge tells requests in a signal; this one calls `execute()` like all bridges. The method by
-//! which OpenBMC's `ipmid` gets the host's attention is here as well, under the bus name of that bridge.
+//! OpenBMC's btbridge sends requests in a signal; this one calls `execute()` like all bridges. It also serves
+//! the method by which OpenBMC's `ipmid` sets the host's attention flag, under the bus name of that bridge.
 
 use std::future::Future;
 use std::io;
@@ -58,7 +58,7 @@ impl HostDevice for BtDevice {
         Ok(out)
     }
 
-    /// Raises the flag; the host lowers it, and the device has no way to.
+    /// Raises the flag; only the host can lower it.
     fn set_attention(&self, on: bool) -> io::Result<()> {
         match on {
             true => self.0.set_sms_attention(),
@@ -66,8 +66,7 @@ impl HostDevice for BtDevice {
         }
     }
 
-    /// BT has no error state that a BMC could show: a host that is not answered resets the
-    /// interface (§11.6).
+    /// BT has no error state for a BMC to set: a host without a response resets the interface (§11.6).
     fn force_abort(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -1,4 +1,4 @@
-//! The device's framing through a real descriptor: a message based socket in its place.
+//! The device's framing through a real descriptor: a datagram socket replaces the device.
 
 use std::future::Future;
 use std::os::unix::net::UnixDatagram;

@@ -16,9 +16,9 @@ pub struct IpmbArguments {
     address: Option<u8>,
 }
 
-/// Where the bus is.
+/// The device of an IPMB.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Place {
+pub struct BusPath {
     /// `/dev/ipmb-N`, or the I2C bus that is written to.
     pub device: PathBuf,
     /// The queue that is read from, where the device is an I2C bus.
@@ -48,7 +48,7 @@ impl Arguments for IpmbArguments {
     fn check(&self) -> Result<(), String> {
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if self.channel().is_empty() || !self.channel().bytes().all(letters) {
-            return Err(format!("{:?} is no channel name", self.channel()));
+            return Err(format!("{:?} is not a valid channel name", self.channel()));
         }
         match (&self.device, &self.i2c, &self.slave_mqueue) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => Ok(()),
@@ -72,10 +72,10 @@ impl IpmbArguments {
         self.address.map_or(IpmbAddress::BMC, IpmbAddress)
     }
 
-    /// Where the bus is; meaningless before the arguments are checked.
+    /// The device of the bus; empty before the arguments are checked.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn bus_path(&self) -> BusPath {
+        BusPath {
             device: self.device.clone().or(self.i2c.clone()).unwrap_or_default(),
             slave_mqueue: self.slave_mqueue.clone(),
         }

@@ -1,8 +1,8 @@
-//! The loop between the bus, `ipmid`, and those who ask satellites.
+//! The loop between the bus, `ipmid`, and the callers on D-Bus.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::{Duration, Instant};
-use std::{future, io};
 
 use daemon::RateLimit;
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
-use crate::arguments::Place;
-use crate::config::patience;
-use crate::inbox::{Inbox, Verdict};
-use crate::object::Call;
+use crate::arguments::BusPath;
+use crate::config::retry_policy;
+use crate::inbox::{Admission, Inbox};
+use crate::object::IpmbCall;
 use crate::port::{Port, Writer};
 use crate::signals::Signals;
 use crate::tracker::{Outcome, RequestId, Tracker};
@@ -25,33 +25,33 @@ static BAD_FRAMES: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 static REFUSED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 static UNWRITTEN: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
-/// How long between two attempts to open a bus that is not there.
+/// The time between two attempts to open the bus.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How long `ipmid` has for a satellite's request.
+/// The time that `ipmid` has for a satellite's request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// The address that all controllers take messages at.
-const EVERYBODY: IpmbAddress = IpmbAddress(0x00);
+/// The broadcast address.
+const BROADCAST: IpmbAddress = IpmbAddress(0x00);
 
-/// Frames that may wait to be written; what comes on top is lost, as on a bus that is not there.
+/// Frames that may wait to be written; more are dropped, as without a bus.
 const WRITES: usize = 128;
 
-/// One frame on its way to the bus.
+/// One frame to be written.
 #[derive(Debug)]
 struct Write {
-    /// The request of ours that it is; `None` for a response.
+    /// The request that it belongs to; `None` for a response.
     id: Option<RequestId>,
     frame: Vec<u8>,
 }
 
-/// What runs beside the loop comes back to it as one of these.
+/// The result of a task that runs beside the loop.
 #[derive(Debug)]
-enum Done {
+enum TaskResult {
     /// A frame was acknowledged by its receiver.
     Written(RequestId),
     Executed(IpmbHeader, Response),
-    /// A message for the host's software is where that fetches it, or is not.
+    /// A message for the host's software was put into its receive message queue, or refused.
     Queued(IpmbHeader, Response),
 }
 
@@ -61,13 +61,13 @@ pub struct Bridge {
     own: IpmbAddress,
     host_id: u8,
     ipmid: IpmiHost,
-    calls: mpsc::Receiver<Call>,
+    calls: mpsc::Receiver<IpmbCall>,
     signals: Signals,
     tracker: Tracker,
     waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
     inbox: Inbox,
-    sender: mpsc::UnboundedSender<Done>,
-    done: mpsc::UnboundedReceiver<Done>,
+    sender: mpsc::UnboundedSender<TaskResult>,
+    results: mpsc::UnboundedReceiver<TaskResult>,
     writes: Option<mpsc::Sender<Write>>,
 }
 
@@ -78,52 +78,52 @@ impl Bridge {
         own: IpmbAddress,
         config: IpmbSection,
         ipmid: IpmiHost,
-        (calls, signals): (mpsc::Receiver<Call>, Signals),
+        (calls, signals): (mpsc::Receiver<IpmbCall>, Signals),
     ) -> Self {
-        // Bounded by what it reports on: requests that run, and frames that wait to be written.
-        let (sender, done) = mpsc::unbounded_channel();
+        // Bounded by the requests that run and the frames that wait to be written.
+        let (sender, results) = mpsc::unbounded_channel();
         Self {
             own,
             host_id: config.host_id(),
             ipmid,
             calls,
             signals,
-            tracker: Tracker::new(own, patience(&config)),
+            tracker: Tracker::new(own, retry_policy(&config)),
             waiting: HashMap::new(),
             inbox: Inbox::new(config.running_per_satellite()),
             sender,
-            done,
+            results,
             writes: None,
         }
     }
 
-    /// Bridges for ever; a bus that goes is opened again.
-    pub async fn run(mut self, place: &Place) {
-        let mut missed = false;
+    /// Runs without end; a bus that is lost is reopened.
+    pub async fn run(mut self, path: &BusPath) {
+        let mut absence_logged = false;
         loop {
-            let opened = Port::open(place).and_then(|port| Ok((port.writer()?, port)));
+            let opened = Port::open(path).and_then(|port| Ok((port.writer()?, port)));
             match opened {
                 Ok((writer, port)) => {
-                    if std::mem::take(&mut missed) {
-                        info!(device = %place.device.display(), "the bus is back");
+                    if std::mem::take(&mut absence_logged) {
+                        info!(device = %path.device.display(), "the bus is available again");
                     }
                     let error = self.serve(&port, writer).await;
-                    warn!(%error, device = %place.device.display(), "the bus went away");
-                    missed = true;
+                    warn!(%error, device = %path.device.display(), "the bus was lost; reopening it every 500 ms");
+                    absence_logged = true;
                 }
-                Err(error) if !missed => {
-                    let device = place.device.display();
-                    warn!(%error, %device, "no device; trying again until there is one");
-                    missed = true;
+                Err(error) if !absence_logged => {
+                    let device = path.device.display();
+                    warn!(%error, %device, "the device is not available; retrying every 500 ms");
+                    absence_logged = true;
                 }
                 Err(_) => {}
             }
             self.writes = None;
-            self.without_bus().await;
+            self.run_without_bus().await;
         }
     }
 
-    /// Serves until the bus goes, and says why.
+    /// Serves until the bus is lost; returns the error.
     async fn serve(&mut self, port: &Port, writer: Writer) -> io::Error {
         let (writes, queue) = mpsc::channel(WRITES);
         self.writes = Some(writes);
@@ -133,36 +133,36 @@ impl Bridge {
             tokio::select! {
                 frame = port.read() => match frame {
                     Ok(frame) => self.on_frame(&frame),
-                    Err(error) if error.kind() == io::ErrorKind::Other => refused(&error),
+                    Err(error) if error.kind() == io::ErrorKind::Other => log_invalid_frame(&error),
                     Err(error) => break error,
                 },
-                () = self.other_things() => {}
+                () = self.handle_event() => {}
             }
         };
         writer.abort();
         error
     }
 
-    /// Answers whom it can while there is no bus, for a while.
-    async fn without_bus(&mut self) {
+    /// Responds to callers for one retry interval while there is no bus.
+    async fn run_without_bus(&mut self) {
         let pause = time::sleep(RETRY);
         tokio::pin!(pause);
         loop {
             self.drain();
             tokio::select! {
                 () = &mut pause => return,
-                () = self.other_things() => {}
+                () = self.handle_event() => {}
             }
         }
     }
 
-    /// The next of the things that happen with and without a bus. Cancel safe.
-    async fn other_things(&mut self) {
+    /// Handles the next event that does not depend on the bus. Cancel safe.
+    async fn handle_event(&mut self) {
         let timeout = self.tracker.poll_timeout();
         tokio::select! {
             Some(call) = self.calls.recv() => self.on_call(call),
-            Some(done) = self.done.recv() => self.on_done(done),
-            () = until(timeout) => self.tracker.handle_timeout(Instant::now()),
+            Some(result) = self.results.recv() => self.on_result(result),
+            () = daemon::sleep_until(timeout) => self.tracker.handle_timeout(Instant::now()),
         }
     }
 
@@ -172,47 +172,47 @@ impl Bridge {
         }
         while let Some((id, outcome)) = self.tracker.poll_event() {
             if let Some(done) = self.waiting.remove(&id) {
-                // Who asked may have given up.
+                // The caller may have disconnected.
                 let _ = done.send(outcome);
             }
         }
     }
 
-    /// Queues a frame; without a bus, or behind too many others, it is lost. Gives whether it is not.
+    /// Queues a frame; returns whether there is a bus and room in the queue. Else the frame is dropped.
     fn write(&self, write: Write) -> bool {
         let queue = self.writes.as_ref();
         queue.is_some_and(|queue| queue.try_send(write).is_ok())
     }
 
-    fn on_call(&mut self, call: Call) {
+    fn on_call(&mut self, call: IpmbCall) {
         match call {
-            Call::Ask { to, request, done } => {
-                // Dropping `done` tells that no number is free.
+            IpmbCall::SendRequest { to, request, done } => {
+                // Dropping `done` means that no sequence number is free.
                 if let Some(id) = self.tracker.start(Instant::now(), to, &request) {
                     self.waiting.insert(id, done);
                 }
             }
-            Call::Respond { frame, done } => {
+            IpmbCall::SendResponse { frame, done } => {
                 let parsed = IpmbResponse::parse(&frame);
                 if parsed.is_ok_and(|response| {
                     let header = response.header;
                     header.responder == self.own && !header.netfn.is_request()
                 }) {
-                    // Who answers may have given up.
+                    // The caller may have disconnected.
                     let _ = done.send(self.write(Write { id: None, frame }));
                 }
             }
-            Call::Broadcast(request) => {
-                let frame = self.broadcast(&request);
+            IpmbCall::Broadcast(request) => {
+                let frame = self.broadcast_frame(&request);
                 self.write(Write { id: None, frame });
             }
         }
     }
 
-    /// A request for everybody, which nobody answers.
-    fn broadcast(&self, request: &Request) -> Vec<u8> {
+    /// The frame of a broadcast request, to which there are no responses.
+    fn broadcast_frame(&self, request: &Request) -> Vec<u8> {
         let header = IpmbHeader {
-            responder: EVERYBODY,
+            responder: BROADCAST,
             responder_lun: Lun::BMC,
             requester: self.own,
             requester_lun: request.lun,
@@ -226,19 +226,20 @@ impl Bridge {
         frame
     }
 
-    fn on_done(&mut self, done: Done) {
-        match done {
-            Done::Written(id) => self.tracker.handle_written(id),
-            Done::Executed(header, response) => {
+    fn on_result(&mut self, result: TaskResult) {
+        match result {
+            TaskResult::Written(id) => self.tracker.handle_written(id),
+            TaskResult::Executed(header, response) => {
                 self.inbox.finish(&header);
                 self.respond(&header, &response);
             }
-            Done::Queued(header, response) => {
+            TaskResult::Queued(header, response) => {
                 self.inbox.finish(&header);
-                // The host's software answers; if it never hears of it, the BMC does.
+                // The host's software responds; if it does not get the message, the BMC does.
                 if response.completion != CompletionCode::OK {
-                    let head = head_of(&header);
-                    self.respond(&header, &Response::failure(&head, response.completion));
+                    let request = header.request(Vec::new());
+                    let failure = Response::failure(&request, response.completion);
+                    self.respond(&header, &failure);
                 }
             }
         }
@@ -251,38 +252,40 @@ impl Bridge {
             false => IpmbRequest::parse(frame).map(|request| self.on_request(&request)),
         };
         if let Err(error) = result {
-            refused(&error);
+            log_invalid_frame(&error);
         }
     }
 
     fn on_response(&mut self, response: &IpmbResponse<'_>) {
         if !self.tracker.handle_response(Instant::now(), response) {
-            let (header, stray) = (&response.header, self.tracker.stray());
-            debug!(?header, stray, "a response that nothing waits for");
+            let (header, unmatched) = (&response.header, self.tracker.unmatched());
+            debug!(?header, unmatched, "a response without a request; it is dropped");
         }
     }
 
     fn on_request(&mut self, request: &IpmbRequest<'_>) {
         let header = request.header;
-        if [self.own, EVERYBODY].contains(&header.responder) {
+        if [self.own, BROADCAST].contains(&header.responder) {
             let (netfn, command) = (header.netfn, header.command);
-            self.signals.received(netfn, command, request.data);
+            self.signals.publish(netfn, command, request.data);
         }
         if header.responder != self.own {
-            debug!(?header, "a request for somebody else");
+            debug!(?header, "a request for another controller; it is ignored");
             return;
         }
         match self.inbox.start(header) {
-            Verdict::Copy => debug!(?header, "a copy of a request that runs"),
-            Verdict::Busy => {
+            Admission::Duplicate => {
+                debug!(?header, "a repetition of a request that runs; it is dropped")
+            }
+            Admission::Busy => {
                 let busy = Response::failure(&request.to_request(), CompletionCode::BUSY);
                 self.respond(&header, &busy);
             }
-            Verdict::Run => self.execute(request),
+            Admission::Run => self.execute(request),
         }
     }
 
-    /// Has `ipmid` carry a request out, or put it where the host's software fetches it.
+    /// Has `ipmid` execute a request, or put it into the host's receive message queue.
     fn execute(&self, request: &IpmbRequest<'_>) {
         let (ipmid, sender) = (self.ipmid.clone(), self.sender.clone());
         let header = request.header;
@@ -301,8 +304,8 @@ impl Bridge {
                 warn!(swallowed, "ipmid refuses this bridge's requests (D3h); see its log");
             }
             let _ = sender.send(match for_host {
-                true => Done::Queued(header, response),
-                false => Done::Executed(header, response),
+                true => TaskResult::Queued(header, response),
+                false => TaskResult::Executed(header, response),
             });
         });
     }
@@ -312,25 +315,16 @@ impl Bridge {
         IpmbResponse::answering(header, response).emit(&mut frame);
         if frame.len() >= crate::port::MAX_MESSAGE {
             frame.clear();
-            let short = Response::failure(&head_of(header), CompletionCode::CANNOT_RETURN_BYTES);
+            let request = header.request(Vec::new());
+            let short = Response::failure(&request, CompletionCode::CANNOT_RETURN_BYTES);
             IpmbResponse::answering(header, &short).emit(&mut frame);
         }
         self.write(Write { id: None, frame });
     }
 }
 
-/// A request's header in the form that answers are made of.
-fn head_of(header: &IpmbHeader) -> Request {
-    Request {
-        netfn: header.netfn,
-        lun: header.responder_lun,
-        command: header.command,
-        data: Vec::new(),
-    }
-}
-
-/// The Send Message with which a satellite would have its frame put into the host's queue itself
-/// (IPMI v2.0 §22.7): on the system interface's channel, untracked.
+/// The Send Message that puts the satellite's frame into the host's receive message queue (IPMI v2.0
+/// §22.7): to the system interface's channel, untracked.
 fn send_to_host(request: &IpmbRequest<'_>) -> Request {
     const SEND_MESSAGE: u8 = 0x34;
     let mut data = vec![ChannelNumber::SYSTEM_INTERFACE.value()];
@@ -342,16 +336,16 @@ fn send_to_host(request: &IpmbRequest<'_>) -> Request {
 async fn write_all(
     writer: Writer,
     mut queue: mpsc::Receiver<Write>,
-    done: mpsc::UnboundedSender<Done>,
+    results: mpsc::UnboundedSender<TaskResult>,
 ) {
     while let Some(Write { id, frame }) = queue.recv().await {
         let writer = writer.clone();
         let result = task::spawn_blocking(move || writer.write(&frame)).await;
         match (result, id) {
-            (Ok(Ok(())), Some(id)) => drop(done.send(Done::Written(id))),
+            (Ok(Ok(())), Some(id)) => drop(results.send(TaskResult::Written(id))),
             (Ok(Err(error)), _) => {
                 if let Some(pass) = UNWRITTEN.admit() {
-                    info!(%error, swallowed = pass.swallowed, "a frame was not acknowledged");
+                    info!(%error, swallowed = pass.swallowed, "a frame was not acknowledged by its receiver");
                 }
             }
             _ => {}
@@ -359,15 +353,8 @@ async fn write_all(
     }
 }
 
-fn refused(error: &dyn std::error::Error) {
+fn log_invalid_frame(error: &dyn std::error::Error) {
     if let Some(pass) = BAD_FRAMES.admit() {
-        warn!(%error, swallowed = pass.swallowed, "not an IPMB frame");
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => time::sleep_until(deadline.into()).await,
-        None => future::pending().await,
+        warn!(%error, swallowed = pass.swallowed, "invalid IPMB frame; it is dropped");
     }
 }

@@ -5,7 +5,7 @@ use sections::IpmbSection;
 use serde::Deserialize;
 
 use crate::arguments::IpmbArguments;
-use crate::tracker::Patience;
+use crate::tracker::RetryPolicy;
 
 /// The sections of `causeway.toml` that concern the IPMB bridge.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,10 +32,10 @@ pub fn prepare(setup: &Setup<IpmbArguments>) -> Result<IpmbSection, Failure> {
     Ok(ipmb)
 }
 
-/// How often and how patiently satellites are asked.
+/// Number and interval of the tries of a request to a satellite.
 #[must_use]
-pub fn patience(ipmb: &IpmbSection) -> Patience {
-    Patience { per_try: ipmb.per_try(), tries: ipmb.tries() }
+pub fn retry_policy(ipmb: &IpmbSection) -> RetryPolicy {
+    RetryPolicy { per_try: ipmb.per_try(), tries: ipmb.tries() }
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn default_is_as_openbmc_has_it() {
-        assert_eq!(patience(&config("").unwrap()), Patience::default());
+        assert_eq!(retry_policy(&config("").unwrap()), RetryPolicy::default());
     }
 
     #[test]

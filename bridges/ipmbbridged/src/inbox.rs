@@ -1,24 +1,24 @@
-//! Requests of satellites that `ipmid` has in hand. No bus, device or clock in here.
+//! Requests of satellites that run in `ipmid`. No bus, device or clock in here.
 //!
-//! A satellite repeats a request that is not answered soon: the copy is dropped while the first one
-//! runs. One satellite has a bounded share, so that it cannot use up that of the others.
+//! A satellite repeats a request without a response: the duplicate is dropped while the first one runs.
+//! The requests of one satellite are bounded, so that it leaves room for the others.
 
 use std::collections::{HashMap, HashSet};
 
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader};
 
-/// What to do with a request.
+/// How to handle a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
+pub enum Admission {
     /// Have `ipmid` execute it, and [`finish`](Inbox::finish) it then.
     Run,
     /// Drop it: the same request runs.
-    Copy,
-    /// Answer it C0h: too many of this satellite run.
+    Duplicate,
+    /// Respond C0h: too many requests of this satellite run.
     Busy,
 }
 
-/// The requests that run, by their headers and by who sent them.
+/// The requests that run: their headers, and their number by requester.
 #[derive(Debug)]
 pub struct Inbox {
     per_satellite: usize,
@@ -27,27 +27,27 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Nothing runs; each satellite may have `per_satellite` requests running.
+    /// An empty inbox; each satellite may have `per_satellite` requests running.
     #[must_use]
     pub fn new(per_satellite: usize) -> Self {
         Self { per_satellite, running: HashSet::new(), count: HashMap::new() }
     }
 
-    /// Takes a request.
-    pub fn start(&mut self, header: IpmbHeader) -> Verdict {
+    /// Admits a request, or refuses it.
+    pub fn start(&mut self, header: IpmbHeader) -> Admission {
         if self.running.contains(&header) {
-            return Verdict::Copy;
+            return Admission::Duplicate;
         }
         let count = self.count.entry(header.requester).or_default();
         if *count >= self.per_satellite {
-            return Verdict::Busy;
+            return Admission::Busy;
         }
         *count += 1;
         self.running.insert(header);
-        Verdict::Run
+        Admission::Run
     }
 
-    /// The request has been answered.
+    /// Removes a request, which has its response.
     pub fn finish(&mut self, header: &IpmbHeader) {
         if !self.running.remove(header) {
             return;
@@ -81,24 +81,24 @@ mod tests {
     }
 
     #[test]
-    fn copy_is_dropped_while_the_first_runs_and_taken_after() {
+    fn duplicate_is_dropped_while_the_first_runs_and_admitted_after() {
         let mut inbox = Inbox::new(2);
-        assert_eq!(inbox.start(header(0x24, 1)), Verdict::Run);
-        assert_eq!(inbox.start(header(0x24, 1)), Verdict::Copy);
+        assert_eq!(inbox.start(header(0x24, 1)), Admission::Run);
+        assert_eq!(inbox.start(header(0x24, 1)), Admission::Duplicate);
         inbox.finish(&header(0x24, 1));
         inbox.finish(&header(0x24, 1));
-        assert_eq!(inbox.start(header(0x24, 1)), Verdict::Run);
+        assert_eq!(inbox.start(header(0x24, 1)), Admission::Run);
     }
 
     #[test]
     fn satellite_that_asks_too_much_does_not_take_anothers_share() {
         let mut inbox = Inbox::new(2);
-        assert_eq!(inbox.start(header(0x24, 1)), Verdict::Run);
-        assert_eq!(inbox.start(header(0x24, 2)), Verdict::Run);
-        assert_eq!(inbox.start(header(0x24, 3)), Verdict::Busy);
-        assert_eq!(inbox.start(header(0x26, 3)), Verdict::Run);
+        assert_eq!(inbox.start(header(0x24, 1)), Admission::Run);
+        assert_eq!(inbox.start(header(0x24, 2)), Admission::Run);
+        assert_eq!(inbox.start(header(0x24, 3)), Admission::Busy);
+        assert_eq!(inbox.start(header(0x26, 3)), Admission::Run);
         inbox.finish(&header(0x24, 1));
-        assert_eq!(inbox.start(header(0x24, 3)), Verdict::Run);
+        assert_eq!(inbox.start(header(0x24, 3)), Admission::Run);
         for (from, sequence) in [(0x24, 2), (0x24, 3), (0x26, 3)] {
             inbox.finish(&header(from, sequence));
         }

@@ -1,14 +1,13 @@
 //! The IPMB bridge between satellite controllers and `ipmid` (IPMB v1.0; IPMI v2.0 §7).
 //!
-//! - [`tracker`]: requests to satellites: numbers, retries, which response is whose. Without I/O.
-//! - [`inbox`]: requests from satellites: how many may run, and which are copies. Without I/O.
+//! - [`tracker`]: requests to satellites: sequence numbers, retries, matching of responses. Without I/O.
+//! - [`inbox`]: requests from satellites: their number, and duplicates. Without I/O.
 //! - [`port`]: `/dev/ipmb-N`, or an I2C bus with a slave queue.
-//! - [`object`]: `org.openbmc.Ipmb`, through which others on the BMC ask satellites.
+//! - [`object`]: `org.openbmc.Ipmb`, through which processes on the BMC send requests to satellites.
 //! - [`bridge`]: the loop between these and `ipmid`.
 //! - [`arguments`], [`config`]: the command line and the `[ipmb]` section.
 //!
-//! A completion code, C1h included, is passed on and remembered by nobody: OpenBMC's ipmbbridge
-//! blocks a command for good after one C1h.
+//! A completion code, C1h included, is forwarded and not remembered: the next request is sent again.
 
 pub mod arguments;
 pub mod bridge;
@@ -27,7 +26,7 @@ use self::arguments::IpmbArguments;
 use self::bridge::Bridge;
 pub use self::config::prepare;
 
-/// Bridges for ever.
+/// Runs the bridge without end.
 ///
 /// # Errors
 ///
@@ -41,5 +40,5 @@ pub async fn serve(setup: Setup<IpmbArguments>, config: IpmbSection) -> Result<(
     setup.ready();
     let own = setup.args.address();
     let bridge = Bridge::new(own, config, ipmid.clone(), (calls, signals));
-    Ok(ipmid.unless_taken(bridge.run(&setup.args.place())).await?)
+    Ok(ipmid.unless_taken(bridge.run(&setup.args.bus_path())).await?)
 }

@@ -1,9 +1,9 @@
-//! The object through which others on the BMC, `ipmid` among them, ask satellites.
+//! The object through which processes on the BMC, such as `ipmid`, send requests to satellites.
 //!
 //! `org.openbmc.Ipmb` at `/xyz/openbmc_project/Ipmi/Channel/<channel>`, as OpenBMC's ipmbbridge
-//! serves it, and with two methods beside: `sendRequestTo`, because `sendRequest` names a satellite
+//! serves it, with two more methods: `sendRequestTo`, because `sendRequest` names a satellite
 //! by a configured channel byte only and bridged requests (IPMI v2.0 §6.13) are for any address, and
-//! `sendResponse` for what the host's software answers to a satellite.
+//! `sendResponse` for responses of the host's software to a satellite.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,67 +19,67 @@ use zbus::interface;
 use crate::signals::{self, Signals};
 use crate::tracker::Outcome;
 
-/// Calls that may wait for the bridge.
+/// Method calls that may wait for the bridge.
 const QUEUE: usize = 64;
 
-/// What somebody on the bus wants.
+/// A call from D-Bus.
 #[derive(Debug)]
-pub enum Call {
-    /// A satellite is to be asked.
-    Ask {
+pub enum IpmbCall {
+    /// Send a request to a satellite.
+    SendRequest {
         /// The satellite.
         to: IpmbAddress,
-        /// What it is asked.
+        /// The request.
         request: Request,
-        /// Takes the outcome; dropped when no sequence number is free.
+        /// Receives the outcome; dropped when no sequence number is free.
         done: oneshot::Sender<Outcome>,
     },
-    /// A response is to be written as it is.
-    Respond {
+    /// Write a response as it is.
+    SendResponse {
         /// The whole frame.
         frame: Vec<u8>,
-        /// Takes whether it is on its way; dropped for one that is not the BMC's to send.
+        /// Receives whether it was queued; dropped for one that is not a response of the BMC.
         done: oneshot::Sender<bool>,
     },
-    /// A request is to be written to everybody.
+    /// Write a request to the broadcast address.
     Broadcast(Request),
 }
 
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
-type Answer = (i32, u8, u8, u8, u8, Vec<u8>);
+type SendRequestReply = (i32, u8, u8, u8, u8, Vec<u8>);
 
-/// Serves the object of `channel` whenever there is a bus; calls come out of the receiver, and what
-/// satellites send is told through the signals.
+/// Serves the object of `channel` on each connection to the bus. Calls come out of the receiver; requests
+/// of satellites are published through the signals.
 #[must_use]
 pub fn serve(
     channel: &str,
-    link: LinkState,
+    bus_connection: LinkState,
     targets: BTreeMap<u8, IpmbAddress>,
     accept_broadcasts: bool,
-) -> (mpsc::Receiver<Call>, Signals) {
+) -> (mpsc::Receiver<IpmbCall>, Signals) {
     let (calls, receiver) = mpsc::channel(QUEUE);
     let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
-    let signals = Signals::new(path.clone(), link.clone());
+    let signals = Signals::new(path.clone(), bus_connection.clone());
     if accept_broadcasts {
         let known: BTreeSet<u8> = targets.keys().copied().collect();
         let is_known = move |channel| known.contains(&channel);
-        let followed = signals::follow_broadcasts(link.clone(), is_known, calls.clone());
+        let followed = signals::follow_broadcasts(bus_connection.clone(), is_known, calls.clone());
         tokio::spawn(followed);
     }
-    tokio::spawn(keep_serving(path, link, Ipmb { calls, targets }));
+    tokio::spawn(serve_on_each_connection(path, bus_connection, Ipmb { calls, targets }));
     (receiver, signals)
 }
 
-async fn keep_serving(path: String, mut link: LinkState, object: Ipmb) {
+async fn serve_on_each_connection(path: String, mut bus_connection: LinkState, object: Ipmb) {
     loop {
-        let connection = link.borrow_and_update().clone();
+        let connection = bus_connection.borrow_and_update().clone();
         if let Some(connection) = connection {
             let served = connection.object_server().at(path.as_str(), object.clone());
             if let Err(error) = served.await {
-                warn!(%error, %path, "the IPMB object cannot be served");
+                warn!(%error, %path, "cannot serve the IPMB object");
             }
         }
-        if link.changed().await.is_err() {
+        if bus_connection.changed().await.is_err() {
             return;
         }
     }
@@ -87,12 +87,19 @@ async fn keep_serving(path: String, mut link: LinkState, object: Ipmb) {
 
 #[derive(Clone)]
 struct Ipmb {
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<IpmbCall>,
     targets: BTreeMap<u8, IpmbAddress>,
 }
 
 impl Ipmb {
-    async fn ask(&self, to: IpmbAddress, netfn: u8, lun: u8, command: u8, data: Vec<u8>) -> Answer {
+    async fn send(
+        &self,
+        to: IpmbAddress,
+        netfn: u8,
+        lun: u8,
+        command: u8,
+        data: Vec<u8>,
+    ) -> SendRequestReply {
         let failed = |status| (status, 0, 0, 0, 0, Vec::new());
         let netfn = NetFn::new(netfn).filter(|netfn| netfn.is_request());
         let (Some(netfn), Some(lun)) = (netfn, Lun::new(lun)) else {
@@ -100,7 +107,7 @@ impl Ipmb {
         };
         let request = Request { netfn, lun, command, data };
         let (done, outcome) = oneshot::channel();
-        let call = Call::Ask { to, request, done };
+        let call = IpmbCall::SendRequest { to, request, done };
         if self.calls.send(call).await.is_err() {
             return failed(ipmb::STATUS_ERROR);
         }
@@ -113,7 +120,7 @@ impl Ipmb {
                 response.completion.0,
                 response.data,
             ),
-            Ok(Outcome::Silent) => failed(ipmb::STATUS_TIMEOUT),
+            Ok(Outcome::TimedOut) => failed(ipmb::STATUS_TIMEOUT),
             Ok(Outcome::Unreachable) => failed(ipmb::STATUS_ERROR),
             Err(_) => failed(ipmb::STATUS_BUSY),
         }
@@ -122,11 +129,11 @@ impl Ipmb {
 
 #[interface(name = "org.openbmc.Ipmb")]
 impl Ipmb {
-    /// Writes a whole response of the BMC's to the satellite that it is for.
+    /// Writes a response of the BMC, a whole frame, to its satellite.
     #[zbus(name = "sendResponse")]
     async fn send_response(&self, frame: Vec<u8>) -> i32 {
         let (done, outcome) = oneshot::channel();
-        let call = Call::Respond { frame, done };
+        let call = IpmbCall::SendResponse { frame, done };
         if self.calls.send(call).await.is_err() {
             return ipmb::STATUS_ERROR;
         }
@@ -137,7 +144,7 @@ impl Ipmb {
         }
     }
 
-    /// Asks the satellite that the configuration names by `channel`.
+    /// Sends a request to the satellite that the configuration names by `channel`.
     #[zbus(name = "sendRequest")]
     async fn send_request(
         &self,
@@ -146,14 +153,14 @@ impl Ipmb {
         lun: u8,
         command: u8,
         data: Vec<u8>,
-    ) -> (Answer,) {
+    ) -> (SendRequestReply,) {
         match self.targets.get(&channel) {
-            Some(&to) => (self.ask(to, netfn, lun, command, data).await,),
+            Some(&to) => (self.send(to, netfn, lun, command, data).await,),
             None => ((ipmb::STATUS_INVALID_PARAMETER, 0, 0, 0, 0, Vec::new()),),
         }
     }
 
-    /// Asks the satellite at the 8-bit `address`.
+    /// Sends a request to the satellite at the 8-bit `address`.
     #[zbus(name = "sendRequestTo")]
     async fn send_request_to(
         &self,
@@ -162,7 +169,7 @@ impl Ipmb {
         lun: u8,
         command: u8,
         data: Vec<u8>,
-    ) -> (Answer,) {
-        (self.ask(IpmbAddress(address), netfn, lun, command, data).await,)
+    ) -> (SendRequestReply,) {
+        (self.send(IpmbAddress(address), netfn, lun, command, data).await,)
     }
 }

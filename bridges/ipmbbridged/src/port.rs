@@ -16,9 +16,9 @@ use rustix::fs::{Mode, OFlags};
 use sys::Device;
 use tokio::io::Interest;
 
-use crate::arguments::Place;
+use crate::arguments::BusPath;
 
-/// The most bytes of a frame that Linux's `ipmb-dev-int` takes or gives, its length byte included.
+/// The most bytes of a message of Linux's `ipmb-dev-int`, its length byte included.
 pub const MAX_MESSAGE: usize = 128;
 
 /// An open bus.
@@ -30,7 +30,7 @@ pub enum Port {
     SlaveQueue(Device, Arc<Mutex<LinuxI2CBus>>),
 }
 
-/// The half that is written to; a write waits for the bus, so it is done on a thread of its own.
+/// The writing half; a write waits for the bus, so it runs on a blocking thread.
 #[derive(Clone, Debug)]
 pub enum Writer {
     /// See [`Port::Ipmb`].
@@ -40,16 +40,16 @@ pub enum Writer {
 }
 
 impl Port {
-    /// Opens the bus at `place`.
+    /// Opens the bus.
     ///
     /// # Errors
     ///
     /// As `open(2)`.
-    pub fn open(place: &Place) -> io::Result<Self> {
-        let Some(queue) = &place.slave_mqueue else {
-            return sys::open_device(&place.device).map(Self::Ipmb);
+    pub fn open(path: &BusPath) -> io::Result<Self> {
+        let Some(queue) = &path.slave_mqueue else {
+            return sys::open_device(&path.device).map(Self::Ipmb);
         };
-        let bus = LinuxI2CBus::new(&place.device).map_err(io::Error::from)?;
+        let bus = LinuxI2CBus::new(&path.device).map_err(io::Error::from)?;
         Ok(Self::SlaveQueue(open_queue(queue)?, Arc::new(Mutex::new(bus))))
     }
 
@@ -57,7 +57,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// As `read(2)`; `InvalidData` for bytes that are no frame. Cancel safe.
+    /// As `read(2)`; `Other` for bytes that are not a frame. Cancel safe.
     pub async fn read(&self) -> io::Result<Vec<u8>> {
         let mut buffer = [0; MAX_MESSAGE];
         match self {
@@ -85,7 +85,7 @@ impl Port {
         }
     }
 
-    /// The half that is written to.
+    /// The writing half.
     ///
     /// # Errors
     ///

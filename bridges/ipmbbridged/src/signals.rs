@@ -1,5 +1,5 @@
-//! The signals of `org.openbmc.Ipmb`: what satellites send is told to whoever listens, and who may
-//! signal can have the bridge broadcast.
+//! The signals of `org.openbmc.Ipmb`: requests of satellites are published, and a signal from D-Bus can
+//! have the bridge broadcast.
 
 use std::future::pending;
 use std::num::NonZero;
@@ -13,75 +13,78 @@ use tracing::{debug, warn};
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream};
 
-use crate::object::Call;
+use crate::object::IpmbCall;
 
-/// Signals that may wait for the bus, either way; what comes on top is lost.
+/// Signals that may wait, in either direction; more are dropped.
 const QUEUE: usize = 64;
 
-/// What `receiveBroadcast` carries: network function, command, data.
-type Heard = (u8, u8, Vec<u8>);
+/// The arguments of `receiveBroadcast`: network function, command, data.
+type SatelliteRequest = (u8, u8, Vec<u8>);
 
-/// Where requests of satellites are told.
+/// Publishes requests of satellites.
 #[derive(Debug)]
 pub struct Signals {
-    heard: mpsc::Sender<Heard>,
+    queue: mpsc::Sender<SatelliteRequest>,
 }
 
 impl Signals {
-    /// Signals come from the object at `path`.
-    pub(crate) fn new(path: String, link: LinkState) -> Self {
-        let (heard, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(tell(path, link, queue));
-        Self { heard }
+    /// Signals of the object at `path`.
+    pub(crate) fn new(path: String, bus_connection: LinkState) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(publish_queued(path, bus_connection, receiver));
+        Self { queue: sender }
     }
 
-    /// Tells of a request that came, as `receiveBroadcast`.
-    pub fn received(&self, netfn: NetFn, command: u8, data: &[u8]) {
-        // Nobody may listen, and nobody is owed it.
-        let _ = self.heard.try_send((netfn.value(), command, data.to_vec()));
+    /// Publishes a request of a satellite as `receiveBroadcast`.
+    pub fn publish(&self, netfn: NetFn, command: u8, data: &[u8]) {
+        // Best effort: a signal that does not fit into the queue is dropped.
+        let _ = self.queue.try_send((netfn.value(), command, data.to_vec()));
     }
 }
 
-async fn tell(path: String, link: LinkState, mut queue: mpsc::Receiver<Heard>) {
-    while let Some(heard) = queue.recv().await {
-        let connection = link.borrow().clone();
+async fn publish_queued(
+    path: String,
+    bus_connection: LinkState,
+    mut queue: mpsc::Receiver<SatelliteRequest>,
+) {
+    while let Some(request) = queue.recv().await {
+        let connection = bus_connection.borrow().clone();
         let Some(connection) = connection else {
             continue;
         };
         let signal = ipmb::RECEIVE_BROADCAST;
-        let told = connection.emit_signal(
+        let sent = connection.emit_signal(
             None::<&str>,
             path.as_str(),
             signal.interface,
             signal.name,
-            &heard,
+            &request,
         );
-        if let Err(error) = told.await {
-            debug!(%error, "a satellite's request is not told");
+        if let Err(error) = sent.await {
+            debug!(%error, "cannot publish a satellite's request");
         }
     }
 }
 
-/// Has the bridge broadcast what anybody's signal `sendBroadcast` says, for a channel byte that
-/// `is_known`.
+/// Has the bridge broadcast the request of each `sendBroadcast` signal whose channel byte `is_known`.
 pub(crate) async fn follow_broadcasts(
-    mut link: LinkState,
+    mut bus_connection: LinkState,
     is_known: impl Fn(u8) -> bool,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<IpmbCall>,
 ) {
     loop {
-        let connection = link.borrow_and_update().clone();
+        let connection = bus_connection.borrow_and_update().clone();
         let follow = async {
             if let Some(connection) = &connection
                 && let Err(error) = follow_on(connection, &is_known, &calls).await
             {
-                warn!(%error, "broadcasts are not followed");
+                warn!(%error, "cannot subscribe to sendBroadcast until the bus is back");
             }
             pending::<()>().await;
         };
         tokio::select! {
             () = follow => {}
-            changed = link.changed() => if changed.is_err() {
+            changed = bus_connection.changed() => if changed.is_err() {
                 return;
             },
         }
@@ -91,7 +94,7 @@ pub(crate) async fn follow_broadcasts(
 async fn follow_on(
     connection: &Connection,
     is_known: &impl Fn(u8) -> bool,
-    calls: &mpsc::Sender<Call>,
+    calls: &mpsc::Sender<IpmbCall>,
 ) -> zbus::Result<()> {
     let rule = MatchRule::builder().msg_type(Type::Signal).member(ipmb::SEND_BROADCAST).build()?;
     let mut signals = MessageStream::for_match_rule(rule, connection, NonZero::new(QUEUE)).await?;
@@ -99,21 +102,21 @@ async fn follow_on(
         let body = message?.body();
         match body.deserialize::<(u8, u8, u8, u8, Vec<u8>)>() {
             Ok((channel, ..)) if !is_known(channel) => {
-                debug!(channel, "no channel to broadcast on")
+                debug!(channel, "unknown channel in sendBroadcast; ignored")
             }
             Ok((_, netfn, lun, command, data)) => {
                 if let Some(request) = request(netfn, lun, command, data) {
-                    // The stream has to be read on: what the bridge cannot take is lost.
-                    let _ = calls.try_send(Call::Broadcast(request));
+                    // The stream must be read on: a request for which the bridge has no room is dropped.
+                    let _ = calls.try_send(IpmbCall::Broadcast(request));
                 }
             }
-            Err(error) => debug!(%error, "no broadcast"),
+            Err(error) => debug!(%error, "invalid sendBroadcast; ignored"),
         }
     }
     Ok(())
 }
 
-/// The broadcast that a signal asks for; `None` for one that is no request.
+/// The request of a `sendBroadcast`; `None` if network function or LUN are invalid.
 fn request(netfn: u8, lun: u8, command: u8, data: Vec<u8>) -> Option<Request> {
     Some(Request {
         netfn: NetFn::new(netfn).filter(|netfn| netfn.is_request())?,

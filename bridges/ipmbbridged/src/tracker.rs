@@ -1,10 +1,9 @@
-//! Requests that are under way to satellite controllers: sequence numbers, retries, and which
-//! response belongs to which request. No bus, device or clock in here.
+//! Outstanding requests to satellite controllers: sequence numbers, retries, and matching responses to
+//! requests. No bus, device or clock in here.
 //!
-//! A slot is a sequence number in use. It is freed by a response, by the last retry's end, or with
-//! the tracker; there is no other way out of it, and none that keeps it. The number of a request
-//! that was sent more than once rests before it is used again, as long as the request itself may
-//! take: another of its answers may still be on its way.
+//! A slot is a sequence number in use. It is freed by a response or by the end of the last retry, and by
+//! nothing else. The number of a request that was sent more than once is reserved before it is used
+//! again, for as long as the request itself may take: another response to it may still arrive.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,51 +11,51 @@ use std::time::{Duration, Instant};
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 
-/// Sequence numbers there are (IPMB v1.0 §2.11.3: six bits).
+/// The number of sequence numbers (IPMB v1.0 §2.11.3: six bits).
 const SEQUENCES: usize = 64;
 
-/// Names one request; never used twice.
+/// Identifies one request; never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(u64);
 
 /// How a request to a satellite controller ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// It answered.
+    /// The satellite responded.
     Answered(Response),
-    /// It did not answer any of the tries.
-    Silent,
-    /// None of the tries could be written: nobody acknowledges that address.
+    /// There was no response to any of the tries.
+    TimedOut,
+    /// None of the tries could be written: no controller acknowledges that address.
     Unreachable,
 }
 
-/// How often and how patiently a request is sent (OpenBMC's ipmbbridge uses the same).
+/// Number and interval of the tries of a request (OpenBMC's ipmbbridge uses the same).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Patience {
-    /// How long one try may take.
+pub struct RetryPolicy {
+    /// The time for a response to one try.
     pub per_try: Duration,
-    /// How often a request is sent in all.
+    /// The number of tries.
     pub tries: u8,
 }
 
-impl Patience {
-    /// How long a request may take in all.
+impl RetryPolicy {
+    /// The time that a request may take.
     #[must_use]
-    pub fn in_all(&self) -> Duration {
+    pub fn total(&self) -> Duration {
         self.per_try * u32::from(self.tries)
     }
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self { per_try: Duration::from_millis(250), tries: 6 }
     }
 }
 
-/// What the tracker wants written.
+/// A frame to write.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outgoing {
-    /// To be given back if the write fails.
+    /// The request; to be passed to `handle_written` when the frame was acknowledged.
     pub id: RequestId,
     /// The whole frame, beginning with the responder's address.
     pub frame: Vec<u8>,
@@ -66,15 +65,15 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct Tracker {
     own: IpmbAddress,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     next_id: u64,
     next_sequence: IpmbSequence,
     slots: BTreeMap<u8, Slot>,
-    /// Numbers that rest, and until when.
-    resting: BTreeMap<u8, Instant>,
+    /// Reserved sequence numbers, and the end of the reservation.
+    reserved: BTreeMap<u8, Instant>,
     outgoing: VecDeque<Outgoing>,
     ended: VecDeque<(RequestId, Outcome)>,
-    stray: u64,
+    unmatched: u64,
 }
 
 #[derive(Debug)]
@@ -85,37 +84,37 @@ struct Slot {
     tries: u8,
     tries_left: u8,
     due: Instant,
-    /// Whether any try could be written.
-    reached: bool,
+    /// Whether any try was acknowledged.
+    acknowledged: bool,
     relayed: Relayed,
 }
 
-/// The frame inside of a tracked Send Message (IPMI v2.0 §22.7), whose response its bridge passes
-/// back after its own.
+/// The frame inside a tracked Send Message (IPMI v2.0 §22.7). The controller that forwards it sends its
+/// own response first and the relayed one after it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Relayed {
     /// Not a tracked Send Message.
     Nothing,
-    /// The bridge has yet to accept it.
+    /// The controller has not accepted it yet.
     Unaccepted(IpmbHeader),
-    /// The bridge has accepted it; the next response is the relayed one.
+    /// The controller has accepted it; the next response is the relayed one.
     Accepted(IpmbHeader),
 }
 
 impl Tracker {
-    /// No request, as the BMC at `own`.
+    /// A tracker without requests, for the BMC at `own`.
     #[must_use]
-    pub fn new(own: IpmbAddress, patience: Patience) -> Self {
+    pub fn new(own: IpmbAddress, retry_policy: RetryPolicy) -> Self {
         Self {
             own,
-            patience,
+            retry_policy,
             next_id: 0,
             next_sequence: IpmbSequence::default(),
             slots: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            reserved: BTreeMap::new(),
             outgoing: VecDeque::new(),
             ended: VecDeque::new(),
-            stray: 0,
+            unmatched: 0,
         }
     }
 
@@ -141,9 +140,9 @@ impl Tracker {
             header,
             frame,
             tries: 0,
-            tries_left: self.patience.tries,
+            tries_left: self.retry_policy.tries,
             due: now,
-            reached: false,
+            acknowledged: false,
             relayed: relayed_by(request),
         };
         self.slots.insert(sequence.value(), slot);
@@ -151,11 +150,11 @@ impl Tracker {
         Some(id)
     }
 
-    /// Takes a response from the bus; whether a request waited for it.
+    /// Handles a response from the bus; returns whether it matches a request.
     pub fn handle_response(&mut self, now: Instant, response: &IpmbResponse<'_>) -> bool {
         let found = self.slots.iter().find(|(_, slot)| slot.matches(response));
         let Some((&key, _)) = found else {
-            self.stray += 1;
+            self.unmatched += 1;
             return false;
         };
         let accepts = response.completion == CompletionCode::OK && response.data.is_empty();
@@ -165,21 +164,21 @@ impl Tracker {
         {
             slot.relayed = Relayed::Accepted(inner);
             slot.tries_left = 0;
-            slot.due = now + self.patience.in_all();
+            slot.due = now + self.retry_policy.total();
             return true;
         }
         self.end(now, key, |slot| Outcome::Answered(slot.response(response)));
         true
     }
 
-    /// The frame of `id` was acknowledged by its receiver.
+    /// Handles the acknowledgement of a frame of `id` by its receiver.
     pub fn handle_written(&mut self, id: RequestId) {
         if let Some(slot) = self.slots.values_mut().find(|slot| slot.id == id) {
-            slot.reached = true;
+            slot.acknowledged = true;
         }
     }
 
-    /// Sends again what was not answered in time, and ends what was sent often enough.
+    /// Repeats requests without a response in time, and ends those without tries left.
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut over = Vec::new();
         for (&key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.due <= now) {
@@ -188,20 +187,20 @@ impl Tracker {
                 Some(left) => {
                     slot.tries_left = left;
                     slot.tries += 1;
-                    slot.due = now + self.patience.per_try;
+                    slot.due = now + self.retry_policy.per_try;
                     self.outgoing.push_back(Outgoing { id: slot.id, frame: slot.frame.clone() });
                 }
             }
         }
         for key in over {
-            self.end(now, key, |slot| match slot.reached {
-                true => Outcome::Silent,
+            self.end(now, key, |slot| match slot.acknowledged {
+                true => Outcome::TimedOut,
                 false => Outcome::Unreachable,
             });
         }
     }
 
-    /// The next frame to be written.
+    /// The next frame to write.
     pub fn poll_transmit(&mut self) -> Option<Outgoing> {
         self.outgoing.pop_front()
     }
@@ -217,26 +216,26 @@ impl Tracker {
         self.slots.values().map(|slot| slot.due).min()
     }
 
-    /// Requests under way.
+    /// The number of outstanding requests.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.slots.len()
     }
 
-    /// Responses that no request waited for.
+    /// The number of responses that matched no request.
     #[must_use]
-    pub fn stray(&self) -> u64 {
-        self.stray
+    pub fn unmatched(&self) -> u64 {
+        self.unmatched
     }
 
-    /// The next number that no request uses and that does not rest.
+    /// The next sequence number that is neither in use nor reserved.
     fn free_sequence(&mut self, now: Instant) -> Option<IpmbSequence> {
-        self.resting.retain(|_, until| *until > now);
+        self.reserved.retain(|_, until| *until > now);
         for _ in 0..SEQUENCES {
             let sequence = self.next_sequence;
             self.next_sequence = sequence.next();
             let key = sequence.value();
-            if !self.slots.contains_key(&key) && !self.resting.contains_key(&key) {
+            if !self.slots.contains_key(&key) && !self.reserved.contains_key(&key) {
                 return Some(sequence);
             }
         }
@@ -247,7 +246,7 @@ impl Tracker {
         if let Some(slot) = self.slots.remove(&key) {
             let was_relayed = matches!(slot.relayed, Relayed::Accepted(_));
             if slot.tries > 1 || was_relayed {
-                self.resting.insert(key, now + self.patience.in_all());
+                self.reserved.insert(key, now + self.retry_policy.total());
             }
             self.outgoing.retain(|outgoing| outgoing.id != slot.id);
             self.ended.push_back((slot.id, outcome(&slot)));
@@ -256,13 +255,13 @@ impl Tracker {
 }
 
 impl Slot {
-    /// Whether `response` is this request's: same controller, function, command, number and LUNs.
+    /// Whether `response` matches: same controller, function, command, sequence number and LUNs.
     fn matches(&self, response: &IpmbResponse<'_>) -> bool {
         let expected =
             |header: &IpmbHeader| IpmbHeader { netfn: header.netfn.response(), ..*header };
         match self.relayed {
             Relayed::Nothing | Relayed::Unaccepted(_) => response.header == expected(&self.header),
-            // Bridges differ in whose number and LUN they put into a relayed response.
+            // Controllers differ in whose sequence number and LUN they put into a relayed response.
             Relayed::Accepted(inner) => {
                 let (got, ours) = (response.header, self.header);
                 got.responder == ours.responder
@@ -274,14 +273,9 @@ impl Slot {
         }
     }
 
-    /// The outcome of the request, of which a relayed response is the data.
+    /// The response to the request; a relayed response is its data.
     fn response(&self, response: &IpmbResponse<'_>) -> Response {
-        let request = Request {
-            netfn: self.header.netfn,
-            lun: self.header.responder_lun,
-            command: self.header.command,
-            data: Vec::new(),
-        };
+        let request = self.header.request(Vec::new());
         match self.relayed {
             Relayed::Accepted(inner) => {
                 let mut frame = Vec::new();
@@ -297,7 +291,7 @@ impl Slot {
     }
 }
 
-/// The frame that a tracked Send Message has its receiver pass on.
+/// The frame that the receiver of a tracked Send Message forwards.
 fn relayed_by(request: &Request) -> Relayed {
     const SEND_MESSAGE: u8 = 0x34;
     const TRACKING: u8 = 0xc0;

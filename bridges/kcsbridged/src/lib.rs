@@ -2,8 +2,8 @@
 //!
 //! Speaks to the host through Linux's BMC-side character device, `/dev/ipmi-kcsN`
 //! (`drivers/char/ipmi/kcs_bmc_cdev_ipmi.c`), or through QEMU. The device runs the register
-//! handshake: it gives a request when the host has written its last byte, takes the answer in that
-//! phase only (`EINVAL` else: the host has aborted), and reports readability but never writability.
+//! handshake: a request can be read when the host has written its last byte, a response can be written in
+//! that phase only (`EINVAL` else: the host has aborted), and it reports readability but never writability.
 
 use std::future::Future;
 use std::io;

@@ -1,11 +1,11 @@
 //! The SSIF bridge between the host and `ipmid` (IPMI v2.0 §12).
 //!
 //! Speaks to the host through Linux's BMC-side character device, `/dev/ipmi-ssif-host`
-//! (`drivers/char/ipmi/ssif_bmc.c`), or through QEMU. The device gathers and splits the single and
-//! multi-part SMBus transactions. It reports readability but never writability, refuses an answer
-//! with `EAGAIN` while the host still reads the one before, and with `EINVAL` once its own timer
-//! has given the request up, which it arms anew for each request: 500 ms in mainline kernels. It does
-//! not tell answers apart: what is written while a newer request waits to be read would be that one's.
+//! (`drivers/char/ipmi/ssif_bmc.c`), or through QEMU. The device joins and splits the single and
+//! multi-part SMBus transactions. It reports readability but never writability, and refuses a response
+//! with `EAGAIN` while the host still reads the previous one, and with `EINVAL` once its own timer for the
+//! request has expired: 500 ms in mainline kernels. It does not match responses to requests: one that is
+//! written while a newer request waits to be read would be taken for the response to that one.
 
 use std::future::Future;
 use std::io;
@@ -17,10 +17,10 @@ use ipmi_proto::{FrameError, Request, Response, ssif};
 use sys::{Device, HostInterface};
 use tokio::time;
 
-/// How long between two tries to write while the host still reads the answer before.
+/// The time between two tries to write while the host still reads the previous response.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// What the device itself says of an answer that it does not wait for.
+/// The device's error for a response without a request.
 const EINVAL: i32 = 22;
 
 /// An open `/dev/ipmi-ssif-host`.
@@ -37,8 +37,8 @@ impl HostDevice for SsifDevice {
     const READ: usize = ssif::LENGTH_BYTES + ssif::MAX_MESSAGE;
     /// Network function, command and completion code come first.
     const ANSWER_DATA: usize = ssif::MAX_MESSAGE - 3;
-    /// Under the 500 ms after which the device takes no answer any more; a kernel that waits longer
-    /// can be given `answer-within-ms`.
+    /// Less than the 500 ms after which the device refuses a response; `answer-within-ms` is for kernels
+    /// that wait longer.
     const ANSWER_WITHIN: Duration = Duration::from_millis(450);
 
     fn open(path: &Path) -> io::Result<Self> {
@@ -51,7 +51,7 @@ impl HostDevice for SsifDevice {
 
     async fn write(&self, message: &[u8]) -> io::Result<usize> {
         loop {
-            // The device would take it for the answer to the request that has come meanwhile.
+            // The device would take it for the response to the request that has arrived meanwhile.
             if self.0.has_message()? {
                 return Err(io::Error::from_raw_os_error(EINVAL));
             }
@@ -79,7 +79,7 @@ impl HostDevice for SsifDevice {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The device gives a request up by itself when no answer comes.
+    /// The device abandons a request without a response by itself.
     fn force_abort(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

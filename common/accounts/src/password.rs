@@ -167,6 +167,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn secrets_are_wiped() {
+        fn is_wiped<T: ZeroizeOnDrop>(_: &T) {}
+        let mut password = Password::new(b"secret16", Bytes16).unwrap();
+        is_wiped(&password);
+        password.zeroize();
+        assert_eq!(password.key(), &[0; KEY_LENGTH]);
+        is_wiped(&Kg::new([1; KEY_LENGTH]).unwrap());
+    }
+
+    #[test]
     fn test_tells_mismatch_from_wrong_size() {
         let stored = Password::new(b"secret16", Bytes16).unwrap();
         let offer = |bytes: &[u8], size| stored.test(&Password::new(bytes, size).unwrap());

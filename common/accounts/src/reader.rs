@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use durable::{Content, Folder, Keep, Modes, Storage};
+use durable::{Content, Folder, Modes, Retention, Storage};
 use ipmi_proto::ChannelNumber;
 use serde::de::DeserializeOwned;
 
@@ -160,11 +160,11 @@ impl Files {
         let mut damage = Vec::new();
         Self {
             generation: read_generation(storage),
-            key: read(storage, KEY, Keep::CurrentOnly, &mut damage),
-            credentials: read(storage, CREDENTIALS, Keep::CurrentOnly, &mut damage),
-            users: read(storage, USERS, Keep::Previous, &mut damage),
-            channels: read(storage, CHANNELS, Keep::Previous, &mut damage),
-            volatile: read(storage, VOLATILE, Keep::CurrentOnly, &mut damage),
+            key: read(storage, KEY, Retention::CurrentOnly, &mut damage),
+            credentials: read(storage, CREDENTIALS, Retention::CurrentOnly, &mut damage),
+            users: read(storage, USERS, Retention::Previous, &mut damage),
+            channels: read(storage, CHANNELS, Retention::Previous, &mut damage),
+            volatile: read(storage, VOLATILE, Retention::CurrentOnly, &mut damage),
             damage,
         }
     }
@@ -187,7 +187,7 @@ impl Files {
 fn read<T: DeserializeOwned + Default>(
     storage: &impl Storage,
     name: &str,
-    keep: Keep,
+    keep: Retention,
     damage: &mut Vec<String>,
 ) -> T {
     match durable::read(storage, name, keep) {

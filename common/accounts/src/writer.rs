@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use durable::{Folder, Keep, Modes, Origin, StateFile, Storage};
+use durable::{Folder, Modes, Origin, Retention, StateFile, Storage};
 use ipmi_proto::ChannelNumber;
 
 use crate::files::{
@@ -145,11 +145,12 @@ impl<S: Storage + Clone> Users for Writer<S> {
 
 impl<S: Storage + Clone> Files<S> {
     fn open(storage: S) -> Result<Self, AccountError> {
-        let users = StateFile::open(storage.clone(), USERS, Keep::Previous);
-        let channels = StateFile::open(storage.clone(), CHANNELS, Keep::Previous);
-        let volatile = StateFile::open(storage.clone(), VOLATILE, Keep::CurrentOnly);
-        let credentials = StateFile::open_unlogged(storage.clone(), CREDENTIALS, Keep::CurrentOnly);
-        let mut key = StateFile::open_unlogged(storage.clone(), KEY, Keep::CurrentOnly);
+        let users = StateFile::open(storage.clone(), USERS, Retention::Previous);
+        let channels = StateFile::open(storage.clone(), CHANNELS, Retention::Previous);
+        let volatile = StateFile::open(storage.clone(), VOLATILE, Retention::CurrentOnly);
+        let credentials =
+            StateFile::open_unlogged(storage.clone(), CREDENTIALS, Retention::CurrentOnly);
+        let mut key = StateFile::open_unlogged(storage.clone(), KEY, Retention::CurrentOnly);
         let lost = key.origin() == Origin::Lost || credentials.origin() == Origin::Lost;
         let fresh = ensure_key(&mut key)?;
         let mut files = Self {

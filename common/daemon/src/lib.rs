@@ -37,6 +37,7 @@
 
 mod arguments;
 mod config;
+mod deadline;
 pub mod element;
 mod failure;
 mod limit;
@@ -47,6 +48,7 @@ pub mod schema;
 
 pub use arguments::{Arguments, NoArguments};
 pub use config::{ConfigFile, Invalid, SECTIONS, Validate, parse_toml};
+pub use deadline::sleep_until;
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};

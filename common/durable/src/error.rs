@@ -1,18 +1,18 @@
-//! What goes wrong with files.
+//! Errors of files.
 
 use std::io;
 
-/// An operation that did not succeed; the state is what it was before it.
+/// An operation failed; the state is what it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system refused: no space, no permission, a failing medium.
     #[error("cannot {operation} {name}")]
     Storage {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
         /// The file or folder.
         name: String,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process writes in the folder.
@@ -23,7 +23,7 @@ pub enum Error {
     Encode {
         /// The file.
         name: String,
-        /// What is wrong with the value.
+        /// The encoder's error.
         source: serde_json::Error,
     },
     /// A journal would exceed its limit: compact it, or refuse the record.
@@ -53,7 +53,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the medium or the journal has no room left.
+    /// Whether the medium or the journal is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
@@ -69,7 +69,7 @@ impl Error {
     }
 }
 
-/// Turns an I/O error into one that says what was tried.
+/// Adds the operation and the file to an I/O error.
 pub(crate) fn storage(operation: &'static str, name: &str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Storage { operation, name: name.to_owned(), source }
 }

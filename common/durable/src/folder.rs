@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use crate::{Error, Storage, error};
 
-/// The largest file that is read; state is far smaller, and memory is not for a foreign file.
+/// The largest file that is read. State is far smaller; a larger file must not fill the memory.
 const MAX_FILE: u64 = 64 << 20;
 
-/// How often, and after which pauses, a lock is tried to get.
+/// How often a lock is tried, and the pause between two tries.
 const LOCK_ATTEMPTS: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
@@ -82,9 +82,9 @@ impl Folder {
         Ok(Self { fd: Arc::new(fd), file_mode: Mode::from_raw_mode(modes.file) })
     }
 
-    /// Makes this process the one that writes here, until the folder and its clones are dropped.
+    /// Makes this process the only writer here, until the folder and its clones are dropped.
     ///
-    /// A writer that was killed may take a moment to be gone, for which this waits, up to a second.
+    /// Waits up to a second for a writer that is just ending.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Storage for Folder {
     }
 }
 
-/// `name`, unless it would lead out of the folder.
+/// `name`, unless it leads out of the folder.
 fn plain(name: &str) -> io::Result<&str> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(io::ErrorKind::InvalidFilename.into());
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_do_what_they_say() {
+    fn operations_change_the_files_they_name() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::open(root.path(), Modes::PRIVATE).unwrap();
         assert_eq!(folder.read("a").unwrap(), None);

@@ -1,32 +1,32 @@
 //! Records appended to a log.
 //!
 //! Each record is a frame of its own with a checksum; the records of one [`append`](Journal::append)
-//! are a batch that is there as a whole or not at all. A power loss can tear one batch, the last, and a
+//! are a batch that is read back as a whole or not at all. A power loss can tear one batch, the last, and a
 //! batch has at most [`Limits::batch`] bytes: what that explains at the end is cut off at the next start,
 //! with a line in the log. Any other damage costs only the records that it hits: the damaged journal is
 //! set aside, and the good records go into a new one.
 
 mod frame;
 
-use frame::{Frame, HEADER_LENGTH, Place};
+use frame::{BatchPosition, Frame, HEADER_LENGTH};
 
 use crate::storage::{corrupt_name, new_name, replace};
 use crate::{Error, Folder, Storage, error};
 
 /// An append-only log of records.
 ///
-/// The journal does not keep the records: its owner does, and compacts the log with
-/// [`rewrite`](Self::rewrite) when it has grown beyond what is alive.
+/// The journal holds no records in memory: its owner does, and compacts the log with
+/// [`rewrite`](Self::rewrite) when most of its records are obsolete.
 #[derive(Debug)]
 pub struct Journal<S = Folder> {
     storage: S,
     name: String,
     limits: Limits,
-    /// The bytes that are sound and on the medium.
+    /// The length of the valid part, which is on the medium.
     length: u64,
     /// The number of the next batch.
     batch: u32,
-    /// Whether there may be more bytes in the file than `length`, left by an append that failed.
+    /// Whether the file may be longer than `length`, after an append that failed.
     dirty: bool,
     /// Whether the file's name is on the medium.
     named: bool,
@@ -38,7 +38,7 @@ pub struct Limits {
     /// The bytes of the whole journal.
     pub journal: u64,
     /// The bytes of one batch, with its headers ([`Journal::space_for`]); the smaller, the more damage at
-    /// the end is told from a torn append.
+    /// the end is distinguished from a torn append.
     pub batch: u32,
     /// The bytes of one record.
     pub record: u16,
@@ -56,13 +56,13 @@ impl<S: Storage> Journal<S> {
     /// A torn end is cut off and a damaged journal set aside, each with a line in the log, and the good
     /// records are returned. This never fails: if the medium refuses the repair, later appends do.
     pub fn open(storage: S, name: &str, limits: Limits) -> (Self, Vec<Vec<u8>>) {
-        // Unfinished when the power went, so the file it was to replace is the journal.
+        // Left by a rewrite that a power loss interrupted: the file that it was to replace is the journal.
         let _absent = storage.remove(&new_name(name));
         let (bytes, named) = match storage.read(name) {
             Ok(Some(bytes)) => (bytes, true),
             Ok(None) => (Vec::new(), false),
             Err(error) => {
-                tracing::error!(name, %error, "journal cannot be read and is set aside");
+                tracing::error!(name, %error, "cannot read the journal; it is set aside and a new one is started");
                 let _read_only = storage.rename(name, &corrupt_name(name));
                 (Vec::new(), false)
             }
@@ -86,12 +86,12 @@ impl<S: Storage> Journal<S> {
         (journal, records)
     }
 
-    /// The journal's bytes, for its owner to decide when to compact it.
+    /// The length of the journal in bytes, by which its owner decides when to compact it.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The bytes that a record of `length` bytes takes.
+    /// The space that a record of `length` bytes takes, its header included.
     #[must_use]
     pub const fn space_for(length: usize) -> u64 {
         (HEADER_LENGTH + length) as u64
@@ -114,7 +114,7 @@ impl<S: Storage> Journal<S> {
             self.cut_remains().map_err(error::storage("repair", &self.name))?;
         }
         self.dirty = true;
-        // A new number even if this fails, so that its remains cannot pass for the next batch.
+        // A new number even if this fails, so that its remains are not taken for the next batch.
         self.batch = self.batch.wrapping_add(1);
         self.write(&bytes).map_err(error::storage("append to", &self.name))?;
         self.dirty = false;
@@ -126,12 +126,12 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Errors
     ///
-    /// As [`append`](Self::append); the journal is what it was then.
+    /// As [`append`](Self::append); the journal is unchanged then.
     pub fn rewrite<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<(), Error> {
         let mut bytes = Vec::new();
         for (number, record) in (0..).zip(records) {
             // Batches of one, so that damage to one record costs no other.
-            self.frame(Place::ONLY, number, record.as_ref())?.emit(&mut bytes);
+            self.frame(BatchPosition::ONLY, number, record.as_ref())?.emit(&mut bytes);
         }
         self.check_room(bytes.len() as u64)?;
         replace(&self.storage, &self.name, &bytes).map_err(error::storage("write", &self.name))?;
@@ -150,7 +150,7 @@ impl<S: Storage> Journal<S> {
         Ok(())
     }
 
-    /// Removes what a failed or torn append left; flushed, so that it cannot mix with the next one.
+    /// Removes what a failed or torn append left, and flushes, so that it cannot mix with the next one.
     fn cut_remains(&self) -> std::io::Result<()> {
         self.storage.truncate(&self.name, self.length)?;
         self.storage.sync(&self.name)
@@ -170,8 +170,8 @@ impl<S: Storage> Journal<S> {
     fn batch_bytes<R: AsRef<[u8]>>(&self, records: &[R]) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         for (index, record) in records.iter().enumerate() {
-            let place = Place { first: index == 0, last: index + 1 == records.len() };
-            self.frame(place, self.batch, record.as_ref())?.emit(&mut bytes);
+            let position = BatchPosition { first: index == 0, last: index + 1 == records.len() };
+            self.frame(position, self.batch, record.as_ref())?.emit(&mut bytes);
         }
         if bytes.len() > self.limits.batch_bytes() {
             return Err(Error::BatchTooLarge { name: self.name.clone(), length: bytes.len() });
@@ -179,8 +179,13 @@ impl<S: Storage> Journal<S> {
         Ok(bytes)
     }
 
-    fn frame<'a>(&self, place: Place, batch: u32, record: &'a [u8]) -> Result<Frame<'a>, Error> {
-        Frame::new(place, batch, record, self.limits.record)
+    fn frame<'a>(
+        &self,
+        position: BatchPosition,
+        batch: u32,
+        record: &'a [u8],
+    ) -> Result<Frame<'a>, Error> {
+        Frame::new(position, batch, record, self.limits.record)
             .ok_or_else(|| Error::RecordTooLarge { name: self.name.clone(), length: record.len() })
     }
 
@@ -198,8 +203,7 @@ impl<S: Storage> Journal<S> {
             .map_err(error::storage("copy", name))
             .and_then(|()| self.rewrite(records));
         if let Err(error) = repaired {
-            // The next start finds the same file and tries again.
-            tracing::error!(name = self.name, %error, "journal cannot be repaired yet");
+            tracing::error!(name = self.name, %error, "cannot repair the journal; the next start tries again");
             self.dirty = true;
         }
     }

@@ -2,19 +2,18 @@
 //!
 //! - [`StateFile`]: one value in one file, replaced as a whole. After a crash it is the old value or
 //!   the new one, never a mixture.
-//! - [`Journal`]: records appended to a log, many at once or none of them, compacted now and then.
-//! - [`Storage`]: the few file operations these two are made of, met by [`Folder`] (the real file
-//!   system) and by [`simulated::Disk`], which loses what was not flushed.
+//! - [`Journal`]: records appended to a log in batches, each written as a whole or not at all.
+//! - [`Storage`]: the file operations these two need, implemented by [`Folder`] (the real file system)
+//!   and by [`simulated::Disk`], which loses what was not flushed.
 //!
 //! A damaged file is set aside as `NAME.corrupt` (one per name, so they do not pile up) with one line
-//! in the log, and the last good copy or nothing serves. What cannot be written (a full disk) is
-//! an error to the caller, and the state stays what it was.
+//! in the log, and the last good copy or the default is used. What cannot be written (a full disk) is
+//! an error to the caller, and the state is unchanged.
 //!
-//! All operations block until the bytes are on the medium; a daemon calls them where it can wait.
+//! All operations block until the bytes are on the medium; a daemon calls them on a blocking thread.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
-mod checksum;
 mod error;
 mod folder;
 mod journal;
@@ -25,5 +24,5 @@ mod storage;
 pub use error::Error;
 pub use folder::{Folder, Modes};
 pub use journal::{Journal, Limits};
-pub use state_file::{Content, Keep, Origin, StateFile, read};
+pub use state_file::{Content, Origin, Retention, StateFile, read};
 pub use storage::Storage;

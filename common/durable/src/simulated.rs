@@ -2,8 +2,8 @@
 //!
 //! For tests, here and in the crates that keep state: a [`Disk`] counts operations and can be cut
 //! off after any of them; [`after_power_loss`](Disk::after_power_loss) is then the disk that the next
-//! start finds. It is meaner than a real one: each unflushed change of a name, and each unflushed
-//! block of a file, is kept or lost by itself.
+//! start finds. It is stricter than a real one: each unflushed change of a name, and each unflushed
+//! block of a file, survives or is lost by itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Storage;
 
-/// The size of the blocks that are kept or lost by themselves; small, so that short files have many.
+/// The size of the blocks that survive or are lost by themselves; small, so that short files have many.
 const BLOCK: usize = 16;
 
 /// A simulated folder. Clones are the same folder.
@@ -23,7 +23,7 @@ pub struct Disk {
 #[derive(Clone, Debug, Default)]
 struct State {
     files: Vec<File>,
-    /// Which file a name stands for, as the running system sees it.
+    /// The file of each name, as the running system sees it.
     names: BTreeMap<String, usize>,
     /// The same as it is on the medium.
     flushed_names: BTreeMap<String, usize>,
@@ -55,13 +55,13 @@ impl Disk {
         Self::default()
     }
 
-    /// How many operations there were that change something.
+    /// The number of operations that changed something.
     #[must_use]
     pub fn operations(&self) -> usize {
         self.state().operations
     }
 
-    /// Lets `operations` more changes happen; then all fail, as after a power loss.
+    /// Allows `operations` more changes; then all fail, as after a power loss.
     pub fn cut_after(&self, operations: usize) {
         let mut state = self.state();
         state.cut_after = Some(state.operations + operations);
@@ -83,7 +83,7 @@ impl Disk {
         self.state().names.keys().cloned().collect()
     }
 
-    /// Changes a file's bytes behind the back of its owner, flushed.
+    /// Changes a file's bytes without its owner, flushed.
     pub fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         if let Some(file) = self.state().file_mut(name) {
             change(&mut file.bytes);
@@ -91,16 +91,16 @@ impl Disk {
         }
     }
 
-    /// The disk as the next start finds it; `seed` decides what of the unflushed survives.
+    /// The disk as the next start finds it; `seed` decides which unflushed changes survive.
     ///
-    /// Seed 0 loses all of it, seed 1 none, the others are arbitrary.
+    /// With seed 0 none does, with seed 1 all do, with others arbitrary ones.
     #[must_use]
     pub fn after_power_loss(&self, seed: u64) -> Self {
         let old = self.state();
         let mut chance = Chance { seed, state: seed };
         let mut names = old.flushed_names.clone();
         for change in &old.pending {
-            if chance.keeps() {
+            if chance.survives() {
                 change.apply(&mut names);
             }
         }
@@ -142,7 +142,7 @@ impl State {
         self.pending.push(change);
     }
 
-    /// Replaces a file's bytes from `offset` on, as far as there is room.
+    /// Replaces a file's bytes from `offset` on, up to the capacity.
     fn put(&mut self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
         if !self.names.contains_key(name) {
             self.files.push(File::default());
@@ -172,10 +172,10 @@ impl File {
     /// What a power loss leaves: each block that differs is the old one or the new one, and the
     /// length too; bytes that were never written are zero.
     fn survivor(&self, chance: &mut Chance) -> Self {
-        let length = if chance.keeps() { self.bytes.len() } else { self.flushed.len() };
+        let length = if chance.survives() { self.bytes.len() } else { self.flushed.len() };
         let mut bytes = vec![0; length];
         for (index, block) in bytes.chunks_mut(BLOCK).enumerate() {
-            let source = if chance.keeps() { &self.bytes } else { &self.flushed };
+            let source = if chance.survives() { &self.bytes } else { &self.flushed };
             for (byte, old) in block.iter_mut().zip(source.iter().skip(index * BLOCK)) {
                 *byte = *old;
             }
@@ -263,14 +263,14 @@ impl Storage for Disk {
     }
 }
 
-/// A repeatable source of yes and no.
+/// A repeatable source of random bits.
 struct Chance {
     seed: u64,
     state: u64,
 }
 
 impl Chance {
-    fn keeps(&mut self) -> bool {
+    fn survives(&mut self) -> bool {
         match self.seed {
             0 => false,
             1 => true,

@@ -15,7 +15,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | `NAME` | the value |
-//! | `NAME.previous` | the value before, if it is to be kept |
+//! | `NAME.previous` | the value before, with [`Retention::Previous`] |
 //! | `NAME.new` | the next value, not yet complete; removed at the start |
 //! | `NAME.corrupt` | a damaged file, set aside; at most one |
 
@@ -24,7 +24,6 @@ use std::io::Write;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::checksum::crc32;
 use crate::storage::{corrupt_name, new_name, replace};
 use crate::{Error, Folder, Storage, error};
 
@@ -38,19 +37,19 @@ const TRAILER_LENGTH: usize = TRAILER.len() + 9;
 pub struct StateFile<T, S = Folder> {
     storage: S,
     name: String,
-    keep: Keep,
+    retention: Retention,
     value: T,
     origin: Origin,
-    /// Whether the file of this name is one to go back to.
+    /// Whether the file of this name holds a valid value.
     current_is_good: bool,
 }
 
-/// What else than the current value is kept.
+/// Which values are stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Keep {
-    /// The value before, which serves if the current one is damaged.
+pub enum Retention {
+    /// The previous value too, which is used if the current one is damaged.
     Previous,
-    /// Nothing, where a value once replaced must not come back, such as a password.
+    /// Only the current value, where a replaced one must not come back, such as a password.
     CurrentOnly,
 }
 
@@ -61,29 +60,33 @@ pub enum Origin {
     New,
     /// The file.
     Current,
-    /// The file was damaged or missing, and the copy of the value before serves.
+    /// The file was damaged or missing, and the previous value is used.
     Previous,
-    /// All there was is damaged: the default.
+    /// All files were damaged: the default.
     Lost,
 }
 
-/// What a file holds, to someone who only reads it.
+/// The content of a file that this process does not write.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Content<T> {
     /// There is no such file.
     Absent,
     /// The value.
     Good(T),
-    /// Something else, and why.
+    /// No value, and why.
     Damaged(String),
 }
 
-/// Reads the value `name` and changes nothing: for those who do not own it.
+/// Reads the value `name` and changes nothing: for processes that do not write it.
 ///
-/// If the current value is not good, and the one before is kept, that one serves.
-pub fn read<T: DeserializeOwned>(storage: &impl Storage, name: &str, keep: Keep) -> Content<T> {
+/// If the current value is damaged and the previous one is stored, that one is returned.
+pub fn read<T: DeserializeOwned>(
+    storage: &impl Storage,
+    name: &str,
+    retention: Retention,
+) -> Content<T> {
     let current = read_file(storage, name);
-    if keep == Keep::CurrentOnly || matches!(current, Content::Good(_)) {
+    if retention == Retention::CurrentOnly || matches!(current, Content::Good(_)) {
         return current;
     }
     match read_file(storage, &previous_name(name)) {
@@ -111,31 +114,31 @@ where
     /// Opens the file `name`, or begins with the default if there is none.
     ///
     /// A damaged file is set aside with a line in the log; this never fails.
-    pub fn open(storage: S, name: &str, keep: Keep) -> Self {
-        let file = Self::open_unlogged(storage, name, keep);
+    pub fn open(storage: S, name: &str, retention: Retention) -> Self {
+        let file = Self::open_unlogged(storage, name, retention);
         match file.origin {
             Origin::New | Origin::Current => {}
             Origin::Previous => {
                 tracing::error!(
                     name,
-                    "state file is damaged and set aside; the last good copy serves"
+                    "state file is damaged and set aside; using the last good copy"
                 );
             }
             Origin::Lost => {
-                tracing::error!(name, "state file is damaged and set aside; the defaults serve");
+                tracing::error!(name, "state file is damaged and set aside; using the defaults");
             }
         }
         file
     }
 
-    /// Opens the file like [`open`](Self::open), and leaves the line in the log to the caller, who
-    /// sees from [`origin`](Self::origin) what was found and knows what it means.
-    pub fn open_unlogged(storage: S, name: &str, keep: Keep) -> Self {
-        // Unfinished when the power went, so the file it was to replace is the value.
+    /// Opens the file like [`open`](Self::open), and leaves logging to the caller, which learns from
+    /// [`origin`](Self::origin) what was found.
+    pub fn open_unlogged(storage: S, name: &str, retention: Retention) -> Self {
+        // Left by a save that a power loss interrupted: the file that it was to replace is the value.
         let _absent = storage.remove(&new_name(name));
-        let (value, origin) = load(&storage, name, keep);
+        let (value, origin) = load(&storage, name, retention);
         let current_is_good = origin == Origin::Current;
-        Self { storage, name: name.to_owned(), keep, value, origin, current_is_good }
+        Self { storage, name: name.to_owned(), retention, value, origin, current_is_good }
     }
 
     /// The value.
@@ -152,14 +155,14 @@ where
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`] when it cannot be written, e.g. on a full disk; the value stays what it was.
+    /// [`Error::Storage`] when it cannot be written, e.g. on a full disk; the value is unchanged then.
     pub fn save(&mut self, value: T) -> Result<(), Error> {
         let bytes =
             encode(&value).map_err(|source| Error::Encode { name: self.name.clone(), source })?;
-        if self.keep == Keep::Previous && self.current_is_good {
+        if self.retention == Retention::Previous && self.current_is_good {
             let previous = previous_name(&self.name);
-            // A second name, not a rename: the file's own name never goes missing. Without hard links
-            // there is no previous value, which the current one does not depend on.
+            // A second name, not a rename, so that the file always has its own name. Without hard links
+            // there is no previous value; the current one does not depend on it.
             let _unsupported = self
                 .storage
                 .remove(&previous)
@@ -190,7 +193,7 @@ where
 fn load<T: DeserializeOwned + Default>(
     storage: &impl Storage,
     name: &str,
-    keep: Keep,
+    retention: Retention,
 ) -> (T, Origin) {
     let damaged = match read_file(storage, name) {
         Content::Good(value) => return (value, Origin::Current),
@@ -201,9 +204,9 @@ fn load<T: DeserializeOwned + Default>(
             true
         }
     };
-    let previous = match keep {
-        Keep::Previous => read_file(storage, &previous_name(name)),
-        Keep::CurrentOnly => Content::Absent,
+    let previous = match retention {
+        Retention::Previous => read_file(storage, &previous_name(name)),
+        Retention::CurrentOnly => Content::Absent,
     };
     match previous {
         Content::Good(value) => (value, Origin::Previous),
@@ -216,9 +219,9 @@ fn load<T: DeserializeOwned + Default>(
     }
 }
 
-/// Renames a damaged file, in place of one set aside before.
+/// Renames a damaged file to `NAME.corrupt`, replacing an older one.
 fn set_aside(storage: &impl Storage, name: &str) {
-    // If this fails (a read-only medium), the next start finds the same file and comes here again.
+    // If this fails (a read-only medium), the next start finds the same file and tries again.
     let _read_only = storage.rename(name, &corrupt_name(name)).and_then(|()| storage.sync_folder());
 }
 
@@ -228,7 +231,7 @@ fn previous_name(name: &str) -> String {
 
 fn encode<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
-    let checksum = crc32(&[&bytes]);
+    let checksum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(TRAILER);
     writeln!(bytes, "{checksum:08x}").map_err(serde_json::Error::io)?;
     Ok(bytes)
@@ -240,7 +243,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         .checked_sub(TRAILER_LENGTH)
         .and_then(|length| bytes.split_at_checked(length))
         .ok_or("cut short")?;
-    let expected = format!("{:08x}\n", crc32(&[json]));
+    let expected = format!("{:08x}\n", crc32fast::hash(json));
     if trailer.strip_prefix(TRAILER) != Some(expected.as_bytes()) {
         return Err("the checksum does not fit".to_owned());
     }
@@ -263,7 +266,7 @@ mod tests {
     }
 
     fn open(disk: &Disk) -> StateFile<Value, Disk> {
-        StateFile::open(disk.clone(), "x.json", Keep::Previous)
+        StateFile::open(disk.clone(), "x.json", Retention::Previous)
     }
 
     fn saved(values: impl IntoIterator<Item = u32>) -> Disk {
@@ -368,12 +371,15 @@ mod tests {
     #[test]
     fn reader_gets_the_last_good_copy_and_changes_nothing() {
         let disk = saved([1, 2]);
-        assert_eq!(read(&disk, "x.json", Keep::Previous), Content::Good(value(2)));
+        assert_eq!(read(&disk, "x.json", Retention::Previous), Content::Good(value(2)));
         disk.tamper("x.json", Vec::clear);
         let operations = disk.operations();
-        assert_eq!(read(&disk, "x.json", Keep::Previous), Content::Good(value(1)));
-        assert!(matches!(read::<Value>(&disk, "x.json", Keep::CurrentOnly), Content::Damaged(_)));
-        assert_eq!(read::<Value>(&disk, "y.json", Keep::Previous), Content::Absent);
+        assert_eq!(read(&disk, "x.json", Retention::Previous), Content::Good(value(1)));
+        assert!(matches!(
+            read::<Value>(&disk, "x.json", Retention::CurrentOnly),
+            Content::Damaged(_)
+        ));
+        assert_eq!(read::<Value>(&disk, "y.json", Retention::Previous), Content::Absent);
         assert_eq!(disk.operations(), operations);
     }
 
@@ -392,14 +398,14 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_come_back_does_not() {
+    fn replaced_value_that_must_not_come_back_does_not() {
         let disk = Disk::new();
-        let mut file = StateFile::<Value, _>::open(disk.clone(), "x", Keep::CurrentOnly);
+        let mut file = StateFile::<Value, _>::open(disk.clone(), "x", Retention::CurrentOnly);
         file.save(value(1)).unwrap();
         file.save(value(2)).unwrap();
         assert_eq!(disk.names(), ["x"]);
         disk.tamper("x", |bytes| bytes[3] ^= 1);
-        let file = StateFile::<Value, _>::open(disk, "x", Keep::CurrentOnly);
+        let file = StateFile::<Value, _>::open(disk, "x", Retention::CurrentOnly);
         assert_eq!((file.value(), file.origin()), (&Value::new(), Origin::Lost));
     }
 
@@ -421,7 +427,7 @@ mod tests {
     #[test]
     fn value_that_does_not_fit_the_type_is_damaged() {
         let disk = saved([1]);
-        let file = StateFile::<Vec<u8>, _>::open(disk.clone(), "x.json", Keep::Previous);
+        let file = StateFile::<Vec<u8>, _>::open(disk.clone(), "x.json", Retention::Previous);
         assert_eq!(file.origin(), Origin::Lost);
         assert_eq!(read_file::<Value>(&disk, "x.json"), Content::Absent);
         assert_eq!(read_file(&disk, "x.json.corrupt"), Content::Good(value(1)));
@@ -431,7 +437,7 @@ mod tests {
     fn real_folder_behaves_as_the_simulated_one() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::open(root.path(), crate::Modes::PRIVATE).unwrap();
-        let open = || StateFile::<Value>::open(folder.clone(), "x", Keep::Previous);
+        let open = || StateFile::<Value>::open(folder.clone(), "x", Retention::Previous);
         let mut file = open();
         file.save(value(1)).unwrap();
         file.update(|value| value.extend([("more".to_owned(), 2)])).unwrap();

@@ -1,4 +1,4 @@
-//! The file operations that state files and journals are made of.
+//! The file operations that state files and journals need.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub trait Storage: Send + Sync {
     /// As `open(2)` and `read(2)`.
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
-    /// Creates a file, or empties the one there is, and writes `bytes`.
+    /// Creates a file, or empties the existing one, and writes `bytes`.
     ///
     /// # Errors
     ///
@@ -72,16 +72,15 @@ pub trait Storage: Send + Sync {
     fn sync_folder(&self) -> io::Result<()>;
 }
 
-/// Replaces a file by one with `bytes`: flushed under another name first, then renamed.
+/// Replaces a file by one with `bytes`, which is flushed under another name first and then renamed.
 ///
-/// On an error the file is as it was, and no remains of the new one are left where that can be
-/// helped.
+/// On an error the file is unchanged, and the new one is removed if that is possible.
 pub(crate) fn replace(storage: &impl Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
     let new = new_name(name);
     let flushed = storage.write(&new, bytes).and_then(|()| storage.sync(&new));
     let renamed = flushed.and_then(|()| storage.rename(&new, name));
     if let Err(error) = renamed {
-        // The first error is the one to tell; the next start removes what this could not.
+        // The first error is the one to report; the next start removes a file that this could not.
         let _leftover = storage.remove(&new);
         return Err(error);
     }
@@ -93,7 +92,7 @@ pub(crate) fn new_name(name: &str) -> String {
     format!("{name}.new")
 }
 
-/// The name under which a damaged file is kept for its owner to look at.
+/// The name under which a damaged file is set aside, for an operator to look at.
 pub(crate) fn corrupt_name(name: &str) -> String {
     format!("{name}.corrupt")
 }

@@ -14,16 +14,16 @@ pub struct HostArguments {
     qemu: Option<QemuAddress>,
 }
 
-/// Where the host is to be found.
+/// The transport to the host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Host {
     /// Behind a character device.
     Device(PathBuf),
-    /// In a QEMU that dials this address.
+    /// In a QEMU that connects to this address.
     Qemu(QemuAddress),
 }
 
-/// Where to listen for QEMU.
+/// The address to listen at for QEMU.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum QemuAddress {
     /// A unix socket.
@@ -55,13 +55,13 @@ impl Arguments for HostArguments {
             (Some(_), Some(_)) => Err("--device and --qemu exclude each other".into()),
             (None, Some(_)) if self.channel.is_none() => Err("--qemu needs --channel".into()),
             _ if is_bus_name_element(&self.channel()) => Ok(()),
-            _ => Err(format!("{:?} is no channel name", self.channel())),
+            _ => Err(format!("{:?} is not a valid channel name", self.channel())),
         }
     }
 }
 
 impl HostArguments {
-    /// The channel's name: as given, or made of the device's.
+    /// The channel's name: as given, or derived from the device's.
     #[must_use]
     pub fn channel(&self) -> String {
         self.channel.clone().unwrap_or_else(|| {
@@ -70,7 +70,7 @@ impl HostArguments {
         })
     }
 
-    /// Where the host is; `None` before the arguments are checked.
+    /// The transport to the host; `None` before the arguments are checked.
     #[must_use]
     pub fn host(&self) -> Option<Host> {
         let device = self.device.clone().map(Host::Device);
@@ -83,7 +83,7 @@ impl QemuAddress {
     ///
     /// # Errors
     ///
-    /// What it should have been.
+    /// A text that says what is expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
@@ -92,7 +92,7 @@ impl QemuAddress {
                 .ok()
                 .and_then(|mut addresses| addresses.next())
                 .map(Self::Tcp)
-                .ok_or_else(|| format!("{address:?} is no ADDR:PORT")),
+                .ok_or_else(|| format!("{address:?} is not ADDR:PORT")),
             _ => Err("neither unix:PATH nor tcp:ADDR:PORT".into()),
         }
     }

@@ -1,8 +1,8 @@
-//! The object through which `ipmid` gets the host's attention.
+//! The object through which `ipmid` raises and lowers the host's attention flag.
 //!
 //! `xyz.openbmc_project.Ipmi.Channel.SMS` at `/xyz/openbmc_project/Ipmi/Channel/<channel>`, as
 //! OpenBMC's kcsbridge serves it; and for BT `org.openbmc.HostIpmi`, as OpenBMC's btbridge does, where
-//! OpenBMC's `ipmid` looks for it. Who may call is the bus policy's matter.
+//! OpenBMC's `ipmid` looks for it. The bus policy says who may call.
 
 use openbmc_dbus::bus;
 use openbmc_dbus::execute::LinkState;
@@ -12,12 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use zbus::{Connection, interface};
 
-/// Calls that may wait for the bridge.
+/// Method calls that may wait for the bridge.
 const QUEUE: usize = 8;
 
-/// What a caller wants of the host interface.
+/// An operation on the host interface.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wish {
+pub enum SmsOperation {
     /// Raise the attention flag.
     SetAttention,
     /// Lower the attention flag.
@@ -26,38 +26,48 @@ pub enum Wish {
     ForceAbort,
 }
 
-/// One call, to be answered with whether it was done.
+/// One method call.
 #[derive(Debug)]
-pub struct Call {
-    /// What is wanted.
-    pub wish: Wish,
-    /// Takes `false` when the device refused.
+pub struct SmsCall {
+    /// The operation.
+    pub operation: SmsOperation,
+    /// Receives `false` if the device refused.
     pub done: oneshot::Sender<bool>,
 }
 
-/// Serves the object of `channel` whenever there is a bus, and with `is_host_ipmi` also btbridge's; calls
-/// come out of the receiver.
+/// Serves the object of `channel` on each connection to the bus, and with `is_host_ipmi` also
+/// btbridge's. Method calls come out of the receiver.
 #[must_use]
-pub fn serve(channel: &str, link: LinkState, is_host_ipmi: bool) -> mpsc::Receiver<Call> {
+pub fn serve(
+    channel: &str,
+    bus_connection: LinkState,
+    is_host_ipmi: bool,
+) -> mpsc::Receiver<SmsCall> {
     let (calls, receiver) = mpsc::channel(QUEUE);
     let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
-    tokio::spawn(keep_serving(path, link, Sms { calls }, is_host_ipmi));
+    tokio::spawn(serve_on_each_connection(path, bus_connection, Sms { calls }, is_host_ipmi));
     receiver
 }
 
-async fn keep_serving(path: String, mut link: LinkState, sms: Sms, is_host_ipmi: bool) {
+async fn serve_on_each_connection(
+    path: String,
+    mut bus_connection: LinkState,
+    sms: Sms,
+    is_host_ipmi: bool,
+) {
     loop {
-        let connection = link.borrow_and_update().clone();
+        let connection = bus_connection.borrow_and_update().clone();
         if let Some(connection) = connection {
             let served = connection.object_server().at(path.as_str(), sms.clone());
             if let Err(error) = served.await {
-                warn!(%error, %path, "the attention object cannot be served");
+                warn!(%error, %path, "cannot serve the attention object");
             }
             if is_host_ipmi && let Err(error) = serve_host_ipmi(connection, sms.clone()).await {
-                warn!(%error, "no attention through {}", host_ipmi::SERVICE);
+                // A second BT interface's bridge, say.
+                warn!(name = host_ipmi::SERVICE, %error, "not serving attention under this bus name");
             }
         }
-        if link.changed().await.is_err() {
+        if bus_connection.changed().await.is_err() {
             return;
         }
     }
@@ -73,17 +83,17 @@ async fn serve_host_ipmi(connection: Connection, sms: Sms) -> zbus::Result<()> {
 
 #[derive(Clone)]
 struct Sms {
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<SmsCall>,
 }
 
 struct HostIpmi(Sms);
 
 #[interface(name = "org.openbmc.HostIpmi")]
 impl HostIpmi {
-    /// Raises the flag, and gives 0.
+    /// Raises the flag, and returns 0.
     #[zbus(name = "setAttention")]
     async fn set_attention(&self) -> Result<i64, SmsError> {
-        self.0.ask(Wish::SetAttention).await.map(|()| 0)
+        self.0.request(SmsOperation::SetAttention).await.map(|()| 0)
     }
 }
 
@@ -97,11 +107,11 @@ enum SmsError {
 }
 
 impl Sms {
-    async fn ask(&self, wish: Wish) -> Result<(), SmsError> {
-        let (done, answer) = oneshot::channel();
+    async fn request(&self, operation: SmsOperation) -> Result<(), SmsError> {
+        let (done, result) = oneshot::channel();
         let failed = || SmsError::InternalFailure("the host interface refused".into());
-        self.calls.send(Call { wish, done }).await.map_err(|_| failed())?;
-        match answer.await {
+        self.calls.send(SmsCall { operation, done }).await.map_err(|_| failed())?;
+        match result.await {
             Ok(true) => Ok(()),
             _ => Err(failed()),
         }
@@ -112,16 +122,16 @@ impl Sms {
 impl Sms {
     #[zbus(name = "setAttention")]
     async fn set_attention(&self) -> Result<(), SmsError> {
-        self.ask(Wish::SetAttention).await
+        self.request(SmsOperation::SetAttention).await
     }
 
     #[zbus(name = "clearAttention")]
     async fn clear_attention(&self) -> Result<(), SmsError> {
-        self.ask(Wish::ClearAttention).await
+        self.request(SmsOperation::ClearAttention).await
     }
 
     #[zbus(name = "forceAbort")]
     async fn force_abort(&self) -> Result<(), SmsError> {
-        self.ask(Wish::ForceAbort).await
+        self.request(SmsOperation::ForceAbort).await
     }
 }

@@ -1,6 +1,6 @@
 //! The loop between a host interface, the state of its requests, and `ipmid`.
 
-use std::future::{self, Future};
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use daemon::RateLimit;
@@ -11,7 +11,7 @@ use tokio::task::{self, AbortHandle};
 use tokio::time;
 use tracing::{debug, info, warn};
 
-use crate::attention::{Call, Wish};
+use crate::attention::{SmsCall, SmsOperation};
 use crate::exchange::{Counters, Exchange, Execute, Limits, Token};
 use crate::transport::{Incoming, Transport};
 
@@ -24,9 +24,9 @@ const GET_BMC_GLOBAL_ENABLES: u8 = 0x2f;
 /// Any bit is a reason for attention (IPMI v2.0 §22.4).
 const GET_MESSAGE_FLAGS: u8 = 0x31;
 
-/// Who carries requests out: `ipmid`, or a test in its place.
-pub trait Execution: Clone + Send + 'static {
-    /// Answers `request` within `deadline`, with a completion code that says so if it cannot.
+/// Executes requests: `ipmid`, or a test double.
+pub trait RequestExecutor: Clone + Send + 'static {
+    /// Responds to `request` within `deadline`, with a completion code in case of failure.
     fn execute(
         &self,
         request: Request,
@@ -34,7 +34,7 @@ pub trait Execution: Clone + Send + 'static {
     ) -> impl Future<Output = Response> + Send;
 }
 
-impl Execution for IpmiHost {
+impl RequestExecutor for IpmiHost {
     async fn execute(&self, request: Request, deadline: Duration) -> Response {
         let response = Self::execute(self, &request, Caller::System, deadline).await;
         if is_bridge_refused(&response)
@@ -47,13 +47,13 @@ impl Execution for IpmiHost {
     }
 }
 
-/// What runs beside the loop comes back to it as one of these.
+/// The result of a task that runs beside the loop.
 #[derive(Debug)]
-enum Outcome {
+enum TaskResult {
     Answered(Token, Response),
-    /// What `ipmid` has in bit 0 of its global enables.
+    /// Bit 0 of `ipmid`'s global enables.
     Interrupt(bool),
-    /// Whether `ipmid` has any message flag up.
+    /// Whether any of `ipmid`'s message flags is set.
     Attention(bool),
 }
 
@@ -61,36 +61,36 @@ enum Outcome {
 #[derive(Debug)]
 pub struct Bridge<T, E> {
     transport: T,
-    execution: E,
-    calls: mpsc::Receiver<Call>,
+    executor: E,
+    calls: mpsc::Receiver<SmsCall>,
     limits: Limits,
     exchange: Exchange,
-    /// Whether `ipmid` wants the host's attention; told again whenever the transport comes up.
+    /// Whether the host's attention flag is to be up; set again whenever the transport comes up.
     attention: bool,
-    sender: mpsc::Sender<Outcome>,
-    outcomes: mpsc::Receiver<Outcome>,
+    sender: mpsc::Sender<TaskResult>,
+    results: mpsc::Receiver<TaskResult>,
     interrupt_query: Option<AbortHandle>,
     attention_query: Option<AbortHandle>,
-    told: Counters,
+    logged: Counters,
 }
 
-impl<T: Transport, E: Execution> Bridge<T, E> {
+impl<T: Transport, E: RequestExecutor> Bridge<T, E> {
     /// A bridge that has not yet seen its transport.
-    pub fn new(transport: T, execution: E, calls: mpsc::Receiver<Call>, limits: Limits) -> Self {
-        let (sender, outcomes) = mpsc::channel(limits.running + 2);
+    pub fn new(transport: T, executor: E, calls: mpsc::Receiver<SmsCall>, limits: Limits) -> Self {
+        let (sender, results) = mpsc::channel(limits.running + 2);
         let limits = Limits { answer_data: limits.answer_data.min(T::ANSWER_DATA), ..limits };
         Self {
             transport,
-            execution,
+            executor,
             calls,
             limits,
             exchange: Exchange::new(limits),
             attention: false,
             sender,
-            outcomes,
+            results,
             interrupt_query: None,
             attention_query: None,
-            told: Counters::default(),
+            logged: Counters::default(),
         }
     }
 
@@ -101,11 +101,11 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
             let deadline = self.exchange.poll_timeout();
             tokio::select! {
                 incoming = self.transport.next() => self.on_incoming(incoming),
-                Some(outcome) = self.outcomes.recv() => self.on_outcome(outcome),
+                Some(result) = self.results.recv() => self.on_result(result),
                 Some(call) = self.calls.recv() => self.on_call(call),
-                () = until(deadline) => self.exchange.handle_timeout(Instant::now()),
+                () = daemon::sleep_until(deadline) => self.exchange.handle_timeout(Instant::now()),
             }
-            self.tell_losses();
+            self.log_losses();
         }
     }
 
@@ -124,12 +124,12 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
 
     fn start(&self, execute: Execute) {
         let Execute { token, request } = execute;
-        let (execution, sender) = (self.execution.clone(), self.sender.clone());
+        let (executor, sender) = (self.executor.clone(), self.sender.clone());
         let deadline = self.limits.answer_within;
         task::spawn(async move {
-            let response = execution.execute(request, deadline).await;
-            // Fails only when the bridge itself is gone.
-            let _ = sender.send(Outcome::Answered(token, response)).await;
+            let response = executor.execute(request, deadline).await;
+            // Fails only when the bridge has ended.
+            let _ = sender.send(TaskResult::Answered(token, response)).await;
         });
     }
 
@@ -140,14 +140,14 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
             }
             Incoming::Unreadable(error) => {
                 if let Some(pass) = BAD_REQUESTS.admit() {
-                    warn!(%error, swallowed = pass.swallowed, "not a request");
+                    warn!(%error, swallowed = pass.swallowed, "invalid request; aborting the interface");
                 }
-                // The host waits for an answer that cannot be made: let it start anew.
+                // The host waits for a response that cannot be built: have it start again.
                 self.exchange.handle_reset();
                 let _ = self.transport.force_abort();
             }
             Incoming::Reset => {
-                info!("the host was reset");
+                info!("the host was reset; dropping its request");
                 self.exchange.handle_reset();
             }
             Incoming::Down => {
@@ -166,53 +166,52 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
         }
         stop(&mut self.attention_query);
         self.attention_query =
-            Some(self.query(GET_MESSAGE_FLAGS, |flags| Outcome::Attention(flags != 0)));
+            Some(self.query(GET_MESSAGE_FLAGS, |flags| TaskResult::Attention(flags != 0)));
         if T::HAS_INTERRUPT {
             stop(&mut self.interrupt_query);
-            self.interrupt_query =
-                Some(self.query(GET_BMC_GLOBAL_ENABLES, |enables| {
-                    Outcome::Interrupt(enables & 0x01 != 0)
-                }));
+            self.interrupt_query = Some(self.query(GET_BMC_GLOBAL_ENABLES, |enables| {
+                TaskResult::Interrupt(enables & 0x01 != 0)
+            }));
         }
     }
 
-    /// Asks `ipmid` for one byte of its state until it tells: the bridge may have been started
-    /// anew, and so may `ipmid`.
-    fn query(&self, command: u8, outcome: fn(u8) -> Outcome) -> AbortHandle {
-        let (execution, sender) = (self.execution.clone(), self.sender.clone());
+    /// Reads one byte of `ipmid`'s state, retrying until there is an answer: the bridge or `ipmid` may
+    /// just have been restarted.
+    fn query(&self, command: u8, result: fn(u8) -> TaskResult) -> AbortHandle {
+        let (executor, sender) = (self.executor.clone(), self.sender.clone());
         let query = async move {
-            if let Some(byte) = query_byte(execution, command).await {
-                // Fails only when the bridge itself is gone.
-                let _ = sender.send(outcome(byte)).await;
+            if let Some(byte) = query_byte(executor, command).await {
+                // Fails only when the bridge has ended.
+                let _ = sender.send(result(byte)).await;
             }
         };
         task::spawn(query).abort_handle()
     }
 
-    fn on_outcome(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Answered(token, response) => self.exchange.handle_response(token, response),
-            // Unless the host's driver has said itself what it wants, meanwhile.
-            Outcome::Interrupt(on) if self.interrupt_query.take().is_some() => {
+    fn on_result(&mut self, result: TaskResult) {
+        match result {
+            TaskResult::Answered(token, response) => self.exchange.handle_response(token, response),
+            // Unless the host's driver has set its global enables meanwhile.
+            TaskResult::Interrupt(on) if self.interrupt_query.take().is_some() => {
                 self.transport.set_interrupt(on);
             }
-            // Unless `ipmid` has said so itself, meanwhile.
-            Outcome::Attention(on) if self.attention_query.take().is_some() => {
+            // Unless `ipmid` has called setAttention or clearAttention meanwhile.
+            TaskResult::Attention(on) if self.attention_query.take().is_some() => {
                 if self.attention != on {
                     self.set_attention(on);
                 }
             }
-            Outcome::Interrupt(_) | Outcome::Attention(_) => {}
+            TaskResult::Interrupt(_) | TaskResult::Attention(_) => {}
         }
     }
 
-    fn on_call(&mut self, call: Call) {
-        debug!(wish = ?call.wish, "asked over the bus");
+    fn on_call(&mut self, call: SmsCall) {
+        debug!(operation = ?call.operation, "called over the bus");
         stop(&mut self.attention_query);
-        let done = match call.wish {
-            Wish::SetAttention => self.set_attention(true),
-            Wish::ClearAttention => self.set_attention(false),
-            Wish::ForceAbort => {
+        let done = match call.operation {
+            SmsOperation::SetAttention => self.set_attention(true),
+            SmsOperation::ClearAttention => self.set_attention(false),
+            SmsOperation::ForceAbort => {
                 self.exchange.handle_reset();
                 self.transport.force_abort().is_ok()
             }
@@ -226,19 +225,19 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
         match self.transport.set_attention(on) {
             Ok(()) => true,
             Err(error) => {
-                debug!(%error, on, "no attention flag");
+                debug!(%error, on, "cannot change the attention flag");
                 false
             }
         }
     }
 
-    fn tell_losses(&mut self) {
+    fn log_losses(&mut self) {
         let counters = self.exchange.counters();
         let lost = |c: &Counters| c.timed_out + c.busy + c.late + c.too_long;
-        if lost(&counters) != lost(&self.told)
+        if lost(&counters) != lost(&self.logged)
             && let Some(pass) = LOST_ANSWERS.admit()
         {
-            self.told = counters;
+            self.logged = counters;
             let Counters { requests, timed_out, busy, late, too_long, abandoned, .. } = counters;
             warn!(
                 requests,
@@ -248,19 +247,19 @@ impl<T: Transport, E: Execution> Bridge<T, E> {
                 too_long,
                 abandoned,
                 swallowed = pass.swallowed,
-                "not every request got its answer"
+                "requests were answered C3h, C0h or CAh, or late"
             );
         }
     }
 }
 
-/// The byte that a Get command answers, asked until there is an answer; `None` when `ipmid` has no
+/// The first byte of a Get command's response, retried until there is one; `None` when `ipmid` has no
 /// such command.
-async fn query_byte<E: Execution>(execution: E, command: u8) -> Option<u8> {
+async fn query_byte<E: RequestExecutor>(executor: E, command: u8) -> Option<u8> {
     const PAUSE: Duration = Duration::from_secs(1);
     let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: Vec::new() };
     loop {
-        let response = execution.execute(request.clone(), PAUSE).await;
+        let response = executor.execute(request.clone(), PAUSE).await;
         match (response.completion, response.data.first()) {
             (CompletionCode::OK, Some(byte)) => return Some(*byte),
             (CompletionCode::INVALID_COMMAND, _) => return None,
@@ -272,12 +271,5 @@ async fn query_byte<E: Execution>(execution: E, command: u8) -> Option<u8> {
 fn stop(query: &mut Option<AbortHandle>) {
     if let Some(query) = query.take() {
         query.abort();
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => time::sleep_until(deadline.into()).await,
-        None => future::pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! A host interface behind a BMC's character device, opened again whenever it goes.
+//! A host interface behind a BMC's character device, which is reopened when it is lost.
 
 use std::future::{self, Future};
 use std::io;
@@ -15,18 +15,18 @@ use crate::transport::{Incoming, Transport};
 
 static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
-/// How long between two attempts to open a device that is not there.
+/// The time between two attempts to open the device.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// A character device that carries one message per read and write.
 pub trait HostDevice: Sized {
     /// The most bytes of one read.
     const READ: usize;
-    /// The most data bytes that fit into one answer.
+    /// The most data bytes of a response.
     const ANSWER_DATA: usize;
-    /// How long after a request the device still takes its answer, less a margin.
+    /// The time after a request for which the device accepts its response, less a margin.
     const ANSWER_WITHIN: Duration;
-    /// Whether OpenBMC's `ipmid` gets this host's attention through `org.openbmc.HostIpmi`.
+    /// Whether OpenBMC's `ipmid` sets this host's attention flag through `org.openbmc.HostIpmi`.
     const IS_HOST_IPMI: bool = false;
 
     /// Opens the device.
@@ -46,7 +46,7 @@ pub trait HostDevice: Sized {
     ///
     /// # Errors
     ///
-    /// Why it is none.
+    /// [`FrameError`] for a message that is not a request.
     fn parse(message: &[u8]) -> Result<(u8, Request), FrameError>;
 
     /// The message for a response.
@@ -71,14 +71,14 @@ pub trait HostDevice: Sized {
     fn force_abort(&self) -> io::Result<()>;
 }
 
-/// A [`HostDevice`] at a path, there or not.
+/// A [`HostDevice`] at a path, which may come and go.
 #[derive(Debug)]
 pub struct DeviceTransport<D> {
     path: PathBuf,
     device: Option<D>,
-    /// Whether its absence was told.
-    missed: bool,
-    /// The one answer to be written.
+    /// Whether its absence was logged.
+    absence_logged: bool,
+    /// The response to write.
     outgoing: Option<Vec<u8>>,
     buffer: Vec<u8>,
 }
@@ -87,38 +87,38 @@ impl<D: HostDevice> DeviceTransport<D> {
     /// The device at `path`, to be opened by the first [`next`](Transport::next).
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, device: None, missed: false, outgoing: None, buffer: vec![0; D::READ] }
+        Self { path, device: None, absence_logged: false, outgoing: None, buffer: vec![0; D::READ] }
     }
 
     async fn open(&mut self) -> Incoming {
         loop {
             match D::open(&self.path) {
                 Ok(device) => {
-                    if self.missed {
-                        info!(device = %self.path.display(), "the device is back");
+                    if self.absence_logged {
+                        info!(device = %self.path.display(), "the device is available again");
                     }
-                    self.missed = false;
+                    self.absence_logged = false;
                     self.device = Some(device);
                     return Incoming::Up;
                 }
                 Err(error) => {
-                    self.miss(&error);
+                    self.log_absence(&error);
                     time::sleep(RETRY).await;
                 }
             }
         }
     }
 
-    fn miss(&mut self, error: &io::Error) {
-        if !self.missed {
+    fn log_absence(&mut self, error: &io::Error) {
+        if !self.absence_logged {
             let device = self.path.display();
-            warn!(%error, %device, "no device; trying again until there is one");
-            self.missed = true;
+            warn!(%error, %device, "the device is not available; retrying every 500 ms");
+            self.absence_logged = true;
         }
     }
 
     fn close(&mut self, error: &io::Error) -> Incoming {
-        self.miss(error);
+        self.log_absence(error);
         self.device = None;
         self.outgoing = None;
         Incoming::Down
@@ -128,7 +128,7 @@ impl<D: HostDevice> DeviceTransport<D> {
         match result {
             Ok(0) => Some(self.close(&io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => {
-                // An answer that was not taken yet is of a request that the host has given up.
+                // A response that was not written yet is for a request that the host has abandoned.
                 self.outgoing = None;
                 let message = self.buffer.get(..count).unwrap_or_default();
                 Some(match D::parse(message) {
@@ -146,9 +146,9 @@ impl<D: HostDevice> DeviceTransport<D> {
         match result {
             Ok(_) => None,
             Err(error) if is_of_one_message(&error) => {
-                // The host gave the request up between its reading and this answer.
+                // The host abandoned the request before this response.
                 if let Some(pass) = REFUSED.admit() {
-                    info!(%error, swallowed = pass.swallowed, "the device took no answer");
+                    info!(%error, swallowed = pass.swallowed, "the device refused a response; it is dropped");
                 }
                 None
             }
@@ -159,7 +159,7 @@ impl<D: HostDevice> DeviceTransport<D> {
 
 /// Whether an error is about one message, and not about the device.
 ///
-/// `EINVAL`: an answer in the wrong phase. `EIO`: BT's flags changed between poll and transfer.
+/// `EINVAL`: a response in the wrong phase. `EIO`: BT's flags changed between poll and transfer.
 /// `EOVERFLOW`: a request that was too long, which the kernel has aborted.
 fn is_of_one_message(error: &io::Error) -> bool {
     const EIO: i32 = 5;
@@ -168,8 +168,8 @@ fn is_of_one_message(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EIO | EINVAL | EOVERFLOW))
 }
 
-/// What ended first.
-enum Done {
+/// The transfer that completed first.
+enum Transfer {
     Read(io::Result<usize>),
     Written(io::Result<usize>),
 }
@@ -188,14 +188,14 @@ impl<D: HostDevice> Transport for DeviceTransport<D> {
                     None => future::pending().await,
                 }
             };
-            let done = tokio::select! {
+            let transfer = tokio::select! {
                 biased;
-                written = write => Done::Written(written),
-                read = device.read(&mut self.buffer) => Done::Read(read),
+                written = write => Transfer::Written(written),
+                read = device.read(&mut self.buffer) => Transfer::Read(read),
             };
-            let incoming = match done {
-                Done::Read(result) => self.on_read(result),
-                Done::Written(result) => self.on_written(result),
+            let incoming = match transfer {
+                Transfer::Read(result) => self.on_read(result),
+                Transfer::Written(result) => self.on_written(result),
             };
             if let Some(incoming) = incoming {
                 return incoming;
@@ -206,12 +206,12 @@ impl<D: HostDevice> Transport for DeviceTransport<D> {
     fn send(&mut self, reply: &Reply) {
         match D::emit(reply.seq, &reply.response) {
             Ok(message) => self.outgoing = Some(message),
-            Err(error) => warn!(%error, "an answer that the device cannot carry"),
+            Err(error) => warn!(%error, "cannot encode a response for the device; it is dropped"),
         }
     }
 
     fn set_attention(&mut self, on: bool) -> io::Result<()> {
-        // While the device is away the bridge remembers, and asks again when it is back.
+        // While the device is not available the bridge stores the flag, and sets it when it is again.
         self.device.as_ref().map_or(Ok(()), |device| device.set_attention(on))
     }
 

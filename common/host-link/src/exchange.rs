@@ -1,31 +1,31 @@
-//! One host, one request at a time: who gets which answer, and by when.
+//! One host, one request at a time: which response belongs to which request, and its deadline.
 //!
-//! No device, bus, task or clock in here. A host interface has no way to tell whose answer it is
-//! handed (KCS, SSIF) or hangs on the wrong one (QEMU's link), so the rules are strict:
+//! No device, bus, task or clock in here. A host interface cannot match a response to a request (KCS,
+//! SSIF) or hangs on the wrong one (QEMU), so the rules are strict:
 //!
-//! - A request is answered once, by its deadline come what may: C3h when `ipmid` has not answered.
-//! - A new request ends the one before it, as a host that asks again has given up on the first.
-//! - Each request has a [`Token`] of its own; an answer with any but the latest is dropped and
+//! - A request gets one response, by its deadline at the latest: C3h when `ipmid` has not responded.
+//! - A new request ends the previous one: a host that sends another has given up on the first.
+//! - Each request has a [`Token`] of its own; a response with any but the latest is dropped and
 //!   counted.
-//! - Requests that are over but still run in `ipmid` are bounded; beyond that the answer is C0h.
+//! - Requests that ended but still run in `ipmid` are bounded; beyond that the response is C0h.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 
-/// Names one request of the host; never used twice.
+/// Identifies one request of the host; never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Token(u64);
 
 /// The bounds of an [`Exchange`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// How long after a request it is answered at the latest.
+    /// The time after a request by which the host gets a response.
     pub answer_within: Duration,
-    /// How many requests may run in `ipmid`, those that the host no longer waits for included.
+    /// The number of requests that may run in `ipmid`, abandoned ones included.
     pub running: usize,
-    /// The most data bytes that an answer may have on this transport.
+    /// The most data bytes of a response on this transport.
     pub answer_data: usize,
 }
 
@@ -35,42 +35,42 @@ impl Default for Limits {
     }
 }
 
-/// One answer for the host.
+/// One response for the host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reply {
     /// The transport's sequence number of the request, 0 where it has none.
     pub seq: u8,
-    /// What the host is told.
+    /// The response.
     pub response: Response,
-    /// Whether this answer turns the host's message interrupt on or off.
+    /// Whether this response turns the host's message interrupt on or off.
     pub interrupt: Option<bool>,
 }
 
-/// What the driver has to carry out.
+/// A request that the driver of the exchange has to execute.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Execute {
-    /// To be given back with the answer.
+    /// To be returned with the response.
     pub token: Token,
-    /// What `ipmid` is asked.
+    /// The request for `ipmid`.
     pub request: Request,
 }
 
-/// What became of the host's requests.
+/// Counters of the host's requests by outcome.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
-    /// Requests that could be read.
+    /// Valid requests.
     pub requests: u64,
-    /// Requests answered, by `ipmid` or in its place.
+    /// Responses sent, by `ipmid` or by the bridge.
     pub answered: u64,
     /// Requests answered C3h at their deadline.
     pub timed_out: u64,
-    /// Requests answered C0h for too many that still ran.
+    /// Requests answered C0h because too many still ran.
     pub busy: u64,
-    /// Requests the host gave up: it asked again, or was reset.
+    /// Requests that the host abandoned by a new one or a reset.
     pub abandoned: u64,
-    /// Answers that came for a request that was already over.
+    /// Responses to a request that had already ended.
     pub late: u64,
-    /// Answers too long for the transport, replaced by CAh.
+    /// Responses too long for the transport, replaced by CAh.
     pub too_long: u64,
 }
 
@@ -86,12 +86,12 @@ pub struct Exchange {
     counters: Counters,
 }
 
-/// The request the host waits for.
+/// The request for which the host waits.
 #[derive(Debug)]
 struct Pending {
     token: Token,
     seq: u8,
-    /// The request without its data, for the answer's header.
+    /// The request without its data, for the response's header.
     head: Request,
     deadline: Instant,
     /// Bit 0 of a Set BMC Global Enables (IPMI v2.0 §22.1), in force once it succeeds.
@@ -113,11 +113,11 @@ impl Exchange {
         }
     }
 
-    /// Takes a request of the host; ends the one before.
+    /// Handles a request of the host; ends the previous one.
     pub fn handle_request(&mut self, now: Instant, seq: u8, request: Request) {
         self.abandon();
         self.counters.requests += 1;
-        let head = head_of(&request);
+        let head = without_data(&request);
         if self.running >= self.limits.running {
             self.counters.busy += 1;
             let response = Response::failure(&head, CompletionCode::BUSY);
@@ -136,7 +136,7 @@ impl Exchange {
         self.execute.push_back(Execute { token, request });
     }
 
-    /// Takes what `ipmid` answered to the request named `token`, once for each [`Execute`].
+    /// Handles `ipmid`'s response to the request of `token`, once for each [`Execute`].
     pub fn handle_response(&mut self, token: Token, mut response: Response) {
         self.running = self.running.saturating_sub(1);
         let Some(pending) = self.pending.take_if(|pending| pending.token == token) else {
@@ -147,19 +147,19 @@ impl Exchange {
             self.counters.too_long += 1;
             response = Response::failure(&pending.head, CompletionCode::CANNOT_RETURN_BYTES);
         }
-        // The header is the request's, whatever the answer says.
+        // The header is the request's, whatever header the response has.
         let response = Response::to(&pending.head, response.completion, response.data);
         let done = response.completion == CompletionCode::OK;
         let interrupt = pending.interrupt.filter(|_| done);
         self.reply(pending.seq, response, interrupt);
     }
 
-    /// The host was reset or its end of the link went: nobody waits any more.
+    /// Handles a reset of the host or the loss of its transport: no request is pending afterwards.
     pub fn handle_reset(&mut self) {
         self.abandon();
     }
 
-    /// Answers C3h when the deadline has passed.
+    /// Responds C3h when the deadline has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if let Some(pending) = self.pending.take_if(|pending| pending.deadline <= now) {
             self.counters.timed_out += 1;
@@ -168,12 +168,12 @@ impl Exchange {
         }
     }
 
-    /// The next request to be carried out.
+    /// The next request to execute.
     pub fn poll_execute(&mut self) -> Option<Execute> {
         self.execute.pop_front()
     }
 
-    /// The answer to be sent, if there is one.
+    /// The response to send, if there is one.
     pub fn poll_transmit(&mut self) -> Option<Reply> {
         self.transmit.take()
     }
@@ -184,7 +184,7 @@ impl Exchange {
         self.pending.as_ref().map(|pending| pending.deadline)
     }
 
-    /// What became of the requests so far.
+    /// The counters.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters
@@ -210,7 +210,7 @@ impl Exchange {
         self.transmit = None;
         if let Some(pending) = self.pending.take() {
             self.counters.abandoned += 1;
-            // One that was not even handed out need not run at all.
+            // A request that was not handed out yet is not executed at all.
             let waiting = self.execute.len();
             self.execute.retain(|execute| execute.token != pending.token);
             self.running -= waiting - self.execute.len();
@@ -218,11 +218,11 @@ impl Exchange {
     }
 }
 
-fn head_of(request: &Request) -> Request {
+fn without_data(request: &Request) -> Request {
     Request { data: Vec::new(), ..*request }
 }
 
-/// What a Set BMC Global Enables makes of the receive message queue interrupt (IPMI v2.0 §22.1).
+/// The receive message queue interrupt that a Set BMC Global Enables sets (IPMI v2.0 §22.1).
 fn interrupt_wanted(request: &Request) -> Option<bool> {
     const SET_BMC_GLOBAL_ENABLES: u8 = 0x2e;
     match request {

@@ -1,13 +1,12 @@
-//! What the KCS, BT and SSIF bridges share.
+//! Common code of the KCS, BT and SSIF bridges.
 //!
-//! - [`exchange`]: one request at a time, its deadline and its one answer; a state machine without
-//!   I/O.
-//! - [`transport`]: where requests come from; [`device`] is a BMC's character device, [`qemu`] is
-//!   QEMU's link to an external BMC.
+//! - [`exchange`]: one request at a time, its deadline and its response; a state machine without I/O.
+//! - [`transport`]: the source of requests; [`device`] is a BMC's character device, [`qemu`] is QEMU's
+//!   connection to an external BMC.
 //! - [`bridge`]: the loop between a transport, an exchange, `ipmid` and the bus.
-//! - [`attention`]: the `Ipmi.Channel.SMS` object, through which `ipmid` gets the host's attention.
+//! - [`attention`]: the `Ipmi.Channel.SMS` object, through which `ipmid` sets the host's attention flag.
 //! - [`arguments`], [`config`]: the command line and the `[host]` section.
-//! - [`serve`]: all of it, as the `main` of a bridge.
+//! - [`serve()`]: all of it, as the `main` of a bridge.
 
 pub mod arguments;
 pub mod attention;

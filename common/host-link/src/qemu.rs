@@ -1,9 +1,9 @@
-//! QEMU's link to an external BMC: listens for it, and takes it back whenever it dials again.
+//! QEMU's connection to an external BMC: listens for it, and accepts it again whenever it reconnects.
 //!
-//! QEMU dials (its socket chardev with `reconnect=` again each second), greets, and serves a guest
-//! whether or not the BMC greets back. It answers D2h itself while nobody listens and C3h after
-//! 4 s; a response with another sequence number than its request's hangs a KCS guest for good,
-//! which is why an answer carries the sequence its request came with and is sent at most once.
+//! QEMU connects (its socket chardev with `reconnect=` again each second), sends its version, and serves
+//! a guest whether or not the BMC sends its own. It responds D2h itself while it is not connected and C3h
+//! after 4 s. A response with another sequence number than its request's hangs a KCS guest for good,
+//! so a response has the sequence number of its request and is sent at most once.
 
 mod peer;
 
@@ -21,13 +21,13 @@ use crate::arguments::QemuAddress;
 use crate::exchange::Reply;
 use crate::transport::{Incoming, Transport};
 
-/// How long between two attempts to listen.
+/// The time between two attempts to listen.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Who may connect to a unix socket: whoever can, is the host.
+/// The mode of a unix socket: a process that can connect acts as the host.
 const SOCKET_MODE: u32 = 0o660;
 
-/// One address at which QEMU is listened for, and the QEMU that is there.
+/// One address to listen at for QEMU, and the QEMU that is connected.
 #[derive(Debug)]
 pub struct QemuTransport {
     listener: Listener,
@@ -43,7 +43,7 @@ enum Listener {
 }
 
 impl QemuTransport {
-    /// Listens at `address`, however long it takes until that is possible.
+    /// Listens at `address`, and retries until that is possible.
     pub async fn listen(address: &QemuAddress) -> Self {
         let mut failed = false;
         loop {
@@ -54,7 +54,7 @@ impl QemuTransport {
                 }
                 Err(error) => {
                     if !failed {
-                        warn!(%error, ?address, "cannot listen; trying again until it works");
+                        warn!(%error, ?address, "cannot listen for QEMU; retrying every second");
                         failed = true;
                     }
                     time::sleep(RETRY).await;
@@ -63,7 +63,7 @@ impl QemuTransport {
         }
     }
 
-    /// The address that is listened at, of which a TCP port may have been chosen by the system.
+    /// The address of the listener; the system may have chosen its TCP port.
     ///
     /// # Errors
     ///
@@ -75,17 +75,17 @@ impl QemuTransport {
         }
     }
 
-    /// The newest connection is the one: QEMU makes but one, so the older is a dead one.
-    fn welcome(&mut self, stream: io::Result<Stream>) -> Option<Incoming> {
+    /// Uses the newest connection: QEMU makes one only, so an older one is dead.
+    fn accept(&mut self, stream: io::Result<Stream>) -> Option<Incoming> {
         match stream {
             Ok(stream) => {
                 self.attention = false;
                 self.interrupt = false;
-                self.peer = Some(Peer::greet(stream));
+                self.peer = Some(Peer::new(stream));
                 Some(Incoming::Up)
             }
             Err(error) => {
-                warn!(%error, "a connection could not be accepted");
+                warn!(%error, "cannot accept a connection; retrying");
                 None
             }
         }
@@ -100,7 +100,7 @@ impl Transport for QemuTransport {
         loop {
             let Some(peer) = &mut self.peer else {
                 let stream = self.listener.accept().await;
-                match self.welcome(stream) {
+                match self.accept(stream) {
                     Some(incoming) => return incoming,
                     None => time::sleep(RETRY).await,
                 }
@@ -108,14 +108,14 @@ impl Transport for QemuTransport {
             };
             tokio::select! {
                 stream = self.listener.accept() => {
-                    if let Some(incoming) = self.welcome(stream) {
+                    if let Some(incoming) = self.accept(stream) {
                         return incoming;
                     }
                 }
                 incoming = peer.next() => match incoming {
                     Ok(incoming) => return incoming,
                     Err(error) => {
-                        info!(%error, "QEMU went away");
+                        info!(%error, "QEMU disconnected; waiting for it to reconnect");
                         self.peer = None;
                         return Incoming::Down;
                     }
@@ -138,7 +138,7 @@ impl Transport for QemuTransport {
         Ok(())
     }
 
-    /// The link has no such command; a host that is not answered gets C3h from QEMU.
+    /// The protocol has no such command; QEMU sends C3h to a host without a response.
     fn force_abort(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Listener {
     }
 }
 
-/// Removes the socket that an earlier process left behind, but not one that is listened at.
+/// Removes the socket of an earlier process, but not one at which a process listens.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {

@@ -1,4 +1,4 @@
-//! A whole bridge, out of its command line.
+//! A whole bridge, set up from its command line.
 
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::IpmiHost;
@@ -11,7 +11,7 @@ use crate::device::{DeviceTransport, HostDevice};
 use crate::exchange::Limits;
 use crate::qemu::QemuTransport;
 
-/// Bridges a `D`, or the QEMU that is to dial in its place, to `ipmid`; for ever.
+/// Bridges a `D`, or a QEMU in its place, to `ipmid`; does not return.
 ///
 /// # Errors
 ///

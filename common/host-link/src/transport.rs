@@ -1,4 +1,4 @@
-//! What a bridge needs of the thing that its host speaks through.
+//! The transport of a host interface.
 
 use std::future::Future;
 use std::io;
@@ -7,12 +7,12 @@ use ipmi_proto::{FrameError, Request};
 
 use crate::exchange::Reply;
 
-/// What comes from the host's side.
+/// An event of a transport.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Incoming {
-    /// The transport is there now: attention and interrupt have to be set again.
+    /// The transport is available: attention and interrupt have to be set again.
     Up,
-    /// The transport went away, and with it what the host waited for.
+    /// The transport was lost, and with it the pending request.
     Down,
     /// The host was reset.
     Reset,
@@ -20,45 +20,44 @@ pub enum Incoming {
     Request {
         /// The transport's sequence number, 0 where it has none.
         seq: u8,
-        /// What the host asks.
+        /// The request.
         request: Request,
     },
-    /// Bytes that are no request; there is nothing in them to answer to.
+    /// Bytes that are not a valid request, to which no response can be built.
     Unreadable(FrameError),
 }
 
-/// A host interface, opened and kept open by whoever implements this.
+/// A host interface, which the implementation opens and reopens.
 pub trait Transport {
-    /// The most data bytes that fit into one answer.
+    /// The most data bytes of a response.
     const ANSWER_DATA: usize;
 
-    /// Waits for the next thing from the host, and meanwhile sends what is to be sent.
+    /// Waits for the next event, and sends the queued response meanwhile.
     ///
-    /// Must be cancel safe: the bridge drops the future whenever something else happens first. A
-    /// failure of the device is [`Incoming::Down`], and the next call gets it back, however long
-    /// that takes.
+    /// Must be cancel safe: the bridge drops the future whenever another event comes first. A failure
+    /// of the device is [`Incoming::Down`]; the next call waits until the device is available again.
     fn next(&mut self) -> impl Future<Output = Incoming>;
 
-    /// Queues an answer in place of one that was not yet sent.
+    /// Queues a response, which replaces one that was not sent yet.
     fn send(&mut self, reply: &Reply);
 
     /// Raises or lowers the host's attention flag.
     ///
     /// # Errors
     ///
-    /// What the device said; `Unsupported` for an interface without such a flag.
+    /// The device's error; `Unsupported` for an interface without such a flag.
     fn set_attention(&mut self, on: bool) -> io::Result<()>;
 
-    /// Puts the interface into its error state, so that the host starts anew.
+    /// Puts the interface into its error state, so that the host starts again.
     ///
     /// # Errors
     ///
     /// As [`set_attention`](Self::set_attention).
     fn force_abort(&mut self) -> io::Result<()>;
 
-    /// Whether the host's message interrupt is the bridge's to switch.
+    /// Whether the bridge switches the host's message interrupt.
     const HAS_INTERRUPT: bool = false;
 
-    /// Lets answers and attention interrupt the host, or not.
+    /// Enables or disables the interrupt for responses and attention.
     fn set_interrupt(&mut self, _on: bool) {}
 }

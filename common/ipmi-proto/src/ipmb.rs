@@ -70,6 +70,14 @@ pub struct IpmbHeader {
     pub command: u8,
 }
 
+impl IpmbHeader {
+    /// The request of this header with `data`, without its frame.
+    #[must_use]
+    pub const fn request(&self, data: Vec<u8>) -> Request {
+        Request { netfn: self.netfn, lun: self.responder_lun, command: self.command, data }
+    }
+}
+
 /// Why bytes are no IPMB frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum IpmbError {
@@ -148,12 +156,7 @@ impl<'a> IpmbRequest<'a> {
     /// The request without its frame, as bridges hand it on.
     #[must_use]
     pub fn to_request(&self) -> Request {
-        Request {
-            netfn: self.header.netfn,
-            lun: self.header.responder_lun,
-            command: self.header.command,
-            data: self.data.to_vec(),
-        }
+        self.header.request(self.data.to_vec())
     }
 }
 

@@ -1,10 +1,11 @@
 //! A client of the MCTP demultiplexer socket, for authors of message handlers.
 //!
 //! One connection has one message type. What arrives is the sender's endpoint id and the message,
-//! type byte first; what is sent is the receiver's id and the message. There are no tags: an answer
-//! sent to an endpoint that has asked is the answer to its oldest question, and anything else is a
-//! question, whose answer comes to this connection alone. (PLDM, NVMe-MI and SPDM messages say
-//! themselves which they are.) It blocks, needs no runtime, and its descriptor can be polled.
+//! type byte first; what is sent is the receiver's id and the message. There are no tags: most
+//! message types say themselves what is a request and what an answer, and an answer goes to the request
+//! with the same key (instance id, slot, vendor id). Of a type that says nothing, a message to an
+//! endpoint whose request this connection has not answered is the answer to its oldest request, and
+//! anything else is a request, whose answer comes to this connection alone. It blocks, needs no runtime, and its descriptor can be polled.
 //!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
@@ -42,7 +43,7 @@ impl Client {
     /// # Errors
     ///
     /// When there is no demultiplexer. One that refuses the type closes the connection, which the
-    /// first [`receive`](Self::receive) tells.
+    /// first [`receive`](Self::receive) reports.
     pub fn connect(kind: u8) -> io::Result<Self> {
         Self::connect_to(DEFAULT_SOCKET, kind)
     }
@@ -98,12 +99,12 @@ impl Client {
         Ok(())
     }
 
-    /// Asks an endpoint and waits for the answer, passing over what others send meanwhile.
+    /// Sends a request and waits for the answer, ignoring what other endpoints send meanwhile.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send) and [`receive`](Self::receive). Without a time-out an endpoint that
-    /// never answers is waited for for ever.
+    /// As [`send`](Self::send) and [`receive`](Self::receive). Without a time-out this waits for ever
+    /// for an endpoint that never answers.
     pub fn ask(&mut self, eid: u8, body: &[u8]) -> io::Result<Vec<u8>> {
         self.send(eid, body)?;
         loop {
@@ -114,7 +115,7 @@ impl Client {
         }
     }
 
-    /// Answers requests until the demultiplexer goes: `handler` gets the sender and the request, both
+    /// Answers requests until the demultiplexer ends: `handler` gets the sender and the request, both
     /// ways without the type byte, and gives the answer, if there is to be one.
     ///
     /// # Errors
@@ -145,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A demultiplexer that has one client.
+    /// A demultiplexer with one client.
     fn pair(name: &str, kind: u8) -> (OwnedFd, Client) {
         let name = format!("mctp-client-test-{}-{name}", std::process::id());
         let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_answers_until_the_demultiplexer_goes() {
+    fn a_handler_answers_until_the_demultiplexer_ends() {
         let (server, mut client) = pair("serve", 0x7e);
         let handler = std::thread::spawn(move || {
             client.serve(|eid, request| (request != b"quiet").then(|| vec![eid, 0xaa]))
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_gets_the_answer_of_whom_it_asked() {
+    fn a_request_gets_the_answer_of_its_receiver() {
         let (server, mut client) = pair("ask", 1);
         send_raw(&server, b"\x0a\x01other");
         send_raw(&server, b"\x09\x01answer");

@@ -3,7 +3,7 @@
 //! - [`ControlHeader`], [`Command`], [`CompletionCode`]: what each message begins with.
 //! - [`requester`]: what to ask of others, and what they answer.
 //! - [`responder`]: answers what others ask of this endpoint.
-//! - [`bus_owner`]: finds endpoints, gives them ids, and notices when they are gone.
+//! - [`bus_owner`]: finds endpoints, assigns ids to them, and polls them.
 //!
 //! Left out, and answered with [`CompletionCode::UNSUPPORTED_COMMAND`]: network ids, Query Hop,
 //! Resolve UUID, rate limiting and Query Supported Interfaces.

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// Why something that came in was thrown away. DSP0236 has all of these dropped silently; a count
-/// of each is what an operator has to go by.
+/// Why something that came in was thrown away. DSP0236 has all of these dropped silently; the
+/// counts are what an operator sees.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -86,7 +86,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// How often each reason has struck.
+/// A count of each reason.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct DropCounts([u64; DropReason::ALL.len()]);
 
@@ -98,13 +98,13 @@ impl DropCounts {
         }
     }
 
-    /// How often `reason` has struck.
+    /// How many were thrown away for `reason`.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0.get(reason.index()).copied().unwrap_or_default()
     }
 
-    /// How often anything was thrown away.
+    /// How many were thrown away in all.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

@@ -50,13 +50,13 @@ impl Fragmenter {
         self.header.tag
     }
 
-    /// Whether some packet of the message has gone already.
+    /// Whether a packet of the message has been sent.
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         self.sent > 0
     }
 
-    /// How many bytes of the message have gone.
+    /// How many bytes of the message have been sent.
     #[must_use]
     pub const fn sent(&self) -> usize {
         self.sent

@@ -1,15 +1,18 @@
-//! Names of things: endpoints, tags, message types, media and physical addresses.
+//! Endpoint ids, tags, message types, media and physical addresses.
 
 use core::fmt;
+
+use crate::framing::{pcie_vdm, serial, smbus};
+use crate::packet::Header;
 
 /// An endpoint id (DSP0236, "Endpoint IDs").
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Eid(pub u8);
 
 impl Eid {
-    /// Stands for whoever is at a physical address.
+    /// Any endpoint at a physical address.
     pub const NULL: Self = Self(0);
-    /// Stands for every endpoint of a bus.
+    /// Every endpoint of a bus.
     pub const BROADCAST: Self = Self(0xff);
     /// The first id that may be assigned; 1 to 7 are reserved.
     pub const FIRST_ASSIGNABLE: Self = Self(8);
@@ -61,10 +64,22 @@ impl MessageType {
     pub const CONTROL: Self = Self(0x00);
     /// Platform level data model.
     pub const PLDM: Self = Self(0x01);
+    /// Network controller sideband interface.
+    pub const NCSI: Self = Self(0x02);
+    /// Ethernet frames.
+    pub const ETHERNET: Self = Self(0x03);
     /// NVMe management interface.
     pub const NVME_MI: Self = Self(0x04);
     /// Security protocol and data model.
     pub const SPDM: Self = Self(0x05);
+    /// Secured messages: SPDM and others within an SPDM session.
+    pub const SECURED: Self = Self(0x06);
+    /// CXL fabric manager API.
+    pub const CXL_FM_API: Self = Self(0x07);
+    /// CXL component command interface.
+    pub const CXL_CCI: Self = Self(0x08);
+    /// PCIe management interface.
+    pub const PCIE_MI: Self = Self(0x09);
     /// Vendor defined, named by a PCI vendor id.
     pub const VENDOR_PCI: Self = Self(0x7e);
     /// Vendor defined, named by an IANA enterprise number.
@@ -97,7 +112,7 @@ pub struct LinkId(pub u8);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Medium {
-    /// Not told, or known to somebody else (a kernel's own stack).
+    /// Unknown, or that of a kernel's own stack.
     Unspecified,
     /// SMBus or I2C.
     Smbus,
@@ -127,6 +142,17 @@ impl Medium {
             Self::Smbus => 0x02,
             Self::PcieVdm => 0x08,
             Self::Serial => 0x30,
+        }
+    }
+
+    /// The largest packet payload that its framing can carry.
+    #[must_use]
+    pub const fn max_mtu(self) -> usize {
+        match self {
+            Self::Unspecified => crate::MAX_MESSAGE,
+            Self::Smbus => smbus::MAX_PACKET - Header::LEN,
+            Self::PcieVdm => pcie_vdm::MAX_PAYLOAD,
+            Self::Serial => serial::MAX_PACKET - Header::LEN,
         }
     }
 
@@ -182,6 +208,23 @@ impl fmt::Display for Address {
             Self::Smbus(address) => write!(f, "0x{address:02x}"),
             Self::Pcie(id) => write!(f, "{:02x}:{:02x}.{}", id >> 8, (id >> 3) & 0x1f, id & 7),
         }
+    }
+}
+
+/// An endpoint's position on the buses: a link, and the physical address on it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BusPath {
+    /// The link.
+    pub link: LinkId,
+    /// The physical address on the link.
+    pub address: Address,
+}
+
+impl BusPath {
+    /// An address on a link.
+    #[must_use]
+    pub const fn new(link: LinkId, address: Address) -> Self {
+        Self { link, address }
     }
 }
 

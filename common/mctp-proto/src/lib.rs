@@ -31,9 +31,9 @@ pub mod route;
 pub mod tags;
 
 pub use drop_reason::{DropCounts, DropReason};
-pub use ids::{Address, Eid, LinkId, Medium, MessageType, Tag};
+pub use ids::{Address, BusPath, Eid, LinkId, Medium, MessageType, Tag};
 
-/// The largest message this crate handles unless told otherwise, in bytes, type byte included.
+/// The largest message this crate handles unless it is configured otherwise, in bytes, type byte included.
 pub const MAX_MESSAGE: usize = 65_536;
 
 /// Payload bytes of a packet that every endpoint takes (DSP0236, baseline transmission unit).

@@ -5,9 +5,9 @@ use crate::{DropReason, Eid, Tag};
 /// The four bytes before each packet's payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// To whom.
+    /// The receiver.
     pub destination: Eid,
-    /// From whom.
+    /// The sender.
     pub source: Eid,
     /// The first packet of its message.
     pub start: bool,

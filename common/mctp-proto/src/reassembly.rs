@@ -142,8 +142,8 @@ impl Reassembler {
         while let Some(index) =
             self.open.iter().position(|assembly| assembly.touched + timeout <= now)
         {
-            if let Some(gone) = self.remove(index) {
-                dropped(gone.key.peer.link);
+            if let Some(removed) = self.remove(index) {
+                dropped(removed.key.peer.link);
             }
         }
         self.check = self.open.iter().map(|assembly| assembly.touched + timeout).min();
@@ -161,7 +161,7 @@ impl Reassembler {
         self.open.len()
     }
 
-    /// Forgets what was unfinished on a link that is gone.
+    /// Forgets what was unfinished on a link that is down.
     pub fn forget_link(&mut self, link: LinkId) {
         self.open.retain(|assembly| assembly.key.peer.link != link);
         self.bytes = self.open.iter().map(|assembly| assembly.message.len()).sum();

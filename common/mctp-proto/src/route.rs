@@ -1,14 +1,17 @@
 //! Which link and physical address an endpoint is behind.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::{Address, Eid, LinkId};
+use crate::{Address, BusPath, Eid, LinkId};
 
 /// How a route came to be, from the least to the most binding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Origin {
     /// Seen as the source of traffic.
     Learned,
+    /// Learned, and it has answered a request.
+    Answered,
     /// Assigned or found by a bus owner.
     Assigned,
     /// Configured.
@@ -83,15 +86,53 @@ impl Route {
 }
 
 /// Every route, and the link that takes what no route covers.
-#[derive(Clone, Debug, Default)]
+///
+/// What was learned from traffic is bounded: anybody can claim any source id. When
+/// [`RouteTable::MAX_LEARNED`] are known, the one that was heard longest ago makes room, and those that
+/// have never answered go before those that have.
+#[derive(Clone, Debug)]
 pub struct RouteTable {
-    routes: Vec<Route>,
+    entries: Vec<Entry>,
     fallback: Option<LinkId>,
+    learned_life: Duration,
+    /// Not after the first learned route expires; may be before.
+    check: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    route: Route,
+    /// For a learned route: when its endpoint was last heard.
+    heard: Duration,
+}
+
+impl Entry {
+    fn is_learned(&self) -> bool {
+        self.route.origin <= Origin::Answered
+    }
+}
+
+impl Default for RouteTable {
+    fn default() -> Self {
+        Self::new(Self::LEARNED_LIFE)
+    }
 }
 
 impl RouteTable {
     /// The most routes there can be; more than ids, since ranges may nest.
     pub const MAX: usize = 256;
+
+    /// The most routes that are learned from traffic.
+    pub const MAX_LEARNED: usize = 64;
+
+    /// How long a learned route stays while its endpoint is not heard.
+    pub const LEARNED_LIFE: Duration = Duration::from_secs(600);
+
+    /// A table whose learned routes stay for `learned_life`.
+    #[must_use]
+    pub const fn new(learned_life: Duration) -> Self {
+        Self { entries: Vec::new(), fallback: None, learned_life, check: None }
+    }
 
     /// Sends what no route covers to `link`, which must need no physical address.
     pub fn set_fallback(&mut self, link: Option<LinkId>) {
@@ -102,38 +143,97 @@ impl RouteTable {
     ///
     /// Gives whether the table has changed.
     pub fn add(&mut self, route: Route) -> bool {
-        let same = |old: &&mut Route| old.first == route.first && old.last == route.last;
-        if let Some(old) = self.routes.iter_mut().find(same) {
-            let changed = old.origin <= route.origin && *old != route;
+        if let Some(old) = self.entry_to(&route) {
+            let changed = old.route.origin <= route.origin && old.route != route;
             if changed {
-                *old = route;
+                old.route = route;
             }
             return changed;
         }
-        if self.routes.len() >= Self::MAX {
+        if self.entries.len() >= Self::MAX {
             return false;
         }
-        self.routes.push(route);
+        self.entries.push(Entry { route, heard: Duration::ZERO });
         true
+    }
+
+    /// An endpoint was heard at a position, and may have answered a request.
+    ///
+    /// Gives whether the table has changed.
+    pub fn learn(&mut self, now: Duration, eid: Eid, path: BusPath, answered: bool) -> bool {
+        let origin = if answered { Origin::Answered } else { Origin::Learned };
+        let route = Route::to(eid, path.link, path.address, origin);
+        if let Some(old) = self.entry_to(&route) {
+            if !old.is_learned() {
+                return false;
+            }
+            old.heard = now;
+            let moved = (old.route.link, old.route.address) != (route.link, route.address);
+            let changed = moved || old.route.origin < origin;
+            if changed {
+                old.route = route;
+            }
+            return changed;
+        }
+        let learned = self.entries.iter().filter(|entry| entry.is_learned()).count();
+        if learned >= Self::MAX_LEARNED || self.entries.len() >= Self::MAX {
+            self.remove_oldest_learned();
+        }
+        if self.entries.len() >= Self::MAX {
+            return false;
+        }
+        self.check.get_or_insert(now + self.learned_life);
+        self.entries.push(Entry { route, heard: now });
+        true
+    }
+
+    /// Removes the learned routes whose endpoints were not heard for too long; gives whether there
+    /// were any.
+    pub fn handle_timeout(&mut self, now: Duration) -> bool {
+        if self.check.is_none_or(|check| now < check) {
+            return false;
+        }
+        let (before, life) = (self.entries.len(), self.learned_life);
+        self.entries.retain(|entry| !entry.is_learned() || now < entry.heard + life);
+        let learned = self.entries.iter().filter(|entry| entry.is_learned());
+        self.check = learned.map(|entry| entry.heard + life).min();
+        self.entries.len() < before
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<Duration> {
+        self.check
     }
 
     /// Forgets the routes to `eid` alone that are not configured.
     pub fn remove(&mut self, eid: Eid) {
-        self.routes.retain(|route| {
+        self.entries.retain(|Entry { route, .. }| {
             route.origin == Origin::Static || route.first != eid || route.last != eid
         });
     }
 
-    /// Forgets what was learned or assigned on a link, as when it has gone.
+    /// Forgets the assigned ranges of ids that are behind a position, when its bridge is lost.
+    pub fn remove_ranges(&mut self, path: BusPath) {
+        self.entries.retain(|Entry { route, .. }| {
+            route.origin != Origin::Assigned
+                || route.first == route.last
+                || BusPath::new(route.link, route.address) != path
+        });
+    }
+
+    /// Forgets what was learned or assigned on a link.
     pub fn forget_link(&mut self, link: LinkId) {
-        self.routes.retain(|route| route.link != link || route.origin == Origin::Static);
+        self.entries
+            .retain(|Entry { route, .. }| route.link != link || route.origin == Origin::Static);
     }
 
     /// Where to send what is for `eid`: the narrowest route, and of those the most binding.
     #[must_use]
     pub fn lookup(&self, eid: Eid) -> Option<(LinkId, Address)> {
-        self.routes
+        self.entries
             .iter()
+            .map(|entry| &entry.route)
             .filter(|route| route.covers(eid))
             .min_by_key(|route| (route.last.0 - route.first.0, core::cmp::Reverse(route.origin)))
             .map(|route| (route.link, route.address))
@@ -143,9 +243,23 @@ impl RouteTable {
     /// Every route, in the order of their first ids.
     #[must_use]
     pub fn entries(&self) -> Vec<Route> {
-        let mut routes = self.routes.clone();
+        let mut routes: Vec<Route> = self.entries.iter().map(|entry| entry.route).collect();
         routes.sort_by_key(|route| (route.first, route.last));
         routes
+    }
+
+    fn entry_to(&mut self, route: &Route) -> Option<&mut Entry> {
+        self.entries
+            .iter_mut()
+            .find(|old| old.route.first == route.first && old.route.last == route.last)
+    }
+
+    fn remove_oldest_learned(&mut self) {
+        let learned = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_learned());
+        let oldest = learned.min_by_key(|(_, entry)| (entry.route.origin, entry.heard));
+        if let Some((index, _)) = oldest {
+            self.entries.swap_remove(index);
+        }
     }
 }
 
@@ -184,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_and_lost_routes_are_gone() {
+    fn removed_routes_are_not_found() {
         let mut table = RouteTable::default();
         table.add(Route::to(Eid(9), A, Address::None, Origin::Assigned));
         table.add(Route::to(Eid(10), B, Address::None, Origin::Learned));
@@ -201,5 +315,46 @@ mod tests {
         }
         let range = Route { last: Eid(9), ..Route::to(Eid(8), A, Address::None, Origin::Learned) };
         assert!(!table.add(range));
+    }
+
+    fn learn(table: &mut RouteTable, second: u64, eid: u8, answered: bool) -> bool {
+        table.learn(Duration::from_secs(second), Eid(eid), BusPath::new(A, Address::None), answered)
+    }
+
+    #[test]
+    fn learned_routes_are_bounded_and_those_that_answered_stay_longest() {
+        let mut table = RouteTable::default();
+        assert!(learn(&mut table, 0, 9, true));
+        for eid in 10..250 {
+            assert!(learn(&mut table, u64::from(eid), eid, false));
+        }
+        assert_eq!(table.entries().len(), RouteTable::MAX_LEARNED);
+        assert_eq!(table.entries()[0].origin, Origin::Answered);
+        assert!(!learn(&mut table, 300, 9, false));
+        assert_eq!(table.entries()[0].origin, Origin::Answered);
+    }
+
+    #[test]
+    fn learned_routes_expire_when_their_endpoint_is_not_heard() {
+        let mut table = RouteTable::new(Duration::from_secs(60));
+        table.add(Route::to(Eid(8), A, Address::None, Origin::Assigned));
+        learn(&mut table, 0, 9, true);
+        learn(&mut table, 10, 10, false);
+        learn(&mut table, 30, 9, false);
+        assert_eq!(table.poll_timeout(), Some(Duration::from_secs(60)));
+        assert!(!table.handle_timeout(Duration::from_secs(60)));
+        assert!(table.handle_timeout(Duration::from_secs(70)));
+        assert!(table.handle_timeout(Duration::from_secs(90)));
+        assert_eq!((table.entries().len(), table.poll_timeout()), (1, None));
+    }
+
+    #[test]
+    fn ranges_behind_a_position_are_removed_alone() {
+        let mut table = RouteTable::default();
+        let bridge = Route::to(Eid(9), A, Address::None, Origin::Assigned);
+        table.add(bridge);
+        table.add(Route { first: Eid(10), last: Eid(20), kind: Kind::Endpoints, ..bridge });
+        table.remove_ranges(BusPath::new(A, Address::None));
+        assert_eq!(table.entries(), [bridge]);
     }
 }

@@ -1,45 +1,76 @@
 //! The eight tags between this endpoint and each peer (DSP0236, "Message tag").
 //!
-//! A tag is taken with each request that waits for an answer, and is free again with the answer,
-//! after [`TAG_LIFE`], or when whoever holds it goes; then [`TAG_GRACE`] later, so that an answer
-//! that is already under way meets nobody else's request.
+//! A tag is taken with each request that waits for an answer. It is free again with the answer, when
+//! its time is over, or [`TAG_GRACE`] after its holder has disconnected, so that an answer that is
+//! already on its way meets no other request. The null and the broadcast id stand for several
+//! endpoints, so a tag that is out to one of those is not given out to an endpoint that may answer
+//! for it, and the reverse.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{Eid, LinkId, Tag};
+use crate::{Address, BusPath, Eid, LinkId, Tag};
 
-/// How long a tag waits for its answer.
+/// How long a tag waits for its answer unless the protocol allows more.
+///
+/// A tag that may wait longer can be taken away after this time when a peer has no other left.
 pub const TAG_LIFE: Duration = Duration::from_secs(6);
 
-/// How long a tag still waits for its answer when its holder has gone.
+/// How long a tag still waits for its answer when its holder has disconnected.
 pub const TAG_GRACE: Duration = Duration::from_millis(300);
 
-/// Whom tags are shared with: an endpoint on a link.
+const TAGS: usize = Tag::COUNT as usize;
+
+/// The far end of a request: an endpoint id and its position.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TagPeer {
-    /// The link the endpoint is on.
-    pub link: LinkId,
-    /// The endpoint; null and broadcast stand for whoever answers.
+    /// The link and the physical address.
+    pub path: BusPath,
+    /// The id; null for any endpoint at the address, broadcast for all on the link.
     pub eid: Eid,
 }
 
-/// Whose request an answer is for.
+impl TagPeer {
+    /// Whether an answer could belong to a request to either.
+    fn shares_tags_with(self, other: Self) -> bool {
+        let of_all = self.eid == Eid::BROADCAST || other.eid == Eid::BROADCAST;
+        let same = self.eid == other.eid && self.eid != Eid::NULL;
+        let of_address = (self.eid == Eid::NULL || other.eid == Eid::NULL)
+            && (self.path.address == other.path.address
+                // On a bus with addresses, "no address" is its root, whose address is unknown.
+                || [self.path.address, other.path.address].contains(&Address::None));
+        self.path.link == other.path.link && (of_all || same || of_address)
+    }
+
+    /// Whether a message from `sender` may answer a request to this peer.
+    fn is_answered_by(self, sender: Self) -> bool {
+        self.path.link == sender.path.link
+            && match self.eid {
+                Eid::BROADCAST => true,
+                Eid::NULL => [sender.path.address, Address::None].contains(&self.path.address),
+                eid => eid == sender.eid,
+            }
+    }
+}
+
+/// Which request an answer belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answered<H> {
-    /// For this holder, whose tag is now free.
+    /// The request of this holder.
     Held(H),
-    /// For one that has gone; its tag is now free.
+    /// The request of a holder that has disconnected.
     Abandoned,
-    /// For none: the tag is not out.
+    /// No request: the tag is not out.
     Unsolicited,
 }
 
 #[derive(Clone, Debug)]
 struct Held<H> {
-    /// `None` when it has gone.
+    /// `None` once it has disconnected.
     holder: Option<H>,
     until: Duration,
+    /// From when on another request may take the tag.
+    stale_at: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -47,13 +78,35 @@ struct Entry<H> {
     peer: TagPeer,
     /// Tags are taken in turn, so that a late answer rarely meets a new request.
     next: u8,
-    held: [Option<Held<H>>; Tag::COUNT as usize],
+    /// A bit for each tag that is out, and for each of those that another request may take.
+    out: u8,
+    stale: u8,
+    held: [Option<Held<H>>; TAGS],
+}
+
+impl<H> Entry<H> {
+    const fn new(peer: TagPeer) -> Self {
+        Self { peer, next: 0, out: 0, stale: 0, held: [const { None }; TAGS] }
+    }
+
+    fn put(&mut self, tag: Tag, held: Held<H>) {
+        if let Some(slot) = self.held.get_mut(usize::from(tag.value())) {
+            *slot = Some(held);
+            self.out |= mask(tag);
+            self.stale &= !mask(tag);
+        }
+    }
+
+    fn take(&mut self, tag: Tag) -> Option<Held<H>> {
+        self.out &= !mask(tag);
+        self.stale &= !mask(tag);
+        self.held.get_mut(usize::from(tag.value()))?.take()
+    }
 }
 
 /// Every tag that is taken, with its holder.
 #[derive(Debug)]
 pub struct TagTable<H> {
-    /// In the order of `peer`.
     entries: Vec<Entry<H>>,
     check: Option<Duration>,
 }
@@ -64,74 +117,136 @@ impl<H> Default for TagTable<H> {
     }
 }
 
-impl<H: Clone + PartialEq> TagTable<H> {
-    /// Takes a free tag; `None` when all eight are out.
-    pub fn take(&mut self, now: Duration, peer: TagPeer, holder: H) -> Option<Tag> {
-        let index = match self.index_of(peer) {
-            Ok(index) => index,
-            Err(index) => {
-                let held = core::array::from_fn(|_| None);
-                self.entries.insert(index, Entry { peer, next: 0, held });
-                index
+impl<H: Clone> TagTable<H> {
+    /// Takes a free tag for a request that may wait `life` for its answer; `None` when all eight are
+    /// out.
+    pub fn take(&mut self, now: Duration, peer: TagPeer, holder: H, life: Duration) -> Option<Tag> {
+        let index = match self.entries.iter().position(|entry| entry.peer == peer) {
+            Some(index) => index,
+            None => {
+                self.entries.push(Entry::new(peer));
+                self.entries.len() - 1
+            }
+        };
+        let next = self.entries.get(index)?.next;
+        let turn = || (0..Tag::COUNT).map(|step| Tag::from_bits(next + step));
+        let (used, stale) = self.used(peer);
+        let free = turn().find(|tag| used & mask(*tag) == 0);
+        let tag = match free {
+            Some(tag) => tag,
+            None => {
+                let tag = turn().find(|tag| stale & mask(*tag) != 0)?;
+                self.free_stale(peer, tag);
+                tag
             }
         };
         let entry = self.entries.get_mut(index)?;
-        let tag = (0..Tag::COUNT)
-            .map(|step| Tag::from_bits(entry.next + step))
-            .find(|tag| entry.held.get(usize::from(tag.value())).is_some_and(Option::is_none))?;
-        let until = now + TAG_LIFE;
-        *entry.held.get_mut(usize::from(tag.value()))? = Some(Held { holder: Some(holder), until });
+        let (until, stale_at) = (now + life, now + TAG_LIFE);
+        entry.put(tag, Held { holder: Some(holder), until, stale_at });
         entry.next = (tag.value() + 1) % Tag::COUNT;
-        self.check.get_or_insert(until);
+        let check = until.min(stale_at);
+        self.check = Some(self.check.map_or(check, |other| other.min(check)));
         Some(tag)
     }
 
-    /// Frees the tag that an answer from `peer` bears, and gives its holder.
-    ///
-    /// A request to the null or the broadcast id is answered under another one, so those count too.
-    pub fn answer(&mut self, peer: TagPeer, tag: Tag) -> Answered<H> {
-        let held = [peer.eid, Eid::NULL, Eid::BROADCAST]
-            .into_iter()
-            .find_map(|eid| self.free(TagPeer { eid, ..peer }, tag));
-        match held {
+    /// Gives the holder of the tag that an answer from `sender` carries. The tag is then free, unless
+    /// the answer announces another one within `more`, or the request was a broadcast, which takes
+    /// answers until its time is over.
+    pub fn answer(
+        &mut self,
+        now: Duration,
+        sender: TagPeer,
+        tag: Tag,
+        more: Option<Duration>,
+    ) -> Answered<H> {
+        self.answer_where(now, sender, more, |held, _| held == tag)
+    }
+
+    /// As [`answer`](Self::answer), by what `matches` finds in tag and holder: for a sender that does
+    /// not return the tag.
+    pub fn answer_where(
+        &mut self,
+        now: Duration,
+        sender: TagPeer,
+        more: Option<Duration>,
+        matches: impl Fn(Tag, Option<&H>) -> bool,
+    ) -> Answered<H> {
+        let Some((index, tag)) = self.find(sender, matches) else {
+            return Answered::Unsolicited;
+        };
+        let Some(entry) = self.entries.get_mut(index) else {
+            return Answered::Unsolicited;
+        };
+        let keep = more.is_some() || entry.peer.eid == Eid::BROADCAST;
+        let held = if keep {
+            let slot = entry.held.get_mut(usize::from(tag.value())).and_then(Option::as_mut);
+            slot.map(|held| {
+                if let Some(more) = more {
+                    held.until = held.until.max(now + more);
+                    held.stale_at = held.until;
+                }
+                held.clone()
+            })
+        } else {
+            entry.take(tag)
+        };
+        match held.map(|held| held.holder) {
             Some(Some(holder)) => Answered::Held(holder),
             Some(None) => Answered::Abandoned,
             None => Answered::Unsolicited,
         }
     }
 
-    /// Frees one tag. Gives its holder, if it was out and its holder is still there.
-    pub fn free(&mut self, peer: TagPeer, tag: Tag) -> Option<Option<H>> {
-        let index = self.index_of(peer).ok()?;
-        let slot = self.entries.get_mut(index)?.held.get_mut(usize::from(tag.value()))?;
-        slot.take().map(|held| held.holder)
+    /// Frees one tag.
+    pub fn free(&mut self, peer: TagPeer, tag: Tag) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.peer == peer) {
+            entry.take(tag);
+        }
     }
 
-    /// The holder has gone: what it has is free after [`TAG_GRACE`], or with its answer.
-    pub fn forget(&mut self, now: Duration, holder: &H) {
+    /// A holder has disconnected: its tags are free after [`TAG_GRACE`], or with their answers.
+    pub fn forget(&mut self, now: Duration, is_holder: impl Fn(&H) -> bool) {
         let until = now + TAG_GRACE;
         let all = self.entries.iter_mut().flat_map(|entry| entry.held.iter_mut().flatten());
-        for held in all.filter(|held| held.holder.as_ref() == Some(holder)) {
+        for held in all.filter(|held| held.holder.as_ref().is_some_and(&is_holder)) {
             held.holder = None;
             held.until = until;
             self.check = self.check.map(|check| check.min(until));
         }
     }
 
-    /// Frees all tags of a link that is gone; gives back with whom.
-    pub fn forget_link(&mut self, link: LinkId) -> Vec<TagPeer> {
-        self.free_where(|peer, _| peer.link == link)
+    /// Frees all tags of a link that is down.
+    pub fn forget_link(&mut self, link: LinkId) {
+        self.entries.retain(|entry| entry.peer.path.link != link);
     }
 
-    /// Frees what has waited too long; gives back with whom, once for each tag.
-    pub fn handle_timeout(&mut self, now: Duration) -> Vec<TagPeer> {
+    /// Frees what has waited too long; gives the links on which a tag can be taken again.
+    pub fn handle_timeout(&mut self, now: Duration) -> Vec<LinkId> {
         if self.check.is_none_or(|check| now < check) {
             return Vec::new();
         }
-        let freed = self.free_where(|_, held| held.until <= now);
-        self.entries.retain(|entry| entry.held.iter().any(Option::is_some));
-        let held = self.entries.iter().flat_map(|entry| entry.held.iter().flatten());
-        self.check = held.map(|held| held.until).min();
+        let mut freed = Vec::new();
+        let mut check: Option<Duration> = None;
+        for entry in &mut self.entries {
+            for tag in (0..Tag::COUNT).map(Tag::from_bits) {
+                let Some(Some(held)) = entry.held.get(usize::from(tag.value())) else { continue };
+                let was_stale = entry.stale & mask(tag) != 0;
+                let (until, is_stale) = (held.until, held.stale_at <= now);
+                let due = if is_stale { until } else { until.min(held.stale_at) };
+                if until <= now {
+                    entry.take(tag);
+                } else {
+                    entry.stale |= if is_stale { mask(tag) } else { 0 };
+                    check = Some(check.map_or(due, |check| check.min(due)));
+                }
+                let freed_now = until <= now || (is_stale && !was_stale);
+                if freed_now && !freed.contains(&entry.peer.path.link) {
+                    freed.push(entry.peer.path.link);
+                }
+            }
+        }
+        self.entries.retain(|entry| entry.out != 0);
+        self.check = check;
         freed
     }
 
@@ -141,118 +256,67 @@ impl<H: Clone + PartialEq> TagTable<H> {
         self.check
     }
 
-    /// How many tags are out to `peer`.
+    /// How many tags a new request to `peer` cannot take.
     #[must_use]
     pub fn outstanding(&self, peer: TagPeer) -> usize {
-        let entry = self.index_of(peer).ok().and_then(|index| self.entries.get(index));
-        entry.map_or(0, |entry| entry.held.iter().flatten().count())
+        let (used, stale) = self.used(peer);
+        (used & !stale).count_ones() as usize
     }
 
-    /// Whether `holder` has a tag that is out to `peer`.
+    /// Whether such a holder has a tag that is out to `peer`.
     #[must_use]
-    pub fn is_held_by(&self, peer: TagPeer, holder: &H) -> bool {
-        let entry = self.index_of(peer).ok().and_then(|index| self.entries.get(index));
+    pub fn is_held_by(&self, peer: TagPeer, is_holder: impl Fn(&H) -> bool) -> bool {
+        let entry = self.entries.iter().find(|entry| entry.peer == peer);
         let mut held = entry.into_iter().flat_map(|entry| entry.held.iter().flatten());
-        held.any(|held| held.holder.as_ref() == Some(holder))
+        held.any(|held| held.holder.as_ref().is_some_and(&is_holder))
     }
 
-    fn index_of(&self, peer: TagPeer) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&peer, |entry| entry.peer)
+    /// A bit for each tag that is out to a peer that shares tags with `peer`, and for each of those
+    /// that another request may take.
+    fn used(&self, peer: TagPeer) -> (u8, u8) {
+        let sharing = self.entries.iter().filter(|entry| entry.peer.shares_tags_with(peer));
+        let (out, busy) = sharing.fold((0, 0), |(out, busy), entry| {
+            (out | entry.out, busy | (entry.out & !entry.stale))
+        });
+        (out, out & !busy)
     }
 
-    fn free_where(&mut self, mut wanted: impl FnMut(TagPeer, &Held<H>) -> bool) -> Vec<TagPeer> {
-        let mut freed = Vec::new();
-        for entry in &mut self.entries {
-            for slot in &mut entry.held {
-                if slot.as_ref().is_some_and(|held| wanted(entry.peer, held)) {
-                    *slot = None;
-                    freed.push(entry.peer);
-                }
-            }
+    fn free_stale(&mut self, peer: TagPeer, tag: Tag) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.peer.shares_tags_with(peer)) {
+            entry.take(tag);
         }
-        freed
     }
+
+    /// The request that a message of `sender` answers: one to its own id before one to any.
+    fn find(
+        &self,
+        sender: TagPeer,
+        matches: impl Fn(Tag, Option<&H>) -> bool,
+    ) -> Option<(usize, Tag)> {
+        let possible = |entry: &&(usize, &Entry<H>)| entry.1.peer.is_answered_by(sender);
+        let tag_in = |entry: &Entry<H>| {
+            let mut tags = (0..Tag::COUNT).map(Tag::from_bits).zip(&entry.held);
+            tags.find_map(|(tag, slot)| {
+                let held = slot.as_ref()?;
+                matches(tag, held.holder.as_ref()).then_some(tag)
+            })
+        };
+        let all = || self.entries.iter().enumerate();
+        let exact = all()
+            .filter(|(_, entry)| entry.peer.eid == sender.eid)
+            .filter(|entry| possible(&entry))
+            .find_map(|(index, entry)| Some((index, tag_in(entry)?)));
+        exact.or_else(|| {
+            all()
+                .filter(|entry| possible(&entry))
+                .find_map(|(index, entry)| Some((index, tag_in(entry)?)))
+        })
+    }
+}
+
+const fn mask(tag: Tag) -> u8 {
+    1 << tag.value()
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::vec;
-
-    use super::*;
-
-    const PEER: TagPeer = TagPeer { link: LinkId(0), eid: Eid(9) };
-    const OTHER: TagPeer = TagPeer { link: LinkId(0), eid: Eid(10) };
-
-    #[test]
-    fn eight_tags_for_each_peer() {
-        let mut tags = TagTable::default();
-        let taken: Vec<u8> =
-            (0..8).map(|n| tags.take(Duration::ZERO, PEER, n).unwrap().value()).collect();
-        assert_eq!(taken, [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(tags.take(Duration::ZERO, PEER, 8), None);
-        assert!(tags.take(Duration::ZERO, OTHER, 8).is_some());
-        assert_eq!((tags.outstanding(PEER), tags.outstanding(OTHER)), (8, 1));
-        assert!(tags.is_held_by(PEER, &7) && !tags.is_held_by(PEER, &8));
-    }
-
-    #[test]
-    fn an_answer_frees_its_tag_once() {
-        let mut tags = TagTable::default();
-        let tag = tags.take(Duration::ZERO, PEER, 'a').unwrap();
-        assert_eq!(tags.answer(OTHER, tag), Answered::Unsolicited);
-        assert_eq!(tags.answer(PEER, tag), Answered::Held('a'));
-        assert_eq!(tags.answer(PEER, tag), Answered::Unsolicited);
-    }
-
-    #[test]
-    fn freed_tags_are_not_taken_again_at_once() {
-        let mut tags = TagTable::default();
-        let first = tags.take(Duration::ZERO, PEER, 0).unwrap();
-        tags.answer(PEER, first);
-        assert_ne!(tags.take(Duration::ZERO, PEER, 0), Some(first));
-    }
-
-    #[test]
-    fn whoever_answers_a_request_to_the_null_id_is_right() {
-        let mut tags = TagTable::default();
-        for eid in [Eid::NULL, Eid::BROADCAST] {
-            let tag = tags.take(Duration::ZERO, TagPeer { eid, ..PEER }, eid).unwrap();
-            assert_eq!(tags.answer(PEER, tag), Answered::Held(eid));
-        }
-    }
-
-    #[test]
-    fn tags_are_freed_after_their_life() {
-        let mut tags = TagTable::default();
-        tags.take(Duration::ZERO, PEER, 'a').unwrap();
-        tags.take(Duration::from_secs(1), PEER, 'b').unwrap();
-        assert_eq!(tags.poll_timeout(), Some(TAG_LIFE));
-        assert_eq!(tags.handle_timeout(TAG_LIFE), vec![PEER]);
-        assert_eq!(tags.poll_timeout(), Some(Duration::from_secs(7)));
-        assert_eq!(tags.handle_timeout(Duration::from_secs(7)), vec![PEER]);
-        assert_eq!(tags.poll_timeout(), None);
-    }
-
-    #[test]
-    fn tags_of_a_holder_that_has_gone_are_free_after_a_grace_or_with_their_answer() {
-        let mut tags = TagTable::default();
-        let tag = tags.take(Duration::ZERO, PEER, 'a').unwrap();
-        tags.take(Duration::ZERO, OTHER, 'a').unwrap();
-        tags.take(Duration::ZERO, OTHER, 'b').unwrap();
-        tags.forget(Duration::from_secs(1), &'a');
-        assert_eq!((tags.outstanding(PEER), tags.outstanding(OTHER)), (1, 2));
-        assert_eq!(tags.answer(PEER, tag), Answered::Abandoned);
-        let over = Duration::from_secs(1) + TAG_GRACE;
-        assert_eq!(tags.poll_timeout(), Some(over));
-        assert_eq!(tags.handle_timeout(over), vec![OTHER]);
-        assert_eq!((tags.outstanding(PEER), tags.outstanding(OTHER)), (0, 1));
-    }
-
-    #[test]
-    fn tags_are_freed_when_their_link_goes() {
-        let mut tags = TagTable::default();
-        tags.take(Duration::ZERO, OTHER, 'b').unwrap();
-        assert_eq!(tags.forget_link(LinkId(1)), vec![]);
-        assert_eq!(tags.forget_link(LinkId(0)), vec![OTHER]);
-    }
-}
+mod tests;

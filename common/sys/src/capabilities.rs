@@ -24,7 +24,7 @@ struct Data {
 /// Gives up all capabilities of the calling thread, and of the threads that it starts from now on.
 ///
 /// For a daemon that has done what it needed one for, such as binding a low port: what it opened
-/// stays open. There is no way back.
+/// stays open. It cannot be undone.
 ///
 /// # Errors
 ///

@@ -177,11 +177,11 @@ impl Device {
     }
 
     /// Runs `operation` each time there is room, until it returns other than `WouldBlock`, for a
-    /// device that is registered for reading alone: room that nobody waits for then wakes nobody.
+    /// device that is registered for reading alone: unused room then wakes no task.
     ///
     /// # Errors
     ///
-    /// Those of `operation`, and when no further descriptor is to be had.
+    /// Those of `operation`, and when no further descriptor can be opened.
     pub async fn when_writable<R>(
         &self,
         operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,

@@ -1,5 +1,5 @@
 //! The ioctls of Linux's BMC-side host interfaces (`linux/ipmi_bmc.h`, `linux/bt-bmc.h`), and
-//! transfers that hold for drivers whose `read` and `write` wait even on a non-blocking descriptor.
+//! transfers for drivers whose `read` and `write` block even on a non-blocking descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -20,7 +20,7 @@ mod requests {
     nix::ioctl_none!(force_abort, 0xb1, 2);
 }
 
-/// The host side of a [`Device`]: its attention flag, its error state, and careful transfers.
+/// The host interface of a [`Device`]: its attention flag, its error state, and polled transfers.
 pub trait HostInterface {
     /// Raises the host's `SMS_ATN` flag.
     ///
@@ -36,28 +36,28 @@ pub trait HostInterface {
     /// As `ioctl(2)`.
     fn clear_sms_attention(&self) -> io::Result<()>;
 
-    /// Puts the interface into its error state, so that the host starts anew (KCS only).
+    /// Puts the interface into its error state, so that the host starts again (KCS only).
     ///
     /// # Errors
     ///
     /// As `ioctl(2)`.
     fn force_abort(&self) -> io::Result<()>;
 
-    /// Reads one message, only when `poll(2)` says at this moment that there is one.
+    /// Reads one message, only when `poll(2)` reports that there is one.
     ///
     /// # Errors
     ///
     /// As `read(2)`; `NotConnected` when the device was unplugged.
     fn read_polled(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
 
-    /// Writes one message, only when `poll(2)` says at this moment that it is taken.
+    /// Writes one message, only when `poll(2)` reports that there is room.
     ///
     /// # Errors
     ///
     /// As `write(2)`; `NotConnected` when the device was unplugged.
     fn write_polled(&self, message: &[u8]) -> impl Future<Output = io::Result<usize>>;
 
-    /// Whether `poll(2)` says at this moment that there is a message to read.
+    /// Whether `poll(2)` reports a message to read.
     ///
     /// # Errors
     ///
@@ -72,8 +72,8 @@ pub trait HostInterface {
     fn write_now(&self, message: &[u8]) -> io::Result<usize>;
 }
 
-/// Opens a character device, or connects to a message based unix socket in its place, behind which
-/// a simulator plays the device.
+/// Opens a character device, or connects to a unix socket of type `SOCK_SEQPACKET`, with which a simulator
+/// replaces the device.
 ///
 /// # Errors
 ///
@@ -140,7 +140,7 @@ fn raw(device: &Device) -> i32 {
     device.as_fd().as_raw_fd()
 }
 
-/// `WouldBlock` unless one of `events` is there at this moment.
+/// `WouldBlock` unless one of `events` is reported now.
 ///
 /// The runtime's readiness is edge triggered, and an edge may be older than the device's state.
 fn ready_now(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<()> {

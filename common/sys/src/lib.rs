@@ -1,14 +1,14 @@
-//! Device descriptors, ioctls and sockets the runtime has no type for: the one crate that may hold
-//! unsafe code.
+//! Device descriptors, ioctls and sockets for which the runtime has no type: the only crate with unsafe
+//! code.
 //!
 //! Every `unsafe` block states with `// SAFETY:` why it holds, and nothing unsafe is exported. The
 //! other crates see safe types only:
 //!
-//! - [`drop_capabilities`]: what a daemon does not need any more.
+//! - [`drop_capabilities`]: drops the capabilities that a daemon needs no longer.
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
-//! - [`HostInterface`]: what BMC-side KCS, BT and SSIF devices have beyond that.
+//! - [`HostInterface`]: the ioctls and transfers of BMC-side KCS, BT and SSIF devices.
 //! - [`MctpSocket`]: a socket of the kernel's own MCTP stack.
-//! - [`change_password`]: PAM, where the machine has it.
+//! - [`change_password`]: PAM, where it is installed.
 #![allow(unsafe_code)]
 
 mod capabilities;

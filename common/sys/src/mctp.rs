@@ -14,6 +14,38 @@ const FAMILY: u16 = 45;
 /// sender chose the tag".
 const TAG_OWNER: u8 = 0x08;
 
+/// `MCTP_TAG_PREALLOC` of `linux/mctp.h`: the tag was allocated before.
+const TAG_PREALLOCATED: u8 = 0x10;
+
+/// The tag itself.
+const TAG_MASK: u8 = 0x07;
+
+/// `SIOCMCTPALLOCTAG`, `SIOCMCTPDROPTAG` and their successors, which know networks (`linux/mctp.h`).
+const ALLOCATE_TAG: libc::Ioctl = 0x89e0;
+const DROP_TAG: libc::Ioctl = 0x89e1;
+const ALLOCATE_TAG_2: libc::Ioctl = 0x89e2;
+const DROP_TAG_2: libc::Ioctl = 0x89e3;
+
+/// `struct mctp_ioc_tag_ctl` of `linux/mctp.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct TagControl {
+    address: u8,
+    tag: u8,
+    flags: u16,
+}
+
+/// `struct mctp_ioc_tag_ctl2` of `linux/mctp.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct TagControl2 {
+    network: u32,
+    address: u8,
+    local_address: u8,
+    flags: u16,
+    tag: u8,
+}
+
 /// Any endpoint, for binding.
 const ADDRESS_ANY: u8 = 0xff;
 
@@ -30,7 +62,7 @@ struct SockaddrMctp {
     pad1: u8,
 }
 
-/// Whom a message is to or from.
+/// The receiver or the sender of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MctpPeer {
     /// The kernel's number of the network; 0 for the default one.
@@ -43,16 +75,21 @@ pub struct MctpPeer {
     pub tag: u8,
     /// Whether the message is a request, whose sender chose the tag.
     pub tag_owner: bool,
+    /// In a request: whether `tag` was allocated with [`MctpSocket::allocate_tag`]; otherwise the
+    /// kernel chooses one, for one answer.
+    pub allocated: bool,
 }
 
 impl MctpPeer {
     fn to_raw(self) -> SockaddrMctp {
+        let owner = if self.tag_owner { TAG_OWNER } else { 0 };
+        let allocated = if self.allocated { TAG_PREALLOCATED } else { 0 };
         SockaddrMctp {
             family: FAMILY,
             network: self.network,
             address: self.eid,
             kind: self.kind,
-            tag: (self.tag & !TAG_OWNER) | if self.tag_owner { TAG_OWNER } else { 0 },
+            tag: (self.tag & TAG_MASK) | owner | allocated,
             ..SockaddrMctp::default()
         }
     }
@@ -62,8 +99,9 @@ impl MctpPeer {
             network: raw.network,
             eid: raw.address,
             kind: raw.kind,
-            tag: raw.tag & !TAG_OWNER,
+            tag: raw.tag & TAG_MASK,
             tag_owner: raw.tag & TAG_OWNER != 0,
+            allocated: raw.tag & TAG_PREALLOCATED != 0,
         }
     }
 }
@@ -106,7 +144,14 @@ impl MctpSocket {
     /// Outside of a runtime.
     pub fn bind(network: u32, kind: u8) -> io::Result<Self> {
         let socket = Self::new()?;
-        let peer = MctpPeer { network, eid: ADDRESS_ANY, kind, tag: 0, tag_owner: false };
+        let peer = MctpPeer {
+            network,
+            eid: ADDRESS_ANY,
+            kind,
+            tag: 0,
+            tag_owner: false,
+            allocated: false,
+        };
         let raw = peer.to_raw();
         // SAFETY: `raw` is a valid address of the length given, and outlives the call.
         check(unsafe {
@@ -135,6 +180,49 @@ impl MctpSocket {
             )
         };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Allocates a tag for requests to an endpoint, which stays until it is dropped, so that a request
+    /// can have several answers. The socket's own tags are dropped with it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` on a kernel that cannot do this for the network, `ResourceBusy` when all tags to
+    /// the peer are out.
+    pub fn allocate_tag(&self, network: u32, eid: u8) -> io::Result<u8> {
+        let mut control = TagControl2 { network, address: eid, ..TagControl2::default() };
+        match self.tag_control(ALLOCATE_TAG_2, &mut control) {
+            Ok(()) => return Ok(control.tag & TAG_MASK),
+            // The older form knows the default network alone.
+            Err(error) if is_unknown(&error) && network <= 1 => {}
+            Err(error) if is_unknown(&error) => return Err(io::ErrorKind::InvalidInput.into()),
+            Err(error) => return Err(error),
+        }
+        let mut control = TagControl { address: eid, ..TagControl::default() };
+        match self.tag_control(ALLOCATE_TAG, &mut control) {
+            Ok(()) => Ok(control.tag & TAG_MASK),
+            Err(error) if is_unknown(&error) => Err(io::ErrorKind::InvalidInput.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives an allocated tag back. One that is not out is ignored.
+    pub fn drop_tag(&self, peer: MctpPeer) {
+        let tag = (peer.tag & TAG_MASK) | TAG_OWNER | TAG_PREALLOCATED;
+        let (network, address) = (peer.network, peer.eid);
+        let mut control = TagControl2 { network, address, tag, ..TagControl2::default() };
+        if self.tag_control(DROP_TAG_2, &mut control).is_err() {
+            let mut control = TagControl { address, tag, ..TagControl::default() };
+            // Whatever the error is, there is nothing left to give back.
+            let _ = self.tag_control(DROP_TAG, &mut control);
+        }
+    }
+
+    fn tag_control<T>(&self, request: libc::Ioctl, control: &mut T) -> io::Result<()> {
+        // SAFETY: `control` is the structure that each of the four requests above is called with,
+        // valid for reads and writes, and outlives the call.
+        let done = unsafe { libc::ioctl(self.as_fd().as_raw_fd(), request, &raw mut *control) };
+        check(done).map(drop)
     }
 
     /// Receives one message into `buffer`, which becomes as long as the message, and gives its
@@ -183,6 +271,11 @@ fn receive(
     Ok((length, MctpPeer::from_raw(raw)))
 }
 
+/// Whether the kernel does not know a request.
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTTY))
+}
+
 fn raw_len() -> libc::socklen_t {
     const LEN: u8 = 12;
     const { assert!(mem::size_of::<SockaddrMctp>() == LEN as usize) };
@@ -199,11 +292,20 @@ mod tests {
 
     #[test]
     fn addresses_go_both_ways() {
-        for tag_owner in [false, true] {
-            let peer = MctpPeer { network: 1, eid: 9, kind: 0x84, tag: 5, tag_owner };
+        for (tag_owner, allocated) in [(false, false), (true, false), (true, true)] {
+            let peer = MctpPeer { network: 1, eid: 9, kind: 0x84, tag: 5, tag_owner, allocated };
             assert_eq!(MctpPeer::from_raw(peer.to_raw()), peer);
         }
-        let raw = MctpPeer { network: 1, eid: 9, kind: 1, tag: 2, tag_owner: true }.to_raw();
+        let peer =
+            MctpPeer { network: 1, eid: 9, kind: 1, tag: 2, tag_owner: true, allocated: false };
+        let raw = peer.to_raw();
         assert_eq!((raw.family, raw.tag), (45, 0x0a));
+        assert_eq!(MctpPeer { allocated: true, ..peer }.to_raw().tag, 0x1a);
+    }
+
+    #[test]
+    fn tag_controls_have_the_kernels_layout() {
+        assert_eq!((mem::size_of::<TagControl>(), mem::size_of::<TagControl2>()), (4, 12));
+        assert_eq!(mem::offset_of!(TagControl2, tag), 8);
     }
 }

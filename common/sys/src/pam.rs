@@ -1,8 +1,8 @@
 //! Changing a password through PAM.
 //!
-//! The library is looked for when it is needed, so that a machine without it, and a build without
-//! its headers, has everything but this. What is declared here is Linux-PAM's interface
-//! (`pam_start(3)`, `pam_conv(3)`, `pam_chauthtok(3)`).
+//! The library is loaded when it is needed, so that everything else works on a machine without it, and the
+//! build needs no headers. The declarations are those of Linux-PAM (`pam_start(3)`, `pam_conv(3)`,
+//! `pam_chauthtok(3)`).
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -16,11 +16,11 @@ const PAM_SUCCESS: c_int = 0;
 const PAM_BUF_ERR: c_int = 5;
 const PAM_CONV_ERR: c_int = 19;
 const PAM_AUTHTOK_ERR: c_int = 20;
-/// No words for a user who does not see them.
+/// No messages to the user.
 const PAM_SILENT: c_int = 0x8000;
-/// A prompt whose answer is not shown: for a password.
+/// A prompt without echo: for a password.
 const PAM_PROMPT_ECHO_OFF: c_int = 1;
-/// A prompt that this conversation has no answer for.
+/// A prompt with echo, to which this conversation has no response.
 const PAM_PROMPT_ECHO_ON: c_int = 2;
 /// The most messages of one conversation (`PAM_MAX_NUM_MSG`).
 const MAX_MESSAGES: c_int = 32;
@@ -62,9 +62,9 @@ type ErrorText = unsafe extern "C" fn(Handle, c_int) -> *const c_char;
 /// Why a password was not changed.
 #[derive(Debug)]
 pub enum PamError {
-    /// This machine has no PAM, or one without what is needed; the text says what is missing.
+    /// PAM is not installed, or lacks a function; the text says which.
     Absent(String),
-    /// The modules would not have this password.
+    /// The modules refuse this password.
     BadPassword(String),
     /// Anything else; the text is PAM's own.
     Failed(String),
@@ -73,7 +73,7 @@ pub enum PamError {
 impl std::fmt::Display for PamError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Absent(text) => write!(f, "no PAM: {text}"),
+            Self::Absent(text) => write!(f, "PAM is not available: {text}"),
             Self::BadPassword(text) | Self::Failed(text) => write!(f, "PAM: {text}"),
         }
     }
@@ -81,12 +81,12 @@ impl std::fmt::Display for PamError {
 
 impl std::error::Error for PamError {}
 
-/// Whose stack of modules changes passwords.
+/// The service whose stack of modules changes passwords.
 #[derive(Clone, Copy, Debug)]
 pub struct PamService<'a> {
     /// The service's name, which is that of its file.
     pub name: &'a str,
-    /// Where the file is, if not where PAM looks by itself.
+    /// The folder of the file, if it is not PAM's default.
     pub folder: Option<&'a Path>,
 }
 
@@ -166,7 +166,7 @@ impl Library {
         Ok(symbol)
     }
 
-    /// Has the modules change the password, and ends the transaction.
+    /// Runs the modules, which change the password, and ends the transaction.
     fn change(&self, handle: Handle) -> Result<(), PamError> {
         let change = self.symbol(c"pam_chauthtok")?;
         let end = self.symbol(c"pam_end")?;
@@ -178,23 +178,23 @@ impl Library {
             let end = std::mem::transmute::<*mut c_void, WithFlags>(end);
             let text = std::mem::transmute::<*mut c_void, ErrorText>(text);
             let result = change(handle, PAM_SILENT);
-            let words = text(handle, result);
-            let words = if words.is_null() {
+            let message = text(handle, result);
+            let message = if message.is_null() {
                 format!("error {result}")
             } else {
-                CStr::from_ptr(words).to_string_lossy().into_owned()
+                CStr::from_ptr(message).to_string_lossy().into_owned()
             };
             end(handle, result);
             match result {
                 PAM_SUCCESS => Ok(()),
-                PAM_AUTHTOK_ERR => Err(PamError::BadPassword(words)),
-                _ => Err(PamError::Failed(words)),
+                PAM_AUTHTOK_ERR => Err(PamError::BadPassword(message)),
+                _ => Err(PamError::Failed(message)),
             }
         }
     }
 }
 
-/// What the loader says of its last failure.
+/// The loader's text for its last failure.
 fn load_error() -> String {
     // SAFETY: the text, if there is one, is valid until the next call on this thread.
     unsafe {
@@ -207,9 +207,9 @@ fn load_error() -> String {
     }
 }
 
-/// Answers each prompt for a password with the new one, and what is only told with nothing.
+/// Responds to each prompt for a password with the new one, and to messages with nothing.
 ///
-/// The answers are the library's to free, and are made as it asks for them, with `malloc`.
+/// PAM frees the responses, which are therefore allocated with `malloc`.
 extern "C" fn answer(
     count: c_int,
     messages: *mut *const Message,
@@ -220,9 +220,8 @@ extern "C" fn answer(
         Ok(count) if count > 0 && count <= MAX_MESSAGES as usize => count,
         _ => return PAM_CONV_ERR,
     };
-    // SAFETY: PAM gives `count` pointers to messages, a place for the answers, and the password that
-    // the conversation was made with, which ends in zero. What is allocated here is freed here or
-    // becomes PAM's.
+    // SAFETY: PAM passes `count` pointers to messages, a pointer for the responses, and the password of
+    // the conversation, which ends in zero. Allocations are freed here or handed to PAM.
     unsafe {
         let answers = libc::calloc(count, size_of::<Response>()).cast::<Response>();
         if answers.is_null() {
@@ -254,7 +253,7 @@ extern "C" fn answer(
 /// `text` is null, or a string that `strdup` made.
 unsafe fn wipe_and_free(text: *mut c_char) {
     if !text.is_null() {
-        // SAFETY: so many bytes are there, and nobody else has the string.
+        // SAFETY: the string has so many bytes, and no other owner.
         unsafe {
             libc::explicit_bzero(text.cast(), libc::strlen(text));
             libc::free(text.cast());
@@ -305,9 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn prompts_are_answered_and_words_are_not() {
+    fn prompts_are_answered_and_messages_are_not() {
         let message = |style| Message { style, text: c"".as_ptr() };
-        let (hidden, told, shown) =
+        let (hidden, information, shown) =
             (message(PAM_PROMPT_ECHO_OFF), message(4), message(PAM_PROMPT_ECHO_ON));
         let mut password = *b"s3cret\0";
         let mut ask = |messages: &[&Message]| {
@@ -315,8 +314,8 @@ mod tests {
                 messages.iter().map(|m| ptr::from_ref(*m)).collect();
             let mut answers = ptr::null_mut();
             let count = c_int::try_from(list.len()).unwrap();
-            let place = &raw mut answers;
-            let code = answer(count, list.as_mut_ptr(), place, password.as_mut_ptr().cast());
+            let out = &raw mut answers;
+            let code = answer(count, list.as_mut_ptr(), out, password.as_mut_ptr().cast());
             if code != PAM_SUCCESS {
                 return Err(code);
             }
@@ -335,7 +334,7 @@ mod tests {
             Ok(texts)
         };
         let secret = Some(c"s3cret".to_owned());
-        assert_eq!(ask(&[&told, &hidden]), Ok(vec![None, secret.clone()]));
+        assert_eq!(ask(&[&information, &hidden]), Ok(vec![None, secret.clone()]));
         assert_eq!(ask(&[&hidden, &hidden]), Ok(vec![secret.clone(), secret]));
         assert_eq!(ask(&[&hidden, &shown]), Err(PAM_CONV_ERR));
         assert_eq!(ask(&[]), Err(PAM_CONV_ERR));

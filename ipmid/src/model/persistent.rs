@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use durable::{Folder, Keep, StateFile};
+use durable::{Folder, Retention, StateFile};
 use ipmi_proto::CompletionCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
     /// The value in the file `name` of `folder`, or the default where there is none.
     #[must_use]
     pub fn open(folder: Folder, name: &str) -> Self {
-        let file: StateFile<T> = StateFile::open(folder, name, Keep::Previous);
+        let file: StateFile<T> = StateFile::open(folder, name, Retention::Previous);
         let current = Arc::new(Mutex::new(file.value().clone()));
         let file = Some(Arc::new(Mutex::new(file)));
         Self { current, file, changing: Arc::default() }

@@ -52,7 +52,7 @@ fn pair(start: Start) -> (f64, f64) {
     (alone, round_trips(&mut subject, &client))
 }
 
-/// The far end answers each request, and asks something of whoever is [`SILENT`].
+/// The far end answers each request, and sends requests to the client that is [`SILENT`].
 fn round_trips(subject: &mut Subject, client: &Client) -> f64 {
     let request = [&[9, KIND][..], &[0x41; 30]].concat();
     let unread = packets(8, 9, 0x08, &[SILENT, 1, 2, 3]);

@@ -21,7 +21,7 @@ pub(crate) struct Subject {
     child: Child,
     socket: String,
     pub(crate) line: Line,
-    /// A line that nobody reads, and one that is read and thrown away.
+    /// A line that is not read, and one that is read and thrown away.
     _others: Option<Others>,
 }
 
@@ -48,7 +48,7 @@ impl Subject {
         Self::run(command, socket, line, None)
     }
 
-    /// With EIDs from 100 on behind a line that nobody reads, and those from 201 on behind one that
+    /// With EIDs from 100 on behind a line that is not read, and those from 201 on behind one that
     /// is read as fast as can be.
     pub(crate) fn with_three_lines() -> Self {
         let (line, stalled, sink) = (Line::new(), Line::new(), Line::new());

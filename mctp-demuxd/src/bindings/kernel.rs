@@ -1,25 +1,86 @@
 //! The kernel's own stack, through its sockets: clients of the demultiplexer socket work on a system
 //! whose buses the kernel serves.
 //!
-//! Each type that somebody has registered for has one socket for requests that come in, and each
-//! client one for those it sends, so that the kernel brings each answer to the client that asked.
-//! The control protocol is left to whoever runs the kernel's side (`mctpd`).
+//! Each type that a client has registered for has one socket for requests that come in, and each
+//! client one for those it sends, so that the kernel brings each answer to the client that asked. A
+//! request to which several answers may come (NVMe-MI, "More Processing Required") has its tag
+//! allocated beforehand where the kernel can do that (`SIOCMCTPALLOCTAG2`), and given back with the
+//! last answer. The control protocol is left to what manages the kernel's side (`mctpd`).
+
+mod held_tags;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mctp_proto::{Eid, LinkId, MessageType, Tag};
+use mctp_proto::{Eid, Medium, MessageType, Tag};
 use sys::{MctpPeer, MctpSocket};
 use tokio::task::JoinHandle;
 
-use super::came_up;
+use self::held_tags::{HeldTag, HeldTags};
+use super::{Binding, Options, Serving};
+use crate::demux::protocols::{Reading, has_intermediate_answers};
 use crate::demux::{ClientId, KernelMessage, KernelSend};
-use crate::engine::Hub;
+use crate::engine::{MessageOutput, Output, Port, Sent};
 
 /// After how long a message for which the kernel had no tag or no room is tried again.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// The kernel's stack, on one of its networks.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    network: u32,
+}
+
+impl Kernel {
+    pub(super) fn new(options: &Options) -> Result<Self, String> {
+        let network = options.what().parse().map_err(|_| "the network is no number")?;
+        Ok(Self { network })
+    }
+
+    async fn run(&self, port: &Port) -> io::Error {
+        // Shows at once whether this kernel has MCTP at all.
+        if let Err(error) = MctpSocket::new() {
+            return error;
+        }
+        let tags = Arc::new(HeldTags::default());
+        let sockets = Sockets {
+            port: port.clone(),
+            network: self.network,
+            tags: Arc::clone(&tags),
+            by_type: BTreeMap::new(),
+            by_client: BTreeMap::new(),
+        };
+        let stalled = port.stalled();
+        port.up(Output::messages(sockets));
+        loop {
+            tokio::select! {
+                () = stalled.notified() => {
+                    tokio::time::sleep(RETRY).await;
+                    port.with(|engine, link| engine.retry_refused(link));
+                }
+                () = tags.expire() => {}
+            }
+        }
+    }
+}
+
+impl Binding for Kernel {
+    fn medium(&self) -> Option<Medium> {
+        None
+    }
+
+    /// The kernel gives the requests of a type on a network to one socket.
+    fn devices(&self) -> Vec<PathBuf> {
+        vec![PathBuf::from(format!("kernel:{}", self.network))]
+    }
+
+    fn serve<'a>(&'a mut self, port: &'a Port) -> Serving<'a> {
+        Box::pin(self.run(port))
+    }
+}
 
 /// A socket, and the task that reads it until this is dropped.
 #[derive(Debug)]
@@ -36,64 +97,83 @@ impl Drop for Reader {
 
 /// The sockets of one `kernel:` binding.
 #[derive(Debug)]
-pub(crate) struct KernelLine {
-    hub: Arc<Hub>,
-    link: LinkId,
+struct Sockets {
+    port: Port,
     network: u32,
+    tags: Arc<HeldTags>,
     by_type: BTreeMap<MessageType, Reader>,
     by_client: BTreeMap<Option<ClientId>, Reader>,
 }
 
-/// What came of a message for the kernel.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum KernelSent {
-    /// It is gone, for good or bad.
-    Done,
-    /// To be tried again a little later.
-    Busy,
-}
-
-impl KernelLine {
-    /// Sends one message now; of no client, if it has gone.
-    pub(crate) fn send(&mut self, client: Option<ClientId>, message: &KernelSend) -> KernelSent {
+impl MessageOutput for Sockets {
+    fn send(&mut self, client: Option<ClientId>, message: &KernelSend) -> Sent {
         let Some((&first, body)) = message.message.split_first() else {
-            return KernelSent::Done;
+            return Sent::Done;
         };
-        let (network, tag) = message.answers.unwrap_or((self.network, Tag::default()));
-        let peer = MctpPeer {
-            network,
-            eid: message.eid.0,
-            kind: first,
-            tag: tag.value(),
-            tag_owner: message.answers.is_none(),
-        };
-        let sent = match message.answers {
-            Some(_) => self.listener(MessageType::from_first_byte(first)),
-            None => self.requester(client),
-        };
-        match sent.and_then(|reader| reader.socket.send(peer, body)) {
-            Ok(()) => KernelSent::Done,
-            Err(error) if is_busy(&error) => KernelSent::Busy,
+        match self.try_send(client, message, first, body) {
+            Ok(()) => Sent::Done,
+            Err(error) if is_busy(&error) => Sent::Busy,
             Err(error) => {
-                tracing::debug!(eid = peer.eid, %error, "the kernel does not send");
-                KernelSent::Done
+                tracing::debug!(eid = message.eid.0, %error, "the kernel does not send");
+                Sent::Done
             }
         }
     }
 
-    /// Listens for the types that somebody has registered for, and no others.
-    pub(crate) fn listen_for(&mut self, types: &[MessageType]) {
+    fn listen_for(&mut self, types: &[MessageType]) {
         self.by_type.retain(|kind, _| types.contains(kind));
         for &kind in types {
             if let Err(error) = self.listener(kind) {
-                tracing::warn!(%kind, %error, "cannot take requests of this type");
+                tracing::warn!(%kind, %error, "cannot take requests of this type from the kernel");
             }
         }
     }
 
-    /// Forgets the sockets of clients that are gone.
-    pub(crate) fn keep_clients(&mut self, is_there: impl Fn(ClientId) -> bool) {
-        self.by_client.retain(|id, _| id.is_none_or(&is_there));
+    fn retain_clients(&mut self, is_connected: &dyn Fn(ClientId) -> bool) {
+        self.by_client.retain(|id, _| id.is_none_or(is_connected));
+    }
+}
+
+impl Sockets {
+    fn try_send(
+        &mut self,
+        client: Option<ClientId>,
+        message: &KernelSend,
+        first: u8,
+        body: &[u8],
+    ) -> io::Result<()> {
+        let kind = MessageType::from_first_byte(first);
+        let mut peer = MctpPeer {
+            network: self.network,
+            eid: message.eid.0,
+            kind: first,
+            tag: 0,
+            tag_owner: true,
+            allocated: false,
+        };
+        if let Some((network, tag)) = message.answers {
+            peer = MctpPeer { network, tag: tag.value(), tag_owner: false, ..peer };
+            return self.listener(kind)?.socket.send(peer, body);
+        }
+        let socket = Arc::clone(&self.requester(client)?.socket);
+        if !has_intermediate_answers(kind) {
+            return socket.send(peer, body);
+        }
+        match socket.allocate_tag(self.network, peer.eid) {
+            Ok(tag) => peer = MctpPeer { tag, allocated: true, ..peer },
+            // An older kernel: its tag lasts for one answer.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            Err(error) => return Err(error),
+        }
+        let sent = socket.send(peer, body);
+        if peer.allocated {
+            if sent.is_ok() {
+                self.tags.add(HeldTag::new(socket, peer, message.limit));
+            } else {
+                socket.drop_tag(peer);
+            }
+        }
+        sent
     }
 
     fn listener(&mut self, kind: MessageType) -> io::Result<&Reader> {
@@ -114,37 +194,18 @@ impl KernelLine {
 
     fn read(&self, socket: MctpSocket, client: Option<ClientId>) -> Reader {
         let socket = Arc::new(socket);
-        let (hub, link) = (Arc::clone(&self.hub), self.link);
-        let task = tokio::spawn(receive(hub, link, Arc::clone(&socket), client));
+        let (port, tags) = (self.port.clone(), Arc::clone(&self.tags));
+        let task = tokio::spawn(receive(port, tags, Arc::clone(&socket), client));
         Reader { socket, task }
     }
 }
 
-pub(super) async fn serve(hub: &Arc<Hub>, link: LinkId, network: u32) -> io::Error {
-    // Tells at once whether this kernel has MCTP at all.
-    if let Err(error) = MctpSocket::new() {
-        return error;
-    }
-    let line = KernelLine {
-        hub: Arc::clone(hub),
-        link,
-        network,
-        by_type: BTreeMap::new(),
-        by_client: BTreeMap::new(),
-    };
-    let stalled = hub.with(|engine| {
-        engine.set_kernel_line(link, line);
-        engine.stalled(link)
-    });
-    came_up(hub, link, None);
-    loop {
-        stalled.notified().await;
-        tokio::time::sleep(RETRY).await;
-        hub.with(|engine| engine.retry_kernel(link));
-    }
-}
-
-async fn receive(hub: Arc<Hub>, link: LinkId, socket: Arc<MctpSocket>, client: Option<ClientId>) {
+async fn receive(
+    port: Port,
+    tags: Arc<HeldTags>,
+    socket: Arc<MctpSocket>,
+    client: Option<ClientId>,
+) {
     let mut buffer = Vec::new();
     loop {
         let peer = match socket.receive(&mut buffer).await {
@@ -156,16 +217,20 @@ async fn receive(hub: Arc<Hub>, link: LinkId, socket: Arc<MctpSocket>, client: O
             }
         };
         buffer.insert(0, peer.kind);
-        let message = KernelMessage {
-            link,
-            network: peer.network,
-            eid: Eid(peer.eid),
-            tag: Tag::from_bits(peer.tag),
-            request: peer.tag_owner,
-            client,
-            message: &buffer,
-        };
-        hub.with(|engine| engine.kernel_message_in(message));
+        if !peer.tag_owner {
+            tags.answered(&socket, peer, Reading::of(&buffer));
+        }
+        port.with(|engine, link| {
+            engine.kernel_message_in(KernelMessage {
+                link,
+                network: peer.network,
+                eid: Eid(peer.eid),
+                tag: Tag::from_bits(peer.tag),
+                request: peer.tag_owner,
+                client,
+                message: &buffer,
+            });
+        });
         tokio::task::yield_now().await;
     }
 }

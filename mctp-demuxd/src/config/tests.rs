@@ -3,8 +3,8 @@ use super::*;
 fn plan(config: &str, bindings: &[&str]) -> Result<Plan, String> {
     let bindings = bindings.iter().map(|text| text.parse().unwrap()).collect();
     let file = daemon::ConfigFile::from_text("causeway.toml", config.to_owned());
-    let view: View = file.and_then(|file| file.config()).map_err(|f| f.to_string())?;
-    Plan::new(&Args { bindings, ..Args::default() }, &view, Some([1; 16]))
+    let config: Config = file.and_then(|file| file.config()).map_err(|f| f.to_string())?;
+    Plan::new(&Args { bindings, ..Args::default() }, &config, Some([1; 16]))
 }
 
 #[test]
@@ -26,6 +26,10 @@ fn a_whole_section_is_read() {
         sockets = ["mctp-demux", "mctp-mux"]
         bindings = ["serial:/dev/ttyS1", "i2c:/dev/i2c-2,address=0x10,slave-mqueue=/sys/q"]
         mtu = 128
+        answer-limit-ms = 1500
+        [[mctp.answer-limit]]
+        type = 5
+        ms = 20000
         [[mctp.route]]
         eid = 20
         last = 22
@@ -51,26 +55,59 @@ fn a_whole_section_is_read() {
     assert_eq!(plan.kinds[1], LinkKind::Packets(Medium::Smbus, 128));
     let route = plan.settings.routes[0];
     assert_eq!((route.last, route.address), (Eid(22), Address::Smbus(0x1d)));
-    let (pool, _, targets) = plan.owned.unwrap();
-    assert_eq!(pool, (Eid(30), Eid(40)));
-    assert_eq!(targets[0].wanted, Some(Eid(33)));
+    let owned = plan.owned.unwrap();
+    assert_eq!(owned.pool, (Eid(30), Eid(40)));
+    assert_eq!(owned.positions[0].wanted, Some(Eid(33)));
+    let limits = plan.settings.answer_limits;
+    assert_eq!(limits.of(MessageType::PLDM), Duration::from_millis(1500));
+    assert_eq!(limits.of(MessageType::SPDM), Duration::from_secs(20));
     assert_eq!(plan.settings.clients, 4);
     assert_eq!(plan.settings.identity.uuid.unwrap()[15], 0xff);
 }
 
 #[test]
 fn mistakes_are_errors() {
+    let owner = |places: &str| format!("[mctp]\nrole = \"bus-owner\"\n{places}");
+    let place = |rest: &str| format!("[[mctp.owned.place]]\nbinding = 0\n{rest}");
+    let serial = &["serial:/dev/x"][..];
+    let pcie = &["pcie:/dev/x"][..];
     for (text, bindings) in [
-        ("", &[][..]),
-        ("[mctp]\neid = 3\n", &["serial:/dev/x"]),
-        ("[mctp]\neids = 8\n", &["serial:/dev/x"]),
-        ("[mctp]\nuuid = \"12\"\n", &["serial:/dev/x"]),
-        ("[mctp]\neid = 0\nrole = \"bus-owner\"\n", &["serial:/dev/x"]),
-        ("[[mctp.route]]\neid = 9\nbinding = 1\n", &["serial:/dev/x"]),
-        ("[[mctp.route]]\neid = 9\nlast = 8\nbinding = 0\n", &["serial:/dev/x"]),
-        ("[[mctp.vendor]]\ncommand-set = 8\n", &["serial:/dev/x"]),
-        ("[mctp]\nmtu = 10\n", &["serial:/dev/x"]),
+        (String::new(), &[][..]),
+        ("[mctp]\neid = 3\n".to_owned(), serial),
+        ("[mctp]\neids = 8\n".to_owned(), serial),
+        ("[mctp]\nuuid = \"12\"\n".to_owned(), serial),
+        ("[mctp]\neid = 0\nrole = \"bus-owner\"\n".to_owned(), serial),
+        ("[[mctp.route]]\neid = 9\nbinding = 1\n".to_owned(), serial),
+        ("[[mctp.route]]\neid = 9\nlast = 8\nbinding = 0\n".to_owned(), serial),
+        ("[[mctp.vendor]]\ncommand-set = 8\n".to_owned(), serial),
+        ("[mctp]\nmtu = 10\n".to_owned(), serial),
+        ("[mctp]\nanswer-limit-ms = 0\n".to_owned(), serial),
+        ("[[mctp.answer-limit]]\ntype = 1\nms = 0\n".to_owned(), serial),
+        ("[mctp]\nsockets = [\"\"]\n".to_owned(), serial),
+        ("[mctp.limits]\nclients = 0\n".to_owned(), serial),
+        (place(""), serial),
+        (owner(&place("")), &["kernel:1"]),
+        (owner(&place("eid = 8\n")), serial),
+        (owner(&place("eid = 3\n")), serial),
+        (owner(&(place("") + &place(""))), serial),
+        (owner(&(place("address = 1\neid = 9\n") + &place("address = 2\neid = 9\n"))), pcie),
+        (String::new(), &["serial:/dev/x", "serial:/dev/x,baud=9600"]),
+        (String::new(), &["serial:/dev/null"]),
+        (String::new(), &["serial:/etc/hosts"]),
+        (String::new(), &["kernel:1", "kernel:1"]),
     ] {
-        assert!(plan(text, bindings).is_err(), "{text}");
+        assert!(plan(&text, bindings).is_err(), "{text} {bindings:?}");
     }
+    let two = owner(&(place("address = 1\neid = 9\n") + &place("address = 2\n")));
+    assert!(plan(&two, pcie).is_ok());
+}
+
+#[test]
+fn two_names_of_one_device_are_one_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let (device, link) = (folder.path().join("a"), folder.path().join("b"));
+    std::fs::write(&device, "").unwrap();
+    std::os::unix::fs::symlink(&device, &link).unwrap();
+    let [device, link] = [device, link].map(|path| format!("pcie:{}", path.display()));
+    assert!(plan("", &[&device, &link]).is_err());
 }

@@ -1,4 +1,14 @@
 //! One client: its type, and the requests that it may yet answer.
+//!
+//! A client's message to an endpoint is read as follows. What says of itself that it is a request, a
+//! datagram or an answer is that. An answer, and a message that says nothing, is matched with the
+//! requests of that endpoint that have the same key ([`Reading`]), oldest first:
+//!
+//! 1. one that is still to be answered: the message is the answer to it;
+//! 2. one whose time is over: the message is a late answer, and dropped;
+//! 3. one that another client has answered: the message is a late answer, and dropped; but a message
+//!    that says nothing, of a client that has never answered anything, is a request of its own;
+//! 4. none: an answer is dropped, and anything else is a request of the client's own.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,28 +16,28 @@ use std::time::Duration;
 use mctp_proto::{Address, Eid, LinkId, MessageType, Tag};
 
 use super::counters::ClientCounters;
-use super::marks::{Marks, PldmKey};
+use super::protocols::{Key, Reading, Role, fits};
 
-/// Requests of one endpoint that are kept for a client to answer.
-const KEPT_PER_EID: usize = 32;
+/// Requests of one endpoint that are remembered for a client.
+const MAX_OWED_PER_EID: usize = 32;
 
-/// Requests that are kept for a client in all.
-const KEPT: usize = 1024;
+/// Requests that are remembered for a client in all.
+const MAX_OWED: usize = 1024;
 
-/// How long a request is kept.
-pub(super) const REQUEST_LIFE: Duration = Duration::from_secs(6);
+/// How long an answered or expired request is remembered, so that a late answer to it is known.
+const LATE: Duration = Duration::from_secs(60);
 
 /// Where the answer to a request goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct ReplyTo {
     pub(super) link: LinkId,
     pub(super) address: Address,
-    /// Where the request came from.
+    /// The sender of the request.
     pub(super) eid: Eid,
     /// The id by which it was addressed here.
     pub(super) local: Eid,
     pub(super) tag: Tag,
-    /// The kernel's number of the network, for links that are the kernel's.
+    /// The kernel's number of the network, for links of the kernel.
     pub(super) network: u32,
 }
 
@@ -37,10 +47,17 @@ pub(super) struct Owed {
     /// The same for every client that the request was delivered to.
     pub(super) request: u64,
     pub(super) reply_to: ReplyTo,
-    pub(super) key: Option<PldmKey>,
+    pub(super) key: Key,
+    /// When it is too late to answer.
     pub(super) until: Duration,
-    /// Another client has answered already.
+    /// Another client has answered.
     pub(super) settled: bool,
+}
+
+impl Owed {
+    fn is_open(&self, now: Duration) -> bool {
+        !self.settled && now < self.until
+    }
 }
 
 /// What a client's message turns out to be.
@@ -48,8 +65,10 @@ pub(super) struct Owed {
 pub(super) enum Meaning {
     /// A request of its own, which wants an answer or not.
     Request { wants_answer: bool },
-    /// The answer to what is owed at this index.
+    /// The answer to what is owed at this index, after which another one may come.
     Answer(usize),
+    /// A late answer to what is at this index.
+    Late(usize),
     /// An answer to nothing.
     Unasked,
 }
@@ -59,45 +78,75 @@ pub(super) enum Meaning {
 pub(super) struct Client {
     pub(super) kind: MessageType,
     owed: VecDeque<Owed>,
-    /// What could not go yet; nothing more is read until it has.
+    /// Whether it has answered a request, so that it is no requester alone.
+    pub(super) has_answered: bool,
+    /// What could not be sent yet; nothing more is read until it is.
     pub(super) held: Option<Vec<u8>>,
     pub(super) counters: ClientCounters,
 }
 
 impl Client {
     pub(super) fn new(kind: MessageType) -> Self {
-        Self { kind, owed: VecDeque::new(), held: None, counters: ClientCounters::default() }
+        let (owed, counters) = (VecDeque::new(), ClientCounters::default());
+        Self { kind, owed, has_answered: false, held: None, counters }
     }
 
-    /// Notes a request that is being delivered; gives whether an older one had to be forgotten.
-    pub(super) fn owe(&mut self, owed: Owed) -> bool {
+    /// Notes a request that is being delivered; gives whether one that is still to be answered had to
+    /// be forgotten.
+    pub(super) fn owe(&mut self, now: Duration, owed: Owed) -> bool {
         let eid = owed.reply_to.eid;
-        let mut of_eid =
-            (0..self.owed.len()).zip(&self.owed).filter(|(_, other)| other.reply_to.eid == eid);
-        let forgotten = match of_eid.next() {
-            Some((oldest, _)) if 1 + of_eid.count() >= KEPT_PER_EID => self.owed.remove(oldest),
-            _ if self.owed.len() >= KEPT => self.owed.pop_front(),
-            _ => None,
+        if self.owed.len() < MAX_OWED_PER_EID {
+            self.owed.push_back(owed);
+            return false;
+        }
+        // The oldest, and the oldest that needs no answer, of this endpoint and of all.
+        let (mut count, mut own, mut own_done, mut done) = (0, None, None, None);
+        for (index, other) in self.owed.iter().enumerate() {
+            let of_eid = other.reply_to.eid == eid;
+            count += usize::from(of_eid);
+            if of_eid && own.is_none() {
+                own = Some(index);
+            }
+            if !other.is_open(now) {
+                done = done.or(Some(index));
+                own_done = own_done.or(Some(index).filter(|_| of_eid));
+            }
+        }
+        let least = if count >= MAX_OWED_PER_EID {
+            own_done.or(own)
+        } else if self.owed.len() >= MAX_OWED {
+            done.or(Some(0))
+        } else {
+            None
         };
+        let forgotten = least.and_then(|index| self.owed.remove(index));
         self.owed.push_back(owed);
-        forgotten.is_some_and(|forgotten| !forgotten.settled)
+        forgotten.is_some_and(|forgotten| forgotten.is_open(now))
     }
 
     /// What a message to `eid` is.
-    pub(super) fn meaning_of(&self, now: Duration, eid: Eid, message: &[u8]) -> Meaning {
-        let of_eid = |owed: &Owed| owed.reply_to.eid == eid && now < owed.until;
-        match Marks::of(message) {
-            Marks::Request => Meaning::Request { wants_answer: true },
-            Marks::Datagram => Meaning::Request { wants_answer: false },
-            Marks::None => match self.owed.iter().position(of_eid) {
-                Some(index) => Meaning::Answer(index),
-                None => Meaning::Request { wants_answer: true },
-            },
-            Marks::Answer(key) => self
-                .owed
-                .iter()
-                .position(|owed| of_eid(owed) && (key.is_none() || owed.key == key))
-                .map_or(Meaning::Unasked, Meaning::Answer),
+    pub(super) fn meaning_of(&self, now: Duration, eid: Eid, reading: Reading) -> Meaning {
+        match reading.role {
+            Role::Request => return Meaning::Request { wants_answer: true },
+            Role::Datagram => return Meaning::Request { wants_answer: false },
+            Role::Unmarked | Role::Answer | Role::Intermediate(_) => {}
+        }
+        let of_request = |owed: &Owed| owed.reply_to.eid == eid && fits(reading.key, owed.key);
+        let find = |wanted: &dyn Fn(&Owed) -> bool| {
+            self.owed.iter().position(|owed| of_request(owed) && wanted(owed))
+        };
+        if let Some(index) = find(&|owed| owed.is_open(now)) {
+            return Meaning::Answer(index);
+        }
+        let expired = find(&|owed| !owed.settled);
+        let settled = || {
+            let known_as_answer = reading.is_answer() || self.has_answered;
+            find(&|owed| owed.settled).filter(|_| known_as_answer)
+        };
+        match expired.or_else(settled) {
+            Some(index) => Meaning::Late(index),
+            None if reading.is_answer() => Meaning::Unasked,
+            None => Meaning::Request { wants_answer: true },
         }
     }
 
@@ -109,6 +158,13 @@ impl Client {
         self.owed.remove(index);
     }
 
+    /// An intermediate answer was sent: the final one may take until then.
+    pub(super) fn extend_at(&mut self, index: usize, until: Duration) {
+        if let Some(owed) = self.owed.get_mut(index) {
+            owed.until = owed.until.max(until);
+        }
+    }
+
     /// Another client has answered `request`.
     pub(super) fn settle(&mut self, request: u64) {
         if let Some(owed) = self.owed.iter_mut().find(|owed| owed.request == request) {
@@ -116,19 +172,23 @@ impl Client {
         }
     }
 
-    /// Forgets what is too old to be answered.
+    /// Forgets what is too old for even a late answer.
     pub(super) fn expire(&mut self, now: Duration) {
-        while self.owed.front().is_some_and(|owed| owed.until <= now) {
-            self.owed.pop_front();
-        }
+        self.owed.retain(|owed| now < owed.until + LATE);
     }
 
-    /// When the oldest request is too old; they are in order of age.
+    /// When [`expire`](Self::expire) is due.
     pub(super) fn next_expiry(&self) -> Option<Duration> {
-        self.owed.front().map(|owed| owed.until)
+        self.owed.iter().map(|owed| owed.until + LATE).min()
     }
 
-    pub(super) fn owed_count(&self) -> usize {
-        self.owed.len()
+    /// How many requests are still to be answered.
+    pub(super) fn owed_count(&self, now: Duration) -> usize {
+        self.owed.iter().filter(|owed| owed.is_open(now)).count()
     }
+}
+
+/// When a request that is to be answered until then is forgotten.
+pub(super) fn forgotten_at(until: Duration) -> Duration {
+    until + LATE
 }

@@ -2,16 +2,38 @@
 
 use std::time::Duration;
 
-use mctp_proto::control::bus_owner::{BusOwner, Endpoint, Event as OwnerEvent};
-use mctp_proto::control::requester::Request;
+use mctp_proto::control::bus_owner::{
+    Assign, BusOwner, Endpoint, Event as OwnerEvent, Outgoing, TargetId,
+};
+use mctp_proto::control::requester::Request as ControlRequest;
 use mctp_proto::control::responder::{Event, Incoming, Role, Surroundings};
+use mctp_proto::control::{Command, ControlHeader};
 use mctp_proto::fragment::Fragmenter;
 use mctp_proto::route::{Kind, Origin, Route};
-use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
+use mctp_proto::tags::TagPeer;
+use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
 
 use super::client::ReplyTo;
 use super::outbox::OutMessage;
-use super::{Change, Demux, Holder};
+use super::protocols::Reading;
+use super::{Change, Demux, Request, Requester};
+
+/// Control messages of this endpoint that wait for a link. Others are sent when these are, so that
+/// the time for an answer begins when the request leaves and not when a queue takes it.
+const OWN_WINDOW: usize = 4;
+
+/// How often a Discovery Notify that is not answered is repeated, and when (DSP0238, "Endpoint
+/// discovery").
+const ANNOUNCEMENTS: u8 = 3;
+const ANNOUNCEMENT_PAUSE: Duration = Duration::from_secs(5);
+
+/// A Discovery Notify that was not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announcement {
+    pub(super) link: LinkId,
+    pub(super) due: Duration,
+    left: u8,
+}
 
 impl Demux {
     /// Makes this endpoint the owner of its buses.
@@ -19,12 +41,15 @@ impl Demux {
         self.owner = Some(owner);
     }
 
-    /// Has the bus owner look for an endpoint at a place.
-    pub fn look_at(&mut self, now: Duration, link: LinkId, address: Address, wanted: Option<Eid>) {
-        if let Some(owner) = &mut self.owner {
-            owner.look_at(now, link, address, wanted);
-            self.drain_owner(now);
-        }
+    /// The bus owner, to be followed by [`drain_owner`](Self::drain_owner).
+    pub fn owner_mut(&mut self) -> Option<&mut BusOwner> {
+        self.owner.as_mut()
+    }
+
+    /// The bus owner.
+    #[must_use]
+    pub fn owner(&self) -> Option<&BusOwner> {
+        self.owner.as_ref()
     }
 
     /// The endpoints that the bus owner has found.
@@ -34,17 +59,38 @@ impl Demux {
 
     /// On PCIe, an endpoint that has no id asks the bus owner to be found (DSP0238, "Endpoint
     /// discovery").
-    pub(super) fn notify_bus_owner(&mut self, now: Duration, link: LinkId) {
+    pub(super) fn announce(&mut self, now: Duration, link: LinkId) {
         let nameless = self.eid() == Eid::NULL && self.identity().role == Role::Endpoint;
-        if !nameless || self.kind_of(link).medium() != Medium::PcieVdm {
+        if nameless && self.kind_of(link).medium() == Medium::PcieVdm {
+            self.announcements.push(Announcement { link, due: now, left: ANNOUNCEMENTS });
+            self.repeat_announcements(now);
+        }
+    }
+
+    pub(super) fn repeat_announcements(&mut self, now: Duration) {
+        if self.announcements.iter().all(|announcement| now < announcement.due) {
             return;
         }
-        if let Ok((_, tag)) = self.take_tag(now, link, Eid::NULL, Holder::BusOwner) {
-            let fragmenter = Fragmenter::new(Eid::NULL, Eid::NULL, true, tag, self.mtu_of(link));
-            let (address, message) = (Address::None, Request::DiscoveryNotify.emit(0));
-            let request =
-                OutMessage { address, fragmenter, message, frees: None, answers_on: None };
-            self.push_own(link, request);
+        if self.eid() != Eid::NULL {
+            self.announcements.clear();
+        }
+        let mut due = Vec::new();
+        self.announcements.retain_mut(|announcement| {
+            if now < announcement.due {
+                return true;
+            }
+            let again = announcement.left > 0;
+            if again {
+                due.push(announcement.link);
+                announcement.left -= 1;
+                announcement.due = now + ANNOUNCEMENT_PAUSE;
+            }
+            again
+        });
+        for link in due {
+            let path = BusPath::new(link, Address::None);
+            let message = ControlRequest::DiscoveryNotify.emit(0);
+            self.push_own_request(now, path, Eid::NULL, Requester::Announcement, message);
         }
     }
 
@@ -57,9 +103,10 @@ impl Demux {
     ) {
         let media: Vec<Medium> = self.links.iter().map(|link| link.kind.medium()).collect();
         let types: Vec<MessageType> = self.types().collect();
+        let medium = self.kind_of(reply_to.link).medium();
         let incoming = Incoming {
             link: reply_to.link,
-            medium: self.kind_of(reply_to.link).medium(),
+            medium,
             address: reply_to.address,
             destination,
             message,
@@ -67,66 +114,80 @@ impl Demux {
         let mut around = Surroundings { types: &types, routes: &mut self.routes, media: &media };
         let outcome = self.responder.respond(&incoming, &mut around);
         match outcome.event {
-            Some(Event::EidChanged(_)) => self.changes.push(Change::OwnEid),
-            Some(Event::DiscoveryNotify(link, address)) => self.look_at(now, link, address, None),
+            Some(Event::EidChanged(_)) => self.note_change(Change::OwnEid),
+            Some(Event::DiscoveryNotify(link, address)) => {
+                if let Some(owner) = &mut self.owner {
+                    owner.look_at(BusPath::new(link, address), None, Assign::IfNeeded);
+                }
+            }
             Some(Event::PoolAllocated(..)) | None => {}
         }
-        let Some(message) = outcome.answer else {
-            return;
-        };
+        if let Some(answer) = outcome.answer {
+            self.push_control_answer(reply_to, destination, medium, answer);
+        }
+        self.drain_owner(now);
+    }
+
+    fn push_control_answer(
+        &mut self,
+        reply_to: ReplyTo,
+        destination: Eid,
+        medium: Medium,
+        message: Vec<u8>,
+    ) {
         // One that addressed this endpoint by an id expects that id's answer, even when the request
         // has just changed it.
         let local = if destination.is_assignable() { destination } else { self.eid() };
         let mtu = self.mtu_of(reply_to.link);
         let fragmenter = Fragmenter::new(reply_to.eid, local, false, reply_to.tag, mtu);
-        let answer = OutMessage {
-            address: reply_to.address,
-            fragmenter,
-            message,
-            frees: None,
-            answers_on: Some(reply_to.network),
-        };
+        // The bus owner is at the root complex, and answers to discovery are routed there (DSP0238).
+        let to_root = medium == Medium::PcieVdm && is_discovery(&message);
+        let address = if to_root { Address::None } else { reply_to.address };
+        let answers_on = Some(reply_to.network);
+        let answer = OutMessage { address, fragmenter, message, frees: None, answers_on };
         self.push_own(reply_to.link, answer);
     }
 
-    pub(super) fn owner_answered(
-        &mut self,
-        now: Duration,
-        link: LinkId,
-        address: Address,
-        message: &[u8],
-    ) {
+    pub(super) fn owner_answered(&mut self, now: Duration, target: TargetId, message: &[u8]) {
         if let Some(owner) = &mut self.owner {
-            owner.handle_answer(now, link, address, message);
+            owner.handle_answer(now, target, message);
+            self.owner_advanced = true;
             self.drain_owner(now);
         }
     }
 
-    /// Sends what the bus owner asks, and follows what it finds.
-    ///
-    /// A request for which there is no tag or no room is left out; the owner repeats it.
-    pub(super) fn drain_owner(&mut self, now: Duration) {
-        while let Some(next) = self.owner.as_mut().and_then(BusOwner::poll_transmit) {
-            let taken = self.take_tag(now, next.link, next.destination, Holder::BusOwner);
-            let Ok((_, tag)) = taken else { continue };
-            let mtu = self.mtu_of(next.link);
-            let fragmenter = Fragmenter::new(next.destination, self.eid(), true, tag, mtu);
-            let (address, message) = (next.address, next.message);
-            let request =
-                OutMessage { address, fragmenter, message, frees: None, answers_on: None };
-            self.push_own(next.link, request);
+    /// Sends what the bus owner asks, as the links take it, and follows what it finds.
+    pub fn drain_owner(&mut self, now: Duration) {
+        while let Some(next) = self.next_of_owner(now) {
+            let Outgoing { target, path, destination, message } = next;
+            self.push_own_request(now, path, destination, Requester::BusOwner(target), message);
         }
         while let Some(event) = self.owner.as_mut().and_then(BusOwner::poll_event) {
             match event {
-                OwnerEvent::Added(found) => self.add_routes_to(&found),
-                OwnerEvent::Removed(gone) => self.routes.remove(gone.eid),
+                OwnerEvent::Added(found) | OwnerEvent::Changed(found) => self.add_routes_to(&found),
+                OwnerEvent::Removed(lost) => {
+                    self.routes.remove(lost.eid);
+                    if lost.pool.is_some() {
+                        self.routes.remove_ranges(lost.path);
+                    }
+                }
             }
-            self.changes.push(Change::Endpoints);
+            self.note_change(Change::Endpoints);
         }
     }
 
+    fn next_of_owner(&mut self, now: Duration) -> Option<Outgoing> {
+        let Self { owner, links, .. } = self;
+        owner.as_mut()?.poll_transmit(now, |link| {
+            // On a link that is down the request is lost, and the owner finds no endpoint there.
+            let link = links.get(usize::from(link.0));
+            link.is_none_or(|link| !link.up || link.outbox.waiting_of(None) < OWN_WINDOW)
+        })
+    }
+
     fn add_routes_to(&mut self, found: &Endpoint) {
-        let route = Route::to(found.eid, found.link, found.address, Origin::Assigned);
+        let BusPath { link, address } = found.path;
+        let route = Route::to(found.eid, link, address, Origin::Assigned);
         let Some((first, size)) = found.pool.filter(|(_, size)| *size > 0) else {
             self.routes.add(route);
             return;
@@ -136,10 +197,41 @@ impl Demux {
         self.routes.add(Route { first, last, kind: Kind::Endpoints, ..route });
     }
 
+    /// Sends a request of this endpoint's own. One for which there is no tag or no room is left out,
+    /// and repeated by the part that sent it.
+    fn push_own_request(
+        &mut self,
+        now: Duration,
+        path: BusPath,
+        destination: Eid,
+        by: Requester,
+        message: Vec<u8>,
+    ) {
+        let peer = TagPeer { path, eid: destination };
+        let key = Reading::of(&message).key;
+        let request = Request { by, kind: MessageType::CONTROL, key };
+        let Ok(tag) = self.take_tag(now, peer, request) else {
+            return;
+        };
+        let mtu = self.mtu_of(path.link);
+        let fragmenter = Fragmenter::new(destination, self.eid(), true, tag, mtu);
+        let (frees, answers_on) = (None, None);
+        let address = path.address;
+        let request = OutMessage { address, fragmenter, message, frees, answers_on };
+        self.push_own(path.link, request);
+    }
+
     fn push_own(&mut self, link: LinkId, message: OutMessage) {
         let room = self.link(link).is_some_and(|l| l.up && l.outbox.has_room_for(None));
         if room {
             self.push(link, None, message);
         }
     }
+}
+
+fn is_discovery(answer: &[u8]) -> bool {
+    ControlHeader::parse(answer).is_ok_and(|(header, _)| {
+        [Command::PREPARE_FOR_ENDPOINT_DISCOVERY, Command::ENDPOINT_DISCOVERY]
+            .contains(&header.command)
+    })
 }

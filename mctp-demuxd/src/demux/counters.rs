@@ -1,4 +1,4 @@
-//! Why messages are thrown away between sockets and links, and how much passes.
+//! Why messages are thrown away between sockets and links, and what passes.
 
 use mctp_proto::DropCounts;
 
@@ -21,15 +21,15 @@ pub enum Refusal {
     NoRoute,
     /// The link was away.
     LinkDown,
-    /// A message came for which nobody has registered.
+    /// A message came for which no client has registered.
     NoClient,
     /// An answer came to no request.
     Unsolicited,
-    /// A client answered a request that nobody made, or long ago.
+    /// A client answered a request that was never made, or long ago.
     UnaskedAnswer,
-    /// Another client had answered first.
+    /// A client answered a request when its time was over or another client had answered it.
     LateAnswer,
-    /// A client owed more answers than are kept; the oldest was forgotten.
+    /// A client owed more answers than are remembered; the oldest was forgotten.
     Forgotten,
 }
 
@@ -72,7 +72,7 @@ impl Refusal {
     }
 }
 
-/// How often each reason has struck.
+/// A count of each reason.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Refusals([u64; Refusal::ALL.len()]);
 
@@ -83,7 +83,7 @@ impl Refusals {
         }
     }
 
-    /// How often `refusal` has struck.
+    /// How many messages were thrown away for `refusal`.
     #[must_use]
     pub fn of(&self, refusal: Refusal) -> u64 {
         self.0.get(refusal as usize).copied().unwrap_or_default()
@@ -122,7 +122,7 @@ pub struct ClientCounters {
     pub bytes_in: u64,
     /// Bytes of the latter.
     pub bytes_out: u64,
-    /// How often the client had to wait for a tag or for room on a link.
+    /// Messages that had to wait for a tag or for room on a link.
     pub waits: u64,
 }
 

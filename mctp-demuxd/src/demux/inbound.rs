@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use mctp_proto::packet::Header;
-use mctp_proto::route::{Origin, Route};
 use mctp_proto::tags::{Answered, TagPeer};
-use mctp_proto::{Address, DropReason, Eid, LinkId, MessageType, Tag};
+use mctp_proto::{Address, BusPath, DropReason, Eid, LinkId, MessageType, Tag};
 
-use super::client::{Owed, REQUEST_LIFE, ReplyTo};
+use super::client::{Owed, ReplyTo, forgotten_at};
 use super::counters::Refusal;
-use super::marks::Marks;
-use super::{Change, ClientId, Demux, Holder, LinkKind, Outlet, Wait};
+use super::protocols::{Reading, Role, fits};
+use super::{Change, ClientId, Demux, LinkKind, Outlet, Request, Requester};
 
 /// A whole message that the kernel's stack has put together.
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +18,13 @@ pub struct KernelMessage<'a> {
     pub link: LinkId,
     /// The kernel's number of the network it came from.
     pub network: u32,
-    /// Who sent it.
+    /// Its sender.
     pub eid: Eid,
     /// The tag; of the sender if it is a request.
     pub tag: Tag,
     /// Whether it is a request.
     pub request: bool,
-    /// For an answer: whose request it is for.
+    /// For an answer: the client whose request it answers.
     pub client: Option<ClientId>,
     /// Type byte and all.
     pub message: &'a [u8],
@@ -61,8 +60,9 @@ impl Demux {
         let Some(message) = whole else { return };
         state.counters.messages_in += 1;
         state.counters.bytes_in += message.len() as u64;
-        self.learn(link, address, header.source);
-        self.handle_message(now, link, address, &header, &message, out);
+        let path = BusPath::new(link, address);
+        self.learn(now, path, header.source, false);
+        self.handle_message(now, path, &header, &message, out);
     }
 
     /// Takes one message that the kernel has put together.
@@ -85,7 +85,8 @@ impl Demux {
                 tag: from.tag,
                 network: from.network,
             };
-            self.deliver_request(now, reply_to, from.message, out);
+            let reading = Reading::of(from.message);
+            self.deliver_request(now, reply_to, reading, from.message, out);
         } else if let Some(client) = from.client {
             self.deliver_answer(now, client, from.eid, from.message, out);
         } else {
@@ -93,7 +94,7 @@ impl Demux {
         }
     }
 
-    /// A packet for somebody else goes on if this endpoint is a bridge and knows where.
+    /// A packet for another endpoint is forwarded if this endpoint is a bridge and has a route.
     fn forward(&mut self, from: LinkId, header: &Header, payload: &[u8]) {
         let bridge = self.responder.identity().bridge;
         let route = self.routes.lookup(header.destination).filter(|(to, _)| bridge && *to != from);
@@ -113,48 +114,86 @@ impl Demux {
         }
     }
 
-    /// Remembers behind which address a sender is, where there are addresses or several links.
-    fn learn(&mut self, link: LinkId, address: Address, eid: Eid) {
-        if eid.is_assignable() && (address != Address::None || self.links.len() > 1) {
-            let route = Route::to(eid, link, address, Origin::Learned);
-            if self.routes.add(route) {
-                self.changes.push(Change::Endpoints);
-            }
+    /// Remembers the position of a sender, where there are addresses or several links, and of each that
+    /// has answered a request.
+    fn learn(&mut self, now: Duration, path: BusPath, eid: Eid, answered: bool) {
+        let useful = answered || path.address != Address::None || self.links.len() > 1;
+        if eid.is_assignable() && useful && self.routes.learn(now, eid, path, answered) {
+            self.note_change(Change::Endpoints);
         }
     }
 
     fn handle_message(
         &mut self,
         now: Duration,
-        link: LinkId,
-        address: Address,
+        path: BusPath,
         header: &Header,
         message: &[u8],
         out: &mut impl Outlet,
     ) {
+        let reading = Reading::of(message);
         let kind = message.first().map(|&first| MessageType::from_first_byte(first));
-        if header.tag_owner {
-            let local =
-                if header.destination.is_assignable() { header.destination } else { self.eid() };
-            let reply_to =
-                ReplyTo { link, address, eid: header.source, local, tag: header.tag, network: 0 };
-            if kind == Some(MessageType::CONTROL) {
-                self.answer_control(now, reply_to, header.destination, message);
-            } else {
-                self.deliver_request(now, reply_to, message, out);
+        let sender = TagPeer { path, eid: header.source };
+        let more = reading.more_within(|| self.limit_of(message));
+        let answered = match (header.tag_owner, reading.is_answer()) {
+            (false, _) => self.tags.answer(now, sender, header.tag, more),
+            // Libmctp's daemon sets the tag owner bit in all it sends, and tag 0, so what says that it
+            // is an answer is matched by its key.
+            (true, true) => self.tags.answer_where(now, sender, more, |_, request| {
+                request.is_some_and(|r| Some(r.kind) == kind && fits(reading.key, r.key))
+            }),
+            (true, false) => Answered::Unsolicited,
+        };
+        match answered {
+            Answered::Held(request) => {
+                // What answers the bus owner is published once everything is known of it.
+                let by_client = matches!(request.by, Requester::Client(_));
+                self.learn(now, path, header.source, by_client);
+                self.handle_answer(now, request, header.source, message, out);
             }
-            return;
-        }
-        let peer = TagPeer { link, eid: header.source };
-        match self.tags.answer(peer, header.tag) {
-            Answered::Held(Holder::Client(client)) => {
-                self.deliver_answer(now, client, header.source, message, out);
+            Answered::Abandoned => self.refusals.add(Refusal::Unsolicited),
+            Answered::Unsolicited if header.tag_owner => {
+                return self.handle_request(now, path, header, reading, message, out);
             }
-            Answered::Held(Holder::BusOwner) => self.owner_answered(now, link, address, message),
-            Answered::Abandoned | Answered::Unsolicited => self.refusals.add(Refusal::Unsolicited),
+            Answered::Unsolicited => self.refusals.add(Refusal::Unsolicited),
         }
-        for eid in [header.source, Eid::NULL, Eid::BROADCAST] {
-            self.retry(now, Wait::Tag(TagPeer { link, eid }), out);
+        self.retry_for_tags(now, path.link, out);
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Duration,
+        path: BusPath,
+        header: &Header,
+        reading: Reading,
+        message: &[u8],
+        out: &mut impl Outlet,
+    ) {
+        let kind = message.first().map(|&first| MessageType::from_first_byte(first));
+        let local =
+            if header.destination.is_assignable() { header.destination } else { self.eid() };
+        let BusPath { link, address } = path;
+        let reply_to =
+            ReplyTo { link, address, eid: header.source, local, tag: header.tag, network: 0 };
+        if kind == Some(MessageType::CONTROL) {
+            self.answer_control(now, reply_to, header.destination, message);
+        } else {
+            self.deliver_request(now, reply_to, reading, message, out);
+        }
+    }
+
+    fn handle_answer(
+        &mut self,
+        now: Duration,
+        request: Request,
+        eid: Eid,
+        message: &[u8],
+        out: &mut impl Outlet,
+    ) {
+        match request.by {
+            Requester::Client(client) => self.deliver_answer(now, client, eid, message, out),
+            Requester::BusOwner(target) => self.owner_answered(now, target, message),
+            Requester::Announcement => self.announcements.clear(),
         }
     }
 
@@ -163,27 +202,28 @@ impl Demux {
         &mut self,
         now: Duration,
         reply_to: ReplyTo,
+        reading: Reading,
         message: &[u8],
         out: &mut impl Outlet,
     ) {
         let kind = message.first().map(|&first| MessageType::from_first_byte(first));
-        let Some(of_type) = kind.and_then(|kind| self.by_type.get(&kind)) else {
+        let of_type = kind.and_then(|kind| Some((kind, self.by_type.get(&kind)?)));
+        let Some((kind, of_type)) = of_type else {
             self.refusals.add(Refusal::NoClient);
             return;
         };
         let request = self.next_request;
         self.next_request += 1;
-        let until = now + REQUEST_LIFE;
-        let key = Marks::key_of_request(message);
+        let until = now + self.answer_limits.of(kind);
         // One that wants no answer gets none, or the next answer would be taken for its.
-        let wants_answer = Marks::of(message) != Marks::Datagram;
+        let wants_answer = reading.role != Role::Datagram;
         let mut overrun = Vec::new();
         for &id in of_type {
             let Some(client) = self.clients.get_mut(&id) else {
                 continue;
             };
-            let owed = Owed { request, reply_to, key, until, settled: false };
-            if wants_answer && client.owe(owed) {
+            let owed = Owed { request, reply_to, key: reading.key, until, settled: false };
+            if wants_answer && client.owe(now, owed) {
                 self.refusals.add(Refusal::Forgotten);
             }
             client.counters.messages_out += 1;
@@ -192,7 +232,9 @@ impl Demux {
                 overrun.push(id);
             }
         }
-        self.expiry.get_or_insert(until);
+        if wants_answer {
+            self.expiry.get_or_insert(forgotten_at(until));
+        }
         self.disconnect(now, &overrun);
     }
 
@@ -221,7 +263,7 @@ impl Demux {
         }
     }
 
-    /// Clients that do not read what they are sent.
+    /// Disconnects clients that do not read what they are sent.
     pub(super) fn disconnect(&mut self, now: Duration, overrun: &[ClientId]) {
         for &id in overrun {
             self.refusals.add(Refusal::Overrun);

@@ -9,13 +9,14 @@ use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
 use super::client::{Meaning, Owed};
 use super::counters::Refusal;
 use super::outbox::OutMessage;
-use super::{ClientId, Demux, Holder, LinkKind, Outlet, Wait};
+use super::protocols::Reading;
+use super::{ClientId, Demux, LinkKind, LinkState, Outlet, Request, Requester, Wait, path_of};
 
 /// Tags of each peer.
 const TAGS: usize = Tag::COUNT as usize;
 
-/// Tags of each peer that are kept back for clients that have none.
-const KEPT_BACK: usize = 2;
+/// Tags of each peer that are reserved for clients that have none.
+const RESERVED: usize = 2;
 
 /// Whether to go on reading a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,13 +30,15 @@ pub enum Progress {
 /// A message that the kernel is to send.
 #[derive(Debug)]
 pub struct KernelSend {
-    /// Whose message it is; the client may have gone.
+    /// The client that sent it, which may have disconnected.
     pub sender: Option<ClientId>,
-    /// To whom.
+    /// The receiver.
     pub eid: Eid,
     /// In an answer: the kernel's network and tag of the request. `None` in a request.
     pub answers: Option<(u32, Tag)>,
-    /// Type byte and all.
+    /// In a request: how long its answer may take.
+    pub limit: Duration,
+    /// The message with its type byte.
     pub message: Vec<u8>,
 }
 
@@ -92,22 +95,38 @@ impl Demux {
         out: &mut impl Outlet,
     ) -> Option<KernelSend> {
         let (sender, next) = self.link_mut(link)?.outbox.next_message(waits)?;
-        self.retry(now, Wait::Room(link), out);
+        self.retry_for_room(now, link, out);
         let answers = next.answers_on.map(|network| (network, next.fragmenter.tag()));
         let eid = next.fragmenter.destination();
-        Some(KernelSend { sender, eid, answers, message: next.message })
+        let kind = next.message.first().map(|&first| MessageType::from_first_byte(first));
+        let limit = kind.map(|kind| self.answer_limits.of(kind)).unwrap_or_default();
+        Some(KernelSend { sender, eid, answers, limit, message: next.message })
     }
 
-    /// Tries again what is held for `cause`, in the order it came.
-    pub(super) fn retry(&mut self, now: Duration, cause: Wait, out: &mut impl Outlet) {
+    /// Tries again what waits for a tag of an endpoint on a link, in the order it came.
+    pub(super) fn retry_for_tags(&mut self, now: Duration, link: LinkId, out: &mut impl Outlet) {
+        self.retry(now, out, |demux, wait| {
+            matches!(wait, Wait::Tag(peer)
+                if peer.path.link == link && demux.tags.outstanding(peer) < TAGS)
+        });
+    }
+
+    /// Tries again what waits for room on a link, in the order it came.
+    pub(super) fn retry_for_room(&mut self, now: Duration, link: LinkId, out: &mut impl Outlet) {
+        self.retry(now, out, |_, wait| wait == Wait::Room(link));
+    }
+
+    fn retry(
+        &mut self,
+        now: Duration,
+        out: &mut impl Outlet,
+        is_ready: impl Fn(&Self, Wait) -> bool,
+    ) {
         let mut at = 0;
         while let Some(&(id, wait)) = self.blocked.get(at) {
-            if wait != cause {
+            if !is_ready(self, wait) {
                 at += 1;
                 continue;
-            }
-            if matches!(cause, Wait::Tag(peer) if self.tags.outstanding(peer) >= TAGS) {
-                return;
             }
             let held = self.clients.get_mut(&id).and_then(|client| client.held.take());
             let parts = held.as_deref().and_then(<[u8]>::split_first);
@@ -146,14 +165,22 @@ impl Demux {
         let Some(client) = self.clients.get(&id) else {
             return Ok(());
         };
-        match client.meaning_of(now, eid, message) {
-            Meaning::Answer(index) => self.send_answer(id, index, message),
+        let reading = Reading::of(message);
+        match client.meaning_of(now, eid, reading) {
+            Meaning::Answer(index) => self.send_answer(now, id, index, reading, message),
+            Meaning::Late(index) => {
+                self.refusals.add(Refusal::LateAnswer);
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.forget_at(index);
+                }
+                Ok(())
+            }
             Meaning::Unasked => {
                 self.refusals.add(Refusal::UnaskedAnswer);
                 Ok(())
             }
             Meaning::Request { wants_answer } => {
-                self.send_request(now, &Whole { id, eid, message, wants_answer })
+                self.send_request(now, &Outbound { id, eid, reading, message, wants_answer })
             }
         }
     }
@@ -182,22 +209,34 @@ impl Demux {
         self.disconnect(now, &overrun);
     }
 
-    /// The first answer to a request goes out; later ones are dropped.
-    fn send_answer(&mut self, id: ClientId, index: usize, message: &[u8]) -> Result<(), Wait> {
+    /// The answer to a request that no other client has answered. Another one may come after it.
+    fn send_answer(
+        &mut self,
+        now: Duration,
+        id: ClientId,
+        index: usize,
+        reading: Reading,
+        message: &[u8],
+    ) -> Result<(), Wait> {
         let owed = self.clients.get(&id).and_then(|client| client.owed_at(index));
         let Some(owed) = owed else { return Ok(()) };
-        if !owed.settled && self.is_up(owed.reply_to.link) {
+        if self.is_up(owed.reply_to.link) {
             self.check_room(id, owed.reply_to.link)?;
             self.push_answer(id, &owed, message);
         } else {
-            let refusal = if owed.settled { Refusal::LateAnswer } else { Refusal::LinkDown };
-            self.refusals.add(refusal);
-        }
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.forget_at(index);
+            self.refusals.add(Refusal::LinkDown);
         }
         let kind = message.first().map(|&first| MessageType::from_first_byte(first));
-        for other in kind.and_then(|kind| self.by_type.get(&kind)).into_iter().flatten() {
+        let more = reading.more_within(|| self.limit_of(message));
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.has_answered = true;
+            match more {
+                Some(more) => client.extend_at(index, now + more),
+                None => client.forget_at(index),
+            }
+        }
+        let of_type = kind.and_then(|kind| self.by_type.get(&kind));
+        for other in of_type.into_iter().flatten().filter(|other| **other != id) {
             if let Some(client) = self.clients.get_mut(other) {
                 client.settle(owed.request);
             }
@@ -220,8 +259,8 @@ impl Demux {
         self.push(to.link, Some(id), out);
     }
 
-    fn send_request(&mut self, now: Duration, whole: &Whole<'_>) -> Result<(), Wait> {
-        let links = self.links_to(whole.eid);
+    fn send_request(&mut self, now: Duration, request: &Outbound<'_>) -> Result<(), Wait> {
+        let links = self.links_to(request.eid);
         let Some(&(first, _)) = links.first() else {
             self.refusals.add(Refusal::NoRoute);
             return Ok(());
@@ -230,44 +269,45 @@ impl Demux {
             self.refusals.add(Refusal::LinkDown);
             return Ok(());
         }
-        for &(link, _) in &links {
-            self.check_room(whole.id, link)?;
-            let peer = TagPeer { link, eid: whole.eid };
-            if self.kind_of(link) != LinkKind::Kernel && !self.may_take_tag(whole.id, peer) {
+        for &(link, address) in &links {
+            self.check_room(request.id, link)?;
+            let peer = TagPeer { path: path_of((link, address)), eid: request.eid };
+            if self.kind_of(link) != LinkKind::Kernel && !self.may_take_tag(request.id, peer) {
                 return Err(Wait::Tag(peer));
             }
         }
         if self.kind_of(first) == LinkKind::Kernel {
-            self.push_to_kernel(first, whole);
+            self.push_to_kernel(first, request);
             return Ok(());
         }
         for (link, address) in links {
-            let holder = Holder::Client(whole.id);
-            let (peer, tag) = self.take_tag(now, link, whole.eid, holder)?;
-            let fragmenter = Fragmenter::new(whole.eid, self.eid(), true, tag, self.mtu_of(link));
-            let frees = (!whole.wants_answer).then_some((peer, tag));
-            let message = whole.message.to_vec();
+            let peer = TagPeer { path: path_of((link, address)), eid: request.eid };
+            let tag = self.take_tag(now, peer, request.taken())?;
+            let fragmenter =
+                Fragmenter::new(request.eid, self.eid(), true, tag, self.mtu_to(link, request.eid));
+            let frees = (!request.wants_answer).then_some((peer, tag));
+            let message = request.message.to_vec();
             let out = OutMessage { address, fragmenter, message, frees, answers_on: None };
-            self.push(link, Some(whole.id), out);
+            self.push(link, Some(request.id), out);
         }
         Ok(())
     }
 
     /// The last tags of a peer are for clients that have none of them yet, while there are several
-    /// clients: one that floods a peer must not keep the others from it.
+    /// clients: one that floods a peer must not deprive the others of it.
     fn may_take_tag(&self, id: ClientId, peer: TagPeer) -> bool {
         let out = self.tags.outstanding(peer);
-        let first = || !self.tags.is_held_by(peer, &Holder::Client(id));
-        out < TAGS && (out < TAGS - KEPT_BACK || !self.is_shared() || first())
+        let first = || !self.tags.is_held_by(peer, |held| held.by == Requester::Client(id));
+        out < TAGS && (out < TAGS - RESERVED || !self.is_shared() || first())
     }
 
-    fn push_to_kernel(&mut self, link: LinkId, whole: &Whole<'_>) {
+    fn push_to_kernel(&mut self, link: LinkId, request: &Outbound<'_>) {
         let fragmenter =
-            Fragmenter::new(whole.eid, Eid::NULL, true, Tag::default(), self.mtu_of(link));
-        let message = whole.message.to_vec();
+            Fragmenter::new(request.eid, Eid::NULL, true, Tag::default(), self.mtu_of(link));
+        let message = request.message.to_vec();
         let (address, frees, answers_on) = (Address::None, None, None);
         let out = OutMessage { address, fragmenter, message, frees, answers_on };
-        self.push(link, Some(whole.id), out);
+        self.push(link, Some(request.id), out);
     }
 
     /// Where a message to `eid` goes: one link, or for a broadcast every one that can.
@@ -275,7 +315,7 @@ impl Demux {
         if eid != Eid::BROADCAST {
             return self.routes.lookup(eid).into_iter().collect();
         }
-        let can = |(_, link): &(usize, &super::Link)| {
+        let can = |(_, link): &(usize, &LinkState)| {
             matches!(link.kind, LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)) && link.up
         };
         let links = self.links.iter().enumerate().filter(can);
@@ -295,6 +335,12 @@ impl Demux {
         }
     }
 
+    /// The payload of a packet to an endpoint: what was set for it, within what its link carries.
+    fn mtu_to(&self, link: LinkId, eid: Eid) -> usize {
+        let of_link = self.mtu_of(link);
+        self.mtus.get(&eid).map_or(of_link, |mtu| *mtu)
+    }
+
     pub(super) fn mtu_of(&self, link: LinkId) -> usize {
         match self.kind_of(link) {
             LinkKind::Packets(_, mtu) => mtu,
@@ -312,9 +358,18 @@ impl Demux {
 }
 
 /// A request as a client gave it.
-struct Whole<'a> {
+struct Outbound<'a> {
     id: ClientId,
     eid: Eid,
+    reading: Reading,
     message: &'a [u8],
     wants_answer: bool,
+}
+
+impl Outbound<'_> {
+    /// What is noted with its tag.
+    fn taken(&self) -> Request {
+        let kind = MessageType::from_first_byte(self.message.first().copied().unwrap_or_default());
+        Request { by: Requester::Client(self.id), kind, key: self.reading.key }
+    }
 }

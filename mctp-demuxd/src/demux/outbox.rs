@@ -1,4 +1,4 @@
-//! What waits to go out on one link.
+//! What waits to be sent on one link.
 //!
 //! Each sender has a queue of its own, and they take turns of about [`TURN`] bytes, so that one that
 //! floods the link, or sends something long, does not hold up the others. Packets of messages with
@@ -29,19 +29,19 @@ const LINK_BYTES: usize = 512 * 1024;
 /// Packets that may wait to be passed on to another link.
 const FORWARDED: usize = 64;
 
-/// One message, as far as it has not gone yet.
+/// One message, as far as it is not sent yet.
 #[derive(Debug)]
 pub(super) struct OutMessage {
     pub(super) address: Address,
     pub(super) fragmenter: Fragmenter,
     pub(super) message: Vec<u8>,
-    /// A tag to be freed once all has gone, since no answer will come.
+    /// A tag to be freed once all is sent, since no answer will come.
     pub(super) frees: Option<(TagPeer, Tag)>,
     /// In an answer: the kernel's number of the network that the request came from.
     pub(super) answers_on: Option<u32>,
 }
 
-/// What came of asking for the next packet.
+/// The result of asking for the next packet.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     /// Whether there was one.
@@ -60,7 +60,7 @@ struct Flow {
     sender: Option<ClientId>,
     messages: VecDeque<OutMessage>,
     bytes: usize,
-    /// Bytes gone in this turn.
+    /// Bytes sent in this turn.
     turn: usize,
 }
 
@@ -70,11 +70,17 @@ pub(super) struct Outbox {
     flows: VecDeque<Flow>,
     forwarded: VecDeque<(Address, [u8; Header::LEN], Vec<u8>)>,
     bytes: usize,
-    /// Destination and tag of messages of which some packets have gone and some have not.
+    /// Destination and tag of messages that are sent in part.
     open: Vec<(Eid, Tag)>,
 }
 
 impl Outbox {
+    /// Messages of `sender` that wait.
+    pub(super) fn waiting_of(&self, sender: Option<ClientId>) -> usize {
+        let own = self.flows.iter().find(|flow| flow.sender == sender);
+        own.map_or(0, |flow| flow.messages.len())
+    }
+
     /// Whether `sender` may add a message.
     pub(super) fn has_room_for(&self, sender: Option<ClientId>) -> bool {
         let own = self.flows.iter().find(|flow| flow.sender == sender);
@@ -100,7 +106,7 @@ impl Outbox {
         }
     }
 
-    /// Adds a packet on its way to another link; gives whether there was room.
+    /// Adds a packet for another endpoint; gives whether there was room.
     pub(super) fn forward(&mut self, address: Address, header: [u8; 4], payload: &[u8]) -> bool {
         let room = self.forwarded.len() < FORWARDED;
         if room {

@@ -94,3 +94,15 @@ fn a_uuid_is_the_same_at_each_start() {
     assert_eq!(uuid(), first);
     assert!(first == [5] || (first.len() == 17 && first[0] == 0), "{first:02x?}");
 }
+
+#[test]
+fn every_type_that_is_listed_has_a_version() {
+    let mut daemon = Daemon::start();
+    let _clients = (daemon.client(0x20), daemon.client(1), daemon.client(0x7e));
+    let types = ask(&mut daemon, OWN, &hex!("05")).bytes[5..].to_vec();
+    assert_eq!(types, [0, 1, 0x20, 0x7e]);
+    for kind in types {
+        assert_eq!(ask(&mut daemon, OWN, &[4, kind]).bytes[3], 0, "{kind:02x}");
+    }
+    assert_eq!(ask(&mut daemon, OWN, &hex!("04 21")).bytes[3..], hex!("80"));
+}

@@ -16,9 +16,19 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A running daemon on one serial line.
 pub(crate) struct Daemon {
-    child: Child,
+    child: Running,
     pub(crate) socket: String,
     pub(crate) wire: Wire,
+}
+
+/// The process, which ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Daemon {
@@ -40,7 +50,7 @@ impl Daemon {
 
     /// A daemon that was started otherwise.
     pub(crate) fn take_over(child: Child, socket: String, wire: Wire) -> Self {
-        let daemon = Self { child, socket, wire };
+        let daemon = Self { child: Running(child), socket, wire };
         daemon.wait_for_socket();
         daemon
     }
@@ -55,7 +65,7 @@ impl Daemon {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// A connection that has not registered.
@@ -94,18 +104,18 @@ impl Daemon {
         }
     }
 
+    /// Kills it, and gives its line to another one.
+    pub(crate) fn give_up_line(self) -> Wire {
+        let Self { child, wire, .. } = self;
+        drop(child);
+        wire
+    }
+
     /// Ends it as a service manager does; gives its exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.0.wait().unwrap().code()
     }
 }
 

@@ -13,9 +13,16 @@ use std::time::Duration;
 use crate::daemon::{Client, Daemon};
 use crate::wire::{carry, wait_until};
 
-/// Asked by the guest of our client, and by our client of the guest.
+/// The types of the guest's requests to our client, and of our client's to the guest. Both say nothing
+/// of requests and answers.
 const OURS: u8 = 0x7d;
-const THEIRS: u8 = 0x7e;
+const THEIRS: u8 = 0x7c;
+
+/// NVMe-MI requests with two answers each: more than there are tags.
+const NVME_REQUESTS: usize = 20;
+
+/// PLDM round trips in each direction: more than there are instance ids.
+const PLDM_TRIPS: u8 = 40;
 
 /// Message lengths without the type byte; the last makes 64 KiB with it.
 const LENGTHS: [usize; 9] = [0, 1, 62, 63, 64, 1000, 4096, 32_768, 65_535];
@@ -155,14 +162,61 @@ fn the_kernel_asks_and_answers_over_a_serial_line() {
 #[test]
 fn clients_of_the_socket_work_where_the_kernel_does_mctp() {
     let _one = ONE.lock();
-    let start = "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/none ./mctp-demuxd --eid 9 kernel:1 &";
+    if let Some(guest) = boot_with_daemon(&script(START, "client-")) {
+        exchange(guest);
+    }
+}
+
+const START: &str = "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/none ./mctp-demuxd --eid 9 kernel:1 &";
+
+/// A guest with our daemon in it, too.
+fn boot_with_daemon(script: &str) -> Option<Guest> {
     let libraries = Command::new("ldd").arg(env!("CARGO_BIN_EXE_mctp-demuxd")).output().unwrap();
     let libraries = String::from_utf8(libraries.stdout).unwrap();
     let paths = libraries.split_whitespace().filter(|word| word.contains("/libgcc_s"));
     let mut files: Vec<String> = paths.map(|path| format!("{path}:{path}")).collect();
     files.push(env!("CARGO_BIN_EXE_mctp-demuxd").to_owned());
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    if let Some(guest) = Guest::boot(&script(start, "client-"), &files) {
-        exchange(guest);
+    Guest::boot(script, &files)
+}
+
+#[test]
+fn more_processing_required_reaches_clients_where_the_kernel_does_mctp() {
+    let _one = ONE.lock();
+    let script = format!(
+        "#!/bin/sh\nset -e\ncd /guest\n./mctp-peer attach /dev/ttyS2 9 8\n{START}\nsleep 2\n\
+         echo ready\n./mctp-peer client-nvme 8 {NVME_REQUESTS} 0\necho done\n"
+    );
+    let Some(mut guest) = boot_with_daemon(&script) else { return };
+    let client = guest.client(4);
+    guest.wait_for("ready");
+    for _ in 0..NVME_REQUESTS {
+        let (eid, request) = client.message_within(EMULATED);
+        assert_eq!((eid, &request[..4]), (9, &[0x84, 0x08, 0, 0][..]));
+        client.send(9, &[0x84, 0x88, 0, 0, 1, 0, 0, 0]);
+        client.send(9, &[0x84, 0x88, 0, 0, 0, 0, 0, 0]);
     }
+    guest.wait_for("done");
+}
+
+#[test]
+fn pldm_round_trips_with_the_kernel_both_ways() {
+    let _one = ONE.lock();
+    let script = format!(
+        "#!/bin/sh\nset -e\ncd /guest\n./mctp-peer attach /dev/ttyS2 9 8\n\
+         ./mctp-peer pldm-serve 1 {PLDM_TRIPS} 9\n./mctp-peer pldm-ask 8 {PLDM_TRIPS} 0\necho done\n"
+    );
+    let Some(mut guest) = Guest::boot(&script, &[]) else { return };
+    let client = guest.client(1);
+    guest.wait_for("serving");
+    for number in 0..PLDM_TRIPS {
+        client.send(9, &[1, 0x80 | (number % 32), 0, 2]);
+        assert_eq!(client.message_within(EMULATED), (9, vec![1, number % 32, 0, 2, 0, 7]));
+    }
+    for number in 0..PLDM_TRIPS {
+        let (eid, request) = client.message_within(EMULATED);
+        assert_eq!((eid, &request[..]), (9, &[1, 0x80 | (number % 32), 0, 2][..]));
+        client.send(9, &[1, number % 32, 0, 2, 0, 8]);
+    }
+    guest.wait_for("done");
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::daemon::{Client, Daemon};
-use crate::view::Bus;
+use crate::dbus::Bus;
 use crate::wire::{FAR, Message, filler, wait_until};
 
 const KIND: u8 = 0x20;
 
 #[test]
-fn a_client_over_its_queue_is_disconnected_and_nobody_is_delayed() {
+fn a_client_over_its_queue_is_disconnected_and_no_other_is_delayed() {
     let mut daemon = Daemon::start();
     let lazy = daemon.client(KIND);
     let diligent = daemon.client(KIND);

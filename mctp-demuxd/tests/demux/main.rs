@@ -4,17 +4,18 @@
 //! that a fault in one does not hide the same fault in the other.
 
 mod bindings;
+mod bus;
 mod clients;
 mod control;
 mod daemon;
+mod dbus;
 mod framing;
 mod kernel;
 mod libmctp;
 mod limits;
+mod manners;
 mod pairing;
 mod reassembly;
 mod registration;
 mod routes;
-
-mod view;
 mod wire;

@@ -1,7 +1,5 @@
 //! One test for each rule of assembly and each reason to drop a packet.
 
-use std::time::Duration;
-
 use crate::daemon::Daemon;
 use crate::wire::{EOM, FAR, OWN, SOM, TO, filler, packets};
 
@@ -242,17 +240,4 @@ fn a_message_over_64_kib_is_dropped_whole() {
     client.send_raw(&[&[FAR], &filler(KIND, 65_537, 0)[..]].concat());
     client.send(FAR, b"\x20request");
     assert_eq!(daemon.wire.message().bytes, b"\x20request");
-}
-
-#[test]
-fn an_unfinished_message_is_given_up_after_six_seconds() {
-    let mut daemon = Daemon::start();
-    let client = daemon.client(KIND);
-    daemon.wire.send_packet(OWN, FAR, SOM | TO, b"\x20aa");
-    // The daemon's clock starts when it has read the packet, not when it was sent.
-    daemon.settle();
-    std::thread::sleep(Duration::from_millis(6100));
-    daemon.wire.send_packet(OWN, FAR, EOM | TO | seq(1), b"bb");
-    daemon.wire.request(1, b"\x20next");
-    assert_eq!(client.message().1, b"\x20next");
 }

@@ -47,7 +47,7 @@ fn a_late_registration_counts_from_then_on() {
 }
 
 #[test]
-fn a_connection_that_never_registers_gets_nothing_and_harms_nobody() {
+fn a_connection_that_never_registers_gets_nothing_and_harms_no_other() {
     let mut daemon = Daemon::start();
     let silent = daemon.connect();
     let client = daemon.client(0x20);
@@ -103,7 +103,7 @@ fn several_socket_names_serve_the_same_clients() {
 }
 
 #[test]
-fn types_that_somebody_has_registered_for_are_told_and_forgotten() {
+fn types_that_clients_have_registered_for_are_listed_until_they_disconnect() {
     let mut daemon = Daemon::start();
     let both = (daemon.client(0x20), daemon.client(1));
     daemon.wire.request(2, &[0, 0x81, 5]);
@@ -115,7 +115,7 @@ fn types_that_somebody_has_registered_for_are_told_and_forgotten() {
 }
 
 #[test]
-fn the_daemon_ends_when_told_to_and_without_an_error() {
+fn the_daemon_ends_on_sigterm_and_without_an_error() {
     let mut daemon = Daemon::start();
     let client = daemon.client(0x20);
     assert_eq!(daemon.end(), Some(0));

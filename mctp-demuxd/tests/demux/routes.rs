@@ -6,7 +6,8 @@ use std::time::Duration;
 use hex_literal::hex;
 
 use crate::daemon::Daemon;
-use crate::wire::{EOM, FAR, OWN, SOM, TO, Wire};
+use crate::dbus::{Bus, NAME};
+use crate::wire::{EOM, FAR, OWN, SOM, TO, Wire, wait_until};
 
 /// A daemon whose binding 0 is a second line, and binding 1 the one in [`Daemon`].
 fn two_lines(config: &str) -> (Daemon, Wire, tempfile::TempDir) {
@@ -154,4 +155,46 @@ fn a_line_that_goes_is_opened_again() {
     let client = moved.client(0x20);
     moved.wire.request(0, b"\x20back");
     assert_eq!(client.message().1, b"\x20back");
+}
+
+#[test]
+fn the_first_of_two_bus_owners_keeps_its_id_and_its_packets() {
+    let (mut daemon, mut other, _folder) = two_lines("");
+    let client = daemon.client(0x20);
+    let set = |wire: &mut Wire, operation: u8, eid: u8| {
+        wire.send_packet(0, FAR, SOM | EOM | TO | 1, &[0, 0x81, 1, operation, eid]);
+        wire.message().bytes[3..].to_vec()
+    };
+    assert_eq!(set(&mut daemon.wire, 0, 0x20), hex!("00 00 20 00"));
+    assert_eq!(set(&mut other, 0, 0x30), hex!("00 10 20 00"));
+    daemon.wire.send_packet(0x20, FAR, SOM | EOM | TO, b"\x20still");
+    assert_eq!(client.message().1, b"\x20still");
+    assert_eq!(set(&mut other, 1, 0x30), hex!("00 00 30 00"));
+}
+
+#[test]
+fn a_bridge_that_needs_no_ids_asks_for_no_pool() {
+    let (mut daemon, _other, _folder) = two_lines("[mctp]\nbridge = true\n");
+    daemon.wire.send_packet(0, FAR, SOM | EOM | TO | 1, &hex!("00 81 01 00 20"));
+    assert_eq!(daemon.wire.message().bytes[3..], hex!("00 00 20 00"));
+}
+
+#[test]
+fn made_up_source_ids_publish_nothing_and_one_that_answers_is_published() {
+    let bus = Bus::start();
+    let other = Wire::new();
+    let binding = format!("serial:{}", other.path.display());
+    let mut daemon = Daemon::on_bus(&[&binding], &bus.address);
+    bus.wait_for_name();
+    for eid in 100..140 {
+        daemon.wire.send(eid, TO, b"\x21spoofed");
+    }
+    daemon.settle();
+    let endpoints = || bus.busctl(&["--list", "tree", NAME]).matches("/endpoints/").count();
+    assert_eq!(endpoints(), 1);
+    let client = daemon.client(0x20);
+    client.send(139, b"\x20ask");
+    let asked = daemon.wire.message();
+    daemon.wire.answer(&asked, b"\x20answer");
+    wait_until(|| endpoints() == 2);
 }

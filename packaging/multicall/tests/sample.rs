@@ -127,7 +127,7 @@ fn keys() -> Vec<Key> {
         keys_of::<netipmid::config::Config>(),
         keys_of::<host_link::config::Config>(),
         keys_of::<ipmbbridged::config::Config>(),
-        keys_of::<mctp_demuxd::config::View>(),
+        keys_of::<mctp_demuxd::config::Config>(),
     ]
     .concat();
     let is_table =
@@ -201,7 +201,7 @@ fn the_values_of_the_sample_are_the_built_in_ones() {
         (read::<netipmid::config::Config>(""), read::<netipmid::config::Config>(&all)),
         (read::<host_link::config::Config>(""), read::<host_link::config::Config>(&all)),
         (read::<ipmbbridged::config::Config>(""), read::<ipmbbridged::config::Config>(&all)),
-        (read::<mctp_demuxd::config::View>(""), read::<mctp_demuxd::config::View>(&all)),
+        (read::<mctp_demuxd::config::Config>(""), read::<mctp_demuxd::config::Config>(&all)),
     ];
     for (built_in, shown) in compared {
         assert_eq!(built_in, shown);
@@ -228,7 +228,7 @@ fn the_examples_of_the_sample_are_valid() {
     read::<netipmid::config::Config>(&text);
     read::<host_link::config::Config>(&text);
     read::<ipmbbridged::config::Config>(&text);
-    read::<mctp_demuxd::config::View>(&text);
+    read::<mctp_demuxd::config::Config>(&text);
 }
 
 #[test]

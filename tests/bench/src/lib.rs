@@ -2,6 +2,7 @@
 //!
 //! - [`arguments`]: the command line.
 //! - [`load`]: the sessions, and how long each answer took.
+//! - [`mctp_bus`]: the third program, `mctp-bus`: how soon a bus owner has found the endpoints of a bus.
 //! - [`processes`]: the CPU time of the BMC's processes.
 //! - [`timing`]: the second program, `rakp-timing`: whether an answer's time betrays who there is.
 //!
@@ -9,6 +10,7 @@
 
 pub mod arguments;
 pub mod load;
+pub mod mctp_bus;
 pub mod processes;
 pub mod timing;
 

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use mctp_proto::control::bus_owner::{BusOwner, Timing};
 use mctp_proto::control::responder::{Identity, Incoming, Responder, Role, Surroundings};
 use mctp_proto::route::RouteTable;
-use mctp_proto::{Address, Eid, LinkId, Medium, MessageType};
+use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
 
 fn respond(responder: &mut Responder, routes: &mut RouteTable, medium: Medium, message: &[u8]) {
     let incoming = Incoming {
@@ -39,12 +39,14 @@ fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
     let mut responder = Responder::new(identity);
     let mut routes = RouteTable::default();
     let mut owner = BusOwner::new(Eid(8), (Eid(9), Eid(12)), Timing::default());
-    owner.look_at(Duration::ZERO, LinkId(0), Address::None, None);
+    owner.add_position(BusPath::new(LinkId(0), Address::None), None);
+    let mut target = None;
     let mut now = Duration::ZERO;
     for message in messages.iter().take(64) {
         respond(&mut responder, &mut routes, medium, message);
         let mut answer = message.clone();
-        if let Some(asked) = owner.poll_transmit() {
+        if let Some(asked) = owner.poll_transmit(now, |_| true) {
+            target = Some(asked.target);
             // Mostly answers that fit what was asked, so that every step is reached.
             if let Some(head) = answer.get_mut(..3) {
                 head.copy_from_slice(&[0, asked.message[1] & 0x1f, asked.message[2]]);
@@ -53,7 +55,9 @@ fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
             now = due;
             owner.handle_timeout(now);
         }
-        owner.handle_answer(now, LinkId(0), Address::None, &answer);
+        if let Some(target) = target {
+            owner.handle_answer(now, target, &answer);
+        }
         while owner.poll_event().is_some() {}
         assert!(owner.endpoints().all(|found| found.eid.is_assignable() && found.eid != Eid(8)));
     }

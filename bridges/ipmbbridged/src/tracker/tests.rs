@@ -8,7 +8,7 @@ const SATELLITE: IpmbAddress = IpmbAddress(0x24);
 const TRY: Duration = Duration::from_millis(250);
 
 fn tracker() -> (Tracker, Instant) {
-    (Tracker::new(IpmbAddress::BMC, Patience::default()), Instant::now())
+    (Tracker::new(IpmbAddress::BMC, RetryPolicy::default()), Instant::now())
 }
 
 fn get_device_id() -> Request {
@@ -64,7 +64,7 @@ fn silence_is_retried_with_the_same_number_and_then_ended() {
     }
     assert_eq!(tracker.poll_event(), None);
     tracker.handle_timeout(start + TRY * 6);
-    assert_eq!(tracker.poll_event(), Some((id, Outcome::Silent)));
+    assert_eq!(tracker.poll_event(), Some((id, Outcome::TimedOut)));
     assert_eq!((tracker.outstanding(), tracker.poll_transmit()), (0, None));
 }
 
@@ -97,7 +97,7 @@ fn response_from_anybody_else_or_to_anything_else_is_stray() {
     ] {
         assert!(!tracker.handle_response(now, &IpmbResponse { header, ..good }));
     }
-    assert_eq!((tracker.stray(), tracker.outstanding()), (7, 1));
+    assert_eq!((tracker.unmatched(), tracker.outstanding()), (7, 1));
     assert!(tracker.handle_response(now, &good));
     assert!(!tracker.handle_response(now, &good), "a second answer is stray");
 }
@@ -170,7 +170,7 @@ fn relayed_response_that_never_comes_frees_the_slot() {
     tracker.handle_written(id);
     assert!(take(&mut tracker, now, &answer(&outgoing, 0, &[])));
     tracker.handle_timeout(now + TRY * 6);
-    assert_eq!(tracker.poll_event(), Some((id, Outcome::Silent)));
+    assert_eq!(tracker.poll_event(), Some((id, Outcome::TimedOut)));
     assert_eq!(tracker.outstanding(), 0);
 }
 

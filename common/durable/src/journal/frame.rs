@@ -3,7 +3,7 @@
 //! | offset | length | what |
 //! |---|---|---|
 //! | 0 | 1 | C5h |
-//! | 1 | 1 | place in its batch: bit 0 first, bit 1 last |
+//! | 1 | 1 | position in its batch: bit 0 first, bit 1 last |
 //! | 2 | 2 | length of the record |
 //! | 4 | 4 | number of the batch |
 //! | 8 | 4 | CRC-32 of bytes 1 to 7 and the record |
@@ -12,7 +12,6 @@
 //! Numbers are little-endian. Batch numbers ascend.
 
 use super::Limits;
-use crate::checksum::crc32;
 
 pub(super) const HEADER_LENGTH: usize = 12;
 
@@ -20,14 +19,14 @@ const START: u8 = 0xc5;
 const FIRST: u8 = 0x01;
 const LAST: u8 = 0x02;
 
-/// Where in its batch a record is.
+/// The position of a record in its batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Place {
+pub(super) struct BatchPosition {
     pub(super) first: bool,
     pub(super) last: bool,
 }
 
-impl Place {
+impl BatchPosition {
     /// A batch of one.
     pub(super) const ONLY: Self = Self { first: true, last: true };
 
@@ -41,10 +40,10 @@ impl Place {
     }
 }
 
-/// One record and its place.
+/// One record and its position in the batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Frame<'a> {
-    place: Place,
+    position: BatchPosition,
     batch: u32,
     length: u16,
     record: &'a [u8],
@@ -52,9 +51,14 @@ pub(super) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// A frame around `record`; `None` if that is longer than `limit`.
-    pub(super) fn new(place: Place, batch: u32, record: &'a [u8], limit: u16) -> Option<Self> {
+    pub(super) fn new(
+        position: BatchPosition,
+        batch: u32,
+        record: &'a [u8],
+        limit: u16,
+    ) -> Option<Self> {
         let length = u16::try_from(record.len()).ok().filter(|&length| length <= limit)?;
-        Some(Self { place, batch, length, record })
+        Some(Self { position, batch, length, record })
     }
 
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
@@ -67,7 +71,7 @@ impl<'a> Frame<'a> {
     /// The frame at the beginning of `bytes`, if there is a good one of up to `limit` bytes.
     fn parse(bytes: &'a [u8], limit: u16) -> Option<Self> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_LENGTH>()?;
-        let &[START, place, l0, l1, b0, b1, b2, b3, c0, c1, c2, c3] = header else {
+        let &[START, position, l0, l1, b0, b1, b2, b3, c0, c1, c2, c3] = header else {
             return None;
         };
         let length = u16::from_le_bytes([l0, l1]);
@@ -75,7 +79,7 @@ impl<'a> Frame<'a> {
             return None;
         }
         let frame = Self {
-            place: Place::from_bits(place)?,
+            position: BatchPosition::from_bits(position)?,
             batch: u32::from_le_bytes([b0, b1, b2, b3]),
             length,
             record: rest.get(..usize::from(length))?,
@@ -90,11 +94,14 @@ impl<'a> Frame<'a> {
     fn checked_header(&self) -> [u8; 7] {
         let [l0, l1] = self.length.to_le_bytes();
         let [b0, b1, b2, b3] = self.batch.to_le_bytes();
-        [self.place.bits(), l0, l1, b0, b1, b2, b3]
+        [self.position.bits(), l0, l1, b0, b1, b2, b3]
     }
 
     fn checksum(&self) -> u32 {
-        crc32(&[&self.checked_header(), self.record])
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.checked_header());
+        hasher.update(self.record);
+        hasher.finalize()
     }
 }
 
@@ -181,19 +188,19 @@ fn scan(bytes: &[u8], limit: u16) -> Vec<Found<'_>> {
 /// Whether `frames` are one batch from its first record to its last, without a gap.
 fn is_complete(frames: &[Found<'_>]) -> bool {
     let joined = frames.iter().skip(1).all(|found| !found.after_gap);
-    let begun = frames.first().is_some_and(|found| found.frame.place.first);
-    let ended = frames.last().is_some_and(|found| found.frame.place.last);
+    let begun = frames.first().is_some_and(|found| found.frame.position.first);
+    let ended = frames.last().is_some_and(|found| found.frame.position.last);
     joined && begun && ended
 }
 
 /// Whether every batch in `frames` begins and ends.
 fn all_whole(frames: &[Found<'_>]) -> bool {
     let mut open = false;
-    for Found { frame: Frame { place, .. }, .. } in frames {
-        if place.first == open {
+    for Found { frame: Frame { position, .. }, .. } in frames {
+        if position.first == open {
             return false;
         }
-        open = !place.last;
+        open = !position.last;
     }
     !open
 }
@@ -205,12 +212,12 @@ mod tests {
     #[test]
     fn frame_matches_golden_bytes() {
         let golden = b"\xc5\x03\x02\x00\x07\x00\x00\x00\x16\xd0\xa1\xb8ok";
-        let frame = Frame::new(Place::ONLY, 7, b"ok", 2).unwrap();
+        let frame = Frame::new(BatchPosition::ONLY, 7, b"ok", 2).unwrap();
         let mut bytes = Vec::new();
         frame.emit(&mut bytes);
         assert_eq!(bytes, golden);
         assert_eq!(Frame::parse(&bytes, 2), Some(frame));
-        assert_eq!(Frame::new(Place::ONLY, 7, b"too", 2), None);
+        assert_eq!(Frame::new(BatchPosition::ONLY, 7, b"too", 2), None);
         assert_eq!(Frame::parse(&bytes, 1), None);
         for cut in 0..bytes.len() {
             assert_eq!(Frame::parse(&bytes[..cut], 2), None, "cut at {cut}");

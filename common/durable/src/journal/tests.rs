@@ -1,4 +1,4 @@
-//! What a journal survives.
+//! Power loss, damage and limits of a journal.
 
 use std::ops::Range;
 
@@ -45,8 +45,8 @@ fn records_are_there_at_the_next_start() {
     assert_eq!(disk.names(), ["sel"]);
 }
 
-/// Runs `work` on a journal of three batches, cut off after each of its operations; what many a
-/// medium holds then is one of `allowed`, and the journal goes on from there.
+/// Runs `work` on a journal of three batches, cut off after each of its operations. What the medium
+/// then holds is one of `allowed`, and more can be appended.
 fn cut_everywhere(
     work: impl Fn(&mut Journal<Disk>) -> Result<(), Error>,
     allowed: &[Vec<Vec<u8>>],
@@ -132,7 +132,7 @@ fn damage_in_the_middle_costs_one_record() {
         let mut before_last = found.clone();
         before_last.retain(|record| batch(0..4).contains(record));
         if found.len() == 4 && before_last.len() == 4 {
-            continue; // the last batch, which looks torn
+            continue; // damage to the last batch, which looks torn
         }
         assert_eq!(found.len(), 7, "damage at {at}");
         assert!(found.iter().all(|record| batch(0..8).contains(record)), "damage at {at}");

@@ -10,8 +10,8 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::*;
-use crate::attention::{Call, Wish};
-use crate::bridge::{Bridge, Execution};
+use crate::attention::{SmsCall, SmsOperation};
+use crate::bridge::{Bridge, RequestExecutor};
 use crate::exchange::Limits;
 
 const EINVAL: i32 = 22;
@@ -117,7 +117,7 @@ impl HostDevice for Model {
 #[derive(Clone)]
 struct Echo;
 
-impl Execution for Echo {
+impl RequestExecutor for Echo {
     async fn execute(&self, request: Request, _: Duration) -> Response {
         if request.command == 0x31 {
             return Response::failure(&request, CompletionCode::INVALID_COMMAND);
@@ -129,7 +129,7 @@ impl Execution for Echo {
 }
 
 /// Runs `test` beside a bridge, with a way to call its attention object.
-fn with_bridge<F: Future<Output = ()>>(test: impl FnOnce(mpsc::Sender<Call>) -> F) {
+fn with_bridge<F: Future<Output = ()>>(test: impl FnOnce(mpsc::Sender<SmsCall>) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
     local.block_on(&runtime, async {
@@ -173,10 +173,10 @@ fn device_may_come_later_and_is_bridged_then() {
 fn device_that_is_unplugged_is_opened_again_with_its_attention() {
     kernel(|kernel| kernel.plugged = true);
     with_bridge(async |calls| {
-        let (done, told) = oneshot::channel();
-        let wish = Wish::SetAttention;
-        calls.send(Call { wish, done }).await.unwrap();
-        assert!(told.await.unwrap());
+        let (done, result) = oneshot::channel();
+        let operation = SmsOperation::SetAttention;
+        calls.send(SmsCall { operation, done }).await.unwrap();
+        assert!(result.await.unwrap());
         until(|kernel| kernel.attention).await;
         kernel(|kernel| *kernel = Kernel::default());
         time::sleep(Duration::from_millis(20)).await;
@@ -193,7 +193,7 @@ fn answer_the_device_refuses_costs_that_answer_only() {
     with_bridge(async |_| {
         ask(&[0x18, 0x01, 20]);
         until(|kernel| kernel.waiting).await;
-        // The host aborts, which nobody is told.
+        // The host aborts, without a notification.
         kernel(|kernel| kernel.waiting = false);
         until(|kernel| kernel.refused == 1).await;
         ask(&[0x18, 0x01, 0, 7]);

@@ -188,7 +188,7 @@ impl World {
             self.running.insert((due, execute.token), execute);
         }
         while let Some(reply) = self.exchange.poll_transmit() {
-            let (seq, number, since) = self.waiting.take().expect("an answer nobody waits for");
+            let (seq, number, since) = self.waiting.take().expect("a response without a request");
             assert_eq!(reply.seq, seq, "an answer with another request's sequence");
             assert!(self.now - since <= Duration::from_secs(3), "an answer after the deadline");
             match reply.response.completion {
@@ -214,7 +214,7 @@ impl World {
         };
         let next = [deadline, answer, host].into_iter().flatten().min().expect("a next event");
         self.now = next.max(self.now);
-        // What falls together comes in either order.
+        // Events at the same time come in either order.
         if self.dice.roll(2) == 0 {
             self.exchange.handle_timeout(self.start + self.now);
             self.drain();

@@ -15,10 +15,10 @@ use crate::transport::Incoming;
 
 static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
-/// The most bytes that may wait to be taken by QEMU, many times what it is ever sent at once.
+/// The most bytes that may wait to be read by QEMU, many times the size of what is sent at once.
 const OUTGOING: usize = 16 * 1024;
 
-/// A connection, its half-read frame, and what it has not yet taken.
+/// A connection, its partly received frame, and the bytes not sent yet.
 #[derive(Debug)]
 pub(super) struct Peer {
     stream: Stream,
@@ -34,14 +34,14 @@ pub(super) enum Stream {
 }
 
 impl Peer {
-    /// A new connection, which is told our version before anything else.
-    pub(super) fn greet(stream: Stream) -> Self {
+    /// A new connection, on which our version is sent first.
+    pub(super) fn new(stream: Stream) -> Self {
         let mut outgoing = Vec::new();
         Control::Version(vm_link::VERSION).emit(&mut outgoing);
         Self { stream, decoder: Decoder::default(), incoming: VecDeque::new(), outgoing }
     }
 
-    /// Waits for the next thing from QEMU, and meanwhile writes. Cancel safe: what was read stays.
+    /// Waits for the next event from QEMU, and writes meanwhile. Cancel safe: bytes read are not lost.
     pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
             if let Some(incoming) = self.incoming.pop_front() {
@@ -61,13 +61,13 @@ impl Peer {
         }
     }
 
-    /// Queues a response, and writes it at once if QEMU takes it.
+    /// Queues a response, and writes it at once if the socket has room.
     pub(super) fn respond(&mut self, seq: u8, response: &Response) {
         vm_link::emit_response(seq, response, &mut self.outgoing);
         self.flush();
     }
 
-    /// Raises or lowers the attention flag, with an interrupt if that is on.
+    /// Raises or lowers the attention flag, with an interrupt if it is enabled.
     pub(super) fn attention(&mut self, on: bool, interrupt: bool) {
         self.control(match (on, interrupt) {
             (true, true) => Control::SetAttentionInterrupt,
@@ -76,7 +76,7 @@ impl Peer {
         });
     }
 
-    /// Lets answers and attention interrupt, or not.
+    /// Enables or disables the interrupt for responses and attention.
     pub(super) fn interrupt(&mut self, on: bool) {
         self.control(match on {
             true => Control::EnableInterrupt,
@@ -85,12 +85,12 @@ impl Peer {
     }
 
     fn control(&mut self, control: Control) {
-        debug!(?control, "to QEMU");
+        debug!(?control, "control frame to QEMU");
         control.emit(&mut self.outgoing);
         self.flush();
     }
 
-    /// Writes what goes now; an error shows again in [`next`](Self::next).
+    /// Writes as much as the socket takes; an error is returned by [`next`](Self::next) later.
     fn flush(&mut self) {
         let _ = self.write();
     }
@@ -105,7 +105,7 @@ impl Peer {
             }
         }
         if self.outgoing.len() > OUTGOING {
-            return Err(io::Error::other("it takes nothing any more"));
+            return Err(io::Error::other("QEMU does not read"));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Peer {
         };
         for &byte in buffer.get(..count).unwrap_or_default() {
             match self.decoder.push(byte) {
-                Some(Ok(frame)) => self.incoming.extend(understand(frame)),
+                Some(Ok(frame)) => self.incoming.extend(event_of(frame)),
                 Some(Err(error)) => self.incoming.push_back(Incoming::Unreadable(error)),
                 None => {}
             }
@@ -129,7 +129,7 @@ impl Peer {
     }
 }
 
-fn understand(frame: Frame) -> Option<Incoming> {
+fn event_of(frame: Frame) -> Option<Incoming> {
     match frame {
         Frame::Message { seq, body } => Some(match kcs::parse_request(&body) {
             Ok(request) => Incoming::Request { seq, request },
@@ -138,17 +138,21 @@ fn understand(frame: Frame) -> Option<Incoming> {
         Frame::Control(Control::Reset) => Some(Incoming::Reset),
         Frame::Control(Control::Version(version)) => {
             if version != vm_link::VERSION {
-                warn!(version, "QEMU speaks another version of its protocol");
+                warn!(version, "QEMU has another version of the protocol; continuing");
             }
             None
         }
         Frame::Control(Control::Capabilities(capabilities)) => {
-            info!(capabilities = capabilities.0, "QEMU is there");
+            info!(capabilities = capabilities.0, "QEMU is connected");
             None
         }
         Frame::Control(control) => {
             if let Some(pass) = REFUSED.admit() {
-                warn!(?control, swallowed = pass.swallowed, "QEMU sent what only a BMC sends");
+                warn!(
+                    ?control,
+                    swallowed = pass.swallowed,
+                    "QEMU sent a control frame that only a BMC sends; it is ignored"
+                );
             }
             None
         }

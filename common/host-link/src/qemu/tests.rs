@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::attention::{Call, Wish};
-use crate::bridge::{Bridge, Execution};
+use crate::attention::{SmsCall, SmsOperation};
+use crate::bridge::{Bridge, RequestExecutor};
 use crate::exchange::Limits;
 
 const GREETING: [u8; 3] = [0xff, 0x01, 0xa1];
@@ -34,7 +34,7 @@ struct Echo {
     served: Arc<Mutex<u32>>,
 }
 
-impl Execution for Echo {
+impl RequestExecutor for Echo {
     async fn execute(&self, request: Request, _: Duration) -> Response {
         *self.served.lock().unwrap() += 1;
         match (request.command, &request.data[..]) {
@@ -54,13 +54,13 @@ impl Execution for Echo {
     }
 }
 
-struct Rig {
+struct TestBridge {
     dir: TempDir,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<SmsCall>,
     bridge: JoinHandle<()>,
 }
 
-impl Rig {
+impl TestBridge {
     async fn new(answer_within: Duration, echo: Echo) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bmc");
@@ -71,7 +71,7 @@ impl Rig {
         Self { dir, calls, bridge }
     }
 
-    async fn dial(&self) -> UnixStream {
+    async fn connect(&self) -> UnixStream {
         let path = self.dir.path().join("bmc");
         let mut stream = UnixStream::connect(path).await.unwrap();
         stream.write_all(&[0xff, 0x01, 0xa1, 0x08, 0x3f, 0xa1]).await.unwrap();
@@ -79,14 +79,14 @@ impl Rig {
         stream
     }
 
-    async fn wish(&self, wish: Wish) -> bool {
+    async fn operation(&self, operation: SmsOperation) -> bool {
         let (done, answer) = oneshot::channel();
-        self.calls.send(Call { wish, done }).await.unwrap();
+        self.calls.send(SmsCall { operation, done }).await.unwrap();
         answer.await.unwrap()
     }
 }
 
-impl Drop for Rig {
+impl Drop for TestBridge {
     fn drop(&mut self) {
         self.bridge.abort();
     }
@@ -111,8 +111,8 @@ async fn nothing_comes(stream: &mut UnixStream) {
 #[test]
 fn request_is_answered_in_qemus_bytes() {
     run(async {
-        let rig = Rig::new(PATIENT, Echo::default()).await;
-        let mut qemu = rig.dial().await;
+        let rig = TestBridge::new(PATIENT, Echo::default()).await;
+        let mut qemu = rig.connect().await;
         expect_interrupt_off(&mut qemu).await;
         // Get Device ID, in two halves.
         qemu.write_all(&[0x01, 0x18]).await.unwrap();
@@ -125,8 +125,8 @@ fn request_is_answered_in_qemus_bytes() {
 #[test]
 fn frame_with_a_wrong_sum_is_not_answered_and_the_next_one_is() {
     run(async {
-        let rig = Rig::new(PATIENT, Echo::default()).await;
-        let mut qemu = rig.dial().await;
+        let rig = TestBridge::new(PATIENT, Echo::default()).await;
+        let mut qemu = rig.connect().await;
         expect_interrupt_off(&mut qemu).await;
         qemu.write_all(&[0x01, 0x18, 0x01, 0xe5, 0xa0]).await.unwrap();
         nothing_comes(&mut qemu).await;
@@ -138,15 +138,15 @@ fn frame_with_a_wrong_sum_is_not_answered_and_the_next_one_is() {
 #[test]
 fn interrupt_follows_the_hosts_global_enables() {
     run(async {
-        let rig = Rig::new(PATIENT, Echo::default()).await;
-        let mut qemu = rig.dial().await;
+        let rig = TestBridge::new(PATIENT, Echo::default()).await;
+        let mut qemu = rig.connect().await;
         expect_interrupt_off(&mut qemu).await;
         qemu.write_all(&[0x01, 0x18, 0x2e, 0x0d, 0xac, 0xa0]).await.unwrap();
         expect(&mut qemu, &[0x01, 0x1c, 0x2e, 0x00, 0x0d, 0xa8, 0xa0]).await;
         expect(&mut qemu, &ENABLE_INTERRUPT).await;
-        assert!(rig.wish(Wish::SetAttention).await);
+        assert!(rig.operation(SmsOperation::SetAttention).await);
         expect(&mut qemu, &SET_ATTENTION_INTERRUPT).await;
-        assert!(rig.wish(Wish::ClearAttention).await);
+        assert!(rig.operation(SmsOperation::ClearAttention).await);
         expect(&mut qemu, &CLEAR_ATTENTION).await;
     });
 }
@@ -155,15 +155,15 @@ fn interrupt_follows_the_hosts_global_enables() {
 fn qemu_that_dials_again_is_told_attention_and_interrupt_again() {
     run(async {
         let echo = Echo::default();
-        let rig = Rig::new(PATIENT, echo.clone()).await;
-        assert!(rig.wish(Wish::SetAttention).await);
-        let mut qemu = rig.dial().await;
+        let rig = TestBridge::new(PATIENT, echo.clone()).await;
+        assert!(rig.operation(SmsOperation::SetAttention).await);
+        let mut qemu = rig.connect().await;
         expect(&mut qemu, &SET_ATTENTION).await;
         expect_interrupt_off(&mut qemu).await;
         drop(qemu);
         // Another process of this bridge may have seen the host turn the interrupt on.
         echo.enables.store(0x0d, Ordering::Relaxed);
-        let mut qemu = rig.dial().await;
+        let mut qemu = rig.connect().await;
         expect(&mut qemu, &SET_ATTENTION).await;
         expect(&mut qemu, &ENABLE_INTERRUPT).await;
         expect(&mut qemu, &SET_ATTENTION_INTERRUPT).await;
@@ -173,8 +173,8 @@ fn qemu_that_dials_again_is_told_attention_and_interrupt_again() {
 #[test]
 fn silence_becomes_c3_and_the_late_answer_goes_nowhere() {
     run(async {
-        let rig = Rig::new(Duration::from_millis(60), Echo::default()).await;
-        let mut qemu = rig.dial().await;
+        let rig = TestBridge::new(Duration::from_millis(60), Echo::default()).await;
+        let mut qemu = rig.connect().await;
         // Answered after 100 ms.
         qemu.write_all(&[0x01, 0x18, 0x01, 0x64, 0x00, 0x82, 0xa0]).await.unwrap();
         expect_interrupt_off(&mut qemu).await;
@@ -186,8 +186,8 @@ fn silence_becomes_c3_and_the_late_answer_goes_nowhere() {
 #[test]
 fn requests_around_the_deadline_never_get_anothers_answer() {
     run(async {
-        let rig = Rig::new(Duration::from_millis(10), Echo::default()).await;
-        let mut qemu = rig.dial().await;
+        let rig = TestBridge::new(Duration::from_millis(10), Echo::default()).await;
+        let mut qemu = rig.connect().await;
         expect_interrupt_off(&mut qemu).await;
         let (mut in_time, mut timed_out, mut number) = (0, 0, 0_u16);
         // Some hundreds; more where the machine is too slow for any to be in time.
@@ -245,7 +245,7 @@ async fn expect_interrupt_off(qemu: &mut UnixStream) {
     expect(qemu, &[0x06, 0xa1]).await;
 }
 
-/// A message as QEMU frames it, written here anew.
+/// A message as QEMU frames it, built here independently.
 fn frame(body: &[u8]) -> Vec<u8> {
     let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
     let mut out = Vec::new();

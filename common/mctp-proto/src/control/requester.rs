@@ -1,4 +1,4 @@
-//! What this endpoint may ask of others, and what they answer (DSP0236, "MCTP control commands").
+//! Requests of this endpoint, and their responses (DSP0236, "MCTP control commands").
 //!
 //! [`Request::emit`] gives the message; [`Response::parse`] reads what came back for it.
 
@@ -15,30 +15,32 @@ pub enum Request {
     SetEndpointId(Eid, bool),
     /// Have the receiver return to its static id.
     ResetEndpointId,
-    /// Which id does the receiver have?
+    /// The receiver's id.
     GetEndpointId,
-    /// Who is it, whatever its id?
+    /// The receiver's UUID.
     GetEndpointUuid,
-    /// Which versions of a type does it speak; of the base specification for `None`?
+    /// The versions of a type that it supports; of the base specification for `None`.
     GetVersionSupport(Option<MessageType>),
-    /// Which types does it take?
+    /// The types that it supports.
     GetMessageTypeSupport,
-    /// Which vendor's messages does it take? Selectors count from 0.
+    /// The vendors' messages that it supports. Selectors count from 0.
     GetVendorMessageSupport(u8),
-    /// Behind which bridge and address is an id?
+    /// The bridge and the address that an id is behind.
     ResolveEndpointId(Eid),
-    /// Take ids for what is behind you: the first, and how many; `true` even if it has some.
+    /// Ids for what is behind a bridge: the first, and how many; `true` even if it has some.
     AllocateEndpointIds(Eid, u8, bool),
-    /// Know where a range of ids is: what is there, the first and how many, and the address on the
+    /// The ids that a bridge holds for what is behind it (Allocate Endpoint IDs, operation 2)
+    GetAllocation,
+    /// The position of a range of ids: what is there, the first and how many, and the address on the
     /// bus that the request goes out on.
     RoutingInformationUpdate(Kind, (Eid, u8), Address),
-    /// Which routes does it have? Handles count from 0.
+    /// The routes that it has. Handles count from 0.
     GetRoutingTableEntries(u8),
-    /// Forget that you have been found.
+    /// The receiver is to forget that it was found.
     PrepareForEndpointDiscovery,
-    /// Answer, if you have not been found.
+    /// The receiver is to answer if it has not been found.
     EndpointDiscovery,
-    /// Somebody is new here.
+    /// A new endpoint announces itself.
     DiscoveryNotify,
 }
 
@@ -54,7 +56,7 @@ impl Request {
             Self::GetMessageTypeSupport => Command::GET_MESSAGE_TYPE_SUPPORT,
             Self::GetVendorMessageSupport(_) => Command::GET_VENDOR_MESSAGE_SUPPORT,
             Self::ResolveEndpointId(_) => Command::RESOLVE_ENDPOINT_ID,
-            Self::AllocateEndpointIds(..) => Command::ALLOCATE_ENDPOINT_IDS,
+            Self::AllocateEndpointIds(..) | Self::GetAllocation => Command::ALLOCATE_ENDPOINT_IDS,
             Self::RoutingInformationUpdate(..) => Command::ROUTING_INFORMATION_UPDATE,
             Self::GetRoutingTableEntries(_) => Command::GET_ROUTING_TABLE_ENTRIES,
             Self::PrepareForEndpointDiscovery => Command::PREPARE_FOR_ENDPOINT_DISCOVERY,
@@ -78,6 +80,7 @@ impl Request {
             Self::AllocateEndpointIds(first, size, force) => {
                 header.message(&[u8::from(force), size, first.0])
             }
+            Self::GetAllocation => header.message(&[2, 0, 0]),
             Self::RoutingInformationUpdate(kind, (first, size), address) => {
                 let mut update = Vec::from([1, kind.code(), size, first.0]);
                 address.emit(&mut update);
@@ -164,7 +167,8 @@ impl Response {
         Self::parse_data(request.command(), data).ok_or(TRUNCATED)
     }
 
-    fn parse_data(command: Command, data: &[u8]) -> Option<Self> {
+    /// Reads what follows the completion code of a successful response.
+    pub(super) fn parse_data(command: Command, data: &[u8]) -> Option<Self> {
         const ASSIGNMENT_MASK: u8 = 0x30;
         const ENDPOINT_KIND_MASK: u8 = 0x30;
         const ALLOCATION_MASK: u8 = 0x03;
@@ -273,6 +277,8 @@ mod tests {
         let allocate = Request::AllocateEndpointIds(Eid(20), 4, false);
         let allocated = Response::Allocated(true, Eid(20), 4);
         both_ways(allocate, &hex!("08 00 04 14"), &hex!("00 00 04 14"), allocated);
+        let held = Response::Allocated(true, Eid(20), 4);
+        both_ways(Request::GetAllocation, &hex!("08 02 00 00"), &hex!("00 00 04 14"), held);
     }
 
     #[test]
@@ -332,13 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn refusals_and_strangers_are_told_apart() {
+    fn refusals_and_other_messages_are_distinguished() {
         let parse = |bytes: &[u8]| Response::parse(Request::GetEndpointId, 3, bytes);
         let refused = ResponseError::Refused(CompletionCode::NOT_READY);
         assert_eq!(parse(&hex!("00 03 02 04")), Err(refused));
-        for stranger in [&hex!("00 04 02 00 08 00 00")[..], &hex!("00 03 03 00"), &hex!("00 83 02")]
-        {
-            assert_eq!(parse(stranger), Err(ResponseError::Unrelated), "{stranger:02x?}");
+        for other in [&hex!("00 04 02 00 08 00 00")[..], &hex!("00 03 03 00"), &hex!("00 83 02")] {
+            assert_eq!(parse(other), Err(ResponseError::Unrelated), "{other:02x?}");
         }
     }
 }

@@ -18,6 +18,10 @@ const BASE_VERSIONS: [[u8; 4]; 4] = [
     [0xf1, 0xf3, 0xf1, 0x00],
 ];
 
+/// What Get MCTP Version Support answers for a type that is supported and has no configured versions:
+/// 1.0. The handler of the type negotiates the version in the type's own messages.
+pub const DEFAULT_VERSION: [u8; 4] = [0xf1, 0xf0, 0xff, 0x00];
+
 /// Stands for the base specification in Get MCTP Version Support.
 const BASE_SPECIFICATION: u8 = 0xff;
 
@@ -75,9 +79,11 @@ pub struct Identity {
     pub assignable: bool,
     /// Whether it forwards between its links, and takes a pool of ids for what is behind it.
     pub bridge: bool,
+    /// As a bridge: how many ids to ask the bus owner for; 0 for none.
+    pub pool_size: u8,
     /// Get Endpoint UUID, most significant byte first.
     pub uuid: Option<[u8; 16]>,
-    /// Versions of message types, for Get MCTP Version Support.
+    /// Versions of message types, for Get MCTP Version Support; others have [`DEFAULT_VERSION`].
     pub versions: Vec<(MessageType, Vec<[u8; 4]>)>,
     /// Get Vendor Defined Message Support.
     pub vendors: Vec<Vendor>,
@@ -116,7 +122,7 @@ pub enum Event {
     EidChanged(Eid),
     /// This bridge has been given ids for what is behind it: the first, and how many.
     PoolAllocated(Eid, u8),
-    /// Somebody new asks this bus owner to be found.
+    /// A new endpoint asks this bus owner to be found.
     DiscoveryNotify(LinkId, Address),
 }
 
@@ -139,6 +145,8 @@ pub struct Responder {
     /// For Endpoint Discovery: whether this endpoint has been found since it was last prepared.
     discovered: bool,
     pool: Option<(Eid, u8)>,
+    /// The link of the bus owner that assigned the id.
+    assigned_from: Option<LinkId>,
 }
 
 impl Responder {
@@ -146,7 +154,7 @@ impl Responder {
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         let eid = identity.static_eid.unwrap_or(Eid::NULL);
-        Self { identity, eid, discovered: false, pool: None }
+        Self { identity, eid, discovered: false, pool: None, assigned_from: None }
     }
 
     /// The id in force; null while none has been given.
@@ -198,10 +206,10 @@ impl Responder {
         event: &mut Option<Event>,
     ) -> Answer {
         match command {
-            Command::SET_ENDPOINT_ID => self.set_endpoint_id(data, incoming.medium, event),
+            Command::SET_ENDPOINT_ID => self.set_endpoint_id(data, incoming, event),
             Command::GET_ENDPOINT_ID => none(data).map(|()| self.endpoint_id()),
             Command::GET_ENDPOINT_UUID => none(data).and_then(|()| self.uuid()),
-            Command::GET_VERSION_SUPPORT => self.version_support(data),
+            Command::GET_VERSION_SUPPORT => self.version_support(data, around),
             Command::GET_MESSAGE_TYPE_SUPPORT => none(data).and_then(|()| type_support(around)),
             Command::GET_VENDOR_MESSAGE_SUPPORT => self.vendor_support(data),
             Command::RESOLVE_ENDPOINT_ID if self.keeps_routes() => resolve(data, around),
@@ -235,42 +243,61 @@ impl Responder {
     }
 
     /// Set Endpoint ID. Response: assignment status, id in force, pool size wanted.
+    ///
+    /// An endpoint that is on several buses keeps the id of the bus owner that assigned one first:
+    /// another one's is rejected unless it is forced (DSP0236, "Set Endpoint ID", operation 0).
     fn set_endpoint_id(
         &mut self,
         data: &[u8],
-        medium: Medium,
+        incoming: &Incoming<'_>,
         event: &mut Option<Event>,
     ) -> Answer {
         const REJECTED: u8 = 0x10;
-        const POOL_WANTED: u8 = 0x01;
+        const FORCE: u8 = 1;
         if self.identity.role == Role::BusOwner {
             return Err(CompletionCode::UNSUPPORTED_COMMAND);
         }
         let &[operation, eid] = data else {
             return Err(CompletionCode::INVALID_LENGTH);
         };
-        let wanted = match operation & 0x03 {
-            0 | 1 if !Eid(eid).is_assignable() => return Err(CompletionCode::INVALID_DATA),
-            0 | 1 => Some(Eid(eid)),
+        let operation = operation & 0x03;
+        let wanted = match operation {
+            0 | FORCE if !Eid(eid).is_assignable() => return Err(CompletionCode::INVALID_DATA),
+            0 | FORCE => Some(Eid(eid)),
             2 => Some(self.identity.static_eid.ok_or(CompletionCode::INVALID_DATA)?),
-            _ if medium != Medium::PcieVdm => return Err(CompletionCode::INVALID_DATA),
+            _ if incoming.medium != Medium::PcieVdm => return Err(CompletionCode::INVALID_DATA),
             _ => None,
         };
         let mut status = 0;
         if let Some(wanted) = wanted {
             let fixed = self.identity.static_eid.is_some_and(|eid| eid != wanted);
-            if fixed && !self.identity.assignable {
+            let other_owner = self.assigned_from.is_some_and(|link| link != incoming.link);
+            if (fixed && !self.identity.assignable) || (other_owner && operation != FORCE) {
                 status = REJECTED;
-            } else if wanted != self.eid {
-                self.eid = wanted;
-                *event = Some(Event::EidChanged(wanted));
+            } else {
+                self.assigned_from = (operation != 2).then_some(incoming.link);
+                if wanted != self.eid {
+                    self.eid = wanted;
+                    *event = Some(Event::EidChanged(wanted));
+                }
             }
         }
         self.discovered = true;
-        if self.identity.bridge && self.pool.is_none() {
-            status |= POOL_WANTED;
+        let (pool_status, pool_size) = self.pool_wish();
+        Ok(Vec::from([status | pool_status, self.eid.0, pool_size]))
+    }
+
+    /// Allocation status and pool size in the answer to Set Endpoint ID.
+    fn pool_wish(&self) -> (u8, u8) {
+        const POOL_WANTED: u8 = 0x01;
+        const POOL_HELD: u8 = 0x02;
+        match self.pool {
+            Some((_, size)) => (POOL_HELD, size),
+            None if self.takes_pools() && self.identity.pool_size > 0 => {
+                (POOL_WANTED, self.identity.pool_size)
+            }
+            None => (0, 0),
         }
-        Ok(Vec::from([status, self.eid.0, 0]))
     }
 
     /// Get Endpoint ID. Response: id, endpoint and id type, medium specific.
@@ -290,18 +317,19 @@ impl Responder {
         Ok(uuid.to_vec())
     }
 
-    /// Get MCTP Version Support: the base specification for type FFh and 0, configured for others.
-    fn version_support(&self, data: &[u8]) -> Answer {
+    /// Get MCTP Version Support: the base specification for type FFh and 0; for others what is
+    /// configured, or [`DEFAULT_VERSION`] for each type that Get Message Type Support lists.
+    fn version_support(&self, data: &[u8], around: &Surroundings<'_>) -> Answer {
         let &[kind] = data else {
             return Err(CompletionCode::INVALID_LENGTH);
         };
-        let configured = || {
-            let of_kind = self.identity.versions.iter().find(|(known, _)| known.value() == kind);
-            of_kind.map(|(_, versions)| versions.as_slice())
-        };
-        let versions = match kind {
-            BASE_SPECIFICATION | 0 => &BASE_VERSIONS[..],
-            _ => configured().ok_or(CompletionCode::TYPE_NOT_SUPPORTED)?,
+        let configured = self.identity.versions.iter().find(|(known, _)| known.value() == kind);
+        let supported = around.types.iter().any(|supported| supported.value() == kind);
+        let versions = match (kind, configured) {
+            (BASE_SPECIFICATION | 0, _) => &BASE_VERSIONS[..],
+            (_, Some((_, versions))) => versions,
+            _ if supported => &[DEFAULT_VERSION],
+            _ => return Err(CompletionCode::TYPE_NOT_SUPPORTED),
         };
         let count = u8::try_from(versions.len()).map_err(|_| CompletionCode::ERROR)?;
         Ok([&[count][..], &versions.concat()].concat())
@@ -359,16 +387,22 @@ fn type_support(around: &Surroundings<'_>) -> Answer {
     Ok([&[count][..], &types].concat())
 }
 
-/// Resolve Endpoint ID: the bridge to go through, and its physical address.
+/// Resolve Endpoint ID: the bridge that an endpoint is behind, or the endpoint itself, and the
+/// physical address.
 fn resolve(data: &[u8], around: &Surroundings<'_>) -> Answer {
     let &[eid] = data else {
         return Err(CompletionCode::INVALID_LENGTH);
     };
-    let route = around.routes.entries().into_iter().filter(|route| route.covers(Eid(eid)));
-    let narrowest = route.min_by_key(|route| route.last.0 - route.first.0);
-    let route = narrowest.ok_or(CompletionCode::INVALID_DATA)?;
-    let behind_bridge = route.kind != Kind::Endpoint && route.kind != Kind::Endpoints;
-    let mut out = Vec::from([if behind_bridge { route.first.0 } else { eid }]);
+    let routes = around.routes.entries();
+    let covering = routes.iter().filter(|route| route.covers(Eid(eid)));
+    let route = covering.min_by_key(|route| route.last.0 - route.first.0);
+    let route = route.ok_or(CompletionCode::INVALID_DATA)?;
+    let is_bridge = |other: &&Route| {
+        matches!(other.kind, Kind::Bridge | Kind::BridgeAndEndpoints)
+            && (other.link, other.address) == (route.link, route.address)
+    };
+    let bridge = routes.iter().find(is_bridge).map_or(Eid(eid), |bridge| bridge.first);
+    let mut out = Vec::from([bridge.0]);
     route.address.emit(&mut out);
     Ok(out)
 }

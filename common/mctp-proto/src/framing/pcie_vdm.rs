@@ -134,6 +134,20 @@ impl<'a> Frame<'a> {
         Ok(())
     }
 
+    /// What follows the message that `bytes` begin with, its digest included, if that looks like
+    /// another message; otherwise nothing.
+    #[must_use]
+    pub fn after(bytes: &'a [u8]) -> &'a [u8] {
+        let &[_, _, flags, length, ..] = bytes else {
+            return &[];
+        };
+        let words = usize::from(u16::from_be_bytes([flags & LENGTH_HIGH_MASK, length]));
+        let digest = if flags & DIGEST != 0 { WORD } else { 0 };
+        let rest = bytes.get(PREFIX + Header::LEN + WORD * words + digest..).unwrap_or_default();
+        let is_message = rest.first().is_some_and(|kind| kind & !ROUTING_MASK == FMT_TYPE);
+        if is_message { rest } else { &[] }
+    }
+
     /// Whether a TLP digest follows the message, which the reader should have taken off.
     #[must_use]
     pub fn has_digest(bytes: &[u8]) -> bool {
@@ -197,6 +211,16 @@ mod tests {
             assert_eq!(out.len() % WORD, 0);
             assert_eq!(Frame::parse(&out), Ok(frame));
         }
+    }
+
+    #[test]
+    fn messages_that_follow_each_other_are_found() {
+        let mut with_digest = GOLDEN.to_vec();
+        with_digest[2] |= DIGEST;
+        let both = [&with_digest, &[1, 2, 3, 4][..], GOLDEN, &[0, 0]].concat();
+        let second = Frame::after(&both);
+        assert_eq!(second[..GOLDEN.len()], *GOLDEN);
+        assert!(Frame::after(second).is_empty() && Frame::after(GOLDEN).is_empty());
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub struct Decoder {
     /// The packet so far, unescaped.
     packet: Vec<u8>,
     fcs: u16,
-    told: [u8; 2],
+    received: [u8; 2],
     /// What came since the flag, in case a flag in it has to serve as the start of a frame.
     raw: Vec<u8>,
 }
@@ -148,12 +148,12 @@ impl Decoder {
             (Await::Packet(left), plain) => self.take_packet_byte(left, plain),
             (Await::Escaped(left), escaped) => self.take_packet_byte(left, escaped ^ ESCAPE_BIT),
             (Await::FcsHigh, high) => {
-                self.told = [high, 0];
+                self.received = [high, 0];
                 self.state = Await::FcsLow;
             }
             (Await::FcsLow, low) => {
-                let [high, _] = self.told;
-                self.told = [high, low];
+                let [high, _] = self.received;
+                self.received = [high, low];
                 self.state = Await::ClosingFlag;
             }
             (Await::ClosingFlag, closing) => self.end_frame(closing, found),
@@ -178,7 +178,7 @@ impl Decoder {
     }
 
     fn end_frame(&mut self, closing: u8, found: &mut impl FnMut(Result<&[u8], DropReason>)) {
-        let good = u16::from_be_bytes(self.told) == self.fcs;
+        let good = u16::from_be_bytes(self.received) == self.fcs;
         if good && closing == FLAG {
             found(Ok(&self.packet));
             self.restart();

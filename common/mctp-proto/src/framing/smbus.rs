@@ -38,7 +38,7 @@ impl<'a> Frame<'a> {
     /// [`DropReason::Framing`] for another command, length or address form,
     /// [`DropReason::Truncated`] for less than a header, [`DropReason::Checksum`] for a wrong PEC.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DropReason> {
-        let (&told, covered) = bytes.split_last().ok_or(DropReason::Truncated)?;
+        let (&check, covered) = bytes.split_last().ok_or(DropReason::Truncated)?;
         let (&[destination, command, count, source], packet) =
             covered.split_first_chunk::<PREFIX>().ok_or(DropReason::Truncated)?;
         if command != COMMAND
@@ -48,7 +48,7 @@ impl<'a> Frame<'a> {
         {
             return Err(DropReason::Framing);
         }
-        if pec(covered) != told {
+        if pec(covered) != check {
             return Err(DropReason::Checksum);
         }
         if packet.len() < Header::LEN {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_check_byte_is_told_from_wrong_form() {
+    fn a_wrong_check_byte_is_no_wrong_form() {
         let mut bytes = GOLDEN.to_vec();
         bytes[11] ^= 1;
         assert_eq!(Frame::parse(&bytes), Err(DropReason::Checksum));

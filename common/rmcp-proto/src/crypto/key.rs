@@ -72,6 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_are_wiped() {
+        fn is_wiped<T: ZeroizeOnDrop>(_: &T) {}
+        let mut key = UserKey::from_password(b"0penBmc").unwrap();
+        is_wiped(&key);
+        key.zeroize();
+        assert!(bool::from(key.as_bytes().ct_eq(&[0; UserKey::LEN])));
+    }
+
+    #[test]
     fn passwords_are_padded_with_zeros_and_never_shown() {
         let key = UserKey::from_password(b"0penBmc").unwrap();
         assert_eq!(&key.as_bytes()[..8], b"0penBmc\0");

@@ -15,7 +15,7 @@ use crate::model::persistent::lock;
 /// Changes that may wait; more are refused.
 const MAX_WAITING: usize = 256;
 /// Changes that are written at once. A power loss can tear one such batch, so the fewer it has, the more
-/// damage at the end of the journal is told from a torn one.
+/// damage at the end of the journal is distinguished from a torn one.
 const MAX_BATCH: usize = 16;
 /// Entries beyond what is alive that the journal may hold before it is compacted.
 const SLACK: u64 = 1024;

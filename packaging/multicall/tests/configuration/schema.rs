@@ -32,7 +32,7 @@ fn keys(daemon: &str) -> Vec<Key> {
         "kcsbridged" => {
             [keys_of::<daemon::LogConfig>(), keys_of::<host_link::config::Config>()].concat()
         }
-        "mctp-demuxd" => keys_of::<mctp_demuxd::config::View>(),
+        "mctp-demuxd" => keys_of::<mctp_demuxd::config::Config>(),
         _ => keys_of::<netipmid::config::Config>(),
     }
 }

@@ -19,6 +19,7 @@ fn identity() -> Identity {
 struct Bench {
     responder: Responder,
     routes: RouteTable,
+    link: LinkId,
     medium: Medium,
     destination: Eid,
     event: Option<Event>,
@@ -29,6 +30,7 @@ impl Bench {
         Self {
             responder: Responder::new(identity),
             routes: RouteTable::default(),
+            link: LinkId(0),
             medium: Medium::Serial,
             destination: Eid(8),
             event: None,
@@ -41,7 +43,7 @@ impl Bench {
 
     fn send(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let incoming = Incoming {
-            link: LinkId(0),
+            link: self.link,
             medium: self.medium,
             address: Address::Smbus(0x1d),
             destination: self.destination,
@@ -201,11 +203,13 @@ fn a_long_routing_table_comes_in_parts() {
 
 #[test]
 fn a_bridge_takes_a_pool_and_routes() {
-    let mut bench = Bench::on(Medium::Smbus, Identity { bridge: true, ..identity() });
-    assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 01 20 00"));
+    let bridge = Identity { bridge: true, pool_size: 4, ..identity() };
+    let mut bench = Bench::on(Medium::Smbus, bridge);
+    assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 01 20 04"));
     assert_eq!(bench.ask(&hex!("08 02 00 00")), hex!("00 00 00 00"));
     assert_eq!(bench.ask(&hex!("08 00 04 30")), hex!("00 00 04 30"));
     assert_eq!(bench.event, Some(Event::PoolAllocated(Eid(0x30), 4)));
+    assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 02 20 04"));
     assert_eq!(bench.ask(&hex!("08 00 04 40")), hex!("00 01 04 30"));
     assert_eq!(bench.ask(&hex!("08 01 04 40")), hex!("00 00 04 40"));
     for bad in [hex!("08 00 00 30"), hex!("08 00 ff 30"), hex!("08 00 04 00"), hex!("08 03 04 30")]
@@ -219,6 +223,50 @@ fn a_bridge_takes_a_pool_and_routes() {
     assert_eq!(bench.ask(&hex!("09 01 00 00 50 3a")), [0x02]);
     assert_eq!(bench.ask(&hex!("09 02 00 01 70 3a 00 00 71 3a")), [0x02]);
     assert_eq!(bench.routes.lookup(Eid(0x70)), None);
+}
+
+#[test]
+fn a_bridge_that_needs_no_ids_asks_for_no_pool() {
+    let mut bench = Bench::on(Medium::Smbus, Identity { bridge: true, ..identity() });
+    assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 00 20 00"));
+}
+
+#[test]
+fn the_id_of_the_first_bus_owner_stays_unless_a_second_one_forces_its_own() {
+    let mut bench = Bench::new(identity());
+    assert_eq!(bench.ask(&hex!("01 00 20")), hex!("00 00 20 00"));
+    bench.link = LinkId(1);
+    assert_eq!(bench.ask(&hex!("01 00 30")), hex!("00 10 20 00"));
+    assert_eq!(bench.ask(&hex!("01 02 00")), hex!("00 10 20 00"));
+    assert_eq!((bench.event, bench.responder.eid()), (None, Eid(0x20)));
+    bench.link = LinkId(0);
+    assert_eq!(bench.ask(&hex!("01 00 21")), hex!("00 00 21 00"));
+    bench.link = LinkId(1);
+    assert_eq!(bench.ask(&hex!("01 01 30")), hex!("00 00 30 00"));
+    assert_eq!(bench.ask(&hex!("01 00 31")), hex!("00 00 31 00"));
+}
+
+#[test]
+fn every_type_that_is_listed_has_a_version() {
+    let mut bench = Bench::new(identity());
+    let types = bench.ask(&hex!("05"));
+    for kind in types.get(2..).unwrap() {
+        assert_eq!(bench.ask(&[4, *kind])[0], 0, "{kind}");
+    }
+    assert_eq!(bench.ask(&hex!("04 05")), hex!("00 01 f1f0ff00"));
+}
+
+#[test]
+fn an_endpoint_behind_a_bridge_is_resolved_to_the_bridge() {
+    let mut bench = Bench::on(Medium::Smbus, Identity { role: Role::BusOwner, ..identity() });
+    let bridge = Route::to(Eid(10), LinkId(0), Address::Smbus(0x1e), Origin::Assigned);
+    bench.routes.add(Route { kind: Kind::Bridge, ..bridge });
+    let pool = Route { first: Eid(11), last: Eid(18), kind: Kind::Endpoints, ..bridge };
+    bench.routes.add(pool);
+    bench.routes.add(Route { first: Eid(12), last: Eid(12), ..bridge });
+    for eid in [10, 11, 12, 18] {
+        assert_eq!(bench.ask(&[7, eid]), hex!("00 0a 3c"), "{eid}");
+    }
 }
 
 #[test]

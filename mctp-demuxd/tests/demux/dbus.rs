@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use crate::daemon::Daemon;
 use crate::wire::{FAR, OWN, SOM, TO, wait_until};
 
-const NAME: &str = "xyz.openbmc_project.MCTP.Demux";
-const ROOT: &str = "/xyz/openbmc_project/mctp";
+pub(crate) const NAME: &str = "xyz.openbmc_project.MCTP.Demux";
+pub(crate) const ROOT: &str = "/xyz/openbmc_project/mctp";
 const BINDING: &str = "/xyz/openbmc_project/mctp/interfaces/0";
 
 pub(crate) struct Bus {
@@ -25,14 +25,14 @@ impl Bus {
         Self { child, address: address.trim().to_owned() }
     }
 
-    fn busctl(&self, args: &[&str]) -> String {
+    pub(crate) fn busctl(&self, args: &[&str]) -> String {
         let mut command = Command::new("busctl");
         command.arg(format!("--address={}", self.address)).args(args);
         let output = command.output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn property(&self, path: &str, interface: &str, property: &str) -> String {
+    pub(crate) fn property(&self, path: &str, interface: &str, property: &str) -> String {
         self.busctl(&["get-property", NAME, path, interface, property])
     }
 

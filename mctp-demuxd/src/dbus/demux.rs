@@ -1,0 +1,111 @@
+//! Interfaces of our own: the daemon as a whole, and its bindings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mctp_proto::{DropReason, LinkId, MessageType};
+use zbus::interface;
+
+use crate::demux::{ClientCounters, ClientId, Refusal};
+use crate::engine::EngineHandle;
+
+/// A client: number, type, messages and bytes from it, messages and bytes to it, messages that had to
+/// wait, answers it owes, messages queued for it.
+type ClientEntry = (u64, u8, u64, u64, u64, u64, u64, u64, u64);
+
+type ClientState = (ClientId, MessageType, ClientCounters, usize);
+
+/// The daemon as a whole.
+pub(super) struct Root {
+    pub(super) handle: Arc<EngineHandle>,
+}
+
+#[interface(name = "xyz.openbmc_project.MCTP.Demux")]
+impl Root {
+    /// This endpoint's id; 0 while it has none.
+    #[zbus(property, name = "EID")]
+    fn eid(&self) -> u8 {
+        self.handle.with(|engine| engine.demux.eid().0)
+    }
+
+    /// Types that clients have registered for.
+    #[zbus(property)]
+    fn types(&self) -> Vec<u8> {
+        self.handle.with(|engine| engine.demux.types().map(|kind| kind.value()).collect())
+    }
+
+    /// Messages thrown away at the sockets' side, by reason.
+    #[zbus(property)]
+    fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        self.handle.with(|engine| {
+            let count = |refusal: Refusal| (refusal.name(), engine.demux.refusals().of(refusal));
+            Refusal::ALL.into_iter().map(count).collect()
+        })
+    }
+
+    /// Every client, in the order in which they connected.
+    #[zbus(property)]
+    fn clients(&self) -> Vec<ClientEntry> {
+        self.handle.with(|engine| {
+            let entry = |(id, kind, counters, owed): ClientState| {
+                (
+                    id.0,
+                    kind.value(),
+                    counters.messages_in,
+                    counters.bytes_in,
+                    counters.messages_out,
+                    counters.bytes_out,
+                    counters.waits,
+                    owed as u64,
+                    engine.sockets.queued(id).0 as u64,
+                )
+            };
+            engine.demux.clients(engine.now()).map(entry).collect()
+        })
+    }
+}
+
+/// One link.
+pub(super) struct Binding {
+    pub(super) handle: Arc<EngineHandle>,
+    pub(super) link: LinkId,
+}
+
+#[interface(name = "xyz.openbmc_project.MCTP.Demux.Binding")]
+impl Binding {
+    /// The binding as it was configured.
+    #[zbus(property)]
+    fn name(&self) -> String {
+        self.handle.with(|engine| engine.link_name(self.link).to_owned())
+    }
+
+    /// Whether its device is open.
+    #[zbus(property)]
+    fn up(&self) -> bool {
+        self.handle.with(|engine| engine.link(self.link).is_some_and(|link| link.up))
+    }
+
+    /// Packets, messages and bytes both ways.
+    #[zbus(property)]
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        let counters = self.handle.with(|engine| engine.link(self.link).map(|link| link.counters));
+        let counters = counters.unwrap_or_default();
+        BTreeMap::from([
+            ("packets-in", counters.packets_in),
+            ("packets-out", counters.packets_out),
+            ("messages-in", counters.messages_in),
+            ("messages-out", counters.messages_out),
+            ("bytes-in", counters.bytes_in),
+            ("bytes-out", counters.bytes_out),
+            ("forwarded", counters.forwarded),
+        ])
+    }
+
+    /// Frames, packets and unfinished messages thrown away, by reason.
+    #[zbus(property)]
+    fn drops(&self) -> BTreeMap<&'static str, u64> {
+        let counters = self.handle.with(|engine| engine.link(self.link).map(|link| link.counters));
+        let drops = counters.unwrap_or_default().drops;
+        DropReason::ALL.into_iter().map(|reason| (reason.name(), drops.of(reason))).collect()
+    }
+}
