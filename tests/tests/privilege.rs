@@ -5,6 +5,7 @@ use std::fs;
 use tests::bus::Bus;
 use tests::client::Output;
 use tests::clients::{CIPHER_SUITES, Login};
+use tests::process::Process;
 use tests::suite::Suite;
 use tests::wait;
 
@@ -36,6 +37,14 @@ fn cannot_change_the_administrators_password(suite: &Suite, bob: &Login) {
     assert_ne!(stolen.ipmitool("mc info").code, Some(0));
 }
 
+/// Waits until a bridge ends, because another has its name, or has sent a request of `login`'s to ipmid.
+fn wait_for_bridge(bridge: &mut Process, login: &Login) {
+    wait::until_true("the bridge ends or serves", || {
+        let output = login.level("USER").ipmitool("raw 6 1");
+        bridge.exited().is_some() || output.code == Some(0) || output.stderr.contains("rsp=0x")
+    });
+}
+
 #[test]
 fn channel_that_ipmid_does_not_know_gives_no_privilege() {
     let suite = Suite::start();
@@ -43,11 +52,11 @@ fn channel_that_ipmid_does_not_know_gives_no_privilege() {
     let (renamed, address) = suite.second_netipmid("eth0", RENAMED);
     let name = "xyz.openbmc_project.Ipmi.Channel.eth0";
     wait::until_true("the renamed channel is on the bus", || suite.bus.has_name(name));
+    cannot_change_the_administrators_password(&suite, &bob.at(address));
     wait::until_true("both logs say so", || {
         let in_bridge = renamed.log().contains("ipmid refuses this bridge");
         in_bridge && suite.ipmid.log().contains("channel that is not configured")
     });
-    cannot_change_the_administrators_password(&suite, &bob.at(address));
     // Nor does an administrator get anything there: the channel does not exist for ipmid.
     assert_ne!(suite.administrator().at(address).ipmitool("mc info").code, Some(0));
     assert!(suite.ipmid.log().contains("no channel is configured for the bus name"));
@@ -84,9 +93,7 @@ fn second_bridge_of_a_channel_that_came_and_went_gives_no_privilege() {
     let bob = suite.add_user(3, BOB.0, BOB.1, 2);
     let configuration = fs::read_to_string(suite.dir().join("causeway.toml")).unwrap();
     let (mut second, address) = suite.second_netipmid("lan0", &configuration);
-    wait::until_true("the second has tried to own the name", || {
-        second.exited().is_some() || second.log().contains("bus name")
-    });
+    wait_for_bridge(&mut second, &bob.at(address));
     // Without the name it is no bridge, whatever it sends.
     if second.exited().is_none() {
         cannot_change_the_administrators_password(&suite, &bob.at(address));
@@ -119,6 +126,13 @@ fn restart_of_ipmid_gives_no_privilege() {
 fn bridge_of_another_user_gives_no_privilege() {
     let mut suite = Suite::start();
     let bob = suite.add_user(3, BOB.0, BOB.1, 2);
+    // While the suite's own netipmid has or had the name.
+    let Some((mut foreign, address, _folder)) = suite.netipmid_of_user("nobody") else {
+        return;
+    };
+    wait_for_bridge(&mut foreign, &bob.at(address));
+    cannot_change_the_administrators_password(&suite, &bob);
+    foreign.kill();
     suite.netipmid.kill();
     wait::until_true("the name is free", || !suite.bus.has_name(LAN));
     let Some((foreign, address, _folder)) = suite.netipmid_of_user("nobody") else {
