@@ -339,7 +339,6 @@ impl Service {
         ready: &impl Fn(),
     ) -> zbus::Result<()> {
         self.platform.attach(services).await?;
-        self.channels.attach(services).await?;
         // Requests on a connection of their own: nothing else's messages are in their way.
         let requests = match first {
             Some(requests) => requests,

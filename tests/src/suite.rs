@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::{fs, process};
 
+use nix::unistd::{User, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -248,6 +250,50 @@ impl Suite {
         arguments.extend_from_slice(own);
         let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
         Process::start_ready(name, dir, Path::new(program), &arguments, &environment)
+    }
+
+    /// Starts a netipmid of the suite's channel as `user`, at an address of its own, with a copy of the accounts
+    /// that it may read, in the folder. `None`, and a line that says so, where this user is not root.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn netipmid_of_user(&self, user: &str) -> Option<(Process, SocketAddr, TempDir)> {
+        if !geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return None;
+        }
+        let user = User::from_name(user).expect("users").expect("the user");
+        // To the bus.
+        let passable = fs::Permissions::from_mode(0o711);
+        fs::set_permissions(self.dir(), passable).expect("our own folder");
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = free_address();
+        let copy = |from: &str, to: &str| {
+            let words = ["-r", from, to];
+            client::run(Command::new("cp").args(words)).ok();
+        };
+        let program = folder.path().join("netipmid").display().to_string();
+        copy(&programs::program("netipmid").display().to_string(), &program);
+        let dir = folder.path().join("state").display().to_string();
+        copy(&self.state().display().to_string(), &dir);
+        let config = folder.path().join("causeway.toml").display().to_string();
+        copy(&self.dir().join("causeway.toml").display().to_string(), &config);
+        let owner = format!("{}:{}", user.uid, user.gid);
+        let path = folder.path().display().to_string();
+        client::run(Command::new("chown").args(["-R", &owner, &path])).ok();
+        let uid = format!("--reuid={}", user.uid);
+        let gid = format!("--regid={}", user.gid);
+        let identity = [&uid, &gid, "--clear-groups", "--pdeathsig=KILL"];
+        let command = [&program, "--config", &config, "--state-dir", &dir];
+        let words = identity.iter().chain(&command).map(|word| (*word).to_owned());
+        let mut words: Vec<String> = words.collect();
+        words.extend(lan_arguments(address));
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())];
+        let setpriv = Path::new("setpriv");
+        let process = Process::start("foreign-netipmid", self.dir(), setpriv, &words, &environment);
+        Some((process, address, folder))
     }
 
     fn until_on_bus(&self, channel: &str) {

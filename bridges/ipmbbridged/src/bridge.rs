@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use daemon::RateLimit;
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
-use openbmc_dbus::execute::{Caller, IpmiHost};
+use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
 use sections::IpmbSection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
@@ -22,6 +22,7 @@ use crate::signals::Signals;
 use crate::tracker::{Outcome, RequestId, Tracker};
 
 static BAD_FRAMES: RateLimit = RateLimit::new(5, Duration::from_secs(10));
+static REFUSED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 static UNWRITTEN: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
 /// The time between two attempts to open the bus.
@@ -296,6 +297,12 @@ impl Bridge {
         };
         task::spawn(async move {
             let response = ipmid.execute(&request, caller, ANSWER_WITHIN).await;
+            if is_bridge_refused(&response)
+                && let Some(pass) = REFUSED.admit()
+            {
+                let swallowed = pass.swallowed;
+                warn!(swallowed, "ipmid refuses this bridge's requests (D3h); see its log");
+            }
             let _ = sender.send(match for_host {
                 true => TaskResult::Queued(header, response),
                 false => TaskResult::Executed(header, response),

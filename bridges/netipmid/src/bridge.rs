@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
-use openbmc_dbus::execute::{Caller, IpmiHost};
+use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
 use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
@@ -190,6 +190,9 @@ impl Bridge {
     /// Sends a response, and logs the command if it changes something.
     fn answered(&mut self, now: Instant, answer: &Answer) {
         let Answer { asker, netfn, response } = answer;
+        if is_bridge_refused(response) {
+            self.report.unserved();
+        }
         match asker {
             Asker::Outside(asked) => {
                 self.outside = self.outside.saturating_sub(1);

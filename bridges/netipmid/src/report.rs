@@ -13,11 +13,15 @@ const REJECTED_PER_MINUTE: u32 = 5;
 /// Lines about refused logins per minute and reason.
 const REFUSED_PER_MINUTE: u32 = 20;
 
+/// Lines per minute about requests that `ipmid` refuses from this bridge.
+const UNSERVED_PER_MINUTE: u32 = 1;
+
 /// Writes the bridge's log lines.
 pub struct Report {
     /// By reason.
     refused: Vec<RateLimit>,
     rejected: Vec<RateLimit>,
+    unserved: RateLimit,
 }
 
 impl Default for Report {
@@ -27,7 +31,8 @@ impl Default for Report {
             let limits = Reason::ALL.iter().map(|_| RateLimit::new(limit, minute));
             limits.collect()
         };
-        Self { refused: each(REFUSED_PER_MINUTE), rejected: each(REJECTED_PER_MINUTE) }
+        let unserved = RateLimit::new(UNSERVED_PER_MINUTE, Duration::from_secs(60));
+        Self { refused: each(REFUSED_PER_MINUTE), rejected: each(REJECTED_PER_MINUTE), unserved }
     }
 }
 
@@ -64,6 +69,14 @@ impl Report {
             };
             let swallowed = pass.swallowed;
             tracing::warn!(%user, %peer, reason, console, swallowed, "login refused");
+        }
+    }
+
+    /// Logs that `ipmid` refuses the bridge's requests.
+    pub fn unserved(&self) {
+        if let Some(pass) = self.unserved.admit() {
+            let swallowed = pass.swallowed;
+            tracing::warn!(swallowed, "ipmid refuses this bridge's requests (D3h); see its log");
         }
     }
 

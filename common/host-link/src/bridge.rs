@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use daemon::RateLimit;
 use ipmi_proto::{CompletionCode, Lun, NetFn, Request, Response};
-use openbmc_dbus::execute::{Caller, IpmiHost};
+use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
 use tokio::sync::mpsc;
 use tokio::task::{self, AbortHandle};
 use tokio::time;
@@ -16,6 +16,7 @@ use crate::exchange::{Counters, Exchange, Execute, Limits, Token};
 use crate::transport::{Incoming, Transport};
 
 static BAD_REQUESTS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
+static REFUSED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 static LOST_ANSWERS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
 /// Bit 0 is the message interrupt (IPMI v2.0 §22.2).
@@ -35,7 +36,14 @@ pub trait RequestExecutor: Clone + Send + 'static {
 
 impl RequestExecutor for IpmiHost {
     async fn execute(&self, request: Request, deadline: Duration) -> Response {
-        Self::execute(self, &request, Caller::System, deadline).await
+        let response = Self::execute(self, &request, Caller::System, deadline).await;
+        if is_bridge_refused(&response)
+            && let Some(pass) = REFUSED.admit()
+        {
+            let swallowed = pass.swallowed;
+            warn!(swallowed, "ipmid refuses this bridge's requests (D3h); see its log");
+        }
+        response
     }
 }
 

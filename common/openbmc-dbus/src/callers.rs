@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use nix::errno::Errno;
 use nix::unistd::{Uid, User};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -16,10 +17,10 @@ use serde::de::{self, Deserializer, Visitor};
 pub struct Callers(Vec<Caller>);
 
 impl Callers {
-    /// The users of these names; one that this machine does not have is left out.
+    /// The users of these names; one that this machine does not have, or that cannot be looked up, is left out.
     #[must_use]
     pub fn of_users(names: &[&str]) -> Self {
-        Self(names.iter().filter_map(|name| uid_of(name)).map(Caller).collect())
+        names.iter().filter_map(|name| uid_of(name).ok().flatten()).collect()
     }
 
     /// Whether a process of user `uid` is accepted.
@@ -29,8 +30,32 @@ impl Callers {
     }
 }
 
-fn uid_of(name: &str) -> Option<u32> {
-    User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
+impl FromIterator<u32> for Callers {
+    fn from_iter<I: IntoIterator<Item = u32>>(uids: I) -> Self {
+        Self(uids.into_iter().map(Caller).collect())
+    }
+}
+
+/// The user database cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot look up user {name:?}: {error}")]
+pub struct UserError {
+    name: String,
+    error: Errno,
+}
+
+/// The uid of the user `name`; `None` where there is no such user.
+///
+/// # Errors
+///
+/// When the user database cannot be read: then nobody knows whether there is one.
+pub fn uid_of(name: &str) -> Result<Option<u32>, UserError> {
+    match User::from_name(name) {
+        Ok(user) => Ok(user.map(|user| user.uid.as_raw())),
+        // getpwnam_r(3): some systems say so of a name that is not found.
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(error) => Err(UserError { name: name.to_owned(), error }),
+    }
 }
 
 /// One of the list, by its name or number.
@@ -54,7 +79,8 @@ impl Visitor<'_> for CallerVisitor {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<u32, E> {
-        uid_of(name).ok_or_else(|| E::custom(format!("there is no user {name:?}")))
+        let uid = uid_of(name).map_err(E::custom)?;
+        uid.ok_or_else(|| E::custom(format!("there is no user {name:?}")))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<u32, E> {

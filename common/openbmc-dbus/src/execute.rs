@@ -1,22 +1,23 @@
-//! The D-Bus method that bridges call and `ipmid` serves: client and server.
+//! The one call between bridges and `ipmid`, both ends of it.
 //!
 //! `xyz.openbmc_project.Ipmi.Server.execute(y netFn, y lun, y cmd, ay data, a{sv} options) →
-//! (yyyyay)`, as phosphor-host-ipmid's `ipmid-new.cpp` serves it: a request that fails is answered with
-//! a completion code in the reply, never with a D-Bus error.
+//! (yyyyay)`, as phosphor-host-ipmid's `ipmid-new.cpp` serves it: a failure of the request is a
+//! completion code in the reply, never a D-Bus error.
 //!
 //! Both ends build their messages by hand and send them without a sender field, which the bus adds
-//! anyway: the bus daemon copies the whole message when it has to replace that field.
+//! anyway: a field in the way makes the bus daemon copy the whole message.
 //!
-//! OpenBMC's btbridge does not call: it emits each request as a [signal](crate::ipmi::host_ipmi), and
-//! [`serve`] handles those too.
+//! OpenBMC's btbridge does not call: it tells requests in a [signal](crate::ipmi::host_ipmi), and
+//! [`serve`] takes those too.
 //!
-//! Where client and server are both of this suite, the same messages go over a [direct link](DIRECT)
-//! between the two, which saves the two hops through the bus daemon.
+//! Where both ends are ours, the same messages go over a [direct link](DIRECT) between the two,
+//! which spares the bus daemon's two hops.
 
 mod client;
 mod direct;
 mod link;
 mod message;
+mod owners;
 mod requests;
 mod server;
 mod signal;
@@ -26,24 +27,25 @@ mod transport;
 
 use tokio::task::{self, AbortHandle};
 
-pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT};
+pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT, is_bridge_refused};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
+pub use self::owners::{OwnerChange, is_bridge_name};
 pub use self::requests::Requests;
 pub use self::server::{Execute, LinkRefusal, serve};
 
 /// `ipmid`'s bus name.
 pub const SERVICE: &str = "xyz.openbmc_project.Ipmi.Host";
-/// The object that serves requests.
+/// The object that takes requests.
 pub const PATH: &str = "/xyz/openbmc_project/Ipmi";
 /// The interface of [`METHOD`].
 pub const INTERFACE: &str = "xyz.openbmc_project.Ipmi.Server";
 /// The method's name.
 pub const METHOD: &str = "execute";
-/// The prefix of all bridges' bus names; the channel's name follows.
+/// What the bus names of all bridges start with; the channel's name follows.
 pub const CHANNEL_PREFIX: &str = "xyz.openbmc_project.Ipmi.Channel.";
 
-/// A task that is aborted when its owner is dropped.
+/// A task that ends with its owner.
 #[derive(Debug)]
 struct AbortOnDrop(AbortHandle);
 

@@ -6,37 +6,38 @@
 //! owners are followed by signals, so a known caller costs no bus call.
 
 mod callers;
-mod follow;
 mod identity;
+mod owners;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accounts::{Channel, ChannelTable};
 use daemon::RateLimit;
-use ipmi_proto::{ChannelProtocol, CompletionCode};
-use openbmc_dbus::execute::{CHANNEL_PREFIX, CallOptions, LinkRefusal};
+use ipmi_proto::{ChannelNumber, ChannelProtocol, CompletionCode};
+use openbmc_dbus::execute::{CHANNEL_PREFIX, CallOptions, LinkRefusal, OwnerChange};
 use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::task;
 use tracing::{info, warn};
 use zbus::fdo::DBusProxy;
 use zbus::names::BusName;
 use zbus::{Connection, fdo};
 
 pub use self::callers::Callers;
-use self::identity::{Claim, Facts, Refusal, User};
+use self::identity::{Claim, Refusal, RefusalKind, User};
+use self::owners::{Names, Owners};
 use crate::model::persistent::lock;
 
 /// The channel of callers on the bus that are no bridge.
 const INTRABMC: &str = "INTRABMC";
 
-/// Callers that are remembered. Beyond that, those that have disconnected are forgotten.
-const MAX_CALLERS: usize = 256;
-/// How often the bus is asked about a caller while owners change.
-const MAX_QUERIES: usize = 8;
-/// Refusals that are logged.
-static REFUSED: RateLimit = RateLimit::new(10, Duration::from_secs(60));
+/// Callers whose users are remembered. Beyond that, those of no bridge are asked for again.
+const MAX_USERS: usize = 256;
+/// Refusals that are logged, of each kind.
+static REFUSED: [RateLimit; RefusalKind::COUNT] =
+    [const { RateLimit::new(5, Duration::from_secs(60)) }; RefusalKind::COUNT];
 /// Bridges that start and stop, as far as they are logged.
 static CHANGED: RateLimit = RateLimit::new(60, Duration::from_secs(60));
 
@@ -64,32 +65,69 @@ pub struct Channels {
     config: IpmidConfig,
     known: Mutex<Known>,
     arrivals: Notify,
+    listing: watch::Sender<Listing>,
 }
 
+/// Of which bus the owners of bridges' names are or will be known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Listing {
+    bus: u64,
+    is_complete: bool,
+}
+
+/// What is known of one bus. Its callers' names come from signals alone, so that no answer can be older than a
+/// request; a caller's user never changes.
 #[derive(Debug, Default)]
 struct Known {
     /// `None` while there is no bus.
-    bus: Option<Connection>,
-    /// Bridge name to the unique name that owns it.
-    owners: HashMap<String, String>,
-    /// Unique name to what the bus said of it.
-    callers: HashMap<String, KnownCaller>,
-    /// Counts changes of owners, so that an answer of the bus that they have overtaken is noticed.
-    changes: u64,
+    bus: Option<Bus>,
+    /// How many there have been.
+    buses: u64,
+    owners: Owners,
+    /// By unique name.
+    users: HashMap<String, User>,
 }
 
-/// A caller. Its names are known from signals before its user is asked for.
-#[derive(Debug, Default)]
-struct KnownCaller {
-    facts: Facts,
-    is_complete: bool,
+/// A connection to a bus, and how many there were before it: unique names are another's on each.
+#[derive(Clone, Debug)]
+struct Bus {
+    connection: Connection,
+    number: u64,
+}
+
+impl Known {
+    /// Whether this is still what is known of `bus`.
+    fn is_of(&self, bus: &Bus) -> bool {
+        self.bus.as_ref().is_some_and(|known| known.number == bus.number)
+    }
+
+    fn remember_user(&mut self, caller: &str, user: User) {
+        if self.users.len() >= MAX_USERS {
+            let owners = &self.owners;
+            self.users.retain(|caller, _| owners.is_owner(caller));
+        }
+        if self.users.len() >= MAX_USERS {
+            self.users.clear();
+        }
+        self.users.insert(caller.to_owned(), user);
+    }
+}
+
+/// A caller as it is known when its request arrives.
+enum Arrival {
+    Decided(Result<ChannelNumber, Refusal>),
+    /// The bus has to be asked for its user.
+    Stranger(Bus, Names),
+    /// The owners of bridges' names are not known yet.
+    Early(Bus),
 }
 
 impl Channels {
     /// Over the configured channels, for the callers that `config` accepts.
     #[must_use]
     pub fn new(table: Arc<ChannelTable>, config: IpmidConfig) -> Arc<Self> {
-        Arc::new(Self { table, config, known: Mutex::default(), arrivals: Notify::new() })
+        let (known, arrivals) = (Mutex::default(), Notify::new());
+        Arc::new(Self { table, config, known, arrivals, listing: watch::Sender::default() })
     }
 
     /// Waits until a bridge has started since the last time.
@@ -97,144 +135,177 @@ impl Channels {
         self.arrivals.notified().await;
     }
 
-    /// Knows callers of `bus` from now on, and forgets those of the one before.
-    ///
-    /// # Errors
-    ///
-    /// When the bus does not answer who owns what.
-    pub async fn attach(self: &Arc<Self>, bus: &Connection) -> zbus::Result<()> {
-        *lock(&self.known) = Known { bus: Some(bus.clone()), ..Known::default() };
-        follow::start(Arc::clone(self), bus).await
+    /// Forgets all callers: from now on they are those of `connection`, on which their requests come.
+    pub fn attach(&self, connection: &Connection) {
+        let mut known = lock(&self.known);
+        let number = known.buses;
+        let bus = Some(Bus { connection: connection.clone(), number });
+        *known = Known { bus, buses: number.wrapping_add(1), ..Known::default() };
+        self.listing.send_replace(Listing { bus: number, is_complete: false });
     }
 
-    /// The channel that a request of `caller` (a unique bus name) with these options came on.
+    /// Forgets all callers, and the connection.
+    pub fn detach(&self) {
+        let mut known = lock(&self.known);
+        *known = Known { buses: known.buses, ..Known::default() };
+        self.listing.send_replace(Listing { bus: known.buses, is_complete: false });
+    }
+
+    /// Waits until the owners of bridges' names on `bus` are known, or never will be.
+    async fn listed(&self, bus: &Bus) {
+        let mut listing = self.listing.subscribe();
+        // The sender is our own.
+        let _ = listing.wait_for(|now| now.bus != bus.number || now.is_complete).await;
+    }
+
+    /// The channel of this number.
+    #[must_use]
+    pub fn get(&self, number: ChannelNumber) -> Option<&Channel> {
+        self.table.get(number)
+    }
+
+    /// The channel that a request of `caller` (a unique bus name) with these options came on, as its names are when
+    /// this function is called; the future asks the bus for the user of a caller that is not known.
     ///
     /// # Errors
     ///
     /// `D3h` for a caller that may not call, and for one that is no channel's bridge but may be a bridge.
-    pub async fn of_caller(
-        &self,
+    pub fn of_caller(
+        self: &Arc<Self>,
         caller: &str,
         options: &CallOptions,
-    ) -> Result<&Channel, CompletionCode> {
-        self.identify(caller, options.into()).await.map_err(|refusal| {
-            if let Some(pass) = REFUSED.admit() {
-                let swallowed = pass.swallowed;
-                warn!(
-                    caller,
-                    swallowed, "request refused with D3h: the caller may not send it: {refusal}"
-                );
-            }
-            CompletionCode::DESTINATION_UNAVAILABLE
-        })
+    ) -> impl Future<Output = Result<ChannelNumber, CompletionCode>> + use<> {
+        let identity = self.identify(caller, options.into());
+        let caller = caller.to_owned();
+        async move {
+            identity.await.map_err(|refusal| {
+                log_refusal(&caller, &refusal);
+                CompletionCode::DESTINATION_UNAVAILABLE
+            })
+        }
     }
 
-    /// Whether `caller` (a unique bus name) is given a direct link.
+    /// Whether `caller` (a unique bus name) is given a direct link; as [`of_caller`](Self::of_caller).
     ///
     /// # Errors
     ///
     /// Why it is not.
-    pub async fn may_link(&self, caller: &str) -> Result<(), LinkRefusal> {
-        if !self.config.direct {
-            return Err(LinkRefusal::NotOffered);
-        }
-        match self.identify(caller, Claim::Itself).await {
-            Ok(_) => Ok(()),
-            Err(refusal) => Err(LinkRefusal::Caller(refusal.to_string())),
-        }
-    }
-
-    async fn identify(&self, caller: &str, claim: Claim) -> Result<&Channel, Refusal> {
-        if let Some(known) = lock(&self.known).callers.get(caller)
-            && known.is_complete
-            // A caller without a name that speaks for others: its name may just not have been signalled yet.
-            && (claim == Claim::Itself || !known.facts.ever_owned.is_empty())
-        {
-            return identity::decide(&known.facts, claim, &self.table);
-        }
-        let facts = self.query_bus(caller).await?;
-        identity::decide(&facts, claim, &self.table)
-    }
-
-    /// Asks the bus about a caller, until no change of owners has overtaken the answers.
-    async fn query_bus(&self, caller: &str) -> Result<Facts, Refusal> {
-        let unknown = |error: &dyn std::fmt::Display| Refusal::Unknown(error.to_string());
-        let bus = lock(&self.known).bus.clone();
-        let bus = bus.ok_or_else(|| unknown(&"there is no bus"))?;
-        let bus = DBusProxy::new(&bus).await.map_err(|error| unknown(&error))?;
-        for _ in 0..MAX_QUERIES {
-            let before = lock(&self.known).changes;
-            let found = self.query_once(&bus, caller).await.map_err(|error| unknown(&error))?;
-            if let Some(facts) = self.remember(caller, found, before) {
-                return Ok(facts);
+    pub fn may_link(
+        self: &Arc<Self>,
+        caller: &str,
+    ) -> impl Future<Output = Result<(), LinkRefusal>> + use<> {
+        let identity = self.identify(caller, Claim::Itself);
+        let is_offered = self.config.direct;
+        async move {
+            match identity.await {
+                Ok(_) if is_offered => Ok(()),
+                Ok(_) => Err(LinkRefusal::NotOffered),
+                Err(refusal) => Err(LinkRefusal::Caller(refusal.to_string())),
             }
         }
-        Err(unknown(&"bridges come and go"))
     }
 
-    async fn query_once(&self, bus: &DBusProxy<'_>, caller: &str) -> fdo::Result<Found> {
-        let uid = bus.get_connection_unix_user(BusName::try_from(caller)?).await?;
-        let names: Vec<String> = bus.list_names().await?.iter().map(ToString::to_string).collect();
-        let mut owned = BTreeSet::new();
-        for name in names.iter().filter(|name| identity::is_bridge_name(name)) {
-            if owns(bus, caller, name).await? {
-                owned.insert(name.clone());
+    fn identify(
+        self: &Arc<Self>,
+        caller: &str,
+        claim: Claim,
+    ) -> impl Future<Output = Result<ChannelNumber, Refusal>> + use<> {
+        let arrival = self.arrived(caller, claim, None);
+        let (channels, caller) = (Arc::clone(self), caller.to_owned());
+        async move {
+            let arrival = match arrival {
+                Arrival::Early(bus) => {
+                    channels.listed(&bus).await;
+                    channels.arrived(&caller, claim, Some(&bus))
+                }
+                arrival => arrival,
+            };
+            match arrival {
+                Arrival::Decided(decision) => decision,
+                Arrival::Stranger(bus, names) => {
+                    let user = channels.ask_user(&bus, &caller).await;
+                    let user = user.map_err(|error| Refusal::Unknown(error.to_string()))?;
+                    channels.decide(user, &names, claim)
+                }
+                Arrival::Early(_) => Err(gone()),
             }
         }
-        Ok(Found { user: self.config.callers.user(uid), owned, connected: names })
     }
 
-    /// Remembers what the bus said, unless owners have changed since `before`; gives what is known then.
-    fn remember(&self, caller: &str, found: Found, before: u64) -> Option<Facts> {
+    /// What is known of `caller`, if it is still of the bus that it was of.
+    fn arrived(&self, caller: &str, claim: Claim, was_of: Option<&Bus>) -> Arrival {
+        let known = lock(&self.known);
+        let Some(bus) = known.bus.as_ref().filter(|_| was_of.is_none_or(|bus| known.is_of(bus)))
+        else {
+            return Arrival::Decided(Err(gone()));
+        };
+        if !known.owners.is_listed() {
+            return Arrival::Early(bus.clone());
+        }
+        let Some(names) = known.owners.names_of(caller) else {
+            let why = "too many others have owned bridges' names".to_owned();
+            return Arrival::Decided(Err(Refusal::Unknown(why)));
+        };
+        match known.users.get(caller) {
+            Some(user) => Arrival::Decided(self.decide(*user, &names, claim)),
+            None => Arrival::Stranger(bus.clone(), names.into_owned()),
+        }
+    }
+
+    fn decide(&self, user: User, names: &Names, claim: Claim) -> Result<ChannelNumber, Refusal> {
+        identity::decide(user, names, claim, &self.table).map(Channel::number)
+    }
+
+    async fn ask_user(&self, bus: &Bus, caller: &str) -> fdo::Result<User> {
+        let proxy = DBusProxy::new(&bus.connection).await?;
+        let uid = proxy.get_connection_unix_user(BusName::try_from(caller)?).await?;
+        let user = self.config.callers.user(uid);
         let mut known = lock(&self.known);
-        if known.changes != before {
-            return None;
+        if known.is_of(bus) {
+            known.remember_user(caller, user);
         }
-        if known.callers.len() >= MAX_CALLERS {
-            known.callers.retain(|caller, _| found.connected.contains(caller));
-        }
-        if known.callers.len() >= MAX_CALLERS {
-            // Those that never owned a name are asked for again; no history is lost with them.
-            known.callers.retain(|_, caller| !caller.facts.ever_owned.is_empty());
-        }
-        let entry = known.callers.entry(caller.to_owned()).or_default();
-        entry.facts.user = found.user;
-        entry.facts.ever_owned.extend(found.owned.iter().cloned());
-        entry.facts.owned = found.owned;
-        entry.is_complete = true;
-        Some(entry.facts.clone())
-    }
-
-    /// How often owners have changed.
-    fn changes(&self) -> u64 {
-        lock(&self.known).changes
+        Ok(user)
     }
 
     /// A bridge's name has another owner, or none.
-    fn owner_changed(&self, name: &str, owner: Option<&str>) {
-        let mut known = lock(&self.known);
-        known.changes += 1;
-        if let Some(old) = known.owners.remove(name)
-            && let Some(caller) = known.callers.get_mut(&old)
-        {
-            caller.facts.owned.remove(name);
-        }
-        if let Some(owner) = owner {
-            known.owners.insert(name.to_owned(), owner.to_owned());
-            if known.callers.len() >= 4 * MAX_CALLERS {
-                known
-                    .callers
-                    .retain(|_, caller| caller.is_complete || !caller.facts.owned.is_empty());
-            }
-            let facts = &mut known.callers.entry(owner.to_owned()).or_default().facts;
-            facts.owned.insert(name.to_owned());
-            facts.ever_owned.insert(name.to_owned());
-        }
-        drop(known);
-        if owner.is_some() {
+    pub fn owner_changed(self: &Arc<Self>, change: &OwnerChange) {
+        let OwnerChange { name, old, new } = change;
+        let bus = {
+            let mut known = lock(&self.known);
+            known.owners.change(change);
+            known.bus.clone()
+        };
+        if new.is_some() {
             self.arrivals.notify_one();
         }
-        self.log_change(name, owner);
+        if let (Some(old), Some(bus)) = (old, bus) {
+            task::spawn(Arc::clone(self).forget_if_gone(bus, old.clone()));
+        }
+        self.log_change(name, new.as_deref());
+    }
+
+    /// Bridges' names and their owners.
+    pub fn owners_listed(&self, owners: Vec<(String, String)>) {
+        for (name, owner) in &owners {
+            self.log_change(name, Some(owner));
+        }
+        lock(&self.known).owners.list(owners);
+        self.listing.send_modify(|listing| listing.is_complete = true);
+        self.arrivals.notify_one();
+    }
+
+    /// Forgets the names of a caller that has disconnected. One that is still there has its past.
+    async fn forget_if_gone(self: Arc<Self>, bus: Bus, caller: String) {
+        let ask = async {
+            let proxy = DBusProxy::new(&bus.connection).await?;
+            proxy.name_has_owner(BusName::try_from(caller.as_str())?).await
+        };
+        let is_gone = ask.await.is_ok_and(|is_there| !is_there);
+        let mut known = lock(&self.known);
+        if is_gone && known.is_of(&bus) {
+            known.owners.forget(&caller);
+            known.users.remove(&caller);
+        }
     }
 
     fn log_change(&self, name: &str, owner: Option<&str>) {
@@ -260,12 +331,17 @@ impl Channels {
     }
 }
 
-/// What the bus answered about a caller.
-struct Found {
-    user: User,
-    owned: BTreeSet<String>,
-    /// All names on the bus, unique ones included.
-    connected: Vec<String>,
+/// There is no bus, or another than when the request came.
+fn gone() -> Refusal {
+    Refusal::Unknown("its bus is gone".to_owned())
+}
+
+fn log_refusal(caller: &str, refusal: &Refusal) {
+    let limit = REFUSED.get(refusal.kind() as usize);
+    if let Some(pass) = limit.and_then(RateLimit::admit) {
+        let swallowed = pass.swallowed;
+        warn!(caller, swallowed, "request refused with D3h: the caller may not send it: {refusal}");
+    }
 }
 
 /// The channel on which requests of OpenBMC's btbridge come.
@@ -273,19 +349,6 @@ struct Found {
 pub fn first_bt(table: &ChannelTable) -> Option<&Channel> {
     let bt = [ChannelProtocol::Bt10, ChannelProtocol::Bt15];
     table.iter().find(|channel| bt.contains(&channel.protocol))
-}
-
-/// Whether `caller` owns the bus name `name`.
-///
-/// # Errors
-///
-/// When the bus does not answer; that nobody owns the name is an answer.
-async fn owns(bus: &DBusProxy<'_>, caller: &str, name: &str) -> fdo::Result<bool> {
-    match bus.get_name_owner(BusName::try_from(name)?).await {
-        Ok(owner) => Ok(owner.as_str() == caller),
-        Err(fdo::Error::NameHasNoOwner(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

@@ -57,10 +57,9 @@ impl Context {
     /// Whether it came from the host's own interface, and not from a network or another bus.
     #[must_use]
     pub fn is_from_host(&self) -> bool {
-        let network = [Medium::Lan, Medium::OtherLan, Medium::Serial];
-        let other_bus = [Medium::Ipmb, Medium::Icmb10, Medium::Icmb09];
-        let is_host = !network.contains(&self.medium) && !other_bus.contains(&self.medium);
-        is_host && self.session.is_none() && self.satellite.is_none()
+        // A new medium is not the host's until it is added here.
+        let host = [Medium::System, Medium::Smbus1, Medium::Smbus2, Medium::Usb1, Medium::Usb2];
+        host.contains(&self.medium) && self.session.is_none() && self.satellite.is_none()
     }
 
     /// The most data that a reply carries after its completion code on the request's channel: an

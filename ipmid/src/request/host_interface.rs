@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
-use ipmi_proto::{AccessMode, CompletionCode, Lun, Medium, Privilege, ResponseBody};
-use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal};
+use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Lun, Medium, Privilege, ResponseBody};
+use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal, OwnerChange};
+use zbus::Connection;
 
 use crate::request::channels::Channels;
 use crate::request::context::{Context, Satellite, Session};
@@ -26,11 +27,15 @@ impl<U: Users + ?Sized> HostInterface<U> {
     }
 
     /// Answers one call; whatever is wrong with it is a completion code.
-    async fn answer(&self, call: Call) -> ResponseBody {
-        let context = match self.channels.of_caller(&call.sender, &call.options).await {
-            Ok(channel) => self.context(channel, &call),
-            Err(completion) => Err(completion),
-        };
+    async fn answer(
+        &self,
+        channel: Result<ChannelNumber, CompletionCode>,
+        call: Call,
+    ) -> ResponseBody {
+        let channel = channel.and_then(|number| {
+            self.channels.get(number).ok_or(CompletionCode::DESTINATION_UNAVAILABLE)
+        });
+        let context = channel.and_then(|channel| self.context(channel, &call));
         match context {
             Ok(context) => self.dispatcher.dispatch(context, call.netfn, &call.data).await,
             Err(completion) => ResponseBody::from(completion),
@@ -71,7 +76,9 @@ impl<U: Users + ?Sized> HostInterface<U> {
     /// `D4h` when the channel takes no messages now.
     fn open_channel(&self, channel: &Channel) -> Result<(), CompletionCode> {
         let access = self.users.snapshot().channel_access(channel.number(), Setting::Volatile);
-        let is_open = access.is_some_and(|access| access.mode != AccessMode::Disabled);
+        // As for logins: BIOS does not tell when the time before the boot is over.
+        let open = [AccessMode::AlwaysAvailable, AccessMode::Shared];
+        let is_open = access.is_some_and(|access| open.contains(&access.mode));
         is_open.then_some(()).ok_or(CompletionCode::INSUFFICIENT_PRIVILEGE)
     }
 
@@ -91,9 +98,10 @@ impl<U: Users + ?Sized> HostInterface<U> {
         let accounts = self.users.snapshot();
         let number = channel.number();
         let is_enabled = accounts.user(user).is_some_and(|user| user.enabled);
+        let may_send = is_enabled && accounts.access(user, number).messaging;
         self.open_channel(channel)?;
         let limit = accounts.privilege_limit(user, number);
-        match limit.filter(|_| is_enabled) {
+        match limit.filter(|_| may_send) {
             Some(limit) => Ok((Session { user_id: user.value(), id }, privilege.min(limit))),
             None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
         }
@@ -106,12 +114,33 @@ fn is_outside_session(options: &CallOptions) -> bool {
 }
 
 impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
-    async fn execute(self: Arc<Self>, call: Call) -> ResponseBody {
-        self.answer(call).await
+    fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send {
+        // Before the future is polled: the caller is what it was when the call came.
+        let channel = self.channels.of_caller(&call.sender, &call.options);
+        async move { self.answer(channel.await, call).await }
     }
 
-    async fn may_link(&self, caller: &str) -> Result<(), LinkRefusal> {
-        self.channels.may_link(caller).await
+    fn may_link(
+        self: Arc<Self>,
+        caller: String,
+    ) -> impl Future<Output = Result<(), LinkRefusal>> + Send {
+        self.channels.may_link(&caller)
+    }
+
+    fn attached(&self, connection: &Connection) {
+        self.channels.attach(connection);
+    }
+
+    fn detached(&self) {
+        self.channels.detach();
+    }
+
+    fn owner_changed(&self, change: &OwnerChange) {
+        self.channels.owner_changed(change);
+    }
+
+    fn owners_listed(&self, owners: Vec<(String, String)>) {
+        self.channels.owners_listed(owners);
     }
 }
 
@@ -124,3 +153,6 @@ fn satellite(medium: Medium, options: &CallOptions) -> Option<Satellite> {
     let host_id = options.host_id.and_then(|id| u8::try_from(id).ok()).unwrap_or(0);
     Some(Satellite { address, host_id })
 }
+
+#[cfg(test)]
+mod tests;

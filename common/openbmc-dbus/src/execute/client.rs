@@ -1,17 +1,17 @@
-//! The bridges' end: one connection, which owns the channel's bus name, with a bounded number of
+//! The bridges' end: one connection, owning the channel's bus name, with a bounded number of
 //! requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ipmi_proto::{CompletionCode, Request, Response};
+use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use tokio::sync::watch;
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use super::link::{self, Link, LinkSlot, lock};
+use super::link::{self, Link, Place, lock};
 use super::message::{Caller, call_message, read_reply};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, CHANNEL_PREFIX, direct};
@@ -19,23 +19,35 @@ use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
 /// Requests that one bridge may have in flight; further ones are answered C0h at once.
 ///
-/// Far enough below zbus's message queue of 64 that no reply ever waits for room in it.
+/// Far enough below the library's queue of 64 that no reply ever waits for room in it.
 pub const MAX_IN_FLIGHT: usize = 32;
 
 /// The time between two attempts to own the channel's name.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long a starting bridge waits for a bus before it serves without one; longer than the name may
-/// still be owned by the bridge's previous process.
+/// How long a bridge that starts waits for a bus before it serves without one; longer than a name may still
+/// be its predecessor's.
 const START: Duration = Duration::from_secs(3);
 
-/// The bridge's current connection; `None` while there is no bus.
+/// Send Message (IPMI v2.0 §22.7), which has a reason of its own for D3h.
+const SEND_MESSAGE: u8 = 0x34;
+
+/// Whether `response` says that `ipmid` does not serve the bridge that sent the request: D3h, which of the
+/// commands only Send Message answers otherwise.
+#[must_use]
+pub fn is_bridge_refused(response: &Response) -> bool {
+    let is_send_message =
+        response.netfn == NetFn::APP.response() && response.command == SEND_MESSAGE;
+    response.completion == CompletionCode::DESTINATION_UNAVAILABLE && !is_send_message
+}
+
+/// The bridge's link to the bus as it is now; `None` while there is no bus.
 pub type LinkState = watch::Receiver<Option<Connection>>;
 
 /// A bridge's handle on `ipmid`.
 ///
-/// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and restores both
-/// after a restart of the bus; a running bridge that owns the name keeps it. Requests go over a direct link while `ipmid` offers one. Cheap
+/// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and keeps both
+/// through restarts of the bus; a bridge that has the name already is left alone. Requests go over a direct link as long as `ipmid` gives one. Cheap
 /// to clone; the link ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct IpmiHost {
@@ -53,28 +65,28 @@ pub struct ChannelTaken {
 
 #[derive(Debug, Default)]
 struct Shared {
-    bus: LinkSlot,
-    direct: Arc<LinkSlot>,
+    bus: Place,
+    direct: Arc<Place>,
     in_flight: AtomicUsize,
 }
 
 impl IpmiHost {
     /// Starts to connect as the bridge of `channel` (`lan0`, `ipmi_kcs3`, …) and returns at once.
     ///
-    /// The second value is notified when the link comes up or goes down, for a bridge that serves objects.
+    /// The second value tells when the link comes and goes, for a bridge that serves objects.
     #[must_use]
     pub fn new(channel: &str) -> (Self, LinkState) {
         let shared = Arc::new(Shared::default());
         let (state, receiver) = watch::channel(None);
         let name = format!("{CHANNEL_PREFIX}{channel}");
         let (refusal, taken) = watch::channel(None);
-        let task_state = Arc::clone(&shared);
+        let linked = Arc::clone(&shared);
         let task = AbortOnDrop::spawn(async move {
-            let Some(first) = connect_first(&name).await else {
+            let Some(first) = first_link(&name).await else {
                 refusal.send_replace(Some(ChannelTaken { name }));
                 return std::future::pending().await;
             };
-            maintain_link(task_state, state, name, first).await;
+            keep_linked(linked, state, name, first).await;
         });
         let _task = Arc::new(task);
         (Self { shared, taken, _task }, receiver)
@@ -82,23 +94,22 @@ impl IpmiHost {
 
     /// Waits until the channel's name is owned, but no longer than a moment while there is no bus.
     ///
-    /// A bridge waits for this before it opens a device, which it would otherwise take from a running
-    /// bridge of the same channel.
+    /// A bridge of a device that it would take from a running bridge waits for this before it opens it.
     ///
     /// # Errors
     ///
-    /// [`ChannelTaken`]: the bridge has to end.
+    /// [`ChannelTaken`], upon which the bridge has to end.
     pub async fn started(&self, mut link: LinkState) -> Result<(), ChannelTaken> {
         let owned = time::timeout(START, link.wait_for(Option::is_some));
         self.unless_taken(async { drop(owned.await) }).await
     }
 
-    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: clients
-    /// would take the objects and the host of the one for those of the other.
+    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: its
+    /// objects and its host would be taken for those of this one.
     ///
     /// # Errors
     ///
-    /// [`ChannelTaken`]: the bridge has no link and has to end.
+    /// [`ChannelTaken`], upon which the bridge has to end: it has no link.
     pub async fn unless_taken<T>(
         &self,
         bridge: impl Future<Output = T>,
@@ -116,11 +127,11 @@ impl IpmiHost {
         }
     }
 
-    /// Has `ipmid` execute `request` and returns its response, at `deadline` from now at the latest.
+    /// Has `ipmid` execute `request` and returns its answer, at `deadline` from now at the latest.
     ///
-    /// Failures are completion codes: C0h when [`MAX_IN_FLIGHT`] requests are in flight, D2h while
-    /// `ipmid` or the bus is away, C3h past the deadline or when `ipmid` ended before it replied, FFh
-    /// for a reply that does not have the method's signature.
+    /// Always an answer: C0h when [`MAX_IN_FLIGHT`] are under way, D2h while `ipmid` or the bus is
+    /// away, C3h past the deadline or when `ipmid` ended before it answered, FFh for a reply that
+    /// is none.
     pub async fn execute(&self, request: &Request, caller: Caller, deadline: Duration) -> Response {
         match self.try_execute(request, caller, deadline).await {
             Ok((completion, data)) => Response::to(request, completion, data),
@@ -137,10 +148,10 @@ impl IpmiHost {
         let _slot = Slot::take(&self.shared.in_flight).ok_or(CompletionCode::BUSY)?;
         let link = self.shared.link().ok_or(CompletionCode::INITIALIZING)?;
         let call = call_message(request, caller).map_err(|error| {
-            warn!(%error, "cannot encode a request as a D-Bus message; answering it FFh");
+            warn!(%error, "a request could not be put into a message");
             CompletionCode::UNSPECIFIED
         })?;
-        let reply = time::timeout(deadline, link.call(call))
+        let reply = time::timeout(deadline, link.ask(call))
             .await
             .map_err(|_| CompletionCode::TIMEOUT)??;
         read_reply(&reply)
@@ -148,20 +159,20 @@ impl IpmiHost {
 }
 
 impl Shared {
-    /// The direct link, or the bus when there is none.
+    /// The shortest way to `ipmid` that there is.
     fn link(&self) -> Option<Link> {
         let direct = lock(&self.direct).clone();
         direct.or_else(|| lock(&self.bus).clone())
     }
 }
 
-/// One of the [`MAX_IN_FLIGHT`] slots for requests.
+/// One of the [`MAX_IN_FLIGHT`] places.
 struct Slot<'a>(&'a AtomicUsize);
 
 impl<'a> Slot<'a> {
     fn take(count: &'a AtomicUsize) -> Option<Self> {
         let taken = count.fetch_add(1, Ordering::Relaxed);
-        let slot = Self(count); // its drop undoes the count, also when all slots were taken
+        let slot = Self(count); // given back on drop, also when there was no place
         (taken < MAX_IN_FLIGHT).then_some(slot)
     }
 }
@@ -179,30 +190,30 @@ struct Owned {
 }
 
 /// Connects and owns the name for the first time; `None` when another process owns it.
-async fn connect_first(name: &str) -> Option<Owned> {
+async fn first_link(name: &str) -> Option<Owned> {
     let connection = bus::connect().await;
     match OwnedName::request_at_start(&connection, name).await {
         Ok(name) => Some(Owned { connection, name }),
         Err(OwnNameError::Taken) => None,
         Err(error) => {
-            log_failure(name, &error);
-            Some(connect_again(name, true).await)
+            log_refusal(name, &error);
+            Some(link_again(name, true).await)
         }
     }
 }
 
 /// Connects and owns the name, however long it takes.
-async fn connect_again(name: &str, mut logged: bool) -> Owned {
+async fn link_again(name: &str, mut logged: bool) -> Owned {
     loop {
         let connection = bus::connect().await;
         match OwnedName::request(&connection, name).await {
             Ok(owned) => {
-                info!(%name, "owns the channel's bus name again");
+                info!(%name, "linked again");
                 return Owned { connection, name: owned };
             }
             Err(error) => {
                 if !std::mem::replace(&mut logged, true) {
-                    log_failure(name, &error);
+                    log_refusal(name, &error);
                 }
                 time::sleep(RETRY).await;
             }
@@ -210,12 +221,12 @@ async fn connect_again(name: &str, mut logged: bool) -> Owned {
     }
 }
 
-fn log_failure(name: &str, error: &OwnNameError) {
+fn log_refusal(name: &str, error: &OwnNameError) {
     warn!(%error, %name, "cannot own the channel's bus name; retrying every second");
 }
 
-/// Forwards calls and replies until the bus closes or the name is lost, then connects again; never ends.
-async fn maintain_link(
+/// Carries calls and replies until the bus goes or the name is lost; then again, for ever.
+async fn keep_linked(
     shared: Arc<Shared>,
     state: watch::Sender<Option<Connection>>,
     name: String,
@@ -225,38 +236,48 @@ async fn maintain_link(
         let Owned { connection, name: owned_name } = owned;
         let replies = Incoming::from(&connection);
         let calls = Outgoing::Bus(connection.clone());
-        let forwarding = link::forward(&shared.bus, replies, calls);
+        let carried = link::carry(&shared.bus, replies, calls);
         state.send_replace(Some(connection.clone()));
-        let direct = AbortOnDrop::spawn(direct::maintain_link(
-            connection.clone(),
-            Arc::clone(&shared.direct),
-        ));
+        let direct =
+            AbortOnDrop::spawn(direct::keep(connection.clone(), Arc::clone(&shared.direct)));
         let end = tokio::select! {
-            () = forwarding => NameEnd::BusClosed,
+            () = carried => NameEnd::BusClosed,
             end = owned_name.ended() => end,
         };
         drop(direct);
         state.send_replace(None);
         match end {
-            NameEnd::BusClosed => {
-                warn!(%name, "the connection to the bus closed; connecting again")
-            }
+            NameEnd::BusClosed => warn!(%name, "the bus went away"),
             NameEnd::Lost => {
                 warn!(%name, "lost the channel's bus name; connecting again");
                 // Requests without the name would be taken for those of another channel.
                 let _closed = connection.close().await;
             }
         }
-        owned = connect_again(&name, false).await;
+        owned = link_again(&name, false).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ipmi_proto::Lun;
+
     use super::*;
 
     #[test]
-    fn slots_are_bounded_and_released() {
+    fn d3_is_a_refusal_of_the_bridge_unless_a_message_was_to_be_sent() {
+        let response = |command, completion| {
+            let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: Vec::new() };
+            Response::failure(&request, completion)
+        };
+        let unavailable = CompletionCode::DESTINATION_UNAVAILABLE;
+        assert!(is_bridge_refused(&response(0x01, unavailable)));
+        assert!(!is_bridge_refused(&response(SEND_MESSAGE, unavailable)));
+        assert!(!is_bridge_refused(&response(0x01, CompletionCode::INSUFFICIENT_PRIVILEGE)));
+    }
+
+    #[test]
+    fn slots_are_given_back_and_bounded() {
         let count = AtomicUsize::new(0);
         let slots: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| Slot::take(&count).unwrap()).collect();
         assert!(Slot::take(&count).is_none());

@@ -1,8 +1,8 @@
-//! A link between a bridge and `ipmid` that bypasses the bus daemon.
+//! A link between a bridge and `ipmid` that goes round the bus.
 //!
-//! A bridge asks for it over the bus, so `ipmid` knows the peer's identity from the bus. The reply
-//! holds one end of a socket pair, which carries the same messages as `execute()`. An `ipmid` without
-//! this method, or one that refuses, is still called over the bus.
+//! A bridge asks for it over the bus, so `ipmid` knows from the bus who is at the other end; what
+//! comes back is one end of a socket pair, which carries the very messages of `execute()`. An
+//! `ipmid` that has no such method goes on being called over the bus, and so does one that refuses.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -12,30 +12,29 @@ use tracing::{debug, warn};
 use zbus::fdo::{self, DBusProxy};
 use zbus::{Connection, Fd, Message, OwnedFd};
 
-use super::link::{self, LinkSlot};
-use super::server::NO_LINK;
+use super::link::{self, Place};
 use super::transport::{Incoming, Outgoing};
 use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
 
-/// The interface of [`OPEN`], on the object that serves requests.
+/// The interface of [`OPEN`], at the object that takes requests.
 pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
-/// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages, without the
-/// handshake. A caller has one link; opening another ends the first.
+/// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages, the
+/// handshake left out. A caller has one link; opening another ends the first.
 ///
-/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`, and where the configuration
-/// offers no links; `NotSupported` on a link; `LimitsExceeded` when there are too many links.
+/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`; `NotSupported` where the
+/// configuration says no, and on a link; `LimitsExceeded` when there are too many links.
 pub const OPEN: &str = "Open";
 
-/// Maintains a direct link in `slot` to the `ipmid` that owns the name, if it offers one, until the
-/// bus closes.
-pub(super) async fn maintain_link(bus: Connection, slot: Arc<LinkSlot>) {
-    if let Err(error) = try_maintain_link(&bus, &slot).await {
-        debug!(%error, "cannot follow the owner of ipmid's bus name; requests go over the bus");
+/// Keeps a link to whichever `ipmid` owns the name, if it offers one, in `place`, until the bus
+/// goes.
+pub(super) async fn keep(bus: Connection, place: Arc<Place>) {
+    if let Err(error) = try_keep(&bus, &place).await {
+        debug!(%error, "ipmid's comings and goings are not told");
     }
 }
 
-async fn try_maintain_link(bus: &Connection, slot: &LinkSlot) -> zbus::Result<()> {
+async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
     let proxy = DBusProxy::new(bus).await?;
     let mut changes = proxy.receive_name_owner_changed_with_args(&[(0, SERVICE)]).await?;
     loop {
@@ -44,16 +43,14 @@ async fn try_maintain_link(bus: &Connection, slot: &LinkSlot) -> zbus::Result<()
                 let (replies, calls) = stream.halves();
                 let (replies, calls) = (Incoming::Direct(replies), Outgoing::Direct(calls));
                 tokio::select! {
-                    () = link::forward(slot, replies, calls) => {}
-                    // Another ipmid has the name, or will have it: the peer of this link is gone.
+                    () = link::carry(place, replies, calls) => {}
                     _ = changes.next() => continue,
                 }
             }
-            Err(zbus::Error::FDO(error)) if matches!(&*error, fdo::Error::AccessDenied(reason) if reason != NO_LINK) =>
-            {
+            Err(zbus::Error::FDO(error)) if matches!(*error, fdo::Error::AccessDenied(_)) => {
                 warn!(%error, "ipmid refuses this bridge: its requests will be answered D3h");
             }
-            Err(error) => debug!(%error, "ipmid offers no direct link; requests go over the bus"),
+            Err(error) => debug!(%error, "no direct link"),
         }
         if changes.next().await.is_none() {
             return Ok(());
@@ -67,10 +64,10 @@ async fn open(bus: &Connection) -> zbus::Result<BufferedStream> {
     Ok(BufferedStream::new(socket.into())?)
 }
 
-/// The reply to `request`, which is an [`OPEN`] call, and the local end of the link.
+/// The answer to `request`, an [`OPEN`], and our end of the link.
 pub(super) fn pair(request: &Message) -> zbus::Result<(Message, BufferedStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let stream = BufferedStream::new(ours.into())?;
-    let reply = Message::method_return(&request.header()).build(&Fd::from(&theirs))?;
-    Ok((reply, stream))
+    let answer = Message::method_return(&request.header()).build(&Fd::from(&theirs))?;
+    Ok((answer, stream))
 }

@@ -1,4 +1,4 @@
-//! One link to `ipmid`, over the bus or direct: sends calls and hands each reply to its caller.
+//! One way to `ipmid`, over the bus or round it: calls go out, replies find those that wait.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -11,10 +11,10 @@ use zbus::{Message, message};
 use super::client::MAX_IN_FLIGHT;
 use super::transport::{Incoming, Outgoing};
 
-/// Holds the link while it is up.
-pub(super) type LinkSlot = Mutex<Option<Link>>;
+/// Where a link is to be found while there is one.
+pub(super) type Place = Mutex<Option<Link>>;
 
-/// Accepts calls while a task [forwards](forward) them.
+/// Takes calls as long as somebody [carries](carry) them.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     outgoing: mpsc::Sender<Message>,
@@ -29,23 +29,22 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// `D2h` when it can no longer be sent, `C3h` when the link closes before the reply arrives.
-    pub(super) async fn call(&self, call: Message) -> Result<Message, CompletionCode> {
-        let (_pending, reply) =
-            PendingCall::enter(&self.pending, call.primary_header().serial_num());
+    /// `D2h` when it can no longer be sent, `C3h` when the link goes before the reply has come.
+    pub(super) async fn ask(&self, call: Message) -> Result<Message, CompletionCode> {
+        let (_waiting, reply) = Waiting::enter(&self.pending, call.primary_header().serial_num());
         self.outgoing.send(call).await.map_err(|_| CompletionCode::INITIALIZING)?;
-        // The sender is dropped when the link closes.
+        // The sender is dropped when the link goes.
         reply.await.map_err(|_| CompletionCode::TIMEOUT)
     }
 }
 
 /// An entry of [`Pending`], removed however the wait ends.
-struct PendingCall<'a> {
+struct Waiting<'a> {
     pending: &'a Mutex<Pending>,
     serial: NonZeroU32,
 }
 
-impl<'a> PendingCall<'a> {
+impl<'a> Waiting<'a> {
     fn enter(
         pending: &'a Mutex<Pending>,
         serial: NonZeroU32,
@@ -56,45 +55,45 @@ impl<'a> PendingCall<'a> {
     }
 }
 
-impl Drop for PendingCall<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         lock(self.pending).remove(&self.serial);
     }
 }
 
-/// Puts a link into `slot` and forwards its calls and replies until either direction ends. Also when
-/// cancelled, it empties the slot and fails the calls that await a reply.
-pub(super) async fn forward(slot: &LinkSlot, incoming: Incoming, outgoing: Outgoing) {
+/// Puts a link into `place` and carries its calls and replies until either way ends. However that
+/// comes, the place is empty afterwards and nobody waits any more.
+pub(super) async fn carry(place: &Place, incoming: Incoming, outgoing: Outgoing) {
     let (sender, queue) = mpsc::channel(MAX_IN_FLIGHT);
-    let installed = InstalledLink::new(slot, sender);
+    let there = There::enter(place, sender);
     tokio::select! {
-        () = pass_replies(incoming, &installed.pending) => {}
+        () = pass_replies(incoming, &there.pending) => {}
         () = outgoing.write_queued(queue) => {}
     }
 }
 
-/// A link in its slot, removed when dropped.
-struct InstalledLink<'a> {
-    slot: &'a LinkSlot,
+/// A link in its place, taken away when dropped.
+struct There<'a> {
+    place: &'a Place,
     pending: Arc<Mutex<Pending>>,
 }
 
-impl<'a> InstalledLink<'a> {
-    fn new(slot: &'a LinkSlot, outgoing: mpsc::Sender<Message>) -> Self {
+impl<'a> There<'a> {
+    fn enter(place: &'a Place, outgoing: mpsc::Sender<Message>) -> Self {
         let pending = Arc::default();
-        *lock(slot) = Some(Link { outgoing, pending: Arc::clone(&pending) });
-        Self { slot, pending }
+        *lock(place) = Some(Link { outgoing, pending: Arc::clone(&pending) });
+        Self { place, pending }
     }
 }
 
-impl Drop for InstalledLink<'_> {
+impl Drop for There<'_> {
     fn drop(&mut self) {
-        *lock(self.slot) = None;
+        *lock(self.place) = None;
         lock(&self.pending).clear();
     }
 }
 
-/// Hands each reply to the call that awaits it, until there are no more messages.
+/// Hands each reply to the call that awaits it; ends with the messages.
 async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
     while let Some(message) = messages.next().await {
         let is_reply =
@@ -105,7 +104,7 @@ async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
         let waiter =
             message.header().reply_serial().and_then(|serial| lock(pending).remove(&serial));
         if let Some(waiter) = waiter {
-            // The caller may have timed out between the look-up and this line.
+            // Whoever waited may have given up in this very turn.
             let _ = waiter.send(message);
         }
     }

@@ -1,4 +1,4 @@
-//! The messages of `execute()`: a request as a method call, a response as its reply.
+//! The messages of the contract: a request as a call, an answer as its reply.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use zbus::{Message, SerializeDict, Type, Variant, message};
 
 use super::{INTERFACE, METHOD, PATH, SERVICE};
 
-/// The requester, as far as the bridge can vouch for it: the `options` of the call.
+/// Who asks, as far as the bridge can vouch for it: the `options` of the call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Caller {
     /// The host's system interface: no session, no address.
@@ -82,7 +82,7 @@ pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Me
     ))
 }
 
-/// The completion code and data of a reply; as an error, the completion code for a reply that has none.
+/// What the answer says, or what the requester is told in its place.
 pub(super) fn read_reply(reply: &Message) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
     if reply.message_type() == message::Type::Error {
         return Err(completion_of_error(reply));
@@ -90,13 +90,13 @@ pub(super) fn read_reply(reply: &Message) -> Result<(CompletionCode, Vec<u8>), C
     let body = reply.body();
     let ((_, _, _, completion, data),): ((u8, u8, u8, u8, Vec<u8>),) =
         body.deserialize().map_err(|error| {
-            warn!(%error, "ipmid's reply does not have signature (yyyyay); answering the request FFh");
+            warn!(%error, "ipmid's reply is not (yyyyay)");
             CompletionCode::UNSPECIFIED
         })?;
     Ok((CompletionCode(completion), data))
 }
 
-/// The completion code for a D-Bus error, which the bus daemon sends when `ipmid` cannot reply.
+/// What the requester is told when the bus answers in `ipmid`'s place.
 fn completion_of_error(reply: &Message) -> CompletionCode {
     let header = reply.header();
     match header.error_name().map(|name| name.as_str()) {
@@ -104,14 +104,19 @@ fn completion_of_error(reply: &Message) -> CompletionCode {
             "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner",
         ) => CompletionCode::INITIALIZING,
-        // ipmid ended before it replied: the command may or may not have been executed.
+        // ipmid ended with the call in its hands: it may or may not have been carried out.
         Some("org.freedesktop.DBus.Error.NoReply") => CompletionCode::TIMEOUT,
         name => {
-            warn!(name, "execute() failed with a D-Bus error; answering the request FFh");
+            warn!(name, "execute() failed on the bus");
             CompletionCode::UNSPECIFIED
         }
     }
 }
+
+/// The options that name a session.
+const SESSION: [&str; 3] = ["userId", "privilege", "currentSessionId"];
+/// The options that name a satellite.
+const SATELLITE: [&str; 2] = ["rqSA", "hostId"];
 
 /// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
 pub struct Call {
@@ -119,13 +124,13 @@ pub struct Call {
     pub sender: String,
     /// Network function; anything from 0 to FFh.
     pub netfn: u8,
-    /// Logical unit number (LUN); anything from 0 to FFh.
+    /// Logical unit; anything from 0 to FFh.
     pub lun: u8,
     /// Command number.
     pub command: u8,
     /// The bytes after the command.
     pub data: Vec<u8>,
-    /// What the bridge states about the requester.
+    /// What the bridge says of the requester.
     pub options: CallOptions,
 }
 
@@ -144,8 +149,8 @@ impl fmt::Debug for Call {
     }
 }
 
-/// The options that `ipmid` knows. One that is absent or of the wrong type is `None`; unknown options
-/// are ignored.
+/// The options that have a meaning. One that is absent or of another type than the contract's is
+/// `None`; of unknown ones only that they are there is known.
 #[derive(Debug, Default)]
 pub struct CallOptions {
     /// `userId` (i): IPMI user id of the session.
@@ -158,11 +163,13 @@ pub struct CallOptions {
     pub rq_sa: Option<i32>,
     /// `hostId` (i): host or device index.
     pub host_id: Option<i32>,
-    /// Whether any option of a session is present, of whatever type.
+    /// Whether any option of a session is there, of whatever type.
     pub names_session: bool,
-    /// Whether any option of a satellite controller is present, of whatever type.
+    /// Whether any option of a satellite is there, of whatever type.
     pub names_satellite: bool,
-    /// Not from an option: the most bytes of data that the bridge accepts in a response; `None` for no limit.
+    /// Whether there is any other option.
+    pub has_unknown: bool,
+    /// Of no option: the most data that an answer may have, of a bridge with less room than others.
     pub room: Option<u8>,
 }
 
@@ -186,6 +193,7 @@ impl Call {
             _ => None,
         };
         let names = |keys: &[&str]| keys.iter().any(|key| options.contains_key(key));
+        let is_known = |key: &str| SESSION.contains(&key) || SATELLITE.contains(&key);
         Ok(Self {
             sender: sender_of(message),
             netfn,
@@ -201,8 +209,9 @@ impl Call {
                 },
                 rq_sa: signed("rqSA"),
                 host_id: signed("hostId"),
-                names_session: names(&["userId", "privilege", "currentSessionId"]),
-                names_satellite: names(&["rqSA", "hostId"]),
+                names_session: names(&SESSION),
+                names_satellite: names(&SATELLITE),
+                has_unknown: options.keys().any(|key| !is_known(key)),
                 room: None,
             },
         })
@@ -216,7 +225,7 @@ pub(super) fn sender_of(message: &Message) -> String {
     sender.unwrap_or_default()
 }
 
-/// The reply to `call`.
+/// The answer to `call`.
 pub(super) fn reply_message(
     call: &Message,
     netfn: u8,
@@ -224,9 +233,9 @@ pub(super) fn reply_message(
     command: u8,
     reply: &ResponseBody,
 ) -> zbus::Result<Message> {
-    // The signature is one struct, not five values: hence the tuple in a tuple.
-    let response = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());
-    Message::method_return(&call.header()).build(&(response,))
+    // One struct, not five values: hence the tuple in a tuple.
+    let answer = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());
+    Message::method_return(&call.header()).build(&(answer,))
 }
 
 #[cfg(test)]
@@ -236,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn call_has_the_signature_of_execute_and_no_sender() {
+    fn call_has_the_contracts_signature_and_no_sender() {
         let request =
             Request { netfn: NetFn::APP, lun: Lun::BMC, command: 0x01, data: vec![1, 2, 3] };
         let caller = Caller::Session {

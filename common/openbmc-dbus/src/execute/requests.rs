@@ -1,4 +1,4 @@
-//! The connection on which `ipmid` serves requests; it owns `ipmid`'s bus name.
+//! `ipmid`'s connection for requests, which owns its name.
 
 use zbus::Connection;
 
@@ -6,9 +6,9 @@ use super::SERVICE;
 use super::transport::Incoming;
 use crate::bus::{OwnNameError, OwnedName};
 
-/// A connection that owns `ipmid`'s name, and the calls received since then.
+/// A connection that owns `ipmid`'s name, and the calls that came since it does.
 ///
-/// Calls are queued from the moment the name is owned until [`serve`](super::serve) answers them, so that
+/// Calls wait from the moment the name is owned until [`serve`](super::serve) answers them, so that
 /// `ipmid` can own the name before it opens its state.
 pub struct Requests {
     pub(super) connection: Connection,

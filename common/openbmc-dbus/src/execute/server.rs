@@ -1,134 +1,178 @@
 //! `ipmid`'s end: every call in its own task, replies written in batches.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{self, Future};
 use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tracing::{debug, warn};
-use zbus::{Message, message};
+use zbus::{Connection, Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
+use super::owners::{self, OwnerChange};
 use super::requests::Requests;
-use super::signal::{self, SignalRequest};
+use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
 use crate::bus::NameEnd;
 
-/// Requests from the bus in flight in all; as many as four full bridges. Further ones are answered C0h
-/// at once.
-const MAX_BUS_REQUESTS: usize = 4 * MAX_IN_FLIGHT;
+/// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
+/// once.
+const FROM_THE_BUS: usize = 4 * MAX_IN_FLIGHT;
 
-/// Requests of one direct link in flight: as many as a bridge may have.
-const MAX_LINK_REQUESTS: usize = MAX_IN_FLIGHT;
+/// Requests of a direct link under way: as many as a bridge has.
+const FROM_A_LINK: usize = MAX_IN_FLIGHT;
 
-/// Direct links in all; two for each possible channel.
+/// Direct links in all; two for each channel there can be.
 const MAX_LINKS: usize = 32;
 
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
-/// The text of errors whose name gives the reason.
-pub(super) const NO_LINK: &str = "no direct link";
+/// The reason of errors whose name says all.
+const NO_LINK: &str = "no direct link";
 
-/// Executes requests.
+/// What answers calls.
 pub trait Execute: Send + Sync + 'static {
-    /// Executes one request.
+    /// Answers one call. This function itself, but not its future, runs between the changes of owners that came
+    /// before the call and those that came after it.
     fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send;
 
-    /// Whether `caller`, a unique bus name, may open a direct link.
-    fn may_link(&self, caller: &str) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
+    /// Whether `caller`, a unique bus name, is given a direct link. It runs as [`execute`](Self::execute) does.
+    fn may_link(
+        self: Arc<Self>,
+        caller: String,
+    ) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
+
+    /// Callers are from now on those of `connection`.
+    fn attached(&self, connection: &Connection);
+
+    /// There are no callers any more, and the connection has to be let go.
+    fn detached(&self);
+
+    /// A bridge's name has another owner.
+    fn owner_changed(&self, change: &OwnerChange);
+
+    /// Bridges' names and their owners, asked for since the first change that may have been seen. Once on a
+    /// connection; calls may have come before.
+    fn owners_listed(&self, owners: Vec<(String, String)>);
 }
 
-/// Why a caller may not open a direct link.
+/// Why a caller is given no direct link.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LinkRefusal {
-    /// Direct links are disabled.
+    /// Nobody is given one.
     NotOffered,
-    /// The caller may not call `execute()`, for this reason.
+    /// The caller may not call, for this reason.
     Caller(String),
 }
 
-/// Serves `execute()` on the connection of `requests`, and on the direct links that are opened there,
-/// and the requests of OpenBMC's btbridge, until the bus closes or the service's name is lost.
+/// Serves `execute()` on the connection of `requests`, and on the direct links that are asked for there,
+/// and the requests of OpenBMC's btbridge, until the bus goes or does not say who owns the bridges' names, or the
+/// service's name is lost.
 ///
-/// Each call runs in a task of its own, so that no call waits for another. Only this function reads the
-/// connection's stream.
+/// Each call runs in a task of its own, so that none waits for another. The connection's stream is
+/// drained here and nowhere else.
 pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd {
     let Requests { connection, calls, name } = requests;
-    let server = Server::new(executor, MAX_BUS_REQUESTS);
+    let server = Server::new(executor, FROM_THE_BUS);
     let replies = Outgoing::Bus(connection.clone());
-    // In a task: AddMatch completes only while the stream is being read.
-    let _subscriber = AbortOnDrop::spawn(signal::subscribe(connection));
+    // Beside the stream, which has to be drained meanwhile.
+    let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
+    let _attached = Attached::enter(&*server.executor, &connection);
+    let owners = async {
+        match owners::follow(&connection, &*server.executor).await {
+            Ok(()) => future::pending().await,
+            Err(error) => warn!(%error, "the bus does not say who owns the bridges' names"),
+        }
+    };
     tokio::select! {
-        () = server.serve(calls, replies, Peer::Bus(Links::default())) => NameEnd::BusClosed,
+        () = server.answer(calls, replies, Asker::Bus(Links::default())) => NameEnd::BusClosed,
+        () = owners => NameEnd::BusClosed,
         end = name.ended() => end,
     }
 }
 
-/// Serves the calls of one connection. Each connection has permits of its own, so that a peer that never
-/// reads a reply uses up no other's.
-pub(super) struct Server<E> {
-    executor: Arc<E>,
-    permits: Arc<Semaphore>,
-    max_requests: usize,
+/// An executor that has a connection, until this is dropped.
+struct Attached<'a, E: Execute>(&'a E);
+
+impl<'a, E: Execute> Attached<'a, E> {
+    fn enter(executor: &'a E, connection: &Connection) -> Self {
+        executor.attached(connection);
+        Self(executor)
+    }
 }
 
-/// The other end of a connection.
-enum Peer {
-    /// The bus, where each message names its sender; with the direct links opened there.
+impl<E: Execute> Drop for Attached<'_, E> {
+    fn drop(&mut self) {
+        self.0.detached();
+    }
+}
+
+/// What answers the calls of one connection. Each has room of its own, so that a peer that never
+/// reads an answer uses up nobody else's.
+pub(super) struct Server<E> {
+    executor: Arc<E>,
+    places: Arc<Semaphore>,
+    room: usize,
+}
+
+/// Who is at the other end.
+enum Asker {
+    /// Anybody on the bus, which says who; with the links that have been given.
     Bus(Links),
-    /// The direct link of this caller.
+    /// The caller that was given this link.
     Link(String),
 }
 
 impl<E: Execute> Server<E> {
-    /// A server that executes at most `max_requests` at a time.
-    pub(super) fn new(executor: Arc<E>, max_requests: usize) -> Self {
-        let permits = Arc::new(Semaphore::new(max_requests));
-        Self { executor, permits, max_requests }
+    /// With room for so many requests under way.
+    pub(super) fn new(executor: Arc<E>, room: usize) -> Self {
+        let places = Arc::new(Semaphore::new(room));
+        Self { executor, places, room }
     }
 
-    /// Serves `caller` on its direct link until the link closes.
-    pub(super) async fn serve_link(&self, calls: Incoming, replies: Outgoing, caller: String) {
-        self.serve(calls, replies, Peer::Link(caller)).await;
+    /// Answers `caller` on its direct link until that ends.
+    pub(super) async fn answer_link(&self, calls: Incoming, answers: Outgoing, caller: String) {
+        self.answer(calls, answers, Asker::Link(caller)).await;
     }
 
-    /// Serves the messages of `peer` until its transport closes.
-    async fn serve(&self, mut calls: Incoming, outgoing: Outgoing, mut peer: Peer) {
-        let (replies, queue) = mpsc::channel(self.max_requests);
-        let _writer = AbortOnDrop::spawn(outgoing.write_queued(queue));
+    /// Answers what comes from `asker` until there is no more of it.
+    async fn answer(&self, mut calls: Incoming, answers: Outgoing, mut asker: Asker) {
+        let (replies, queue) = mpsc::channel(self.room);
+        let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
         while let Some(message) = calls.next().await {
-            let reply = match (parse_message(&message), &mut peer) {
-                (ClientRequest::Nothing, _) | (ClientRequest::Signal(_), Peer::Link(_)) => None,
-                (ClientRequest::Execute(call), Peer::Bus(_)) => self.call(message, call, &replies),
-                (ClientRequest::Execute(call), Peer::Link(caller)) => {
+            let answer = match (asked(&message), &mut asker) {
+                (Asked::Nothing, _)
+                | (Asked::Signalled(_) | Asked::OwnerChanged(_), Asker::Link(_)) => None,
+                (Asked::OwnerChanged(change), Asker::Bus(_)) => {
+                    self.executor.owner_changed(&change);
+                    None
+                }
+                (Asked::Execute(call), Asker::Bus(_)) => self.call(message, call, &replies),
+                (Asked::Execute(call), Asker::Link(caller)) => {
                     let sender = caller.clone();
                     self.call(message, Call { sender, ..call }, &replies)
                 }
-                (ClientRequest::Signal(request), Peer::Bus(_)) => {
-                    let (call, build_reply) = request.split();
-                    self.execute(call, build_reply, &replies)
+                (Asked::Signalled(request), Asker::Bus(_)) => {
+                    let (call, answer) = request.split();
+                    self.execute(call, answer, &replies)
                 }
-                (ClientRequest::Link, Peer::Bus(links)) => {
-                    links.open(&self.executor, message, &replies)
-                }
-                (ClientRequest::Link, Peer::Link(_)) => {
-                    Some(refusal(&message, NOT_SUPPORTED, NO_LINK))
-                }
-                (ClientRequest::Other(reply), _) => Some(reply),
+                (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
+                (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
+                (Asked::Other(answer), _) => Some(answer),
             };
-            if let Some(reply) = reply {
-                send(&replies, reply).await;
+            if let Some(answer) = answer {
+                send(&replies, answer).await;
             }
         }
     }
 
-    /// Executes the `call` in `message`.
+    /// Has the `call` in `message` carried out.
     fn call(
         &self,
         message: Message,
@@ -136,42 +180,41 @@ impl<E: Execute> Server<E> {
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
-        let build_reply =
+        let answer =
             move |reply: &ResponseBody| reply_message(&message, netfn, lun, command, reply);
-        self.execute(call, build_reply, replies)
+        self.execute(call, answer, replies)
     }
 
-    /// Executes `call` in a task of its own, or returns a C0h reply when all permits are taken;
-    /// `build_reply` encodes the response.
+    /// Has `call` carried out in a task of its own, or says that there is too much under way; `answer`
+    /// makes a message of the reply.
     fn execute(
         &self,
         call: Call,
-        build_reply: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
+        answer: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let busy = ResponseBody::from(CompletionCode::BUSY);
-            return Some(build_reply(&busy));
+            return Some(answer(&busy));
         };
         let work = Arc::clone(&self.executor).execute(call);
         let replies = replies.clone();
         task::spawn(async move {
-            let reply = build_reply(&work.await);
+            let reply = answer(&work.await);
             send(&replies, reply).await;
-            // Only now: a peer that does not read its replies gets no further requests executed.
-            drop(permit);
+            drop(place);
         });
         None
     }
 }
 
-/// The open direct links, by the unique bus name of the caller.
+/// The direct links that have been given, by the unique bus name of the caller.
 #[derive(Default)]
 struct Links(HashMap<String, AbortOnDrop>);
 
 impl Links {
-    /// Opens a link for the sender of `request`, in a task that then serves it; closes the sender's
-    /// earlier link, if it has one.
+    /// Gives the sender of `request` a link, in a task that then serves it, in place of any that it
+    /// had.
     fn open<E: Execute>(
         &mut self,
         executor: &Arc<E>,
@@ -183,38 +226,40 @@ impl Links {
         if self.0.len() >= MAX_LINKS && !self.0.contains_key(&caller) {
             return Some(refusal(&request, LIMITS_EXCEEDED, NO_LINK));
         }
-        let server = Server::new(Arc::clone(executor), MAX_LINK_REQUESTS);
-        let link = serve_link(server, caller.clone(), request, replies.clone());
+        let server = Server::new(Arc::clone(executor), FROM_A_LINK);
+        let allowed = Arc::clone(executor).may_link(caller.clone());
+        let link = serve_link(server, caller.clone(), allowed, request, replies.clone());
         self.0.insert(caller, AbortOnDrop::spawn(link));
         None
     }
 }
 
-/// Replies to `request` with a link, if its sender may open one, and serves the link until it closes.
+/// Answers `request` with a link, if its sender may have one, and serves that until it ends.
 async fn serve_link<E: Execute>(
     server: Server<E>,
     caller: String,
+    allowed: impl Future<Output = Result<(), LinkRefusal>>,
     request: Message,
     replies: mpsc::Sender<Message>,
 ) {
-    let refused = match server.executor.may_link(&caller).await {
+    let refused = match allowed.await {
         Ok(()) => None,
-        Err(LinkRefusal::NotOffered) => Some(refusal(&request, ACCESS_DENIED, NO_LINK)),
+        Err(LinkRefusal::NotOffered) => Some(refusal(&request, NOT_SUPPORTED, NO_LINK)),
         Err(LinkRefusal::Caller(reason)) => Some(refusal(&request, ACCESS_DENIED, &reason)),
     };
     if let Some(refused) = refused {
         return send(&replies, refused).await;
     }
     match direct::pair(&request) {
-        Ok((reply, stream)) => {
-            send(&replies, Ok(reply)).await;
-            debug!(caller, "opened a direct link");
-            let (calls, outgoing) = stream.halves();
-            let (calls, outgoing) = (Incoming::Direct(calls), Outgoing::Direct(outgoing));
-            server.serve_link(calls, outgoing, caller).await;
+        Ok((answer, stream)) => {
+            send(&replies, Ok(answer)).await;
+            debug!(caller, "a direct link");
+            let (calls, answers) = stream.halves();
+            let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
+            server.answer_link(calls, answers, caller).await;
         }
         Err(error) => {
-            warn!(%error, caller, "cannot create a direct link; its requests go over the bus");
+            warn!(%error, "no direct link to be had");
             send(&replies, refusal(&request, LIMITS_EXCEEDED, NO_LINK)).await;
         }
     }
@@ -222,44 +267,46 @@ async fn serve_link<E: Execute>(
 
 async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
     match reply {
-        // The queue closes only with the connection: then there is no peer left to reply to.
+        // The queue is gone only when the connection is.
         Ok(reply) => drop(replies.send(reply).await),
-        Err(error) => debug!(%error, "cannot encode a reply; the caller gets none"),
+        Err(error) => debug!(%error, "a reply could not be built"),
     }
 }
 
-/// What a message requests.
-enum ClientRequest {
+/// What a message asks for.
+enum Asked {
     Nothing,
     Execute(Call),
-    Signal(SignalRequest),
+    Signalled(Signalled),
+    OwnerChanged(OwnerChange),
     Link,
-    /// Anything that has this immediate reply.
+    /// This is the answer.
     Other(zbus::Result<Message>),
 }
 
-fn parse_message(message: &Message) -> ClientRequest {
+fn asked(message: &Message) -> Asked {
     match message.message_type() {
-        message::Type::MethodCall => parse_call(message),
-        message::Type::Signal => {
-            SignalRequest::parse(message).map_or(ClientRequest::Nothing, ClientRequest::Signal)
-        }
-        _ => ClientRequest::Nothing,
+        message::Type::MethodCall => asked_by_call(message),
+        message::Type::Signal => match Signalled::parse(message) {
+            Some(request) => Asked::Signalled(request),
+            None => OwnerChange::parse(message).map_or(Asked::Nothing, Asked::OwnerChanged),
+        },
+        _ => Asked::Nothing,
     }
 }
 
-fn parse_call(message: &Message) -> ClientRequest {
+fn asked_by_call(message: &Message) -> Asked {
     let header = message.header();
     let interface = header.interface().map(|name| name.as_str());
     let member = header.member().map(|name| name.as_str()).unwrap_or_default();
     let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-    ClientRequest::Other(match (interface, member) {
+    Asked::Other(match (interface, member) {
         (Some(INTERFACE) | None, METHOD) if path == PATH => match Call::parse(message) {
-            Ok(call) => return ClientRequest::Execute(call),
+            Ok(call) => return Asked::Execute(call),
             Err(error) => Message::error(&header, "org.freedesktop.DBus.Error.InvalidArgs")
                 .build(&error.to_string()),
         },
-        (Some(DIRECT), OPEN) if path == PATH => return ClientRequest::Link,
+        (Some(DIRECT), OPEN) if path == PATH => return Asked::Link,
         (Some("org.freedesktop.DBus.Peer"), "Ping") => Message::method_return(&header).build(&()),
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
             Message::method_return(&header).build(&introspection(path))

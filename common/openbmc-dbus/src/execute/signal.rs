@@ -1,5 +1,5 @@
-//! Requests that arrive as signals, as OpenBMC's btbridge sends them ([`host_ipmi`]), and the method
-//! call that answers one.
+//! Requests that come in a signal: how OpenBMC's btbridge hands them over ([`host_ipmi`]), and the call
+//! that answers one.
 
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tracing::warn;
@@ -10,37 +10,37 @@ use zbus::{Connection, MatchRule, Message};
 use super::message::{Call, CallOptions, sender_of};
 use crate::ipmi::host_ipmi;
 
-/// The most data of a response: btbridge's message of 64 bytes, less the five bytes of header.
-const MAX_RESPONSE_DATA: u8 = 59;
+/// The most data of an answer: btbridge's message of 64 bytes, less the five that come first.
+const ANSWER_DATA: u8 = 59;
 
-/// Subscribes to the request signals of the owner of btbridge's name. A unicast signal arrives without
-/// a subscription, from any sender, so the sender of each is checked as a caller is.
-pub(super) async fn subscribe(connection: Connection) {
+/// Has the bus hand over the signals of whoever owns the bridge's name. One that is sent to us alone comes
+/// as well, so its sender is checked as a caller is.
+pub(super) async fn follow(connection: Connection) {
     let rule = MatchRule::builder()
         .msg_type(message::Type::Signal)
         .sender(host_ipmi::SERVICE)
         .interface(host_ipmi::NAME)
         .member(host_ipmi::RECEIVED_MESSAGE.name)
         .build();
-    let subscribed = async {
+    let followed = async {
         let bus = DBusProxy::new(&connection).await?;
         bus.add_match_rule(rule?).await?;
         Ok::<(), zbus::Error>(())
     };
-    if let Err(error) = subscribed.await {
-        warn!(%error, "cannot subscribe to btbridge's signals; its requests are not served");
+    if let Err(error) = followed.await {
+        warn!(%error, "no requests of OpenBMC's btbridge");
     }
 }
 
-/// A request, and what its answer needs: the bridge's sequence number and object path.
-pub(super) struct SignalRequest {
+/// A request, and its sequence number.
+pub(super) struct Signalled {
     pub(super) call: Call,
     seq: u8,
     path: String,
 }
 
-impl SignalRequest {
-    /// Reads a signal; `None` for one that is not a request.
+impl Signalled {
+    /// Reads a signal; `None` for one that is no request.
     pub(super) fn parse(signal: &Message) -> Option<Self> {
         let header = signal.header();
         let is_request = header.interface()?.as_str() == host_ipmi::NAME
@@ -56,32 +56,32 @@ impl SignalRequest {
                 lun,
                 command,
                 data,
-                options: CallOptions { room: Some(MAX_RESPONSE_DATA), ..CallOptions::default() },
+                options: CallOptions { room: Some(ANSWER_DATA), ..CallOptions::default() },
             },
             seq,
             path: header.path()?.to_string(),
         })
     }
 
-    /// The request, and a function that builds the method call which answers it; `CAh` when the response
-    /// is too long for the bridge.
+    /// The request, and what makes a call to its sender of the answer; `CAh` for one that the bridge
+    /// cannot carry.
     pub(super) fn split(self) -> (Call, impl FnOnce(&ResponseBody) -> zbus::Result<Message>) {
         let Self { call, seq, path } = self;
         let Call { sender: ref bridge, netfn, lun, command, .. } = call;
         let bridge = bridge.clone();
-        let to_call = move |reply: &ResponseBody| {
-            let (completion, data) = match reply.data.get(usize::from(MAX_RESPONSE_DATA)..) {
+        let answer = move |reply: &ResponseBody| {
+            let (completion, data) = match reply.data.get(usize::from(ANSWER_DATA)..) {
                 Some([_, ..]) => (CompletionCode::CANNOT_RETURN_BYTES, &[][..]),
                 _ => (reply.completion, reply.data.as_slice()),
             };
             Message::method_call(path.as_str(), host_ipmi::SEND_MESSAGE.name)
-                // No reply is awaited, and the bus daemon need not remember that one is due.
+                // Nobody waits for one, here or in the bus's memory.
                 .with_flags(Flags::NO_REPLY_EXPECTED)
                 .destination(bridge.as_str())
                 .interface(host_ipmi::NAME)
                 .build(&(seq, netfn | 1, lun, command, completion.0, data))
         };
-        (call, to_call)
+        (call, answer)
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn answered(length: usize) -> Message {
-        let (call, answer) = SignalRequest::parse(&signal("ReceivedMessage")).unwrap().split();
+        let (call, answer) = Signalled::parse(&signal("ReceivedMessage")).unwrap().split();
         assert_eq!(
             (call.netfn, call.lun, call.command, call.data.as_slice()),
             (0x0a, 0, 0x11, &[1, 2][..])
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_signal_is_answered_by_a_call_to_its_sender() {
-        let message = answered(MAX_RESPONSE_DATA.into());
+        let message = answered(ANSWER_DATA.into());
         let header = message.header();
         assert_eq!(header.destination().unwrap().as_str(), ":1.5");
         assert_eq!(header.path().unwrap().as_str(), host_ipmi::PATH);
@@ -116,21 +116,21 @@ mod tests {
         let body = message.body();
         assert_eq!(body.signature().to_string_no_parens(), host_ipmi::SEND_MESSAGE.input);
         let body: (u8, u8, u8, u8, u8, Vec<u8>) = body.deserialize().unwrap();
-        assert_eq!(body, (7, 0x0b, 0, 0x11, 0x00, vec![9; MAX_RESPONSE_DATA.into()]));
+        assert_eq!(body, (7, 0x0b, 0, 0x11, 0x00, vec![9; ANSWER_DATA.into()]));
     }
 
     #[test]
-    fn a_response_too_long_for_the_bridge_is_ca() {
-        let message = answered(usize::from(MAX_RESPONSE_DATA) + 1);
+    fn an_answer_that_is_too_long_is_ca() {
+        let message = answered(usize::from(ANSWER_DATA) + 1);
         let body: (u8, u8, u8, u8, u8, Vec<u8>) = message.body().deserialize().unwrap();
         assert_eq!(body, (7, 0x0b, 0, 0x11, 0xca, vec![]));
     }
 
     #[test]
     fn other_signals_and_other_bodies_are_no_requests() {
-        assert!(SignalRequest::parse(&signal("SomethingElse")).is_none());
+        assert!(Signalled::parse(&signal("SomethingElse")).is_none());
         let signal = Message::signal(host_ipmi::PATH, host_ipmi::NAME, "ReceivedMessage");
         let signal = signal.sender(":1.5");
-        assert!(SignalRequest::parse(&signal.build(&(1_u8, "x")).unwrap()).is_none());
+        assert!(Signalled::parse(&signal.build(&(1_u8, "x")).unwrap()).is_none());
     }
 }

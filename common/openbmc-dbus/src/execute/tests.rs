@@ -1,4 +1,4 @@
-//! Both ends of a direct link over a socket pair, without a bus.
+//! Both ends of a direct link, with nothing but a socket between them.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::task;
-use zbus::Message;
+use zbus::{Connection, Message};
 
-use super::link::{self, Link, LinkSlot, lock};
+use super::link::{self, Link, Place, lock};
 use super::message::{Call, Caller, call_message, read_reply};
+use super::owners::OwnerChange;
 use super::server::{LinkRefusal, Server};
 use super::transport::{Incoming, Outgoing};
 use super::{AbortOnDrop, DIRECT, Execute, OPEN, PATH};
 use crate::bus::socket::BufferedStream;
 
-const MAX_REQUESTS: usize = 4;
+const ROOM: usize = 4;
 const CALLER: &str = ":1.7";
 
-/// Answers with the caller's name; commands from 80h on wait for a permit of `may_answer`.
+/// Answers with the caller's name; commands from 80h on wait until they may.
 #[derive(Debug)]
 struct Echo {
     may_answer: Semaphore,
@@ -41,32 +42,40 @@ impl Execute for Echo {
         ResponseBody { completion: CompletionCode::OK, data: call.sender.into_bytes() }
     }
 
-    async fn may_link(&self, _: &str) -> Result<(), LinkRefusal> {
+    async fn may_link(self: Arc<Self>, _: String) -> Result<(), LinkRefusal> {
         Ok(())
     }
+
+    fn attached(&self, _: &Connection) {}
+
+    fn detached(&self) {}
+
+    fn owner_changed(&self, _: &OwnerChange) {}
+
+    fn owners_listed(&self, _: Vec<(String, String)>) {}
 }
 
-/// Serves one end of a new link and returns the other.
+/// Serves one end of a new link and gives the other.
 fn served(executor: &Arc<Echo>) -> BufferedStream {
     let (near, far) = UnixStream::pair().unwrap();
-    let (calls, replies) = BufferedStream::new(near.into()).unwrap().halves();
-    let (calls, replies) = (Incoming::Direct(calls), Outgoing::Direct(replies));
-    let server = Server::new(Arc::clone(executor), MAX_REQUESTS);
-    task::spawn(async move { server.serve_link(calls, replies, CALLER.to_owned()).await });
+    let (calls, answers) = BufferedStream::new(near.into()).unwrap().halves();
+    let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
+    let server = Server::new(Arc::clone(executor), ROOM);
+    task::spawn(async move { server.answer_link(calls, answers, CALLER.to_owned()).await });
     BufferedStream::new(far.into()).unwrap()
 }
 
 /// The bridge's end of a new link.
 async fn linked(executor: &Arc<Echo>) -> (Link, AbortOnDrop) {
     let (replies, calls) = served(executor).halves();
-    let slot = Arc::new(LinkSlot::default());
-    let task_slot = Arc::clone(&slot);
-    let forwarder = AbortOnDrop::spawn(async move {
-        link::forward(&task_slot, Incoming::Direct(replies), Outgoing::Direct(calls)).await;
+    let place = Arc::new(Place::default());
+    let carried = Arc::clone(&place);
+    let carrier = AbortOnDrop::spawn(async move {
+        link::carry(&carried, Incoming::Direct(replies), Outgoing::Direct(calls)).await;
     });
     loop {
-        if let Some(link) = lock(&slot).clone() {
-            return (link, forwarder);
+        if let Some(link) = lock(&place).clone() {
+            return (link, carrier);
         }
         task::yield_now().await;
     }
@@ -78,42 +87,42 @@ fn call(command: u8) -> Message {
     call_message(&request, caller).unwrap()
 }
 
-type Response = Result<(CompletionCode, Vec<u8>), CompletionCode>;
+type Answer = Result<(CompletionCode, Vec<u8>), CompletionCode>;
 
-async fn execute(link: &Link, command: u8) -> Response {
-    link.call(call(command)).await.and_then(|reply| read_reply(&reply))
+async fn ask(link: &Link, command: u8) -> Answer {
+    link.ask(call(command)).await.and_then(|reply| read_reply(&reply))
 }
 
-fn expected() -> Response {
+fn answer() -> Answer {
     Ok((CompletionCode::OK, CALLER.as_bytes().to_vec()))
 }
 
 #[tokio::test]
 async fn a_call_is_answered_as_from_who_opened_the_link() {
-    let (link, _forwarder) = linked(&Echo::new()).await;
-    assert_eq!(execute(&link, 1).await, expected());
+    let (link, _carrier) = linked(&Echo::new()).await;
+    assert_eq!(ask(&link, 1).await, answer());
 }
 
 #[tokio::test]
-async fn requests_beyond_a_links_limit_are_answered_busy_and_the_rest_in_any_order() {
+async fn what_is_beyond_a_links_room_is_answered_busy_and_the_rest_in_any_order() {
     let executor = Echo::new();
-    let (link, _forwarder) = linked(&executor).await;
-    let waiting: Vec<_> = (0..MAX_REQUESTS)
+    let (link, _carrier) = linked(&executor).await;
+    let waiting: Vec<_> = (0..ROOM)
         .map(|_| {
             let link = link.clone();
-            task::spawn(async move { execute(&link, 0x80).await })
+            task::spawn(async move { ask(&link, 0x80).await })
         })
         .collect();
-    while executor.waiting.load(Ordering::Relaxed) < MAX_REQUESTS {
+    while executor.waiting.load(Ordering::Relaxed) < ROOM {
         task::yield_now().await;
     }
     let busy = Ok((CompletionCode::BUSY, Vec::new()));
-    assert_eq!(execute(&link, 1).await, busy);
-    executor.may_answer.add_permits(MAX_REQUESTS);
+    assert_eq!(ask(&link, 1).await, busy);
+    executor.may_answer.add_permits(ROOM);
     for waiter in waiting {
-        assert_eq!(waiter.await.unwrap(), expected());
+        assert_eq!(waiter.await.unwrap(), answer());
     }
-    assert_eq!(execute(&link, 1).await, expected());
+    assert_eq!(ask(&link, 1).await, answer());
 }
 
 #[tokio::test]
@@ -122,7 +131,7 @@ async fn answers_that_nobody_reads_hold_up_no_other_link() {
     let (mut replies, calls) = served(&executor).halves();
     let (queue, queued) = tokio::sync::mpsc::channel(1);
     let _writer = AbortOnDrop::spawn(Outgoing::Direct(calls).write_queued(queued));
-    // Until the buffers for calls and for replies are both full.
+    // Until neither calls nor answers find room.
     let mut sent = 0;
     while let Ok(()) = queue.try_send(call(1)) {
         sent += 1;
@@ -130,11 +139,11 @@ async fn answers_that_nobody_reads_hold_up_no_other_link() {
             task::yield_now().await;
         }
     }
-    let (link, _forwarder) = linked(&executor).await;
+    let (link, _carrier) = linked(&executor).await;
     for _ in 0..100 {
-        assert_eq!(execute(&link, 1).await, expected());
+        assert_eq!(ask(&link, 1).await, answer());
     }
-    // No reply is lost: all of them arrive once they are read.
+    // And they are all there when they are read at last.
     for _ in 0..sent {
         let reply = replies.receive_bounded(1024).await.unwrap();
         assert!(read_reply(&reply).is_ok());
@@ -143,23 +152,23 @@ async fn answers_that_nobody_reads_hold_up_no_other_link() {
 
 #[tokio::test]
 async fn a_link_gives_no_further_link() {
-    let (link, _forwarder) = linked(&Echo::new()).await;
+    let (link, _carrier) = linked(&Echo::new()).await;
     let open = Message::method_call(PATH, OPEN).interface(DIRECT).build(&()).unwrap();
-    let reply = link.call(open).await.unwrap();
+    let reply = link.ask(open).await.unwrap();
     let name = reply.header().error_name().map(ToString::to_string);
     assert_eq!(name.as_deref(), Some("org.freedesktop.DBus.Error.NotSupported"));
 }
 
 #[tokio::test]
-async fn closing_a_link_fails_the_calls_that_await_a_reply() {
+async fn a_link_that_goes_leaves_nobody_waiting() {
     let executor = Echo::new();
-    let (link, forwarder) = linked(&executor).await;
+    let (link, carrier) = linked(&executor).await;
     let waiter = {
         let link = link.clone();
-        task::spawn(async move { execute(&link, 0x80).await })
+        task::spawn(async move { ask(&link, 0x80).await })
     };
     task::yield_now().await;
-    drop(forwarder);
+    drop(carrier);
     assert_eq!(waiter.await.unwrap(), Err(CompletionCode::TIMEOUT));
-    assert_eq!(execute(&link, 1).await, Err(CompletionCode::INITIALIZING));
+    assert_eq!(ask(&link, 1).await, Err(CompletionCode::INITIALIZING));
 }

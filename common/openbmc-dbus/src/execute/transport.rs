@@ -8,11 +8,11 @@ use zbus::{Connection, Message, MessageStream};
 
 use crate::bus::socket::{Reader, Writer};
 
-/// The most messages that one system call writes.
+/// Messages that may wait to be written together.
 pub(super) const BATCH: usize = super::MAX_IN_FLIGHT;
 
-/// The longest message on a direct link, in bytes; far more than any request or response has.
-const MAX_MESSAGE: usize = 64 * 1024;
+/// The longest message on a direct link; far more than any request or answer has.
+const LONGEST: usize = 64 * 1024;
 
 /// Where messages come from.
 pub(super) enum Incoming {
@@ -27,14 +27,14 @@ impl From<&Connection> for Incoming {
 }
 
 impl Incoming {
-    /// The next message; `None` once the transport is closed. Not cancel safe.
+    /// The next message; `None` once there is no further one. Not cancel safe.
     pub(super) async fn next(&mut self) -> Option<Message> {
         match self {
             Self::Bus(stream) => stream.next().await?.ok(),
             Self::Direct(reader) => reader
-                .receive_bounded(MAX_MESSAGE)
+                .receive_bounded(LONGEST)
                 .await
-                .inspect_err(|error| debug!(%error, "closing a direct link"))
+                .inspect_err(|error| debug!(%error, "a direct link ends"))
                 .ok(),
         }
     }
@@ -47,8 +47,8 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
-    /// Writes queued messages, as many in one system call as are queued, until the queue or the
-    /// transport closes.
+    /// Writes what is queued, as many messages in one system call as are there, until there is
+    /// nobody left to queue or to read.
     pub(super) async fn write_queued(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
@@ -57,7 +57,7 @@ impl Outgoing {
                 Self::Direct(writer) => writer.send_messages(&batch).await,
             };
             if let Err(error) = written {
-                debug!(%error, "cannot write messages; closing the link");
+                debug!(%error, "messages are not taken any more");
                 return;
             }
             batch.clear();
