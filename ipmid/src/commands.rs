@@ -1,4 +1,4 @@
-//! The handlers, a folder for each family of commands. Families do not import one another, but share [`set_in_progress`]; they use
+//! The handlers, a folder for each family of commands. Families do not import one another, but share `set_in_progress`; they use
 //! the traits of [`crate::platform`] and the state in [`crate::model`].
 
 pub mod app;

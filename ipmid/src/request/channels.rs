@@ -2,7 +2,7 @@
 //!
 //! A bridge owns `xyz.openbmc_project.Ipmi.Channel.<name>`; the channel of that name is the one its
 //! requests come on. OpenBMC's btbridge, which has another name, is the first channel of the BT protocol.
-//! A caller that cannot be a bridge is the `INTRABMC` channel, where one is configured ([`identity`] decides). Names and
+//! A caller that cannot be a bridge is the `INTRABMC` channel, where one is configured (`identity` decides). Names and
 //! owners are followed by signals, so a known caller costs no bus call.
 
 mod callers;

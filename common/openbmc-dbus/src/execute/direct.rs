@@ -13,6 +13,7 @@ use zbus::fdo::{self, DBusProxy};
 use zbus::{Connection, Fd, Message, OwnedFd};
 
 use super::link::{self, Place};
+use super::server::NO_LINK;
 use super::transport::{Incoming, Outgoing};
 use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
@@ -22,8 +23,8 @@ pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
 /// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages, the
 /// handshake left out. A caller has one link; opening another ends the first.
 ///
-/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`; `NotSupported` where the
-/// configuration says no, and on a link; `LimitsExceeded` when there are too many links.
+/// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`, and where the configuration
+/// offers no links; `NotSupported` on a link; `LimitsExceeded` when there are too many links.
 pub const OPEN: &str = "Open";
 
 /// Keeps a link to whichever `ipmid` owns the name, if it offers one, in `place`, until the bus
@@ -47,7 +48,8 @@ async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
                     _ = changes.next() => continue,
                 }
             }
-            Err(zbus::Error::FDO(error)) if matches!(*error, fdo::Error::AccessDenied(_)) => {
+            Err(zbus::Error::FDO(error)) if matches!(&*error, fdo::Error::AccessDenied(reason) if reason != NO_LINK) =>
+            {
                 warn!(%error, "ipmid refuses this bridge: its requests will be answered D3h");
             }
             Err(error) => debug!(%error, "no direct link"),

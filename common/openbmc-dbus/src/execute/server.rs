@@ -34,7 +34,7 @@ const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
 /// The reason of errors whose name says all.
-const NO_LINK: &str = "no direct link";
+pub(super) const NO_LINK: &str = "no direct link";
 
 /// What answers calls.
 pub trait Execute: Send + Sync + 'static {
@@ -244,7 +244,7 @@ async fn serve_link<E: Execute>(
 ) {
     let refused = match allowed.await {
         Ok(()) => None,
-        Err(LinkRefusal::NotOffered) => Some(refusal(&request, NOT_SUPPORTED, NO_LINK)),
+        Err(LinkRefusal::NotOffered) => Some(refusal(&request, ACCESS_DENIED, NO_LINK)),
         Err(LinkRefusal::Caller(reason)) => Some(refusal(&request, ACCESS_DENIED, &reason)),
     };
     if let Some(refused) = refused {
