@@ -28,10 +28,10 @@ fn crates(lock: &str) -> String {
     for package in lock.split("[[package]]").skip(1) {
         let Some(source) = value(package, "source") else { continue };
         let name = value(package, "name").expect("a name");
-        assert!(source.contains("crates.io"), "{name} is from {source}");
+        assert!(source.starts_with("registry+"), "{name} is from {source}");
         let version = value(package, "version").expect("a version");
         let checksum = value(package, "checksum").expect("a checksum");
-        uris += &format!("    crate://crates.io/{name}/{version} \\\n");
+        uris += &format!("    crate://${{CAUSEWAY_CRATES}}/{name}/{version} \\\n");
         checksums += &format!("SRC_URI[{name}-{version}.sha256sum] = \"{checksum}\"\n");
     }
     format!(
@@ -63,4 +63,5 @@ fn recipe_unpacks_where_it_builds_and_follows_no_branch() {
     assert!(recipe.contains(";destsuffix=${BP}"), "the repository is unpacked to S");
     let version = format!("PV = \"{}+git\"", env!("CARGO_PKG_VERSION"));
     assert!(recipe.contains(&version), "{version}");
+    assert!(recipe.contains("\"CAUSEWAY_CRATES\""), "the registry is the layer's to set");
 }
