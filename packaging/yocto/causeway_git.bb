@@ -3,9 +3,10 @@ DESCRIPTION = "Carries management commands between hosts, networks, satellite co
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
-# CAUSEWAY_URI, the git repository as the fetcher takes it (git://HOST/PATH;protocol=https;branch=main), and CAUSEWAY_REV, the
-# commit, are the layer's to set, and CAUSEWAY_CRATES, the registry of Cargo.lock as the crate fetcher names it. The crates are fetched beside it, so their list must be there before: the one of Cargo.lock
-# is written by `CAUSEWAY_WRITE_CRATES=1 cargo test -p causeway --test recipe`.
+# The layer sets CAUSEWAY_URI, the git repository as the fetcher takes it (git://HOST/PATH;protocol=https;branch=main),
+# CAUSEWAY_REV, the commit, and CAUSEWAY_CRATES, the registry of Cargo.lock as the crate fetcher names it. The crates are
+# fetched beside the repository, so their list must be there before:
+# `CAUSEWAY_WRITE_CRATES=1 cargo test -p causeway --test recipe` writes that of Cargo.lock.
 require causeway-crates.inc
 SRC_URI =+ "${CAUSEWAY_URI};destsuffix=${BP}"
 SRCREV = "${CAUSEWAY_REV}"
