@@ -26,8 +26,8 @@ const WRONG: &[(&str, usize, &str)] = &[
     ("[[sensor]]\nkind = \"power\"\nname = \"\"", 3, "no part of a path"),
     ("[[sensor]]\nkind = \"power\"\nname = \"a b\"", 3, "no part of a path"),
     ("[[sensor]]\nkind = \"might\"\nname = \"a\"", 2, "unknown variant"),
-    ("[[sensor]]\nkind = \"power\"\nname = \"a\"\ncount = 0", 4, "from 1 to 5000"),
-    ("[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 60000", 4, "from 1 to 5000"),
+    ("[[sensor]]\nkind = \"power\"\nname = \"a\"\ncount = 0", 4, "from 1 to 10000"),
+    ("[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 60000", 4, "from 1 to 10000"),
     ("[[sensor]]\nkind = \"power\"\nname = \"a\"\ncount = 2", 3, "a row needs `{n}`"),
     ("[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\nfirst = 4294967295", 4, "from 0 to 1000000"),
     (
@@ -42,10 +42,10 @@ const WRONG: &[(&str, usize, &str)] = &[
         "Power a2 is there twice",
     ),
     (
-        "[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 5000\n\
+        "[[sensor]]\nkind = \"power\"\nname = \"a{n}\"\ncount = 10000\n\
          [[sensor]]\nkind = \"voltage\"\nname = \"b\"",
         7,
-        "more than 5000 in all",
+        "more than 10000 in all",
     ),
     ("[[sensor]]\nkind = \"power\"\nname = \"a\"\nvalue = nan", 4, "from -1000000000000 to"),
     ("[[sensor]]\nkind = \"power\"\nname = \"a\"\nstep = inf", 4, "from -1000000000000 to"),
