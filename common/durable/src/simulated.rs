@@ -20,6 +20,12 @@ pub struct Disk {
     state: Arc<Mutex<State>>,
 }
 
+/// A disk whose operations wait.
+#[derive(Debug)]
+pub struct Stopped<'a> {
+    _state: MutexGuard<'a, State>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct State {
     files: Vec<File>,
@@ -59,6 +65,12 @@ impl Disk {
     #[must_use]
     pub fn operations(&self) -> usize {
         self.state().operations
+    }
+
+    /// Makes operations wait as long as the guard lives, as on a slow medium.
+    #[must_use]
+    pub fn stop(&self) -> Stopped<'_> {
+        Stopped { _state: self.state() }
     }
 
     /// Allows `operations` more changes; then all fail, as after a power loss.

@@ -89,7 +89,10 @@ async fn waiting_records_share_a_flush() {
     let store = SelStore::open(disk.clone(), 1000);
     store.add(record(0), 1).await.unwrap();
     let before = disk.operations();
-    let added = join_all((1..=200).map(|n| store.add(record(n), 1))).await;
+    // All records wait before the medium takes the first.
+    let stopped = disk.stop();
+    let adding = join_all((1..=200).map(|n| store.add(record(n), 1)));
+    let (added, ()) = tokio::join!(adding, async move { drop(stopped) });
     assert!(added.iter().all(Result::is_ok));
     assert!(disk.operations() - before < 100, "{}", disk.operations() - before);
 }
