@@ -135,7 +135,7 @@ fn a_platform_with_the_most_sensors_starts_and_ends_on_a_signal() {
     };
     let mut refused = Command::new(program("platformd"));
     let text = refusal(refused.args(["--platform", &platform(60_000)]));
-    assert!(text.contains("60000.toml:5: ") && text.contains("0 to 10000"), "{text}");
+    assert!(text.contains("60000.toml:5: ") && text.contains("1 to 10000"), "{text}");
 
     let bus = Bus::start(dir.path());
     let arguments = ["--platform".to_owned(), platform(10_000)];
