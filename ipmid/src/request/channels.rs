@@ -10,6 +10,7 @@ mod identity;
 mod owners;
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -122,6 +123,13 @@ enum Arrival {
     Early(Bus),
 }
 
+/// The channel of a caller. The way of a request from a known caller is short, and its future small: the other one,
+/// which holds calls on the bus, is apart.
+enum Identity {
+    Known(ChannelNumber),
+    Sought(Pin<Box<dyn Future<Output = Result<ChannelNumber, Refusal>> + Send>>),
+}
+
 impl Channels {
     /// Over the configured channels, for the callers that `config` accepts.
     #[must_use]
@@ -175,13 +183,18 @@ impl Channels {
         caller: &str,
         options: &CallOptions,
     ) -> impl Future<Output = Result<ChannelNumber, CompletionCode>> + use<> {
-        let identity = self.identify(caller, options.into());
-        let caller = caller.to_owned();
+        let identity = match self.identify(caller, options.into()) {
+            Identity::Known(channel) => Ok(channel),
+            Identity::Sought(decision) => Err((decision, caller.to_owned())),
+        };
         async move {
-            identity.await.map_err(|refusal| {
-                log_refusal(&caller, &refusal);
-                CompletionCode::DESTINATION_UNAVAILABLE
-            })
+            match identity {
+                Ok(channel) => Ok(channel),
+                Err((decision, caller)) => decision.await.map_err(|refusal| {
+                    log_refusal(&caller, &refusal);
+                    CompletionCode::DESTINATION_UNAVAILABLE
+                }),
+            }
         }
     }
 
@@ -197,7 +210,11 @@ impl Channels {
         let identity = self.identify(caller, Claim::Itself);
         let is_offered = self.config.direct;
         async move {
-            match identity.await {
+            let decision = match identity {
+                Identity::Known(channel) => Ok(channel),
+                Identity::Sought(decision) => decision.await,
+            };
+            match decision {
                 Ok(_) if is_offered => Ok(()),
                 Ok(_) => Err(LinkRefusal::NotOffered),
                 Err(refusal) => Err(LinkRefusal::Caller(refusal.to_string())),
@@ -205,30 +222,36 @@ impl Channels {
         }
     }
 
-    fn identify(
-        self: &Arc<Self>,
+    fn identify(self: &Arc<Self>, caller: &str, claim: Claim) -> Identity {
+        let arrival = match self.arrived(caller, claim, None) {
+            Arrival::Decided(Ok(channel)) => return Identity::Known(channel),
+            arrival => arrival,
+        };
+        let (channels, caller) = (Arc::clone(self), caller.to_owned());
+        Identity::Sought(Box::pin(async move { channels.seek(&caller, claim, arrival).await }))
+    }
+
+    async fn seek(
+        &self,
         caller: &str,
         claim: Claim,
-    ) -> impl Future<Output = Result<ChannelNumber, Refusal>> + use<> {
-        let arrival = self.arrived(caller, claim, None);
-        let (channels, caller) = (Arc::clone(self), caller.to_owned());
-        async move {
-            let arrival = match arrival {
-                Arrival::Early(bus) => {
-                    channels.listed(&bus).await;
-                    channels.arrived(&caller, claim, Some(&bus))
-                }
-                arrival => arrival,
-            };
-            match arrival {
-                Arrival::Decided(decision) => decision,
-                Arrival::Stranger(bus, names) => {
-                    let user = channels.ask_user(&bus, &caller).await;
-                    let user = user.map_err(|error| Refusal::Unknown(error.to_string()))?;
-                    channels.decide(user, &names, claim)
-                }
-                Arrival::Early(_) => Err(gone()),
+        arrival: Arrival,
+    ) -> Result<ChannelNumber, Refusal> {
+        let arrival = match arrival {
+            Arrival::Early(bus) => {
+                self.listed(&bus).await;
+                self.arrived(caller, claim, Some(&bus))
             }
+            arrival => arrival,
+        };
+        match arrival {
+            Arrival::Decided(decision) => decision,
+            Arrival::Stranger(bus, names) => {
+                let user = self.ask_user(&bus, caller).await;
+                let user = user.map_err(|error| Refusal::Unknown(error.to_string()))?;
+                self.decide(user, &names, claim)
+            }
+            Arrival::Early(_) => Err(gone()),
         }
     }
 
