@@ -1,8 +1,8 @@
 //! Set and Get System Boot Options, parameters 0 to 7 (IPMI v2.0 §28.12, §28.13).
 //!
 //! The boot device, its mode and type live in the settings service, where the host's firmware and
-//! Redfish see them too; the rest is kept here. The valid bit does not expire by itself: the
-//! settings service clears a one-time override when the host has used it.
+//! Redfish see them too; the flags are stored here as they were written. The valid bit does not expire by
+//! itself: the settings service clears a one-time override when the host has used it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use ipmi_proto::codec::{self, Bits, Remaining};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
-use super::boot_flags::{BootFlags, FlagsRest};
+use super::boot_flags::BootFlags;
 use super::{ChassisProvider, Platform, if_present};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
@@ -54,7 +54,7 @@ pub struct BootParameters {
     partition_scan: u8,
     valid_clearing: u8,
     acknowledge: u8,
-    flags: FlagsRest,
+    flags: BootFlags,
     /// Channel, session id, time stamp.
     initiator_info: [u8; 9],
     mailbox: Vec<u8>,
@@ -130,18 +130,15 @@ impl<P: Platform> ChassisProvider<P> {
         let flags: BootFlags = data.decode()?;
         let settings = flags.settings()?;
         self.platform.set_boot_override(settings).await?;
-        if self.boot.get().flags != flags.rest {
-            self.boot.update(|parameters| parameters.flags = flags.rest).await?;
+        if self.boot.get().flags != flags {
+            self.boot.update(|parameters| parameters.flags = flags).await?;
         }
         Ok(())
     }
 
-    async fn boot_flags(&self, rest: FlagsRest) -> Result<BootFlags, CompletionCode> {
+    async fn boot_flags(&self, written: BootFlags) -> Result<BootFlags, CompletionCode> {
         let settings = if_present(self.platform.boot_override().await)?;
-        Ok(match settings {
-            Some(settings) => BootFlags::from_settings(settings, rest),
-            None => BootFlags { rest, ..BootFlags::default() },
-        })
+        Ok(settings.map_or(written, |settings| written.under(settings)))
     }
 }
 
@@ -253,6 +250,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn flags_are_read_back_as_they_were_written() {
+        let commands = TestCommands::new();
+        // Cleared (pyghmi's default device); the diagnostic partition; FreeIPMI's remote devices.
+        for flags in [
+            hex!("00 00 00 00 00"),
+            hex!("40 08 00 00 00"),
+            hex!("80 10 00 00 00"),
+            hex!("c0 1c 00 00 00"),
+            hex!("a0 20 00 00 02"),
+            hex!("e0 24 00 00 00"),
+            hex!("80 2c 00 00 00"),
+            hex!("00 00 00 00 00"),
+        ] {
+            let request = [&[5_u8][..], &flags].concat();
+            assert_eq!(commands.send(0x08, &request).await, answer(&[]), "{flags:02x?}");
+            let read = answer(&[&[1_u8, 5][..], &flags].concat());
+            assert_eq!(commands.send(0x09, &hex!("05 00 00")).await, read);
+        }
+    }
+
+    #[tokio::test]
     async fn update_in_progress_is_refused_until_complete() {
         let commands = TestCommands::new();
         assert_eq!(commands.send(0x08, &[0, 1]).await, answer(&[]));
@@ -293,7 +311,7 @@ mod tests {
             (0x09, &hex!("60 00 00"), 0x80),
             (0x08, &hex!("05 80 04 00 00"), 0xc7),
             (0x08, &hex!("05 80 04 00 00 00 00"), 0xc7),
-            (0x08, &hex!("05 80 10 00 00 00"), 0xcc), // diagnostic partition: no setting has it
+            (0x08, &hex!("05 80 28 00 00 00"), 0xcc), // a boot device that is reserved
             (0x08, &hex!("00 03"), 0xcc),
             (0x09, &hex!("05 00"), 0xc7),
         ] {
