@@ -20,8 +20,10 @@ const GET_POH_COUNTER: Command =
 
 /// All three policies can be chosen (IPMI v2.0 §28.8).
 const POLICY_SUPPORT: u8 = 0x07;
-/// Minutes for each count of the power-on hours counter (IPMI v2.0 §28.14).
-const MINUTES_PER_COUNT: u8 = 60;
+/// Minutes for each count of the power-on hours counter (IPMI v2.0 §28.14). Clients disagree on what to do with
+/// another number of minutes; of one they all make the same time.
+const MINUTES_PER_COUNT: u8 = 1;
+const MINUTES_PER_HOUR: u32 = 60;
 
 /// Byte 1 of the reply: on, faults (none has a D-Bus property), restore policy.
 type PowerBits = (bool, Bits<4>, Bits<2>, bool);
@@ -116,7 +118,7 @@ impl<P: Platform> ChassisProvider<P> {
     /// Get POH Counter (IPMI v2.0 §28.14): minutes for each count, and the count.
     async fn get_poh_counter(self: Arc<Self>, _: Context) -> Result<(u8, u32), CompletionCode> {
         match self.platform.power_on_hours().await {
-            Ok(hours) => Ok((MINUTES_PER_COUNT, hours)),
+            Ok(hours) => Ok((MINUTES_PER_COUNT, hours.saturating_mul(MINUTES_PER_HOUR))),
             Err(PlatformError::Absent) => Err(CompletionCode::INVALID_COMMAND),
             Err(error) => Err(error.into()),
         }
@@ -156,8 +158,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn power_on_hours_are_sixty_minutes_a_count() {
+    async fn power_on_hours_are_counted_in_minutes() {
         let commands = TestCommands::new();
-        assert_eq!(commands.send(0x0f, &[]).await, answer(&[60, 0xd2, 0x04, 0, 0]));
+        // 1,234 hours
+        assert_eq!(commands.send(0x0f, &[]).await, answer(&[1, 0x38, 0x21, 0x01, 0]));
     }
 }
