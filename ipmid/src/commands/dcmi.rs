@@ -64,6 +64,8 @@ impl Default for DcmiConfig {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DcmiState {
     configuration: configuration::Parameters,
+    /// The asset tag as it was written.
+    asset_tag: identity::AssetTag,
     /// By entity id and instance.
     thermal_limits: BTreeMap<String, ThermalLimit>,
 }

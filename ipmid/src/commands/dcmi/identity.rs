@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipmi_proto::codec::Remaining;
 use ipmi_proto::{CompletionCode, Privilege};
+use serde::{Deserialize, Serialize};
 
 use super::{DcmiProvider, Platform, absent, row};
 use crate::model::persistent::lock;
@@ -26,6 +27,36 @@ const TAG_LENGTH: usize = 63;
 /// The longest identifier, with its NUL.
 const IDENTIFIER_LENGTH: usize = 64;
 
+/// The bytes of an asset tag, which the bus has as text.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct AssetTag(Vec<u8>);
+
+impl AssetTag {
+    /// The text on the bus: up to a NUL, which it cannot have; UTF-8, or Latin-1 where the bytes are not (DCMI 1.5
+    /// §6.4.2). A character that a later part completes is left out.
+    fn text(&self) -> String {
+        let bytes = self.0.split(|&byte| byte == 0).next().unwrap_or_default();
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(error) => match (error.error_len(), bytes.split_at_checked(error.valid_up_to())) {
+                (None, Some((complete, _))) => String::from_utf8_lossy(complete).into_owned(),
+                _ => bytes.iter().copied().map(char::from).collect(),
+            },
+        }
+    }
+
+    /// These bytes, or those of `text` where another service has changed it.
+    fn under(self, text: String) -> Self {
+        if self.text() == text {
+            return self;
+        }
+        let mut bytes = text.into_bytes();
+        bytes.truncate(TAG_LENGTH);
+        Self(bytes)
+    }
+}
+
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_identity(self: &Arc<Self>, table: &mut Registrar<'_>) {
         table.add(GET_ASSET_TAG, self, Self::get_asset_tag);
@@ -45,8 +76,7 @@ impl<P: Platform> DcmiProvider<P> {
         offset: u8,
         count: u8,
     ) -> Result<(u8, Remaining), CompletionCode> {
-        let mut tag = self.platform.asset_tag().await.map_err(absent)?.into_bytes();
-        tag.truncate(TAG_LENGTH);
+        let AssetTag(tag) = self.asset_tag().await?;
         let part = part(&tag, offset, count)?;
         Ok((length(&tag), part.into()))
     }
@@ -55,8 +85,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `C7h` when there are not as many bytes as said, `C9h` beyond 63 bytes or past the end,
-    /// `CCh` for bytes that are not UTF-8.
+    /// `C7h` when there are not as many bytes as said, `C9h` beyond 63 bytes or past the end.
     async fn set_asset_tag(
         self: Arc<Self>,
         _: Context,
@@ -64,12 +93,17 @@ impl<P: Platform> DcmiProvider<P> {
         count: u8,
         bytes: Vec<u8>,
     ) -> Result<u8, CompletionCode> {
-        let mut tag = self.platform.asset_tag().await.map_err(absent)?.into_bytes();
-        splice(&mut tag, offset, count, &bytes, TAG_LENGTH)?;
-        let total = length(&tag);
-        let tag = String::from_utf8(tag).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
-        self.platform.set_asset_tag(tag).await.map_err(absent)?;
+        let mut tag = self.asset_tag().await?;
+        splice(&mut tag.0, offset, count, &bytes, TAG_LENGTH)?;
+        self.platform.set_asset_tag(tag.text()).await.map_err(absent)?;
+        let total = length(&tag.0);
+        self.state.update(|state| state.asset_tag = tag).await?;
         Ok(total)
+    }
+
+    async fn asset_tag(&self) -> Result<AssetTag, CompletionCode> {
+        let text = self.platform.asset_tag().await.map_err(absent)?;
+        Ok(self.state.look(|state| state.asset_tag.clone()).under(text))
     }
 
     /// Get Management Controller Identifier String (DCMI 1.5 §6.4.6.1): the host name with its
@@ -171,6 +205,28 @@ mod tests {
         assert_eq!(commands.send(0x08, &write(40, b"x")).await, beyond);
         let short = Err(CompletionCode::REQUEST_LENGTH_INVALID);
         assert_eq!(commands.send(0x08, &[0, 2, b'x']).await, short);
+    }
+
+    #[tokio::test]
+    async fn character_may_straddle_two_parts_and_latin_1_is_read_back() {
+        let commands = commands();
+        let write = |offset: u8, text: &[u8]| [&[offset, length(text)][..], text].concat();
+        let read = async |offset, count| commands.send(0x06, &[offset, count]).await.unwrap();
+        let bus = || commands.platform.state().asset_tag.clone();
+        let text = "Gestell 7, Süd, \u{1f4e6}!".as_bytes();
+        commands.send(0x08, &write(0, &text[..13])).await.unwrap();
+        assert_eq!(bus(), "Gestell 7, S");
+        assert_eq!(read(0, 16).await, [&[13][..], &text[..13]].concat());
+        commands.send(0x08, &write(13, &text[13..])).await.unwrap();
+        assert_eq!(bus().as_bytes(), text);
+
+        let latin = b"S\xfcd";
+        commands.send(0x08, &write(0, latin)).await.unwrap();
+        assert_eq!((bus().as_str(), read(0, 3).await), ("Süd", b"\x03S\xfcd".to_vec()));
+        commands.send(0x08, &write(0, b"a\0b")).await.unwrap();
+        assert_eq!((bus().as_str(), read(0, 3).await), ("a", b"\x03a\0b".to_vec()));
+        commands.platform.state().asset_tag = "by Redfish".to_owned();
+        assert_eq!(read(0, 16).await, b"\x0aby Redfish");
     }
 
     #[tokio::test]

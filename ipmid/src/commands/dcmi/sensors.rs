@@ -19,7 +19,7 @@ const GET_TEMPERATURE_READINGS: Command = row(0x10, Privilege::User, "Get Temper
 const PER_RESPONSE: usize = 8;
 
 /// DCMI's entity ids, and the IPMI ones that mean the same (DCMI 1.5 §6.5.2, Table 6-16).
-const ENTITIES: [(u8, u8); 3] = [(0x40, 0x37), (0x41, 0x03), (0x42, 0x07)];
+pub(super) const ENTITIES: [(u8, u8); 3] = [(0x40, 0x37), (0x41, 0x03), (0x42, 0x07)];
 
 /// Whole degrees in bits 6:0, and bit 7 for those below zero.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
