@@ -24,8 +24,6 @@ const GET_SYSTEM_INFO_PARAMETERS: Command =
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
-/// `82h`: parameter is read-only.
-const READ_ONLY: CompletionCode = CompletionCode(0x82);
 
 /// Version of the parameters' layout.
 const PARAMETER_VERSION: u8 = 0x11;
@@ -96,13 +94,14 @@ impl<P: Platform> AppProvider<P> {
         table.add(GET_SYSTEM_INFO_PARAMETERS, self, Self::get_system_info_parameters);
     }
 
-    /// Set System Info Parameters (IPMI v2.0 §22.14a): texts 2 to 7 in blocks of 16 bytes, the
-    /// first of which starts with encoding and length.
+    /// Set System Info Parameters (IPMI v2.0 §22.14a): texts 1 to 7 in blocks of 16 bytes, the
+    /// first of which starts with encoding and length. A firmware version that is set replaces that of the host's
+    /// firmware service.
     ///
     /// # Errors
     ///
-    /// `80h` beyond parameter 7, `81h` for an update while one is in progress, `82h` for the
-    /// firmware version, `C7h` and `C9h` for blocks that are too long or too many.
+    /// `80h` beyond parameter 7, `81h` for an update while one is in progress, `C7h` and `C9h` for blocks that are too
+    /// long or too many.
     async fn set_system_info_parameters(
         self: Arc<Self>,
         context: Context,
@@ -116,8 +115,7 @@ impl<P: Platform> AppProvider<P> {
                 return set_in_progress::set(updates, &*self.platform, of, &context, progress)
                     .await;
             }
-            PARAM_FIRMWARE_VERSION => return Err(READ_ONLY),
-            2..=PARAM_LAST => {}
+            PARAM_FIRMWARE_VERSION..=PARAM_LAST => {}
             _ => return Err(PARAMETER_NOT_SUPPORTED),
         }
         updates.extend(of, (&context).into());
@@ -223,11 +221,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn firmware_version_is_the_hosts_and_read_only() {
+    async fn firmware_version_is_the_hosts_until_one_is_set() {
         let (commands, ..) = commands();
         let version = answer(&hex!("11 00 00 08 686f73742d312e32 000000000000"));
         assert_eq!(commands.send(0x59, &hex!("00 01 00 00")).await, version);
-        assert_eq!(commands.send(0x58, &hex!("01 00 00")).await, Err(READ_ONLY));
+        assert_eq!(commands.send(0x58, &hex!("01 00 00 03 322e30")).await, answer(&[]));
+        let version = answer(&hex!("11 00 00 03 322e30 0000000000000000000000"));
+        assert_eq!(commands.send(0x59, &hex!("00 01 00 00")).await, version);
     }
 
     #[tokio::test]
