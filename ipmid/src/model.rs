@@ -16,6 +16,7 @@ mod reservation;
 pub mod sdr;
 pub mod sel;
 pub mod sensors;
+pub mod watchdog;
 
 pub use clock::{Clock, ClockSettings};
 use ipmi_proto::CompletionCode;
@@ -30,4 +31,10 @@ pub use reservation::Reservation;
 pub fn part(record: &[u8], offset: u8, count: u8) -> Result<&[u8], CompletionCode> {
     let rest = record.get(usize::from(offset)..).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
     Ok(rest.get(..usize::from(count)).unwrap_or(rest))
+}
+
+/// A count in two bytes of which FFFFh means something else.
+#[must_use]
+pub fn at_most_fffeh(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX).min(u16::MAX - 1)
 }

@@ -42,7 +42,10 @@ pub use sensors::Sensors;
 pub use sessions::{SessionInfo, SessionState, Sessions};
 pub use sol::{Sol, SolChange, SolSettings};
 pub use time::Time;
-pub use watchdog::{Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
+pub use watchdog::{
+    Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse, timer_use_from,
+    timer_use_number,
+};
 
 /// Why a platform call failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -20,8 +20,9 @@ use zbus::Connection;
 
 use self::families::{Actors, FamilyDeps};
 use crate::background::firmware_monitor::Versions;
+use crate::background::platform_events::EventSinks;
 use crate::background::sensor_events::log_sensor_events;
-use crate::background::{attention, firmware_monitor, platform_events, sel_monitor};
+use crate::background::{attention, firmware_monitor, sel_monitor};
 use crate::commands::app::{AppDeps, PreTimeout};
 use crate::commands::messaging::MessagingDeps;
 use crate::config::Config;
@@ -148,6 +149,7 @@ fn app_deps(
         restart: Arc::clone(restart),
         system_info: Persistent::open(folder.clone(), "system-info.json"),
         updates: Arc::default(),
+        expiries: Arc::clone(&records.watchdog),
     }
 }
 
@@ -307,8 +309,12 @@ impl Service {
     }
 
     async fn log_platform_events(&self) -> Infallible {
-        let (events, updates) = (&self.records.events, &self.actors.updates);
-        platform_events::log(&*self.platform, events, updates).await
+        let sinks = EventSinks {
+            events: &self.records.events,
+            updates: &self.actors.updates,
+            expiries: &self.records.watchdog,
+        };
+        sinks.follow(&*self.platform).await
     }
 
     /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.

@@ -236,6 +236,12 @@ impl SelRecord {
         }
     }
 
+    /// Whether the specification reserves the record's type (IPMI v2.0 §32: all but 02h and C0h to FFh).
+    #[must_use]
+    pub const fn is_reserved(&self) -> bool {
+        !matches!(self.kind(), Self::SYSTEM | 0xc0..=0xff)
+    }
+
     /// The event, if the record is of one.
     #[must_use]
     pub const fn event(&self) -> Option<&Event> {

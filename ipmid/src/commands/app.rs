@@ -25,6 +25,7 @@ use crate::model::events::GlobalEnables;
 use crate::model::health::Health;
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
+use crate::model::watchdog::WatchdogExpiries;
 use crate::platform::{Acpi, Bmc, Power, Sessions, Watchdog};
 use crate::request::command::Registrar;
 
@@ -54,6 +55,8 @@ pub struct AppDeps {
     pub system_info: Persistent<SystemInfo>,
     /// Parameter updates in progress.
     pub updates: Arc<ParameterUpdates>,
+    /// Expiries of the watchdog timer.
+    pub expiries: Arc<WatchdogExpiries>,
 }
 
 /// The application commands and their state between requests.
@@ -115,6 +118,7 @@ mod tests {
             restart: Arc::clone(&restart),
             system_info: Persistent::volatile(),
             updates: Arc::default(),
+            expiries: Arc::new(WatchdogExpiries::volatile()),
         };
         let mut commands = TestCommands::with(Family::NetFn(NetFn::APP), |platform, table| {
             AppProvider::new(Arc::clone(platform), deps).register(table);

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 pub use self::boot_options::BootParameters;
 use self::identify::Identify;
+pub use self::identify::IdentifyEnd;
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::{Persistent, lock};
 use crate::platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power, Sessions};
@@ -30,6 +31,7 @@ pub struct ChassisProvider<P> {
     identify: Mutex<Identify>,
     /// Serializes changes of the identify LED by requests and by its timer.
     identify_writer: tokio::sync::Mutex<()>,
+    identify_end: Persistent<IdentifyEnd>,
     boot: Persistent<BootParameters>,
     /// Updates of boot parameters in progress.
     updates: Arc<ParameterUpdates>,
@@ -40,17 +42,20 @@ pub struct ChassisProvider<P> {
 }
 
 impl<P: Platform> ChassisProvider<P> {
-    /// Over `platform`, with the boot parameters stored in `boot`.
+    /// Over `platform`, with the boot parameters stored in `boot` and the end of an identify interval in
+    /// `identify_end`.
     #[must_use]
     pub fn new(
         platform: Arc<P>,
         boot: Persistent<BootParameters>,
+        identify_end: Persistent<IdentifyEnd>,
         updates: Arc<ParameterUpdates>,
     ) -> Arc<Self> {
         Arc::new(Self {
             platform,
             identify: Mutex::default(),
             identify_writer: tokio::sync::Mutex::default(),
+            identify_end,
             boot,
             updates,
             control_channel: Mutex::default(),
@@ -89,9 +94,10 @@ mod tests {
         /// The chassis commands.
         pub(super) fn new() -> Self {
             Self::with(Family::NetFn(NetFn::CHASSIS), |platform, table| {
-                let state = Persistent::volatile();
+                let (boot, identify_end) = (Persistent::volatile(), Persistent::volatile());
                 let updates = Arc::default();
-                ChassisProvider::new(Arc::clone(platform), state, updates).register(table);
+                ChassisProvider::new(Arc::clone(platform), boot, identify_end, updates)
+                    .register(table);
             })
         }
     }

@@ -14,6 +14,7 @@ use super::persistent::Persistent;
 use super::sdr::{DeviceSupport, SdrService};
 use super::sel::SelStore;
 use super::sensors::SensorStore;
+use super::watchdog::WatchdogExpiries;
 
 /// One less than there are record ids, so that one is always free (IPMI v2.0 §31.5).
 const MAX_CAPACITY: i64 = SelRecordId::MAX.value() as i64 - 1;
@@ -52,6 +53,8 @@ pub struct ModelStores {
     pub clock: Arc<Clock>,
     /// Faults for Get Self Test Results.
     pub health: Arc<Health>,
+    /// Expiries of the watchdog timer.
+    pub watchdog: Arc<WatchdogExpiries>,
     /// Whether clearing the log adds an event "log cleared".
     pub tell_clears: bool,
 }
@@ -78,6 +81,7 @@ impl ModelStores {
             fru: Arc::new(fru),
             clock,
             health,
+            watchdog: Arc::new(WatchdogExpiries::open(folder)),
             tell_clears: sel.tell_clears,
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::log::{Head, Log};
 use self::writer::{Operation, Queue};
-use super::Reservation;
+use super::{Reservation, at_most_fffeh};
 use crate::model::health::{Fault, Health};
 use crate::model::persistent::lock;
 
@@ -33,7 +33,7 @@ pub enum SelError {
     /// No record has this id.
     #[error("no such record")]
     Absent,
-    /// The reservation is not the latest, or something was erased since.
+    /// The reservation is not the latest, or the log has changed since in a way that its holder must see first.
     #[error("the reservation is cancelled")]
     Cancelled,
     /// The journal cannot be written; the log is unchanged.
@@ -73,10 +73,10 @@ impl SelInfo {
     /// Operation support, bit 7: overflow.
     const OVERFLOW: u8 = 0x80;
 
-    /// Free bytes; FFFFh for that many and more.
+    /// Free bytes, at most FFFEh: FFFFh means "unspecified" (IPMI v2.0 §31.2).
     #[must_use]
     pub fn free_bytes(&self) -> u16 {
-        u16::try_from(self.free.saturating_mul(SelRecord::LENGTH)).unwrap_or(u16::MAX)
+        at_most_fffeh(self.free.saturating_mul(SelRecord::LENGTH))
     }
 
     /// The byte "operation support" with the overflow flag.
@@ -152,14 +152,15 @@ impl<S: Storage + 'static> SelStore<S> {
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Deletes the record `id`, if `reservation`, if there is one, is valid when the change is made.
+    /// Deletes the record `id`, 0000h for the oldest and FFFFh for the newest, if `reservation`, if there is one, is
+    /// valid when the change is made.
     ///
     /// # Errors
     ///
     /// [`SelError`]; [`SelError::Absent`] when there is no such record.
     pub async fn delete(
         &self,
-        id: SelRecordId,
+        id: u16,
         now: u32,
         reservation: Option<u16>,
     ) -> Result<SelRecordId, SelError> {
@@ -168,7 +169,8 @@ impl<S: Storage + 'static> SelStore<S> {
         self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
     }
 
-    /// Erases the log, if `reservation`, if there is one, is valid when the change is made. Ids begin at 1 again.
+    /// Erases the log, if `reservation`, if there is one, is valid when the change is made and no record was added
+    /// since it was given. Ids begin at 1 again.
     ///
     /// # Errors
     ///
@@ -252,16 +254,10 @@ impl<S> SelStore<S> {
         lock(&self.shared.reservation).reserve()
     }
 
-    /// Whether nothing was erased since `reservation` was given.
+    /// Whether the log was not erased since `reservation` was given.
     #[must_use]
     pub fn holds(&self, reservation: u16) -> bool {
         lock(&self.shared.reservation).holds(reservation)
-    }
-
-    /// Whether `reservation` allows to erase: it holds, and no newer one was given.
-    #[must_use]
-    pub fn may_erase(&self, reservation: u16) -> bool {
-        lock(&self.shared.reservation).is_latest(reservation)
     }
 
     /// Waits until records have been added since it was last waited for.

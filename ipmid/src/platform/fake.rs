@@ -357,6 +357,10 @@ impl Watchdog for FakePlatform {
             state.watchdog.remaining = settings.interval;
         })
     }
+    async fn log_watchdog(&self) -> PlatformResult<()> {
+        self.step().await;
+        self.answer(|state| state.watchdog.settings.log = true)
+    }
     async fn reset_watchdog(&self) -> PlatformResult<()> {
         self.step().await;
         self.answer(|state| {

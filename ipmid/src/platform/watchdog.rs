@@ -34,6 +34,27 @@ pub struct WatchdogState {
     pub expired_use: WatchdogUse,
 }
 
+const USES: [WatchdogUse; 6] = [
+    WatchdogUse::Reserved,
+    WatchdogUse::BIOSFRB2,
+    WatchdogUse::BIOSPOST,
+    WatchdogUse::OSLoad,
+    WatchdogUse::SMSOS,
+    WatchdogUse::OEM,
+];
+
+/// The timer use with `number`, 0 to 5 (IPMI v2.0 §27.6).
+#[must_use]
+pub fn timer_use_from(number: u8) -> Option<WatchdogUse> {
+    USES.get(usize::from(number)).copied()
+}
+
+/// The number of `timer_use`, 0 to 5.
+#[must_use]
+pub fn timer_use_number(timer_use: WatchdogUse) -> u8 {
+    (0..).zip(USES).find(|(_, known)| *known == timer_use).map_or(0, |(number, _)| number)
+}
+
 /// The timer that the host must reset before it expires.
 pub trait Watchdog: Send + Sync + 'static {
     /// The state of the timer.
@@ -44,6 +65,9 @@ pub trait Watchdog: Send + Sync + 'static {
         &self,
         settings: WatchdogSettings,
     ) -> impl Future<Output = PlatformResult<()>> + Send;
+
+    /// Switches the logging of the next expiry on again.
+    fn log_watchdog(&self) -> impl Future<Output = PlatformResult<()>> + Send;
 
     /// Starts it from its interval again (`ResetTimeRemaining(true)`).
     fn reset_watchdog(&self) -> impl Future<Output = PlatformResult<()>> + Send;

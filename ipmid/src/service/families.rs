@@ -90,7 +90,9 @@ pub(super) fn register<P: Platform, I: I2c>(
     register_records(&deps.records, &deps.folder, platform, base);
     let folder = &deps.folder;
     let boot = Persistent::open(folder.clone(), "boot.json");
-    ChassisProvider::new(Arc::clone(platform), boot, Arc::clone(&updates)).register(base);
+    let identify_end = Persistent::open(folder.clone(), "identify.json");
+    ChassisProvider::new(Arc::clone(platform), boot, identify_end, Arc::clone(&updates))
+        .register(base);
     let place = (config.sel.capacity, first_lan(&config.channels));
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
     let events = Arc::clone(&deps.records.events);
@@ -167,6 +169,7 @@ mod tests {
     use super::*;
     use crate::commands::app::{DeviceConfig, PreTimeout};
     use crate::model::events::HostSide;
+    use crate::model::watchdog::WatchdogExpiries;
     use crate::platform::I2cError;
     use crate::platform::fake::FakePlatform;
     use crate::request::command::{Access, Command, CommandTable, Family, Priority, Registry};
@@ -219,6 +222,7 @@ mod tests {
             restart: Arc::default(),
             system_info: Persistent::open(folder.clone(), "system-info.json"),
             updates: Arc::default(),
+            expiries: Arc::new(WatchdogExpiries::volatile()),
         };
         let deps = FamilyDeps {
             app,

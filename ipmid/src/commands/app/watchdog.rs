@@ -1,12 +1,12 @@
 //! The watchdog timer (IPMI v2.0 §27).
 //!
-//! The watchdog service counts down and executes the timeout action; it has no pre-timeout and
-//! no expiry flags, so these are stored and timed here.
+//! The watchdog service counts down and executes the timeout action; it has no pre-timeout, which is stored and
+//! timed here, and the use of the last expiry only, so that the flags of all are stored here too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipmi_proto::codec::{BitSet, Bits, Zero};
+use ipmi_proto::codec::{Bits, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tokio::task::{self, AbortHandle};
 use tokio::time;
@@ -14,7 +14,9 @@ use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
 use crate::model::persistent::lock;
-use crate::platform::{WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};
+use crate::platform::{
+    WatchdogAction, WatchdogSettings, WatchdogState, timer_use_from, timer_use_number,
+};
 use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
@@ -61,8 +63,6 @@ pub struct WatchdogExtras {
     interrupt: u8,
     /// Seconds before the timeout at which the interrupt is raised.
     pre_timeout: u8,
-    /// Expiry flag that the host has cleared: the service stores only the timer use that expired last.
-    cleared: Option<WatchdogUse>,
     timer: Option<AbortHandle>,
 }
 
@@ -89,6 +89,7 @@ impl<P: Platform> AppProvider<P> {
             return Err(NOT_INITIALIZED);
         }
         self.platform.reset_watchdog().await?;
+        self.deps.expiries.restart(0).await?;
         self.arm_pre_timeout(WatchdogSettings { running: true, ..state.settings });
         Ok(())
     }
@@ -105,11 +106,11 @@ impl<P: Platform> AppProvider<P> {
         (timer_use, _, keep_running, no_log): Use,
         (action, _, interrupt, _): Actions,
         pre_timeout: u8,
-        clear: BitSet<8>,
+        clear: u8,
         countdown: u16,
     ) -> Result<(), CompletionCode> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
-        let timer_use = use_from(timer_use.value()).ok_or(invalid)?;
+        let timer_use = timer_use_from(timer_use.value()).ok_or(invalid)?;
         let action = action_from(action.value()).ok_or(invalid)?;
         let interrupt = interrupt.value();
         let interval = u64::from(countdown) * COUNT;
@@ -118,7 +119,7 @@ impl<P: Platform> AppProvider<P> {
         if !known || !in_time {
             return Err(invalid);
         }
-        let state = self.platform.watchdog().await?;
+        let state = self.watchdog_state().await?;
         let running = keep_running && state.settings.running;
         let settings = WatchdogSettings { running, timer_use, action, log: !no_log, interval };
         self.platform.set_watchdog(settings).await?;
@@ -126,37 +127,45 @@ impl<P: Platform> AppProvider<P> {
             let mut extras = lock(&self.watchdog);
             extras.interrupt = interrupt;
             extras.pre_timeout = pre_timeout;
-            if clear.contains(use_number(state.expired_use).into()) {
-                extras.cleared = Some(state.expired_use);
-            }
         }
+        self.deps.expiries.restart(clear).await?;
         self.arm_pre_timeout(settings);
         Ok(())
     }
 
-    /// Get Watchdog Timer (IPMI v2.0 §27.7).
+    /// Get Watchdog Timer (IPMI v2.0 §27.7). The present countdown of a stopped timer is its initial one, and 0 after
+    /// an expiry.
     #[allow(clippy::type_complexity)] // the reply's fields in their order
     async fn get_watchdog_timer(
         self: Arc<Self>,
         _: Context,
-    ) -> Result<(Use, Actions, u8, BitSet<8>, u16, u16), CompletionCode> {
-        let state = self.platform.watchdog().await?;
-        let WatchdogState { settings, .. } = state;
-        let extras = lock(&self.watchdog);
-        let expired = match state.expired_use {
-            WatchdogUse::Reserved => BitSet::default(),
-            expired if extras.cleared == Some(expired) => BitSet::default(),
-            expired => BitSet::from_iter([use_number(expired).into()]),
+    ) -> Result<(Use, Actions, u8, u8, u16, u16), CompletionCode> {
+        let WatchdogState { settings, remaining, .. } = self.watchdog_state().await?;
+        let (interrupt, pre_timeout) = {
+            let extras = lock(&self.watchdog);
+            (extras.interrupt, extras.pre_timeout)
         };
-        let timer_use = Bits::low(use_number(settings.timer_use));
+        let remaining = match (settings.running, self.deps.expiries.has_elapsed()) {
+            (true, _) => remaining,
+            (false, true) => 0,
+            (false, false) => settings.interval,
+        };
+        let timer_use = Bits::low(timer_use_number(settings.timer_use));
         Ok((
             (timer_use, Zero, settings.running, !settings.log),
-            (Bits::low(action_number(settings.action)), Zero, Bits::low(extras.interrupt), Zero),
-            extras.pre_timeout,
-            expired,
+            (Bits::low(action_number(settings.action)), Zero, Bits::low(interrupt), Zero),
+            pre_timeout,
+            self.deps.expiries.flags(),
             counts(settings.interval),
-            counts(state.remaining),
+            counts(remaining),
         ))
+    }
+
+    /// The state of the timer. An expiry that came while this daemon did not run is noted first.
+    async fn watchdog_state(&self) -> Result<WatchdogState, CompletionCode> {
+        let state = self.platform.watchdog().await?;
+        self.deps.expiries.settle(timer_use_number(state.expired_use)).await;
+        Ok(state)
     }
 
     /// Restarts or stops the timer of the pre-timeout interrupt.
@@ -164,9 +173,6 @@ impl<P: Platform> AppProvider<P> {
         let mut extras = lock(&self.watchdog);
         if let Some(timer) = extras.timer.take() {
             timer.abort();
-        }
-        if settings.running {
-            extras.cleared = None; // the next expiry must set its flag again
         }
         let interrupt = extras.interrupt;
         if !settings.running || interrupt == INTERRUPT_NONE {
@@ -198,14 +204,6 @@ fn counts(milliseconds: u64) -> u16 {
     u16::try_from(milliseconds / COUNT).unwrap_or(u16::MAX)
 }
 
-const USES: [WatchdogUse; 6] = [
-    WatchdogUse::Reserved,
-    WatchdogUse::BIOSFRB2,
-    WatchdogUse::BIOSPOST,
-    WatchdogUse::OSLoad,
-    WatchdogUse::SMSOS,
-    WatchdogUse::OEM,
-];
 const ACTIONS: [WatchdogAction; 4] = [
     WatchdogAction::None,
     WatchdogAction::HardReset,
@@ -213,16 +211,8 @@ const ACTIONS: [WatchdogAction; 4] = [
     WatchdogAction::PowerCycle,
 ];
 
-fn use_from(number: u8) -> Option<WatchdogUse> {
-    USES.get(usize::from(number)).copied()
-}
-
 fn action_from(number: u8) -> Option<WatchdogAction> {
     ACTIONS.get(usize::from(number)).copied()
-}
-
-fn use_number(timer_use: WatchdogUse) -> u8 {
-    (0..).zip(USES).find(|(_, known)| *known == timer_use).map_or(0, |(number, _)| number)
 }
 
 fn action_number(action: WatchdogAction) -> u8 {
@@ -235,6 +225,7 @@ mod tests {
 
     use super::*;
     use crate::commands::app::tests::{answer, commands};
+    use crate::platform::WatchdogUse;
 
     #[tokio::test]
     async fn what_linux_and_ipmitool_set_reads_back() {
@@ -257,6 +248,31 @@ mod tests {
         assert!(!commands.platform.state().watchdog.settings.running);
         let golden = answer(&hex!("84 00 00 00 58 02 58 02"));
         assert_eq!(commands.send(0x25, &[]).await, golden);
+    }
+
+    #[tokio::test]
+    async fn flags_accumulate_until_the_host_clears_them() {
+        let (commands, ..) = commands();
+        let flags = async || commands.send(0x25, &[]).await.unwrap()[3];
+        commands.platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
+        assert_eq!(flags().await, 0x10);
+        commands.platform.state().watchdog.expired_use = WatchdogUse::OSLoad;
+        assert_eq!(flags().await, 0x18);
+        assert_eq!(commands.send(0x24, &hex!("04 00 00 10 2c 01")).await, answer(&[]));
+        assert_eq!(flags().await, 0x08);
+    }
+
+    #[tokio::test]
+    async fn present_countdown_is_the_initial_one_until_the_timer_runs_and_0_after_an_expiry() {
+        let (commands, ..) = commands();
+        commands.send(0x24, &hex!("04 00 00 00 2c 01")).await.unwrap();
+        commands.platform.state().watchdog.remaining = 0; // as OpenBMC's service has it of a stopped timer
+        let countdown = async || commands.send(0x25, &[]).await.unwrap()[6..].to_vec();
+        assert_eq!(countdown().await, hex!("2c 01"));
+        commands.platform.state().watchdog.expired_use = WatchdogUse::SMSOS;
+        assert_eq!(countdown().await, hex!("00 00"));
+        commands.send(0x24, &hex!("04 00 00 00 2c 01")).await.unwrap();
+        assert_eq!(countdown().await, hex!("2c 01"));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use durable::Modes;
 use hex_literal::hex;
 use ipmi_proto::NetFn;
-use ipmi_proto::sel::{Event, GeneratorId, SelBody, SelRecord, SelRecordId};
+use ipmi_proto::sel::{Event, GeneratorId, SelBody, SelRecord};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -218,8 +218,7 @@ async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
         commands.until(handled(id)).await;
     }
     // The one handled last is deleted.
-    let last = SelRecordId::new(3).unwrap();
-    commands.sel.delete(last, 2, None).await.unwrap();
+    commands.sel.delete(3, 2, None).await.unwrap();
     commands.heat().await;
     commands.until(handled(4)).await;
     assert_eq!(acted(&commands), 4);

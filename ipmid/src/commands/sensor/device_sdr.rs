@@ -130,7 +130,9 @@ mod tests {
             assert_eq!(last[..4], hex!("ffff 0101"), "the last is a sensor's");
         }
         commands.remove_the_temperature().await;
+        let last = commands.send(0x21, &hex!("0100 0101 00 05")).await.unwrap();
+        assert_eq!(last[..4], hex!("ffff 0101"), "no id has moved");
         let cancelled = Err(CompletionCode::RESERVATION_CANCELLED);
-        assert_eq!(commands.send(0x21, &hex!("0100 0101 00 05")).await, cancelled);
+        assert_eq!(commands.send(0x21, &hex!("0200 0101 00 05")).await, cancelled);
     }
 }

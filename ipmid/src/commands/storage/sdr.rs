@@ -6,6 +6,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::sel::or_unspecified;
 use super::{Platform, StorageProvider};
+use crate::model::at_most_fffeh;
 use crate::model::sdr::{MAX_LENGTH, Part, Repository};
 use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
@@ -28,11 +29,6 @@ const VERSION: u8 = 0x51;
 const SUPPORT: u8 = 0x6f;
 /// Initialization is complete.
 const INITIALIZED: u8 = 0x01;
-
-/// A count in two bytes.
-fn small(count: usize) -> u16 {
-    u16::try_from(count).unwrap_or(u16::MAX)
-}
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_sdr(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -60,8 +56,8 @@ impl<P: Platform> StorageProvider<P> {
         let room = self.stores.sdr.room(count);
         Ok((
             VERSION,
-            small(room.records),
-            small(room.free * MAX_LENGTH),
+            at_most_fffeh(room.records),
+            at_most_fffeh(room.free * MAX_LENGTH),
             or_unspecified(changes.added),
             or_unspecified(changes.erased),
             SUPPORT | u8::from(room.overflow) << 7,
@@ -76,8 +72,8 @@ impl<P: Platform> StorageProvider<P> {
     ) -> Result<(u16, u16, u16, u16, u8), CompletionCode> {
         let count = self.repository(|repository| repository.len()).await;
         let room = self.stores.sdr.room(count);
-        let free = small(room.free);
-        Ok((small(room.records + room.free), small(MAX_LENGTH), free, free, 1))
+        let free = at_most_fffeh(room.free);
+        Ok((at_most_fffeh(room.records + room.free), at_most_fffeh(MAX_LENGTH), free, free, 1))
     }
 
     /// Reserve SDR Repository (IPMI v2.0 §33.11).
@@ -176,6 +172,8 @@ mod tests {
         assert_eq!(commands.send(0x23, &hex!("0000 7777 00 ff")).await, absent);
         commands.send(0x22, &[]).await.unwrap();
         commands.remove_sensor().await;
+        assert!(commands.send(0x23, &hex!("0100 0000 00 ff")).await.is_ok(), "no id has moved");
+        assert_eq!(commands.send(0x27, &hex!("0100 434c52 aa")).await, answer(&[1]));
         assert_eq!(commands.send(0x23, &hex!("0100 0000 00 ff")).await, cancelled);
     }
 

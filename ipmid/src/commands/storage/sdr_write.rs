@@ -204,7 +204,8 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// # Errors
     ///
-    /// - `D0h` while another is in update mode, `C5h` without the latest reservation.
+    /// - `D0h` while another is in update mode, `C5h` without the latest reservation, or when a record was added
+    ///   since it was given.
     /// - `CCh` without the letters CLR, or for another operation.
     async fn clear_sdr_repository(
         self: Arc<Self>,
@@ -219,7 +220,10 @@ impl<P: Platform> StorageProvider<P> {
         match operation {
             INITIATE_ERASE => {
                 lock(&self.writing).claim(writer(&context))?;
-                self.check_reservation(reservation).await?;
+                let seen = self.repository(|repository| repository.may_clear(reservation)).await;
+                if !seen {
+                    return Err(CompletionCode::RESERVATION_CANCELLED);
+                }
                 let sensors = self.platform.sensors().await;
                 let now = self.stores.clock.now();
                 self.stores.sdr.clear(&sensors, now).await?;
@@ -310,7 +314,7 @@ mod tests {
         assert_eq!(commands.send(0x26, &hex!("0100 7777")).await, absent);
         assert_eq!(commands.send(0x26, &hex!("0100 0010")).await, answer(&hex!("0010")));
         assert_eq!(commands.send(0x20, &[]).await.unwrap()[1], 8);
-        assert_eq!(commands.send(0x26, &hex!("0100 0100")).await, CANCELLED);
+        assert_eq!(commands.send(0x26, &hex!("0100 7777")).await, absent, "the reservation holds");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
+use crate::model::at_most_fffeh;
 use crate::request::command::{Command, Registrar, Resource};
 use crate::request::context::Context;
 
@@ -44,7 +45,7 @@ impl<P: Platform> StorageProvider<P> {
         table.add(CLEAR_SEL, self, Self::clear_sel);
     }
 
-    /// Get SEL Info (IPMI v2.0 §31.2): version, records, free bytes (FFFFh for more than that), times of
+    /// Get SEL Info (IPMI v2.0 §31.2): version, records, free bytes (FFFEh for more than that), times of
     /// the last addition and erasure, operation support with the overflow in bit 7.
     async fn get_sel_info(
         self: Arc<Self>,
@@ -53,7 +54,7 @@ impl<P: Platform> StorageProvider<P> {
         let info = self.stores.sel.info();
         Ok((
             VERSION,
-            u16::try_from(info.entries).unwrap_or(u16::MAX),
+            at_most_fffeh(info.entries),
             info.free_bytes(),
             or_unspecified(info.last_add),
             or_unspecified(info.last_erase),
@@ -67,8 +68,8 @@ impl<P: Platform> StorageProvider<P> {
         self: Arc<Self>,
         _: Context,
     ) -> Result<(u16, u16, u16, u16, u8), CompletionCode> {
-        let units = u16::try_from(self.stores.sel.capacity()).unwrap_or(u16::MAX);
-        let free = u16::try_from(self.stores.sel.info().free).unwrap_or(u16::MAX);
+        let units = at_most_fffeh(self.stores.sel.capacity());
+        let free = at_most_fffeh(self.stores.sel.info().free);
         Ok((units, 16, free, free, 1))
     }
 
@@ -81,7 +82,7 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// # Errors
     ///
-    /// - `C5h` without the latest reservation.
+    /// - `C5h` without the latest reservation, or when a record was added since it was given.
     /// - `CCh` without the letters CLR, or for another operation.
     async fn clear_sel(
         self: Arc<Self>,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ipmi_proto::codec::{Bits, Ignored};
-use ipmi_proto::sel::{SelRecord, SelRecordId};
+use ipmi_proto::sel::SelRecord;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
@@ -67,6 +67,10 @@ impl<P: Platform> StorageProvider<P> {
     }
 
     /// Add SEL Entry (IPMI v2.0 §31.6): the log gives id and time.
+    ///
+    /// # Errors
+    ///
+    /// `CCh` for a record type that §32 reserves.
     async fn add_sel_entry(
         self: Arc<Self>,
         _: Context,
@@ -81,7 +85,7 @@ impl<P: Platform> StorageProvider<P> {
     /// # Errors
     ///
     /// - `C5h` without a reservation that holds.
-    /// - `CCh` for a part out of order or progress that is reserved, `C7h` when the parts are no whole record.
+    /// - `CCh` for a part out of order or progress or a record type that is reserved, `C7h` when the parts are no whole record.
     async fn partial_add_sel_entry(
         self: Arc<Self>,
         _: Context,
@@ -109,7 +113,8 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// # Errors
     ///
-    /// - `C5h` without the latest reservation.
+    /// - `C5h` without the latest reservation; for the first (0000h) and the last record (FFFFh) also when records
+    ///   were added, or deleted by others, since it was given.
     /// - `CBh` when there is no such record.
     async fn delete_sel_entry(
         self: Arc<Self>,
@@ -117,18 +122,15 @@ impl<P: Platform> StorageProvider<P> {
         reservation: u16,
         record: u16,
     ) -> Result<u16, CompletionCode> {
-        if !self.stores.sel.may_erase(reservation) {
-            return Err(CompletionCode::RESERVATION_CANCELLED);
-        }
-        // 0000h and FFFFh stand for the first and the last.
-        let (record, _) = self.stores.sel.get(record).ok_or(CompletionCode::NOT_PRESENT)?;
-        let id = SelRecordId::new(record.id).ok_or(CompletionCode::NOT_PRESENT)?;
         let now = self.stores.clock.now();
-        let deleted = self.stores.sel.delete(id, now, Some(reservation)).await?;
+        let deleted = self.stores.sel.delete(record, now, Some(reservation)).await?;
         Ok(deleted.value())
     }
 
     async fn add_record(&self, record: SelRecord) -> Result<u16, CompletionCode> {
+        if record.is_reserved() {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
         let now = self.stores.clock.now();
         Ok(self.stores.sel.add(record.stamped(now), now).await?.value())
     }
@@ -190,6 +192,26 @@ mod tests {
         assert_eq!(commands.send(0x46, &hex!("0100 0100")).await, answer(&[1, 0]));
         let absent = Err(CompletionCode::NOT_PRESENT);
         assert_eq!(commands.send(0x43, &hex!("0000 0100 00 ff")).await, absent);
+    }
+
+    #[tokio::test]
+    async fn record_types_that_are_reserved_are_refused() {
+        let commands = TestStorage::new();
+        commands.send(0x42, &[]).await.unwrap();
+        for kind in 0..=u8::MAX {
+            let mut record = RECORD;
+            record[2] = kind;
+            let part = [&hex!("0100 0000 00 01")[..], &record].concat();
+            for (command, data) in [(0x44, &record[..]), (0x45, &part)] {
+                let accepted = commands.send(command, data).await;
+                match kind {
+                    0x02 | 0xc0..=0xff => assert!(accepted.is_ok(), "{kind:02x}"),
+                    _ => {
+                        assert_eq!(accepted, Err(CompletionCode::INVALID_DATA_FIELD), "{kind:02x}")
+                    }
+                }
+            }
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The records as clients read them. Each is encoded once per change; a read is a slice of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ipmi_proto::CompletionCode;
@@ -40,6 +40,8 @@ pub type Encoded = Arc<[u8]>;
 #[derive(Debug, Default)]
 pub struct Repository {
     records: BTreeMap<u16, Encoded>,
+    /// Ids of records that were deleted: one that is used again ends the reservations.
+    freed: BTreeSet<u16>,
     reservation: Reservation,
     /// Of the records of the BMC itself alone.
     own_reservation: Reservation,
@@ -160,7 +162,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// - `C5h` when records have changed since the reservation, or for a part that is not the first
+    /// - `C5h` when an id in use got another record since the reservation, or for a part that is not the first
     ///   without one.
     /// - `CBh` when there is no such record, `C9h` when it ends before the part.
     /// - `CAh` when there is no room for the part.
@@ -231,13 +233,19 @@ impl Repository {
         self.own_reservation.reserve()
     }
 
+    /// Whether `reservation` allows to erase all: it allows to write, and no record was added since.
+    #[must_use]
+    pub fn may_clear(&self, reservation: u16) -> bool {
+        self.reservation.has_seen_all(reservation)
+    }
+
     /// Whether `reservation` allows to write: it holds, and no newer one was given.
     #[must_use]
     pub fn may_write(&self, reservation: u16) -> bool {
         self.reservation.is_latest(reservation)
     }
 
-    /// Whether no record has changed since `reservation` was given.
+    /// Whether every id stands for the record that it stood for when `reservation` was given.
     #[must_use]
     pub fn holds(&self, reservation: u16) -> bool {
         self.reservation.holds(reservation)
@@ -264,22 +272,45 @@ impl Repository {
 
     fn replace(&mut self, records: BTreeMap<u16, Encoded>, now: u32) {
         let added = records.iter().any(|(id, record)| self.records.get(id) != Some(record));
-        let erased = self.records.keys().any(|id| !records.contains_key(id));
+        let erased: Vec<u16> =
+            self.records.keys().filter(|id| !records.contains_key(id)).copied().collect();
         let own = !records.range(..added::FIRST).eq(self.records.range(..added::FIRST));
         if own {
             self.changed.own = self.changed.own.wrapping_add(1);
-            self.own_reservation.cancel();
         }
+        self.note_changes(&records, &erased);
         if added {
             self.changed.added = now;
         }
-        if erased {
+        if !erased.is_empty() {
             self.changed.erased = now;
         }
-        if added || erased {
+        if added || !erased.is_empty() {
             self.changed.count = self.changed.count.wrapping_add(1);
             self.records = records;
+        }
+    }
+
+    /// Ends what reservations claim of records that `records` replaces, without those of the ids `erased`.
+    fn note_changes(&mut self, records: &BTreeMap<u16, Encoded>, erased: &[u16]) {
+        self.freed.extend(erased);
+        let (mut moved, mut own_moved) = (false, false);
+        for (id, record) in records {
+            let other = match self.records.get(id) {
+                Some(before) => before != record,
+                None => self.freed.remove(id),
+            };
+            moved |= other;
+            own_moved |= other && *id < added::FIRST;
+        }
+        if own_moved {
+            self.own_reservation.cancel();
+        }
+        if moved {
             self.reservation.cancel();
+        }
+        if records.keys().any(|id| !self.records.contains_key(id)) {
+            self.reservation.note_addition();
         }
     }
 }

@@ -49,7 +49,7 @@ async fn restart_that_finds_the_same_records_is_no_change() {
 }
 
 #[test]
-fn change_cancels_reservations_and_no_change_does_not() {
+fn reservations_end_when_an_id_gets_another_record() {
     let (mut table, mut directory) = (SensorTable::default(), Directory::default());
     add(&mut table, &mut directory, "A");
     let (fixed, none) = (fixed(), Arc::default());
@@ -57,14 +57,25 @@ fn change_cancels_reservations_and_no_change_does_not() {
     repository.build(&table, &fixed, &none, 7);
     let reservation = repository.reserve();
     repository.build(&table, &fixed, &none, 8);
-    assert!(repository.holds(reservation));
+    assert!(repository.may_clear(reservation));
     assert_eq!(repository.changes(), Changes { added: 7, erased: 0, count: 1, own: 1 });
+
     add(&mut table, &mut directory, "B");
     repository.build(&table, &fixed, &none, 9);
-    assert!(!repository.holds(reservation));
+    assert!(repository.may_write(reservation), "B has an id of its own");
+    assert!(!repository.may_clear(reservation), "its holder has not seen B");
+    let reservation = repository.reserve();
     table.remove("/xyz/openbmc_project/sensors/temperature/A");
     repository.build(&table, &fixed, &none, 10);
+    assert!(repository.may_clear(reservation), "a deletion moves no id");
     assert_eq!(repository.changes(), Changes { added: 9, erased: 10, count: 3, own: 3 });
+
+    let own = repository.reserve_own();
+    add(&mut table, &mut directory, "A");
+    repository.build(&table, &fixed, &none, 11);
+    assert!(!repository.holds(reservation), "A's id stands for a record that is new");
+    let wanted = Part { reservation: own, record: 0, offset: 5, count: 1, room: 99 };
+    assert_eq!(repository.read_own(wanted), Err(CompletionCode::RESERVATION_CANCELLED));
 }
 
 /// A sensor of the controller at 24h: event-only, number 9.

@@ -56,8 +56,8 @@ async fn records_are_there_at_the_next_start() {
         assert_eq!(store.add(record(at), at).await.unwrap().value(), u16::try_from(at).unwrap());
     }
     let third = SelRecordId::new(3).unwrap();
-    assert_eq!(store.delete(third, 9, None).await, Ok(third));
-    assert_eq!(store.delete(third, 10, None).await, Err(SelError::Absent));
+    assert_eq!(store.delete(3, 9, None).await, Ok(third));
+    assert_eq!(store.delete(3, 10, None).await, Err(SelError::Absent));
     let again = SelStore::open(disk.after_power_loss(0), 100);
     assert_eq!(list(&again), [(1, 1), (2, 2), (4, 4), (5, 5)]);
     let info = SelInfo { entries: 4, free: 96, last_add: 5, last_erase: 9, overflow: false };
@@ -140,17 +140,38 @@ async fn log_stays_what_it_was_when_the_medium_refuses() {
 }
 
 #[tokio::test]
-async fn erasing_cancels_the_reservation() {
+async fn reservation_deletes_many_and_clears_what_its_holder_has_seen() {
     let store = SelStore::open(Disk::new(), 100);
-    store.add(record(1), 1).await.unwrap();
-    let reservation = store.reserve();
-    assert!(store.may_erase(reservation));
-    store.add(record(2), 1).await.unwrap();
-    assert!(store.may_erase(reservation));
-    store.clear(2, None).await.unwrap();
-    assert!(!store.may_erase(reservation));
-    assert_eq!(list(&store), []);
-    assert_eq!(store.info().last_erase, 2);
+    for at in 1..=5 {
+        store.add(record(at), at).await.unwrap();
+    }
+    let first = store.reserve();
+    let reserved = Some(store.reserve());
+    assert_eq!(store.delete(1, 9, Some(first)).await, Err(SelError::Cancelled), "not the latest");
+    for id in [2, 3] {
+        assert_eq!(store.delete(id, 9, reserved).await.unwrap().value(), id);
+    }
+    assert_eq!(store.delete(0xffff, 9, reserved).await.unwrap().value(), 5);
+    assert!(store.holds(first));
+
+    store.delete(4, 9, None).await.unwrap();
+    let ends = [0, 0xffff];
+    for id in ends {
+        assert_eq!(store.delete(id, 9, reserved).await, Err(SelError::Cancelled), "others deleted");
+    }
+    store.add(record(6), 6).await.unwrap();
+    assert_eq!(store.clear(9, reserved).await, Err(SelError::Cancelled), "an event came");
+    let reserved = Some(store.reserve());
+    store.add(record(7), 7).await.unwrap();
+    for id in ends {
+        assert_eq!(store.delete(id, 9, reserved).await, Err(SelError::Cancelled), "an event came");
+    }
+    assert_eq!(store.delete(1, 9, reserved).await.unwrap().value(), 1);
+    let reserved = Some(store.reserve());
+    store.delete(6, 9, None).await.unwrap();
+    store.clear(10, reserved).await.unwrap();
+    assert_eq!((list(&store), store.info().last_erase), (vec![], 10));
+    assert!(!reserved.is_some_and(|id| store.holds(id)));
 }
 
 /// Adds, deletes and erases until the power goes; what was acknowledged is what the next start finds,
@@ -173,7 +194,7 @@ async fn power_loss_after_any_operation_loses_nothing_acknowledged() {
                 }
                 5 | 11 => {
                     let (id, _) = started.remove(started.len() / 2);
-                    store.delete(SelRecordId::new(id).unwrap(), n, None).await.is_ok()
+                    store.delete(id, n, None).await.is_ok()
                 }
                 _ => {
                     let next = list(&store).last().map_or(1, |(id, _)| id + 1);

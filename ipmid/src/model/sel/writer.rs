@@ -28,7 +28,7 @@ pub(super) enum Operation {
         done: oneshot::Sender<Result<SelRecordId, SelError>>,
     },
     Delete {
-        id: SelRecordId,
+        id: u16,
         at: u32,
         reservation: Option<u16>,
         done: oneshot::Sender<Result<SelRecordId, SelError>>,
@@ -96,14 +96,12 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
                     add(shared, &mut journal, batch);
                 }
                 Operation::Delete { id, at, reservation, done } => {
-                    let deleted = admit(shared, reservation)
-                        .and_then(|()| delete(shared, &mut journal, id, at));
+                    let deleted = delete(shared, &mut journal, (id, at), reservation);
                     // The request may have timed out; the change is made all the same.
                     let _gone = done.send(deleted);
                 }
                 Operation::Clear { at, reservation, done } => {
-                    let cleared =
-                        admit(shared, reservation).and_then(|()| clear(shared, &mut journal, at));
+                    let cleared = clear(shared, &mut journal, at, reservation);
                     let _gone = done.send(cleared);
                 }
             }
@@ -130,10 +128,12 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
     };
     let written = write(journal, &changes);
     if written.is_ok() {
+        let mut reservation = lock(&shared.reservation);
         let mut log = shared.log();
         for change in &changes {
             log.apply(change);
         }
+        reservation.note_addition();
     }
     shared.added.notify_one();
     for ((_, _, done), change) in batch.into_iter().zip(changes) {
@@ -145,38 +145,46 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
     }
 }
 
-/// Checks the reservation of an erasure, if it needs one. Checked in the writer thread, so that no change comes between
-/// the check and the erasure.
-fn admit<S>(shared: &Shared<S>, reservation: Option<u16>) -> Result<(), SelError> {
-    let allows = reservation.is_none_or(|id| lock(&shared.reservation).is_latest(id));
-    if allows { Ok(()) } else { Err(SelError::Cancelled) }
-}
+// Reservations are checked in the writer's thread, so that no change comes between the check and the erasure.
 
 fn clear<S: Storage>(
     shared: &Shared<S>,
     journal: &mut Journal<S>,
     at: u32,
+    reservation: Option<u16>,
 ) -> Result<(), SelError> {
+    let mut reservations = lock(&shared.reservation);
+    if !reservation.is_none_or(|id| reservations.has_seen_all(id)) {
+        return Err(SelError::Cancelled);
+    }
     write(journal, &[Change::Clear { at }])?;
     shared.log().apply(&Change::Clear { at });
-    lock(&shared.reservation).cancel();
+    reservations.cancel();
     shared.cleared.notify_one();
     Ok(())
 }
 
+/// Deletes the record `id`, 0000h for the oldest and FFFFh for the newest, at the time `at`.
 fn delete<S: Storage>(
     shared: &Shared<S>,
     journal: &mut Journal<S>,
-    id: SelRecordId,
-    at: u32,
+    (id, at): (u16, u32),
+    reservation: Option<u16>,
 ) -> Result<SelRecordId, SelError> {
-    if shared.log().get(id.value()).is_none() {
-        return Err(SelError::Absent);
+    let mut reservations = lock(&shared.reservation);
+    let allowed = reservation.is_none_or(|reserved| match id {
+        0x0000 | 0xffff => reservations.knows_ends(reserved),
+        _ => reservations.is_latest(reserved),
+    });
+    if !allowed {
+        return Err(SelError::Cancelled);
     }
+    let record = shared.log().get(id).and_then(|(record, _)| SelRecordId::new(record.id));
+    let id = record.ok_or(SelError::Absent)?;
     let change = Change::Delete { id, at };
     write(journal, &[change])?;
     shared.log().apply(&change);
-    lock(&shared.reservation).cancel();
+    reservations.note_deletion(reservation);
     Ok(id)
 }
 

@@ -231,7 +231,7 @@ impl EventLog {
     #[zbus(name = "SELDelete")]
     async fn sel_delete(&self, record: u16) -> Result<(), Error> {
         let id = SelRecordId::new(record).ok_or(SelError::Absent)?;
-        Ok(self.sel.delete(id, self.clock.now(), None).await.map(drop)?)
+        Ok(self.sel.delete(id.value(), self.clock.now(), None).await.map(drop)?)
     }
 
     /// Records, free bytes, times of the last addition and erasure, operation support.

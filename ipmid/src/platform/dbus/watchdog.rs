@@ -41,6 +41,10 @@ impl Watchdog for DbusPlatform {
         self.set(WATCHDOG, watchdog::INITIALIZED, true).await
     }
 
+    async fn log_watchdog(&self) -> PlatformResult<()> {
+        self.set(WATCHDOG, watchdog::LOG_TIMEOUT, true).await
+    }
+
     async fn reset_watchdog(&self) -> PlatformResult<()> {
         let connected = self.connected()?;
         let reset = |object| {
