@@ -40,8 +40,9 @@ fn count(login: &Login) -> usize {
     number.and_then(|text| text.trim().parse().ok()).expect("a count")
 }
 
-/// Completion code: the reservation was cancelled.
+/// Completion codes: the reservation was cancelled; there is no such record.
 const CANCELLED: u8 = 0xc5;
+const ABSENT: u8 = 0xcb;
 
 /// Sends a raw request; `Err` is the completion code, where there is one.
 fn ask(shell: &mut Shell, line: &str) -> Result<Vec<u8>, Option<u8>> {
@@ -54,12 +55,10 @@ fn ask(shell: &mut Shell, line: &str) -> Result<Vec<u8>, Option<u8>> {
     bytes.ok_or(None)
 }
 
-/// Reads all records in two parts each, under one reservation, as clients do: they are as many as was
-/// promised when it began, each once and sound. `Err` is the completion code that ended it before.
+/// Reads all records in two parts each, under one reservation, as clients do: each is there once and sound, whatever
+/// comes and goes meanwhile. `Err` is the completion code that ended it before.
 fn walk(shell: &mut Shell) -> Result<(), Option<u8>> {
     let reservation = ask(shell, "raw 0x0a 0x22")?;
-    let info = ask(shell, "raw 0x0a 0x20")?;
-    let promised = usize::from(u16::from_le_bytes([info[1], info[2]]));
     let mut seen = BTreeSet::new();
     let mut id = [0, 0];
     while id != [0xff, 0xff] {
@@ -71,17 +70,15 @@ fn walk(shell: &mut Shell) -> Result<(), Option<u8>> {
         };
         let head = get(0, 5)?;
         let body = get(5, 255)?;
-        assert_eq!(head[..2], body[..2], "the next record of {id:x?}");
         assert_eq!(usize::from(head[6]), body.len() - 2, "length of {id:x?}");
         assert!(seen.insert([head[2], head[3]]), "{id:x?} is there twice");
-        id = [head[0], head[1]];
+        id = [body[0], body[1]];
     }
-    assert_eq!(seen.len(), promised, "records");
     Ok(())
 }
 
 #[test]
-fn repository_is_whole_or_cancelled_while_sensor_services_restart() {
+fn records_are_whole_while_sensor_services_restart() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     let records = dump(&login);
@@ -95,7 +92,7 @@ fn repository_is_whole_or_cancelled_while_sensor_services_restart() {
                 while !stop.load(Ordering::Relaxed) {
                     match walk(shell) {
                         Ok(()) => drop(count.fetch_add(1, Ordering::Relaxed)),
-                        Err(code) => assert_eq!(code, Some(CANCELLED)),
+                        Err(code) => assert!([Some(CANCELLED), Some(ABSENT)].contains(&code)),
                     }
                 }
             });
