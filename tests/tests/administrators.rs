@@ -57,7 +57,8 @@ fn boot_device_reads_back_as_it_was_set_and_cleared() {
     ] {
         login.ipmitool(&format!("chassis bootdev {device} options=persistent,efiboot")).ok();
         let read = login.ipmitool("chassis bootparam get 5");
-        for line in [shown, "Options apply to all future boots", "BIOS EFI boot", "Boot Flag Valid"] {
+        for line in [shown, "Options apply to all future boots", "BIOS EFI boot", "Boot Flag Valid"]
+        {
             assert!(read.ok().contains(line), "{line}: {read}");
         }
     }

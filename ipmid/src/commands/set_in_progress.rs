@@ -2,7 +2,7 @@
 //! Tables 22-16c, 23-4, 26-5, 28-14, 30-6).
 
 use ipmi_proto::CompletionCode;
-use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::codec::{Bits, Remaining, Zero};
 
 use crate::model::parameter_updates::{ParameterUpdates, Parameters, UpdateError};
 use crate::model::requester::Requester;
@@ -39,7 +39,7 @@ impl SetState {
     ///
     /// `C7h` when it is not one byte, `CCh` for the value that is reserved.
     pub(super) fn decode(data: &Remaining) -> Result<Self, CompletionCode> {
-        let (state, _): (Bits<2>, Bits<6>) = data.decode()?;
+        let (state, _): (Bits<2>, Zero<6>) = data.decode()?;
         match state.value() {
             0 => Ok(Self::Complete),
             1 => Ok(Self::InProgress),

@@ -176,6 +176,7 @@ mod tests {
     use crate::request::context::{Context, Session};
     use crate::request::dispatch::Dispatcher;
 
+    mod read_back;
     mod serial;
 
     struct NoI2c;

@@ -90,11 +90,8 @@ impl Remaining {
         let mut reader = Reader::new(&self.bytes);
         let value = T::decode(&mut reader)?;
         // Fewer bits left than the last byte lacks are none at all.
-        if reader.remaining() == self.missing as usize {
-            Ok(value)
-        } else {
-            Err(DecodeError::Length)
-        }
+        reader.finish_before(self.missing as usize)?;
+        Ok(value)
     }
 
     /// The bytes.

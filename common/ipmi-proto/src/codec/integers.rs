@@ -192,16 +192,14 @@ impl<const N: u32> Encode for BitSet<N> {
     }
 }
 
-/// `N` reserved bits that must be zero.
+/// `N` reserved bits that must be zero: of values that are stored, since what is accepted must be read back.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Zero<const N: u32>;
 
 impl<const N: u32> Decode for Zero<N> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.bits(N)? {
-            0 => Ok(Self),
-            value => Err(DecodeError::Value { field: "reserved", value }),
-        }
+        reader.reserved(N)?;
+        Ok(Self)
     }
 }
 

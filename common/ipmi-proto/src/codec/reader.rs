@@ -9,13 +9,15 @@ pub struct Reader<'a> {
     bytes: &'a [u8],
     /// 0 to 7.
     used: u32,
+    /// The first reserved bits that were set. An error once all is read: that the length is wrong comes before it.
+    reserved: Option<u64>,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the first bit of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, used: 0 }
+        Self { bytes, used: 0, reserved: None }
     }
 
     /// Takes the next `count` bits, at most 64, as an unsigned value.
@@ -39,6 +41,19 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(value)
+    }
+
+    /// Takes the next `count` bits, which are reserved: [`finish`](Self::finish) refuses them unless all are 0.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Length`] when fewer remain.
+    pub fn reserved(&mut self, count: u32) -> Result<(), DecodeError> {
+        let value = self.bits(count)?;
+        if value != 0 {
+            self.reserved.get_or_insert(value);
+        }
+        Ok(())
     }
 
     /// How many bits remain.
@@ -65,8 +80,21 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Length`] when anything is left over.
+    /// [`DecodeError::Length`] when anything is left over, [`DecodeError::Value`] when reserved bits were set.
     pub const fn finish(self) -> Result<(), DecodeError> {
-        if self.remaining() == 0 { Ok(()) } else { Err(DecodeError::Length) }
+        self.finish_before(0)
+    }
+
+    /// Ends the reading where `bits` that fill up the last byte remain.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub(super) const fn finish_before(self, bits: usize) -> Result<(), DecodeError> {
+        match self.reserved {
+            _ if self.remaining() != bits => Err(DecodeError::Length),
+            Some(value) => Err(DecodeError::Value { field: "reserved", value }),
+            None => Ok(()),
+        }
     }
 }

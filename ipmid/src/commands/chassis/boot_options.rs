@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::codec::{self, Bits, Remaining, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
@@ -156,11 +156,11 @@ impl BootParameters {
         match parameter {
             PARAM_SERVICE_PARTITION => self.service_partition = data.decode()?,
             PARAM_PARTITION_SCAN => {
-                let (scan, _): (Bits<2>, Bits<6>) = data.decode()?;
+                let (scan, _): (Bits<2>, Zero<6>) = data.decode()?;
                 self.partition_scan = scan.value();
             }
             PARAM_VALID_CLEARING => {
-                let (clearing, _): (Bits<5>, Bits<3>) = data.decode()?;
+                let (clearing, _): (Bits<5>, Zero<3>) = data.decode()?;
                 self.valid_clearing = clearing.value();
             }
             PARAM_ACKNOWLEDGE => {

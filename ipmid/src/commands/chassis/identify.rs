@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daemon::RateLimit;
-use ipmi_proto::codec::Ignored;
+use ipmi_proto::codec::Zero;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 use tokio::task::{self, AbortHandle};
@@ -86,7 +86,7 @@ impl<P: Platform> ChassisProvider<P> {
         self: Arc<Self>,
         _: Context,
         interval: Option<u8>,
-        force: Option<(bool, Ignored<7>)>,
+        force: Option<(bool, Zero<7>)>,
     ) -> Result<(), CompletionCode> {
         let forced = force.is_some_and(|(force, _)| force);
         let interval = Duration::from_secs(interval.unwrap_or(DEFAULT_INTERVAL).into());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::codec::{Bits, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform, if_present, lock};
@@ -102,7 +102,7 @@ impl<P: Platform> ChassisProvider<P> {
         self: Arc<Self>,
         _: Context,
         policy: Bits<3>,
-        _: Ignored<5>,
+        _: Zero<5>,
     ) -> Result<u8, CompletionCode> {
         let policy = match policy.value() {
             0 => RestorePolicy::AlwaysOff,

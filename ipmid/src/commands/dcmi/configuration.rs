@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::codec::{self, Remaining, Zero};
 use ipmi_proto::{CompletionCode, Privilege};
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ impl<P: Platform> DcmiProvider<P> {
         data: Remaining,
     ) -> Result<(), CompletionCode> {
         if parameter == PARAM_ACTIVATE_DHCP {
-            let (activate, _): (bool, Bits<7>) = data.decode()?;
+            let (activate, _): (bool, Zero<7>) = data.decode()?;
             if activate {
                 self.platform.renew_dhcp().await?;
             }

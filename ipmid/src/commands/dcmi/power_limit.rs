@@ -8,6 +8,7 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipmi_proto::codec::Zero;
 use ipmi_proto::{CompletionCode, Privilege};
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
@@ -78,10 +79,10 @@ impl<P: Platform> DcmiProvider<P> {
     async fn set_power_limit(
         self: Arc<Self>,
         _: Context,
-        (_reserved, action): ([u8; 3], u8),
+        (_, action): (Zero<24>, u8),
         watts: u16,
         correction_time: u32,
-        _reserved2: u16,
+        _: Zero<16>,
         sampling_period: u16,
     ) -> Result<(), CompletionCode> {
         let action = action_from(action).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
@@ -203,11 +204,12 @@ fn action_number(action: ExceptionAction) -> u8 {
     }
 }
 
+/// The action of `number`. Of the OEM actions 02h to 10h D-Bus has one.
 fn action_from(number: u8) -> Option<ExceptionAction> {
     match number {
         0x00 => Some(ExceptionAction::NoAction),
         0x01 => Some(ExceptionAction::HardPowerOff),
-        0x02..=0x10 => Some(ExceptionAction::Oem),
+        0x02 => Some(ExceptionAction::Oem),
         0x11 => Some(ExceptionAction::LogEventOnly),
         _ => None,
     }

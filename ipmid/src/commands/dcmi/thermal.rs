@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::codec::{Bits, Zero};
 use ipmi_proto::sdr::SensorType;
 use ipmi_proto::{CompletionCode, Privilege};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,12 @@ pub(super) struct ThermalLimit {
     seconds: u16,
 }
 
+impl ThermalLimit {
+    const fn has_action(&self) -> bool {
+        self.log || self.power_off
+    }
+}
+
 /// Entities beyond their limit.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -47,7 +53,7 @@ pub(super) struct Watch {
 }
 
 /// Log only and power off, bits 5 and 6 of the exception actions.
-type Actions = (Ignored<5>, bool, bool, Ignored<1>);
+type Actions = (Zero<5>, bool, bool, Zero<1>);
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_thermal(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -58,7 +64,7 @@ impl<P: Platform> DcmiProvider<P> {
         }
     }
 
-    /// Set Thermal Limit (DCMI 1.5 §6.7.1). Without an action the limit is gone.
+    /// Set Thermal Limit (DCMI 1.5 §6.7.1). Without an action nothing happens beyond the limit.
     ///
     /// # Errors
     ///
@@ -76,11 +82,11 @@ impl<P: Platform> DcmiProvider<P> {
         let key = key(entity, instance);
         self.state
             .update(|state| {
-                if log || power_off {
-                    let limit = ThermalLimit { power_off, log, degrees, seconds };
-                    state.thermal_limits.insert(key, limit);
-                } else {
+                let limit = ThermalLimit { power_off, log, degrees, seconds };
+                if limit == ThermalLimit::default() {
                     state.thermal_limits.remove(&key);
+                } else {
+                    state.thermal_limits.insert(key, limit);
                 }
             })
             .await?;
@@ -131,7 +137,7 @@ impl<P: Platform> DcmiProvider<P> {
                     }
                     limits
                 };
-                for (key, limit) in limits {
+                for (key, limit) in limits.into_iter().filter(|(_, limit)| limit.has_action()) {
                     provider.check_temperatures(&key, limit).await;
                 }
                 time::sleep(POLL_INTERVAL).await;

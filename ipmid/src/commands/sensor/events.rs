@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::codec::{Bits, Ignored, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
@@ -29,7 +29,7 @@ const ENABLE: u8 = 1;
 const DISABLE: u8 = 2;
 
 /// Scanning and event messages, bits 6 and 7 of the first byte.
-type Switches = (Ignored<4>, Bits<2>, bool, bool);
+type Switches = (Zero<4>, Bits<2>, bool, bool);
 
 /// The events that a sensor supports, as a mask of offsets.
 fn offered(sensor: &Sensor) -> u16 {

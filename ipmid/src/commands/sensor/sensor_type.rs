@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ipmi_proto::codec::{Bits, Ignored};
+use ipmi_proto::codec::{Bits, Zero};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
@@ -41,7 +41,7 @@ impl<P: Sensors> SensorProvider<P> {
         context: Context,
         number: u8,
         wanted: u8,
-        (event_type, _): (Bits<7>, Ignored<1>),
+        (event_type, _): (Bits<7>, Zero<1>),
     ) -> Result<(), CompletionCode> {
         let (index, analog, own) = self
             .sensor(&context, number, |sensor| {
@@ -96,7 +96,7 @@ mod tests {
         let record = commands.send(0x21, &hex!("0000 0101 00 0e")).await.unwrap();
         assert_eq!(record[2..][12..14], hex!("0a 01"));
         assert_eq!(commands.send(0x2f, &[1]).await, answer(&hex!("01 01")));
-        assert_eq!(commands.send(0x2e, &hex!("02 04 81")).await, answer(&[]));
+        assert_eq!(commands.send(0x2e, &hex!("02 04 01")).await, answer(&[]));
         assert_eq!(commands.send(0x2f, &[2]).await, answer(&hex!("04 01")));
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use accounts::ChannelTable;
-use ipmi_proto::codec::{Bits, Ignored, Remaining, encode};
+use ipmi_proto::codec::{Bits, Ignored, Remaining, Zero, encode};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +138,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
         self.updates.extend(of, (&context).into());
         let change = match parameter {
             Parameter::Enable => {
-                let (enable, _) = data.decode::<(bool, Ignored<7>)>()?;
+                let (enable, _) = data.decode::<(bool, Zero<7>)>()?;
                 SolChange::Enable(enable)
             }
             Parameter::Authentication => authentication(&data)?,
@@ -147,7 +147,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
                 SolChange::Accumulate { interval, threshold }
             }
             Parameter::Retry => {
-                let (count, _, interval) = data.decode::<(Bits<3>, Ignored<5>, u8)>()?;
+                let (count, _, interval) = data.decode::<(Bits<3>, Zero<5>, u8)>()?;
                 SolChange::Retry { count: count.value(), interval }
             }
             which @ (Parameter::NonVolatileBitRate | Parameter::VolatileBitRate) => {
@@ -223,7 +223,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
     }
 
     async fn set_bit_rate(&self, which: Parameter, data: &Remaining) -> Result<(), CompletionCode> {
-        let (number, _) = data.decode::<(Bits<4>, Ignored<4>)>()?;
+        let (number, _) = data.decode::<(Bits<4>, Zero<4>)>()?;
         let number = number.value();
         let known = BIT_RATES.iter().find(|(known, _)| *known == number);
         if let Some((_, baud)) = known {
@@ -245,7 +245,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
 /// Parameter 2 as it is set: the privilege is one that a login can have.
 fn authentication(data: &Remaining) -> Result<SolChange, CompletionCode> {
     let (privilege, _, force_authentication, force_encryption) =
-        data.decode::<(Privilege, Ignored<2>, bool, bool)>()?;
+        data.decode::<(Privilege, Zero<2>, bool, bool)>()?;
     if privilege < Privilege::User {
         return Err(CompletionCode::INVALID_DATA_FIELD);
     }
@@ -326,7 +326,7 @@ mod tests {
             (&hex!("01 01 00")[..], 1, &hex!("11 00")[..]),
             (&hex!("01 02 83"), 2, &hex!("11 83")),
             (&hex!("01 03 0a 60"), 3, &hex!("11 0a 60")),
-            (&hex!("01 04 ff 0a"), 4, &hex!("11 07 0a")),
+            (&hex!("01 04 07 0a"), 4, &hex!("11 07 0a")),
             (&hex!("01 05 06"), 6, &hex!("11 06")),
         ] {
             assert_eq!(commands.send(0x21, request).await, answer(&[]), "{request:02x?}");

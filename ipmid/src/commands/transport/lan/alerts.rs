@@ -1,25 +1,25 @@
 //! Where alerts go: community string and destinations (16 to 19, 25).
 
 use ipmi_proto::CompletionCode;
-use ipmi_proto::codec::{self, Bits, Remaining, Text};
+use ipmi_proto::codec::{self, Bits, Remaining, Text, Zero};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
 use crate::model::lan::{Community, DESTINATIONS, Destination, DestinationKind};
 use crate::platform::{Network, Sessions};
 
 /// Selector and reserved bits; type, reserved, acknowledged; time-out; retries, reserved.
-type TypeData = ((Bits<4>, Bits<4>), (Bits<3>, Bits<4>, bool), u8, (Bits<3>, Bits<5>));
+type TypeData = ((Bits<4>, Zero<4>), (Bits<3>, Zero<4>, bool), u8, (Bits<3>, Zero<5>));
 /// Selector; address format; gateway, reserved; IP and MAC address.
-type AddressData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), (bool, Bits<7>), [u8; 4], [u8; 6]);
+type AddressData = ((Bits<4>, Zero<4>), (Zero<4>, Bits<4>), (bool, Zero<7>), [u8; 4], [u8; 6]);
 /// Selector; tag format; tag.
-type VlanData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), u16);
+type VlanData = ((Bits<4>, Zero<4>), (Zero<4>, Bits<4>), u16);
 
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn alerts(&self, lan: &Lan, parameter: u8, selector: u8) -> Data {
         let number = usize::from(selector & 0x0f);
         let all = self.state.look(|state| state.destinations(lan.number.value()));
         let destination = all.get(number).cloned().ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
-        let selector = (Bits::low(selector), Bits::low(0));
+        let selector = (Bits::low(selector), Zero);
         Ok(match parameter {
             16 => {
                 let community: String =
@@ -36,21 +36,21 @@ impl<P: Network + Sessions> LanProvider<P> {
                     DestinationKind::Oem1 => 6,
                     DestinationKind::Oem2 => 7,
                 };
-                let kind = (Bits::low(kind), Bits::low(0), destination.acknowledged);
-                let retries = (Bits::low(destination.retries), Bits::low(0));
+                let kind = (Bits::low(kind), Zero, destination.acknowledged);
+                let retries = (Bits::low(destination.retries), Zero);
                 let data: TypeData = (selector, kind, destination.timeout, retries);
                 codec::encode(&data)
             }
             19 => {
-                let gateway = (destination.backup_gateway, Bits::low(0));
+                let gateway = (destination.backup_gateway, Zero);
                 let address = destination.address.octets();
-                let format = (Bits::low(0), Bits::low(0));
+                let format = (Zero, Bits::low(0));
                 let data: AddressData = (selector, format, gateway, address, destination.mac);
                 codec::encode(&data)
             }
             25 => {
                 // Format 1h in bits 7:4 is an 802.1q tag.
-                let format = (Bits::low(0), Bits::low(u8::from(destination.vlan.is_some())));
+                let format = (Zero, Bits::low(u8::from(destination.vlan.is_some())));
                 let data: VlanData = (selector, format, destination.vlan.unwrap_or(0));
                 codec::encode(&data)
             }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use ipmi_proto::CompletionCode;
-use ipmi_proto::codec::{Bits, Remaining, Uint};
+use ipmi_proto::codec::{Bits, Remaining, Uint, Zero};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, unmanaged};
 use crate::model::lan::Ipv4State;
@@ -85,7 +85,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 self.change(lan, LinkChange::Address(address, prefix)).await
             }
             4 => {
-                let (source, _): (Bits<4>, Bits<4>) = data.decode()?;
+                let (source, _): (Bits<4>, Zero<4>) = data.decode()?;
                 let dhcp = match source.value() {
                     STATIC => false,
                     DHCP => true,
@@ -118,7 +118,7 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     /// Bits 11:0 are the id, bit 15 says whether it counts.
-    async fn set_vlan(&self, lan: &Lan, (id, _, on): (Uint<12>, Bits<3>, bool)) -> Done {
+    async fn set_vlan(&self, lan: &Lan, (id, _, on): (Uint<12>, Zero<3>, bool)) -> Done {
         let id = u16::try_from(id.value()).unwrap_or_default();
         if on && !(1..=4094).contains(&id) {
             return Err(CompletionCode::INVALID_DATA_FIELD);
@@ -150,7 +150,7 @@ fn set(state: &mut Ipv4State, parameter: u8, data: &Remaining) -> Done {
         14 => state.backup_gateway = host_address(data.decode()?)?.octets(),
         15 => state.backup_gateway_mac = machine_mac(data.decode()?)?,
         21 => {
-            let (priority, _): (Bits<3>, Bits<5>) = data.decode()?;
+            let (priority, _): (Bits<3>, Zero<5>) = data.decode()?;
             state.vlan_priority = priority.value();
         }
         // Ports and ARP flags that cannot be.

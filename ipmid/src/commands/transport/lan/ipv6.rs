@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use ipmi_proto::CompletionCode;
-use ipmi_proto::codec::{Bits, Remaining};
+use ipmi_proto::codec::{Remaining, Zero};
 
 use super::ipv4::machine_mac;
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, unmanaged};
@@ -66,7 +66,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             51 => Err(invalid),
             56 => self.set_static_ipv6(lan, data).await,
             64 => {
-                let (is_static, dynamic, _): (bool, bool, Bits<6>) = data.decode()?;
+                let (is_static, dynamic, _): (bool, bool, Zero<6>) = data.decode()?;
                 if !is_static && !dynamic {
                     return Err(invalid);
                 }
@@ -97,7 +97,7 @@ impl<P: Network + Sessions> LanProvider<P> {
 
     /// Selector; source with the enable bit; address, prefix length, status (read-only).
     async fn set_static_ipv6(&self, lan: &Lan, data: &Remaining) -> Done {
-        type Entry = (u8, (Bits<7>, bool), [u8; 16], u8, Option<u8>);
+        type Entry = (u8, (Zero<7>, bool), [u8; 16], u8, Option<u8>);
         let (selector, (_, enabled), address, prefix, _): Entry = data.decode()?;
         if selector >= STATIC_ADDRESSES {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);

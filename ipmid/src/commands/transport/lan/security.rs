@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use accounts::BadPassword;
-use ipmi_proto::codec::{self, Bits, Remaining};
+use ipmi_proto::codec::{self, Bits, Remaining, Zero};
 use ipmi_proto::{CompletionCode, Privilege};
 
 use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
@@ -17,7 +17,7 @@ use crate::platform::{Network, Sessions};
 /// its privilege.
 const SUITES: usize = 16;
 /// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
-type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
+type BadPasswordData = (bool, Zero<7>, u8, u16, u16);
 
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
@@ -47,7 +47,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let BadPassword { audit_event, threshold, reset_interval, lockout_interval } =
                     self.snapshot().bad_password(lan.number);
                 let data: BadPasswordData =
-                    (audit_event, Bits::low(0), threshold, reset_interval, lockout_interval);
+                    (audit_event, Zero, threshold, reset_interval, lockout_interval);
                 codec::encode(&data)
             }
             _ => return Err(PARAMETER_NOT_SUPPORTED),

@@ -289,20 +289,20 @@ const PARAMETERS: &[(&str, &[[u8; 3]])] = &[
 ];
 
 /// A request, and who sends it.
-type Sent = (Context, Vec<u8>);
+pub(super) type Sent = (Context, Vec<u8>);
 /// Completion code and data.
-type Reply = (u8, Vec<u8>);
+pub(super) type Reply = (u8, Vec<u8>);
 /// The answers to requests, and all that can be seen afterwards.
 type Outcome = (Vec<Reply>, Vec<String>);
 
-fn bytes(text: &str) -> Vec<u8> {
+pub(super) fn bytes(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     let pairs = digits.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
     pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
 /// The host, and two sessions of the LAN.
-fn sender(number: usize) -> Context {
+pub(super) fn sender(number: usize) -> Context {
     let host = Context::system_interface();
     let Ok(id @ 1..) = u32::try_from(number) else {
         return host;
@@ -311,19 +311,19 @@ fn sender(number: usize) -> Context {
     Context { channel: ChannelNumber::new(1).unwrap(), medium: Medium::Lan, session, ..host }
 }
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// A machine as it is before the requests.
-struct Model {
+pub(super) struct Model {
     dispatcher: Arc<Dispatcher>,
     platform: Arc<FakePlatform>,
     _state: TempDir,
 }
 
 impl Model {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let machine = machine();
         for id in [1, 2] {
             machine.platform.open_session(id);
@@ -343,7 +343,7 @@ impl Model {
         model
     }
 
-    async fn send(&self, (context, request): &Sent) -> Reply {
+    pub(super) async fn send(&self, (context, request): &Sent) -> Reply {
         let [netfn, command, data @ ..] = &request[..] else { panic!("no request") };
         let context = Context { command: *command, ..*context };
         let reply = self.dispatcher.dispatch(context, *netfn, data).await;
