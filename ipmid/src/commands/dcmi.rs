@@ -11,9 +11,9 @@ mod thermal;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::SensorType;
 use ipmi_proto::sel::{Direction, Event, GeneratorId};
-use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ use crate::model::persistent::Persistent;
 use crate::model::sel::SelError;
 use crate::model::sensors::SensorIndex;
 use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 
 /// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
 const LIMIT: u8 = 0x05;
@@ -140,11 +140,6 @@ impl<P: Platform> DcmiProvider<P> {
     }
 }
 
-/// A row of this group.
-const fn row(code: u8, privilege: Privilege, name: &'static str) -> Command {
-    Command::group(GroupBody::DCMI, code, privilege, name)
-}
-
 /// What a feature that this machine has no service for is answered.
 fn absent(error: PlatformError) -> CompletionCode {
     match error {
@@ -155,6 +150,8 @@ fn absent(error: PlatformError) -> CompletionCode {
 
 #[cfg(test)]
 mod tests {
+    use ipmi_proto::GroupBody;
+
     use super::*;
     pub(super) use crate::commands::test_support::{TestCommands, answer};
     use crate::model::events::tests::TestLog;

@@ -1,22 +1,21 @@
 //! Commands: what they are called, who may send them, and the handlers that answer them.
 //!
-//! A provider adds a command with one row ([`Command`]) and one `async fn`; the table unpacks the
+//! A provider adds a command with one line ([`Rows::add`]) and one `async fn`; the table unpacks the
 //! function's typed parameters from the request before it runs and packs its typed result after:
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use ipmi_proto::{CompletionCode, NetFn, Privilege};
-//! use ipmid::request::{command::{Command, CommandTable, Priority}, context::Context};
-//!
-//! const ADD: Command = Command::standard(NetFn::APP, 0x70, Privilege::User, "Add");
+//! use ipmid::request::{command::{CommandTable, Priority}, context::Context};
 //!
 //! async fn add(_: Arc<()>, _: Context, a: u8, b: u8) -> Result<u16, CompletionCode> {
 //!     Ok(u16::from(a) + u16::from(b))
 //! }
 //!
 //! let mut table = CommandTable::default();
-//! table.at(Priority::OEM).add(ADD, &Arc::new(()), add);
+//! let mut base = table.at(Priority::BASE);
+//! base.rows(NetFn::APP, &Arc::new(())).add(0x70, Privilege::User, "Add", add);
 //! let registry = table.finish().expect("no command is there twice");
 //! assert_eq!(registry.iter().count(), 1);
 //! ```
@@ -28,7 +27,7 @@ mod table;
 pub use handler::{Answer, Coded, Handler, Outcome};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
 pub use resource::Resource;
-pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry};
+pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry, Rows};
 
 /// The command number that answers for every one of its family that has no handler of its own, as
 /// in phosphor-host-ipmid.
@@ -43,6 +42,24 @@ pub enum Family {
     Group(GroupBody),
     /// NetFn 2Eh with this enterprise number in the first three data bytes.
     Oem(Iana),
+}
+
+impl From<NetFn> for Family {
+    fn from(netfn: NetFn) -> Self {
+        Self::NetFn(netfn)
+    }
+}
+
+impl From<GroupBody> for Family {
+    fn from(body: GroupBody) -> Self {
+        Self::Group(body)
+    }
+}
+
+impl From<Iana> for Family {
+    fn from(iana: Iana) -> Self {
+        Self::Oem(iana)
+    }
 }
 
 /// Who may send a command.

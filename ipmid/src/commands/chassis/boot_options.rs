@@ -14,14 +14,8 @@ use super::boot_flags::{BootFlags, FlagsRest};
 use super::{ChassisProvider, Platform, if_present};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SYSTEM_BOOT_OPTIONS: Command =
-    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options")
-        .changes(Resource::BOOT);
-const GET_SYSTEM_BOOT_OPTIONS: Command =
-    Command::standard(NetFn::CHASSIS, 0x09, Privilege::Operator, "Get System Boot Options");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -62,8 +56,11 @@ pub struct BootParameters {
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_boot_options(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SYSTEM_BOOT_OPTIONS, self, Self::set_system_boot_options);
-        table.add(GET_SYSTEM_BOOT_OPTIONS, self, Self::get_system_boot_options);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::CHASSIS, self);
+        rows.add(0x09, Operator, "Get System Boot Options", Self::get_system_boot_options);
+        let mut rows = rows.changing(Resource::BOOT);
+        rows.add(0x08, Operator, "Set System Boot Options", Self::set_system_boot_options);
     }
 
     /// Set System Boot Options (IPMI v2.0 §28.12). Without data only the parameter's mark changes.

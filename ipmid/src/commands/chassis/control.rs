@@ -10,17 +10,8 @@ use tracing::{info, warn};
 
 use super::{ChassisProvider, Platform, lock};
 use crate::platform::{ChassisTransition, HostTransition, PlatformError, PowerState, RestartCause};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const CHASSIS_CONTROL: Command =
-    Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control")
-        .changes(Resource::POWER);
-const GET_SYSTEM_RESTART_CAUSE: Command =
-    Command::standard(NetFn::CHASSIS, 0x07, Privilege::User, "Get System Restart Cause");
-const SET_POWER_CYCLE_INTERVAL: Command =
-    Command::standard(NetFn::CHASSIS, 0x0b, Privilege::Administrator, "Set Power Cycle Interval")
-        .changes(Resource::POWER);
 
 /// How long a chassis may take to go off in a power cycle whose pause we time ourselves.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(60);
@@ -57,9 +48,12 @@ impl Decode for ChassisControl {
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_control(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(CHASSIS_CONTROL, self, Self::chassis_control);
-        table.add(GET_SYSTEM_RESTART_CAUSE, self, Self::get_system_restart_cause);
-        table.add(SET_POWER_CYCLE_INTERVAL, self, Self::set_power_cycle_interval);
+        use Privilege::{Administrator, Operator, User};
+        let mut rows = table.rows(NetFn::CHASSIS, self);
+        rows.add(0x07, User, "Get System Restart Cause", Self::get_system_restart_cause);
+        let mut rows = rows.changing(Resource::POWER);
+        rows.add(0x02, Operator, "Chassis Control", Self::chassis_control);
+        rows.add(0x0b, Administrator, "Set Power Cycle Interval", Self::set_power_cycle_interval);
     }
 
     /// Chassis Control (IPMI v2.0 §28.3), with the transitions phosphor-host-ipmid asks for

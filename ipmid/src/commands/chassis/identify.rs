@@ -10,12 +10,8 @@ use tokio::time;
 use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const CHASSIS_IDENTIFY: Command =
-    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify")
-        .changes(Resource::IDENTIFY);
 
 /// How long the light is on when no interval is given, in seconds (IPMI v2.0 §28.5).
 const DEFAULT_INTERVAL: u8 = 15;
@@ -39,7 +35,9 @@ impl Identify {
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_identify(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(CHASSIS_IDENTIFY, self, Self::chassis_identify);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::CHASSIS, self).changing(Resource::IDENTIFY);
+        rows.add(0x04, Operator, "Chassis Identify", Self::chassis_identify);
     }
 
     /// Chassis Identify (IPMI v2.0 §28.5): on for so many seconds (15 when none are given, 0 for

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use ipmi_proto::codec::Remaining;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_DCMI_CAPABILITIES_INFO: Command =
-    row(0x01, Privilege::Callback, "Get DCMI Capabilities Info").for_anyone();
 
 /// Conformance to DCMI 1.5, revision 2 of the parameters.
 pub(super) const VERSION: [u8; 3] = [1, 5, 2];
@@ -31,7 +28,9 @@ const BMC_ADDRESS: u8 = 0x20;
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_capabilities(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_DCMI_CAPABILITIES_INFO, self, Self::get_dcmi_capabilities_info);
+        use Privilege::Callback;
+        let mut rows = table.rows(GroupBody::DCMI, self).for_anyone();
+        rows.add(0x01, Callback, "Get DCMI Capabilities Info", Self::get_dcmi_capabilities_info);
     }
 
     /// Get DCMI Capabilities Info (DCMI 1.5 §6.1.1): conformance, revision, one parameter.

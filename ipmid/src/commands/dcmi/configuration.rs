@@ -3,19 +3,13 @@
 use std::sync::Arc;
 
 use ipmi_proto::codec::{self, Bits, Remaining};
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::capabilities::VERSION;
-use super::{DcmiProvider, Platform, row};
-use crate::request::command::{Command, Registrar, Resource};
+use super::{DcmiProvider, Platform};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_DCMI_CONFIGURATION_PARAMETERS: Command =
-    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters")
-        .changes(Resource::NETWORK);
-const GET_DCMI_CONFIGURATION_PARAMETERS: Command =
-    row(0x13, Privilege::User, "Get DCMI Configuration Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -58,9 +52,13 @@ impl Parameters {
 }
 
 impl<P: Platform> DcmiProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_DCMI_CONFIGURATION_PARAMETERS, self, Self::set_dcmi_configuration_parameters);
-        table.add(GET_DCMI_CONFIGURATION_PARAMETERS, self, Self::get_dcmi_configuration_parameters);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x13, User, "Get DCMI Configuration Parameters", Self::get_dcmi_configuration_parameters);
+        let mut rows = rows.changing(Resource::NETWORK);
+        rows.add(0x12, Administrator, "Set DCMI Configuration Parameters", Self::set_dcmi_configuration_parameters);
     }
 
     /// Set DCMI Configuration Parameters (DCMI 1.5 §6.1.2).

@@ -5,17 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use ipmi_proto::codec::Bits;
 use ipmi_proto::sdr::SensorType;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use tokio::task;
 use tokio::time::{self, Instant};
 
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::model::persistent::lock;
 use crate::model::sensors::SensorIndex;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_POWER_READING: Command = row(0x02, Privilege::User, "Get Power Reading");
 
 /// Mode 1: system power statistics; 2 is with rolling averages, of which there are none.
 const SYSTEM_POWER: u8 = 1;
@@ -64,7 +62,9 @@ impl Statistics {
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_power(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_POWER_READING, self, Self::get_power_reading);
+        use Privilege::User;
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x02, User, "Get Power Reading", Self::get_power_reading);
     }
 
     /// Get Power Reading (DCMI 1.5 §6.6.1): present, least, most and average watts; time stamp;

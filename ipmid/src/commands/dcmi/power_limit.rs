@@ -8,22 +8,15 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
 use super::power::MachinePower;
-use super::{DcmiProvider, Platform, absent, row};
+use super::{DcmiProvider, Platform, absent};
 use crate::platform::{ChassisTransition, ExceptionAction, PlatformError, PowerLimitSettings};
-use crate::request::command::{Coded, Command, Registrar, Resource};
+use crate::request::command::{Coded, Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_POWER_LIMIT: Command = row(0x03, Privilege::User, "Get Power Limit");
-const SET_POWER_LIMIT: Command =
-    row(0x04, Privilege::Operator, "Set Power Limit").changes(Resource::POWER_LIMIT);
-const ACTIVATE_POWER_LIMIT: Command =
-    row(0x05, Privilege::Operator, "Activate/Deactivate Power Limit")
-        .changes(Resource::POWER_LIMIT);
 
 /// `80h` of Get Power Limit: none is active.
 const NO_LIMIT: CompletionCode = CompletionCode(0x80);
@@ -43,9 +36,12 @@ type Exceeded = Option<(Instant, bool)>;
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_power_limit(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_POWER_LIMIT, self, Self::get_power_limit);
-        table.add(SET_POWER_LIMIT, self, Self::set_power_limit);
-        table.add(ACTIVATE_POWER_LIMIT, self, Self::activate_power_limit);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x03, User, "Get Power Limit", Self::get_power_limit);
+        let mut rows = rows.changing(Resource::POWER_LIMIT);
+        rows.add(0x04, Operator, "Set Power Limit", Self::set_power_limit);
+        rows.add(0x05, Operator, "Activate/Deactivate Power Limit", Self::activate_power_limit);
     }
 
     /// Get Power Limit (DCMI 1.5 §6.6.2): reserved, action, watts, milliseconds to correct,

@@ -6,22 +6,18 @@ use std::time::Duration;
 
 use ipmi_proto::codec::{Bits, Ignored};
 use ipmi_proto::sdr::SensorType;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::{Deserialize, Serialize};
 use tokio::task;
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::model::persistent::lock;
 use crate::model::sensors::SensorIndex;
 use crate::platform::ChassisTransition;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_THERMAL_LIMIT: Command =
-    row(0x0b, Privilege::Operator, "Set Thermal Limit").changes(Resource::THERMAL_LIMITS);
-const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
 
 /// How often temperatures are looked at while there is a limit; they are in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -51,8 +47,11 @@ type Actions = (Ignored<5>, bool, bool, Ignored<1>);
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_thermal(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_THERMAL_LIMIT, self, Self::set_thermal_limit);
-        table.add(GET_THERMAL_LIMIT, self, Self::get_thermal_limit);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x0c, User, "Get Thermal Limit", Self::get_thermal_limit);
+        let mut rows = rows.changing(Resource::THERMAL_LIMITS);
+        rows.add(0x0b, Operator, "Set Thermal Limit", Self::set_thermal_limit);
         if !self.state.get().thermal_limits.is_empty() {
             self.watch_temperatures();
         }

@@ -6,11 +6,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::MessagingProvider;
 use crate::platform::{I2c, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_BT_INTERFACE_CAPABILITIES: Command =
-    Command::standard(NetFn::APP, 0x36, Privilege::User, "Get BT Interface Capabilities");
 
 /// One at a time; the bridge keeps it so.
 const OUTSTANDING: u8 = 1;
@@ -26,7 +23,9 @@ const RETRIES: u8 = 1;
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_bt(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_BT_INTERFACE_CAPABILITIES, self, Self::get_bt_interface_capabilities);
+        use Privilege::User;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x36, User, "Get BT Interface Capabilities", Self::get_bt_interface_capabilities);
     }
 
     /// Get BT Interface Capabilities (IPMI v2.0 §22.10); sizes without the length byte.

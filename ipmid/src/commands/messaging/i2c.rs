@@ -9,11 +9,8 @@ use serde::Deserialize;
 
 use super::MessagingProvider;
 use crate::platform::{I2c, I2cError, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const MASTER_WRITE_READ: Command =
-    Command::standard(NetFn::APP, 0x52, Privilege::Operator, "Master Write-Read");
 
 const LOST_ARBITRATION: CompletionCode = CompletionCode(0x81);
 const BUS_ERROR: CompletionCode = CompletionCode(0x82);
@@ -96,7 +93,9 @@ impl AllowedTransfer {
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_i2c(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(MASTER_WRITE_READ, self, Self::master_write_read);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x52, Operator, "Master Write-Read", Self::master_write_read);
     }
 
     /// Master Write-Read (IPMI v2.0 §22.11), on private buses only.

@@ -12,10 +12,8 @@ use tracing::debug;
 use super::MessagingProvider;
 use crate::model::message_queue::{Message, Messages};
 use crate::platform::{I2c, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const SEND_MESSAGE: Command = Command::standard(NetFn::APP, 0x34, Privilege::User, "Send Message");
 
 /// `83h`: nobody acknowledges the address.
 const NOT_ACKNOWLEDGED: CompletionCode = CompletionCode(0x83);
@@ -40,7 +38,9 @@ struct Bridged {
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_send(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SEND_MESSAGE, self, Self::send_message);
+        use Privilege::User;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x34, User, "Send Message", Self::send_message);
     }
 
     /// Send Message (IPMI v2.0 §22.7).

@@ -18,13 +18,8 @@ use super::configuration::{Policy, string as alert_string};
 use super::{PefProvider, Platform};
 use crate::model::lan::{Destination, DestinationKind};
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const ALERT_IMMEDIATE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x16, Privilege::Administrator, "Alert Immediate");
-const PET_ACKNOWLEDGE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x17, Privilege::Callback, "PET Acknowledge");
 
 /// `81h`: an alert is in progress already.
 const ALERT_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
@@ -49,8 +44,10 @@ type GivenEvent = (u8, [u8; Event::LENGTH]);
 
 impl<P: Platform> PefProvider<P> {
     pub(super) fn register_alert(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(ALERT_IMMEDIATE, self, Self::alert_immediate);
-        table.add(PET_ACKNOWLEDGE, self, Self::pet_acknowledge);
+        use Privilege::{Administrator, Callback};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x16, Administrator, "Alert Immediate", Self::alert_immediate);
+        rows.add(0x17, Callback, "PET Acknowledge", Self::pet_acknowledge);
     }
 
     /// Alert Immediate (IPMI v2.0 §30.7): sends a trap to one destination, of the event that is given or of

@@ -11,22 +11,8 @@ use super::filter::{Actions, Filter};
 use super::{PefProvider, Platform};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x12,
-    Privilege::Administrator,
-    "Set PEF Configuration Parameters",
-)
-.changes(Resource::PEF);
-const GET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x13,
-    Privilege::Operator,
-    "Get PEF Configuration Parameters",
-);
 
 /// `80h`: parameter not supported. `82h`: read-only.
 const NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -276,9 +262,13 @@ fn within(value: u8, bits: u8) -> Result<u8, CompletionCode> {
 }
 
 impl<P: Platform> PefProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_PEF_CONFIGURATION_PARAMETERS, self, Self::set_pef_configuration_parameters);
-        table.add(GET_PEF_CONFIGURATION_PARAMETERS, self, Self::get_pef_configuration_parameters);
+        use Privilege::{Administrator, Operator};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x13, Operator, "Get PEF Configuration Parameters", Self::get_pef_configuration_parameters);
+        let mut rows = rows.changing(Resource::PEF);
+        rows.add(0x12, Administrator, "Set PEF Configuration Parameters", Self::set_pef_configuration_parameters);
     }
 
     /// Set PEF Configuration Parameters (IPMI v2.0 §30.3). Each change is in force at once; there is nothing

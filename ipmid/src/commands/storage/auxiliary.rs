@@ -9,14 +9,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{Platform, StorageProvider};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_AUXILIARY_LOG_STATUS: Command =
-    Command::standard(NetFn::STORAGE, 0x5a, Privilege::User, "Get Auxiliary Log Status");
-const SET_AUXILIARY_LOG_STATUS: Command =
-    Command::standard(NetFn::STORAGE, 0x5b, Privilege::Administrator, "Set Auxiliary Log Status")
-        .changes(Resource::AUXILIARY_LOGS);
 
 /// The log of machine checks, and two that makers may define.
 const MCA: u8 = 0;
@@ -81,8 +75,11 @@ fn known((log, _): LogType) -> Result<u8, CompletionCode> {
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_auxiliary(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_AUXILIARY_LOG_STATUS, self, Self::get_auxiliary_log_status);
-        table.add(SET_AUXILIARY_LOG_STATUS, self, Self::set_auxiliary_log_status);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x5a, User, "Get Auxiliary Log Status", Self::get_auxiliary_log_status);
+        let mut rows = rows.changing(Resource::AUXILIARY_LOGS);
+        rows.add(0x5b, Administrator, "Set Auxiliary Log Status", Self::set_auxiliary_log_status);
     }
 
     /// Get Auxiliary Log Status (IPMI v2.0 §31.12): of the log of machine checks the time of its last entry

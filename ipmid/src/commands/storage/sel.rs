@@ -5,19 +5,8 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_SEL_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x40, Privilege::User, "Get SEL Info");
-const GET_SEL_ALLOCATION_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x41, Privilege::User, "Get SEL Allocation Info");
-const RESERVE_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL")
-        .changes(Resource::EVENT_LOG);
-const CLEAR_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x47, Privilege::Operator, "Clear SEL")
-        .changes(Resource::EVENT_LOG);
 
 /// The version that SEL and SDR commands are of: 1.5, least significant digit first.
 const VERSION: u8 = 0x51;
@@ -38,10 +27,13 @@ pub(super) const fn or_unspecified(time: u32) -> u32 {
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_sel(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SEL_INFO, self, Self::get_sel_info);
-        table.add(GET_SEL_ALLOCATION_INFO, self, Self::get_sel_allocation_info);
-        table.add(RESERVE_SEL, self, Self::reserve_sel);
-        table.add(CLEAR_SEL, self, Self::clear_sel);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x40, User, "Get SEL Info", Self::get_sel_info);
+        rows.add(0x41, User, "Get SEL Allocation Info", Self::get_sel_allocation_info);
+        let mut rows = rows.changing(Resource::EVENT_LOG);
+        rows.add(0x42, User, "Reserve SEL", Self::reserve_sel);
+        rows.add(0x47, Operator, "Clear SEL", Self::clear_sel);
     }
 
     /// Get SEL Info (IPMI v2.0 §31.2): version, records, free bytes (FFFFh for more than that), times of

@@ -6,26 +6,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_SDR_REPOSITORY_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x28, Privilege::User, "Get SDR Repository Time")
-        .changes(Resource::CLOCK);
-const SET_SDR_REPOSITORY_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x29, Privilege::Operator, "Set SDR Repository Time")
-        .changes(Resource::CLOCK);
-const GET_SEL_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x48, Privilege::User, "Get SEL Time")
-        .changes(Resource::CLOCK);
-const SET_SEL_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x49, Privilege::Operator, "Set SEL Time")
-        .changes(Resource::CLOCK);
-const GET_SEL_TIME_UTC_OFFSET: Command =
-    Command::standard(NetFn::STORAGE, 0x5c, Privilege::User, "Get SEL Time UTC Offset");
-const SET_SEL_TIME_UTC_OFFSET: Command =
-    Command::standard(NetFn::STORAGE, 0x5d, Privilege::Operator, "Set SEL Time UTC Offset")
-        .changes(Resource::CLOCK);
 
 /// The furthest that local time is from UTC, in minutes (§31.11a), and "not specified".
 const MAX_OFFSET: u16 = 1440;
@@ -35,12 +17,15 @@ const UNKNOWN_TIME: u32 = u32::MAX;
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_time(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SDR_REPOSITORY_TIME, self, Self::get_sel_time);
-        table.add(SET_SDR_REPOSITORY_TIME, self, Self::set_sel_time);
-        table.add(GET_SEL_TIME, self, Self::get_sel_time);
-        table.add(SET_SEL_TIME, self, Self::set_sel_time);
-        table.add(GET_SEL_TIME_UTC_OFFSET, self, Self::get_sel_time_utc_offset);
-        table.add(SET_SEL_TIME_UTC_OFFSET, self, Self::set_sel_time_utc_offset);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x5c, User, "Get SEL Time UTC Offset", Self::get_sel_time_utc_offset);
+        let mut rows = rows.changing(Resource::CLOCK);
+        rows.add(0x28, User, "Get SDR Repository Time", Self::get_sel_time);
+        rows.add(0x29, Operator, "Set SDR Repository Time", Self::set_sel_time);
+        rows.add(0x48, User, "Get SEL Time", Self::get_sel_time);
+        rows.add(0x49, Operator, "Set SEL Time", Self::set_sel_time);
+        rows.add(0x5d, Operator, "Set SEL Time UTC Offset", Self::set_sel_time_utc_offset);
     }
 
     /// Get SEL Time (IPMI v2.0 §31.10): what the BMC's time service says, where there is one.

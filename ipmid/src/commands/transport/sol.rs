@@ -15,18 +15,8 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::TRANSPORT,
-    0x21,
-    Privilege::Administrator,
-    "Set SOL Configuration Parameters",
-)
-.changes(Resource::SOL);
-const GET_SOL_CONFIGURATION_PARAMETERS: Command =
-    Command::standard(NetFn::TRANSPORT, 0x22, Privilege::User, "Get SOL Configuration Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -108,9 +98,13 @@ impl<P: Sessions + Sol> SolProvider<P> {
     }
 
     /// Adds its commands.
+    #[rustfmt::skip] // one line a command
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SOL_CONFIGURATION_PARAMETERS, self, Self::set_sol_configuration_parameters);
-        table.add(GET_SOL_CONFIGURATION_PARAMETERS, self, Self::get_sol_configuration_parameters);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::TRANSPORT, self);
+        rows.add(0x22, User, "Get SOL Configuration Parameters", Self::get_sol_configuration_parameters);
+        let mut rows = rows.changing(Resource::SOL);
+        rows.add(0x21, Administrator, "Set SOL Configuration Parameters", Self::set_sol_configuration_parameters);
     }
 
     /// Set SOL Configuration Parameters (IPMI v2.0 §26.2).
