@@ -1,5 +1,5 @@
 //! Server Base Manageability Requirements, group AEh: the boot progress codes of the host's firmware,
-//! as OpenBMC's `sbmrhandler.cpp` has them.
+//! as in OpenBMC's `sbmrhandler.cpp`.
 
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn codes_are_the_hosts_to_send() {
+    async fn codes_from_others_than_the_host_are_refused() {
         let commands = commands();
         let context =
             Context { session: Some(Session { id: 1, user_id: 2 }), ..Context::system_interface() };

@@ -16,7 +16,7 @@
 //! let mut table = CommandTable::default();
 //! let mut base = table.at(Priority::BASE);
 //! base.rows(NetFn::APP, &Arc::new(())).add(0x70, Privilege::User, "Add", add);
-//! let registry = table.finish().expect("no command is there twice");
+//! let registry = table.finish().expect("no command is registered twice");
 //! assert_eq!(registry.iter().count(), 1);
 //! ```
 
@@ -24,16 +24,16 @@ mod handler;
 mod resource;
 mod table;
 
-pub use handler::{Answer, Coded, Handler, Outcome};
+pub use handler::{Coded, Handler, Outcome, ResponseFuture};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
 pub use resource::Resource;
 pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry, Rows};
 
-/// The command number that answers for every one of its family that has no handler of its own, as
+/// The command number of a handler for all commands of its family that have no handler of their own, as
 /// in phosphor-host-ipmid.
 pub const WILDCARD: u8 = 0xff;
 
-/// Whose numbering a command belongs to.
+/// The number space of a command.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Family {
     /// A network function of the specification or of a board's OEM (30h-3Eh).
@@ -76,13 +76,13 @@ pub enum Access {
 /// One row of the command table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Command {
-    /// Whose number `code` is.
+    /// Number space of `code`.
     pub family: Family,
     /// Command number.
     pub code: u8,
     /// Who may send it.
     pub access: Access,
-    /// What it changes, if anything.
+    /// The resource that it changes, if any.
     pub changes: Option<Resource>,
     /// The specification's name for it.
     pub name: &'static str,
@@ -140,17 +140,17 @@ impl Command {
     }
 }
 
-/// Which of several handlers of one command answers: the highest (phosphor-host-ipmid,
+/// Priority of a handler: of several for one command, the highest answers (phosphor-host-ipmid,
 /// `ipmid/api-types.hpp`).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// What the specification's commands are registered with.
+    /// The specification's commands.
     pub const BASE: Self = Self(10);
     /// A vendor's own.
     pub const OEM: Self = Self(20);
-    /// A board maker's own.
+    /// A board vendor's own (ODM).
     pub const ODM: Self = Self(30);
     /// A site's own.
     pub const CUSTOM: Self = Self(40);

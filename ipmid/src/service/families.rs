@@ -329,10 +329,11 @@ mod tests {
         // The second byte of these says how many follow.
         const LENGTH_PREFIXED: [u8; 2] = [0x08, 0x0a];
         let (all, _state) = registry();
-        let tells = |row: &Command| {
+        let has_length_prefix = |row: &Command| {
             row.family == Family::Group(GroupBody::DCMI) && LENGTH_PREFIXED.contains(&row.code)
         };
-        let mut rows: Vec<Command> = all.iter().filter(|row| !tells(row)).copied().collect();
+        let mut rows: Vec<Command> =
+            all.iter().filter(|row| !has_length_prefix(row)).copied().collect();
         rows.sort_by_key(|command| (command.family, command.code));
         let mut listed = String::new();
         for row in rows {

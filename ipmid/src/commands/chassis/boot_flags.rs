@@ -6,7 +6,7 @@ use ipmi_proto::codec::{Bits, Decode, DecodeError, Encode, Reader, Writer};
 
 use crate::platform::{BootDevice, BootMode, BootSettings, BootType};
 
-/// The five bytes of the parameter, less what has a meaning on the bus.
+/// The five bytes of the parameter.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct BootFlags {
     pub(super) valid: bool,
@@ -16,7 +16,7 @@ pub(super) struct BootFlags {
     pub(super) rest: FlagsRest,
 }
 
-/// What no service knows of: kept as it was written, for the host's firmware to read back.
+/// Fields without a D-Bus property: stored as written, for the host's firmware to read back.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct FlagsRest {
@@ -52,11 +52,11 @@ impl Encode for BootFlags {
 }
 
 impl BootFlags {
-    /// The settings these flags stand for (phosphor-host-ipmid, `chassishandler.cpp`).
+    /// The `Control.Boot` settings that these flags map to (phosphor-host-ipmid, `chassishandler.cpp`).
     ///
     /// # Errors
     ///
-    /// `CCh` for a boot device that the settings have no word for.
+    /// `CCh` for a boot device that `Control.Boot.Source` has no value for.
     pub(super) fn settings(&self) -> Result<BootSettings, CompletionCode> {
         let (device, mode) = match self.device.value() {
             0x0 => (BootDevice::Default, BootMode::Regular),
@@ -72,7 +72,7 @@ impl BootFlags {
         Ok(BootSettings { enabled: self.valid, one_time: !self.persistent, device, mode, kind })
     }
 
-    /// The flags that `settings` read as, with `rest` as it was written.
+    /// The flags that `settings` map to, with `rest` as it was written.
     pub(super) fn from_settings(settings: BootSettings, rest: FlagsRest) -> Self {
         let device = match (settings.mode, settings.device) {
             (BootMode::Safe, _) => 0x3,

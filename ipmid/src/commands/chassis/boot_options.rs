@@ -1,7 +1,7 @@
 //! Set and Get System Boot Options, parameters 0 to 7 (IPMI v2.0 §28.12, §28.13).
 //!
-//! The boot device, its mode and type live in the settings service, where the host's firmware and
-//! Redfish see them too; the rest is kept here. The valid bit does not expire by itself: the
+//! The boot device, its mode and type are properties of the settings service, where the host's firmware and
+//! Redfish read them too; the rest is in this daemon's state file. The valid bit does not expire by itself: the
 //! settings service clears a one-time override when the host has used it.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
 const PARAMETER_VERSION: u8 = 0x01;
 /// Bytes in a block of the initiator mailbox.
 const MAILBOX_BLOCK: usize = 16;
-/// Blocks of the mailbox: the five that must be there at least.
+/// Blocks of the mailbox: the required minimum of five.
 const MAILBOX_BLOCKS: usize = 5;
 
 const PARAM_SET_IN_PROGRESS: u8 = 0;
@@ -36,7 +36,7 @@ const PARAM_BOOT_FLAGS: u8 = 5;
 const PARAM_INITIATOR_INFO: u8 = 6;
 const PARAM_MAILBOX: u8 = 7;
 
-/// What is kept of the boot parameters, and the power-cycle interval.
+/// State file `boot.json`: the boot parameters without a D-Bus property, and the power-cycle interval.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BootParameters {
@@ -63,12 +63,12 @@ impl<P: Platform> ChassisProvider<P> {
         rows.add(0x08, Operator, "Set System Boot Options", Self::set_system_boot_options);
     }
 
-    /// Set System Boot Options (IPMI v2.0 §28.12). Without data only the parameter's mark changes.
+    /// Set System Boot Options (IPMI v2.0 §28.12). Without data, only the parameter's valid bit changes.
     ///
     /// # Errors
     ///
     /// `80h` for a parameter beyond 7, `81h` when an update is in progress already, `C7h`, `C9h`
-    /// or `CCh` for data that is none of the parameter's.
+    /// or `CCh` for data that is invalid for the parameter.
     async fn set_system_boot_options(
         self: Arc<Self>,
         context: Context,
@@ -98,11 +98,11 @@ impl<P: Platform> ChassisProvider<P> {
         Ok(())
     }
 
-    /// Get System Boot Options (IPMI v2.0 §28.13): version, parameter with its mark, data.
+    /// Get System Boot Options (IPMI v2.0 §28.13): version, parameter with its valid bit, data.
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter beyond 7, `C9h` for a mailbox block that is not there.
+    /// `80h` for a parameter beyond 7, `C9h` for a mailbox block that does not exist.
     async fn get_system_boot_options(
         self: Arc<Self>,
         context: Context,
@@ -209,7 +209,7 @@ impl BootParameters {
         if selector >= MAILBOX_BLOCKS {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         }
-        // A mailbox that was never written is not kept.
+        // The state file has no mailbox until it is written.
         let block = self.mailbox.chunks_exact(MAILBOX_BLOCK).nth(selector);
         Ok(block.and_then(|block| block.try_into().ok()).unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! Chassis Control and what decides how it works: power-cycle interval, restart cause.
+//! Chassis Control, the power-cycle interval and the restart cause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::platform::{ChassisTransition, HostTransition, PlatformError, PowerSta
 use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-/// How long a chassis may take to go off in a power cycle whose pause we time ourselves.
+/// How long a chassis may take to power off in a power cycle with an interval, which this daemon times.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is looked at meanwhile; the state is in memory, kept by signals.
+/// Polling interval of the power state meanwhile; the state is in memory, updated by signals.
 const POWER_OFF_POLL: Duration = Duration::from_millis(200);
 
 /// What Chassis Control can ask for (IPMI v2.0 §28.3, byte 1 bits 3:0).
@@ -75,7 +75,7 @@ impl<P: Platform> ChassisProvider<P> {
         if needs_power && !self.is_on().await? {
             return Err(CompletionCode::NOT_IN_PRESENT_STATE);
         }
-        // Whoever asks for something else does not want the host on again after an earlier cycle's pause.
+        // A later request supersedes an earlier power cycle, whose pause would end with the host on.
         if let Some(earlier) = lock(&self.cycle).take() {
             earlier.abort();
         }
@@ -108,7 +108,7 @@ impl<P: Platform> ChassisProvider<P> {
         let provider = Arc::clone(self);
         let power_up = task::spawn(async move {
             if let Err(error) = provider.power_up_after(interval).await {
-                warn!(%error, "the host is not switched on again after its power cycle");
+                warn!(%error, "cannot switch the host on again after its power cycle; it stays off");
             }
         });
         if let Some(earlier) = lock(&self.cycle).replace(power_up.abort_handle()) {

@@ -1,4 +1,4 @@
-//! Front panel buttons and what the chassis can do.
+//! Front panel buttons and chassis capabilities.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl<P: Platform> ChassisProvider<P> {
     }
 
     /// Set Chassis Capabilities (IPMI v2.0 §28.7): intrusion and lockout flag and the addresses;
-    /// the bridge device's is left alone where it is not given.
+    /// the bridge device's is unchanged if the request leaves it out.
     async fn set_chassis_capabilities(
         self: Arc<Self>,
         _: Context,

@@ -1,4 +1,4 @@
-//! Chassis Identify: the light that shows which chassis is meant.
+//! Chassis Identify: the identify LED.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use super::{ChassisProvider, Platform, lock};
 use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-/// How long the light is on when no interval is given, in seconds (IPMI v2.0 §28.5).
+/// How long the LED is on when no interval is given, in seconds (IPMI v2.0 §28.5).
 const DEFAULT_INTERVAL: u8 = 15;
 
-/// The timer that will switch the light off.
+/// The timer that switches the LED off.
 #[derive(Debug, Default)]
 pub(super) struct Identify(Option<AbortHandle>);
 
 impl Identify {
-    /// Whether the light goes off by itself.
+    /// Whether the LED is to be switched off by a timer.
     pub(super) fn is_timed(&self) -> bool {
         self.0.as_ref().is_some_and(|timer| !timer.is_finished())
     }
@@ -41,7 +41,7 @@ impl<P: Platform> ChassisProvider<P> {
     }
 
     /// Chassis Identify (IPMI v2.0 §28.5): on for so many seconds (15 when none are given, 0 for
-    /// off), or until told otherwise when forced.
+    /// off), or until the next request if forced.
     async fn chassis_identify(
         self: Arc<Self>,
         _: Context,
@@ -56,10 +56,10 @@ impl<P: Platform> ChassisProvider<P> {
             let provider = Arc::clone(&self);
             let off = async move {
                 time::sleep(Duration::from_secs(interval.into())).await;
-                // A request that sets the light meanwhile ends this timer, and is not undone by it.
+                // A later request aborts this timer, so that the timer does not undo it.
                 let _writer = provider.identify_writer.lock().await;
                 if let Err(error) = provider.platform.set_identify(false).await {
-                    warn!(%error, "the identify light stays on");
+                    warn!(%error, "cannot switch the identify LED off; it stays on");
                 }
             };
             task::spawn(off).abort_handle()
@@ -75,7 +75,7 @@ mod tests {
     use crate::commands::chassis::tests::{TestCommands, answer};
 
     #[tokio::test(start_paused = true)]
-    async fn light_goes_off_after_its_interval() {
+    async fn led_goes_off_after_its_interval() {
         let commands = TestCommands::new();
         for (request, seconds) in [(&[][..], 15), (&[3], 3), (&[200, 0], 200)] {
             assert_eq!(commands.send(0x04, request).await, answer(&[]));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn forced_light_stays_until_switched_off() {
+    async fn forced_led_stays_on_until_switched_off() {
         let commands = TestCommands::new();
         assert_eq!(commands.send(0x04, &[5]).await, answer(&[]));
         assert_eq!(commands.send(0x04, &[0, 1]).await, answer(&[]));

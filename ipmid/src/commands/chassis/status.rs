@@ -1,4 +1,4 @@
-//! How the chassis is: status, power restore policy, power-on hours.
+//! Chassis status, power restore policy, power-on hours counter.
 
 use std::sync::Arc;
 
@@ -32,8 +32,7 @@ impl<P: Platform> ChassisProvider<P> {
         rows.add(0x06, Operator, "Set Power Restore Policy", Self::set_power_restore_policy);
     }
 
-    /// Get Chassis Status (IPMI v2.0 §28.2). What this machine has no service for reads as
-    /// "none" or "unknown".
+    /// Get Chassis Status (IPMI v2.0 §28.2). A field without a D-Bus service reads as inactive or unknown.
     async fn get_chassis_status(
         self: Arc<Self>,
         _: Context,
@@ -90,7 +89,7 @@ impl<P: Platform> ChassisProvider<P> {
         ))
     }
 
-    /// Set Power Restore Policy (IPMI v2.0 §28.8); 3 asks for the supported ones alone.
+    /// Set Power Restore Policy (IPMI v2.0 §28.8); value 3 only reads the supported policies.
     async fn set_power_restore_policy(
         self: Arc<Self>,
         _: Context,

@@ -1,4 +1,4 @@
-//! What of DCMI this machine has (DCMI 1.5 §6.1.1).
+//! The DCMI capabilities of this machine (DCMI 1.5 §6.1.1).
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const IN_BAND: u8 = 0x01;
 const NONE: u8 = 0xff;
 /// The log drops its oldest record when it is full.
 const SEL_ROLLS_OVER: u16 = 0x8000;
-/// Seconds between two looks at temperatures.
+/// Sampling interval of temperatures, in seconds.
 const TEMPERATURE_SAMPLING: u8 = 1;
 /// The BMC's own slave address.
 const BMC_ADDRESS: u8 = 0x20;
@@ -37,7 +37,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `CCh` for a parameter that is none.
+    /// `CCh` for an unknown parameter.
     async fn get_dcmi_capabilities_info(
         self: Arc<Self>,
         _: Context,

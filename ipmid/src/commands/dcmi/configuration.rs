@@ -65,7 +65,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter that is none; `D5h` when no interface is there to renew.
+    /// `80h` for an unknown parameter; `D5h` if no network interface can renew its lease.
     async fn set_dcmi_configuration_parameters(
         self: Arc<Self>,
         _: Context,
@@ -87,7 +87,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter that is none or cannot be read.
+    /// `80h` for an unknown parameter or one that cannot be read.
     async fn get_dcmi_configuration_parameters(
         self: Arc<Self>,
         _: Context,

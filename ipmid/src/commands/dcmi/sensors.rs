@@ -12,7 +12,7 @@ use crate::model::sensors::{Sensor, SensorIndex};
 use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-/// Instances in one answer.
+/// Instances in one response.
 const PER_RESPONSE: usize = 8;
 
 /// DCMI's entity ids, and the IPMI ones that mean the same (DCMI 1.5 §6.5.2, Table 6-16).

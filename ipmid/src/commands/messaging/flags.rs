@@ -9,7 +9,7 @@ use crate::platform::{I2c, Satellites};
 use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-/// `80h`: nothing is there.
+/// `80h`: queue or buffer empty.
 pub(super) const EMPTY: CompletionCode = CompletionCode(0x80);
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
@@ -21,8 +21,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         rows.add(0x35, Administrator, "Read Event Message Buffer", Self::read_event_message_buffer);
     }
 
-    /// Clear Message Flags (IPMI v2.0 §22.3). Flags that are none are ignored: Linux clears all
-    /// that it knows.
+    /// Clear Message Flags (IPMI v2.0 §22.3). Reserved bits are ignored: Linux clears
+    /// every flag that it knows.
     async fn clear_message_flags(
         self: Arc<Self>,
         _: Context,

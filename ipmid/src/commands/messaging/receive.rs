@@ -24,12 +24,12 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         rows.add(0x33, Administrator, "Get Message", Self::get_message);
     }
 
-    /// Enable Message Channel Receive (IPMI v2.0 §22.5). Messages are received from every channel
-    /// there is; that cannot be turned off.
+    /// Enable Message Channel Receive (IPMI v2.0 §22.5). Messages are received from every
+    /// channel; that cannot be disabled.
     ///
     /// # Errors
     ///
-    /// `CCh` for a channel that is none and for an operation that is none, `D5h` for turning off.
+    /// `CCh` for an unknown channel or operation, `D5h` for "disable".
     async fn enable_message_channel_receive(
         self: Arc<Self>,
         context: Context,

@@ -1,4 +1,4 @@
-//! What PEF can do, when it waits, and how far it is (IPMI v2.0 §30.1, §30.2, §30.5, §30.6).
+//! PEF capabilities, postpone timer and last processed event (IPMI v2.0 §30.1, §30.2, §30.5, §30.6).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use crate::request::context::Context;
 
 /// Version 1.5, least significant digit first.
 const VERSION: u8 = 0x51;
-/// The postpone timer: off, PEF off until it is set again, tell what is left.
+/// Values of the postpone timer: disarm; PEF off until set again; read the remaining time.
 const DISARM: u8 = 0x00;
 const UNTIL_SET: u8 = 0xfe;
-const TELL: u8 = 0xff;
-/// "For ever", for a daemon.
+const READ: u8 = 0xff;
+/// Longer than a daemon runs.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// No record.
 const NONE: u16 = 0xffff;
@@ -45,7 +45,7 @@ impl<P: Platform> PefProvider<P> {
     }
 
     /// Arm PEF Postpone Timer (IPMI v2.0 §30.2): events wait for so many seconds, so that software can
-    /// handle them first; gives what the timer stands at.
+    /// handle them first; returns the remaining time.
     async fn arm_pef_postpone_timer(
         self: Arc<Self>,
         _: Context,
@@ -54,7 +54,7 @@ impl<P: Platform> PefProvider<P> {
         let mut postponed = lock(&self.postponed);
         let now = Instant::now();
         match seconds {
-            TELL => {}
+            READ => {}
             DISARM => *postponed = None,
             UNTIL_SET => *postponed = Some((now + FOR_EVER, UNTIL_SET)),
             seconds => *postponed = Some((now + Duration::from_secs(seconds.into()), seconds)),

@@ -34,7 +34,7 @@ pub(super) const START_UP_DELAY: u8 = 0x04;
 pub(super) const ALERT_START_UP_DELAY: u8 = 0x08;
 const CONTROL_BITS: u8 = 0x0f;
 
-/// What is configured.
+/// State file `pef.json`: the parameters.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct PefParameters {
@@ -44,7 +44,7 @@ pub struct PefParameters {
     pub(super) alert_start_up_delay: u8,
     filters: BTreeMap<u8, Filter>,
     policies: BTreeMap<u8, Policy>,
-    /// Whether the GUID is told in traps instead of the system's own, and the GUID.
+    /// Whether traps contain this GUID instead of the system GUID, and the GUID.
     guid: (bool, [u8; 16]),
     string_keys: BTreeMap<u8, [u8; 2]>,
     strings: BTreeMap<u8, Vec<u8>>,
@@ -112,7 +112,7 @@ impl PefParameters {
     }
 
     /// The alert string that a policy has for a filter (Table 17-4, byte 4; Table 30-6, parameter 12): the one
-    /// it names, or that of its set whose key is this filter. Empty when there is none.
+    /// it names, or that of its set whose key is this filter. Empty if there is no such string.
     pub(super) fn string_of(&self, policy: Policy, filter: u8) -> Vec<u8> {
         let (by_filter, number) = policy.string();
         if !by_filter {
@@ -136,7 +136,7 @@ impl PefParameters {
         self.policies.values().copied().filter(of_number)
     }
 
-    /// The GUID that traps tell instead of the system's own.
+    /// The GUID that traps contain instead of the system GUID.
     pub(super) fn guid(&self) -> Option<[u8; 16]> {
         self.guid.0.then_some(self.guid.1)
     }
@@ -271,7 +271,7 @@ impl<P: Platform> PefProvider<P> {
         rows.add(0x12, Administrator, "Set PEF Configuration Parameters", Self::set_pef_configuration_parameters);
     }
 
-    /// Set PEF Configuration Parameters (IPMI v2.0 §30.3). Each change is in force at once; there is nothing
+    /// Set PEF Configuration Parameters (IPMI v2.0 §30.3). Each change takes effect at once; there is nothing
     /// to commit.
     ///
     /// # Errors
@@ -291,7 +291,7 @@ impl<P: Platform> PefProvider<P> {
             return set_in_progress::set(updates, &*self.platform, of, &context, progress).await;
         }
         updates.extend(Parameters::Pef, (&context).into());
-        // What happened while PEF was off is not acted on when it goes on.
+        // Events that were logged while PEF was off are not acted on when it is enabled.
         let newest = self.newest();
         self.parameters
             .try_update(|stored| {

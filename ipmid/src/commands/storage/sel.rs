@@ -12,15 +12,15 @@ use crate::request::context::Context;
 const VERSION: u8 = 0x51;
 /// A time that is not known.
 const UNSPECIFIED_TIME: u32 = 0xffff_ffff;
-/// What Clear SEL has to say to be believed.
+/// The letters that Clear SEL must contain.
 const CLEAR_WORD: [u8; 3] = *b"CLR";
-/// Clear SEL: begin erasing, or tell how far it is.
+/// Clear SEL: initiate erase, get erasure status.
 const INITIATE_ERASE: u8 = 0xaa;
 const ERASURE_STATUS: u8 = 0x00;
 /// Erasure completed.
 const COMPLETED: u8 = 0x01;
 
-/// A time that Get SEL Info and Get SDR Repository Info tell.
+/// A time in Get SEL Info and Get SDR Repository Info; 0 becomes "unspecified".
 pub(super) const fn or_unspecified(time: u32) -> u32 {
     if time == 0 { UNSPECIFIED_TIME } else { time }
 }
@@ -69,7 +69,7 @@ impl<P: Platform> StorageProvider<P> {
         Ok(self.stores.sel.reserve())
     }
 
-    /// Clear SEL (IPMI v2.0 §31.9). Erasing ends before the answer, so the status is always "completed".
+    /// Clear SEL (IPMI v2.0 §31.9). Erasing ends before the response, so the status is always "completed".
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use crate::model::persistent::lock;
 use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-/// What follows the last record.
+/// The next record id after the last record.
 const END: u16 = 0xffff;
 
 /// A record that is being added in parts.
@@ -90,14 +90,14 @@ impl<P: Platform> StorageProvider<P> {
             1 => true,
             _ => return Err(CompletionCode::INVALID_DATA_FIELD),
         };
-        let whole = self.partial.take_part(reservation, offset, &bytes, last)?;
+        let whole = self.partial.add_part(reservation, offset, &bytes, last)?;
         match whole {
             Some(record) => self.add_record(SelRecord::from_bytes(record)).await,
             None => Ok(0),
         }
     }
 
-    /// Delete SEL Entry (IPMI v2.0 §31.8): gives the id of the record that is gone.
+    /// Delete SEL Entry (IPMI v2.0 §31.8): returns the id of the deleted record.
     ///
     /// # Errors
     ///
@@ -127,8 +127,8 @@ impl<P: Platform> StorageProvider<P> {
 }
 
 impl PartialEntry {
-    /// Takes one part; gives the record when it was the last.
-    fn take_part(
+    /// Adds one part; returns the record if it was the last part.
+    fn add_part(
         &self,
         reservation: u16,
         offset: u8,

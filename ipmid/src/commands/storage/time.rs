@@ -28,7 +28,7 @@ impl<P: Platform> StorageProvider<P> {
         rows.add(0x5d, Operator, "Set SEL Time UTC Offset", Self::set_sel_time_utc_offset);
     }
 
-    /// Get SEL Time (IPMI v2.0 §31.10): what the BMC's time service says, where there is one.
+    /// Get SEL Time (IPMI v2.0 §31.10): the BMC's clock if there is a time service, else the log's own.
     async fn get_sel_time(self: Arc<Self>, _: Context) -> Result<u32, CompletionCode> {
         if let Ok(seconds) = self.platform.bmc_time().await {
             let now = u32::try_from(seconds).unwrap_or(u32::MAX);
@@ -87,7 +87,7 @@ mod tests {
     use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
-    async fn log_goes_by_the_bmcs_clock() {
+    async fn sel_time_is_the_bmcs_clock() {
         let commands = TestStorage::new();
         commands.platform.state().bmc_time = Some(0x6000_0000);
         assert_eq!(commands.send(0x48, &[]).await, answer(&hex!("00000060")));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clock_is_the_logs_own_where_there_is_no_service() {
+    async fn sel_time_is_the_logs_own_clock_without_a_time_service() {
         let commands = TestStorage::new();
         commands.platform.state().bmc_time = None;
         assert_eq!(commands.send(0x29, &hex!("00000050")).await, answer(&[]));

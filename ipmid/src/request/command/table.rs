@@ -1,4 +1,4 @@
-//! Collecting commands at start, and looking them up ever after.
+//! The command table: filled at start, then only read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use ipmi_proto::Privilege;
 use ipmi_proto::codec::DecodeError;
 
 use super::resource::{Resource, Writer, Writers};
-use super::{Access, Answer, Command, Family, Handler, Priority, WILDCARD};
+use super::{Access, Command, Family, Handler, Priority, ResponseFuture, WILDCARD};
 use crate::request::context::Context;
 
-type Start = Box<dyn Fn(Context, &[u8]) -> Result<Answer, DecodeError> + Send + Sync>;
+type Start = Box<dyn Fn(Context, &[u8]) -> Result<ResponseFuture, DecodeError> + Send + Sync>;
 
 /// A command and the handler that answers it.
 pub struct Entry {
@@ -27,16 +27,16 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// What the data lacks to be the handler's parameters.
-    pub fn start(&self, context: Context, data: &[u8]) -> Result<Answer, DecodeError> {
-        let answer = (self.start)(context, data)?;
+    /// Why the data cannot be unpacked into the handler's parameters.
+    pub fn start(&self, context: Context, data: &[u8]) -> Result<ResponseFuture, DecodeError> {
+        let response = (self.start)(context, data)?;
         let Some(writer) = self.writer.clone() else {
-            return Ok(answer);
+            return Ok(response);
         };
         let first_byte = data.first().copied().unwrap_or_default();
         Ok(Box::pin(async move {
             let _turn = writer.turn(first_byte).await;
-            answer.await
+            response.await
         }))
     }
 }
@@ -76,7 +76,7 @@ impl CommandTable {
     ///
     /// # Errors
     ///
-    /// The duplicates, each a mistake of who put the providers together.
+    /// Commands with two handlers at one priority: a mistake in the registration.
     pub fn finish(self) -> Result<Registry, Vec<DuplicateCommand>> {
         if self.duplicates.is_empty() {
             Ok(Registry { entries: self.entries })

@@ -219,9 +219,8 @@ const SET_UP: Group = &[
     "0a 22",
 ];
 
-/// What tells of all that can be changed. Where time shows, the bytes from the first number up to the second are
-/// left out.
-const VIEWS: &[(&str, std::ops::Range<usize>)] = &[
+/// Requests that read all that can be changed. The bytes in the range depend on time and are left out.
+const READ_REQUESTS: &[(&str, std::ops::Range<usize>)] = &[
     ("00 00", 0..0),
     ("00 01", 0..0),
     ("04 01", 0..0),
@@ -358,7 +357,7 @@ impl Model {
             data.drain(hidden);
             seen.push(format!("{request:02x?}: {completion:02x} {data:02x?}"));
         };
-        for (request, hidden) in VIEWS {
+        for (request, hidden) in READ_REQUESTS {
             look(bytes(request), hidden.clone()).await;
         }
         for (begin, parameters) in PARAMETERS {
@@ -483,8 +482,8 @@ proptest! {
     }
 }
 
-/// Commands whose names do not say that they only tell, and which change nothing in several steps: each adds
-/// to, or takes from, a queue or the log in one step, or acts on something outside.
+/// Commands that change something, but in one step: each adds to or takes from a queue or the log, or has an effect
+/// outside of this daemon.
 const ONE_STEP: [&str; 12] = [
     "Add SEL Entry",
     "Alert Immediate",
