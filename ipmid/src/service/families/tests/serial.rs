@@ -1,5 +1,5 @@
-//! Requests that change something, in flight at once: what results is what some order of them, one after the
-//! other, results in, and so are their answers.
+//! Concurrent requests that change something: state and responses are those of some sequential order of the
+//! requests.
 
 use ipmi_proto::ChannelNumber;
 use proptest::prelude::*;
@@ -209,7 +209,7 @@ const GROUPS: [Group; 12] = [
     DCMI,
 ];
 
-/// What makes a machine that has something to change.
+/// Requests that prepare a machine with records and settings to change.
 const SET_UP: Group = &[
     "06 45 03 616c 0000000000000000000000000000",
     "0a 44 0000 02 00000000 2000 04 01 30 01 00 ff ff",
@@ -287,11 +287,11 @@ const PARAMETERS: &[(&str, &[[u8; 3]])] = &[
     ("0c 22 01", &[[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [5, 0, 0]]),
 ];
 
-/// A request, and who sends it.
+/// A request and its requester.
 type Sent = (Context, Vec<u8>);
 /// Completion code and data.
 type Reply = (u8, Vec<u8>);
-/// The answers to requests, and all that can be seen afterwards.
+/// The responses to requests, and the responses to all read requests afterwards.
 type Outcome = (Vec<Reply>, Vec<String>);
 
 fn bytes(text: &str) -> Vec<u8> {
@@ -425,7 +425,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     shorter.iter().flat_map(|order| (0..count).rev().map(move |at| insert(order, at))).collect()
 }
 
-/// What happened, unless some order leads to the same.
+/// The result, unless some sequential order leads to the same.
 fn disorder(requests: &[Sent], turns: &[u8]) -> Option<String> {
     let happened = at_once(requests, turns);
     let orders = orders(requests.len());
@@ -498,7 +498,7 @@ const ONE_STEP: [&str; 12] = [
     "Run Initialization Agent",
     "Send Message",
 ];
-/// Commands that end the daemon, or the machine, after their answer.
+/// Commands that end the daemon, or the machine, after their response.
 const ENDS: [&str; 2] = ["Cold Reset", "Warm Reset"];
 
 #[test]
