@@ -1,7 +1,7 @@
-//! An `ipmid` with a site's own commands: what it takes to add one.
+//! An `ipmid` with a site's own commands.
 //!
-//! A command is one function, one row and one test. This daemon has a command of its own, answers
-//! one of the specification's in its own way, and keeps the host from one.
+//! A command is one function, one line and one test. This daemon has a command of its own, replaces the handler of
+//! one of the specification's, and refuses one to the host.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,24 +13,20 @@ use ipmid::request::command::{Command, CommandTable, Priority};
 use ipmid::request::context::Context;
 use ipmid::request::filter::Filter;
 
-/// The enterprise number that RFC 5612 keeps for examples.
+/// The enterprise number that RFC 5612 reserves for examples.
 const EXAMPLE: Iana = match Iana::new(32473) {
     Some(iana) => iana,
     None => Iana::OPENBMC,
 };
 
-// The row: whose number, which number, who may send it, its name.
-const GET_RACK_POSITION: Command =
-    Command::oem(EXAMPLE, 0x01, Privilege::User, "Get Rack Position");
-
-/// What the commands share: the place in the data centre.
+/// The state that the commands share: the position in the data centre.
 struct Site {
     rack: u16,
     unit: u8,
 }
 
 // The function: its parameters after the context are the request, its result is the reply. A
-// request that is too short, too long or has the reserved bits set never gets here.
+// request that is too short, too long or has reserved bits set is refused before.
 /// Get Rack Position: the rack, lowest unit, and which of the units above it are taken too.
 async fn get_rack_position(
     site: Arc<Site>,
@@ -43,21 +39,26 @@ async fn get_rack_position(
     Ok((site.rack, site.unit, BitSet::from_iter([0, 1])))
 }
 
-const GET_SELF_TEST_RESULTS: Command =
-    Command::standard(NetFn::APP, 0x04, Privilege::User, "Get Self Test Results");
-
-/// Answers for a board that has no self test, in place of the daemon's own handler.
+/// Get Self Test Results of a board without a self test, in place of the daemon's own handler.
 async fn no_self_test(_: Arc<Site>, _: Context) -> Result<(u8, u8), CompletionCode> {
     Ok((0x56, 0x00))
 }
 
 fn commands(table: &mut CommandTable) {
     let site = Arc::new(Site { rack: 0x0102, unit: 17 });
-    table.at(Priority::OEM).add(GET_RACK_POSITION, &site, get_rack_position);
-    table.at(Priority::CUSTOM).add(GET_SELF_TEST_RESULTS, &site, no_self_test);
+    // A line a command: NetFn or enterprise number, then command number, least privilege, name and handler.
+    let mut oem = table.at(Priority::OEM);
+    oem.rows(EXAMPLE, &site).add(0x01, Privilege::User, "Get Rack Position", get_rack_position);
+    let mut custom = table.at(Priority::CUSTOM);
+    custom.rows(NetFn::APP, &site).add(
+        0x04,
+        Privilege::User,
+        "Get Self Test Results",
+        no_self_test,
+    );
 }
 
-/// Keeps the host from resetting the BMC; an administrator on the network may.
+/// Refuses Cold Reset to the host; an administrator on the network may send it.
 struct NoResetByHost;
 
 impl Filter for NoResetByHost {
@@ -82,9 +83,6 @@ mod tests {
 
     use super::*;
 
-    const COLD_RESET: Command =
-        Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset");
-
     async fn nothing(_: Arc<()>, _: Context) -> Result<(), CompletionCode> {
         Ok(())
     }
@@ -93,8 +91,10 @@ mod tests {
     fn dispatcher() -> Dispatcher {
         let mut table = CommandTable::default();
         let mut base = table.at(Priority::BASE);
-        base.add(COLD_RESET, &Arc::new(()), nothing);
-        base.add(GET_SELF_TEST_RESULTS, &Arc::new(()), nothing);
+        let state = Arc::new(());
+        let mut rows = base.rows(NetFn::APP, &state);
+        rows.add(0x02, Privilege::Administrator, "Cold Reset", nothing);
+        rows.add(0x04, Privilege::User, "Get Self Test Results", nothing);
         commands(&mut table);
         Dispatcher::new(table.finish().unwrap(), vec![Box::new(NoResetByHost)])
     }

@@ -1,4 +1,4 @@
-//! What the configuration file says to this daemon.
+//! The configuration of this daemon.
 
 use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
 use daemon::{Failure, Invalid, Setup, Validate};
@@ -16,16 +16,16 @@ use crate::request::channels::IpmidConfig;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// `[[channel]]`: the channel table; the built-in one where there is none.
+    /// `[[channel]]`: the channel table; the built-in one by default.
     #[serde(rename = "channel")]
     pub channels: ChannelTable,
     /// `[access]`: users.
     pub access: AccessConfig,
-    /// `users`: whose accounts they are.
+    /// `users`: whether the accounts are ours or OpenBMC's.
     pub users: StoreKind,
     /// `[openbmc]`: where OpenBMC's accounts are.
     pub openbmc: OpenbmcConfig,
-    /// `[device]`: what Get Device ID tells.
+    /// `[device]`: fields of Get Device ID.
     pub device: DeviceConfig,
     /// `[lan]`: of which the bridge reads the rest.
     pub lan: LanSection,
@@ -71,7 +71,7 @@ impl Config {
     }
 }
 
-/// Reads what the daemon needs of the configuration file.
+/// Reads the configuration file.
 ///
 /// # Errors
 ///

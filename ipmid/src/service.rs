@@ -1,4 +1,4 @@
-//! Putting the deps together, and serving through restarts of the bus.
+//! Builds the daemon from its parts, and serves through restarts of the bus.
 
 mod families;
 
@@ -43,12 +43,12 @@ use crate::request::host_interface::HostInterface;
 
 /// Folder of the settings below the state directory.
 const STATE: &str = "ipmid";
-/// How long between two attempts to get what another process holds.
+/// Retry interval for a bus name that another process owns.
 const RETRY: Duration = Duration::from_secs(1);
-/// A failure that lasts is told once a minute.
+/// A lasting failure is logged once a minute.
 static NOT_SERVING: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
-/// Runs the daemon until it is ended or told to start anew.
+/// Runs the daemon until a signal ends it or a command restarts it.
 ///
 /// # Errors
 ///
@@ -57,15 +57,15 @@ pub async fn run(setup: Setup<NoArguments>, config: Config) -> Result<(), Failur
     run_with(setup, config, Extensions::default()).await
 }
 
-/// Fills the command table with more.
+/// Adds commands to the table.
 pub type AddCommands = Box<dyn FnOnce(&mut CommandTable) + Send>;
 
-/// What a vendor, a board or a site adds to the daemon; `examples/site.rs` shows a whole one.
+/// What a vendor, a board or a site adds to the daemon; `examples/site.rs` is a complete example.
 #[derive(Default)]
 pub struct Extensions {
-    /// Adds commands, or answers the specification's own at a higher priority.
+    /// Adds commands, or replaces the specification's at a higher priority.
     pub commands: Option<AddCommands>,
-    /// Asked before any command runs.
+    /// Checked before any command runs.
     pub filters: Vec<Box<dyn Filter>>,
 }
 
@@ -73,13 +73,13 @@ pub struct Extensions {
 ///
 /// # Errors
 ///
-/// As [`run`], and [`Failure::Config`] for a command that is there twice at one priority.
+/// As [`run`], and [`Failure::Config`] for a command that is registered twice at one priority.
 pub async fn run_with(
     setup: Setup<NoArguments>,
     config: Config,
     extensions: Extensions,
 ) -> Result<(), Failure> {
-    // Before the state is opened, which another ipmid may be writing.
+    // Before the state is opened: while another ipmid owns the name, it may be writing the state.
     let requests = first_requests().await?;
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
@@ -179,7 +179,7 @@ fn log_not_serving(error: &dyn std::error::Error) {
     }
 }
 
-/// The machine, with what has to be known of OpenBMC's bridges.
+/// The D-Bus platform, which also reaches OpenBMC's bridges.
 fn platform(config: &Config, records: &ModelStores) -> Arc<DbusPlatform> {
     let bridges = Bridges {
         bt_channel: first_bt(&config.channels).map(|channel| channel.name.clone()),
@@ -189,14 +189,14 @@ fn platform(config: &Config, records: &ModelStores) -> Arc<DbusPlatform> {
     Arc::new(DbusPlatform::new(sensors, bridges))
 }
 
-/// The accounts, and what of them has to be followed.
+/// The accounts, and OpenBMC's account services to follow if the accounts are OpenBMC's.
 struct Accounts {
     admin: Arc<dyn UserAdmin>,
     followed: Option<Arc<OpenbmcWriter>>,
 }
 
 impl Accounts {
-    /// Opens the store that the configuration says.
+    /// Opens the store that the configuration selects.
     fn open(
         config: &Config,
         state_dir: &Path,
@@ -254,7 +254,7 @@ struct Service {
 }
 
 impl Service {
-    /// Serves until it is told to start anew.
+    /// Serves until a command restarts the daemon.
     async fn run_until(
         &self,
         restart: impl Future<Output = ()>,
@@ -263,11 +263,11 @@ impl Service {
     ) {
         tokio::select! {
             never = self.run(requests, ready) => match never {},
-            () = restart => info!("starting anew"),
+            () = restart => info!("restarting"),
         }
     }
 
-    /// All that goes on in the daemon.
+    /// All tasks of the daemon.
     async fn run(&self, requests: Option<Requests>, ready: impl Fn()) -> Infallible {
         let log = EventLog {
             sel: Arc::clone(&self.records.sel),
@@ -317,7 +317,7 @@ impl Service {
         sinks.follow(&*self.platform).await
     }
 
-    /// Keeps OpenBMC's files as its services have the accounts, if those are the accounts.
+    /// Writes changes at OpenBMC's account services to OpenBMC's files, if the accounts are OpenBMC's.
     async fn follow_accounts(&self) -> Infallible {
         match &self.followed {
             Some(accounts) => follow_accounts(Arc::clone(accounts)).await,
@@ -325,7 +325,7 @@ impl Service {
         }
     }
 
-    /// Serves as long as the process lives, whatever the bus does.
+    /// Serves as long as the process runs, through restarts of the bus.
     async fn serve(&self, mut first: Option<Requests>, ready: impl Fn()) -> Infallible {
         loop {
             let services = bus::connect().await;
@@ -337,7 +337,7 @@ impl Service {
         }
     }
 
-    /// Serves until the bus goes or another process has the name.
+    /// Serves until the bus closes the connection or another process owns the name.
     async fn serve_on(
         &self,
         first: Option<Requests>,
@@ -345,7 +345,7 @@ impl Service {
         ready: &impl Fn(),
     ) -> zbus::Result<()> {
         self.platform.attach(services).await?;
-        // Requests on a connection of their own: nothing else's messages are in their way.
+        // A connection for requests only, so that signals and other calls do not delay them.
         let requests = match first {
             Some(requests) => requests,
             None => Requests::again(bus::connect().await).await?,
@@ -358,7 +358,7 @@ impl Service {
             () = services.closed() => NameEnd::BusClosed,
         };
         match end {
-            NameEnd::BusClosed => warn!("the bus went away"),
+            NameEnd::BusClosed => warn!("the bus closed the connection; connecting again"),
             NameEnd::Lost => {
                 warn!(name = execute::SERVICE, "lost the bus name; connecting again");
             }

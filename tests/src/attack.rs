@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::wire::recorded;
 
-/// Where the datagrams come from: not from where the clients' come.
+/// Source address of the datagrams, other than the clients'.
 const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 66, 6, 6);
 
-/// How often an attacker wakes, and how many datagrams it sends at once at most: the kernel would drop
+/// The attacker's send interval, and the most datagrams of one burst: the kernel would drop
 /// bursts beyond the socket's buffer.
 const INTERVAL: Duration = Duration::from_millis(1);
 const BURST: usize = 16;
@@ -25,7 +25,7 @@ const PAYLOAD: usize = 16;
 const GIVEN_ID: std::ops::Range<usize> = PAYLOAD + 8..PAYLOAD + 12;
 const ASKED_ID: std::ops::Range<usize> = PAYLOAD + 4..PAYLOAD + 8;
 
-/// An attacker at work until it is done or dropped.
+/// An attacker that runs until it is done or dropped.
 #[derive(Debug)]
 pub struct Attacker {
     done: Arc<AtomicUsize>,
@@ -35,7 +35,7 @@ pub struct Attacker {
 
 impl Attacker {
     /// Sends `count` Open Session Requests, at most `rate` a second, each from a port of its own, and
-    /// reads no answer.
+    /// reads no response.
     #[must_use]
     pub fn open_sessions(bmc: SocketAddr, count: usize, rate: usize) -> Self {
         let request = recorded("open-session");
@@ -89,7 +89,7 @@ impl Attacker {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended.
     ///
     /// # Panics
     ///

@@ -14,12 +14,12 @@ use crate::suite::Suite;
 /// have been built.
 const VARIABLE: &str = "OPENBMC_BRIDGES";
 
-/// What is loaded into a bridge so that its device is a socket.
+/// Source of the library that is preloaded into a bridge so that its device is a socket.
 const DEVICE: &str = include_str!("../data/bridge_device.c");
 
 /// The path of OpenBMC's bridge `name`; `None`, with a line on stderr, if it is missing.
 #[must_use]
-pub fn openbmcs(name: &str) -> Option<PathBuf> {
+pub fn openbmc_bridge(name: &str) -> Option<PathBuf> {
     let program = env::var_os(VARIABLE).map(|folder| Path::new(&folder).join(name));
     let program = program.filter(|program| program.exists());
     if program.is_none() {
@@ -28,7 +28,7 @@ pub fn openbmcs(name: &str) -> Option<PathBuf> {
     program
 }
 
-/// What makes sockets of devices.
+/// The preloaded library that replaces devices by sockets.
 #[derive(Debug)]
 pub struct Devices {
     library: PathBuf,

@@ -1,4 +1,4 @@
-//! A private bus daemon, and looks at what is on it through busctl.
+//! A private bus daemon, and its objects as busctl shows them.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ impl Bus {
         client::run(&mut command)
     }
 
-    /// A property, or `None` when its owner does not answer.
+    /// A property, or `None` if its owner does not reply.
     #[must_use]
     pub fn property(&self, property: &Property<'_>) -> Option<Value> {
         let Property { path, interface, name } = *property;
@@ -168,7 +168,7 @@ fn parse(output: &Output) -> Option<Value> {
     serde_json::from_str(&output.stdout).ok()
 }
 
-/// Where a property is; the mapper knows the service.
+/// A property's path, interface and name; the mapper finds its service.
 #[derive(Clone, Copy, Debug)]
 pub struct Property<'a> {
     /// The object's path.
@@ -193,6 +193,6 @@ pub const CHASSIS_STATE: Property<'static> = Property {
     name: "CurrentPowerState",
 };
 
-/// When the chassis' power last changed.
+/// Time of the chassis' last power change.
 pub const LAST_CHANGE: Property<'static> =
     Property { name: "LastStateChangeTime", ..CHASSIS_STATE };

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No client needs longer; one that does hangs.
+/// Timeout of a client; no working one needs longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a client printed, and how it ended.
+/// A client's output and exit code.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The command as run, for messages.
@@ -62,7 +62,7 @@ pub fn run(command: &mut Command) -> Output {
     run_within(command, LIMIT)
 }
 
-/// The same for a client that has much to do: it is ended after `limit`.
+/// The same for a client that needs longer: it is killed after `limit`.
 ///
 /// # Panics
 ///

@@ -14,10 +14,10 @@ pub const PASSWORD: &str = "0penBmc";
 /// The cipher suites every suite offers.
 pub const CIPHER_SUITES: [u8; 2] = [3, 17];
 
-/// Where FreeIPMI's programs are, beside the usual folders: not everybody has it in the path.
+/// Where FreeIPMI's programs are, beside the usual folders: not every user has it in the path.
 const SYSTEM_PROGRAMS: &str = "/usr/sbin";
 
-/// Who logs in, and how: the same for all clients.
+/// The parameters of a login, the same for all clients.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// Where netipmid listens.
@@ -28,7 +28,7 @@ pub struct Login {
     pub password: String,
     /// The cipher suite.
     pub suite: u8,
-    /// The privilege asked for, by its name; `None` leaves it to the client.
+    /// The requested privilege, by name; `None` for the client's default.
     pub level: Option<&'static str>,
     /// The two-key-login key, if the BMC has one.
     pub kg: Option<String>,
@@ -85,7 +85,7 @@ impl Login {
         command
     }
 
-    /// Where one of FreeIPMI's programs keeps sensor records: it looks for the user's home in the user
+    /// Where one of FreeIPMI's programs caches SDRs: it looks for the user's home in the user
     /// database and not in the environment, and there finds those of a BMC that had this address before.
     #[must_use]
     pub fn sdr_cache(&self, program: &str) -> Option<String> {

@@ -16,8 +16,8 @@ pub const DAEMONS: [&str; 8] = [
     "platformd",
 ];
 
-/// Arguments with which each daemon starts, and then waits for what it needs; its state is below `dir`.
-/// Addresses and sockets are other ones at each call.
+/// Arguments with which a daemon starts without the bus or a device, and waits for them; its state is below `dir`.
+/// Each call returns unused addresses and sockets.
 #[must_use]
 pub fn arguments(daemon: &str, dir: &Path) -> Vec<String> {
     let address = free_address().to_string();

@@ -20,7 +20,7 @@ const VARIABLE: &str = "CAUSEWAY_GUEST_CACHE";
 /// The longest that a guest may run, in seconds; far beyond what one needs, for slow machines.
 const LIMIT: u32 = 400;
 
-/// How long between two looks at what a guest has printed.
+/// Polling interval of a guest's output.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Which of QEMU's IPMI devices a guest has.
@@ -35,7 +35,7 @@ pub enum Interface {
 }
 
 impl Interface {
-    /// Its name, as `run-guest` and the bridges have it.
+    /// Its name in `run-guest` and in the bridges.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,19 +58,19 @@ impl Interface {
     }
 }
 
-/// What a guest's script printed, and how it ended.
+/// The output and exit status of a guest's script.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// The script's status; 124 to 126 when it did not come to its end.
+    /// The script's exit status; 124 to 126 if it did not finish.
     pub status: Option<i32>,
     /// What the script printed.
     pub output: String,
-    /// What `run-guest` said, with the console's end when the script did not come to its own.
+    /// The output of `run-guest`, with the end of the console's output if the script did not finish.
     pub errors: String,
 }
 
 impl Ran {
-    /// The output of a script that ended well.
+    /// The output of a script that succeeded.
     ///
     /// # Panics
     ///
@@ -115,12 +115,12 @@ impl Running {
         self.output.text().matches(text).count()
     }
 
-    /// Gives the script `text` to read; the option `--stdin` has it listen.
+    /// Writes `text` to the script's standard input, which the option `--stdin` connects.
     ///
     /// # Panics
     ///
     /// If the guest is gone.
-    pub fn say(&mut self, text: &str) {
+    pub fn write_stdin(&mut self, text: &str) {
         let stdin = self.child.stdin.as_mut().expect("a pipe");
         stdin.write_all(text.as_bytes()).expect("a guest that listens");
         stdin.flush().expect("a guest that listens");
@@ -144,7 +144,7 @@ impl Running {
     }
 }
 
-/// What a guest prints, as it comes.
+/// A guest's output while it runs.
 #[derive(Debug)]
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -253,7 +253,7 @@ fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("guest")
 }
 
-/// The folder with the guest, built where it is not there.
+/// The folder with the guest, which is built if it is missing.
 fn cache() -> &'static Path {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
     CACHE.get_or_init(|| {

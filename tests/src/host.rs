@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::process::Process;
 use crate::{programs, wait};
 
-/// How the host's console is reached.
+/// The kind of the host's console.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// obmc-console's abstract Unix stream socket.
@@ -34,7 +34,7 @@ pub enum Kind {
     Terminal,
 }
 
-/// A host, whose console comes and goes.
+/// A host, whose console can be connected and disconnected.
 #[derive(Debug)]
 pub struct Host {
     kind: Kind,
@@ -47,7 +47,7 @@ pub struct Host {
 #[derive(Debug)]
 pub struct Line {
     end: File,
-    /// Of a terminal: its other end, which keeps it from hanging up between two openings.
+    /// Of a terminal: its other end, held open so that it does not hang up between two openings.
     _other: Option<OwnedFd>,
     read: String,
 }
@@ -161,7 +161,7 @@ fn free_port() -> SocketAddr {
 }
 
 /// What the virtual machine runs, from 7C00h on in 16-bit code: prints the text at its end, then
-/// polls the UART at 3F8h, and halts until the next timer interrupt while there is nothing.
+/// polls the UART at 3F8h, and halts until the next timer interrupt while there is no input.
 const BOOT_SECTOR: &[u8] = b"\
     \x31\xc0\x8e\xd8\xfb\xfc\
     \xbe\x47\x7c\xac\x84\xc0\x74\x06\xe8\x27\x00\xeb\xf6\
@@ -178,7 +178,7 @@ fn accept(listener: &impl AsFd, try_accept: impl Fn() -> std::io::Result<OwnedFd
     Line::new(try_accept().expect("a connection"), None)
 }
 
-/// Whether there is something to be read, or to be accepted.
+/// Whether `fd` has data to read or a connection to accept.
 fn is_ready(fd: &impl AsFd) -> bool {
     let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
@@ -198,7 +198,7 @@ impl Line {
         self.end.write_all(text.as_bytes()).expect("a connection");
     }
 
-    /// Waits until `text` has been typed, and forgets what was typed up to its end.
+    /// Waits until `text` has been typed, and drops the input up to its end.
     ///
     /// # Panics
     ///
@@ -216,7 +216,7 @@ impl Line {
         self.read.drain(..end);
     }
 
-    /// Waits for a break as obmc-console is sent it: a byte out of band.
+    /// Waits for a break in obmc-console's form: an out-of-band byte.
     ///
     /// # Panics
     ///

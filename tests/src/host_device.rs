@@ -1,7 +1,7 @@
-//! A BMC's device for a host interface, replaced by a message based socket: what the host writes is one
+//! A BMC's device for a host interface, replaced by a message-based socket: each request of the host is one
 //! message, as from `/dev/ipmi-kcsN`, `/dev/ipmi-bt-host` and `/dev/ipmi-ssif-host`.
 //!
-//! The framings are built here anew, from the kernel's documentation of each device.
+//! The framings are implemented here independently, from the kernel's documentation of each device.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use rustix::net::{
 
 use crate::wait;
 
-/// Which device the test stands in for.
+/// The kind of device that the test simulates.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Network function, command and data.
@@ -147,7 +147,7 @@ impl HostDevice {
         message[2..].to_vec()
     }
 
-    /// Sends a request, again while the completion code says that ipmid does not answer yet (C0h, C3h,
+    /// Sends a request, and retries while the completion code shows that ipmid is not ready (C0h, C3h,
     /// D2h), and returns the response from its completion code on.
     ///
     /// # Panics

@@ -1,8 +1,8 @@
 //! The client commands that must work, read from `golden/clients/`.
 //!
 //! A file is a list of rows, run on one BMC in their order and then in the opposite one, so that no row
-//! can live on what another left behind. A row begins with its number and the command as an
-//! administrator types it, less address and credentials. What follows says what is expected:
+//! depends on the state that another left. A row begins with its number and the command as an
+//! administrator types it, less address and credentials. The lines after it are the expectations:
 //!
 //! ```text
 //! [33] ipmitool chassis poh
@@ -11,14 +11,14 @@
 //! + ipmitool chassis status        runs after it, until both together print what is expected
 //! > POH Counter : 40 days          is printed; blanks count as one
 //! ! Error                          is not printed
-//! holds sel.raw: CW0000042         what a file in the client's folder holds then
+//! holds sel.raw: CW0000042         a file in the client's folder then contains this
 //! silent: why                      nothing is printed
 //! exit 1: why it cannot succeed    the exit code, where it is not 0, and the reason
 //! last: why                        runs once, after all others
 //! ```
 //!
-//! A command that ends in `(pty)` runs on a terminal, where each `>` is waited for in turn; `type TEXT`
-//! says what is typed then.
+//! A command that ends in `(pty)` runs on a terminal, where each `>` is waited for in turn, then `type TEXT`
+//! types TEXT.
 
 use std::fs;
 use std::process::Command;
@@ -28,7 +28,7 @@ use crate::clients::Login;
 use crate::terminal::Terminal;
 use crate::wait;
 
-/// One command, and what is expected of it.
+/// One command and its expectations.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     /// Its number, unique over all files.
@@ -41,15 +41,15 @@ pub struct Row {
     pub after: Vec<String>,
     /// Files to make before it: name and content.
     pub files: Vec<(String, String)>,
-    /// What files hold after it: name and a part of the content.
+    /// Expected content of files after it: name and a part of the content.
     pub holds: Vec<(String, String)>,
-    /// What it prints.
+    /// Expected output.
     pub prints: Vec<String>,
-    /// What it does not print.
+    /// Text that the output must not contain.
     pub lacks: Vec<String>,
     /// Its exit code.
     pub exit: i32,
-    /// What is typed at the end, on a terminal.
+    /// Text to type at the end, on a terminal.
     pub keys: Option<String>,
     /// Why it prints nothing.
     pub silent: Option<String>,
@@ -98,11 +98,11 @@ pub fn parse(text: &str) -> Vec<Row> {
 }
 
 impl Row {
-    /// Runs the row; `Err` says what was not as expected.
+    /// Runs the row; `Err` lists the expectations that failed.
     ///
     /// # Errors
     ///
-    /// The command's output and what it lacks.
+    /// The command's output and the failed expectations.
     ///
     /// # Panics
     ///
@@ -114,7 +114,7 @@ impl Row {
         for before in &self.before {
             // The one before it may not be through yet.
             let mut output = run(login, before);
-            wait::until_true_or_late(|| {
+            wait::until_true_or_timeout(|| {
                 let done = output.code == Some(0);
                 if !done {
                     output = run(login, before);
@@ -132,7 +132,7 @@ impl Row {
         let mut faults = self.faults(&output);
         if output.code == Some(self.exit) && !self.after.is_empty() {
             // What a command began may take a moment to be seen.
-            wait::until_true_or_late(|| {
+            wait::until_true_or_timeout(|| {
                 faults = self.faults_after(login, &output);
                 faults.is_empty()
             });
@@ -148,13 +148,13 @@ impl Row {
         Err(format!("[{}] {}\n{output}", self.number, faults.join("; ")))
     }
 
-    /// Whether something is expected of the row beyond its exit code.
+    /// Whether the row has an expectation beyond its exit code.
     #[must_use]
     pub fn is_meaningful(&self) -> bool {
         !(self.prints.is_empty() && self.holds.is_empty() && self.silent.is_none())
     }
 
-    /// What is not as expected with what the commands after it print, too.
+    /// The expectations that fail on the row's output together with that of the commands after it.
     fn faults_after(&self, login: &Login, output: &Output) -> Vec<String> {
         let mut all = output.clone();
         for after in &self.after {
@@ -200,8 +200,8 @@ impl Row {
     }
 }
 
-/// Runs a command line as an administrator would: what it does not say of address, credentials and
-/// interface is added. `BMC` stands for the address.
+/// Runs a command line as an administrator would, with address, credentials and interface added if they
+/// are missing. `BMC` stands for the address.
 fn run(login: &Login, line: &str) -> Output {
     client::run(&mut command_of(login, line))
 }

@@ -1,4 +1,4 @@
-//! What passes on the bus while a test does something.
+//! Records the messages on the bus while a test runs a command.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub struct Monitor {
     process: Process,
 }
 
-/// A call that was seen.
+/// A recorded call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Call {
     /// The unique name of the caller.
@@ -28,7 +28,7 @@ pub struct Call {
 }
 
 impl Monitor {
-    /// Starts to listen; everything after the return is heard. `dir` takes the log.
+    /// Starts to listen; every message after the return is recorded, in a log in `dir`.
     ///
     /// # Panics
     ///
@@ -49,7 +49,7 @@ impl Monitor {
         monitor
     }
 
-    /// Waits for a message in which `text` is, and returns it as busctl prints it.
+    /// Waits for a message that contains `text`, and returns it as busctl prints it.
     ///
     /// # Panics
     ///
@@ -63,14 +63,14 @@ impl Monitor {
         })
     }
 
-    /// In how many messages `text` was, so far.
+    /// The number of messages so far that contain `text`.
     #[must_use]
     pub fn heard(&self, text: &str) -> usize {
         let log = self.process.log();
         log.lines().filter(|line| line.contains(text)).count()
     }
 
-    /// Stops to listen and returns all calls of methods that were heard, in order.
+    /// Stops listening and returns all recorded method calls, in order.
     ///
     /// # Panics
     ///
@@ -91,7 +91,7 @@ impl Monitor {
             member: text(&message["member"]),
             arguments: message["payload"]["data"].to_string(),
         });
-        // The marks, and what busctl does to set them.
+        // The marks, and busctl's own calls to set them.
         let ours = |call: &Call| call.interface == "org.freedesktop.DBus";
         calls.filter(|call| !ours(call)).collect()
     }

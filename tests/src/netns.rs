@@ -15,33 +15,33 @@ const INSIDE: &str = "CAUSEWAY_USER_NAMESPACE";
 /// Where ip(8) is, beside the usual folders.
 const SYSTEM_PROGRAMS: &str = "/usr/sbin:/sbin";
 
-/// A network namespace, which a sleeping process keeps.
+/// A network namespace, held by a sleeping process.
 #[derive(Debug)]
 pub struct Namespace {
     keeper: Child,
 }
 
-/// As what a test goes on that needs namespaces.
+/// Whether a test can create namespaces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
-    /// As root, in the machine's user namespace or its own.
+pub enum NamespaceAccess {
+    /// Yes, as root in the machine's user namespace or its own.
     Root,
-    /// Not at all, because the kernel grants neither.
+    /// No, because the kernel grants neither.
     Refused,
 }
 
-/// Makes the test root, if only in a user namespace. A test that is not root already does not return
-/// from here where there are user namespaces: the test starts over in one.
+/// Makes the test root, at least in a user namespace: a test that is not root executes itself again in a new user
+/// namespace, if the kernel allows that, and does not return from here.
 #[must_use]
-pub fn as_root(test: &str) -> Standing {
+pub fn as_root(test: &str) -> NamespaceAccess {
     if geteuid().is_root() {
         let mut probe = unshare(&["--net", "true"]);
         let granted = client::run(&mut probe).code == Some(0);
-        return if granted { Standing::Root } else { Standing::Refused };
+        return if granted { NamespaceAccess::Root } else { NamespaceAccess::Refused };
     }
     let mut probe = unshare(&["--user", "--map-root-user", "--net", "true"]);
     if env::var_os(INSIDE).is_some() || client::run(&mut probe).code != Some(0) {
-        return Standing::Refused;
+        return NamespaceAccess::Refused;
     }
     let program = env::current_exe().expect("this test's program");
     let mut again = unshare(&["--user", "--map-root-user", "--"]);
@@ -56,7 +56,7 @@ fn unshare(arguments: &[&str]) -> Command {
 }
 
 impl Namespace {
-    /// An empty one. For root only.
+    /// Creates an empty namespace. For root only.
     ///
     /// # Panics
     ///
@@ -83,13 +83,13 @@ impl Namespace {
         self.keeper.id().to_string()
     }
 
-    /// The words that, put before a command, have it run in here.
+    /// The command prefix that runs a command in this namespace.
     #[must_use]
     pub fn entry(&self) -> Vec<String> {
         ["--net", "--target", &self.id(), "--"].map(str::to_owned).to_vec()
     }
 
-    /// A command that runs in here.
+    /// A command that runs in this namespace.
     #[must_use]
     pub fn command(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
@@ -101,7 +101,7 @@ impl Namespace {
         inside
     }
 
-    /// Runs ip(8) in here with `arguments` split at blanks.
+    /// Runs ip(8) in this namespace with `arguments` split at blanks.
     #[must_use]
     pub fn try_ip(&self, arguments: &str) -> Output {
         let path = env::var("PATH").unwrap_or_default();
@@ -121,7 +121,7 @@ impl Namespace {
         self.try_ip(arguments).ok();
     }
 
-    /// Joins an interface in here to one in `other`, both up, with these addresses.
+    /// Connects an interface of this namespace to one of `other`, both up, with these addresses.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! An OpenBMC's account files, made without anything of ours: JSON by hand, and the encrypted
+//! OpenBMC's account files, made independently of our code: JSON by hand, and the encrypted
 //! passwords with OpenSSL's command line.
 //!
 //! The layout of the file of passwords is that of the C structure in pam-ipmi and
@@ -102,7 +102,7 @@ impl Files {
     ///
     /// # Panics
     ///
-    /// If it is not what its head and its HMAC say, or OpenSSL cannot open it.
+    /// If it does not match its header and its HMAC, or OpenSSL cannot decrypt it.
     #[must_use]
     pub fn passwords(&self) -> Vec<(String, String)> {
         let file = fs::read(self.root.join("etc/ipmi_pass")).expect("the passwords");
@@ -203,7 +203,7 @@ pub fn make_pam_stack(folder: &Path, root: &Path) -> TempDir {
     modules
 }
 
-/// A user who may do the same on all channels.
+/// A user with the same privilege on all channels.
 fn user(name: &str, privilege: &str) -> Value {
     let all = |on: bool| vec![on; 16];
     let used = !name.is_empty();

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 ///
 /// # Errors
 ///
-/// The exit code to end with: 0 when the usage was asked for, which is printed; 2 for options that there
-/// are not, and for another number of operands. Operands that begin with `-` follow `--`.
+/// The exit code to end with: 0 after `--help`, which prints the usage; 2 for unknown options
+/// and for another number of operands. Operands that begin with `-` follow `--`.
 pub fn operands<const N: usize>(usage: &str) -> Result<[OsString; N], ExitCode> {
     match parse(env::args_os().skip(1)).map(|operands| operands.map(<[_; N]>::try_from)) {
         Some(Some(Ok(operands))) => Ok(operands),

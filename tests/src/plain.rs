@@ -1,7 +1,7 @@
 //! An IPMI 1.5 session without authentication codes, which can send requests without waiting for the
 //! responses to earlier ones.
 //!
-//! Packets are built here anew, from the tables of IPMI v2.0 §13.6, §13.8, §22.16 and §22.17.
+//! Packets are built here independently, from the tables of IPMI v2.0 §13.6, §13.8, §22.16 and §22.17.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

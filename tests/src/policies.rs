@@ -16,7 +16,7 @@ use crate::client::{self, Output};
 use crate::process::Process;
 use crate::programs;
 
-/// The daemons' users, a user that is none of them, and the users of a plain system that stand for them.
+/// The daemons' users and another one, and for each the user of a plain system that replaces it.
 pub const USERS: [(&str, &str); 9] = [
     ("ipmid", "daemon"),
     ("netipmid", "bin"),

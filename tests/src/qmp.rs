@@ -1,4 +1,4 @@
-//! QEMU's control socket (QMP): what a platform does to a guest's machine.
+//! QEMU's control socket (QMP), to act on a guest's machine as a platform does.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -30,7 +30,7 @@ impl Qmp {
         qmp
     }
 
-    /// Gives the guest's processors a non-maskable interrupt, if there is a guest any more.
+    /// Gives the guest's processors a non-maskable interrupt, if the guest still runs.
     ///
     /// # Panics
     ///

@@ -12,7 +12,7 @@ use crate::clients::Login;
 /// What ipmitool's shell prints when it waits for a line.
 const PROMPT: &str = "ipmitool> ";
 
-/// No command needs longer, the client's own retries included.
+/// Timeout of a command, longer than the client's own retries.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running ipmitool shell: one LAN session for as long as it lives.
@@ -34,7 +34,7 @@ impl Shell {
         Self::open_by(login.ipmitool_command())
     }
 
-    /// The same by a command of ipmitool's that lacks its last word alone.
+    /// The same with an ipmitool command line that lacks only the word `shell`.
     ///
     /// # Panics
     ///
@@ -68,7 +68,7 @@ impl Shell {
         self.answer(line)
     }
 
-    /// Sends a command without waiting for its answer.
+    /// Sends a command without waiting for its output.
     ///
     /// # Panics
     ///
@@ -78,7 +78,7 @@ impl Shell {
         writeln!(self.input, "{line}").and_then(|()| self.input.flush()).expect("a running shell");
     }
 
-    /// Where the session's packets come from, as the kernel has it.
+    /// The source address of the session's packets, from the kernel's table.
     ///
     /// # Panics
     ///
@@ -136,7 +136,7 @@ fn local_address(text: &str) -> Option<SocketAddrV4> {
     Some(SocketAddrV4::new(Ipv4Addr::from(octets), port))
 }
 
-/// Passes on what the shell prints, byte by byte, so that no prompt is passed unseen.
+/// Forwards the shell's output byte by byte, so that no prompt is missed.
 fn collect(mut pipe: PipeReader) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

@@ -223,8 +223,8 @@ impl Suite {
         (Process::start(&name, dir, &program, &arguments, &environment), address)
     }
 
-    /// Starts netipmid again, after it was ended, as a user who may have no inotify instance. `None` where
-    /// users cannot be limited so.
+    /// Starts netipmid again, after it was ended, as a user who may have no inotify instance. `None` if
+    /// this machine cannot limit users that way.
     pub fn restart_netipmid_without_inotify(&mut self) -> Option<()> {
         let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
         let unshare = |script: &str| {

@@ -34,8 +34,8 @@ impl Terminal {
         terminal
     }
 
-    /// Waits until the client takes keys as they are: it says that it is ready a little earlier, and the
-    /// terminal would make a new line of the return key.
+    /// Waits until the client has set its terminal to raw mode: it prints that it is ready a little earlier, when the
+    /// terminal would still convert the return key to a new line.
     #[track_caller]
     pub fn until_raw(&self) {
         let input = format!("/proc/{}/fd/0", self.client());
@@ -88,8 +88,8 @@ impl Terminal {
         self.keyboard.flush().expect("a running terminal");
     }
 
-    /// Waits until `text` has been shown, forgets what was shown up to its end, and returns what
-    /// stood before it.
+    /// Waits until `text` has been shown, drops the output up to its end, and returns the output
+    /// before it.
     ///
     /// # Panics
     ///

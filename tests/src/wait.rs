@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up. Far beyond what is needed, for slow machines.
+/// Timeout of every wait: far longer than needed, for slow machines.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a build from nothing may take.
@@ -22,7 +22,7 @@ pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
     until_within(LIMIT, what, probe)
 }
 
-/// The same for what may have to be built first.
+/// The same for a condition that may need a build first.
 #[track_caller]
 pub fn until_long<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
     until_within(BUILD_LIMIT, what, probe)
@@ -41,7 +41,7 @@ fn until_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Optio
 }
 
 /// Sleeps between two checks of a loop that has no time limit of its own.
-pub fn a_little() {
+pub fn pause() {
     thread::sleep(INTERVAL);
 }
 
@@ -55,8 +55,8 @@ pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || holds().then_some(()));
 }
 
-/// Calls `holds` until it is true, or for [`LIMIT`]: for callers that report themselves what is missing.
-pub fn until_true_or_late(mut holds: impl FnMut() -> bool) {
+/// Calls `holds` until it is true, or for [`LIMIT`]: for callers that report a missing condition themselves.
+pub fn until_true_or_timeout(mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
     while !holds() && Instant::now() < end {
         thread::sleep(INTERVAL);

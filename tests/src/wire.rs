@@ -80,7 +80,7 @@ impl Wire {
         Some(buffer[..length].to_vec())
     }
 
-    /// Sends `bytes`, again where there is no reply, and returns the reply.
+    /// Sends `bytes`, with retries while there is no reply, and returns the reply.
     ///
     /// # Panics
     ///
@@ -94,7 +94,7 @@ impl Wire {
         })
     }
 
-    /// Drops all replies that are under way.
+    /// Drops all replies in flight.
     pub fn drain(&self) {
         while self.reply().is_some() {}
     }

@@ -1,4 +1,4 @@
-//! What the daemons say to each other on the bus.
+//! The D-Bus calls between the daemons.
 
 use tests::bus::Bus;
 use tests::monitor::{Call, Monitor};
@@ -24,7 +24,7 @@ fn calls_of(suite: &Suite, shell: &mut Shell, line: &str) -> (usize, Vec<Call>) 
     (execute.len(), others)
 }
 
-/// What sensors, records and the device say, by the name of the command.
+/// Requests for sensors, records and the device id, by the name of the command.
 const QUESTIONS: [(&str, &str); 4] = [
     ("Get Device ID", "raw 0x06 0x01"),
     ("Get Sensor Reading", "raw 0x04 0x2d 0x01"),

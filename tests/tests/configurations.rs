@@ -15,7 +15,7 @@ const PROGRESS: &str = "Caching SDR";
 fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
     let output = login.freeipmi(program, arguments);
     assert_eq!(output.code, Some(0), "{output}");
-    is_content(&output);
+    assert_no_complaint(&output);
     let squeezed = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in expected {
         assert!(squeezed.contains(expected), "no {expected:?} in\n{output}");
@@ -23,7 +23,7 @@ fn prints(login: &Login, program: &str, arguments: &str, expected: &[&str]) {
 }
 
 #[track_caller]
-fn is_content(output: &Output) {
+fn assert_no_complaint(output: &Output) {
     let complaints: Vec<&str> = output
         .stderr
         .split(['\r', '\n'])
@@ -80,14 +80,14 @@ fn round_trip(login: &Login, program: &str, category: &str, code: i32) -> String
         let arguments = format!("--checkout {category} --filename={name}");
         let output = login.freeipmi(program, &arguments);
         assert_eq!(output.code, Some(code), "{output}");
-        is_content(&output);
+        assert_no_complaint(&output);
         fs::read_to_string(file(name)).expect("what was checked out")
     };
     let before = checkout("before.conf");
     let commit = format!("--commit {category} --filename=before.conf");
     let output = login.freeipmi(program, &commit);
     assert_eq!(output.code, Some(0), "{output}");
-    is_content(&output);
+    assert_no_complaint(&output);
     let after = checkout("after.conf");
     fs::remove_file(file("before.conf")).expect("a file");
     fs::remove_file(file("after.conf")).expect("a file");
@@ -105,7 +105,7 @@ fn has(text: &str, key: &str, value: &str) {
 /// Asserts what a checkout of "core" lacks: the privileges of cipher suites that the BMC does not
 /// offer, the key `K_R`, and nothing else.
 ///
-/// ipmi-config ends with 1, without a word, when there is something of its own list that it cannot read:
+/// ipmi-config ends with 1, without a word, if it cannot read a key of its own list:
 ///
 /// - `K_R`, which is not used: the specification has a completion code for just that, 84h of Set Channel
 ///   Security Keys (IPMI v2.0 §22.25).
@@ -115,7 +115,7 @@ fn has(text: &str, key: &str, value: &str) {
 ///   RC4 ones, and would have no room left for suite 17, which is the one to use: `lan print` would
 ///   mislead an administrator. So the entries are the suites that can be used.
 #[track_caller]
-fn lacks_what_there_is_not(login: &Login, offered: &[u8]) {
+fn lacks_only_unsupported_keys(login: &Login, offered: &[u8]) {
     let arguments = "--checkout --category=core --verbose --verbose";
     let output = login.freeipmi("ipmi-config", arguments);
     assert_eq!(output.code, Some(1), "{output}");
@@ -134,7 +134,7 @@ fn lacks_what_there_is_not(login: &Login, offered: &[u8]) {
     assert_eq!(lacks, expected, "{output}");
 }
 
-/// All the categories; "core" ends with 1 as [`lacks_what_there_is_not`] says.
+/// All the categories; "core" ends with 1 as [`lacks_only_unsupported_keys`] says.
 #[test]
 fn checked_out_files_can_be_committed_as_they_are() {
     let suite = Suite::start();
@@ -152,7 +152,7 @@ fn checked_out_files_can_be_committed_as_they_are() {
     };
     let core = file("core", 1);
     has(&core, "Maximum_Privilege_Cipher_Suite_Id_3", "Administrator");
-    lacks_what_there_is_not(&login, &[3, 17]);
+    lacks_only_unsupported_keys(&login, &[3, 17]);
     has(&core, "IP_Address", "192.0.2.10");
     has(&core, "IPv6_Static_Address", "2001:db8::10");
     has(&core, "Username", "root");

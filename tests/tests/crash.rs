@@ -217,7 +217,7 @@ struct Known {
 }
 
 impl Known {
-    /// Compares with what ipmid has after a restart.
+    /// Compares with the state of ipmid after a restart.
     fn check(
         &mut self,
         login: &Login,

@@ -1,4 +1,4 @@
-//! `./demo`, as somebody who has just cloned the repository uses it.
+//! `./demo`, as a user of a fresh clone runs it.
 
 use std::collections::HashMap;
 use std::fs;

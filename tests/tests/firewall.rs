@@ -1,11 +1,11 @@
-//! The firmware firewall over the LAN: what ipmitool switches off is off, on its channel and over restarts, and
+//! The firmware firewall over the LAN: commands that ipmitool disables are disabled, on their channel and over restarts, and
 //! no administrator can lock themselves out with it.
 
 use tests::clients::Login;
 use tests::suite::Suite;
 use tests::wait;
 
-/// What ipmitool says of D4h, the completion code of a disabled command (IPMI v2.0 Table 5-2).
+/// ipmitool's text for D4h, the completion code of a disabled command (IPMI v2.0 Table 5-2).
 const OFF: &str = "Insufficient privilege level";
 /// Chassis Identify, as `firewall` takes it, and as it is used: off at once.
 const IDENTIFY: &str = "lun 0 netfn 0 command 4";
@@ -22,7 +22,7 @@ fn is_off(login: &Login, command: &str) {
 }
 
 #[test]
-fn command_that_is_switched_off_stays_off_over_a_restart() {
+fn disabled_command_stays_disabled_over_a_restart() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     login.ipmitool(USE_IDENTIFY).ok();
@@ -39,7 +39,7 @@ fn command_that_is_switched_off_stays_off_over_a_restart() {
 }
 
 #[test]
-fn sub_functions_of_a_command_are_switched_off_one_by_one() {
+fn sub_functions_of_a_command_are_disabled_one_by_one() {
     let suite = Suite::start();
     let login = suite.administrator();
     let control = "lun 0 netfn 0 command 2";
@@ -70,14 +70,14 @@ fn sub_functions_of_a_command_are_switched_off_one_by_one() {
 }
 
 #[test]
-fn who_switches_off_all_that_can_be_can_switch_it_on_again() {
+fn administrator_can_reenable_all_commands_that_can_be_disabled() {
     let suite = Suite::start();
     let login = suite.administrator();
     for netfn in ["0", "4", "6", "10", "12"] {
         let all = format!("lun 0 netfn {netfn} force");
         switch(&login, "disable", &all);
     }
-    // A session of its own for each of these: logging in goes on, and so does telling what there is.
+    // A session of its own for each of these: logins and the Get commands of the firewall cannot be disabled.
     is_off(&login, USE_IDENTIFY);
     is_off(&login, "lan set 1 access on");
     login.ipmitool("mc info").ok();
@@ -91,7 +91,7 @@ fn who_switches_off_all_that_can_be_can_switch_it_on_again() {
 }
 
 #[test]
-fn only_an_administrator_switches_commands_off() {
+fn only_an_administrator_disables_commands() {
     let suite = Suite::start();
     let operator = suite.add_user(3, "opal", "0perat0r", 3);
     let raw = "raw 0x06 0x60 0x01 0x00 0x00 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0";

@@ -1,4 +1,4 @@
-//! Attacks by mere number: sessions go on, others log in, and memory does not grow.
+//! Floods: sessions continue, other users log in, and memory does not grow.
 //!
 //! `tests/bench/flood` runs the same with 100,000 datagrams in 30 s.
 
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// than 150 bytes for each datagram.
 const GROWTH: u64 = 1_024;
 
-/// Logs in anew, again if need be: datagrams may be lost where a machine is too slow for them all.
+/// Logs in, with retries: datagrams may be lost where a machine is too slow for them all.
 #[track_caller]
 fn log_in(login: &Login) {
     let begun = Instant::now();

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tests::client::{self, Output};
 use tests::clients::{Login, PASSWORD, USER};
-use tests::netns::{self, Namespace, Standing};
+use tests::netns::{self, Namespace, NamespaceAccess};
 use tests::process::Process;
 use tests::shell::Shell;
 use tests::suite::Suite;
@@ -80,7 +80,7 @@ fn knows(netipmid: &Process, peer: &str) -> bool {
 #[test]
 fn each_answers_on_its_own_interface_from_the_address_that_was_asked() {
     let test = "each_answers_on_its_own_interface_from_the_address_that_was_asked";
-    if netns::as_root(test) == Standing::Refused {
+    if netns::as_root(test) == NamespaceAccess::Refused {
         eprintln!("{test}: skipped: no network namespaces here");
         return;
     }
@@ -121,7 +121,7 @@ fn each_answers_on_its_own_interface_from_the_address_that_was_asked() {
 #[test]
 fn an_interface_of_a_vlan_has_its_own() {
     let test = "an_interface_of_a_vlan_has_its_own";
-    if netns::as_root(test) == Standing::Refused {
+    if netns::as_root(test) == NamespaceAccess::Refused {
         eprintln!("{test}: skipped: no network namespaces here");
         return;
     }
@@ -176,7 +176,7 @@ fn came_back(netipmid: &Process, times: usize) {
 #[test]
 fn an_interface_that_is_deleted_and_made_again_is_served_and_its_sessions_live_on() {
     let test = "an_interface_that_is_deleted_and_made_again_is_served_and_its_sessions_live_on";
-    if netns::as_root(test) == Standing::Refused {
+    if netns::as_root(test) == NamespaceAccess::Refused {
         eprintln!("{test}: skipped: no network namespaces here");
         return;
     }
@@ -215,7 +215,7 @@ fn an_interface_that_is_deleted_and_made_again_is_served_and_its_sessions_live_o
 #[test]
 fn an_interface_is_followed_by_its_name() {
     let test = "an_interface_is_followed_by_its_name";
-    if netns::as_root(test) == Standing::Refused {
+    if netns::as_root(test) == NamespaceAccess::Refused {
         eprintln!("{test}: skipped: no network namespaces here");
         return;
     }

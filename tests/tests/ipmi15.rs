@@ -9,7 +9,7 @@ use tests::suite::Suite;
 const NO_MD2: &str = "No internal support for MD2";
 
 #[test]
-fn md2_lets_in_who_has_it() {
+fn md2_sessions_are_accepted_if_configured() {
     let suite = Suite::with("[lan]\nipmi-15 = [\"md2\"]\n");
     let login = suite.administrator();
     let mut freeipmi = login.program("bmc-info");

@@ -1,4 +1,4 @@
-//! ipmitool's everyday commands over LAN, and what they change on the bus.
+//! ipmitool's everyday commands over LAN, and the properties that they change on the bus.
 
 use tests::bus::{CHASSIS_STATE, HOST_STATE, LAST_CHANGE, Property};
 use tests::clients::{CIPHER_SUITES, Login};
@@ -47,7 +47,7 @@ fn prints(login: &Login, arguments: &str, expected: &[&str]) -> String {
 
 /// Waits until the login works: netipmid learns of a change a moment after it is made.
 #[track_caller]
-fn until_in(login: &Login) {
+fn wait_for_login(login: &Login) {
     wait::until_true("the login works", || login.ipmitool("mc info").code == Some(0));
 }
 
@@ -109,7 +109,7 @@ fn restore_policy_is_stored() {
 }
 
 #[test]
-fn identify_lights_the_enclosure() {
+fn identify_switches_the_enclosure_led_on() {
     as_administrator(|suite, login| {
         let lit = || suite.bus.property(&IDENTIFY);
         prints(login, "chassis identify force", &["Chassis identify interval: indefinite"]);
@@ -163,7 +163,7 @@ fn users_are_made_and_log_in() {
         login.ipmitool("user test 3 16 another").failed();
         prints(login, "user list 1", &["3 bob", "ADMINISTRATOR"]);
         let bob = login.user("bob", "secret16");
-        until_in(&bob);
+        wait_for_login(&bob);
         prints(login, "user set password 3 a-secret-of-20-bytes 20", &["successful"]);
         prints(login, "user test 3 20 a-secret-of-20-bytes", &["Success"]);
         prints(&login.user("bob", "a-secret-of-20-bytes"), "mc info", &["IPMI Version"]);

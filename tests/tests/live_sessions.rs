@@ -8,7 +8,7 @@ use tests::{client, wait};
 
 /// Chassis Identify, which needs Operator.
 const OPERATORS: &str = "raw 0 4 1";
-/// What ipmitool says to D4h.
+/// ipmitool's text for D4h.
 const REFUSED: &str = "Insufficient privilege";
 /// What netipmid logs when it ends a session because its user was changed.
 const ENDED: &str = "its account changed";

@@ -68,7 +68,7 @@ fn device_and_arguments(kind: Kind) -> (&'static str, &'static [&'static str]) {
 /// Requests through the bridge have the same responses as calls of `execute()`, also after a restart of
 /// `ipmid`.
 fn requests_are_answered(kind: Kind) {
-    let Some(program) = bridges::openbmcs(kind.bridge()) else {
+    let Some(program) = bridges::openbmc_bridge(kind.bridge()) else {
         return;
     };
     let mut suite = Suite::with(CHANNELS);
@@ -110,7 +110,7 @@ fn requests_of_openbmcs_ssifbridge_are_answered() {
 
 /// The host's attention is raised through the bridge, and again through a bridge that starts later.
 fn attention_is_raised(kind: Kind) {
-    let Some(program) = bridges::openbmcs(kind.bridge()) else {
+    let Some(program) = bridges::openbmc_bridge(kind.bridge()) else {
         return;
     };
     let suite = Suite::with(CHANNELS);
@@ -157,7 +157,7 @@ fn attention_is_raised_through_openbmcs_btbridge() {
 
 #[test]
 fn satellites_are_reached_through_openbmcs_ipmbbridge_and_reach_ipmid() {
-    let Some(program) = bridges::openbmcs("ipmbbridged") else {
+    let Some(program) = bridges::openbmc_bridge("ipmbbridged") else {
         return;
     };
     let targets = "[[ipmb.target]]\nchannel = 0\naddress = 0x24\n";

@@ -1,4 +1,4 @@
-//! Two outstanding requests of one session: neither undoes what the other did.
+//! Two outstanding requests of one session: neither overwrites the other's change.
 
 use tests::plain::{PlainSession, Reply};
 use tests::suite::Suite;

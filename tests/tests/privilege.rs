@@ -1,4 +1,4 @@
-//! A LAN user never gets more than the privilege that is configured for it, whatever ipmid knows of the bridge.
+//! A LAN user never gets more than the privilege that is configured for it, even if ipmid knows nothing of the bridge.
 
 use std::fs;
 
@@ -94,7 +94,7 @@ fn second_bridge_of_a_channel_that_came_and_went_gives_no_privilege() {
     let configuration = fs::read_to_string(suite.dir().join("causeway.toml")).unwrap();
     let (mut second, address) = suite.second_netipmid("lan0", &configuration);
     wait_for_bridge(&mut second, &bob.at(address));
-    // Without the name it is no bridge, whatever it sends.
+    // Without the name it is not accepted as a bridge, with any options.
     if second.exited().is_none() {
         cannot_change_the_administrators_password(&suite, &bob.at(address));
         second.kill();
@@ -103,7 +103,7 @@ fn second_bridge_of_a_channel_that_came_and_went_gives_no_privilege() {
     assert_eq!(bob.level("USER").ipmitool("mc info").code, Some(0), "{}", suite.ipmid.log());
 }
 
-/// ipmid starts anew while a bridge runs, and knows nothing of its past.
+/// ipmid restarts while a bridge runs, and does not know the names that it owned before.
 #[test]
 fn restart_of_ipmid_gives_no_privilege() {
     let mut suite = Suite::start();

@@ -1,4 +1,4 @@
-//! The numbers of the configuration at their least and their greatest: what they are for works.
+//! The daemons work with the smallest and the largest numbers that the configuration allows.
 
 use tests::suite::Suite;
 
@@ -19,7 +19,7 @@ fn serves(lan: &str, sol: &str) {
 }
 
 #[test]
-fn the_greatest_numbers_serve() {
+fn largest_configured_numbers_work() {
     serves(
         "sessions = 62\nhandshakes = 4096\nrequests-per-session = 64\npackets-per-second = 1000000\n\
          failed-logins-per-minute = 60000\nidle-timeout = 86400\nsetup-timeout = 300",
@@ -29,7 +29,7 @@ fn the_greatest_numbers_serve() {
 
 /// Rates are higher than their least, with which clients would take minutes.
 #[test]
-fn the_least_numbers_serve() {
+fn smallest_configured_numbers_work() {
     serves(
         "sessions = 1\nhandshakes = 1\nrequests-per-session = 1\nidle-timeout = 5\nsetup-timeout = 5",
         "ring = 1024\nscrollback = 0\nviewers = 0\nmax-payload = 16",

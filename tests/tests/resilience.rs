@@ -53,7 +53,7 @@ fn answers(shell: &mut Shell, before: &str) -> bool {
     shell.run(GET_DEVICE_ID) == before
 }
 
-/// How every device id begins here: what the platform adds may be missing while it is away.
+/// The first bytes of each device id: the later ones come from the platform, which may be absent.
 const DEVICE_ID: &str = "\n 20 81 ";
 
 #[track_caller]

@@ -43,7 +43,7 @@ fn assert_talks(terminal: &mut Terminal) {
 }
 
 #[test]
-fn viewers_see_what_the_writer_does_and_cannot_type() {
+fn viewers_see_the_writers_output_and_cannot_type() {
     let suite = Suite::start();
     let login = suite.administrator();
     let mut writer = activate(&login, 1);
@@ -134,7 +134,7 @@ fn the_clients_accept_every_payload_size() {
 }
 
 #[test]
-fn what_was_printed_before_is_shown_on_activation() {
+fn earlier_output_is_shown_on_activation() {
     let suite = Suite::start();
     let login = suite.administrator();
     let mut first = activate(&login, 1);
@@ -202,7 +202,7 @@ fn parameters_are_read_and_set() {
 }
 
 #[test]
-fn a_settings_service_that_is_away_is_no_hindrance() {
+fn sol_works_without_the_settings_service() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     suite.platformd.kill();

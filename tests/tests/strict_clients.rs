@@ -61,7 +61,7 @@ fn enter(terminal: &mut Terminal, line: &str, shown: &[&str]) {
 }
 
 #[test]
-fn openipmi_scans_the_bus_and_reads_all_there_is() {
+fn openipmi_scans_the_bus_and_reads_all_entities() {
     let (suite, _satellites, _bridge) = with_satellites();
     let login = suite.administrator();
     login.ipmitool("event 1").ok();

@@ -19,7 +19,7 @@ const UNSPECIFIED: u8 = 0xff;
 /// How full the log is, at the levels that have an event.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Level {
-    /// There is room.
+    /// Less than 90 % of the records are in use.
     Room,
     /// At least 90 % of the records are in use.
     AlmostFull,

@@ -11,9 +11,9 @@ mod thermal;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::SensorType;
 use ipmi_proto::sel::{Direction, Event, GeneratorId};
-use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ use crate::model::persistent::Persistent;
 use crate::model::sel::SelError;
 use crate::model::sensors::SensorIndex;
 use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 
 /// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
 const LIMIT: u8 = 0x05;
@@ -38,17 +38,17 @@ impl<P: Naming + Power + PowerLimit + Sensors> Platform for P {}
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DcmiConfig {
-    /// The sensor of the whole machine's power: the last part of its path.
+    /// The sensor of the whole machine's power: the last element of its path.
     #[serde(deserialize_with = "path_element")]
     pub power_sensor: String,
 }
 
-/// A part of a path on D-Bus (D-Bus specification, "Valid Object Paths").
+/// An element of a D-Bus object path (D-Bus specification, "Valid Object Paths").
 fn path_element<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || !name.bytes().all(is_word) {
-        return Err(de::Error::custom(format!("{name:?} is no part of a path on D-Bus")));
+        return Err(de::Error::custom(format!("{name:?} is not an element of a D-Bus path")));
     }
     Ok(name)
 }
@@ -59,7 +59,7 @@ impl Default for DcmiConfig {
     }
 }
 
-/// What is kept over restarts.
+/// State file `dcmi.json`: what persists over restarts.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DcmiState {
@@ -70,12 +70,12 @@ pub struct DcmiState {
     thermal_limits: BTreeMap<String, ThermalLimit>,
 }
 
-/// The DCMI commands and what they keep between requests.
+/// The DCMI commands and their state between requests.
 #[derive(Debug)]
 pub struct DcmiProvider<P> {
     platform: Arc<P>,
     config: DcmiConfig,
-    /// Where limits that are exceeded are told.
+    /// Logs exceeded limits in the SEL.
     events: Arc<Events>,
     /// Records that the event log holds.
     sel_capacity: u16,
@@ -83,7 +83,7 @@ pub struct DcmiProvider<P> {
     lan_channel: Option<u8>,
     state: Persistent<DcmiState>,
     statistics: Mutex<Statistics>,
-    /// What is written of the identifier before its end has come.
+    /// The parts of an identifier that were written so far; it takes effect with its last part.
     identifier: Mutex<Vec<u8>>,
     thermal: Mutex<thermal::Watch>,
 }
@@ -122,7 +122,7 @@ impl<P: Platform> DcmiProvider<P> {
         self.register_thermal(table);
     }
 
-    /// Logs that what a sensor measures is beyond its limit.
+    /// Logs in the SEL that a sensor's reading exceeds its limit.
     async fn log_exceeded(
         &self,
         (sensor, kind): (SensorIndex, SensorType),
@@ -142,12 +142,7 @@ impl<P: Platform> DcmiProvider<P> {
     }
 }
 
-/// A row of this group.
-const fn row(code: u8, privilege: Privilege, name: &'static str) -> Command {
-    Command::group(GroupBody::DCMI, code, privilege, name)
-}
-
-/// What a feature that this machine has no service for is answered.
+/// The completion code for a feature that this machine has no service for.
 fn absent(error: PlatformError) -> CompletionCode {
     match error {
         PlatformError::Absent => CompletionCode::INVALID_COMMAND,
@@ -157,6 +152,8 @@ fn absent(error: PlatformError) -> CompletionCode {
 
 #[cfg(test)]
 mod tests {
+    use ipmi_proto::GroupBody;
+
     use super::*;
     pub(super) use crate::commands::test_support::{TestCommands, answer};
     use crate::model::events::tests::TestLog;
@@ -166,20 +163,20 @@ mod tests {
     /// The DCMI provider over `platform`.
     pub(super) fn provider(
         platform: &Arc<FakePlatform>,
-        rig: &TestLog,
+        log: &TestLog,
     ) -> Arc<DcmiProvider<FakePlatform>> {
         let (state, config) = (Persistent::volatile(), DcmiConfig::default());
-        let events = Arc::clone(&rig.events);
+        let events = Arc::clone(&log.events);
         DcmiProvider::new(Arc::clone(platform), config, events, (4096, Some(1)), state)
     }
 
     /// The DCMI commands over a fake platform.
     pub(super) fn commands() -> TestCommands {
-        let rig = TestLog::new();
+        let log = TestLog::new();
         let mut commands = TestCommands::with(Family::Group(GroupBody::DCMI), |platform, table| {
-            provider(platform, &rig).register(table);
+            provider(platform, &log).register(table);
         });
-        commands.folder = Some(rig.state);
+        commands.folder = Some(log.state);
         commands
     }
 }

@@ -19,13 +19,13 @@ use crate::model::message_queue::Messages;
 use crate::platform::{I2c, Satellites};
 use crate::request::command::Registrar;
 
-/// Requests of the host that may be under way to satellites.
+/// The most requests of the host to satellites at a time.
 const RELAYS: usize = 32;
 
 /// What the messaging commands share with the rest of the daemon.
 #[derive(Debug)]
 pub struct MessagingDeps {
-    /// What waits for the host.
+    /// Receive message queue and event message buffer.
     pub messages: Arc<Messages>,
     /// The IPMBs: names by channel number.
     pub satellite_channels: BTreeMap<ChannelNumber, String>,
@@ -51,7 +51,7 @@ impl MessagingDeps {
     }
 }
 
-/// The messaging commands and what they keep between requests.
+/// The messaging commands and their state between requests.
 #[derive(Debug)]
 pub struct MessagingProvider<P, I> {
     platform: Arc<P>,

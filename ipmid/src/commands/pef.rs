@@ -1,5 +1,5 @@
-//! Platform event filtering (IPMI v2.0 §17, §30): every event of the log is held against the
-//! filters; those that match send alerts and switch power.
+//! Platform event filtering (IPMI v2.0 §17, §30): every event in the SEL is compared with the
+//! filters; matching ones send alerts and switch power.
 
 mod alert;
 mod commands;
@@ -27,8 +27,8 @@ use crate::model::sel::SelStore;
 use crate::platform::{Bmc, Power, Sessions};
 use crate::request::command::Registrar;
 
-/// Alerts of events that may be under way: one that is to be acknowledged lasts up to 34 minutes, and who
-/// sends events must not fill the memory with them.
+/// The most alerts in progress: one that waits for an acknowledgement lasts up to 34 minutes, so a sender of many
+/// events must not use up memory.
 const MAX_ALERTS: usize = 64;
 
 /// What PEF needs of the machine.
@@ -50,19 +50,19 @@ impl Default for PefConfig {
     }
 }
 
-/// What PEF is over beside the platform.
+/// The services of the daemon that PEF uses.
 pub struct PefDeps {
     /// The log whose events are filtered.
     pub sel: Arc<SelStore<Folder>>,
     /// Its clock.
     pub clock: Arc<Clock>,
-    /// Whose channels may alert.
+    /// Channel access, which enables alerting per channel.
     pub accounts: Arc<dyn UserAdmin>,
-    /// Where alerts go.
+    /// The LAN parameters with the alert destinations.
     pub lan: Arc<Persistent<LanState>>,
-    /// Who made the machine, and its product id, for traps.
+    /// Manufacturer id and product id, for traps.
     pub manufacturer: (Iana, u16),
-    /// What is configured by file.
+    /// Section `[pef]` of the configuration.
     pub config: PefConfig,
     /// Updates of parameters that are in progress.
     pub updates: Arc<ParameterUpdates>,
@@ -73,7 +73,7 @@ pub struct PefProvider<P> {
     platform: Arc<P>,
     deps: PefDeps,
     parameters: Persistent<PefParameters>,
-    /// Until when events wait (Arm PEF Postpone Timer), and the seconds it was armed with.
+    /// End of the postpone timer (Arm PEF Postpone Timer), and the seconds it was armed with.
     postponed: Mutex<Option<(Instant, u8)>>,
     /// The parameters or the postpone timer changed.
     changed: Notify,
@@ -82,16 +82,16 @@ pub struct PefProvider<P> {
     sequence: Mutex<u16>,
     /// The trap that was acknowledged last.
     acknowledged: watch::Sender<u16>,
-    /// How the last Alert Immediate went.
+    /// Status of the last Alert Immediate.
     immediate: Mutex<u8>,
-    /// How many more alerts of events may be under way.
+    /// Permits for alerts in progress.
     alerts: Arc<Semaphore>,
-    /// How often the log had been erased when the engine looked.
+    /// Number of erasures of the SEL that the engine has seen.
     clears: Mutex<u64>,
 }
 
 impl<P: Platform> PefProvider<P> {
-    /// Over `platform` and `parts`, with what is configured by commands in `parameters`.
+    /// Over `platform` and the given services, with the parameters that commands set in `parameters`.
     #[must_use]
     pub fn new(
         platform: Arc<P>,

@@ -1,19 +1,13 @@
 //! Server Base Manageability Requirements, group AEh: the boot progress codes of the host's firmware,
-//! as OpenBMC's `sbmrhandler.cpp` has them.
+//! as in OpenBMC's `sbmrhandler.cpp`.
 
 use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
 use crate::platform::{BootProgress, BootStage};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SEND_BOOT_PROGRESS_CODE: Command =
-    Command::group(GroupBody::SBMR, 0x02, Privilege::Administrator, "Send Boot Progress Code")
-        .changes(Resource::BOOT_PROGRESS);
-const GET_BOOT_PROGRESS_CODE: Command =
-    Command::group(GroupBody::SBMR, 0x03, Privilege::User, "Get Boot Progress Code");
 
 /// A status code: type, two reserved bytes, severity; operation (LSByte first), subclass, class;
 /// instance. The first eight are UEFI's `EFI_STATUS_CODE_TYPE` and `EFI_STATUS_CODE_VALUE` (PI
@@ -38,8 +32,11 @@ impl<P: BootProgress> SbmrProvider<P> {
 
     /// Adds its commands.
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SEND_BOOT_PROGRESS_CODE, self, Self::send_boot_progress_code);
-        table.add(GET_BOOT_PROGRESS_CODE, self, Self::get_boot_progress_code);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(GroupBody::SBMR, self);
+        rows.add(0x03, User, "Get Boot Progress Code", Self::get_boot_progress_code);
+        let mut rows = rows.changing(Resource::BOOT_PROGRESS);
+        rows.add(0x02, Administrator, "Send Boot Progress Code", Self::send_boot_progress_code);
     }
 
     /// Send Boot Progress Code: accepted from the host only.
@@ -121,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn codes_are_the_hosts_to_send() {
+    async fn codes_from_others_than_the_host_are_refused() {
         let commands = commands();
         let context =
             Context { session: Some(Session { id: 1, user_id: 2 }), ..Context::system_interface() };

@@ -31,7 +31,7 @@ use self::identity::{Claim, Refusal, RefusalKind, User};
 use self::owners::{Names, Owners};
 use crate::model::persistent::lock;
 
-/// The channel of callers on the bus that are no bridge.
+/// The channel of callers on the bus that are not bridges.
 const INTRABMC: &str = "INTRABMC";
 
 /// Callers whose users are remembered. Beyond that, those of no bridge are asked for again.
@@ -59,7 +59,7 @@ impl Default for IpmidConfig {
     }
 }
 
-/// The callers that are known, and how to find out about others.
+/// The known callers, and how to identify others.
 #[derive(Debug)]
 pub struct Channels {
     table: Arc<ChannelTable>,
@@ -69,7 +69,7 @@ pub struct Channels {
     listing: watch::Sender<Listing>,
 }
 
-/// Of which bus the owners of bridges' names are or will be known.
+/// The bus whose owners of bridges' names are known or being listed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Listing {
     bus: u64,
@@ -354,7 +354,7 @@ impl Channels {
     }
 }
 
-/// There is no bus, or another than when the request came.
+/// The refusal of a request whose bus connection is closed or was replaced.
 fn gone() -> Refusal {
     Refusal::Unknown("its bus is gone".to_owned())
 }

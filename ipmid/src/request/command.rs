@@ -1,23 +1,22 @@
 //! Commands: what they are called, who may send them, and the handlers that answer them.
 //!
-//! A provider adds a command with one row ([`Command`]) and one `async fn`; the table unpacks the
+//! A provider adds a command with one line ([`Rows::add`]) and one `async fn`; the table unpacks the
 //! function's typed parameters from the request before it runs and packs its typed result after:
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use ipmi_proto::{CompletionCode, NetFn, Privilege};
-//! use ipmid::request::{command::{Command, CommandTable, Priority}, context::Context};
-//!
-//! const ADD: Command = Command::standard(NetFn::APP, 0x70, Privilege::User, "Add");
+//! use ipmid::request::{command::{CommandTable, Priority}, context::Context};
 //!
 //! async fn add(_: Arc<()>, _: Context, a: u8, b: u8) -> Result<u16, CompletionCode> {
 //!     Ok(u16::from(a) + u16::from(b))
 //! }
 //!
 //! let mut table = CommandTable::default();
-//! table.at(Priority::OEM).add(ADD, &Arc::new(()), add);
-//! let registry = table.finish().expect("no command is there twice");
+//! let mut base = table.at(Priority::BASE);
+//! base.rows(NetFn::APP, &Arc::new(())).add(0x70, Privilege::User, "Add", add);
+//! let registry = table.finish().expect("no command is registered twice");
 //! assert_eq!(registry.iter().count(), 1);
 //! ```
 
@@ -25,16 +24,16 @@ mod handler;
 mod resource;
 mod table;
 
-pub use handler::{Answer, Coded, Handler, Outcome};
+pub use handler::{Coded, Handler, Outcome, ResponseFuture};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
 pub use resource::Resource;
-pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry};
+pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry, Rows};
 
-/// The command number that answers for every one of its family that has no handler of its own, as
+/// The command number of a handler for all commands of its family that have no handler of their own, as
 /// in phosphor-host-ipmid.
 pub const WILDCARD: u8 = 0xff;
 
-/// Whose numbering a command belongs to.
+/// The number space of a command.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Family {
     /// A network function of the specification or of a board's OEM (30h-3Eh).
@@ -43,6 +42,24 @@ pub enum Family {
     Group(GroupBody),
     /// NetFn 2Eh with this enterprise number in the first three data bytes.
     Oem(Iana),
+}
+
+impl From<NetFn> for Family {
+    fn from(netfn: NetFn) -> Self {
+        Self::NetFn(netfn)
+    }
+}
+
+impl From<GroupBody> for Family {
+    fn from(body: GroupBody) -> Self {
+        Self::Group(body)
+    }
+}
+
+impl From<Iana> for Family {
+    fn from(iana: Iana) -> Self {
+        Self::Oem(iana)
+    }
 }
 
 /// Who may send a command.
@@ -59,13 +76,13 @@ pub enum Access {
 /// One row of the command table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Command {
-    /// Whose number `code` is.
+    /// Number space of `code`.
     pub family: Family,
     /// Command number.
     pub code: u8,
     /// Who may send it.
     pub access: Access,
-    /// What it changes, if anything.
+    /// The resource that it changes, if any.
     pub changes: Option<Resource>,
     /// The specification's name for it.
     pub name: &'static str,
@@ -123,17 +140,17 @@ impl Command {
     }
 }
 
-/// Which of several handlers of one command answers: the highest (phosphor-host-ipmid,
+/// Priority of a handler: of several for one command, the highest answers (phosphor-host-ipmid,
 /// `ipmid/api-types.hpp`).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// What the specification's commands are registered with.
+    /// The specification's commands.
     pub const BASE: Self = Self(10);
     /// A vendor's own.
     pub const OEM: Self = Self(20);
-    /// A board maker's own.
+    /// A board vendor's own (ODM).
     pub const ODM: Self = Self(30);
     /// A site's own.
     pub const CUSTOM: Self = Self(40);

@@ -1,11 +1,11 @@
-//! Who sent a request and how it came, as far as the bridge can vouch for it.
+//! The requester and the channel of a request, as identified by its bridge.
 
 use ipmi_proto::{ChannelNumber, Lun, Medium, Privilege};
 
 use crate::model::requester::Requester;
 pub use crate::model::requester::{Satellite, Session};
 
-/// What a handler may know of its request beside the parameters.
+/// What a handler knows of its request beside the parameters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Context {
     /// The channel it came on.
@@ -16,13 +16,13 @@ pub struct Context {
     pub privilege: Privilege,
     /// The session it came in; `None` on a session-less channel.
     pub session: Option<Session>,
-    /// The satellite controller it came from; `None` beside an IPMB.
+    /// The satellite controller it came from; `None` on other channels than IPMB.
     pub satellite: Option<Satellite>,
     /// The most data of a reply, where the bridge carries less than its medium; bytes.
     pub room: Option<u8>,
-    /// The logical unit it is for.
+    /// The LUN that it addresses.
     pub lun: Lun,
-    /// Its command number: of interest to a wildcard's handler.
+    /// Its command number, for the handler of a wildcard.
     pub command: u8,
 }
 
@@ -48,7 +48,7 @@ impl Context {
         }
     }
 
-    /// Whether it came by a channel with sessions, and in none of them.
+    /// Whether it came over a channel with sessions, but outside of a session.
     #[must_use]
     pub fn is_outside_session(&self) -> bool {
         self.session == Some(Session::NONE)
@@ -57,7 +57,7 @@ impl Context {
     /// Whether it came from the host's own interface, and not from a network or another bus.
     #[must_use]
     pub fn is_from_host(&self) -> bool {
-        // A new medium is not the host's until it is added here.
+        // Lists the host's media, so that a new medium does not get the host's rights by default.
         let host = [Medium::System, Medium::Smbus1, Medium::Smbus2, Medium::Usb1, Medium::Usb2];
         host.contains(&self.medium) && self.session.is_none() && self.satellite.is_none()
     }
@@ -75,7 +75,7 @@ impl Context {
         }
     }
 
-    /// The channel a field means: `Eh` is the one the request came on (IPMI v2.0 §6.3).
+    /// The channel that a field selects: `Eh` is the one the request came on (IPMI v2.0 §6.3).
     #[must_use]
     pub fn resolve(&self, channel: ChannelNumber) -> ChannelNumber {
         if channel == ChannelNumber::CURRENT { self.channel } else { channel }

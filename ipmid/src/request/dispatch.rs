@@ -6,11 +6,11 @@ use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
 use tokio::time;
 use tracing::debug;
 
-use crate::request::command::{Access, Answer, Command, Entry, Family, Registry};
+use crate::request::command::{Access, Command, Entry, Family, Registry, ResponseFuture};
 use crate::request::context::Context;
 use crate::request::filter::Filter;
 
-/// By when a request is answered, whatever its handler waits for: host bridges give up at 3 s,
+/// Timeout of a request, also if its handler still waits: host bridges give up at 3 s,
 /// host drivers at 5 s.
 pub const DEADLINE: Duration = Duration::from_millis(2500);
 
@@ -42,7 +42,7 @@ impl Dispatcher {
     /// Answers one request.
     ///
     /// `netfn` is as the bridge sent it. The defining body of NetFn 2Ch and the enterprise number
-    /// of NetFn 2Eh lead the reply's data whatever comes of the request.
+    /// of NetFn 2Eh lead the response data, also of a failed request.
     pub async fn dispatch(&self, context: Context, netfn: u8, data: &[u8]) -> ResponseBody {
         let (family, prefix, data) = match split(netfn, data) {
             Ok(parts) => parts,
@@ -51,7 +51,7 @@ impl Dispatcher {
             }
         };
         let body = match self.start(family, context, data) {
-            Ok((command, answer)) => finish(command, answer).await,
+            Ok((command, response)) => finish(command, response).await,
             Err(completion) => completion.into(),
         };
         if prefix.is_empty() {
@@ -66,7 +66,7 @@ impl Dispatcher {
         family: Family,
         context: Context,
         data: &[u8],
-    ) -> Result<(&Command, Answer), CompletionCode> {
+    ) -> Result<(&Command, ResponseFuture), CompletionCode> {
         let entry =
             self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
         self.admit(entry, &context, data)?;
@@ -88,15 +88,15 @@ impl Dispatcher {
     }
 }
 
-/// What a handler answers within the deadline.
-async fn finish(command: &Command, answer: Answer) -> ResponseBody {
-    time::timeout(DEADLINE, answer).await.unwrap_or_else(|_| {
+/// The handler's response, or `C3h` after the deadline.
+async fn finish(command: &Command, response: ResponseFuture) -> ResponseBody {
+    time::timeout(DEADLINE, response).await.unwrap_or_else(|_| {
         debug!(command = command.name, "not answered in time");
         CompletionCode::TIMEOUT.into()
     })
 }
 
-/// The family a request's command is of, what leads the reply's data, and the data proper.
+/// The family of a request's command, the bytes that lead the response data, and the remaining data.
 fn split(netfn: u8, data: &[u8]) -> Result<(Family, &[u8], &[u8]), CompletionCode> {
     let netfn = NetFn::new(netfn)
         .filter(|netfn| netfn.is_request())

@@ -1,6 +1,6 @@
-//! Filters: a say in whether a command runs at all, before its parameters are looked at.
+//! Filters: rules that may refuse a command before its parameters are unpacked.
 //!
-//! They are asked after the privilege check, in the order they were added, and the first that
+//! They are checked after the privilege, in the order they were added, and the first that
 //! refuses decides the completion code (restriction modes, the firmware firewall, a site's own).
 
 pub mod firewall;
@@ -10,9 +10,9 @@ use ipmi_proto::CompletionCode;
 use crate::request::command::Command;
 use crate::request::context::Context;
 
-/// A rule that may keep a command from running.
+/// A rule that may refuse a command.
 pub trait Filter: Send + Sync + 'static {
-    /// Lets `command` with `data` pass, or says with what completion code to refuse it.
+    /// Accepts `command` with `data`, or refuses it with a completion code.
     ///
     /// # Errors
     ///

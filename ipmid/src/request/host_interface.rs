@@ -1,4 +1,4 @@
-//! The bus call `execute()`: who it is from, and what the bridge vouches for.
+//! The bus call `execute()`: its caller, and the session or satellite that the bridge states.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::request::channels::Channels;
 use crate::request::context::{Context, Satellite, Session};
 use crate::request::dispatch::Dispatcher;
 
-/// Takes calls, makes out their context and hands them to the dispatcher.
+/// Determines the context of each call and passes it to the dispatcher.
 #[derive(Debug)]
 pub struct HostInterface<U: ?Sized> {
     channels: Arc<Channels>,
@@ -20,13 +20,13 @@ pub struct HostInterface<U: ?Sized> {
 }
 
 impl<U: Users + ?Sized> HostInterface<U> {
-    /// Over these parts; with `direct`, bridges are given direct links.
+    /// For the callers of `channels` and the accounts `users`.
     #[must_use]
     pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
         Arc::new(Self { channels, users, dispatcher })
     }
 
-    /// Answers one call; whatever is wrong with it is a completion code.
+    /// Answers one call; a failure is a completion code, never a D-Bus error.
     async fn answer(
         &self,
         channel: Result<ChannelNumber, CompletionCode>,
@@ -44,8 +44,8 @@ impl<U: Users + ?Sized> HostInterface<U> {
 
     /// # Errors
     ///
-    /// `C2h` for a logical unit there cannot be; on a channel with sessions, `FFh` when the bridge
-    /// does not say whose session it is, and `D4h` when user or channel have no access now.
+    /// `C2h` if the LUN is not 0 to 3; on a channel with sessions, `FFh` if the bridge
+    /// does not state the session, and `D4h` if the user or the channel has no access now.
     fn context(&self, channel: &Channel, call: &Call) -> Result<Context, CompletionCode> {
         let lun = Lun::new(call.lun).ok_or(CompletionCode::INVALID_FOR_LUN)?;
         let base = Context {
@@ -73,16 +73,16 @@ impl<U: Users + ?Sized> HostInterface<U> {
 
     /// # Errors
     ///
-    /// `D4h` when the channel takes no messages now.
+    /// `D4h` if the channel's access mode disables it.
     fn open_channel(&self, channel: &Channel) -> Result<(), CompletionCode> {
         let access = self.users.snapshot().channel_access(channel.number(), Setting::Volatile);
-        // As for logins: BIOS does not tell when the time before the boot is over.
+        // As for logins: "pre-boot only" counts as disabled, because no firmware reports the end of that time.
         let open = [AccessMode::AlwaysAvailable, AccessMode::Shared];
         let is_open = access.is_some_and(|access| open.contains(&access.mode));
         is_open.then_some(()).ok_or(CompletionCode::INSUFFICIENT_PRIVILEGE)
     }
 
-    /// The session a bridge speaks of, with the privilege that it has now: limits may have been
+    /// The session that a bridge states, with its privilege now: limits may have been
     /// lowered since it was opened.
     fn session(
         &self,
@@ -108,14 +108,14 @@ impl<U: Users + ?Sized> HostInterface<U> {
     }
 }
 
-/// Whether the bridge says that there is no session: user and session 0.
+/// Whether the bridge states that there is no session: user and session 0.
 fn is_outside_session(options: &CallOptions) -> bool {
     (options.user_id, options.session_id) == (Some(0), Some(0))
 }
 
 impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
     fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send {
-        // Before the future is polled: the caller is what it was when the call came.
+        // Before the future is polled: the caller is identified by its names when the call arrived.
         let channel = self.channels.of_caller(&call.sender, &call.options);
         async move { self.answer(channel.await, call).await }
     }
@@ -144,7 +144,7 @@ impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
     }
 }
 
-/// The satellite controller an IPMB's bridge speaks of; believed of no other.
+/// The satellite controller that an IPMB's bridge states; other bridges cannot state one.
 fn satellite(medium: Medium, options: &CallOptions) -> Option<Satellite> {
     if medium != Medium::Ipmb {
         return None;

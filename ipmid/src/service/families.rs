@@ -24,7 +24,7 @@ use crate::platform::{BootProgress, I2c, Network, Satellites, Sol};
 use crate::request::command::Registrar;
 use crate::request::filter::firewall::Firewall;
 
-/// What all commands together need of the machine.
+/// The platform traits that all families together use.
 pub(super) trait Platform:
     app::Platform
     + chassis::Platform
@@ -48,7 +48,7 @@ impl<P> Platform for P where
 {
 }
 
-/// What the families share or cannot make themselves.
+/// State and services that the families share.
 pub(super) struct FamilyDeps<I> {
     /// For the application commands.
     pub(super) app: AppDeps,
@@ -56,21 +56,21 @@ pub(super) struct FamilyDeps<I> {
     pub(super) messaging: MessagingDeps,
     /// The BMC's own I2C buses.
     pub(super) i2c: I,
-    /// Command discovery and what is switched off.
+    /// Command discovery and the firmware firewall.
     pub(super) firewall: Arc<Firewall>,
-    /// Event log, sensors, units.
+    /// Event log, sensors, FRU devices.
     pub(super) records: ModelStores,
-    /// Where settings are kept.
+    /// The folder of the state files.
     pub(super) folder: Folder,
 }
 
-/// What acts without being asked, as long as it runs.
+/// The background tasks of the families.
 pub(super) struct Actors<P> {
-    /// On events.
+    /// Acts on events.
     pub(super) pef: Arc<PefProvider<P>>,
-    /// On limits.
+    /// Acts on power limits.
     pub(super) dcmi: Arc<DcmiProvider<P>>,
-    /// Updates of parameters that are in progress, which end with the host.
+    /// Parameter updates in progress, which a reset of the host ends.
     pub(super) updates: Arc<ParameterUpdates>,
 }
 
@@ -194,7 +194,7 @@ mod tests {
         state: TempDir,
     }
 
-    /// A folder in memory, where there is one: what is written is not what is tested.
+    /// A folder in memory if this machine has one, because these tests do not depend on the medium.
     fn folder() -> TempDir {
         tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
     }
@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    /// A command's network function, and what its data begin with.
+    /// A command's network function, and the first bytes of its data.
     fn address(command: &Command) -> (u8, Vec<u8>) {
         match command.family {
             Family::NetFn(netfn) => (netfn.value(), Vec::new()),
@@ -287,7 +287,7 @@ mod tests {
                     let context = Context { command: command.code, ..context };
                     let reply = dispatcher.dispatch(context, netfn, &data).await;
                     assert!(reply.data.starts_with(&prefix), "{}", command.name);
-                    // Registered, so never "no such command" but from a part that is not there.
+                    // Registered, so C1h can only come from an absent component.
                     let long = reply.data.len() <= 255;
                     assert!(long, "{}: {} bytes", command.name, reply.data.len());
                 }
@@ -295,8 +295,8 @@ mod tests {
         }
     }
 
-    /// The lengths of requests that are answered otherwise than by `C7h`, whatever they say: as far as much
-    /// noise shows, as ranges.
+    /// The lengths of requests that get another completion code than `C7h`, found with pseudo-random data, as
+    /// ranges.
     async fn lengths_taken(command: &Command) -> String {
         let (registry, _state) = registry();
         let dispatcher = Dispatcher::new(registry, Vec::new());
@@ -334,10 +334,11 @@ mod tests {
         // The second byte of these says how many follow.
         const LENGTH_PREFIXED: [u8; 2] = [0x08, 0x0a];
         let (all, _state) = registry();
-        let tells = |row: &Command| {
+        let has_length_prefix = |row: &Command| {
             row.family == Family::Group(GroupBody::DCMI) && LENGTH_PREFIXED.contains(&row.code)
         };
-        let mut rows: Vec<Command> = all.iter().filter(|row| !tells(row)).copied().collect();
+        let mut rows: Vec<Command> =
+            all.iter().filter(|row| !has_length_prefix(row)).copied().collect();
         rows.sort_by_key(|command| (command.family, command.code));
         let mut listed = String::new();
         for row in rows {

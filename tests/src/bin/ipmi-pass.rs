@@ -1,4 +1,4 @@
-//! What pam-ipmi does when a password is changed: keeps it for IPMI, encrypted.
+//! Simulates pam-ipmi at a password change: stores the password for IPMI, encrypted.
 //!
 //! `ipmi-pass ROOT USER` takes the password from its standard input and puts it into
 //! `ROOT/etc/ipmi_pass`.

@@ -48,10 +48,10 @@ fn everyday(interface: Interface) {
         ("acpi-get", "00 03"),
     ] {
         assert!(sections.good(name).contains(text), "{name}:\n{output}");
-        without_complaint(sections.good(name));
+        assert_no_complaint(sections.good(name));
     }
     for name in ["event", "sel-add", "acpi-set"] {
-        without_complaint(sections.good(name));
+        assert_no_complaint(sections.good(name));
     }
     clean_log(sections.good("log"));
     // The same log over LAN.
@@ -62,7 +62,7 @@ fn everyday(interface: Interface) {
 
 /// Asserts that ipmitool found no fault in any response, its own probes' included.
 #[track_caller]
-fn without_complaint(output: &str) {
+fn assert_no_complaint(output: &str) {
     for complaint in ["failed", "unexpected ID", "No data available", "Error", "Unable"] {
         assert!(!output.contains(complaint), "{output}");
     }

@@ -87,7 +87,7 @@ fn survives(interface: Interface) {
     bmc.suite.ipmid.resume();
     host.good(10);
 
-    host.running.say("enough\n");
+    host.running.write_stdin("enough\n");
     let ran = host.running.finish();
     assert!(!ran.ok().contains("wrong"), "{}", ran.output);
 }

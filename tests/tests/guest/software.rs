@@ -89,7 +89,7 @@ fn watchdogs_pre_timeout_as_nmi_panics_the_host() {
             machine.inject_nmi();
             given += 1;
         }
-        wait::a_little();
+        wait::pause();
     }
     let log = fs::read_to_string(console).expect("the guest's console");
     assert_eq!(running.finish().status, Some(126), "{log}");

@@ -7,14 +7,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
 use crate::platform::AcpiState;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_ACPI_POWER_STATE: Command =
-    Command::standard(NetFn::APP, 0x06, Privilege::Administrator, "Set ACPI Power State")
-        .changes(Resource::ACPI);
-const GET_ACPI_POWER_STATE: Command =
-    Command::standard(NetFn::APP, 0x07, Privilege::User, "Get ACPI Power State");
 
 /// "No change" of a state (IPMI v2.0 §20.6).
 const NO_CHANGE: u8 = 0x7f;
@@ -65,8 +59,11 @@ fn wanted(
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_acpi(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_ACPI_POWER_STATE, self, Self::set_acpi_power_state);
-        table.add(GET_ACPI_POWER_STATE, self, Self::get_acpi_power_state);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x07, User, "Get ACPI Power State", Self::get_acpi_power_state);
+        let mut rows = rows.changing(Resource::ACPI);
+        rows.add(0x06, Administrator, "Set ACPI Power State", Self::set_acpi_power_state);
     }
 
     /// Set ACPI Power State (IPMI v2.0 §20.6): system and device state, each with a bit that

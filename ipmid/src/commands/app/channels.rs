@@ -11,27 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, SessionState};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_CHANNEL_AUTHENTICATION_CAPABILITIES: Command = Command::standard(
-    NetFn::APP,
-    0x38,
-    Privilege::Callback,
-    "Get Channel Authentication Capabilities",
-);
-const SET_CHANNEL_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x40, Privilege::Administrator, "Set Channel Access")
-        .changes(Resource::ACCOUNTS);
-const GET_CHANNEL_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x41, Privilege::User, "Get Channel Access");
-const GET_CHANNEL_INFO: Command =
-    Command::standard(NetFn::APP, 0x42, Privilege::User, "Get Channel Info Command");
-const GET_CHANNEL_CIPHER_SUITES: Command =
-    Command::standard(NetFn::APP, 0x54, Privilege::Callback, "Get Channel Cipher Suites");
-const SET_CHANNEL_SECURITY_KEYS: Command =
-    Command::standard(NetFn::APP, 0x56, Privilege::Administrator, "Set Channel Security Keys")
-        .changes(Resource::ACCOUNTS);
 
 /// `82h` of Set and Get Channel Access: not supported for a session-less channel.
 const NOT_FOR_CHANNEL: CompletionCode = CompletionCode(0x82);
@@ -72,17 +53,17 @@ fn setting(field: Bits<2>) -> Result<Option<Setting>, CompletionCode> {
 type ModeBits = (Bits<3>, bool, bool, bool);
 
 impl<P: Platform> AppProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_channels(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(
-            GET_CHANNEL_AUTHENTICATION_CAPABILITIES,
-            self,
-            Self::get_channel_authentication_capabilities,
-        );
-        table.add(SET_CHANNEL_ACCESS, self, Self::set_channel_access);
-        table.add(GET_CHANNEL_ACCESS, self, Self::get_channel_access);
-        table.add(GET_CHANNEL_INFO, self, Self::get_channel_info);
-        table.add(GET_CHANNEL_CIPHER_SUITES, self, Self::get_channel_cipher_suites);
-        table.add(SET_CHANNEL_SECURITY_KEYS, self, Self::set_channel_security_keys);
+        use Privilege::{Administrator, Callback, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x38, Callback, "Get Channel Authentication Capabilities", Self::get_channel_authentication_capabilities);
+        rows.add(0x41, User, "Get Channel Access", Self::get_channel_access);
+        rows.add(0x42, User, "Get Channel Info Command", Self::get_channel_info);
+        rows.add(0x54, Callback, "Get Channel Cipher Suites", Self::get_channel_cipher_suites);
+        let mut rows = rows.changing(Resource::ACCOUNTS);
+        rows.add(0x40, Administrator, "Set Channel Access", Self::set_channel_access);
+        rows.add(0x56, Administrator, "Set Channel Security Keys", Self::set_channel_security_keys);
     }
 
     /// Get Channel Authentication Capabilities (IPMI v2.0 §22.13), for any channel with sessions;

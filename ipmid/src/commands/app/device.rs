@@ -8,17 +8,8 @@ use serde::Deserialize;
 
 use super::{AppProvider, Platform};
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_DEVICE_ID: Command =
-    Command::standard(NetFn::APP, 0x01, Privilege::User, "Get Device ID");
-const GET_SELF_TEST_RESULTS: Command =
-    Command::standard(NetFn::APP, 0x04, Privilege::User, "Get Self Test Results");
-const GET_DEVICE_GUID: Command =
-    Command::standard(NetFn::APP, 0x08, Privilege::User, "Get Device GUID");
-const GET_SYSTEM_GUID: Command =
-    Command::standard(NetFn::APP, 0x37, Privilege::Callback, "Get System GUID");
 
 /// IPMI 2.0, as BCD, least significant digit first (IPMI v2.0 §20.1, byte 6).
 const IPMI_VERSION: u8 = 0x02;
@@ -91,10 +82,12 @@ type Origin = (u8, u8, Iana, u16, [u8; 4]);
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_device(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_DEVICE_ID, self, Self::get_device_id);
-        table.add(GET_SELF_TEST_RESULTS, self, Self::get_self_test_results);
-        table.add(GET_DEVICE_GUID, self, Self::get_guid);
-        table.add(GET_SYSTEM_GUID, self, Self::get_guid);
+        use Privilege::{Callback, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x01, User, "Get Device ID", Self::get_device_id);
+        rows.add(0x04, User, "Get Self Test Results", Self::get_self_test_results);
+        rows.add(0x08, User, "Get Device GUID", Self::get_guid);
+        rows.add(0x37, Callback, "Get System GUID", Self::get_guid);
     }
 
     /// Get Device ID (IPMI v2.0 §20.1), 15 bytes. Firmware numbers are 0.00 and the device "not

@@ -10,33 +10,6 @@ use crate::request::command::{Command, Family, Registrar, Resource};
 use crate::request::context::Context;
 use crate::request::filter::firewall::Firewall;
 
-const GET_NETFN_SUPPORT: Command =
-    Command::standard(NetFn::APP, 0x09, Privilege::User, "Get NetFn Support");
-const GET_COMMAND_SUPPORT: Command =
-    Command::standard(NetFn::APP, 0x0a, Privilege::User, "Get Command Support");
-const GET_COMMAND_SUB_FUNCTION_SUPPORT: Command =
-    Command::standard(NetFn::APP, 0x0b, Privilege::User, "Get Command Sub-function Support");
-const GET_CONFIGURABLE_COMMANDS: Command =
-    Command::standard(NetFn::APP, 0x0c, Privilege::User, "Get Configurable Commands");
-const GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS: Command =
-    Command::standard(NetFn::APP, 0x0d, Privilege::User, "Get Configurable Command Sub-functions");
-const SET_COMMAND_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x60, Privilege::Administrator, "Set Command Enables")
-        .changes(Resource::FIREWALL);
-const GET_COMMAND_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x61, Privilege::User, "Get Command Enables");
-const SET_COMMAND_SUB_FUNCTION_ENABLES: Command = Command::standard(
-    NetFn::APP,
-    0x62,
-    Privilege::Administrator,
-    "Set Command Sub-function Enables",
-)
-.changes(Resource::FIREWALL);
-const GET_COMMAND_SUB_FUNCTION_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x63, Privilege::User, "Get Command Sub-function Enables");
-const GET_OEM_NETFN_IANA_SUPPORT: Command =
-    Command::standard(NetFn::APP, 0x64, Privilege::User, "Get OEM NetFn IANA Support");
-
 /// LUN support: the commands of the base specification.
 const BASE_SUPPORT: u8 = 0x01;
 /// Commands in one response.
@@ -50,21 +23,21 @@ type Mask = [u8; 16];
 type Which = ((ChannelNumber, Ignored<4>), (Bits<6>, Bits<2>), (Bits<2>, Ignored<6>));
 
 /// Adds the commands over `firewall`.
+#[rustfmt::skip] // one line a command
 pub fn register(firewall: &Arc<Firewall>, table: &mut Registrar<'_>) {
-    table.add(GET_NETFN_SUPPORT, firewall, get_netfn_support);
-    table.add(GET_COMMAND_SUPPORT, firewall, get_command_support);
-    table.add(GET_COMMAND_SUB_FUNCTION_SUPPORT, firewall, get_command_sub_function_support);
-    table.add(GET_CONFIGURABLE_COMMANDS, firewall, get_configurable_commands);
-    table.add(
-        GET_CONFIGURABLE_COMMAND_SUB_FUNCTIONS,
-        firewall,
-        get_configurable_command_sub_functions,
-    );
-    table.add(SET_COMMAND_ENABLES, firewall, set_command_enables);
-    table.add(GET_COMMAND_ENABLES, firewall, get_command_enables);
-    table.add(SET_COMMAND_SUB_FUNCTION_ENABLES, firewall, set_command_sub_function_enables);
-    table.add(GET_COMMAND_SUB_FUNCTION_ENABLES, firewall, get_command_sub_function_enables);
-    table.add(GET_OEM_NETFN_IANA_SUPPORT, firewall, get_oem_netfn_iana_support);
+    use Privilege::{Administrator, User};
+    let mut rows = table.rows(NetFn::APP, firewall);
+    rows.add(0x09, User, "Get NetFn Support", get_netfn_support);
+    rows.add(0x0a, User, "Get Command Support", get_command_support);
+    rows.add(0x0b, User, "Get Command Sub-function Support", get_command_sub_function_support);
+    rows.add(0x0c, User, "Get Configurable Commands", get_configurable_commands);
+    rows.add(0x0d, User, "Get Configurable Command Sub-functions", get_configurable_command_sub_functions);
+    rows.add(0x61, User, "Get Command Enables", get_command_enables);
+    rows.add(0x63, User, "Get Command Sub-function Enables", get_command_sub_function_enables);
+    rows.add(0x64, User, "Get OEM NetFn IANA Support", get_oem_netfn_iana_support);
+    let mut rows = rows.changing(Resource::FIREWALL);
+    rows.add(0x60, Administrator, "Set Command Enables", set_command_enables);
+    rows.add(0x62, Administrator, "Set Command Sub-function Enables", set_command_sub_function_enables);
 }
 
 /// The network function of a family's commands.
@@ -330,6 +303,10 @@ mod tests {
     use crate::commands::test_support::{TestCommands, answer};
     use crate::model::persistent::Persistent;
 
+    const GET_NETFN_SUPPORT: Command =
+        Command::standard(NetFn::APP, 0x09, Privilege::User, "Get NetFn Support");
+    const SET_COMMAND_ENABLES: Command =
+        Command::standard(NetFn::APP, 0x60, Privilege::Administrator, "Set Command Enables");
     const CONTROL: Command =
         Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control");
     const LATE: Command = Command::standard(NetFn::STORAGE, 0x82, Privilege::User, "Late");

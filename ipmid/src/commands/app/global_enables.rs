@@ -5,22 +5,19 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_BMC_GLOBAL_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x2e, Privilege::Administrator, "Set BMC Global Enables")
-        .changes(Resource::GLOBAL_ENABLES);
-const GET_BMC_GLOBAL_ENABLES: Command =
-    Command::standard(NetFn::APP, 0x2f, Privilege::User, "Get BMC Global Enables");
 
 /// The reserved bit (IPMI v2.0 §22.1).
 const RESERVED: u8 = 0x10;
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_global_enables(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_BMC_GLOBAL_ENABLES, self, Self::set_bmc_global_enables);
-        table.add(GET_BMC_GLOBAL_ENABLES, self, Self::get_bmc_global_enables);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x2f, User, "Get BMC Global Enables", Self::get_bmc_global_enables);
+        let mut rows = rows.changing(Resource::GLOBAL_ENABLES);
+        rows.add(0x2e, Administrator, "Set BMC Global Enables", Self::set_bmc_global_enables);
     }
 
     /// Set BMC Global Enables (IPMI v2.0 §22.1). An administrator may send it over LAN too, as

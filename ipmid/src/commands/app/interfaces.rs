@@ -6,11 +6,8 @@ use ipmi_proto::codec::{Bits, Ignored, Remaining};
 use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_SYSTEM_INTERFACE_CAPABILITIES: Command =
-    Command::standard(NetFn::APP, 0x57, Privilege::User, "Get System Interface Capabilities");
 
 /// Maximum message size of the host bridges in bytes, the maximum of the field.
 const MESSAGE_SIZE: u8 = 0xff;
@@ -20,8 +17,11 @@ const SSIF_TRANSACTIONS: u8 = 0x80;
 const KCS_VERSION: u8 = 0x00;
 
 impl<P: Platform> AppProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_interfaces(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SYSTEM_INTERFACE_CAPABILITIES, self, Self::get_system_interface_capabilities);
+        use Privilege::User;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x57, User, "Get System Interface Capabilities", Self::get_system_interface_capabilities);
     }
 
     /// Get System Interface Capabilities (IPMI v2.0 §22.9) of SSIF (0) and KCS (1).

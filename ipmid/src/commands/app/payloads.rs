@@ -7,18 +7,8 @@ use ipmi_proto::codec::{Bits, Ignored};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_USER_PAYLOAD_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x4c, Privilege::Administrator, "Set User Payload Access")
-        .changes(Resource::ACCOUNTS);
-const GET_USER_PAYLOAD_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x4d, Privilege::Operator, "Get User Payload Access");
-const GET_CHANNEL_PAYLOAD_SUPPORT: Command =
-    Command::standard(NetFn::APP, 0x4e, Privilege::User, "Get Channel Payload Support");
-const GET_CHANNEL_PAYLOAD_VERSION: Command =
-    Command::standard(NetFn::APP, 0x4f, Privilege::User, "Get Channel Payload Version");
 
 /// `80h`: payload type not available on the channel.
 const PAYLOAD_NOT_AVAILABLE: CompletionCode = CompletionCode(0x80);
@@ -32,10 +22,13 @@ const FORMAT_VERSION: u8 = 0x10;
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_payloads(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_USER_PAYLOAD_ACCESS, self, Self::set_user_payload_access);
-        table.add(GET_USER_PAYLOAD_ACCESS, self, Self::get_user_payload_access);
-        table.add(GET_CHANNEL_PAYLOAD_SUPPORT, self, Self::get_channel_payload_support);
-        table.add(GET_CHANNEL_PAYLOAD_VERSION, self, Self::get_channel_payload_version);
+        use Privilege::{Administrator, Operator, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x4d, Operator, "Get User Payload Access", Self::get_user_payload_access);
+        rows.add(0x4e, User, "Get Channel Payload Support", Self::get_channel_payload_support);
+        rows.add(0x4f, User, "Get Channel Payload Version", Self::get_channel_payload_version);
+        let mut rows = rows.changing(Resource::ACCOUNTS);
+        rows.add(0x4c, Administrator, "Set User Payload Access", Self::set_user_payload_access);
     }
 
     /// Set User Payload Access (IPMI v2.0 §24.6): enables or disables the types whose bits are set.

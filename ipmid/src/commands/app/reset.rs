@@ -9,23 +9,18 @@ use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
 use crate::platform::BmcTransition;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const COLD_RESET: Command =
-    Command::standard(NetFn::APP, 0x02, Privilege::Administrator, "Cold Reset")
-        .changes(Resource::BMC);
-const WARM_RESET: Command =
-    Command::standard(NetFn::APP, 0x03, Privilege::Administrator, "Warm Reset")
-        .changes(Resource::BMC);
 
 /// Delay of the reset, so that the reply reaches the requester while the bridges still run.
 const REPLY_DELAY: Duration = Duration::from_millis(500);
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_reset(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(COLD_RESET, self, Self::cold_reset);
-        table.add(WARM_RESET, self, Self::warm_reset);
+        use Privilege::Administrator;
+        let mut rows = table.rows(NetFn::APP, self).changing(Resource::BMC);
+        rows.add(0x02, Administrator, "Cold Reset", Self::cold_reset);
+        rows.add(0x03, Administrator, "Warm Reset", Self::warm_reset);
     }
 
     /// Cold Reset (IPMI v2.0 §20.2): reboots the BMC through its state manager.

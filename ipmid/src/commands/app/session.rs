@@ -7,14 +7,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const CLOSE_SESSION: Command =
-    Command::standard(NetFn::APP, 0x3c, Privilege::Callback, "Close Session")
-        .changes(Resource::SESSIONS);
-const GET_SESSION_INFO: Command =
-    Command::standard(NetFn::APP, 0x3d, Privilege::User, "Get Session Info");
 
 /// `87h`: invalid session id in request.
 const INVALID_SESSION_ID: CompletionCode = CompletionCode(0x87);
@@ -44,8 +38,11 @@ type Details = (u8, u8, (Bits<4>, Bits<4>), ([u8; 4], [u8; 6], u16));
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_session(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(CLOSE_SESSION, self, Self::close_session);
-        table.add(GET_SESSION_INFO, self, Self::get_session_info);
+        use Privilege::{Callback, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x3d, User, "Get Session Info", Self::get_session_info);
+        let mut rows = rows.changing(Resource::SESSIONS);
+        rows.add(0x3c, Callback, "Close Session", Self::close_session);
     }
 
     /// Close Session (IPMI v2.0 §22.19): the requester's own, or another as Administrator. ID 0 selects

@@ -13,14 +13,8 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
 use crate::model::persistent::lock;
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SYSTEM_INFO_PARAMETERS: Command =
-    Command::standard(NetFn::APP, 0x58, Privilege::Administrator, "Set System Info Parameters")
-        .changes(Resource::SYSTEM_INFO);
-const GET_SYSTEM_INFO_PARAMETERS: Command =
-    Command::standard(NetFn::APP, 0x59, Privilege::User, "Get System Info Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -89,9 +83,13 @@ fn block(text: &[u8], selector: u8) -> Result<[u8; BLOCK], CompletionCode> {
 }
 
 impl<P: Platform> AppProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_system_info(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SYSTEM_INFO_PARAMETERS, self, Self::set_system_info_parameters);
-        table.add(GET_SYSTEM_INFO_PARAMETERS, self, Self::get_system_info_parameters);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x59, User, "Get System Info Parameters", Self::get_system_info_parameters);
+        let mut rows = rows.changing(Resource::SYSTEM_INFO);
+        rows.add(0x58, Administrator, "Set System Info Parameters", Self::set_system_info_parameters);
     }
 
     /// Set System Info Parameters (IPMI v2.0 §22.14a): texts 1 to 7 in blocks of 16 bytes, the

@@ -8,22 +8,8 @@ use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_USER_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x43, Privilege::Administrator, "Set User Access Command")
-        .changes(Resource::ACCOUNTS);
-const GET_USER_ACCESS: Command =
-    Command::standard(NetFn::APP, 0x44, Privilege::Operator, "Get User Access Command");
-const SET_USER_NAME: Command =
-    Command::standard(NetFn::APP, 0x45, Privilege::Administrator, "Set User Name")
-        .changes(Resource::ACCOUNTS);
-const GET_USER_NAME: Command =
-    Command::standard(NetFn::APP, 0x46, Privilege::Operator, "Get User Name Command");
-const SET_USER_PASSWORD: Command =
-    Command::standard(NetFn::APP, 0x47, Privilege::Administrator, "Set User Password Command")
-        .changes(Resource::ACCOUNTS);
 
 /// `80h` of a password test: the password does not match.
 const PASSWORD_MISMATCH: CompletionCode = CompletionCode(0x80);
@@ -40,11 +26,14 @@ type Counts = ((Bits<6>, Bits<2>), (Bits<6>, Bits<2>), (Bits<6>, Bits<2>));
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_users(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_USER_ACCESS, self, Self::set_user_access);
-        table.add(GET_USER_ACCESS, self, Self::get_user_access);
-        table.add(SET_USER_NAME, self, Self::set_user_name);
-        table.add(GET_USER_NAME, self, Self::get_user_name);
-        table.add(SET_USER_PASSWORD, self, Self::set_user_password);
+        use Privilege::{Administrator, Operator};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x44, Operator, "Get User Access Command", Self::get_user_access);
+        rows.add(0x46, Operator, "Get User Name Command", Self::get_user_name);
+        let mut rows = rows.changing(Resource::ACCOUNTS);
+        rows.add(0x43, Administrator, "Set User Access Command", Self::set_user_access);
+        rows.add(0x45, Administrator, "Set User Name", Self::set_user_name);
+        rows.add(0x47, Administrator, "Set User Password Command", Self::set_user_password);
     }
 
     /// Set User Access (IPMI v2.0 §22.26): the flags if bit 7 is set, the

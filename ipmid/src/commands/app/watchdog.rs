@@ -17,17 +17,8 @@ use crate::model::persistent::lock;
 use crate::platform::{
     WatchdogAction, WatchdogSettings, WatchdogState, timer_use_from, timer_use_number,
 };
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const RESET_WATCHDOG_TIMER: Command =
-    Command::standard(NetFn::APP, 0x22, Privilege::Operator, "Reset Watchdog Timer")
-        .changes(Resource::WATCHDOG);
-const SET_WATCHDOG_TIMER: Command =
-    Command::standard(NetFn::APP, 0x24, Privilege::Operator, "Set Watchdog Timer")
-        .changes(Resource::WATCHDOG);
-const GET_WATCHDOG_TIMER: Command =
-    Command::standard(NetFn::APP, 0x25, Privilege::User, "Get Watchdog Timer");
 
 /// `80h`: attempt to start an uninitialized watchdog.
 const NOT_INITIALIZED: CompletionCode = CompletionCode(0x80);
@@ -73,9 +64,12 @@ type Actions = (Bits<3>, Zero<1>, Bits<3>, Zero<1>);
 
 impl<P: Platform> AppProvider<P> {
     pub(super) fn register_watchdog(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(RESET_WATCHDOG_TIMER, self, Self::reset_watchdog_timer);
-        table.add(SET_WATCHDOG_TIMER, self, Self::set_watchdog_timer);
-        table.add(GET_WATCHDOG_TIMER, self, Self::get_watchdog_timer);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x25, User, "Get Watchdog Timer", Self::get_watchdog_timer);
+        let mut rows = rows.changing(Resource::WATCHDOG);
+        rows.add(0x22, Operator, "Reset Watchdog Timer", Self::reset_watchdog_timer);
+        rows.add(0x24, Operator, "Set Watchdog Timer", Self::set_watchdog_timer);
     }
 
     /// Reset Watchdog Timer (IPMI v2.0 §27.5): starts the timer from its interval.

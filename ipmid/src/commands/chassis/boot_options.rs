@@ -14,14 +14,8 @@ use super::boot_flags::BootFlags;
 use super::{ChassisProvider, Platform, if_present};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SYSTEM_BOOT_OPTIONS: Command =
-    Command::standard(NetFn::CHASSIS, 0x08, Privilege::Operator, "Set System Boot Options")
-        .changes(Resource::BOOT);
-const GET_SYSTEM_BOOT_OPTIONS: Command =
-    Command::standard(NetFn::CHASSIS, 0x09, Privilege::Operator, "Get System Boot Options");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -30,7 +24,7 @@ const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
 const PARAMETER_VERSION: u8 = 0x01;
 /// Bytes in a block of the initiator mailbox.
 const MAILBOX_BLOCK: usize = 16;
-/// Blocks of the mailbox: the five that must be there at least.
+/// Blocks of the mailbox: the required minimum of five.
 const MAILBOX_BLOCKS: usize = 5;
 
 const PARAM_SET_IN_PROGRESS: u8 = 0;
@@ -42,7 +36,7 @@ const PARAM_BOOT_FLAGS: u8 = 5;
 const PARAM_INITIATOR_INFO: u8 = 6;
 const PARAM_MAILBOX: u8 = 7;
 
-/// What is kept of the boot parameters, and the power-cycle interval.
+/// State file `boot.json`: the boot parameters without a D-Bus property, and the power-cycle interval.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BootParameters {
@@ -62,16 +56,19 @@ pub struct BootParameters {
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_boot_options(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SYSTEM_BOOT_OPTIONS, self, Self::set_system_boot_options);
-        table.add(GET_SYSTEM_BOOT_OPTIONS, self, Self::get_system_boot_options);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::CHASSIS, self);
+        rows.add(0x09, Operator, "Get System Boot Options", Self::get_system_boot_options);
+        let mut rows = rows.changing(Resource::BOOT);
+        rows.add(0x08, Operator, "Set System Boot Options", Self::set_system_boot_options);
     }
 
-    /// Set System Boot Options (IPMI v2.0 §28.12). Without data only the parameter's mark changes.
+    /// Set System Boot Options (IPMI v2.0 §28.12). Without data, only the parameter's valid bit changes.
     ///
     /// # Errors
     ///
     /// `80h` for a parameter beyond 7, `81h` when an update is in progress already, `C7h`, `C9h`
-    /// or `CCh` for data that is none of the parameter's.
+    /// or `CCh` for data that is invalid for the parameter.
     async fn set_system_boot_options(
         self: Arc<Self>,
         context: Context,
@@ -101,11 +98,11 @@ impl<P: Platform> ChassisProvider<P> {
         Ok(())
     }
 
-    /// Get System Boot Options (IPMI v2.0 §28.13): version, parameter with its mark, data.
+    /// Get System Boot Options (IPMI v2.0 §28.13): version, parameter with its valid bit, data.
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter beyond 7, `C9h` for a mailbox block that is not there.
+    /// `80h` for a parameter beyond 7, `C9h` for a mailbox block that does not exist.
     async fn get_system_boot_options(
         self: Arc<Self>,
         context: Context,
@@ -209,7 +206,7 @@ impl BootParameters {
         if selector >= MAILBOX_BLOCKS {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         }
-        // A mailbox that was never written is not kept.
+        // The state file has no mailbox until it is written.
         let block = self.mailbox.chunks_exact(MAILBOX_BLOCK).nth(selector);
         Ok(block.and_then(|block| block.try_into().ok()).unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! Chassis Control and what decides how it works: power-cycle interval, restart cause.
+//! Chassis Control, the power-cycle interval and the restart cause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,12 @@ use tracing::{info, warn};
 
 use super::{ChassisProvider, Platform, lock};
 use crate::platform::{ChassisTransition, HostTransition, PlatformError, PowerState, RestartCause};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-const CHASSIS_CONTROL: Command =
-    Command::standard(NetFn::CHASSIS, 0x02, Privilege::Operator, "Chassis Control")
-        .changes(Resource::POWER);
-const GET_SYSTEM_RESTART_CAUSE: Command =
-    Command::standard(NetFn::CHASSIS, 0x07, Privilege::User, "Get System Restart Cause");
-const SET_POWER_CYCLE_INTERVAL: Command =
-    Command::standard(NetFn::CHASSIS, 0x0b, Privilege::Administrator, "Set Power Cycle Interval")
-        .changes(Resource::POWER);
-
-/// How long a chassis may take to go off in a power cycle whose pause we time ourselves.
+/// How long a chassis may take to power off in a power cycle with an interval, which this daemon times.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is looked at meanwhile; the state is in memory, kept by signals.
+/// Polling interval of the power state meanwhile; the state is in memory, updated by signals.
 const POWER_OFF_POLL: Duration = Duration::from_millis(200);
 
 /// What Chassis Control can ask for (IPMI v2.0 §28.3, byte 1 bits 3:0).
@@ -57,9 +48,12 @@ impl Decode for ChassisControl {
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_control(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(CHASSIS_CONTROL, self, Self::chassis_control);
-        table.add(GET_SYSTEM_RESTART_CAUSE, self, Self::get_system_restart_cause);
-        table.add(SET_POWER_CYCLE_INTERVAL, self, Self::set_power_cycle_interval);
+        use Privilege::{Administrator, Operator, User};
+        let mut rows = table.rows(NetFn::CHASSIS, self);
+        rows.add(0x07, User, "Get System Restart Cause", Self::get_system_restart_cause);
+        let mut rows = rows.changing(Resource::POWER);
+        rows.add(0x02, Operator, "Chassis Control", Self::chassis_control);
+        rows.add(0x0b, Administrator, "Set Power Cycle Interval", Self::set_power_cycle_interval);
     }
 
     /// Chassis Control (IPMI v2.0 §28.3), with the transitions phosphor-host-ipmid asks for
@@ -81,7 +75,7 @@ impl<P: Platform> ChassisProvider<P> {
         if needs_power && !self.is_on().await? {
             return Err(CompletionCode::NOT_IN_PRESENT_STATE);
         }
-        // Whoever asks for something else does not want the host on again after an earlier cycle's pause.
+        // A later request supersedes an earlier power cycle, whose pause would end with the host on.
         if let Some(earlier) = lock(&self.cycle).take() {
             earlier.abort();
         }
@@ -114,7 +108,7 @@ impl<P: Platform> ChassisProvider<P> {
         let provider = Arc::clone(self);
         let power_up = task::spawn(async move {
             if let Err(error) = provider.power_up_after(interval).await {
-                warn!(%error, "the host is not switched on again after its power cycle");
+                warn!(%error, "cannot switch the host on again after its power cycle; it stays off");
             }
         });
         if let Some(earlier) = lock(&self.cycle).replace(power_up.abort_handle()) {

@@ -1,4 +1,4 @@
-//! Front panel buttons and what the chassis can do.
+//! Front panel buttons and chassis capabilities.
 
 use std::sync::Arc;
 
@@ -7,21 +7,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform};
 use crate::platform::{Button, Capabilities, PlatformError};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_CHASSIS_CAPABILITIES: Command =
-    Command::standard(NetFn::CHASSIS, 0x00, Privilege::User, "Get Chassis Capabilities");
-const SET_CHASSIS_CAPABILITIES: Command =
-    Command::standard(NetFn::CHASSIS, 0x05, Privilege::Administrator, "Set Chassis Capabilities")
-        .changes(Resource::CAPABILITIES);
-const SET_FRONT_PANEL_BUTTON_ENABLES: Command = Command::standard(
-    NetFn::CHASSIS,
-    0x0a,
-    Privilege::Administrator,
-    "Set Front Panel Button Enables",
-)
-.changes(Resource::BUTTONS);
 
 /// Intrusion, front panel lockout, diagnostic interrupt, power interlock: bits 0 to 3.
 type Flags = (bool, bool, bool, bool, Zero<4>);
@@ -29,10 +16,15 @@ type Flags = (bool, bool, bool, bool, Zero<4>);
 type Addresses = [u8; 4];
 
 impl<P: Platform> ChassisProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_front_panel(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_CHASSIS_CAPABILITIES, self, Self::get_chassis_capabilities);
-        table.add(SET_CHASSIS_CAPABILITIES, self, Self::set_chassis_capabilities);
-        table.add(SET_FRONT_PANEL_BUTTON_ENABLES, self, Self::set_front_panel_button_enables);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::CHASSIS, self);
+        rows.add(0x00, User, "Get Chassis Capabilities", Self::get_chassis_capabilities);
+        let mut rows = rows.changing(Resource::CAPABILITIES);
+        rows.add(0x05, Administrator, "Set Chassis Capabilities", Self::set_chassis_capabilities);
+        let mut rows = rows.changing(Resource::BUTTONS);
+        rows.add(0x0a, Administrator, "Set Front Panel Button Enables", Self::set_front_panel_button_enables);
     }
 
     /// Get Chassis Capabilities (IPMI v2.0 §28.1): flags, then the addresses of the FRU, SDR, SEL,
@@ -48,7 +40,7 @@ impl<P: Platform> ChassisProvider<P> {
     }
 
     /// Set Chassis Capabilities (IPMI v2.0 §28.7): intrusion and lockout flag and the addresses;
-    /// the bridge device's is left alone where it is not given.
+    /// the bridge device's is unchanged if the request leaves it out.
     async fn set_chassis_capabilities(
         self: Arc<Self>,
         _: Context,

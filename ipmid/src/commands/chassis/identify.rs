@@ -14,14 +14,10 @@ use tokio::time;
 use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-const CHASSIS_IDENTIFY: Command =
-    Command::standard(NetFn::CHASSIS, 0x04, Privilege::Operator, "Chassis Identify")
-        .changes(Resource::IDENTIFY);
-
-/// How long the light is on when no interval is given, in seconds (IPMI v2.0 §28.5).
+/// How long the LED is on when no interval is given, in seconds (IPMI v2.0 §28.5).
 const DEFAULT_INTERVAL: u8 = 15;
 
 /// Time between two attempts to switch the LED off.
@@ -73,7 +69,9 @@ impl Identify {
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_identify(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(CHASSIS_IDENTIFY, self, Self::chassis_identify);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::CHASSIS, self).changing(Resource::IDENTIFY);
+        rows.add(0x04, Operator, "Chassis Identify", Self::chassis_identify);
         // An interval that an earlier run of the daemon did not live to end.
         if let Some(remaining) = self.identify_end.get().remaining() {
             self.switch_off_after(remaining);
@@ -143,7 +141,7 @@ mod tests {
     use crate::request::command::{CommandTable, Priority};
 
     #[tokio::test(start_paused = true)]
-    async fn light_goes_off_after_its_interval() {
+    async fn led_goes_off_after_its_interval() {
         let commands = TestCommands::new();
         for (request, seconds) in [(&[][..], 15), (&[3], 3), (&[200, 0], 200)] {
             assert_eq!(commands.send(0x04, request).await, answer(&[]));
@@ -178,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn forced_light_stays_until_switched_off() {
+    async fn forced_led_stays_on_until_switched_off() {
         let commands = TestCommands::new();
         assert_eq!(commands.send(0x04, &[5]).await, answer(&[]));
         assert_eq!(commands.send(0x04, &[0, 1]).await, answer(&[]));

@@ -1,4 +1,4 @@
-//! How the chassis is: status, power restore policy, power-on hours.
+//! Chassis status, power restore policy, power-on hours counter.
 
 use std::sync::Arc;
 
@@ -7,16 +7,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform, if_present, lock};
 use crate::platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_CHASSIS_STATUS: Command =
-    Command::standard(NetFn::CHASSIS, 0x01, Privilege::User, "Get Chassis Status");
-const SET_POWER_RESTORE_POLICY: Command =
-    Command::standard(NetFn::CHASSIS, 0x06, Privilege::Operator, "Set Power Restore Policy")
-        .changes(Resource::RESTORE_POLICY);
-const GET_POH_COUNTER: Command =
-    Command::standard(NetFn::CHASSIS, 0x0f, Privilege::User, "Get POH Counter");
 
 /// All three policies can be chosen (IPMI v2.0 §28.8).
 const POLICY_SUPPORT: u8 = 0x07;
@@ -34,13 +26,15 @@ type ButtonBits = (bool, bool, bool, bool, bool, bool, bool, bool);
 
 impl<P: Platform> ChassisProvider<P> {
     pub(super) fn register_status(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_CHASSIS_STATUS, self, Self::get_chassis_status);
-        table.add(SET_POWER_RESTORE_POLICY, self, Self::set_power_restore_policy);
-        table.add(GET_POH_COUNTER, self, Self::get_poh_counter);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::CHASSIS, self);
+        rows.add(0x01, User, "Get Chassis Status", Self::get_chassis_status);
+        rows.add(0x0f, User, "Get POH Counter", Self::get_poh_counter);
+        let mut rows = rows.changing(Resource::RESTORE_POLICY);
+        rows.add(0x06, Operator, "Set Power Restore Policy", Self::set_power_restore_policy);
     }
 
-    /// Get Chassis Status (IPMI v2.0 §28.2). What this machine has no service for reads as
-    /// "none" or "unknown".
+    /// Get Chassis Status (IPMI v2.0 §28.2). A field without a D-Bus service reads as inactive or unknown.
     async fn get_chassis_status(
         self: Arc<Self>,
         _: Context,
@@ -97,7 +91,7 @@ impl<P: Platform> ChassisProvider<P> {
         ))
     }
 
-    /// Set Power Restore Policy (IPMI v2.0 §28.8); 3 asks for the supported ones alone.
+    /// Set Power Restore Policy (IPMI v2.0 §28.8); value 3 only reads the supported policies.
     async fn set_power_restore_policy(
         self: Arc<Self>,
         _: Context,

@@ -1,18 +1,15 @@
-//! What of DCMI this machine has (DCMI 1.5 §6.1.1).
+//! The DCMI capabilities of this machine (DCMI 1.5 §6.1.1).
 
 use std::sync::Arc;
 
 use ipmi_proto::codec::Remaining;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
 use super::sensors::ENTITIES;
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::platform::{PlatformError, PlatformResult};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_DCMI_CAPABILITIES_INFO: Command =
-    row(0x01, Privilege::Callback, "Get DCMI Capabilities Info").for_anyone();
 
 /// Conformance to DCMI 1.5, revision 2 of the parameters.
 pub(super) const VERSION: [u8; 3] = [1, 5, 2];
@@ -33,21 +30,23 @@ const ASSET_TAG: u8 = 0x04;
 const NONE: u8 = 0xff;
 /// The log drops its oldest record when it is full.
 const SEL_ROLLS_OVER: u16 = 0x8000;
-/// Seconds between two looks at temperatures.
+/// Sampling interval of temperatures, in seconds.
 const TEMPERATURE_SAMPLING: u8 = 1;
 /// The BMC's own slave address.
 const BMC_ADDRESS: u8 = 0x20;
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_capabilities(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_DCMI_CAPABILITIES_INFO, self, Self::get_dcmi_capabilities_info);
+        use Privilege::Callback;
+        let mut rows = table.rows(GroupBody::DCMI, self).for_anyone();
+        rows.add(0x01, Callback, "Get DCMI Capabilities Info", Self::get_dcmi_capabilities_info);
     }
 
     /// Get DCMI Capabilities Info (DCMI 1.5 §6.1.1): conformance, revision, one parameter.
     ///
     /// # Errors
     ///
-    /// `CCh` for a parameter that is none.
+    /// `CCh` for an unknown parameter.
     async fn get_dcmi_capabilities_info(
         self: Arc<Self>,
         _: Context,

@@ -3,19 +3,13 @@
 use std::sync::Arc;
 
 use ipmi_proto::codec::{self, Remaining, Zero};
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::capabilities::VERSION;
-use super::{DcmiProvider, Platform, row};
-use crate::request::command::{Command, Registrar, Resource};
+use super::{DcmiProvider, Platform};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_DCMI_CONFIGURATION_PARAMETERS: Command =
-    row(0x12, Privilege::Administrator, "Set DCMI Configuration Parameters")
-        .changes(Resource::NETWORK);
-const GET_DCMI_CONFIGURATION_PARAMETERS: Command =
-    row(0x13, Privilege::User, "Get DCMI Configuration Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -58,16 +52,20 @@ impl Parameters {
 }
 
 impl<P: Platform> DcmiProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_DCMI_CONFIGURATION_PARAMETERS, self, Self::set_dcmi_configuration_parameters);
-        table.add(GET_DCMI_CONFIGURATION_PARAMETERS, self, Self::get_dcmi_configuration_parameters);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x13, User, "Get DCMI Configuration Parameters", Self::get_dcmi_configuration_parameters);
+        let mut rows = rows.changing(Resource::NETWORK);
+        rows.add(0x12, Administrator, "Set DCMI Configuration Parameters", Self::set_dcmi_configuration_parameters);
     }
 
     /// Set DCMI Configuration Parameters (DCMI 1.5 §6.1.2).
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter that is none; `D5h` when no interface is there to renew.
+    /// `80h` for an unknown parameter; `D5h` if no network interface can renew its lease.
     async fn set_dcmi_configuration_parameters(
         self: Arc<Self>,
         _: Context,
@@ -89,7 +87,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `80h` for a parameter that is none or cannot be read.
+    /// `80h` for an unknown parameter or one that cannot be read.
     async fn get_dcmi_configuration_parameters(
         self: Arc<Self>,
         _: Context,

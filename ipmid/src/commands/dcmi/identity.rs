@@ -3,22 +3,13 @@
 use std::sync::Arc;
 
 use ipmi_proto::codec::Remaining;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::{Deserialize, Serialize};
 
-use super::{DcmiProvider, Platform, absent, row};
+use super::{DcmiProvider, Platform, absent};
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_ASSET_TAG: Command = row(0x06, Privilege::User, "Get Asset Tag");
-const SET_ASSET_TAG: Command =
-    row(0x08, Privilege::Operator, "Set Asset Tag").changes(Resource::ASSET_TAG);
-const GET_CONTROLLER_IDENTIFIER: Command =
-    row(0x09, Privilege::User, "Get Management Controller Identifier String");
-const SET_CONTROLLER_IDENTIFIER: Command =
-    row(0x0a, Privilege::Administrator, "Set Management Controller Identifier String")
-        .changes(Resource::HOST_NAME);
 
 /// Bytes that one request reads or writes at most.
 const CHUNK: usize = 16;
@@ -58,11 +49,16 @@ impl AssetTag {
 }
 
 impl<P: Platform> DcmiProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_identity(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_ASSET_TAG, self, Self::get_asset_tag);
-        table.add(SET_ASSET_TAG, self, Self::set_asset_tag);
-        table.add(GET_CONTROLLER_IDENTIFIER, self, Self::get_controller_identifier);
-        table.add(SET_CONTROLLER_IDENTIFIER, self, Self::set_controller_identifier);
+        use Privilege::{Administrator, Operator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x06, User, "Get Asset Tag", Self::get_asset_tag);
+        rows.add(0x09, User, "Get Management Controller Identifier String", Self::get_controller_identifier);
+        let mut rows = rows.changing(Resource::ASSET_TAG);
+        rows.add(0x08, Operator, "Set Asset Tag", Self::set_asset_tag);
+        let mut rows = rows.changing(Resource::HOST_NAME);
+        rows.add(0x0a, Administrator, "Set Management Controller Identifier String", Self::set_controller_identifier);
     }
 
     /// Get Asset Tag (DCMI 1.5 §6.4.2): total length and a part of at most 16 bytes.

@@ -5,19 +5,17 @@ use std::time::{Duration, SystemTime};
 
 use ipmi_proto::codec::Bits;
 use ipmi_proto::sdr::SensorType;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use tokio::task;
 use tokio::time::{self, Instant};
 
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::model::persistent::lock;
 use crate::model::sensors::SensorIndex;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-const GET_POWER_READING: Command = row(0x02, Privilege::User, "Get Power Reading");
-
-/// Mode 1: system power statistics; 2 is with rolling averages, of which there are none.
+/// Mode 1: system power statistics. Mode 2, with rolling averages, is not supported.
 const SYSTEM_POWER: u8 = 1;
 /// How often power is sampled, and for how long after it was last asked for.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -26,10 +24,10 @@ const SAMPLED_FOR: Duration = Duration::from_secs(300);
 /// What the machine draws.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct MachinePower {
-    /// The sensor that tells, and its type.
+    /// The sensor that measures it, and its type.
     pub(super) index: SensorIndex,
     pub(super) sensor_type: SensorType,
-    /// Unless it has no reading now.
+    /// In watts; `None` while the sensor has no reading.
     pub(super) watts: Option<f64>,
 }
 
@@ -46,7 +44,7 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    fn take(&mut self, watts: u16) {
+    fn record(&mut self, watts: u16) {
         if self.samples == 0 {
             (self.minimum, self.maximum) = (watts, watts);
             self.since = Some(Instant::now());
@@ -64,7 +62,9 @@ impl Statistics {
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_power(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_POWER_READING, self, Self::get_power_reading);
+        use Privilege::User;
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x02, User, "Get Power Reading", Self::get_power_reading);
     }
 
     /// Get Power Reading (DCMI 1.5 §6.6.1): present, least, most and average watts; time stamp;
@@ -93,7 +93,7 @@ impl<P: Platform> DcmiProvider<P> {
             let mut statistics = lock(&self.statistics);
             statistics.asked = Some(Instant::now());
             if let Some(watts) = reading {
-                statistics.take(watts);
+                statistics.record(watts);
             }
             let period = statistics.since.map(|since| since.elapsed()).unwrap_or_default();
             let Statistics { minimum, maximum, .. } = *statistics;
@@ -136,7 +136,7 @@ impl<P: Platform> DcmiProvider<P> {
                 let reading = provider.watts().await.flatten();
                 let mut statistics = lock(&provider.statistics);
                 if let Some(watts) = reading {
-                    statistics.take(watts);
+                    statistics.record(watts);
                 }
                 if statistics.asked.is_none_or(|asked| asked.elapsed() > SAMPLED_FOR) {
                     *statistics = Statistics::default();
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn statistics_are_least_most_and_mean() {
         let mut statistics = Statistics::default();
-        [200, 100, 300].into_iter().for_each(|watts| statistics.take(watts));
+        [200, 100, 300].into_iter().for_each(|watts| statistics.record(watts));
         assert_eq!((statistics.minimum, statistics.maximum), (100, 300));
         assert_eq!(statistics.average(), 200);
     }

@@ -1,7 +1,7 @@
-//! Power limit (DCMI 1.5 §6.6.2 to §6.6.4), and what happens when the machine does not keep it.
+//! Power limit (DCMI 1.5 §6.6.2 to §6.6.4), and the exception action when the machine exceeds it.
 //!
-//! Keeping it is the platform's; here is only watched whether it is kept, as long as a limit holds that
-//! has an action of ours.
+//! The platform enforces the limit. This module monitors the power while a limit is active whose exception action
+//! is the BMC's.
 
 use std::convert::Infallible;
 use std::future;
@@ -9,29 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipmi_proto::codec::Zero;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
 use super::power::MachinePower;
-use super::{DcmiProvider, Platform, absent, row};
+use super::{DcmiProvider, Platform, absent};
 use crate::platform::{ChassisTransition, ExceptionAction, PlatformError, PowerLimitSettings};
-use crate::request::command::{Coded, Command, Registrar, Resource};
+use crate::request::command::{Coded, Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_POWER_LIMIT: Command = row(0x03, Privilege::User, "Get Power Limit");
-const SET_POWER_LIMIT: Command =
-    row(0x04, Privilege::Operator, "Set Power Limit").changes(Resource::POWER_LIMIT);
-const ACTIVATE_POWER_LIMIT: Command =
-    row(0x05, Privilege::Operator, "Activate/Deactivate Power Limit")
-        .changes(Resource::POWER_LIMIT);
 
 /// `80h` of Get Power Limit: none is active.
 const NO_LIMIT: CompletionCode = CompletionCode(0x80);
 /// `84h` of Set Power Limit: limit out of range.
 const LIMIT_OUT_OF_RANGE: CompletionCode = CompletionCode(0x84);
 
-/// How often power is looked at while a limit holds; it is in memory.
+/// Polling interval while a limit is active; the reading is in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long until a service that did not answer is asked again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
@@ -39,14 +32,17 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// Reserved; action; watts; milliseconds to correct; reserved; seconds sampled.
 type PowerLimit = (u16, u8, u16, u32, u16, u16);
 
-/// Since when power has been beyond the limit, and whether something was done about it.
+/// Since when power has exceeded the limit, and whether the exception action was performed.
 type Exceeded = Option<(Instant, bool)>;
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_power_limit(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_POWER_LIMIT, self, Self::get_power_limit);
-        table.add(SET_POWER_LIMIT, self, Self::set_power_limit);
-        table.add(ACTIVATE_POWER_LIMIT, self, Self::activate_power_limit);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x03, User, "Get Power Limit", Self::get_power_limit);
+        let mut rows = rows.changing(Resource::POWER_LIMIT);
+        rows.add(0x04, Operator, "Set Power Limit", Self::set_power_limit);
+        rows.add(0x05, Operator, "Activate/Deactivate Power Limit", Self::activate_power_limit);
     }
 
     /// Get Power Limit (DCMI 1.5 §6.6.2): reserved, action, watts, milliseconds to correct,
@@ -75,7 +71,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `84h` for a limit the machine cannot keep, `CCh` for an action that is none.
+    /// `84h` for a limit out of the machine's range, `CCh` for an invalid action.
     async fn set_power_limit(
         self: Arc<Self>,
         _: Context,
@@ -100,7 +96,7 @@ impl<P: Platform> DcmiProvider<P> {
     ///
     /// # Errors
     ///
-    /// `CCh` for another activation than 0 and 1.
+    /// `CCh` for an activation other than 0 and 1.
     async fn activate_power_limit(
         self: Arc<Self>,
         _: Context,
@@ -115,7 +111,7 @@ impl<P: Platform> DcmiProvider<P> {
         self.platform.activate_power_limit(active).await.map_err(absent)
     }
 
-    /// Acts when the power limit is not kept, for as long as the daemon lives.
+    /// Performs the exception action when the power limit is exceeded, as long as the daemon runs.
     pub async fn watch_power_limit(&self) -> Infallible {
         let (mut known, mut beyond) = (None, None);
         loop {
@@ -137,7 +133,7 @@ impl<P: Platform> DcmiProvider<P> {
         }
     }
 
-    /// Looks at the power for as long as `limit` is the one that holds.
+    /// Monitors the power as long as `limit` is active.
     async fn watch_power(
         &self,
         limit: Option<PowerLimitSettings>,
@@ -152,7 +148,7 @@ impl<P: Platform> DcmiProvider<P> {
         }
     }
 
-    /// Acts if the limit has been exceeded for as long as it may be; gives when to look again.
+    /// Performs the action if the limit has been exceeded for its correction time; returns the time to the next check.
     async fn check_power(&self, limit: &PowerLimitSettings, beyond: &mut Exceeded) -> Duration {
         let is_beyond = |power: &MachinePower| {
             let watts = power.watts;
@@ -173,23 +169,22 @@ impl<P: Platform> DcmiProvider<P> {
         POLL_INTERVAL
     }
 
-    /// Does what is to be done. Both actions log.
+    /// Performs the exception action. Both actions log in the SEL.
     async fn exceeded(&self, limit: &PowerLimitSettings, power: MachinePower) {
         warn!(limit = limit.limit, watts = power.watts, "power limit exceeded");
         let sensor = (power.index, power.sensor_type);
         if let Err(error) = self.log_exceeded(sensor).await {
-            error!(%error, "the log does not tell that the power limit is exceeded");
+            error!(%error, "an exceeded power limit is not logged: the SEL cannot be written");
         }
         if limit.action == ExceptionAction::HardPowerOff
             && let Err(error) = self.platform.request_chassis(ChassisTransition::Off).await
         {
-            error!(%error, "the host is not switched off at its power limit");
+            error!(%error, "cannot switch the host off at its power limit; it stays on");
         }
     }
 }
 
-/// Whether a limit holds, and something is to be done here when it is not kept. A maker's own action is
-/// his service's.
+/// Whether the limit is active and its exception action is the BMC's. An OEM action is left to the OEM's service.
 const fn is_watched(limit: &PowerLimitSettings) -> bool {
     limit.active
         && matches!(limit.action, ExceptionAction::HardPowerOff | ExceptionAction::LogEventOnly)
@@ -249,7 +244,7 @@ mod tests {
         assert_eq!(commands.send(0x04, &action).await, Err(CompletionCode::INVALID_DATA_FIELD));
     }
 
-    /// What is wrong with more than 400 W for three seconds.
+    /// A limit of 400 W with a correction time of three seconds.
     const LIMIT: PowerLimitSettings = PowerLimitSettings {
         active: true,
         limit: 400,
@@ -259,7 +254,7 @@ mod tests {
         sampling_period: 1,
     };
 
-    /// Has the machine draw so much.
+    /// Sets the reading of the power sensor.
     async fn draw(platform: &FakePlatform, watts: f64) {
         let update = Update::Object {
             path: "/xyz/openbmc_project/sensors/power/total_power".to_owned(),
@@ -275,13 +270,13 @@ mod tests {
         crate::platform::Sensors::sensors(platform).await.apply(update);
     }
 
-    /// A machine under a limit that is watched.
+    /// A platform with an active, monitored limit.
     fn watched(limit: PowerLimitSettings) -> (Arc<FakePlatform>, TestLog) {
-        let (platform, rig) = (Arc::new(FakePlatform::default()), TestLog::new());
+        let (platform, log) = (Arc::new(FakePlatform::default()), TestLog::new());
         platform.state().power_limit = limit;
-        let provider = provider(&platform, &rig);
+        let provider = provider(&platform, &log);
         tokio::spawn(async move { provider.watch_power_limit().await });
-        (platform, rig)
+        (platform, log)
     }
 
     async fn seconds(seconds: f64) {
@@ -290,19 +285,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn power_above_the_limit_for_the_correction_time_is_logged_once() {
-        let (platform, rig) = watched(LIMIT);
+        let (platform, log) = watched(LIMIT);
         draw(&platform, 400.0).await;
         seconds(10.0).await;
-        assert_eq!(rig.sel.info().entries, 0, "that much it may draw");
+        assert_eq!(log.sel.info().entries, 0, "the limit is not exceeded");
         draw(&platform, 401.0).await;
         seconds(2.9).await;
-        assert_eq!(rig.sel.info().entries, 0, "it has time to correct that");
+        assert_eq!(log.sel.info().entries, 0, "it has time to correct that");
         seconds(10.0).await;
-        assert_eq!(rig.sel.info().entries, 1);
-        let record = rig.sel.get(1).unwrap().0.to_bytes();
+        assert_eq!(log.sel.info().entries, 1);
+        let record = log.sel.get(1).unwrap().0.to_bytes();
         assert_eq!(record[7..], hex!("2000 04 0b 03 05 01 ff ff"));
         assert!(platform.state().chassis_requests.is_empty());
-        // What was corrected in time is forgotten.
+        // An excess that ends within the correction time counts no longer.
         draw(&platform, 300.0).await;
         seconds(1.1).await;
         for _ in 0..3 {
@@ -311,19 +306,19 @@ mod tests {
             draw(&platform, 300.0).await;
             seconds(1.1).await;
         }
-        assert_eq!(rig.sel.info().entries, 1);
+        assert_eq!(log.sel.info().entries, 1);
         draw(&platform, 500.0).await;
         seconds(5.0).await;
-        assert_eq!(rig.sel.info().entries, 2);
+        assert_eq!(log.sel.info().entries, 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn hard_power_off_is_logged_and_done() {
         let action = ExceptionAction::HardPowerOff;
-        let (platform, rig) = watched(PowerLimitSettings { action, ..LIMIT });
+        let (platform, log) = watched(PowerLimitSettings { action, ..LIMIT });
         draw(&platform, 500.0).await;
         seconds(20.0).await;
-        assert_eq!(rig.sel.info().entries, 1);
+        assert_eq!(log.sel.info().entries, 1);
         let requests = platform.state().chassis_requests.clone();
         assert_eq!(requests, [ChassisTransition::Off]);
     }
@@ -331,27 +326,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn limit_is_monitored_while_active_with_a_bmc_action() {
         let inactive = PowerLimitSettings { active: false, ..LIMIT };
-        let (platform, rig) = watched(inactive);
+        let (platform, log) = watched(inactive);
         draw(&platform, 500.0).await;
         seconds(20.0).await;
         for action in [ExceptionAction::NoAction, ExceptionAction::Oem] {
             platform.change_power_limit(PowerLimitSettings { action, ..LIMIT });
             seconds(20.0).await;
         }
-        assert_eq!(rig.sel.info().entries, 0);
+        assert_eq!(log.sel.info().entries, 0);
         platform.change_power_limit(LIMIT);
         seconds(2.9).await;
-        assert_eq!(rig.sel.info().entries, 0, "its time begins when it does");
+        assert_eq!(log.sel.info().entries, 0, "its time begins when it does");
         seconds(1.2).await;
-        assert_eq!(rig.sel.info().entries, 1);
-        // That something has changed and is the same again is no new limit.
+        assert_eq!(log.sel.info().entries, 1);
+        // A change signal with the same values does not restart the correction time.
         platform.change_power_limit(LIMIT);
         seconds(20.0).await;
-        assert_eq!(rig.sel.info().entries, 1);
+        assert_eq!(log.sel.info().entries, 1);
         platform.change_power_limit(inactive);
         seconds(20.0).await;
         platform.change_power_limit(LIMIT);
         seconds(20.0).await;
-        assert_eq!(rig.sel.info().entries, 2);
+        assert_eq!(log.sel.info().entries, 2);
     }
 }

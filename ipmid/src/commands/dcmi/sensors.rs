@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use ipmi_proto::codec::Remaining;
 use ipmi_proto::sdr::{SdrBody, SensorType};
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::model::sdr;
 use crate::model::sensors::{Sensor, SensorIndex};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-const GET_DCMI_SENSOR_INFO: Command = row(0x07, Privilege::Operator, "Get DCMI Sensor Info");
-const GET_TEMPERATURE_READINGS: Command = row(0x10, Privilege::User, "Get Temperature Readings");
-
-/// Instances in one answer.
+/// Instances in one response.
 const PER_RESPONSE: usize = 8;
 
 /// DCMI's entity ids, and the IPMI ones that mean the same (DCMI 1.5 §6.5.2, Table 6-16).
@@ -49,8 +46,10 @@ pub(super) struct Temperature {
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_sensors(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_DCMI_SENSOR_INFO, self, Self::get_dcmi_sensor_info);
-        table.add(GET_TEMPERATURE_READINGS, self, Self::get_temperature_readings);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x07, Operator, "Get DCMI Sensor Info", Self::get_dcmi_sensor_info);
+        rows.add(0x10, User, "Get Temperature Readings", Self::get_temperature_readings);
     }
 
     /// The temperatures of an entity, DCMI's id or IPMI's, in the order of their numbers.

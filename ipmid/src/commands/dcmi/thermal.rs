@@ -1,4 +1,4 @@
-//! Thermal limits (DCMI 1.5 §6.7.1, §6.7.2): what happens when an entity stays too hot.
+//! Thermal limits (DCMI 1.5 §6.7.1, §6.7.2): the exception actions when an entity stays too hot.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,27 +6,23 @@ use std::time::Duration;
 
 use ipmi_proto::codec::{Bits, Zero};
 use ipmi_proto::sdr::SensorType;
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use serde::{Deserialize, Serialize};
 use tokio::task;
 use tokio::time::{self, Instant};
 use tracing::{error, warn};
 
-use super::{DcmiProvider, Platform, row};
+use super::{DcmiProvider, Platform};
 use crate::model::persistent::lock;
 use crate::model::sensors::SensorIndex;
 use crate::platform::ChassisTransition;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-const SET_THERMAL_LIMIT: Command =
-    row(0x0b, Privilege::Operator, "Set Thermal Limit").changes(Resource::THERMAL_LIMITS);
-const GET_THERMAL_LIMIT: Command = row(0x0c, Privilege::User, "Get Thermal Limit");
-
-/// How often temperatures are looked at while there is a limit; they are in memory.
+/// Polling interval while there is a limit; the readings are in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What an entity must not exceed, and what happens when it does.
+/// An entity's limit and its exception actions.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ThermalLimit {
@@ -34,7 +30,7 @@ pub(super) struct ThermalLimit {
     log: bool,
     /// Degrees Celsius.
     degrees: u8,
-    /// Seconds beyond it until something happens.
+    /// Seconds above the limit until the actions are performed.
     seconds: u16,
 }
 
@@ -48,7 +44,7 @@ impl ThermalLimit {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     is_running: bool,
-    /// Since when, and whether something was done about it.
+    /// Since when, and whether the actions were performed.
     beyond: HashMap<String, (Instant, bool)>,
 }
 
@@ -57,8 +53,11 @@ type Actions = (Zero<5>, bool, bool, Zero<1>);
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_thermal(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_THERMAL_LIMIT, self, Self::set_thermal_limit);
-        table.add(GET_THERMAL_LIMIT, self, Self::get_thermal_limit);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(GroupBody::DCMI, self);
+        rows.add(0x0c, User, "Get Thermal Limit", Self::get_thermal_limit);
+        let mut rows = rows.changing(Resource::THERMAL_LIMITS);
+        rows.add(0x0b, Operator, "Set Thermal Limit", Self::set_thermal_limit);
         if !self.state.get().thermal_limits.is_empty() {
             self.watch_temperatures();
         }
@@ -119,7 +118,7 @@ impl<P: Platform> DcmiProvider<P> {
         if is_there { Ok(()) } else { Err(CompletionCode::NOT_PRESENT) }
     }
 
-    /// Looks at temperatures as long as there is a limit.
+    /// Monitors temperatures as long as there is a limit.
     fn watch_temperatures(self: &Arc<Self>) {
         if std::mem::replace(&mut lock(&self.thermal).is_running, true) {
             return;
@@ -128,7 +127,7 @@ impl<P: Platform> DcmiProvider<P> {
         task::spawn(async move {
             loop {
                 let limits = {
-                    // A limit that is set from now on finds that nothing looks, or is seen here.
+                    // Under the lock: a limit that is set afterwards starts a new task, an earlier one is seen here.
                     let mut watch = lock(&provider.thermal);
                     let limits = provider.state.get().thermal_limits;
                     if limits.is_empty() {
@@ -177,17 +176,17 @@ impl<P: Platform> DcmiProvider<P> {
         }
     }
 
-    /// Does what was asked for. Both actions log.
+    /// Performs the exception actions. Both log in the SEL.
     async fn act(&self, key: &str, limit: ThermalLimit, sensor: SensorIndex) {
         warn!(entity = key, limit = limit.degrees, "thermal limit exceeded");
         let sensor = (sensor, SensorType::TEMPERATURE);
         if let Err(error) = self.log_exceeded(sensor).await {
-            error!(%error, entity = key, "the log does not tell that a thermal limit is exceeded");
+            error!(%error, entity = key, "an exceeded thermal limit is not logged: the SEL cannot be written");
         }
         if limit.power_off
             && let Err(error) = self.platform.request_chassis(ChassisTransition::Off).await
         {
-            error!(%error, entity = key, "the host is not switched off at its thermal limit");
+            error!(%error, entity = key, "cannot switch the host off at a thermal limit; it stays on");
         }
     }
 }
@@ -231,15 +230,15 @@ mod tests {
 
     #[tokio::test]
     async fn each_time_above_the_limit_is_logged_once() {
-        let (platform, rig) = (Arc::new(FakePlatform::default()), TestLog::new());
-        let provider = provider(&platform, &rig);
+        let (platform, log) = (Arc::new(FakePlatform::default()), TestLog::new());
+        let provider = provider(&platform, &log);
         let limit = |degrees| ThermalLimit { log: true, degrees, ..ThermalLimit::default() };
         let processor = key(0x41, 1);
         for (degrees, logged) in [(40, 0), (39, 1), (39, 1), (40, 1), (39, 2)] {
             provider.check_temperatures(&processor, limit(degrees)).await;
-            assert_eq!(rig.sel.info().entries, logged, "beyond {degrees}");
+            assert_eq!(log.sel.info().entries, logged, "beyond {degrees}");
         }
-        let record = rig.sel.get(1).unwrap().0.to_bytes();
+        let record = log.sel.get(1).unwrap().0.to_bytes();
         assert_eq!(record[7..], hex!("2000 04 01 01 05 01 ff ff"));
         assert!(platform.state().chassis_requests.is_empty());
     }

@@ -1,4 +1,4 @@
-//! What the BT interface can do.
+//! Capabilities of the BT interface.
 
 use std::sync::Arc;
 
@@ -6,27 +6,26 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::MessagingProvider;
 use crate::platform::{I2c, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-const GET_BT_INTERFACE_CAPABILITIES: Command =
-    Command::standard(NetFn::APP, 0x36, Privilege::User, "Get BT Interface Capabilities");
-
-/// One at a time; the bridge keeps it so.
+/// Outstanding requests: the bridge sends one at a time.
 const OUTSTANDING: u8 = 1;
-/// The most that a message's length byte can say, which our bridge takes and gives.
+/// The largest value of a message's length byte, which our bridge accepts and sends.
 const MESSAGE_SIZE: u8 = 0xff;
 /// What the length byte counts beside a reply's data: network function, sequence number, command,
 /// completion code.
 const OVERHEAD: u8 = 4;
 /// Seconds until a request is answered: the host bridges' deadline, rounded up.
 const RESPONSE_TIME: u8 = 4;
-/// How often a host should ask again.
+/// Recommended retries of the host.
 const RETRIES: u8 = 1;
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_bt(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_BT_INTERFACE_CAPABILITIES, self, Self::get_bt_interface_capabilities);
+        use Privilege::User;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x36, User, "Get BT Interface Capabilities", Self::get_bt_interface_capabilities);
     }
 
     /// Get BT Interface Capabilities (IPMI v2.0 §22.10); sizes without the length byte.

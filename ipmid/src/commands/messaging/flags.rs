@@ -6,31 +6,23 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::MessagingProvider;
 use crate::platform::{I2c, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-const CLEAR_MESSAGE_FLAGS: Command =
-    Command::standard(NetFn::APP, 0x30, Privilege::Administrator, "Clear Message Flags")
-        .from_host_only();
-const GET_MESSAGE_FLAGS: Command =
-    Command::standard(NetFn::APP, 0x31, Privilege::Administrator, "Get Message Flags")
-        .from_host_only();
-const READ_EVENT_MESSAGE_BUFFER: Command =
-    Command::standard(NetFn::APP, 0x35, Privilege::Administrator, "Read Event Message Buffer")
-        .from_host_only();
-
-/// `80h`: nothing is there.
+/// `80h`: queue or buffer empty.
 pub(super) const EMPTY: CompletionCode = CompletionCode(0x80);
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_flags(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(CLEAR_MESSAGE_FLAGS, self, Self::clear_message_flags);
-        table.add(GET_MESSAGE_FLAGS, self, Self::get_message_flags);
-        table.add(READ_EVENT_MESSAGE_BUFFER, self, Self::read_event_message_buffer);
+        use Privilege::Administrator;
+        let mut rows = table.rows(NetFn::APP, self).from_host_only();
+        rows.add(0x30, Administrator, "Clear Message Flags", Self::clear_message_flags);
+        rows.add(0x31, Administrator, "Get Message Flags", Self::get_message_flags);
+        rows.add(0x35, Administrator, "Read Event Message Buffer", Self::read_event_message_buffer);
     }
 
-    /// Clear Message Flags (IPMI v2.0 §22.3). Flags that are none are ignored: Linux clears all
-    /// that it knows.
+    /// Clear Message Flags (IPMI v2.0 §22.3). Reserved bits are ignored: Linux clears
+    /// every flag that it knows.
     async fn clear_message_flags(
         self: Arc<Self>,
         _: Context,

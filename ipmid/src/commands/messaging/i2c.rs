@@ -9,20 +9,17 @@ use serde::Deserialize;
 
 use super::MessagingProvider;
 use crate::platform::{I2c, I2cError, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const MASTER_WRITE_READ: Command =
-    Command::standard(NetFn::APP, 0x52, Privilege::Operator, "Master Write-Read");
 
 const LOST_ARBITRATION: CompletionCode = CompletionCode(0x81);
 const BUS_ERROR: CompletionCode = CompletionCode(0x82);
 const NOT_ACKNOWLEDGED: CompletionCode = CompletionCode(0x83);
 
-/// A private bus of the BMC's, as opposed to a public one behind a channel.
+/// Bus type: a private bus of the BMC, as opposed to a public one behind a channel.
 const PRIVATE: bool = true;
 
-/// `[i2c]`: which transfers are allowed; none unless said.
+/// `[i2c]`: which transfers are allowed; none by default.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct I2cConfig {
@@ -30,7 +27,7 @@ pub struct I2cConfig {
     pub allow: Vec<AllowedTransfer>,
 }
 
-/// What a request to write and read has room for.
+/// The most bytes that a request writes and reads.
 const MAX_WRITE: usize = 250;
 
 impl I2cConfig {
@@ -38,7 +35,7 @@ impl I2cConfig {
     ///
     /// # Errors
     ///
-    /// A transfer that does nothing or is there twice, and more bytes than can be.
+    /// A transfer without bytes, a duplicate, or more bytes than a request holds.
     pub fn validate(&self) -> Result<(), Invalid> {
         for (at, transfer) in self.allow.iter().enumerate() {
             let invalid = |key: &str, reason: &str| {
@@ -71,13 +68,13 @@ pub struct AllowedTransfer {
     /// The 7-bit address.
     #[serde(deserialize_with = "daemon::range::number::<1, 0x7f, _, _>")]
     pub address: u8,
-    /// What may be written: these bytes, in the bits that the mask leaves; nothing unless said.
+    /// The bytes that may be written, compared in the bits that are not in the mask; none by default.
     #[serde(default)]
     pub write: Vec<u8>,
-    /// Bits of `write` that may be anything; none unless said.
+    /// Bits of `write` that may have any value; none by default.
     #[serde(default)]
     pub mask: Vec<u8>,
-    /// The most that may be read.
+    /// The most bytes that may be read.
     #[serde(default, deserialize_with = "daemon::range::number::<0, 255, _, _>")]
     pub read: u8,
 }
@@ -96,7 +93,9 @@ impl AllowedTransfer {
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_i2c(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(MASTER_WRITE_READ, self, Self::master_write_read);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x52, Operator, "Master Write-Read", Self::master_write_read);
     }
 
     /// Master Write-Read (IPMI v2.0 §22.11), on private buses only.

@@ -8,31 +8,28 @@ use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege};
 use super::MessagingProvider;
 use super::flags::EMPTY;
 use crate::platform::{I2c, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const ENABLE_MESSAGE_CHANNEL_RECEIVE: Command =
-    Command::standard(NetFn::APP, 0x32, Privilege::Administrator, "Enable Message Channel Receive")
-        .from_host_only();
-const GET_MESSAGE: Command =
-    Command::standard(NetFn::APP, 0x33, Privilege::Administrator, "Get Message").from_host_only();
 
 const DISABLE: u8 = 0;
 const ENABLE: u8 = 1;
 const GET_STATE: u8 = 2;
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_receive(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(ENABLE_MESSAGE_CHANNEL_RECEIVE, self, Self::enable_message_channel_receive);
-        table.add(GET_MESSAGE, self, Self::get_message);
+        use Privilege::Administrator;
+        let mut rows = table.rows(NetFn::APP, self).from_host_only();
+        rows.add(0x32, Administrator, "Enable Message Channel Receive", Self::enable_message_channel_receive);
+        rows.add(0x33, Administrator, "Get Message", Self::get_message);
     }
 
-    /// Enable Message Channel Receive (IPMI v2.0 §22.5). Messages are received from every channel
-    /// there is; that cannot be turned off.
+    /// Enable Message Channel Receive (IPMI v2.0 §22.5). Messages are received from every
+    /// channel; that cannot be disabled.
     ///
     /// # Errors
     ///
-    /// `CCh` for a channel that is none and for an operation that is none, `D5h` for turning off.
+    /// `CCh` for an unknown channel or operation, `D5h` for "disable".
     async fn enable_message_channel_receive(
         self: Arc<Self>,
         context: Context,

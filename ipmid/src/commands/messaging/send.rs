@@ -12,12 +12,10 @@ use tracing::debug;
 use super::MessagingProvider;
 use crate::model::message_queue::{Message, Messages};
 use crate::platform::{I2c, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
 
-const SEND_MESSAGE: Command = Command::standard(NetFn::APP, 0x34, Privilege::User, "Send Message");
-
-/// `83h`: nobody acknowledges the address.
+/// `83h`: NAK on write, no controller acknowledges the address.
 const NOT_ACKNOWLEDGED: CompletionCode = CompletionCode(0x83);
 
 /// The slave address of a broadcast, for which there is no controller (IPMB v1.0 §2.4).
@@ -26,8 +24,7 @@ const BROADCAST: u8 = 0x00;
 const TRACKING_NONE: u8 = 0;
 const TRACKING_REQUEST: u8 = 1;
 
-/// How long a satellite's answer to the host is waited for; its driver asks again after 1 s and
-/// gives up after four times.
+/// Timeout of a satellite's response to the host, whose driver retries after 1 s, four times.
 const RELAY: Duration = Duration::from_secs(5);
 
 /// A frame, and the request in it.
@@ -40,7 +37,9 @@ struct Bridged {
 
 impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_send(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SEND_MESSAGE, self, Self::send_message);
+        use Privilege::User;
+        let mut rows = table.rows(NetFn::APP, self);
+        rows.add(0x34, User, "Send Message", Self::send_message);
     }
 
     /// Send Message (IPMI v2.0 §22.7).
@@ -56,9 +55,9 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     ///
     /// # Errors
     ///
-    /// `C3h` from a satellite that does not answer, `83h` when nobody acknowledges its address,
-    /// `C0h` when too many requests are under way, `CCh` for a channel that leads nowhere and for
-    /// bytes that are no request frame, `D3h` when the channel's bridge is not there.
+    /// `C3h` from a satellite that does not answer, `83h` if no controller acknowledges its address,
+    /// `C0h` when too many requests are under way, `CCh` for a channel that is neither an IPMB nor
+    /// the host's, and for an invalid request frame, `D3h` if the channel's bridge does not run.
     async fn send_message(
         self: Arc<Self>,
         context: Context,
@@ -100,8 +99,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         IpmbRequest::parse(&frame).map_err(|_| invalid)?;
         let (privilege, data) = match (context.session, context.satellite) {
             (Some(session), _) => {
-                // The handle's place: the lowest byte of the id tells sessions apart well enough for
-                // a host that only echoes it.
+                // In the place of the session handle: the lowest byte of the session id, which the host only
+                // echoes.
                 let [handle, ..] = session.id.to_le_bytes();
                 let privilege = context.privilege.value();
                 (privilege, [&[handle], frame.as_slice()].concat())
@@ -113,7 +112,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         Ok(Vec::new().into())
     }
 
-    /// Passes the host's response on to the satellite that asked.
+    /// Forwards the host's response to the satellite that sent the request.
     async fn forward_host_response(
         &self,
         number: ChannelNumber,
@@ -149,7 +148,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         asked.await
     }
 
-    /// Lets the host go on, and queues the response when it comes.
+    /// Responds to the host at once, and queues the satellite's response when it arrives.
     fn relay_for_host(self: Arc<Self>, bridged: Bridged) -> Result<Remaining, CompletionCode> {
         let permit = Arc::clone(&self.relays).try_acquire_owned();
         let permit = permit.map_err(|_| CompletionCode::BUSY)?;
@@ -166,7 +165,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
 }
 
 impl Bridged {
-    /// The frame with which the satellite would have answered whoever made the request's.
+    /// The response frame that the satellite would have sent to the requester.
     fn response_frame(&self, completion: CompletionCode, data: Vec<u8>) -> Vec<u8> {
         let response = Response::to(&self.request, completion, data);
         let mut frame = Vec::new();
@@ -180,13 +179,13 @@ impl Bridged {
         frame.remove(0);
         let queued = messages.receive(Message { channel: self.number, privilege: 0, data: frame });
         if queued.is_err() {
-            debug!(header = ?self.header, "the host fetches no messages; a response is lost");
+            debug!(header = ?self.header, "the receive message queue is full; a satellite's response is dropped");
         }
     }
 }
 
-/// The frame without the broadcast address before it, which is taken off before anything is parsed: with it, the
-/// checksums of another frame may fit.
+/// The frame without the broadcast address before it, which is removed before parsing: with it, the
+/// checksums might fit another frame.
 ///
 /// # Errors
 ///
@@ -204,7 +203,7 @@ fn is_response(frame: &[u8]) -> bool {
     IpmbResponse::parse(frame).is_ok_and(|response| !response.header.netfn.is_request())
 }
 
-/// What a request to a satellite came to, for its requester.
+/// The completion code and data for the requester, from a satellite's response or failure.
 fn settled(
     answer: PlatformResult<SatelliteAnswer>,
 ) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {

@@ -12,7 +12,7 @@ use crate::platform::{I2cError, PlatformError, PlatformResult, SatelliteAnswer};
 use crate::request::command::Family;
 use crate::request::context::{Context, Satellite, Session};
 
-/// Answers as it is told, and keeps what it was asked.
+/// Responds with a given result, and records the requests.
 #[derive(Debug)]
 struct Fake {
     satellite: Mutex<PlatformResult<SatelliteAnswer>>,
@@ -93,7 +93,7 @@ fn messaging() -> TestMessaging {
 }
 
 impl TestMessaging {
-    fn satellites_say(&self, answer: PlatformResult<SatelliteAnswer>) {
+    fn set_satellite_result(&self, answer: PlatformResult<SatelliteAnswer>) {
         *self.fake.satellite.lock().unwrap() = answer;
     }
 
@@ -130,7 +130,7 @@ async fn console_gets_the_satellites_whole_response() {
 async fn satellites_own_completion_code_is_in_its_response() {
     let messaging = messaging();
     let code = CompletionCode::INVALID_COMMAND;
-    messaging.satellites_say(Ok(SatelliteAnswer::Answered(code, vec![])));
+    messaging.set_satellite_result(Ok(SatelliteAnswer::Answered(code, vec![])));
     let data = messaging.send_from_lan(0x34, &FROM_IPMITOOL).await.unwrap();
     assert_eq!(data[6], 0xc1);
 }
@@ -145,14 +145,14 @@ async fn each_satellite_failure_has_its_completion_code() {
         (Err(PlatformError::Absent), 0xd3),
         (Err(PlatformError::Timeout), 0xc3),
     ] {
-        messaging.satellites_say(said);
+        messaging.set_satellite_result(said);
         let answered = messaging.send_from_lan(0x34, &FROM_IPMITOOL).await;
         assert_eq!(answered, Err(CompletionCode(code)));
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_bridged_is_refused() {
+async fn invalid_bridging_requests_are_refused() {
     let messaging = messaging();
     let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
     for at in 1..FROM_IPMITOOL.len() {
@@ -193,7 +193,7 @@ async fn broadcast_asks_the_satellite_that_it_addresses() {
         assert_eq!(messaging.send(0x33, &[]).await.unwrap()[3], address);
         assert_eq!(messaging.fake.asked.lock().unwrap().pop().unwrap().1, address);
     }
-    messaging.satellites_say(Err(PlatformError::Absent));
+    messaging.set_satellite_result(Err(PlatformError::Absent));
     let broadcast = [0x40, 0x00, 0x2c, 0x18, 0xbc, 0x20, 0x10, 0x01, 0xcf];
     let no_bridge = messaging.send_from_lan(0x34, &broadcast).await;
     assert_eq!(no_bridge, Err(CompletionCode::DESTINATION_UNAVAILABLE));
@@ -221,7 +221,7 @@ async fn nothing_goes_to_the_broadcast_address() {
 }
 
 #[tokio::test]
-async fn host_goes_on_and_fetches_the_response_later() {
+async fn host_fetches_a_satellites_response_from_the_queue() {
     let messaging = messaging();
     // As Linux's message handler sends it: untracked, from LUN 2.
     let request = [0x00, 0x24, 0x18, 0xc4, 0x20, 0x16, 0x01, 0xc9];
@@ -238,7 +238,7 @@ async fn host_goes_on_and_fetches_the_response_later() {
 #[tokio::test]
 async fn host_gets_a_timeout_for_a_silent_satellite() {
     let messaging = messaging();
-    messaging.satellites_say(Ok(SatelliteAnswer::Silent));
+    messaging.set_satellite_result(Ok(SatelliteAnswer::Silent));
     let request = [0x00, 0x24, 0x18, 0xc4, 0x20, 0x16, 0x01, 0xc9];
     let mut flags = messaging.messages.watch();
     messaging.send(0x34, &request).await.unwrap();

@@ -1,4 +1,4 @@
-//! Alerts: traps to LAN destinations, sent again until they are acknowledged (IPMI v2.0 §17.11,
+//! Alerts: traps to LAN destinations, retried until they are acknowledged (IPMI v2.0 §17.11,
 //! §30.7, §30.8).
 
 use std::net::Ipv4Addr;
@@ -18,13 +18,8 @@ use super::configuration::{Policy, string as alert_string};
 use super::{PefProvider, Platform};
 use crate::model::lan::{Destination, DestinationKind};
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const ALERT_IMMEDIATE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x16, Privilege::Administrator, "Alert Immediate");
-const PET_ACKNOWLEDGE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x17, Privilege::Callback, "PET Acknowledge");
 
 /// `81h`: an alert is in progress already.
 const ALERT_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
@@ -32,13 +27,13 @@ const ALERT_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
 const INITIATE: u8 = 0;
 const GET_STATUS: u8 = 1;
 const CLEAR_STATUS: u8 = 2;
-/// How an alert went: no status, ended normally, failed, under way.
+/// Alert status: none, ended normally, failed, in progress.
 const NO_STATUS: u8 = 0x00;
 const ENDED: u8 = 0x01;
 const FAILED: u8 = 0x02;
 const UNDER_WAY: u8 = 0xff;
-/// Policy rules after an alert that succeeded (Table 17-4): send all the same; the next entry; no more of
-/// the set; the next entry of another channel; of another type of destination.
+/// Policy rules after a successful alert (Table 17-4): always send; skip this entry; stop the set; skip to the next
+/// entry of another channel; skip to the next entry of another destination type.
 const ALWAYS: u8 = 0;
 const STOP: u8 = 2;
 const ANOTHER_CHANNEL: u8 = 3;
@@ -49,18 +44,20 @@ type GivenEvent = (u8, [u8; Event::LENGTH]);
 
 impl<P: Platform> PefProvider<P> {
     pub(super) fn register_alert(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(ALERT_IMMEDIATE, self, Self::alert_immediate);
-        table.add(PET_ACKNOWLEDGE, self, Self::pet_acknowledge);
+        use Privilege::{Administrator, Callback};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x16, Administrator, "Alert Immediate", Self::alert_immediate);
+        rows.add(0x17, Callback, "PET Acknowledge", Self::pet_acknowledge);
     }
 
-    /// Alert Immediate (IPMI v2.0 §30.7): sends a trap to one destination, of the event that is given or of
-    /// none, with an alert string if one is named; or tells, or forgets, how the last one went.
+    /// Alert Immediate (IPMI v2.0 §30.7): sends a trap to one destination, with the given event and
+    /// alert string if any; or reads or clears the status of the last alert.
     ///
     /// # Errors
     ///
-    /// - `81h` while one is under way.
-    /// - `CCh` for a reserved operation, or a destination that is no trap's; `C9h` for a string that is not
-    ///   there.
+    /// - `81h` while an alert is in progress.
+    /// - `CCh` for a reserved operation, or a destination that is not a trap's; `C9h` for a string that does
+    ///   not exist.
     async fn alert_immediate(
         self: Arc<Self>,
         context: Context,
@@ -122,7 +119,7 @@ impl<P: Platform> PefProvider<P> {
     /// policy has for the filter.
     pub(super) async fn alert_by(&self, policies: Vec<Policy>, filter: u8, trap: Trap) {
         let mut succeeded = false;
-        // A channel or a type of destination that a rule told to pass over.
+        // The channel or destination type that a rule skips.
         let (mut passed_channel, mut passed_kind) = (None, None);
         for policy in policies {
             let Some(channel) = ChannelNumber::new(policy.channel()) else {
@@ -157,7 +154,7 @@ impl<P: Platform> PefProvider<P> {
         access.is_none_or(|access| !access.alerting_disabled)
     }
 
-    /// Where a destination of a channel is, and its community.
+    /// A channel's destination and its community string.
     fn destination(&self, channel: ChannelNumber, number: u8) -> (Destination, String) {
         let lan = self.deps.lan.get();
         let mut all = lan.destinations(channel.value()).into_iter();
@@ -165,7 +162,7 @@ impl<P: Platform> PefProvider<P> {
         (to, lan.community(channel.value()))
     }
 
-    /// A trap of an event; every trap has a number of its own.
+    /// A trap of an event, with the next sequence number.
     pub(super) fn trap(
         &self,
         timestamp: u32,
@@ -194,7 +191,8 @@ impl<P: Platform> PefProvider<P> {
         }
     }
 
-    /// Sends a trap as often as the destination wants it; whether it got there as far as can be known.
+    /// Sends a trap with the destination's retries. True if it was acknowledged, or sent where no acknowledgement is
+    /// configured.
     async fn send(&self, to: &Destination, community: &str, mut trap: Trap) -> bool {
         let address = to.address;
         if address.is_unspecified() {
@@ -206,7 +204,7 @@ impl<P: Platform> PefProvider<P> {
         let mut acknowledged = self.acknowledged.subscribe();
         for _ in 0..=to.retries {
             if let Err(error) = self.transmit(address, community, &mut trap).await {
-                debug!(%error, %address, "a trap is not sent");
+                debug!(%error, %address, "cannot send a trap: the alert has failed");
                 return false;
             }
             let interval = Duration::from_secs(to.timeout.into());

@@ -1,4 +1,4 @@
-//! What PEF can do, when it waits, and how far it is (IPMI v2.0 §30.1, §30.2, §30.5, §30.6).
+//! PEF capabilities, postpone timer and last processed event (IPMI v2.0 §30.1, §30.2, §30.5, §30.6).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,49 +10,30 @@ use super::configuration::FILTERS;
 use super::filter::Actions;
 use super::{PefProvider, Platform};
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_PEF_CAPABILITIES: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x10, Privilege::User, "Get PEF Capabilities");
-const ARM_PEF_POSTPONE_TIMER: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x11,
-    Privilege::Administrator,
-    "Arm PEF Postpone Timer",
-)
-.changes(Resource::PEF);
-const SET_LAST_PROCESSED_EVENT_ID: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x14,
-    Privilege::Administrator,
-    "Set Last Processed Event ID",
-)
-.changes(Resource::PEF);
-const GET_LAST_PROCESSED_EVENT_ID: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x15,
-    Privilege::Administrator,
-    "Get Last Processed Event ID",
-);
 
 /// Version 1.5, least significant digit first.
 const VERSION: u8 = 0x51;
-/// The postpone timer: off, PEF off until it is set again, tell what is left.
+/// Values of the postpone timer: disarm; PEF off until set again; read the remaining time.
 const DISARM: u8 = 0x00;
 const UNTIL_SET: u8 = 0xfe;
-const TELL: u8 = 0xff;
-/// "For ever", for a daemon.
+const READ: u8 = 0xff;
+/// Longer than a daemon runs.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// No record.
 const NONE: u16 = 0xffff;
 
 impl<P: Platform> PefProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_commands(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_PEF_CAPABILITIES, self, Self::get_pef_capabilities);
-        table.add(ARM_PEF_POSTPONE_TIMER, self, Self::arm_pef_postpone_timer);
-        table.add(SET_LAST_PROCESSED_EVENT_ID, self, Self::set_last_processed_event_id);
-        table.add(GET_LAST_PROCESSED_EVENT_ID, self, Self::get_last_processed_event_id);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x10, User, "Get PEF Capabilities", Self::get_pef_capabilities);
+        rows.add(0x15, Administrator, "Get Last Processed Event ID", Self::get_last_processed_event_id);
+        let mut rows = rows.changing(Resource::PEF);
+        rows.add(0x11, Administrator, "Arm PEF Postpone Timer", Self::arm_pef_postpone_timer);
+        rows.add(0x14, Administrator, "Set Last Processed Event ID", Self::set_last_processed_event_id);
     }
 
     /// Get PEF Capabilities (IPMI v2.0 §30.1): version, actions, filters.
@@ -64,7 +45,7 @@ impl<P: Platform> PefProvider<P> {
     }
 
     /// Arm PEF Postpone Timer (IPMI v2.0 §30.2): events wait for so many seconds, so that software can
-    /// handle them first; gives what the timer stands at.
+    /// handle them first; returns the remaining time.
     async fn arm_pef_postpone_timer(
         self: Arc<Self>,
         _: Context,
@@ -73,7 +54,7 @@ impl<P: Platform> PefProvider<P> {
         let mut postponed = lock(&self.postponed);
         let now = Instant::now();
         match seconds {
-            TELL => {}
+            READ => {}
             DISARM => *postponed = None,
             UNTIL_SET => *postponed = Some((now + FOR_EVER, UNTIL_SET)),
             seconds => *postponed = Some((now + Duration::from_secs(seconds.into()), seconds)),

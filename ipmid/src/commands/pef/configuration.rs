@@ -11,22 +11,8 @@ use super::filter::{Actions, Filter};
 use super::{PefProvider, Platform};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x12,
-    Privilege::Administrator,
-    "Set PEF Configuration Parameters",
-)
-.changes(Resource::PEF);
-const GET_PEF_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x13,
-    Privilege::Operator,
-    "Get PEF Configuration Parameters",
-);
 
 /// `80h`: parameter not supported. `82h`: read-only.
 const NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -48,7 +34,7 @@ pub(super) const START_UP_DELAY: u8 = 0x04;
 pub(super) const ALERT_START_UP_DELAY: u8 = 0x08;
 const CONTROL_BITS: u8 = 0x0f;
 
-/// What is configured.
+/// State file `pef.json`: the parameters.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct PefParameters {
@@ -58,7 +44,7 @@ pub struct PefParameters {
     pub(super) alert_start_up_delay: u8,
     filters: BTreeMap<u8, Filter>,
     policies: BTreeMap<u8, Policy>,
-    /// Whether the GUID is told in traps instead of the system's own, and the GUID.
+    /// Whether traps contain this GUID instead of the system GUID, and the GUID.
     guid: (bool, [u8; 16]),
     string_keys: BTreeMap<u8, [u8; 2]>,
     strings: BTreeMap<u8, Vec<u8>>,
@@ -126,7 +112,7 @@ impl PefParameters {
     }
 
     /// The alert string that a policy has for a filter (Table 17-4, byte 4; Table 30-6, parameter 12): the one
-    /// it names, or that of its set whose key is this filter. Empty when there is none.
+    /// it names, or that of its set whose key is this filter. Empty if there is no such string.
     pub(super) fn string_of(&self, policy: Policy, filter: u8) -> Vec<u8> {
         let (by_filter, number) = policy.string();
         if !by_filter {
@@ -150,7 +136,7 @@ impl PefParameters {
         self.policies.values().copied().filter(of_number)
     }
 
-    /// The GUID that traps tell instead of the system's own.
+    /// The GUID that traps contain instead of the system GUID.
     pub(super) fn guid(&self) -> Option<[u8; 16]> {
         self.guid.0.then_some(self.guid.1)
     }
@@ -276,12 +262,16 @@ fn within(value: u8, bits: u8) -> Result<u8, CompletionCode> {
 }
 
 impl<P: Platform> PefProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_configuration(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_PEF_CONFIGURATION_PARAMETERS, self, Self::set_pef_configuration_parameters);
-        table.add(GET_PEF_CONFIGURATION_PARAMETERS, self, Self::get_pef_configuration_parameters);
+        use Privilege::{Administrator, Operator};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x13, Operator, "Get PEF Configuration Parameters", Self::get_pef_configuration_parameters);
+        let mut rows = rows.changing(Resource::PEF);
+        rows.add(0x12, Administrator, "Set PEF Configuration Parameters", Self::set_pef_configuration_parameters);
     }
 
-    /// Set PEF Configuration Parameters (IPMI v2.0 §30.3). Each change is in force at once; there is nothing
+    /// Set PEF Configuration Parameters (IPMI v2.0 §30.3). Each change takes effect at once; there is nothing
     /// to commit.
     ///
     /// # Errors
@@ -301,7 +291,7 @@ impl<P: Platform> PefProvider<P> {
             return set_in_progress::set(updates, &*self.platform, of, &context, progress).await;
         }
         updates.extend(Parameters::Pef, (&context).into());
-        // What happened while PEF was off is not acted on when it goes on.
+        // Events that were logged while PEF was off are not acted on when it is enabled.
         let newest = self.newest();
         self.parameters
             .try_update(|stored| {

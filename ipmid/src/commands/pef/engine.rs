@@ -1,4 +1,4 @@
-//! What goes on without a command: events are taken from the log in their order, and acted on.
+//! The background task of PEF: takes events from the SEL in order, and acts on them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::platform::{ChassisTransition, HostTransition, PlatformResult};
 static TOO_MANY_ALERTS: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 
 impl<P: Platform> PefProvider<P> {
-    /// Acts on events for as long as the daemon lives.
+    /// Acts on events as long as the daemon runs.
     pub async fn run(self: &Arc<Self>) -> Infallible {
         loop {
             tokio::select! {
@@ -39,15 +39,18 @@ impl<P: Platform> PefProvider<P> {
                 };
                 self.act_on(&record).await;
                 let go_on = |stored: &mut PefParameters| {
-                    // What a client has set meanwhile stays.
+                    // Only if no client has set it meanwhile.
                     if stored.processed == before {
                         stored.processed = record.id;
                     }
                 };
                 let stored = self.parameters.update(go_on).await;
                 if stored.is_err() {
-                    // Acted on twice after a restart, rather than never again now.
-                    warn!(record = record.id, "cannot keep which event was handled last");
+                    // Continues: an event that is acted on twice after a restart does less harm than PEF that stops.
+                    warn!(
+                        record = record.id,
+                        "cannot save the last processed event; after a restart it is acted on again"
+                    );
                     break;
                 }
                 self.follow_clears().await;
@@ -59,12 +62,12 @@ impl<P: Platform> PefProvider<P> {
     pub(super) async fn follow_clears(&self) {
         let clears = self.deps.sel.clears();
         if std::mem::replace(&mut *lock(&self.clears), clears) != clears {
-            // A failure is in the log.
+            // The store logs a failure.
             let _logged = self.parameters.update(|stored| stored.processed = 0).await;
         }
     }
 
-    /// How long events wait yet: after a start, or because a timer was armed.
+    /// How long events still wait: after a start, or because a timer was armed.
     fn delay(&self) -> Option<Duration> {
         let parameters = self.parameters.get();
         let start_up = (parameters.control & START_UP_DELAY != 0)
@@ -74,7 +77,7 @@ impl<P: Platform> PefProvider<P> {
         until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
     }
 
-    /// How long alerts wait yet, after a start (Table 30-6, parameter 4).
+    /// How long alerts still wait, after a start (Table 30-6, parameter 4).
     fn alert_delay(&self) -> Duration {
         let parameters = self.parameters.get();
         if parameters.control & ALERT_START_UP_DELAY == 0 {
@@ -108,7 +111,7 @@ impl<P: Platform> PefProvider<P> {
                         warn!(
                             record = record.id,
                             swallowed = pass.swallowed,
-                            "too many alerts are under way; there is none of this event"
+                            "too many alerts in progress; no alert is sent for this event"
                         );
                     }
                     break;
@@ -128,7 +131,7 @@ impl<P: Platform> PefProvider<P> {
         if let Some(action) = foremost(allowed, event.direction) {
             info!(record = record.id, action, "an event switches power");
             if let Err(error) = self.switch(action).await {
-                warn!(%error, record = record.id, "an event cannot switch power");
+                warn!(%error, record = record.id, "cannot switch power as an event filter demands; the event counts as processed");
             }
         }
     }

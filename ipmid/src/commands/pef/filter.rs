@@ -1,4 +1,4 @@
-//! Event filters: which events they match, and what is done then (IPMI v2.0 §17.7, Table 17-2).
+//! Event filters: which events they match, and their actions (IPMI v2.0 §17.7, Table 17-2).
 
 use ipmi_proto::sel::{Direction, Event, GeneratorId};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ const ENABLED: u8 = 0x80;
 /// Filters that software may change: bits 6:5 are 0.
 const KINDS: u8 = 0x60;
 
-/// What is done when an event matches; the bits are those of the actions (Table 17-2, byte 2).
+/// Actions on a match; the bits are those of the event filter action (Table 17-2, byte 2).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Actions(pub(super) u8);
 
@@ -20,7 +20,7 @@ impl Actions {
     pub(super) const RESET: u8 = 0x04;
     pub(super) const POWER_CYCLE: u8 = 0x08;
     pub(super) const DIAGNOSTIC_INTERRUPT: u8 = 0x20;
-    /// What this BMC can do.
+    /// The actions that this BMC supports.
     pub(super) const SUPPORTED: u8 = Self::ALERT
         | Self::POWER_OFF
         | Self::RESET
@@ -45,7 +45,7 @@ impl Filter {
         configuration & KINDS != KINDS
     }
 
-    /// What is done when an event matches.
+    /// The actions on a match.
     pub(super) const fn actions(&self) -> u8 {
         self.0[1]
     }

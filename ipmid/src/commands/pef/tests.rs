@@ -208,7 +208,7 @@ async fn postponed_events_wait() {
 }
 
 #[tokio::test]
-async fn an_event_is_acted_on_once_whatever_becomes_of_the_log() {
+async fn an_event_is_acted_on_once_also_if_the_log_is_erased() {
     let commands = TestPef::new(0).await;
     let acted = |commands: &TestPef| commands.commands.platform.state().chassis_requests.len();
     let handled = |id| move |commands: &TestPef| commands.pef.parameters.get().processed == id;

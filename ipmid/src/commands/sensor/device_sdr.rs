@@ -8,15 +8,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::SensorProvider;
 use crate::model::sdr::{Part, Repository};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const GET_DEVICE_SDR_INFO: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x20, Privilege::User, "Get Device SDR Info");
-const GET_DEVICE_SDR: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x21, Privilege::User, "Get Device SDR");
-const RESERVE_DEVICE_SDR_REPOSITORY: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x22, Privilege::User, "Reserve Device SDR Repository");
 
 /// Bit 0 of the optional operation: count records, not sensors.
 const COUNT_RECORDS: u8 = 0x01;
@@ -25,9 +18,11 @@ const DYNAMIC: u8 = 0x80;
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_device_sdr(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_DEVICE_SDR_INFO, self, Self::get_device_sdr_info);
-        table.add(GET_DEVICE_SDR, self, Self::get_device_sdr);
-        table.add(RESERVE_DEVICE_SDR_REPOSITORY, self, Self::reserve_device_sdr_repository);
+        use Privilege::User;
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x20, User, "Get Device SDR Info", Self::get_device_sdr_info);
+        rows.add(0x21, User, "Get Device SDR", Self::get_device_sdr);
+        rows.add(0x22, User, "Reserve Device SDR Repository", Self::reserve_device_sdr_repository);
     }
 
     /// Get Device SDR Info (IPMI v2.0 §35.2): sensors on the request's LUN, or all records; LUNs with

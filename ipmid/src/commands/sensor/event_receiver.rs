@@ -9,14 +9,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::SensorProvider;
 use crate::model::persistent::lock;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_EVENT_RECEIVER: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x00, Privilege::Administrator, "Set Event Receiver")
-        .changes(Resource::EVENT_RECEIVER);
-const GET_EVENT_RECEIVER: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x01, Privilege::User, "Get Event Receiver");
 
 /// The receiver's slave address (FFh: none) and LUN.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +27,11 @@ impl Default for EventReceiver {
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_event_receiver(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_EVENT_RECEIVER, self, Self::set_event_receiver);
-        table.add(GET_EVENT_RECEIVER, self, Self::get_event_receiver);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x01, User, "Get Event Receiver", Self::get_event_receiver);
+        let mut rows = rows.changing(Resource::EVENT_RECEIVER);
+        rows.add(0x00, Administrator, "Set Event Receiver", Self::set_event_receiver);
     }
 
     /// Set Event Receiver (IPMI v2.0 §29.1).

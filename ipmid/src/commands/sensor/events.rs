@@ -9,19 +9,8 @@ use super::SensorProvider;
 use super::reading::status;
 use crate::model::sensors::{Sensor, Settings};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SENSOR_EVENT_ENABLE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x28, Privilege::Operator, "Set Sensor Event Enable")
-        .changes(Resource::SENSOR);
-const GET_SENSOR_EVENT_ENABLE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x29, Privilege::User, "Get Sensor Event Enable");
-const REARM_SENSOR_EVENTS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2a, Privilege::Operator, "Re-arm Sensor Events")
-        .changes(Resource::SENSOR);
-const GET_SENSOR_EVENT_STATUS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2b, Privilege::User, "Get Sensor Event Status");
 
 /// Operation of Set Sensor Event Enable on the selected events (bits 5:4).
 const KEEP: u8 = 0;
@@ -66,10 +55,13 @@ fn switch(settings: &mut Settings, operation: u8, assertions: u16, deassertions:
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_events(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SENSOR_EVENT_ENABLE, self, Self::set_sensor_event_enable);
-        table.add(GET_SENSOR_EVENT_ENABLE, self, Self::get_sensor_event_enable);
-        table.add(REARM_SENSOR_EVENTS, self, Self::rearm_sensor_events);
-        table.add(GET_SENSOR_EVENT_STATUS, self, Self::get_sensor_event_status);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x29, User, "Get Sensor Event Enable", Self::get_sensor_event_enable);
+        rows.add(0x2b, User, "Get Sensor Event Status", Self::get_sensor_event_status);
+        let mut rows = rows.changing(Resource::SENSOR);
+        rows.add(0x28, Operator, "Set Sensor Event Enable", Self::set_sensor_event_enable);
+        rows.add(0x2a, Operator, "Re-arm Sensor Events", Self::rearm_sensor_events);
     }
 
     /// Set Sensor Event Enable (IPMI v2.0 §35.10): scanning and event messages on or off, and events to

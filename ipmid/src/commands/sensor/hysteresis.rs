@@ -6,19 +6,16 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{SensorProvider, analog};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SENSOR_HYSTERESIS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x24, Privilege::Operator, "Set Sensor Hysteresis")
-        .changes(Resource::SENSOR);
-const GET_SENSOR_HYSTERESIS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x25, Privilege::User, "Get Sensor Hysteresis");
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_hysteresis(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SENSOR_HYSTERESIS, self, Self::set_sensor_hysteresis);
-        table.add(GET_SENSOR_HYSTERESIS, self, Self::get_sensor_hysteresis);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x25, User, "Get Sensor Hysteresis", Self::get_sensor_hysteresis);
+        let mut rows = rows.changing(Resource::SENSOR);
+        rows.add(0x24, Operator, "Set Sensor Hysteresis", Self::set_sensor_hysteresis);
     }
 
     /// Set Sensor Hysteresis (IPMI v2.0 §35.6): a reserved mask; positive and negative hysteresis in raw steps.

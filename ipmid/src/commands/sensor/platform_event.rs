@@ -9,11 +9,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::SensorProvider;
 use crate::model::events::Source;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar};
+use crate::request::command::Registrar;
 use crate::request::context::Context;
-
-const PLATFORM_EVENT: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x02, Privilege::Operator, "Platform Event Message");
 
 /// Value of event data bytes that the request leaves out.
 const UNSPECIFIED: u8 = 0xff;
@@ -40,7 +37,9 @@ fn event(bytes: &[u8]) -> Result<Event, CompletionCode> {
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_platform_event(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(PLATFORM_EVENT, self, Self::platform_event_message);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x02, Operator, "Platform Event Message", Self::platform_event_message);
     }
 
     /// Platform Event Message (IPMI v2.0 §29.3): goes to the SEL, and to

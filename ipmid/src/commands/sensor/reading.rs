@@ -9,20 +9,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{SensorProvider, analog};
 use crate::model::sensors::Sensor;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_SENSOR_READING_FACTORS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x23, Privilege::User, "Get Sensor Reading Factors");
-const GET_SENSOR_READING: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2d, Privilege::User, "Get Sensor Reading");
-const SET_SENSOR_READING: Command = Command::standard(
-    NetFn::SENSOR_EVENT,
-    0x30,
-    Privilege::Operator,
-    "Set Sensor Reading And Event Status",
-)
-.changes(Resource::SENSOR);
 
 /// Bits of a state byte that have no meaning and read as ones: of thresholds, of the second byte of states.
 const THRESHOLD_FILL: u8 = 0xc0;
@@ -38,10 +26,14 @@ pub(super) fn status(sensor: &Sensor) -> u8 {
 }
 
 impl<P: Sensors> SensorProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_reading(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SENSOR_READING_FACTORS, self, Self::get_sensor_reading_factors);
-        table.add(GET_SENSOR_READING, self, Self::get_sensor_reading);
-        table.add(SET_SENSOR_READING, self, Self::set_sensor_reading_and_event_status);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x23, User, "Get Sensor Reading Factors", Self::get_sensor_reading_factors);
+        rows.add(0x2d, User, "Get Sensor Reading", Self::get_sensor_reading);
+        let mut rows = rows.changing(Resource::SENSOR);
+        rows.add(0x30, Operator, "Set Sensor Reading And Event Status", Self::set_sensor_reading_and_event_status);
     }
 
     /// Get Sensor Reading Factors (IPMI v2.0 §35.5): the next reading with other factors, which is the

@@ -7,14 +7,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::SensorProvider;
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SENSOR_TYPE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2e, Privilege::Operator, "Set Sensor Type")
-        .changes(Resource::SENSOR);
-const GET_SENSOR_TYPE: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x2f, Privilege::User, "Get Sensor Type");
 
 /// Sensor types of the specification (Table 42-3), and the OEM range.
 const fn is_named(sensor_type: u8) -> bool {
@@ -23,8 +17,11 @@ const fn is_named(sensor_type: u8) -> bool {
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_sensor_type(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SENSOR_TYPE, self, Self::set_sensor_type);
-        table.add(GET_SENSOR_TYPE, self, Self::get_sensor_type);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x2f, User, "Get Sensor Type", Self::get_sensor_type);
+        let mut rows = rows.changing(Resource::SENSOR);
+        rows.add(0x2e, Operator, "Set Sensor Type", Self::set_sensor_type);
     }
 
     /// Set Sensor Type (IPMI v2.0 §35.15): overrides the type of an analog sensor in Get Sensor Type, in its

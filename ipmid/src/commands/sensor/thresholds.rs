@@ -8,19 +8,16 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{SensorProvider, analog};
 use crate::model::sensors::{Update, Value, limit_property};
 use crate::platform::Sensors;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SENSOR_THRESHOLDS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x26, Privilege::Operator, "Set Sensor Thresholds")
-        .changes(Resource::SENSOR);
-const GET_SENSOR_THRESHOLDS: Command =
-    Command::standard(NetFn::SENSOR_EVENT, 0x27, Privilege::User, "Get Sensor Thresholds");
 
 impl<P: Sensors> SensorProvider<P> {
     pub(super) fn register_thresholds(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SENSOR_THRESHOLDS, self, Self::set_sensor_thresholds);
-        table.add(GET_SENSOR_THRESHOLDS, self, Self::get_sensor_thresholds);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::SENSOR_EVENT, self);
+        rows.add(0x27, User, "Get Sensor Thresholds", Self::get_sensor_thresholds);
+        let mut rows = rows.changing(Resource::SENSOR);
+        rows.add(0x26, Operator, "Set Sensor Thresholds", Self::set_sensor_thresholds);
     }
 
     /// Set Sensor Thresholds (IPMI v2.0 §35.8): a mask of thresholds, and six raw limits, lower ones first.

@@ -1,5 +1,5 @@
-//! Logs beside the event log that somebody else keeps, the host's firmware say: when they grew last, and by
-//! how much (IPMI v2.0 §31.12, §31.13). The BMC keeps what it is told of them, over restarts.
+//! Auxiliary log status (IPMI v2.0 §31.12, §31.13): logs that others maintain beside the SEL, such as the host's
+//! firmware. The BMC stores the status that Set Auxiliary Log Status reports, also over restarts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,24 +9,18 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use serde::{Deserialize, Serialize};
 
 use super::{Platform, StorageProvider};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-const GET_AUXILIARY_LOG_STATUS: Command =
-    Command::standard(NetFn::STORAGE, 0x5a, Privilege::User, "Get Auxiliary Log Status");
-const SET_AUXILIARY_LOG_STATUS: Command =
-    Command::standard(NetFn::STORAGE, 0x5b, Privilege::Administrator, "Set Auxiliary Log Status")
-        .changes(Resource::AUXILIARY_LOGS);
-
-/// The log of machine checks, and two that makers may define.
+/// The machine check log, and two OEM-defined logs.
 const MCA: u8 = 0;
 const OEM: [u8; 2] = [1, 2];
-/// A time that nobody has told.
+/// The time of an entry that was never reported.
 const UNSPECIFIED_TIME: u32 = 0xffff_ffff;
-/// The bytes of a maker's own in its log's status.
+/// OEM data bytes in the status of an OEM log.
 const OEM_DATA: usize = 8;
 
-/// What is known of the logs.
+/// State file `auxiliary-logs.json`: the reported statuses.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct AuxiliaryLogs {
@@ -36,7 +30,7 @@ pub struct AuxiliaryLogs {
     oem: BTreeMap<u8, OemLog>,
 }
 
-/// A maker's log: when an entry came last, whose it is, and up to eight bytes of his.
+/// Status of an OEM log: time of the last entry, enterprise number, up to eight OEM data bytes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct OemLog(u32, [u8; 3], Vec<u8>);
 
@@ -81,17 +75,20 @@ fn known((log, _): LogType) -> Result<u8, CompletionCode> {
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_auxiliary(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_AUXILIARY_LOG_STATUS, self, Self::get_auxiliary_log_status);
-        table.add(SET_AUXILIARY_LOG_STATUS, self, Self::set_auxiliary_log_status);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x5a, User, "Get Auxiliary Log Status", Self::get_auxiliary_log_status);
+        let mut rows = rows.changing(Resource::AUXILIARY_LOGS);
+        rows.add(0x5b, Administrator, "Set Auxiliary Log Status", Self::set_auxiliary_log_status);
     }
 
-    /// Get Auxiliary Log Status (IPMI v2.0 §31.12): of the log of machine checks the time of its last entry
-    /// and the number of entries, "unspecified" and 0 when nobody has told; of a maker's log the time,
-    /// his enterprise number and his data.
+    /// Get Auxiliary Log Status (IPMI v2.0 §31.12): for the machine check log, the time of its last entry
+    /// and the number of entries ("unspecified" and 0 if never reported); for an OEM log the time, the enterprise
+    /// number and the OEM data.
     ///
     /// # Errors
     ///
-    /// `CCh` for a type that is reserved, `CBh` for a maker's log that nobody has told of.
+    /// `CCh` for a type that is reserved, `CBh` for an OEM log whose status was never reported.
     async fn get_auxiliary_log_status(
         self: Arc<Self>,
         _: Context,
@@ -101,7 +98,7 @@ impl<P: Platform> StorageProvider<P> {
         self.stores.auxiliary.look(|logs| logs.status(log))
     }
 
-    /// Set Auxiliary Log Status (IPMI v2.0 §31.13): what Get Auxiliary Log Status tells from then on.
+    /// Set Auxiliary Log Status (IPMI v2.0 §31.13): sets what Get Auxiliary Log Status returns.
     ///
     /// # Errors
     ///

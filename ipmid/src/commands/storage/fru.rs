@@ -10,16 +10,8 @@ use tracing::warn;
 
 use super::{Platform, StorageProvider};
 use crate::model::fru::FruWriter;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_FRU_INVENTORY_AREA_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x10, Privilege::User, "Get FRU Inventory Area Info");
-const READ_FRU_DATA: Command =
-    Command::standard(NetFn::STORAGE, 0x11, Privilege::User, "Read FRU Data");
-const WRITE_FRU_DATA: Command =
-    Command::standard(NetFn::STORAGE, 0x12, Privilege::Operator, "Write FRU Data")
-        .changes(Resource::FRU);
 
 /// Access is by bytes (bit 0 clear), not by words.
 const BY_BYTES: u8 = 0x00;
@@ -29,9 +21,12 @@ static UNREAD: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_fru(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_FRU_INVENTORY_AREA_INFO, self, Self::get_fru_inventory_area_info);
-        table.add(READ_FRU_DATA, self, Self::read_fru_data);
-        table.add(WRITE_FRU_DATA, self, Self::write_fru_data);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x10, User, "Get FRU Inventory Area Info", Self::get_fru_inventory_area_info);
+        rows.add(0x11, User, "Read FRU Data", Self::read_fru_data);
+        let mut rows = rows.changing(Resource::FRU);
+        rows.add(0x12, Operator, "Write FRU Data", Self::write_fru_data);
     }
 
     /// Get FRU Inventory Area Info (IPMI v2.0 §34.1): size, and how it is accessed.

@@ -8,19 +8,8 @@ use super::sel::or_unspecified;
 use super::{Platform, StorageProvider};
 use crate::model::at_most_fffeh;
 use crate::model::sdr::{MAX_LENGTH, Part, Repository};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_SDR_REPOSITORY_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x20, Privilege::User, "Get SDR Repository Info");
-const GET_SDR_REPOSITORY_ALLOCATION_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x21, Privilege::User, "Get SDR Repository Allocation Info");
-const RESERVE_SDR_REPOSITORY: Command =
-    Command::standard(NetFn::STORAGE, 0x22, Privilege::User, "Reserve SDR Repository")
-        .changes(Resource::SDR);
-const GET_SDR: Command = Command::standard(NetFn::STORAGE, 0x23, Privilege::User, "Get SDR");
-const RUN_INITIALIZATION_AGENT: Command =
-    Command::standard(NetFn::STORAGE, 0x2c, Privilege::Operator, "Run Initialization Agent");
 
 /// The version that the repository's commands are of.
 const VERSION: u8 = 0x51;
@@ -31,16 +20,16 @@ const SUPPORT: u8 = 0x6f;
 const INITIALIZED: u8 = 0x01;
 
 impl<P: Platform> StorageProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_sdr(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SDR_REPOSITORY_INFO, self, Self::get_sdr_repository_info);
-        table.add(
-            GET_SDR_REPOSITORY_ALLOCATION_INFO,
-            self,
-            Self::get_sdr_repository_allocation_info,
-        );
-        table.add(RESERVE_SDR_REPOSITORY, self, Self::reserve_sdr_repository);
-        table.add(GET_SDR, self, Self::get_sdr);
-        table.add(RUN_INITIALIZATION_AGENT, self, Self::run_initialization_agent);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x20, User, "Get SDR Repository Info", Self::get_sdr_repository_info);
+        rows.add(0x21, User, "Get SDR Repository Allocation Info", Self::get_sdr_repository_allocation_info);
+        rows.add(0x23, User, "Get SDR", Self::get_sdr);
+        rows.add(0x2c, Operator, "Run Initialization Agent", Self::run_initialization_agent);
+        let mut rows = rows.changing(Resource::SDR);
+        rows.add(0x22, User, "Reserve SDR Repository", Self::reserve_sdr_repository);
     }
 
     /// Get SDR Repository Info (IPMI v2.0 §33.9): version, records, free bytes, times of the last addition

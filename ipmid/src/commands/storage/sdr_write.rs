@@ -9,30 +9,8 @@ use tokio::time::Instant;
 use super::{Platform, StorageProvider};
 use crate::model::persistent::lock;
 use crate::model::sdr::MAX_LENGTH;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const ADD_SDR: Command =
-    Command::standard(NetFn::STORAGE, 0x24, Privilege::Operator, "Add SDR").changes(Resource::SDR);
-const PARTIAL_ADD_SDR: Command =
-    Command::standard(NetFn::STORAGE, 0x25, Privilege::Operator, "Partial Add SDR")
-        .changes(Resource::SDR);
-const DELETE_SDR: Command =
-    Command::standard(NetFn::STORAGE, 0x26, Privilege::Operator, "Delete SDR")
-        .changes(Resource::SDR);
-const CLEAR_SDR_REPOSITORY: Command =
-    Command::standard(NetFn::STORAGE, 0x27, Privilege::Operator, "Clear SDR Repository")
-        .changes(Resource::SDR);
-const ENTER_SDR_REPOSITORY_UPDATE_MODE: Command = Command::standard(
-    NetFn::STORAGE,
-    0x2a,
-    Privilege::Operator,
-    "Enter SDR Repository Update Mode",
-)
-.changes(Resource::SDR);
-const EXIT_SDR_REPOSITORY_UPDATE_MODE: Command =
-    Command::standard(NetFn::STORAGE, 0x2b, Privilege::Operator, "Exit SDR Repository Update Mode")
-        .changes(Resource::SDR);
 
 /// What Clear SDR Repository has to say to be believed.
 const CLEAR_WORD: [u8; 3] = *b"CLR";
@@ -116,13 +94,16 @@ impl Writing {
 }
 
 impl<P: Platform> StorageProvider<P> {
+    #[rustfmt::skip] // one line a command
     pub(super) fn register_sdr_write(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(ADD_SDR, self, Self::add_sdr);
-        table.add(PARTIAL_ADD_SDR, self, Self::partial_add_sdr);
-        table.add(DELETE_SDR, self, Self::delete_sdr);
-        table.add(CLEAR_SDR_REPOSITORY, self, Self::clear_sdr_repository);
-        table.add(ENTER_SDR_REPOSITORY_UPDATE_MODE, self, Self::enter_sdr_repository_update_mode);
-        table.add(EXIT_SDR_REPOSITORY_UPDATE_MODE, self, Self::exit_sdr_repository_update_mode);
+        use Privilege::Operator;
+        let mut rows = table.rows(NetFn::STORAGE, self).changing(Resource::SDR);
+        rows.add(0x24, Operator, "Add SDR", Self::add_sdr);
+        rows.add(0x25, Operator, "Partial Add SDR", Self::partial_add_sdr);
+        rows.add(0x26, Operator, "Delete SDR", Self::delete_sdr);
+        rows.add(0x27, Operator, "Clear SDR Repository", Self::clear_sdr_repository);
+        rows.add(0x2a, Operator, "Enter SDR Repository Update Mode", Self::enter_sdr_repository_update_mode);
+        rows.add(0x2b, Operator, "Exit SDR Repository Update Mode", Self::exit_sdr_repository_update_mode);
     }
 
     /// Add SDR (IPMI v2.0 §33.13): a whole record, whose id is given here. A record of what the BMC describes

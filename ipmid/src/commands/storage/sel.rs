@@ -6,43 +6,35 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
 use crate::model::at_most_fffeh;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_SEL_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x40, Privilege::User, "Get SEL Info");
-const GET_SEL_ALLOCATION_INFO: Command =
-    Command::standard(NetFn::STORAGE, 0x41, Privilege::User, "Get SEL Allocation Info");
-const RESERVE_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x42, Privilege::User, "Reserve SEL")
-        .changes(Resource::EVENT_LOG);
-const CLEAR_SEL: Command =
-    Command::standard(NetFn::STORAGE, 0x47, Privilege::Operator, "Clear SEL")
-        .changes(Resource::EVENT_LOG);
 
 /// The version that SEL and SDR commands are of: 1.5, least significant digit first.
 const VERSION: u8 = 0x51;
 /// A time that is not known.
 const UNSPECIFIED_TIME: u32 = 0xffff_ffff;
-/// What Clear SEL has to say to be believed.
+/// The letters that Clear SEL must contain.
 const CLEAR_WORD: [u8; 3] = *b"CLR";
-/// Clear SEL: begin erasing, or tell how far it is.
+/// Clear SEL: initiate erase, get erasure status.
 const INITIATE_ERASE: u8 = 0xaa;
 const ERASURE_STATUS: u8 = 0x00;
 /// Erasure completed.
 const COMPLETED: u8 = 0x01;
 
-/// A time that Get SEL Info and Get SDR Repository Info tell.
+/// A time in Get SEL Info and Get SDR Repository Info; 0 becomes "unspecified".
 pub(super) const fn or_unspecified(time: u32) -> u32 {
     if time == 0 { UNSPECIFIED_TIME } else { time }
 }
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_sel(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SEL_INFO, self, Self::get_sel_info);
-        table.add(GET_SEL_ALLOCATION_INFO, self, Self::get_sel_allocation_info);
-        table.add(RESERVE_SEL, self, Self::reserve_sel);
-        table.add(CLEAR_SEL, self, Self::clear_sel);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x40, User, "Get SEL Info", Self::get_sel_info);
+        rows.add(0x41, User, "Get SEL Allocation Info", Self::get_sel_allocation_info);
+        let mut rows = rows.changing(Resource::EVENT_LOG);
+        rows.add(0x42, User, "Reserve SEL", Self::reserve_sel);
+        rows.add(0x47, Operator, "Clear SEL", Self::clear_sel);
     }
 
     /// Get SEL Info (IPMI v2.0 §31.2): version, records, free bytes (FFFEh for more than that), times of
@@ -78,7 +70,7 @@ impl<P: Platform> StorageProvider<P> {
         Ok(self.stores.sel.reserve())
     }
 
-    /// Clear SEL (IPMI v2.0 §31.9). Erasing ends before the answer, so the status is always "completed".
+    /// Clear SEL (IPMI v2.0 §31.9). Erasing ends before the response, so the status is always "completed".
     ///
     /// # Errors
     ///

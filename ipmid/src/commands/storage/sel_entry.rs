@@ -9,21 +9,10 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{Platform, StorageProvider};
 use crate::model::part;
 use crate::model::persistent::lock;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
-const GET_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x43, Privilege::User, "Get SEL Entry");
-const ADD_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x44, Privilege::Operator, "Add SEL Entry");
-const PARTIAL_ADD_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x45, Privilege::Operator, "Partial Add SEL Entry")
-        .changes(Resource::EVENT_LOG);
-const DELETE_SEL_ENTRY: Command =
-    Command::standard(NetFn::STORAGE, 0x46, Privilege::Operator, "Delete SEL Entry")
-        .changes(Resource::EVENT_LOG);
-
-/// What follows the last record.
+/// The next record id after the last record.
 const END: u16 = 0xffff;
 
 /// A record that is being added in parts.
@@ -38,10 +27,13 @@ struct PartialRecord {
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_sel_entry(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SEL_ENTRY, self, Self::get_sel_entry);
-        table.add(ADD_SEL_ENTRY, self, Self::add_sel_entry);
-        table.add(PARTIAL_ADD_SEL_ENTRY, self, Self::partial_add_sel_entry);
-        table.add(DELETE_SEL_ENTRY, self, Self::delete_sel_entry);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x43, User, "Get SEL Entry", Self::get_sel_entry);
+        rows.add(0x44, Operator, "Add SEL Entry", Self::add_sel_entry);
+        let mut rows = rows.changing(Resource::EVENT_LOG);
+        rows.add(0x45, Operator, "Partial Add SEL Entry", Self::partial_add_sel_entry);
+        rows.add(0x46, Operator, "Delete SEL Entry", Self::delete_sel_entry);
     }
 
     /// Get SEL Entry (IPMI v2.0 §31.5): id of the next record, and the bytes asked for.
@@ -102,14 +94,14 @@ impl<P: Platform> StorageProvider<P> {
             1 => true,
             _ => return Err(CompletionCode::INVALID_DATA_FIELD),
         };
-        let whole = self.partial.take_part(reservation, offset, &bytes, last)?;
+        let whole = self.partial.add_part(reservation, offset, &bytes, last)?;
         match whole {
             Some(record) => self.add_record(SelRecord::from_bytes(record)).await,
             None => Ok(0),
         }
     }
 
-    /// Delete SEL Entry (IPMI v2.0 §31.8): gives the id of the record that is gone.
+    /// Delete SEL Entry (IPMI v2.0 §31.8): returns the id of the deleted record.
     ///
     /// # Errors
     ///
@@ -137,8 +129,8 @@ impl<P: Platform> StorageProvider<P> {
 }
 
 impl PartialEntry {
-    /// Takes one part; gives the record when it was the last.
-    fn take_part(
+    /// Adds one part; returns the record if it was the last part.
+    fn add_part(
         &self,
         reservation: u16,
         offset: u8,

@@ -6,26 +6,8 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
 use crate::platform::PlatformError;
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const GET_SDR_REPOSITORY_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x28, Privilege::User, "Get SDR Repository Time")
-        .changes(Resource::CLOCK);
-const SET_SDR_REPOSITORY_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x29, Privilege::Operator, "Set SDR Repository Time")
-        .changes(Resource::CLOCK);
-const GET_SEL_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x48, Privilege::User, "Get SEL Time")
-        .changes(Resource::CLOCK);
-const SET_SEL_TIME: Command =
-    Command::standard(NetFn::STORAGE, 0x49, Privilege::Operator, "Set SEL Time")
-        .changes(Resource::CLOCK);
-const GET_SEL_TIME_UTC_OFFSET: Command =
-    Command::standard(NetFn::STORAGE, 0x5c, Privilege::User, "Get SEL Time UTC Offset");
-const SET_SEL_TIME_UTC_OFFSET: Command =
-    Command::standard(NetFn::STORAGE, 0x5d, Privilege::Operator, "Set SEL Time UTC Offset")
-        .changes(Resource::CLOCK);
 
 /// The furthest that local time is from UTC, in minutes (§31.11a), and "not specified".
 const MAX_OFFSET: u16 = 1440;
@@ -35,15 +17,18 @@ const UNKNOWN_TIME: u32 = u32::MAX;
 
 impl<P: Platform> StorageProvider<P> {
     pub(super) fn register_time(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(GET_SDR_REPOSITORY_TIME, self, Self::get_sel_time);
-        table.add(SET_SDR_REPOSITORY_TIME, self, Self::set_sel_time);
-        table.add(GET_SEL_TIME, self, Self::get_sel_time);
-        table.add(SET_SEL_TIME, self, Self::set_sel_time);
-        table.add(GET_SEL_TIME_UTC_OFFSET, self, Self::get_sel_time_utc_offset);
-        table.add(SET_SEL_TIME_UTC_OFFSET, self, Self::set_sel_time_utc_offset);
+        use Privilege::{Operator, User};
+        let mut rows = table.rows(NetFn::STORAGE, self);
+        rows.add(0x5c, User, "Get SEL Time UTC Offset", Self::get_sel_time_utc_offset);
+        let mut rows = rows.changing(Resource::CLOCK);
+        rows.add(0x28, User, "Get SDR Repository Time", Self::get_sel_time);
+        rows.add(0x29, Operator, "Set SDR Repository Time", Self::set_sel_time);
+        rows.add(0x48, User, "Get SEL Time", Self::get_sel_time);
+        rows.add(0x49, Operator, "Set SEL Time", Self::set_sel_time);
+        rows.add(0x5d, Operator, "Set SEL Time UTC Offset", Self::set_sel_time_utc_offset);
     }
 
-    /// Get SEL Time (IPMI v2.0 §31.10): what the BMC's time service says, where there is one.
+    /// Get SEL Time (IPMI v2.0 §31.10): the BMC's clock if there is a time service, else the log's own.
     async fn get_sel_time(self: Arc<Self>, _: Context) -> Result<u32, CompletionCode> {
         if let Ok(seconds) = self.platform.bmc_time().await {
             let now = u32::try_from(seconds).unwrap_or(u32::MAX);
@@ -102,7 +87,7 @@ mod tests {
     use crate::commands::storage::tests::{TestStorage, answer};
 
     #[tokio::test]
-    async fn log_goes_by_the_bmcs_clock() {
+    async fn sel_time_is_the_bmcs_clock() {
         let commands = TestStorage::new();
         commands.platform.state().bmc_time = Some(0x6000_0000);
         assert_eq!(commands.send(0x48, &[]).await, answer(&hex!("00000060")));
@@ -112,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clock_is_the_logs_own_where_there_is_no_service() {
+    async fn sel_time_is_the_logs_own_clock_without_a_time_service() {
         let commands = TestStorage::new();
         commands.platform.state().bmc_time = None;
         assert_eq!(commands.send(0x29, &hex!("00000050")).await, answer(&[]));

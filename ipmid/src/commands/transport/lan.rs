@@ -24,24 +24,8 @@ use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::model::requester::Requester;
 use crate::platform::{LinkChange, Network, PlatformError, Sessions};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::TRANSPORT,
-    0x01,
-    Privilege::Administrator,
-    "Set LAN Configuration Parameters",
-)
-.changes(Resource::NETWORK);
-const GET_LAN_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::TRANSPORT,
-    0x02,
-    Privilege::Operator,
-    "Get LAN Configuration Parameters",
-);
-const GET_IP_UDP_RMCP_STATISTICS: Command =
-    Command::standard(NetFn::TRANSPORT, 0x04, Privilege::User, "Get IP/UDP/RMCP Statistics");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -106,10 +90,14 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     /// Adds its commands.
+    #[rustfmt::skip] // one line a command
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_LAN_CONFIGURATION_PARAMETERS, self, Self::set_lan_configuration_parameters);
-        table.add(GET_LAN_CONFIGURATION_PARAMETERS, self, Self::get_lan_configuration_parameters);
-        table.add(GET_IP_UDP_RMCP_STATISTICS, self, Self::get_ip_udp_rmcp_statistics);
+        use Privilege::{Administrator, Operator, User};
+        let mut rows = table.rows(NetFn::TRANSPORT, self);
+        rows.add(0x02, Operator, "Get LAN Configuration Parameters", Self::get_lan_configuration_parameters);
+        rows.add(0x04, User, "Get IP/UDP/RMCP Statistics", Self::get_ip_udp_rmcp_statistics);
+        let mut rows = rows.changing(Resource::NETWORK);
+        rows.add(0x01, Administrator, "Set LAN Configuration Parameters", Self::set_lan_configuration_parameters);
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -1,8 +1,8 @@
 //! Set and Get SOL Configuration Parameters, 0 to 8 (IPMI v2.0 §26.2, §26.3, Table 26-5).
 //!
-//! They live in the settings service, one object for each channel, where the bridge follows them; a
-//! change is in force at once, so that there is nothing to commit. The bit rates are the console
-//! service's; where there is none they are kept here and mean nothing.
+//! They are properties of the settings service, one object for each channel, which the bridge follows; a
+//! change takes effect at once, so that there is nothing to commit. The bit rates are the console
+//! service's; without one they are stored here and have no effect.
 
 use std::sync::Arc;
 
@@ -15,18 +15,8 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
-use crate::request::command::{Command, Registrar, Resource};
+use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
-
-const SET_SOL_CONFIGURATION_PARAMETERS: Command = Command::standard(
-    NetFn::TRANSPORT,
-    0x21,
-    Privilege::Administrator,
-    "Set SOL Configuration Parameters",
-)
-.changes(Resource::SOL);
-const GET_SOL_CONFIGURATION_PARAMETERS: Command =
-    Command::standard(NetFn::TRANSPORT, 0x22, Privilege::User, "Get SOL Configuration Parameters");
 
 /// `80h`: parameter not supported.
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
@@ -44,7 +34,7 @@ const RMCP_PORT: u16 = 623;
 const BIT_RATES: [(u8, u64); 5] =
     [(6, 9_600), (7, 19_200), (8, 38_400), (9, 57_600), (10, 115_200)];
 
-/// The bit rates as they were set, for want of a console service.
+/// State file `sol.json`: the bit rates as set while there is no console service.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BitRates {
@@ -108,9 +98,13 @@ impl<P: Sessions + Sol> SolProvider<P> {
     }
 
     /// Adds its commands.
+    #[rustfmt::skip] // one line a command
     pub fn register(self: &Arc<Self>, table: &mut Registrar<'_>) {
-        table.add(SET_SOL_CONFIGURATION_PARAMETERS, self, Self::set_sol_configuration_parameters);
-        table.add(GET_SOL_CONFIGURATION_PARAMETERS, self, Self::get_sol_configuration_parameters);
+        use Privilege::{Administrator, User};
+        let mut rows = table.rows(NetFn::TRANSPORT, self);
+        rows.add(0x22, User, "Get SOL Configuration Parameters", Self::get_sol_configuration_parameters);
+        let mut rows = rows.changing(Resource::SOL);
+        rows.add(0x21, Administrator, "Set SOL Configuration Parameters", Self::set_sol_configuration_parameters);
     }
 
     /// Set SOL Configuration Parameters (IPMI v2.0 §26.2).
@@ -119,7 +113,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
     ///
     /// - `80h` for a parameter beyond 8, `82h` for channel and port.
     /// - `81h` when an update is in progress already.
-    /// - `CCh` for a channel without sessions, and for values that are none of the parameter's.
+    /// - `CCh` for a channel without sessions, and for invalid values of a parameter.
     async fn set_sol_configuration_parameters(
         self: Arc<Self>,
         context: Context,
@@ -193,7 +187,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
         Ok((REVISION, data))
     }
 
-    /// The channel a request means: one with sessions.
+    /// The channel that a request selects, which must have sessions.
     fn channel(
         &self,
         context: Context,
@@ -335,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_set_is_refused() {
+    async fn invalid_parameters_and_values_are_refused() {
         let commands = commands();
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         for (request, completion) in [

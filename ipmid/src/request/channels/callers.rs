@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::identity::{BridgeKind, User};
 
-/// The users that our bridges run as; those that this machine does not have count for nothing.
+/// The users that our bridges run as; those that this machine lacks are ignored.
 const BRIDGES: [(&str, BridgeKind); 5] = [
     ("netipmid", BridgeKind::Lan),
     ("kcsbridged", BridgeKind::Host),
@@ -23,7 +23,7 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// What the user `uid` is to this daemon. A bridge's user stays one whoever else has its uid.
+    /// The kind of the user `uid`. A bridge's user stays one even if root or this daemon has the same uid.
     pub(super) fn user(&self, uid: u32) -> User {
         let bridge = self.bridges.iter().find(|(bridge, _)| *bridge == uid);
         match (self.accepted.accept(uid), bridge) {

@@ -56,7 +56,7 @@ pub(super) enum Claim {
     Session,
     /// For a satellite controller.
     Satellite,
-    /// For somebody whom only options of other names describe.
+    /// For a requester that only unknown options describe.
     Other,
 }
 
@@ -182,7 +182,7 @@ fn only_name(names: &BTreeSet<String>) -> Result<Option<&str>, Refusal> {
 
 fn channel_of<'a>(name: &str, table: &'a ChannelTable) -> Option<&'a Channel> {
     match name.strip_prefix(CHANNEL_PREFIX) {
-        // No bridge is the channel of those that are none.
+        // The channel of callers that are not bridges cannot be claimed by a bridge's name.
         Some(channel) => table.by_name(channel).filter(|_| channel != INTRABMC),
         None => first_bt(table),
     }

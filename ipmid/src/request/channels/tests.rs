@@ -19,9 +19,9 @@ use crate::platform::dbus::private_bus::Bus;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What the bridge is sent: sequence number, NetFn, LUN, command, completion code, data.
-type Answer = (u8, u8, u8, u8, u8, Vec<u8>);
+type SentMessage = (u8, u8, u8, u8, u8, Vec<u8>);
 
-struct BtBridge(mpsc::UnboundedSender<Answer>);
+struct BtBridge(mpsc::UnboundedSender<SentMessage>);
 
 #[interface(name = "org.openbmc.HostIpmi")]
 impl BtBridge {
@@ -111,8 +111,8 @@ async fn btbridges_signals_are_requests_of_the_bt_channel() {
     let asked = |from: Connection, seq: u8| async move {
         let request: (u8, u8, u8, u8, &[u8]) = (seq, 0x06, 0x00, 0x01, &[]);
         let (path, interface) = (host_ipmi::PATH, host_ipmi::NAME);
-        let told = from.emit_signal(None::<&str>, path, interface, "ReceivedMessage", &request);
-        told.await.unwrap();
+        let emitted = from.emit_signal(None::<&str>, path, interface, "ReceivedMessage", &request);
+        emitted.await.unwrap();
     };
     // Until the signals are followed.
     let answer = loop {

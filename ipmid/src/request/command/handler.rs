@@ -1,4 +1,4 @@
-//! From an `async fn` with typed parameters to something a table can hold.
+//! Turns an `async fn` with typed parameters into an entry of the command table.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use ipmi_proto::{CompletionCode, ResponseBody};
 
 use crate::request::context::Context;
 
-/// A handler that runs, which ends with its response.
-pub type Answer = Pin<Box<dyn Future<Output = ResponseBody> + Send>>;
+/// A running handler; resolves to its response.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = ResponseBody> + Send>>;
 
-/// What a handler may give: anything that can be packed, or that under a code of its own.
+/// The result of a handler: a value that can be packed, alone or with a completion code ([`Coded`]).
 pub trait Outcome {
     /// Packs it.
     fn into_response(self) -> ResponseBody;
@@ -24,7 +24,7 @@ impl<T: Encode> Outcome for T {
     }
 }
 
-/// Data that goes with a completion code which tells more than that all is well.
+/// Response data with a completion code other than 00h.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Coded<T>(pub CompletionCode, pub T);
 
@@ -37,12 +37,17 @@ impl<T: Encode> Outcome for Coded<T> {
 /// An `async fn(Arc<S>, Context, A, B, …) -> Result<R, CompletionCode>` whose parameters after the
 /// context can be unpacked and whose result can be packed ([`Outcome`]); up to eight parameters.
 pub trait Handler<S, Parameters>: Send + Sync + 'static {
-    /// Unpacks `data`, which must be used up exactly, and starts the function.
+    /// Unpacks `data`, which must have no bytes left over, and starts the function.
     ///
     /// # Errors
     ///
-    /// What the data lacks to be the parameters; the function is not started then.
-    fn start(&self, state: Arc<S>, context: Context, data: &[u8]) -> Result<Answer, DecodeError>;
+    /// Why the data cannot be unpacked; the function is not started then.
+    fn start(
+        &self,
+        state: Arc<S>,
+        context: Context,
+        data: &[u8],
+    ) -> Result<ResponseFuture, DecodeError>;
 }
 
 macro_rules! handlers {
@@ -59,7 +64,7 @@ macro_rules! handlers {
                 state: Arc<S>,
                 context: Context,
                 data: &[u8],
-            ) -> Result<Answer, DecodeError> {
+            ) -> Result<ResponseFuture, DecodeError> {
                 #[allow(unused_mut)]
                 let mut reader = Reader::new(data);
                 $(#[allow(non_snake_case)] let $parameter = $parameter::decode(&mut reader)?;)*

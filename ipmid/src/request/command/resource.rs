@@ -1,4 +1,4 @@
-//! What commands change, and that they change it one at a time.
+//! The resources that commands change, one command at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Something that commands change: settings, or an object of a service. Commands that change the same one run
-/// one after the other, whatever channel they come on, from their first look at it to their answer. So what
-/// they read of it is not another's half, and what they write undoes nothing.
+/// one after the other, on all channels, from their first read of it to their response. So no command reads a change
+/// that is half done, or overwrites another's.
 ///
-/// The stores of this daemon are safe against writers beside the commands by themselves; this is for changes
-/// in several steps, among them all that a service on the bus holds.
+/// The stores of this daemon have locks of their own; this is for changes in several steps, such as all changes of
+/// a value that a D-Bus service holds.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Resource {
     name: &'static str,
-    /// Whether there is one for each value of the first byte of a request.
+    /// Whether each value of a request's first byte is a resource of its own.
     by_first_byte: bool,
 }
 
@@ -25,7 +25,7 @@ impl Resource {
     pub const ACPI: Self = Self::new("ACPI power state");
     /// The asset tag.
     pub const ASSET_TAG: Self = Self::new("asset tag");
-    /// What is known of auxiliary logs.
+    /// The status of auxiliary logs.
     pub const AUXILIARY_LOGS: Self = Self::new("auxiliary logs");
     /// The management controller itself.
     pub const BMC: Self = Self::new("BMC");
@@ -35,7 +35,7 @@ impl Resource {
     pub const BOOT_PROGRESS: Self = Self::new("boot progress");
     /// The buttons of the front panel.
     pub const BUTTONS: Self = Self::new("buttons");
-    /// What the chassis can do.
+    /// Chassis capabilities.
     pub const CAPABILITIES: Self = Self::new("chassis capabilities");
     /// The clock of event log and repository.
     pub const CLOCK: Self = Self::new("clock");
@@ -61,7 +61,7 @@ impl Resource {
     pub const POWER: Self = Self::new("power");
     /// The power limit.
     pub const POWER_LIMIT: Self = Self::new("power limit");
-    /// What happens when power comes back.
+    /// Power restore policy.
     pub const RESTORE_POLICY: Self = Self::new("power restore policy");
     /// The SDR repository, reservations of it and its update mode.
     pub const SDR: Self = Self::new("SDR repository");
@@ -106,7 +106,7 @@ impl Writer {
         Self((0..count).map(|_| Mutex::default()).collect())
     }
 
-    /// Waits for those who came before; in their order.
+    /// Waits for earlier commands, in order of arrival.
     pub(super) async fn turn(&self, first_byte: u8) -> Option<MutexGuard<'_, ()>> {
         let one = self.0.get(usize::from(first_byte)).or(self.0.first())?;
         Some(one.lock().await)

@@ -1,15 +1,16 @@
-//! Collecting commands at start, and looking them up ever after.
+//! The command table: filled at start, then only read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ipmi_proto::Privilege;
 use ipmi_proto::codec::DecodeError;
 
-use super::resource::{Writer, Writers};
-use super::{Answer, Command, Family, Handler, Priority, WILDCARD};
+use super::resource::{Resource, Writer, Writers};
+use super::{Access, Command, Family, Handler, Priority, ResponseFuture, WILDCARD};
 use crate::request::context::Context;
 
-type Start = Box<dyn Fn(Context, &[u8]) -> Result<Answer, DecodeError> + Send + Sync>;
+type Start = Box<dyn Fn(Context, &[u8]) -> Result<ResponseFuture, DecodeError> + Send + Sync>;
 
 /// A command and the handler that answers it.
 pub struct Entry {
@@ -26,16 +27,16 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// What the data lacks to be the handler's parameters.
-    pub fn start(&self, context: Context, data: &[u8]) -> Result<Answer, DecodeError> {
-        let answer = (self.start)(context, data)?;
+    /// Why the data cannot be unpacked into the handler's parameters.
+    pub fn start(&self, context: Context, data: &[u8]) -> Result<ResponseFuture, DecodeError> {
+        let response = (self.start)(context, data)?;
         let Some(writer) = self.writer.clone() else {
-            return Ok(answer);
+            return Ok(response);
         };
         let first_byte = data.first().copied().unwrap_or_default();
         Ok(Box::pin(async move {
             let _turn = writer.turn(first_byte).await;
-            answer.await
+            response.await
         }))
     }
 }
@@ -75,7 +76,7 @@ impl CommandTable {
     ///
     /// # Errors
     ///
-    /// The duplicates, each a mistake of who put the providers together.
+    /// Commands with two handlers at one priority: a mistake in the registration.
     pub fn finish(self) -> Result<Registry, Vec<DuplicateCommand>> {
         if self.duplicates.is_empty() {
             Ok(Registry { entries: self.entries })
@@ -107,8 +108,17 @@ pub struct Registrar<'a> {
     priority: Priority,
 }
 
-impl Registrar<'_> {
-    /// Adds `command`, answered by `handler` with `state` at hand.
+impl<'r> Registrar<'r> {
+    /// For adding several commands of `family` whose handlers share `state`.
+    pub fn rows<'a, S>(
+        &'a mut self,
+        family: impl Into<Family>,
+        state: &'a Arc<S>,
+    ) -> Rows<'a, 'r, S> {
+        Rows { registrar: self, family: family.into(), state, access: None, changes: None }
+    }
+
+    /// Adds `command`, whose `handler` gets `state`.
     pub fn add<S, Parameters, H>(&mut self, command: Command, state: &Arc<S>, handler: H)
     where
         S: Send + Sync + 'static,
@@ -142,6 +152,52 @@ impl Registrar<'_> {
         let writer = command.changes.map(|resource| self.table.writers.of(resource));
         let entry = Entry { command, priority: self.priority, start, writer };
         self.table.insert(entry, overrides);
+    }
+}
+
+/// Adds commands of one family, one line each: number, privilege, the specification's name, handler.
+#[derive(Debug)]
+pub struct Rows<'a, 'r, S> {
+    registrar: &'a mut Registrar<'r>,
+    family: Family,
+    state: &'a Arc<S>,
+    /// Replaces the privilege of the commands that follow.
+    access: Option<Access>,
+    changes: Option<Resource>,
+}
+
+impl<S: Send + Sync + 'static> Rows<'_, '_, S> {
+    /// The commands that follow change `resource` ([`Command::changes`]).
+    #[must_use]
+    pub fn changing(self, resource: Resource) -> Self {
+        Self { changes: Some(resource), ..self }
+    }
+
+    /// The commands that follow are for the host's system interface alone.
+    #[must_use]
+    pub fn from_host_only(self) -> Self {
+        Self { access: Some(Access::SystemInterface), ..self }
+    }
+
+    /// The commands that follow are for anyone, on a LAN without a session too.
+    #[must_use]
+    pub fn for_anyone(self) -> Self {
+        Self { access: Some(Access::Anyone), ..self }
+    }
+
+    /// Adds command `code`, which takes `privilege` at least and is answered by `handler`.
+    pub fn add<Parameters, H>(
+        &mut self,
+        code: u8,
+        privilege: Privilege,
+        name: &'static str,
+        handler: H,
+    ) where
+        H: Handler<S, Parameters>,
+    {
+        let access = self.access.unwrap_or(Access::AtLeast(privilege));
+        let command = Command { family: self.family, code, access, changes: self.changes, name };
+        self.registrar.add(command, self.state, handler);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The firmware firewall: commands and sub-functions that are switched off on a channel
+//! The firmware firewall: commands and sub-functions that are disabled on a channel
 //! (IPMI v2.0 §21).
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::model::persistent::Persistent;
 use crate::request::command::{Command, Family};
 use crate::request::context::Context;
 
-/// What is switched off, kept over restarts; what is not named is on.
+/// State file `firewall.json`: the disabled commands and sub-functions; all others are enabled.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, transparent)]
 pub struct Rules(BTreeMap<String, Rule>);
@@ -27,7 +27,7 @@ struct Rule {
 }
 
 impl Rule {
-    /// Whether a command with these sub-functions is off: one of which no sub-function is left is, too.
+    /// Whether a command with these sub-functions is disabled, as a whole or in all of its sub-functions.
     const fn is_off(self, functions: u32) -> bool {
         self.disabled || self.all_functions_off(functions)
     }
@@ -37,13 +37,13 @@ impl Rule {
     }
 }
 
-/// A command whose sub-functions can be switched off one by one.
+/// A command whose sub-functions can be disabled one by one.
 struct SubFunctions {
     family: Family,
     code: u8,
-    /// Bit n: there is a sub-function n.
+    /// Bit n: sub-function n exists.
     mask: u32,
-    /// The sub-function that a request's data asks for.
+    /// The sub-function that a request's data selects.
     of: fn(&[u8]) -> Option<u8>,
 }
 
@@ -55,12 +55,12 @@ const SUB_FUNCTIONS: [SubFunctions; 1] = [SubFunctions {
     of: |data| data.first().map(|action| action & 0x0f),
 }];
 
-/// Application commands that cannot be switched off: who the BMC is, discovery, and the firewall
-/// itself, so that nobody locks himself out. `ipmitool firewall reset` switches off what it finds
-/// configurable of the last eight, 60h to 67h.
+/// Application commands that cannot be disabled: Get Device ID, command discovery and the firewall
+/// itself, so that administrators cannot lock themselves out. `ipmitool firewall reset` disables the configurable
+/// ones of the last eight, 60h to 67h.
 const ALWAYS_ON: [u8; 11] = [0x01, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x60, 0x61, 0x62, 0x63, 0x64];
 
-/// All commands there are, and which of them are switched off where.
+/// All registered commands, and the disabled ones by channel.
 #[derive(Debug)]
 pub struct Firewall {
     commands: OnceLock<Vec<Command>>,
@@ -68,44 +68,44 @@ pub struct Firewall {
 }
 
 impl Firewall {
-    /// With the rules kept in `rules`.
+    /// With the rules stored in `rules`.
     #[must_use]
     pub fn new(rules: Persistent<Rules>) -> Self {
         Self { commands: OnceLock::new(), rules }
     }
 
-    /// Tells it, once, which commands there are.
+    /// Sets the registered commands, once, after all families have registered theirs.
     pub fn learn<'a>(&self, commands: impl Iterator<Item = &'a Command>) {
         self.commands.get_or_init(|| commands.copied().collect());
     }
 
-    /// All commands there are.
+    /// All registered commands.
     pub fn commands(&self) -> &[Command] {
         self.commands.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether a command can be switched off.
+    /// Whether a command can be disabled.
     #[must_use]
     pub fn is_configurable(command: &Command) -> bool {
         command.family != Family::NetFn(NetFn::APP) || !ALWAYS_ON.contains(&command.code)
     }
 
-    /// Whether a command is on.
+    /// Whether a command is enabled.
     #[must_use]
     pub fn is_enabled(&self, channel: ChannelNumber, command: &Command) -> bool {
         !self.rule(channel, command).is_off(functions(command))
     }
 
-    /// The sub-functions that a command has; those that are on.
+    /// The sub-functions that a command has, and the enabled ones.
     #[must_use]
     pub fn sub_functions(&self, channel: ChannelNumber, command: &Command) -> (u32, u32) {
         let mask = functions(command);
         (mask, mask & !self.rule(channel, command).disabled_functions)
     }
 
-    /// Switches commands on or off. A command that is switched on has its sub-functions as they were, or all of
-    /// them if none was on: `ipmitool firewall reset` switches all sub-functions off before it switches the
-    /// command on.
+    /// Enables or disables commands. Enabling restores a command's enabled sub-functions, or enables all of
+    /// them if none was enabled: `ipmitool firewall reset` disables all sub-functions before it enables the
+    /// command.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Firewall {
             .await
     }
 
-    /// Switches a command's sub-functions on, and all others off.
+    /// Enables these sub-functions of a command, and disables all others.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Firewall {
     }
 
     fn rule(&self, channel: ChannelNumber, command: &Command) -> Rule {
-        // Most machines have none, and this is asked for each request.
+        // Fast path: this runs for each request, and most machines have no rules.
         self.rules.look(|rules| {
             if rules.0.is_empty() {
                 return Rule::default();
@@ -175,7 +175,7 @@ impl Rules {
     }
 }
 
-/// How a command on a channel is called in the file: `1 6 0x2e`, `1 group 0xdc 0x01`.
+/// The key of a command on a channel in the file: `1 6 0x2e`, `1 group 0xdc 0x01`.
 fn key(channel: ChannelNumber, command: &Command) -> String {
     let family = match command.family {
         Family::NetFn(netfn) => format!("{:#04x}", netfn.value()),
@@ -194,7 +194,7 @@ fn sub_functions_of(command: &Command) -> Option<&'static SubFunctions> {
     SUB_FUNCTIONS.iter().find(|known| known.family == command.family && known.code == command.code)
 }
 
-/// Refuses what is switched off: `D4h` for a command, `D6h` for a sub-function (IPMI v2.0
+/// Refuses disabled commands: `D4h` for a command, `D6h` for a sub-function (IPMI v2.0
 /// Table 5-2).
 impl Filter for std::sync::Arc<Firewall> {
     fn check(

@@ -1,4 +1,4 @@
-//! What a channel's request may do, by what its bridge says of the requester and what the accounts say now.
+//! The privilege of a request, from the session that its bridge states and the accounts' present limits.
 
 use accounts::{AccessConfig, ChannelAccess, ChannelTable, UserAccess, UserAdmin, Writer};
 use tempfile::TempDir;
@@ -9,14 +9,14 @@ use crate::request::command::CommandTable;
 
 const BOB: i32 = 2;
 
-struct Rig {
+struct TestInterface {
     table: ChannelTable,
     host: Arc<HostInterface<Writer>>,
     users: Arc<Writer>,
     _folder: TempDir,
 }
 
-impl Rig {
+impl TestInterface {
     /// Bob is an administrator of the LAN channel.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -70,21 +70,21 @@ fn session(user_id: i32, privilege: i32) -> CallOptions {
 
 #[test]
 fn sessions_privilege_is_never_above_what_user_and_channel_have_now() {
-    let rig = Rig::new();
-    assert_eq!(rig.session(4), Ok(Privilege::Administrator));
-    assert_eq!(rig.session(2), Ok(Privilege::User));
-    rig.set_user(|access| UserAccess { privilege: Some(Privilege::User), ..access });
-    assert_eq!(rig.session(4), Ok(Privilege::User));
-    assert_eq!(rig.session(1), Ok(Privilege::Callback));
-    rig.set_user(|access| UserAccess { privilege: None, ..access });
-    assert_eq!(rig.session(4), Err(0xd4));
-    rig.set_user(|access| UserAccess { privilege: Some(Privilege::User), ..access });
-    rig.set_user(|access| UserAccess { messaging: false, ..access });
-    assert_eq!(rig.session(2), Err(0xd4));
-    rig.set_user(|access| UserAccess { messaging: true, ..access });
-    assert_eq!(rig.session(2), Ok(Privilege::User));
-    rig.users.set_enabled(UserId::new(2).unwrap(), false).unwrap();
-    assert_eq!(rig.session(2), Err(0xd4));
+    let interface = TestInterface::new();
+    assert_eq!(interface.session(4), Ok(Privilege::Administrator));
+    assert_eq!(interface.session(2), Ok(Privilege::User));
+    interface.set_user(|access| UserAccess { privilege: Some(Privilege::User), ..access });
+    assert_eq!(interface.session(4), Ok(Privilege::User));
+    assert_eq!(interface.session(1), Ok(Privilege::Callback));
+    interface.set_user(|access| UserAccess { privilege: None, ..access });
+    assert_eq!(interface.session(4), Err(0xd4));
+    interface.set_user(|access| UserAccess { privilege: Some(Privilege::User), ..access });
+    interface.set_user(|access| UserAccess { messaging: false, ..access });
+    assert_eq!(interface.session(2), Err(0xd4));
+    interface.set_user(|access| UserAccess { messaging: true, ..access });
+    assert_eq!(interface.session(2), Ok(Privilege::User));
+    interface.users.set_enabled(UserId::new(2).unwrap(), false).unwrap();
+    assert_eq!(interface.session(2), Err(0xd4));
 }
 
 #[test]
@@ -95,17 +95,17 @@ fn channel_that_takes_no_logins_takes_no_requests() {
         (AccessMode::PreBoot, false),
         (AccessMode::Disabled, false),
     ] {
-        let rig = Rig::new();
-        let lan = rig.channel("lan0").number();
+        let interface = TestInterface::new();
+        let lan = interface.channel("lan0").number();
         let change = |_, access| Some(ChannelAccess { mode, ..access });
-        rig.users.change_channel_access(lan, &change).unwrap();
-        assert_eq!(rig.session(2).is_ok(), taken, "{mode:?}");
+        interface.users.change_channel_access(lan, &change).unwrap();
+        assert_eq!(interface.session(2).is_ok(), taken, "{mode:?}");
     }
 }
 
 #[test]
 fn session_that_is_not_wholly_described_has_no_privilege() {
-    let rig = Rig::new();
+    let interface = TestInterface::new();
     let whole = || session(BOB, 4);
     for options in [
         CallOptions::default(),
@@ -119,21 +119,24 @@ fn session_that_is_not_wholly_described_has_no_privilege() {
         CallOptions { privilege: Some(15), ..whole() },
         CallOptions { privilege: Some(260), ..whole() },
     ] {
-        let refused = rig.context("lan0", options).unwrap_err();
+        let refused = interface.context("lan0", options).unwrap_err();
         assert_eq!(refused, CompletionCode::UNSPECIFIED);
     }
     // Another user than there is.
-    assert_eq!(rig.context("lan0", session(9, 4)), Err(CompletionCode::INSUFFICIENT_PRIVILEGE));
-    // Outside of any session, whatever privilege is said.
+    assert_eq!(
+        interface.context("lan0", session(9, 4)),
+        Err(CompletionCode::INSUFFICIENT_PRIVILEGE)
+    );
+    // Outside of any session, the stated privilege has no effect.
     let outside = CallOptions { session_id: Some(0), ..session(0, 4) };
-    assert_eq!(rig.context("lan0", outside).unwrap().privilege, Privilege::Callback);
+    assert_eq!(interface.context("lan0", outside).unwrap().privilege, Privilege::Callback);
 }
 
 #[test]
 fn only_a_hosts_channel_is_the_host() {
-    let rig = Rig::new();
+    let interface = TestInterface::new();
     let is_host = |channel: &str, options: CallOptions| {
-        rig.context(channel, options).is_ok_and(|context| context.is_from_host())
+        interface.context(channel, options).is_ok_and(|context| context.is_from_host())
     };
     for (channel, host) in
         [("kcs0", true), ("bt0", true), ("ssif0", true), ("INTRABMC", true), ("Ipmb", false)]

@@ -1,5 +1,5 @@
-//! Requests that change something, in flight at once: what results is what some order of them, one after the
-//! other, results in, and so are their answers.
+//! Concurrent requests that change something: state and responses are those of some sequential order of the
+//! requests.
 
 use ipmi_proto::ChannelNumber;
 use proptest::prelude::*;
@@ -209,7 +209,7 @@ const GROUPS: [Group; 12] = [
     DCMI,
 ];
 
-/// What makes a machine that has something to change.
+/// Requests that prepare a machine with records and settings to change.
 const SET_UP: Group = &[
     "06 45 03 616c 0000000000000000000000000000",
     "0a 44 0000 02 00000000 2000 04 01 30 01 00 ff ff",
@@ -219,9 +219,8 @@ const SET_UP: Group = &[
     "0a 22",
 ];
 
-/// What tells of all that can be changed. Where time shows, the bytes from the first number up to the second are
-/// left out.
-const VIEWS: &[(&str, std::ops::Range<usize>)] = &[
+/// Requests that read all that can be changed. The bytes in the range depend on time and are left out.
+const READ_REQUESTS: &[(&str, std::ops::Range<usize>)] = &[
     ("00 00", 0..0),
     ("00 01", 0..0),
     ("04 01", 0..0),
@@ -358,7 +357,7 @@ impl Model {
             data.drain(hidden);
             seen.push(format!("{request:02x?}: {completion:02x} {data:02x?}"));
         };
-        for (request, hidden) in VIEWS {
+        for (request, hidden) in READ_REQUESTS {
             look(bytes(request), hidden.clone()).await;
         }
         for (begin, parameters) in PARAMETERS {
@@ -426,7 +425,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     shorter.iter().flat_map(|order| (0..count).rev().map(move |at| insert(order, at))).collect()
 }
 
-/// What happened, unless some order leads to the same.
+/// The result, unless some sequential order leads to the same.
 fn disorder(requests: &[Sent], turns: &[u8]) -> Option<String> {
     let happened = at_once(requests, turns);
     let orders = orders(requests.len());
@@ -483,8 +482,8 @@ proptest! {
     }
 }
 
-/// Commands whose names do not say that they only tell, and which change nothing in several steps: each adds
-/// to, or takes from, a queue or the log in one step, or acts on something outside.
+/// Commands that change something, but in one step: each adds to or takes from a queue or the log, or has an effect
+/// outside of this daemon.
 const ONE_STEP: [&str; 12] = [
     "Add SEL Entry",
     "Alert Immediate",
@@ -499,7 +498,7 @@ const ONE_STEP: [&str; 12] = [
     "Run Initialization Agent",
     "Send Message",
 ];
-/// Commands that end the daemon, or the machine, after their answer.
+/// Commands that end the daemon, or the machine, after their response.
 const ENDS: [&str; 2] = ["Cold Reset", "Warm Reset"];
 
 #[test]
