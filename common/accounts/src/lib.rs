@@ -28,6 +28,7 @@
 mod channel;
 mod config;
 mod files;
+mod locks;
 mod openbmc;
 mod password;
 mod reader;

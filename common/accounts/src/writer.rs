@@ -8,15 +8,17 @@ mod change;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use durable::{Folder, Modes, Origin, Retention, StateFile, Storage};
 use ipmi_proto::ChannelNumber;
+use nix::unistd::{Group, chown};
 
 use crate::files::{
     CHANNELS, CREDENTIALS, ChannelsFile, CredentialsFile, FOLDER, KEY, KeyFile, USERS, UsersFile,
     VOLATILE, Vault, VolatileFile, read_generation, write_generation,
 };
+use crate::locks::{lock, lock_read, lock_write};
 use crate::reader::Current;
 use crate::seal::SealingKey;
 use crate::snapshot::Options;
@@ -115,17 +117,17 @@ impl<S: Storage + Clone> Writer<S> {
     }
 
     fn files(&self) -> MutexGuard<'_, Files<S>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.files)
     }
 
     fn current(&self) -> Current {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        lock_read(&self.current).clone()
     }
 
     /// Shows a change to this daemon and to the readers.
     fn publish(&self, files: &mut Files<S>) {
         let current = files.current(&self.options);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        *lock_write(&self.current) = current;
     }
 }
 
@@ -271,22 +273,16 @@ fn ensure_key<S: Storage>(file: &mut StateFile<KeyFile, S>) -> Result<SealingKey
     Ok(key)
 }
 
-/// What tells one start of the machine from another.
+/// An identifier of this start of the machine.
 pub(crate) fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-/// Gives the folder to the group of the readers, if there is one and this process may.
+/// Gives the folder to the group of the readers, if that exists and this process has the privilege.
 fn give_to_group(path: &Path) {
-    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let id = groups.lines().find_map(|line| {
-        let (name, rest) = line.split_once(':')?;
-        let id = rest.split(':').nth(1)?;
-        (name == GROUP).then(|| id.parse().ok()).flatten()
-    });
-    if let Some(id) = id
-        && let Err(error) = std::os::unix::fs::chown(path, None, Some(id))
+    if let Ok(Some(group)) = Group::from_name(GROUP)
+        && let Err(error) = chown(path, None, Some(group.gid))
     {
         tracing::debug!(%error, group = GROUP, "the access folder keeps its group");
     }

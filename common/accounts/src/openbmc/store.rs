@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use ipmi_proto::ChannelNumber;
 
@@ -11,6 +11,7 @@ use super::files::{OpenbmcFiles, Stamps, missing, of, read};
 use super::users::UserTable;
 use super::{USER_IDS, channels, passwords};
 use crate::files::{ChannelSettings, ChannelsFile, CipherLimit, UsersFile, VolatileFile};
+use crate::locks::{lock, lock_read, lock_write};
 use crate::snapshot::Options;
 use crate::{Channel, ChannelAccess, ChannelTable, Kg, Password, Snapshot, User, UserId, Users};
 
@@ -56,7 +57,7 @@ impl<O: Users> Store<O> {
     }
 
     fn known(&self) -> Current {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = lock_read(&self.current);
         current.clone()
     }
 
@@ -70,13 +71,13 @@ impl<O: Users> Store<O> {
         let generation = known.snapshot.generation().wrapping_add(1);
         let (next, damage) = load(&self.files, &self.options, &self.own, generation);
         self.log_damage(damage);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next.clone();
+        *lock_write(&self.current) = next.clone();
         next
     }
 
     /// Logs what is wrong, unless it is what was wrong before.
     fn log_damage(&self, damage: Option<String>) {
-        let mut logged = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.damage);
         if damage != *logged {
             match &damage {
                 Some(reason) => tracing::error!(
@@ -91,7 +92,7 @@ impl<O: Users> Store<O> {
 
     /// Whether a file could not be read the last time.
     pub(super) fn is_unreadable(&self) -> bool {
-        self.damage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.damage).is_some()
     }
 
     /// The folders in which a changed file appears.

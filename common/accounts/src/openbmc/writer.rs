@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use durable::Folder;
 use ipmi_proto::ChannelNumber;
@@ -25,6 +25,7 @@ use super::store::{self, Store};
 use super::system::SystemAccounts;
 use super::users::UserTable;
 use super::{channels, passwords};
+use crate::locks::lock;
 use crate::{
     AccessConfig, AccountError, Channel, ChannelAccess, ChannelTable, Kg, Password, Setting,
     Snapshot, UserId, Users, Writer,
@@ -76,7 +77,7 @@ impl OpenbmcWriter {
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.changing)
     }
 
     fn files(&self) -> &OpenbmcFiles {
