@@ -1,7 +1,9 @@
 //! A bound on how often something is logged.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::lock;
 
 /// Lets at most so many log lines through per interval, and counts the ones it swallowed.
 ///
@@ -54,7 +56,7 @@ impl RateLimit {
 
     /// Whether a line may be logged at `now`, for state machines that are told the time.
     pub fn admit_at(&self, now: Instant) -> Option<Pass> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.window);
         let over =
             window.start.is_none_or(|start| now.saturating_duration_since(start) >= self.interval);
         if over {

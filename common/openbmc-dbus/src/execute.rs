@@ -25,14 +25,13 @@ mod signal;
 mod tests;
 mod transport;
 
-use tokio::task::{self, AbortHandle};
-
 pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT, is_bridge_refused};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
-pub use self::owners::{OwnerChange, is_bridge_name};
+pub use self::owners::is_bridge_name;
 pub use self::requests::Requests;
 pub use self::server::{Execute, LinkRefusal, serve};
+pub use crate::bus::OwnerChange;
 
 /// `ipmid`'s bus name.
 pub const SERVICE: &str = "xyz.openbmc_project.Ipmi.Host";
@@ -44,23 +43,3 @@ pub const INTERFACE: &str = "xyz.openbmc_project.Ipmi.Server";
 pub const METHOD: &str = "execute";
 /// What the bus names of all bridges start with; the channel's name follows.
 pub const CHANNEL_PREFIX: &str = "xyz.openbmc_project.Ipmi.Channel.";
-
-/// A task that ends with its owner.
-#[derive(Debug)]
-struct AbortOnDrop(AbortHandle);
-
-impl AbortOnDrop {
-    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(task::spawn(task).abort_handle())
-    }
-
-    fn is_finished(&self) -> bool {
-        self.0.is_finished()
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}

@@ -6,16 +6,19 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use daemon::Outage;
 use futures_util::StreamExt;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 use zbus::fdo::{self, RequestNameFlags, RequestNameReply};
-use zbus::{Connection, MatchRule, MessageStream, message};
+use zbus::{Connection, MessageStream};
+
+use super::watch::bus_rule;
 
 /// The bus daemon's name, which is its interface's too.
-const BUS: &str = "org.freedesktop.DBus";
+pub(super) const BUS: &str = "org.freedesktop.DBus";
 /// The bus daemon's object.
-const BUS_PATH: &str = "/org/freedesktop/DBus";
+pub(super) const BUS_PATH: &str = "/org/freedesktop/DBus";
 
 /// How long the name of a predecessor that was killed may still be taken when a daemon starts.
 const PREDECESSOR: Duration = Duration::from_secs(2);
@@ -85,28 +88,21 @@ pub async fn own_name(connection: &Connection, name: &str) -> Result<(), OwnName
 /// Owns `name` as long as `connection` is open: requests it again while another process owns it, and
 /// when it is lost. Logs each change once.
 pub async fn keep_name(connection: &Connection, name: &str) {
-    let mut logged = false;
+    let outage = Outage::new();
+    let log = |error: &OwnNameError| warn!(name, %error, "cannot own the bus name; retrying");
     loop {
-        match OwnedName::request(connection, name).await {
-            Ok(owned) => {
-                if std::mem::take(&mut logged) {
-                    info!(name, "owns the bus name now");
-                }
-                if owned.ended().await == NameEnd::BusClosed {
-                    return;
-                }
-                warn!(name, "lost the bus name; requesting it again");
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut logged, true) {
-                    warn!(name, %error, "cannot own the bus name; retrying");
-                }
-                tokio::select! {
-                    () = connection.closed() => return,
-                    () = time::sleep(RETRY) => {}
-                }
-            }
+        let request = || OwnedName::request(connection, name);
+        let owned = tokio::select! {
+            () = connection.closed() => return,
+            owned = outage.retry(RETRY, request, log) => owned,
+        };
+        if outage.end() {
+            info!(name, "owns the bus name now");
         }
+        if owned.ended().await == NameEnd::BusClosed {
+            return;
+        }
+        warn!(name, "lost the bus name; requesting it again");
     }
 }
 
@@ -133,13 +129,7 @@ impl OwnedName {
     ///
     /// As [`own_name`].
     pub async fn request(connection: &Connection, name: &str) -> Result<Self, OwnNameError> {
-        let rule = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .sender(BUS)
-            .interface(BUS)
-            .member("NameLost")
-            .arg(0, name)
-            .build()?;
+        let rule = bus_rule("NameLost").arg(0, name).build()?;
         // Before the request, so that no loss is missed in between.
         let losses =
             MessageStream::for_match_rule(rule, connection, Some(NonZeroUsize::MIN)).await?;

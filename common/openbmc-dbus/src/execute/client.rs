@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use daemon::{AbortOnDrop, Outage, lock};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use tokio::sync::watch;
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use super::link::{self, Link, Place, lock};
+use super::link::{self, Link, Place};
 use super::message::{Caller, call_message, read_reply};
 use super::transport::{Incoming, Outgoing};
-use super::{AbortOnDrop, CHANNEL_PREFIX, direct};
+use super::{CHANNEL_PREFIX, direct};
 use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
 /// Requests that one bridge may have in flight; further ones are answered C0h at once.
@@ -196,29 +197,23 @@ async fn first_link(name: &str) -> Option<Owned> {
         Ok(name) => Some(Owned { connection, name }),
         Err(OwnNameError::Taken) => None,
         Err(error) => {
+            let outage = Outage::new();
+            outage.begin();
             log_refusal(name, &error);
-            Some(link_again(name, true).await)
+            Some(link_again(name, &outage).await)
         }
     }
 }
 
 /// Connects and owns the name, however long it takes.
-async fn link_again(name: &str, mut logged: bool) -> Owned {
-    loop {
+async fn link_again(name: &str, outage: &Outage) -> Owned {
+    let connect = || async {
         let connection = bus::connect().await;
-        match OwnedName::request(&connection, name).await {
-            Ok(owned) => {
-                info!(%name, "linked again");
-                return Owned { connection, name: owned };
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut logged, true) {
-                    log_refusal(name, &error);
-                }
-                time::sleep(RETRY).await;
-            }
-        }
-    }
+        OwnedName::request(&connection, name).await.map(|name| Owned { connection, name })
+    };
+    let owned = outage.retry(RETRY, connect, |error| log_refusal(name, error)).await;
+    info!(%name, "owns the channel's bus name again");
+    owned
 }
 
 fn log_refusal(name: &str, error: &OwnNameError) {
@@ -254,7 +249,7 @@ async fn keep_linked(
                 let _closed = connection.close().await;
             }
         }
-        owned = link_again(&name, false).await;
+        owned = link_again(&name, &Outage::new()).await;
     }
 }
 

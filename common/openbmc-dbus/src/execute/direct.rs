@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tracing::{debug, warn};
-use zbus::fdo::{self, DBusProxy};
-use zbus::{Connection, Fd, Message, OwnedFd};
+use zbus::{Connection, Fd, Message, OwnedFd, fdo};
 
 use super::link::{self, Place};
 use super::server::NO_LINK;
 use super::transport::{Incoming, Outgoing};
 use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
+use crate::bus::watch_owner;
 
 /// The interface of [`OPEN`], at the object that takes requests.
 pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
@@ -36,8 +36,7 @@ pub(super) async fn keep(bus: Connection, place: Arc<Place>) {
 }
 
 async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
-    let proxy = DBusProxy::new(bus).await?;
-    let mut changes = proxy.receive_name_owner_changed_with_args(&[(0, SERVICE)]).await?;
+    let mut changes = watch_owner(bus, SERVICE).await?;
     loop {
         match open(bus).await {
             Ok(stream) => {

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use daemon::lock;
 use ipmi_proto::CompletionCode;
 use tokio::sync::{mpsc, oneshot};
 use zbus::{Message, message};
@@ -108,8 +109,4 @@ async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
             let _ = waiter.send(message);
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::{self, Future};
 use std::sync::Arc;
 
+use daemon::AbortOnDrop;
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
@@ -12,12 +13,11 @@ use zbus::{Connection, Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
-use super::owners::{self, OwnerChange};
 use super::requests::Requests;
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
-use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
-use crate::bus::NameEnd;
+use super::{INTERFACE, MAX_IN_FLIGHT, METHOD, PATH, owners};
+use crate::bus::{NameEnd, OwnerChange};
 
 /// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
 /// once.
@@ -289,7 +289,9 @@ fn asked(message: &Message) -> Asked {
         message::Type::MethodCall => asked_by_call(message),
         message::Type::Signal => match Signalled::parse(message) {
             Some(request) => Asked::Signalled(request),
-            None => OwnerChange::parse(message).map_or(Asked::Nothing, Asked::OwnerChanged),
+            None => {
+                owners::bridge_owner_change(message).map_or(Asked::Nothing, Asked::OwnerChanged)
+            }
         },
         _ => Asked::Nothing,
     }

@@ -3,11 +3,11 @@
 
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tracing::warn;
-use zbus::fdo::DBusProxy;
 use zbus::message::{self, Flags};
 use zbus::{Connection, MatchRule, Message};
 
 use super::message::{Call, CallOptions, sender_of};
+use crate::bus::add_match;
 use crate::ipmi::host_ipmi;
 
 /// The most data of an answer: btbridge's message of 64 bytes, less the five that come first.
@@ -22,11 +22,7 @@ pub(super) async fn follow(connection: Connection) {
         .interface(host_ipmi::NAME)
         .member(host_ipmi::RECEIVED_MESSAGE.name)
         .build();
-    let followed = async {
-        let bus = DBusProxy::new(&connection).await?;
-        bus.add_match_rule(rule?).await?;
-        Ok::<(), zbus::Error>(())
-    };
+    let followed = async { add_match(&connection, &rule?).await };
     if let Err(error) = followed.await {
         warn!(%error, "no requests of OpenBMC's btbridge");
     }

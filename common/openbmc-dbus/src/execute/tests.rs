@@ -4,17 +4,17 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use daemon::{AbortOnDrop, lock};
 use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::task;
 use zbus::{Connection, Message};
 
-use super::link::{self, Link, Place, lock};
+use super::link::{self, Link, Place};
 use super::message::{Call, Caller, call_message, read_reply};
-use super::owners::OwnerChange;
 use super::server::{LinkRefusal, Server};
 use super::transport::{Incoming, Outgoing};
-use super::{AbortOnDrop, DIRECT, Execute, OPEN, PATH};
+use super::{DIRECT, Execute, OPEN, OwnerChange, PATH};
 use crate::bus::socket::BufferedStream;
 
 const ROOM: usize = 4;
