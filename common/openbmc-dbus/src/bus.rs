@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use zbus::Connection;
 use zbus::connection::Builder;
 
-pub use self::name::{NameEnd, OwnNameError, OwnedName, keep_name, own_name};
+pub use self::name::{NameEnd, OwnNameError, OwnedName, maintain_name, own_name};
 use self::socket::BufferedStream;
 pub use self::watch::{
     OwnerChange, add_match, owner_rule, owners_rule, properties_rule, watch_owner, watch_owners,

@@ -5,13 +5,13 @@
 //! completion code in the reply, never a D-Bus error.
 //!
 //! Both ends build their messages by hand and send them without a sender field, which the bus adds
-//! anyway: a field in the way makes the bus daemon copy the whole message.
+//! anyway: a message that has one is copied by the bus daemon.
 //!
-//! OpenBMC's btbridge does not call: it tells requests in a [signal](crate::ipmi::host_ipmi), and
-//! [`serve`] takes those too.
+//! OpenBMC's btbridge does not call: it sends requests in a [signal](crate::ipmi::host_ipmi), and
+//! [`serve`] handles those too.
 //!
 //! Where both ends are ours, the same messages go over a [direct link](DIRECT) between the two,
-//! which spares the bus daemon's two hops.
+//! which saves two hops through the bus daemon.
 
 mod client;
 mod direct;

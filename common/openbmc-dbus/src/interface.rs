@@ -1,8 +1,8 @@
 //! How an interface is described: its properties with their types, its methods and its signals.
 //!
 //! One description serves both sides. A client reads and writes a [`Property<T>`] and gets a `T`;
-//! a service takes names, signatures and access from the [`Interface`] to answer `Introspect` and
-//! to refuse what does not fit. The descriptions are constants, so that a daemon carries code for
+//! a service takes names, signatures and access from the [`Interface`] to reply to `Introspect` and
+//! to refuse what does not match. The descriptions are constants, so that a daemon has code for
 //! the properties which it uses and not for all that exist.
 
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ pub enum ValueError {
         /// The signature received.
         got: String,
     },
-    /// The string is none of the enumeration's values.
+    /// The string is not a value of the enumeration.
     #[error("{value:?} is no value of {enumeration}")]
     Unknown {
         /// The enumeration's full name.

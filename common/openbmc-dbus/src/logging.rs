@@ -1,6 +1,6 @@
 //! `xyz.openbmc_project.Logging`: the BMC's own log, and the IPMI one beside it.
 
-/// The service that keeps the log.
+/// The service that has the log.
 pub const SERVICE: &str = "xyz.openbmc_project.Logging";
 /// The log's object.
 pub const ROOT: &str = "/xyz/openbmc_project/logging";
@@ -62,7 +62,7 @@ pub mod create {
 pub mod ipmi {
     use crate::interface::interface;
 
-    /// The service that keeps it.
+    /// The service that has it.
     pub const SERVICE: &str = "xyz.openbmc_project.Logging.IPMI";
     /// Its object.
     pub const PATH: &str = "/xyz/openbmc_project/Logging/IPMI";

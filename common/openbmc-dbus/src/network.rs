@@ -206,7 +206,7 @@ pub mod dhcp_configuration {
             ReadWrite NTP_ENABLED: bool = "NTPEnabled";
             /// Whether the host name is taken from DHCP.
             ReadWrite HOST_NAME_ENABLED: bool = "HostNameEnabled";
-            /// Whether the host name is told to the DHCP server.
+            /// Whether the host name is sent to the DHCP server.
             ReadWrite SEND_HOST_NAME_ENABLED: bool = "SendHostNameEnabled";
         }
     }

@@ -20,7 +20,7 @@ pub mod value {
     interface! {
         "xyz.openbmc_project.Sensor.Value";
         properties {
-            /// The value; not a number while there is none.
+            /// The value; NaN while it is unknown.
             ReadWrite VALUE: f64 = "Value";
             /// The greatest value that can be measured.
             ReadWrite MAX_VALUE: f64 = "MaxValue";

@@ -2,7 +2,7 @@
 
 /// Where the images are.
 pub const ROOT: &str = "/xyz/openbmc_project/software";
-/// The service that keeps the BMC's images.
+/// The service that has the BMC's images.
 pub const SERVICE: &str = "xyz.openbmc_project.Software.BMC.Updater";
 
 /// `xyz.openbmc_project.Software.Version`.
@@ -19,7 +19,7 @@ pub mod version {
     interface! {
         "xyz.openbmc_project.Software.Version";
         properties {
-            /// The version, as its makers write it.
+            /// The version string.
             ReadWrite VERSION: String = "Version";
             /// What the image is for.
             ReadWrite PURPOSE: Purpose = "Purpose";

@@ -4,7 +4,7 @@
 pub mod epoch_time {
     use crate::interface::interface;
 
-    /// The service that keeps the clock.
+    /// The service that has the clock.
     pub const SERVICE: &str = "xyz.openbmc_project.Time.Manager";
     /// The BMC's clock.
     pub const BMC_PATH: &str = "/xyz/openbmc_project/time/bmc";

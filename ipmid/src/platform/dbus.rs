@@ -204,6 +204,6 @@ fn failed(error: CallError) -> PlatformError {
     match error {
         CallError::Deadline { .. } | CallError::Bus(_) => PlatformError::Timeout,
         CallError::Gone { .. } | CallError::NotFound { .. } => PlatformError::Absent,
-        CallError::Refused { .. } | CallError::Answer(_) => PlatformError::Refused,
+        CallError::Refused { .. } | CallError::InvalidReply(_) => PlatformError::Refused,
     }
 }

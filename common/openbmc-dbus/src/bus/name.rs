@@ -1,7 +1,7 @@
 //! Owning a well-known name, why that fails, and noticing that it is lost.
 //!
-//! All names of the suite are requested here: a process that owns a name keeps it, no other process can
-//! replace it, and nobody queues for it (D-Bus specification, `org.freedesktop.DBus.RequestName`).
+//! All names of the suite are requested here: no process can replace the owner of a name, and none queues for it
+//!  (D-Bus specification, `org.freedesktop.DBus.RequestName`).
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -22,21 +22,21 @@ pub(super) const BUS_PATH: &str = "/org/freedesktop/DBus";
 
 /// How long the name of a predecessor that was killed may still be taken when a daemon starts.
 const PREDECESSOR: Duration = Duration::from_secs(2);
-/// The time between two requests meanwhile.
+/// The time between two requests during [`PREDECESSOR`].
 const SOON: Duration = Duration::from_millis(50);
 /// The time between two requests for a name that another process owns.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Why a well-known name is not ours.
+/// Why a well-known name cannot be owned.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OwnNameError {
     /// The bus policy (`/usr/share/dbus-1/system.d`) does not let this user own the name.
     #[error("the bus policy forbids it to this user: {0}")]
     Forbidden(String),
-    /// Another connection owns the name; it keeps it.
+    /// Another connection owns the name.
     #[error("another process owns it")]
     Taken,
-    /// The bus did not answer, or the name is invalid.
+    /// The bus did not reply, or the name is invalid.
     #[error(transparent)]
     Bus(zbus::Error),
 }
@@ -69,8 +69,7 @@ impl From<OwnNameError> for zbus::Error {
     }
 }
 
-/// Owns `name` on `connection`. A connection that owns it already keeps it, and neither does this one
-/// give it up for another.
+/// Owns `name` on `connection`. No connection replaces the owner of a name.
 ///
 /// # Errors
 ///
@@ -87,7 +86,7 @@ pub async fn own_name(connection: &Connection, name: &str) -> Result<(), OwnName
 
 /// Owns `name` as long as `connection` is open: requests it again while another process owns it, and
 /// when it is lost. Logs each change once.
-pub async fn keep_name(connection: &Connection, name: &str) {
+pub async fn maintain_name(connection: &Connection, name: &str) {
     let outage = Outage::new();
     let log = |error: &OwnNameError| warn!(name, %error, "cannot own the bus name; retrying");
     loop {
@@ -225,7 +224,7 @@ mod tests {
         let bus = Bus::start();
         let (connection, other) = (bus.connect().await, bus.connect().await);
         let keeper = connection.clone();
-        let keeping = tokio::spawn(async move { keep_name(&keeper, NAME).await });
+        let keeping = tokio::spawn(async move { maintain_name(&keeper, NAME).await });
         for _ in 0..3 {
             while other
                 .call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &NAME)

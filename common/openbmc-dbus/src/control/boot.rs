@@ -1,6 +1,6 @@
 //! `xyz.openbmc_project.Control.Boot`: what the host boots from next, and how.
 //!
-//! OpenBMC keeps two objects with the same interfaces: [`PERSISTENT_PATH`] for every boot and
+//! OpenBMC has two objects with the same interfaces: [`PERSISTENT_PATH`] for every boot and
 //! [`ONE_TIME_PATH`] for the next only. `Enabled` of the second says that it counts; the first
 //! has `Enabled` as whether any override counts at all.
 

@@ -7,7 +7,7 @@ pub mod asset {
     interface! {
         "xyz.openbmc_project.Inventory.Decorator.Asset";
         properties {
-            /// The maker's number of the part.
+            /// The part number.
             ReadWrite PART_NUMBER: String = "PartNumber";
             /// The number of this one.
             ReadWrite SERIAL_NUMBER: String = "SerialNumber";
@@ -15,9 +15,9 @@ pub mod asset {
             ReadWrite MANUFACTURER: String = "Manufacturer";
             /// When it was made.
             ReadWrite BUILD_DATE: String = "BuildDate";
-            /// What its maker calls it.
+            /// The model name.
             ReadWrite MODEL: String = "Model";
-            /// What its maker calls this variant.
+            /// The name of this variant.
             ReadWrite SUB_MODEL: String = "SubModel";
             /// The number to order another by.
             ReadWrite SPARE_PART_NUMBER: String = "SparePartNumber";

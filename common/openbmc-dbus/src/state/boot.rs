@@ -29,7 +29,7 @@ pub mod raw {
 
     /// The first host's object.
     pub const PATH: &str = "/xyz/openbmc_project/state/boot/raw0";
-    /// The service that keeps it.
+    /// The service that has it.
     pub const SERVICE: &str = "xyz.openbmc_project.State.Boot.Raw";
 
     interface! {

@@ -78,7 +78,7 @@ fn failed(error: CallError) -> SystemError {
     match error {
         CallError::Deadline { .. } | CallError::Bus(_) => SystemError::Timeout,
         CallError::Gone { .. } | CallError::NotFound { .. } => SystemError::Absent,
-        error @ (CallError::Refused { .. } | CallError::Answer(_)) => {
+        error @ (CallError::Refused { .. } | CallError::InvalidReply(_)) => {
             SystemError::Refused(error.to_string())
         }
     }
