@@ -188,10 +188,10 @@ impl Files {
 fn read<T: DeserializeOwned + Default>(
     storage: &impl Storage,
     name: &str,
-    keep: Retention,
+    retention: Retention,
     damage: &mut Vec<String>,
 ) -> T {
-    match durable::read(storage, name, keep) {
+    match durable::read(storage, name, retention) {
         Content::Good(value) => value,
         Content::Absent => T::default(),
         Content::Damaged(reason) => {

@@ -1,4 +1,4 @@
-//! The accounts, kept by the one daemon that changes them.
+//! The accounts, for the one daemon that changes them.
 //!
 //! A new password takes three writes, so that a power loss between any two of them leaves the old
 //! password or the new one: the credentials with both entries, the users file that names the new
@@ -33,7 +33,7 @@ const GROUP: &str = "ipmi-access";
 /// The id of the initial user: the first whose name is not fixed.
 pub(crate) const INITIAL_USER: u8 = 2;
 
-/// The accounts, kept by the one daemon that changes them.
+/// The accounts, for the one daemon that changes them.
 pub struct Writer<S = Folder> {
     options: Options,
     current: RwLock<Current>,
@@ -88,7 +88,7 @@ impl<S: Storage + Clone> Writer<S> {
         Ok(writer)
     }
 
-    /// Makes the initial user if there never was any state; returns whether it did.
+    /// Creates the initial user if there is no state yet; returns whether it did.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl<S: Storage + Clone> Writer<S> {
         lock_read(&self.current).clone()
     }
 
-    /// Shows a change to this daemon and to the readers.
+    /// Publishes a change to this daemon and to the readers.
     fn publish(&self, files: &mut Files<S>) {
         let current = files.current(&self.options);
         *lock_write(&self.current) = current;
@@ -197,7 +197,7 @@ impl<S: Storage + Clone> Files<S> {
         });
         if let Err(error) = saved {
             // They stay disabled all the same: what does not open admits nobody.
-            tracing::error!(%error, "users cannot be written");
+            tracing::error!(%error, "cannot write the users");
         }
     }
 
@@ -207,7 +207,7 @@ impl<S: Storage + Clone> Files<S> {
         if self.users.origin() == Origin::Lost
             && let Err(error) = self.users.update(|_| {})
         {
-            tracing::error!(%error, "users cannot be written");
+            tracing::error!(%error, "cannot write the users");
         }
     }
 
@@ -215,11 +215,11 @@ impl<S: Storage + Clone> Files<S> {
         Vault::new(self.key.as_ref(), self.credentials.value().clone())
     }
 
-    /// The picture after a change, and a new generation for the readers.
+    /// A snapshot after a change, and a new generation for the readers.
     fn current(&mut self, options: &Options) -> Current {
         self.generation = self.generation.wrapping_add(1);
         if let Err(error) = write_generation(&self.storage, self.generation) {
-            tracing::warn!(%error, "readers of the accounts cannot be told of a change");
+            tracing::warn!(%error, "cannot write the generation: readers of the accounts may miss a change");
         }
         let vault = self.vault();
         let snapshot = Snapshot::new(
@@ -284,7 +284,7 @@ fn give_to_group(path: &Path) {
     if let Ok(Some(group)) = Group::from_name(GROUP)
         && let Err(error) = chown(path, None, Some(group.gid))
     {
-        tracing::debug!(%error, group = GROUP, "the access folder keeps its group");
+        tracing::debug!(%error, group = GROUP, "cannot change the group of the access folder");
     }
 }
 

@@ -21,10 +21,10 @@ pub enum FrameError {
         /// Bytes there are.
         have: usize,
     },
-    /// More bytes than the transport carries.
+    /// More bytes than the transport transfers.
     #[error("{have} bytes where {limit} are the most")]
     TooLong {
-        /// The most the transport carries.
+        /// The most that the transport transfers.
         limit: usize,
         /// Bytes there are, or the first count beyond the limit where no more was kept.
         have: usize,

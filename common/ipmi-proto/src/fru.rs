@@ -1,8 +1,7 @@
 //! FRU inventory images (Platform Management FRU Information Storage Definition v1.3).
 //!
-//! [`FruImage`] is what an image says; [`FruImage::to_bytes`] lays it out and [`FruImage::parse`]
-//! takes any image apart. The internal use area has no length of its own and is kept up to whichever
-//! area comes next.
+//! [`FruImage`] has the fields of an image; [`FruImage::to_bytes`] encodes it and [`FruImage::parse`]
+//! decodes any image. The internal use area has no length of its own and extends to the next area.
 
 mod areas;
 mod multirecord;
@@ -126,8 +125,8 @@ impl FruImage {
         }
         header.push(0);
         header.push(zero_checksum(&header));
-        for (place, byte) in out.iter_mut().zip(header) {
-            *place = byte;
+        for (to, byte) in out.iter_mut().zip(header) {
+            *to = byte;
         }
         Ok(out)
     }

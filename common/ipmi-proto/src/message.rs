@@ -62,7 +62,7 @@ impl From<CompletionCode> for ResponseBody {
 }
 
 impl Response {
-    /// The answer to `request` with `completion` and `data`.
+    /// The response to `request` with `completion` and `data`.
     #[must_use]
     pub fn to(request: &Request, completion: CompletionCode, data: Vec<u8>) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Response {
         }
     }
 
-    /// The answer to `request` that carries nothing but `completion`.
+    /// The response to `request` that has only `completion`.
     #[must_use]
     pub fn failure(request: &Request, completion: CompletionCode) -> Self {
         Self::to(request, completion, Vec::new())

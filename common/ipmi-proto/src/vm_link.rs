@@ -12,7 +12,7 @@ pub use decoder::Decoder;
 use crate::frame::{FrameError, zero_sum};
 use crate::{Request, Response, kcs};
 
-/// The protocol version both ends tell.
+/// The protocol version that both ends send.
 pub const VERSION: u8 = 1;
 
 /// The most bytes of a frame before escaping, which is more than QEMU's buffers hold.
@@ -32,7 +32,7 @@ const ESCAPED: u8 = 0x10;
 pub enum Frame {
     /// A message, its checksum proven.
     Message {
-        /// QEMU's count of requests; a response must carry its request's.
+        /// QEMU's count of requests; a response must have its request's.
         seq: u8,
         /// Request or response as on KCS: [`kcs::parse_request`], [`kcs::parse_response`].
         body: Vec<u8>,
@@ -88,7 +88,7 @@ impl Capabilities {
     /// [`Control::GracefulShutdown`].
     pub const GRACEFUL_SHUTDOWN: Self = Self(0x20);
 
-    /// Whether all of `other` is there.
+    /// Whether all of `other` is set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

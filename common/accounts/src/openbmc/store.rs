@@ -15,18 +15,18 @@ use crate::locks::{lock, lock_read, lock_write};
 use crate::snapshot::Options;
 use crate::{Channel, ChannelAccess, ChannelTable, Kg, Password, Snapshot, User, UserId, Users};
 
-/// OpenBMC's files, and our own store for what they have no place for: KG and its lock, and what
-/// happens after wrong passwords.
+/// OpenBMC's files, and our own store for what they cannot hold: KG and its lock, and the bad password
+/// threshold.
 pub(super) struct Store<O> {
     pub(super) files: OpenbmcFiles,
     pub(super) own: O,
     pub(super) options: Options,
     current: RwLock<Current>,
-    /// What was wrong the last time, to log it once.
+    /// The damage that was last logged: each is logged once.
     damage: Mutex<Option<String>>,
 }
 
-/// One picture, and what it was made of.
+/// A snapshot, and the versions of the files that it was made from.
 #[derive(Clone)]
 struct Current {
     stamps: Stamps,
@@ -51,7 +51,7 @@ impl<O: Users> Store<O> {
         store
     }
 
-    /// The generation of the last picture.
+    /// The generation of the last snapshot.
     pub(super) fn known_generation(&self) -> u64 {
         self.known().snapshot.generation()
     }
@@ -225,7 +225,7 @@ pub(super) fn non_volatile(files: &OpenbmcFiles) -> Result<BTreeMap<u8, ChannelA
     Ok(channels)
 }
 
-/// The access to channels that a file tells of.
+/// The access to channels in a file.
 pub(super) fn access(path: &std::path::Path) -> Result<BTreeMap<u8, ChannelAccess>, String> {
     match read(path)? {
         None => Ok(BTreeMap::new()),

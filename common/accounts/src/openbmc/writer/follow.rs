@@ -108,7 +108,7 @@ impl OpenbmcWriter {
                 continue;
             };
             let Ok(limit) = self.system.channel_limit(&channel.name) else {
-                continue; // no interface of that name, or none that tells a limit
+                continue; // no such interface, or it has no limit
             };
             let Ok(Some(limit)) = level(&limit) else {
                 continue;
