@@ -11,9 +11,8 @@ use crate::Failure;
 
 /// All top-level keys of `causeway.toml`.
 ///
-/// A key that is none of these is an error, whichever daemon reads the file: a misspelt section
-/// must not silently mean the defaults. Each is one that some daemon reads, and is explained in the
-/// sample configuration.
+/// Any other key is an error for every daemon: a misspelt section must not silently mean the defaults.
+/// Each is read by some daemon, and explained in the sample configuration.
 pub const SECTIONS: &[&str] = &[
     "access", "channel", "dcmi", "device", "host", "i2c", "ipmb", "ipmid", "lan", "log", "mctp",
     "openbmc", "pef", "sel", "sol", "users",
@@ -301,9 +300,9 @@ mod tests {
         let text = "[lan]\nlists = [\n[1],\n[2,\n3]]\n";
         let failure = Invalid::at("lan.lists[1][1]", "is odd").in_file("x.toml", text);
         assert_eq!(failure.to_string(), "x.toml:5: lan.lists[1][1]: is odd");
-        let text = "[[lan.place]]\na = 1\n\n[[lan.place]]\na = 2\n";
-        let failure = Invalid::at("lan.place[1]", "is twice").in_file("x.toml", text);
-        assert_eq!(failure.to_string(), "x.toml:4: lan.place[1]: is twice");
+        let text = "[[lan.target]]\na = 1\n\n[[lan.target]]\na = 2\n";
+        let failure = Invalid::at("lan.target[1]", "is twice").in_file("x.toml", text);
+        assert_eq!(failure.to_string(), "x.toml:4: lan.target[1]: is twice");
     }
 
     #[test]

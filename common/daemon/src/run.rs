@@ -25,7 +25,7 @@ pub struct Setup<A> {
     pub name: &'static str,
     /// Its own arguments.
     pub args: A,
-    /// Where its state is kept.
+    /// The state directory.
     pub state_dir: PathBuf,
     file: ConfigFile,
 }
@@ -58,7 +58,7 @@ impl<A> Setup<A> {
         }
     }
 
-    /// Tells the service manager that the daemon serves (`Type=notify`).
+    /// Notifies the service manager that the daemon serves (`Type=notify`).
     pub fn ready(&self) {
         notify(sd_notify::NotifyState::Ready);
     }
@@ -176,7 +176,7 @@ async fn in_task(
     }
 }
 
-/// Logs that there is nothing to reload: a SIGHUP, `systemctl reload` say, ends no daemon.
+/// Logs that nothing is reloaded: a SIGHUP, as by `systemctl reload`, does not end a daemon.
 async fn ignore_hangups(mut hangup: Signal) -> Infallible {
     /// Anybody who may send signals may send many.
     static HANGUPS: RateLimit = RateLimit::new(1, Duration::from_secs(60));

@@ -17,7 +17,7 @@ static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 /// The time between two attempts to open the device.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// A character device that carries one message per read and write.
+/// A character device that transfers one message per read and write.
 pub trait HostDevice: Sized {
     /// The most bytes of one read.
     const READ: usize;

@@ -213,7 +213,7 @@ impl MctpSocket {
         let mut control = TagControl2 { network, address, tag, ..TagControl2::default() };
         if self.tag_control(DROP_TAG_2, &mut control).is_err() {
             let mut control = TagControl { address, tag, ..TagControl::default() };
-            // Whatever the error is, there is nothing left to give back.
+            // After any error the tag is no longer allocated.
             let _ = self.tag_control(DROP_TAG, &mut control);
         }
     }

@@ -329,7 +329,7 @@ proptest! {
         prop_assert_eq!(records(&disk), flat);
     }
 
-    /// Whatever happens to a range of the file: no record is made up, and either all good records are
+    /// After any damage to a range of the file, no record is invented, and either all good records are
     /// returned and the damaged file is set aside, or what is lost is an end that one torn batch explains.
     #[test]
     fn damage_costs_what_it_hits_and_is_set_aside(
