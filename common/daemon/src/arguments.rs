@@ -16,7 +16,7 @@ pub trait Arguments: Default {
     /// empty for a daemon without own options.
     const USAGE: &str;
 
-    /// Takes one option or word; its value, if it has one, comes from `parser.value()`.
+    /// Handles one option or word; its value, if it has one, comes from `parser.value()`.
     ///
     /// Returns whether the argument is one of this daemon's.
     ///
@@ -25,7 +25,7 @@ pub trait Arguments: Default {
     /// A missing or malformed value.
     fn accept(&mut self, arg: &Arg<'_>, parser: &mut Parser) -> Result<bool, lexopt::Error>;
 
-    /// Checks what only the whole command line shows, such as an option that is missing.
+    /// Checks the whole command line, for example that no option is missing.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ fn accept_own<A: Arguments>(
     if own.accept(&arg, parser)? { Ok(()) } else { Err(arg.unexpected()) }
 }
 
-/// An argument that does not borrow the parser, so that both can be handed on.
+/// An argument that does not borrow the parser, so that both can be passed on.
 enum Owned {
     Short(char),
     Long(String),

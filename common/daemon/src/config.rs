@@ -63,12 +63,12 @@ impl ConfigFile {
 
     /// A daemon's configuration: a struct with a field per section that the daemon reads.
     ///
-    /// The struct bears `#[serde(default)]` and ignores other sections, so it must not deny unknown
+    /// The struct has `#[serde(default)]` and ignores other sections, so it must not deny unknown
     /// fields; the structs of the sections must.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`], with file and line, for what the sections do not allow.
+    /// [`Failure::Config`], with file and line, for invalid sections.
     pub fn config<T: DeserializeOwned + Default + Validate>(&self) -> Result<T, Failure> {
         match &self.text {
             Some(text) => parse_toml(&self.origin, text),
@@ -98,7 +98,7 @@ pub trait Validate {
     }
 }
 
-/// What is wrong with a value, and where it stands.
+/// Why a value is invalid, and its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {
     keys: Vec<String>,
@@ -113,7 +113,7 @@ impl Invalid {
         Self { keys: vec![key.into()], reason: reason.into() }
     }
 
-    /// Names the value that counts where the file does not have the one before.
+    /// Names the key to report if the file does not have the one before.
     #[must_use]
     pub fn or_at(mut self, key: impl Into<String>) -> Self {
         self.keys.push(key.into());
@@ -139,7 +139,7 @@ impl Invalid {
 }
 
 impl<K: Into<String>, R: Into<String>> From<(K, R)> for Invalid {
-    /// From a key and a reason, which libraries without this crate return.
+    /// From a key and a reason, the error of libraries that do not depend on this crate.
     fn from((key, reason): (K, R)) -> Self {
         Self::at(key, reason)
     }

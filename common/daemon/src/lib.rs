@@ -21,7 +21,7 @@
 //! }
 //! ```
 //!
-//! The first function makes of arguments and configuration all that the second one needs; `--check`
+//! The first function makes all that the second one needs from arguments and configuration; `--check`
 //! runs the first one alone.
 //!
 //! | exit code | meaning |

@@ -28,8 +28,8 @@ use crate::limit::{Pass, RateLimit};
 /// The longest line, its newline not included; the rest is cut.
 const MAX_LINE: usize = 2048;
 
-/// Lines per minute of each level but debug and trace, which are asked for. More are counted in the next
-/// one that is written.
+/// Lines per minute of each level but debug and trace, which an operator enables. The next line that is written has the number of
+/// those dropped.
 const PER_MINUTE: u32 = 3000;
 
 /// Libraries that log their internals at `info`; only their warnings are of interest.
@@ -64,7 +64,7 @@ enum Verbosity {
 impl Validate for LogConfig {}
 
 impl LogConfig {
-    /// The configured level, or the one that so many `-v` ask for if that is more.
+    /// The configured level, or that of the given number of `-v` if it is higher.
     pub(crate) fn level(&self, verbose: u8) -> LevelFilter {
         let asked = match verbose {
             0 => Verbosity::Error,
@@ -81,7 +81,7 @@ impl LogConfig {
     }
 }
 
-/// Says whose log it is; the first call counts.
+/// Sets the name in the log; the first call counts.
 pub(crate) fn name(name: &'static str) {
     NAME.get_or_init(|| name);
 }

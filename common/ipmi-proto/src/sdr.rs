@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oem_and_unknown_records_are_kept() {
+    fn oem_and_unknown_records_do_not_change() {
         let oem = hex!("05 00 51 c0 05 57 01 00 aa bb");
         let record = SdrRecord::parse(&oem).unwrap();
         let manufacturer = Iana::from_bytes([0x57, 1, 0]);

@@ -1,4 +1,4 @@
-//! Connecting to the system bus, and noticing that it went away.
+//! Connections to the system bus, names on it, and subscriptions.
 //!
 //! A daemon that is up while the bus is not must neither end nor spin: [`connect`] retries with a
 //! bounded pace and logs once that the bus is absent and once that it is back.

@@ -1,7 +1,7 @@
 //! The users whose processes a daemon lets change something: root, the daemon's own user, and those
 //! that are configured.
 //!
-//! The bus policy decides who may send a message at all; other packages' policies may open more than a
+//! The bus policy decides which users may send a message at all; other packages' policies may open more than a
 //! daemon knows of, so each daemon checks the sender's user as well.
 
 use std::fmt;

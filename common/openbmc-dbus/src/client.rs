@@ -1,6 +1,6 @@
 //! Typed calls to other services, each with a deadline.
 //!
-//! A [`Client`] costs a connection's reference; it has no proxy, no cache and no match rule.
+//! A [`Client`] is a reference to a connection; it has no proxy, no cache and no match rule.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub enum CallError {
     Deadline {
         /// The service that was called.
         service: String,
-        /// How long it was given.
+        /// The time limit of the call.
         deadline: Duration,
     },
     /// No such service is on the bus, or it left before it replied.
@@ -58,7 +58,7 @@ pub enum CallError {
     /// The service, or the mapper, knows no such object, interface or property.
     #[error("not found: {what}")]
     NotFound {
-        /// What was asked for.
+        /// The object, interface or property.
         what: String,
     },
     /// The service refused.
@@ -66,7 +66,7 @@ pub enum CallError {
     Refused {
         /// The D-Bus error's name.
         name: String,
-        /// What the service says about it.
+        /// The text of the error.
         text: String,
     },
     /// The reply has another type or value than the interface defines.
@@ -287,7 +287,7 @@ impl Properties {
         Ok(T::from_variant(Variant::clone(value))?)
     }
 
-    /// The value of one that not every service has.
+    /// The value of an optional property.
     ///
     /// # Errors
     ///
@@ -299,7 +299,7 @@ impl Properties {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Ipmi`: what bridges, sessions and SOL show of themselves.
+//! `xyz.openbmc_project.Ipmi`: bridges, sessions and SOL.
 
 /// The service and path where ipmid takes requests, and the names of the bridges.
 pub mod names {
@@ -56,7 +56,7 @@ pub mod session_info {
 
 /// `xyz.openbmc_project.Ipmi.SOL`: the SOL configuration of one channel.
 ///
-/// The numbers are those of the IPMI parameters, whatever their names say of milliseconds.
+/// The numbers are those of the IPMI parameters, although their names say milliseconds.
 pub mod sol {
     use crate::interface::interface;
 

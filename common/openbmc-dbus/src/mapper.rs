@@ -51,7 +51,7 @@ pub mod association {
     }
 }
 
-/// `xyz.openbmc_project.Association.Definitions`: what services ask the mapper to connect.
+/// `xyz.openbmc_project.Association.Definitions`: associations that the mapper publishes for services.
 pub mod definitions {
     use crate::interface::interface;
 

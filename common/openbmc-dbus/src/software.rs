@@ -32,7 +32,7 @@ pub mod activation {
     use crate::interface::{enumeration, interface};
 
     enumeration! {
-        /// How far an image has come.
+        /// The state of an image.
         Activation = "xyz.openbmc_project.Software.Activation.Activations" {
             NotReady, Invalid, Ready, Activating, Active, Failed, Staged, Staging,
         }
@@ -48,9 +48,9 @@ pub mod activation {
     interface! {
         "xyz.openbmc_project.Software.Activation";
         properties {
-            /// How far the image has come.
+            /// The state of the image.
             ReadWrite ACTIVATION: Activation = "Activation";
-            /// What a client asked of it.
+            /// The state that a client requests.
             ReadWrite REQUESTED_ACTIVATION: RequestedActivation = "RequestedActivation";
         }
     }

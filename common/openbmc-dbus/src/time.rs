@@ -22,7 +22,7 @@ pub mod epoch_time {
 pub mod timedate {
     use crate::interface::interface;
 
-    /// The service that systemd has for this.
+    /// systemd's service.
     pub const SERVICE: &str = "org.freedesktop.timedate1";
     /// Its object.
     pub const PATH: &str = "/org/freedesktop/timedate1";

@@ -1,4 +1,4 @@
-//! Owning a well-known name, why that fails, and noticing that it is lost.
+//! Ownership of a well-known name, and its loss.
 //!
 //! All names of the suite are requested here: no process can replace the owner of a name, and none queues for it
 //!  (D-Bus specification, `org.freedesktop.DBus.RequestName`).
@@ -73,7 +73,7 @@ impl From<OwnNameError> for zbus::Error {
 ///
 /// # Errors
 ///
-/// [`OwnNameError`], which says whether the policy or another process is in the way.
+/// [`OwnNameError`], which distinguishes the policy and another owner.
 pub async fn own_name(connection: &Connection, name: &str) -> Result<(), OwnNameError> {
     let body = (name, RequestNameFlags::DO_NOT_QUEUE);
     let reply =
@@ -122,7 +122,7 @@ pub enum NameEnd {
 }
 
 impl OwnedName {
-    /// Owns `name` on `connection`, as [`own_name`] does, and follows whether it is lost.
+    /// Owns `name` on `connection`, as [`own_name`] does, and watches for its loss.
     ///
     /// # Errors
     ///
@@ -201,7 +201,7 @@ mod tests {
         let flags = RequestNameFlags::REPLACE_EXISTING | RequestNameFlags::DO_NOT_QUEUE;
         assert!(second.request_name_with_flags(NAME, flags).await.is_err());
         assert_eq!(owner(&second).await, unique(&first));
-        // Nobody queues: once it is free it stays free.
+        // None queues: once the name is free it stays free.
         release(&first).await;
         own_name(&first, NAME).await.unwrap();
         assert_eq!(owner(&second).await, unique(&first));

@@ -106,7 +106,7 @@ impl IpmiHost {
     }
 
     /// Runs `bridge`, unless another process was the bridge of the channel when this one started: `ipmid` could not
-    /// tell the two hosts apart.
+    /// distinguish the two hosts.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub(super) struct Link {
     pending: Arc<Mutex<Pending>>,
 }
 
-/// Calls that await their reply, by the serial number of the message that carried them.
+/// Calls that await their reply, by the serial number of their message.
 type Pending = HashMap<NonZeroU32, oneshot::Sender<Message>>;
 
 impl Link {

@@ -71,7 +71,7 @@ impl From<Caller> for Options {
     }
 }
 
-/// The call that carries `request`.
+/// The call for `request`.
 pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Message> {
     Message::method_call(PATH, METHOD).destination(SERVICE).interface(INTERFACE).build(&(
         request.netfn.value(),

@@ -7,7 +7,7 @@ pub mod operational_status {
     interface! {
         "xyz.openbmc_project.State.Decorator.OperationalStatus";
         properties {
-            /// Whether the thing works as it should.
+            /// Whether the component works.
             ReadWrite FUNCTIONAL: bool = "Functional";
         }
     }
