@@ -172,7 +172,7 @@ pub struct IpmbResponse<'a> {
 }
 
 impl<'a> IpmbResponse<'a> {
-    /// The frame that answers `request` with `response`.
+    /// The frame of `response` to `request`.
     #[must_use]
     pub fn answering(request: &IpmbHeader, response: &'a Response) -> Self {
         Self {

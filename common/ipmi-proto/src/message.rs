@@ -7,7 +7,7 @@ use crate::{CompletionCode, Lun, NetFn};
 /// One request as a bridge hands it to `ipmid`.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Request {
-    /// Network function, as received (an odd one is answered C1h by `ipmid`).
+    /// Network function, as received (`ipmid` responds C1h to an odd one).
     pub netfn: NetFn,
     /// Responder's logical unit.
     pub lun: Lun,

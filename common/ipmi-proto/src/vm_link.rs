@@ -54,9 +54,9 @@ pub enum Control {
     PowerOff,
     /// To QEMU: reset the host; from QEMU: the host was reset.
     Reset,
-    /// To QEMU: answers and attention may interrupt. They start off.
+    /// To QEMU: responses and attention may interrupt. Off at the start.
     EnableInterrupt,
-    /// To QEMU: answers and attention may not interrupt.
+    /// To QEMU: responses and attention may not interrupt.
     DisableInterrupt,
     /// To QEMU: a non-maskable interrupt.
     Nmi,

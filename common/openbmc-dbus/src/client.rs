@@ -143,7 +143,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`CallError::InvalidReply`] when the answer is not an `R`.
+    /// [`CallError`]; [`CallError::InvalidReply`] when the reply is not an `R`.
     pub async fn call<B, R>(
         &self,
         object: &ObjectAt,

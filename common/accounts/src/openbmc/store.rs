@@ -133,18 +133,18 @@ fn load(
     let stamps = files.stamps();
     let own = own.snapshot();
     let mut damage = Vec::new();
-    let table = take(users(files), &mut damage);
-    let mut users = take(table.users(), &mut damage);
+    let table = value_or_default(users(files), &mut damage);
+    let mut users = value_or_default(table.users(), &mut damage);
     for (id, user) in &mut users.users {
         user.enablings = own.user(*id).map_or(0, User::enabled_mark);
     }
-    let passwords = take(passwords(files), &mut damage);
+    let passwords = value_or_default(passwords(files), &mut damage);
     let volatile = VolatileFile {
         boot: options.boot.clone(),
-        channels: take(access(&files.access_volatile), &mut damage),
+        channels: value_or_default(access(&files.access_volatile), &mut damage),
     };
-    let non_volatile = take(non_volatile(files), &mut damage);
-    let ciphers = take(cipher_limits(files), &mut damage);
+    let non_volatile = value_or_default(non_volatile(files), &mut damage);
+    let ciphers = value_or_default(cipher_limits(files), &mut damage);
     let channels = settings(&options.table, &non_volatile, &ciphers, &own);
     let snapshot = picture(options, generation, &users, &channels, &volatile)
         .with_fixed_names(table.fixed_names());
@@ -194,8 +194,8 @@ fn settings(
     ChannelsFile { channels: table.iter().map(of).collect() }
 }
 
-/// The value, or the default with a note of the damage.
-fn take<T: Default>(result: Result<T, String>, damage: &mut Vec<String>) -> T {
+/// The value, or the default after an error, which is added to `damage`.
+fn value_or_default<T: Default>(result: Result<T, String>, damage: &mut Vec<String>) -> T {
     result.unwrap_or_else(|reason| {
         damage.push(reason);
         T::default()

@@ -18,7 +18,7 @@ use super::transport::{Incoming, Outgoing};
 use super::{CHANNEL_PREFIX, direct};
 use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
-/// Requests that one bridge may have in flight; further ones are answered C0h at once.
+/// Requests that one bridge may have in flight; further ones get C0h at once.
 ///
 /// Far enough below the library's queue of 64 that no reply ever waits for room in it.
 pub const MAX_IN_FLIGHT: usize = 32;

@@ -21,7 +21,7 @@ impl OpenbmcWriter {
     ///
     /// # Errors
     ///
-    /// [`AccountError`]; that a service is not there is none.
+    /// [`AccountError`]; an absent service is not an error.
     pub fn synchronise(&self) -> Result<(), AccountError> {
         let _changing = self.changing();
         match self.system.users() {
