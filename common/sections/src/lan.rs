@@ -177,7 +177,9 @@ impl<'de> Deserialize<'de> for V15Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         element::from_text(deserializer, "the name of an authentication type", |name| {
             let known = AuthType::from_name(name).map(Self);
-            known.ok_or_else(|| format!("`{name}` is none of none, password, md2 and md5"))
+            known.ok_or_else(|| {
+                format!("`{name}` is not an authentication type (none, password, md2, md5)")
+            })
         })
     }
 }
