@@ -2,8 +2,9 @@
 //! reset would renumber the endpoint.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use daemon::lock;
 use durable::{Folder, Modes, Retention, StateFile};
 use mctp_proto::control::bus_owner::Assignment;
 use mctp_proto::{Address, BusPath, Eid, LinkId};
@@ -105,10 +106,6 @@ impl Assignments {
         let pool = assignment.pool.map(|(first, size)| (first.0, size));
         Some(Entry { binding, address, eid: assignment.eid.0, pool })
     }
-}
-
-fn lock(file: &Mutex<StateFile<Vec<Entry>>>) -> std::sync::MutexGuard<'_, StateFile<Vec<Entry>>> {
-    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use std::{fmt, io};
 
+use daemon::Outage;
 use mctp_proto::{BASELINE_MTU, Medium};
 use rustix::fs::{Mode, OFlags};
 use sys::Device;
@@ -96,17 +97,18 @@ pub(crate) fn link_kind(binding: &dyn Binding, mtu: Option<usize>) -> Result<Lin
 
 /// Serves one binding for ever.
 pub(crate) async fn keep_serving(port: Port, mut binding: Box<dyn Binding>, name: String) {
-    let mut reported = false;
+    let outage = Outage::new();
     loop {
         let error = binding.serve(&port).await;
-        let was_up = port.down();
+        if port.down() {
+            outage.end();
+        }
         if let Err(reason) = binding.check() {
             tracing::error!(binding = name, reason, "cannot be served; giving it up");
             return;
         }
-        if was_up || !reported {
-            tracing::warn!(binding = name, %error, "not open; trying again each second");
-            reported = true;
+        if outage.begin() {
+            tracing::warn!(binding = name, %error, "not open; retrying every second");
         }
         tokio::time::sleep(RETRY).await;
     }

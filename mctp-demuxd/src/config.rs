@@ -9,6 +9,7 @@ use mctp_proto::reassembly::Limits;
 use mctp_proto::route::{Kind, Origin, Route, RouteTable};
 use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::args::Args;
 use crate::bindings::{Binding, Spec, link_kind};
@@ -379,7 +380,7 @@ impl Section {
             RoleName::BusOwner => return Err("a bus owner needs an EID of its own".to_owned()),
         };
         let uuid = match &self.uuid {
-            Some(text) => Some(uuid(text).ok_or_else(|| format!("{text:?} is no UUID"))?),
+            Some(text) => Some(parse_uuid(text).ok_or_else(|| format!("{text:?} is no UUID"))?),
             None => machine,
         };
         let versions = self.versions.iter();
@@ -509,19 +510,9 @@ fn path(kinds: &[LinkKind], binding: u8, address: u16) -> Result<BusPath, String
     Ok(BusPath::new(LinkId(binding), address))
 }
 
-/// Reads 32 hexadecimal digits, with or without hyphens.
-pub fn uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: Vec<u8> = text
-        .trim()
-        .chars()
-        .filter(|c| *c != '-')
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks_exact(2)
-        .map(|pair| pair.iter().fold(0, |all, digit| all << 4 | digit))
-        .collect();
-    if digits.len() == 32 { bytes.try_into().ok() } else { None }
+/// Reads a UUID: 32 hexadecimal digits, with or without hyphens.
+pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    Uuid::try_parse(text.trim()).ok().map(Uuid::into_bytes)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Publisher {
         }
         self.update().await?;
         let connection = self.connection.clone();
-        let named = bus::keep_name(&connection, self.names.bus);
+        let named = bus::maintain_name(&connection, self.names.bus);
         tokio::pin!(named);
         loop {
             tokio::select! {

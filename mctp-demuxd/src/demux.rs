@@ -480,7 +480,7 @@ impl Demux {
     /// A tag for a request to `peer`.
     fn take_tag(&mut self, now: Duration, peer: TagPeer, request: Request) -> Result<Tag, Wait> {
         let life = self.answer_limits.of(request.kind);
-        self.tags.take(now, peer, request, life).ok_or(Wait::Tag(peer))
+        self.tags.allocate(now, peer, request, life).ok_or(Wait::Tag(peer))
     }
 }
 

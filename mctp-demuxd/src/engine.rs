@@ -8,15 +8,15 @@
 mod transmit;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use daemon::lock;
 use mctp_proto::{Address, DropReason, LinkId, MessageType};
 use rustix::net::RecvFlags;
 use sys::Device;
 use tokio::io::Interest;
 use tokio::sync::Notify;
-use tokio::time::{Instant as TokioInstant, sleep_until};
 
 use self::transmit::Transmitter;
 pub(crate) use self::transmit::{Framing, MessageOutput, Output, Sent};
@@ -99,12 +99,12 @@ impl EngineHandle {
 
     /// Looks at the engine, without the consequences that [`with`](Self::with) sees to.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&Engine) -> R) -> R {
-        look(&self.engine.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&lock(&self.engine))
     }
 
     /// Works on the engine, and wakes the tasks for which that makes work.
     pub(crate) fn with<R>(self: &Arc<Self>, work: impl FnOnce(&mut Engine) -> R) -> R {
-        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engine = lock(&self.engine);
         engine.now = self.start.elapsed();
         let result = work(&mut engine);
         if engine.wants_flush() {
@@ -132,14 +132,9 @@ impl EngineHandle {
     pub(crate) async fn run_timer(self: Arc<Self>) {
         loop {
             let armed = self.with(|engine| engine.armed);
-            let timeout = async {
-                match armed {
-                    Some(due) => sleep_until(TokioInstant::from_std(self.start + due)).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = armed.map(|due| self.start + due);
             tokio::select! {
-                () = timeout => self.with(|engine| {
+                () = daemon::sleep_until(due) => self.with(|engine| {
                     engine.armed = None;
                     engine.demux.handle_timeout(engine.now, &mut engine.sockets);
                     engine.armed = engine.demux.poll_timeout();

@@ -7,7 +7,7 @@ mod senders;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use daemon::{Failure, RateLimit};
+use daemon::{AbortOnDrop, Failure, RateLimit, sleep_until};
 use futures_util::StreamExt as _;
 use openbmc_dbus::callers::Callers;
 use tokio::sync::mpsc::{self, Receiver};
@@ -132,8 +132,7 @@ impl Server {
         let mut stream = links.messages();
         let mut names = Names::new(self.names());
         let (sender, mut updates) = mpsc::channel(UPDATES);
-        let tracking = tokio::spawn(mapper::track(names.all.clone(), sender));
-        let _tracking = AbortOnDrop(tracking);
+        let _tracking = AbortOnDrop::spawn(mapper::track(names.all.clone(), sender));
         let requesting = links.request_names(names.all.clone(), Duration::ZERO);
         tokio::pin!(requesting);
         loop {
@@ -324,22 +323,6 @@ impl Names {
     }
 }
 
-/// A task that is aborted when its owner is dropped.
-struct AbortOnDrop(tokio::task::JoinHandle<zbus::Result<()>>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 async fn next_update(updates: &mut Receiver<Update>) -> Option<Update> {
     updates.recv().await
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -97,7 +97,7 @@ fn a_daemon_waits_for_a_bus_that_is_not_there_and_ends_on_a_signal() {
             !process.log().is_empty()
         });
         assert!(process.terminate().success(), "{daemon}: {}", process.log());
-        for what in ["no bus", "the device is not available"] {
+        for what in ["cannot connect to the bus", "the device is not available"] {
             let count = process.log().matches(what).count();
             assert!(count <= 1, "{daemon} repeats itself: {}", process.log());
         }

@@ -14,7 +14,7 @@ const BY_NAME: [(&str, &[&str]); 10] = [
     ("sys", &[]),
     ("durable", &[]),
     ("rmcp-proto", &["ipmi-proto"]),
-    ("openbmc-dbus", &["ipmi-proto", "sys"]),
+    ("openbmc-dbus", &["ipmi-proto", "sys", "daemon"]),
     ("accounts", &["ipmi-proto", "durable"]),
     ("daemon", &["sys"]),
     ("sections", &["daemon", "ipmi-proto", "rmcp-proto"]),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use daemon::RateLimit;
+use daemon::{Outage, RateLimit};
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
@@ -99,22 +99,21 @@ impl Bridge {
 
     /// Runs without end; a bus that is lost is reopened.
     pub async fn run(mut self, path: &BusPath) {
-        let mut absence_logged = false;
+        let outage = Outage::new();
         loop {
             let opened = Port::open(path).and_then(|port| Ok((port.writer()?, port)));
             match opened {
                 Ok((writer, port)) => {
-                    if std::mem::take(&mut absence_logged) {
+                    if outage.end() {
                         info!(device = %path.device.display(), "the bus is available again");
                     }
                     let error = self.serve(&port, writer).await;
                     warn!(%error, device = %path.device.display(), "the bus was lost; reopening it every 500 ms");
-                    absence_logged = true;
+                    outage.begin();
                 }
-                Err(error) if !absence_logged => {
+                Err(error) if outage.begin() => {
                     let device = path.device.display();
                     warn!(%error, %device, "the device is not available; retrying every 500 ms");
-                    absence_logged = true;
                 }
                 Err(_) => {}
             }

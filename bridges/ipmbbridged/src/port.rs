@@ -116,7 +116,7 @@ impl Writer {
             Self::I2c(bus) => {
                 let (address, data) = frame.split_first().ok_or(io::ErrorKind::InvalidInput)?;
                 let message = LinuxI2CMessage::write(data).with_address(u16::from(address >> 1));
-                let mut bus = bus.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut bus = daemon::lock(bus);
                 bus.transfer(&mut [message]).map_err(io::Error::from)?;
                 Ok(())
             }

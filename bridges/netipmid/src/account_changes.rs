@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::Followed;
+use daemon::Outage;
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask};
 use tokio::time::sleep;
@@ -20,7 +21,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Reads the accounts again whenever they may have changed, and calls `changed` when they have. Never ends.
 pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
     let mut buffer = [0; 1024];
-    let mut polling = false;
+    let polling = Outage::new();
     loop {
         // Watched before they are read: a change meanwhile is an event.
         let watches = Watches::set(&*store, &mut buffer);
@@ -29,7 +30,7 @@ pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
         }
         let waited = match watches {
             Ok(mut watches) => {
-                if std::mem::take(&mut polling) {
+                if polling.end() {
                     tracing::info!("the accounts' folders can be watched again");
                 }
                 watches.changed(&*store).await
@@ -37,7 +38,7 @@ pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
             Err(error) => Err(error),
         };
         if let Err(error) = waited {
-            if !std::mem::replace(&mut polling, true) {
+            if polling.begin() {
                 let seconds = POLL_INTERVAL.as_secs();
                 tracing::warn!(
                     %error, seconds,

@@ -11,7 +11,6 @@ use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
 use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 
 use crate::audit::{self, Audit};
 use crate::console::{Holder, PayloadCaller, Sol};
@@ -130,7 +129,7 @@ impl Bridge {
                 Some(request) = inputs.counts.recv() => Wake::Counts(request),
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
-                () = at(timeout) => Wake::Timeout,
+                () = daemon::sleep_until(timeout) => Wake::Timeout,
                 () = future::ready(()), if !datagrams_first => Wake::Nothing,
             };
             let now = Instant::now();
@@ -314,12 +313,4 @@ async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Answer {
     };
     let response = ipmid.execute(&request, caller, DEADLINE).await;
     Answer { asker, netfn: request.netfn, response }
-}
-
-/// Ends at `instant`, or never.
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant.into()).await,
-        None => future::pending().await,
-    }
 }

@@ -60,11 +60,7 @@ async fn read(client: &Client) -> Result<Option<[u8; 16]>, CallError> {
 
 /// A UUID in the notation of RFC 4122, as bytes in IPMI's order: reversed (IPMI v2.0 §20.8).
 fn parse(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|&c| c != '-').collect();
-    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    Some(u128::from_str_radix(&digits, 16).ok()?.to_le_bytes())
+    Some(::uuid::Uuid::try_parse(text).ok()?.as_u128().to_le_bytes())
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Channel {
 fn check_number(number: u8) -> Result<u8, String> {
     match number {
         0..=0x0b | 0x0f => Ok(number),
-        _ => Err(format!("channel {number}: the number is none of 0 to 11 and 15")),
+        _ => Err(format!("channel {number}: the number is not 0 to 11 or 15")),
     }
 }
 
@@ -145,7 +145,7 @@ impl ChannelTable {
     ///
     /// # Errors
     ///
-    /// The key of the configuration file and what is wrong there.
+    /// The key of the configuration file and the reason.
     pub fn validate(&self) -> Result<(), (String, String)> {
         if self.0.is_empty() {
             return Err(("channel".to_owned(), "no channel is left".to_owned()));

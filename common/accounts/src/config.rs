@@ -17,7 +17,7 @@ pub enum StoreKind {
     /// Our own store.
     #[default]
     Own,
-    /// OpenBMC's files, which OpenBMC's daemons can read and keep as well.
+    /// OpenBMC's files, which OpenBMC's daemons can read and write too.
     Openbmc,
 }
 
@@ -95,18 +95,18 @@ impl AccessConfig {
     ///
     /// # Errors
     ///
-    /// The key of the configuration file and what is wrong there.
+    /// The key of the configuration file and the reason.
     pub fn validate(&self) -> Result<(), (&'static str, &'static str)> {
         match &self.initial_user {
             Some(_) if self.user_ids.value() < INITIAL_USER => {
-                Err(("access.user-ids", "the initial user is id 2, which there is not"))
+                Err(("access.user-ids", "the initial user needs id 2"))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// A user that is made if there is no state yet: id 2, enabled, administrator on all channels
+/// A user that is created if there is no state yet: id 2, enabled, administrator on all channels
 /// with sessions. Once there is state, this is ignored: it never changes a user.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -7,7 +7,7 @@ use durable::Storage;
 use ipmi_proto::{ChannelNumber, Privilege};
 use serde::{Deserialize, Serialize};
 
-use crate::seal::{Place, Sealed, Sealer, SealingKey};
+use crate::seal::{SealContext, Sealed, Sealer, SealingKey};
 use crate::{AccountError, BadPassword, ChannelAccess, Kg, Password, User, UserId, UserName, text};
 
 /// The folder of the files, below the state folder.
@@ -100,8 +100,8 @@ impl Vault {
     pub(crate) fn password(&self, user: UserId, generation: u64) -> Option<Password> {
         let mut entries = self.credentials.passwords.iter();
         let entry = entries.find(|entry| entry.user == user && entry.generation == generation)?;
-        let place = Place::Password { user, generation };
-        let secret = self.sealer.as_ref()?.open(place, &entry.sealed)?;
+        let context = SealContext::Password { user, generation };
+        let secret = self.sealer.as_ref()?.open(context, &entry.sealed)?;
         Password::from_sealed_form(&secret)
     }
 
@@ -112,8 +112,8 @@ impl Vault {
 
     pub(crate) fn kg(&self, channel: ChannelNumber) -> Option<Kg> {
         let entry = self.credentials.kg.get(&channel.value())?;
-        let place = Place::Kg { channel, generation: entry.generation };
-        let secret = self.sealer.as_ref()?.open(place, &entry.sealed)?;
+        let context = SealContext::Kg { channel, generation: entry.generation };
+        let secret = self.sealer.as_ref()?.open(context, &entry.sealed)?;
         Kg::new(secret.as_slice().try_into().ok()?)
     }
 
@@ -132,7 +132,7 @@ impl Vault {
         let mut next = self.credentials.clone();
         let generation = next.last.max(floor) + 1;
         let secret = zeroize::Zeroizing::new(password.to_sealed_form());
-        let sealed = sealer.seal(Place::Password { user, generation }, &*secret)?;
+        let sealed = sealer.seal(SealContext::Password { user, generation }, &*secret)?;
         next.last = generation;
         next.passwords.push(PasswordEntry { user, generation, sealed });
         Ok((next, generation))
@@ -149,7 +149,7 @@ impl Vault {
         next.kg.remove(&channel.value());
         if let Some(kg) = kg {
             let generation = next.last + 1;
-            let sealed = sealer.seal(Place::Kg { channel, generation }, kg.bytes())?;
+            let sealed = sealer.seal(SealContext::Kg { channel, generation }, kg.bytes())?;
             next.last = generation;
             next.kg.insert(channel.value(), KgEntry { generation, sealed });
         }

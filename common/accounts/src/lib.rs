@@ -1,11 +1,11 @@
 //! IPMI users, channel access and sealed credentials.
 //!
 //! `ipmid` writes them through a [`Writer`], `netipmid` reads them through a [`Reader`]; both see a
-//! [`Snapshot`], an unchanging picture of all users and channels. The traits [`Users`] and
-//! [`UserAdmin`] stand between the daemons and the store, so that another store can take its place.
+//! [`Snapshot`], an immutable copy of all users and channels. The traits [`Users`] and
+//! [`UserAdmin`] separate the daemons from the store, so that another store can replace it.
 //!
-//! There are two stores: our own, of which the rest of this page tells, and OpenBMC's files as an
-//! OpenBMC `ipmid` keeps them ([`OpenbmcReader`], [`OpenbmcWriter`]).
+//! There are two stores: our own, described below, and OpenBMC's files as an OpenBMC `ipmid`
+//! writes them ([`OpenbmcReader`], [`OpenbmcWriter`]).
 //!
 //! The files are in `<state>/access/`, of owner `ipmid` and group `ipmi-access`, folder 2750, files
 //! 0640:
@@ -28,6 +28,7 @@
 mod channel;
 mod config;
 mod files;
+mod locks;
 mod openbmc;
 mod password;
 mod reader;

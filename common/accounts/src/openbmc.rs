@@ -1,14 +1,14 @@
-//! OpenBMC's accounts: the files that its `ipmid` and its PAM module keep.
+//! OpenBMC's accounts: the files of its `ipmid` and its PAM module.
 //!
-//! They let each of our daemons stand beside OpenBMC's other ones with the users that are there:
-//! `netipmid` reads them ([`OpenbmcReader`]), `ipmid` changes them too, and has User.Manager and
-//! PAM do what is theirs ([`OpenbmcWriter`]). The formats are phosphor-host-ipmid's
+//! With them each of our daemons can replace OpenBMC's without a change of users: `netipmid` reads
+//! the files ([`OpenbmcReader`]); `ipmid` changes them too, and calls User.Manager and PAM for what
+//! they own ([`OpenbmcWriter`]). The formats are phosphor-host-ipmid's
 //! (`user_channel/user_mgmt.cpp`, `passwd_mgr.cpp`, `channel_mgmt.cpp`, `cipher_mgmt.cpp`). What
-//! OpenBMC keeps nowhere, KG and what happens after wrong passwords, is in our own store beside
-//! them. A limit on a user's sessions cannot be kept.
+//! OpenBMC does not store, KG and the bad password threshold, is in our own store. A limit on a
+//! user's sessions is not supported.
 //!
-//! Nothing tells of a change of all these files, so they are looked at, by their time stamps,
-//! whenever a snapshot is asked for, as OpenBMC does.
+//! Not every change of these files is signalled, so their time stamps are compared at each
+//! request for a snapshot, as OpenBMC does.
 
 mod channels;
 mod ciphers;

@@ -1,4 +1,4 @@
-//! Passwords and KG: kept no longer than needed, never shown, compared in constant time.
+//! Passwords and KG: erased after use, never formatted, compared in constant time.
 
 use std::fmt;
 
@@ -103,7 +103,7 @@ impl Password {
         self.key.get(..end.unwrap_or(KEY_LENGTH)).unwrap_or_default()
     }
 
-    /// What is sealed: the size and all 20 bytes, so that the length tells nothing.
+    /// The bytes to seal: the size and all 20 bytes, so that the length of the sealed form is constant.
     pub(crate) fn to_sealed_form(&self) -> [u8; Self::FORM_LENGTH] {
         let mut form = [0; Self::FORM_LENGTH];
         let (length, key) = form.split_at_mut(1);

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use durable::{Content, Folder, Modes, Retention, Storage};
 use ipmi_proto::ChannelNumber;
@@ -13,6 +13,7 @@ use crate::files::{
     CHANNELS, CREDENTIALS, ChannelsFile, CredentialsFile, FOLDER, GENERATION, KEY, KeyFile, USERS,
     UsersFile, VOLATILE, Vault, VolatileFile, read_generation,
 };
+use crate::locks::{lock, lock_read, lock_write};
 use crate::snapshot::Options;
 use crate::writer::boot_id;
 use crate::{AccessConfig, ChannelTable, Followed, Kg, Password, Snapshot, UserId, Users};
@@ -58,12 +59,12 @@ impl Reader {
     }
 
     fn current(&self) -> Current {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        lock_read(&self.current).clone()
     }
 
     /// Logs what is wrong, unless it is what was wrong before.
     fn log_damage(&self, damage: Option<String>) {
-        let mut logged = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.damage);
         if damage != *logged {
             match &damage {
                 Some(reason) => tracing::error!(
@@ -89,14 +90,14 @@ impl Followed for Reader {
     fn reload(&self) -> bool {
         let (next, damage) = load_folder(&self.folder, &self.options);
         self.log_damage(damage);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock_write(&self.current);
         let changed = current.snapshot.generation() != next.snapshot.generation();
         *current = next;
         changed
     }
 
     fn is_unreadable(&self) -> bool {
-        self.damage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.damage).is_some()
     }
 }
 
@@ -187,10 +188,10 @@ impl Files {
 fn read<T: DeserializeOwned + Default>(
     storage: &impl Storage,
     name: &str,
-    keep: Retention,
+    retention: Retention,
     damage: &mut Vec<String>,
 ) -> T {
-    match durable::read(storage, name, keep) {
+    match durable::read(storage, name, retention) {
         Content::Good(value) => value,
         Content::Absent => T::default(),
         Content::Damaged(reason) => {

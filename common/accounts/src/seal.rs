@@ -1,6 +1,7 @@
 //! Secrets at rest: ChaCha20-Poly1305 under a key file, each with its own random nonce.
 //!
-//! What a secret is for is authenticated with it, so a sealed secret opens only in its own place.
+//! The context of a secret (kind, owner, generation) is authenticated with it, so a secret that was copied to another
+//! entry does not open.
 
 use ipmi_proto::ChannelNumber;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -34,14 +35,14 @@ pub(crate) struct Sealed {
     text: Vec<u8>,
 }
 
-/// What a secret is, and whose.
+/// The kind, owner and generation of a secret: the additional data of the AEAD.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
+pub(crate) enum SealContext {
     Password { user: UserId, generation: u64 },
     Kg { channel: ChannelNumber, generation: u64 },
 }
 
-impl Place {
+impl SealContext {
     fn to_bytes(self) -> Vec<u8> {
         let (kind, number, generation) = match self {
             Self::Password { user, generation } => (b'P', user.value(), generation),
@@ -63,12 +64,12 @@ impl Sealer {
         UnboundKey::new(&CHACHA20_POLY1305, &key.0).ok().map(LessSafeKey::new).map(Self)
     }
 
-    pub(crate) fn seal(&self, place: Place, secret: &[u8]) -> Result<Sealed, AccountError> {
+    pub(crate) fn seal(&self, context: SealContext, secret: &[u8]) -> Result<Sealed, AccountError> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| AccountError::NoRandom)?;
         let mut text = Vec::with_capacity(secret.len() + CHACHA20_POLY1305.tag_len());
         text.extend_from_slice(secret);
-        let aad = Aad::from(place.to_bytes());
+        let aad = Aad::from(context.to_bytes());
         let used = Nonce::assume_unique_for_key(nonce);
         if self.0.seal_in_place_append_tag(used, aad, &mut text).is_err() {
             text.zeroize();
@@ -77,10 +78,10 @@ impl Sealer {
         Ok(Sealed { nonce, text })
     }
 
-    /// The secret, if it was sealed with this key for this place and not changed since.
-    pub(crate) fn open(&self, place: Place, sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    /// The secret, if it was sealed with this key for this context and not changed since.
+    pub(crate) fn open(&self, context: SealContext, sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
         let mut text = Zeroizing::new(sealed.text.clone());
-        let aad = Aad::from(place.to_bytes());
+        let aad = Aad::from(context.to_bytes());
         let nonce = Nonce::assume_unique_for_key(sealed.nonce);
         let length = self.0.open_in_place(nonce, aad, &mut text).ok()?.len();
         text.truncate(length);
@@ -92,19 +93,19 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    fn password(user: u8, generation: u64) -> Place {
-        Place::Password { user: UserId::new(user).unwrap(), generation }
+    fn password(user: u8, generation: u64) -> SealContext {
+        SealContext::Password { user: UserId::new(user).unwrap(), generation }
     }
 
     #[test]
-    fn secret_opens_in_its_own_place_only() {
+    fn secret_opens_in_its_own_context_only() {
         let sealer = Sealer::new(&SealingKey::random().unwrap()).unwrap();
         let sealed = sealer.seal(password(2, 7), b"secret").unwrap();
         assert_eq!(sealer.open(password(2, 7), &sealed).unwrap().as_slice(), b"secret");
         assert!(sealer.open(password(3, 7), &sealed).is_none());
         assert!(sealer.open(password(2, 8), &sealed).is_none());
         let channel = ChannelNumber::new(2).unwrap();
-        assert!(sealer.open(Place::Kg { channel, generation: 7 }, &sealed).is_none());
+        assert!(sealer.open(SealContext::Kg { channel, generation: 7 }, &sealed).is_none());
         let other = Sealer::new(&SealingKey::random().unwrap()).unwrap();
         assert!(other.open(password(2, 7), &sealed).is_none());
     }

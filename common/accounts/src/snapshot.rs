@@ -121,7 +121,7 @@ impl Snapshot {
     /// limits (IPMI v2.0 §6.8). `None` if the user has no access to the channel.
     #[must_use]
     pub fn privilege_limit(&self, id: UserId, channel: ChannelNumber) -> Option<Privilege> {
-        // Both are looked up each time: how long a login takes must not tell which of them is missing.
+        // Both are looked up each time: the time of a login must not reveal which of them is missing.
         let user = self.access(id, channel).privilege;
         let channel = self.channel_access(channel, Setting::Volatile);
         Some(user?.min(channel?.privilege_limit))

@@ -1,4 +1,4 @@
-//! What the daemons need of a store of accounts, whichever it is.
+//! The interface of a store of accounts.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -29,8 +29,8 @@ pub trait Followed: Users {
     /// The folders where a changed file appears; they may not exist yet.
     fn folders(&self) -> Vec<PathBuf>;
 
-    /// Whether a file of this name that was moved into one of the folders, or written there, tells
-    /// of a change.
+    /// Whether a file of this name that was moved into one of the folders, or written there, means a
+    /// change of the accounts.
     fn announces(&self, file: &OsStr) -> bool;
 
     /// Reads the accounts anew; returns whether they were changed.
@@ -44,11 +44,11 @@ pub trait Followed: Users {
 /// A store of accounts to change.
 ///
 /// The calls return when the change is safe on the medium, and may block for that long: a daemon
-/// calls them on a thread that may wait. After an error nothing has changed.
+/// calls them on a thread that may block. After an error nothing has changed.
 ///
-/// Calls from several threads take effect one after the other. No call takes a value whole that its caller
-/// made of one it had read: a change of part of a value is a function that the store runs on the value as
-/// it is then, under the lock under which the result is written. Limits and uniqueness are checked there too.
+/// Calls from several threads take effect one after the other. A change of part of a value is a function that
+/// the store runs on the present value under its lock, so that no change of another caller is overwritten.
+/// Limits and uniqueness are checked there too.
 pub trait UserAdmin: Users {
     /// Sets a user's name.
     ///
@@ -126,7 +126,7 @@ pub trait UserAdmin: Users {
     fn lock_kg(&self, channel: ChannelNumber) -> Result<(), AccountError>;
 
     /// Sets the highest privilege that sessions of each cipher suite id may have on a channel (LAN
-    /// parameter 24); `None` is a suite that may not be used. Suites not named keep theirs.
+    /// parameter 24); `None` is a suite that may not be used. Other suites do not change.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ pub trait UserAdmin: Users {
 /// Why an account was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// The id is beyond the number of users there can be.
+    /// The id is beyond the configured number of users.
     #[error("there is no user {0}")]
     NoSuchUser(UserId),
     /// No channel of this number is configured.
@@ -161,22 +161,22 @@ pub enum AccountError {
     /// The name of user 1 is fixed: the empty one.
     #[error("the name of user 1 is fixed")]
     FixedName,
-    /// Another user has the name; each name stands for one user.
+    /// Another user has the name; names are unique.
     #[error("user {0} has that name")]
     NameTaken(UserId),
     /// The user has no name, and so no account that could be changed (OpenBMC's accounts).
     #[error("user {0} has no name")]
     Unnamed(UserId),
-    /// The name is none that an account can have (OpenBMC's accounts).
+    /// The name is not valid for an account (OpenBMC's accounts).
     #[error("no account can have this name")]
     InvalidName,
     /// The password has a character that the file of passwords cannot hold (OpenBMC's accounts).
     #[error("no account can have this password")]
     InvalidPassword,
-    /// The store has no place for a limit on a user's sessions (OpenBMC's accounts).
+    /// The store has no limit on a user's sessions (OpenBMC's accounts).
     #[error("the number of a user's sessions cannot be limited")]
     SessionLimit,
-    /// A service that owns part of the accounts did not do it (OpenBMC's accounts).
+    /// A service that owns part of the accounts failed (OpenBMC's accounts).
     #[error(transparent)]
     System(#[from] SystemError),
     /// A file cannot be read or written (OpenBMC's accounts).
@@ -194,7 +194,7 @@ pub enum AccountError {
 }
 
 impl AccountError {
-    /// Whether it is because the medium is full.
+    /// Whether the cause is a full medium.
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Storage(error) if error.is_full())

@@ -35,7 +35,7 @@ pub(crate) mod privilege {
         let name = String::deserialize(d)?;
         level_from_name(&name).ok_or_else(|| {
             D::Error::custom(format!(
-                "`{name}` is none of callback, user, operator, administrator, oem"
+                "`{name}` is not callback, user, operator, administrator or oem"
             ))
         })
     }

@@ -158,7 +158,7 @@ impl User {
         self.enablings
     }
 
-    /// Whether a password was set, of whatever contents.
+    /// Whether any password was set.
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.password.is_some()

@@ -1,4 +1,4 @@
-//! The accounts, kept by the one daemon that changes them.
+//! The accounts, for the one daemon that changes them.
 //!
 //! A new password takes three writes, so that a power loss between any two of them leaves the old
 //! password or the new one: the credentials with both entries, the users file that names the new
@@ -8,15 +8,17 @@ mod change;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use durable::{Folder, Modes, Origin, Retention, StateFile, Storage};
 use ipmi_proto::ChannelNumber;
+use nix::unistd::{Group, chown};
 
 use crate::files::{
     CHANNELS, CREDENTIALS, ChannelsFile, CredentialsFile, FOLDER, KEY, KeyFile, USERS, UsersFile,
     VOLATILE, Vault, VolatileFile, read_generation, write_generation,
 };
+use crate::locks::{lock, lock_read, lock_write};
 use crate::reader::Current;
 use crate::seal::SealingKey;
 use crate::snapshot::Options;
@@ -31,7 +33,7 @@ const GROUP: &str = "ipmi-access";
 /// The id of the initial user: the first whose name is not fixed.
 pub(crate) const INITIAL_USER: u8 = 2;
 
-/// The accounts, kept by the one daemon that changes them.
+/// The accounts, for the one daemon that changes them.
 pub struct Writer<S = Folder> {
     options: Options,
     current: RwLock<Current>,
@@ -86,7 +88,7 @@ impl<S: Storage + Clone> Writer<S> {
         Ok(writer)
     }
 
-    /// Makes the initial user if there never was any state; returns whether it did.
+    /// Creates the initial user if there is no state yet; returns whether it did.
     ///
     /// # Errors
     ///
@@ -115,17 +117,17 @@ impl<S: Storage + Clone> Writer<S> {
     }
 
     fn files(&self) -> MutexGuard<'_, Files<S>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.files)
     }
 
     fn current(&self) -> Current {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        lock_read(&self.current).clone()
     }
 
-    /// Shows a change to this daemon and to the readers.
+    /// Publishes a change to this daemon and to the readers.
     fn publish(&self, files: &mut Files<S>) {
         let current = files.current(&self.options);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        *lock_write(&self.current) = current;
     }
 }
 
@@ -195,7 +197,7 @@ impl<S: Storage + Clone> Files<S> {
         });
         if let Err(error) = saved {
             // They stay disabled all the same: what does not open admits nobody.
-            tracing::error!(%error, "users cannot be written");
+            tracing::error!(%error, "cannot write the users");
         }
     }
 
@@ -205,7 +207,7 @@ impl<S: Storage + Clone> Files<S> {
         if self.users.origin() == Origin::Lost
             && let Err(error) = self.users.update(|_| {})
         {
-            tracing::error!(%error, "users cannot be written");
+            tracing::error!(%error, "cannot write the users");
         }
     }
 
@@ -213,11 +215,11 @@ impl<S: Storage + Clone> Files<S> {
         Vault::new(self.key.as_ref(), self.credentials.value().clone())
     }
 
-    /// The picture after a change, and a new generation for the readers.
+    /// A snapshot after a change, and a new generation for the readers.
     fn current(&mut self, options: &Options) -> Current {
         self.generation = self.generation.wrapping_add(1);
         if let Err(error) = write_generation(&self.storage, self.generation) {
-            tracing::warn!(%error, "readers of the accounts cannot be told of a change");
+            tracing::warn!(%error, "cannot write the generation: readers of the accounts may miss a change");
         }
         let vault = self.vault();
         let snapshot = Snapshot::new(
@@ -271,24 +273,18 @@ fn ensure_key<S: Storage>(file: &mut StateFile<KeyFile, S>) -> Result<SealingKey
     Ok(key)
 }
 
-/// What tells one start of the machine from another.
+/// An identifier of this start of the machine.
 pub(crate) fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-/// Gives the folder to the group of the readers, if there is one and this process may.
+/// Gives the folder to the group of the readers, if that exists and this process has the privilege.
 fn give_to_group(path: &Path) {
-    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let id = groups.lines().find_map(|line| {
-        let (name, rest) = line.split_once(':')?;
-        let id = rest.split(':').nth(1)?;
-        (name == GROUP).then(|| id.parse().ok()).flatten()
-    });
-    if let Some(id) = id
-        && let Err(error) = std::os::unix::fs::chown(path, None, Some(id))
+    if let Ok(Some(group)) = Group::from_name(GROUP)
+        && let Err(error) = chown(path, None, Some(group.gid))
     {
-        tracing::debug!(%error, group = GROUP, "the access folder keeps its group");
+        tracing::debug!(%error, group = GROUP, "cannot change the group of the access folder");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line: what all daemons take, and each one's own arguments.
+//! The command line: the arguments of all daemons, and those of each one.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use lexopt::{Arg, Parser, ValueExt};
 
 /// Where the configuration is read when `--config` is not given.
 const DEFAULT_CONFIG: &str = "/etc/causeway/causeway.toml";
-/// Where state is kept when `--state-dir` is not given.
+/// The state directory when `--state-dir` is not given.
 const DEFAULT_STATE_DIR: &str = "/var/lib/ipmi";
 
-/// A daemon's own arguments; the common ones are taken care of.
+/// A daemon's own arguments, besides the common ones.
 pub trait Arguments: Default {
     /// One line per own option for `--help`, indented by two blanks and ended by a newline each;
     /// empty for a daemon without own options.
     const USAGE: &str;
 
-    /// Takes one option or word; its value, if it has one, comes from `parser.value()`.
+    /// Handles one option or word; its value, if it has one, comes from `parser.value()`.
     ///
     /// Returns whether the argument is one of this daemon's.
     ///
@@ -25,7 +25,7 @@ pub trait Arguments: Default {
     /// A missing or malformed value.
     fn accept(&mut self, arg: &Arg<'_>, parser: &mut Parser) -> Result<bool, lexopt::Error>;
 
-    /// Checks what only the whole command line shows, such as an option that is missing.
+    /// Checks the whole command line, for example that no option is missing.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Arguments for NoArguments {
     }
 }
 
-/// What a command line asks for.
+/// A parsed command line.
 #[derive(Debug)]
 pub(crate) enum Invocation<A> {
     Help,
@@ -116,7 +116,7 @@ fn accept_own<A: Arguments>(
     if own.accept(&arg, parser)? { Ok(()) } else { Err(arg.unexpected()) }
 }
 
-/// An argument that does not borrow the parser, so that both can be handed on.
+/// An argument that does not borrow the parser, so that both can be passed on.
 enum Owned {
     Short(char),
     Long(String),
@@ -149,7 +149,7 @@ pub(crate) fn help<A: Arguments>(name: &str) -> String {
         "Usage: {name} [OPTIONS]\n\nOptions:\n{}  \
            --config FILE      configuration (default {DEFAULT_CONFIG};\n                     \
            the built-in one is used if that is absent)\n  \
-           --state-dir DIR    where state is kept (default {DEFAULT_STATE_DIR})\n  \
+           --state-dir DIR    state directory (default {DEFAULT_STATE_DIR})\n  \
            --check            check arguments and configuration, and end: touches neither\n                     \
            the bus nor devices nor state\n  \
            -v, --verbose      log more; twice for all there is\n  \

@@ -11,9 +11,8 @@ use crate::Failure;
 
 /// All top-level keys of `causeway.toml`.
 ///
-/// A key that is none of these is an error, whichever daemon reads the file: a misspelt section
-/// must not silently mean the defaults. Each is one that some daemon reads, and is explained in the
-/// sample configuration.
+/// Any other key is an error for every daemon: a misspelt section must not silently mean the defaults.
+/// Each is read by some daemon, and explained in the sample configuration.
 pub const SECTIONS: &[&str] = &[
     "access", "channel", "dcmi", "device", "host", "i2c", "ipmb", "ipmid", "lan", "log", "mctp",
     "openbmc", "pef", "sel", "sol", "users",
@@ -64,12 +63,12 @@ impl ConfigFile {
 
     /// A daemon's configuration: a struct with a field per section that the daemon reads.
     ///
-    /// The struct bears `#[serde(default)]` and ignores other sections, so it must not deny unknown
+    /// The struct has `#[serde(default)]` and ignores other sections, so it must not deny unknown
     /// fields; the structs of the sections must.
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`], with file and line, for what the sections do not allow.
+    /// [`Failure::Config`], with file and line, for invalid sections.
     pub fn config<T: DeserializeOwned + Default + Validate>(&self) -> Result<T, Failure> {
         match &self.text {
             Some(text) => parse_toml(&self.origin, text),
@@ -99,7 +98,7 @@ pub trait Validate {
     }
 }
 
-/// What is wrong with a value, and where it stands.
+/// Why a value is invalid, and its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {
     keys: Vec<String>,
@@ -114,7 +113,7 @@ impl Invalid {
         Self { keys: vec![key.into()], reason: reason.into() }
     }
 
-    /// Names the value that counts where the file does not have the one before.
+    /// Names the key to report if the file does not have the one before.
     #[must_use]
     pub fn or_at(mut self, key: impl Into<String>) -> Self {
         self.keys.push(key.into());
@@ -140,7 +139,7 @@ impl Invalid {
 }
 
 impl<K: Into<String>, R: Into<String>> From<(K, R)> for Invalid {
-    /// From a key and a reason, which libraries without this crate return.
+    /// From a key and a reason, the error of libraries that do not depend on this crate.
     fn from((key, reason): (K, R)) -> Self {
         Self::at(key, reason)
     }
@@ -301,9 +300,9 @@ mod tests {
         let text = "[lan]\nlists = [\n[1],\n[2,\n3]]\n";
         let failure = Invalid::at("lan.lists[1][1]", "is odd").in_file("x.toml", text);
         assert_eq!(failure.to_string(), "x.toml:5: lan.lists[1][1]: is odd");
-        let text = "[[lan.place]]\na = 1\n\n[[lan.place]]\na = 2\n";
-        let failure = Invalid::at("lan.place[1]", "is twice").in_file("x.toml", text);
-        assert_eq!(failure.to_string(), "x.toml:4: lan.place[1]: is twice");
+        let text = "[[lan.target]]\na = 1\n\n[[lan.target]]\na = 2\n";
+        let failure = Invalid::at("lan.target[1]", "is twice").in_file("x.toml", text);
+        assert_eq!(failure.to_string(), "x.toml:4: lan.target[1]: is twice");
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::fmt;
 
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 
-/// What `read` makes of a text. `expecting` says in errors of type what it should have been.
+/// The value that `read` makes of a text. `expecting` names it in errors of type.
 ///
 /// # Errors
 ///
-/// What is not a text, and what `read` refuses.
+/// For what is not a text, and for what `read` refuses.
 pub fn from_text<'de, T, D: Deserializer<'de>>(
     deserializer: D,
     expecting: &'static str,
@@ -20,11 +20,11 @@ pub fn from_text<'de, T, D: Deserializer<'de>>(
     deserializer.deserialize_str(Text { expecting, read })
 }
 
-/// What `read` makes of a whole number. `expecting` says in errors what it should have been.
+/// The value that `read` makes of a whole number. `expecting` names it in errors.
 ///
 /// # Errors
 ///
-/// What is not a number, a number beyond 64 bits, and what `read` refuses.
+/// For what is not a number, for a number beyond 64 bits, and for what `read` refuses.
 pub fn from_number<'de, T, D: Deserializer<'de>>(
     deserializer: D,
     expecting: &'static str,

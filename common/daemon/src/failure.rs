@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub enum Failure {
     /// Arguments or configuration are wrong, and the operator must change them: exit code 2.
     Config(String),
-    /// Anything else that cannot be retried: exit code 1, and the service manager starts anew.
+    /// Anything else that cannot be retried: exit code 1, and the service manager restarts the daemon.
     Fatal(String),
 }
 
@@ -41,7 +41,7 @@ impl<E: Error> From<E> for Failure {
     }
 }
 
-/// An error and all of its sources on one line, without saying twice what a source repeats.
+/// An error and all of its sources on one line, without the text of a source that is in the text before.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -65,7 +65,7 @@ mod tests {
     struct Outer(#[source] std::io::Error);
 
     #[test]
-    fn failure_tells_the_whole_chain() {
+    fn failure_has_the_whole_chain() {
         let failure = Failure::from(Outer(std::io::Error::other("gone")));
         assert_eq!(failure.to_string(), "cannot open the device: gone");
     }

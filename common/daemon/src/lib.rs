@@ -21,7 +21,7 @@
 //! }
 //! ```
 //!
-//! The first function makes of arguments and configuration all that the second one needs; `--check`
+//! The first function makes all that the second one needs from arguments and configuration; `--check`
 //! runs the first one alone.
 //!
 //! | exit code | meaning |
@@ -42,9 +42,11 @@ pub mod element;
 mod failure;
 mod limit;
 mod log;
+mod outage;
 pub mod range;
 mod run;
 pub mod schema;
+mod task;
 
 pub use arguments::{Arguments, NoArguments};
 pub use config::{ConfigFile, Invalid, SECTIONS, Validate, parse_toml};
@@ -53,4 +55,6 @@ pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};
 pub use log::LogConfig;
+pub use outage::Outage;
 pub use run::{Setup, run, run_with};
+pub use task::{AbortOnDrop, lock};

@@ -1,9 +1,11 @@
 //! A bound on how often something is logged.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Lets at most so many log lines through per interval, and counts the ones it swallowed.
+use crate::lock;
+
+/// Lets at most so many log lines through per interval, and counts those that it swallowed.
 ///
 /// What a peer can cause at will is logged through one of these, so that a flood of bad packets
 /// does not become a flood of log lines (and of flash writes).
@@ -24,11 +26,11 @@ pub struct RateLimit {
     window: Mutex<Window>,
 }
 
-/// Leave to log one line.
+/// Permission to log one line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Pass {
-    /// How many lines were swallowed since the last one let through; `None` for none, which a
-    /// `tracing` field leaves out of the line.
+    /// How many lines were swallowed since the last one let through; `None` if none was, so that the
+    /// `tracing` field is left out of the line.
     pub swallowed: Option<u64>,
 }
 
@@ -52,9 +54,9 @@ impl RateLimit {
         self.admit_at(Instant::now())
     }
 
-    /// Whether a line may be logged at `now`, for state machines that are told the time.
+    /// Whether a line may be logged at `now`, for state machines whose caller gives the time.
     pub fn admit_at(&self, now: Instant) -> Option<Pass> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.window);
         let over =
             window.start.is_none_or(|start| now.saturating_duration_since(start) >= self.interval);
         if over {

@@ -1,12 +1,12 @@
 //! The log: one line per event on stderr, each in one write.
 //!
 //! With the journal behind stderr a line begins with its `<N>` priority (`sd-daemon(3)`), elsewhere
-//! with the daemon's name and the level. Spans are not supported: an event carries the fields that
-//! its reader needs. Control characters, of which foreign text may be full, are written as escapes,
-//! so that one event is always one line and a terminal is not at the mercy of a peer.
+//! with the daemon's name and the level. Spans are not supported: an event has the fields that
+//! its reader needs. Control characters are written as escapes, so that one event is always one line
+//! and text from a peer cannot control a terminal.
 //!
-//! However much a peer has a daemon tell, the lines of each level are bounded, so that a flood fills no
-//! medium and drowns no error; what is seldom has nothing to fear from what is frequent.
+//! The lines of each level are bounded, so that a peer that causes a flood of them neither fills the
+//! medium nor hides an error: a flood at one level takes nothing from another.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -28,11 +28,11 @@ use crate::limit::{Pass, RateLimit};
 /// The longest line, its newline not included; the rest is cut.
 const MAX_LINE: usize = 2048;
 
-/// Lines per minute of each level but debug and trace, which are asked for. More are counted in the next
-/// one that is written.
+/// Lines per minute of each level but debug and trace, which an operator enables. The next line that is written has the number of
+/// those dropped.
 const PER_MINUTE: u32 = 3000;
 
-/// Libraries that tell their own story at `info`; from them only warnings are of interest.
+/// Libraries that log their internals at `info`; only their warnings are of interest.
 const LIBRARIES: [&str; 4] = ["zbus", "tokio", "mio", "inotify"];
 
 static NAME: OnceLock<&'static str> = OnceLock::new();
@@ -64,7 +64,7 @@ enum Verbosity {
 impl Validate for LogConfig {}
 
 impl LogConfig {
-    /// The configured level, or the one that so many `-v` ask for if that is more.
+    /// The configured level, or that of the given number of `-v` if it is higher.
     pub(crate) fn level(&self, verbose: u8) -> LevelFilter {
         let asked = match verbose {
             0 => Verbosity::Error,
@@ -81,7 +81,7 @@ impl LogConfig {
     }
 }
 
-/// Says whose log it is; the first call counts.
+/// Sets the name in the log; the first call counts.
 pub(crate) fn name(name: &'static str) {
     NAME.get_or_init(|| name);
 }
@@ -89,7 +89,7 @@ pub(crate) fn name(name: &'static str) {
 /// Starts the log: events up to `level` are written, and a panic is one line too.
 pub(crate) fn start(level: LevelFilter) {
     let log = Log { level, style: Style::of_stderr(), bounds: Bounds::new(PER_MINUTE) };
-    // Fails only if a subscriber is set already, which then is the one to keep.
+    // Fails only if a subscriber is set already, which then stays.
     let _already_set = tracing::subscriber::set_global_default(log);
     std::panic::set_hook(Box::new(|panic| report(&panic.to_string())));
 }
@@ -201,7 +201,7 @@ fn limit(target: &str, level: LevelFilter) -> LevelFilter {
 }
 
 fn write(line: Line) {
-    // Nobody is left to tell if stderr is closed.
+    // If stderr is closed, there is nowhere to log that.
     let _closed = std::io::stderr().write_all(&line.finish());
 }
 
@@ -327,11 +327,11 @@ mod tests {
 
     #[test]
     fn more_v_means_more_and_never_less_than_configured() {
-        let view = |level| LogConfig { log: Section { level } };
-        assert_eq!(view(Verbosity::Info).level(0), LevelFilter::INFO);
-        assert_eq!(view(Verbosity::Warn).level(0), LevelFilter::WARN);
-        assert_eq!(view(Verbosity::Warn).level(1), LevelFilter::DEBUG);
-        assert_eq!(view(Verbosity::Trace).level(1), LevelFilter::TRACE);
+        let config = |level| LogConfig { log: Section { level } };
+        assert_eq!(config(Verbosity::Info).level(0), LevelFilter::INFO);
+        assert_eq!(config(Verbosity::Warn).level(0), LevelFilter::WARN);
+        assert_eq!(config(Verbosity::Warn).level(1), LevelFilter::DEBUG);
+        assert_eq!(config(Verbosity::Trace).level(1), LevelFilter::TRACE);
     }
 
     #[test]

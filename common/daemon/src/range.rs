@@ -32,7 +32,7 @@ where
     Number::<MIN, MAX, T>::deserialize(deserializer).map(|number| number.0)
 }
 
-/// As [`number`], for a key that need not be there: it takes `#[serde(default)]` beside.
+/// As [`number`], for an optional key, which also needs `#[serde(default)]`.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ where
     Fraction::<MIN, MAX>::deserialize(deserializer).map(|fraction| fraction.0)
 }
 
-/// As [`fraction`], for a key that need not be there: it takes `#[serde(default)]` beside.
+/// As [`fraction`], for an optional key, which also needs `#[serde(default)]`.
 ///
 /// # Errors
 ///

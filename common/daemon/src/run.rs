@@ -25,7 +25,7 @@ pub struct Setup<A> {
     pub name: &'static str,
     /// Its own arguments.
     pub args: A,
-    /// Where its state is kept.
+    /// The state directory.
     pub state_dir: PathBuf,
     file: ConfigFile,
 }
@@ -35,7 +35,7 @@ impl<A> Setup<A> {
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`], with file and line, for what the sections do not allow.
+    /// [`Failure::Config`], with file and line, for invalid sections.
     pub fn config<T: DeserializeOwned + Default + Validate>(&self) -> Result<T, Failure> {
         self.file.config()
     }
@@ -47,7 +47,7 @@ impl<A> Setup<A> {
         self.file.failure(invalid)
     }
 
-    /// Gives up the process's capabilities, once what needs one is open, such as a low port.
+    /// Drops the process's capabilities, after what needs one is open, such as a low port.
     pub fn drop_privileges(&self) {
         match sys::drop_capabilities() {
             Ok(()) => tracing::debug!("capabilities dropped"),
@@ -58,7 +58,7 @@ impl<A> Setup<A> {
         }
     }
 
-    /// Tells the service manager that the daemon serves (`Type=notify`).
+    /// Notifies the service manager that the daemon serves (`Type=notify`).
     pub fn ready(&self) {
         notify(sd_notify::NotifyState::Ready);
     }
@@ -67,7 +67,7 @@ impl<A> Setup<A> {
 /// Runs a daemon: reads arguments and configuration, sets up the log and a single-threaded runtime,
 /// and ends `main` by dropping its future at SIGTERM or SIGINT. SIGHUP is logged and ignored.
 ///
-/// `prepare` makes of arguments and configuration what `main` needs, and refuses what cannot work.
+/// `prepare` makes what `main` needs from arguments and configuration, and refuses what is invalid.
 /// It opens nothing and changes nothing: `--check` runs it and ends.
 ///
 /// Returns the code that the process is to end with.
@@ -176,9 +176,9 @@ async fn in_task(
     }
 }
 
-/// Logs that there is nothing to reload: a SIGHUP, `systemctl reload` say, ends no daemon.
+/// Logs that nothing is reloaded: a SIGHUP, as by `systemctl reload`, does not end a daemon.
 async fn ignore_hangups(mut hangup: Signal) -> Infallible {
-    /// Anybody who may send signals may send many.
+    /// A process that may send signals may send many.
     static HANGUPS: RateLimit = RateLimit::new(1, Duration::from_secs(60));
     loop {
         received(&mut hangup).await;

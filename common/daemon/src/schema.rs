@@ -1,4 +1,4 @@
-//! The keys that a configuration has, read off its types.
+//! The keys of a configuration, derived from its types.
 //!
 //! Each key is found by deserializing the type from an input that records what it is asked for. A
 //! list of keys that is made this way cannot differ from what the daemon reads.
@@ -16,11 +16,11 @@ use serde::de::{
 pub struct Key {
     /// From the file's top, as `lan.sessions`; an element of a list is `i2c.allow[]`.
     pub path: String,
-    /// What it takes.
+    /// The values of the key.
     pub kind: Kind,
 }
 
-/// What a key takes.
+/// The values of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// `true` or `false`.

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         ("help_and_version_are_printed", help_and_version_are_printed),
         ("signals_end_whatever_goes_on", signals_end_whatever_goes_on),
         ("hangups_are_logged_and_end_nothing", hangups_are_logged_and_end_nothing),
-        ("readiness_is_told", readiness_is_told),
+        ("readiness_is_notified", readiness_is_notified),
         ("level_follows_arguments_and_config", level_follows_arguments_and_config),
         ("journal_gets_priorities", journal_gets_priorities),
     ];
@@ -205,7 +205,7 @@ fn hangups_are_logged_and_end_nothing() {
     }
 }
 
-fn readiness_is_told() {
+fn readiness_is_notified() {
     end(start(&mut command(&[])), Signal::SIGTERM);
 }
 

@@ -35,7 +35,7 @@ pub struct Folder {
 pub struct Modes {
     /// Of the folder, e.g. `0o2750`.
     pub folder: u32,
-    /// Of each file that is written, whatever the umask, e.g. `0o640`.
+    /// The mode of each file that is written, regardless of the umask, such as `0o640`.
     pub file: u32,
 }
 

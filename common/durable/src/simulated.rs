@@ -1,6 +1,6 @@
 //! A file system that loses what was not flushed.
 //!
-//! For tests, here and in the crates that keep state: a [`Disk`] counts operations and can be cut
+//! For tests, here and in the crates that have state: a [`Disk`] counts operations and can be cut
 //! off after any of them; [`after_power_loss`](Disk::after_power_loss) is then the disk that the next
 //! start finds. It is stricter than a real one: each unflushed change of a name, and each unflushed
 //! block of a file, survives or is lost by itself.

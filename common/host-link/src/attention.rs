@@ -77,7 +77,7 @@ async fn serve_on_each_connection(
 async fn serve_host_ipmi(connection: Connection, sms: Sms) -> zbus::Result<()> {
     let object = HostIpmi(sms);
     connection.object_server().at(host_ipmi::PATH, object).await?;
-    tokio::spawn(async move { bus::keep_name(&connection, host_ipmi::SERVICE).await });
+    tokio::spawn(async move { bus::maintain_name(&connection, host_ipmi::SERVICE).await });
     Ok(())
 }
 

@@ -5,9 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::RateLimit;
+use daemon::{Outage, RateLimit};
 use ipmi_proto::{FrameError, Request, Response};
-use tokio::time;
 use tracing::{info, warn};
 
 use crate::exchange::Reply;
@@ -18,7 +17,7 @@ static REFUSED: RateLimit = RateLimit::new(5, Duration::from_secs(10));
 /// The time between two attempts to open the device.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// A character device that carries one message per read and write.
+/// A character device that transfers one message per read and write.
 pub trait HostDevice: Sized {
     /// The most bytes of one read.
     const READ: usize;
@@ -76,8 +75,8 @@ pub trait HostDevice: Sized {
 pub struct DeviceTransport<D> {
     path: PathBuf,
     device: Option<D>,
-    /// Whether its absence was logged.
-    absence_logged: bool,
+    /// Since the device was lost or could not be opened.
+    outage: Outage,
     /// The response to write.
     outgoing: Option<Vec<u8>>,
     buffer: Vec<u8>,
@@ -87,38 +86,28 @@ impl<D: HostDevice> DeviceTransport<D> {
     /// The device at `path`, to be opened by the first [`next`](Transport::next).
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, device: None, absence_logged: false, outgoing: None, buffer: vec![0; D::READ] }
+        Self { path, device: None, outage: Outage::new(), outgoing: None, buffer: vec![0; D::READ] }
     }
 
     async fn open(&mut self) -> Incoming {
-        loop {
-            match D::open(&self.path) {
-                Ok(device) => {
-                    if self.absence_logged {
-                        info!(device = %self.path.display(), "the device is available again");
-                    }
-                    self.absence_logged = false;
-                    self.device = Some(device);
-                    return Incoming::Up;
-                }
-                Err(error) => {
-                    self.log_absence(&error);
-                    time::sleep(RETRY).await;
-                }
-            }
+        let open = || future::ready(D::open(&self.path));
+        let device = self.outage.retry(RETRY, open, |error| self.log_absence(error)).await;
+        if self.outage.end() {
+            info!(device = %self.path.display(), "the device is available again");
         }
+        self.device = Some(device);
+        Incoming::Up
     }
 
-    fn log_absence(&mut self, error: &io::Error) {
-        if !self.absence_logged {
-            let device = self.path.display();
-            warn!(%error, %device, "the device is not available; retrying every 500 ms");
-            self.absence_logged = true;
-        }
+    fn log_absence(&self, error: &io::Error) {
+        let device = self.path.display();
+        warn!(%error, %device, "the device is not available; retrying every 500 ms");
     }
 
     fn close(&mut self, error: &io::Error) -> Incoming {
-        self.log_absence(error);
+        if self.outage.begin() {
+            self.log_absence(error);
+        }
         self.device = None;
         self.outgoing = None;
         Incoming::Down

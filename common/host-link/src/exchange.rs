@@ -147,7 +147,7 @@ impl Exchange {
             self.counters.too_long += 1;
             response = Response::failure(&pending.head, CompletionCode::CANNOT_RETURN_BYTES);
         }
-        // The header is the request's, whatever header the response has.
+        // ipmid's response may have another header; the host matches the request's.
         let response = Response::to(&pending.head, response.completion, response.data);
         let done = response.completion == CompletionCode::OK;
         let interrupt = pending.interrupt.filter(|_| done);

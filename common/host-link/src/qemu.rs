@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
+use daemon::Outage;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time;
 use tracing::{info, warn};
@@ -45,22 +46,12 @@ enum Listener {
 impl QemuTransport {
     /// Listens at `address`, and retries until that is possible.
     pub async fn listen(address: &QemuAddress) -> Self {
-        let mut failed = false;
-        loop {
-            match Listener::bind(address).await {
-                Ok(listener) => {
-                    info!(?address, "listening for QEMU");
-                    return Self { listener, peer: None, attention: false, interrupt: false };
-                }
-                Err(error) => {
-                    if !failed {
-                        warn!(%error, ?address, "cannot listen for QEMU; retrying every second");
-                        failed = true;
-                    }
-                    time::sleep(RETRY).await;
-                }
-            }
-        }
+        let log = |error: &io::Error| {
+            warn!(%error, ?address, "cannot listen for QEMU; retrying every second");
+        };
+        let listener = Outage::new().retry(RETRY, || Listener::bind(address), log).await;
+        info!(?address, "listening for QEMU");
+        Self { listener, peer: None, attention: false, interrupt: false }
     }
 
     /// The address of the listener; the system may have chosen its TCP port.

@@ -1,8 +1,8 @@
 //! Messages of a BT interface (IPMI v2.0 §11.2, §11.3).
 //!
 //! Length (which does not count itself), network function and LUN, sequence, command, then the
-//! completion code of a response, then data. A response carries its request's sequence. One read or
-//! write of `/dev/ipmi-bt-host` carries one message; the register handshake is the kernel's.
+//! completion code of a response, then data. A response has its request's sequence. One read or
+//! write of `/dev/ipmi-bt-host` is one message; the kernel does the register handshake.
 
 use crate::frame::FrameError;
 use crate::{CompletionCode, NetFn, Request, Response};
@@ -32,7 +32,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<(u8, Request), FrameError> {
 ///
 /// # Errors
 ///
-/// [`FrameError::TooLong`] for what one length byte cannot tell; `out` is untouched then.
+/// [`FrameError::TooLong`] if the length does not fit into one byte; `out` does not change then.
 pub fn emit_request(seq: u8, request: &Request, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let length = length(3 + request.data.len())?;
     let head = request.netfn.join(request.lun);

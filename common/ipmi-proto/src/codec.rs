@@ -15,10 +15,10 @@
 //! | `Option<T>` | those of `T`, if as many remain, else none |
 //! | `[T; N]`, tuples | those of the parts |
 //! | `Vec<T>` | all that remain |
-//! | [`Remaining`] | all that remain, to be taken apart later with the same calls |
-//! | types of one's own | by implementing [`Decode`] and [`Encode`] |
+//! | [`Remaining`] | all that remain, to be decoded later |
+//! | other types | by implementing [`Decode`] and [`Encode`] |
 //!
-//! A request must be used up exactly: too short, too long or left over is
+//! A request must be consumed exactly: one that is too short or too long is
 //! [`DecodeError::Length`] (C7h); a value outside its type is [`DecodeError::Value`] (CCh).
 
 mod collections;
@@ -34,18 +34,18 @@ pub use writer::Writer;
 
 use crate::CompletionCode;
 
-/// Why a request's data does not fit the parameters it is to become.
+/// Why a request's data cannot be decoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// Fewer or more bits than the parameters take.
     #[error("the data's length does not fit the parameters")]
     Length,
-    /// A field holds a value its type does not have.
+    /// A field has a value that its type does not have.
     #[error("{field} cannot be {value:#x}")]
     Value {
-        /// What the field is.
+        /// The type of the field.
         field: &'static str,
-        /// What it held.
+        /// The value of the field.
         value: u64,
     },
 }
@@ -59,24 +59,24 @@ impl From<DecodeError> for CompletionCode {
     }
 }
 
-/// A value that can be taken from a request's data.
+/// A type that can be decoded from a request's data.
 pub trait Decode: Sized {
-    /// Takes the value's bits from `reader`.
+    /// Decodes a value from `reader`.
     ///
     /// # Errors
     ///
     /// [`DecodeError::Length`] when too few remain, [`DecodeError::Value`] when they are no value
-    /// of this type. Where the reader then stands is of no meaning.
+    /// of this type. The position of the reader is then undefined.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
-/// A value that can be put into a response's data.
+/// A type that can be encoded into a response's data.
 pub trait Encode {
     /// Appends the value's bits to `writer`.
     fn encode(&self, writer: &mut Writer);
 }
 
-/// Takes `T` from `bytes`, which must be used up exactly.
+/// Decodes `T` from `bytes`, which must be consumed exactly.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, DecodeError> {
     Ok(value)
 }
 
-/// The bytes of `value`; a last byte that is not full is filled up with zero bits.
+/// The bytes of `value`; the last byte is padded with zero bits.
 pub fn encode<T: Encode + ?Sized>(value: &T) -> Vec<u8> {
     let mut writer = Writer::default();
     value.encode(&mut writer);

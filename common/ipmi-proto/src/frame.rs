@@ -1,4 +1,4 @@
-//! What can be wrong with a frame, whatever the transport.
+//! The errors of frames, for all transports.
 
 /// Why the bytes of a frame were refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum FrameError {
         what: &'static str,
         /// Bytes needed at least.
         need: usize,
-        /// Bytes there are.
+        /// Bytes present.
         have: usize,
     },
     /// The length field and the bytes disagree.
@@ -18,15 +18,15 @@ pub enum FrameError {
     Length {
         /// What the length field says.
         stated: usize,
-        /// Bytes there are.
+        /// Bytes present.
         have: usize,
     },
-    /// More bytes than the transport carries.
+    /// More bytes than the transport transfers.
     #[error("{have} bytes where {limit} are the most")]
     TooLong {
-        /// The most the transport carries.
+        /// The most that the transport transfers.
         limit: usize,
-        /// Bytes there are, or the first count beyond the limit where no more was kept.
+        /// Bytes present, or one more than the limit if the rest was dropped.
         have: usize,
     },
     /// The checksum does not hold.

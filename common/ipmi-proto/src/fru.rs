@@ -1,8 +1,7 @@
 //! FRU inventory images (Platform Management FRU Information Storage Definition v1.3).
 //!
-//! [`FruImage`] is what an image says; [`FruImage::to_bytes`] lays it out and [`FruImage::parse`]
-//! takes any image apart. The internal use area has no length of its own and is kept up to whichever
-//! area comes next.
+//! [`FruImage`] has the fields of an image; [`FruImage::to_bytes`] encodes it and [`FruImage::parse`]
+//! decodes any image. The internal use area has no length of its own and extends to the next area.
 
 mod areas;
 mod multirecord;
@@ -20,10 +19,10 @@ const UNIT: usize = 8;
 /// The format version in the header and in every area.
 pub(crate) const FORMAT: u8 = 0x01;
 
-/// What a FRU image says.
+/// The fields of a FRU image.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FruImage {
-    /// The manufacturer's own area (§9), from its format byte on.
+    /// The internal use area (§9), from its format byte on.
     pub internal: Option<Vec<u8>>,
     /// The chassis (§10).
     pub chassis: Option<Chassis>,
@@ -72,7 +71,7 @@ impl Offsets {
 }
 
 impl FruImage {
-    /// Takes an image apart; bytes behind its areas are not looked at.
+    /// Decodes an image; bytes after its areas are ignored.
     ///
     /// # Errors
     ///
@@ -99,12 +98,12 @@ impl FruImage {
         })
     }
 
-    /// Lays the image out, areas in the header's order.
+    /// Encodes the image, with the areas in the header's order.
     ///
     /// # Errors
     ///
-    /// [`RecordError::Length`] when an area does not fit its length byte, or begins beyond what the
-    /// header's offsets reach.
+    /// [`RecordError::Length`] when an area does not fit its length byte, or begins beyond the greatest
+    /// offset of the header.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
         let mut out = vec![0; HEADER_LENGTH];
         let internal = self.internal.as_ref().map(|bytes| {
@@ -126,8 +125,8 @@ impl FruImage {
         }
         header.push(0);
         header.push(zero_checksum(&header));
-        for (place, byte) in out.iter_mut().zip(header) {
-            *place = byte;
+        for (to, byte) in out.iter_mut().zip(header) {
+            *to = byte;
         }
         Ok(out)
     }

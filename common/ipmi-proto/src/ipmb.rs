@@ -2,7 +2,7 @@
 //!
 //! Two addresses, network function and LUNs, a sequence number, the command, its data and two
 //! checksums. On the wire a response swaps the addresses and LUNs of its request; here
-//! [`IpmbHeader`] names them by role, so a response carries its request's header unchanged.
+//! [`IpmbHeader`] names them by role, so a response has its request's header unchanged.
 
 use std::fmt;
 
@@ -51,14 +51,14 @@ impl IpmbSequence {
     }
 }
 
-/// Who asks whom, for what: the same in a request and in its response.
+/// Addresses, sequence and command: the same in a request and in its response.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct IpmbHeader {
-    /// Who carries the command out (`rsAddr`/`rsSA`).
+    /// The responder (`rsAddr`/`rsSA`).
     pub responder: IpmbAddress,
     /// The responder's logical unit (`rsLUN`).
     pub responder_lun: Lun,
-    /// Who asked (`rqAddr`/`rqSA`).
+    /// The requester (`rqAddr`/`rqSA`).
     pub requester: IpmbAddress,
     /// The requester's logical unit (`rqLUN`).
     pub requester_lun: Lun,
@@ -86,7 +86,7 @@ pub enum IpmbError {
     Truncated {
         /// Bytes needed.
         need: usize,
-        /// Bytes there.
+        /// Bytes present.
         have: usize,
     },
     /// The first checksum does not cover address and network function.
@@ -172,7 +172,7 @@ pub struct IpmbResponse<'a> {
 }
 
 impl<'a> IpmbResponse<'a> {
-    /// The frame that answers `request` with `response`.
+    /// The frame of `response` to `request`.
     #[must_use]
     pub fn answering(request: &IpmbHeader, response: &'a Response) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! The bare message of a KCS interface (IPMI v2.0 §9.2, §9.3), which SSIF and the QEMU link wrap.
 //!
 //! A request is network function and LUN, command, data; a response has the completion code before
-//! the data. One read or write of `/dev/ipmi-kcsN` carries one message; there is neither a length
+//! the data. One read or write of `/dev/ipmi-kcsN` is one message; there is neither a length
 //! nor a checksum, and the register handshake is the kernel's.
 
 use crate::frame::FrameError;

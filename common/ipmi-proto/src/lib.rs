@@ -1,11 +1,11 @@
 //! IPMI messages, codes and the bit-level packer, without I/O.
 //!
-//! Every type here is plain data: no runtime, socket, file, clock or random source. Parsers take
-//! bytes they may not trust and are total; what a peer may extend keeps its unknown values.
+//! Every type here is plain data: no runtime, socket, file, clock or random source. Parsers accept
+//! any bytes without a panic; types that a peer may extend hold unknown values too.
 //!
 //! - [`NetFn`], [`Lun`], [`CompletionCode`], [`Privilege`], [`ChannelNumber`]: the vocabulary.
 //! - [`message`]: a request and a response as they travel between a bridge and `ipmid`.
-//! - [`sdr`], [`sel`], [`fru`]: the records that a management controller keeps.
+//! - [`sdr`], [`sel`], [`fru`]: the records of a management controller.
 //! - [`pet`]: events as SNMP traps.
 //! - [`codec`]: the bit-level packer and unpacker of typed parameters.
 //! - [`ipmb`]: the frame of IPMB and of IPMI over LAN.

@@ -7,7 +7,7 @@ use crate::{CompletionCode, Lun, NetFn};
 /// One request as a bridge hands it to `ipmid`.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Request {
-    /// Network function, as received (an odd one is answered C1h by `ipmid`).
+    /// Network function, as received (`ipmid` responds C1h to an odd one).
     pub netfn: NetFn,
     /// Responder's logical unit.
     pub lun: Lun,
@@ -62,7 +62,7 @@ impl From<CompletionCode> for ResponseBody {
 }
 
 impl Response {
-    /// The answer to `request` with `completion` and `data`.
+    /// The response to `request` with `completion` and `data`.
     #[must_use]
     pub fn to(request: &Request, completion: CompletionCode, data: Vec<u8>) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Response {
         }
     }
 
-    /// The answer to `request` that carries nothing but `completion`.
+    /// The response to `request` that has only `completion`.
     #[must_use]
     pub fn failure(request: &Request, completion: CompletionCode) -> Self {
         Self::to(request, completion, Vec::new())

@@ -32,7 +32,7 @@ impl NetFn {
         if value <= 0x3f { Some(Self(value)) } else { None }
     }
 
-    /// Splits the byte that carries the network function in bits 7:2 and the LUN in bits 1:0.
+    /// Splits the byte that has the network function in bits 7:2 and the LUN in bits 1:0.
     #[must_use]
     pub const fn split(byte: u8) -> (Self, Lun) {
         (Self(byte >> 2), Lun(byte & 0x03))

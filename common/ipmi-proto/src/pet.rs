@@ -22,15 +22,15 @@ const IPMI: u8 = 0x20;
 /// No language; that of texts (Platform Management FRU Information Storage Definition v1.0 §15).
 const NO_LANGUAGE: u8 = 0xff;
 const ENGLISH: u8 = 0x19;
-/// The maker's fields (§3.3, Table 4, bytes 47 to 110): a text of so many bytes; no more fields. All of them
-/// have room for 64 bytes.
+/// The OEM custom fields (§3.3, Table 4, bytes 47 to 110): the type of a text, and the end of the fields. Together
+/// they have at most 64 bytes.
 const TEXT: u8 = 0xc0;
 const END: u8 = 0xc1;
 const MAX_TEXT: usize = 62;
 /// 1998-01-01 in seconds since 1970, from which traps count.
 const EPOCH: u32 = 883_612_800;
 
-/// An event to be told by a trap.
+/// An event to be sent as a trap.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Trap {
     /// The system's GUID.
@@ -47,13 +47,13 @@ pub struct Trap {
     pub generator: GeneratorId,
     /// The event.
     pub event: Event,
-    /// Who made the system.
+    /// The manufacturer of the system.
     pub manufacturer: Iana,
-    /// The maker's number for it.
+    /// The manufacturer's product id.
     pub product: u16,
-    /// The address of who sends the trap.
+    /// The sender's IPv4 address.
     pub agent: [u8; 4],
-    /// A text for who reads it, as one of the maker's fields: its first 62 bytes, or none when it is empty.
+    /// A text, sent as an OEM custom field: its first 62 bytes; no field if it is empty.
     pub text: Vec<u8>,
 }
 
@@ -78,7 +78,7 @@ impl Trap {
         ])
     }
 
-    /// Sensor type, event type, direction and offset: what the trap's number is made of.
+    /// The specific trap number: sensor type, event type, direction and offset.
     fn specific(&self) -> [u8; 4] {
         let direction = match self.event.direction {
             Direction::Assertion => 0,
@@ -96,7 +96,7 @@ impl Trap {
         out.extend(self.timestamp.saturating_sub(EPOCH).to_be_bytes());
         out.extend(self.utc_offset.to_be_bytes());
         out.extend([IPMI, IPMI, self.severity, slave, self.event.sensor_number]);
-        // Entity and instance are not told.
+        // Entity and instance are unspecified.
         out.extend([0, 0]);
         out.extend(self.event.data);
         out.extend([0; 5]);
@@ -111,7 +111,7 @@ impl Trap {
 }
 
 impl Trap {
-    /// The text as one of the maker's fields.
+    /// The text as an OEM custom field.
     fn custom_text(&self) -> Vec<u8> {
         let mut text: Vec<u8> = self.text.iter().copied().take(MAX_TEXT).collect();
         if text.len() == 1 {

@@ -1,8 +1,8 @@
 //! Sensor data records (IPMI v2.0 §43) and what goes with them: reading factors, thresholds, codes.
 //!
 //! A record travels as a five-byte header and a body. Types 01h (full), 02h (compact), 03h
-//! (event-only), 11h (FRU locator), 12h (management controller locator) and C0h (OEM) are taken
-//! apart; every other type is kept as bytes.
+//! (event-only), 11h (FRU locator), 12h (management controller locator) and C0h (OEM) are decoded;
+//! every other type stays as bytes.
 
 mod codes;
 mod compact;
@@ -26,7 +26,7 @@ use crate::netfn::Iana;
 use crate::record::{Reader, RecordError};
 use crate::type_length::low_byte;
 
-/// The SDR version that headers and Get SDR Repository Info carry: 1.5, least significant digit first.
+/// The SDR version that headers and Get SDR Repository Info have: 1.5, least significant digit first.
 pub const SDR_VERSION: u8 = 0x51;
 /// Bytes of a record's header.
 pub const HEADER_LENGTH: usize = 5;
@@ -85,7 +85,7 @@ pub enum SdrBody {
         /// Its content, at most 59 bytes by the specification.
         data: Vec<u8>,
     },
-    /// Every other type, kept as it is.
+    /// Every other type, as bytes.
     Other {
         /// The record type.
         kind: u8,
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oem_and_unknown_records_are_kept() {
+    fn oem_and_unknown_records_do_not_change() {
         let oem = hex!("05 00 51 c0 05 57 01 00 aa bb");
         let record = SdrRecord::parse(&oem).unwrap();
         let manufacturer = Iana::from_bytes([0x57, 1, 0]);

@@ -143,7 +143,7 @@ pub enum SelBody {
     Plain {
         /// The record type.
         kind: u8,
-        /// Thirteen bytes that only their maker understands.
+        /// Thirteen OEM bytes.
         data: [u8; 13],
     },
 }

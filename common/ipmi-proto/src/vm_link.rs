@@ -12,7 +12,7 @@ pub use decoder::Decoder;
 use crate::frame::{FrameError, zero_sum};
 use crate::{Request, Response, kcs};
 
-/// The protocol version both ends tell.
+/// The protocol version that both ends send.
 pub const VERSION: u8 = 1;
 
 /// The most bytes of a frame before escaping, which is more than QEMU's buffers hold.
@@ -32,7 +32,7 @@ const ESCAPED: u8 = 0x10;
 pub enum Frame {
     /// A message, its checksum proven.
     Message {
-        /// QEMU's count of requests; a response must carry its request's.
+        /// QEMU's count of requests; a response must have its request's.
         seq: u8,
         /// Request or response as on KCS: [`kcs::parse_request`], [`kcs::parse_response`].
         body: Vec<u8>,
@@ -54,9 +54,9 @@ pub enum Control {
     PowerOff,
     /// To QEMU: reset the host; from QEMU: the host was reset.
     Reset,
-    /// To QEMU: answers and attention may interrupt. They start off.
+    /// To QEMU: responses and attention may interrupt. Off at the start.
     EnableInterrupt,
-    /// To QEMU: answers and attention may not interrupt.
+    /// To QEMU: responses and attention may not interrupt.
     DisableInterrupt,
     /// To QEMU: a non-maskable interrupt.
     Nmi,
@@ -88,7 +88,7 @@ impl Capabilities {
     /// [`Control::GracefulShutdown`].
     pub const GRACEFUL_SHUTDOWN: Self = Self(0x20);
 
-    /// Whether all of `other` is there.
+    /// Whether all of `other` is set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

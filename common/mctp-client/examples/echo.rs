@@ -1,4 +1,4 @@
-//! Answers each vendor defined message (type 7Eh) with itself.
+//! Responds to each vendor defined message (type 7Eh) with the same bytes.
 //!
 //! `cargo run -p mctp-client --example echo [SOCKET]`
 

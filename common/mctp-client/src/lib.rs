@@ -1,11 +1,13 @@
 //! A client of the MCTP demultiplexer socket, for authors of message handlers.
 //!
-//! One connection has one message type. What arrives is the sender's endpoint id and the message,
-//! type byte first; what is sent is the receiver's id and the message. There are no tags: most
-//! message types say themselves what is a request and what an answer, and an answer goes to the request
-//! with the same key (instance id, slot, vendor id). Of a type that says nothing, a message to an
-//! endpoint whose request this connection has not answered is the answer to its oldest request, and
-//! anything else is a request, whose answer comes to this connection alone. It blocks, needs no runtime, and its descriptor can be polled.
+//! One connection has one message type. A message that is received begins with the sender's endpoint
+//! id, one that is sent with the receiver's; the type byte follows. There are no tags: most message
+//! types distinguish requests and responses themselves, and a response is matched with the request that
+//! has the same key (instance id, slot, vendor id). For other types, a message to an endpoint whose
+//! request is pending on this connection is the response to the oldest such request; any other message
+//! is a request, whose response this connection alone receives.
+//!
+//! Calls block and need no runtime; the descriptor can be polled.
 //!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
@@ -99,24 +101,24 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a request and waits for the answer, ignoring what other endpoints send meanwhile.
+    /// Sends a request and waits for the response; messages of other endpoints are dropped meanwhile.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send) and [`receive`](Self::receive). Without a time-out this waits for ever
-    /// for an endpoint that never answers.
+    /// for an endpoint that never responds.
     pub fn ask(&mut self, eid: u8, body: &[u8]) -> io::Result<Vec<u8>> {
         self.send(eid, body)?;
         loop {
-            let (from, answer) = self.receive()?;
+            let (from, response) = self.receive()?;
             if from == eid {
-                return Ok(answer.to_vec());
+                return Ok(response.to_vec());
             }
         }
     }
 
-    /// Answers requests until the demultiplexer ends: `handler` gets the sender and the request, both
-    /// ways without the type byte, and gives the answer, if there is to be one.
+    /// Responds to requests until the demultiplexer ends: `handler` gets the sender and the request, both
+    /// ways without the type byte, and returns the response, if any.
     ///
     /// # Errors
     ///
@@ -127,8 +129,8 @@ impl Client {
     ) -> io::Result<()> {
         loop {
             let (eid, request) = self.receive()?;
-            if let Some(answer) = handler(eid, request) {
-                self.send(eid, &answer)?;
+            if let Some(response) = handler(eid, request) {
+                self.send(eid, &response)?;
             }
         }
     }

@@ -81,7 +81,7 @@ pub struct ControlHeader {
     pub request: bool,
     /// No response is wanted.
     pub datagram: bool,
-    /// Tells requests of one sender apart, 0 to 31; a response has its request's.
+    /// Distinguishes requests of one sender, 0 to 31; a response has its request's.
     pub instance: u8,
     /// What is asked, or was.
     pub command: Command,

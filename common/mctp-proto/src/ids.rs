@@ -145,7 +145,7 @@ impl Medium {
         }
     }
 
-    /// The largest packet payload that its framing can carry.
+    /// The largest packet payload that fits its framing.
     #[must_use]
     pub const fn max_mtu(self) -> usize {
         match self {

@@ -86,9 +86,9 @@ impl Reassembler {
         Self { limits, ..Self::default() }
     }
 
-    /// Takes one packet and gives the message that it ends, if it ends one.
+    /// Handles one packet; returns the message that it completes, if any.
     ///
-    /// Whatever has to be thrown away is counted in `drops`.
+    /// What is dropped is counted in `drops`.
     pub fn accept<'a>(
         &mut self,
         now: Duration,

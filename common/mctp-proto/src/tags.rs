@@ -97,14 +97,14 @@ impl<H> Entry<H> {
         }
     }
 
-    fn take(&mut self, tag: Tag) -> Option<Held<H>> {
+    fn release(&mut self, tag: Tag) -> Option<Held<H>> {
         self.out &= !mask(tag);
         self.stale &= !mask(tag);
         self.held.get_mut(usize::from(tag.value()))?.take()
     }
 }
 
-/// Every tag that is taken, with its holder.
+/// The allocated tags, each with its holder.
 #[derive(Debug)]
 pub struct TagTable<H> {
     entries: Vec<Entry<H>>,
@@ -118,9 +118,14 @@ impl<H> Default for TagTable<H> {
 }
 
 impl<H: Clone> TagTable<H> {
-    /// Takes a free tag for a request that may wait `life` for its answer; `None` when all eight are
-    /// out.
-    pub fn take(&mut self, now: Duration, peer: TagPeer, holder: H, life: Duration) -> Option<Tag> {
+    /// Allocates a tag to a request that may wait `life` for its response; `None` when all eight are in use.
+    pub fn allocate(
+        &mut self,
+        now: Duration,
+        peer: TagPeer,
+        holder: H,
+        life: Duration,
+    ) -> Option<Tag> {
         let index = match self.entries.iter().position(|entry| entry.peer == peer) {
             Some(index) => index,
             None => {
@@ -149,9 +154,9 @@ impl<H: Clone> TagTable<H> {
         Some(tag)
     }
 
-    /// Gives the holder of the tag that an answer from `sender` carries. The tag is then free, unless
-    /// the answer announces another one within `more`, or the request was a broadcast, which takes
-    /// answers until its time is over.
+    /// Returns the holder of the tag in a response from `sender`. The tag is then free, unless the
+    /// response announces another one within `more`, or the request was a broadcast, to which several
+    /// endpoints respond until its time is over.
     pub fn answer(
         &mut self,
         now: Duration,
@@ -162,7 +167,7 @@ impl<H: Clone> TagTable<H> {
         self.answer_where(now, sender, more, |held, _| held == tag)
     }
 
-    /// As [`answer`](Self::answer), by what `matches` finds in tag and holder: for a sender that does
+    /// As [`answer`](Self::answer), for the tag and holder that `matches`: for a sender that does
     /// not return the tag.
     pub fn answer_where(
         &mut self,
@@ -177,8 +182,8 @@ impl<H: Clone> TagTable<H> {
         let Some(entry) = self.entries.get_mut(index) else {
             return Answered::Unsolicited;
         };
-        let keep = more.is_some() || entry.peer.eid == Eid::BROADCAST;
-        let held = if keep {
+        let stays = more.is_some() || entry.peer.eid == Eid::BROADCAST;
+        let held = if stays {
             let slot = entry.held.get_mut(usize::from(tag.value())).and_then(Option::as_mut);
             slot.map(|held| {
                 if let Some(more) = more {
@@ -188,7 +193,7 @@ impl<H: Clone> TagTable<H> {
                 held.clone()
             })
         } else {
-            entry.take(tag)
+            entry.release(tag)
         };
         match held.map(|held| held.holder) {
             Some(Some(holder)) => Answered::Held(holder),
@@ -200,7 +205,7 @@ impl<H: Clone> TagTable<H> {
     /// Frees one tag.
     pub fn free(&mut self, peer: TagPeer, tag: Tag) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.peer == peer) {
-            entry.take(tag);
+            entry.release(tag);
         }
     }
 
@@ -234,7 +239,7 @@ impl<H: Clone> TagTable<H> {
                 let (until, is_stale) = (held.until, held.stale_at <= now);
                 let due = if is_stale { until } else { until.min(held.stale_at) };
                 if until <= now {
-                    entry.take(tag);
+                    entry.release(tag);
                 } else {
                     entry.stale |= if is_stale { mask(tag) } else { 0 };
                     check = Some(check.map_or(due, |check| check.min(due)));
@@ -283,7 +288,7 @@ impl<H: Clone> TagTable<H> {
 
     fn free_stale(&mut self, peer: TagPeer, tag: Tag) {
         for entry in self.entries.iter_mut().filter(|entry| entry.peer.shares_tags_with(peer)) {
-            entry.take(tag);
+            entry.release(tag);
         }
     }
 

@@ -1,26 +1,30 @@
-//! Connecting to the system bus, and noticing that it went away.
+//! Connections to the system bus, names on it, and subscriptions.
 //!
 //! A daemon that is up while the bus is not must neither end nor spin: [`connect`] retries with a
-//! bounded pace and tells once that the bus is missed and once that it is back.
+//! bounded pace and logs once that the bus is absent and once that it is back.
 
 mod name;
 pub(crate) mod socket;
+mod watch;
 
 use std::env;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use daemon::Outage;
 use tokio::net::UnixStream;
-use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 use zbus::connection::Builder;
 
-pub use self::name::{NameEnd, OwnNameError, OwnedName, keep_name, own_name};
+pub use self::name::{NameEnd, OwnNameError, OwnedName, maintain_name, own_name};
 use self::socket::BufferedStream;
+pub use self::watch::{
+    OwnerChange, add_match, owner_rule, owners_rule, properties_rule, watch_owner, watch_owners,
+    watch_properties,
+};
 
-/// How long between two attempts to reach a bus that is not there.
+/// The time between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// The longest any plain method call on our connections may take. Shorter than what a host driver
@@ -30,31 +34,22 @@ pub const METHOD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Messages that a connection's unfiltered stream may hold before reading pauses.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// The well-known place of the system bus when the environment names none.
+/// The address of the system bus unless the environment has another.
 const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
-/// Connects to the system bus (or what `DBUS_SYSTEM_BUS_ADDRESS` says), however long it takes.
+/// Connects to the system bus (or to `DBUS_SYSTEM_BUS_ADDRESS`), however long it takes.
 ///
-/// Logs one line when the bus is missed and one when it is found again, however many connections
-/// the process wants.
+/// Logs one line when the bus is absent and one when it is back, however many connections the process
+/// wants.
 pub async fn connect() -> Connection {
-    static MISSED: AtomicBool = AtomicBool::new(false);
-    loop {
-        match try_connect().await {
-            Ok(connection) => {
-                if MISSED.swap(false, Ordering::Relaxed) {
-                    info!("the bus is back");
-                }
-                return connection;
-            }
-            Err(error) => {
-                if !MISSED.swap(true, Ordering::Relaxed) {
-                    warn!(%error, "no bus; trying again until there is one");
-                }
-                time::sleep(RETRY).await;
-            }
-        }
+    // One for the process, whose connections all fail together.
+    static OUTAGE: Outage = Outage::new();
+    let log = |error: &zbus::Error| warn!(%error, "cannot connect to the bus; retrying");
+    let connection = OUTAGE.retry(RETRY, try_connect, log).await;
+    if OUTAGE.end() {
+        info!("the bus is back");
     }
+    connection
 }
 
 /// Connects to the system bus once.

@@ -1,7 +1,7 @@
 //! The users whose processes a daemon lets change something: root, the daemon's own user, and those
 //! that are configured.
 //!
-//! The bus policy decides who may send a message at all; other packages' policies may open more than a
+//! The bus policy decides which users may send a message at all; other packages' policies may open more than a
 //! daemon knows of, so each daemon checks the sender's user as well.
 
 use std::fmt;
@@ -48,11 +48,11 @@ pub struct UserError {
 ///
 /// # Errors
 ///
-/// When the user database cannot be read: then nobody knows whether there is one.
+/// When the user database cannot be read: then it is unknown whether the user exists.
 pub fn uid_of(name: &str) -> Result<Option<u32>, UserError> {
     match User::from_name(name) {
         Ok(user) => Ok(user.map(|user| user.uid.as_raw())),
-        // getpwnam_r(3): some systems say so of a name that is not found.
+        // getpwnam_r(3): what some systems return for a name that is not found.
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
         Err(error) => Err(UserError { name: name.to_owned(), error }),
     }

@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Chassis`: the front panel's buttons and the chassis' lid.
+//! `xyz.openbmc_project.Chassis`: the front panel's buttons and chassis intrusion.
 
 /// `xyz.openbmc_project.Chassis.Buttons`: the buttons, and pressing them without a finger.
 pub mod buttons {
@@ -86,29 +86,29 @@ pub mod buttons {
 pub mod intrusion {
     use crate::interface::{enumeration, interface};
 
-    /// The service that watches the lid.
+    /// The service that has the intrusion sensor.
     pub const SERVICE: &str = "xyz.openbmc_project.IntrusionSensor";
     /// The chassis' object.
     pub const PATH: &str = "/xyz/openbmc_project/Chassis/Intrusion";
 
     enumeration! {
-        /// What the lid tells.
+        /// The state of the intrusion sensor.
         Status = "xyz.openbmc_project.Chassis.Intrusion.Status" {
             Normal, HardwareIntrusion, TamperingDetected,
         }
     }
 
     enumeration! {
-        /// Who brings the state back to normal.
+        /// How the state returns to normal.
         RearmMode = "xyz.openbmc_project.Chassis.Intrusion.RearmMode" { Automatic, Manual }
     }
 
     interface! {
         "xyz.openbmc_project.Chassis.Intrusion";
         properties {
-            /// What the lid tells.
+            /// The state of the intrusion sensor.
             ReadWrite STATUS: Status = "Status";
-            /// Who brings the state back to normal.
+            /// How the state returns to normal.
             ReadWrite REARM: RearmMode = "Rearm";
         }
     }

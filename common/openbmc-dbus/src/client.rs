@@ -1,6 +1,6 @@
 //! Typed calls to other services, each with a deadline.
 //!
-//! A [`Client`] costs a connection's reference; it keeps no proxy, no cache and no match rule.
+//! A [`Client`] is a reference to a connection; it has no proxy, no cache and no match rule.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -41,24 +41,24 @@ impl ObjectAt {
 /// Why a call to a service gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The service did not answer in time.
-    #[error("{service} did not answer within {deadline:?}")]
+    /// The service did not reply in time.
+    #[error("{service} did not reply within {deadline:?}")]
     Deadline {
-        /// The service that was asked.
+        /// The service that was called.
         service: String,
-        /// How long it was given.
+        /// The time limit of the call.
         deadline: Duration,
     },
-    /// No such service is on the bus, or it left while it was asked.
+    /// No such service is on the bus, or it left before it replied.
     #[error("{service} is not on the bus")]
     Gone {
-        /// The service that was asked.
+        /// The service that was called.
         service: String,
     },
     /// The service, or the mapper, knows no such object, interface or property.
-    #[error("nothing such: {what}")]
+    #[error("not found: {what}")]
     NotFound {
-        /// What was asked for.
+        /// The object, interface or property.
         what: String,
     },
     /// The service refused.
@@ -66,12 +66,12 @@ pub enum CallError {
     Refused {
         /// The D-Bus error's name.
         name: String,
-        /// What the service says about it.
+        /// The text of the error.
         text: String,
     },
-    /// The answer has another type or value than the interface defines.
-    #[error("an answer that does not fit: {0}")]
-    Answer(#[from] ValueError),
+    /// The reply has another type or value than the interface defines.
+    #[error("invalid reply: {0}")]
+    InvalidReply(#[from] ValueError),
     /// The connection failed.
     #[error("the bus: {0}")]
     Bus(zbus::Error),
@@ -100,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`CallError::Answer`] when the value is not a `T`.
+    /// [`CallError`]; [`CallError::InvalidReply`] when the value is not a `T`.
     pub async fn get<T: PropertyValue>(
         &self,
         object: &ObjectAt,
@@ -143,7 +143,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`CallError::Answer`] when the answer is not an `R`.
+    /// [`CallError`]; [`CallError::InvalidReply`] when the reply is not an `R`.
     pub async fn call<B, R>(
         &self,
         object: &ObjectAt,
@@ -225,7 +225,7 @@ impl Client {
         let body = reply.body();
         body.deserialize().map_err(|_| {
             let want = R::SIGNATURE.to_string();
-            CallError::Answer(ValueError::Type { want, got: body.signature().to_string() })
+            CallError::InvalidReply(ValueError::Type { want, got: body.signature().to_string() })
         })
     }
 
@@ -279,7 +279,7 @@ impl Properties {
     ///
     /// # Errors
     ///
-    /// [`CallError::NotFound`] when it is not there, [`CallError::Answer`] when it is not a `T`.
+    /// [`CallError::NotFound`] when it is not there, [`CallError::InvalidReply`] when it is not a `T`.
     pub fn get<T: PropertyValue>(&self, property: Property<T>) -> Result<T, CallError> {
         let value = self.0.get(property.name).ok_or_else(|| CallError::NotFound {
             what: format!("{}.{}", property.interface, property.name),
@@ -287,11 +287,11 @@ impl Properties {
         Ok(T::from_variant(Variant::clone(value))?)
     }
 
-    /// The value of one that not every service has.
+    /// The value of an optional property.
     ///
     /// # Errors
     ///
-    /// [`CallError::Answer`] when it is not a `T`.
+    /// [`CallError::InvalidReply`] when it is not a `T`.
     pub fn find<T: PropertyValue>(&self, property: Property<T>) -> Result<Option<T>, CallError> {
         match self.get(property) {
             Err(CallError::NotFound { .. }) => Ok(None),
@@ -299,7 +299,7 @@ impl Properties {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

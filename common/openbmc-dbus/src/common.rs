@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Common`: what several services have in common.
+//! `xyz.openbmc_project.Common`: shared errors and interfaces.
 
 /// `xyz.openbmc_project.Common.Error`: the names of errors.
 pub mod error {

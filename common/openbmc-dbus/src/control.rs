@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Control`: what clients set.
+//! `xyz.openbmc_project.Control`: settings.
 
 pub mod acpi_power_state;
 pub mod boot;

@@ -16,7 +16,7 @@ pub mod device {
         properties {
             /// The bus it is on.
             Read BUS: u32 = "BUS";
-            /// Its 7-bit address there.
+            /// Its 7-bit address on that bus.
             Read ADDRESS: u32 = "ADDRESS";
             /// The common header's version, as text.
             Read COMMON_FORMAT_VERSION: String = "Common_Format_Version";
@@ -42,7 +42,7 @@ pub mod device {
             Read PRODUCT_PART_NUMBER: String = "PRODUCT_PART_NUMBER";
             /// The product's serial number.
             Read PRODUCT_SERIAL_NUMBER: String = "PRODUCT_SERIAL_NUMBER";
-            /// What the owner calls it.
+            /// The asset tag.
             Read PRODUCT_ASSET_TAG: String = "PRODUCT_ASSET_TAG";
         }
     }

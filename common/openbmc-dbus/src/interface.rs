@@ -1,8 +1,8 @@
-//! How an interface is described: its properties with their types, its methods and its signals.
+//! Descriptions of interfaces: properties with their types, methods and signals.
 //!
 //! One description serves both sides. A client reads and writes a [`Property<T>`] and gets a `T`;
-//! a service takes names, signatures and access from the [`Interface`] to answer `Introspect` and
-//! to refuse what does not fit. The descriptions are constants, so that a daemon carries code for
+//! a service takes names, signatures and access from the [`Interface`] to reply to `Introspect` and
+//! to refuse what does not match. The descriptions are constants, so that a daemon has code for
 //! the properties which it uses and not for all that exist.
 
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ pub struct Signal {
     pub arguments: &'static str,
 }
 
-/// A value did not have the type, or was none of the names, that its property has.
+/// A value did not have the type, or is not one of the names, of its property.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ValueError {
     /// The value has another D-Bus type.
@@ -133,7 +133,7 @@ pub enum ValueError {
         /// The signature received.
         got: String,
     },
-    /// The string is none of the enumeration's values.
+    /// The string is not a value of the enumeration.
     #[error("{value:?} is no value of {enumeration}")]
     Unknown {
         /// The enumeration's full name.
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_value_is_kept_in_the_error() {
+    fn an_unknown_value_is_in_the_error() {
         let text = "xyz.openbmc_project.State.Host.Transition.Fly";
         let error = text.parse::<Transition>().unwrap_err();
         assert_eq!(

@@ -4,7 +4,7 @@ pub mod decorator;
 
 /// What all parts are under.
 pub const ROOT: &str = "/xyz/openbmc_project/inventory";
-/// The service that keeps the inventory where no entity manager does.
+/// The service that has the inventory where there is no entity manager.
 pub const SERVICE: &str = "xyz.openbmc_project.Inventory.Manager";
 
 /// `xyz.openbmc_project.Inventory.Item`.
@@ -16,7 +16,7 @@ pub mod item {
         properties {
             /// The part's name for people.
             ReadWrite PRETTY_NAME: String = "PrettyName";
-            /// Whether the part is there.
+            /// Whether the part is present.
             ReadWrite PRESENT: bool = "Present";
         }
     }
@@ -39,7 +39,7 @@ kinds! {
     system = "xyz.openbmc_project.Inventory.Item.System";
     /// A board.
     board = "xyz.openbmc_project.Inventory.Item.Board";
-    /// A board that carries the processors.
+    /// A board with processors.
     motherboard = "xyz.openbmc_project.Inventory.Item.Board.Motherboard";
     /// The management controller.
     bmc = "xyz.openbmc_project.Inventory.Item.Bmc";

@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Ipmi`: what bridges, sessions and SOL show of themselves.
+//! `xyz.openbmc_project.Ipmi`: bridges, sessions and SOL.
 
 /// The service and path where ipmid takes requests, and the names of the bridges.
 pub mod names {
@@ -23,7 +23,7 @@ pub mod session_info {
     pub const INACTIVE: u8 = 0;
     /// The session is being set up.
     pub const SETUP: u8 = 1;
-    /// The session carries requests.
+    /// The session is active.
     pub const ACTIVE: u8 = 2;
     /// The session is being closed; writing it to an active session closes that.
     pub const TEAR_DOWN: u8 = 3;
@@ -56,7 +56,7 @@ pub mod session_info {
 
 /// `xyz.openbmc_project.Ipmi.SOL`: the SOL configuration of one channel.
 ///
-/// The numbers are those of the IPMI parameters, whatever their names say of milliseconds.
+/// The numbers are those of the IPMI parameters, although their names say milliseconds.
 pub mod sol {
     use crate::interface::interface;
 
@@ -95,9 +95,9 @@ pub mod sms {
     interface! {
         "xyz.openbmc_project.Ipmi.Channel.SMS";
         methods {
-            /// Tells the host that a message waits.
+            /// Signals the host that a message waits.
             SET_ATTENTION = "setAttention" ("") -> ("");
-            /// Takes that back.
+            /// Clears that signal.
             CLEAR_ATTENTION = "clearAttention" ("") -> ("");
             /// Ends the transfer in progress.
             FORCE_ABORT = "forceAbort" ("") -> ("");
@@ -105,25 +105,25 @@ pub mod sms {
     }
 }
 
-/// `org.openbmc.Ipmb`: asking satellite controllers, at the IPMB bridge.
+/// `org.openbmc.Ipmb`: requests to satellite controllers through the IPMB bridge.
 ///
-/// A bridge may also be told to broadcast, by any signal [`ipmb::SEND_BROADCAST`] of anybody's: channel byte,
-/// NetFn, LUN, command, data.
+/// A signal [`ipmb::SEND_BROADCAST`] of any sender also has a bridge broadcast a request: channel byte, NetFn, LUN,
+/// command, data.
 ///
-/// An answer is one struct: status ([`ipmb::STATUS_OK`] and so on), NetFn, LUN, command, completion code
+/// A reply is one struct: status ([`ipmb::STATUS_OK`] and so on), NetFn, LUN, command, completion code
 /// and data.
 pub mod ipmb {
     use crate::interface::interface;
 
-    /// The satellite answered.
+    /// The satellite responded.
     pub const STATUS_OK: i32 = 0;
-    /// Nobody acknowledges the address.
+    /// The address is not acknowledged.
     pub const STATUS_ERROR: i32 = 1;
     /// An argument is out of range.
     pub const STATUS_INVALID_PARAMETER: i32 = 2;
     /// All sequence numbers are in use.
     pub const STATUS_BUSY: i32 = 3;
-    /// The satellite did not answer.
+    /// The satellite did not respond.
     pub const STATUS_TIMEOUT: i32 = 4;
 
     /// The signal that has a bridge broadcast (yyyyay).
@@ -132,25 +132,25 @@ pub mod ipmb {
     interface! {
         "org.openbmc.Ipmb";
         methods {
-            /// Asks the satellite that the bridge's configuration names by a channel byte.
+            /// Sends a request to the satellite that the bridge's configuration names by a channel byte.
             SEND_REQUEST = "sendRequest" ("yyyyay") -> ("(iyyyyay)");
-            /// Asks the satellite at an 8-bit address; OpenBMC's bridge has no such method.
+            /// Sends a request to the satellite at an 8-bit address; OpenBMC's bridge has no such method.
             SEND_REQUEST_TO = "sendRequestTo" ("yyyyay") -> ("(iyyyyay)");
-            /// Writes a whole response of the BMC's to a satellite, and gives a status; OpenBMC's bridge
+            /// Writes a complete response of the BMC to a satellite, and returns a status; OpenBMC's bridge
             /// has no such method.
             SEND_RESPONSE = "sendResponse" ("ay") -> ("i");
         };
         signals {
-            /// A satellite's request came: NetFn, command, data.
+            /// A satellite's request arrived: NetFn, command, data.
             RECEIVE_BROADCAST = "receiveBroadcast" ("yyay");
         }
     }
 }
 
-/// `org.openbmc.HostIpmi`: how OpenBMC's btbridge and `ipmid` talk to each other, in place of `execute()`.
+/// `org.openbmc.HostIpmi`: what OpenBMC's btbridge and `ipmid` use in place of `execute()`.
 ///
-/// The bridge tells a request in a signal; `ipmid` answers by calling the signal's sender. A request and
-/// its answer share a sequence number, BT's own.
+/// The bridge sends a request in a signal; `ipmid` responds with a call to the signal's sender. A request and
+/// its response have the same sequence number, that of BT.
 pub mod host_ipmi {
     use crate::interface::interface;
 
@@ -162,13 +162,13 @@ pub mod host_ipmi {
     interface! {
         "org.openbmc.HostIpmi";
         methods {
-            /// Answers a request: sequence number, NetFn, LUN, command, completion code, data. Gives 0.
+            /// Responds to a request: sequence number, NetFn, LUN, command, completion code, data. Returns 0.
             SEND_MESSAGE = "sendMessage" ("yyyyyay") -> ("x");
-            /// Tells the host that a message waits. Gives 0.
+            /// Signals the host that a message waits. Returns 0.
             SET_ATTENTION = "setAttention" ("") -> ("x");
         };
         signals {
-            /// The host's request came: sequence number, NetFn, LUN, command, data.
+            /// A request of the host arrived: sequence number, NetFn, LUN, command, data.
             RECEIVED_MESSAGE = "ReceivedMessage" ("yyyyay");
         }
     }

@@ -1,6 +1,6 @@
 //! The D-Bus interfaces of OpenBMC that the suite uses and serves.
 //!
-//! - [`bus`]: connecting to the system bus, and noticing that it went away.
+//! - [`bus`]: connections to the system bus, names on it, and subscriptions.
 //! - [`callers`]: the users whose processes may change something.
 //! - [`execute`]: the one call between bridges and `ipmid`, both ends of it.
 //! - [`client`]: typed calls to other services, each with a deadline.

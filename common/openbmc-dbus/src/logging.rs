@@ -1,6 +1,6 @@
-//! `xyz.openbmc_project.Logging`: the BMC's own log, and the IPMI one beside it.
+//! `xyz.openbmc_project.Logging`: the BMC's own log, and the IPMI SEL.
 
-/// The service that keeps the log.
+/// The service that has the log.
 pub const SERVICE: &str = "xyz.openbmc_project.Logging";
 /// The log's object.
 pub const ROOT: &str = "/xyz/openbmc_project/logging";
@@ -14,7 +14,7 @@ pub mod entry {
     use crate::interface::{enumeration, interface};
 
     enumeration! {
-        /// How bad it is, in the order of syslog.
+        /// The severity, in the order of syslog.
         Level = "xyz.openbmc_project.Logging.Entry.Level" {
             Emergency, Alert, Critical, Error, Warning, Notice, Informational, Debug,
         }
@@ -25,9 +25,9 @@ pub mod entry {
         properties {
             /// The entry's number.
             Read ID: u32 = "Id";
-            /// When it was made, in milliseconds since the epoch.
+            /// When it was created, in milliseconds since the epoch.
             Read TIMESTAMP: u64 = "Timestamp";
-            /// How bad it is.
+            /// The severity.
             Read SEVERITY: Level = "Severity";
             /// What happened, as a name.
             Read MESSAGE: String = "Message";
@@ -35,9 +35,9 @@ pub mod entry {
             ReadWrite EVENT_ID: String = "EventId";
             /// What else is known.
             Read ADDITIONAL_DATA: BTreeMap<String, String> = "AdditionalData";
-            /// What somebody should do.
+            /// The recommended action.
             ReadWrite RESOLUTION: String = "Resolution";
-            /// Whether somebody did.
+            /// Whether the problem was resolved.
             ReadWrite RESOLVED: bool = "Resolved";
             /// When the entry was changed last, in milliseconds since the epoch.
             Read UPDATE_TIMESTAMP: u64 = "UpdateTimestamp";
@@ -62,7 +62,7 @@ pub mod create {
 pub mod ipmi {
     use crate::interface::interface;
 
-    /// The service that keeps it.
+    /// The service that has it.
     pub const SERVICE: &str = "xyz.openbmc_project.Logging.IPMI";
     /// Its object.
     pub const PATH: &str = "/xyz/openbmc_project/Logging/IPMI";
@@ -72,7 +72,7 @@ pub mod ipmi {
         methods {
             /// Adds a system event: message, sensor's path, event data, asserted, generator.
             ///
-            /// phosphor-sel-logger registers it as `ssaybq`, and so do its callers call it.
+            /// phosphor-sel-logger registers it as `ssaybq`, and its callers use that signature.
             IPMI_SEL_ADD = "IpmiSelAdd" ("soaybq") -> ("q");
             /// Adds a system event: message, path, event data, generator, event direction (bit 7) and
             /// type, sensor type, sensor number.

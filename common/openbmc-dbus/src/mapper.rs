@@ -38,7 +38,7 @@ interface! {
     }
 }
 
-/// `xyz.openbmc_project.Association`: the end points that the mapper keeps of an association.
+/// `xyz.openbmc_project.Association`: the end points of an association, published by the mapper.
 pub mod association {
     use crate::interface::interface;
 
@@ -51,14 +51,14 @@ pub mod association {
     }
 }
 
-/// `xyz.openbmc_project.Association.Definitions`: what services ask the mapper to connect.
+/// `xyz.openbmc_project.Association.Definitions`: associations that the mapper publishes for services.
 pub mod definitions {
     use crate::interface::interface;
 
     interface! {
         "xyz.openbmc_project.Association.Definitions";
         properties {
-            /// Triples: the name from here, the name from there, the other object.
+            /// Triples: the name from this object, the name from the other object, the other object.
             ReadWrite ASSOCIATIONS: Vec<(String, String, String)> = "Associations";
         }
     }

@@ -94,9 +94,9 @@ pub mod ip {
         properties {
             /// The address.
             ReadWrite ADDRESS: String = "Address";
-            /// How many bits of it name the network.
+            /// The length of the network prefix, in bits.
             ReadWrite PREFIX_LENGTH: u8 = "PrefixLength";
-            /// Where it is from.
+            /// The origin of the address.
             ReadWrite ORIGIN: AddressOrigin = "Origin";
             /// The gateway; empty for none.
             ReadWrite GATEWAY: String = "Gateway";
@@ -135,7 +135,7 @@ pub mod neighbor {
             ReadWrite IP_ADDRESS: String = "IPAddress";
             /// The neighbour's MAC address.
             ReadWrite MAC_ADDRESS: String = "MACAddress";
-            /// Whether it was set by hand.
+            /// Whether it was set statically.
             ReadWrite STATE: State = "State";
         }
     }
@@ -206,7 +206,7 @@ pub mod dhcp_configuration {
             ReadWrite NTP_ENABLED: bool = "NTPEnabled";
             /// Whether the host name is taken from DHCP.
             ReadWrite HOST_NAME_ENABLED: bool = "HostNameEnabled";
-            /// Whether the host name is told to the DHCP server.
+            /// Whether the host name is sent to the DHCP server.
             ReadWrite SEND_HOST_NAME_ENABLED: bool = "SendHostNameEnabled";
         }
     }

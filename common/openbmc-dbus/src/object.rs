@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Object`: what can be done to objects of any kind.
+//! `xyz.openbmc_project.Object`: methods of objects of any kind.
 
 /// `xyz.openbmc_project.Object.Enable`.
 pub mod enable {

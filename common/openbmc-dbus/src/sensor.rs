@@ -20,7 +20,7 @@ pub mod value {
     interface! {
         "xyz.openbmc_project.Sensor.Value";
         properties {
-            /// The value; not a number while there is none.
+            /// The value; NaN while it is unknown.
             ReadWrite VALUE: f64 = "Value";
             /// The greatest value that can be measured.
             ReadWrite MAX_VALUE: f64 = "MaxValue";
@@ -87,7 +87,7 @@ threshold! {
 }
 
 threshold! {
-    /// `xyz.openbmc_project.Sensor.Threshold.SoftShutdown`: limits at which the host is asked to shut down.
+    /// `xyz.openbmc_project.Sensor.Threshold.SoftShutdown`: limits at which the host is shut down gracefully.
     soft_shutdown, "xyz.openbmc_project.Sensor.Threshold.SoftShutdown",
     "SoftShutdownHigh", "SoftShutdownLow", "SoftShutdownAlarmHigh", "SoftShutdownAlarmLow",
     "SoftShutdownHighAlarmAsserted", "SoftShutdownHighAlarmDeasserted",
@@ -122,7 +122,7 @@ pub mod fan_pwm {
     interface! {
         "xyz.openbmc_project.Control.FanPwm";
         properties {
-            /// The duty cycle asked for, 0 to 255.
+            /// The requested duty cycle, 0 to 255.
             ReadWrite TARGET: u64 = "Target";
         }
     }

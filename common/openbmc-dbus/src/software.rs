@@ -2,7 +2,7 @@
 
 /// Where the images are.
 pub const ROOT: &str = "/xyz/openbmc_project/software";
-/// The service that keeps the BMC's images.
+/// The service that has the BMC's images.
 pub const SERVICE: &str = "xyz.openbmc_project.Software.BMC.Updater";
 
 /// `xyz.openbmc_project.Software.Version`.
@@ -19,7 +19,7 @@ pub mod version {
     interface! {
         "xyz.openbmc_project.Software.Version";
         properties {
-            /// The version, as its makers write it.
+            /// The version string.
             ReadWrite VERSION: String = "Version";
             /// What the image is for.
             ReadWrite PURPOSE: Purpose = "Purpose";
@@ -32,7 +32,7 @@ pub mod activation {
     use crate::interface::{enumeration, interface};
 
     enumeration! {
-        /// How far an image has come.
+        /// The state of an image.
         Activation = "xyz.openbmc_project.Software.Activation.Activations" {
             NotReady, Invalid, Ready, Activating, Active, Failed, Staged, Staging,
         }
@@ -48,9 +48,9 @@ pub mod activation {
     interface! {
         "xyz.openbmc_project.Software.Activation";
         properties {
-            /// How far the image has come.
+            /// The state of the image.
             ReadWrite ACTIVATION: Activation = "Activation";
-            /// What a client asked of it.
+            /// The state that a client requests.
             ReadWrite REQUESTED_ACTIVATION: RequestedActivation = "RequestedActivation";
         }
     }

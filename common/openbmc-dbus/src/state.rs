@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.State`: the BMC, the host, the chassis, and what watches them.
+//! `xyz.openbmc_project.State`: the BMC, the host, the chassis, and the watchdog.
 
 pub mod bmc;
 pub mod boot;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use zbus::Connection;
 use zbus::connection::Builder;
 
-/// A bus daemon that lets everybody do everything, and ends with its test.
+/// A bus daemon without restrictions, which ends with its test.
 #[derive(Debug)]
 pub struct Bus {
     process: Child,
@@ -26,7 +26,7 @@ impl Bus {
     ///
     /// # Panics
     ///
-    /// When there is none.
+    /// When there is no `dbus-daemon`.
     #[must_use]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");

@@ -4,7 +4,7 @@
 pub mod epoch_time {
     use crate::interface::interface;
 
-    /// The service that keeps the clock.
+    /// The service that has the clock.
     pub const SERVICE: &str = "xyz.openbmc_project.Time.Manager";
     /// The BMC's clock.
     pub const BMC_PATH: &str = "/xyz/openbmc_project/time/bmc";
@@ -22,7 +22,7 @@ pub mod epoch_time {
 pub mod timedate {
     use crate::interface::interface;
 
-    /// The service that systemd has for this.
+    /// systemd's service.
     pub const SERVICE: &str = "org.freedesktop.timedate1";
     /// Its object.
     pub const PATH: &str = "/org/freedesktop/timedate1";

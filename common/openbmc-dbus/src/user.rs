@@ -1,6 +1,6 @@
 //! `xyz.openbmc_project.User`: the BMC's user accounts.
 
-/// The service that keeps them.
+/// The service that has them.
 pub const SERVICE: &str = "xyz.openbmc_project.User.Manager";
 /// The manager's object; a user is `ROOT/NAME`.
 pub const ROOT: &str = "/xyz/openbmc_project/user";
@@ -12,9 +12,9 @@ pub mod manager {
     interface! {
         "xyz.openbmc_project.User.Manager";
         properties {
-            /// All privileges that there are.
+            /// All privileges.
             Read ALL_PRIVILEGES: Vec<String> = "AllPrivileges";
-            /// All groups that there are.
+            /// All groups.
             Read ALL_GROUPS: Vec<String> = "AllGroups";
         };
         methods {
@@ -49,7 +49,7 @@ pub mod attributes {
             ReadWrite USER_LOCKED_FOR_FAILED_ATTEMPT: bool = "UserLockedForFailedAttempt";
             /// Whether the password must be changed.
             Read USER_PASSWORD_EXPIRED: bool = "UserPasswordExpired";
-            /// Whether the account is kept elsewhere.
+            /// Whether the account is one of a directory service (LDAP).
             Read REMOTE_USER: bool = "RemoteUser";
         }
     }

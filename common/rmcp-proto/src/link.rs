@@ -75,12 +75,12 @@ impl Link {
             return Err(LinkError::Replayed);
         }
         self.protector.verify(packet)?;
-        window.take(sequence);
+        window.accept(sequence);
         self.protector.decrypt(packet, plain)?;
         Ok(())
     }
 
-    /// The datagram that carries `payload` to the peer, protected as `wanted` as far as the session
+    /// The datagram with `payload` for the peer, protected as `wanted` as far as the session
     /// can.
     pub(crate) fn seal(
         &mut self,

@@ -42,8 +42,8 @@ impl SequenceWindow {
         }
     }
 
-    /// Notes that `number` was received; `false`, and no change, if [`check`](Self::check) refuses it.
-    pub const fn take(&mut self, number: u32) -> bool {
+    /// Records that `number` was received; `false`, and no change, if [`check`](Self::check) refuses it.
+    pub const fn accept(&mut self, number: u32) -> bool {
         if !self.check(number) {
             return false;
         }
@@ -92,18 +92,18 @@ mod tests {
     fn each_number_is_taken_once() {
         let mut window = SequenceWindow::START;
         for number in [1, 2, 5, 3, 4, 20, 6, 19] {
-            assert!(window.take(number), "{number}");
-            assert!(!window.take(number), "{number} again");
+            assert!(window.accept(number), "{number}");
+            assert!(!window.accept(number), "{number} again");
         }
-        assert!(!window.take(0));
+        assert!(!window.accept(0));
     }
 
     #[test]
     fn fifteen_ahead_and_sixteen_behind_are_the_limits() {
         let mut window = SequenceWindow::START;
         assert!(!window.check(16));
-        assert!(window.take(15));
-        assert!(window.take(30));
+        assert!(window.accept(15));
+        assert!(window.accept(30));
         assert!(!window.check(46));
         assert!(window.check(45));
         assert!(window.check(14));
@@ -125,7 +125,7 @@ mod tests {
         let mut counter = SequenceCounter::after(u32::MAX - 1);
         for wanted in [u32::MAX, 1, 2] {
             assert_eq!(counter.next(), wanted);
-            assert!(window.take(wanted));
+            assert!(window.accept(wanted));
         }
         assert!(!window.check(u32::MAX));
     }
@@ -138,7 +138,7 @@ mod tests {
             let mut number = start;
             for step in steps {
                 number = number.wrapping_add_signed(step);
-                if window.take(number) {
+                if window.accept(number) {
                     prop_assert!(taken.insert(number));
                 }
             }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct IpmbSection {
-    /// How many milliseconds a satellite has for one try.
+    /// The time limit of one try, in milliseconds.
     #[serde(deserialize_with = "daemon::range::number::<1, 5000, _, _>")]
     per_try_ms: u64,
     /// How often a request is sent in all.
@@ -23,7 +23,7 @@ pub struct IpmbSection {
     /// How many requests of one satellite may run.
     #[serde(deserialize_with = "daemon::range::number::<1, 32, _, _>")]
     running_per_satellite: usize,
-    /// Whether anybody's signal `sendBroadcast` is followed.
+    /// Whether the signal `sendBroadcast` of any sender is handled.
     accept_broadcasts: bool,
     /// The satellites that `sendRequest` names by a channel byte.
     target: Vec<Target>,
@@ -67,7 +67,7 @@ impl IpmbSection {
     ///
     /// # Errors
     ///
-    /// A channel that is there twice.
+    /// A duplicate channel.
     pub fn validate(&self) -> Result<(), Invalid> {
         for (at, target) in self.target.iter().enumerate() {
             if self.target.iter().take(at).any(|other| other.channel == target.channel) {
@@ -93,7 +93,7 @@ impl IpmbSection {
         }
     }
 
-    /// How long a satellite has for one try.
+    /// The time limit of one try.
     #[must_use]
     pub fn per_try(&self) -> Duration {
         Duration::from_millis(self.per_try_ms)
@@ -117,7 +117,7 @@ impl IpmbSection {
         self.running_per_satellite
     }
 
-    /// Whether anybody's signal `sendBroadcast` is followed.
+    /// Whether the signal `sendBroadcast` of any sender is handled.
     #[must_use]
     pub fn accept_broadcasts(&self) -> bool {
         self.accept_broadcasts

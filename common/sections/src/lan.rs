@@ -17,13 +17,13 @@ const MAX_IDLE: i64 = 86_400;
 /// Longer than any console waits for a handshake.
 const MAX_SETUP: i64 = 300;
 
-/// `[lan]`: limits, and what is allowed.
+/// `[lan]`: limits and algorithms.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LanSection {
     /// Cipher suites accepted, the preferred one first.
     pub cipher_suites: Vec<Suite>,
-    /// Authentication types of IPMI 1.5 sessions; where none is listed, there are no such sessions.
+    /// Authentication types of IPMI 1.5 sessions; an empty list disables such sessions.
     pub ipmi_15: Vec<V15Type>,
     /// Active sessions.
     #[serde(deserialize_with = "daemon::range::number::<1, 62, _, _>")]
@@ -43,7 +43,7 @@ pub struct LanSection {
     /// Seconds without a valid packet after which a session is closed.
     #[serde(deserialize_with = "daemon::range::number::<1, MAX_IDLE, _, _>")]
     idle_timeout: u64,
-    /// Seconds within which a handshake must be through.
+    /// Seconds within which a handshake must be complete.
     #[serde(deserialize_with = "daemon::range::number::<1, MAX_SETUP, _, _>")]
     setup_timeout: u64,
     /// Whether packets of a session are taken only from the address that logged in.
@@ -131,7 +131,7 @@ impl LanSection {
     ///
     /// # Errors
     ///
-    /// No cipher suite at all, and what is listed twice.
+    /// An empty list of cipher suites, and a duplicate.
     pub fn validate(&self) -> Result<(), Invalid> {
         if self.cipher_suites.is_empty() {
             return Err(Invalid::at("lan.cipher-suites", "no suite is left to log in with"));
@@ -146,7 +146,7 @@ impl LanSection {
     }
 }
 
-/// The position of the first value that stands before it already.
+/// The position of the first duplicate.
 fn repeated<T: PartialEq>(values: &[T]) -> Option<usize> {
     let is_repeated = |(at, value): (usize, &T)| values.iter().take(at).any(|other| other == value);
     (0..values.len()).zip(values).position(is_repeated)
@@ -177,7 +177,9 @@ impl<'de> Deserialize<'de> for V15Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         element::from_text(deserializer, "the name of an authentication type", |name| {
             let known = AuthType::from_name(name).map(Self);
-            known.ok_or_else(|| format!("`{name}` is none of none, password, md2 and md5"))
+            known.ok_or_else(|| {
+                format!("`{name}` is not an authentication type (none, password, md2, md5)")
+            })
         })
     }
 }

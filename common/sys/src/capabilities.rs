@@ -21,7 +21,7 @@ struct Data {
     inheritable: u32,
 }
 
-/// Gives up all capabilities of the calling thread, and of the threads that it starts from now on.
+/// Drops all capabilities of the calling thread, and of the threads that it starts from now on.
 ///
 /// For a daemon that has done what it needed one for, such as binding a low port: what it opened
 /// stays open. It cannot be undone.

@@ -77,7 +77,7 @@ impl Device {
         self.fd.readable().await.map(drop)
     }
 
-    /// Reads once, when there is something: one message of a message based device.
+    /// Reads once, when the device is readable: one message of a message based device.
     ///
     /// Zero is the end of the stream, where the device has one. Cancel safe: nothing is read when
     /// the future is dropped before it is ready.
@@ -104,8 +104,8 @@ impl Device {
         .await
     }
 
-    /// Runs `operation`, a read of its own kind, when there is something. It says, too, whether it
-    /// has drained the device for now, which spares the read that would find nothing. Cancel safe.
+    /// Runs `operation`, a read of another kind, when the device is readable. It also returns whether it
+    /// has drained the device, which saves a read that would find nothing. Cancel safe.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Device {
         }
     }
 
-    /// Writes once, when there is room: one message of a message based device.
+    /// Writes once, when the device is writable: one message of a message based device.
     ///
     /// A stream may take less than all of `bytes`. Cancel safe: nothing is written when the future
     /// is dropped before it is ready.
@@ -176,7 +176,7 @@ impl Device {
         }
     }
 
-    /// Runs `operation` each time there is room, until it returns other than `WouldBlock`, for a
+    /// Runs `operation` each time the device is writable, until it returns other than `WouldBlock`, for a
     /// device that is registered for reading alone: unused room then wakes no task.
     ///
     /// # Errors

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn polled_transfers_carry_one_message_each() {
+    fn polled_transfers_have_one_message_each() {
         run(async {
             let (ours, theirs) = UnixDatagram::pair().unwrap();
             let device = Device::new(ours.into()).unwrap();

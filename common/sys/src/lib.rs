@@ -4,7 +4,7 @@
 //! Every `unsafe` block states with `// SAFETY:` why it holds, and nothing unsafe is exported. The
 //! other crates see safe types only:
 //!
-//! - [`drop_capabilities`]: drops the capabilities that a daemon needs no longer.
+//! - [`drop_capabilities`]: drops the capabilities that a daemon no longer needs.
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
 //! - [`HostInterface`]: the ioctls and transfers of BMC-side KCS, BT and SSIF devices.
 //! - [`MctpSocket`]: a socket of the kernel's own MCTP stack.

@@ -76,7 +76,7 @@ pub struct MctpPeer {
     /// Whether the message is a request, whose sender chose the tag.
     pub tag_owner: bool,
     /// In a request: whether `tag` was allocated with [`MctpSocket::allocate_tag`]; otherwise the
-    /// kernel chooses one, for one answer.
+    /// kernel chooses one, for one response.
     pub allocated: bool,
 }
 
@@ -115,7 +115,7 @@ pub struct MctpSocket {
 }
 
 impl MctpSocket {
-    /// A socket for requests; their answers come back to it.
+    /// A socket for requests; it receives the responses to them.
     ///
     /// # Errors
     ///
@@ -182,18 +182,18 @@ impl MctpSocket {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Allocates a tag for requests to an endpoint, which stays until it is dropped, so that a request
-    /// can have several answers. The socket's own tags are dropped with it.
+    /// Allocates a tag for requests to an endpoint until it is dropped, so that a request can have several
+    /// responses. The kernel drops the socket's tags when it is closed.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` on a kernel that cannot do this for the network, `ResourceBusy` when all tags to
-    /// the peer are out.
+    /// `InvalidInput` on a kernel that does not support this for the network, `ResourceBusy` when all tags to
+    /// the peer are in use.
     pub fn allocate_tag(&self, network: u32, eid: u8) -> io::Result<u8> {
         let mut control = TagControl2 { network, address: eid, ..TagControl2::default() };
         match self.tag_control(ALLOCATE_TAG_2, &mut control) {
             Ok(()) => return Ok(control.tag & TAG_MASK),
-            // The older form knows the default network alone.
+            // The older form supports the default network only.
             Err(error) if is_unknown(&error) && network <= 1 => {}
             Err(error) if is_unknown(&error) => return Err(io::ErrorKind::InvalidInput.into()),
             Err(error) => return Err(error),
@@ -206,14 +206,14 @@ impl MctpSocket {
         }
     }
 
-    /// Gives an allocated tag back. One that is not out is ignored.
+    /// Frees an allocated tag. One that is not allocated is ignored.
     pub fn drop_tag(&self, peer: MctpPeer) {
         let tag = (peer.tag & TAG_MASK) | TAG_OWNER | TAG_PREALLOCATED;
         let (network, address) = (peer.network, peer.eid);
         let mut control = TagControl2 { network, address, tag, ..TagControl2::default() };
         if self.tag_control(DROP_TAG_2, &mut control).is_err() {
             let mut control = TagControl { address, tag, ..TagControl::default() };
-            // Whatever the error is, there is nothing left to give back.
+            // After any error the tag is no longer allocated.
             let _ = self.tag_control(DROP_TAG, &mut control);
         }
     }

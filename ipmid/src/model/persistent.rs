@@ -1,7 +1,8 @@
 //! Values that outlive the daemon.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+pub use daemon::lock;
 use durable::{Folder, Retention, StateFile};
 use ipmi_proto::CompletionCode;
 use serde::Serialize;
@@ -99,10 +100,4 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
             }
         }
     }
-}
-
-/// Locks `mutex`, even after a thread panicked while it held the lock: no lock here is held over a change of several
-/// steps, so the value is consistent.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

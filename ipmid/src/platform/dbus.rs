@@ -179,6 +179,9 @@ impl Connected {
     }
 }
 
+/// The namespace of the services whose starts and ends are followed.
+const SERVICES: &str = "xyz.openbmc_project";
+
 /// Subscribes to signals without waiting for the bus, whose reply the connection's readers ignore.
 async fn add_match(connection: &Connection, rule: &str) -> zbus::Result<()> {
     call_bus(connection, "AddMatch", rule).await
@@ -204,6 +207,6 @@ fn failed(error: CallError) -> PlatformError {
     match error {
         CallError::Deadline { .. } | CallError::Bus(_) => PlatformError::Timeout,
         CallError::Gone { .. } | CallError::NotFound { .. } => PlatformError::Absent,
-        CallError::Refused { .. } | CallError::Answer(_) => PlatformError::Refused,
+        CallError::Refused { .. } | CallError::InvalidReply(_) => PlatformError::Refused,
     }
 }

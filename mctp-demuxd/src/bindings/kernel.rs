@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::AbortOnDrop;
 use mctp_proto::{Eid, Medium, MessageType, Tag};
 use sys::{MctpPeer, MctpSocket};
-use tokio::task::JoinHandle;
 
 use self::held_tags::{HeldTag, HeldTags};
 use super::{Binding, Options, Serving};
@@ -86,13 +86,7 @@ impl Binding for Kernel {
 #[derive(Debug)]
 struct Reader {
     socket: Arc<MctpSocket>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: AbortOnDrop,
 }
 
 /// The sockets of one `kernel:` binding.
@@ -195,8 +189,8 @@ impl Sockets {
     fn read(&self, socket: MctpSocket, client: Option<ClientId>) -> Reader {
         let socket = Arc::new(socket);
         let (port, tags) = (self.port.clone(), Arc::clone(&self.tags));
-        let task = tokio::spawn(receive(port, tags, Arc::clone(&socket), client));
-        Reader { socket, task }
+        let task = AbortOnDrop::spawn(receive(port, tags, Arc::clone(&socket), client));
+        Reader { socket, _task: task }
     }
 }
 

@@ -97,16 +97,8 @@ impl Uuid {
             }
             found(engine, self.eid).and_then(|found| found.uuid)
         });
-        uuid.map(|uuid| format_uuid(&uuid)).unwrap_or_default()
+        uuid.map(|uuid| uuid::Uuid::from_bytes(uuid).to_string()).unwrap_or_default()
     }
-}
-
-fn format_uuid(uuid: &[u8; 16]) -> String {
-    let digit = |(index, byte): (usize, &u8)| {
-        let hyphen = if [4, 6, 8, 10].contains(&index) { "-" } else { "" };
-        format!("{hyphen}{byte:02x}")
-    };
-    uuid.iter().enumerate().map(digit).collect()
 }
 
 /// `au.com.codeconstruct.MCTP.Endpoint1`.
@@ -199,12 +191,6 @@ impl Bridge {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn uuids_have_their_hyphens() {
-        let uuid = std::array::from_fn(|index| u8::try_from(index).unwrap());
-        assert_eq!(format_uuid(&uuid), "00010203-0405-0607-0809-0a0b0c0d0e0f");
-    }
 
     #[test]
     fn a_vendors_number_has_the_width_of_its_format() {

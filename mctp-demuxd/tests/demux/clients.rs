@@ -5,21 +5,11 @@ use std::collections::HashMap;
 use crate::daemon::{Client, Daemon};
 use crate::wire::FAR;
 
-/// A small generator, the same at each run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-}
-
 #[test]
 fn two_hundred_and_fifty_six_clients_come_and_go_without_cross_talk() {
     let mut daemon = Daemon::start();
-    let mut random = Random(1);
+    // The same at each run.
+    let mut random = fastrand::Rng::with_seed(1);
     let mut clients: HashMap<usize, Client> = HashMap::new();
     let mut serial = 0_u32;
     for number in 0..256 {
@@ -28,8 +18,8 @@ fn two_hundred_and_fifty_six_clients_come_and_go_without_cross_talk() {
     }
     daemon.settle();
     for _ in 0..1500 {
-        let number = random.below(256);
-        match random.below(3) {
+        let number = random.usize(..256);
+        match random.usize(..3) {
             0 => {
                 // One goes in the middle of a question, another comes in its place.
                 let client = clients.remove(&number).unwrap();
@@ -48,7 +38,7 @@ fn two_hundred_and_fifty_six_clients_come_and_go_without_cross_talk() {
             }
             _ => {
                 // Two questions that cross.
-                let other = (number + 1 + random.below(255)) % 256;
+                let other = (number + 1 + random.usize(..255)) % 256;
                 let first = ask(&clients[&number], number, serial, &mut daemon);
                 let second = ask(&clients[&other], other, serial + 1, &mut daemon);
                 daemon.wire.answer(&second, &second.bytes);

@@ -88,7 +88,7 @@ impl Started {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let code = self.child.try_wait().expect("our child");
             assert_eq!(code, None, "{what}: {log}");
-            if log.contains("nonexistent") || log.contains("no bus") {
+            if log.contains("nonexistent") || log.contains("cannot connect to the bus") {
                 break;
             }
             assert!(Instant::now() < end, "{what} does not come up: {log}");

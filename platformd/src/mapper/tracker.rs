@@ -17,6 +17,10 @@ use zbus::{Connection, MatchRule, MessageStream};
 use super::foreign::{MOST_OBJECTS, MOST_SERVICES, Objects, Update};
 use super::walk::walk;
 
+/// The bus's name, which is its interface's too.
+const BUS: &str = "org.freedesktop.DBus";
+/// The bus's object.
+const BUS_PATH: &str = "/org/freedesktop/DBus";
 /// How long to wait before a service that did not describe itself is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is asked.
@@ -56,28 +60,18 @@ pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbu
 
 /// Asks for the signals, then for the names and owners that are there.
 async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>> {
-    let bus = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
-    let rules = [
-        MatchRule::builder()
-            .msg_type(Type::Signal)
-            .sender(bus.0)
-            .member("NameOwnerChanged")
-            .build()?,
-        MatchRule::builder()
-            .msg_type(Type::Signal)
-            .interface("org.freedesktop.DBus.ObjectManager")
-            .build()?,
-    ];
-    for rule in rules {
-        let rule = rule.to_string();
-        connection.call_method(Some(bus.0), bus.1, Some(bus.0), "AddMatch", &(rule,)).await?;
+    let owners = MatchRule::builder().msg_type(Type::Signal).sender(BUS).member("NameOwnerChanged");
+    let objects =
+        MatchRule::builder().msg_type(Type::Signal).interface("org.freedesktop.DBus.ObjectManager");
+    for rule in [owners, objects] {
+        bus::add_match(&connection, &rule.build()?).await?;
     }
-    let reply = connection.call_method(Some(bus.0), bus.1, Some(bus.0), "ListNames", &()).await?;
+    let reply = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListNames", &()).await?;
     let names: Vec<String> = reply.body().deserialize()?;
     let mut owners = Vec::new();
     for name in names {
         let body = (&name,);
-        let asked = connection.call_method(Some(bus.0), bus.1, Some(bus.0), "GetNameOwner", &body);
+        let asked = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &body);
         // The name may be released by now; then NameOwnerChanged reports that too.
         if let Ok(reply) = asked.await {
             owners.push((name, reply.body().deserialize()?));

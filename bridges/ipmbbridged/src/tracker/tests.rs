@@ -69,7 +69,7 @@ fn silence_is_retried_with_the_same_number_and_then_ended() {
 }
 
 #[test]
-fn address_that_nobody_acknowledges_is_told_apart() {
+fn address_without_acknowledgement_is_an_error_of_its_own() {
     let (mut tracker, now) = tracker();
     let id = tracker.start(now, SATELLITE, &get_device_id()).unwrap();
     for count in 1..=6 {

@@ -1,8 +1,6 @@
 //! The settings object of one channel, followed on the bus, and published if there is none.
 
-use std::future;
-use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use openbmc_dbus::bus;
@@ -11,8 +9,7 @@ use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::sol;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
-use zbus::message::Type;
-use zbus::{Connection, MatchRule, MessageStream};
+use zbus::Connection;
 
 use super::Settings;
 use super::settings_object::SettingsObject;
@@ -22,8 +19,6 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The time to the next attempt after a failure whose end no signal reports.
 const RETRY: Duration = Duration::from_secs(10);
-
-const QUEUE: Option<NonZeroUsize> = NonZeroUsize::new(64);
 
 /// Follows the settings of `channel` for ever; `settings` has the present ones.
 ///
@@ -57,8 +52,9 @@ struct Follower {
 impl Follower {
     /// Follows the settings until the connection ends.
     async fn follow(&mut self, connection: Connection) -> zbus::Result<()> {
-        let changes = stream(&connection, changes_of(&self.path)?).await?;
-        let services = stream(&connection, services_of_openbmc()?).await?;
+        let changes = bus::watch_properties(&connection, &self.path, sol::NAME).await?;
+        // The mapper, and services with settings, start and end.
+        let services = bus::watch_owners(&connection, "xyz.openbmc_project").await?;
         let mut signals = futures_util::stream::select(changes, services);
         let client = Client::new(connection, DEADLINE);
         loop {
@@ -66,12 +62,12 @@ impl Follower {
             tokio::select! {
                 signal = signals.next() => drop(signal.ok_or_else(ended)??),
                 _ = self.link.changed() => {}
-                () = sleep(again) => {}
+                () = daemon::sleep_until(again) => {}
             }
         }
     }
 
-    /// Reads the settings, or publishes them; returns after how long to try again, if that failed.
+    /// Reads the settings, or publishes them; returns when to try again, if that failed.
     ///
     /// A signal meanwhile restarts the reading. The signals must be read: a full stream would block the reply as
     /// well.
@@ -79,7 +75,7 @@ impl Follower {
         &mut self,
         client: &Client,
         signals: &mut (impl StreamExt<Item = zbus::Result<zbus::Message>> + Unpin),
-    ) -> zbus::Result<Option<Duration>> {
+    ) -> zbus::Result<Option<Instant>> {
         let own = self.published.as_ref().and_then(|link| link.unique_name());
         let own = own.map(ToString::to_string);
         let found = loop {
@@ -101,7 +97,7 @@ impl Follower {
             }
             Err(error) => {
                 warn!(%error, path = self.path, "cannot read the SOL settings: the last ones stay; retrying");
-                Ok(Some(RETRY))
+                Ok(Some(Instant::now() + RETRY))
             }
         }
     }
@@ -170,41 +166,7 @@ async fn read(
     Ok(None)
 }
 
-async fn stream(connection: &Connection, rule: MatchRule<'static>) -> zbus::Result<MessageStream> {
-    MessageStream::for_match_rule(rule, connection, QUEUE).await
-}
-
 /// The connection ended, and its streams with it.
 fn ended() -> zbus::Error {
     std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()
-}
-
-async fn sleep(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => future::pending().await,
-    }
-}
-
-fn changes_of(path: &str) -> zbus::Result<MatchRule<'static>> {
-    let rule = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .interface("org.freedesktop.DBus.Properties")
-        .member("PropertiesChanged")
-        .path(path)
-        .arg(0, sol::NAME)
-        .build()?;
-    Ok(rule.to_owned())
-}
-
-/// Services that start and end: the mapper, and those with settings.
-fn services_of_openbmc() -> zbus::Result<MatchRule<'static>> {
-    let rule = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .sender("org.freedesktop.DBus")
-        .interface("org.freedesktop.DBus")
-        .member("NameOwnerChanged")
-        .arg0ns("xyz.openbmc_project")
-        .build()?;
-    Ok(rule.to_owned())
 }

@@ -84,7 +84,7 @@ pub(super) fn management(text: &[u8]) -> Result<u8, String> {
     Ok(channels.into_iter().min().unwrap_or(FIRST_LAN))
 }
 
-/// The access to each channel that the file tells of.
+/// The access to each channel in the file.
 pub(super) fn access(text: &[u8]) -> Result<BTreeMap<u8, ChannelAccess>, String> {
     let entries: BTreeMap<String, Option<Access>> = parse(text)?;
     let mut channels = BTreeMap::new();
@@ -138,7 +138,7 @@ const LEVELS: [(&str, Option<Privilege>); 6] = [
     ("priv-oem", Some(Privilege::Oem)),
 ];
 
-/// The privilege of this name, of which the reserved one is none.
+/// The privilege of this name; `None` for the reserved one.
 pub(super) fn level(name: &str) -> Result<Option<Privilege>, String> {
     let known = LEVELS.iter().find(|(known, _)| *known == name);
     known.map(|(_, level)| *level).ok_or_else(|| format!("{name:?} is no privilege"))

@@ -38,19 +38,19 @@ impl OpenbmcFiles {
     /// The places in a file system that begins at `root`, which is `/` on a BMC.
     #[must_use]
     pub fn below(root: &Path) -> Self {
-        let kept = root.join("var/lib/ipmi");
+        let state_dir = root.join("var/lib/ipmi");
         let shipped = root.join("usr/share/ipmi-providers");
         Self {
-            users: kept.join("ipmi_user.json"),
+            users: state_dir.join("ipmi_user.json"),
             passwords: root.join("etc/ipmi_pass"),
             key: root.join("etc/key_file"),
             channels: shipped.join("channel_config.json"),
             access_default: shipped.join("channel_access.json"),
-            access_non_volatile: kept.join("channel_access_nv.json"),
+            access_non_volatile: state_dir.join("channel_access_nv.json"),
             access_volatile: root.join("run/ipmi/channel_access_volatile.json"),
             cipher_list: shipped.join("cipher_list.json"),
             cipher_default: shipped.join("cs_privilege_levels.json"),
-            cipher_privileges: kept.join("cs_privilege_levels.json"),
+            cipher_privileges: state_dir.join("cs_privilege_levels.json"),
             signal_lock: root.join("run/ipmi/ipmi_usr_signal_mutex"),
         }
     }
@@ -138,8 +138,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     }
 }
 
-/// Replaces a file in one step: whoever reads it, and a power loss, finds the old one or the new
-/// one. The new one is called `<name>_tmp` until then, as OpenBMC calls it.
+/// Replaces a file atomically: a reader, also after a power loss, finds the old one or the new one.
+/// The new one is called `<name>_tmp` until then, as in OpenBMC.
 pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;

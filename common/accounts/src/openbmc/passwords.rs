@@ -112,7 +112,7 @@ fn lines(plain: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 fn entry(name: &[u8], password: &[u8]) -> Option<(String, Password)> {
-    // The file does not tell the size; one that fits 16 bytes was set as such by most tools.
+    // The file does not have the size; most tools set one that fits 16 bytes as such.
     let fits16 = password.len() <= PasswordSize::Bytes16.length();
     let size = if fits16 { PasswordSize::Bytes16 } else { PasswordSize::Bytes20 };
     Some((String::from_utf8(name.to_vec()).ok()?, Password::new(password, size)?))

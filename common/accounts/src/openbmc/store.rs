@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use ipmi_proto::ChannelNumber;
 
@@ -11,21 +11,22 @@ use super::files::{OpenbmcFiles, Stamps, missing, of, read};
 use super::users::UserTable;
 use super::{USER_IDS, channels, passwords};
 use crate::files::{ChannelSettings, ChannelsFile, CipherLimit, UsersFile, VolatileFile};
+use crate::locks::{lock, lock_read, lock_write};
 use crate::snapshot::Options;
 use crate::{Channel, ChannelAccess, ChannelTable, Kg, Password, Snapshot, User, UserId, Users};
 
-/// OpenBMC's files, and our own store for what they have no place for: KG and its lock, and what
-/// happens after wrong passwords.
+/// OpenBMC's files, and our own store for what they cannot hold: KG and its lock, and the bad password
+/// threshold.
 pub(super) struct Store<O> {
     pub(super) files: OpenbmcFiles,
     pub(super) own: O,
     pub(super) options: Options,
     current: RwLock<Current>,
-    /// What was wrong the last time, to log it once.
+    /// The damage that was last logged: each is logged once.
     damage: Mutex<Option<String>>,
 }
 
-/// One picture, and what it was made of.
+/// A snapshot, and the versions of the files that it was made from.
 #[derive(Clone)]
 struct Current {
     stamps: Stamps,
@@ -50,13 +51,13 @@ impl<O: Users> Store<O> {
         store
     }
 
-    /// The generation of the last picture.
+    /// The generation of the last snapshot.
     pub(super) fn known_generation(&self) -> u64 {
         self.known().snapshot.generation()
     }
 
     fn known(&self) -> Current {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = lock_read(&self.current);
         current.clone()
     }
 
@@ -70,13 +71,13 @@ impl<O: Users> Store<O> {
         let generation = known.snapshot.generation().wrapping_add(1);
         let (next, damage) = load(&self.files, &self.options, &self.own, generation);
         self.log_damage(damage);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next.clone();
+        *lock_write(&self.current) = next.clone();
         next
     }
 
     /// Logs what is wrong, unless it is what was wrong before.
     fn log_damage(&self, damage: Option<String>) {
-        let mut logged = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.damage);
         if damage != *logged {
             match &damage {
                 Some(reason) => tracing::error!(
@@ -91,7 +92,7 @@ impl<O: Users> Store<O> {
 
     /// Whether a file could not be read the last time.
     pub(super) fn is_unreadable(&self) -> bool {
-        self.damage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.damage).is_some()
     }
 
     /// The folders in which a changed file appears.
@@ -132,18 +133,18 @@ fn load(
     let stamps = files.stamps();
     let own = own.snapshot();
     let mut damage = Vec::new();
-    let table = take(users(files), &mut damage);
-    let mut users = take(table.users(), &mut damage);
+    let table = value_or_default(users(files), &mut damage);
+    let mut users = value_or_default(table.users(), &mut damage);
     for (id, user) in &mut users.users {
         user.enablings = own.user(*id).map_or(0, User::enabled_mark);
     }
-    let passwords = take(passwords(files), &mut damage);
+    let passwords = value_or_default(passwords(files), &mut damage);
     let volatile = VolatileFile {
         boot: options.boot.clone(),
-        channels: take(access(&files.access_volatile), &mut damage),
+        channels: value_or_default(access(&files.access_volatile), &mut damage),
     };
-    let non_volatile = take(non_volatile(files), &mut damage);
-    let ciphers = take(cipher_limits(files), &mut damage);
+    let non_volatile = value_or_default(non_volatile(files), &mut damage);
+    let ciphers = value_or_default(cipher_limits(files), &mut damage);
     let channels = settings(&options.table, &non_volatile, &ciphers, &own);
     let snapshot = picture(options, generation, &users, &channels, &volatile)
         .with_fixed_names(table.fixed_names());
@@ -193,8 +194,8 @@ fn settings(
     ChannelsFile { channels: table.iter().map(of).collect() }
 }
 
-/// The value, or the default with a note of the damage.
-fn take<T: Default>(result: Result<T, String>, damage: &mut Vec<String>) -> T {
+/// The value, or the default after an error, which is added to `damage`.
+fn value_or_default<T: Default>(result: Result<T, String>, damage: &mut Vec<String>) -> T {
     result.unwrap_or_else(|reason| {
         damage.push(reason);
         T::default()
@@ -224,7 +225,7 @@ pub(super) fn non_volatile(files: &OpenbmcFiles) -> Result<BTreeMap<u8, ChannelA
     Ok(channels)
 }
 
-/// The access to channels that a file tells of.
+/// The access to channels in a file.
 pub(super) fn access(path: &std::path::Path) -> Result<BTreeMap<u8, ChannelAccess>, String> {
     match read(path)? {
         None => Ok(BTreeMap::new()),

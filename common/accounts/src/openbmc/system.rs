@@ -1,4 +1,4 @@
-//! The services of an OpenBMC that own what the files tell of users and channels.
+//! The services of OpenBMC that own users and channels.
 
 /// An account, as User.Manager shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,10 +13,10 @@ pub struct SystemUser {
     pub enabled: bool,
 }
 
-/// The services of an OpenBMC that own what the files tell of users and channels: User.Manager, the
-/// network's `ChannelAccess`, and PAM for passwords.
+/// The services of OpenBMC that own users and channels: User.Manager, the network's `ChannelAccess`,
+/// and PAM for passwords.
 ///
-/// The calls wait for the service, and are made on threads that may wait.
+/// The calls block until the service replies, and are made on threads that may block.
 pub trait SystemAccounts: Send + Sync {
     /// All accounts.
     ///
@@ -25,7 +25,7 @@ pub trait SystemAccounts: Send + Sync {
     /// [`SystemError`], as every call.
     fn users(&self) -> Result<Vec<SystemUser>, SystemError>;
 
-    /// Makes an account that is not enabled, in all groups that there are.
+    /// Creates an account that is not enabled, in all groups.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ pub trait SystemAccounts: Send + Sync {
     /// [`SystemError`], as every call.
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), SystemError>;
 
-    /// Sets an account's password. Whatever sees to that writes `ipmi_pass` too.
+    /// Sets an account's password. PAM's modules write `ipmi_pass` too.
     ///
     /// # Errors
     ///
@@ -82,19 +82,19 @@ pub trait SystemAccounts: Send + Sync {
     fn set_channel_limit(&self, interface: &str, limit: &str) -> Result<(), SystemError>;
 }
 
-/// Why a service did not do what it was asked.
+/// Why a service failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SystemError {
     /// There is no such service, or it does not know the user or interface.
-    #[error("no service does that")]
+    #[error("no service has the user or interface")]
     Absent,
-    /// It did not answer in time.
-    #[error("the service did not answer in time")]
+    /// The service did not reply in time.
+    #[error("the service did not reply in time")]
     Timeout,
-    /// It refused; the reason is its own words.
+    /// The service refused, for this reason.
     #[error("refused: {0}")]
     Refused(String),
-    /// This machine has nothing that could do it; the reason says what is missing.
+    /// This machine lacks what is needed, which the reason names.
     #[error("not possible here: {0}")]
     Unavailable(String),
 }

@@ -116,7 +116,7 @@ impl Entry {
         })
     }
 
-    /// Sets what it may do on a channel. The session limit has no place in the file.
+    /// Sets the access to a channel. The file has no session limit.
     pub(super) fn set_access(&mut self, channel: ChannelNumber, access: &UserAccess) {
         let at = usize::from(channel.value());
         let put = |list: &mut Vec<bool>, on: bool| {
@@ -234,7 +234,7 @@ impl UserTable {
         found.map(|(id, _)| id)
     }
 
-    /// Gives the first free id to an account; returns whether there was one.
+    /// Gives the first free id to an account; returns whether an id was free.
     pub(super) fn adopt(&mut self, name: &str, privilege: &str, enabled: bool) -> bool {
         let free = self.0.iter_mut().find(|entry| entry.is_free());
         free.map(|entry| entry.adopt(name, privilege, enabled)).is_some()

@@ -1,4 +1,4 @@
-//! OpenBMC's accounts, kept by `ipmid`.
+//! OpenBMC's accounts, as `ipmid` changes them.
 //!
 //! Names, privileges and whether a user is enabled are User.Manager's: what a request changes is
 //! changed there first, then in the files, and what others change there is taken to the files by
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use durable::Folder;
 use ipmi_proto::ChannelNumber;
@@ -25,6 +25,7 @@ use super::store::{self, Store};
 use super::system::SystemAccounts;
 use super::users::UserTable;
 use super::{channels, passwords};
+use crate::locks::lock;
 use crate::{
     AccessConfig, AccountError, Channel, ChannelAccess, ChannelTable, Kg, Password, Setting,
     Snapshot, UserId, Users, Writer,
@@ -33,7 +34,7 @@ use crate::{
 /// How OpenBMC indents the files.
 const INDENT: &[u8] = b"    ";
 
-/// OpenBMC's accounts, kept by the one daemon that changes them.
+/// OpenBMC's accounts, for the one daemon that changes them.
 pub struct OpenbmcWriter {
     store: Store<Writer<Folder>>,
     system: Box<dyn SystemAccounts>,
@@ -41,13 +42,13 @@ pub struct OpenbmcWriter {
     management: u8,
     /// Held while a change is made.
     changing: Mutex<()>,
-    /// Keeps OpenBMC's `netipmid` from taking User.Manager's signals to the files as well.
+    /// The lock with which OpenBMC's `netipmid` leaves it to us to update the files after User.Manager's signals.
     _signals: Option<File>,
 }
 
 impl OpenbmcWriter {
-    /// Opens the accounts. The files of channel access are made where there are none, as OpenBMC's
-    /// `ipmid` makes them: from what is shipped, and the volatile ones from those that last.
+    /// Opens the accounts. Absent files of channel access are created as OpenBMC's `ipmid` does: the
+    /// non-volatile one from the shipped one, and the volatile one from the non-volatile one.
     ///
     /// # Errors
     ///
@@ -76,15 +77,14 @@ impl OpenbmcWriter {
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.changing)
     }
 
     fn files(&self) -> &OpenbmcFiles {
         &self.store.files
     }
 
-    /// The users to change. A file that makes no sense is set aside: User.Manager knows who there
-    /// is, and is asked next.
+    /// The users to change. An invalid file is renamed: the users are then read from User.Manager.
     fn user_table(&self) -> Result<UserTable, AccountError> {
         let path = &self.files().users;
         let Some(text) = read(path).map_err(AccountError::File)? else {
@@ -92,7 +92,7 @@ impl OpenbmcWriter {
         };
         UserTable::parse(&text).or_else(|reason| {
             let aside = path.with_extension("json.damaged");
-            tracing::error!(file = %path.display(), reason, "set aside");
+            tracing::error!(file = %path.display(), reason, "invalid file: set aside, reading User.Manager");
             fs::rename(path, &aside).map_err(|error| storage("set aside", path, error))?;
             Ok(UserTable::default())
         })
@@ -112,7 +112,7 @@ impl OpenbmcWriter {
         replace(path, &text, PUBLIC).map_err(|error| storage("replace", path, error))
     }
 
-    /// Gives a password another name, or forgets it.
+    /// Renames the entry of a password, or deletes it.
     fn move_password(&self, old: &str, new: Option<&str>) -> Result<(), AccountError> {
         let path = &self.files().passwords;
         let Some(sealed) = read(path).map_err(AccountError::File)? else {
@@ -131,15 +131,15 @@ impl OpenbmcWriter {
         }
     }
 
-    /// As [`move_password`](Self::move_password), where the user is renamed or gone already: a
-    /// password that cannot be moved is told, and no failure.
+    /// As [`move_password`](Self::move_password), after the user was renamed or deleted: a failure is logged, because
+    /// that cannot be undone.
     fn follow_password(&self, old: &str, new: Option<&str>) {
         if let Err(error) = self.move_password(old, new) {
-            tracing::error!(%error, user = old, "the user's password stays where it was");
+            tracing::error!(%error, user = old, "cannot rename or delete the user's password entry; it stays");
         }
     }
 
-    /// Access to the channels with sessions, as it is set and as configured for the rest.
+    /// Access to the channels with sessions, as set or as configured.
     fn all_access(&self, setting: Setting) -> BTreeMap<u8, ChannelAccess> {
         let snapshot = self.store.snapshot();
         let with_sessions = snapshot.channels().iter().filter(|c| c.has_sessions());

@@ -408,7 +408,7 @@ fn any_change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// What the accounts must be, kept the simple way.
+/// A simple model of the accounts.
 type Model = BTreeMap<u8, (String, bool, Option<String>, UserAccess)>;
 
 fn apply(writer: &Writer<Disk>, model: &mut Model, change: &Change) {

@@ -267,13 +267,10 @@ impl Damage {
         match self {
             Self::Zeroed => bytes[range].fill(0),
             Self::Garbage(seed) => {
-                let mut state = *seed | 1;
+                let mut random = fastrand::Rng::with_seed(*seed);
                 for byte in &mut bytes[range] {
-                    // Xorshift; never the byte that was there.
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    *byte ^= u8::try_from(state % 255).unwrap() + 1;
+                    // Not 0, which would leave the byte as it is.
+                    *byte ^= random.u8(1..);
                 }
             }
             Self::Truncated => bytes.truncate(range.start),
@@ -332,7 +329,7 @@ proptest! {
         prop_assert_eq!(records(&disk), flat);
     }
 
-    /// Whatever happens to a range of the file: no record is made up, and either all good records are
+    /// After any damage to a range of the file, no record is invented, and either all good records are
     /// returned and the damaged file is set aside, or what is lost is an end that one torn batch explains.
     #[test]
     fn damage_costs_what_it_hits_and_is_set_aside(

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ipmi_proto::{CompletionCode, kcs};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio::time::timeout;
+use tokio::time::{self, timeout};
 
 use super::*;
 use crate::attention::{SmsCall, SmsOperation};

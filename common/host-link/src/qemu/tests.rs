@@ -111,8 +111,8 @@ async fn nothing_comes(stream: &mut UnixStream) {
 #[test]
 fn request_is_answered_in_qemus_bytes() {
     run(async {
-        let rig = TestBridge::new(PATIENT, Echo::default()).await;
-        let mut qemu = rig.connect().await;
+        let bridge = TestBridge::new(PATIENT, Echo::default()).await;
+        let mut qemu = bridge.connect().await;
         expect_interrupt_off(&mut qemu).await;
         // Get Device ID, in two halves.
         qemu.write_all(&[0x01, 0x18]).await.unwrap();
@@ -125,8 +125,8 @@ fn request_is_answered_in_qemus_bytes() {
 #[test]
 fn frame_with_a_wrong_sum_is_not_answered_and_the_next_one_is() {
     run(async {
-        let rig = TestBridge::new(PATIENT, Echo::default()).await;
-        let mut qemu = rig.connect().await;
+        let bridge = TestBridge::new(PATIENT, Echo::default()).await;
+        let mut qemu = bridge.connect().await;
         expect_interrupt_off(&mut qemu).await;
         qemu.write_all(&[0x01, 0x18, 0x01, 0xe5, 0xa0]).await.unwrap();
         nothing_comes(&mut qemu).await;
@@ -138,32 +138,32 @@ fn frame_with_a_wrong_sum_is_not_answered_and_the_next_one_is() {
 #[test]
 fn interrupt_follows_the_hosts_global_enables() {
     run(async {
-        let rig = TestBridge::new(PATIENT, Echo::default()).await;
-        let mut qemu = rig.connect().await;
+        let bridge = TestBridge::new(PATIENT, Echo::default()).await;
+        let mut qemu = bridge.connect().await;
         expect_interrupt_off(&mut qemu).await;
         qemu.write_all(&[0x01, 0x18, 0x2e, 0x0d, 0xac, 0xa0]).await.unwrap();
         expect(&mut qemu, &[0x01, 0x1c, 0x2e, 0x00, 0x0d, 0xa8, 0xa0]).await;
         expect(&mut qemu, &ENABLE_INTERRUPT).await;
-        assert!(rig.operation(SmsOperation::SetAttention).await);
+        assert!(bridge.operation(SmsOperation::SetAttention).await);
         expect(&mut qemu, &SET_ATTENTION_INTERRUPT).await;
-        assert!(rig.operation(SmsOperation::ClearAttention).await);
+        assert!(bridge.operation(SmsOperation::ClearAttention).await);
         expect(&mut qemu, &CLEAR_ATTENTION).await;
     });
 }
 
 #[test]
-fn qemu_that_dials_again_is_told_attention_and_interrupt_again() {
+fn attention_and_interrupt_are_sent_again_after_a_reconnect() {
     run(async {
         let echo = Echo::default();
-        let rig = TestBridge::new(PATIENT, echo.clone()).await;
-        assert!(rig.operation(SmsOperation::SetAttention).await);
-        let mut qemu = rig.connect().await;
+        let bridge = TestBridge::new(PATIENT, echo.clone()).await;
+        assert!(bridge.operation(SmsOperation::SetAttention).await);
+        let mut qemu = bridge.connect().await;
         expect(&mut qemu, &SET_ATTENTION).await;
         expect_interrupt_off(&mut qemu).await;
         drop(qemu);
         // Another process of this bridge may have seen the host turn the interrupt on.
         echo.enables.store(0x0d, Ordering::Relaxed);
-        let mut qemu = rig.connect().await;
+        let mut qemu = bridge.connect().await;
         expect(&mut qemu, &SET_ATTENTION).await;
         expect(&mut qemu, &ENABLE_INTERRUPT).await;
         expect(&mut qemu, &SET_ATTENTION_INTERRUPT).await;
@@ -173,8 +173,8 @@ fn qemu_that_dials_again_is_told_attention_and_interrupt_again() {
 #[test]
 fn silence_becomes_c3_and_the_late_answer_goes_nowhere() {
     run(async {
-        let rig = TestBridge::new(Duration::from_millis(60), Echo::default()).await;
-        let mut qemu = rig.connect().await;
+        let bridge = TestBridge::new(Duration::from_millis(60), Echo::default()).await;
+        let mut qemu = bridge.connect().await;
         // Answered after 100 ms.
         qemu.write_all(&[0x01, 0x18, 0x01, 0x64, 0x00, 0x82, 0xa0]).await.unwrap();
         expect_interrupt_off(&mut qemu).await;
@@ -186,8 +186,8 @@ fn silence_becomes_c3_and_the_late_answer_goes_nowhere() {
 #[test]
 fn requests_around_the_deadline_never_get_anothers_answer() {
     run(async {
-        let rig = TestBridge::new(Duration::from_millis(10), Echo::default()).await;
-        let mut qemu = rig.connect().await;
+        let bridge = TestBridge::new(Duration::from_millis(10), Echo::default()).await;
+        let mut qemu = bridge.connect().await;
         expect_interrupt_off(&mut qemu).await;
         let (mut in_time, mut timed_out, mut number) = (0, 0, 0_u16);
         // Some hundreds; more where the machine is too slow for any to be in time.

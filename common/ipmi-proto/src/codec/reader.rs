@@ -1,8 +1,8 @@
-//! Taking bits from bytes.
+//! Reading bits from bytes.
 
 use super::DecodeError;
 
-/// A place in a stream of bits.
+/// A position in a stream of bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     /// The bytes not yet used up; of the first, `used` bits are.

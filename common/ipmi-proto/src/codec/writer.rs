@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
-    /// Bits of the last byte that are taken; 0 when it is full or there is none.
+    /// Bits of the last byte that are in use; 0 when it is full or there is none.
     used: u32,
 }
 

@@ -180,7 +180,7 @@ fn fields<const N: usize>(
             break;
         };
         match places.next() {
-            Some(place) => *place = field,
+            Some(known) => *known = field,
             None => custom.push(field),
         }
     }

@@ -6,12 +6,12 @@ use super::thresholds::Hysteresis;
 use crate::record::{Reader, RecordError};
 use crate::type_length::IdString;
 
-/// How one record stands for several sensors (§43.2, bytes 24-25).
+/// How one record describes several sensors (§43.2, bytes 24-25).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Sharing {
     /// Two bits: 0 unspecified, 1 input, 2 output.
     pub direction: u8,
-    /// How names are told apart, two bits: 0 numeric, 1 alphabetic.
+    /// How names are distinguished, two bits: 0 numeric, 1 alphabetic.
     pub modifier: u8,
     /// How many sensors share the record, four bits; 1 for one alone.
     pub count: u8,

@@ -55,7 +55,7 @@ impl Factors {
     /// The factors with the smallest step that cover every value from `min` to `max`.
     ///
     /// Raw bytes are signed when `min` is negative, as in OpenBMC (`dbus-sdr/sensorutils.cpp`).
-    /// Unlike there `M` is rounded up and `B` down, so that both ends are covered: a reading is at most
+    /// Unlike OpenBMC, `M` is rounded up and `B` down, so that both ends are covered: a reading is at most
     /// half a step off, a step being `M·10^Rexp`.
     ///
     /// # Errors
@@ -171,7 +171,7 @@ impl Factors {
         ]
     }
 
-    /// Takes the six bytes apart. An `M` of zero, which other record types carry, reads as one.
+    /// Decodes the six bytes. An `M` of zero, which other record types have, is read as one.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 6], signed: bool) -> (Self, Accuracy) {
         let [m_low, m_high, b_low, b_high, accuracy, exponents] = bytes;

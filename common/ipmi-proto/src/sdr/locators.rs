@@ -60,14 +60,14 @@ impl FruLocator {
 
     pub(crate) fn parse(body: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new("FRU locator", body);
-        let [access_address, device, place, channel, _, device_type, modifier, id, instance, oem] =
+        let [access_address, device, byte, channel, _, device_type, modifier, id, instance, oem] =
             reader.array()?;
         Ok(Self {
             access_address,
             device,
-            logical: place & 0x80 != 0,
-            lun: Lun::new(place >> 3 & 3).unwrap_or(Lun::BMC),
-            bus: place & 7,
+            logical: byte & 0x80 != 0,
+            lun: Lun::new(byte >> 3 & 3).unwrap_or(Lun::BMC),
+            bus: byte & 7,
             channel: ChannelNumber::new(channel >> 4).unwrap_or(ChannelNumber::IPMB),
             device_type,
             modifier,
@@ -78,8 +78,8 @@ impl FruLocator {
     }
 
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
-        let place = u8::from(self.logical) << 7 | self.lun.value() << 3 | self.bus & 7;
-        out.extend([self.access_address, self.device, place, self.channel.value() << 4, 0]);
+        let byte = u8::from(self.logical) << 7 | self.lun.value() << 3 | self.bus & 7;
+        out.extend([self.access_address, self.device, byte, self.channel.value() << 4, 0]);
         out.extend([self.device_type, self.modifier]);
         out.extend([self.entity.id, self.entity.instance, self.oem]);
         self.id.emit(out);

@@ -12,9 +12,9 @@ pub struct SensorKey {
     pub owner: u8,
     /// The channel the owner is on.
     pub channel: ChannelNumber,
-    /// The LUN it answers for the sensor on.
+    /// The LUN that the owner has the sensor on.
     pub lun: Lun,
-    /// The sensor's number there; FFh is reserved.
+    /// The sensor's number; FFh is reserved.
     pub number: u8,
 }
 
@@ -26,8 +26,8 @@ impl SensorKey {
     }
 
     pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let [owner, place, number] = reader.array()?;
-        let (channel, lun) = split_channel(place);
+        let [owner, channel_lun, number] = reader.array()?;
+        let (channel, lun) = split_channel(channel_lun);
         Ok(Self { owner, channel, lun, number })
     }
 
@@ -146,7 +146,7 @@ impl Capabilities {
 }
 
 /// The three masks of a sensor (§43.1, bytes 15-20): for thresholds, see Table 43-1's note on how
-/// bits 14:12 tell which thresholds a reading is compared with.
+/// bits 14:12 select which thresholds a reading is compared with.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Masks {
     /// Events it asserts, or thresholds and the lower ones returned.

@@ -66,7 +66,7 @@ impl ThresholdSet {
     /// No threshold.
     pub const EMPTY: Self = Self(0);
 
-    /// The set in bits 5:0; what the upper bits say is not kept.
+    /// The set in bits 5:0; the upper bits are ignored.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits & 0x3f)
@@ -158,7 +158,7 @@ impl<T: Copy> PerThreshold<T> {
         }
     }
 
-    /// The place of the value for `threshold`.
+    /// The value for `threshold`.
     pub const fn get_mut(&mut self, threshold: Threshold) -> &mut T {
         let [lnc, lc, lnr, unc, uc, unr] = &mut self.0;
         match threshold {

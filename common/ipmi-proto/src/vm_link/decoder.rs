@@ -16,7 +16,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Takes one byte; a frame, or why it was refused, when the byte ends one.
+    /// Decodes one byte; returns a frame, or why it is invalid, when the byte ends one.
     pub fn push(&mut self, byte: u8) -> Option<Result<Frame, FrameError>> {
         match byte {
             END_MESSAGE => Some(self.finish(message)),
@@ -29,13 +29,13 @@ impl Decoder {
             }
             _ => {
                 let escaped = mem::take(&mut self.escaped);
-                self.keep(if escaped { byte & !ESCAPED } else { byte });
+                self.push_unescaped(if escaped { byte & !ESCAPED } else { byte });
                 None
             }
         }
     }
 
-    fn keep(&mut self, byte: u8) {
+    fn push_unescaped(&mut self, byte: u8) {
         if self.bytes.len() < MAX_FRAME {
             self.bytes.push(byte);
         } else {

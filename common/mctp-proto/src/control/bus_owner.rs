@@ -143,7 +143,7 @@ pub enum Finding {
     Absent,
 }
 
-/// What was assigned at a position, to be kept over a restart.
+/// The assignment of a position, to be restored after a restart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Assignment {
     /// The position.

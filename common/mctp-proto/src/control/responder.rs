@@ -135,7 +135,7 @@ pub struct Outcome {
     pub event: Option<Event>,
 }
 
-type Answer = Result<Vec<u8>, CompletionCode>;
+type ResponseData = Result<Vec<u8>, CompletionCode>;
 
 /// This endpoint's side of the control protocol.
 #[derive(Clone, Debug)]
@@ -204,7 +204,7 @@ impl Responder {
         incoming: &Incoming<'_>,
         around: &mut Surroundings<'_>,
         event: &mut Option<Event>,
-    ) -> Answer {
+    ) -> ResponseData {
         match command {
             Command::SET_ENDPOINT_ID => self.set_endpoint_id(data, incoming, event),
             Command::GET_ENDPOINT_ID => none(data).map(|()| self.endpoint_id()),
@@ -244,14 +244,14 @@ impl Responder {
 
     /// Set Endpoint ID. Response: assignment status, id in force, pool size wanted.
     ///
-    /// An endpoint that is on several buses keeps the id of the bus owner that assigned one first:
-    /// another one's is rejected unless it is forced (DSP0236, "Set Endpoint ID", operation 0).
+    /// An endpoint that is on several buses has the id of the bus owner that assigned one first:
+    /// that of another bus owner is rejected unless it is forced (DSP0236, "Set Endpoint ID", operation 0).
     fn set_endpoint_id(
         &mut self,
         data: &[u8],
         incoming: &Incoming<'_>,
         event: &mut Option<Event>,
-    ) -> Answer {
+    ) -> ResponseData {
         const REJECTED: u8 = 0x10;
         const FORCE: u8 = 1;
         if self.identity.role == Role::BusOwner {
@@ -312,14 +312,14 @@ impl Responder {
         Vec::from([self.eid.0, kind | id_type, 0])
     }
 
-    fn uuid(&self) -> Answer {
+    fn uuid(&self) -> ResponseData {
         let uuid = self.identity.uuid.ok_or(CompletionCode::UNSUPPORTED_COMMAND)?;
         Ok(uuid.to_vec())
     }
 
     /// Get MCTP Version Support: the base specification for type FFh and 0; for others what is
     /// configured, or [`DEFAULT_VERSION`] for each type that Get Message Type Support lists.
-    fn version_support(&self, data: &[u8], around: &Surroundings<'_>) -> Answer {
+    fn version_support(&self, data: &[u8], around: &Surroundings<'_>) -> ResponseData {
         let &[kind] = data else {
             return Err(CompletionCode::INVALID_LENGTH);
         };
@@ -336,7 +336,7 @@ impl Responder {
     }
 
     /// Get Vendor Defined Message Support: the vendor at a selector, and the next selector.
-    fn vendor_support(&self, data: &[u8]) -> Answer {
+    fn vendor_support(&self, data: &[u8]) -> ResponseData {
         let &[selector] = data else {
             return Err(CompletionCode::INVALID_LENGTH);
         };
@@ -349,7 +349,7 @@ impl Responder {
     }
 
     /// Allocate Endpoint IDs: takes the first pool offered, or another one when forced.
-    fn allocate(&mut self, data: &[u8], event: &mut Option<Event>) -> Answer {
+    fn allocate(&mut self, data: &[u8], event: &mut Option<Event>) -> ResponseData {
         const REJECTED: u8 = 0x01;
         let &[operation, size, first] = data else {
             return Err(CompletionCode::INVALID_LENGTH);
@@ -377,7 +377,7 @@ fn none(data: &[u8]) -> Result<(), CompletionCode> {
 }
 
 /// Get Message Type Support: control itself, then what handlers have registered for.
-fn type_support(around: &Surroundings<'_>) -> Answer {
+fn type_support(around: &Surroundings<'_>) -> ResponseData {
     let others = around.types.iter().filter(|&&kind| kind != MessageType::CONTROL);
     let mut types = Vec::from([0]);
     types.extend(others.map(|kind| kind.value()));
@@ -389,7 +389,7 @@ fn type_support(around: &Surroundings<'_>) -> Answer {
 
 /// Resolve Endpoint ID: the bridge that an endpoint is behind, or the endpoint itself, and the
 /// physical address.
-fn resolve(data: &[u8], around: &Surroundings<'_>) -> Answer {
+fn resolve(data: &[u8], around: &Surroundings<'_>) -> ResponseData {
     let &[eid] = data else {
         return Err(CompletionCode::INVALID_LENGTH);
     };
@@ -409,7 +409,11 @@ fn resolve(data: &[u8], around: &Surroundings<'_>) -> Answer {
 
 /// Routing Information Update: a count, then kind, range size, first id and address of each; all
 /// of them are taken, or none.
-fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings<'_>) -> Answer {
+fn update_routes(
+    data: &[u8],
+    incoming: &Incoming<'_>,
+    around: &mut Surroundings<'_>,
+) -> ResponseData {
     let (&count, mut rest) = data.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
     let mut routes = Vec::new();
     for _ in 0..count {
@@ -441,7 +445,7 @@ fn update_routes(data: &[u8], incoming: &Incoming<'_>, around: &mut Surroundings
 }
 
 /// Get Routing Table Entries: as many from the handle on as fit a packet of the baseline unit.
-fn routes(data: &[u8], around: &Surroundings<'_>) -> Answer {
+fn routes(data: &[u8], around: &Surroundings<'_>) -> ResponseData {
     /// Control header, completion code, next handle and count.
     const BEFORE_ENTRIES: usize = 6;
     let &[handle] = data else {

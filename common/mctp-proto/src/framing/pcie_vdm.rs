@@ -27,13 +27,13 @@ const PAD_SHIFT: u8 = 4;
 const PAD_MASK: u8 = 0x03;
 const WORD: usize = 4;
 
-/// The longest payload that the length field can tell: 1023 words.
+/// The longest payload that fits the length field: 1023 words.
 pub const MAX_PAYLOAD: usize = 1023 * WORD;
 
 /// How the message finds its way through the PCIe fabric.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Routing {
-    /// To whatever is at the top.
+    /// To the root complex.
     ToRootComplex,
     /// To one function.
     ById,
@@ -60,7 +60,7 @@ impl Routing {
     }
 }
 
-/// One vendor defined message that carries a packet.
+/// One vendor defined message with a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Frame<'a> {
     /// How it is routed.

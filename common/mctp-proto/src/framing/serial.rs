@@ -19,7 +19,7 @@ const ESCAPE: u8 = 0x7d;
 const ESCAPE_BIT: u8 = 0x20;
 const REVISION: u8 = 0x01;
 
-/// The longest packet that the count byte can tell.
+/// The longest packet that fits the count byte.
 pub const MAX_PACKET: usize = 255;
 
 /// The longest frame: everything in the packet escaped.

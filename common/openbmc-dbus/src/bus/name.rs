@@ -1,39 +1,42 @@
-//! Owning a well-known name, why that fails, and noticing that it is lost.
+//! Ownership of a well-known name, and its loss.
 //!
-//! All names of the suite are requested here: a process that owns a name keeps it, no other process can
-//! replace it, and nobody queues for it (D-Bus specification, `org.freedesktop.DBus.RequestName`).
+//! All names of the suite are requested here: no process can replace the owner of a name, and none queues for it
+//!  (D-Bus specification, `org.freedesktop.DBus.RequestName`).
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use daemon::Outage;
 use futures_util::StreamExt;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 use zbus::fdo::{self, RequestNameFlags, RequestNameReply};
-use zbus::{Connection, MatchRule, MessageStream, message};
+use zbus::{Connection, MessageStream};
+
+use super::watch::bus_rule;
 
 /// The bus daemon's name, which is its interface's too.
-const BUS: &str = "org.freedesktop.DBus";
+pub(super) const BUS: &str = "org.freedesktop.DBus";
 /// The bus daemon's object.
-const BUS_PATH: &str = "/org/freedesktop/DBus";
+pub(super) const BUS_PATH: &str = "/org/freedesktop/DBus";
 
 /// How long the name of a predecessor that was killed may still be taken when a daemon starts.
 const PREDECESSOR: Duration = Duration::from_secs(2);
-/// The time between two requests meanwhile.
+/// The time between two requests during [`PREDECESSOR`].
 const SOON: Duration = Duration::from_millis(50);
 /// The time between two requests for a name that another process owns.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Why a well-known name is not ours.
+/// Why a well-known name cannot be owned.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OwnNameError {
     /// The bus policy (`/usr/share/dbus-1/system.d`) does not let this user own the name.
     #[error("the bus policy forbids it to this user: {0}")]
     Forbidden(String),
-    /// Another connection owns the name; it keeps it.
+    /// Another connection owns the name.
     #[error("another process owns it")]
     Taken,
-    /// The bus did not answer, or the name is invalid.
+    /// The bus did not reply, or the name is invalid.
     #[error(transparent)]
     Bus(zbus::Error),
 }
@@ -66,12 +69,11 @@ impl From<OwnNameError> for zbus::Error {
     }
 }
 
-/// Owns `name` on `connection`. A connection that owns it already keeps it, and neither does this one
-/// give it up for another.
+/// Owns `name` on `connection`. No connection replaces the owner of a name.
 ///
 /// # Errors
 ///
-/// [`OwnNameError`], which says whether the policy or another process is in the way.
+/// [`OwnNameError`], which distinguishes the policy and another owner.
 pub async fn own_name(connection: &Connection, name: &str) -> Result<(), OwnNameError> {
     let body = (name, RequestNameFlags::DO_NOT_QUEUE);
     let reply =
@@ -84,29 +86,22 @@ pub async fn own_name(connection: &Connection, name: &str) -> Result<(), OwnName
 
 /// Owns `name` as long as `connection` is open: requests it again while another process owns it, and
 /// when it is lost. Logs each change once.
-pub async fn keep_name(connection: &Connection, name: &str) {
-    let mut logged = false;
+pub async fn maintain_name(connection: &Connection, name: &str) {
+    let outage = Outage::new();
+    let log = |error: &OwnNameError| warn!(name, %error, "cannot own the bus name; retrying");
     loop {
-        match OwnedName::request(connection, name).await {
-            Ok(owned) => {
-                if std::mem::take(&mut logged) {
-                    info!(name, "owns the bus name now");
-                }
-                if owned.ended().await == NameEnd::BusClosed {
-                    return;
-                }
-                warn!(name, "lost the bus name; requesting it again");
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut logged, true) {
-                    warn!(name, %error, "cannot own the bus name; retrying");
-                }
-                tokio::select! {
-                    () = connection.closed() => return,
-                    () = time::sleep(RETRY) => {}
-                }
-            }
+        let request = || OwnedName::request(connection, name);
+        let owned = tokio::select! {
+            () = connection.closed() => return,
+            owned = outage.retry(RETRY, request, log) => owned,
+        };
+        if outage.end() {
+            info!(name, "owns the bus name now");
         }
+        if owned.ended().await == NameEnd::BusClosed {
+            return;
+        }
+        warn!(name, "lost the bus name; requesting it again");
     }
 }
 
@@ -127,19 +122,13 @@ pub enum NameEnd {
 }
 
 impl OwnedName {
-    /// Owns `name` on `connection`, as [`own_name`] does, and follows whether it is lost.
+    /// Owns `name` on `connection`, as [`own_name`] does, and watches for its loss.
     ///
     /// # Errors
     ///
     /// As [`own_name`].
     pub async fn request(connection: &Connection, name: &str) -> Result<Self, OwnNameError> {
-        let rule = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .sender(BUS)
-            .interface(BUS)
-            .member("NameLost")
-            .arg(0, name)
-            .build()?;
+        let rule = bus_rule("NameLost").arg(0, name).build()?;
         // Before the request, so that no loss is missed in between.
         let losses =
             MessageStream::for_match_rule(rule, connection, Some(NonZeroUsize::MIN)).await?;
@@ -212,7 +201,7 @@ mod tests {
         let flags = RequestNameFlags::REPLACE_EXISTING | RequestNameFlags::DO_NOT_QUEUE;
         assert!(second.request_name_with_flags(NAME, flags).await.is_err());
         assert_eq!(owner(&second).await, unique(&first));
-        // Nobody queues: once it is free it stays free.
+        // None queues: once the name is free it stays free.
         release(&first).await;
         own_name(&first, NAME).await.unwrap();
         assert_eq!(owner(&second).await, unique(&first));
@@ -235,7 +224,7 @@ mod tests {
         let bus = Bus::start();
         let (connection, other) = (bus.connect().await, bus.connect().await);
         let keeper = connection.clone();
-        let keeping = tokio::spawn(async move { keep_name(&keeper, NAME).await });
+        let keeping = tokio::spawn(async move { maintain_name(&keeper, NAME).await });
         for _ in 0..3 {
             while other
                 .call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &NAME)

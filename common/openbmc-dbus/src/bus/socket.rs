@@ -282,7 +282,7 @@ mod tests {
     async fn descriptors_come_with_their_message() {
         let (near, far) = pair();
         let (mut reader, mut writer) = (near.halves().0, far.halves().1);
-        let (mut kept, sent) = UnixStream::pair().unwrap();
+        let (mut ours, sent) = UnixStream::pair().unwrap();
         let descriptor = Message::signal("/", "a.b", "Descriptor").build(&Fd::from(&sent)).unwrap();
         let messages = [signal(1), signal(2), descriptor, signal(3)];
         writer.send_messages(&messages).await.unwrap();
@@ -295,7 +295,7 @@ mod tests {
         let received: std::os::fd::OwnedFd = received.into();
         rustix::io::write(received, b"x").unwrap();
         let mut byte = [0];
-        kept.read_exact(&mut byte).unwrap();
+        ours.read_exact(&mut byte).unwrap();
         assert_eq!(byte, *b"x");
     }
 

@@ -1,8 +1,8 @@
-//! `xyz.openbmc_project.Control.Boot`: what the host boots from next, and how.
+//! `xyz.openbmc_project.Control.Boot`: the host's boot source and mode.
 //!
-//! OpenBMC keeps two objects with the same interfaces: [`PERSISTENT_PATH`] for every boot and
-//! [`ONE_TIME_PATH`] for the next only. `Enabled` of the second says that it counts; the first
-//! has `Enabled` as whether any override counts at all.
+//! OpenBMC has two objects with the same interfaces: [`PERSISTENT_PATH`] for every boot and
+//! [`ONE_TIME_PATH`] for the next only. `Enabled` of the second activates it; `Enabled` of the
+//! first activates any override.
 
 /// The settings for every boot.
 pub const PERSISTENT_PATH: &str = "/xyz/openbmc_project/control/host0/boot";

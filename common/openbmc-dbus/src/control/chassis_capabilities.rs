@@ -1,11 +1,11 @@
-//! `xyz.openbmc_project.Control.ChassisCapabilities`: what Get Chassis Capabilities tells.
+//! `xyz.openbmc_project.Control.ChassisCapabilities`: the flags of Get Chassis Capabilities.
 
 use crate::interface::interface;
 
 interface! {
     "xyz.openbmc_project.Control.ChassisCapabilities";
     properties {
-        /// Whether the chassis tells that it was opened.
+        /// Whether chassis intrusion is detected.
         ReadWrite CHASSIS_INTRUSION_ENABLED: bool = "ChassisIntrusionEnabled";
         /// Whether the front panel can be locked.
         ReadWrite CHASSIS_FRONT_PANEL_LOCKOUT_ENABLED: bool = "ChassisFrontPanelLockoutEnabled";

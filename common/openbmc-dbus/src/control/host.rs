@@ -1,29 +1,29 @@
-//! `xyz.openbmc_project.Control.Host` and `xyz.openbmc_project.Condition.HostFirmware`: what services have
-//! `ipmid` tell the host, and whether the host still takes it.
+//! `xyz.openbmc_project.Control.Host` and `xyz.openbmc_project.Condition.HostFirmware`: messages from a service
+//! to the host, which `ipmid` forwards, and whether the host fetches them.
 
 use crate::interface::{enumeration, interface};
 
-/// The well-known name of `ipmid` as the one that tells the host.
+/// The well-known name under which `ipmid` serves this interface.
 pub const SERVICE: &str = "xyz.openbmc_project.Control.Host";
 /// The first host's object.
 pub const PATH: &str = "/xyz/openbmc_project/control/host0";
 
 enumeration! {
-    /// What the host is told.
+    /// A message to the host.
     Command = "xyz.openbmc_project.Control.Host.Command" {
         SoftOff, Heartbeat,
     }
 }
 
 enumeration! {
-    /// Whether the host has fetched it.
+    /// Whether the host has fetched the message.
     Outcome = "xyz.openbmc_project.Control.Host.Result" {
         Success, Failure,
     }
 }
 
 enumeration! {
-    /// Whether the host's firmware fetches what it is told.
+    /// Whether the host's firmware is running, and fetches messages.
     FirmwareCondition = "xyz.openbmc_project.Condition.HostFirmware.FirmwareCondition" {
         Unknown, Off, Running,
     }
@@ -32,7 +32,7 @@ enumeration! {
 interface! {
     "xyz.openbmc_project.Control.Host";
     methods {
-        /// Tells the host; [`COMMAND_COMPLETE`] says what became of it.
+        /// Sends the host a message; [`COMMAND_COMPLETE`] has the result.
         EXECUTE = "Execute" ("s") -> ("");
     };
     signals {

@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Control.Power.RestorePolicy`: what to do when power comes back.
+//! `xyz.openbmc_project.Control.Power.RestorePolicy`: the action when power is restored.
 
 use crate::interface::{enumeration, interface};
 

@@ -2,7 +2,7 @@
 
 use crate::interface::{enumeration, interface};
 
-/// Where the settings service keeps it.
+/// The settings service's object.
 pub const PATH: &str = "/xyz/openbmc_project/control/host0/restriction_mode";
 
 enumeration! {

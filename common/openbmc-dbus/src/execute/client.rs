@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use daemon::{AbortOnDrop, Outage, lock};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use tokio::sync::watch;
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
-use super::link::{self, Link, Place, lock};
+use super::link::{self, Link, LinkSlot};
 use super::message::{Caller, call_message, read_reply};
 use super::transport::{Incoming, Outgoing};
-use super::{AbortOnDrop, CHANNEL_PREFIX, direct};
+use super::{CHANNEL_PREFIX, direct};
 use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
-/// Requests that one bridge may have in flight; further ones are answered C0h at once.
+/// Requests that one bridge may have in flight; further ones get C0h at once.
 ///
 /// Far enough below the library's queue of 64 that no reply ever waits for room in it.
 pub const MAX_IN_FLIGHT: usize = 32;
@@ -25,15 +26,15 @@ pub const MAX_IN_FLIGHT: usize = 32;
 /// The time between two attempts to own the channel's name.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long a bridge that starts waits for a bus before it serves without one; longer than a name may still
-/// be its predecessor's.
+/// How long a bridge that starts waits for a bus before it serves without one; longer than a killed predecessor
+/// may own the name.
 const START: Duration = Duration::from_secs(3);
 
-/// Send Message (IPMI v2.0 §22.7), which has a reason of its own for D3h.
+/// Send Message (IPMI v2.0 §22.7), which responds D3h for a reason of its own.
 const SEND_MESSAGE: u8 = 0x34;
 
-/// Whether `response` says that `ipmid` does not serve the bridge that sent the request: D3h, which of the
-/// commands only Send Message answers otherwise.
+/// Whether `response` says that `ipmid` does not serve the bridge that sent the request: D3h, to any command but
+/// Send Message.
 #[must_use]
 pub fn is_bridge_refused(response: &Response) -> bool {
     let is_send_message =
@@ -41,14 +42,14 @@ pub fn is_bridge_refused(response: &Response) -> bool {
     response.completion == CompletionCode::DESTINATION_UNAVAILABLE && !is_send_message
 }
 
-/// The bridge's link to the bus as it is now; `None` while there is no bus.
+/// The bridge's connection to the bus; `None` while it is down.
 pub type LinkState = watch::Receiver<Option<Connection>>;
 
 /// A bridge's handle on `ipmid`.
 ///
-/// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and keeps both
-/// through restarts of the bus; a bridge that has the name already is left alone. Requests go over a direct link as long as `ipmid` gives one. Cheap
-/// to clone; the link ends with the last clone.
+/// Owns `xyz.openbmc_project.Ipmi.Channel.<channel>` on a connection of its own, and restores both after a
+/// restart of the bus; it does not replace a bridge that owns the name. Requests go over a direct link if
+/// `ipmid` offers one. Cheap to clone; the link ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct IpmiHost {
     shared: Arc<Shared>,
@@ -65,15 +66,15 @@ pub struct ChannelTaken {
 
 #[derive(Debug, Default)]
 struct Shared {
-    bus: Place,
-    direct: Arc<Place>,
+    bus: LinkSlot,
+    direct: Arc<LinkSlot>,
     in_flight: AtomicUsize,
 }
 
 impl IpmiHost {
     /// Starts to connect as the bridge of `channel` (`lan0`, `ipmi_kcs3`, …) and returns at once.
     ///
-    /// The second value tells when the link comes and goes, for a bridge that serves objects.
+    /// The second value follows the connection, for a bridge that serves objects on it.
     #[must_use]
     pub fn new(channel: &str) -> (Self, LinkState) {
         let shared = Arc::new(Shared::default());
@@ -82,19 +83,19 @@ impl IpmiHost {
         let (refusal, taken) = watch::channel(None);
         let linked = Arc::clone(&shared);
         let task = AbortOnDrop::spawn(async move {
-            let Some(first) = first_link(&name).await else {
+            let Some(first) = connect_first(&name).await else {
                 refusal.send_replace(Some(ChannelTaken { name }));
                 return std::future::pending().await;
             };
-            keep_linked(linked, state, name, first).await;
+            maintain_link(linked, state, name, first).await;
         });
         let _task = Arc::new(task);
         (Self { shared, taken, _task }, receiver)
     }
 
-    /// Waits until the channel's name is owned, but no longer than a moment while there is no bus.
+    /// Waits until the channel's name is owned, but no longer than 3 s while there is no bus.
     ///
-    /// A bridge of a device that it would take from a running bridge waits for this before it opens it.
+    /// A bridge waits for this before it opens a device that it would take from a running bridge.
     ///
     /// # Errors
     ///
@@ -104,8 +105,8 @@ impl IpmiHost {
         self.unless_taken(async { drop(owned.await) }).await
     }
 
-    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: its
-    /// objects and its host would be taken for those of this one.
+    /// Runs `bridge`, unless another process was the bridge of the channel when this one started: `ipmid` could not
+    /// distinguish the two hosts.
     ///
     /// # Errors
     ///
@@ -127,11 +128,10 @@ impl IpmiHost {
         }
     }
 
-    /// Has `ipmid` execute `request` and returns its answer, at `deadline` from now at the latest.
+    /// Has `ipmid` execute `request` and returns its response, at `deadline` from now at the latest.
     ///
-    /// Always an answer: C0h when [`MAX_IN_FLIGHT`] are under way, D2h while `ipmid` or the bus is
-    /// away, C3h past the deadline or when `ipmid` ended before it answered, FFh for a reply that
-    /// is none.
+    /// There is always a response: C0h when [`MAX_IN_FLIGHT`] are in flight, D2h while `ipmid` or the bus is
+    /// down, C3h past the deadline or when `ipmid` ended before it replied, FFh for an invalid reply.
     pub async fn execute(&self, request: &Request, caller: Caller, deadline: Duration) -> Response {
         match self.try_execute(request, caller, deadline).await {
             Ok((completion, data)) => Response::to(request, completion, data),
@@ -145,13 +145,13 @@ impl IpmiHost {
         caller: Caller,
         deadline: Duration,
     ) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
-        let _slot = Slot::take(&self.shared.in_flight).ok_or(CompletionCode::BUSY)?;
+        let _in_flight = InFlight::enter(&self.shared.in_flight).ok_or(CompletionCode::BUSY)?;
         let link = self.shared.link().ok_or(CompletionCode::INITIALIZING)?;
         let call = call_message(request, caller).map_err(|error| {
-            warn!(%error, "a request could not be put into a message");
+            warn!(%error, "cannot build the D-Bus call of a request; responding FFh");
             CompletionCode::UNSPECIFIED
         })?;
-        let reply = time::timeout(deadline, link.ask(call))
+        let reply = time::timeout(deadline, link.call(call))
             .await
             .map_err(|_| CompletionCode::TIMEOUT)??;
         read_reply(&reply)
@@ -159,25 +159,26 @@ impl IpmiHost {
 }
 
 impl Shared {
-    /// The shortest way to `ipmid` that there is.
+    /// The direct link if it is up, or else the bus.
     fn link(&self) -> Option<Link> {
         let direct = lock(&self.direct).clone();
         direct.or_else(|| lock(&self.bus).clone())
     }
 }
 
-/// One of the [`MAX_IN_FLIGHT`] places.
-struct Slot<'a>(&'a AtomicUsize);
+/// One of the [`MAX_IN_FLIGHT`] requests.
+struct InFlight<'a>(&'a AtomicUsize);
 
-impl<'a> Slot<'a> {
-    fn take(count: &'a AtomicUsize) -> Option<Self> {
-        let taken = count.fetch_add(1, Ordering::Relaxed);
-        let slot = Self(count); // given back on drop, also when there was no place
-        (taken < MAX_IN_FLIGHT).then_some(slot)
+impl<'a> InFlight<'a> {
+    fn enter(count: &'a AtomicUsize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        // Dropped at once, and so counted no longer, if the limit is reached.
+        let request = Self(count);
+        (before < MAX_IN_FLIGHT).then_some(request)
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -190,43 +191,37 @@ struct Owned {
 }
 
 /// Connects and owns the name for the first time; `None` when another process owns it.
-async fn first_link(name: &str) -> Option<Owned> {
+async fn connect_first(name: &str) -> Option<Owned> {
     let connection = bus::connect().await;
     match OwnedName::request_at_start(&connection, name).await {
         Ok(name) => Some(Owned { connection, name }),
         Err(OwnNameError::Taken) => None,
         Err(error) => {
+            let outage = Outage::new();
+            outage.begin();
             log_refusal(name, &error);
-            Some(link_again(name, true).await)
+            Some(reconnect(name, &outage).await)
         }
     }
 }
 
 /// Connects and owns the name, however long it takes.
-async fn link_again(name: &str, mut logged: bool) -> Owned {
-    loop {
+async fn reconnect(name: &str, outage: &Outage) -> Owned {
+    let connect = || async {
         let connection = bus::connect().await;
-        match OwnedName::request(&connection, name).await {
-            Ok(owned) => {
-                info!(%name, "linked again");
-                return Owned { connection, name: owned };
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut logged, true) {
-                    log_refusal(name, &error);
-                }
-                time::sleep(RETRY).await;
-            }
-        }
-    }
+        OwnedName::request(&connection, name).await.map(|name| Owned { connection, name })
+    };
+    let owned = outage.retry(RETRY, connect, |error| log_refusal(name, error)).await;
+    info!(%name, "owns the channel's bus name again");
+    owned
 }
 
 fn log_refusal(name: &str, error: &OwnNameError) {
     warn!(%error, %name, "cannot own the channel's bus name; retrying every second");
 }
 
-/// Carries calls and replies until the bus goes or the name is lost; then again, for ever.
-async fn keep_linked(
+/// Forwards calls and replies until the bus goes down or the name is lost, then reconnects; never ends.
+async fn maintain_link(
     shared: Arc<Shared>,
     state: watch::Sender<Option<Connection>>,
     name: String,
@@ -236,25 +231,27 @@ async fn keep_linked(
         let Owned { connection, name: owned_name } = owned;
         let replies = Incoming::from(&connection);
         let calls = Outgoing::Bus(connection.clone());
-        let carried = link::carry(&shared.bus, replies, calls);
+        let forwarding = link::forward(&shared.bus, replies, calls);
         state.send_replace(Some(connection.clone()));
-        let direct =
-            AbortOnDrop::spawn(direct::keep(connection.clone(), Arc::clone(&shared.direct)));
+        let direct = AbortOnDrop::spawn(direct::maintain_link(
+            connection.clone(),
+            Arc::clone(&shared.direct),
+        ));
         let end = tokio::select! {
-            () = carried => NameEnd::BusClosed,
+            () = forwarding => NameEnd::BusClosed,
             end = owned_name.ended() => end,
         };
         drop(direct);
         state.send_replace(None);
         match end {
-            NameEnd::BusClosed => warn!(%name, "the bus went away"),
+            NameEnd::BusClosed => warn!(%name, "the connection to the bus closed; reconnecting"),
             NameEnd::Lost => {
                 warn!(%name, "lost the channel's bus name; connecting again");
-                // Requests without the name would be taken for those of another channel.
+                // ipmid would take requests without the name for those of another channel.
                 let _closed = connection.close().await;
             }
         }
-        owned = link_again(&name, false).await;
+        owned = reconnect(&name, &Outage::new()).await;
     }
 }
 
@@ -277,13 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_given_back_and_bounded() {
+    fn requests_in_flight_are_bounded() {
         let count = AtomicUsize::new(0);
-        let slots: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| Slot::take(&count).unwrap()).collect();
-        assert!(Slot::take(&count).is_none());
+        let requests: Vec<_> =
+            (0..MAX_IN_FLIGHT).map(|_| InFlight::enter(&count).unwrap()).collect();
+        assert!(InFlight::enter(&count).is_none());
         assert_eq!(count.load(Ordering::Relaxed), MAX_IN_FLIGHT);
-        drop(slots);
-        assert!(Slot::take(&count).is_some());
+        drop(requests);
+        assert!(InFlight::enter(&count).is_some());
         assert_eq!(count.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,50 +1,49 @@
-//! A link between a bridge and `ipmid` that goes round the bus.
+//! A link between a bridge and `ipmid` that bypasses the bus daemon.
 //!
-//! A bridge asks for it over the bus, so `ipmid` knows from the bus who is at the other end; what
-//! comes back is one end of a socket pair, which carries the very messages of `execute()`. An
-//! `ipmid` that has no such method goes on being called over the bus, and so does one that refuses.
+//! A bridge requests it over the bus, so `ipmid` knows the caller from the bus; the reply has one end of a
+//! socket pair, over which the same messages go as over the bus. An `ipmid` that has no such method, or
+//! refuses, is called over the bus.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tracing::{debug, warn};
-use zbus::fdo::{self, DBusProxy};
-use zbus::{Connection, Fd, Message, OwnedFd};
+use zbus::{Connection, Fd, Message, OwnedFd, fdo};
 
-use super::link::{self, Place};
+use super::link::{self, LinkSlot};
 use super::server::NO_LINK;
 use super::transport::{Incoming, Outgoing};
 use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
+use crate::bus::watch_owner;
 
 /// The interface of [`OPEN`], at the object that takes requests.
 pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
-/// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages, the
-/// handshake left out. A caller has one link; opening another ends the first.
+/// `Open() → (h)`: a connected stream socket whose peer is `ipmid`. It carries D-Bus messages
+/// without the handshake. A caller has one link; opening another ends the first.
 ///
 /// Errors: `AccessDenied`, with the reason, for a caller that may not call `execute()`, and where the configuration
 /// offers no links; `NotSupported` on a link; `LimitsExceeded` when there are too many links.
 pub const OPEN: &str = "Open";
 
-/// Keeps a link to whichever `ipmid` owns the name, if it offers one, in `place`, until the bus
-/// goes.
-pub(super) async fn keep(bus: Connection, place: Arc<Place>) {
-    if let Err(error) = try_keep(&bus, &place).await {
-        debug!(%error, "ipmid's comings and goings are not told");
+/// Maintains a link in `slot` to the `ipmid` that owns the name, if it offers one, until the connection to the
+/// bus closes.
+pub(super) async fn maintain_link(bus: Connection, slot: Arc<LinkSlot>) {
+    if let Err(error) = try_maintain_link(&bus, &slot).await {
+        debug!(%error, "cannot watch the owner of ipmid's name; calling it over the bus");
     }
 }
 
-async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
-    let proxy = DBusProxy::new(bus).await?;
-    let mut changes = proxy.receive_name_owner_changed_with_args(&[(0, SERVICE)]).await?;
+async fn try_maintain_link(bus: &Connection, slot: &LinkSlot) -> zbus::Result<()> {
+    let mut changes = watch_owner(bus, SERVICE).await?;
     loop {
         match open(bus).await {
             Ok(stream) => {
                 let (replies, calls) = stream.halves();
                 let (replies, calls) = (Incoming::Direct(replies), Outgoing::Direct(calls));
                 tokio::select! {
-                    () = link::carry(place, replies, calls) => {}
+                    () = link::forward(slot, replies, calls) => {}
                     _ = changes.next() => continue,
                 }
             }
@@ -52,7 +51,7 @@ async fn try_keep(bus: &Connection, place: &Place) -> zbus::Result<()> {
             {
                 warn!(%error, "ipmid refuses this bridge: its requests will be answered D3h");
             }
-            Err(error) => debug!(%error, "no direct link"),
+            Err(error) => debug!(%error, "no direct link; calling ipmid over the bus"),
         }
         if changes.next().await.is_none() {
             return Ok(());
@@ -66,10 +65,10 @@ async fn open(bus: &Connection) -> zbus::Result<BufferedStream> {
     Ok(BufferedStream::new(socket.into())?)
 }
 
-/// The answer to `request`, an [`OPEN`], and our end of the link.
+/// The reply to `request`, an [`OPEN`], and our end of the link.
 pub(super) fn pair(request: &Message) -> zbus::Result<(Message, BufferedStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let stream = BufferedStream::new(ours.into())?;
-    let answer = Message::method_return(&request.header()).build(&Fd::from(&theirs))?;
-    Ok((answer, stream))
+    let reply = Message::method_return(&request.header()).build(&Fd::from(&theirs))?;
+    Ok((reply, stream))
 }

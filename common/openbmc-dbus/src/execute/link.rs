@@ -1,9 +1,10 @@
-//! One way to `ipmid`, over the bus or round it: calls go out, replies find those that wait.
+//! A link to `ipmid`, over the bus or a socket: calls go out, and each reply is given to the task that awaits it.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use daemon::lock;
 use ipmi_proto::CompletionCode;
 use tokio::sync::{mpsc, oneshot};
 use zbus::{Message, message};
@@ -11,17 +12,17 @@ use zbus::{Message, message};
 use super::client::MAX_IN_FLIGHT;
 use super::transport::{Incoming, Outgoing};
 
-/// Where a link is to be found while there is one.
-pub(super) type Place = Mutex<Option<Link>>;
+/// The link while it is up; `None` while it is down.
+pub(super) type LinkSlot = Mutex<Option<Link>>;
 
-/// Takes calls as long as somebody [carries](carry) them.
+/// Sends calls while [`forward`] runs.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     outgoing: mpsc::Sender<Message>,
     pending: Arc<Mutex<Pending>>,
 }
 
-/// Calls that await their reply, by the serial number of the message that carried them.
+/// Calls that await their reply, by the serial number of their message.
 type Pending = HashMap<NonZeroU32, oneshot::Sender<Message>>;
 
 impl Link {
@@ -29,8 +30,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// `D2h` when it can no longer be sent, `C3h` when the link goes before the reply has come.
-    pub(super) async fn ask(&self, call: Message) -> Result<Message, CompletionCode> {
+    /// `D2h` when the link is down, `C3h` when it goes down before the reply has arrived.
+    pub(super) async fn call(&self, call: Message) -> Result<Message, CompletionCode> {
         let (_waiting, reply) = Waiting::enter(&self.pending, call.primary_header().serial_num());
         self.outgoing.send(call).await.map_err(|_| CompletionCode::INITIALIZING)?;
         // The sender is dropped when the link goes.
@@ -61,39 +62,39 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Puts a link into `place` and carries its calls and replies until either way ends. However that
-/// comes, the place is empty afterwards and nobody waits any more.
-pub(super) async fn carry(place: &Place, incoming: Incoming, outgoing: Outgoing) {
+/// Puts a link into `slot` and forwards its calls and replies until either direction ends. When this ends or
+/// is dropped, the slot is empty and no call waits.
+pub(super) async fn forward(slot: &LinkSlot, incoming: Incoming, outgoing: Outgoing) {
     let (sender, queue) = mpsc::channel(MAX_IN_FLIGHT);
-    let there = There::enter(place, sender);
+    let up = LinkUp::enter(slot, sender);
     tokio::select! {
-        () = pass_replies(incoming, &there.pending) => {}
+        () = pass_replies(incoming, &up.pending) => {}
         () = outgoing.write_queued(queue) => {}
     }
 }
 
-/// A link in its place, taken away when dropped.
-struct There<'a> {
-    place: &'a Place,
+/// A link in its slot, removed when dropped.
+struct LinkUp<'a> {
+    slot: &'a LinkSlot,
     pending: Arc<Mutex<Pending>>,
 }
 
-impl<'a> There<'a> {
-    fn enter(place: &'a Place, outgoing: mpsc::Sender<Message>) -> Self {
+impl<'a> LinkUp<'a> {
+    fn enter(slot: &'a LinkSlot, outgoing: mpsc::Sender<Message>) -> Self {
         let pending = Arc::default();
-        *lock(place) = Some(Link { outgoing, pending: Arc::clone(&pending) });
-        Self { place, pending }
+        *lock(slot) = Some(Link { outgoing, pending: Arc::clone(&pending) });
+        Self { slot, pending }
     }
 }
 
-impl Drop for There<'_> {
+impl Drop for LinkUp<'_> {
     fn drop(&mut self) {
-        *lock(self.place) = None;
+        *lock(self.slot) = None;
         lock(&self.pending).clear();
     }
 }
 
-/// Hands each reply to the call that awaits it; ends with the messages.
+/// Gives each reply to the call that awaits it, until `messages` ends.
 async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
     while let Some(message) = messages.next().await {
         let is_reply =
@@ -104,12 +105,8 @@ async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
         let waiter =
             message.header().reply_serial().and_then(|serial| lock(pending).remove(&serial));
         if let Some(waiter) = waiter {
-            // Whoever waited may have given up in this very turn.
+            // The caller may have given up meanwhile.
             let _ = waiter.send(message);
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

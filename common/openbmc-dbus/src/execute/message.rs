@@ -1,4 +1,4 @@
-//! The messages of the contract: a request as a call, an answer as its reply.
+//! The messages of `execute()`: a request as a call, a response as its reply.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use zbus::{Message, SerializeDict, Type, Variant, message};
 
 use super::{INTERFACE, METHOD, PATH, SERVICE};
 
-/// Who asks, as far as the bridge can vouch for it: the `options` of the call.
+/// The origin of a request, as the bridge states it in the `options` of the call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Caller {
     /// The host's system interface: no session, no address.
@@ -71,7 +71,7 @@ impl From<Caller> for Options {
     }
 }
 
-/// The call that carries `request`.
+/// The call for `request`.
 pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Message> {
     Message::method_call(PATH, METHOD).destination(SERVICE).interface(INTERFACE).build(&(
         request.netfn.value(),
@@ -82,7 +82,7 @@ pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Me
     ))
 }
 
-/// What the answer says, or what the requester is told in its place.
+/// The response in a reply, or the completion code that the requester gets instead.
 pub(super) fn read_reply(reply: &Message) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
     if reply.message_type() == message::Type::Error {
         return Err(completion_of_error(reply));
@@ -96,7 +96,7 @@ pub(super) fn read_reply(reply: &Message) -> Result<(CompletionCode, Vec<u8>), C
     Ok((CompletionCode(completion), data))
 }
 
-/// What the requester is told when the bus answers in `ipmid`'s place.
+/// The completion code for an error that the bus returns in `ipmid`'s place.
 fn completion_of_error(reply: &Message) -> CompletionCode {
     let header = reply.header();
     match header.error_name().map(|name| name.as_str()) {
@@ -104,10 +104,10 @@ fn completion_of_error(reply: &Message) -> CompletionCode {
             "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner",
         ) => CompletionCode::INITIALIZING,
-        // ipmid ended with the call in its hands: it may or may not have been carried out.
+        // ipmid ended after it got the call, and may have executed it.
         Some("org.freedesktop.DBus.Error.NoReply") => CompletionCode::TIMEOUT,
         name => {
-            warn!(name, "execute() failed on the bus");
+            warn!(name, "execute() failed on the bus; responding FFh");
             CompletionCode::UNSPECIFIED
         }
     }
@@ -149,8 +149,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// The options that have a meaning. One that is absent or of another type than the contract's is
-/// `None`; of unknown ones only that they are there is known.
+/// The known options. One that is absent or of another type is `None`.
 #[derive(Debug, Default)]
 pub struct CallOptions {
     /// `userId` (i): IPMI user id of the session.
@@ -163,13 +162,13 @@ pub struct CallOptions {
     pub rq_sa: Option<i32>,
     /// `hostId` (i): host or device index.
     pub host_id: Option<i32>,
-    /// Whether any option of a session is there, of whatever type.
+    /// Whether any option of a session is present, of any type.
     pub names_session: bool,
-    /// Whether any option of a satellite is there, of whatever type.
+    /// Whether any option of a satellite is present, of any type.
     pub names_satellite: bool,
-    /// Whether there is any other option.
+    /// Whether any other option is present.
     pub has_unknown: bool,
-    /// Of no option: the most data that an answer may have, of a bridge with less room than others.
+    /// Not an option: the most data of a response, for a bridge that takes less than others.
     pub room: Option<u8>,
 }
 
@@ -225,7 +224,7 @@ pub(super) fn sender_of(message: &Message) -> String {
     sender.unwrap_or_default()
 }
 
-/// The answer to `call`.
+/// The reply to `call`.
 pub(super) fn reply_message(
     call: &Message,
     netfn: u8,
@@ -234,8 +233,8 @@ pub(super) fn reply_message(
     reply: &ResponseBody,
 ) -> zbus::Result<Message> {
     // One struct, not five values: hence the tuple in a tuple.
-    let answer = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());
-    Message::method_return(&call.header()).build(&(answer,))
+    let response = (netfn | 1, lun, command, reply.completion.0, reply.data.as_slice());
+    Message::method_return(&call.header()).build(&(response,))
 }
 
 #[cfg(test)]

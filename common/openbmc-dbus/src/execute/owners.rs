@@ -1,17 +1,14 @@
 //! Who owns the bridges' names, followed on the connection that requests come on: the bus sends a change of owners
 //! before any later request of the same bridge, so a request never finds an older state than its sender's.
 
+use zbus::Connection;
 use zbus::fdo::{self, DBusProxy};
-use zbus::message::{self, Message};
+use zbus::message::Message;
 use zbus::names::BusName;
-use zbus::{Connection, MatchRule};
 
 use super::{CHANNEL_PREFIX, Execute};
+use crate::bus::{OwnerChange, add_match, owners_rule};
 use crate::ipmi::host_ipmi;
-
-/// The bus daemon's name, and its interface's.
-const BUS: &str = "org.freedesktop.DBus";
-const NAME_OWNER_CHANGED: &str = "NameOwnerChanged";
 
 /// Whether `name` is one that bridges own: a channel's, or that of OpenBMC's btbridge.
 #[must_use]
@@ -19,51 +16,22 @@ pub fn is_bridge_name(name: &str) -> bool {
     name.starts_with(CHANNEL_PREFIX) || name == host_ipmi::SERVICE
 }
 
-/// A bridge's name has another owner, or none.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct OwnerChange {
-    /// The bridge's name.
-    pub name: String,
-    /// The unique name that owned it.
-    pub old: Option<String>,
-    /// The unique name that owns it now.
-    pub new: Option<String>,
+/// Reads `signal`; `None` unless it is the bus's own, for a bridge's name.
+pub(super) fn bridge_owner_change(signal: &Message) -> Option<OwnerChange> {
+    OwnerChange::parse(signal).filter(|change| is_bridge_name(&change.name))
 }
 
-impl OwnerChange {
-    /// Reads `signal`; `None` if it is another, or not the bus daemon's own.
-    pub(super) fn parse(signal: &Message) -> Option<Self> {
-        let header = signal.header();
-        let is_change = header.sender()?.as_str() == BUS
-            && header.interface()?.as_str() == BUS
-            && header.member()?.as_str() == NAME_OWNER_CHANGED;
-        if !is_change {
-            return None;
-        }
-        let (name, old, new): (String, String, String) = signal.body().deserialize().ok()?;
-        let owner = |owner: String| (!owner.is_empty()).then_some(owner);
-        is_bridge_name(&name).then(|| Self { name, old: owner(old), new: owner(new) })
-    }
-}
-
-/// Has the bus send changes of owners to `connection`, whose stream is drained elsewhere, and gives `executor` the
-/// owners that there are.
+/// Subscribes `connection`, whose stream is drained elsewhere, to changes of owners, and gives `executor` the
+/// present owners.
 ///
 /// # Errors
 ///
-/// When the bus does not say all of it.
+/// When a call to the bus fails.
 pub(super) async fn follow(connection: &Connection, executor: &impl Execute) -> zbus::Result<()> {
     let bus = DBusProxy::new(connection).await?;
-    // Before the list is asked for, so that no change is missed in between.
+    // Before the names are listed, so that no change is missed in between.
     for namespace in [CHANNEL_PREFIX.trim_end_matches('.'), host_ipmi::SERVICE] {
-        let rule = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .sender(BUS)
-            .interface(BUS)
-            .member(NAME_OWNER_CHANGED)
-            .arg0ns(namespace)
-            .build()?;
-        bus.add_match_rule(rule).await?;
+        add_match(connection, &owners_rule(namespace)?).await?;
     }
     let mut owners = Vec::new();
     for name in bus.list_names().await? {
@@ -83,23 +51,20 @@ pub(super) async fn follow(connection: &Connection, executor: &impl Execute) -> 
 mod tests {
     use super::*;
 
-    const LAN: &str = "xyz.openbmc_project.Ipmi.Channel.lan0";
-
-    fn signal(sender: &str, body: (&str, &str, &str)) -> Message {
-        let signal = Message::signal("/org/freedesktop/DBus", BUS, NAME_OWNER_CHANGED);
-        signal.sender(sender).build(&body).unwrap()
-    }
-
     #[test]
-    fn owners_that_change_are_read_from_the_bus_daemon_only() {
-        let (old, new) = (Some(":1.5".to_owned()), Some(":1.6".to_owned()));
-        let parse = |body| OwnerChange::parse(&signal(BUS, body));
-        let name = LAN.to_owned();
-        let change = OwnerChange { name, old, new };
-        assert_eq!(parse((LAN, ":1.5", ":1.6")), Some(change.clone()));
-        assert_eq!(parse((LAN, "", ":1.6")), Some(OwnerChange { old: None, ..change.clone() }));
-        assert_eq!(parse((LAN, ":1.5", "")), Some(OwnerChange { new: None, ..change }));
-        assert_eq!(parse((":1.5", ":1.5", "")), None);
-        assert_eq!(OwnerChange::parse(&signal(":1.9", (LAN, ":1.5", ":1.6"))), None);
+    fn only_the_names_of_bridges_are_followed() {
+        let bus = "org.freedesktop.DBus";
+        let change = |name| {
+            let signal = Message::signal("/org/freedesktop/DBus", bus, "NameOwnerChanged");
+            signal.sender(bus).build(&(name, "", ":1.5")).unwrap()
+        };
+        for (name, is_bridge) in [
+            ("xyz.openbmc_project.Ipmi.Channel.lan0", true),
+            (host_ipmi::SERVICE, true),
+            ("xyz.openbmc_project.Ipmi.Host", false),
+            (":1.5", false),
+        ] {
+            assert_eq!(bridge_owner_change(&change(name)).is_some(), is_bridge, "{name}");
+        }
     }
 }

@@ -6,9 +6,9 @@ use super::SERVICE;
 use super::transport::Incoming;
 use crate::bus::{OwnNameError, OwnedName};
 
-/// A connection that owns `ipmid`'s name, and the calls that came since it does.
+/// A connection that owns `ipmid`'s name, and the calls that arrived since then.
 ///
-/// Calls wait from the moment the name is owned until [`serve`](super::serve) answers them, so that
+/// Calls wait from the moment the name is owned until [`serve`](super::serve) handles them, so that
 /// `ipmid` can own the name before it opens its state.
 pub struct Requests {
     pub(super) connection: Connection,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::{self, Future};
 use std::sync::Arc;
 
+use daemon::AbortOnDrop;
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
@@ -12,68 +13,66 @@ use zbus::{Connection, Message, message};
 
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
-use super::owners::{self, OwnerChange};
 use super::requests::Requests;
 use super::signal::{self, Signalled};
 use super::transport::{Incoming, Outgoing};
-use super::{AbortOnDrop, INTERFACE, MAX_IN_FLIGHT, METHOD, PATH};
-use crate::bus::NameEnd;
+use super::{INTERFACE, MAX_IN_FLIGHT, METHOD, PATH, owners};
+use crate::bus::{NameEnd, OwnerChange};
 
-/// Requests from the bus under way in all; as many as four full bridges. More are answered C0h at
-/// once.
+/// Requests from the bus in progress: as many as four bridges send. More get C0h at once.
 const FROM_THE_BUS: usize = 4 * MAX_IN_FLIGHT;
 
-/// Requests of a direct link under way: as many as a bridge has.
+/// Requests of a direct link in progress: as many as a bridge sends.
 const FROM_A_LINK: usize = MAX_IN_FLIGHT;
 
-/// Direct links in all; two for each channel there can be.
+/// Direct links in all: two for each channel number.
 const MAX_LINKS: usize = 32;
 
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
-/// The reason of errors whose name says all.
+/// The text of errors that need no further reason.
 pub(super) const NO_LINK: &str = "no direct link";
 
-/// What answers calls.
+/// Handles calls.
 pub trait Execute: Send + Sync + 'static {
-    /// Answers one call. This function itself, but not its future, runs between the changes of owners that came
-    /// before the call and those that came after it.
+    /// Handles one call. This function runs in the order of the messages, after the changes of owners before the
+    /// call and before those after it; its future does not.
     fn execute(self: Arc<Self>, call: Call) -> impl Future<Output = ResponseBody> + Send;
 
-    /// Whether `caller`, a unique bus name, is given a direct link. It runs as [`execute`](Self::execute) does.
+    /// Whether `caller`, a unique bus name, may have a direct link. Runs in order as [`execute`](Self::execute) does.
     fn may_link(
         self: Arc<Self>,
         caller: String,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
 
-    /// Callers are from now on those of `connection`.
+    /// Callers are now on `connection`.
     fn attached(&self, connection: &Connection);
 
-    /// There are no callers any more, and the connection has to be let go.
+    /// The connection ended; the executor must drop its clones of it.
     fn detached(&self);
 
     /// A bridge's name has another owner.
     fn owner_changed(&self, change: &OwnerChange);
 
-    /// Bridges' names and their owners, asked for since the first change that may have been seen. Once on a
-    /// connection; calls may have come before.
+    /// The bridges' names and their owners, listed after the subscription to changes. Once for each connection;
+    /// calls may have been handled before.
     fn owners_listed(&self, owners: Vec<(String, String)>);
 }
 
-/// Why a caller is given no direct link.
+/// Why a caller gets no direct link.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LinkRefusal {
-    /// Nobody is given one.
+    /// The configuration offers none.
     NotOffered,
     /// The caller may not call, for this reason.
     Caller(String),
 }
 
-/// Serves `execute()` on the connection of `requests`, and on the direct links that are asked for there,
-/// and the requests of OpenBMC's btbridge, until the bus goes or does not say who owns the bridges' names, or the
-/// service's name is lost.
+/// Serves `execute()` on the connection of `requests` and on the direct links that are opened there, and the
+/// requests of OpenBMC's btbridge. Ends when the connection closes, the owners of the bridges' names cannot be
+/// listed, or the service's name is lost.
 ///
 /// Each call runs in a task of its own, so that none waits for another. The connection's stream is
 /// drained here and nowhere else.
@@ -81,17 +80,19 @@ pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd 
     let Requests { connection, calls, name } = requests;
     let server = Server::new(executor, FROM_THE_BUS);
     let replies = Outgoing::Bus(connection.clone());
-    // Beside the stream, which has to be drained meanwhile.
+    // In a task, because the stream must be drained meanwhile.
     let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
     let _attached = Attached::enter(&*server.executor, &connection);
     let owners = async {
         match owners::follow(&connection, &*server.executor).await {
             Ok(()) => future::pending().await,
-            Err(error) => warn!(%error, "the bus does not say who owns the bridges' names"),
+            Err(error) => {
+                warn!(%error, "cannot list the owners of the bridges' names; reconnecting")
+            }
         }
     };
     tokio::select! {
-        () = server.answer(calls, replies, Asker::Bus(Links::default())) => NameEnd::BusClosed,
+        () = server.serve(calls, replies, Peer::Bus(Links::default())) => NameEnd::BusClosed,
         () = owners => NameEnd::BusClosed,
         end = name.ended() => end,
     }
@@ -113,66 +114,66 @@ impl<E: Execute> Drop for Attached<'_, E> {
     }
 }
 
-/// What answers the calls of one connection. Each has room of its own, so that a peer that never
-/// reads an answer uses up nobody else's.
+/// Handles the calls of one connection. Each has a limit of its own, so that a peer that never reads its
+/// replies does not block another.
 pub(super) struct Server<E> {
     executor: Arc<E>,
-    places: Arc<Semaphore>,
-    room: usize,
+    permits: Arc<Semaphore>,
+    limit: usize,
 }
 
-/// Who is at the other end.
-enum Asker {
-    /// Anybody on the bus, which says who; with the links that have been given.
+/// The other end of a connection.
+enum Peer {
+    /// Any process on the bus, which names the sender; with the links that are open.
     Bus(Links),
-    /// The caller that was given this link.
+    /// The caller that opened this link.
     Link(String),
 }
 
 impl<E: Execute> Server<E> {
-    /// With room for so many requests under way.
-    pub(super) fn new(executor: Arc<E>, room: usize) -> Self {
-        let places = Arc::new(Semaphore::new(room));
-        Self { executor, places, room }
+    /// At most `limit` requests are in progress.
+    pub(super) fn new(executor: Arc<E>, limit: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(limit));
+        Self { executor, permits, limit }
     }
 
-    /// Answers `caller` on its direct link until that ends.
-    pub(super) async fn answer_link(&self, calls: Incoming, answers: Outgoing, caller: String) {
-        self.answer(calls, answers, Asker::Link(caller)).await;
+    /// Serves `caller` on its direct link until that ends.
+    pub(super) async fn serve_link(&self, calls: Incoming, replies: Outgoing, caller: String) {
+        self.serve(calls, replies, Peer::Link(caller)).await;
     }
 
-    /// Answers what comes from `asker` until there is no more of it.
-    async fn answer(&self, mut calls: Incoming, answers: Outgoing, mut asker: Asker) {
-        let (replies, queue) = mpsc::channel(self.room);
-        let _writer = AbortOnDrop::spawn(answers.write_queued(queue));
+    /// Handles the messages of `peer` until there is no further one.
+    async fn serve(&self, mut calls: Incoming, outgoing: Outgoing, mut peer: Peer) {
+        let (replies, queue) = mpsc::channel(self.limit);
+        let _writer = AbortOnDrop::spawn(outgoing.write_queued(queue));
         while let Some(message) = calls.next().await {
-            let answer = match (asked(&message), &mut asker) {
-                (Asked::Nothing, _)
-                | (Asked::Signalled(_) | Asked::OwnerChanged(_), Asker::Link(_)) => None,
-                (Asked::OwnerChanged(change), Asker::Bus(_)) => {
+            let reply = match (Received::parse(&message), &mut peer) {
+                (Received::Ignored, _)
+                | (Received::Signalled(_) | Received::OwnerChanged(_), Peer::Link(_)) => None,
+                (Received::OwnerChanged(change), Peer::Bus(_)) => {
                     self.executor.owner_changed(&change);
                     None
                 }
-                (Asked::Execute(call), Asker::Bus(_)) => self.call(message, call, &replies),
-                (Asked::Execute(call), Asker::Link(caller)) => {
+                (Received::Execute(call), Peer::Bus(_)) => self.call(message, call, &replies),
+                (Received::Execute(call), Peer::Link(caller)) => {
                     let sender = caller.clone();
                     self.call(message, Call { sender, ..call }, &replies)
                 }
-                (Asked::Signalled(request), Asker::Bus(_)) => {
-                    let (call, answer) = request.split();
-                    self.execute(call, answer, &replies)
+                (Received::Signalled(request), Peer::Bus(_)) => {
+                    let (call, build) = request.split();
+                    self.execute(call, build, &replies)
                 }
-                (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
-                (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
-                (Asked::Other(answer), _) => Some(answer),
+                (Received::Link, Peer::Bus(links)) => links.open(&self.executor, message, &replies),
+                (Received::Link, Peer::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
+                (Received::Other(reply), _) => Some(reply),
             };
-            if let Some(answer) = answer {
-                send(&replies, answer).await;
+            if let Some(reply) = reply {
+                send(&replies, reply).await;
             }
         }
     }
 
-    /// Has the `call` in `message` carried out.
+    /// Executes the `call` in `message`.
     fn call(
         &self,
         message: Message,
@@ -180,41 +181,41 @@ impl<E: Execute> Server<E> {
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
-        let answer =
-            move |reply: &ResponseBody| reply_message(&message, netfn, lun, command, reply);
-        self.execute(call, answer, replies)
+        let build =
+            move |response: &ResponseBody| reply_message(&message, netfn, lun, command, response);
+        self.execute(call, build, replies)
     }
 
-    /// Has `call` carried out in a task of its own, or says that there is too much under way; `answer`
-    /// makes a message of the reply.
+    /// Executes `call` in a task of its own; returns C0h at once if the limit is reached. `build` makes a message of
+    /// the response.
     fn execute(
         &self,
         call: Call,
-        answer: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
+        build: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
         replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let busy = ResponseBody::from(CompletionCode::BUSY);
-            return Some(answer(&busy));
+            return Some(build(&busy));
         };
-        let work = Arc::clone(&self.executor).execute(call);
+        let execution = Arc::clone(&self.executor).execute(call);
         let replies = replies.clone();
         task::spawn(async move {
-            let reply = answer(&work.await);
+            let reply = build(&execution.await);
             send(&replies, reply).await;
-            drop(place);
+            // Not before: a reply that waits for the writer counts as in progress.
+            drop(permit);
         });
         None
     }
 }
 
-/// The direct links that have been given, by the unique bus name of the caller.
+/// The open direct links, by the unique bus name of the caller.
 #[derive(Default)]
 struct Links(HashMap<String, AbortOnDrop>);
 
 impl Links {
-    /// Gives the sender of `request` a link, in a task that then serves it, in place of any that it
-    /// had.
+    /// Opens a link for the sender of `request` and serves it in a task; it replaces an earlier one of the sender.
     fn open<E: Execute>(
         &mut self,
         executor: &Arc<E>,
@@ -228,14 +229,14 @@ impl Links {
         }
         let server = Server::new(Arc::clone(executor), FROM_A_LINK);
         let allowed = Arc::clone(executor).may_link(caller.clone());
-        let link = serve_link(server, caller.clone(), allowed, request, replies.clone());
+        let link = open_link(server, caller.clone(), allowed, request, replies.clone());
         self.0.insert(caller, AbortOnDrop::spawn(link));
         None
     }
 }
 
-/// Answers `request` with a link, if its sender may have one, and serves that until it ends.
-async fn serve_link<E: Execute>(
+/// Replies to `request` with a link, if its sender may have one, and serves that until it ends.
+async fn open_link<E: Execute>(
     server: Server<E>,
     caller: String,
     allowed: impl Future<Output = Result<(), LinkRefusal>>,
@@ -251,15 +252,15 @@ async fn serve_link<E: Execute>(
         return send(&replies, refused).await;
     }
     match direct::pair(&request) {
-        Ok((answer, stream)) => {
-            send(&replies, Ok(answer)).await;
-            debug!(caller, "a direct link");
-            let (calls, answers) = stream.halves();
-            let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
-            server.answer_link(calls, answers, caller).await;
+        Ok((reply, stream)) => {
+            send(&replies, Ok(reply)).await;
+            debug!(caller, "opened a direct link");
+            let (calls, replies) = stream.halves();
+            let (calls, replies) = (Incoming::Direct(calls), Outgoing::Direct(replies));
+            server.serve_link(calls, replies, caller).await;
         }
         Err(error) => {
-            warn!(%error, "no direct link to be had");
+            warn!(%error, "cannot open a direct link; the bridge calls over the bus");
             send(&replies, refusal(&request, LIMITS_EXCEEDED, NO_LINK)).await;
         }
     }
@@ -269,44 +270,48 @@ async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
     match reply {
         // The queue is gone only when the connection is.
         Ok(reply) => drop(replies.send(reply).await),
-        Err(error) => debug!(%error, "a reply could not be built"),
+        Err(error) => debug!(%error, "cannot build a reply; dropped"),
     }
 }
 
-/// What a message asks for.
-enum Asked {
-    Nothing,
+/// A message that was received.
+enum Received {
+    /// One that needs nothing done.
+    Ignored,
     Execute(Call),
     Signalled(Signalled),
     OwnerChanged(OwnerChange),
     Link,
-    /// This is the answer.
+    /// Another call, and the reply to it.
     Other(zbus::Result<Message>),
 }
 
-fn asked(message: &Message) -> Asked {
-    match message.message_type() {
-        message::Type::MethodCall => asked_by_call(message),
-        message::Type::Signal => match Signalled::parse(message) {
-            Some(request) => Asked::Signalled(request),
-            None => OwnerChange::parse(message).map_or(Asked::Nothing, Asked::OwnerChanged),
-        },
-        _ => Asked::Nothing,
+impl Received {
+    fn parse(message: &Message) -> Self {
+        match message.message_type() {
+            message::Type::MethodCall => parse_call(message),
+            message::Type::Signal => match Signalled::parse(message) {
+                Some(request) => Received::Signalled(request),
+                None => owners::bridge_owner_change(message)
+                    .map_or(Received::Ignored, Received::OwnerChanged),
+            },
+            _ => Received::Ignored,
+        }
     }
 }
 
-fn asked_by_call(message: &Message) -> Asked {
+fn parse_call(message: &Message) -> Received {
     let header = message.header();
     let interface = header.interface().map(|name| name.as_str());
     let member = header.member().map(|name| name.as_str()).unwrap_or_default();
     let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-    Asked::Other(match (interface, member) {
+    Received::Other(match (interface, member) {
         (Some(INTERFACE) | None, METHOD) if path == PATH => match Call::parse(message) {
-            Ok(call) => return Asked::Execute(call),
+            Ok(call) => return Received::Execute(call),
             Err(error) => Message::error(&header, "org.freedesktop.DBus.Error.InvalidArgs")
                 .build(&error.to_string()),
         },
-        (Some(DIRECT), OPEN) if path == PATH => return Asked::Link,
+        (Some(DIRECT), OPEN) if path == PATH => return Received::Link,
         (Some("org.freedesktop.DBus.Peer"), "Ping") => Message::method_return(&header).build(&()),
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
             Message::method_return(&header).build(&introspection(path))

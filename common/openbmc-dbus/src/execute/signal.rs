@@ -1,20 +1,19 @@
-//! Requests that come in a signal: how OpenBMC's btbridge hands them over ([`host_ipmi`]), and the call
-//! that answers one.
+//! Requests in signals, as OpenBMC's btbridge sends them ([`host_ipmi`]), and the calls that respond to them.
 
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tracing::warn;
-use zbus::fdo::DBusProxy;
 use zbus::message::{self, Flags};
 use zbus::{Connection, MatchRule, Message};
 
 use super::message::{Call, CallOptions, sender_of};
+use crate::bus::add_match;
 use crate::ipmi::host_ipmi;
 
-/// The most data of an answer: btbridge's message of 64 bytes, less the five that come first.
-const ANSWER_DATA: u8 = 59;
+/// The most data of a response: btbridge's message of 64 bytes, less the five that come first.
+const RESPONSE_DATA: u8 = 59;
 
-/// Has the bus hand over the signals of whoever owns the bridge's name. One that is sent to us alone comes
-/// as well, so its sender is checked as a caller is.
+/// Subscribes to the signals of the owner of the bridge's name. Any process can send one to us alone, so the sender
+/// is checked as a caller is.
 pub(super) async fn follow(connection: Connection) {
     let rule = MatchRule::builder()
         .msg_type(message::Type::Signal)
@@ -22,13 +21,9 @@ pub(super) async fn follow(connection: Connection) {
         .interface(host_ipmi::NAME)
         .member(host_ipmi::RECEIVED_MESSAGE.name)
         .build();
-    let followed = async {
-        let bus = DBusProxy::new(&connection).await?;
-        bus.add_match_rule(rule?).await?;
-        Ok::<(), zbus::Error>(())
-    };
+    let followed = async { add_match(&connection, &rule?).await };
     if let Err(error) = followed.await {
-        warn!(%error, "no requests of OpenBMC's btbridge");
+        warn!(%error, "cannot subscribe to OpenBMC's btbridge; its requests are not served");
     }
 }
 
@@ -56,32 +51,32 @@ impl Signalled {
                 lun,
                 command,
                 data,
-                options: CallOptions { room: Some(ANSWER_DATA), ..CallOptions::default() },
+                options: CallOptions { room: Some(RESPONSE_DATA), ..CallOptions::default() },
             },
             seq,
             path: header.path()?.to_string(),
         })
     }
 
-    /// The request, and what makes a call to its sender of the answer; `CAh` for one that the bridge
-    /// cannot carry.
+    /// The request, and a function that makes a call to its sender of the response; `CAh` for one that is too long
+    /// for the bridge.
     pub(super) fn split(self) -> (Call, impl FnOnce(&ResponseBody) -> zbus::Result<Message>) {
         let Self { call, seq, path } = self;
         let Call { sender: ref bridge, netfn, lun, command, .. } = call;
         let bridge = bridge.clone();
-        let answer = move |reply: &ResponseBody| {
-            let (completion, data) = match reply.data.get(usize::from(ANSWER_DATA)..) {
+        let build = move |reply: &ResponseBody| {
+            let (completion, data) = match reply.data.get(usize::from(RESPONSE_DATA)..) {
                 Some([_, ..]) => (CompletionCode::CANNOT_RETURN_BYTES, &[][..]),
                 _ => (reply.completion, reply.data.as_slice()),
             };
             Message::method_call(path.as_str(), host_ipmi::SEND_MESSAGE.name)
-                // Nobody waits for one, here or in the bus's memory.
+                // No reply is awaited here, and the bus daemon needs no memory for one.
                 .with_flags(Flags::NO_REPLY_EXPECTED)
                 .destination(bridge.as_str())
                 .interface(host_ipmi::NAME)
                 .build(&(seq, netfn | 1, lun, command, completion.0, data))
         };
-        (call, answer)
+        (call, build)
     }
 }
 
@@ -96,19 +91,19 @@ mod tests {
         signal.sender(":1.5").build(&REQUEST).unwrap()
     }
 
-    fn answered(length: usize) -> Message {
-        let (call, answer) = Signalled::parse(&signal("ReceivedMessage")).unwrap().split();
+    fn response(length: usize) -> Message {
+        let (call, build) = Signalled::parse(&signal("ReceivedMessage")).unwrap().split();
         assert_eq!(
             (call.netfn, call.lun, call.command, call.data.as_slice()),
             (0x0a, 0, 0x11, &[1, 2][..])
         );
         let reply = ResponseBody { completion: CompletionCode::OK, data: vec![9; length] };
-        answer(&reply).unwrap()
+        build(&reply).unwrap()
     }
 
     #[test]
-    fn a_signal_is_answered_by_a_call_to_its_sender() {
-        let message = answered(ANSWER_DATA.into());
+    fn the_response_to_a_signal_is_a_call_to_its_sender() {
+        let message = response(RESPONSE_DATA.into());
         let header = message.header();
         assert_eq!(header.destination().unwrap().as_str(), ":1.5");
         assert_eq!(header.path().unwrap().as_str(), host_ipmi::PATH);
@@ -116,12 +111,12 @@ mod tests {
         let body = message.body();
         assert_eq!(body.signature().to_string_no_parens(), host_ipmi::SEND_MESSAGE.input);
         let body: (u8, u8, u8, u8, u8, Vec<u8>) = body.deserialize().unwrap();
-        assert_eq!(body, (7, 0x0b, 0, 0x11, 0x00, vec![9; ANSWER_DATA.into()]));
+        assert_eq!(body, (7, 0x0b, 0, 0x11, 0x00, vec![9; RESPONSE_DATA.into()]));
     }
 
     #[test]
-    fn an_answer_that_is_too_long_is_ca() {
-        let message = answered(usize::from(ANSWER_DATA) + 1);
+    fn a_response_that_is_too_long_is_ca() {
+        let message = response(usize::from(RESPONSE_DATA) + 1);
         let body: (u8, u8, u8, u8, u8, Vec<u8>) = message.body().deserialize().unwrap();
         assert_eq!(body, (7, 0x0b, 0, 0x11, 0xca, vec![]));
     }

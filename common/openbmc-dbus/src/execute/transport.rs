@@ -1,4 +1,4 @@
-//! What messages travel over: a connection to the bus, or a direct link.
+//! The transports of messages: a connection to the bus, and a direct link.
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::bus::socket::{Reader, Writer};
 /// Messages that may wait to be written together.
 pub(super) const BATCH: usize = super::MAX_IN_FLIGHT;
 
-/// The longest message on a direct link; far more than any request or answer has.
+/// The longest message on a direct link; far more than any request or response has.
 const LONGEST: usize = 64 * 1024;
 
 /// Where messages come from.
@@ -47,8 +47,8 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
-    /// Writes what is queued, as many messages in one system call as are there, until there is
-    /// nobody left to queue or to read.
+    /// Writes the queued messages, as many as possible in one system call, until all senders are dropped or the
+    /// peer closes.
     pub(super) async fn write_queued(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
@@ -57,7 +57,7 @@ impl Outgoing {
                 Self::Direct(writer) => writer.send_messages(&batch).await,
             };
             if let Err(error) = written {
-                debug!(%error, "messages are not taken any more");
+                debug!(%error, "cannot write to the peer; closing");
                 return;
             }
             batch.clear();

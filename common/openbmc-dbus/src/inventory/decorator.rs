@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.Inventory.Decorator`: what is known of a part.
+//! `xyz.openbmc_project.Inventory.Decorator`: properties of a component.
 
 /// `xyz.openbmc_project.Inventory.Decorator.Asset`.
 pub mod asset {
@@ -7,17 +7,17 @@ pub mod asset {
     interface! {
         "xyz.openbmc_project.Inventory.Decorator.Asset";
         properties {
-            /// The maker's number of the part.
+            /// The part number.
             ReadWrite PART_NUMBER: String = "PartNumber";
             /// The number of this one.
             ReadWrite SERIAL_NUMBER: String = "SerialNumber";
-            /// Who made it.
+            /// The manufacturer.
             ReadWrite MANUFACTURER: String = "Manufacturer";
-            /// When it was made.
+            /// The date of manufacture.
             ReadWrite BUILD_DATE: String = "BuildDate";
-            /// What its maker calls it.
+            /// The model name.
             ReadWrite MODEL: String = "Model";
-            /// What its maker calls this variant.
+            /// The name of this variant.
             ReadWrite SUB_MODEL: String = "SubModel";
             /// The number to order another by.
             ReadWrite SPARE_PART_NUMBER: String = "SparePartNumber";
@@ -32,7 +32,7 @@ pub mod asset_tag {
     interface! {
         "xyz.openbmc_project.Inventory.Decorator.AssetTag";
         properties {
-            /// What the owner calls it.
+            /// The asset tag.
             ReadWrite ASSET_TAG: String = "AssetTag";
         }
     }
@@ -60,7 +60,7 @@ pub mod i2c_device {
         properties {
             /// The number of the bus that it is on.
             ReadWrite BUS: u64 = "Bus";
-            /// Its 7-bit address there.
+            /// Its 7-bit address on that bus.
             ReadWrite ADDRESS: u64 = "Address";
         }
     }

@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.State.BMC`: the BMC's own state and the wish to restart it.
+//! `xyz.openbmc_project.State.BMC`: the BMC's own state and requests to restart it.
 
 use crate::interface::{enumeration, interface};
 
@@ -13,7 +13,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// How far the BMC has come up.
+    /// The state of the BMC.
     BmcState = "xyz.openbmc_project.State.BMC.BMCState" {
         Ready, NotReady, UpdateInProgress, Quiesced,
     }
@@ -29,9 +29,9 @@ enumeration! {
 interface! {
     "xyz.openbmc_project.State.BMC";
     properties {
-        /// The last transition asked for; writing it starts one.
+        /// The last requested transition; writing it starts one.
         ReadWrite REQUESTED_BMC_TRANSITION: Transition = "RequestedBMCTransition";
-        /// How far the BMC has come up.
+        /// The state of the BMC.
         ReadWrite CURRENT_BMC_STATE: BmcState = "CurrentBMCState";
         /// When the BMC started last, in milliseconds since the epoch.
         Read LAST_REBOOT_TIME: u64 = "LastRebootTime";

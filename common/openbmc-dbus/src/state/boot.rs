@@ -1,11 +1,11 @@
-//! `xyz.openbmc_project.State.Boot`: how far the host's firmware has come.
+//! `xyz.openbmc_project.State.Boot`: the boot progress of the host's firmware.
 
 /// `xyz.openbmc_project.State.Boot.Progress`: the stage, in the words of IPMI.
 pub mod progress {
     use crate::interface::{enumeration, interface};
 
     enumeration! {
-        /// The stage that the host's firmware has reached.
+        /// The boot stage of the host's firmware.
         Stage = "xyz.openbmc_project.State.Boot.Progress.ProgressStages" {
             Unspecified, PrimaryProcInit, BusInit, MemoryInit, SecondaryProcInit, PCIInit,
             SystemInitComplete, OSStart, OSRunning, SystemSetup, MotherboardInit, OEM,
@@ -15,9 +15,9 @@ pub mod progress {
     interface! {
         "xyz.openbmc_project.State.Boot.Progress";
         properties {
-            /// The stage that the host's firmware has reached.
+            /// The boot stage of the host's firmware.
             ReadWrite BOOT_PROGRESS: Stage = "BootProgress";
-            /// When it reached it, in microseconds since the epoch; 0 when never.
+            /// When the stage was reached, in microseconds since the epoch; 0 when never.
             ReadWrite BOOT_PROGRESS_LAST_UPDATE: u64 = "BootProgressLastUpdate";
         }
     }
@@ -29,7 +29,7 @@ pub mod raw {
 
     /// The first host's object.
     pub const PATH: &str = "/xyz/openbmc_project/state/boot/raw0";
-    /// The service that keeps it.
+    /// The service that has it.
     pub const SERVICE: &str = "xyz.openbmc_project.State.Boot.Raw";
 
     interface! {

@@ -20,7 +20,7 @@ enumeration! {
 }
 
 enumeration! {
-    /// The condition of the power that the chassis is fed with.
+    /// The condition of the chassis' power supply.
     PowerStatus = "xyz.openbmc_project.State.Chassis.PowerStatus" {
         Undefined, BrownOut, UninterruptiblePowerSupply, Good,
     }
@@ -29,7 +29,7 @@ enumeration! {
 interface! {
     "xyz.openbmc_project.State.Chassis";
     properties {
-        /// The last transition asked for; writing it starts one.
+        /// The last requested transition; writing it starts one.
         ReadWrite REQUESTED_POWER_TRANSITION: Transition = "RequestedPowerTransition";
         /// Whether main power is on.
         ReadWrite CURRENT_POWER_STATE: PowerState = "CurrentPowerState";

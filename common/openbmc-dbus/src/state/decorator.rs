@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.State.Decorator`: whether a thing is there and works.
+//! `xyz.openbmc_project.State.Decorator`: whether a component is present and works.
 
 /// `xyz.openbmc_project.State.Decorator.OperationalStatus`.
 pub mod operational_status {
@@ -7,7 +7,7 @@ pub mod operational_status {
     interface! {
         "xyz.openbmc_project.State.Decorator.OperationalStatus";
         properties {
-            /// Whether the thing works as it should.
+            /// Whether the component works.
             ReadWrite FUNCTIONAL: bool = "Functional";
         }
     }

@@ -1,4 +1,4 @@
-//! `xyz.openbmc_project.State.Host`: whether the host runs, and the wish to change that.
+//! `xyz.openbmc_project.State.Host`: the host's state and requests to change it.
 
 use crate::interface::{enumeration, interface};
 
@@ -32,9 +32,9 @@ enumeration! {
 interface! {
     "xyz.openbmc_project.State.Host";
     properties {
-        /// The last transition asked for; writing it starts one.
+        /// The last requested transition; writing it starts one.
         ReadWrite REQUESTED_HOST_TRANSITION: Transition = "RequestedHostTransition";
-        /// The transitions that this host can do.
+        /// The transitions that this host supports.
         Read ALLOWED_HOST_TRANSITIONS: Vec<String> = "AllowedHostTransitions";
         /// The state the host is in.
         ReadWrite CURRENT_HOST_STATE: HostState = "CurrentHostState";

@@ -5,7 +5,7 @@ use crate::interface::interface;
 interface! {
     "xyz.openbmc_project.State.PowerOnHours";
     properties {
-        /// Hours with main power on.
+        /// The power-on hours.
         ReadWrite POH_COUNTER: u32 = "POHCounter";
     }
 }

@@ -36,7 +36,7 @@ interface! {
         ReadWrite TIME_REMAINING: u64 = "TimeRemaining";
         /// Who uses the timer now.
         ReadWrite CURRENT_TIMER_USE: TimerUse = "CurrentTimerUse";
-        /// Who used the timer when it expired last.
+        /// The timer use when it expired last.
         ReadWrite EXPIRED_TIMER_USE: TimerUse = "ExpiredTimerUse";
     };
     methods {

@@ -48,7 +48,7 @@ impl UserKey {
         rest.iter().fold(0, |any, byte| any | byte) == 0
     }
 
-    /// Whether all bytes are zero, in constant time: such a KG means that there is none.
+    /// Whether all bytes are zero, in constant time: such a KG means that none is set.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.0.ct_eq(&[0; Self::LEN]).into()

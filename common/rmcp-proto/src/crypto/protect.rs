@@ -168,7 +168,7 @@ impl Protector {
         strip_pad(plain)
     }
 
-    /// Appends the datagram that carries `payload` under `header` to `out`, which must be empty.
+    /// Appends the datagram with `payload` under `header` to `out`, which must be empty.
     /// `iv` is fresh random bytes, used if the packet is encrypted.
     ///
     /// A protection that the session does not have is left out. `payload` must leave room in 16

@@ -77,7 +77,7 @@ impl V15Link {
         } else {
             return Err(Reason::Unprotected);
         };
-        self.inbound.take(packet.sequence);
+        self.inbound.accept(packet.sequence);
         self.activation = None;
         Ok(trust)
     }

@@ -41,7 +41,7 @@ pub struct Console {
     /// What the next packet asks for once.
     operation: Operation,
     lines: Lines,
-    /// No packet has carried the lines yet.
+    /// No packet has had the lines yet.
     lines_due: bool,
     max_chars: usize,
     room: usize,
@@ -51,7 +51,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console whose packets carry at most `parameters.max_chars` characters.
+    /// A console whose packets have at most `parameters.max_chars` characters.
     #[must_use]
     pub fn new(parameters: &Parameters) -> Self {
         Self {
@@ -115,10 +115,12 @@ impl Console {
     pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Truncated> {
         let packet = ToConsole::parse(bytes)?;
         let refused = packet.control.contains(Status::NACK);
-        if let Some(answer) = packet.ack.and_then(|ack| self.sender.answered(now, ack, refused)) {
-            self.outgoing.consume(answer.accepted);
-            if answer.refused {
-                self.breaks |= answer.control.contains(Operation::BREAK);
+        if let Some(acknowledged) =
+            packet.ack.and_then(|ack| self.sender.handle_ack(now, ack, refused))
+        {
+            self.outgoing.consume(acknowledged.accepted);
+            if acknowledged.refused {
+                self.breaks |= acknowledged.control.contains(Operation::BREAK);
                 self.sender.hold(now);
                 self.events.push_back(ConsoleEvent::Refused);
             }

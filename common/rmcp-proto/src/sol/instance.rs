@@ -76,7 +76,7 @@ pub struct Instance {
     position: u64,
     /// Characters before `position` are missing.
     gap: bool,
-    /// The line carried characters to the console last at this time.
+    /// When the line last sent characters to the console.
     last_sent: Option<Instant>,
     /// The line has just become free: waiting characters go now.
     turn: bool,
@@ -85,7 +85,7 @@ pub struct Instance {
     flush: bool,
     unavailable: bool,
     break_detected: bool,
-    /// A status change that no packet has carried yet.
+    /// A status change that no packet has reported yet.
     notice: bool,
 }
 
@@ -159,12 +159,14 @@ impl Instance {
     pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Truncated> {
         let packet = ToBmc::parse(bytes)?;
         let refused = packet.control.contains(Operation::NACK);
-        if let Some(answer) = packet.ack.and_then(|ack| self.sender.answered(now, ack, refused)) {
-            self.position += answer.accepted as u64;
+        if let Some(acknowledged) =
+            packet.ack.and_then(|ack| self.sender.handle_ack(now, ack, refused))
+        {
+            self.position += acknowledged.accepted as u64;
             self.turn = true;
-            if answer.accepted == 0 && !answer.empty {
-                self.gap |= answer.control.contains(Status::OVERRUN);
-                self.break_detected |= answer.control.contains(Status::BREAK_DETECTED);
+            if acknowledged.accepted == 0 && !acknowledged.empty {
+                self.gap |= acknowledged.control.contains(Status::OVERRUN);
+                self.break_detected |= acknowledged.control.contains(Status::BREAK_DETECTED);
             }
             if self.state == State::Noticed {
                 self.close();
@@ -177,7 +179,7 @@ impl Instance {
                 let (accepted, refused) = self.accept(&packet);
                 self.receiver.answer(now, Ack { seq, accepted }, refused);
             }
-            // A late acknowledgement carries the lines as they were.
+            // A late acknowledgement has an earlier state of the lines.
             None if packet.ack.is_none() || self.turn => self.operate(packet.control),
             None => {}
         }

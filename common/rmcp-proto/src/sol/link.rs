@@ -1,6 +1,6 @@
 //! The two halves of a SOL connection's end: one packet under way out, the last one answered in.
 //!
-//! IPMI v2.0 §15.11: one packet is outstanding each way; a retried packet keeps its number and its
+//! IPMI v2.0 §15.11: one packet is outstanding each way; a retried packet has the same number and its
 //! characters; one that came before is acknowledged again, because the first acknowledgement may
 //! have been lost. Neither half knows what the characters are.
 
@@ -27,7 +27,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Sender<C> {
     next: Seq,
-    under_way: Option<UnderWay<C>>,
+    outstanding: Option<OutstandingPacket<C>>,
     /// After a refusal, nothing new is sent before.
     not_before: Option<Instant>,
     retry_count: u8,
@@ -35,7 +35,7 @@ pub(super) struct Sender<C> {
 }
 
 #[derive(Debug)]
-struct UnderWay<C> {
+struct OutstandingPacket<C> {
     seq: Seq,
     control: C,
     chars: Vec<u8>,
@@ -46,14 +46,14 @@ struct UnderWay<C> {
     quiet_since: Instant,
 }
 
-/// The peer's acknowledgement of the packet under way.
+/// The peer's acknowledgement of the outstanding packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Answer<C> {
+pub(super) struct Acknowledged<C> {
     /// Characters that it accepted.
     pub(super) accepted: usize,
     /// Whether it refused the packet.
     pub(super) refused: bool,
-    /// Whether the packet carried no characters.
+    /// Whether the packet had no characters.
     pub(super) empty: bool,
     /// Operation or status of the packet.
     pub(super) control: C,
@@ -76,7 +76,7 @@ impl<C: Control> Sender<C> {
     pub(super) fn new(parameters: &Parameters) -> Self {
         Self {
             next: Seq::FIRST,
-            under_way: None,
+            outstanding: None,
             not_before: None,
             retry_count: parameters.retry_count,
             retry_interval: parameters.retry_interval,
@@ -95,17 +95,17 @@ impl<C: Control> Sender<C> {
 
     /// Whether a new packet may be sent.
     pub(super) fn ready(&self, now: Instant) -> bool {
-        self.under_way.is_none() && self.not_before.is_none_or(|time| time <= now)
+        self.outstanding.is_none() && self.not_before.is_none_or(|time| time <= now)
     }
 
     /// When a new packet may be sent, if a refusal put it off.
     pub(super) fn ready_at(&self) -> Option<Instant> {
-        self.not_before.filter(|_| self.under_way.is_none())
+        self.not_before.filter(|_| self.outstanding.is_none())
     }
 
     /// Starts on a new packet.
     pub(super) fn start(&mut self, now: Instant, control: C, chars: Vec<u8>) {
-        self.under_way = Some(UnderWay {
+        self.outstanding = Some(OutstandingPacket {
             seq: self.next,
             control,
             chars,
@@ -120,7 +120,7 @@ impl<C: Control> Sender<C> {
 
     /// The packet under way, if any.
     pub(super) fn packet(&self) -> Option<Packet<'_, C>> {
-        self.under_way.as_ref().map(|packet| Packet {
+        self.outstanding.as_ref().map(|packet| Packet {
             seq: Some(packet.seq),
             ack: None,
             control: packet.control,
@@ -130,7 +130,7 @@ impl<C: Control> Sender<C> {
 
     /// Whether the packet under way is to be sent again now.
     pub(super) fn resend(&mut self, now: Instant) -> Resend {
-        let Some(packet) = self.under_way.as_mut().filter(|packet| packet.due <= now) else {
+        let Some(packet) = self.outstanding.as_mut().filter(|packet| packet.due <= now) else {
             return Resend::No;
         };
         if let Some(left) = packet.retries_left.checked_sub(1) {
@@ -149,7 +149,7 @@ impl<C: Control> Sender<C> {
     /// The peer was heard: retries are counted anew, and a packet whose retries had run out is sent
     /// again at once.
     pub(super) fn peer_heard(&mut self, now: Instant) {
-        let Some(packet) = &mut self.under_way else {
+        let Some(packet) = &mut self.outstanding else {
             return;
         };
         packet.quiet_since = now;
@@ -159,15 +159,20 @@ impl<C: Control> Sender<C> {
         }
     }
 
-    /// Handles the peer's acknowledgement of a packet; `None` if that is not the one under way.
-    pub(super) fn answered(&mut self, now: Instant, ack: Ack, refused: bool) -> Option<Answer<C>> {
-        let packet = self.under_way.take_if(|packet| packet.seq == ack.seq)?;
+    /// Handles the peer's acknowledgement of a packet; `None` if that is not the outstanding one.
+    pub(super) fn handle_ack(
+        &mut self,
+        now: Instant,
+        ack: Ack,
+        refused: bool,
+    ) -> Option<Acknowledged<C>> {
+        let packet = self.outstanding.take_if(|packet| packet.seq == ack.seq)?;
         let accepted = usize::from(ack.accepted).min(packet.chars.len());
         if accepted == 0 && !packet.chars.is_empty() {
             self.hold(now);
         }
         let empty = packet.chars.is_empty();
-        Some(Answer { accepted, refused, empty, control: packet.control })
+        Some(Acknowledged { accepted, refused, empty, control: packet.control })
     }
 
     /// Sends nothing new for the time of a retry.
@@ -183,13 +188,13 @@ impl<C: Control> Sender<C> {
 
     /// Gives up the packet under way and any delay.
     pub(super) fn abandon(&mut self) {
-        self.under_way = None;
+        self.outstanding = None;
         self.not_before = None;
     }
 
     /// When [`resend`](Self::resend) must be called.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.under_way.as_ref().map(|packet| packet.due)
+        self.outstanding.as_ref().map(|packet| packet.due)
     }
 }
 
@@ -359,8 +364,8 @@ mod tests {
         let parameters = Parameters::default();
         let mut sender = Sender::new(&parameters);
         sender.start(now, Operation::NONE, b"xy".to_vec());
-        assert_eq!(sender.answered(now, Ack { seq: seq(2), accepted: 2 }, false), None);
-        let answer = sender.answered(now, Ack { seq: seq(1), accepted: 0 }, true).unwrap();
+        assert_eq!(sender.handle_ack(now, Ack { seq: seq(2), accepted: 2 }, false), None);
+        let answer = sender.handle_ack(now, Ack { seq: seq(1), accepted: 0 }, true).unwrap();
         assert!(answer.refused && !answer.empty);
         assert_eq!(answer.accepted, 0);
         assert!(!sender.ready(now));
@@ -373,7 +378,7 @@ mod tests {
         let now = origin();
         let mut sender = Sender::new(&Parameters::default());
         sender.start(now, Operation::NONE, b"xy".to_vec());
-        let answer = sender.answered(now, Ack { seq: seq(1), accepted: 200 }, false).unwrap();
+        let answer = sender.handle_ack(now, Ack { seq: seq(1), accepted: 200 }, false).unwrap();
         assert_eq!(answer.accepted, 2);
     }
 }

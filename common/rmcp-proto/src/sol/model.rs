@@ -9,19 +9,16 @@ use super::{Console, ConsoleEvent, Event, Instance, Parameters, Ring, Role};
 
 const SEEDS: u64 = 10_000;
 
-/// A small generator (SplitMix64), so that a seed says everything about a run.
-struct Random(u64);
+/// Random numbers of a run, which its seed determines.
+struct Random(fastrand::Rng);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.0.u64(..limit)
     }
 
     fn percent(&mut self, percent: u64) -> bool {
@@ -29,7 +26,7 @@ impl Random {
     }
 
     fn text(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
+        (0..len).map(|_| self.0.u8(..)).collect()
     }
 }
 
@@ -106,7 +103,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let retry_interval = u8::try_from(1 + random.below(10)).unwrap();
         let threshold = u8::try_from(random.below(64)).unwrap();
         let accumulate = u8::try_from(random.below(20)).unwrap();

@@ -6,7 +6,7 @@
 /// Length of the header before the characters.
 pub const HEADER_LEN: usize = 4;
 
-/// The most characters that one packet can carry: its acknowledgement counts them in one byte.
+/// The most characters of one packet: its acknowledgement counts them in one byte.
 pub const MAX_CHARS: usize = u8::MAX as usize;
 
 /// A packet sequence number: 1 to 15; 0 on the wire stands for "none".
@@ -53,7 +53,7 @@ impl Seq {
 pub struct Ack {
     /// Its sequence number.
     pub seq: Seq,
-    /// Fewer than it carried ask the sender for the rest in a new packet.
+    /// Fewer than the packet had request the rest in a new packet.
     pub accepted: u8,
 }
 

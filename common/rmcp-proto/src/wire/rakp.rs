@@ -180,7 +180,7 @@ pub struct Rakp2<'a> {
     pub body: Option<Rakp2Body<'a>>,
 }
 
-/// What a RAKP 2 carries when its status is OK.
+/// The fields of a RAKP 2 whose status is OK.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rakp2Body<'a> {
     /// The BMC's random number.
@@ -241,7 +241,7 @@ impl<'a> Rakp3<'a> {
     ///
     /// # Errors
     ///
-    /// [`ParseError`] for a payload that is cut short, or a failure that carries a code.
+    /// [`ParseError`] for a payload that is cut short, or a failure that has a code.
     pub fn parse(payload: &'a [u8]) -> Result<Self, ParseError> {
         let (header, code) = RakpHeader::parse("RAKP 3", payload)?;
         if !header.status.is_ok() {
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_17_bytes_is_told_apart_from_a_cut_one() {
+    fn a_name_of_17_bytes_is_distinguished_from_a_cut_one() {
         let mut bytes = RAKP_1.to_vec();
         bytes[27] = 17;
         assert!(Rakp1::parse(&bytes).is_err());

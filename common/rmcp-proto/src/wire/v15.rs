@@ -60,7 +60,7 @@ pub type AuthCode = [u8; 16];
 pub struct V15Packet<'a> {
     /// How it is authenticated.
     pub auth: AuthType,
-    /// There for every type but none.
+    /// Present for every type but none.
     pub code: Option<AuthCode>,
     /// Session sequence number, 0 outside a session.
     pub sequence: u32,
@@ -129,7 +129,7 @@ impl<'a> V15Packet<'a> {
 
 const RMCP_HEADER: usize = 4;
 
-/// Whether a datagram whose session part is `length` bytes carries a pad byte, so that its length
+/// Whether a datagram whose session part is `length` bytes has a pad byte, so that its length
 /// avoids what some early network controllers could not pass (IPMI v2.0 §13.6, "legacy pad").
 const fn needs_pad(length: usize) -> bool {
     matches!(length + RMCP_HEADER, 56 | 84 | 112 | 128 | 156)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use accounts::{OpenbmcConfig, OpenbmcWriter, SystemAccounts, SystemError, SystemUser};
 use daemon::RateLimit;
 use futures_util::StreamExt;
-use openbmc_dbus::bus;
+use openbmc_dbus::bus::{self, OwnerChange, add_match, owner_rule};
 use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
 use openbmc_dbus::network::{self, channel_access};
 use openbmc_dbus::object::delete;
@@ -33,19 +33,14 @@ static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 /// Renames that are queued while the files are written. Further ones are dropped, which bounds the queue.
 const MOST_RENAMED: usize = 64;
 
-/// The bus itself.
-const BUS: &str = "org.freedesktop.DBus";
-
-/// Signals of changed accounts and limits, and of a service that starts.
-const SIGNALS: [&str; 4] = [
+/// Signals of changed accounts and limits.
+const SIGNALS: [&str; 3] = [
     "type='signal',sender='xyz.openbmc_project.User.Manager',path='/xyz/openbmc_project/user'",
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      path_namespace='/xyz/openbmc_project/user',arg0='xyz.openbmc_project.User.Attributes'",
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      path_namespace='/xyz/openbmc_project/network',\
      arg0='xyz.openbmc_project.Channel.ChannelAccess'",
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
-     member='NameOwnerChanged',arg0='xyz.openbmc_project.User.Manager'",
 ];
 
 /// The account services, over the platform's connection. Its methods block, so they are called on blocking threads.
@@ -83,7 +78,7 @@ fn failed(error: CallError) -> SystemError {
     match error {
         CallError::Deadline { .. } | CallError::Bus(_) => SystemError::Timeout,
         CallError::Gone { .. } | CallError::NotFound { .. } => SystemError::Absent,
-        error @ (CallError::Refused { .. } | CallError::Answer(_)) => {
+        error @ (CallError::Refused { .. } | CallError::InvalidReply(_)) => {
             SystemError::Refused(error.to_string())
         }
     }
@@ -203,8 +198,10 @@ async fn listen(connection: &Connection, pending: &PendingChanges) -> zbus::Resu
     let mut messages = MessageStream::from(connection);
     let bus = DBusProxy::new(connection).await?;
     for rule in SIGNALS {
-        bus.add_match_rule(MatchRule::try_from(rule)?).await?;
+        add_match(connection, &MatchRule::try_from(rule)?).await?;
     }
+    // A service that starts may have other accounts.
+    add_match(connection, &owner_rule(SERVICE)?).await?;
     let mut owner = match bus.get_name_owner(SERVICE.try_into()?).await {
         Ok(owner) => Some(owner.to_string()),
         Err(_) => None, // NameOwnerChanged reports it when it starts
@@ -215,8 +212,8 @@ async fn listen(connection: &Connection, pending: &PendingChanges) -> zbus::Resu
         if message.message_type() != message::Type::Signal {
             continue;
         }
-        if let Some(new) = new_owner(&message) {
-            owner = new;
+        if let Some(change) = OwnerChange::parse(&message).filter(|it| it.name == SERVICE) {
+            owner = change.new;
         }
         if let Some(names) = renamed(&message, owner.as_deref()) {
             let mut renamed = lock(&pending.renamed);
@@ -227,15 +224,6 @@ async fn listen(connection: &Connection, pending: &PendingChanges) -> zbus::Resu
         pending.changed.notify_one();
     }
     Ok(())
-}
-
-/// The new owner of User.Manager's name, if `message` is that signal of the bus itself.
-fn new_owner(message: &Message) -> Option<Option<String>> {
-    let header = message.header();
-    let of_bus = header.sender()?.as_str() == BUS && header.member()? == "NameOwnerChanged";
-    let body = message.body();
-    let (name, _, new): (&str, &str, &str) = body.deserialize().ok().filter(|_| of_bus)?;
-    (name == SERVICE).then(|| (!new.is_empty()).then(|| new.to_owned()))
 }
 
 /// The old and the new name in a `UserRenamed`, which is sent before the objects are removed and added. Any process can

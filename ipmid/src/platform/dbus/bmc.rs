@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use daemon::AbortOnDrop;
 use futures_util::StreamExt;
+use openbmc_dbus::bus::{watch_owner, watch_properties};
 use openbmc_dbus::client::{ObjectAt, Properties};
 use openbmc_dbus::common::uuid;
 use openbmc_dbus::software::{self, activation, version};
 use openbmc_dbus::state::bmc;
-use tokio::task::{self, AbortHandle};
-use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, message};
+use zbus::{Connection, OwnedVariant};
 
 use super::remembered::Remembered;
 use super::{DbusPlatform, Target, failed, locate};
@@ -25,7 +26,7 @@ const INVENTORY: &str = "/xyz/openbmc_project/inventory";
 #[derive(Debug, Default)]
 pub(super) struct Firmware {
     cache: Arc<BmcCache>,
-    follower: Option<AbortHandle>,
+    _follower: Option<AbortOnDrop>,
 }
 
 #[derive(Debug, Default)]
@@ -38,26 +39,11 @@ struct BmcCache {
 impl Firmware {
     /// Follows the BMC's state over `connection`.
     pub(super) async fn follow(connection: &Connection) -> zbus::Result<Self> {
-        let changed = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .interface("org.freedesktop.DBus.Properties")
-            .member("PropertiesChanged")
-            .path(bmc::PATH)
-            .arg(0, bmc::NAME)
-            .build()?;
-        let owner_changed = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .sender("org.freedesktop.DBus")
-            .interface("org.freedesktop.DBus")
-            .member("NameOwnerChanged")
-            .arg(0, bmc::SERVICE)
-            .build()?;
-        let mut changed = MessageStream::for_match_rule(changed, connection, None).await?;
-        let mut owner_changed =
-            MessageStream::for_match_rule(owner_changed, connection, None).await?;
+        let mut changed = watch_properties(connection, bmc::PATH, bmc::NAME).await?;
+        let mut owner_changed = watch_owner(connection, bmc::SERVICE).await?;
         let cache = Arc::new(BmcCache::default());
         let ready = Arc::clone(&cache);
-        let follower = task::spawn(async move {
+        let follower = AbortOnDrop::spawn(async move {
             loop {
                 tokio::select! {
                     Some(Ok(message)) = changed.next() => match new_state(&message) {
@@ -69,15 +55,7 @@ impl Firmware {
                 }
             }
         });
-        Ok(Self { cache, follower: Some(follower.abort_handle()) })
-    }
-}
-
-impl Drop for Firmware {
-    fn drop(&mut self) {
-        if let Some(follower) = &self.follower {
-            follower.abort();
-        }
+        Ok(Self { cache, _follower: Some(follower) })
     }
 }
 
@@ -157,17 +135,9 @@ async fn is_active(
     }
 }
 
-/// The bytes of a UUID as RFC 4122 writes it, dashes or not.
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    if digits.len() != 32 || !digits.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(digits.get(index * 2..index * 2 + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+/// The bytes of a UUID in the notation of RFC 4122, in the order of its digits.
+pub(super) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    ::uuid::Uuid::try_parse(text).ok().map(::uuid::Uuid::into_bytes)
 }
 
 #[cfg(test)]

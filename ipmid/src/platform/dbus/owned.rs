@@ -1,8 +1,10 @@
 //! Objects of our own under a well-known name that another process may own instead.
 
 use std::convert::Infallible;
+use std::mem;
 use std::time::Duration;
 
+use daemon::Outage;
 use openbmc_dbus::bus::{self, NameEnd, OwnNameError, OwnedName};
 use tokio::time;
 use tracing::{info, warn};
@@ -17,7 +19,7 @@ pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
     name: &'static str,
     publish: impl Fn(Connection) -> F,
 ) -> Infallible {
-    let mut logged = None;
+    let outage = Outage::new();
     loop {
         let connection = bus::connect().await;
         let owned = async {
@@ -26,7 +28,7 @@ pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
         };
         match owned.await {
             Ok(owned) => {
-                if logged.take().is_some() {
+                if outage.end() {
                     info!(name, "owns the bus name now");
                 }
                 if owned.ended().await == NameEnd::Lost {
@@ -35,8 +37,7 @@ pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
             }
             Err(error) => {
                 // Logged when the cause changes, not at every attempt.
-                let cause = std::mem::discriminant(&error);
-                if logged.replace(cause) != Some(cause) {
+                if outage.begin_for(mem::discriminant(&error)) {
                     log_refusal(name, &error);
                 }
                 time::sleep(RETRY).await;

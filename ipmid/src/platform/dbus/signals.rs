@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use openbmc_dbus::bus::owners_rule;
 use openbmc_dbus::chassis::buttons::{power, reset};
 use openbmc_dbus::control::power_cap;
 use openbmc_dbus::state::host::{self, HostState};
@@ -15,7 +16,7 @@ use tokio::time::{self, Instant};
 use zbus::wire::Variant;
 use zbus::{Connection, Message, MessageStream, message};
 
-use super::{DbusPlatform, add_match};
+use super::{DbusPlatform, SERVICES, add_match};
 use crate::model::persistent::lock;
 use crate::platform::{Button, PlatformEvent, PlatformEvents};
 
@@ -24,15 +25,13 @@ const MAX_EVENTS: usize = 16;
 /// A service is expected to have set its properties so long after its start.
 const SETTLE: Duration = Duration::from_millis(500);
 
-const RULES: [&str; 5] = [
+const RULES: [&str; 4] = [
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      arg0='xyz.openbmc_project.Control.Power.Cap'",
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      arg0='xyz.openbmc_project.State.Host'",
     "type='signal',interface='xyz.openbmc_project.State.Watchdog',member='Timeout'",
     "type='signal',member='Pressed',path_namespace='/xyz/openbmc_project/Chassis/Buttons'",
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
-     member='NameOwnerChanged',arg0namespace='xyz.openbmc_project'",
 ];
 
 /// What the signals have reported.
@@ -71,6 +70,7 @@ impl Signals {
         for rule in RULES {
             add_match(connection, rule).await?;
         }
+        add_match(connection, &owners_rule(SERVICES)?.to_string()).await?;
         let mut settled: Option<Instant> = None;
         loop {
             tokio::select! {

@@ -1,6 +1,6 @@
 //! Tags that the kernel has allocated beforehand, until they are given back.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sys::{MctpPeer, MctpSocket};
@@ -101,7 +101,7 @@ impl<S: DropTag> HeldTags<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<HeldTag<S>>> {
-        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+        daemon::lock(&self.tags)
     }
 }
 

@@ -21,7 +21,7 @@ impl OpenbmcWriter {
     ///
     /// # Errors
     ///
-    /// [`AccountError`]; that a service is not there is none.
+    /// [`AccountError`]; an absent service is not an error.
     pub fn synchronise(&self) -> Result<(), AccountError> {
         let _changing = self.changing();
         match self.system.users() {
@@ -108,7 +108,7 @@ impl OpenbmcWriter {
                 continue;
             };
             let Ok(limit) = self.system.channel_limit(&channel.name) else {
-                continue; // no interface of that name, or none that tells a limit
+                continue; // no such interface, or it has no limit
             };
             let Ok(Some(limit)) = level(&limit) else {
                 continue;

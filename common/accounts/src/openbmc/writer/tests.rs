@@ -1,4 +1,4 @@
-//! Against services that only remember what they were told.
+//! Against services that record their calls.
 
 use std::collections::BTreeMap;
 

@@ -77,12 +77,12 @@ impl BusOwner {
             return;
         };
         target.restored = had.or(target.restored);
-        let keeps = target.behind.map_or_else(
+        let is_acceptable = target.behind.map_or_else(
             || target.wanted.is_none_or(|wanted| wanted == eid) && target.assign != Assign::Always,
             |behind| behind == eid,
         );
         let may_assign = target.behind.is_none() && target.assign != Assign::Never;
-        if eid.is_assignable() && keeps && self.is_free_for(id, eid) {
+        if eid.is_assignable() && is_acceptable && self.is_free_for(id, eid) {
             self.found_with_id(id, eid);
             self.ask(id, if bridge { Step::GetPool } else { Step::GetUuid });
         } else if may_assign {

@@ -33,7 +33,7 @@ impl Bus {
         self.owner.add_position(at(address), wanted.map(Eid));
     }
 
-    /// Passes requests and answers until there are none; answers take no time.
+    /// Passes requests and responses until there are none; responses take no time.
     fn settle(&mut self) -> Vec<Event> {
         while let Some(request) = self.owner.poll_transmit(self.now, |_| true) {
             self.sent += 1;
@@ -104,7 +104,7 @@ fn endpoints_without_an_id_are_given_one_each() {
 }
 
 #[test]
-fn an_id_that_is_free_is_kept_and_one_that_is_not_is_changed() {
+fn an_id_that_is_free_stays_and_one_that_is_not_is_changed() {
     let mut bus = Bus::new((10, 20), vec![(HERE, with_id(42)), (THERE, with_id(42))]);
     bus.own(HERE, None);
     bus.own(THERE, None);
@@ -112,7 +112,7 @@ fn an_id_that_is_free_is_kept_and_one_that_is_not_is_changed() {
 }
 
 #[test]
-fn an_id_that_is_configured_is_given_and_kept_from_others() {
+fn an_id_that_is_configured_is_assigned_and_reserved() {
     let mut bus = Bus::new((10, 20), vec![(HERE, with_id(42)), (THERE, Identity::default())]);
     bus.own(HERE, Some(10));
     bus.own(THERE, None);
@@ -225,7 +225,7 @@ fn an_assignment_waits_for_an_absent_endpoint_a_moment_and_once() {
 }
 
 #[test]
-fn restored_ids_are_assigned_at_once_and_kept_for_absent_endpoints() {
+fn restored_ids_are_assigned_at_once_and_reserved_for_absent_endpoints() {
     let nameless = Identity::default;
     let mut bus = Bus::new((9, 10), vec![(HERE, nameless()), (THERE, nameless())]);
     let restore = |address, eid| Assignment { path: at(address), eid: Eid(eid), pool: None };
@@ -233,9 +233,9 @@ fn restored_ids_are_assigned_at_once_and_kept_for_absent_endpoints() {
     bus.own(HERE, None);
     bus.own(Address::Smbus(0x50), None);
     assert_eq!(added(&bus.settle()), [(HERE, 10)]);
-    let mut kept: Vec<u8> = bus.owner.assignments().map(|kept| kept.eid.0).collect();
-    kept.sort_unstable();
-    assert_eq!(kept, [9, 10]);
+    let mut restored: Vec<u8> = bus.owner.assignments().map(|restored| restored.eid.0).collect();
+    restored.sort_unstable();
+    assert_eq!(restored, [9, 10]);
     // When no other is left, the id of an absent endpoint is better than none.
     bus.own(THERE, None);
     bus.settle();

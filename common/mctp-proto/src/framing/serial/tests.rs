@@ -109,7 +109,7 @@ fn noise_then_a_frame_gives_the_frame() {
 }
 
 #[test]
-fn bad_check_sequence_is_told_from_bad_framing() {
+fn bad_check_sequence_is_distinguished_from_bad_framing() {
     let mut bytes = GOLDEN[0].2.to_vec();
     bytes[10] ^= 1;
     assert_eq!(decode(&bytes), [Err(DropReason::Checksum)]);

@@ -87,7 +87,7 @@ fn the_next_packet_goes_in_the_turn_of_the_acknowledgement() {
 }
 
 #[test]
-fn an_echo_carries_the_acknowledgement() {
+fn an_echo_has_the_acknowledgement() {
     let mut end = BmcEnd::writer();
     end.packet(&hex!("01 00 00 00 61"));
     assert_eq!(end.instance.chars(), b"a");
@@ -260,7 +260,7 @@ fn a_host_console_that_goes_away_and_comes_back_is_reported() {
 }
 
 #[test]
-fn lines_ring_and_flush_are_carried_out() {
+fn lines_ring_and_flush_are_executed() {
     let mut end = BmcEnd::writer();
     end.packet(&hex!("01 00 00 00 61"));
     end.packet(&hex!("02 00 00 2e 62"));

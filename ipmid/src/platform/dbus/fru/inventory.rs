@@ -15,6 +15,7 @@ use openbmc_dbus::inventory::{
 use tracing::debug;
 use zbus::wire::OwnedVariant;
 
+use super::super::bmc::parse_uuid;
 use super::{Slot, last_name};
 use crate::model::fru::FruDevice;
 
@@ -131,7 +132,7 @@ impl Part {
     fn management_access(&self) -> Vec<MultiRecord> {
         let named = !self.name.is_empty();
         let name = named.then(|| (SYSTEM_NAME, self.name.as_bytes().to_vec()));
-        let id = uuid_bytes(&self.uuid).map(|id| (SYSTEM_UNIQUE_ID, id.to_vec()));
+        let id = parse_uuid(&self.uuid).map(|id| (SYSTEM_UNIQUE_ID, id.to_vec()));
         let records = name.into_iter().chain(id);
         records
             .map(|(what, value)| MultiRecord {
@@ -180,13 +181,6 @@ impl Part {
     fn product_name(&self) -> &str {
         if self.model.is_empty() { &self.name } else { &self.model }
     }
-}
-
-/// The sixteen bytes of a UUID, in the order of its digits.
-fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let digits = text.replace('-', "");
-    let number = u128::from_str_radix(&digits, 16).ok();
-    number.filter(|_| digits.len() == 32).map(u128::to_be_bytes)
 }
 
 fn field(text: &str) -> Field {
@@ -338,7 +332,7 @@ mod tests {
         let own = image(None).board.unwrap();
         assert_eq!(own.serial.to_text(ENGLISH), "C1");
         for text in ["", "8f0f3c5e", "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2dxx"] {
-            assert_eq!(uuid_bytes(text), None, "{text}");
+            assert_eq!(parse_uuid(text), None, "{text}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use openbmc_dbus::bus::owners_rule;
 use openbmc_dbus::sensor::{ROOT, value};
 use openbmc_dbus::state::chassis;
 use openbmc_dbus::{inventory, mapper};
@@ -18,7 +19,7 @@ use tracing::{debug, info};
 use zbus::wire::DynamicType;
 use zbus::{Connection, Message, MessageStream, message};
 
-use super::super::{add_match, remove_match};
+use super::super::{SERVICES, add_match, remove_match};
 use super::SensorFeed;
 use super::messages::{self, STATES, SensorSignal};
 use crate::model::sensors::{Interfaces, Update};
@@ -28,8 +29,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long to wait for the replies of all services; services that have not replied then are left out.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Always followed: objects that are added and removed, limits, alarms, states, and owners of bus names.
-const ALWAYS: [&str; 11] = [
+/// Always followed: objects that are added and removed, limits, alarms and states.
+const ALWAYS: [&str; 10] = [
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesAdded',\
      arg0path='/xyz/openbmc_project/sensors/'",
     "type='signal',interface='org.freedesktop.DBus.ObjectManager',member='InterfacesRemoved',\
@@ -56,8 +57,6 @@ const ALWAYS: [&str; 11] = [
     "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
      path_namespace='/xyz/openbmc_project/state',\
      arg0='xyz.openbmc_project.State.Chassis'",
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
-     member='NameOwnerChanged',arg0namespace='xyz.openbmc_project'",
 ];
 /// Followed while readings are wanted.
 const READINGS: &str = "type='signal',interface='org.freedesktop.DBus.Properties',\
@@ -94,6 +93,7 @@ pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::
     for rule in ALWAYS {
         add_match(connection, rule).await?;
     }
+    add_match(connection, &owners_rule(SERVICES)?.to_string()).await?;
     follower.scan().await?;
     loop {
         let timer = follower.next_timer();

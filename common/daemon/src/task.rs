@@ -1,0 +1,58 @@
+//! Tasks and locks of a daemon.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::task::{self, AbortHandle};
+
+/// A task that is aborted when this is dropped.
+#[derive(Debug)]
+#[must_use = "the task is aborted at once"]
+pub struct AbortOnDrop(AbortHandle);
+
+impl AbortOnDrop {
+    /// Starts `task` on the runtime of the caller.
+    pub fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(task::spawn(task).abort_handle())
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Locks `mutex`, even after a thread panicked while it held the lock.
+///
+/// For values that are consistent between any two statements. The release build aborts on a panic, so only tests
+/// see a poisoned lock.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_ends_with_its_owner() {
+        let (sender, receiver) = oneshot::channel::<()>();
+        let task = AbortOnDrop::spawn(async move {
+            let _sender = sender;
+            future::pending::<()>().await;
+        });
+        assert!(!task.is_finished());
+        drop(task);
+        assert!(receiver.await.is_err());
+    }
+}
