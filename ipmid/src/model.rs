@@ -10,18 +10,18 @@ pub mod lan;
 pub mod message_queue;
 pub mod parameter_updates;
 pub mod persistent;
-mod records;
 pub mod requester;
 mod reservation;
 pub mod sdr;
 pub mod sel;
 pub mod sensors;
+mod stores;
 pub mod watchdog;
 
 pub use clock::{Clock, ClockSettings};
 use ipmi_proto::CompletionCode;
-pub use records::{ModelStores, SelConfig};
 pub use reservation::Reservation;
+pub use stores::{ModelStores, SelConfig};
 
 /// `count` bytes of a record from `offset` on, or as many as there are; FFh is all.
 ///

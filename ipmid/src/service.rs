@@ -299,8 +299,8 @@ impl Service {
     }
 
     async fn watch_sel(&self) -> Infallible {
-        let ModelStores { sel, events, tell_clears, .. } = &self.records;
-        sel_monitor::watch(sel, events, *tell_clears).await
+        let ModelStores { sel, events, log_clears, .. } = &self.records;
+        sel_monitor::watch(sel, events, *log_clears).await
     }
 
     async fn watch_versions(&self) -> Infallible {

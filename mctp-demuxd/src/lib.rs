@@ -27,7 +27,7 @@ use crate::args::Args;
 use crate::assignments::Assignments;
 use crate::bindings::keep_serving;
 use crate::capture::Capture;
-use crate::config::{Config, OwnedBuses, Plan};
+use crate::config::{Config, OwnedBuses, Plan, PlanError};
 use crate::dbus::Names;
 use crate::demux::Demux;
 use crate::engine::{EngineHandle, Port};
@@ -39,7 +39,10 @@ use crate::engine::{EngineHandle, Port};
 /// [`Failure::Config`] for what cannot work.
 pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
     let config: Config = setup.config()?;
-    Plan::new(&setup.args, &config, identity::machine()).map_err(Failure::Config)
+    Plan::new(&setup.args, &config, identity::machine()).map_err(|error| match error {
+        PlanError::Arguments(text) => Failure::Config(text),
+        PlanError::Config(invalid) => setup.invalid(&invalid),
+    })
 }
 
 /// Runs the daemon until it is ended.

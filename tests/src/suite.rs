@@ -309,7 +309,7 @@ impl Suite {
     #[must_use]
     pub fn rejections(&self) -> BTreeMap<String, u64> {
         let object = "/xyz/openbmc_project/Ipmi/Channel/lan0";
-        let interface = "xyz.openbmc_project.Ipmi.Channel.Rejections";
+        let interface = "org.causeway.Ipmi.Channel.Rejections";
         let call = ["get-property", CHANNEL_NAME, object, interface, "Counts"];
         let output = self.bus.busctl(&call);
         let value: Value = serde_json::from_str(output.ok()).expect("JSON of busctl");

@@ -1,4 +1,4 @@
-//! The counters of rejections, by reason, on D-Bus: `xyz.openbmc_project.Ipmi.Channel.Rejections`.
+//! The counters of rejections, by reason, on D-Bus: `org.causeway.Ipmi.Channel.Rejections`.
 //!
 //! OpenBMC has no such interface; this one is ours.
 
@@ -36,7 +36,7 @@ struct Object {
     requests: mpsc::UnboundedSender<CountsRequest>,
 }
 
-#[interface(name = "xyz.openbmc_project.Ipmi.Channel.Rejections")]
+#[interface(name = "org.causeway.Ipmi.Channel.Rejections")]
 impl Object {
     /// How often each reason for a refusal came up since the bridge was started.
     #[zbus(property(emits_changed_signal = "false"))]

@@ -53,14 +53,14 @@ fn lowered(before: Level, info: &SelInfo) -> Level {
     if info.entries * 10 < capacity * 8 { Level::Room } else { before }
 }
 
-/// Logs to `events`, which go to `sel`, when the log becomes almost full or full, and if `tell_clears` when it was
+/// Logs to `events`, which go to `sel`, when the log becomes almost full or full, and if `log_clears` when it was
 /// cleared, as long as the daemon runs.
-pub async fn watch(sel: &SelStore<Folder>, events: &Arc<Events>, tell_clears: bool) -> Infallible {
+pub async fn watch(sel: &SelStore<Folder>, events: &Arc<Events>, log_clears: bool) -> Infallible {
     let mut logged = Level::of(&sel.info());
     loop {
         tokio::select! {
             biased;
-            () = sel.cleared() => if tell_clears { log_event(events, CLEARED).await },
+            () = sel.cleared() => if log_clears { log_event(events, CLEARED).await },
             () = sel.changed() => {}
         }
         let info = sel.info();
@@ -96,11 +96,11 @@ mod tests {
     }
 
     impl Watched {
-        fn new(tell_clears: bool) -> Self {
+        fn new(log_clears: bool) -> Self {
             let log = TestLog::new();
             let (sel, events) = (Arc::clone(&log.sel), Arc::clone(&log.events));
             let watch =
-                tokio::spawn(async move { match watch(&sel, &events, tell_clears).await {} });
+                tokio::spawn(async move { match watch(&sel, &events, log_clears).await {} });
             Self { log, watch }
         }
 

@@ -1,10 +1,17 @@
+use std::time::Duration;
+
+use mctp_proto::{Address, Medium, MessageType};
+
 use super::*;
+use crate::args::Args;
+use crate::demux::LinkKind;
 
 fn plan(config: &str, bindings: &[&str]) -> Result<Plan, String> {
     let bindings = bindings.iter().map(|text| text.parse().unwrap()).collect();
     let file = daemon::ConfigFile::from_text("causeway.toml", config.to_owned());
     let config: Config = file.and_then(|file| file.config()).map_err(|f| f.to_string())?;
-    Plan::new(&Args { bindings, ..Args::default() }, &config, Some([1; 16]))
+    let args = Args { bindings, ..Args::default() };
+    Plan::new(&args, &config, Some([1; 16])).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) struct Root {
     pub(super) handle: Arc<EngineHandle>,
 }
 
-#[interface(name = "xyz.openbmc_project.MCTP.Demux")]
+#[interface(name = "org.causeway.MCTP.Demux")]
 impl Root {
     /// This endpoint's id; 0 while it has none.
     #[zbus(property, name = "EID")]
@@ -71,7 +71,7 @@ pub(super) struct Binding {
     pub(super) link: LinkId,
 }
 
-#[interface(name = "xyz.openbmc_project.MCTP.Demux.Binding")]
+#[interface(name = "org.causeway.MCTP.Demux.Binding")]
 impl Binding {
     /// The binding as it was configured.
     #[zbus(property)]

@@ -7,6 +7,7 @@ use crate::daemon::Daemon;
 use crate::wire::{FAR, OWN, SOM, TO, wait_until};
 
 pub(crate) const NAME: &str = "xyz.openbmc_project.MCTP.Demux";
+pub(crate) const INTERFACE: &str = "org.causeway.MCTP.Demux";
 pub(crate) const ROOT: &str = "/xyz/openbmc_project/mctp";
 const BINDING: &str = "/xyz/openbmc_project/mctp/interfaces/0";
 
@@ -37,7 +38,7 @@ impl Bus {
     }
 
     pub(crate) fn wait_for_name(&self) {
-        wait_until(|| !self.property(ROOT, NAME, "EID").is_empty());
+        wait_until(|| !self.property(ROOT, INTERFACE, "EID").is_empty());
     }
 }
 
@@ -53,20 +54,19 @@ fn counters_clients_and_endpoints_are_on_the_bus() {
     let bus = Bus::start();
     let mut daemon = Daemon::on_bus(&[], &bus.address);
     bus.wait_for_name();
-    assert_eq!(bus.property(ROOT, NAME, "EID"), "y 8");
+    assert_eq!(bus.property(ROOT, INTERFACE, "EID"), "y 8");
     let client = daemon.client(0x20);
-    assert_eq!(bus.property(ROOT, NAME, "Types"), "ay 1 32");
+    assert_eq!(bus.property(ROOT, INTERFACE, "Types"), "ay 1 32");
     daemon.wire.request(0, b"\x20hello");
     client.message();
     client.send(FAR, b"\x21wrong");
     daemon.wire.send_packet(OWN, FAR, TO, b"no start");
     daemon.wire.send_packet(OWN + 1, FAR, SOM, b"foreign");
     daemon.settle();
-    let clients = bus.property(ROOT, NAME, "Clients");
+    let clients = bus.property(ROOT, INTERFACE, "Clients");
     assert_eq!(clients, "a(tyttttttt) 1 0 32 1 6 1 6 0 1 0");
-    assert!(bus.property(ROOT, NAME, "Refusals").contains("\"type-mismatch\" 1"));
-    let binding =
-        |property| bus.property(BINDING, "xyz.openbmc_project.MCTP.Demux.Binding", property);
+    assert!(bus.property(ROOT, INTERFACE, "Refusals").contains("\"type-mismatch\" 1"));
+    let binding = |property| bus.property(BINDING, "org.causeway.MCTP.Demux.Binding", property);
     assert_eq!(binding("Up"), "b true");
     assert!(binding("Name").contains("serial:/dev/pts/"));
     let drops = binding("Drops");

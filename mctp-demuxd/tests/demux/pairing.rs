@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hex_literal::hex;
 
 use crate::daemon::Daemon;
-use crate::dbus::{Bus, NAME, ROOT};
+use crate::dbus::{Bus, INTERFACE, ROOT};
 use crate::wire::{FAR, Message, TO, wait_until};
 
 /// A type that says nothing of requests and answers.
@@ -402,10 +402,10 @@ fn a_late_answer_is_counted_and_never_sent_as_a_request() {
     let client = daemon.client(PLAIN);
     daemon.wire.request(3, b"\x20question");
     client.message();
-    wait_until(|| bus.property(ROOT, NAME, "Clients").ends_with(" 0 0"));
+    wait_until(|| bus.property(ROOT, INTERFACE, "Clients").ends_with(" 0 0"));
     client.send(FAR, b"\x20late");
     daemon.wire.is_silent();
-    assert!(bus.property(ROOT, NAME, "Refusals").contains("\"late-answer\" 1"));
+    assert!(bus.property(ROOT, INTERFACE, "Refusals").contains("\"late-answer\" 1"));
     client.send(FAR, b"\x20own");
     assert!(daemon.wire.message().owner);
 }

@@ -24,6 +24,13 @@ macro_rules! channel {
     };
 }
 
+/// A section `mctp` with a binding, and more of it from the third line on.
+macro_rules! mctp {
+    ($rest:literal) => {
+        concat!("[mctp]\nbindings = [\"serial:/dev/tty\"]\n", $rest)
+    };
+}
+
 /// Texts that are not TOML, or have a key twice.
 const SYNTAX: &[Wrong] = &[
     ("ipmid", "[lan\n", 1, ""),
@@ -145,8 +152,8 @@ const TEXTS: &[Wrong] = &[
         2,
         "is no user name",
     ),
-    ("ipmid", "[dcmi]\npower-sensor = \"\"\n", 2, "no part of a path"),
-    ("ipmid", "[dcmi]\npower-sensor = \"total/power\"\n", 2, "no part of a path"),
+    ("ipmid", "[dcmi]\npower-sensor = \"\"\n", 2, "is not an element"),
+    ("ipmid", "[dcmi]\npower-sensor = \"total/power\"\n", 2, "is not an element"),
     ("ipmid", "[openbmc]\nroot = \"\"\n", 2, "no absolute path"),
     ("ipmid", "[openbmc]\npam-service = \"a/b\"\n", 2, "no name of a PAM service"),
     ("netipmid", "[openbmc]\npam-folder = \"pam.d\"\n", 2, "no absolute path"),
@@ -245,6 +252,17 @@ const CONTRADICTIONS: &[Wrong] = &[
         "[[mctp.vendor]]\npci = 1\niana = 1\ncommand-set = 1\n",
         1,
         "either a `pci` or an `iana`",
+    ),
+    ("mctp-demuxd", mctp!("sockets = [\n\"\"]\n"), 4, "1 to 107 bytes"),
+    ("mctp-demuxd", mctp!("uuid = \"12\"\n"), 3, "is not a UUID"),
+    ("mctp-demuxd", mctp!("eid = 0\nrole = \"bus-owner\"\n"), 4, "an EID of its own"),
+    ("mctp-demuxd", mctp!("[[mctp.route]]\neid = 9\nbinding = 1\n"), 5, "no binding 1"),
+    ("mctp-demuxd", mctp!("[[mctp.owned.place]]\nbinding = 0\n"), 3, "role = \"bus-owner\""),
+    (
+        "mctp-demuxd",
+        mctp!("role = \"bus-owner\"\n[[mctp.owned.place]]\nbinding = 0\neid = 8\n"),
+        6,
+        "this endpoint's own EID",
     ),
     (
         "platformd",

@@ -27,12 +27,12 @@ pub struct SelConfig {
     #[serde(deserialize_with = "daemon::range::number::<1, MAX_CAPACITY, _, _>")]
     pub capacity: u16,
     /// Whether clearing the log adds an event "log cleared".
-    pub tell_clears: bool,
+    pub log_clears: bool,
 }
 
 impl Default for SelConfig {
     fn default() -> Self {
-        Self { capacity: 16_000, tell_clears: false }
+        Self { capacity: 16_000, log_clears: false }
     }
 }
 
@@ -56,7 +56,7 @@ pub struct ModelStores {
     /// Expiries of the watchdog timer.
     pub watchdog: Arc<WatchdogExpiries>,
     /// Whether clearing the log adds an event "log cleared".
-    pub tell_clears: bool,
+    pub log_clears: bool,
 }
 
 impl ModelStores {
@@ -82,7 +82,7 @@ impl ModelStores {
             clock,
             health,
             watchdog: Arc::new(WatchdogExpiries::open(folder)),
-            tell_clears: sel.tell_clears,
+            log_clears: sel.log_clears,
         }
     }
 }

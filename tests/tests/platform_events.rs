@@ -52,7 +52,7 @@ fn watchdog_and_buttons_are_logged() {
 
 #[test]
 fn fill_level_and_clearing_of_the_sel_are_logged() {
-    let suite = Suite::with("[sel]\ncapacity = 20\ntell-clears = true");
+    let suite = Suite::with("[sel]\ncapacity = 20\nlog-clears = true");
     let login = suite.administrator();
     // 90 % of the capacity is "almost full".
     for _ in 0..18 {
