@@ -35,7 +35,9 @@ pub use events::{PlatformEvent, PlatformEvents};
 pub use fru::Frus;
 pub use i2c::{I2c, I2cDev, I2cError};
 use ipmi_proto::CompletionCode;
-pub use network::{IpCounters, Ipv6Address, Ipv6Source, Link, LinkChange, Network};
+pub use network::{
+    IpCounters, Ipv4Address, Ipv4Source, Ipv6Address, Ipv6Source, Link, LinkChange, Network,
+};
 pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
 pub use satellites::{Attention, SatelliteAnswer, Satellites};
 pub use sensors::Sensors;

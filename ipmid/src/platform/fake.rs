@@ -10,6 +10,7 @@ use ipmi_proto::fru::{Chassis as ChassisArea, FruImage};
 use ipmi_proto::sdr::{Entity, Threshold};
 use tokio::sync::Notify;
 
+pub(crate) use self::network::link;
 use super::*;
 use crate::model::fru::FruDevice;
 use crate::model::sensors::SensorStore;

@@ -3,7 +3,9 @@
 use ipmi_proto::CompletionCode;
 use ipmi_proto::codec::{self, Bits, Remaining, Text};
 
-use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
+use super::{
+    Data, Done, INVALID_VALUE, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, reserved,
+};
 use crate::model::lan::{Community, DESTINATIONS, Destination, DestinationKind};
 use crate::platform::{Network, Sessions};
 
@@ -59,11 +61,11 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     pub(super) async fn set_alerts(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
-        let invalid = CompletionCode::INVALID_DATA_FIELD;
         match parameter {
             16 => {
                 let text: Text<18> = data.decode()?;
-                let community = String::from_utf8(text.as_bytes().to_vec()).map_err(|_| invalid)?;
+                let community =
+                    String::from_utf8(text.as_bytes().to_vec()).map_err(|_| INVALID_VALUE)?;
                 self.update_state(lan, |state| {
                     state.community = Community::from(community);
                     Ok(())
@@ -72,13 +74,14 @@ impl<P: Network + Sessions> LanProvider<P> {
             }
             17 => Err(READ_ONLY),
             18 => {
-                let ((selector, _), (kind, _, acknowledged), timeout, (retries, _)): TypeData =
+                let ((selector, one), (kind, two, acknowledged), timeout, (retries, three)): TypeData =
                     data.decode()?;
+                reserved(one).and(reserved(two)).and(reserved(three))?;
                 let kind = match kind.value() {
                     0 => DestinationKind::Pet,
                     6 => DestinationKind::Oem1,
                     7 => DestinationKind::Oem2,
-                    _ => return Err(invalid),
+                    _ => return Err(INVALID_VALUE),
                 };
                 self.update_destination(lan, selector, |destination| {
                     destination.kind = kind;
@@ -89,10 +92,11 @@ impl<P: Network + Sessions> LanProvider<P> {
                 .await
             }
             19 => {
-                let ((selector, _), (_, format), (gateway, _), address, mac): AddressData =
+                let ((selector, one), (two, format), (gateway, three), address, mac): AddressData =
                     data.decode()?;
+                reserved(one).and(reserved(two)).and(reserved(three))?;
                 if format.value() != 0 {
-                    return Err(invalid); // IPv6 destinations
+                    return Err(INVALID_VALUE); // IPv6 destinations
                 }
                 self.update_destination(lan, selector, |destination| {
                     destination.backup_gateway = gateway;
@@ -102,11 +106,12 @@ impl<P: Network + Sessions> LanProvider<P> {
                 .await
             }
             25 => {
-                let ((selector, _), (_, format), tag): VlanData = data.decode()?;
+                let ((selector, one), (two, format), tag): VlanData = data.decode()?;
+                reserved(one).and(reserved(two))?;
                 let vlan = match format.value() {
                     0 => None,
                     1 => Some(tag),
-                    _ => return Err(invalid),
+                    _ => return Err(INVALID_VALUE),
                 };
                 self.update_destination(lan, selector, |destination| destination.vlan = vlan).await
             }
@@ -160,7 +165,7 @@ mod tests {
             assert_ne!(commands.send(0x02, &[1, parameter, 2, 0]).await, answer(&reply));
         }
         assert_eq!(commands.send(0x01, &[1, 17, 1]).await, Err(READ_ONLY));
-        let refused = Err(CompletionCode::INVALID_DATA_FIELD);
+        let refused = Err(INVALID_VALUE);
         assert_eq!(commands.send(0x01, &hex!("01 12 03 01 05 02")).await, refused);
     }
 }
