@@ -41,7 +41,7 @@ pub use network::{
 pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
 pub use satellites::{Attention, SatelliteAnswer, Satellites};
 pub use sensors::Sensors;
-pub use sessions::{SessionInfo, SessionState, Sessions};
+pub use sessions::{RMCP_PORT, SessionInfo, SessionState, Sessions};
 pub use sol::{Sol, SolChange, SolSettings};
 pub use time::Time;
 pub use watchdog::{Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse};

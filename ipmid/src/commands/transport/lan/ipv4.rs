@@ -11,8 +11,7 @@ use super::{
 use crate::model::lan::Ipv4State;
 use crate::platform::{Ipv4Address, Ipv4Source, Link, LinkChange, Network, Sessions};
 
-/// UDP ports of RMCP and of secure RMCP.
-const PRIMARY_PORT: u16 = 623;
+/// UDP port of secure RMCP.
 const SECONDARY_PORT: u16 = 664;
 /// The prefix length of an address whose mask was not set.
 const DEFAULT_PREFIX: u8 = 24;
@@ -47,6 +46,11 @@ pub(super) fn machine_mac(mac: [u8; 6]) -> Result<[u8; 6], CompletionCode> {
 impl<P: Network + Sessions> LanProvider<P> {
     async fn link(&self, lan: &Lan) -> Result<Link, CompletionCode> {
         self.platform.link(&lan.name).await.map_err(unmanaged)
+    }
+
+    /// The port that is served. It is the primary RMCP port, whatever its number.
+    async fn served_port(&self, lan: &Lan) -> Result<u16, CompletionCode> {
+        Ok(self.platform.served_port(lan.number.value()).await?)
     }
 
     /// The interface, and that address of it which parameters 3 and 6 are about. Which one it is, is saved, so that
@@ -86,7 +90,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 mask(prefix.unwrap_or(0)).octets().to_vec()
             }
             7 => state.header.to_vec(),
-            8 => PRIMARY_PORT.to_le_bytes().to_vec(),
+            8 => self.served_port(lan).await?.to_le_bytes().to_vec(),
             9 => SECONDARY_PORT.to_le_bytes().to_vec(),
             10 => vec![state.arp_control],
             11 => vec![state.arp_interval],
@@ -218,8 +222,8 @@ impl<P: Network + Sessions> LanProvider<P> {
 
     async fn set_ipv4_state(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
         match parameter {
-            // The ports are fixed.
-            8 if data.decode::<u16>()? == PRIMARY_PORT => Ok(()),
+            // The bridge's command line says which port it serves.
+            8 if data.decode::<u16>()? == self.served_port(lan).await? => Ok(()),
             9 if data.decode::<u16>()? == SECONDARY_PORT => Ok(()),
             _ => self.update_state(lan, |state| set(&mut state.ipv4, parameter, data)).await,
         }
@@ -399,6 +403,15 @@ mod tests {
         assert_eq!(commands.send(0x01, &hex!("01 03 c0 00 02 09")).await, answer(&[]));
         assert_eq!(addresses(&commands), [known(9, 16, Ipv4Source::Static)]);
         assert_eq!(commands.send(0x02, &[1, 6, 0, 0]).await, answer(&hex!("11 ff ff 00 00")));
+    }
+
+    #[tokio::test]
+    async fn the_primary_port_is_the_one_that_is_served() {
+        let commands = commands();
+        commands.platform.state().served_port = 6230;
+        assert_eq!(commands.send(0x02, &[1, 8, 0, 0]).await, answer(&hex!("11 56 18")));
+        assert_eq!(commands.send(0x01, &hex!("01 08 56 18")).await, answer(&[]));
+        assert_eq!(commands.send(0x01, &hex!("01 08 6f 02")).await, Err(INVALID_VALUE));
     }
 
     #[tokio::test]
