@@ -35,11 +35,13 @@ pub use events::{PlatformEvent, PlatformEvents};
 pub use fru::Frus;
 pub use i2c::{I2c, I2cDev, I2cError};
 use ipmi_proto::CompletionCode;
-pub use network::{IpCounters, Ipv6Address, Ipv6Source, Link, LinkChange, Network};
+pub use network::{
+    IpCounters, Ipv4Address, Ipv4Source, Ipv6Address, Ipv6Source, Link, LinkChange, Network,
+};
 pub use power::{ChassisTransition, HostTransition, Power, PowerState, RestartCause};
 pub use satellites::{Attention, SatelliteAnswer, Satellites};
 pub use sensors::Sensors;
-pub use sessions::{SessionInfo, SessionState, Sessions};
+pub use sessions::{RMCP_PORT, SessionInfo, SessionState, Sessions};
 pub use sol::{Sol, SolChange, SolSettings};
 pub use time::Time;
 pub use watchdog::{

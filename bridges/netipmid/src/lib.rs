@@ -70,7 +70,8 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
     let (ipmid, link) = IpmiHost::new(&name);
-    tokio::spawn(Publisher::new(&name, number, close_sender).run(link.clone(), session_changes));
+    let publisher = Publisher::new(&name, number, datagrams.port(), close_sender);
+    tokio::spawn(publisher.run(link.clone(), session_changes));
     let (settings_sender, settings) = watch::channel(Settings::default());
     tokio::spawn(follow_settings(name.clone(), link.clone(), settings_sender));
     tokio::spawn({

@@ -28,21 +28,24 @@ pub struct Publisher {
     /// The channel's name in object paths.
     channel: String,
     number: ChannelNumber,
+    /// The UDP port that is served.
+    port: u16,
     sessions: BTreeMap<u32, SessionInfo>,
     /// Sends the sessions that are to be closed.
     close: mpsc::UnboundedSender<SessionId>,
 }
 
 impl Publisher {
-    /// A publisher of the sessions of a channel.
+    /// A publisher of the sessions of a channel, which is served on `port`.
     #[must_use]
     pub fn new(
         channel: &str,
         number: ChannelNumber,
+        port: u16,
         close: mpsc::UnboundedSender<SessionId>,
     ) -> Self {
         let channel = channel.replace('-', "_");
-        Self { channel, number, sessions: BTreeMap::new(), close }
+        Self { channel, number, port, sessions: BTreeMap::new(), close }
     }
 
     /// Applies `changes` to the objects, on the present bus connection of `link`. Ends with `changes`.
@@ -95,7 +98,7 @@ impl Publisher {
     }
 
     async fn publish_all(&self, bus: &Connection) {
-        let zero = Object::zero(self.number, self.close.clone());
+        let zero = Object::zero(self.number, self.port, self.close.clone());
         let path = format!("{}/{}/0", session_info::ROOT, self.channel);
         let server = bus.object_server();
         let manager = server.at(session_info::ROOT, fdo::ObjectManager).await;
@@ -111,7 +114,7 @@ impl Publisher {
     }
 
     async fn publish(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
-        let object = Object::active(info, self.number, self.close.clone());
+        let object = Object::active(info, self.number, self.port, self.close.clone());
         bus.object_server().at(self.path(info), object).await.map(drop)
     }
 
@@ -135,6 +138,7 @@ struct Object {
     id: SessionId,
     handle: u8,
     channel: u8,
+    port: u16,
     privilege: u8,
     peer: Option<SocketAddr>,
     user_id: u8,
@@ -147,12 +151,14 @@ impl Object {
     fn active(
         info: &SessionInfo,
         channel: ChannelNumber,
+        port: u16,
         close: mpsc::UnboundedSender<SessionId>,
     ) -> Self {
         Self {
             id: info.id,
             handle: info.handle,
             channel: channel.value(),
+            port,
             privilege: info.privilege.value(),
             peer: Some(info.peer),
             user_id: info.user_id,
@@ -162,11 +168,12 @@ impl Object {
         }
     }
 
-    fn zero(channel: ChannelNumber, close: mpsc::UnboundedSender<SessionId>) -> Self {
+    fn zero(channel: ChannelNumber, port: u16, close: mpsc::UnboundedSender<SessionId>) -> Self {
         Self {
             id: SessionId(0),
             handle: 0,
             channel: channel.value(),
+            port,
             privilege: 0,
             peer: None,
             user_id: 0,
@@ -228,6 +235,12 @@ impl Object {
     #[zbus(property)]
     fn rmcp_plus(&self) -> bool {
         self.is_rmcp_plus
+    }
+
+    /// Not in OpenBMC's interface, whose bridge serves port 623 alone.
+    #[zbus(property)]
+    fn local_port(&self) -> u16 {
+        self.port
     }
 
     /// The one change is from active to tear-down.

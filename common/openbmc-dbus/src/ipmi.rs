@@ -50,6 +50,8 @@ pub mod session_info {
             /// Whether the session is an RMCP+ one; `false` for one of IPMI 1.5. Ours alone: without
             /// it, a session is an RMCP+ one.
             Read RMCP_PLUS: bool = "RmcpPlus";
+            /// The UDP port that the bridge serves. Not in OpenBMC's interface: without it, 623.
+            Read LOCAL_PORT: u16 = "LocalPort";
         }
     }
 }

@@ -1,10 +1,14 @@
 //! LAN configuration parameters that no service of the platform stores, so ipmid saves them itself; among them the
 //! alert destinations.
 
+mod selectors;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::selectors::{Ipv6Entry, Selectors};
 
 /// Saved LAN parameters, by channel number.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -16,6 +20,10 @@ pub struct LanState(BTreeMap<u8, ChannelState>);
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ChannelState {
     pub(crate) ipv4: Ipv4State,
+    /// The static IPv6 addresses by set selector (parameter 56).
+    pub(crate) static_ipv6: Selectors,
+    /// The dynamic IPv6 addresses by set selector (parameter 59).
+    pub(crate) dynamic_ipv6: Selectors,
     pub(crate) community: Community,
     pub(crate) destinations: Vec<Destination>,
 }
@@ -139,6 +147,10 @@ pub(crate) struct Ipv4State {
     pub(crate) vlan_priority: u8,
     /// The id that a VLAN switched off had.
     pub(crate) vlan_id: u16,
+    /// The address that was reported last: of several, it is reported again as long as it exists.
+    pub(crate) reported: Option<Ipv4Addr>,
+    /// The prefix length of an address that is still to be set.
+    pub(crate) prefix: Option<u8>,
 }
 
 impl Default for Ipv4State {
@@ -151,6 +163,8 @@ impl Default for Ipv4State {
             backup_gateway_mac: [0; 6],
             vlan_priority: 0,
             vlan_id: 0,
+            reported: None,
+            prefix: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use ipmi_proto::fru::{Chassis as ChassisArea, FruImage};
 use ipmi_proto::sdr::{Entity, Threshold};
 use tokio::sync::Notify;
 
+pub(crate) use self::network::link;
 use super::*;
 use crate::model::fru::FruDevice;
 use crate::model::sensors::SensorStore;
@@ -39,6 +40,7 @@ pub(crate) struct FakeState {
     /// The firmware's last code, and its stage.
     pub(crate) boot_progress: (Vec<u8>, BootStage),
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) served_port: u16,
     pub(crate) power_limit: PowerLimitSettings,
     pub(crate) asset_tag: String,
     pub(crate) host_name: String,
@@ -116,6 +118,7 @@ impl Default for FakePlatform {
             watchdog_resets: 0,
             boot_progress: (Vec::new(), BootStage::Unspecified),
             sessions: Vec::new(),
+            served_port: RMCP_PORT,
             power_limit: NO_LIMIT,
             asset_tag: String::new(),
             host_name: "bmc".to_owned(),
@@ -374,6 +377,10 @@ impl Sessions for FakePlatform {
     async fn sessions(&self) -> PlatformResult<Vec<SessionInfo>> {
         self.step().await;
         self.answer(|state| state.sessions.clone())
+    }
+    async fn served_port(&self, _channel: u8) -> PlatformResult<u16> {
+        self.step().await;
+        self.answer(|state| state.served_port)
     }
     async fn close(&self, path: &str) -> PlatformResult<()> {
         self.step().await;

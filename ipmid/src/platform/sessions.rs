@@ -46,10 +46,16 @@ pub struct SessionInfo {
     pub remote_port: u16,
 }
 
+/// The primary RMCP port (IPMI v2.0 §13.1.2).
+pub const RMCP_PORT: u16 = 623;
+
 /// Lists and closes the sessions of all bridges.
 pub trait Sessions: Send + Sync + 'static {
     /// All that are set up or active, session zeros left out, in the order of their handles.
     fn sessions(&self) -> impl Future<Output = PlatformResult<Vec<SessionInfo>>> + Send;
+
+    /// The UDP port on which the bridge of a channel serves; the standard one of RMCP while no bridge reports another.
+    fn served_port(&self, channel: u8) -> impl Future<Output = PlatformResult<u16>> + Send;
 
     /// Has the session at `path` torn down.
     fn close(&self, path: &str) -> impl Future<Output = PlatformResult<()>> + Send;

@@ -65,17 +65,22 @@ impl Network {
             .into_iter()
             .filter(|child| context.tree.get(child, ip::TYPE) == Some(Protocol::IPv4));
         let leased = Some(AddressOrigin::DHCP);
-        // As networkd does: what the other way of getting addresses set is gone.
+        // As networkd does: what the other way of getting addresses set is gone. Link-local ones are of neither.
+        let gone = if v4 { Some(AddressOrigin::Static) } else { leased };
         for child in had.collect::<Vec<_>>() {
-            if v4 != (context.tree.get(&child, ip::ORIGIN) == leased) {
+            if context.tree.get(&child, ip::ORIGIN) == gone {
                 objects::remove(context.tree, &child);
             }
         }
         self.leases.retain(|(_, interface)| interface != path);
         if v4 {
-            let due = context.now.uptime + LEASE;
-            self.leases.push((due, path.to_owned()));
+            self.await_lease(context, path.to_owned());
         }
+    }
+
+    /// The interface at `path` gets a lease in a moment.
+    fn await_lease(&mut self, context: &Context<'_>, path: String) {
+        self.leases.push((context.now.uptime + LEASE, path));
     }
 
     fn create(
@@ -102,10 +107,10 @@ impl Network {
                 if family == Protocol::IPv4
                     && context.tree.get(call.path, ethernet::DHCP4) == Some(true)
                 {
-                    context.tree.set(call.path, ethernet::DHCP4, false);
-                    let v6 = context.tree.get(call.path, ethernet::DHCP6).unwrap_or_default();
-                    let conf = objects::dhcp_conf(false, v6);
-                    context.tree.set(call.path, ethernet::DHCP_ENABLED, conf);
+                    let (interface, property) = (ethernet::DHCP4.interface, ethernet::DHCP4.name);
+                    let setting =
+                        Setting { path: call.path, interface, property, value: false.into() };
+                    self.set_dhcp(context, call.path, &setting);
                 }
                 Ok(path)
             }
@@ -141,13 +146,13 @@ impl Part for Network {
         context.tree.add(SERVICE, DHCP_PATH, [dhcp.persistent()]);
         for interface in &self.config.interface {
             objects::add_interface(context.tree, interface);
-            let path = format!("{ROOT}/{}", interface.name);
-            if context.tree.get(&path, ethernet::DHCP4) == Some(true) {
-                let due = context.now.uptime + LEASE;
-                self.leases.push((due, path));
-            }
         }
         objects::restore(context.tree);
+        for path in objects::children(context.tree, ROOT, ethernet::NAME) {
+            if context.tree.get(&path, ethernet::DHCP4) == Some(true) {
+                self.await_lease(context, path);
+            }
+        }
     }
 
     fn set(
@@ -206,6 +211,10 @@ impl Part for Network {
         let now = context.now.uptime;
         let due: Vec<_> = self.leases.extract_if(.., |(due, _)| *due <= now).collect();
         for (_, path) in due {
+            // A VLAN may have been deleted meanwhile.
+            if context.tree.get(&path, ethernet::DHCP4) != Some(true) {
+                continue;
+            }
             let (address, prefix) = LEASED;
             let Ok(address) = parse(address) else {
                 continue;

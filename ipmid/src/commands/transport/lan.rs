@@ -14,7 +14,7 @@ mod statistics;
 use std::sync::{Arc, Mutex};
 
 use accounts::{AccountError, Snapshot, UserAdmin};
-use ipmi_proto::codec::{Ignored, Remaining};
+use ipmi_proto::codec::{Bits, Ignored, Remaining};
 use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
 use tokio::task;
 
@@ -31,6 +31,10 @@ use crate::request::context::Context;
 const PARAMETER_NOT_SUPPORTED: CompletionCode = CompletionCode(0x80);
 /// `82h`: parameter is read-only.
 const READ_ONLY: CompletionCode = CompletionCode(0x82);
+
+/// `C9h`: a value that a parameter cannot have. Not `CCh`, which means the same less exactly: ipmitool sends a write that
+/// was answered `CCh` ten times more, with pauses of five seconds, and gives up at any other code.
+const INVALID_VALUE: CompletionCode = CompletionCode::PARAMETER_OUT_OF_RANGE;
 
 /// Version of the parameters' layout.
 const PARAMETER_VERSION: u8 = 0x11;
@@ -161,7 +165,8 @@ impl<P: Network + Sessions> LanProvider<P> {
     /// # Errors
     ///
     /// `80h` for a parameter that there is not, `81h` for an update while one is in progress,
-    /// `82h` for one that can only be read; `CCh` for a channel that is no LAN. Commit write: that of
+    /// `82h` for one that can only be read; `C9h` for a value that the parameter cannot have; `D5h` for one that it
+    /// cannot have now; `CCh` for a channel that is no LAN. Commit write: that of
     /// the first write that fails, with which those after it are dropped.
     async fn set_lan_configuration_parameters(
         self: Arc<Self>,
@@ -249,6 +254,11 @@ impl<P: Network + Sessions> LanProvider<P> {
             }
         }
     }
+}
+
+/// Refuses reserved bits that are set: they would not be read back.
+const fn reserved<const N: u32>(bits: Bits<N>) -> Done {
+    if bits.value() == 0 { Ok(()) } else { Err(INVALID_VALUE) }
 }
 
 /// A network parameter on a machine whose network nobody manages.

@@ -26,9 +26,6 @@ const READ_ONLY: CompletionCode = CompletionCode(0x82);
 /// Present revision 1, oldest compatible revision 1.
 const REVISION: u8 = 0x11;
 
-/// Where payloads go: the port of the session (the primary RMCP port).
-const RMCP_PORT: u16 = 623;
-
 /// The numbers of the bit rates (IPMI v2.0 §26.3, Table 26-5, parameter 5); 0 stands for "as
 /// configured for IPMI over serial".
 const BIT_RATES: [(u8, u64); 5] =
@@ -181,7 +178,10 @@ impl<P: Sessions + Sol> SolProvider<P> {
                 vec![self.bit_rate(parameter).await?]
             }
             Parameter::PayloadChannel => vec![number.value()],
-            Parameter::PayloadPort => RMCP_PORT.to_le_bytes().to_vec(),
+            // Payloads go to the port of their session.
+            Parameter::PayloadPort => {
+                self.platform.served_port(number.value()).await?.to_le_bytes().to_vec()
+            }
             _ => stored(parameter, &self.platform.sol_settings(name).await?),
         };
         Ok((REVISION, data))
@@ -311,6 +311,13 @@ mod tests {
         assert_eq!(commands.send(0x22, &hex!("0e 01 00 00")).await, no_channel, "from the host");
         let lan = Context { channel: LAN, ..Context::system_interface() };
         assert_eq!(commands.send_as(lan, 0x22, &hex!("0e 01 00 00")).await, answer(&hex!("11 01")));
+    }
+
+    #[tokio::test]
+    async fn payloads_go_to_the_port_that_is_served() {
+        let commands = commands();
+        commands.platform.state().served_port = 6230;
+        assert_eq!(commands.send(0x22, &hex!("01 08 00 00")).await, answer(&hex!("11 56 18")));
     }
 
     #[tokio::test]

@@ -15,7 +15,8 @@ use zbus::wire::OwnedObjectPath;
 
 use super::{DbusPlatform, failed, locate};
 use crate::platform::{
-    IpCounters, Ipv6Address, Ipv6Source, Link, LinkChange, Network, PlatformError, PlatformResult,
+    IpCounters, Ipv4Address, Ipv4Source, Ipv6Address, Ipv6Source, Link, LinkChange, Network,
+    PlatformError, PlatformResult,
 };
 
 impl Network for DbusPlatform {
@@ -67,7 +68,7 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
     let mut link = Link {
         mac: parse_mac(&mac).unwrap_or_default(),
         dhcp: properties.get(interface::DHCP4).unwrap_or_default(),
-        address: (Ipv4Addr::UNSPECIFIED, 0),
+        ipv4: Vec::new(),
         gateway,
         gateway_mac: None,
         vlan,
@@ -77,14 +78,16 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
         gateway6_mac: None,
         accepts_ra: properties.get(interface::IPV6_ACCEPT_RA).unwrap_or_default(),
     };
-    read_neighbors(client, object, &mut link).await?;
+    for neighbor in neighbors(client, object).await? {
+        if neighbor.address == link.gateway {
+            link.gateway_mac = Some(neighbor.mac);
+        } else if neighbor.address == link.gateway6 {
+            link.gateway6_mac = Some(neighbor.mac);
+        }
+    }
     for address in addresses(client, object).await? {
         match address.kind {
-            ip::Protocol::IPv4 if link.address.0.is_unspecified() => {
-                let parsed = parse(&address.text).unwrap_or(Ipv4Addr::UNSPECIFIED);
-                link.address = (parsed, address.prefix);
-            }
-            ip::Protocol::IPv4 => {}
+            ip::Protocol::IPv4 => link.ipv4.extend(address.v4()),
             ip::Protocol::IPv6 => link.ipv6.extend(address.v6()),
         }
     }
@@ -101,6 +104,15 @@ struct AddressObject {
 }
 
 impl AddressObject {
+    fn v4(&self) -> Option<Ipv4Address> {
+        let source = match self.origin {
+            ip::AddressOrigin::Static => Ipv4Source::Static,
+            ip::AddressOrigin::DHCP => Ipv4Source::Dhcp,
+            ip::AddressOrigin::LinkLocal | ip::AddressOrigin::SLAAC => Ipv4Source::LinkLocal,
+        };
+        Some(Ipv4Address { address: parse(&self.text)?, prefix: self.prefix, source })
+    }
+
     fn v6(&self) -> Option<Ipv6Address> {
         let source = match self.origin {
             ip::AddressOrigin::Static => Ipv6Source::Static,
@@ -130,62 +142,84 @@ async fn addresses(client: &Client, object: &ObjectAt) -> Result<Vec<AddressObje
     Ok(found)
 }
 
-/// The gateways' MAC addresses, of the neighbours that the service knows.
-async fn read_neighbors(
+/// A static neighbour.
+struct NeighborObject {
+    object: ObjectAt,
+    address: IpAddr,
+    mac: [u8; 6],
+}
+
+/// The static neighbours of an interface; one that goes meanwhile is left out.
+async fn neighbors(client: &Client, object: &ObjectAt) -> Result<Vec<NeighborObject>, CallError> {
+    let mut found = Vec::new();
+    for object in locate::subtree(client, &object.path, neighbor::NAME).await? {
+        let properties = match client.get_all(&object, neighbor::NAME).await {
+            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+            other => other?,
+        };
+        let address = parse(&properties.get(neighbor::IP_ADDRESS)?);
+        let mac = parse_mac(&properties.get(neighbor::MAC_ADDRESS)?);
+        if let (Some(address), Some(mac)) = (address, mac) {
+            found.push(NeighborObject { object, address, mac });
+        }
+    }
+    Ok(found)
+}
+
+async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result<(), CallError> {
+    match change {
+        LinkChange::Ipv4 { old, new } => {
+            let new = new.map(|(address, prefix)| (address.into(), prefix));
+            replace(client, object, old.map(IpAddr::from), new).await
+        }
+        LinkChange::Dhcp(dhcp) => client.set(object, interface::DHCP4, dhcp).await,
+        LinkChange::Mac(mac) => client.set(object, mac_address::MAC_ADDRESS, format_mac(mac)).await,
+        LinkChange::Gateway(gateway) => change_gateway(client, object, gateway.into()).await,
+        LinkChange::Neighbor(address, mac) => set_neighbor(client, object, address, mac).await,
+        LinkChange::Vlan(id) => vlan::set(client, object, id).await,
+        LinkChange::Ipv6 { old, new } => {
+            let new = new.map(|(address, prefix)| (address.into(), prefix));
+            replace(client, object, old.map(IpAddr::from), new).await
+        }
+        LinkChange::Gateway6(gateway) => change_gateway(client, object, gateway.into()).await,
+        LinkChange::AcceptRa(accept) => client.set(object, interface::IPV6_ACCEPT_RA, accept).await,
+    }
+}
+
+/// Replaces the static address `old` by `new`, and no other. `new` is added first, so that the interface always has
+/// an address; an IPv4 address ends DHCP.
+async fn replace(
     client: &Client,
     object: &ObjectAt,
-    link: &mut Link,
+    old: Option<IpAddr>,
+    new: Option<(IpAddr, u8)>,
 ) -> Result<(), CallError> {
-    if link.gateway.is_unspecified() && link.gateway6.is_unspecified() {
-        return Ok(());
+    if let Some((address, prefix)) = new {
+        create(client, object, address, prefix).await?;
     }
-    for object in locate::subtree(client, &object.path, neighbor::NAME).await? {
-        let address = parse(&client.get(&object, neighbor::IP_ADDRESS).await?);
-        let mac = parse_mac(&client.get(&object, neighbor::MAC_ADDRESS).await?);
-        if address == Some(IpAddr::from(link.gateway)) {
-            link.gateway_mac = mac;
-        } else if address == Some(IpAddr::from(link.gateway6)) {
-            link.gateway6_mac = mac;
+    if old.is_some_and(|old| old.is_ipv4()) || new.is_some_and(|(new, _)| new.is_ipv4()) {
+        client.set(object, interface::DHCP4, false).await?;
+    }
+    for known in addresses(client, object).await? {
+        let address = parse(&known.text);
+        let is_new = address.map(|address| (address, known.prefix)) == new;
+        let is_old = address.is_some() && address == old;
+        if is_old && !is_new && known.origin == ip::AddressOrigin::Static {
+            remove(client, &known.object).await?;
         }
     }
     Ok(())
 }
 
-async fn apply(client: &Client, object: &ObjectAt, change: LinkChange) -> Result<(), CallError> {
-    match change {
-        LinkChange::Address(address, prefix) => {
-            client.set(object, interface::DHCP4, false).await?;
-            for old in addresses(client, object).await? {
-                if old.kind == ip::Protocol::IPv4 {
-                    remove(client, &old.object).await?;
-                }
-            }
-            create(client, object, ip::Protocol::IPv4, address.to_string(), prefix).await
-        }
-        LinkChange::Dhcp(dhcp) => client.set(object, interface::DHCP4, dhcp).await,
-        LinkChange::Mac(mac) => client.set(object, mac_address::MAC_ADDRESS, format_mac(mac)).await,
-        LinkChange::Gateway(gateway) => set_gateway(client, object, gateway).await,
-        LinkChange::Neighbor(address, mac) => {
-            let arguments = (address.to_string(), format_mac(mac));
-            let _: OwnedObjectPath =
-                client.call(object, neighbor_create::NEIGHBOR, &arguments).await?;
-            Ok(())
-        }
-        LinkChange::Vlan(id) => vlan::set(client, object, id).await,
-        LinkChange::Ipv6 { old, new } => set_ipv6(client, object, old, new).await,
-        LinkChange::Gateway6(gateway) => set_gateway6(client, object, gateway).await,
-        LinkChange::AcceptRa(accept) => client.set(object, interface::IPV6_ACCEPT_RA, accept).await,
-    }
-}
-
 async fn create(
     client: &Client,
     object: &ObjectAt,
-    protocol: ip::Protocol,
-    address: String,
+    address: IpAddr,
     prefix: u8,
 ) -> Result<(), CallError> {
-    let arguments = (protocol.as_str(), address.as_str(), prefix, "");
+    let protocol = if address.is_ipv4() { ip::Protocol::IPv4 } else { ip::Protocol::IPv6 };
+    let text = address.to_string();
+    let arguments = (protocol.as_str(), text.as_str(), prefix, "");
     let _: OwnedObjectPath = client.call(object, ip_create::IP, &arguments).await?;
     Ok(())
 }
@@ -194,45 +228,58 @@ async fn remove(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
     client.call(object, delete::DELETE, &()).await
 }
 
-async fn set_gateway(
+/// Sets the gateway of one address family. Its MAC address is a parameter of its own and stays, as in
+/// `setGatewayProperty` of phosphor-host-ipmid's `transporthandler.cpp`: the static neighbour moves to the new gateway.
+async fn change_gateway(
     client: &Client,
     object: &ObjectAt,
-    gateway: Ipv4Addr,
+    gateway: IpAddr,
 ) -> Result<(), CallError> {
-    let text = Some(gateway).filter(|gateway| !gateway.is_unspecified());
-    let text = text.map(|gateway| gateway.to_string()).unwrap_or_default();
-    client.set(object, interface::DEFAULT_GATEWAY, text).await
+    let link = read(client, object).await?;
+    let (before, mac) = match gateway {
+        IpAddr::V4(_) => (IpAddr::from(link.gateway), link.gateway_mac),
+        IpAddr::V6(_) => (IpAddr::from(link.gateway6), link.gateway6_mac),
+    };
+    if before == gateway {
+        return Ok(());
+    }
+    if !gateway.is_unspecified() && mac.is_some() {
+        set_neighbor(client, object, gateway, mac).await?;
+    }
+    set_gateway(client, object, gateway).await?;
+    set_neighbor(client, object, before, None).await
 }
 
-async fn set_gateway6(
-    client: &Client,
-    object: &ObjectAt,
-    gateway: Ipv6Addr,
-) -> Result<(), CallError> {
+/// Sets the gateway of one address family; the unspecified address stands for none.
+async fn set_gateway(client: &Client, object: &ObjectAt, gateway: IpAddr) -> Result<(), CallError> {
     let text = Some(gateway).filter(|gateway| !gateway.is_unspecified());
     let text = text.map(|gateway| gateway.to_string()).unwrap_or_default();
-    client.set(object, interface::DEFAULT_GATEWAY6, text).await
+    match gateway {
+        IpAddr::V4(_) => client.set(object, interface::DEFAULT_GATEWAY, text).await,
+        IpAddr::V6(_) => client.set(object, interface::DEFAULT_GATEWAY6, text).await,
+    }
 }
 
-async fn set_ipv6(
+/// Adds a static neighbour, or removes the one that has this address.
+async fn set_neighbor(
     client: &Client,
     object: &ObjectAt,
-    old: Option<Ipv6Addr>,
-    new: Option<(Ipv6Addr, u8)>,
+    address: IpAddr,
+    mac: Option<[u8; 6]>,
 ) -> Result<(), CallError> {
-    if let Some(old) = old {
-        for known in addresses(client, object).await? {
-            if parse(&known.text) == Some(old) {
-                remove(client, &known.object).await?;
+    for known in neighbors(client, object).await? {
+        if known.address == address {
+            if Some(known.mac) == mac {
+                return Ok(());
             }
+            remove(client, &known.object).await?;
         }
     }
-    match new {
-        Some((address, prefix)) => {
-            create(client, object, ip::Protocol::IPv6, address.to_string(), prefix).await
-        }
-        None => Ok(()),
+    if let Some(mac) = mac {
+        let arguments = (address.to_string(), format_mac(mac));
+        let _: OwnedObjectPath = client.call(object, neighbor_create::NEIGHBOR, &arguments).await?;
     }
+    Ok(())
 }
 
 fn parse<T: std::str::FromStr>(text: &str) -> Option<T> {

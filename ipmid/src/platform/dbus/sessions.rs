@@ -7,7 +7,12 @@ use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
 use openbmc_dbus::ipmi::session_info as info;
 
 use super::{DbusPlatform, failed, locate};
-use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState, Sessions};
+use crate::platform::{
+    PlatformError, PlatformResult, RMCP_PORT, SessionInfo, SessionState, Sessions,
+};
+
+/// The end of the path of session zero, which each bridge publishes from its start.
+const SESSION_ZERO: &str = "/0";
 
 impl Sessions for DbusPlatform {
     async fn sessions(&self) -> PlatformResult<Vec<SessionInfo>> {
@@ -32,6 +37,26 @@ impl Sessions for DbusPlatform {
         }
         sessions.sort_by_key(|session| session.handle);
         Ok(sessions)
+    }
+
+    async fn served_port(&self, channel: u8) -> PlatformResult<u16> {
+        let connected = self.connected()?;
+        for object in locate::subtree(&connected.client, info::ROOT, info::NAME)
+            .await
+            .map_err(failed)?
+            .into_iter()
+            .filter(|object| object.path.ends_with(SESSION_ZERO))
+        {
+            let properties = match connected.client.get_all(&object, info::NAME).await {
+                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+                other => other.map_err(failed)?,
+            };
+            if properties.get(info::CHANNEL_NUM).map_err(failed)? == channel {
+                let port = properties.find(info::LOCAL_PORT).map_err(failed)?;
+                return Ok(port.unwrap_or(RMCP_PORT));
+            }
+        }
+        Ok(RMCP_PORT)
     }
 
     async fn close(&self, path: &str) -> PlatformResult<()> {

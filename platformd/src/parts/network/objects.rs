@@ -51,6 +51,9 @@ impl NewAddress {
             .with(ip::TYPE, family);
         if tree.object(&path).is_none() {
             tree.add(SERVICE, &path, [address, Instance::new(&delete::INTERFACE)]);
+        } else if self.origin == AddressOrigin::Static {
+            // As networkd does: an address from DHCP becomes a static one.
+            tree.set(&path, ip::ORIGIN, AddressOrigin::Static);
         }
         if persist {
             let entry = format!("ip {} {} {interface}", self.address, self.prefix);

@@ -137,3 +137,57 @@ fn a_vlan_is_an_interface_of_its_own_that_stays() {
     // The interface itself cannot be deleted.
     assert!(platform.simulation.tree(platform.now).object(ETH0).is_some());
 }
+
+#[test]
+fn a_lease_is_of_no_interface_that_is_deleted() {
+    let mut platform = TestPlatform::new(NETWORK);
+    platform.call(ROOT, &vlan_create::VLAN, &["eth0".into(), 42_u32.into()]);
+    let path = format!("{ETH0}_42");
+    platform.set(&path, ethernet::DHCP4, true);
+    platform.call(&path, &delete::DELETE, &[]);
+    platform.pass(1000);
+    assert_eq!(addresses(&mut platform, &path), []);
+    assert!(
+        platform
+            .simulation
+            .tree(platform.now)
+            .object(&format!("{path}/192_2e0_2e2_2e100_2f24"))
+            .is_none()
+    );
+}
+
+#[test]
+fn a_vlan_with_dhcp_gets_its_lease_again_after_a_restart() {
+    let mut platform = TestPlatform::new(NETWORK);
+    platform.call(ROOT, &vlan_create::VLAN, &["eth0".into(), 42_u32.into()]);
+    let path = format!("{ETH0}_42");
+    platform.set(&path, ethernet::DHCP4, true);
+    let leased = [("192.0.2.100".to_owned(), AddressOrigin::DHCP)];
+    platform.pass(1000);
+    assert_eq!(addresses(&mut platform, &path), leased);
+    let saved = take_saved(&mut platform);
+    let mut platform = TestPlatform::again(NETWORK, saved, false);
+    platform.pass(1000);
+    assert_eq!(addresses(&mut platform, &path), leased);
+}
+
+#[test]
+fn a_lease_that_is_added_is_static_and_stays_when_dhcp_ends() {
+    let mut platform = TestPlatform::new(NETWORK);
+    let local = ("fe80::1".to_owned(), AddressOrigin::LinkLocal);
+    platform.set(ETH0, ethernet::DHCP4, true);
+    platform.pass(1000);
+    add(&mut platform, "192.0.2.100", 24).unwrap();
+    assert!(!platform.get(ETH0, ethernet::DHCP4));
+    platform.set(ETH0, ethernet::DHCP4, false);
+    platform.pass(1000);
+    let expected = [("192.0.2.100".to_owned(), AddressOrigin::Static), local.clone()];
+    assert_eq!(addresses(&mut platform, ETH0), expected);
+    // Any other static address ends DHCP, and with it the lease.
+    platform.set(ETH0, ethernet::DHCP4, true);
+    platform.pass(1000);
+    add(&mut platform, "192.0.2.20", 24).unwrap();
+    platform.pass(1000);
+    let expected = [("192.0.2.20".to_owned(), AddressOrigin::Static), local];
+    assert_eq!(addresses(&mut platform, ETH0), expected);
+}

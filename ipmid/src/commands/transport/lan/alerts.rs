@@ -1,25 +1,27 @@
 //! Where alerts go: community string and destinations (16 to 19, 25).
 
 use ipmi_proto::CompletionCode;
-use ipmi_proto::codec::{self, Bits, Remaining, Text, Zero};
+use ipmi_proto::codec::{self, Bits, Remaining, Text};
 
-use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
+use super::{
+    Data, Done, INVALID_VALUE, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, reserved,
+};
 use crate::model::lan::{Community, DESTINATIONS, Destination, DestinationKind};
 use crate::platform::{Network, Sessions};
 
 /// Selector and reserved bits; type, reserved, acknowledged; time-out; retries, reserved.
-type TypeData = ((Bits<4>, Zero<4>), (Bits<3>, Zero<4>, bool), u8, (Bits<3>, Zero<5>));
+type TypeData = ((Bits<4>, Bits<4>), (Bits<3>, Bits<4>, bool), u8, (Bits<3>, Bits<5>));
 /// Selector; address format; gateway, reserved; IP and MAC address.
-type AddressData = ((Bits<4>, Zero<4>), (Zero<4>, Bits<4>), (bool, Zero<7>), [u8; 4], [u8; 6]);
+type AddressData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), (bool, Bits<7>), [u8; 4], [u8; 6]);
 /// Selector; tag format; tag.
-type VlanData = ((Bits<4>, Zero<4>), (Zero<4>, Bits<4>), u16);
+type VlanData = ((Bits<4>, Bits<4>), (Bits<4>, Bits<4>), u16);
 
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn alerts(&self, lan: &Lan, parameter: u8, selector: u8) -> Data {
         let number = usize::from(selector & 0x0f);
         let all = self.state.look(|state| state.destinations(lan.number.value()));
         let destination = all.get(number).cloned().ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
-        let selector = (Bits::low(selector), Zero);
+        let selector = (Bits::low(selector), Bits::low(0));
         Ok(match parameter {
             16 => {
                 let community: String =
@@ -36,21 +38,21 @@ impl<P: Network + Sessions> LanProvider<P> {
                     DestinationKind::Oem1 => 6,
                     DestinationKind::Oem2 => 7,
                 };
-                let kind = (Bits::low(kind), Zero, destination.acknowledged);
-                let retries = (Bits::low(destination.retries), Zero);
+                let kind = (Bits::low(kind), Bits::low(0), destination.acknowledged);
+                let retries = (Bits::low(destination.retries), Bits::low(0));
                 let data: TypeData = (selector, kind, destination.timeout, retries);
                 codec::encode(&data)
             }
             19 => {
-                let gateway = (destination.backup_gateway, Zero);
+                let gateway = (destination.backup_gateway, Bits::low(0));
                 let address = destination.address.octets();
-                let format = (Zero, Bits::low(0));
+                let format = (Bits::low(0), Bits::low(0));
                 let data: AddressData = (selector, format, gateway, address, destination.mac);
                 codec::encode(&data)
             }
             25 => {
                 // Format 1h in bits 7:4 is an 802.1q tag.
-                let format = (Zero, Bits::low(u8::from(destination.vlan.is_some())));
+                let format = (Bits::low(0), Bits::low(u8::from(destination.vlan.is_some())));
                 let data: VlanData = (selector, format, destination.vlan.unwrap_or(0));
                 codec::encode(&data)
             }
@@ -59,11 +61,11 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     pub(super) async fn set_alerts(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
-        let invalid = CompletionCode::INVALID_DATA_FIELD;
         match parameter {
             16 => {
                 let text: Text<18> = data.decode()?;
-                let community = String::from_utf8(text.as_bytes().to_vec()).map_err(|_| invalid)?;
+                let community =
+                    String::from_utf8(text.as_bytes().to_vec()).map_err(|_| INVALID_VALUE)?;
                 self.update_state(lan, |state| {
                     state.community = Community::from(community);
                     Ok(())
@@ -72,13 +74,14 @@ impl<P: Network + Sessions> LanProvider<P> {
             }
             17 => Err(READ_ONLY),
             18 => {
-                let ((selector, _), (kind, _, acknowledged), timeout, (retries, _)): TypeData =
+                let ((selector, one), (kind, two, acknowledged), timeout, (retries, three)): TypeData =
                     data.decode()?;
+                reserved(one).and(reserved(two)).and(reserved(three))?;
                 let kind = match kind.value() {
                     0 => DestinationKind::Pet,
                     6 => DestinationKind::Oem1,
                     7 => DestinationKind::Oem2,
-                    _ => return Err(invalid),
+                    _ => return Err(INVALID_VALUE),
                 };
                 self.update_destination(lan, selector, |destination| {
                     destination.kind = kind;
@@ -89,10 +92,11 @@ impl<P: Network + Sessions> LanProvider<P> {
                 .await
             }
             19 => {
-                let ((selector, _), (_, format), (gateway, _), address, mac): AddressData =
+                let ((selector, one), (two, format), (gateway, three), address, mac): AddressData =
                     data.decode()?;
+                reserved(one).and(reserved(two)).and(reserved(three))?;
                 if format.value() != 0 {
-                    return Err(invalid); // IPv6 destinations
+                    return Err(INVALID_VALUE); // IPv6 destinations
                 }
                 self.update_destination(lan, selector, |destination| {
                     destination.backup_gateway = gateway;
@@ -102,11 +106,12 @@ impl<P: Network + Sessions> LanProvider<P> {
                 .await
             }
             25 => {
-                let ((selector, _), (_, format), tag): VlanData = data.decode()?;
+                let ((selector, one), (two, format), tag): VlanData = data.decode()?;
+                reserved(one).and(reserved(two))?;
                 let vlan = match format.value() {
                     0 => None,
                     1 => Some(tag),
-                    _ => return Err(invalid),
+                    _ => return Err(INVALID_VALUE),
                 };
                 self.update_destination(lan, selector, |destination| destination.vlan = vlan).await
             }
@@ -160,7 +165,7 @@ mod tests {
             assert_ne!(commands.send(0x02, &[1, parameter, 2, 0]).await, answer(&reply));
         }
         assert_eq!(commands.send(0x01, &[1, 17, 1]).await, Err(READ_ONLY));
-        let refused = Err(CompletionCode::INVALID_DATA_FIELD);
+        let refused = Err(INVALID_VALUE);
         assert_eq!(commands.send(0x01, &hex!("01 12 03 01 05 02")).await, refused);
     }
 }

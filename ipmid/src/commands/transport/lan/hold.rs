@@ -128,9 +128,9 @@ mod tests {
         let (one, host) = (open(&commands, 1), Context::system_interface());
         talk(&commands, one, &[(SET, BEGIN, &[])]).await;
         for (request, code) in [
-            (&hex!("01 06 ff 00 ff 00")[..], 0xcc),
+            (&hex!("01 06 ff 00 ff 00")[..], 0xc9),
             (&hex!("01 03 c0 00 02"), 0xc7),
-            (&hex!("01 08 00 10"), 0xcc),
+            (&hex!("01 08 00 10"), 0xc9),
             (&hex!("01 c0 00"), 0x80),
             (&hex!("01 16 01"), 0x82),
         ] {

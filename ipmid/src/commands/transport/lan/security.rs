@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use accounts::BadPassword;
-use ipmi_proto::codec::{self, Bits, Remaining, Zero};
-use ipmi_proto::{CompletionCode, Privilege};
+use ipmi_proto::Privilege;
+use ipmi_proto::codec::{self, Bits, Remaining};
 
-use super::{Data, Done, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY};
+use super::{
+    Data, Done, INVALID_VALUE, Lan, LanProvider, PARAMETER_NOT_SUPPORTED, READ_ONLY, reserved,
+};
 use crate::platform::{Network, Sessions};
 
 /// Suites that the entries have room for, and the suite ids that the privileges have room for.
@@ -17,7 +19,7 @@ use crate::platform::{Network, Sessions};
 /// its privilege.
 const SUITES: usize = 16;
 /// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
-type BadPasswordData = (bool, Zero<7>, u8, u16, u16);
+type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
 
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
@@ -47,7 +49,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let BadPassword { audit_event, threshold, reset_interval, lockout_interval } =
                     self.snapshot().bad_password(lan.number);
                 let data: BadPasswordData =
-                    (audit_event, Zero, threshold, reset_interval, lockout_interval);
+                    (audit_event, Bits::low(0), threshold, reset_interval, lockout_interval);
                 codec::encode(&data)
             }
             _ => return Err(PARAMETER_NOT_SUPPORTED),
@@ -66,7 +68,6 @@ impl<P: Network + Sessions> LanProvider<P> {
     }
 
     pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
-        let invalid = CompletionCode::INVALID_DATA_FIELD;
         let channel = lan.number;
         match parameter {
             1 | 22 | 23 => Err(READ_ONLY),
@@ -83,7 +84,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                     };
                     let limit = match limit.value() {
                         0 => None,
-                        value => Some(Privilege::new(value).ok_or(invalid)?),
+                        value => Some(Privilege::new(value).ok_or(INVALID_VALUE)?),
                     };
                     limits.insert(suite, limit);
                 }
@@ -93,8 +94,9 @@ impl<P: Network + Sessions> LanProvider<P> {
                 .await
             }
             26 => {
-                let (audit_event, _, threshold, reset_interval, lockout_interval): BadPasswordData =
+                let (audit_event, rest, threshold, reset_interval, lockout_interval): BadPasswordData =
                     data.decode()?;
+                reserved(rest)?;
                 let setting =
                     BadPassword { audit_event, threshold, reset_interval, lockout_interval };
                 self.administer(lan, move |accounts| accounts.set_bad_password(channel, setting))

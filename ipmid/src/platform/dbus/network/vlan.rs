@@ -1,18 +1,21 @@
 //! Moving a channel onto a VLAN, off it, and from one to another.
 //!
-//! A VLAN is an interface of its own. As in phosphor-host-ipmid, the channel's settings (addresses,
-//! gateways, DHCP) move with it, so that it stays reachable, in the other network.
+//! A VLAN is an interface of its own. As in phosphor-host-ipmid, the channel's settings (static addresses and neighbours,
+//! gateways, DHCP) move with it, so that it stays reachable, in the other network; its MAC address does too. Where the
+//! channel goes to has all of them before they are removed where it was, and if that fails it stays where it was.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::interface::Property;
 use openbmc_dbus::network::{
-    self, ethernet_interface as interface, ip, neighbor_create, vlan as vlan_interface, vlan_create,
+    self, ethernet_interface as interface, ip, mac_address, vlan as vlan_interface, vlan_create,
 };
 use zbus::wire::OwnedObjectPath;
 
-use super::{addresses, create, format_mac, read, remove, set_gateway, set_gateway6};
-use crate::platform::{Ipv6Source, Link};
+use super::{
+    addresses, create, format_mac, neighbors, parse, parse_mac, remove, set_gateway, set_neighbor,
+};
 
 /// Puts the channel whose interface is `object` on the VLAN `id`, or on none.
 pub(super) async fn set(
@@ -27,12 +30,7 @@ pub(super) async fn set(
     }
     let name = client.get(object, interface::INTERFACE_NAME).await?;
     let base = name.split('.').next().unwrap_or(&name);
-    let settings = read(client, object).await?;
-    if present.is_some() {
-        remove(client, object).await?;
-    } else {
-        clear(client, object).await?;
-    }
+    let settings = Settings::read(client, object).await?;
     let target = match wanted {
         Some(id) => {
             let root = ObjectAt::new(object.service.clone(), network::ROOT);
@@ -42,45 +40,101 @@ pub(super) async fn set(
         None => format!("{}/{base}", network::ROOT),
     };
     let target = ObjectAt::new(object.service.clone(), target);
-    copy_settings(client, &target, &settings).await
+    let written = settings.write(client, &target).await;
+    if written.is_err() && wanted.is_some() {
+        remove(client, &target).await?;
+    }
+    written?;
+    if present.is_some() { remove(client, object).await } else { clear(client, object).await }
 }
 
-/// Clears the settings of an interface that move to its VLAN.
+/// What moves with a channel.
+struct Settings {
+    dhcp4: bool,
+    dhcp6: bool,
+    accepts_ra: bool,
+    mac: Option<[u8; 6]>,
+    addresses: Vec<(IpAddr, u8)>,
+    gateways: Vec<IpAddr>,
+    neighbors: Vec<(IpAddr, [u8; 6])>,
+}
+
+impl Settings {
+    async fn read(client: &Client, object: &ObjectAt) -> Result<Self, CallError> {
+        let properties = client.get_all(object, interface::NAME).await?;
+        let mac = client.get(object, mac_address::MAC_ADDRESS).await.unwrap_or_default();
+        let dhcp4 = properties.get(interface::DHCP4).unwrap_or_default();
+        let gateways = [
+            properties.get(interface::DEFAULT_GATEWAY).unwrap_or_default(),
+            properties.get(interface::DEFAULT_GATEWAY6).unwrap_or_default(),
+        ];
+        let addresses = addresses(client, object).await?.into_iter();
+        let is_static = |known: &super::AddressObject| known.origin == ip::AddressOrigin::Static;
+        // A static IPv4 address would end DHCP.
+        let addresses = addresses
+            .filter(|known| is_static(known) && !(dhcp4 && known.kind == ip::Protocol::IPv4));
+        let neighbors = neighbors(client, object).await?.into_iter();
+        Ok(Self {
+            dhcp4,
+            dhcp6: properties.get(interface::DHCP6).unwrap_or_default(),
+            accepts_ra: properties.get(interface::IPV6_ACCEPT_RA).unwrap_or_default(),
+            mac: parse_mac(&mac),
+            addresses: addresses
+                .filter_map(|known| Some((parse(&known.text)?, known.prefix)))
+                .collect(),
+            gateways: gateways.iter().filter_map(|gateway| parse(gateway)).collect(),
+            neighbors: neighbors.map(|known| (known.address, known.mac)).collect(),
+        })
+    }
+
+    async fn write(&self, client: &Client, to: &ObjectAt) -> Result<(), CallError> {
+        let has = client.get(to, mac_address::MAC_ADDRESS).await.unwrap_or_default();
+        if let Some(mac) = self.mac.filter(|mac| parse_mac(&has) != Some(*mac)) {
+            client.set(to, mac_address::MAC_ADDRESS, format_mac(mac)).await?;
+        }
+        client.set(to, interface::IPV6_ACCEPT_RA, self.accepts_ra).await?;
+        change(client, to, interface::DHCP4, self.dhcp4).await?;
+        change(client, to, interface::DHCP6, self.dhcp6).await?;
+        for (address, prefix) in &self.addresses {
+            create(client, to, *address, *prefix).await?;
+        }
+        for (address, mac) in &self.neighbors {
+            set_neighbor(client, to, *address, Some(*mac)).await?;
+        }
+        for gateway in &self.gateways {
+            set_gateway(client, to, *gateway).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes from an interface what has moved to its VLAN.
 async fn clear(client: &Client, object: &ObjectAt) -> Result<(), CallError> {
-    client.set(object, interface::DHCP4, false).await?;
+    change(client, object, interface::DHCP4, false).await?;
+    change(client, object, interface::DHCP6, false).await?;
+    client.set(object, interface::IPV6_ACCEPT_RA, false).await?;
+    client.set(object, interface::DEFAULT_GATEWAY, String::new()).await?;
+    client.set(object, interface::DEFAULT_GATEWAY6, String::new()).await?;
     for address in addresses(client, object).await? {
         if address.origin == ip::AddressOrigin::Static {
             remove(client, &address.object).await?;
         }
     }
+    for neighbor in neighbors(client, object).await? {
+        remove(client, &neighbor.object).await?;
+    }
     Ok(())
 }
 
-async fn copy_settings(client: &Client, to: &ObjectAt, settings: &Link) -> Result<(), CallError> {
-    client.set(to, interface::IPV6_ACCEPT_RA, settings.accepts_ra).await?;
-    let (address, prefix) = settings.address;
-    if settings.dhcp {
-        client.set(to, interface::DHCP4, true).await?;
-    } else if address != Ipv4Addr::UNSPECIFIED {
-        create(client, to, ip::Protocol::IPv4, address.to_string(), prefix).await?;
+/// Sets a property that is not so already.
+async fn change(
+    client: &Client,
+    object: &ObjectAt,
+    property: Property<bool>,
+    value: bool,
+) -> Result<(), CallError> {
+    match client.get(object, property).await {
+        Ok(present) if present == value => Ok(()),
+        _ => client.set(object, property, value).await,
     }
-    for address in &settings.ipv6 {
-        if address.source == Ipv6Source::Static {
-            let text = address.address.to_string();
-            create(client, to, ip::Protocol::IPv6, text, address.prefix).await?;
-        }
-    }
-    set_gateway(client, to, settings.gateway).await?;
-    set_gateway6(client, to, settings.gateway6).await?;
-    let neighbors = [
-        (IpAddr::from(settings.gateway), settings.gateway_mac),
-        (IpAddr::from(settings.gateway6), settings.gateway6_mac),
-    ];
-    for (address, mac) in neighbors {
-        if let Some(mac) = mac {
-            let arguments = (address.to_string(), format_mac(mac));
-            let _: OwnedObjectPath = client.call(to, neighbor_create::NEIGHBOR, &arguments).await?;
-        }
-    }
-    Ok(())
 }
