@@ -65,7 +65,7 @@ pub struct Bridge {
 /// Why the bridge woke up.
 enum Wake {
     Readable(std::io::Result<()>),
-    Answered(Answer),
+    Answered(Reply),
     Timeout,
     Console,
     Close(SessionId),
@@ -187,8 +187,8 @@ impl Bridge {
     }
 
     /// Sends a response, and logs the command if it changes something.
-    fn answered(&mut self, now: Instant, answer: &Answer) {
-        let Answer { asker, netfn, response } = answer;
+    fn answered(&mut self, now: Instant, answer: &Reply) {
+        let Reply { asker, netfn, response } = answer;
         if is_bridge_refused(response) {
             self.report.unserved();
         }
@@ -232,7 +232,7 @@ impl Bridge {
             Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
                 let (asker, netfn) = (Asker::Session(token, session), request.netfn);
-                self.answered(now, &Answer { asker, netfn, response });
+                self.answered(now, &Reply { asker, netfn, response });
             }
             Event::Payload { session, kind: PayloadType::SOL, protection, data } => {
                 let taken = self.sol.handle_packet(now, session, protection, &data);
@@ -294,7 +294,7 @@ enum Asker {
 }
 
 /// A response to a request, and who sent the request.
-struct Answer {
+struct Reply {
     asker: Asker,
     /// The request's network function.
     netfn: NetFn,
@@ -302,7 +302,7 @@ struct Answer {
 }
 
 /// Sends a request to `ipmid`; returns the response.
-async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Answer {
+async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Reply {
     let caller = match &asker {
         Asker::Session(_, session) => Caller::Session {
             user_id: session.user_id,
@@ -312,5 +312,5 @@ async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Answer {
         Asker::Outside(_) => Caller::Outside,
     };
     let response = ipmid.execute(&request, caller, DEADLINE).await;
-    Answer { asker, netfn: request.netfn, response }
+    Reply { asker, netfn: request.netfn, response }
 }

@@ -66,7 +66,7 @@ pub(super) enum Meaning {
     /// A request of its own, which wants an answer or not.
     Request { wants_answer: bool },
     /// The answer to what is owed at this index, after which another one may come.
-    Answer(usize),
+    Response(usize),
     /// A late answer to what is at this index.
     Late(usize),
     /// An answer to nothing.
@@ -129,14 +129,14 @@ impl Client {
         match reading.role {
             Role::Request => return Meaning::Request { wants_answer: true },
             Role::Datagram => return Meaning::Request { wants_answer: false },
-            Role::Unmarked | Role::Answer | Role::Intermediate(_) => {}
+            Role::Unmarked | Role::Response | Role::Intermediate(_) => {}
         }
         let of_request = |owed: &Owed| owed.reply_to.eid == eid && fits(reading.key, owed.key);
         let find = |wanted: &dyn Fn(&Owed) -> bool| {
             self.owed.iter().position(|owed| of_request(owed) && wanted(owed))
         };
         if let Some(index) = find(&|owed| owed.is_open(now)) {
-            return Meaning::Answer(index);
+            return Meaning::Response(index);
         }
         let expired = find(&|owed| !owed.settled);
         let settled = || {

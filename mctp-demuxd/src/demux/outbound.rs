@@ -167,7 +167,7 @@ impl Demux {
         };
         let reading = Reading::of(message);
         match client.meaning_of(now, eid, reading) {
-            Meaning::Answer(index) => self.send_answer(now, id, index, reading, message),
+            Meaning::Response(index) => self.send_answer(now, id, index, reading, message),
             Meaning::Late(index) => {
                 self.refusals.add(Refusal::LateAnswer);
                 if let Some(client) = self.clients.get_mut(&id) {

@@ -33,7 +33,7 @@ pub(crate) enum Role {
     /// A message that wants no answer.
     Datagram,
     /// The answer to a request.
-    Answer,
+    Response,
     /// An answer after which another one comes, within the time that it may name.
     Intermediate(Option<Duration>),
 }
@@ -57,11 +57,11 @@ pub(crate) struct Reading {
 struct Protocol {
     kind: MessageType,
     /// Reads what follows the type byte; `None` if it is too short.
-    read: fn(&[u8]) -> Option<(Role, Parts)>,
+    read: fn(&[u8]) -> Option<(Role, TypeKey)>,
 }
 
 /// The type's own part of a key; `None` where an answer matches any request.
-type Parts = Option<[u8; KEY - 1]>;
+type TypeKey = Option<[u8; KEY - 1]>;
 
 /// Every type that is understood, in the order of their numbers.
 static TABLE: [Protocol; 11] = [
@@ -88,17 +88,17 @@ impl Reading {
         };
         let kind = MessageType::from_first_byte(first);
         let protocol = TABLE.iter().find(|protocol| protocol.kind == kind);
-        let Some((role, parts)) = protocol.and_then(|protocol| (protocol.read)(body)) else {
+        let Some((role, type_key)) = protocol.and_then(|protocol| (protocol.read)(body)) else {
             return nothing;
         };
-        let key = parts.map(|[a, b, c, d]| [kind.value(), a, b, c, d]);
+        let key = type_key.map(|[a, b, c, d]| [kind.value(), a, b, c, d]);
         Self { role, key }
     }
 
     /// Whether it is an answer, intermediate or not.
     #[must_use]
     pub(crate) fn is_answer(self) -> bool {
-        matches!(self.role, Role::Answer | Role::Intermediate(_))
+        matches!(self.role, Role::Response | Role::Intermediate(_))
     }
 
     /// For an answer after which another one comes: how long that may take, `default` if it does not
@@ -124,20 +124,20 @@ pub(crate) fn has_intermediate_answers(kind: MessageType) -> bool {
     kind == MessageType::NVME_MI
 }
 
-const fn parts(a: u8, b: u8, c: u8) -> Parts {
+const fn type_key(a: u8, b: u8, c: u8) -> TypeKey {
     Some([a, b, c, 0])
 }
 
-fn control(body: &[u8]) -> Option<(Role, Parts)> {
+fn control(body: &[u8]) -> Option<(Role, TypeKey)> {
     let &[flags, command, ..] = body else { return None };
-    Some((by_request_bits(flags), parts(flags & 0x1f, command, 0)))
+    Some((by_request_bits(flags), type_key(flags & 0x1f, command, 0)))
 }
 
-fn pldm(body: &[u8]) -> Option<(Role, Parts)> {
+fn pldm(body: &[u8]) -> Option<(Role, TypeKey)> {
     const KIND_MASK: u8 = 0x3f;
     match *body {
         [flags, kind, command, ..] => {
-            Some((by_request_bits(flags), parts(flags & 0x1f, kind & KIND_MASK, command)))
+            Some((by_request_bits(flags), type_key(flags & 0x1f, kind & KIND_MASK, command)))
         }
         // Its role does not depend on what is missing; an answer could not be matched.
         [flags, ..] if flags & 0x80 != 0 => Some((by_request_bits(flags), None)),
@@ -152,23 +152,23 @@ fn by_request_bits(flags: u8) -> Role {
     match (flags & REQUEST != 0, flags & DATAGRAM != 0) {
         (true, true) => Role::Datagram,
         (true, false) => Role::Request,
-        (false, _) => Role::Answer,
+        (false, _) => Role::Response,
     }
 }
 
-fn ncsi(body: &[u8]) -> Option<(Role, Parts)> {
+fn ncsi(body: &[u8]) -> Option<(Role, TypeKey)> {
     const EVENT: u8 = 0xff;
     const RESPONSE: u8 = 0x80;
     let &[_, _, _, instance, kind, ..] = body else { return None };
     let role = match kind {
         EVENT => Role::Datagram,
-        kind if kind & RESPONSE != 0 => Role::Answer,
+        kind if kind & RESPONSE != 0 => Role::Response,
         _ => Role::Request,
     };
-    Some((role, parts(instance, 0, 0)))
+    Some((role, type_key(instance, 0, 0)))
 }
 
-fn nvme_mi(body: &[u8]) -> Option<(Role, Parts)> {
+fn nvme_mi(body: &[u8]) -> Option<(Role, TypeKey)> {
     const RESPONSE: u8 = 0x80;
     const TYPE_AND_SLOT: u8 = 0x79;
     const TYPE: u8 = 0x78;
@@ -181,44 +181,44 @@ fn nvme_mi(body: &[u8]) -> Option<(Role, Parts)> {
             let hundreds = time.map(|time| u64::from(u16::from_le_bytes(*time)));
             Role::Intermediate(hundreds.map(|hundreds| Duration::from_millis(100 * hundreds)))
         }
-        (true, _) => Role::Answer,
+        (true, _) => Role::Response,
         (false, _) if flags & TYPE == EVENT => Role::Datagram,
         (false, _) => Role::Request,
     };
-    Some((role, parts(flags & TYPE_AND_SLOT, 0, 0)))
+    Some((role, type_key(flags & TYPE_AND_SLOT, 0, 0)))
 }
 
-fn spdm(body: &[u8]) -> Option<(Role, Parts)> {
+fn spdm(body: &[u8]) -> Option<(Role, TypeKey)> {
     const REQUEST: u8 = 0x80;
     const RESPOND_IF_READY: u8 = 0xff;
     const ERROR: u8 = 0x7f;
     let &[_, code, ..] = body else { return None };
-    let role = if code & REQUEST != 0 { Role::Request } else { Role::Answer };
+    let role = if code & REQUEST != 0 { Role::Request } else { Role::Response };
     let key = match code {
         RESPOND_IF_READY | ERROR => None,
-        code => parts(code & !REQUEST, 0, 0),
+        code => type_key(code & !REQUEST, 0, 0),
     };
     Some((role, key))
 }
 
-fn cxl(body: &[u8]) -> Option<(Role, Parts)> {
+fn cxl(body: &[u8]) -> Option<(Role, TypeKey)> {
     const CATEGORY_MASK: u8 = 0x0f;
     let &[category, tag, ..] = body else { return None };
     let role = match category & CATEGORY_MASK {
         0 => Role::Request,
-        1 => Role::Answer,
+        1 => Role::Response,
         _ => Role::Unmarked,
     };
-    Some((role, parts(tag, 0, 0)))
+    Some((role, type_key(tag, 0, 0)))
 }
 
-fn vendor_pci(body: &[u8]) -> Option<(Role, Parts)> {
+fn vendor_pci(body: &[u8]) -> Option<(Role, TypeKey)> {
     let &[high, low, ..] = body else { return None };
-    Some((Role::Unmarked, parts(high, low, 0)))
+    Some((Role::Unmarked, type_key(high, low, 0)))
 }
 
 /// A vendor's IANA number, or a session id.
-fn first_four(body: &[u8]) -> Option<(Role, Parts)> {
+fn first_four(body: &[u8]) -> Option<(Role, TypeKey)> {
     Some((Role::Unmarked, Some(*body.first_chunk()?)))
 }
 
@@ -234,24 +234,24 @@ mod tests {
     fn requests_answers_and_datagrams_of_the_types_that_say_so() {
         for (name, message, role) in [
             ("control request", &hex!("00 85 02")[..], Role::Request),
-            ("control response", &hex!("00 05 02 00"), Role::Answer),
+            ("control response", &hex!("00 05 02 00"), Role::Response),
             ("PLDM GetTID", &hex!("01 80 00 02"), Role::Request),
-            ("PLDM response", &hex!("01 00 00 02 00"), Role::Answer),
+            ("PLDM response", &hex!("01 00 00 02 00"), Role::Response),
             ("PLDM event, no answer wanted", &hex!("01 c0 02 0a"), Role::Datagram),
             ("NC-SI Get Version ID", &hex!("02 00 01 00 05 15 00 0000"), Role::Request),
-            ("NC-SI response", &hex!("02 00 01 00 05 95 00 0000"), Role::Answer),
+            ("NC-SI response", &hex!("02 00 01 00 05 95 00 0000"), Role::Response),
             ("NC-SI event", &hex!("02 00 01 00 00 ff 00 0000"), Role::Datagram),
             ("Ethernet", &hex!("03 ffffffffffff"), Role::Datagram),
             ("NVMe-MI request", &hex!("84 08 00 00"), Role::Request),
-            ("NVMe-MI response", &hex!("84 88 00 00 00"), Role::Answer),
+            ("NVMe-MI response", &hex!("84 88 00 00 00"), Role::Response),
             ("NVMe-MI more processing", &hex!("84 88 00 00 01 00 1e00"), MPR),
             ("NVMe-MI more, short", &hex!("84 88 00 00 01"), Role::Intermediate(None)),
             ("NVMe-MI event", &hex!("84 28 00 00"), Role::Datagram),
             ("SPDM GET_VERSION", &hex!("05 10 84 00"), Role::Request),
-            ("SPDM VERSION", &hex!("05 10 04 00"), Role::Answer),
+            ("SPDM VERSION", &hex!("05 10 04 00"), Role::Response),
             ("secured", &hex!("06 01020304 0500"), Role::Unmarked),
             ("CXL request", &hex!("07 00 07 00 0051"), Role::Request),
-            ("CXL response", &hex!("08 01 07 00 0051"), Role::Answer),
+            ("CXL response", &hex!("08 01 07 00 0051"), Role::Response),
             ("PCIe-MI", &hex!("09 80 00"), Role::Unmarked),
             ("vendor", &hex!("7e 1a b4 80"), Role::Unmarked),
             ("another type", &hex!("20 80 00"), Role::Unmarked),

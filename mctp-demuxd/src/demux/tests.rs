@@ -48,13 +48,13 @@ impl Outlet for Deliveries {
 }
 
 /// A demultiplexer and its clock.
-struct Rig {
-    demux: Demux,
+struct TestDemux {
+    inner: Demux,
     out: Deliveries,
     now: Duration,
 }
 
-impl Rig {
+impl TestDemux {
     fn new() -> Self {
         Self::with(Settings::default(), &[Medium::Serial])
     }
@@ -67,18 +67,18 @@ impl Rig {
             .iter()
             .map(|medium| (format!("{medium:?}"), LinkKind::Packets(*medium, BASELINE_MTU)));
         let demux = Demux::new(settings, links.collect());
-        Self { demux, out: Deliveries::default(), now: Duration::ZERO }
+        Self { inner: demux, out: Deliveries::default(), now: Duration::ZERO }
     }
 
     fn client(&mut self, kind: u8) -> ClientId {
-        self.demux.register(&[kind]).unwrap()
+        self.inner.register(&[kind]).unwrap()
     }
 
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(due) = self.demux.poll_timeout().filter(|due| *due <= end) {
+        while let Some(due) = self.inner.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
-            self.demux.handle_timeout(self.now, &mut self.out);
+            self.inner.handle_timeout(self.now, &mut self.out);
         }
         self.now = end;
     }
@@ -86,7 +86,7 @@ impl Rig {
     /// A client sends a message.
     fn send(&mut self, client: ClientId, eid: u8, message: &[u8]) -> Progress {
         let bytes = [&[eid], message].concat();
-        self.demux.client_message(self.now, client, &bytes, &mut self.out)
+        self.inner.client_message(self.now, client, &bytes, &mut self.out)
     }
 
     fn receive_at(&mut self, address: Address, from: u8, owner: bool, tag: u8, message: &[u8]) {
@@ -96,7 +96,7 @@ impl Rig {
     }
 
     fn packet(&mut self, address: Address, packet: &[u8]) {
-        self.demux.handle_packet(self.now, LINK, address, packet, &mut self.out);
+        self.inner.handle_packet(self.now, LINK, address, packet, &mut self.out);
     }
 
     /// The far end sends a message of one packet.
@@ -112,7 +112,7 @@ impl Rig {
     /// Everything that is on the line now.
     fn sent(&mut self) -> Vec<Sent> {
         let mut all = Vec::new();
-        while self.demux.next_packet(
+        while self.inner.next_packet(
             self.now,
             LINK,
             &mut self.out,
@@ -151,6 +151,6 @@ impl Rig {
     }
 
     fn refused(&self, refusal: Refusal) -> u64 {
-        self.demux.refusals().of(refusal)
+        self.inner.refusals().of(refusal)
     }
 }

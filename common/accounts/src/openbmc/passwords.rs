@@ -28,7 +28,7 @@ const WORD: usize = size_of::<usize>();
 const LENGTHS_AT: usize = (SIGNATURE.len() + 2).next_multiple_of(WORD);
 
 /// The parts of a file.
-struct Parts<'a> {
+struct SealedPasswords<'a> {
     salt: &'a [u8],
     iv: &'a [u8],
     text: &'a [u8],
@@ -67,7 +67,7 @@ fn cipher(made: &[u8]) -> Result<Aes128, &'static str> {
     made.get(..BLOCK).and_then(|key| Aes128::new_from_slice(key).ok()).ok_or("the key is too short")
 }
 
-fn split(file: &[u8]) -> Result<Parts<'_>, &'static str> {
+fn split(file: &[u8]) -> Result<SealedPasswords<'_>, &'static str> {
     const SHORT: &str = "cut short";
     if !file.starts_with(SIGNATURE) {
         return Err("it has no signature");
@@ -83,7 +83,7 @@ fn split(file: &[u8]) -> Result<Parts<'_>, &'static str> {
     let (iv, body) = body.split_at_checked(length(iv)).ok_or(SHORT)?;
     let (text, body) = body.split_at_checked(text).ok_or(SHORT)?;
     let mac = body.get(..length(mac)).ok_or(SHORT)?;
-    Ok(Parts { salt, iv, text, mac })
+    Ok(SealedPasswords { salt, iv, text, mac })
 }
 
 fn decrypt(made: &[u8], iv: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {

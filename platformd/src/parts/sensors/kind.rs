@@ -24,7 +24,7 @@ pub(super) const fn usual(kind: Kind) -> Usual {
     const FAN: &str = "xyz.openbmc_project.FanSensor";
     const SUPPLY: &str = "xyz.openbmc_project.PSUSensor";
     const EXTERNAL: &str = "xyz.openbmc_project.ExternalSensor";
-    const LID: &str = "xyz.openbmc_project.IntrusionSensor";
+    const INTRUSION_SENSOR: &str = "xyz.openbmc_project.IntrusionSensor";
     let (service, segment, unit, range, resolution) = match kind {
         Kind::Airflow => (EXTERNAL, "airflow", Unit::CFM, (0.0, 255.0), 1.0),
         Kind::Altitude => (EXTERNAL, "altitude", Unit::Meters, (-500.0, 10_000.0), 1.0),
@@ -33,7 +33,7 @@ pub(super) const fn usual(kind: Kind) -> Usual {
         Kind::FanPwm => (FAN, "fan_pwm", Unit::Percent, (0.0, 100.0), 1.0),
         Kind::FanTach => (FAN, "fan_tach", Unit::RPMS, (0.0, 25_000.0), 10.0),
         Kind::Humidity => (EXTERNAL, "humidity", Unit::PercentRH, (0.0, 100.0), 0.5),
-        Kind::Intrusion => (LID, "intrusion", Unit::Percent, (0.0, 1.0), 1.0),
+        Kind::Intrusion => (INTRUSION_SENSOR, "intrusion", Unit::Percent, (0.0, 1.0), 1.0),
         Kind::Power => (SUPPLY, "power", Unit::Watts, (0.0, 3000.0), 0.5),
         Kind::Pressure => (EXTERNAL, "pressure", Unit::Pascals, (30_000.0, 110_000.0), 10.0),
         Kind::Temperature => (TEMPERATURE, "temperature", Unit::DegreesC, (-128.0, 127.0), 0.25),
