@@ -159,6 +159,16 @@ impl Snapshot {
         limit.map_or(Some(Privilege::Administrator), |limit| limit.0)
     }
 
+    /// The same if it was set; `None` for a suite whose privilege nobody has set.
+    #[must_use]
+    pub fn set_cipher_privilege(
+        &self,
+        channel: ChannelNumber,
+        suite: u8,
+    ) -> Option<Option<Privilege>> {
+        self.settings(channel)?.ciphers.get(&suite).map(|limit| limit.0)
+    }
+
     /// What happens after wrong passwords on a channel (LAN parameter 26).
     #[must_use]
     pub fn bad_password(&self, channel: ChannelNumber) -> BadPassword {

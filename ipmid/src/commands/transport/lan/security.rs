@@ -16,7 +16,7 @@ use crate::platform::{Network, Sessions};
 /// The nibbles of parameter 24 go by suite id, not by entry: ipmitool (`lan set cipher_privs`) and
 /// FreeIPMI (`Maximum_Privilege_Cipher_Suite_Id_N`) both read and write them so. By entry, what they
 /// set for one suite would close another, and with it the way back. Suite 17 has no nibble and keeps
-/// its privilege.
+/// its privilege. What is set for a suite that is not offered is saved, and holds once it is offered.
 const SUITES: usize = 16;
 /// Audit event, reserved; threshold; two times in units of 10 s (Table 23-4, parameter 26).
 type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
@@ -35,12 +35,14 @@ impl<P: Network + Sessions> LanProvider<P> {
             }
             24 => {
                 let accounts = self.snapshot();
-                let limit = |suite| accounts.cipher_privilege(lan.number, suite);
                 let mut nibbles = [0; SUITES];
-                for suite in self.suites() {
-                    if let Some(nibble) = nibbles.get_mut(usize::from(suite)) {
-                        *nibble = limit(suite).map_or(0, Privilege::value);
-                    }
+                for (suite, nibble) in (0..).zip(&mut nibbles) {
+                    let limit = if self.suites().any(|offered| offered == suite) {
+                        accounts.cipher_privilege(lan.number, suite)
+                    } else {
+                        accounts.set_cipher_privilege(lan.number, suite).flatten()
+                    };
+                    *nibble = limit.map_or(0, Privilege::value);
                 }
                 let bytes = nibbles.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4);
                 std::iter::once(0).chain(bytes).collect()
@@ -76,12 +78,10 @@ impl<P: Network + Sessions> LanProvider<P> {
             2 if data.decode::<[u8; 5]>()? == self.enabled_types() => Ok(()),
             2 => Err(READ_ONLY),
             24 => {
-                let (_, nibbles): (u8, [Bits<4>; SUITES]) = data.decode()?;
+                let (rest, nibbles): (Bits<8>, [Bits<4>; SUITES]) = data.decode()?;
+                reserved(rest)?;
                 let mut limits = BTreeMap::new();
-                for suite in self.suites() {
-                    let Some(limit) = nibbles.get(usize::from(suite)) else {
-                        continue;
-                    };
+                for (suite, limit) in (0..).zip(nibbles) {
                     let limit = match limit.value() {
                         0 => None,
                         value => Some(Privilege::new(value).ok_or(INVALID_VALUE)?),
@@ -127,6 +127,16 @@ mod tests {
         assert_eq!(commands.send(0x01, &set).await, answer(&[]));
         let privileges = hex!("11 00 00 30 00 00 00 00 00 00");
         assert_eq!(commands.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        // Also of suites that are not offered, as `ipmitool lan set 1 cipher_privs aaaaaaaaaaaaaaa` sets them.
+        let set = hex!("01 18 00 44 44 44 44 44 44 44 04");
+        assert_eq!(commands.send(0x01, &set).await, answer(&[]));
+        let privileges = hex!("11 00 44 44 44 44 44 44 44 04");
+        assert_eq!(commands.send(0x02, &[1, 24, 0, 0]).await, answer(&privileges));
+        for invalid in
+            [hex!("01 18 01 00 30 00 00 00 00 00 00"), hex!("01 18 00 00 60 00 00 00 00 00 00")]
+        {
+            assert_eq!(commands.send(0x01, &invalid).await, Err(INVALID_VALUE));
+        }
         assert_eq!(commands.send(0x01, &[1, 22, 1]).await, Err(READ_ONLY));
     }
 
