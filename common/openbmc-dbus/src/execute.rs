@@ -14,6 +14,7 @@
 //! which spares the bus daemon's two hops.
 
 mod client;
+mod commands;
 mod direct;
 mod link;
 mod message;
@@ -28,6 +29,7 @@ mod transport;
 use tokio::task::{self, AbortHandle};
 
 pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT, is_bridge_refused};
+pub use self::commands::{COMMANDS, CommandInfo, LIST, Refusal};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
 pub use self::owners::{OwnerChange, is_bridge_name};

@@ -10,6 +10,7 @@ use tokio::task;
 use tracing::{debug, warn};
 use zbus::{Connection, Message, message};
 
+use super::commands::{COMMANDS, CommandInfo, LIST};
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
 use super::owners::{self, OwnerChange};
@@ -47,6 +48,11 @@ pub trait Execute: Send + Sync + 'static {
         self: Arc<Self>,
         caller: String,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
+
+    /// The commands, for operators.
+    fn commands(&self) -> Vec<CommandInfo> {
+        Vec::new()
+    }
 
     /// Callers are from now on those of `connection`.
     fn attached(&self, connection: &Connection);
@@ -163,6 +169,11 @@ impl<E: Execute> Server<E> {
                     self.execute(call, answer, &replies)
                 }
                 (Asked::Link, Asker::Bus(links)) => links.open(&self.executor, message, &replies),
+                (Asked::Commands, Asker::Bus(_)) => {
+                    let reply = Message::method_return(&message.header());
+                    Some(reply.build(&(self.executor.commands(),)))
+                }
+                (Asked::Commands, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, LIST)),
                 (Asked::Link, Asker::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
                 (Asked::Other(answer), _) => Some(answer),
             };
@@ -280,6 +291,7 @@ enum Asked {
     Signalled(Signalled),
     OwnerChanged(OwnerChange),
     Link,
+    Commands,
     /// This is the answer.
     Other(zbus::Result<Message>),
 }
@@ -307,6 +319,7 @@ fn asked_by_call(message: &Message) -> Asked {
                 .build(&error.to_string()),
         },
         (Some(DIRECT), OPEN) if path == PATH => return Asked::Link,
+        (Some(COMMANDS), LIST) if path == PATH => return Asked::Commands,
         (Some("org.freedesktop.DBus.Peer"), "Ping") => Message::method_return(&header).build(&()),
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
             Message::method_return(&header).build(&introspection(path))
@@ -334,6 +347,9 @@ fn introspection(path: &str) -> String {
              </method></interface>\
              <interface name=\"{DIRECT}\"><method name=\"{OPEN}\">\
              <arg name=\"link\" type=\"h\" direction=\"out\"/>\
+             </method></interface>\
+             <interface name=\"{COMMANDS}\"><method name=\"{LIST}\">\
+             <arg name=\"commands\" type=\"a(yuysyysa(yys))\" direction=\"out\"/>\
              </method></interface>"
         )
     } else {
