@@ -29,6 +29,10 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -l json -d 'Print 
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -s h -l help -d 'Print help'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -s V -l version -d 'Print version'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "status" -d 'Show the daemons: which run, since when, on which channel, and what is wrong'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "setup" -d 'Set up a new BMC: its first user, who can log in over LAN at once'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "user" -d 'List, add, change and remove users'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "channel" -d 'List the channels, and set their access'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "cipher" -d 'List the cipher suites'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "raw" -d 'Send a request to ipmid and print the response'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "commands" -d 'List the commands that ipmid has, who may send them, and what refuses them'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "decode" -d 'Decode an IPMI or MCTP message, record or packet, field by field'
@@ -36,6 +40,100 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "completions
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand status" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand status" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l user -d 'The user\'s name [default: admin]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l channel -d 'The number of the LAN channel [default: the first one]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l privilege -d 'What the user may do [default: administrator]' -r -f -a "callback\t''
+user\t''
+operator\t''
+administrator\t''
+oem\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l password-file -d 'Read the password from the first line of this file; - is standard input' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l password-fd -d 'Read the password from the first line of this descriptor' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l allow-weak -d 'Take a weak password too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -f -a "list" -d 'List the users, and what they may do on which channel'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -f -a "add" -d 'Add a user who may log in at once'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -f -a "passwd" -d 'Set a user\'s password'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -f -a "access" -d 'Change what a user may do; what no option names stays'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and not __fish_seen_subcommand_from list add passwd access remove" -f -a "remove" -d 'Remove a user, with password and access'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from list" -l channel -d 'Only access to this channel' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from list" -l all -d 'Free user ids too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l id -d 'The user id [default: the first free one above 1]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l privilege -d 'What the user may do' -r -f -a "callback\t''
+user\t''
+operator\t''
+administrator\t''
+oem\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l channel -d 'The channel on which the user may do it [default: all with sessions]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l password-file -d 'Read the password from the first line of this file; - is standard input' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l password-fd -d 'Read the password from the first line of this descriptor' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l allow-weak -d 'Take a weak password too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from passwd" -l password-file -d 'Read the password from the first line of this file; - is standard input' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from passwd" -l password-fd -d 'Read the password from the first line of this descriptor' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from passwd" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from passwd" -l allow-weak -d 'Take a weak password too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from passwd" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from passwd" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -l channel -d 'The channel [default: all with sessions]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -l privilege -d 'The privilege limit, or none for no access to the channel' -r -f -a "callback\t''
+user\t''
+operator\t''
+administrator\t''
+oem\t''
+none\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -l messaging -d 'Whether the user may log in for IPMI messages' -r -f -a "on\t''
+off\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -l enabled -d 'Whether the account is enabled, on all channels' -r -f -a "on\t''
+off\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from access" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from remove" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand user; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and not __fish_seen_subcommand_from list set" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and not __fish_seen_subcommand_from list set" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and not __fish_seen_subcommand_from list set" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and not __fish_seen_subcommand_from list set" -f -a "list" -d 'List the channels'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and not __fish_seen_subcommand_from list set" -f -a "set" -d 'Set a channel\'s access, now and after a restart; what no option names stays'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l mode -d 'When the channel takes messages' -r -f -a "disabled\t''
+pre-boot\t''
+always\t''
+shared\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l privilege -d 'The most that anybody may do on the channel' -r -f -a "callback\t''
+user\t''
+operator\t''
+administrator\t''
+oem\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l alerting -d 'Whether the channel sends alerts' -r -f -a "on\t''
+off\t''"
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l volatile -d 'Only until the next restart'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l persistent -d 'Only from the next restart on'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and not __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and not __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List the cipher suites that clients may use, and up to which privilege'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -l channel -d 'Only those of this channel' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l channel -d 'Send it as the bridge of this channel, by the channel\'s name' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l user-id -d 'The user id of the session, on a channel with sessions' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l privilege -d 'The privilege of the session' -r -f -a "callback\t''

@@ -1,5 +1,6 @@
 //! `causewayctl`: every subcommand's help, page, JSON and errors, on real daemons.
 
+mod accounts;
 mod daemons;
 mod decoding;
 mod help;

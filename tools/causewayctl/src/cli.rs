@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands, completions, decode, raw, status};
+use crate::{channel, cipher, commands, completions, decode, raw, setup, status, user};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -35,6 +35,10 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Status(status::Arguments),
+    Setup(setup::Arguments),
+    User(user::Arguments),
+    Channel(channel::Arguments),
+    Cipher(cipher::Arguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
     Decode(decode::Arguments),

@@ -3,7 +3,10 @@
 //! Every subcommand prints a page for people or, with `--json`, the same facts as JSON (`schema.json`). What it
 //! says of a message comes from the codecs that the daemons use, and what it says of a daemon from that daemon, over D-Bus.
 
+mod bmc;
 mod bus;
+mod channel;
+mod cipher;
 mod cli;
 mod commands;
 mod completions;
@@ -11,9 +14,12 @@ mod decode;
 mod error;
 mod hex;
 mod output;
+mod password;
 mod raw;
+mod setup;
 mod status;
 mod time;
+mod user;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -70,6 +76,10 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
         match command {
             Command::Completions(arguments) => Ok(completions::run(&arguments)),
             Command::Decode(arguments) => decode::run(&arguments),
+            Command::Setup(arguments) => setup::run(&arguments, global).await,
+            Command::User(arguments) => user::run(&arguments, global).await,
+            Command::Channel(arguments) => channel::run(&arguments, global).await,
+            Command::Cipher(arguments) => cipher::run(&arguments, global).await,
             Command::Commands(arguments) => commands::run(&arguments, global).await,
             Command::Status(arguments) => status::run(&arguments, global).await,
             Command::Raw(arguments) => raw::run(&arguments, global).await,
