@@ -33,6 +33,9 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "setup" -d '
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "user" -d 'List, add, change and remove users'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "channel" -d 'List the channels, and set their access'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "cipher" -d 'List the cipher suites'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "session" -d 'List, show and close the sessions of the LAN channels'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "counters" -d 'Show what the daemons have counted since they were started'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d 'Print the counters as Prometheus text'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "raw" -d 'Send a request to ipmid and print the response'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "commands" -d 'List the commands that ipmid has, who may send them, and what refuses them'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "decode" -d 'Decode an IPMI or MCTP message, record or packet, field by field'
@@ -134,6 +137,32 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fi
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand cipher; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "list" -d 'List the sessions'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "show" -d 'Show one session'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "close" -d 'Close sessions; their clients have to log in again'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from show" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from show" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -l user -d 'All sessions of this user, by name or id' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -l all -d 'All sessions'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l watch -d 'Show again what has changed, every so many seconds, until it is interrupted' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l all -d 'Counters that are 0 too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l textfile -d 'Write this file' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l channel -d 'Send it as the bridge of this channel, by the channel\'s name' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l user-id -d 'The user id of the session, on a channel with sessions' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l privilege -d 'The privilege of the session' -r -f -a "callback\t''

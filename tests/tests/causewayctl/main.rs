@@ -4,6 +4,7 @@ mod accounts;
 mod daemons;
 mod decoding;
 mod help;
+mod observation;
 mod requests;
 
 use insta::assert_snapshot;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, Request, ResponseBody};
 use openbmc_dbus::bus::{self, OwnNameError};
+use openbmc_dbus::client::{Client, ObjectAt};
 use openbmc_dbus::execute::{self, COMMANDS, CommandInfo, LIST};
 use zbus::connection::Builder;
-use zbus::wire::Variant;
+use zbus::wire::{OwnedVariant, Variant};
 use zbus::{Connection, fdo};
 
 use crate::cli::Global;
@@ -114,6 +115,27 @@ impl Bus {
         }
     }
 
+    /// Typed calls to other services.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.connection.clone(), TIMEOUT)
+    }
+
+    /// A property; `None` where the service is gone or does not have it.
+    pub(crate) async fn property(
+        &self,
+        object: &ObjectAt,
+        interface: &str,
+        name: &str,
+    ) -> Result<Option<OwnedVariant>, Error> {
+        let ObjectAt { service, path } = object;
+        let body = (interface, name);
+        match self.call(service, path, "org.freedesktop.DBus.Properties", "Get", &body).await {
+            Ok((value,)) => Ok(Some(value)),
+            Err(zbus::Error::FDO(error)) if is_absent(&error) => Ok(None),
+            Err(error) => Err(call_failed(service, &error)),
+        }
+    }
+
     /// Calls a method.
     pub(crate) async fn call<B, R>(
         &self,
@@ -135,6 +157,19 @@ impl Bus {
 fn no_bus(address: &str, error: &dyn std::fmt::Display) -> Error {
     Error::failed(format_args!("cannot connect to the bus at {address}: {error}"))
         .remedy("systemctl status dbus, or name another bus with --bus")
+}
+
+/// Whether an error says that the service, object or property is not there.
+fn is_absent(error: &fdo::Error) -> bool {
+    matches!(
+        error,
+        fdo::Error::ServiceUnknown(_)
+            | fdo::Error::NameHasNoOwner(_)
+            | fdo::Error::UnknownObject(_)
+            | fdo::Error::UnknownInterface(_)
+            | fdo::Error::UnknownMethod(_)
+            | fdo::Error::UnknownProperty(_)
+    )
 }
 
 /// A call to `daemon` that gave no result.

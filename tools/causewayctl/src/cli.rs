@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{channel, cipher, commands, completions, decode, raw, setup, status, user};
+use crate::{
+    channel, cipher, commands, completions, counters, decode, raw, session, setup, status, user,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -39,6 +41,9 @@ pub(crate) enum Command {
     User(user::Arguments),
     Channel(channel::Arguments),
     Cipher(cipher::Arguments),
+    Session(session::Arguments),
+    Counters(counters::Arguments),
+    Metrics(counters::MetricsArguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
     Decode(decode::Arguments),

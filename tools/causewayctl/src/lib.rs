@@ -10,12 +10,14 @@ mod cipher;
 mod cli;
 mod commands;
 mod completions;
+mod counters;
 mod decode;
 mod error;
 mod hex;
 mod output;
 mod password;
 mod raw;
+mod session;
 mod setup;
 mod status;
 mod time;
@@ -80,6 +82,9 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::User(arguments) => user::run(&arguments, global).await,
             Command::Channel(arguments) => channel::run(&arguments, global).await,
             Command::Cipher(arguments) => cipher::run(&arguments, global).await,
+            Command::Session(arguments) => session::run(&arguments, global).await,
+            Command::Counters(arguments) => counters::run(&arguments, global).await,
+            Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
             Command::Commands(arguments) => commands::run(&arguments, global).await,
             Command::Status(arguments) => status::run(&arguments, global).await,
             Command::Raw(arguments) => raw::run(&arguments, global).await,

@@ -23,6 +23,15 @@ impl Report {
         Self { json: json(data), page, failed: false }
     }
 
+    /// A result that prints nothing more.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            json: String::new(),
+            page: Page { text: String::new(), colour: false },
+            failed: false,
+        }
+    }
+
     /// The same result, with exit code 1 if `failed`.
     pub(crate) fn failed_if(self, failed: bool) -> Self {
         Self { failed, ..self }
@@ -30,14 +39,22 @@ impl Report {
 
     /// Prints it, and says what the program ends with.
     pub(crate) fn print(self, as_json: bool) -> ExitCode {
-        let text = if as_json { self.json } else { self.page.text };
+        let written = self.write(as_json);
+        if self.failed || written.is_err() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+    }
+
+    /// Prints it; whether anybody still reads.
+    ///
+    /// # Errors
+    ///
+    /// When standard output fails in another way.
+    pub(crate) fn write(&self, as_json: bool) -> io::Result<bool> {
+        let text = if as_json { &self.json } else { &self.page.text };
         match io::stdout().write_all(text.as_bytes()) {
             // A reader that has enough, such as head(1).
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(_) => return ExitCode::from(FAILED),
-            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
         }
-        if self.failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
     }
 }
 
