@@ -36,6 +36,8 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "cipher" -d 
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "session" -d 'List, show and close the sessions of the LAN channels'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "counters" -d 'Show what the daemons have counted since they were started'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d 'Print the counters as Prometheus text'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees: endpoints, bindings and clients'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check the configuration file'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "raw" -d 'Send a request to ipmid and print the response'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "commands" -d 'List the commands that ipmid has, who may send them, and what refuses them'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "decode" -d 'Decode an IPMI or MCTP message, record or packet, field by field'
@@ -163,6 +165,28 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l text
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -f -a "endpoints" -d 'List the endpoints: this one, and those that are known'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -f -a "bindings" -d 'List the bindings, and what went over each'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -f -a "clients" -d 'List the clients of the socket'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from endpoints" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from endpoints" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from endpoints" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from bindings" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from bindings" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from bindings" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from clients" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from clients" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from clients" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Have every installed daemon check the file, and show errors with file and line'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l channel -d 'Send it as the bridge of this channel, by the channel\'s name' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l user-id -d 'The user id of the session, on a channel with sessions' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l privilege -d 'The privilege of the session' -r -f -a "callback\t''

@@ -4,6 +4,7 @@ mod accounts;
 mod daemons;
 mod decoding;
 mod help;
+mod mctp;
 mod observation;
 mod requests;
 

@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    channel, cipher, commands, completions, counters, decode, raw, session, setup, status, user,
+    channel, cipher, commands, completions, config, counters, decode, mctp, raw, session, setup,
+    status, user,
 };
 
 const EXIT_CODES: &str = "\
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Session(session::Arguments),
     Counters(counters::Arguments),
     Metrics(counters::MetricsArguments),
+    Mctp(mctp::Arguments),
+    Config(config::Arguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
     Decode(decode::Arguments),

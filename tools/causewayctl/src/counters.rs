@@ -11,19 +11,16 @@ use openbmc_dbus::client::{CallError, ObjectAt};
 use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
 use serde::Serialize;
-use zbus::wire::{OwnedVariant, Variant};
+use zbus::wire::Variant;
 
 use crate::bus::Bus;
 use crate::cli::Global;
 use crate::error::Error;
+use crate::mctp;
 use crate::output::{Cell, Report};
 
 /// A bridge's refusals, by reason: property `Counts`.
 const REJECTIONS: &str = "xyz.openbmc_project.Ipmi.Channel.Rejections";
-/// The name of mctp-demuxd, and its interface.
-const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
-const MCTP_PATH: &str = "/xyz/openbmc_project/mctp";
-const MCTP_BINDING: &str = "xyz.openbmc_project.MCTP.Demux.Binding";
 
 /// Show what the daemons have counted since they were started
 ///
@@ -155,27 +152,27 @@ async fn read(bus: &Bus) -> Result<Vec<Counter>, Error> {
             let labels = BTreeMap::from([("channel", channel.to_owned())]);
             let counts = property(bus, &object, REJECTIONS, "Counts").await?;
             counters.extend(by_reason("causeway_ipmi_rejections_total", "reason", &labels, counts));
-        } else if service == MCTP {
-            counters.extend(mctp(bus).await?);
+        } else if service == mctp::SERVICE {
+            counters.extend(of_mctp(bus).await?);
         }
     }
     counters.sort();
     Ok(counters)
 }
 
-async fn mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
-    let root = ObjectAt::new(MCTP, MCTP_PATH);
+async fn of_mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
+    let root = ObjectAt::new(mctp::SERVICE, mctp::PATH);
     let objects = match bus.client().managed_objects(&root).await {
         Ok(objects) => objects,
         Err(CallError::Gone { .. } | CallError::NotFound { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(Error::failed(format_args!("mctp-demuxd: {error}"))),
     };
     let mut counters = Vec::new();
-    let refusals = property(bus, &root, MCTP, "Refusals").await?;
+    let refusals = property(bus, &root, mctp::SERVICE, "Refusals").await?;
     let none = BTreeMap::new();
     counters.extend(by_reason("causeway_mctp_refusals_total", "reason", &none, refusals));
     for interfaces in objects.values() {
-        let Some(binding) = interfaces.get(MCTP_BINDING) else { continue };
+        let Some(binding) = interfaces.get(mctp::BINDING) else { continue };
         let name = match binding.get("Name").map(|name| &**name) {
             Some(Variant::Str(name)) => name.to_string(),
             _ => continue,
@@ -185,7 +182,7 @@ async fn mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
             ("causeway_mctp_binding_total", "counter", "Counters"),
             ("causeway_mctp_binding_drops_total", "reason", "Drops"),
         ] {
-            let counts = binding.get(property).and_then(counts).unwrap_or_default();
+            let counts = binding.get(property).and_then(mctp::counts).unwrap_or_default();
             counters.extend(by_reason(metric, label, &labels, counts));
         }
     }
@@ -217,18 +214,7 @@ async fn property(
     name: &str,
 ) -> Result<Counts, Error> {
     let value = bus.property(object, interface, name).await?;
-    Ok(value.as_ref().and_then(counts).unwrap_or_default())
-}
-
-/// A dictionary of numbers by name.
-fn counts(value: &OwnedVariant) -> Option<Counts> {
-    let Variant::Dict(dictionary) = &**value else { return None };
-    let entry = |(name, value): (&Variant<'_>, &Variant<'_>)| match (name, value) {
-        (Variant::Str(name), Variant::U64(value)) => Some((name.to_string(), *value)),
-        (Variant::Str(name), Variant::U32(value)) => Some((name.to_string(), u64::from(*value))),
-        _ => None,
-    };
-    dictionary.iter().map(entry).collect()
+    Ok(value.as_ref().and_then(mctp::counts).unwrap_or_default())
 }
 
 /// The text that Prometheus reads (exposition format 0.0.4).

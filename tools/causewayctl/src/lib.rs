@@ -10,10 +10,12 @@ mod cipher;
 mod cli;
 mod commands;
 mod completions;
+mod config;
 mod counters;
 mod decode;
 mod error;
 mod hex;
+mod mctp;
 mod output;
 mod password;
 mod raw;
@@ -85,6 +87,8 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Session(arguments) => session::run(&arguments, global).await,
             Command::Counters(arguments) => counters::run(&arguments, global).await,
             Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
+            Command::Mctp(arguments) => mctp::run(&arguments, global).await,
+            Command::Config(arguments) => config::run(&arguments),
             Command::Commands(arguments) => commands::run(&arguments, global).await,
             Command::Status(arguments) => status::run(&arguments, global).await,
             Command::Raw(arguments) => raw::run(&arguments, global).await,
