@@ -31,6 +31,10 @@ PACKAGECONFIG ??= ""
 PACKAGECONFIG[platformd] = ""
 DAEMONS += "${@bb.utils.contains('PACKAGECONFIG', 'platformd', 'platformd', '', d)}"
 
+# The operator's command line.
+PACKAGECONFIG[causewayctl] = ""
+CARGO_BUILD_FLAGS += "${@bb.utils.contains('PACKAGECONFIG', 'causewayctl', '--features causewayctl', '', d)}"
+
 do_install() {
     install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/causeway ${D}${bindir}/causeway
     install -d ${D}${systemd_system_unitdir}
@@ -44,14 +48,20 @@ do_install() {
     install -d ${D}${mandir}/man5 ${D}${mandir}/man8
     install -m 0644 ${S}/packaging/man/*.5 ${D}${mandir}/man5/
     install -m 0644 ${S}/packaging/man/*.8 ${D}${mandir}/man8/
-    for policy in ipmid netipmid bridges mctp-demuxd ${PACKAGECONFIG}; do
+    if ${@bb.utils.contains('PACKAGECONFIG', 'causewayctl', 'true', 'false', d)}; then
+        ln -s causeway ${D}${bindir}/causewayctl
+        install -D -m 0644 ${S}/packaging/completions/causewayctl ${D}${datadir}/bash-completion/completions/causewayctl
+    else
+        rm ${D}${mandir}/man8/causewayctl*
+    fi
+    for policy in ipmid netipmid bridges mctp-demuxd ${@bb.utils.filter('PACKAGECONFIG', 'platformd', d)}; do
         install -D -m 0644 ${S}/packaging/dbus/causeway-$policy.conf \
             ${D}${datadir}/dbus-1/system.d/causeway-$policy.conf
     done
 }
 
 SYSTEMD_SERVICE:${PN} = "ipmid.service netipmid@eth0.service"
-FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d ${nonarch_base_libdir}/udev ${datadir}/dbus-1"
+FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d ${nonarch_base_libdir}/udev ${datadir}/dbus-1 ${datadir}/bash-completion"
 CONFFILES:${PN} = "${sysconfdir}/causeway/causeway.toml"
 
 USERADD_PACKAGES = "${PN}"

@@ -60,6 +60,42 @@ impl CompletionCode {
     pub const SUBFUNCTION_DISABLED: Self = Self(0xd6);
     /// Unspecified error.
     pub const UNSPECIFIED: Self = Self(0xff);
+
+    /// What a person reads in place of the number: the generic codes of Table 5-2, and the range that any
+    /// other code is of.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::OK => "completed normally",
+            Self::BUSY => "busy",
+            Self::INVALID_COMMAND => "invalid or unsupported command",
+            Self::INVALID_FOR_LUN => "command invalid for this LUN",
+            Self::TIMEOUT => "timeout while processing the command",
+            Self::OUT_OF_SPACE => "out of space",
+            Self::RESERVATION_CANCELLED => "reservation cancelled or invalid reservation id",
+            Self::REQUEST_TRUNCATED => "request data truncated",
+            Self::REQUEST_LENGTH_INVALID => "request data length invalid",
+            Self::REQUEST_LENGTH_EXCEEDED => "request data field length limit exceeded",
+            Self::PARAMETER_OUT_OF_RANGE => "parameter out of range",
+            Self::CANNOT_RETURN_BYTES => "cannot return the number of requested data bytes",
+            Self::NOT_PRESENT => "requested sensor, data or record not present",
+            Self::INVALID_DATA_FIELD => "invalid data field in request",
+            Self::ILLEGAL_FOR_SENSOR => "command illegal for this sensor or record type",
+            Self::RESPONSE_NOT_PROVIDED => "command response could not be provided",
+            Self::DUPLICATE_REQUEST => "cannot execute duplicated request",
+            Self::SDR_UPDATE_MODE => "SDR repository in update mode",
+            Self::FIRMWARE_UPDATE_MODE => "device in firmware update mode",
+            Self::INITIALIZING => "BMC initialization in progress",
+            Self::DESTINATION_UNAVAILABLE => "destination unavailable",
+            Self::INSUFFICIENT_PRIVILEGE => "insufficient privilege, or refused by a security rule",
+            Self::NOT_IN_PRESENT_STATE => "command or parameter not supported in the present state",
+            Self::SUBFUNCTION_DISABLED => "parameter illegal: sub-function disabled or unavailable",
+            Self::UNSPECIFIED => "unspecified error",
+            Self(0x01..=0x7e) => "OEM code",
+            Self(0x80..=0xbe) => "command-specific code",
+            Self(_) => "reserved code",
+        }
+    }
 }
 
 impl fmt::Debug for CompletionCode {
@@ -71,5 +107,24 @@ impl fmt::Debug for CompletionCode {
 impl fmt::Display for CompletionCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02X}h", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_the_text_of_its_range() {
+        for code in 0..=u8::MAX {
+            let text = CompletionCode(code).text();
+            let generic = matches!(code, 0x00 | 0xc0..=0xd6 | 0xff);
+            let range = match code {
+                0x01..=0x7e => "OEM code",
+                0x80..=0xbe => "command-specific code",
+                _ => "reserved code",
+            };
+            assert_eq!(text == range, !generic, "{code:02X}h: {text}");
+        }
     }
 }

@@ -58,7 +58,7 @@ pub async fn connect() -> Connection {
 ///
 /// What the address, the socket or the handshake failed with.
 pub async fn try_connect() -> zbus::Result<Connection> {
-    let address = env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_else(|_| SYSTEM_BUS.to_owned());
+    let address = address();
     let builder = match unix_socket(&address) {
         Some(path) => Builder::socket(BufferedStream::new(
             UnixStream::connect(path).await?.into_std()?.into(),
@@ -66,6 +66,12 @@ pub async fn try_connect() -> zbus::Result<Connection> {
         None => Builder::address(address.as_str()),
     };
     builder.max_queued(QUEUE).method_timeout(METHOD_TIMEOUT).build().await
+}
+
+/// The address of the system bus: what `DBUS_SYSTEM_BUS_ADDRESS` says, or the well-known one.
+#[must_use]
+pub fn address() -> String {
+    env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_else(|_| SYSTEM_BUS.to_owned())
 }
 
 /// The socket of the first unix address in a D-Bus address list, in the form `connect` takes (a

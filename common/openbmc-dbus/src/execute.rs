@@ -14,6 +14,7 @@
 //! which saves two hops through the bus daemon.
 
 mod client;
+mod commands;
 mod direct;
 mod link;
 mod message;
@@ -26,6 +27,7 @@ mod tests;
 mod transport;
 
 pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT, is_bridge_refused};
+pub use self::commands::{COMMANDS, CommandInfo, LIST, Refusal};
 pub use self::direct::{DIRECT, OPEN};
 pub use self::message::{Call, CallOptions, Caller};
 pub use self::owners::is_bridge_name;

@@ -154,4 +154,10 @@ impl Priority {
     pub const ODM: Self = Self(30);
     /// A site's own.
     pub const CUSTOM: Self = Self(40);
+
+    /// The number of phosphor-host-ipmid.
+    #[must_use]
+    pub const fn value(self) -> u8 {
+        self.0
+    }
 }

@@ -39,6 +39,18 @@ impl Dispatcher {
         &self.registry
     }
 
+    /// The filter that refuses `command` in `context`, whatever its parameters, and its completion code.
+    pub fn refusal(
+        &self,
+        context: &Context,
+        command: &Command,
+    ) -> Option<(&'static str, CompletionCode)> {
+        self.filters.iter().find_map(|filter| {
+            let refused = filter.check(context, command, &[]).err()?;
+            Some((filter.name(), refused))
+        })
+    }
+
     /// Answers one request.
     ///
     /// `netfn` is as the bridge sent it. The defining body of NetFn 2Ch and the enterprise number

@@ -23,4 +23,9 @@ pub trait Filter: Send + Sync + 'static {
         command: &Command,
         data: &[u8],
     ) -> Result<(), CompletionCode>;
+
+    /// What operators know it by.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use accounts::{Channel, Setting, UserId, Users};
 use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Lun, Medium, Privilege, ResponseBody};
-use openbmc_dbus::execute::{Call, CallOptions, Execute, LinkRefusal, OwnerChange};
+use openbmc_dbus::execute::{
+    Call, CallOptions, CommandInfo, Execute, LinkRefusal, OwnerChange, Refusal,
+};
 use zbus::Connection;
 
 use crate::request::channels::Channels;
+use crate::request::command::{Access, Entry, Family};
 use crate::request::context::{Context, Satellite, Session};
 use crate::request::dispatch::Dispatcher;
 
@@ -24,6 +27,44 @@ impl<U: Users + ?Sized> HostInterface<U> {
     #[must_use]
     pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
         Arc::new(Self { channels, users, dispatcher })
+    }
+
+    /// What operators see of a command.
+    fn info(&self, entry: &Entry) -> CommandInfo {
+        let command = &entry.command;
+        let (family, number) = match command.family {
+            Family::NetFn(netfn) => (CommandInfo::NETFN, netfn.value().into()),
+            Family::Group(body) => (CommandInfo::GROUP, body.0.into()),
+            Family::Oem(iana) => (CommandInfo::OEM, iana.value()),
+        };
+        let access = match command.access {
+            Access::Anyone => CommandInfo::ANYONE,
+            Access::AtLeast(privilege) => privilege.value(),
+            Access::SystemInterface => CommandInfo::SYSTEM_INTERFACE,
+        };
+        let channels = (0..=u8::MAX).map_while(ChannelNumber::new);
+        let refusals = channels.filter_map(|number| {
+            let medium = self.channels.get(number)?.medium;
+            let context = Context {
+                channel: number,
+                medium,
+                command: command.code,
+                ..Context::system_interface()
+            };
+            let (filter, completion) = self.dispatcher.refusal(&context, command)?;
+            let (channel, completion) = (number.value(), completion.0);
+            Some(Refusal { channel, completion, filter: filter.to_owned() })
+        });
+        CommandInfo {
+            family,
+            number,
+            code: command.code,
+            name: command.name.to_owned(),
+            access,
+            priority: entry.priority.value(),
+            changes: command.changes.map(|resource| resource.name()).unwrap_or_default().to_owned(),
+            refusals: refusals.collect(),
+        }
     }
 
     /// Answers one call; a failure is a completion code, never a D-Bus error.
@@ -125,6 +166,13 @@ impl<U: Users + ?Sized + 'static> Execute for HostInterface<U> {
         caller: String,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + Send {
         self.channels.may_link(&caller)
+    }
+
+    fn commands(&self) -> Vec<CommandInfo> {
+        let mut commands: Vec<_> =
+            self.dispatcher.registry().entries().map(|entry| self.info(entry)).collect();
+        commands.sort();
+        commands
     }
 
     fn attached(&self, connection: &Connection) {

@@ -1,4 +1,4 @@
-//! All daemons of the suite in one binary, to save flash: code that they share exists once.
+//! All daemons of the suite, and with the feature `causewayctl` that program, in one binary, to save flash: code that they share exists once.
 //!
 //! The name it is called by says which daemon it is: installed as `causeway`, with a link of each
 //! daemon's name to it. `causeway NAME ARGUMENTS...` does the same without a link.
@@ -10,14 +10,16 @@ use std::process::ExitCode;
 
 use daemon::Setup;
 
-/// A daemon's name and its start.
+/// A program's name and its start.
 type Daemon = (&'static str, fn(Vec<OsString>) -> ExitCode);
 
-/// The daemons, each as in its own `main.rs`.
+/// The programs, each as in its own `main.rs`.
 const DAEMONS: &[Daemon] = &[
     ("btbridged", |args| {
         daemon::run_with("btbridged", args, Setup::config, host_link::serve::<btbridged::BtDevice>)
     }),
+    #[cfg(feature = "causewayctl")]
+    ("causewayctl", causewayctl::main),
     ("ipmbbridged", |args| {
         daemon::run_with("ipmbbridged", args, ipmbbridged::prepare, ipmbbridged::serve)
     }),

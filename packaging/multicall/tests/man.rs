@@ -6,12 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The daemons that have a page, by the binary's own list.
+/// The daemons that have a page here, by the binary's own list; the pages of `causewayctl` are that crate's.
 fn daemons() -> Vec<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_causeway")).output().expect("the binary");
     let usage = String::from_utf8(output.stderr).expect("UTF-8");
     let (_, names) = usage.split_once("one of ").expect("a list of names");
-    names.trim_end_matches(['.', '\n']).split(", ").map(str::to_owned).collect()
+    names
+        .trim_end_matches(['.', '\n'])
+        .split(", ")
+        .filter(|name| *name != "causewayctl")
+        .map(str::to_owned)
+        .collect()
 }
 
 fn help(daemon: &str) -> String {

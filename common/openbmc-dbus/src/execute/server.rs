@@ -11,6 +11,7 @@ use tokio::task;
 use tracing::{debug, warn};
 use zbus::{Connection, Message, message};
 
+use super::commands::{COMMANDS, CommandInfo, LIST};
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
 use super::requests::Requests;
@@ -46,6 +47,11 @@ pub trait Execute: Send + Sync + 'static {
         self: Arc<Self>,
         caller: String,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + Send;
+
+    /// The commands, for operators.
+    fn commands(&self) -> Vec<CommandInfo> {
+        Vec::new()
+    }
 
     /// Callers are now on `connection`.
     fn attached(&self, connection: &Connection);
@@ -165,6 +171,11 @@ impl<E: Execute> Server<E> {
                 }
                 (Received::Link, Peer::Bus(links)) => links.open(&self.executor, message, &replies),
                 (Received::Link, Peer::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
+                (Received::Commands, Peer::Bus(_)) => {
+                    let reply = Message::method_return(&message.header());
+                    Some(reply.build(&(self.executor.commands(),)))
+                }
+                (Received::Commands, Peer::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, LIST)),
                 (Received::Other(reply), _) => Some(reply),
             };
             if let Some(reply) = reply {
@@ -282,6 +293,7 @@ enum Received {
     Signalled(Signalled),
     OwnerChanged(OwnerChange),
     Link,
+    Commands,
     /// Another call, and the reply to it.
     Other(zbus::Result<Message>),
 }
@@ -312,6 +324,7 @@ fn parse_call(message: &Message) -> Received {
                 .build(&error.to_string()),
         },
         (Some(DIRECT), OPEN) if path == PATH => return Received::Link,
+        (Some(COMMANDS), LIST) if path == PATH => return Received::Commands,
         (Some("org.freedesktop.DBus.Peer"), "Ping") => Message::method_return(&header).build(&()),
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
             Message::method_return(&header).build(&introspection(path))
@@ -339,6 +352,9 @@ fn introspection(path: &str) -> String {
              </method></interface>\
              <interface name=\"{DIRECT}\"><method name=\"{OPEN}\">\
              <arg name=\"link\" type=\"h\" direction=\"out\"/>\
+             </method></interface>\
+             <interface name=\"{COMMANDS}\"><method name=\"{LIST}\">\
+             <arg name=\"commands\" type=\"a(yuysyysa(yys))\" direction=\"out\"/>\
              </method></interface>"
         )
     } else {

@@ -83,6 +83,12 @@ impl Resource {
     pub const fn new(name: &'static str) -> Self {
         Self { name, by_first_byte: false }
     }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
 }
 
 /// The writers of all resources.

@@ -16,7 +16,8 @@ type Start = Box<dyn Fn(Context, &[u8]) -> Result<ResponseFuture, DecodeError> +
 pub struct Entry {
     /// The row.
     pub command: Command,
-    priority: Priority,
+    /// The priority of the handler.
+    pub priority: Priority,
     start: Start,
     /// The writer of what it changes.
     writer: Option<Writer>,
@@ -212,6 +213,11 @@ impl Registry {
     #[must_use]
     pub fn find(&self, family: Family, code: u8) -> Option<&Entry> {
         self.entries.get(&(family, code)).or_else(|| self.entries.get(&(family, WILDCARD)))
+    }
+
+    /// All commands with their handlers, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
     }
 
     /// All rows, in no order.

@@ -215,6 +215,10 @@ impl Filter for std::sync::Arc<Firewall> {
             _ => Ok(()),
         }
     }
+
+    fn name(&self) -> &'static str {
+        "firmware firewall"
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,241 @@
+//! `decode`: golden bytes, and what a BMC answers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+use tests::bus::Bus;
+use tests::ctl;
+use tests::suite::Suite;
+
+const DATAGRAMS: &str = include_str!("../../golden/sessionless.txt");
+const MESSAGES: &str = include_str!("../../../tools/causewayctl/src/decode/messages.txt");
+
+/// The datagrams that clients send, by name.
+fn datagrams() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = DATAGRAMS.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(": "))
+}
+
+/// The fields of all layers, by `layer.field`.
+fn fields(decoded: &Value) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for layer in decoded["layers"].as_array().expect("layers") {
+        for field in layer["fields"].as_array().expect("fields") {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            let name = format!("{}.{}", text(&layer["name"]), text(&field["name"]));
+            all.insert(name, text(&field["value"]));
+        }
+    }
+    all
+}
+
+/// The fields of `bytes`, decoded as `kind`.
+#[track_caller]
+fn decoded(kind: &str, bytes: &[u8]) -> BTreeMap<String, String> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let output = ctl::run(&format!("--json decode {kind} {hex}"));
+    output.ok();
+    fields(&ctl::json_of(&output, "decode"))
+}
+
+#[test]
+fn datagrams_of_clients_are_decoded_field_by_field() {
+    let mut text = String::new();
+    for (name, bytes) in datagrams() {
+        let output = ctl::run(&format!("decode lan {bytes}"));
+        writeln!(text, "==== {name}\n{}", output.ok()).expect("a text");
+    }
+    assert_snapshot!("decode-lan", text);
+}
+
+#[test]
+fn every_golden_message_has_its_fields() {
+    let mut text = String::new();
+    for (kind, bytes) in [
+        // Get Device ID, as ipmitool's raw prints it, and what ipmid answers.
+        ("request", "18 01"),
+        ("response", "1c 01 00 20 81 02 18 02 ff cf c2 00 00 00"),
+        ("response", "1c 01 c3"),
+        ("request", "b0 02 dc 01 00 00"),
+        ("request", "18 47 02 02 73 65 63 72 65 74 00 00 00 00 00 00 00 00 00 00"),
+        ("ipmb", "20 18 c8 81 00 01 7e"),
+        ("sel", "01 00 02 60 1d 8f 69 20 00 04 01 03 01 57 30 2d"),
+        ("sel", "02 00 c3 60 1d 8f 69 57 01 00 01 02 03 04 05 06"),
+        ("sel", "03 00 e0 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d"),
+        ("sdr", "05 00 51 c0 05 57 01 00 aa bb"),
+        ("mctp", "01 08 09 c8 00 85 02"),
+        ("mctp", "01 09 08 40 01 80 02 00"),
+        ("mctp-message", "00 05 02 00 08 00 00"),
+        ("mctp-message", "81 00 00"),
+    ] {
+        let output = ctl::run(&format!("decode {kind} {bytes}"));
+        writeln!(text, "==== {kind} {bytes}\n{}", output.ok()).expect("a text");
+    }
+    assert_snapshot!("decode-messages", text);
+}
+
+#[test]
+fn bytes_come_from_words_a_file_or_standard_input() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, content).expect("a file");
+        path.display().to_string()
+    };
+    let wanted = ctl::run("decode request 18 01");
+    let text = file("text", b"18 01\n");
+    let bytes = file("bytes", &[0x18, 0x01]);
+    for output in [
+        ctl::run("decode request 0x18 0x01"),
+        ctl::run(&format!("decode request --file {text}")),
+        ctl::run(&format!("decode request --file {bytes}")),
+        ctl::with_input(None, &["decode", "request"], b"18:01\n"),
+    ] {
+        assert_eq!(output.ok(), wanted.ok());
+    }
+}
+
+#[test]
+fn bytes_that_do_not_fit_are_an_error_that_says_what_is_wrong() {
+    for (name, line) in [
+        ("short", "decode sel 01 02"),
+        ("checksum", "decode ipmb 20 18 c8 81 00 01 7f"),
+        ("version", "decode lan 07 00 ff 07"),
+        ("fru", "decode fru 01 00 00 00 00 00 00 00"),
+        ("hex", "decode request 18 xy"),
+        ("file", "decode request --file /nonexistent/file"),
+    ] {
+        super::check(&format!("decode-error-{name}"), &ctl::run(line));
+    }
+}
+
+/// No cut of any datagram, and no other kind, ends the program in an unexpected way.
+#[test]
+fn bytes_of_every_length_and_kind_are_decoded_or_refused() {
+    let kinds = ["request", "response", "ipmb", "sel", "sdr", "fru", "lan", "mctp", "mctp-message"];
+    for (name, bytes) in datagrams() {
+        let words: Vec<&str> = bytes.split_whitespace().collect();
+        for length in (1..=words.len()).step_by(7) {
+            for kind in kinds {
+                let output = ctl::run(&format!("decode {kind} {}", words[..length].join(" ")));
+                assert!(matches!(output.code, Some(0 | 1)), "{name}: {output}");
+                assert_eq!(output.code == Some(0), output.stderr.is_empty(), "{output}");
+            }
+        }
+    }
+}
+
+/// `CAUSEWAY_WRITE_MAN=1` writes the list of names anew.
+#[test]
+fn names_of_commands_are_those_that_ipmid_registers() {
+    let suite = Suite::start();
+    let commands = ctl::json_on(&suite.bus, "commands");
+    let row = |command: &Value| {
+        let text = |name: &str| command[name].as_str().expect("a text").to_owned();
+        format!(
+            "{} {} {} {}\n",
+            text("family"),
+            command["number"],
+            command["command"],
+            text("name")
+        )
+    };
+    let wanted: String = commands.as_array().expect("a list").iter().map(row).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root");
+    let path = root.join("tools/causewayctl/src/decode/commands.txt");
+    if std::env::var_os("CAUSEWAY_WRITE_MAN").is_some() {
+        fs::write(&path, wanted).expect("the list");
+        return;
+    }
+    let list = fs::read_to_string(&path).expect("the list");
+    assert!(list == wanted, "CAUSEWAY_WRITE_MAN=1 cargo test -p tests --test causewayctl names_of");
+}
+
+/// Response data fit the table of fields, whatever ipmid answers to requests without data and to those of clients.
+#[test]
+fn responses_of_ipmid_fit_the_table_of_fields() {
+    let suite = Suite::start();
+    let mut requests: Vec<(u8, u8, Vec<u8>)> = Vec::new();
+    for line in MESSAGES.lines().filter(|line| line.get(6..7) == Some("<")) {
+        let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).expect("a number");
+        requests.push((byte(0), byte(3), Vec::new()));
+    }
+    // Those that need data.
+    requests.extend([
+        (0x06, 0x38, vec![0x8e, 0x04]),
+        (0x06, 0x3d, vec![0x00]),
+        (0x06, 0x41, vec![0x01, 0x80]),
+        (0x06, 0x42, vec![0x01]),
+        (0x06, 0x44, vec![0x01, 0x02]),
+        (0x06, 0x46, vec![0x02]),
+        (0x06, 0x54, vec![0x01, 0x00, 0x80]),
+        (0x00, 0x09, vec![0x05, 0x00, 0x00]),
+        (0x04, 0x2d, vec![0x01]),
+        (0x04, 0x27, vec![0x01]),
+        (0x0a, 0x10, vec![0x00]),
+        (0x0a, 0x11, vec![0x00, 0x00, 0x00, 0x08]),
+        (0x0c, 0x02, vec![0x01, 0x03, 0x00, 0x00]),
+        (0x0c, 0x22, vec![0x01, 0x05, 0x00, 0x00]),
+    ]);
+    let mut decoded_responses = 0;
+    for (netfn, command, data) in requests {
+        let (code, answer) = suite.bus.execute(netfn, command, &data);
+        if code != 0 {
+            continue;
+        }
+        let response = [&[(netfn | 1) << 2, command, code][..], &answer].concat();
+        let fields = decoded("response", &response);
+        let misfit =
+            fields.keys().find(|name| name.ends_with(".Missing") || name.ends_with(".Left over"));
+        assert_eq!(misfit, None, "{netfn:02x} {command:02x}: {fields:?}");
+        decoded_responses += 1;
+    }
+    assert!(decoded_responses > 30, "{decoded_responses} responses");
+}
+
+#[test]
+fn records_and_images_of_a_bmc_are_decoded() {
+    let suite = Suite::start();
+    let mut names = Vec::new();
+    let mut id = [0, 0];
+    while id != [0xff, 0xff] {
+        let request = [&[0, 0], &id[..], &[0, 0xff]].concat();
+        let (code, answer) = suite.bus.execute(0x0a, 0x23, &request);
+        assert_eq!(code, 0);
+        let fields = decoded("sdr", &answer[2..]);
+        names.extend(
+            fields.iter().filter(|(name, _)| name.ends_with(".Name")).map(|(_, v)| v.clone()),
+        );
+        id = [answer[0], answer[1]];
+    }
+    assert!(names.iter().any(|name| name == "MBTemp"), "{names:?}");
+    let record =
+        [&[0, 0, 0x02], &[0; 4][..], &[0x20, 0x00, 0x04, 0x01, 0x05, 0x01, 0x59, 1, 2]].concat();
+    assert_eq!(suite.bus.execute(0x0a, 0x44, &record).0, 0);
+    let (_, answer) = suite.bus.execute(0x0a, 0x43, &[0, 0, 0xff, 0xff, 0, 0xff]);
+    let fields = decoded("sel", &answer[2..]);
+    assert_eq!(fields["Event message.State"], "upper critical going high");
+    assert_eq!(fields["Event message.Sensor type"], "01h temperature");
+    let image = fru(&suite.bus);
+    let fields = decoded("fru", &image);
+    assert_eq!(fields["Product area.Serial number"], "CW0000042");
+    assert_eq!(fields["Board area.Manufactured"], "2026-01-15T12:00:00Z");
+}
+
+/// The image of FRU device 0.
+fn fru(bus: &Bus) -> Vec<u8> {
+    let (_, size) = bus.execute(0x0a, 0x10, &[0]);
+    let size = u16::from_le_bytes([size[0], size[1]]);
+    let mut image = Vec::new();
+    for offset in (0..size).step_by(64) {
+        let [low, high] = offset.to_le_bytes();
+        let (code, answer) = bus.execute(0x0a, 0x11, &[0, low, high, 64]);
+        assert_eq!(code, 0);
+        image.extend(&answer[1..]);
+    }
+    image
+}

@@ -1,0 +1,20 @@
+//! `causewayctl`: every subcommand's help, page, JSON and errors, on real daemons.
+
+mod accounts;
+mod daemons;
+mod decoding;
+mod help;
+mod mctp;
+mod observation;
+mod requests;
+
+use insta::assert_snapshot;
+use tests::client::Output;
+
+/// Compares all that a command has printed, and how it ended, with the snapshot `name`.
+#[track_caller]
+fn check(name: &str, output: &Output) {
+    let Output { code, stdout, stderr, .. } = output;
+    let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+    assert_snapshot!(name, format!("exit code {code}\n--- output\n{stdout}--- errors\n{stderr}"));
+}

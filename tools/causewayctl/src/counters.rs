@@ -1,0 +1,263 @@
+//! `counters` and `metrics`: what the daemons count, by the properties that they publish.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use clap::Args;
+use openbmc_dbus::client::{CallError, ObjectAt};
+use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
+use serde::Serialize;
+use zbus::wire::Variant;
+
+use crate::bus::Bus;
+use crate::cli::Global;
+use crate::error::Error;
+use crate::mctp;
+use crate::output::{Cell, Report};
+
+/// A bridge's refusals, by reason: property `Counts`.
+const REJECTIONS: &str = "org.causeway.Ipmi.Channel.Rejections";
+
+/// Show what the daemons have counted since they were started
+///
+/// Refusals of the LAN bridges by reason; messages, packets and drops of mctp-demuxd.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Counters that are 0 too
+    #[arg(long)]
+    all: bool,
+    /// Show again what has changed, every so many seconds, until it is interrupted
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    watch: Option<u32>,
+}
+
+/// Print the counters as Prometheus text
+///
+/// To standard output, or to a file for the textfile collector of node_exporter, which is replaced as a whole.
+#[derive(Args, Debug)]
+pub(crate) struct MetricsArguments {
+    /// Write this file
+    #[arg(long, value_name = "FILE")]
+    textfile: Option<PathBuf>,
+}
+
+/// One counter, as JSON.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+struct Counter {
+    name: &'static str,
+    labels: BTreeMap<&'static str, String>,
+    value: u64,
+}
+
+impl Counter {
+    fn row(&self, value: String) -> Vec<Cell> {
+        let labels: Vec<_> =
+            self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        vec![self.name.into(), labels.join(" ").into(), value.into()]
+    }
+}
+
+/// What a metric counts, for its help text.
+const HELP: [(&str, &str); 4] = [
+    ("causeway_ipmi_rejections_total", "Requests and datagrams that a LAN bridge refused"),
+    ("causeway_mctp_refusals_total", "MCTP messages that were dropped"),
+    ("causeway_mctp_binding_total", "MCTP packets and messages of a binding"),
+    ("causeway_mctp_binding_drops_total", "MCTP packets of a binding that were dropped"),
+];
+
+pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
+    let bus = Bus::connect(global).await?;
+    let mut counters = read(&bus).await?;
+    if let Some(seconds) = arguments.watch {
+        return watch(&bus, counters, seconds, global.json).await;
+    }
+    counters.retain(|counter| arguments.all || counter.value > 0);
+    Ok(Report::new(&counters, |page| {
+        let row = |counter: &Counter| counter.row(counter.value.to_string());
+        page.table(&["COUNTER", "OF", "VALUE"], counters.iter().map(row).collect());
+    }))
+}
+
+/// Prints what has changed, until the program is ended or nobody reads.
+async fn watch(
+    bus: &Bus,
+    mut before: Vec<Counter>,
+    seconds: u32,
+    json: bool,
+) -> Result<Report, Error> {
+    loop {
+        tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+        let now = read(bus).await?;
+        let old = |counter: &Counter| {
+            let same = before
+                .iter()
+                .find(|old| (old.name, &old.labels) == (counter.name, &counter.labels));
+            same.map_or(0, |old| old.value)
+        };
+        let changed: Vec<_> =
+            now.iter().filter(|counter| counter.value != old(counter)).cloned().collect();
+        let report = Report::new(&changed, |page| {
+            let row = |counter: &Counter| {
+                let value = counter.value;
+                counter.row(match value.checked_sub(old(counter)) {
+                    Some(more) => format!("{value} (+{more})"),
+                    // The daemon was started anew.
+                    None => value.to_string(),
+                })
+            };
+            page.table(&[], changed.iter().map(row).collect());
+        });
+        if !changed.is_empty() && !report.write(json).map_err(Error::failed)? {
+            return Ok(Report::nothing());
+        }
+        before = now;
+    }
+}
+
+pub(crate) async fn metrics(
+    arguments: &MetricsArguments,
+    global: &Global,
+) -> Result<Report, Error> {
+    let bus = Bus::connect(global).await?;
+    let counters = read(&bus).await?;
+    let text = prometheus(&counters);
+    if let Some(path) = &arguments.textfile {
+        replace(path, &text)
+            .map_err(|error| Error::failed(format_args!("{}: {error}", path.display())))?;
+        return Ok(Report::new(&counters, |_| {}));
+    }
+    Ok(Report::new(&counters, |page| page.verbatim(&text)))
+}
+
+/// Replaces a file as a whole: its reader never sees half of it.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(".new");
+    let anew = path.with_file_name(name);
+    fs::write(&anew, text)?;
+    fs::rename(anew, path)
+}
+
+/// All counters, in the order of their names.
+async fn read(bus: &Bus) -> Result<Vec<Counter>, Error> {
+    let mut counters = Vec::new();
+    for service in bus.names().await? {
+        if let Some(channel) = service.strip_prefix(CHANNEL_PREFIX) {
+            let object = ObjectAt::new(service.as_str(), format!("{CHANNEL_PATH_PREFIX}{channel}"));
+            let labels = BTreeMap::from([("channel", channel.to_owned())]);
+            let counts = property(bus, &object, REJECTIONS, "Counts").await?;
+            counters.extend(by_reason("causeway_ipmi_rejections_total", "reason", &labels, counts));
+        } else if service == mctp::SERVICE {
+            counters.extend(of_mctp(bus).await?);
+        }
+    }
+    counters.sort();
+    Ok(counters)
+}
+
+async fn of_mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
+    let root = ObjectAt::new(mctp::SERVICE, mctp::PATH);
+    let objects = match bus.client().managed_objects(&root).await {
+        Ok(objects) => objects,
+        Err(CallError::Gone { .. } | CallError::NotFound { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(Error::failed(format_args!("mctp-demuxd: {error}"))),
+    };
+    let mut counters = Vec::new();
+    let refusals = property(bus, &root, mctp::DEMUX, "Refusals").await?;
+    let none = BTreeMap::new();
+    counters.extend(by_reason("causeway_mctp_refusals_total", "reason", &none, refusals));
+    for interfaces in objects.values() {
+        let Some(binding) = interfaces.get(mctp::BINDING) else { continue };
+        let name = match binding.get("Name").map(|name| &**name) {
+            Some(Variant::Str(name)) => name.to_string(),
+            _ => continue,
+        };
+        let labels = BTreeMap::from([("binding", name)]);
+        for (metric, label, property) in [
+            ("causeway_mctp_binding_total", "counter", "Counters"),
+            ("causeway_mctp_binding_drops_total", "reason", "Drops"),
+        ] {
+            let counts = binding.get(property).and_then(mctp::counts).unwrap_or_default();
+            counters.extend(by_reason(metric, label, &labels, counts));
+        }
+    }
+    Ok(counters)
+}
+
+type Counts = BTreeMap<String, u64>;
+
+/// A counter for each entry.
+fn by_reason(
+    name: &'static str,
+    label: &'static str,
+    labels: &BTreeMap<&'static str, String>,
+    counts: Counts,
+) -> Vec<Counter> {
+    let counter = |(reason, value): (String, u64)| {
+        let mut labels = labels.clone();
+        labels.insert(label, reason);
+        Counter { name, labels, value }
+    };
+    counts.into_iter().map(counter).collect()
+}
+
+/// A property with counts; empty where the service does not have it.
+async fn property(
+    bus: &Bus,
+    object: &ObjectAt,
+    interface: &str,
+    name: &str,
+) -> Result<Counts, Error> {
+    let value = bus.property(object, interface, name).await?;
+    Ok(value.as_ref().and_then(mctp::counts).unwrap_or_default())
+}
+
+/// The text that Prometheus reads (exposition format 0.0.4).
+fn prometheus(counters: &[Counter]) -> String {
+    let mut text = String::new();
+    for (name, help) in HELP {
+        let of_name: Vec<_> = counters.iter().filter(|counter| counter.name == name).collect();
+        if of_name.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} counter");
+        for counter in of_name {
+            let labels: Vec<_> = counter
+                .labels
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+                .collect();
+            let _ = writeln!(text, "{name}{{{}}} {}", labels.join(","), counter.value);
+        }
+    }
+    text
+}
+
+/// A label's value.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_text_has_help_and_type_once_and_escaped_labels() {
+        let counts = BTreeMap::from([("checksum".to_owned(), 3), ("a \"b\"\\".to_owned(), 0)]);
+        let labels = BTreeMap::from([("channel", "lan0".to_owned())]);
+        let counters = by_reason("causeway_ipmi_rejections_total", "reason", &labels, counts);
+        assert_eq!(
+            prometheus(&counters),
+            "# HELP causeway_ipmi_rejections_total Requests and datagrams that a LAN bridge refused.\n\
+             # TYPE causeway_ipmi_rejections_total counter\n\
+             causeway_ipmi_rejections_total{channel=\"lan0\",reason=\"a \\\"b\\\"\\\\\"} 0\n\
+             causeway_ipmi_rejections_total{channel=\"lan0\",reason=\"checksum\"} 3\n"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a subcommand has no result: what failed, and what an operator does about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The exit code of a command that failed or found something.
+pub(crate) const FAILED: u8 = 1;
+/// The exit code of a wrong command line.
+pub(crate) const USAGE: u8 = 2;
+
+/// One failure.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(crate) struct Error {
+    /// What failed, on which object.
+    error: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+    #[serde(skip)]
+    exit_code: u8,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error)
+    }
+}
+
+impl Error {
+    /// Something failed.
+    pub(crate) fn failed(error: impl fmt::Display) -> Self {
+        Self { error: error.to_string(), remedy: None, exit_code: FAILED }
+    }
+
+    /// The command line is wrong in a way that its grammar does not say.
+    pub(crate) fn usage(error: impl fmt::Display) -> Self {
+        Self { exit_code: USAGE, ..Self::failed(error) }
+    }
+
+    /// The same, with what to do about it.
+    pub(crate) fn remedy(self, remedy: impl fmt::Display) -> Self {
+        Self { remedy: Some(remedy.to_string()), ..self }
+    }
+
+    /// The code that the program ends with.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+
+    /// What is printed.
+    pub(crate) fn text(&self, json: bool) -> String {
+        if json {
+            return crate::output::json(self);
+        }
+        let remedy = self.remedy.as_ref().map(|remedy| format!("  try: {remedy}\n"));
+        format!("{}: {}\n{}", crate::NAME, self.error, remedy.unwrap_or_default())
+    }
+}

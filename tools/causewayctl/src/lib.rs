@@ -1,0 +1,97 @@
+//! `causewayctl`: what the daemons of the suite do, and how to change it.
+//!
+//! Every subcommand prints a page for people or, with `--json`, the same facts as JSON (`schema.json`). What it
+//! says of a message comes from the codecs that the daemons use, and what it says of a daemon from that daemon, over D-Bus.
+
+mod bmc;
+mod bus;
+mod channel;
+mod cipher;
+mod cli;
+mod commands;
+mod completions;
+mod config;
+mod counters;
+mod decode;
+mod error;
+mod hex;
+mod mctp;
+mod output;
+mod password;
+mod raw;
+mod session;
+mod setup;
+mod status;
+mod time;
+mod user;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::cli::{Cli, Command, Global};
+use self::error::Error;
+use self::output::Report;
+
+/// The name of the program.
+pub const NAME: &str = "causewayctl";
+
+/// The command line, for the pages of the manual and the completions.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
+/// The completions of the shell `shell`; `None` where there are none for it.
+#[must_use]
+pub fn completions(shell: &str) -> Option<Vec<u8>> {
+    shell.parse().ok().map(completions::script)
+}
+
+/// Runs the program with `arguments`, which do not have its name.
+///
+/// Exit codes: 0 done, 1 failed or something is found, 2 for a wrong command line.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody reads a stream that is closed.
+            let _closed = error.print();
+            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
+        }
+    };
+    match run(cli.command, &cli.global) {
+        Ok(report) => report.print(cli.global.json),
+        Err(error) => {
+            let text = error.text(cli.global.json);
+            let _closed = io::stderr().write_all(text.as_bytes());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command, global: &Global) -> Result<Report, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Completions(arguments) => Ok(completions::run(&arguments)),
+            Command::Decode(arguments) => decode::run(&arguments),
+            Command::Setup(arguments) => setup::run(&arguments, global).await,
+            Command::User(arguments) => user::run(&arguments, global).await,
+            Command::Channel(arguments) => channel::run(&arguments, global).await,
+            Command::Cipher(arguments) => cipher::run(&arguments, global).await,
+            Command::Session(arguments) => session::run(&arguments, global).await,
+            Command::Counters(arguments) => counters::run(&arguments, global).await,
+            Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
+            Command::Mctp(arguments) => mctp::run(&arguments, global).await,
+            Command::Config(arguments) => config::run(&arguments),
+            Command::Commands(arguments) => commands::run(&arguments, global).await,
+            Command::Status(arguments) => status::run(&arguments, global).await,
+            Command::Raw(arguments) => raw::run(&arguments, global).await,
+        }
+    })
+}
