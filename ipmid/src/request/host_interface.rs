@@ -16,14 +16,18 @@ use crate::request::dispatch::Dispatcher;
 pub struct HostInterface<U: ?Sized> {
     channels: Arc<Channels>,
     users: Arc<U>,
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl<U: Users + ?Sized> HostInterface<U> {
     /// Over these parts; with `direct`, bridges are given direct links.
     #[must_use]
-    pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
-        Arc::new(Self { channels, users, dispatcher })
+    pub fn new(
+        channels: Arc<Channels>,
+        users: Arc<U>,
+        dispatcher: impl Into<Arc<Dispatcher>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { channels, users, dispatcher: dispatcher.into() })
     }
 
     /// Answers one call; whatever is wrong with it is a completion code.
