@@ -8,6 +8,7 @@ pub mod fru;
 pub mod health;
 pub mod lan;
 pub mod message_queue;
+pub mod names;
 pub mod parameter_updates;
 pub mod persistent;
 pub mod requester;

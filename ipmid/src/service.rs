@@ -94,6 +94,7 @@ pub async fn run_with(
     let firewall = Arc::new(Firewall::new(rules));
     let messaging =
         MessagingDeps::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
+    let own_requests = messaging.own.clone();
     let host_channels = messaging.host_channels.values().cloned().collect();
     let deps = FamilyDeps {
         app,
@@ -109,7 +110,8 @@ pub async fn run_with(
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
-    let dispatcher = dispatcher(table, firewall, extensions.filters)?;
+    let dispatcher = Arc::new(dispatcher(table, firewall, extensions.filters)?);
+    own_requests.run_by(&dispatcher);
     let channels = Channels::new(Arc::new(config.channels), config.ipmid);
     let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher);
     let service = Service {

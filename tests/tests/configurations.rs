@@ -37,9 +37,9 @@ fn sensors_log_and_inventory_are_shown() {
     let suite = Suite::start();
     let login = suite.administrator().level("ADMIN");
     login.ipmitool("event 1").ok();
-    let reading = "MBTemp | Temperature | 44.91 | C | 'OK'";
+    let reading = "MBTemp | Temperature | 45.00 | C | 'OK'";
     prints(&login, "ipmi-sensors", "", &[reading]);
-    let limits = "MBTemp | Temperature | 44.91 | C | N/A | N/A | N/A | 84.83 | 119.76 | N/A | 'OK'";
+    let limits = "MBTemp | Temperature | 45.00 | C | N/A | N/A | N/A | 85.00 | 120.00 | N/A | 'OK'";
     prints(&login, "ipmi-sensors", "--output-sensor-thresholds", &[limits]);
     let event = "Temperature | Upper Critical - going high";
     prints(&login, "ipmi-sel", "", &[event]);
@@ -63,7 +63,7 @@ fn dcmi_subcommands_read_and_set() {
     dcmi(&format!("--get-{name}"), &["test-bmc"]);
     dcmi(&format!("--set-{name}=node7"), &[]);
     dcmi(&format!("--get-{name}"), &["node7"]);
-    let sensors = ["Baseboard temperature SDR Record IDs 258"];
+    let sensors = ["Baseboard temperature SDR Record IDs 259"];
     dcmi("--get-dcmi-sensor-info", &sensors);
     dcmi("--get-system-power-statistics", &["Current Power : 365 Watts"]);
     dcmi("--set-power-limit --power-limit-requested=420", &[]);
@@ -157,7 +157,7 @@ fn checked_out_files_can_be_committed_as_they_are() {
     has(&core, "IPv6_Static_Address", "2001:db8::10");
     has(&core, "Username", "root");
     has(&file("chassis", 0), "Boot_Device", "PXE");
-    has(&file("sensors", 0), "Upper_Critical_Threshold", "119.760000");
+    has(&file("sensors", 0), "Upper_Critical_Threshold", "120.000000");
     has(&file("pef", 0), "Alert_IP_Address", "192.0.2.77");
     has(&file("dcmi", 0), "Power_Limit_Requested", "420");
     let pef = round_trip(&login, "ipmi-pef-config", "", 0);

@@ -145,7 +145,7 @@ fn a_threshold_crossed_is_logged_once_sent_in_a_trap_and_powers_the_host_off() {
     assert_eq!(fields[22..24], [0, 0], "no offset from UTC");
     assert_eq!(fields[24..26], [0x20, 0x20], "trap and event source: IPMI");
     assert_eq!(fields[26], 0x10, "the filter's severity");
-    assert_eq!(fields[27..29], [0x20, 0x03], "the BMC's sensor 3");
+    assert_eq!(fields[27..29], [0x20, 0x04], "the BMC's sensor 4");
     // Offset 9, the limit in the third byte: 119.76 degrees. The trap has the reading only if it is the current one.
     assert_eq!(fields[31] & 0x3f, 0x19);
     assert!(fields[31] & 0xc0 == 0 || fields[32] >= fields[33], "{fields:x?}");

@@ -118,7 +118,7 @@ fn records_are_whole_while_sensor_services_restart() {
     });
     wait::until_true("the records are as before", || dump(&login) == records);
     let readings = || login.ipmitool("sdr list full");
-    wait::until_true("the readings are back", || readings().stdout.contains("44.91 degrees C"));
+    wait::until_true("the readings are back", || readings().stdout.contains("45 degrees C"));
 }
 
 #[test]
@@ -180,19 +180,19 @@ fn repository_is_filled_from_sensors_and_files_and_added_records_persist() {
 fn sensor_types_and_auxiliary_log_status_survive_a_restart() {
     let mut suite = Suite::start();
     let login = suite.administrator();
-    // MBTemp, sensor 3, is a processor's; 42 machine checks, the last in 2020.
-    login.ipmitool("raw 0x04 0x2e 3 0x07 0x01").ok();
+    // MBTemp, sensor 4, is a processor's; 42 machine checks, the last in 2020.
+    login.ipmitool("raw 0x04 0x2e 4 0x07 0x01").ok();
     login.ipmitool("raw 0x0a 0x5b 0 0x00 0x60 0x0c 0x5f 42 0 0 0").ok();
     suite.ipmid.kill();
     suite.restart_ipmid();
     wait::until_true("the sensor is of the type it was given", || {
         login.ipmitool("sdr type Processor").stdout.contains("MBTemp")
     });
-    assert_eq!(login.ipmitool("raw 0x04 0x2f 3").ok().trim(), "07 01");
+    assert_eq!(login.ipmitool("raw 0x04 0x2f 4").ok().trim(), "07 01");
     let log = login.ipmitool("raw 0x0a 0x5a 0");
     assert_eq!(log.ok().trim(), "00 60 0c 5f 2a 00 00 00");
     // A temperature again.
-    login.ipmitool("raw 0x04 0x2e 3 0x01 0x01").ok();
+    login.ipmitool("raw 0x04 0x2e 4 0x01 0x01").ok();
     let processors = login.ipmitool("sdr type Processor");
     assert!(!processors.stdout.contains("MBTemp"), "{processors}");
 }

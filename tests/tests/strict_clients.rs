@@ -1,15 +1,15 @@
 //! Clients that keep requests outstanding, scan the bus, or take each reply byte for byte: OpenIPMI's programs and
 //! python-ipmi.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use tests::client;
 use tests::clients::Login;
 use tests::process::Process;
 use tests::satellite::Satellites;
 use tests::suite::Suite;
 use tests::terminal::Terminal;
+use tests::{client, python};
 
 /// What lets sessions of IPMI 1.5 in.
 const IPMI_15: &str = "[lan]\nipmi-15 = [\"md5\"]\n";
@@ -99,27 +99,8 @@ fn openipmicmd_reaches_the_bmc_and_satellites() {
 
 /// A virtual environment with python-ipmi; `None`, with one line, where there can be none.
 fn python_ipmi() -> Option<PathBuf> {
-    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-ipmi");
-    let python = environment.join("bin/python");
-    let has_it = || {
-        let mut check = Command::new(&python);
-        check.args(["-c", "import pyipmi, cryptography"]);
-        python.exists() && client::run(&mut check).code == Some(0)
-    };
-    if has_it() {
-        return Some(python);
-    }
-    let make = Command::new("python3").arg("-m").arg("venv").arg(&environment).output();
-    if make.is_ok_and(|made| made.status.success()) {
-        let mut install = Command::new(&python);
-        install.args(["-m", "pip", "install", "--quiet", "--retries", "1", PYTHON_IPMI]);
-        let _reported = client::run(&mut install);
-    }
-    let found = python.exists() && has_it();
-    if !found {
-        eprintln!("skipped: python-ipmi cannot be installed here");
-    }
-    found.then_some(python)
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    python::environment(folder, "python-ipmi", PYTHON_IPMI, "pyipmi, cryptography")
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 pub use self::i2c::{AllowedTransfer, I2cConfig};
 use crate::model::message_queue::Messages;
 use crate::platform::{I2c, Satellites};
-use crate::request::command::Registrar;
+use crate::request::command::{OwnRequests, Registrar};
 
 /// The most requests of the host to satellites at a time.
 const RELAYS: usize = 32;
@@ -33,6 +33,8 @@ pub struct MessagingDeps {
     pub host_channels: BTreeMap<ChannelNumber, String>,
     /// Which I2C transfers are allowed.
     pub i2c: I2cConfig,
+    /// Runs the requests of messages to the BMC itself.
+    pub own: OwnRequests,
 }
 
 impl MessagingDeps {
@@ -47,6 +49,7 @@ impl MessagingDeps {
             satellite_channels: of(Medium::Ipmb).map(named).collect(),
             host_channels: of(Medium::System).map(named).collect(),
             i2c,
+            own: OwnRequests::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub use auxiliary::AuxiliaryLogs;
 use durable::Folder;
 
 use crate::model::Clock;
+use crate::model::events::Events;
 use crate::model::fru::FruStore;
 use crate::model::persistent::Persistent;
 use crate::model::sdr::SdrService;
@@ -30,6 +31,8 @@ impl<P: Sensors + Time + Frus> Platform for P {}
 pub struct Stores {
     /// The event log.
     pub sel: Arc<SelStore<Folder>>,
+    /// Destination of events.
+    pub events: Arc<Events>,
     /// The sensor data records.
     pub sdr: Arc<SdrService>,
     /// The FRU images.
@@ -81,6 +84,7 @@ mod tests {
     use super::*;
     pub(super) use crate::commands::test_support::answer;
     use crate::commands::test_support::{self, CommandResult};
+    use crate::model::events::HostSide;
     use crate::model::sensors::Update;
     use crate::platform::fake::FakePlatform;
     use crate::request::command::Family;
@@ -90,28 +94,41 @@ mod tests {
     pub(super) struct TestStorage {
         commands: test_support::TestCommands,
         pub(super) platform: Arc<FakePlatform>,
+        provider: Arc<StorageProvider<FakePlatform>>,
         _state: tempfile::TempDir,
     }
 
     impl TestStorage {
+        pub(super) async fn log_dropped_edits(&self, devices: &[u8]) {
+            self.provider.log_dropped_edits(devices).await;
+        }
+
         pub(super) fn new() -> Self {
             let state = tempfile::tempdir().unwrap();
             let folder = Folder::create(&state.path().join("state"), Modes::PRIVATE).unwrap();
+            let sel = Arc::new(SelStore::open(folder, 100));
+            let clock = Arc::new(Clock::new(Persistent::volatile()));
+            let host = HostSide::default();
+            let events = Events::new(Arc::clone(&sel), Arc::clone(&clock), host);
             let stores = Stores {
-                sel: Arc::new(SelStore::open(folder, 100)),
+                sel,
+                events: Arc::new(events),
                 sdr: Arc::new(SdrService::volatile()),
                 fru: Arc::new(FruStore::volatile()),
-                clock: Arc::new(Clock::new(Persistent::volatile())),
+                clock,
                 auxiliary: Arc::new(Persistent::volatile()),
             };
+            let mut provider = None;
             let commands = test_support::TestCommands::with(
                 Family::NetFn(NetFn::STORAGE),
                 |platform, table| {
-                    StorageProvider::new(Arc::clone(platform), stores).register(table);
+                    let made = StorageProvider::new(Arc::clone(platform), stores);
+                    made.register(table);
+                    provider = Some(made);
                 },
             );
             let platform = Arc::clone(&commands.platform);
-            Self { commands, platform, _state: state }
+            Self { commands, platform, provider: provider.unwrap(), _state: state }
         }
 
         pub(super) async fn send(&self, code: u8, data: &[u8]) -> CommandResult {

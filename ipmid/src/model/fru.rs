@@ -1,5 +1,7 @@
 //! FRU images by device id: the machine's, and what clients wrote over them (IPMI v2.0 §34).
 
+mod edits;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -7,8 +9,10 @@ use std::time::{Duration, Instant};
 use durable::Folder;
 use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::Entity;
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, watch};
+use tokio::time;
 
+use self::edits::Edit;
 use crate::model::health::{Fault, Health};
 use crate::model::persistent::{Persistent, lock};
 
@@ -30,6 +34,8 @@ pub struct FruDevice {
 /// The devices by FRU id.
 pub type FruDevices = BTreeMap<u8, FruDevice>;
 
+/// How long a reader waits until the services that come up with the daemon have shown their units.
+const SETTLES: Duration = Duration::from_secs(1);
 /// How long an inventory that was read counts as current.
 const FRESH: Duration = Duration::from_secs(5);
 /// The least size of a device. Where an image has no memory of its own, sizes are multiples of this,
@@ -46,8 +52,10 @@ pub struct FruStore {
     read: Mutex<Option<Instant>>,
     /// FRU ids by path; a unit that is removed and returns has the id that it had.
     ids: Persistent<BTreeMap<String, u8>>,
-    /// Images that clients wrote, by path.
-    written: Persistent<BTreeMap<String, Vec<u8>>>,
+    /// What clients wrote over images, by path.
+    written: Persistent<BTreeMap<String, Edit>>,
+    /// Whether the services that come up with the daemon have shown what they have.
+    settled: OnceLock<watch::Receiver<bool>>,
     health: OnceLock<Arc<Health>>,
     writing: tokio::sync::Mutex<()>,
 }
@@ -70,13 +78,14 @@ impl FruStore {
 
     fn new(
         ids: Persistent<BTreeMap<String, u8>>,
-        written: Persistent<BTreeMap<String, Vec<u8>>>,
+        written: Persistent<BTreeMap<String, Edit>>,
     ) -> Self {
         Self {
             devices: Mutex::default(),
             read: Mutex::default(),
             ids,
             written,
+            settled: OnceLock::new(),
             health: OnceLock::new(),
             writing: tokio::sync::Mutex::default(),
         }
@@ -85,6 +94,27 @@ impl FruStore {
     /// From now on reports to `health` whether the inventory can be read and images can be written.
     pub fn report_to(&self, health: Arc<Health>) {
         self.health.get_or_init(|| health);
+    }
+
+    /// From now on gives out ids only once `settled` says so: two BMCs with the same units then give them the same ids,
+    /// whichever service came first.
+    pub fn number_when(&self, settled: watch::Receiver<bool>) {
+        self.settled.get_or_init(|| settled);
+    }
+
+    /// Whether ids are given out to new units.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled.get().is_none_or(|settled| *settled.borrow())
+    }
+
+    /// Waits until ids are given out, or for [`SETTLES`].
+    pub async fn until_settled(&self) {
+        if let Some(settled) = self.settled.get() {
+            let mut settled = settled.clone();
+            // Units that are new are left out of this read; the next one has them.
+            let _late = time::timeout(SETTLES, settled.wait_for(|settled| *settled)).await;
+        }
     }
 
     /// Notes whether the inventory or an image could not be reached.
@@ -112,18 +142,15 @@ impl FruStore {
         lock(&self.devices).clone()
     }
 
-    /// The image of device `id`: what was written over it last, else the machine's.
+    /// The image of device `id`: the machine's, with what clients wrote over it.
     #[must_use]
     pub fn image(&self, id: u8) -> Option<Vec<u8>> {
         let devices = lock(&self.devices);
         let device = devices.get(&id)?;
-        let mut image = device.image.clone();
-        if let Some(written) = self.written.get().get(&device.path) {
-            for (byte, over) in image.iter_mut().zip(written) {
-                *byte = *over;
-            }
-        }
-        Some(image)
+        self.written.look(|written| {
+            let edited = written.get(&device.path).map(|edit| edit.over(&device.image).image);
+            Some(edited.unwrap_or_else(|| device.image.clone()))
+        })
     }
 
     /// Waits until no other writer exists.
@@ -147,17 +174,19 @@ pub struct FruWriter<'a> {
 }
 
 impl FruWriter<'_> {
-    /// Replaces the devices by those `found`. A new one gets the lowest id that was never in use.
+    /// Replaces the devices by those `found`. A new one gets the lowest id that was never in use. Returns the ids of
+    /// devices of which clients' edits were dropped, because the part is another one now.
     ///
     /// # Errors
     ///
     /// When the ids cannot be saved.
-    pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<(), CompletionCode> {
+    pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<Vec<u8>, CompletionCode> {
         let store = self.store;
         let is_known = |ids: &BTreeMap<String, u8>| {
             found.iter().all(|device| ids.contains_key(&device.path)) || ids.len() > MAX_ID.into()
         };
-        if !store.ids.look(is_known) {
+        let is_complete = store.ids.look(is_known) || store.is_settled();
+        if is_complete && !store.ids.look(is_known) {
             let paths = found.iter().map(|device| &device.path);
             let saved = store.ids.update(|ids| paths.for_each(|path| give_id(ids, path))).await;
             store.report(saved.is_err());
@@ -177,9 +206,38 @@ impl FruWriter<'_> {
                 devices.insert(*id, device);
             }
         });
+        let dropped = self.drop_edits(&devices).await?;
         *lock(&store.devices) = devices;
-        *lock(&store.read) = Some(Instant::now());
-        Ok(())
+        *lock(&store.read) = is_complete.then(Instant::now);
+        Ok(dropped)
+    }
+
+    /// Drops the edits of parts that are other ones now; returns the ids of their devices.
+    async fn drop_edits(&self, devices: &FruDevices) -> Result<Vec<u8>, CompletionCode> {
+        let store = self.store;
+        let merged = store.written.look(|written| {
+            let edited = devices.iter().filter_map(|(id, device)| {
+                let merged = written.get(&device.path)?.over(&device.image);
+                merged.dropped.then_some((*id, device, merged.image))
+            });
+            edited.collect::<Vec<_>>()
+        });
+        if merged.is_empty() {
+            return Ok(Vec::new());
+        }
+        let change = |written: &mut BTreeMap<String, Edit>| {
+            for (_, device, image) in &merged {
+                written.remove(&device.path);
+                if *image != device.image {
+                    let edit = Edit { below: device.image.clone(), written: image.clone() };
+                    written.insert(device.path.clone(), edit);
+                }
+            }
+        };
+        let saved = store.written.update(change).await;
+        store.report(saved.is_err());
+        saved?;
+        Ok(merged.iter().map(|(id, ..)| *id).collect())
     }
 
     /// Writes `data` at `offset` of device `id`, and returns the device and its whole image.
@@ -199,8 +257,9 @@ impl FruWriter<'_> {
         let range = offset..offset + data.len();
         let range = image.get_mut(range).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
         range.copy_from_slice(data);
-        let (path, whole) = (device.path.clone(), image.clone());
-        let written = store.written.update(|written| written.insert(path, whole)).await;
+        let edit = Edit { below: device.image.clone(), written: image.clone() };
+        let path = device.path.clone();
+        let written = store.written.update(|written| written.insert(path, edit)).await;
         store.report(written.is_err());
         written?;
         Ok((device, image))
@@ -263,6 +322,57 @@ mod tests {
         assert_eq!(store.image(0), None);
         assert_eq!(store.image(1).unwrap()[..2], [2, 0]);
         assert_eq!(store.image(1).unwrap().len(), 256);
+    }
+
+    #[tokio::test]
+    async fn ids_are_given_out_once_the_services_have_come_up() {
+        let store = FruStore::volatile();
+        let settled = watch::Sender::new(false);
+        store.number_when(settled.subscribe());
+        let writer = store.writer().await;
+        writer.set_devices(vec![device("/b", &[1])]).await.unwrap();
+        assert!(store.devices().is_empty() && !store.is_fresh());
+        settled.send_replace(true);
+        store.until_settled().await;
+        writer.set_devices(vec![device("/a", &[2]), device("/b", &[1])]).await.unwrap();
+        let paths: Vec<String> = store.devices().into_values().map(|device| device.path).collect();
+        assert_eq!(
+            (paths.as_slice(), store.is_fresh()),
+            (&["/a".to_owned(), "/b".to_owned()][..], true)
+        );
+    }
+
+    #[tokio::test]
+    async fn edits_are_dropped_once_when_the_part_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&dir.path().join("s"), durable::Modes::PRIVATE).unwrap();
+        let part = |serial: &str| {
+            let chassis = ipmi_proto::fru::Chassis {
+                kind: 0x17,
+                part_number: ipmi_proto::Field::text("CH"),
+                serial: ipmi_proto::Field::text(serial),
+                custom: Vec::new(),
+            };
+            let image = ipmi_proto::fru::FruImage { chassis: Some(chassis), ..Default::default() };
+            device("/c", &image.to_bytes().unwrap())
+        };
+        let store = FruStore::open(&folder);
+        let writer = store.writer().await;
+        assert_eq!(writer.set_devices(vec![part("C1")]).await, Ok(vec![]));
+        let kind = 8 + 2;
+        // Another chassis type, and the checksum that goes with it.
+        let sum = store.image(0).unwrap()[23];
+        writer.write(0, kind, &[0x18]).await.unwrap();
+        writer.write(0, 23, &[sum.wrapping_sub(1)]).await.unwrap();
+        let again = FruStore::open(&folder);
+        let writer = again.writer().await;
+        assert_eq!(writer.set_devices(vec![]).await, Ok(vec![]), "absent is not replaced");
+        assert_eq!(writer.set_devices(vec![part("C1")]).await, Ok(vec![]));
+        assert_eq!(again.image(0).unwrap()[kind], 0x18);
+        assert_eq!(writer.set_devices(vec![part("C2")]).await, Ok(vec![0]));
+        assert_eq!(again.image(0).unwrap()[kind], 0x17);
+        assert_eq!(writer.set_devices(vec![part("C1")]).await, Ok(vec![]));
+        assert_eq!(again.image(0).unwrap()[kind], 0x17);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ pub use repository::{Changes, Encoded, Part, Repository, record_id};
 use serde::{Deserialize, Serialize};
 
 use self::added::{Added, Raw};
+use self::repository::Settled;
 use super::fru::FruDevices;
 use super::sensors::SensorStore;
 use crate::model::health::{Fault, Health};
@@ -29,13 +30,13 @@ use crate::model::persistent::{Persistent, lock};
 /// The records that do not come from sensors on the bus, by id, 0001h to 00FFh.
 pub type FixedRecords = BTreeMap<u8, SdrBody>;
 
-/// The times of the last changes, and a digest of the records they belong to. A restart with the same records is no
-/// change, so that clients' SDR caches stay valid.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+/// The times of the last changes, and the records they belong to. A restart with the same records is no change, so that
+/// clients' SDR caches stay valid.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct History {
-    digest: u64,
     changes: Changes,
+    records: BTreeMap<u16, Raw>,
 }
 
 /// The repository, built anew from sensors, FRU devices and added records whenever they have changed.
@@ -48,6 +49,8 @@ pub struct SdrService {
     added_file: Persistent<Added>,
     /// Overflow: whether a record was refused for lack of space since records were erased last.
     overflow: AtomicBool,
+    /// Whether the units of the inventory are known.
+    units: AtomicBool,
     support: DeviceSupport,
     health: OnceLock<Arc<Health>>,
 }
@@ -94,6 +97,7 @@ impl SdrService {
             history,
             added_file,
             overflow: AtomicBool::new(false),
+            units: AtomicBool::new(false),
             support,
             health: OnceLock::new(),
         }
@@ -104,13 +108,15 @@ impl SdrService {
         self.health.get_or_init(|| health);
     }
 
-    /// Sets the FRU devices that are present, for their locator records.
-    pub fn set_frus(&self, frus: &FruDevices) {
+    /// Sets the FRU devices that are present, for their locator records; `all` when they are all there.
+    pub fn set_frus(&self, frus: &FruDevices, all: bool) {
         let records = fixed::records(self.support, frus);
         let mut fixed = lock(&self.fixed);
         if **fixed != records {
             *fixed = Arc::new(records);
         }
+        drop(fixed);
+        self.units.fetch_or(all, Ordering::Relaxed);
     }
 
     /// Looks at the repository of `sensors` as they are at `now`; `look` must not wait.
@@ -123,11 +129,12 @@ impl SdrService {
         let fixed = Arc::clone(&lock(&self.fixed));
         let added = Arc::clone(&lock(&self.added));
         let mut repository = lock(&self.repository);
-        let first = !repository.is_built();
-        sensors.with(|table| repository.build(table, &fixed, &added, now));
-        if first {
+        if !repository.is_built() {
             repository.resume(self.history.get());
         }
+        let settled =
+            Settled { sensors: sensors.is_settled(), units: self.units.load(Ordering::Relaxed) };
+        sensors.with(|table| repository.build(table, &fixed, &added, settled, now));
         look(&mut repository)
     }
 

@@ -1,5 +1,6 @@
 //! Sensors: their properties on D-Bus, their numbers and names, their records and events.
 
+mod basis;
 mod directory;
 mod discrete;
 mod entity;

@@ -73,10 +73,12 @@ impl ModelStores {
         sdr.report_to(Arc::clone(&health));
         let fru = FruStore::open(folder);
         fru.report_to(Arc::clone(&health));
+        let sensors = SensorStore::open(folder);
+        fru.number_when(sensors.settled());
         Self {
             sel: store,
             events: Arc::new(events),
-            sensors: Arc::new(SensorStore::open(folder)),
+            sensors: Arc::new(sensors),
             sdr: Arc::new(sdr),
             fru: Arc::new(fru),
             clock,

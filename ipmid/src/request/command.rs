@@ -21,11 +21,13 @@
 //! ```
 
 mod handler;
+mod own;
 mod resource;
 mod table;
 
 pub use handler::{Coded, Handler, Outcome, ResponseFuture};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
+pub use own::{Execute, OwnRequests};
 pub use resource::Resource;
 pub use table::{CommandTable, DuplicateCommand, Entry, Registrar, Registry, Rows};
 

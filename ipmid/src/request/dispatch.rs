@@ -1,12 +1,14 @@
 //! From a request to its handler and back: look-up, privilege, filters, unpacking, deadline.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
 use tokio::time;
 use tracing::debug;
 
-use crate::request::command::{Access, Command, Entry, Family, Registry, ResponseFuture};
+use crate::request::command::{Access, Command, Entry, Execute, Family, Registry, ResponseFuture};
 use crate::request::context::Context;
 use crate::request::filter::Filter;
 
@@ -97,6 +99,17 @@ impl Dispatcher {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         }
         self.filters.iter().try_for_each(|filter| filter.check(context, &entry.command, data))
+    }
+}
+
+impl Execute for Dispatcher {
+    fn execute(
+        &self,
+        context: Context,
+        netfn: u8,
+        data: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = ResponseBody> + Send + '_>> {
+        Box::pin(async move { self.dispatch(context, netfn, &data).await })
     }
 }
 

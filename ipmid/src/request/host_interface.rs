@@ -19,14 +19,18 @@ use crate::request::dispatch::Dispatcher;
 pub struct HostInterface<U: ?Sized> {
     channels: Arc<Channels>,
     users: Arc<U>,
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl<U: Users + ?Sized> HostInterface<U> {
     /// For the callers of `channels` and the accounts `users`.
     #[must_use]
-    pub fn new(channels: Arc<Channels>, users: Arc<U>, dispatcher: Dispatcher) -> Arc<Self> {
-        Arc::new(Self { channels, users, dispatcher })
+    pub fn new(
+        channels: Arc<Channels>,
+        users: Arc<U>,
+        dispatcher: impl Into<Arc<Dispatcher>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { channels, users, dispatcher: dispatcher.into() })
     }
 
     /// What operators see of a command.

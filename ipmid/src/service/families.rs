@@ -141,6 +141,7 @@ fn register_records<P: storage::Platform>(
     let auxiliary = Persistent::open(folder.clone(), "auxiliary-logs.json");
     let storage = storage::Stores {
         sel: Arc::clone(&records.sel),
+        events: Arc::clone(&records.events),
         sdr: Arc::clone(&records.sdr),
         fru: Arc::clone(&records.fru),
         clock: Arc::clone(&records.clock),
@@ -237,6 +238,7 @@ mod tests {
             records: ModelStores::open(&folder, config.sel, host),
             folder,
         };
+        deps.records.sensors.number();
         let firewall = Arc::clone(&deps.firewall);
         let mut table = CommandTable::default();
         let platform = Arc::new(FakePlatform::default());

@@ -5,10 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 use tests::client::Output;
 use tests::clients::Login;
-use tests::ctl;
 use tests::suite::Suite;
 use tests::terminal::Terminal;
-use tests::wait;
+use tests::{ctl, wait};
 
 const PASSWORD: &str = "correct horse";
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::client::Output;
-use tests::ctl;
 use tests::shell::Shell;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{ctl, wait};
 
 /// The page with the session's own id, port and address as words.
 fn stable(suite: &Suite, output: &Output) -> Output {

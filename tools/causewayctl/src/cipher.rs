@@ -8,9 +8,8 @@ use serde::Serialize;
 use crate::bmc::Bmc;
 use crate::cli::Global;
 use crate::error::Error;
-use crate::hex;
 use crate::output::{Cell, Report};
-use crate::user;
+use crate::{hex, user};
 
 /// List the cipher suites
 #[derive(Args, Debug)]

@@ -16,9 +16,8 @@ use tokio::time;
 use crate::bmc::Bmc;
 use crate::cli::Global;
 use crate::error::Error;
-use crate::hex;
 use crate::output::{Cell, Report};
-use crate::user;
+use crate::{hex, user};
 
 /// How long a bridge may take to close a session.
 const CLOSING: Duration = Duration::from_secs(5);

@@ -10,11 +10,10 @@ use serde::Serialize;
 use crate::bmc::{Bmc, Channel, ChannelAccess, Setting};
 use crate::cli::Global;
 use crate::error::Error;
-use crate::hex;
 use crate::output::{Cell, Report, Style};
 use crate::password::{self, Source};
 use crate::raw::Level;
-use crate::user;
+use crate::{hex, user};
 
 /// LAN parameter 3: the IP address (IPMI v2.0 Table 23-4).
 const IP_ADDRESS: u8 = 3;

@@ -13,6 +13,9 @@ const MIN_FACTOR: f64 = -512.0;
 const EXPONENTS: std::ops::RangeInclusive<i8> = -8..=7;
 /// What of a step is taken for rounding noise when a limit is met exactly.
 const NOISE: f64 = 1e-9;
+/// How much wider than the finest a round step may be: the next of 1, 2, 2.5 and 5 is at most twice as wide, and the
+/// one after it serves where no offset fits the next.
+const WIDEST: f64 = 2.5 * (1.0 + 2.0 * NOISE);
 
 /// How raw bytes become readings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,16 +55,37 @@ impl Factors {
         }
     }
 
-    /// The factors with the smallest step that cover every value from `min` to `max`.
+    /// Factors that cover every value from `min` to `max`, with a round step where one fits: 0.5 rather than 0.499 for
+    /// 0 to 127, so that limits that people write read back as they were written.
     ///
-    /// Raw bytes are signed when `min` is negative, as in OpenBMC (`dbus-sdr/sensorutils.cpp`).
-    /// Unlike OpenBMC, `M` is rounded up and `B` down, so that both ends are covered: a reading is at most
-    /// half a step off, a step being `M·10^Rexp`.
+    /// Of the steps of two digits that are at most two and a half times the finest, those win that meet most of `marks`
+    /// exactly, then the roundest (1, 2, 2.5 or 5 times a power of ten), then the finest. The offset is a multiple of the
+    /// step. Where no such step fits, the step is the finest.
+    ///
+    /// Raw bytes are signed when `min` is negative, as in OpenBMC (`dbus-sdr/sensorutils.cpp`). Unlike there both ends are
+    /// covered: a reading is at most half a step off, a step being `M·10^Rexp`.
     ///
     /// # Errors
     ///
     /// [`FactorError`] when the limits are no range, or out of the factors' scale.
-    pub fn spanning(min: f64, max: f64) -> Result<Self, FactorError> {
+    pub fn spanning(min: f64, max: f64, marks: &[f64]) -> Result<Self, FactorError> {
+        let finest = Self::finest(min, max)?;
+        let least = (max - min) / 255.0;
+        let width = least * (1.0 - NOISE)..least * WIDEST;
+        let steps = EXPONENTS.flat_map(|r_exp| (1..100).map(move |m| (m, r_exp)));
+        let steps = steps
+            .filter(|(m, r_exp)| m % 10 != 0 && width.contains(&(f64::from(*m) * power(*r_exp))));
+        let round = steps.filter_map(|(m, r_exp)| Self::aligned(min, max, m, r_exp));
+        let missed = |f: &Self| marks.iter().filter(|mark| !f.is_exact(**mark)).count();
+        let order = |a: &Self, b: &Self| {
+            let (one, other) = ((missed(a), a.roughness()), (missed(b), b.roughness()));
+            one.cmp(&other).then(a.step().total_cmp(&b.step()))
+        };
+        Ok(round.min_by(order).unwrap_or(finest))
+    }
+
+    /// The factors with the smallest step that cover every value from `min` to `max`: `M` is rounded up and `B` down.
+    fn finest(min: f64, max: f64) -> Result<Self, FactorError> {
         if !(min.is_finite() && max.is_finite() && (max - min).is_finite() && min < max) {
             return Err(FactorError::NoRange);
         }
@@ -70,6 +94,50 @@ impl Factors {
             .filter_map(|(r_exp, b_exp)| Self::covering(min, max, r_exp, b_exp))
             .min_by(Self::preference)
             .ok_or(FactorError::OutOfScale)
+    }
+
+    /// The factors with the step `m·10^r_exp`, and an offset that is a multiple of it, the plainest that lets them cover
+    /// the range.
+    fn aligned(min: f64, max: f64, m: i16, r_exp: i8) -> Option<Self> {
+        let signed = min < 0.0;
+        let (low, high) = raw_limits(signed);
+        let step = f64::from(m) * power(r_exp);
+        // The offset in steps.
+        let (least, most) = (max / step - high, min / step - low);
+        let noise = NOISE.max(1e-12 * max.abs().max(min.abs()) / step);
+        let (least, most) = ((least - noise).ceil(), (most + noise).floor());
+        if least > most {
+            return None;
+        }
+        if (least..=most).contains(&0.0) {
+            return Self::new(m, 0, r_exp, 0, signed);
+        }
+        let step = f64::from(m);
+        (0..=7_i8).rev().find_map(|b_exp| {
+            let unit = power(b_exp);
+            let first = (least * step / unit).ceil().max(MIN_FACTOR);
+            let last = (most * step / unit).floor().min(MAX_FACTOR);
+            // At most as many as `B` has values.
+            let all = (0..=1023).map(|n| first + f64::from(n)).take_while(|b| *b <= last);
+            let aligned = all.filter(|b| (b * unit) % step == 0.0);
+            let plainest = aligned.min_by(|one, other| one.abs().total_cmp(&other.abs()))?;
+            Self::new(m, whole(plainest), r_exp, b_exp, signed)
+        })
+    }
+
+    /// Whether a raw byte means `value` and no value near it.
+    fn is_exact(&self, value: f64) -> bool {
+        let steps = self.steps(value);
+        (steps - steps.round()).abs() < 1e-6
+    }
+
+    /// 0 for a step of 1, 2, 2.5 or 5 times a power of ten, 1 for others that people count in, 2 for the rest.
+    const fn roughness(&self) -> u8 {
+        match self.m {
+            1 | 2 | 5 | 25 => 0,
+            4 | 8 | 15 | 75 => 1,
+            _ => 2,
+        }
     }
 
     /// The least `M`, with its `B`, that covers the range with these exponents.
@@ -122,11 +190,24 @@ impl Factors {
         if value.is_nan() {
             return None;
         }
-        let offset = f64::from(self.b) * power(self.b_exp) * power(self.r_exp);
-        let x = ((value - offset) / self.signed_step()).round();
+        let x = self.steps(value).round();
         let (low, high) = raw_limits(self.signed);
         let [byte, _] = whole(x.clamp(low, high)).to_le_bytes();
         Some(byte)
+    }
+
+    /// As [`raw_from_value`](Self::raw_from_value); `None` also for a value that no byte means.
+    #[must_use]
+    pub fn raw_if_covered(&self, value: f64) -> Option<u8> {
+        let (low, high) = raw_limits(self.signed);
+        let is_covered = (low..=high).contains(&self.steps(value).round());
+        self.raw_from_value(value).filter(|_| is_covered)
+    }
+
+    /// `x` of the formula for `value`, not rounded.
+    fn steps(&self, value: f64) -> f64 {
+        let offset = f64::from(self.b) * power(self.b_exp) * power(self.r_exp);
+        (value - offset) / self.signed_step()
     }
 
     /// The bytes that a delta of `value` takes, such as a hysteresis: at least one when `value` is not zero.
@@ -251,8 +332,49 @@ mod tests {
             (10.0, 265.0, factors(1, 1, 0, 1, false)),
         ];
         for (min, max, expected) in cases {
-            assert_eq!(Factors::spanning(min, max), Ok(expected), "{min}..{max}");
+            assert_eq!(Factors::spanning(min, max, &[]), Ok(expected), "{min}..{max}");
         }
+    }
+
+    #[test]
+    fn steps_are_round_where_they_can_be() {
+        // Range, limits, and the step.
+        let cases: [(f64, f64, &[f64], f64); 13] = [
+            (0.0, 127.0, &[85.0, 95.0, 0.0, 5.0], 0.5),
+            (0.0, 127.0, &[], 0.5),
+            (-50.0, 150.0, &[], 1.0),
+            (-60.0, -20.0, &[-55.4], 0.2),
+            (0.0, 20_000.0, &[500.0], 100.0),
+            (0.0, 15.0, &[11.4, 12.6], 0.1),
+            (0.0, 3.6, &[3.3], 0.02),
+            (0.0, 3.6, &[3.135, 3.465], 0.015),
+            (10.0, 14.0, &[11.4], 0.02),
+            (0.0, 1.0e6, &[900_000.0], 5000.0),
+            (0.0, 0.001, &[], 0.000_005),
+            // No round step meets it.
+            (0.0, 60.0, &[], 0.25),
+            (0.0, 127.0, &[std::f64::consts::PI], 0.5),
+        ];
+        for (min, max, limits, step) in cases {
+            let factors = Factors::spanning(min, max, limits).unwrap();
+            assert!((factors.step() - step).abs() < step * 1e-9, "{min}..{max}: {factors:?}");
+            let readings = [min, max].map(|value| factors.raw_if_covered(value));
+            assert!(readings.iter().all(Option::is_some), "{min}..{max}: {factors:?}");
+        }
+        let centred = Factors::spanning(-50.0, 150.0, &[]).unwrap();
+        assert_eq!(centred, factors(1, 3, 0, 1, true));
+    }
+
+    #[test]
+    fn what_is_beyond_the_bytes_is_no_reading() {
+        let temperature = factors(1, 0, 0, 0, true);
+        for (value, raw) in
+            [(127.4, Some(127)), (127.6, None), (-128.4, Some(0x80)), (-129.0, None)]
+        {
+            assert_eq!(temperature.raw_if_covered(value), raw, "{value}");
+        }
+        assert_eq!(temperature.raw_if_covered(f64::INFINITY), None);
+        assert_eq!(temperature.raw_if_covered(f64::NAN), None);
     }
 
     #[test]
@@ -286,9 +408,9 @@ mod tests {
     #[test]
     fn ranges_that_are_none_are_refused() {
         for (min, max) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
-            assert_eq!(Factors::spanning(min, max), Err(FactorError::NoRange));
+            assert_eq!(Factors::spanning(min, max, &[]), Err(FactorError::NoRange));
         }
-        assert_eq!(Factors::spanning(0.0, 1e15), Err(FactorError::OutOfScale));
+        assert_eq!(Factors::spanning(0.0, 1e15, &[]), Err(FactorError::OutOfScale));
     }
 
     #[test]
@@ -314,7 +436,7 @@ mod tests {
 
         #[test]
         fn reading_is_within_one_step_of_the_value((min, max) in ranges(), at in 0.0..=1.0f64) {
-            let factors = Factors::spanning(min, max);
+            let factors = Factors::spanning(min, max, &[]);
             prop_assert!(factors.is_ok(), "{min}..{max}: {factors:?}");
             let factors = factors.unwrap();
             let value = min + (max - min) * at;
@@ -327,8 +449,33 @@ mod tests {
         fn step_is_not_wasted(scale in -4.0..5.0f64, start in -1.0..1.0f64) {
             let width = 10f64.powf(scale);
             let (min, max) = (start * width, start * width + width);
-            let factors = Factors::spanning(min, max).unwrap();
-            prop_assert!(factors.step() <= width / 255.0 * 1.06, "{min}..{max}: {factors:?}");
+            let factors = Factors::spanning(min, max, &[]).unwrap();
+            prop_assert!(factors.step() <= width / 255.0 * 2.51, "{min}..{max}: {factors:?}");
+        }
+
+        /// What people write, whole steps of a round number, reads back.
+        #[test]
+        fn limit_that_is_written_reads_back(
+            scale in -3i32..=4, low in -200i32..=200, width in 1i32..=500,
+            limits in prop::collection::vec(0i32..=100, 0..6), written in 0.0..=1.0f64,
+        ) {
+            let unit = 10f64.powi(scale);
+            let (min, max) = (f64::from(low) * unit, f64::from(low + width) * unit);
+            let limits: Vec<f64> =
+                limits.iter().map(|percent| f64::from(low + width * percent / 100) * unit).collect();
+            let factors = Factors::spanning(min, max, &limits).unwrap();
+            let read = |value| factors.value_from_raw(factors.raw_if_covered(value).unwrap());
+            let steps = ((min + (max - min) * written) / factors.step()).round();
+            let value = (steps * factors.step()).clamp(min, max);
+            if steps * factors.step() == value {
+                prop_assert!((read(value) - value).abs() < factors.step() * 1e-6, "{value}: {factors:?}");
+            }
+            // Whole numbers of a unit that 255 steps reach are always met.
+            if width <= 255 {
+                for limit in limits {
+                    prop_assert!((read(limit) - limit).abs() < unit * 1e-6, "{limit}: {factors:?}");
+                }
+            }
         }
 
         #[test]

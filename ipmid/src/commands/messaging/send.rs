@@ -1,10 +1,10 @@
-//! Send Message: bridging to satellite controllers and to the host (IPMI v2.0 §6.13, §22.7).
+//! Send Message: bridging to satellite controllers, to the host and to the BMC itself (IPMI v2.0 §6.13, §22.7).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipmi_proto::codec::{Bits, Remaining};
-use ipmi_proto::ipmb::{IpmbHeader, IpmbRequest, IpmbResponse};
+use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
 use tokio::{task, time};
 use tracing::debug;
@@ -27,9 +27,23 @@ const TRACKING_REQUEST: u8 = 1;
 /// Timeout of a satellite's response to the host, whose driver retries after 1 s, four times.
 const RELAY: Duration = Duration::from_secs(5);
 
+/// Its command number.
+const SEND_MESSAGE: u8 = 0x34;
+
+/// The bytes of a response frame around its data (IPMI v2.0 Table 13-8).
+const RESPONSE_OVERHEAD: usize = 8;
+
+/// Where a request goes.
+enum Target {
+    /// The satellites of this channel.
+    Satellite(String),
+    /// The BMC itself, with the caller's rights.
+    Own(Box<Context>),
+}
+
 /// A frame, and the request in it.
 struct Bridged {
-    channel: String,
+    target: Target,
     number: ChannelNumber,
     header: IpmbHeader,
     request: Request,
@@ -39,10 +53,13 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     pub(super) fn register_send(self: &Arc<Self>, table: &mut Registrar<'_>) {
         use Privilege::User;
         let mut rows = table.rows(NetFn::APP, self);
-        rows.add(0x34, User, "Send Message", Self::send_message);
+        rows.add(SEND_MESSAGE, User, "Send Message", Self::send_message);
     }
 
     /// Send Message (IPMI v2.0 §22.7).
+    ///
+    /// A request to the BMC's own address on the primary IPMB is run here, on whichever LUN it is for: so clients reach sensors
+    /// of other LUNs (FreeIPMI's `--bridge-sensors`). Privilege, filters and deadline are those of the caller.
     ///
     /// A broadcast, which has 00h before its frame, goes to the satellite that the frame addresses: only that
     /// one would answer (IPMI v2.0 §20.9).
@@ -57,7 +74,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
     ///
     /// `C3h` from a satellite that does not answer, `83h` if no controller acknowledges its address,
     /// `C0h` when too many requests are under way, `CCh` for a channel that is neither an IPMB nor
-    /// the host's, and for an invalid request frame, `D3h` if the channel's bridge does not run.
+    /// the host's, for an invalid request frame and for a Send Message to the BMC itself, `D3h` if the channel's
+    /// bridge does not run.
     async fn send_message(
         self: Arc<Self>,
         context: Context,
@@ -80,11 +98,11 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         if context.is_from_host() && is_response(&frame) {
             return self.forward_host_response(number, &frame).await;
         }
-        let bridged = self.unwrap_frame(number, &frame)?;
+        let bridged = self.unwrap_frame(&context, number, &frame)?;
         if context.is_from_host() {
             return self.relay_for_host(bridged);
         }
-        let answer = self.send_to_satellite(&bridged).await;
+        let answer = self.ask(&bridged).await;
         let (completion, data) = settled(answer)?;
         match tracking.value() {
             TRACKING_NONE => Ok(Vec::new().into()),
@@ -127,25 +145,44 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         }
     }
 
-    fn unwrap_frame(&self, number: ChannelNumber, frame: &[u8]) -> Result<Bridged, CompletionCode> {
+    fn unwrap_frame(
+        &self,
+        context: &Context,
+        number: ChannelNumber,
+        frame: &[u8],
+    ) -> Result<Bridged, CompletionCode> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
-        let channel = self.deps.satellite_channels.get(&number).ok_or(invalid)?;
         let parsed = IpmbRequest::parse(frame).map_err(|_| invalid)?;
         if !parsed.header.netfn.is_request() {
             return Err(invalid);
         }
-        Ok(Bridged {
-            channel: channel.clone(),
-            number,
-            header: parsed.header,
-            request: parsed.to_request(),
-        })
+        let is_own = number == ChannelNumber::IPMB && parsed.header.responder == IpmbAddress::BMC;
+        let target = if is_own {
+            Target::Own(Box::new(own_context(context, &parsed.header)?))
+        } else {
+            let channel = self.deps.satellite_channels.get(&number).ok_or(invalid)?;
+            Target::Satellite(channel.clone())
+        };
+        Ok(Bridged { target, number, header: parsed.header, request: parsed.to_request() })
     }
 
-    async fn send_to_satellite(&self, bridged: &Bridged) -> PlatformResult<SatelliteAnswer> {
-        let to = bridged.header.responder;
-        let asked = self.platform.ask_satellite(&bridged.channel, to, &bridged.request);
-        asked.await
+    async fn ask(&self, bridged: &Bridged) -> PlatformResult<SatelliteAnswer> {
+        let request = &bridged.request;
+        match &bridged.target {
+            Target::Satellite(channel) => {
+                let to = bridged.header.responder;
+                self.platform.ask_satellite(channel, to, request).await
+            }
+            Target::Own(context) => {
+                let netfn = request.netfn.value();
+                let body = self.deps.own.run(**context, netfn, request.data.clone()).await;
+                Ok(if body.data.len() > context.max_data() {
+                    SatelliteAnswer::Answered(CompletionCode::CANNOT_RETURN_BYTES, Vec::new())
+                } else {
+                    SatelliteAnswer::Answered(body.completion, body.data)
+                })
+            }
+        }
     }
 
     /// Responds to the host at once, and queues the satellite's response when it arrives.
@@ -154,7 +191,7 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         let permit = permit.map_err(|_| CompletionCode::BUSY)?;
         let messages = Arc::clone(&self.deps.messages);
         task::spawn(async move {
-            let answer = time::timeout(RELAY, self.send_to_satellite(&bridged)).await;
+            let answer = time::timeout(RELAY, self.ask(&bridged)).await;
             let answer = answer.unwrap_or(Err(PlatformError::Timeout));
             let (completion, data) = settled(answer).unwrap_or_else(|code| (code, Vec::new()));
             bridged.queue_response(&messages, completion, data);
@@ -182,6 +219,24 @@ impl Bridged {
             debug!(header = ?self.header, "the receive message queue is full; a satellite's response is dropped");
         }
     }
+}
+
+/// The context of a request to the BMC itself: its sender's, with the LUN and the room that the frame has.
+///
+/// # Errors
+///
+/// `CCh` for another Send Message, which would hold requests in requests without end.
+fn own_context(context: &Context, header: &IpmbHeader) -> Result<Context, CompletionCode> {
+    if (header.netfn, header.command) == (NetFn::APP, SEND_MESSAGE) {
+        return Err(CompletionCode::INVALID_DATA_FIELD);
+    }
+    let room = context.max_data().saturating_sub(RESPONSE_OVERHEAD);
+    Ok(Context {
+        lun: header.responder_lun,
+        command: header.command,
+        room: Some(u8::try_from(room).unwrap_or(u8::MAX)),
+        ..*context
+    })
 }
 
 /// The frame without the broadcast address before it, which is removed before parsing: with it, the

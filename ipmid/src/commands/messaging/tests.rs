@@ -1,15 +1,18 @@
 //! The messaging commands over satellites and I2C buses in memory.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Mutex;
 
+use hex_literal::hex;
 use ipmi_proto::ipmb::IpmbAddress;
-use ipmi_proto::{CompletionCode, NetFn, Privilege, Request};
+use ipmi_proto::{CompletionCode, NetFn, Privilege, Request, ResponseBody};
 
 use super::*;
 use crate::commands::test_support::{CommandResult, TestCommands, answer};
 use crate::model::message_queue::{Message, flag};
 use crate::platform::{I2cError, PlatformError, PlatformResult, SatelliteAnswer};
-use crate::request::command::Family;
+use crate::request::command::{Execute, Family};
 use crate::request::context::{Context, Satellite, Session};
 
 /// Responds with a given result, and records the requests.
@@ -62,6 +65,25 @@ struct TestMessaging {
     commands: TestCommands,
     fake: Arc<Fake>,
     messages: Arc<Messages>,
+    own: Arc<Own>,
+}
+
+/// Echoes requests to the BMC itself, and keeps them.
+#[derive(Debug, Default)]
+struct Own(Mutex<Vec<(Context, u8)>>);
+
+impl Execute for Own {
+    fn execute(
+        &self,
+        context: Context,
+        netfn: u8,
+        data: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = ResponseBody> + Send + '_>> {
+        self.0.lock().unwrap().push((context, netfn));
+        let completion =
+            if context.lun.value() == 2 { CompletionCode::NOT_PRESENT } else { CompletionCode::OK };
+        Box::pin(async move { ResponseBody { completion, data } })
+    }
 }
 
 fn messaging() -> TestMessaging {
@@ -85,11 +107,14 @@ fn messaging() -> TestMessaging {
         i2c: I2cConfig {
             allow: vec![allow(0x50, &[0x10, 0x00], &[0x00, 0xff]), allow(0x51, &[], &[])],
         },
+        own: OwnRequests::default(),
     };
+    let own = Arc::new(Own::default());
+    deps.own.run_by(&own);
     let provider = MessagingProvider::new(Arc::clone(&fake), FakeI2c, deps);
     let commands =
         TestCommands::with(Family::NetFn(NetFn::APP), |_, table| provider.register(table));
-    TestMessaging { commands, fake, messages }
+    TestMessaging { commands, fake, messages, own }
 }
 
 impl TestMessaging {
@@ -124,6 +149,56 @@ async fn console_gets_the_satellites_whole_response() {
     let asked = messaging.fake.asked.lock().unwrap().pop().unwrap();
     assert_eq!((asked.0.as_str(), asked.1), ("Ipmb", 0x24));
     assert_eq!((asked.2.netfn, asked.2.command, asked.2.data), (NetFn::APP, 0x01, vec![]));
+}
+
+#[tokio::test]
+async fn message_to_the_bmc_itself_is_run_at_its_lun_with_the_callers_rights() {
+    let messaging = messaging();
+    // Get Sensor Reading of sensor 7 on LUN 1, as FreeIPMI sends it: tracked, to 20h, from 81h with number 5.
+    let request = hex!("40 20 11 cf 81 14 2d 07 37");
+    let expected = hex!("81 14 6b 20 15 2d 00 07 97");
+    assert_eq!(messaging.send_from_lan(0x34, &request).await, answer(&expected));
+    let (context, netfn) = messaging.own.0.lock().unwrap().pop().unwrap();
+    assert_eq!((netfn, context.lun.value(), context.command), (0x04, 1, 0x2d));
+    assert_eq!((context.privilege, context.channel.value()), (Privilege::Operator, 1));
+    assert_eq!(context.session, Some(Session { user_id: 2, id: 0x0203_0477 }));
+    assert_eq!(context.room, Some(247), "what is left beside the frame");
+    // LUN 2: the completion code is the embedded one.
+    let request = hex!("40 20 12 ce 81 14 2d 07 37");
+    let expected = hex!("81 14 6b 20 16 2d cb 07 cb");
+    assert_eq!(messaging.send_from_lan(0x34, &request).await, answer(&expected));
+    // Untracked: run, and nobody is answered.
+    let untracked = hex!("00 20 11 cf 81 14 2d 07 37");
+    assert_eq!(messaging.send_from_lan(0x34, &untracked).await, answer(&[]));
+    assert_eq!(messaging.own.0.lock().unwrap().len(), 2);
+    assert!(messaging.fake.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn hosts_message_to_the_bmc_itself_is_answered_in_its_queue() {
+    let messaging = messaging();
+    let mut flags = messaging.messages.watch();
+    let request = hex!("00 20 11 cf 20 16 2d 07 96");
+    assert_eq!(messaging.send(0x34, &request).await, answer(&[]));
+    flags.changed().await.unwrap();
+    // Channel 0, and the response without the requester's address.
+    let expected = hex!("00 16 ca 20 15 2d 00 07 97");
+    assert_eq!(messaging.send(0x33, &[]).await, answer(&expected));
+}
+
+#[tokio::test]
+async fn send_message_within_send_message_is_refused() {
+    let messaging = messaging();
+    let invalid = Err(CompletionCode::INVALID_DATA_FIELD);
+    let inner = hex!("20 18 c8 81 18 34 40 20 18 c8 81 14 01 6a");
+    let sum = inner[3..].iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte));
+    let nested = [&[0x40][..], &inner, &[sum]].concat();
+    assert_eq!(messaging.send_from_lan(0x34, &nested).await, invalid);
+    assert_eq!(messaging.send(0x34, &nested).await, invalid);
+    // Another channel's 20h is no address of the BMC's.
+    let elsewhere = hex!("45 20 11 cf 81 14 2d 07 37");
+    assert_eq!(messaging.send_from_lan(0x34, &elsewhere).await, invalid);
+    assert!(messaging.own.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ impl<P: Sensors> SensorProvider<P> {
         Ok(())
     }
 
-    /// Get Sensor Thresholds (IPMI v2.0 §35.9): a mask of the readable thresholds, and six raw limits.
+    /// Get Sensor Thresholds (IPMI v2.0 §35.9): a mask of the readable thresholds, and six raw limits, as they are set now.
+    /// A limit that no raw byte means is not readable.
     ///
     /// # Errors
     ///
@@ -74,8 +75,7 @@ impl<P: Sensors> SensorProvider<P> {
     ) -> Result<(u8, [u8; 6]), CompletionCode> {
         self.sensor(&context, number, |sensor| {
             let sensor = analog(sensor)?;
-            let present = sensor.observed.thresholds.present();
-            Ok((present.bits(), sensor.raw_thresholds().values()))
+            Ok((sensor.readable_thresholds().bits(), sensor.raw_thresholds().values()))
         })
         .await?
     }

@@ -9,12 +9,19 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use tracing::warn;
 
 use super::{Platform, StorageProvider};
+use crate::model::events::Source;
 use crate::model::fru::FruWriter;
+use crate::model::sdr::OwnSource;
 use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
 /// Access is by bytes (bit 0 clear), not by words.
 const BY_BYTES: u8 = 0x00;
+
+/// Event data 1: hardware change detected, with an OEM code in event data 3: the FRU device.
+const HARDWARE_CHANGED: u8 = 0x20;
+/// Unspecified event data.
+const UNSPECIFIED: u8 = 0xff;
 
 /// Whoever asks for records or FRU data has the inventory read.
 static UNREAD: RateLimit = RateLimit::new(1, Duration::from_secs(60));
@@ -88,6 +95,7 @@ impl<P: Platform> StorageProvider<P> {
         if data.is_empty() {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
+        self.stores.fru.until_settled().await;
         let writer = self.stores.fru.writer().await;
         self.read_frus(&writer).await;
         let (unit, image) = writer.write(device, usize::from(offset), &data).await?;
@@ -112,6 +120,7 @@ impl<P: Platform> StorageProvider<P> {
         if fru.is_fresh() {
             return;
         }
+        fru.until_settled().await;
         let writer = match fru.try_writer() {
             None if fru.was_read() => return,
             None => fru.writer().await,
@@ -128,14 +137,34 @@ impl<P: Platform> StorageProvider<P> {
         self.stores.fru.report(found.is_err());
         match found {
             Ok(found) => {
-                if writer.set_devices(found).await.is_ok() {
-                    self.stores.sdr.set_frus(&self.stores.fru.devices());
+                if let Ok(dropped) = writer.set_devices(found).await {
+                    let fru = &self.stores.fru;
+                    self.stores.sdr.set_frus(&fru.devices(), fru.is_settled());
+                    self.log_dropped_edits(&dropped).await;
                 }
             }
             Err(error) => {
                 if let Some(pass) = UNREAD.admit() {
                     warn!(%error, swallowed = pass.swallowed, "the inventory cannot be read");
                 }
+            }
+        }
+    }
+}
+
+impl<P: Platform> StorageProvider<P> {
+    /// Logs that what clients wrote over these devices is dropped, because their parts were replaced: a hardware change in
+    /// the event log, with the FRU device in event data 3 (Table 42-3, sensor type 2Bh).
+    pub(super) async fn log_dropped_edits(&self, devices: &[u8]) {
+        for id in devices {
+            warn!(
+                device = id,
+                "a FRU device has another serial number; what clients wrote over it is dropped"
+            );
+            let (generator, event) = OwnSource::Version.event([HARDWARE_CHANGED, UNSPECIFIED, *id]);
+            let logged = self.stores.events.handle(Source::Other, generator, event).await;
+            if let Err(error) = logged {
+                warn!(%error, device = id, "a replaced part is not logged: the SEL cannot be written");
             }
         }
     }
@@ -177,6 +206,15 @@ mod tests {
             let long = read(longest + 1).await;
             assert_eq!(long, Err(CompletionCode::CANNOT_RETURN_BYTES), "{medium:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn replaced_part_is_logged_with_its_device() {
+        let commands = TestStorage::new();
+        commands.log_dropped_edits(&[7]).await;
+        let entry = commands.send(0x43, &hex!("0000 0000 00 ff")).await.unwrap();
+        // Sensor 00h of type 2Bh, sensor-specific offset 0, and the device.
+        assert_eq!(entry[9..], hex!("2000 04 2b 00 6f 20 ff 07"));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use ipmi_proto::{ChannelNumber, IdString, Lun};
 
 use super::FixedRecords;
 use crate::model::fru::FruDevices;
+use crate::model::names;
 
 /// The record ids of FRU locators begin here, one for each FRU id that fits.
 const FIRST_FRU: u8 = 0x10;
@@ -120,9 +121,30 @@ pub(super) fn records(support: DeviceSupport, frus: &FruDevices) -> FixedRecords
     }
     for (id, device) in frus {
         if let Some(record) = FIRST_FRU.checked_add(*id) {
-            let locator = FruLocator::bmc(*id, device.entity, &device.name);
+            let locator = FruLocator::bmc(*id, device.entity, &names::shorten(&device.name));
             records.insert(record, SdrBody::Fru(locator));
         }
     }
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_of_the_bmcs_own_records_are_reserved() {
+        let records = records(DeviceSupport::default(), &FruDevices::new());
+        let own: BTreeSet<String> = records
+            .values()
+            .map(|body| match body {
+                SdrBody::Controller(locator) => locator.id.to_text(),
+                SdrBody::EventOnly(source) => source.id.to_text(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(own, names::RESERVED.map(str::to_owned).into());
+    }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ipmi_proto::CompletionCode;
-use ipmi_proto::sdr::SdrRecord;
+use ipmi_proto::sdr::{SdrBody, SdrRecord};
+use ipmi_proto::{CompletionCode, IdString};
 use serde::{Deserialize, Serialize};
 
-use super::added::{self, Added, Subject};
+use super::added::{self, Added, Raw, Subject};
 use super::{FixedRecords, History};
 use crate::model::sensors::{SensorIndex, SensorTable};
-use crate::model::{Reservation, part};
+use crate::model::{Reservation, names, part};
 
 /// Record ids of sensors begin here; the fixed records are below.
 const FIRST_SENSOR: u16 = 0x0100;
@@ -36,6 +36,22 @@ pub struct Part {
 /// A record as clients read it.
 pub type Encoded = Arc<[u8]>;
 
+/// Which of the BMC's own records are all there: before, those of the last run stand in for what is missing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Settled {
+    /// The sensors of the services that come up with the daemon.
+    pub(super) sensors: bool,
+    /// The units of the inventory.
+    pub(super) units: bool,
+}
+
+impl Settled {
+    /// Whether a record `id` that is missing is gone.
+    const fn is_gone(self, id: u16) -> bool {
+        if id >= FIRST_SENSOR { self.sensors } else { self.units }
+    }
+}
+
 /// The repository.
 #[derive(Debug, Default)]
 pub struct Repository {
@@ -51,15 +67,16 @@ pub struct Repository {
     built_from: Option<Sources>,
 }
 
-/// What a repository was built from: the sensors' generation, the fixed and the added records.
+/// What a repository was built from: the sensors' generation, the fixed and the added records, and which of these are
+/// all there.
 #[derive(Debug)]
-struct Sources(u64, Arc<FixedRecords>, Arc<Added>);
+struct Sources(u64, Arc<FixedRecords>, Arc<Added>, Settled);
 
 /// When the repository changed, seconds since 1970; 0 for never.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Changes {
-    /// When a record was added or changed.
+    /// When a record was added, also in place of another.
     pub added: u32,
     /// When a record was deleted.
     pub erased: u32,
@@ -75,6 +92,18 @@ pub fn record_id(sensor: SensorIndex) -> u16 {
     FIRST_SENSOR + sensor.value()
 }
 
+/// The record, a unit's with a name that no other record has: it is the unit that gives way.
+fn with_own_name(body: &SdrBody, names: &mut BTreeSet<String>) -> SdrBody {
+    let mut body = body.clone();
+    if let SdrBody::Fru(locator) = &mut body {
+        let is_used = |name: &str| names.contains(name) || names::RESERVED.contains(&name);
+        let name = names::unique(&locator.id.to_text(), "FRU", is_used);
+        locator.id = IdString::new(&name);
+        names.insert(name);
+    }
+    body
+}
+
 impl Repository {
     /// Builds the repository from the sensors of `table` and the `fixed` and `added` records, at `now`. Does nothing if
     /// none of them has changed.
@@ -83,12 +112,14 @@ impl Repository {
         table: &SensorTable,
         fixed: &Arc<FixedRecords>,
         added: &Arc<Added>,
+        settled: Settled,
         now: u32,
     ) {
-        if let Some(Sources(generation, of, with)) = &self.built_from
+        if let Some(Sources(generation, of, with, were)) = &self.built_from
             && *generation == table.generation()
             && Arc::ptr_eq(of, fixed)
             && Arc::ptr_eq(with, added)
+            && *were == settled
         {
             return;
         }
@@ -98,10 +129,11 @@ impl Repository {
         });
         let others = fixed.iter().map(|(id, body)| (u16::from(*id), body));
         let mut own = HashMap::new();
-        let mut records: BTreeMap<u16, Encoded> = BTreeMap::new();
+        let mut names: BTreeSet<String> = table.iter().map(|of| of.listing.name.clone()).collect();
+        let mut records = self.missing(settled);
         for (id, body) in others.chain(sensors) {
             own.extend(Subject::of(body).map(|subject| (subject, id)));
-            let body = body.clone();
+            let body = with_own_name(body, &mut names);
             records.insert(id, SdrRecord { id, body }.to_bytes().into());
         }
         for (id, record) in added.iter() {
@@ -112,7 +144,14 @@ impl Repository {
         }
         self.own = own;
         self.replace(records, now);
-        self.built_from = Some(Sources(table.generation(), Arc::clone(fixed), Arc::clone(added)));
+        let (fixed, added) = (Arc::clone(fixed), Arc::clone(added));
+        self.built_from = Some(Sources(table.generation(), fixed, added, settled));
+    }
+
+    /// The BMC's own records that are there so far and whose sensors and units may still come.
+    fn missing(&self, settled: Settled) -> BTreeMap<u16, Encoded> {
+        let own = self.records.range(..added::FIRST).filter(|(id, _)| !settled.is_gone(**id));
+        own.map(|(id, record)| (*id, Arc::clone(record))).collect()
     }
 
     pub(super) const fn is_built(&self) -> bool {
@@ -127,7 +166,7 @@ impl Repository {
     /// Whether a client added the record `id`.
     pub(super) fn may_delete(&self, id: u16) -> Result<(), CompletionCode> {
         match &self.built_from {
-            Some(Sources(.., added)) if added.iter().any(|(of, _)| of == id) => Ok(()),
+            Some(Sources(_, _, added, _)) if added.iter().any(|(of, _)| of == id) => Ok(()),
             _ if self.records.contains_key(&id) => Err(CompletionCode::ILLEGAL_FOR_SENSOR),
             _ => Err(CompletionCode::NOT_PRESENT),
         }
@@ -251,23 +290,17 @@ impl Repository {
         self.reservation.holds(reservation)
     }
 
+    /// The times of the last changes, and the records they belong to.
     pub(super) fn history(&self) -> History {
-        History { digest: self.digest(), changes: self.changed }
+        let saved = |(id, record): (&u16, &Encoded)| Some((*id, Raw::parse(record).ok()?));
+        History { changes: self.changed, records: self.records.iter().filter_map(saved).collect() }
     }
 
-    /// Restores the times of the last changes, if the saved history is of the same records.
+    /// Begins with the records and the times of the last run: what is the same again is no change.
     pub(super) fn resume(&mut self, saved: History) {
-        if saved.digest == self.digest() {
-            self.changed = saved.changes;
-        }
-    }
-
-    /// FNV-1a over all records.
-    fn digest(&self) -> u64 {
-        let bytes = self.records.values().flat_map(|record| record.iter());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        self.changed = saved.changes;
+        let records = saved.records.into_iter();
+        self.records = records.map(|(id, record)| (id, record.bytes().into())).collect();
     }
 
     fn replace(&mut self, records: BTreeMap<u16, Encoded>, now: u32) {

@@ -1,7 +1,7 @@
 use ipmi_proto::sdr::ThresholdSet;
 
 use super::*;
-use crate::model::sensors::{Directory, SensorTable, Settings, Value};
+use crate::model::sensors::{Directory, SensorTable, Settings, Update, Value};
 
 fn add(table: &mut SensorTable, directory: &mut Directory, name: &str) {
     let path = format!("/xyz/openbmc_project/sensors/temperature/{name}");
@@ -15,13 +15,16 @@ fn fixed() -> Arc<FixedRecords> {
     Arc::new(FixedRecords::from([(1, other)]))
 }
 
+/// All sensors and units are there.
+const ALL: Settled = Settled { sensors: true, units: true };
+
 #[test]
 fn records_chain_from_first_to_last() {
     let (mut table, mut directory) = (SensorTable::default(), Directory::default());
     add(&mut table, &mut directory, "A");
     add(&mut table, &mut directory, "B");
     let mut repository = Repository::default();
-    repository.build(&table, &fixed(), &Arc::default(), 7);
+    repository.build(&table, &fixed(), &Arc::default(), ALL, 7);
     let mut seen = Vec::new();
     let mut next = Some(0);
     while let Some(id) = next {
@@ -35,17 +38,96 @@ fn records_chain_from_first_to_last() {
     assert!(repository.get(0x0102).is_none());
 }
 
+fn temperature(name: &str, limit: f64) -> Update {
+    let value = vec![("Value".to_owned(), Value::Number(20.0))];
+    let limit = vec![("WarningHigh".to_owned(), Value::Number(limit))];
+    let interfaces = vec![
+        ("xyz.openbmc_project.Sensor.Value".to_owned(), value),
+        ("xyz.openbmc_project.Sensor.Threshold.Warning".to_owned(), limit),
+    ];
+    Update::Object { path: format!("/xyz/openbmc_project/sensors/temperature/{name}"), interfaces }
+}
+
+/// The times of the last addition and erasure, and the number of records.
+fn times(service: &SdrService, sensors: &SensorStore, now: u32) -> (u32, u32, usize) {
+    service.with(sensors, now, |repository| {
+        let changes = repository.changes();
+        (changes.added, changes.erased, repository.len())
+    })
+}
+
 #[tokio::test]
-async fn restart_that_finds_the_same_records_is_no_change() {
-    let service = SdrService::volatile();
-    let sensors = SensorStore::volatile();
-    let first = service.with(&sensors, 100, |repository| repository.changes());
-    assert_eq!(first.added, 100);
+async fn times_move_when_records_come_and_go_and_not_with_limits_or_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::create(&dir.path().join("s"), durable::Modes::PRIVATE).unwrap();
+    let open = || {
+        let sensors = SensorStore::open(&folder);
+        (SdrService::open(&folder, DeviceSupport::default()), sensors)
+    };
+    let (service, sensors) = open();
+    sensors.apply(temperature("A", 80.0));
+    sensors.apply(temperature("B", 80.0));
+    sensors.number();
+    service.set_frus(&FruDevices::new(), true);
+    assert_eq!(times(&service, &sensors, 100), (100, 0, 7));
+    let index = sensors.with(|table| table.iter().next().unwrap().listing.index);
+    sensors.configure(index, |settings| settings.positive_hysteresis = 2).await.unwrap();
+    sensors.apply(Update::Changed {
+        path: "/xyz/openbmc_project/sensors/temperature/A".to_owned(),
+        interface: "xyz.openbmc_project.Sensor.Threshold.Warning".to_owned(),
+        properties: vec![("WarningHigh".to_owned(), Value::Number(46.0))],
+    });
+    assert_eq!(times(&service, &sensors, 200), (100, 0, 7));
+    let read = service.with(&sensors, 200, |all| all.get(0x0100).unwrap().0);
     service.save_history().await;
-    let saved = service.history.get();
-    let again = SdrService::volatile();
-    again.history.update(|history| *history = saved).await.unwrap();
-    assert_eq!(again.with(&sensors, 200, |repository| repository.changes()), first);
+    let _saved = tokio::time::timeout(std::time::Duration::from_millis(50), sensors.events()).await;
+
+    // A restart: the services have the limits that were set, and come one after the other.
+    let (service, sensors) = open();
+    assert_eq!(times(&service, &sensors, 300), (100, 0, 7), "no service yet");
+    sensors.apply(temperature("B", 80.0));
+    assert_eq!(times(&service, &sensors, 310), (100, 0, 7));
+    sensors.apply(temperature("A", 46.0));
+    sensors.number();
+    service.set_frus(&FruDevices::new(), true);
+    assert_eq!(times(&service, &sensors, 320), (100, 0, 7));
+    assert_eq!(service.with(&sensors, 320, |all| all.get(0x0100).unwrap().0), read);
+    sensors.apply(temperature("C", 80.0));
+    assert_eq!(times(&service, &sensors, 330), (330, 0, 8));
+    service.save_history().await;
+    let _saved = tokio::time::timeout(std::time::Duration::from_millis(50), sensors.events()).await;
+
+    // Another, after which B is gone.
+    let (service, sensors) = open();
+    sensors.apply(temperature("A", 46.0));
+    sensors.apply(temperature("C", 80.0));
+    assert_eq!(times(&service, &sensors, 400), (330, 0, 8), "B may still come");
+    sensors.number();
+    assert_eq!(times(&service, &sensors, 410), (330, 410, 7));
+}
+
+#[test]
+fn unit_never_has_the_name_of_a_sensor_or_of_another_unit() {
+    let (mut table, mut directory) = (SensorTable::default(), Directory::default());
+    add(&mut table, &mut directory, "CPU0");
+    let device = |name: &str| crate::model::fru::FruDevice {
+        path: String::new(),
+        name: name.to_owned(),
+        entity: ipmi_proto::sdr::Entity { id: 3, instance: 1 },
+        image: Vec::new(),
+        writable: false,
+    };
+    let names = ["CPU0", "PSU0", "BMC", "Memory Module DIMM 12", "Memory Module DIMM 12"];
+    let frus = (0..).zip(names.map(device)).collect();
+    let records = Arc::new(fixed::records(DeviceSupport::default(), &frus));
+    let mut repository = Repository::default();
+    repository.build(&table, &records, &Arc::default(), ALL, 7);
+    let units = (0..5).map(|id| {
+        let record = repository.get(0x10 + id).unwrap().0;
+        String::from_utf8_lossy(&record[16..]).into_owned()
+    });
+    let expected = ["CPU0 FRU", "PSU0", "BMC FRU", "Mem Mod DIMM 12", "MemModDIMM12 FRU"];
+    assert_eq!(units.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -54,25 +136,25 @@ fn reservations_end_when_an_id_gets_another_record() {
     add(&mut table, &mut directory, "A");
     let (fixed, none) = (fixed(), Arc::default());
     let mut repository = Repository::default();
-    repository.build(&table, &fixed, &none, 7);
+    repository.build(&table, &fixed, &none, ALL, 7);
     let reservation = repository.reserve();
-    repository.build(&table, &fixed, &none, 8);
+    repository.build(&table, &fixed, &none, ALL, 8);
     assert!(repository.may_clear(reservation));
     assert_eq!(repository.changes(), Changes { added: 7, erased: 0, count: 1, own: 1 });
 
     add(&mut table, &mut directory, "B");
-    repository.build(&table, &fixed, &none, 9);
+    repository.build(&table, &fixed, &none, ALL, 9);
     assert!(repository.may_write(reservation), "B has an id of its own");
     assert!(!repository.may_clear(reservation), "its holder has not seen B");
     let reservation = repository.reserve();
     table.remove("/xyz/openbmc_project/sensors/temperature/A");
-    repository.build(&table, &fixed, &none, 10);
+    repository.build(&table, &fixed, &none, ALL, 10);
     assert!(repository.may_clear(reservation), "a deletion moves no id");
     assert_eq!(repository.changes(), Changes { added: 9, erased: 10, count: 3, own: 3 });
 
     let own = repository.reserve_own();
     add(&mut table, &mut directory, "A");
-    repository.build(&table, &fixed, &none, 11);
+    repository.build(&table, &fixed, &none, ALL, 11);
     assert!(!repository.holds(reservation), "A's id stands for a record that is new");
     let wanted = Part { reservation: own, record: 0, offset: 5, count: 1, room: 99 };
     assert_eq!(repository.read_own(wanted), Err(CompletionCode::RESERVATION_CANCELLED));

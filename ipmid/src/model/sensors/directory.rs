@@ -3,8 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipmi_proto::{IdString, Lun};
+use ipmi_proto::Lun;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::basis::Basis;
+use super::record::segment;
+use crate::model::names;
 
 /// Sensor numbers of one LUN that are for sensors on the bus: 1 to 253. FFh is reserved (IPMI v2.0 §43.1), and FEh is for what the BMC itself sends events of.
 const PER_LUN: u16 = 253;
@@ -42,30 +47,21 @@ impl SensorIndex {
     }
 }
 
-/// Number and name of one sensor.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// Number and name of one sensor, and what its record is made of.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Listing {
     /// Its number.
     pub index: SensorIndex,
     /// Its name, unique among sensors.
     pub name: String,
+    /// Its range and initial limits.
+    #[serde(default)]
+    pub(super) basis: Basis,
 }
 
 /// All listings by path.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Directory(BTreeMap<String, Listing>);
-
-/// What names are shortened by before they are cut, as OpenBMC does for some of them.
-const SHORTER: [(&str, &str); 8] = [
-    ("Temperature", "Temp"),
-    ("temperature", "temp"),
-    ("Voltage", "Volt"),
-    ("voltage", "volt"),
-    ("Current", "Curr"),
-    ("current", "curr"),
-    ("Output", "Out"),
-    ("Input", "In"),
-];
 
 /// Where parts are that are sensors too.
 const INVENTORY: &str = "/xyz/openbmc_project/inventory/";
@@ -74,6 +70,11 @@ const CHASSIS: &str = "/xyz/openbmc_project/state/chassis";
 const POWER_UNIT: &str = "Power Unit";
 
 impl Directory {
+    /// Whether `path` has a number.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
     /// The listing of `path`, which is added if it is new. When all numbers are taken, one of a sensor
     /// that is not among `present` is taken over; `None` if all are present.
     pub fn list(&mut self, path: &str, present: impl Fn(&str) -> bool) -> Option<Listing> {
@@ -91,58 +92,62 @@ impl Directory {
         };
         let index = match free {
             Some(index) => SensorIndex(index),
-            None => self.take_over(present)?,
+            None => self.take_over(path, present)?,
         };
         let name = self.unique_name(path);
-        let listing = Listing { index, name };
+        let listing = Listing { index, name, basis: Basis::default() };
         self.0.insert(path.to_owned(), listing.clone());
         Some(listing)
     }
 
-    fn take_over(&mut self, present: impl Fn(&str) -> bool) -> Option<SensorIndex> {
-        let path = self.0.keys().find(|path| !present(path))?.clone();
-        self.0.remove(&path).map(|listing| listing.index)
+    /// Saves what the record of the sensor at `path` is made of.
+    pub(super) fn set_basis(&mut self, path: &str, basis: Basis) {
+        if let Some(listing) = self.0.get_mut(path) {
+            listing.basis = basis;
+        }
+    }
+
+    fn take_over(&mut self, path: &str, present: impl Fn(&str) -> bool) -> Option<SensorIndex> {
+        let gone = self.0.keys().find(|path| !present(path))?.clone();
+        warn!(path, gone, "no sensor number is left; the number of an absent sensor is reused");
+        self.0.remove(&gone).map(|listing| listing.index)
     }
 
     fn unique_name(&self, path: &str) -> String {
-        let plain = plain_name(path);
         let used: BTreeSet<&str> = self.0.values().map(|listing| listing.name.as_str()).collect();
-        if !used.contains(plain.as_str()) {
-            return plain;
-        }
-        let numbered = |number: usize| {
-            let suffix = format!("#{number}");
-            let length = IdString::MAX - suffix.len();
-            plain.chars().take(length).collect::<String>() + &suffix
-        };
-        let mut number = 2;
-        while used.contains(numbered(number).as_str()) {
-            number += 1;
-        }
-        numbered(number)
+        let is_used = |name: &str| used.contains(name) || names::RESERVED.contains(&name);
+        names::unique(&plain_name(path), kind_name(path), is_used)
     }
 }
 
-/// The last part of a path, with spaces for underscores, within what a record's name holds: known words
-/// are shortened first, then spaces left out, and what is still too long is cut.
-#[must_use]
+/// What people call the sensor at `path`: the last part of the path with spaces for underscores. That of a part of the
+/// inventory is the part's status, because the part itself has that name.
 fn plain_name(path: &str) -> String {
-    let is_long = |name: &str| name.chars().count() > IdString::MAX;
     if path.starts_with(CHASSIS) {
         return POWER_UNIT.to_owned();
     }
-    let mut name = path.rsplit('/').next().unwrap_or_default().replace('_', " ");
-    for (long, short) in SHORTER {
-        if is_long(&name) {
-            name = name.replace(long, short);
-        }
+    let name = path.rsplit('/').next().unwrap_or_default().replace('_', " ");
+    if path.starts_with(INVENTORY) { format!("{name} Status") } else { name }
+}
+
+/// What is added to the name of a sensor when another sensor has that name.
+fn kind_name(path: &str) -> &'static str {
+    match segment(path) {
+        "temperature" => "Temp",
+        "voltage" => "Volt",
+        "current" => "Curr",
+        "power" => "Power",
+        "energy" => "Energy",
+        "fan_tach" => "RPM",
+        "fan_pwm" => "PWM",
+        "humidity" => "Hum",
+        "pressure" => "Pres",
+        "airflow" => "Flow",
+        "altitude" => "Alt",
+        "utilization" => "Util",
+        "intrusion" => "State",
+        _ => "",
     }
-    while is_long(&name)
-        && let Some(space) = name.find(' ')
-    {
-        name.remove(space);
-    }
-    name.chars().take(IdString::MAX).collect()
 }
 
 #[cfg(test)]
@@ -172,20 +177,25 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_shortened_then_cut_and_still_unique() {
-        assert_eq!(plain_name("/s/t/CPU1_Core_Temperature"), "CPU1 Core Temp");
-        assert_eq!(plain_name("/s/i/Chassis_Intrusion"), "ChassisIntrusion");
-        assert_eq!(plain_name("/s/t/A_Long_Name_of_17"), "ALong Name of 17");
-        assert_eq!(plain_name("/s/t/abcdefghijklmnopqrst"), "abcdefghijklmnop");
+    fn names_are_unique_and_none_is_that_of_a_part() {
+        let root = "/xyz/openbmc_project";
         let mut directory = Directory::default();
-        for n in 0..12 {
-            let path = format!("/s/t/abcdefghijklmnopqrst{n}");
-            let name = directory.list(&path, |_| true).unwrap().name;
-            assert!(name.len() <= 16, "{name}");
+        let cases = [
+            ("sensors/fan_pwm/Fan_1", "Fan 1"),
+            ("sensors/fan_tach/Fan_1", "Fan 1 RPM"),
+            ("sensors/fan_tach2/Fan_1", "Fan 1#2"),
+            ("sensors/temperature/BMC", "BMC Temp"),
+            ("inventory/system/PSU0", "PSU0 Status"),
+            ("inventory/system/PowerSupply0", "PowerSup0 Status"),
+            ("inventory/other/PSU0", "PSU0 Status#2"),
+            ("sensors/power/CPU0_VCCIN_Voltage_Regulator_Power", "CPU0VCCINVlRgPwr"),
+            ("sensors/voltage/CPU0_VCCIN_Voltage_Regulator", "CPU0VCCINVoltReg"),
+            ("state/chassis0", "Power Unit"),
+        ];
+        for (path, name) in cases {
+            let listing = directory.list(&format!("{root}/{path}"), |_| true).unwrap();
+            assert_eq!(listing.name, name, "{path}");
         }
-        let names: BTreeSet<&str> = directory.0.values().map(|l| l.name.as_str()).collect();
-        assert_eq!(names.len(), 12);
-        assert!(names.contains("abcdefghijklm#12"));
     }
 
     #[test]

@@ -11,9 +11,6 @@ const PREFIX: &str = "xyz.openbmc_project.";
 /// The interface that says of a part of the inventory that it is a power supply.
 const POWER_SUPPLY: &str = "xyz.openbmc_project.Inventory.Item.PowerSupply";
 
-/// The range of a sensor whose service names none, as in OpenBMC (`dbus-sdr/sdrutils.cpp`).
-const DEFAULT_RANGE: (f64, f64) = (-128.0, 127.0);
-
 /// A property's value, of the types that sensors have.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -186,18 +183,6 @@ impl Observed {
         }
     }
 
-    /// The range its record covers: what the service says, or the default, widened to the limits.
-    #[must_use]
-    pub fn range(&self) -> (f64, f64) {
-        let mut min = self.min.unwrap_or(DEFAULT_RANGE.0);
-        let mut max = self.max.unwrap_or(DEFAULT_RANGE.1);
-        for limit in self.thresholds.values().into_iter().flatten() {
-            min = min.min(limit);
-            max = max.max(limit);
-        }
-        (min * self.unit.1, max * self.unit.1)
-    }
-
     /// The reading in the record's unit, if there is one now.
     #[must_use]
     pub fn reading(&self) -> Option<f64> {
@@ -270,16 +255,6 @@ mod tests {
         sensor.apply(status, "Functional", &Value::Flag(true));
         sensor.apply(VALUE, "Value", &Value::Number(f64::NAN));
         assert_eq!(sensor.reading(), None);
-    }
-
-    #[test]
-    fn range_holds_every_limit() {
-        let mut sensor = Observed::default();
-        assert_eq!(sensor.range(), (-128.0, 127.0));
-        sensor.apply(VALUE, "MaxValue", &Value::Number(f64::INFINITY));
-        sensor.apply(VALUE, "MinValue", &Value::Number(0.0));
-        sensor.apply(WARNING, "WarningHigh", &Value::Number(300.0));
-        assert_eq!(sensor.range(), (0.0, 300.0));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use ipmi_proto::IdString;
 use ipmi_proto::sdr::{
     Access, Accuracy, Capabilities, CompactSensor, Entity, EventControl, EventType, Factors,
     FullSensor, Hysteresis, Initialization, Masks, PerThreshold, SdrBody, SensorKey, SensorType,
-    Sharing, Threshold, Unit,
+    Sharing, Threshold, ThresholdSet, Unit,
 };
 
+use super::basis::Basis;
 use super::directory::Listing;
 use super::discrete::DiscreteKind;
 use super::entity;
@@ -19,19 +20,15 @@ pub(super) fn segment(path: &str) -> &str {
     below.and_then(|rest| rest.split('/').next()).unwrap_or_default()
 }
 
-/// The factors of an analog sensor's readings.
-pub(super) fn factors(observed: &Observed) -> Factors {
-    let (min, max) = observed.range();
-    Factors::spanning(min, max)
-        .or_else(|_| Factors::spanning(-128.0, 127.0))
-        .unwrap_or(Factors::IDENTITY)
-}
-
-/// The raw limits of a sensor; 0 for a threshold that it does not have.
-pub(super) fn raw_thresholds(observed: &Observed, factors: &Factors) -> PerThreshold<u8> {
+/// Limits as raw bytes; 0 for a threshold that has none.
+pub(super) fn raw_limits(
+    limits: &PerThreshold<Option<f64>>,
+    scale: f64,
+    factors: &Factors,
+) -> PerThreshold<u8> {
     PerThreshold::new(Threshold::ALL.map(|threshold| {
-        let limit = observed.thresholds.get(threshold);
-        limit.and_then(|limit| factors.raw_from_value(limit * observed.unit.1)).unwrap_or(0)
+        let limit = limits.get(threshold);
+        limit.and_then(|limit| factors.raw_from_value(limit * scale)).unwrap_or(0)
     }))
 }
 
@@ -44,12 +41,13 @@ struct Common {
     id: IdString,
 }
 
-/// The record of the sensor at `path`.
+/// The record of the sensor at `path`, with the initial limits of the thresholds of `seen`.
 pub(super) fn body(
     path: &str,
     listing: &Listing,
     observed: &Observed,
     settings: &Settings,
+    seen: ThresholdSet,
 ) -> SdrBody {
     let (lun, number) = listing.index.lun_and_number();
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -59,12 +57,13 @@ pub(super) fn body(
         key: SensorKey::bmc(lun, number),
         entity,
         sensor_type: settings.sensor_type(SensorType::of_segment(segment(path))),
-        hysteresis: settings.hysteresis(),
+        // The initial hysteresis, not the one that is set.
+        hysteresis: Settings::default().hysteresis(),
         id: IdString::new(&listing.name),
     };
     match observed.discrete {
         Some(of) if !observed.analog => SdrBody::Compact(compact(common, of.kind)),
-        _ => SdrBody::Full(Box::new(full(common, observed))),
+        _ => SdrBody::Full(Box::new(full(common, observed, &listing.basis, seen))),
     }
 }
 
@@ -90,9 +89,11 @@ fn compact(common: Common, kind: DiscreteKind) -> CompactSensor {
     }
 }
 
-fn full(common: Common, observed: &Observed) -> FullSensor {
-    let factors = factors(observed);
-    let present = observed.thresholds.present();
+fn full(common: Common, observed: &Observed, basis: &Basis, seen: ThresholdSet) -> FullSensor {
+    let (unit, scale) = observed.unit;
+    let factors = basis.factors(scale);
+    let limits = basis.limits(seen);
+    let present = limits.present();
     let events = if present.is_empty() { EventControl::None } else { EventControl::PerState };
     let (sensor_min, sensor_max) = if factors.signed() { (0x80, 0x7f) } else { (0, 0xff) };
     FullSensor {
@@ -103,7 +104,7 @@ fn full(common: Common, observed: &Observed) -> FullSensor {
         sensor_type: common.sensor_type,
         event_type: EventType::THRESHOLD,
         masks: Masks::of_thresholds(present, present),
-        unit: observed.unit.0.with_sign(factors.signed()),
+        unit: unit.with_sign(factors.signed()),
         linearization: 0,
         factors,
         accuracy: Accuracy::default(),
@@ -112,7 +113,7 @@ fn full(common: Common, observed: &Observed) -> FullSensor {
         normal_min: None,
         sensor_max,
         sensor_min,
-        thresholds: raw_thresholds(observed, &factors),
+        thresholds: raw_limits(&limits, scale, &factors),
         hysteresis: common.hysteresis,
         oem: 0,
         id: common.id,

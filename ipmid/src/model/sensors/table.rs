@@ -1,11 +1,14 @@
 //! All sensors: updated by D-Bus signals and read by commands, so that a read costs no bus call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
+use daemon::RateLimit;
 use ipmi_proto::sdr::{
     EventType, Factors, PerThreshold, SdrBody, SensorType, Threshold, ThresholdSet,
 };
 use ipmi_proto::sel::{Direction, Event};
+use tracing::warn;
 
 use super::directory::{Directory, Listing, SensorIndex};
 use super::observed::{Observed, Value};
@@ -16,6 +19,9 @@ use super::{discrete, record};
 pub type Properties = Vec<(String, Value)>;
 /// Interfaces of one object.
 pub type Interfaces = Vec<(String, Properties)>;
+
+/// Readings that no raw byte means are logged so often.
+static BEYOND: RateLimit = RateLimit::new(10, Duration::from_secs(60));
 
 /// An event that a sensor sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,7 +37,7 @@ pub struct SensorEvent {
 pub struct Sensor {
     /// Its object's path.
     pub path: String,
-    /// Its number and name.
+    /// Its number and name, and what its record is made of.
     pub listing: Listing,
     /// Its properties on D-Bus.
     pub observed: Observed,
@@ -45,15 +51,25 @@ pub struct Sensor {
     pub factors: Factors,
     /// Its record.
     pub body: SdrBody,
+    /// The thresholds that it has had a limit for since the daemon started.
+    seen: ThresholdSet,
+    /// Whether it has had a reading since the daemon started.
+    was_read: bool,
+    /// Whether its reading is beyond what raw bytes mean.
+    beyond: bool,
 }
 
 impl Sensor {
-    /// The raw reading, unless it has none now.
+    /// The raw reading, unless it has none now or none that a raw byte means.
     #[must_use]
     pub fn raw_reading(&self) -> Option<u8> {
+        self.factors.raw_if_covered(self.reading()?)
+    }
+
+    /// The reading in the record's unit.
+    fn reading(&self) -> Option<f64> {
         let readable = self.online && self.settings.scanning;
-        let reading = self.observed.reading().filter(|_| readable)?;
-        self.factors.raw_from_value(reading)
+        self.observed.reading().filter(|_| readable)
     }
 
     /// Whether its reading or state is valid.
@@ -67,10 +83,24 @@ impl Sensor {
         }
     }
 
-    /// Its limits as raw bytes.
+    /// Its limits as raw bytes: those that are set now, not those of its record.
     #[must_use]
     pub fn raw_thresholds(&self) -> PerThreshold<u8> {
-        record::raw_thresholds(&self.observed, &self.factors)
+        record::raw_limits(&self.observed.thresholds, self.observed.unit.1, &self.factors)
+    }
+
+    /// The thresholds whose limits a raw byte means.
+    #[must_use]
+    pub fn readable_thresholds(&self) -> ThresholdSet {
+        let is_covered = |threshold: &Threshold| {
+            let limit = self.observed.thresholds.get(*threshold);
+            let raw = limit.and_then(|limit| {
+                let value = limit * self.observed.unit.1;
+                self.factors.raw_if_covered(value)
+            });
+            raw.is_some()
+        };
+        Threshold::ALL.into_iter().filter(is_covered).collect()
     }
 
     /// Its sensor type and event/reading type.
@@ -100,15 +130,42 @@ impl Sensor {
         self.factors.value_from_raw(raw) / self.observed.unit.1
     }
 
-    /// Builds the record anew; true when it has become another.
-    fn refresh(&mut self) -> bool {
-        let body = record::body(&self.path, &self.listing, &self.observed, &self.settings);
-        let changed = body != self.body;
-        if changed {
-            self.factors = record::factors(&self.observed);
+    /// Completes what its record is made of, and builds it anew.
+    fn refresh(&mut self, anew: bool) -> Refreshed {
+        if let Some(value) = self.observed.reading() {
+            self.was_read |= value.is_finite();
+        }
+        let before = self.listing.basis.clone();
+        if self.observed.analog {
+            self.listing.basis.complete(&self.observed, anew);
+        }
+        for threshold in self.observed.thresholds.present().iter() {
+            self.seen.set(threshold, true);
+        }
+        let body =
+            record::body(&self.path, &self.listing, &self.observed, &self.settings, self.seen);
+        let changes = Refreshed { record: body != self.body, basis: before != self.listing.basis };
+        if changes.record {
+            self.factors = self.listing.basis.factors(self.observed.unit.1);
             self.body = body;
         }
-        changed
+        changes
+    }
+
+    /// Logs that its reading has gone beyond what raw bytes mean.
+    fn note_beyond(&mut self) {
+        let reading =
+            self.reading().filter(|_| self.observed.analog && self.raw_reading().is_none());
+        let before = std::mem::replace(&mut self.beyond, reading.is_some());
+        if let Some(reading) = reading.filter(|_| !before)
+            && let Some(pass) = BEYOND.admit()
+        {
+            let (path, swallowed) = (&self.path, pass.swallowed);
+            warn!(
+                path,
+                reading, swallowed, "a reading is beyond its sensor's range; it is unavailable"
+            );
+        }
     }
 
     /// The event offset that asserts a state.
@@ -131,6 +188,8 @@ impl Sensor {
         for threshold in self.observed.thresholds.present().iter() {
             let before = self.states.contains(threshold);
             let now = match self.observed.alarms.get(threshold) {
+                // An alarm that was raised before the first reading waits for it.
+                Some(true) if !self.was_read => before,
                 Some(alarm) => alarm,
                 None => self.crossed(threshold, before),
             };
@@ -153,13 +212,16 @@ impl Sensor {
         threshold.crossed(reading, limit * self.observed.unit.1, hysteresis, before)
     }
 
-    /// The event of one state that changed; `None` when the sensor does not send it.
+    /// The event of one state that changed, with the reading unless that is `stale`; `None` when the sensor does not send
+    /// it.
     fn event(&self, threshold: Threshold, asserted: bool, stale: bool) -> Option<SensorEvent> {
         let offset = self.offset(threshold);
         let data = if self.observed.analog {
             let limit = self.raw_thresholds().get(threshold);
             // Data 1, bits 7:6: 01b if data 2 is the reading; bits 5:4: 01b if data 3 is the limit (§29.7).
-            match self.raw_reading().filter(|_| !stale) {
+            // One beyond the range is the last that a byte means.
+            let reading = self.reading().filter(|_| !stale);
+            match reading.and_then(|reading| self.factors.raw_from_value(reading)) {
                 Some(reading) => [0x50 | offset, reading, limit],
                 None => [0x10 | offset, 0xff, limit],
             }
@@ -192,6 +254,13 @@ impl Sensor {
     }
 }
 
+/// What of a sensor has changed.
+#[derive(Clone, Copy, Debug)]
+struct Refreshed {
+    record: bool,
+    basis: bool,
+}
+
 /// The states before a sensor was known: those that were logged, and those that are usual if they hold.
 fn with_usual(logged: ThresholdSet, observed: &Observed) -> ThresholdSet {
     let held = observed.discrete.map(|of| {
@@ -207,8 +276,14 @@ pub struct SensorTable {
     sensors: BTreeMap<SensorIndex, Sensor>,
     paths: HashMap<String, SensorIndex>,
     events: Vec<SensorEvent>,
+    /// State changes that wait for a reading, which their events are to carry.
+    held: BTreeMap<SensorIndex, Vec<(Threshold, bool)>>,
+    /// Sensors whose readings are needed for these and have not been asked for.
+    wanted: BTreeSet<SensorIndex>,
+    /// Sensors whose basis has changed and is not saved.
+    unsaved: BTreeSet<SensorIndex>,
     generation: u64,
-    /// Whether a sensor has a limit without an alarm.
+    /// Whether a sensor has a limit without an alarm, or an alarm without a reading.
     judges: bool,
     /// Whether readings are stale, because they are not followed.
     stale: bool,
@@ -247,23 +322,32 @@ impl SensorTable {
                 (settings, with_usual(states, &observed))
             }
         };
-        let body = record::body(path, &listing, &observed, &settings);
-        let changed = known.is_none_or(|sensor| sensor.body != body);
-        let sensor = Sensor {
+        let (is_known, before) = (known.is_some(), known.map(|sensor| sensor.body.clone()));
+        let (seen, was_read, beyond) =
+            known.map(|sensor| (sensor.seen, sensor.was_read, sensor.beyond)).unwrap_or_default();
+        let listing = known.map_or(listing, |sensor| sensor.listing.clone());
+        let body = record::body(path, &listing, &observed, &settings, seen);
+        let mut sensor = Sensor {
             path: path.to_owned(),
-            factors: record::factors(&observed),
+            factors: listing.basis.factors(observed.unit.1),
             listing,
             observed,
             settings,
             states,
             online: true,
             body,
+            seen,
+            was_read,
+            beyond,
         };
+        let refreshed = sensor.refresh(true);
+        let changed = before.is_none_or(|before| before != sensor.body);
         self.paths.insert(path.to_owned(), index);
         self.sensors.insert(index, sensor);
-        self.generation += u64::from(changed);
+        self.note(index, Refreshed { record: changed, basis: refreshed.basis || !is_known });
         self.note_limits();
-        self.rejudge(index);
+        let has_value = interfaces.iter().any(|(_, of)| carries_value(of));
+        self.rejudge(index, has_value);
         true
     }
 
@@ -278,17 +362,53 @@ impl SensorTable {
         for (property, value) in properties {
             sensor.observed.apply(interface, property, value);
         }
+        let is_first = !sensor.was_read && sensor.observed.reading().is_some();
         let only_value = properties.iter().all(|(property, _)| property == "Value");
-        if !only_value {
-            self.generation += u64::from(sensor.refresh());
+        if !only_value || is_first {
+            let refreshed = sensor.refresh(false);
+            self.note(index, refreshed);
             self.note_limits();
         }
-        self.rejudge(index);
+        self.rejudge(index, carries_value(properties));
+    }
+
+    /// Sends the events that wait for a reading of the sensor at `path`: with `value`, or without a reading when its
+    /// service gave none.
+    pub fn release(&mut self, path: &str, value: Option<f64>) {
+        if let Some(value) = value {
+            let properties = vec![("Value".to_owned(), Value::Number(value))];
+            self.change(path, VALUE, &properties);
+        }
+        if let Some(index) = self.paths.get(path).copied() {
+            self.send_held(index, true);
+        }
+    }
+
+    /// The sensors whose readings are needed for events, each once.
+    pub fn take_wanted(&mut self) -> Vec<String> {
+        let wanted = std::mem::take(&mut self.wanted);
+        let sensors = wanted.iter().filter_map(|index| self.sensors.get(index));
+        sensors.map(|sensor| sensor.path.clone()).collect()
+    }
+
+    /// The listings that have changed since this was last called, by path.
+    pub(super) fn take_unsaved(&mut self) -> Vec<(String, Listing)> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        let sensors = unsaved.iter().filter_map(|index| self.sensors.get(index));
+        sensors.map(|sensor| (sensor.path.clone(), sensor.listing.clone())).collect()
+    }
+
+    fn note(&mut self, index: SensorIndex, refreshed: Refreshed) {
+        self.generation += u64::from(refreshed.record);
+        if refreshed.basis {
+            self.unsaved.insert(index);
+        }
     }
 
     /// Removes the sensor of an object that was removed.
     pub fn remove(&mut self, path: &str) {
         if let Some(index) = self.paths.remove(path) {
+            self.send_held(index, true);
             self.sensors.remove(&index);
             self.generation += 1;
             self.note_limits();
@@ -310,10 +430,9 @@ impl SensorTable {
     ) -> Option<&Sensor> {
         let sensor = self.sensors.get_mut(&index)?;
         change(&mut sensor.settings);
-        if sensor.refresh() {
-            self.generation += 1;
-        }
-        self.rejudge(index);
+        let refreshed = sensor.refresh(false);
+        self.note(index, refreshed);
+        self.rejudge(index, false);
         self.sensors.get(&index)
     }
 
@@ -326,7 +445,7 @@ impl SensorTable {
                 }
             }
         }
-        self.rejudge(index);
+        self.rejudge(index, false);
     }
 
     /// The sensor with this number.
@@ -346,9 +465,13 @@ impl SensorTable {
         self.sensors.values()
     }
 
-    /// Sets whether readings are stale: events then carry no reading.
-    pub const fn set_stale(&mut self, stale: bool) {
+    /// Sets whether readings are stale: events then wait until their sensor is read.
+    pub fn set_stale(&mut self, stale: bool) {
         self.stale = stale;
+        if !stale {
+            let waiting: Vec<SensorIndex> = self.held.keys().copied().collect();
+            waiting.into_iter().for_each(|index| self.send_held(index, false));
+        }
     }
 
     /// Incremented whenever a record is added, changed or removed.
@@ -358,7 +481,7 @@ impl SensorTable {
     }
 
     /// Whether a sensor's limits have to be compared with its readings here, because its service raises
-    /// no alarm for one.
+    /// no alarm for one, or has raised it before the first reading.
     #[must_use]
     pub const fn judges_readings(&self) -> bool {
         self.judges
@@ -369,28 +492,59 @@ impl SensorTable {
         std::mem::take(&mut self.events)
     }
 
-    /// Updates whether a sensor has a limit without an alarm.
+    /// Updates whether a sensor has a limit without an alarm, or an alarm without a reading.
     fn note_limits(&mut self) {
         self.judges = self.sensors.values().any(|sensor| {
             let mut limits = sensor.observed.thresholds.present().iter();
-            limits.any(|threshold| sensor.observed.alarms.get(threshold).is_none())
+            limits.any(|threshold| match sensor.observed.alarms.get(threshold) {
+                Some(alarm) => alarm && !sensor.was_read,
+                None => true,
+            })
         });
     }
 
-    fn rejudge(&mut self, index: SensorIndex) {
-        let stale = self.stale;
+    /// Notes the states that have changed. Their events are sent at once, or when the reading is known.
+    fn rejudge(&mut self, index: SensorIndex, is_read: bool) {
         let Some(sensor) = self.sensors.get_mut(&index) else {
             return;
         };
+        sensor.note_beyond();
         let states = sensor.judge();
         let before = std::mem::replace(&mut sensor.states, states);
-        for threshold in Threshold::ALL {
+        let changed = Threshold::ALL.into_iter().filter_map(|threshold| {
             let now = states.contains(threshold);
-            if now != before.contains(threshold) {
-                self.events.extend(sensor.event(threshold, now, stale));
+            (now != before.contains(threshold)).then_some((threshold, now))
+        });
+        let changed: Vec<_> = changed.collect();
+        let is_current = is_read || !self.stale || !sensor.observed.analog;
+        if !changed.is_empty() || (is_read && self.held.contains_key(&index)) {
+            self.held.entry(index).or_default().extend(changed);
+            if is_current {
+                self.send_held(index, false);
+            } else {
+                self.wanted.insert(index);
             }
         }
     }
+
+    /// Sends the events that are held back of one sensor.
+    fn send_held(&mut self, index: SensorIndex, stale: bool) {
+        self.wanted.remove(&index);
+        let held = self.held.remove(&index).unwrap_or_default();
+        let Some(sensor) = self.sensors.get(&index) else {
+            return;
+        };
+        for (threshold, asserted) in held {
+            self.events.extend(sensor.event(threshold, asserted, stale));
+        }
+    }
+}
+
+/// The interface that has the reading.
+const VALUE: &str = "xyz.openbmc_project.Sensor.Value";
+
+fn carries_value(properties: &Properties) -> bool {
+    properties.iter().any(|(property, _)| property == "Value")
 }
 
 #[cfg(test)]

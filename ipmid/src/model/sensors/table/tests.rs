@@ -87,10 +87,59 @@ fn sensor_with_alarms_is_followed_and_not_judged() {
 }
 
 #[test]
-fn event_has_no_stale_reading() {
+fn event_waits_for_a_reading_that_is_not_stale() {
     let mut sensors = TestSensors::with(50.0, Some(false));
     sensors.table.set_stale(true);
-    assert_eq!(sensors.alarm(true), [[4, 1, 1, 0x01, 0x19, 0xff, 90]]);
+    let none = [[0; 7]; 0];
+    assert_eq!(sensors.alarm(true), none);
+    assert_eq!(sensors.table.take_wanted(), [TEMPERATURE]);
+    assert_eq!(sensors.alarm(false), none);
+    sensors.table.release(TEMPERATURE, Some(93.0));
+    let both = [[4, 1, 1, 0x01, 0x59, 93, 90], [4, 1, 1, 0x81, 0x59, 93, 90]];
+    assert_eq!(sensors.events(), both);
+    assert_eq!(sensors.table.take_wanted(), [""; 0]);
+    // A service that gives none: the event comes without it.
+    assert_eq!(sensors.alarm(true), none);
+    sensors.table.release(TEMPERATURE, None);
+    assert_eq!(sensors.events(), [[4, 1, 1, 0x01, 0x19, 0xff, 90]]);
+    // A value that comes by itself serves too.
+    assert_eq!(sensors.alarm(false), none);
+    assert_eq!(sensors.value(60.0), [[4, 1, 1, 0x81, 0x59, 60, 90]]);
+    // And so does the end of the time in which readings were not followed.
+    assert_eq!(sensors.alarm(true), none);
+    sensors.table.set_stale(false);
+    assert_eq!(sensors.events(), [[4, 1, 1, 0x01, 0x59, 60, 90]]);
+}
+
+#[test]
+fn sensor_that_is_found_in_alarm_sends_its_reading_or_waits_for_one() {
+    let mut sensors =
+        TestSensors { table: SensorTable::default(), directory: Directory::default() };
+    sensors.table.set_stale(true);
+    sensors.add(&object(95.0, Some(true)));
+    assert_eq!(sensors.events(), [[4, 1, 1, 0x01, 0x59, 95, 90]], "the object has the reading");
+
+    let mut sensors =
+        TestSensors { table: SensorTable::default(), directory: Directory::default() };
+    sensors.table.set_stale(true);
+    sensors.add(&object(f64::NAN, Some(true)));
+    assert_eq!(sensors.events(), [[0; 7]; 0]);
+    assert!(sensors.table.judges_readings(), "its first reading is waited for");
+    assert_eq!(sensors.value(96.0), [[4, 1, 1, 0x01, 0x59, 96, 90]]);
+    assert!(!sensors.table.judges_readings());
+}
+
+#[test]
+fn reading_beyond_the_range_is_unavailable_and_its_event_has_the_last_byte() {
+    let mut sensors = TestSensors::with(50.0, Some(false));
+    assert_eq!(sensors.value(127.4), [[0; 7]; 0]);
+    assert_eq!(sensors.sensor().raw_reading(), Some(127));
+    sensors.value(300.0);
+    assert_eq!(sensors.sensor().raw_reading(), None);
+    assert!(!sensors.sensor().is_available());
+    assert_eq!(sensors.alarm(true), [[4, 1, 1, 0x01, 0x59, 0x7f, 90]]);
+    sensors.value(-128.0);
+    assert!(sensors.sensor().is_available());
 }
 
 #[test]
@@ -116,14 +165,28 @@ fn disabled_and_masked_events_are_not_sent() {
 }
 
 #[test]
-fn readings_change_no_record_and_limits_do() {
+fn neither_readings_nor_limits_nor_settings_change_a_record() {
     let mut sensors = TestSensors::with(50.0, None);
     let before = sensors.table.generation();
+    let record = sensors.sensor().body.clone();
+    let index = sensors.sensor().listing.index;
     sensors.value(60.0);
-    assert_eq!(sensors.table.generation(), before);
+    sensors.table.set(index, |settings| settings.positive_hysteresis = 3);
     sensors.table.change(TEMPERATURE, CRITICAL, &vec![number("CriticalHigh", 80.0)]);
-    assert_eq!(sensors.table.generation(), before + 1);
     assert_eq!(sensors.sensor().raw_thresholds().get(Threshold::UpperCritical), 80);
+    // A limit that is taken away, and one that no raw byte means.
+    for limit in [f64::NAN, 300.0] {
+        sensors.table.change(TEMPERATURE, CRITICAL, &vec![number("CriticalHigh", limit)]);
+        assert!(sensors.sensor().readable_thresholds().is_empty(), "{limit}");
+    }
+    assert_eq!(sensors.table.generation(), before);
+    assert_eq!(sensors.sensor().body, record);
+    // A threshold that it had not is of another record.
+    sensors.table.change(TEMPERATURE, CRITICAL, &vec![number("CriticalLow", 5.0)]);
+    assert_eq!(sensors.table.generation(), before + 1);
+    // As is a range that its service names later.
+    sensors.table.change(TEMPERATURE, VALUE, &vec![number("MaxValue", 500.0)]);
+    assert_eq!(sensors.table.generation(), before + 2);
 }
 
 #[test]

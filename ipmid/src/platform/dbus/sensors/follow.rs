@@ -22,6 +22,7 @@ use zbus::{Connection, Message, MessageStream, message};
 use super::super::{SERVICES, add_match, remove_match};
 use super::SensorFeed;
 use super::messages::{self, STATES, SensorSignal};
+use super::numbering::Numbering;
 use crate::model::sensors::{Interfaces, Update};
 
 /// The mapper is asked so long after a service started, when the service has published its objects.
@@ -65,6 +66,12 @@ const READINGS: &str = "type='signal',interface='org.freedesktop.DBus.Properties
 /// Names whose owners have no sensors: the bridges and this daemon.
 const NO_SENSORS: &str = "xyz.openbmc_project.Ipmi.";
 
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// systemd, which knows whether the system is starting.
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
+const SYSTEMD_MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
 /// Paths at which a service may have its object manager, tried in turn.
 const MANAGERS: [&str; 4] = [ROOT, "/", inventory::ROOT, chassis::PATH];
 
@@ -74,6 +81,10 @@ enum PendingReply {
     Services,
     /// The objects of a service, asked at one of [`MANAGERS`].
     Objects { service: String, manager: usize },
+    /// The reading of a sensor, which its events are to carry.
+    Reading { path: String },
+    /// Whether the system is starting.
+    Startup,
 }
 
 /// Follows the sensors of all services until the connection ends.
@@ -88,6 +99,7 @@ pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::
         rescan: None,
         reply_deadline: None,
         readings: false,
+        numbering: (!feed.store.is_settled()).then(|| Numbering::begin(Instant::now())),
     };
     feed.set_current(false);
     for rule in ALWAYS {
@@ -126,6 +138,8 @@ struct SensorFollower<'a> {
     reply_deadline: Option<Instant>,
     /// Whether readings are followed.
     readings: bool,
+    /// What the numbers of the first sensors wait for.
+    numbering: Option<Numbering>,
 }
 
 impl SensorFollower<'_> {
@@ -137,6 +151,7 @@ impl SensorFollower<'_> {
             message::Type::Signal => self.handle_signal(message).await?,
             message::Type::MethodCall => {}
         }
+        self.ask_wanted(message).await?;
         if self.awaited.is_empty() {
             self.complete();
         }
@@ -155,6 +170,7 @@ impl SensorFollower<'_> {
                 {
                     let announced = self.announced.entry(sender.to_string()).or_default();
                     announced.insert(path.clone());
+                    self.note_arrival();
                 }
                 self.feed.store.apply(update);
             }
@@ -181,6 +197,7 @@ impl SensorFollower<'_> {
         if new.is_empty() || name.starts_with(NO_SENSORS) {
             return Ok(());
         }
+        self.note_arrival();
         if self.services.contains_key(name) {
             return self.ask_objects(name.to_owned(), 0).await;
         }
@@ -201,6 +218,16 @@ impl SensorFollower<'_> {
             PendingReply::Services => {
                 for service in messages::services(reply).unwrap_or_default() {
                     self.ask_objects(service, 0).await?;
+                }
+            }
+            PendingReply::Reading { path } => {
+                let value = messages::reading(reply);
+                self.feed.store.apply(Update::Reading { path, value });
+            }
+            PendingReply::Startup => {
+                let state = messages::text(reply);
+                if let Some(numbering) = &mut self.numbering {
+                    numbering.answered(state.as_deref(), Instant::now());
                 }
             }
             PendingReply::Objects { service, manager } if is_error => {
@@ -230,6 +257,7 @@ impl SensorFollower<'_> {
         objects: impl Iterator<Item = (String, Interfaces)>,
     ) {
         let mut present = BTreeSet::new();
+        self.note_arrival();
         for (path, interfaces) in objects {
             present.insert(path.clone());
             self.feed.store.apply(Update::Object { path, interfaces });
@@ -259,9 +287,82 @@ impl SensorFollower<'_> {
         Ok(())
     }
 
-    /// All services have replied, or their time is over: the readings are current.
+    /// Notes that a service or an object has come, after which the first sensors wait a little longer for their numbers.
+    fn note_arrival(&mut self) {
+        if let Some(numbering) = &mut self.numbering {
+            numbering.note(Instant::now());
+        }
+    }
+
+    /// Whether replies are awaited that bring sensors.
+    fn awaits_objects(&self) -> bool {
+        let brings = |reply: &PendingReply| {
+            matches!(reply, PendingReply::Services | PendingReply::Objects { .. })
+        };
+        self.rescan.is_some() || self.awaited.values().any(brings)
+    }
+
+    /// Numbers the first sensors when they are there, and asks whether the system is starting.
+    async fn number(&mut self) -> zbus::Result<()> {
+        let (awaited, now) = (self.awaits_objects(), Instant::now());
+        let Some(numbering) = &mut self.numbering else {
+            return Ok(());
+        };
+        if numbering.is_over(awaited, now) {
+            self.numbering = None;
+            self.feed.store.number();
+            if self.awaited.is_empty() {
+                self.complete();
+            }
+        } else if numbering.is_to_ask(now) {
+            let body = (SYSTEMD_MANAGER, "SystemState");
+            let serial = self.send(SYSTEMD, SYSTEMD_PATH, PROPERTIES, "Get", &body).await?;
+            self.await_reply(serial, PendingReply::Startup);
+        }
+        Ok(())
+    }
+
+    /// Asks for the readings that events wait for: the services that have the sensors, or the sender of `message`.
+    async fn ask_wanted(&mut self, message: &Message) -> zbus::Result<()> {
+        let header = message.header();
+        for path in self.feed.store.take_wanted() {
+            let owner = self.services.iter().find(|(_, paths)| paths.contains(&path));
+            let owner = owner.map(|(service, _)| service.clone());
+            let sender = || header.sender().map(ToString::to_string);
+            let Some(service) = owner.or_else(sender) else {
+                self.feed.store.apply(Update::Reading { path, value: None });
+                continue;
+            };
+            let body = (value::NAME, value::VALUE.name);
+            let serial = self.send(&service, &path, PROPERTIES, "Get", &body).await?;
+            self.await_reply(serial, PendingReply::Reading { path });
+        }
+        Ok(())
+    }
+
+    /// Gives up waiting for replies.
+    fn give_up(&mut self) {
+        for (_, reply) in std::mem::take(&mut self.awaited) {
+            match reply {
+                PendingReply::Reading { path } => {
+                    self.feed.store.apply(Update::Reading { path, value: None });
+                }
+                PendingReply::Startup => {
+                    if let Some(numbering) = &mut self.numbering {
+                        numbering.answered(None, Instant::now());
+                    }
+                }
+                PendingReply::Services | PendingReply::Objects { .. } => {}
+            }
+        }
+    }
+
+    /// All services have replied, or their time is over: the readings are current, unless sensors have no numbers yet.
     fn complete(&mut self) {
         self.reply_deadline = None;
+        if self.numbering.is_some() && self.feed.store.unnumbered() > 0 {
+            return;
+        }
         if *self.feed.current.borrow() != self.readings {
             self.feed.set_current(self.readings);
         }
@@ -270,19 +371,22 @@ impl SensorFollower<'_> {
     fn next_timer(&self) -> Option<Instant> {
         // Readings that are no longer wanted: stop at once.
         let unread = self.readings.then(|| self.feed.followed_until().unwrap_or_else(Instant::now));
-        [self.rescan, self.reply_deadline, unread].into_iter().flatten().min()
+        let awaited = self.awaits_objects();
+        let numbered = self.numbering.as_ref().map(|numbering| numbering.due(awaited));
+        [self.rescan, self.reply_deadline, unread, numbered].into_iter().flatten().min()
     }
 
     async fn on_timer(&mut self) -> zbus::Result<()> {
         let now = Instant::now();
         if self.reply_deadline.is_some_and(|at| at <= now) {
-            self.awaited.clear();
+            self.give_up();
             self.complete();
         }
         if self.rescan.is_some_and(|at| at <= now) {
             self.rescan = None;
             self.scan().await?;
         }
+        self.number().await?;
         if self.readings && self.feed.followed_until().is_none() {
             debug!("no client reads sensors; stopped following readings");
             self.readings = false;

@@ -118,6 +118,32 @@ pub(super) fn services(reply: &Message) -> Option<Vec<String>> {
     Some(services)
 }
 
+/// The number in the reply to a property's `Get`.
+pub(super) fn reading(reply: &Message) -> Option<f64> {
+    match got(reply)? {
+        Value::Number(number) => Some(number),
+        Value::Flag(_) | Value::Text(_) => None,
+    }
+}
+
+/// The text in the reply to a property's `Get`.
+pub(super) fn text(reply: &Message) -> Option<String> {
+    match got(reply)? {
+        Value::Text(text) => Some(text),
+        Value::Flag(_) | Value::Number(_) => None,
+    }
+}
+
+/// The value in the reply to a property's `Get`; `None` for an error.
+fn got(reply: &Message) -> Option<Value> {
+    if reply.message_type() != message::Type::MethodReturn {
+        return None;
+    }
+    let body = reply.body();
+    let value: Variant<'_> = body.deserialize().ok()?;
+    plain(&value)
+}
+
 /// A path, if it is below one of the roots that have sensors.
 fn followed(path: &str) -> Option<&str> {
     let below = |root: &&str| {

@@ -64,9 +64,22 @@ impl Bus {
             .unwrap()
     }
 
+    /// A service `name` with the fans of `names`.
+    async fn fans(&self, name: &str, names: &[&str]) -> Connection {
+        let mut builder = self.builder().serve_at(sensor::ROOT, ObjectManager);
+        for fan in names {
+            builder = builder.serve_at(format!("{}/fan_tach/{fan}", sensor::ROOT), Sensor(100.0));
+        }
+        builder.name(name.to_owned()).build().await.unwrap()
+    }
+
     /// Follows on this bus until the test ends.
     async fn follow(&self) -> Arc<SensorFeed> {
-        let feed = Arc::new(SensorFeed::default());
+        self.follow_with(SensorStore::volatile()).await
+    }
+
+    async fn follow_with(&self, store: SensorStore) -> Arc<SensorFeed> {
+        let feed = Arc::new(SensorFeed::new(Arc::new(store)));
         let connection = self.connect().await;
         let following = Arc::clone(&feed);
         tokio::spawn(async move { follow::follow(&following, &connection).await });
@@ -134,4 +147,55 @@ async fn a_service_that_leaves_and_returns_has_its_sensors_again() {
     until(&store, &[("Inlet", None)]).await;
     let _service = bus.service(23.0).await;
     until(&store, &[("Inlet", Some(23.0))]).await;
+}
+
+/// Names and numbers of the sensors.
+fn numbers(store: &SensorStore) -> Vec<(String, u8)> {
+    store.with(|table| {
+        let of = |listing: &crate::model::sensors::Listing| {
+            (listing.name.clone(), listing.index.lun_and_number().1)
+        };
+        table.iter().map(|sensor| of(&sensor.listing)).collect()
+    })
+}
+
+#[tokio::test]
+async fn first_sensors_are_numbered_in_path_order_whatever_service_comes_first() {
+    let services = [
+        ("xyz.openbmc_project.A", &["A", "D"]),
+        ("xyz.openbmc_project.B", &["B", "E"]),
+        ("xyz.openbmc_project.C", &["C", "F"]),
+    ];
+    for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+        let bus = Bus::start();
+        let feed = bus.follow_with(SensorStore::volatile_collecting()).await;
+        let mut running = Vec::new();
+        for at in order {
+            let (name, fans) = services[at];
+            let service = bus.fans(name, &[]).await;
+            for fan in fans {
+                let path = format!("{}/fan_tach/{fan}", sensor::ROOT);
+                service.object_server().at(path, Sensor(100.0)).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            running.push(service);
+        }
+        let mut settled = feed.store.settled();
+        let end = Duration::from_secs(20);
+        tokio::time::timeout(end, settled.wait_for(|settled| *settled)).await.unwrap().unwrap();
+        let expected = ["A", "B", "C", "D", "E", "F"].map(str::to_owned);
+        let expected: Vec<_> = expected.into_iter().zip(1..).collect();
+        assert_eq!(numbers(&feed.store), expected, "{order:?}");
+        // One that comes later, before the others in path order.
+        running.push(bus.fans("xyz.openbmc_project.Late", &[]).await);
+        let late = running.last().unwrap().object_server();
+        late.at(format!("{}/fan_tach/0", sensor::ROOT), Sensor(1.0)).await.unwrap();
+        let end = Instant::now() + end;
+        while numbers(&feed.store).len() < 7 {
+            assert!(Instant::now() < end, "{:?}", numbers(&feed.store));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(numbers(&feed.store)[..6], expected);
+        assert_eq!(numbers(&feed.store)[6], ("0".to_owned(), 7));
+    }
 }
