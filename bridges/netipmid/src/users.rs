@@ -36,14 +36,17 @@ impl ChannelUsers {
 
     /// The limit of a user who may log in on the channel.
     fn limit(&self, snapshot: &Snapshot, id: UserId) -> Result<Privilege, Denial> {
-        // All three are looked up in every case: see `find`.
+        // All of them are looked up in every case: see `find`.
         let enabled = snapshot.user(id).is_some_and(|user| user.enabled);
-        let messaging = snapshot.access(id, self.channel).messaging;
+        let access = snapshot.access(id, self.channel);
         let limit = snapshot.privilege_limit(id, self.channel);
         match limit {
             _ if !enabled => Err(Denial::UserDisabled),
-            Some(limit) if messaging => Ok(limit),
-            _ => Err(Denial::NoChannelAccess),
+            None => Err(Denial::NoChannelAccess),
+            // A LAN has no callback connection, so such a user has no way to log in on it.
+            Some(_) if access.callback_only => Err(Denial::CallbackOnly),
+            Some(_) if !access.messaging => Err(Denial::MessagingDisabled),
+            Some(limit) => Ok(limit),
         }
     }
 
@@ -62,7 +65,8 @@ impl ChannelUsers {
     }
 
     fn account(&self, snapshot: &Snapshot, id: UserId, limit: Privilege) -> Option<Account> {
-        let password = self.store.password(id)?;
+        // An empty password opens no session, whatever the suite or authentication type.
+        let password = self.store.password(id).filter(|password| !password.is_empty())?;
         Some(Account {
             id: id.value(),
             name: UserName::new(snapshot.user(id)?.name.as_str().as_bytes())?,

@@ -103,6 +103,12 @@ impl Password {
         self.key.get(..end.unwrap_or(KEY_LENGTH)).unwrap_or_default()
     }
 
+    /// Whether a client has nothing to type for it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text().is_empty()
+    }
+
     /// The bytes to seal: the size and all 20 bytes, so that the length of the sealed form is constant.
     pub(crate) fn to_sealed_form(&self) -> [u8; Self::FORM_LENGTH] {
         let mut form = [0; Self::FORM_LENGTH];

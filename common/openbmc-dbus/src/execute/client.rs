@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daemon::{AbortOnDrop, Outage, lock};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
@@ -18,10 +18,14 @@ use super::transport::{Incoming, Outgoing};
 use super::{CHANNEL_PREFIX, direct};
 use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 
-/// Requests that one bridge may have in flight; further ones get C0h at once.
+/// Requests that one bridge may have in flight; further ones wait for their turn.
 ///
 /// Far enough below the library's queue of 64 that no reply ever waits for room in it.
 pub const MAX_IN_FLIGHT: usize = 32;
+
+/// Requests that may wait for their turn, in the order of their arrival; further ones are answered C0h at
+/// once. As many as 62 sessions with 16 requests each.
+const MAX_WAITING: usize = 62 * 16;
 
 /// The time between two attempts to own the channel's name.
 const RETRY: Duration = Duration::from_secs(1);
@@ -68,7 +72,7 @@ pub struct ChannelTaken {
 struct Shared {
     bus: LinkSlot,
     direct: Arc<LinkSlot>,
-    in_flight: AtomicUsize,
+    turns: Turns,
 }
 
 impl IpmiHost {
@@ -130,8 +134,9 @@ impl IpmiHost {
 
     /// Has `ipmid` execute `request` and returns its response, at `deadline` from now at the latest.
     ///
-    /// There is always a response: C0h when [`MAX_IN_FLIGHT`] are in flight, D2h while `ipmid` or the bus is
-    /// down, C3h past the deadline or when `ipmid` ended before it replied, FFh for an invalid reply.
+    /// There is always a response: C0h when too many requests wait for one of [`MAX_IN_FLIGHT`] turns already, D2h while
+    /// `ipmid` or the bus is down, C3h past the deadline or when `ipmid` ended before it replied, FFh for an invalid
+    /// reply.
     pub async fn execute(&self, request: &Request, caller: Caller, deadline: Duration) -> Response {
         match self.try_execute(request, caller, deadline).await {
             Ok((completion, data)) => Response::to(request, completion, data),
@@ -145,16 +150,23 @@ impl IpmiHost {
         caller: Caller,
         deadline: Duration,
     ) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
-        let _in_flight = InFlight::enter(&self.shared.in_flight).ok_or(CompletionCode::BUSY)?;
+        let send = self.send_in_turn(request, caller);
+        time::timeout(deadline, send).await.map_err(|_| CompletionCode::TIMEOUT)?
+    }
+
+    /// The wait for a turn and the call, both within one deadline.
+    async fn send_in_turn(
+        &self,
+        request: &Request,
+        caller: Caller,
+    ) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
+        let _turn = self.shared.turns.enter().await?;
         let link = self.shared.link().ok_or(CompletionCode::INITIALIZING)?;
         let call = call_message(request, caller).map_err(|error| {
             warn!(%error, "cannot build the D-Bus call of a request; responding FFh");
             CompletionCode::UNSPECIFIED
         })?;
-        let reply = time::timeout(deadline, link.call(call))
-            .await
-            .map_err(|_| CompletionCode::TIMEOUT)??;
-        read_reply(&reply)
+        read_reply(&link.call(call).await?)
     }
 }
 
@@ -166,19 +178,47 @@ impl Shared {
     }
 }
 
-/// One of the [`MAX_IN_FLIGHT`] requests.
-struct InFlight<'a>(&'a AtomicUsize);
+/// The turns of requests: first come, first served. One session cannot have more of them waiting than its
+/// own bound, so none waits behind more than that of another.
+#[derive(Debug)]
+struct Turns {
+    free: Semaphore,
+    waiting: AtomicUsize,
+}
 
-impl<'a> InFlight<'a> {
-    fn enter(count: &'a AtomicUsize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        // Dropped at once, and so counted no longer, if the limit is reached.
-        let request = Self(count);
-        (before < MAX_IN_FLIGHT).then_some(request)
+impl Default for Turns {
+    fn default() -> Self {
+        Self { free: Semaphore::new(MAX_IN_FLIGHT), waiting: AtomicUsize::new(0) }
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Turns {
+    /// Waits for a turn, which is given back on drop.
+    ///
+    /// # Errors
+    ///
+    /// `C0h` when [`MAX_WAITING`] requests wait.
+    async fn enter(&self) -> Result<SemaphorePermit<'_>, CompletionCode> {
+        if let Ok(turn) = self.free.try_acquire() {
+            return Ok(turn);
+        }
+        let _waiting = Waiting::enter(&self.waiting).ok_or(CompletionCode::BUSY)?;
+        self.free.acquire().await.map_err(|_| CompletionCode::BUSY)
+    }
+}
+
+/// One of the [`MAX_WAITING`] waiting requests.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let waiting = Self(count); // given back on drop, also when there was no room
+        (before < MAX_WAITING).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -273,15 +313,24 @@ mod tests {
         assert!(!is_bridge_refused(&response(0x01, CompletionCode::INSUFFICIENT_PRIVILEGE)));
     }
 
-    #[test]
-    fn requests_in_flight_are_bounded() {
-        let count = AtomicUsize::new(0);
-        let requests: Vec<_> =
-            (0..MAX_IN_FLIGHT).map(|_| InFlight::enter(&count).unwrap()).collect();
-        assert!(InFlight::enter(&count).is_none());
-        assert_eq!(count.load(Ordering::Relaxed), MAX_IN_FLIGHT);
-        drop(requests);
-        assert!(InFlight::enter(&count).is_some());
-        assert_eq!(count.load(Ordering::Relaxed), 0);
+    #[tokio::test]
+    async fn requests_wait_for_their_turn_in_order_and_bounded() {
+        let turns = Turns::default();
+        let mut running = Vec::new();
+        for _ in 0..MAX_IN_FLIGHT {
+            running.push(turns.enter().await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(turns.enter())).collect();
+        for one in &mut waiting {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        assert_eq!(turns.enter().await.err(), Some(CompletionCode::BUSY));
+        running.pop();
+        assert!(futures_util::poll!(&mut waiting[1]).is_pending(), "the first one's turn");
+        let turn = futures_util::poll!(&mut waiting[0]);
+        assert!(turn.is_ready());
+        drop((turn, waiting, running));
+        assert_eq!(turns.waiting.load(Ordering::Relaxed), 0, "also of those that were given up");
+        assert_eq!(turns.free.available_permits(), MAX_IN_FLIGHT);
     }
 }

@@ -67,8 +67,12 @@ pub enum Denial {
     UnknownUser,
     /// The user is disabled.
     UserDisabled,
-    /// The user has no access to the channel: IPMI messaging is off, or the privilege limit is "no access".
+    /// The user has no access to the channel: the privilege limit is "no access".
     NoChannelAccess,
+    /// IPMI messaging is off for the user on the channel (IPMI v2.0 §22.26, bit 4).
+    MessagingDisabled,
+    /// The user is restricted to callback on the channel (IPMI v2.0 §22.26, bit 6).
+    CallbackOnly,
     /// The user has no password.
     NoPassword,
     /// The user's password is longer than what the session's format can prove (IPMI 1.5: 16 bytes).

@@ -53,7 +53,7 @@ fn closes(request: &Request, session: &SessionInfo) -> bool {
 /// # Errors
 ///
 /// - `C7h` for another length than one byte.
-/// - `CCh` for a reserved level.
+/// - `CCh` for a reserved level, which Callback is here (§22.18, byte 1), and for set reserved bits.
 /// - `81h` for a level above the session's limit.
 pub(super) fn new_privilege(
     request: &Request,
@@ -63,9 +63,11 @@ pub(super) fn new_privilege(
         return Err(CompletionCode::REQUEST_LENGTH_INVALID);
     };
     // Level 0 asks for the present one.
-    if level & 0x0f == 0 {
+    if level == 0 {
         return Ok(session.privilege);
     }
-    let wanted = Privilege::new(level & 0x0f).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
+    let wanted = Privilege::new(level)
+        .filter(|&level| level > Privilege::Callback)
+        .ok_or(CompletionCode::INVALID_DATA_FIELD)?;
     if wanted <= session.limit { Ok(wanted) } else { Err(ABOVE_LIMIT) }
 }

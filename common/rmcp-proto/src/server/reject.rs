@@ -78,6 +78,10 @@ reasons! {
     UserDisabled = "user-disabled",
     /// A login as a user without access to the channel.
     NoChannelAccess = "no-channel-access",
+    /// A login as a user for whom IPMI messaging is off on the channel.
+    MessagingDisabled = "messaging-disabled",
+    /// A login as a user who is restricted to callback on the channel.
+    CallbackOnly = "callback-only",
     /// A login as a user without a password.
     NoPassword = "no-password",
     /// A login in IPMI 1.5 format as a user whose password is longer than that format allows.
@@ -113,6 +117,8 @@ impl Reason {
             Self::UnknownUser
                 | Self::UserDisabled
                 | Self::NoChannelAccess
+                | Self::MessagingDisabled
+                | Self::CallbackOnly
                 | Self::NoPassword
                 | Self::PasswordTooLong
                 | Self::RoleAboveLimit
@@ -130,6 +136,8 @@ impl From<Denial> for Reason {
             Denial::UnknownUser => Self::UnknownUser,
             Denial::UserDisabled => Self::UserDisabled,
             Denial::NoChannelAccess => Self::NoChannelAccess,
+            Denial::MessagingDisabled => Self::MessagingDisabled,
+            Denial::CallbackOnly => Self::CallbackOnly,
             Denial::NoPassword => Self::NoPassword,
             Denial::PasswordTooLong => Self::PasswordTooLong,
             Denial::RoleAboveLimit => Self::RoleAboveLimit,

@@ -79,6 +79,11 @@ impl SessionTable {
         Some((session, evicted))
     }
 
+    /// Whether a session could be added at `now`.
+    pub(super) fn has_room(&self, now: Instant) -> bool {
+        self.slot_for_new(now).is_some()
+    }
+
     fn slot_for_new(&self, now: Instant) -> Option<usize> {
         let is_closing = |slot: &Option<Session>| slot.as_ref().is_some_and(Session::is_closing);
         let free = self.slots.iter().position(Option::is_none);

@@ -29,7 +29,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     ) -> Result<(), Reason> {
         let request = OpenSessionRequest::parse(payload).map_err(|_| Reason::MalformedSetup)?;
         let OpenSessionRequest { tag, console_id, .. } = request;
-        match self.open_session(&request) {
+        match self.open_session(now, &request) {
             Ok((suite, granted)) => {
                 let managed_id = self.unused_id();
                 let deadline = now + self.core.config.setup_timeout;
@@ -54,6 +54,7 @@ impl<A: Accounts, R: Random> Server<A, R> {
     /// The suite and the privilege that `request` gets.
     fn open_session(
         &self,
+        now: Instant,
         request: &OpenSessionRequest,
     ) -> Result<(CipherSuite, Privilege), (StatusCode, Reason)> {
         if request.console_id == 0 {
@@ -68,11 +69,16 @@ impl<A: Accounts, R: Random> Server<A, R> {
             (_, None) => return Err((StatusCode::UNAUTHORIZED_ROLE, Reason::SuiteDisabled)),
         };
         let highest = channel.min(limit);
-        match (request.role, Privilege::new(request.role)) {
-            (0, _) => Ok((suite, highest)),
-            (_, Some(wanted)) => Ok((suite, wanted.min(highest))),
-            _ => Err((StatusCode::INVALID_ROLE, Reason::IllegalSetup)),
+        let granted = match (request.role, Privilege::new(request.role)) {
+            (0, _) => highest,
+            (_, Some(wanted)) => wanted.min(highest),
+            _ => return Err((StatusCode::INVALID_ROLE, Reason::IllegalSetup)),
+        };
+        // RAKP 4 says so as well: another login may take the last session meanwhile.
+        if !self.sessions.has_room(now) {
+            return Err((StatusCode::NO_RESOURCES, Reason::NoFreeSession));
         }
+        Ok((suite, granted))
     }
 
     /// An id that neither a session nor a handshake has, and that is not 0.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use accounts::{AccountError, Channel, Snapshot, SystemError, UserAdmin, UserId};
-use ipmi_proto::{ChannelNumber, CompletionCode};
+use accounts::{AccountError, Channel, Setting, Snapshot, SystemError, UserAdmin, UserId};
+use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Privilege};
 use tokio::task;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{AppProvider, Platform};
 use crate::request::context::Context;
@@ -22,7 +22,15 @@ impl<P: Platform> AppProvider<P> {
         act: impl FnOnce(&dyn UserAdmin) -> Result<R, AccountError> + Send + 'static,
     ) -> Result<R, CompletionCode> {
         let accounts = Arc::clone(&self.deps.accounts);
-        match task::spawn_blocking(move || act(accounts.as_ref())).await {
+        let before = self.accounts();
+        let done = task::spawn_blocking(move || act(accounts.as_ref())).await;
+        if has_administrator(&before) && !has_administrator(&self.accounts()) {
+            warn!(
+                "no enabled administrator can log in over a session channel any more; the host's system \
+                 interface still can change that"
+            );
+        }
+        match done {
             Ok(result) => result.map_err(|error| refusal(&error)),
             Err(error) => {
                 error!(%error, "the thread that changes accounts failed; the request is refused");
@@ -76,6 +84,26 @@ impl<P: Platform> AppProvider<P> {
     }
 }
 
+/// Whether an enabled user may have Administrator privilege on an open channel with sessions.
+fn has_administrator(accounts: &Snapshot) -> bool {
+    let is_open = |channel: ChannelNumber| {
+        let access = accounts.channel_access(channel, Setting::Volatile);
+        access.is_some_and(|access| {
+            matches!(access.mode, AccessMode::AlwaysAvailable | AccessMode::Shared)
+        })
+    };
+    let administers = |channel: ChannelNumber| {
+        accounts.users().any(|(id, user)| {
+            let access = user.access(channel);
+            let limit = accounts.privilege_limit(id, channel);
+            let is_administrator = limit >= Some(Privilege::Administrator);
+            user.enabled && access.messaging && !access.callback_only && is_administrator
+        })
+    };
+    let mut channels = accounts.channels().iter().filter(|channel| channel.has_sessions());
+    channels.any(|channel| is_open(channel.number()) && administers(channel.number()))
+}
+
 /// Completion code for a failed change of the accounts.
 pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
     match error {
@@ -102,5 +130,46 @@ pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
             error!(%error, "cannot change the accounts; the request is refused");
             CompletionCode::UNSPECIFIED
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accounts::{AccessConfig, UserName, Users, Writer};
+
+    use super::*;
+
+    #[test]
+    fn last_administrator_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = AccessConfig::default();
+        let store = Writer::open(folder.path(), &config, Default::default()).unwrap();
+        let (id, lan) = (UserId::new(3).unwrap(), ChannelNumber::new(1).unwrap());
+        let limit = |limit, callback_only| {
+            let change = move |access: &mut accounts::UserAccess| {
+                access.privilege = limit;
+                access.callback_only = callback_only;
+                access.messaging = true;
+            };
+            store.change_access(id, lan, &change).unwrap();
+            has_administrator(&store.snapshot())
+        };
+        let enable = |enabled| {
+            store.set_enabled(id, enabled).unwrap();
+            has_administrator(&store.snapshot())
+        };
+        let open = |mode| {
+            let change = |_, access| Some(accounts::ChannelAccess { mode, ..access });
+            store.change_channel_access(lan, &change).unwrap();
+            has_administrator(&store.snapshot())
+        };
+        store.set_name(id, UserName::new(b"bob").unwrap()).unwrap();
+        assert!(!limit(Some(Privilege::Administrator), false), "not enabled yet");
+        assert!(enable(true) && !enable(false) && enable(true));
+        assert!(!limit(Some(Privilege::Operator), false));
+        assert!(!limit(Some(Privilege::Administrator), true), "restricted to callback");
+        assert!(!limit(None, false));
+        assert!(limit(Some(Privilege::Administrator), false));
+        assert!(!open(AccessMode::Disabled) && open(AccessMode::AlwaysAvailable));
     }
 }

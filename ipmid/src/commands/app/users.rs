@@ -37,7 +37,8 @@ impl<P: Platform> AppProvider<P> {
     }
 
     /// Set User Access (IPMI v2.0 §22.26): the flags if bit 7 is set, the
-    /// privilege limit, and the optional session limit.
+    /// privilege limit, and the optional session limit. A user who had no access gets IPMI messaging with the
+    /// first limit that a request without flags sets.
     ///
     /// # Errors
     ///
@@ -60,6 +61,11 @@ impl<P: Platform> AppProvider<P> {
         let change = move |access: &mut UserAccess| {
             if change_flags {
                 (access.messaging, access.link_auth, access.callback_only) = flags;
+            }
+            // A limit is worth nothing without IPMI messaging, and `ipmitool user priv` leaves the flags
+            // alone. Flags that the request sets itself, or that a user with a limit has, are respected.
+            if !change_flags && access.privilege.is_none() && privilege.is_some() {
+                access.messaging = true;
             }
             access.privilege = privilege;
             if let Some((limit, _)) = session_limit {
@@ -212,6 +218,18 @@ mod tests {
         assert_eq!(access(&commands).await, 0x1f); // flags are left alone without bit 7
         assert_eq!(commands.send(0x47, &[3, 0]).await, answer(&[])); // as FreeIPMI sends it
         assert_eq!(commands.send(0x44, &[1, 3]).await, answer(&hex!("0f 80 01 1f")));
+    }
+
+    #[tokio::test]
+    async fn first_limit_gives_messaging_and_flags_that_were_set_stay() {
+        let (commands, ..) = commands();
+        assert_eq!(commands.send(0x45, &named(3, b"bob")).await, answer(&[]));
+        assert_eq!(commands.send(0x43, &hex!("01 03 04 00")).await, answer(&[])); // ipmitool user priv 3 4 1
+        assert_eq!(access(&commands).await, 0x14);
+        assert_eq!(commands.send(0x43, &hex!("81 03 04 00")).await, answer(&[]));
+        assert_eq!(access(&commands).await, 0x04);
+        assert_eq!(commands.send(0x43, &hex!("01 03 03 00")).await, answer(&[]));
+        assert_eq!(access(&commands).await, 0x03);
     }
 
     #[tokio::test]

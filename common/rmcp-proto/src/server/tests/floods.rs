@@ -159,7 +159,12 @@ fn a_full_table_gives_up_the_session_idle_longest_or_refuses() {
     let refused = bmc.run(peer(4), &mut late);
     let no_resources = ConsoleError::Refused(StatusCode::NO_RESOURCES);
     assert_eq!(refused, [ConsoleEvent::Failed(no_resources)], "none idle over 10 s");
-    assert_eq!(bmc.counted(Reason::NoFreeSession), 1);
+    let mut later = console(bmc.now, root(17));
+    let request = later.poll_transmit().expect("an Open Session Request");
+    let answer = bmc.handle(peer(5), &request).remove(0);
+    // RMCP header, session header of 12 bytes; then tag and status of the Open Session Response.
+    assert_eq!((answer[5] & 0x3f, answer[17]), (0x11, 0x01), "Open Session Response, status 01h");
+    assert_eq!(bmc.counted(Reason::NoFreeSession), 2);
     assert_eq!(bmc.server.sessions().count(), 3);
 
     bmc.server.set_payload_active(ids[0], true);

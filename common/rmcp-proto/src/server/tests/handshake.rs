@@ -182,6 +182,8 @@ fn denied() -> Vec<(Credentials, Reason)> {
         (login("guest", Role::new(4)), Reason::RoleAboveLimit),
         (login("disabled", by_name), Reason::UserDisabled),
         (login("elsewhere", by_name), Reason::NoChannelAccess),
+        (login("silent", by_name), Reason::MessagingDisabled),
+        (login("callback", by_name), Reason::CallbackOnly),
         (login("fresh", by_name), Reason::NoPassword),
         (login("lost", by_name), Reason::AccountsUnreadable),
     ]
@@ -192,6 +194,8 @@ fn bmc_with_denied_users() -> Bmc {
     let denied = vec![
         (name(b"disabled"), Denial::UserDisabled),
         (name(b"elsewhere"), Denial::NoChannelAccess),
+        (name(b"silent"), Denial::MessagingDisabled),
+        (name(b"callback"), Denial::CallbackOnly),
         (name(b"fresh"), Denial::NoPassword),
         (name(b"lost"), Denial::AccountsUnreadable),
     ];

@@ -117,11 +117,14 @@ fn set_session_privilege_level_raises_up_to_the_limit() {
     let mut bmc = Bmc::usual();
     let mut console = bmc.log_in(1, credentials(17, "root", "0penBmc", 3));
     bmc.events();
-    let cases: [(&[u8], u8, &[u8]); 7] = [
+    let cases: [(&[u8], u8, &[u8]); 10] = [
         (&[0], 0, &[2]),
         (&[3], 0, &[3]),
         (&[4], 0x81, &[]),
         (&[6], 0xcc, &[]),
+        (&[1], 0xcc, &[]),
+        (&[0x10], 0xcc, &[]),
+        (&[0x82], 0xcc, &[]),
         (&[2], 0, &[2]),
         (&[], 0xc7, &[]),
         (&[3, 0], 0xc7, &[]),
