@@ -116,3 +116,45 @@ fn fields_of_the_system_and_of_a_device_are_edited() {
         output.stdout.contains("Steam & Way Ltd.")
     });
 }
+
+/// Writes the system's serial number to its inventory in the platform's configuration, and starts the platform anew.
+fn replace_system(suite: &mut Suite, serial: &str, asset: &str) {
+    let file = suite.dir().join("platform.toml");
+    let text = fs::read_to_string(&file).expect("the platform");
+    let lines = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("serial-number", _)) => format!("serial-number = \"{serial}\""),
+        Some(("part-number", old)) if old.contains("CW-TEST") => {
+            format!("part-number = \"{asset}\"")
+        }
+        _ => line.to_owned(),
+    });
+    let lines: Vec<String> = lines.collect();
+    fs::write(&file, lines.join("\n")).expect("the platform");
+    assert!(suite.platformd.terminate().success());
+    suite.restart_platformd();
+}
+
+#[test]
+fn edits_stay_over_what_changes_below_and_go_with_the_part() {
+    let mut suite = Suite::start();
+    let login = suite.administrator();
+    let edited = login.ipmitool(&format!("fru edit {SYSTEM} field b 0 Steamway"));
+    assert!(edited.ok().contains("Updating Field"), "{edited}");
+    let shows = |login: &Login, field: &str| {
+        let output = login.ipmitool(&format!("fru print {SYSTEM}"));
+        let words: Vec<&str> = output.stdout.split_whitespace().collect();
+        words.join(" ").contains(field)
+    };
+    replace_system(&mut suite, "CW0000042", "CW-TEST-2");
+    wait::until_true("the part number below is shown", || {
+        shows(&login, "Product Part Number : CW-TEST-2")
+    });
+    assert!(shows(&login, "Board Mfg : Steamway"));
+    assert!(!login.ipmitool("sel elist").stdout.contains("Version Change"));
+    replace_system(&mut suite, "CW0000043", "CW-TEST-2");
+    wait::until_true("the other part is shown", || shows(&login, "Product Serial : CW0000043"));
+    assert!(shows(&login, "Board Mfg : Causeway"));
+    assert!(suite.ipmid.log().contains("what clients wrote over it is dropped"));
+    let log = login.ipmitool("sel elist");
+    assert!(log.ok().contains("Version Change"), "{log}");
+}

@@ -261,7 +261,7 @@ fn limits_that_freeipmi_writes_read_back() {
     let of = section(&text, "CPU9VCCINVlRgTmp");
     let key = "Upper_Critical_Threshold";
     let line = of.lines().find(|line| line.trim_start().starts_with(key)).expect("the limit");
-    let changed = of.replace(line, &format!("\t{key} 90.5"));
+    let changed = of.replace(line, &format!("\t{key} 90.500000"));
     fs::write(&file, format!("Section {changed}")).expect("a file");
     login.freeipmi("ipmi-config", &format!("{argument} --commit")).ok();
     let diff = login.freeipmi("ipmi-config", &format!("{argument} --diff"));

@@ -90,7 +90,9 @@ fn openipmicmd_reaches_the_bmc_and_satellites() {
     enter(&mut terminal, "0f 00 06 40 01 82 04", &["cmd       = 0x40", "data      =00 "]);
     enter(&mut terminal, "0f 00 06 41 01 80", &["cmd       = 0x41", "data      =00 02 04 "]);
     enter(&mut terminal, "0f 00 06 46 02", &["cmd       = 0x46", "data      =00 72 6f 6f 74 "]);
-    enter(&mut terminal, "0f 00 0c 02 01 08 00 00", &["data      =00 11 6f 02 "]);
+    let [low, high] = suite.address.port().to_le_bytes();
+    let port = format!("data      =00 11 {low:02x} {high:02x} ");
+    enter(&mut terminal, "0f 00 0c 02 01 08 00 00", &[&port]);
     enter(&mut terminal, "0f 00 04 13 0d 01 01", &["data      =00 11 01 01 00 00 00 00 "]);
     // A broadcast of Get Device ID, which is how the bus is scanned, and the request itself.
     enter(&mut terminal, "0 00 24 00 06 01", &["cmd       = 0x1", "data      =00 24 81 "]);

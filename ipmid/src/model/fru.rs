@@ -34,8 +34,6 @@ pub struct FruDevice {
 /// The devices by FRU id.
 pub type FruDevices = BTreeMap<u8, FruDevice>;
 
-/// How long a reader waits until the services that come up with the daemon have shown their units.
-const SETTLES: Duration = Duration::from_secs(1);
 /// How long an inventory that was read counts as current.
 const FRESH: Duration = Duration::from_secs(5);
 /// The least size of a device. Where an image has no memory of its own, sizes are multiples of this,
@@ -108,12 +106,12 @@ impl FruStore {
         self.settled.get().is_none_or(|settled| *settled.borrow())
     }
 
-    /// Waits until ids are given out, or for [`SETTLES`].
-    pub async fn until_settled(&self) {
+    /// Waits until ids are given out, or for `patience`.
+    pub async fn until_settled(&self, patience: Duration) {
         if let Some(settled) = self.settled.get() {
             let mut settled = settled.clone();
             // Units that are new are left out of this read; the next one has them.
-            let _late = time::timeout(SETTLES, settled.wait_for(|settled| *settled)).await;
+            let _late = time::timeout(patience, settled.wait_for(|settled| *settled)).await;
         }
     }
 
@@ -333,7 +331,7 @@ mod tests {
         writer.set_devices(vec![device("/b", &[1])]).await.unwrap();
         assert!(store.devices().is_empty() && !store.is_fresh());
         settled.send_replace(true);
-        store.until_settled().await;
+        store.until_settled(Duration::from_secs(9)).await;
         writer.set_devices(vec![device("/a", &[2]), device("/b", &[1])]).await.unwrap();
         let paths: Vec<String> = store.devices().into_values().map(|device| device.path).collect();
         assert_eq!(

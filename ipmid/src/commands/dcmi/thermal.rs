@@ -28,6 +28,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct ThermalLimit {
     power_off: bool,
     log: bool,
+    /// As the client asked; every limit is stored.
+    persistent: bool,
     /// Degrees Celsius.
     degrees: u8,
     /// Seconds above the limit until the actions are performed.
@@ -48,8 +50,8 @@ pub(super) struct Watch {
     beyond: HashMap<String, (Instant, bool)>,
 }
 
-/// Log only and power off, bits 5 and 6 of the exception actions.
-type Actions = (Zero<5>, bool, bool, Zero<1>);
+/// Log only and power off, bits 5 and 6 of the exception actions; bit 7, whether the limit outlives a power cycle.
+type Actions = (Zero<5>, bool, bool, bool);
 
 impl<P: Platform> DcmiProvider<P> {
     pub(super) fn register_thermal(self: &Arc<Self>, table: &mut Registrar<'_>) {
@@ -73,7 +75,7 @@ impl<P: Platform> DcmiProvider<P> {
         _: Context,
         entity: u8,
         instance: u8,
-        (_, log, power_off, _): Actions,
+        (_, log, power_off, persistent): Actions,
         degrees: u8,
         seconds: u16,
     ) -> Result<(), CompletionCode> {
@@ -81,7 +83,7 @@ impl<P: Platform> DcmiProvider<P> {
         let key = key(entity, instance);
         self.state
             .update(|state| {
-                let limit = ThermalLimit { power_off, log, degrees, seconds };
+                let limit = ThermalLimit { power_off, log, persistent, degrees, seconds };
                 if limit == ThermalLimit::default() {
                     state.thermal_limits.remove(&key);
                 } else {
@@ -108,7 +110,7 @@ impl<P: Platform> DcmiProvider<P> {
         self.check_entity(entity, instance).await?;
         let limits = self.state.get().thermal_limits;
         let limit = limits.get(&key(entity, instance)).copied().unwrap_or_default();
-        let actions = (Bits::low(0), limit.log, limit.power_off, false);
+        let actions = (Bits::low(0), limit.log, limit.power_off, limit.persistent);
         Ok((actions, limit.degrees, limit.seconds))
     }
 

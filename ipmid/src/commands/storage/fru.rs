@@ -23,6 +23,11 @@ const HARDWARE_CHANGED: u8 = 0x20;
 /// Unspecified event data.
 const UNSPECIFIED: u8 = 0xff;
 
+/// How long a request for FRU data waits until new units have ids,
+const UNITS: Duration = Duration::from_secs(2);
+/// and one for records, which waits for the sensors as well.
+const UNITS_OF_RECORDS: Duration = Duration::from_millis(1400);
+
 /// Whoever asks for records or FRU data has the inventory read.
 static UNREAD: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
@@ -95,7 +100,7 @@ impl<P: Platform> StorageProvider<P> {
         if data.is_empty() {
             return Err(CompletionCode::REQUEST_LENGTH_INVALID);
         }
-        self.stores.fru.until_settled().await;
+        self.stores.fru.until_settled(UNITS).await;
         let writer = self.stores.fru.writer().await;
         self.read_frus(&writer).await;
         let (unit, image) = writer.write(device, usize::from(offset), &data).await?;
@@ -109,18 +114,23 @@ impl<P: Platform> StorageProvider<P> {
     }
 
     async fn image(&self, device: u8) -> Result<Vec<u8>, CompletionCode> {
-        self.refresh_frus().await;
+        self.stores.fru.until_settled(UNITS).await;
+        self.refresh_now().await;
         self.stores.fru.image(device).ok_or(CompletionCode::NOT_PRESENT)
     }
 
     /// Reads the inventory, unless that was a moment ago; what was read before serves if it cannot be, and
     /// while somebody writes.
     pub(super) async fn refresh_frus(&self) {
+        self.stores.fru.until_settled(UNITS_OF_RECORDS).await;
+        self.refresh_now().await;
+    }
+
+    async fn refresh_now(&self) {
         let fru = &self.stores.fru;
         if fru.is_fresh() {
             return;
         }
-        fru.until_settled().await;
         let writer = match fru.try_writer() {
             None if fru.was_read() => return,
             None => fru.writer().await,

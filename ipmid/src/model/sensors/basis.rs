@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn range_is_chosen_from_what_is_declared_limits_and_the_first_reading() {
-        let cases: [(Option<f64>, Option<f64>, f64, &[f64], (f64, f64)); 11] = [
+        type Case = (Option<f64>, Option<f64>, f64, &'static [f64], (f64, f64));
+        let cases: [Case; 11] = [
             (None, None, 20.0, &[], (-128.0, 127.0)),
             (None, None, f64::NAN, &[], (-128.0, 127.0)),
             (None, None, 5000.0, &[500.0], (0.0, 10_000.0)),

@@ -28,10 +28,8 @@ use crate::platform::{PlatformError, PlatformResult, Sensors};
 
 /// Readings are followed for so long after the last read.
 const FOLLOWED_AFTER_READ: Duration = Duration::from_secs(300);
-/// How long a reader waits for the replies of the sensor services,
+/// How long a reader waits for the replies of the sensor services, and until the first sensors have their numbers.
 const READINGS_TIMEOUT: Duration = Duration::from_secs(1);
-/// and until the first sensors have their numbers.
-const FIRST_TIMEOUT: Duration = Duration::from_millis(1300);
 
 /// The sensors, and whether their readings are followed.
 #[derive(Debug)]
@@ -81,8 +79,7 @@ impl SensorFeed {
         self.current.send_replace(current);
     }
 
-    /// The store, once its readings are current or [`READINGS_TIMEOUT`] has passed; a little longer while the first
-    /// sensors have no numbers.
+    /// The store, once its readings are current or [`READINGS_TIMEOUT`] has passed.
     async fn read(&self) -> Arc<SensorStore> {
         *lock(&self.last_read) = Some(Instant::now());
         if !*self.current.borrow() {
@@ -90,9 +87,7 @@ impl SensorFeed {
             let mut current = self.current.subscribe();
             let updated = current.wait_for(|current| *current);
             // Sensors whose readings are late are unavailable in this read; the next one has them.
-            let patience =
-                if self.store.unnumbered() > 0 { FIRST_TIMEOUT } else { READINGS_TIMEOUT };
-            let _late = time::timeout(patience, updated).await;
+            let _late = time::timeout(READINGS_TIMEOUT, updated).await;
         }
         Arc::clone(&self.store)
     }
