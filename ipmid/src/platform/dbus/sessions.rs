@@ -41,12 +41,13 @@ impl Sessions for DbusPlatform {
 
     async fn served_port(&self, channel: u8) -> PlatformResult<u16> {
         let connected = self.connected()?;
-        for object in locate::subtree(&connected.client, info::ROOT, info::NAME)
-            .await
-            .map_err(failed)?
-            .into_iter()
-            .filter(|object| object.path.ends_with(SESSION_ZERO))
-        {
+        let objects = match locate::subtree(&connected.client, info::ROOT, info::NAME).await {
+            Ok(objects) => objects,
+            // Without a mapper no bridge is found; the standard port is the best guess.
+            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => return Ok(RMCP_PORT),
+            Err(error) => return Err(failed(error)),
+        };
+        for object in objects.into_iter().filter(|object| object.path.ends_with(SESSION_ZERO)) {
             let properties = match connected.client.get_all(&object, info::NAME).await {
                 Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
                 other => other.map_err(failed)?,
