@@ -18,6 +18,7 @@ const NAMES: [(&str, &[&str]); 8] = [
             "xyz.openbmc_project.Ipmi.Host",
             "xyz.openbmc_project.Control.Host",
             "xyz.openbmc_project.Logging.IPMI",
+            "org.causeway.Ipmi.Providers",
         ],
     ),
     ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0"]),

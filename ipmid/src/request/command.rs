@@ -137,4 +137,10 @@ impl Priority {
     pub const ODM: Self = Self(30);
     /// A site's own.
     pub const CUSTOM: Self = Self(40);
+
+    /// The priority of this number, of those above [`BASE`](Self::BASE).
+    #[must_use]
+    pub fn above_base(value: u8) -> Option<Self> {
+        [Self::OEM, Self::ODM, Self::CUSTOM].into_iter().find(|priority| priority.0 == value)
+    }
 }
