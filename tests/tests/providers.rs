@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use serde_json::Value;
 use tests::client;
 use tests::host_device::{HostDevice, Kind};
 use tests::process::Process;
@@ -16,6 +17,8 @@ use tests::wait;
 
 /// Debian's, which has the packages of Debian.
 const PYTHON: &str = "/usr/bin/python3";
+/// The bus name of ipmid's object for providers.
+const PROVIDERS: &str = "org.causeway.Ipmi.Providers";
 /// A board's own network function, and commands of `data/provider.py`.
 const OWN: u8 = 0x30;
 const WELL: u8 = 0x10;
@@ -194,6 +197,54 @@ fn provider_that_misbehaves_loses_its_commands_only() {
     wait::until_true("its commands are withdrawn", || execute(WELL).0 == 0xc1);
     assert!(bad.exited().is_some());
     assert_eq!(suite.bus.execute(OWN, 0x01, &[1, 2]), (0, vec![2, 1]));
+}
+
+/// The paths of the providers' statistics.
+fn statistics(suite: &Suite) -> Vec<String> {
+    let address = format!("--address={}", suite.bus.address());
+    let mut busctl = Command::new("busctl");
+    let tree = client::run(busctl.args([&address, "tree", "--list", PROVIDERS]));
+    let lines = tree.ok().lines().filter(|line| line.contains("/Providers/"));
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+fn counter(suite: &Suite, path: &str, name: &str) -> u64 {
+    let interface = "org.causeway.Ipmi.Providers.Statistics";
+    let output = suite.bus.busctl(&["get-property", PROVIDERS, path, interface, name]);
+    let value: Value = serde_json::from_str(output.ok()).expect("JSON of busctl");
+    value["data"].as_u64().expect("a number")
+}
+
+/// The firewall reports a provider's command and disables it, its requests are counted, and the log names the provider.
+#[test]
+fn provider_is_subject_to_the_firewall_counted_and_logged() {
+    let suite = Suite::start();
+    // Get Command Support: channel, network function, LUN; a clear bit is a command.
+    let supported = || suite.bus.execute(0x06, 0x0a, &[0x0e, OWN, 0x00]).1;
+    assert_eq!(supported(), [0xff; 16]);
+    let mut python = python_example(&suite);
+    assert_eq!(supported()[0], 0xfd);
+    let paths = statistics(&suite);
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    let asked = counter(&suite, &paths[0], "Requests");
+    assert_eq!(suite.bus.execute(OWN, 0x01, &[1, 2]), (0, vec![2, 1]));
+    assert_eq!(counter(&suite, &paths[0], "Requests"), asked + 1);
+    assert_eq!(counter(&suite, &paths[0], "Answered"), asked + 1);
+    assert_eq!(counter(&suite, &paths[0], "Commands"), 2);
+    let process = format!("pid {})", python.id());
+    let log = suite.ipmid.log();
+    let named = |line: &str| line.contains("a provider's command") && line.contains(&process);
+    assert!(log.lines().any(named), "{log}");
+
+    // Set Command Enables: none of the half, on the LAN's channel.
+    let none = [&[0x01, OWN, 0x00][..], &[0; 16]].concat();
+    assert_eq!(suite.bus.execute(0x06, 0x60, &none).0, 0x00);
+    let refused = suite.administrator().ipmitool("raw 0x30 1 1 2").failed();
+    assert!(refused.contains("0xd4"), "{refused}");
+    assert_eq!(suite.bus.execute(OWN, 0x01, &[1, 2]), (0, vec![2, 1]));
+    python.kill();
+    wait::until_true("it is forgotten", || supported() == [0xff; 16]);
+    assert_eq!(statistics(&suite), Vec::<String>::new());
 }
 
 #[test]
