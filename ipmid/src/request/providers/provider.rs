@@ -159,13 +159,13 @@ impl Provider {
     }
 
     async fn ask(&self, name: &str, request: Request, deadline: Instant) -> Outcome {
-        let Ok(_place) = self.places.try_acquire() else {
-            count(&self.counters.busy);
-            return Outcome::Response(CompletionCode::BUSY.into());
-        };
         let Some(pass) = self.circuit.pass() else {
             count(&self.counters.suspended);
             return Outcome::Suspended;
+        };
+        let Ok(_place) = self.places.try_acquire() else {
+            count(&self.counters.busy);
+            return Outcome::Response(CompletionCode::BUSY.into());
         };
         count(&self.counters.requests);
         let until = deadline.min(Instant::now() + PATIENCE);
