@@ -13,6 +13,7 @@ use durable::{Folder, Modes};
 use ipmi_proto::Iana;
 use openbmc_dbus::bus::{self, NameEnd, OwnNameError};
 use openbmc_dbus::execute::{self, Requests};
+use openbmc_dbus::provider;
 use tokio::sync::Notify;
 use tokio::time;
 use tracing::{info, warn};
@@ -32,7 +33,7 @@ use crate::model::message_queue::Messages;
 use crate::model::persistent::Persistent;
 use crate::platform::I2cDev;
 use crate::platform::dbus::{
-    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts,
+    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts, serve_owned,
 };
 use crate::request::channels::{Channels, first_bt};
 use crate::request::command::{CommandTable, DuplicateCommand, Priority};
@@ -40,6 +41,8 @@ use crate::request::dispatch::Dispatcher;
 use crate::request::filter::Filter;
 use crate::request::filter::firewall::Firewall;
 use crate::request::host_interface::HostInterface;
+use crate::request::providers::Providers;
+use crate::request::providers::bus::Registration;
 
 /// Folder of the settings below the state directory.
 const STATE: &str = "ipmid";
@@ -110,8 +113,10 @@ pub async fn run_with(
     if let Some(commands) = extensions.commands {
         commands(&mut table);
     }
-    let dispatcher = Arc::new(dispatcher(table, firewall, extensions.filters)?);
+    let (dispatcher, providers) = dispatcher(table, firewall, extensions.filters)?;
+    let dispatcher = Arc::new(dispatcher);
     own_requests.run_by(&dispatcher);
+    let registration = Registration::new(providers, config.ipmid.providers.clone());
     let channels = Channels::new(Arc::new(config.channels), config.ipmid);
     let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher);
     let service = Service {
@@ -120,6 +125,7 @@ pub async fn run_with(
         platform,
         channels,
         host,
+        registration,
         manufacturer,
         followed: accounts.followed,
         records,
@@ -224,17 +230,19 @@ impl Accounts {
     }
 }
 
-/// The dispatcher over all commands, behind the firewall and then the other filters.
+/// The dispatcher over all commands, behind the firewall and then the other filters, and the providers that it asks.
 fn dispatcher(
     table: CommandTable,
     firewall: Arc<Firewall>,
     filters: Vec<Box<dyn Filter>>,
-) -> Result<Dispatcher, Failure> {
+) -> Result<(Dispatcher, Arc<Providers>), Failure> {
     let registry = table.finish().map_err(duplicates)?;
     firewall.learn(registry.iter());
+    let providers = Arc::new(Providers::new(&registry, Arc::clone(&firewall)));
     let firewall: Box<dyn Filter> = Box::new(firewall);
     let filters = std::iter::once(firewall).chain(filters).collect();
-    Ok(Dispatcher::new(registry, filters))
+    let dispatcher = Dispatcher::new(registry, filters).with_providers(Arc::clone(&providers));
+    Ok((dispatcher, providers))
 }
 
 fn duplicates(duplicates: Vec<DuplicateCommand>) -> Failure {
@@ -248,6 +256,7 @@ struct Service {
     platform: Arc<DbusPlatform>,
     channels: Arc<Channels>,
     host: Arc<HostInterface<dyn UserAdmin>>,
+    registration: Registration,
     manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
     records: ModelStores,
@@ -283,6 +292,7 @@ impl Service {
             never = log.serve() => never,
             never = host_control.serve() => never,
             never = self.serve(requests, ready) => never,
+            never = self.register_providers() => never,
             never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
@@ -292,6 +302,13 @@ impl Service {
             never = self.log_platform_events() => never,
             never = self.follow_accounts() => never,
         }
+    }
+
+    /// Takes the registrations of providers.
+    async fn register_providers(&self) -> Infallible {
+        let publish =
+            async move |connection: Connection| self.registration.publish(&connection).await;
+        serve_owned(provider::SERVICE, publish).await
     }
 
     async fn maintain_attention(&self) {

@@ -20,6 +20,11 @@ const RULES: &[Rule] = &[
     // The path of a request, which begins and ends on the bus.
     Rule { module: "request::host_interface", may_use: &["request", "openbmc_dbus", "zbus"] },
     Rule { module: "request::channels", may_use: &["openbmc_dbus", "zbus", "model"] },
+    // Requests that go on to providers, over the bus again.
+    Rule {
+        module: "request::providers::bus",
+        may_use: &["request", "openbmc_dbus", "zbus", "model"],
+    },
     Rule { module: "request", may_use: &["model"] },
     // Handlers see the table, their context, traits and state.
     Rule {

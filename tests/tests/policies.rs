@@ -18,6 +18,7 @@ const NAMES: [(&str, &[&str]); 8] = [
             "xyz.openbmc_project.Ipmi.Host",
             "xyz.openbmc_project.Control.Host",
             "xyz.openbmc_project.Logging.IPMI",
+            "org.causeway.Ipmi.Providers",
         ],
     ),
     ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0"]),
@@ -32,6 +33,7 @@ const NAMES: [(&str, &[&str]); 8] = [
 /// A name that is owned only where the configuration asks for it (`mctpd-names`).
 const OPTIONAL: &str = "au.com.codeconstruct.MCTP1";
 
+const PROVIDERS: &str = "org.causeway.Ipmi.Providers";
 const LOGGING: &str = "xyz.openbmc_project.Logging.IPMI";
 const LOGGING_PATH: &str = "/xyz/openbmc_project/Logging/IPMI";
 
@@ -180,6 +182,19 @@ fn services_log_to_the_sel_and_others_may_not() {
     assert!(bus.busctl("root", &oem).ok().starts_with("q "));
     bus.busctl("root", &["call", LOGGING, LOGGING_PATH, LOGGING, "Clear"]).ok();
     assert_eq!(count(&bus), 0);
+}
+
+#[test]
+fn root_registers_commands_and_others_may_not() {
+    let Some(bus) = PolicyBus::start() else { return };
+    let _processes = start_all(&bus);
+    for (user, _) in USERS {
+        assert!(!bus.may_call(user, PROVIDERS, PROVIDERS, "Register"), "{user}");
+    }
+    let path = "/org/causeway/Ipmi/Providers";
+    let register = ["call", PROVIDERS, path, PROVIDERS, "Register", "a(yuyysqqay)y"];
+    let command = ["1", "0", "0x30", "1", "2", "Test", "0", "8", "0", "20"];
+    bus.busctl("root", &[&register[..], &command].concat()).ok();
 }
 
 /// The packaged policies without ipmid's rule for the log.

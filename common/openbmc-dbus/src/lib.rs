@@ -4,6 +4,7 @@
 //! - [`callers`]: the users whose processes may change something.
 //! - [`execute`]: the one call between bridges and `ipmid`, both ends of it.
 //! - [`client`]: typed calls to other services, each with a deadline.
+//! - [`provider`]: commands that other processes answer, over interfaces of our own.
 //! - [`interface`]: how interfaces are described; all other modules are such descriptions.
 //!
 //! There is a module per `xyz.openbmc_project` interface, in folders that mirror the names: the full
@@ -27,6 +28,7 @@ pub mod logging;
 pub mod mapper;
 pub mod network;
 pub mod object;
+pub mod provider;
 pub mod sensor;
 pub mod software;
 pub mod state;

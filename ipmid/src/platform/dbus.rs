@@ -42,6 +42,7 @@ pub use self::bridges::Bridges;
 pub use self::event_log::EventLog;
 pub use self::host_control::HostControl;
 use self::locate::{Located, Target};
+pub(crate) use self::owned::serve as serve_owned;
 use self::sensors::SensorFeed;
 use self::signals::Signals;
 use super::{PlatformError, PlatformResult};

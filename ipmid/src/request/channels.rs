@@ -51,11 +51,14 @@ pub struct IpmidConfig {
     pub callers: Callers,
     /// Whether bridges that ask for it are given a direct link, on which requests bypass the bus daemon.
     pub direct: bool,
+    /// Users, by name or number, whose processes may register commands beside root's and this daemon's own.
+    pub providers: openbmc_dbus::callers::Callers,
 }
 
 impl Default for IpmidConfig {
     fn default() -> Self {
-        Self { callers: Callers::default(), direct: true }
+        let providers = openbmc_dbus::callers::Callers::default();
+        Self { callers: Callers::default(), direct: true, providers }
     }
 }
 

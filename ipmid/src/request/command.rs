@@ -162,4 +162,10 @@ impl Priority {
     pub const fn value(self) -> u8 {
         self.0
     }
+
+    /// The priority of this number, of those above [`BASE`](Self::BASE).
+    #[must_use]
+    pub fn above_base(value: u8) -> Option<Self> {
+        [Self::OEM, Self::ODM, Self::CUSTOM].into_iter().find(|priority| priority.0 == value)
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
-use tokio::time;
+use tokio::time::{self, Instant};
 use tracing::debug;
 
-use crate::request::command::{Access, Command, Entry, Execute, Family, Registry, ResponseFuture};
+use crate::request::command::{Access, Command, Execute, Family, Registry, ResponseFuture};
 use crate::request::context::Context;
 use crate::request::filter::Filter;
+use crate::request::providers::{Offered, Outcome, Providers};
 
 /// Timeout of a request, also if its handler still waits: host bridges give up at 3 s,
 /// host drivers at 5 s.
@@ -20,6 +22,7 @@ pub const DEADLINE: Duration = Duration::from_millis(2500);
 pub struct Dispatcher {
     registry: Registry,
     filters: Vec<Box<dyn Filter>>,
+    providers: Option<Arc<Providers>>,
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -32,7 +35,13 @@ impl Dispatcher {
     /// Over `registry`, with `filters` asked in their order.
     #[must_use]
     pub fn new(registry: Registry, filters: Vec<Box<dyn Filter>>) -> Self {
-        Self { registry, filters }
+        Self { registry, filters, providers: None }
+    }
+
+    /// The same, with commands of providers before those of the registry.
+    #[must_use]
+    pub fn with_providers(self, providers: Arc<Providers>) -> Self {
+        Self { providers: Some(providers), ..self }
     }
 
     /// The command table.
@@ -64,9 +73,14 @@ impl Dispatcher {
                 return ResponseBody::from(completion);
             }
         };
-        let body = match self.start(family, context, data) {
-            Ok((command, response)) => finish(command, response).await,
-            Err(completion) => completion.into(),
+        let provided = self.providers.as_ref().and_then(|all| all.find(family, context.command));
+        let body = match provided {
+            None => match self.start(family, context, data) {
+                Ok((command, response)) => finish(command, response).await,
+                Err(completion) => completion.into(),
+            },
+            // Apart, so that the future of all other requests stays as small as it is without.
+            Some(offers) => Box::pin(self.offer(offers, family, context, prefix, data)).await,
         };
         if prefix.is_empty() {
             return body;
@@ -83,12 +97,51 @@ impl Dispatcher {
     ) -> Result<(&Command, ResponseFuture), CompletionCode> {
         let entry =
             self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
-        self.admit(entry, &context, data)?;
+        self.admit(&entry.command, &context, data)?;
         Ok((&entry.command, entry.start(context, data)?))
     }
 
-    fn admit(&self, entry: &Entry, context: &Context, data: &[u8]) -> Result<(), CompletionCode> {
-        let allowed = match entry.command.access {
+    /// Offers a request to providers, and runs the handler that is compiled in if none of them answers.
+    async fn offer(
+        &self,
+        offers: Vec<Offered>,
+        family: Family,
+        context: Context,
+        prefix: &[u8],
+        data: &[u8],
+    ) -> ResponseBody {
+        let deadline = Instant::now() + DEADLINE;
+        let room = context.max_data().saturating_sub(prefix.len());
+        let mut is_suspended = false;
+        for offered in offers {
+            if !offered.offer.is_on(context.channel) {
+                continue;
+            }
+            if let Err(completion) = self.admit(&offered.offer.command, &context, data) {
+                return completion.into();
+            }
+            match offered.ask(context, data, room, deadline).await {
+                Outcome::Response(response) => return response,
+                Outcome::NotMine => {}
+                Outcome::Suspended => is_suspended = true,
+            }
+        }
+        match self.start(family, context, data) {
+            Ok((command, answer)) => time::timeout_at(deadline, finish(command, answer))
+                .await
+                .unwrap_or_else(|_| CompletionCode::TIMEOUT.into()),
+            Err(CompletionCode::INVALID_COMMAND) if is_suspended => CompletionCode::BUSY.into(),
+            Err(completion) => completion.into(),
+        }
+    }
+
+    fn admit(
+        &self,
+        command: &Command,
+        context: &Context,
+        data: &[u8],
+    ) -> Result<(), CompletionCode> {
+        let allowed = match command.access {
             Access::AtLeast(privilege) => {
                 !context.is_outside_session() && context.privilege >= privilege
             }
@@ -98,7 +151,7 @@ impl Dispatcher {
         if !allowed {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         }
-        self.filters.iter().try_for_each(|filter| filter.check(context, &entry.command, data))
+        self.filters.iter().try_for_each(|filter| filter.check(context, command, data))
     }
 }
 
@@ -142,8 +195,6 @@ fn split(netfn: u8, data: &[u8]) -> Result<(Family, &[u8], &[u8]), CompletionCod
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ipmi_proto::Privilege;
     use ipmi_proto::codec::Bits;
 

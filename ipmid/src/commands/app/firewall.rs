@@ -103,9 +103,9 @@ fn mask(
         _ => return Err(CompletionCode::INVALID_DATA_FIELD),
     };
     let mut mask = Mask::default();
-    let commands =
-        firewall.commands().iter().filter(|command| lun.value() == 0 && scope.holds(command));
-    for command in commands.filter(|command| wanted(command)) {
+    let mut commands = firewall.commands();
+    commands.retain(|command| lun.value() == 0 && scope.holds(command) && wanted(command));
+    for command in commands {
         if let Some(bit) = command.code.checked_sub(first).filter(|bit| *bit < HALF) {
             mask[usize::from(bit / 8)] |= 1 << (bit % 8);
         }
@@ -169,10 +169,10 @@ async fn set_command_enables(
     };
     let changes: Vec<_> = firewall
         .commands()
-        .iter()
+        .into_iter()
         .filter(|command| scope.holds(command) && is_set(&configurable, command))
-        .filter(|command| Firewall::is_configurable(command))
-        .map(|command| (*command, is_set(&enables, command)))
+        .filter(Firewall::is_configurable)
+        .map(|command| (command, is_set(&enables, &command)))
         .collect();
     firewall.set_enabled(channel(&context, which), &changes).await
 }

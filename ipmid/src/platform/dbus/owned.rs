@@ -15,7 +15,7 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// Serves the objects that `publish` puts on a connection of their own, which owns `name`, as long as
 /// the daemon runs, across restarts of the bus. If another process owns the name, it is not replaced.
-pub(super) async fn serve<F: Future<Output = zbus::Result<()>>>(
+pub(crate) async fn serve<F: Future<Output = zbus::Result<()>>>(
     name: &'static str,
     publish: impl Fn(Connection) -> F,
 ) -> Infallible {

@@ -224,6 +224,11 @@ impl Registry {
     pub fn iter(&self) -> impl Iterator<Item = &Command> {
         self.entries.values().map(|entry| &entry.command)
     }
+
+    /// Family and number of each command, and the priority of its handler.
+    pub fn priorities(&self) -> impl Iterator<Item = ((Family, u8), Priority)> {
+        self.entries.iter().map(|(key, entry)| (*key, entry.priority))
+    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //! (IPMI v2.0 §21).
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn};
 use serde::{Deserialize, Serialize};
 
 use super::Filter;
-use crate::model::persistent::Persistent;
+use crate::model::persistent::{Persistent, lock};
 use crate::request::command::{Command, Family};
 use crate::request::context::Context;
 
@@ -64,6 +64,8 @@ const ALWAYS_ON: [u8; 11] = [0x01, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x60, 0x61, 0x6
 #[derive(Debug)]
 pub struct Firewall {
     commands: OnceLock<Vec<Command>>,
+    /// Those of providers that are there now.
+    provided: Mutex<Vec<Command>>,
     rules: Persistent<Rules>,
 }
 
@@ -71,7 +73,7 @@ impl Firewall {
     /// With the rules stored in `rules`.
     #[must_use]
     pub fn new(rules: Persistent<Rules>) -> Self {
-        Self { commands: OnceLock::new(), rules }
+        Self { commands: OnceLock::new(), provided: Mutex::default(), rules }
     }
 
     /// Sets the registered commands, once, after all families have registered theirs.
@@ -79,9 +81,16 @@ impl Firewall {
         self.commands.get_or_init(|| commands.copied().collect());
     }
 
-    /// All registered commands.
-    pub fn commands(&self) -> &[Command] {
-        self.commands.get().map(Vec::as_slice).unwrap_or_default()
+    /// Tells it which commands of providers there are beside those.
+    pub fn learn_provided(&self, commands: impl Iterator<Item = Command>) {
+        *lock(&self.provided) = commands.collect();
+    }
+
+    /// All commands there are: those that are compiled in, and then those of providers.
+    pub fn commands(&self) -> Vec<Command> {
+        let mut all = self.commands.get().cloned().unwrap_or_default();
+        all.extend(lock(&self.provided).iter());
+        all
     }
 
     /// Whether a command can be disabled.
