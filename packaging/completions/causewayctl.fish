@@ -212,6 +212,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand commands" -l ref
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand commands" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand commands" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l file -d 'Read the bytes from this file' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l port -d 'The port of the BMC in a capture, beside 623 and 664' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -s h -l help -d 'Print help (see more with \'--help\')'
