@@ -125,7 +125,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __f
 pre-boot\t''
 always\t''
 shared\t''"
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l privilege -d 'The most that anybody may do on the channel' -r -f -a "callback\t''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l privilege -d 'The privilege limit of the channel' -r -f -a "callback\t''
 user\t''
 operator\t''
 administrator\t''

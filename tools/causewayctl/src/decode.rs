@@ -96,8 +96,9 @@ fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
 }
 
 fn show(layer: &Layer, page: &mut Page) {
-    let place = layer.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-    page.line(Cell::new(format!("{}{place}", layer.name), Style::Head));
+    let reference =
+        layer.reference.as_ref().map(|reference| format!(" ({reference})")).unwrap_or_default();
+    page.line(Cell::new(format!("{}{reference}", layer.name), Style::Head));
     let rows = layer
         .fields
         .iter()

@@ -53,7 +53,7 @@ async fn users(bmc: &Bmc, channels: &[Channel]) -> Result<Vec<Finding>, Error> {
         let id = user.id;
         findings.push(Finding::new(
             "users",
-            format!("user {id} has no name and may log in: nobody is told apart from others"),
+            format!("user {id} has no name and may log in: its clients cannot be distinguished"),
             format!("causewayctl user access {id} --enabled off"),
         ));
     }

@@ -72,7 +72,7 @@ fn ownership(access: &Path, metadata: &Metadata, owners: &[Owner]) -> Vec<Findin
     if let Some(netipmid) = identity("netipmid")
         && !netipmid.may_read(metadata)
     {
-        let problem = format!("netipmid's user may not read {path}: nobody can log in");
+        let problem = format!("netipmid's user may not read {path}: no user can log in");
         findings.push(Finding::new("state", problem, remedy));
     }
     if metadata.mode() & 0o007 != 0 {

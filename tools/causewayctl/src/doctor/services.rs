@@ -105,7 +105,9 @@ fn bridges(owners: &[Owner], channels: &ChannelTable) -> Vec<Finding> {
         if !has_bridge(name) {
             findings.push(Finding::new(
                 "channels",
-                format!("LAN channel {name} has no bridge: nobody answers on the network"),
+                format!(
+                    "LAN channel {name} has no bridge: requests from the network are not answered"
+                ),
                 format!("systemctl enable --now netipmid@{name}"),
             ));
         }
