@@ -29,6 +29,7 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -l json -d 'Print 
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -s h -l help -d 'Print help'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -s V -l version -d 'Print version'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "status" -d 'Show the daemons: which run, since when, on which channel, and what is wrong'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "doctor" -d 'Find what is wrong with this BMC, and how to mend it'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "setup" -d 'Set up a new BMC: its first user, who can log in over LAN at once'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "user" -d 'List, add, change and remove users'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "channel" -d 'List the channels, and set their access'
@@ -45,6 +46,11 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "completions
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand status" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand status" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -l config -d 'The configuration file of the daemons' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -l state-dir -d 'The state folder of the daemons' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l user -d 'The user\'s name [default: admin]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l channel -d 'The number of the LAN channel [default: the first one]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l privilege -d 'What the user may do [default: administrator]' -r -f -a "callback\t''
@@ -119,7 +125,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __f
 pre-boot\t''
 always\t''
 shared\t''"
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l privilege -d 'The most that anybody may do on the channel' -r -f -a "callback\t''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand channel; and __fish_seen_subcommand_from set" -l privilege -d 'The privilege limit of the channel' -r -f -a "callback\t''
 user\t''
 operator\t''
 administrator\t''
@@ -206,6 +212,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand commands" -l ref
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand commands" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand commands" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l file -d 'Read the bytes from this file' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l port -d 'The port of the BMC in a capture, beside 623 and 664' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand decode" -s h -l help -d 'Print help (see more with \'--help\')'

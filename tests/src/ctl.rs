@@ -59,7 +59,7 @@ pub fn with_input(bus: Option<&Bus>, words: &[&str], input: &[u8]) -> Output {
 ///
 /// # Panics
 ///
-/// If it is none, or the schema does not accept it.
+/// If it is no JSON, or the schema does not accept it.
 #[must_use]
 pub fn json_on(bus: &Bus, line: &str) -> Value {
     json_of(&on(bus, &format!("--json {line}")), line)
@@ -70,7 +70,7 @@ pub fn json_on(bus: &Bus, line: &str) -> Value {
 ///
 /// # Panics
 ///
-/// If it is none, or the schema does not accept it.
+/// If it is no JSON, or the schema does not accept it.
 #[must_use]
 pub fn json_of(output: &Output, line: &str) -> Value {
     let value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output}"));

@@ -1,19 +1,17 @@
 //! Providers: processes that answer commands. The examples of `docs/provider.md` over LAN and KCS, one that is killed
 //! under load, and one that does everything that it should not.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::{env, thread};
 
 use serde_json::Value;
-use tests::client;
 use tests::host_device::{HostDevice, Kind};
 use tests::process::Process;
 use tests::shell::Shell;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{client, wait};
 
 /// Debian's, which has the packages of Debian.
 const PYTHON: &str = "/usr/bin/python3";
@@ -57,7 +55,7 @@ fn misbehaving(suite: &Suite, name: &str, mode: &str) -> Process {
 #[track_caller]
 fn until_answered(suite: &Suite, provider: &Process, netfn: u8, command: u8, data: &[u8]) {
     let answered = || suite.bus.execute(netfn, command, data).0 != 0xc1;
-    wait::until_true_or_late(answered);
+    wait::until_true_or_timeout(answered);
     assert!(answered(), "{netfn:02x}/{command:02x} is unknown: {}", provider.log());
 }
 

@@ -107,7 +107,7 @@ fn password_comes_from_a_file_or_a_descriptor() {
 #[test]
 fn user_that_cannot_be_finished_is_removed_again() {
     let suite = Suite::start();
-    // Set User Access is refused for whoever asks on the BMC's own channel.
+    // Set User Access is refused on the BMC's own channel.
     let administrator = suite.administrator();
     administrator.ipmitool("firewall disable channel 8 lun 0 netfn 6 command 0x43 force").ok();
     let output = with_password(&suite, "user add alice", PASSWORD);

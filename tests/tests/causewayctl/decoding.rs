@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use hex_literal::hex;
 use insta::assert_snapshot;
 use serde_json::Value;
 use tests::bus::Bus;
 use tests::ctl;
+use tests::relay::Relay;
 use tests::suite::Suite;
 
 const DATAGRAMS: &str = include_str!("../../golden/sessionless.txt");
@@ -127,6 +129,58 @@ fn bytes_of_every_length_and_kind_are_decoded_or_refused() {
             }
         }
     }
+}
+
+/// What goes over the network in a session of ipmitool's is decoded, up to where it is encrypted.
+#[test]
+fn capture_of_a_login_is_decoded() {
+    let suite = Suite::start();
+    let relay = Relay::open(suite.address);
+    let login = suite.administrator().at(relay.address());
+    login.ipmitool("mc info").ok();
+    let datagrams: Vec<_> = relay.datagrams().into_iter().map(|datagram| datagram.bytes).collect();
+    let file = suite.dir().join("login.pcap");
+    fs::write(&file, pcap(&datagrams)).expect("a file");
+    let line = format!("--json decode pcap --file {} --port 6230", file.display());
+    let output = ctl::run(&line);
+    output.ok();
+    let decoded = ctl::json_of(&output, "decode");
+    let layers = decoded["layers"].as_array().expect("layers");
+    let names: Vec<&str> = layers.iter().filter_map(|layer| layer["name"].as_str()).collect();
+    for name in [
+        "Open Session Request",
+        "Open Session Response",
+        "RAKP Message 1",
+        "RAKP Message 2",
+        "RAKP Message 3",
+        "RAKP Message 4",
+        "Encrypted payload",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let packets = names.iter().filter(|name| name.starts_with("Packet ")).count();
+    assert_eq!(packets, datagrams.len());
+    let fields = layers.iter().flat_map(|layer| layer["fields"].as_array().expect("fields"));
+    let errors: Vec<_> = fields.filter(|field| field["name"] == "Error").collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+/// A capture of raw IP packets with these datagrams.
+fn pcap(datagrams: &[Vec<u8>]) -> Vec<u8> {
+    let mut out =
+        hex!("d4 c3 b2 a1 02 00 04 00 00 00 00 00 00 00 00 00 ff ff 00 00 65 00 00 00").to_vec();
+    for data in datagrams {
+        let udp = u16::try_from(8 + data.len()).expect("a datagram").to_be_bytes();
+        let total = u16::try_from(28 + data.len()).expect("a datagram").to_be_bytes();
+        let mut packet = vec![0x45, 0, total[0], total[1]];
+        packet.extend(hex!("00 01 40 00 40 11 00 00 7f 00 00 01 7f 00 00 02 c0 00 18 56"));
+        packet.extend([udp[0], udp[1], 0, 0]);
+        packet.extend(data);
+        let length = u32::try_from(packet.len()).expect("a packet").to_le_bytes();
+        out.extend([[0, 0xf1, 0x53, 0x65], [0; 4], length, length].concat());
+        out.extend(packet);
+    }
+    out
 }
 
 /// `CAUSEWAY_WRITE_MAN=1` writes the list of names anew.

@@ -3,6 +3,7 @@
 mod accounts;
 mod daemons;
 mod decoding;
+mod doctor;
 mod help;
 mod mctp;
 mod observation;

@@ -42,7 +42,7 @@ fn raw_is_a_bridge_only_where_the_name_is_free_and_has_the_privilege_it_says() {
         !suite.bus.has_name("xyz.openbmc_project.Ipmi.Channel.lan0")
     });
     let as_user = "raw --channel lan0 --user-id 2 --privilege";
-    // Chassis Control needs Operator, whoever the user is.
+    // Chassis Control needs Operator for every user.
     let code = |line: &str| ctl::json_on(&suite.bus, line)["completion"]["code"].clone();
     assert_eq!(code(&format!("{as_user} user 0 2 0xf")), 0xd4);
     assert_eq!(code(&format!("{as_user} operator 0 2 0xf")), 0xcc);

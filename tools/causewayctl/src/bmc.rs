@@ -1,9 +1,11 @@
 //! Users, channels and cipher suites of the BMC, through `ipmid`'s own commands with the codec that it uses.
 
+use std::pin::Pin;
+
 use ipmi_proto::codec::{self, Bits, Decode, Encode, Ignored, Remaining, Zero};
 use ipmi_proto::{
     AccessMode, ChannelNumber, ChannelProtocol, CompletionCode, Lun, Medium, NetFn, Privilege,
-    Request, SessionSupport,
+    Request, ResponseBody, SessionSupport,
 };
 use zeroize::Zeroizing;
 
@@ -101,29 +103,38 @@ enum PasswordOperation {
 type Counts = ((Bits<6>, Bits<2>), (Bits<6>, Bits<2>), (Bits<6>, Bits<2>));
 type ModeBits = (Bits<3>, bool, bool, bool);
 
+/// A request under way.
+type Exchange<'a> = Pin<Box<dyn Future<Output = Result<ResponseBody, Error>> + 'a>>;
+
 impl Bmc {
     pub(crate) async fn connect(global: &Global) -> Result<Self, Error> {
         Ok(Self { bus: Bus::connect(global).await? })
     }
 
     /// Sends a request, and takes its response apart. `what` says what it does, for the error.
-    async fn ask<T: Decode>(
+    pub(crate) async fn ask<T: Decode>(
         &self,
         what: &str,
         (netfn, command): (NetFn, u8),
         data: &(impl Encode + ?Sized),
     ) -> Result<Result<T, CompletionCode>, Error> {
-        let data = codec::encode(data);
-        let request = Request { netfn, lun: Lun::BMC, command, data };
-        let response = self.bus.execute(&request, &Options::new()).await;
-        // It may hold a password.
-        drop(Zeroizing::new(request.data));
-        let response = response?;
+        let response = self.exchange(netfn, command, codec::encode(data)).await?;
         if response.completion != CompletionCode::OK {
             return Ok(Err(response.completion));
         }
         codec::decode(&response.data).map(Ok).map_err(|error| {
             Error::failed(format_args!("cannot {what}: ipmid's response: {error}"))
+        })
+    }
+
+    /// Sends a request. Not generic, and in a box, so that its code exists once.
+    fn exchange(&self, netfn: NetFn, command: u8, data: Vec<u8>) -> Exchange<'_> {
+        Box::pin(async move {
+            let request = Request { netfn, lun: Lun::BMC, command, data };
+            let response = self.bus.execute(&request, &Options::new()).await;
+            // It may hold a password.
+            drop(Zeroizing::new(request.data));
+            response
         })
     }
 

@@ -89,7 +89,7 @@ impl Bus {
         Ok(names.into_iter().filter(|name| !name.starts_with(':') && name != DBUS).collect())
     }
 
-    /// The process that owns a name; `None` once nobody does.
+    /// The process that owns a name; `None` if it has no owner.
     pub(crate) async fn process_of(&self, name: &str) -> Option<u32> {
         let body = (name,);
         let call = self.call(DBUS, DBUS_PATH, DBUS, "GetConnectionUnixProcessID", &body).await;

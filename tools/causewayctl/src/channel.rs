@@ -41,7 +41,7 @@ struct Set {
     /// When the channel takes messages
     #[arg(long, value_enum, value_name = "MODE", group = "change")]
     mode: Option<Mode>,
-    /// The most that anybody may do on the channel
+    /// The privilege limit of the channel
     #[arg(long, value_enum, value_name = "LEVEL", group = "change")]
     privilege: Option<Level>,
     /// Whether the channel sends alerts

@@ -85,8 +85,19 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     }))
 }
 
+/// Whether no session may use any of the suites `ids`.
+#[cfg(feature = "doctor")]
+pub(crate) async fn are_all_closed(
+    bmc: &Bmc,
+    channel: ChannelNumber,
+    ids: &[u8],
+) -> Result<bool, Error> {
+    let privileges = bmc.lan_parameter(channel, SUITE_PRIVILEGES).await?.unwrap_or_default();
+    Ok(ids.iter().all(|id| limit(*id, &privileges) == Some("none")))
+}
+
 /// The ids of the suites in records.
-fn ids(records: &[u8]) -> Vec<u8> {
+pub(crate) fn ids(records: &[u8]) -> Vec<u8> {
     let starts = records.windows(2).filter_map(|pair| match *pair {
         [STANDARD_RECORD | OEM_RECORD, id] => Some(id),
         _ => None,

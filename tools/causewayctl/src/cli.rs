@@ -2,10 +2,15 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{
-    channel, cipher, commands, completions, config, counters, decode, mctp, raw, session, setup,
-    status, user,
-};
+#[cfg(feature = "completions")]
+use crate::completions;
+#[cfg(feature = "decode")]
+use crate::decode;
+#[cfg(feature = "doctor")]
+use crate::doctor;
+use crate::{channel, cipher, commands, config, raw, setup, status, user};
+#[cfg(feature = "observe")]
+use crate::{counters, mctp, session};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -38,17 +43,25 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Status(status::Arguments),
+    #[cfg(feature = "doctor")]
+    Doctor(doctor::Arguments),
     Setup(setup::Arguments),
     User(user::Arguments),
     Channel(channel::Arguments),
     Cipher(cipher::Arguments),
+    #[cfg(feature = "observe")]
     Session(session::Arguments),
+    #[cfg(feature = "observe")]
     Counters(counters::Arguments),
+    #[cfg(feature = "observe")]
     Metrics(counters::MetricsArguments),
+    #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
     Config(config::Arguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
+    #[cfg(feature = "decode")]
     Decode(decode::Arguments),
+    #[cfg(feature = "completions")]
     Completions(completions::Arguments),
 }

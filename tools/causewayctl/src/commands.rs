@@ -15,7 +15,7 @@ use crate::raw::Completion;
 /// List the commands that ipmid has, who may send them, and what refuses them
 ///
 /// The list is ipmid's own table, with the commands of vendors and sites. "Refused on" names the channels on which a
-/// filter (the firmware firewall, a site's own) refuses the command now, whoever sends it.
+/// filter (the firmware firewall, a site's own) refuses the command now, for every sender.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Only commands of this network function

@@ -83,7 +83,7 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     }))
 }
 
-/// Prints what has changed, until the program is ended or nobody reads.
+/// Prints what has changed, until the program is ended or its output is closed.
 async fn watch(
     bus: &Bus,
     mut before: Vec<Counter>,

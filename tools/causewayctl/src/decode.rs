@@ -6,6 +6,7 @@ mod lan;
 mod layer;
 mod mctp;
 mod names;
+mod pcap;
 mod records;
 
 use std::fs;
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Read the bytes from this file
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The port of the BMC in a capture, beside 623 and 664
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
 }
 
 /// What bytes can be decoded as.
@@ -58,6 +62,8 @@ enum Kind {
     Mctp,
     /// An MCTP message, from its message type on
     MctpMessage,
+    /// A capture of packets (tcpdump -w, mctp-demuxd --capture): those that are IPMI over LAN or MCTP
+    Pcap,
 }
 
 /// The JSON of the subcommand.
@@ -69,13 +75,13 @@ struct Decoded<'a> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Report, Error> {
     let bytes = arguments.bytes()?;
-    let layers = decode(arguments.kind, &bytes)?;
+    let layers = decode(arguments, &bytes)?;
     let decoded = Decoded { length: bytes.len(), layers: &layers };
     Ok(Report::new(&decoded, |page| layers.iter().for_each(|layer| show(layer, page))))
 }
 
-fn decode(kind: Kind, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
-    match kind {
+fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
+    match arguments.kind {
         Kind::Request => ipmi::request(bytes),
         Kind::Response => ipmi::response(bytes),
         Kind::Ipmb => ipmi::ipmb(bytes),
@@ -85,12 +91,14 @@ fn decode(kind: Kind, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
         Kind::Lan => lan::datagram(bytes),
         Kind::Mctp => mctp::packet(bytes),
         Kind::MctpMessage => mctp::message(bytes),
+        Kind::Pcap => pcap::capture(bytes, arguments.port),
     }
 }
 
 fn show(layer: &Layer, page: &mut Page) {
-    let place = layer.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-    page.line(Cell::new(format!("{}{place}", layer.name), Style::Head));
+    let reference =
+        layer.reference.as_ref().map(|reference| format!(" ({reference})")).unwrap_or_default();
+    page.line(Cell::new(format!("{}{reference}", layer.name), Style::Head));
     let rows = layer
         .fields
         .iter()

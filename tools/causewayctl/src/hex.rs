@@ -17,7 +17,7 @@ pub(crate) fn spaced(bytes: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// When it is none, or above 255.
+/// When it is no number or above 255.
 pub(crate) fn byte(text: &str) -> Result<u8, String> {
     let lower = text.to_ascii_lowercase();
     let digits = lower.strip_prefix("0x").or_else(|| lower.strip_suffix('h'));

@@ -3,22 +3,35 @@
 //! Every subcommand prints a page for people or, with `--json`, the same facts as JSON (`schema.json`). What it
 //! says of a message comes from the codecs that the daemons use, and what it says of a daemon from that daemon, over D-Bus.
 
+// What only subcommands use that are left out.
+#![cfg_attr(
+    not(all(feature = "completions", feature = "decode", feature = "doctor")),
+    allow(dead_code)
+)]
+
 mod bmc;
 mod bus;
 mod channel;
 mod cipher;
 mod cli;
 mod commands;
+#[cfg(feature = "completions")]
 mod completions;
 mod config;
+#[cfg(feature = "observe")]
 mod counters;
+#[cfg(feature = "decode")]
 mod decode;
+#[cfg(feature = "doctor")]
+mod doctor;
 mod error;
 mod hex;
+#[cfg(feature = "observe")]
 mod mctp;
 mod output;
 mod password;
 mod raw;
+#[cfg(feature = "observe")]
 mod session;
 mod setup;
 mod status;
@@ -44,6 +57,7 @@ pub fn command_line() -> clap::Command {
     Cli::command()
 }
 
+#[cfg(feature = "completions")]
 /// The completions of the shell `shell`; `None` where there are none for it.
 #[must_use]
 pub fn completions(shell: &str) -> Option<Vec<u8>> {
@@ -78,15 +92,23 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
     let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match command {
+            #[cfg(feature = "completions")]
             Command::Completions(arguments) => Ok(completions::run(&arguments)),
+            #[cfg(feature = "decode")]
             Command::Decode(arguments) => decode::run(&arguments),
             Command::Setup(arguments) => setup::run(&arguments, global).await,
             Command::User(arguments) => user::run(&arguments, global).await,
             Command::Channel(arguments) => channel::run(&arguments, global).await,
             Command::Cipher(arguments) => cipher::run(&arguments, global).await,
+            #[cfg(feature = "doctor")]
+            Command::Doctor(arguments) => doctor::run(&arguments, global).await,
+            #[cfg(feature = "observe")]
             Command::Session(arguments) => session::run(&arguments, global).await,
+            #[cfg(feature = "observe")]
             Command::Counters(arguments) => counters::run(&arguments, global).await,
+            #[cfg(feature = "observe")]
             Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
+            #[cfg(feature = "observe")]
             Command::Mctp(arguments) => mctp::run(&arguments, global).await,
             Command::Config(arguments) => config::run(&arguments),
             Command::Commands(arguments) => commands::run(&arguments, global).await,

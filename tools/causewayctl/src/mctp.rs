@@ -131,7 +131,14 @@ async fn endpoints(bus: &Bus) -> Result<Report, Error> {
     }))
 }
 
-async fn bindings(bus: &Bus) -> Result<Report, Error> {
+/// The names of the bindings whose device cannot be opened.
+#[cfg(feature = "doctor")]
+pub(crate) async fn bindings_that_are_down(bus: &Bus) -> Result<Vec<String>, Error> {
+    let bindings = read_bindings(bus).await?;
+    Ok(bindings.into_iter().filter(|binding| !binding.up).map(|binding| binding.name).collect())
+}
+
+async fn read_bindings(bus: &Bus) -> Result<Vec<Binding>, Error> {
     let mut bindings = Vec::new();
     for interfaces in objects(bus).await?.values() {
         let Some(properties) = interfaces.get(BINDING) else { continue };
@@ -143,6 +150,11 @@ async fn bindings(bus: &Bus) -> Result<Report, Error> {
         let up = matches!(properties.get("Up").map(|up| &**up), Some(Variant::Bool(true)));
         bindings.push(Binding { name, up, counters: counts("Counters"), drops: counts("Drops") });
     }
+    Ok(bindings)
+}
+
+async fn bindings(bus: &Bus) -> Result<Report, Error> {
+    let bindings = read_bindings(bus).await?;
     let is_down = bindings.iter().any(|binding| !binding.up);
     let report = Report::new(&bindings, |page| {
         let row = |binding: &Binding| {

@@ -43,7 +43,7 @@ impl Report {
         if self.failed || written.is_err() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
     }
 
-    /// Prints it; whether anybody still reads.
+    /// Prints it; `false` once the output is closed.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl Report {
 
 /// A value as the program prints it.
 pub(crate) fn json(data: &impl Serialize) -> String {
-    // Only a map whose keys are no strings cannot be JSON; there is none.
+    // Only a map whose keys are no strings cannot be JSON; no report has one.
     let mut text = serde_json::to_string_pretty(data).unwrap_or_default();
     text.push('\n');
     text

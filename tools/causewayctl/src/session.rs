@@ -74,7 +74,7 @@ struct Session {
     user_id: u8,
     user: String,
     privilege: Option<&'static str>,
-    /// Null for an IPv6 address, which OpenBMC's interface has no place for.
+    /// Null for an IPv6 address, which OpenBMC's interface cannot hold.
     address: Option<String>,
     port: u16,
     protocol: &'static str,
@@ -84,7 +84,7 @@ struct Session {
 }
 
 impl Session {
-    /// The session of an object; `None` for session zero, which is none.
+    /// The session of an object; `None` for session zero, which is no session.
     fn new(object: ObjectAt, properties: &Properties) -> Result<Option<Self>, CallError> {
         let last = object.path.rsplit('/').next().unwrap_or_default();
         let Some((id, _)) = last.split_once('_') else { return Ok(None) };
@@ -182,9 +182,9 @@ async fn sessions(bmc: &Bmc) -> Result<Vec<Session>, Error> {
             session.user = match names.entry(session.user_id) {
                 Entry::Occupied(name) => name.get().clone(),
                 // Without ipmid the id says it.
-                Entry::Vacant(place) => {
+                Entry::Vacant(entry) => {
                     let name = bmc.user_name(session.user_id).await.unwrap_or_default();
-                    place.insert(name).clone()
+                    entry.insert(name).clone()
                 }
             };
             sessions.push(session);

@@ -160,7 +160,8 @@ async fn missing(bmc: &Bmc) -> Result<Option<(String, String)>, Error> {
             }
         }
     }
-    let missing = "netipmid is not on the bus: nobody answers on the network".to_owned();
+    let missing =
+        "netipmid is not on the bus: requests from the network are not answered".to_owned();
     Ok(Some((missing, "systemctl enable --now netipmid@INTERFACE".to_owned())))
 }
 
@@ -175,7 +176,7 @@ async fn login(
     let address = address.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(Ipv4Addr::from);
     let address = address.filter(|address| !address.is_unspecified());
     let address = address.map_or_else(|| "BMC".to_owned(), |address| address.to_string());
-    // ipmitool asks for administrator unless told otherwise.
+    // ipmitool asks for administrator by default.
     let level = match privilege {
         Privilege::Administrator => String::new(),
         level => format!(" -L {}", hex::privilege(level).to_uppercase()),

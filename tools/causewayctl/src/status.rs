@@ -139,12 +139,34 @@ impl Daemon {
 }
 
 pub(crate) async fn run(_: &Arguments, global: &Global) -> Result<Report, Error> {
-    let bus = Bus::connect(global).await?;
+    let daemons = daemons(&Bus::connect(global).await?).await?;
+    let is_bad = daemons.iter().any(|daemon| daemon.problem.is_some());
+    let report = Report::new(&daemons, |page| {
+        let head = ["DAEMON", "STATE", "PID", "VERSION", "SINCE", "CHANNEL", "BUS NAME"];
+        page.table(&head, daemons.iter().map(Daemon::row).collect());
+        daemons.iter().for_each(|daemon| daemon.findings(page));
+    });
+    Ok(report.failed_if(is_bad))
+}
+
+/// The problems of the daemons, for `doctor`.
+#[cfg(feature = "doctor")]
+pub(crate) async fn problems(bus: &Bus) -> Result<Vec<crate::doctor::Finding>, Error> {
+    let daemons = daemons(bus).await?;
+    let problem = |daemon: Daemon| {
+        let problem = format!("{}: {}", daemon.daemon, daemon.problem?);
+        Some(crate::doctor::Finding::new("daemons", problem, daemon.remedy.unwrap_or_default()))
+    };
+    Ok(daemons.into_iter().filter_map(problem).collect())
+}
+
+/// All daemons, in the order of [`DAEMONS`].
+async fn daemons(bus: &Bus) -> Result<Vec<Daemon>, Error> {
     let mut daemons = Vec::new();
-    for (process, names) in owners(&bus).await? {
-        daemons.push(on_bus(&bus, process, names).await);
+    for (process, names) in owners(bus).await? {
+        daemons.push(on_bus(bus, process, names).await);
     }
-    let mut units = systemd::units(&bus).await;
+    let mut units = systemd::units(bus).await;
     for daemon in &mut daemons {
         if let Some(at) = units.iter().position(|unit| Some(unit.pid) == daemon.pid) {
             daemon.unit = Some(units.swap_remove(at).name);
@@ -162,13 +184,7 @@ pub(crate) async fn run(_: &Arguments, global: &Global) -> Result<Report, Error>
         let place = DAEMONS.iter().position(|name| *name == daemon.daemon);
         (place.unwrap_or(DAEMONS.len()), daemon.names.clone())
     });
-    let is_bad = daemons.iter().any(|daemon| daemon.problem.is_some());
-    let report = Report::new(&daemons, |page| {
-        let head = ["DAEMON", "STATE", "PID", "VERSION", "SINCE", "CHANNEL", "BUS NAME"];
-        page.table(&head, daemons.iter().map(Daemon::row).collect());
-        daemons.iter().for_each(|daemon| daemon.findings(page));
-    });
-    Ok(report.failed_if(is_bad))
+    Ok(daemons)
 }
 
 /// The processes that are daemons of the suite or have a name of theirs, with all their bus names.

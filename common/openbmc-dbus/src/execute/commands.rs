@@ -27,7 +27,7 @@ pub struct CommandInfo {
     pub priority: u8,
     /// What it changes; empty if nothing.
     pub changes: String,
-    /// Where filters refuse it now, whoever sends it.
+    /// Where filters refuse it now, for every sender.
     pub refusals: Vec<Refusal>,
 }
 

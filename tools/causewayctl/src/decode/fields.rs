@@ -8,7 +8,7 @@ const MESSAGES: &str = include_str!("messages.txt");
 /// The fields of a request's or response's data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
-    place: &'static str,
+    reference: &'static str,
     fields: &'static str,
 }
 
@@ -25,13 +25,13 @@ impl Message {
         let sign = if side == Side::Request { '>' } else { '<' };
         let wanted = format!("{netfn:02x} {command:02x} {sign} ");
         let line = MESSAGES.lines().find_map(|line| line.strip_prefix(wanted.as_str()))?;
-        let (place, fields) = line.split_once(" | ")?;
-        Some(Self { place, fields })
+        let (reference, fields) = line.split_once(" | ")?;
+        Some(Self { reference, fields })
     }
 
     /// Where they are specified.
-    pub(super) fn place(self) -> String {
-        format!("IPMI v2.0 {}", self.place)
+    pub(super) fn reference(self) -> String {
+        format!("IPMI v2.0 {}", self.reference)
     }
 
     /// Adds the fields of `data` to `layer`; what is missing or left over is a field too.
@@ -200,8 +200,8 @@ mod tests {
     fn every_line_is_a_command_a_place_and_fields_that_end_at_a_byte() {
         for line in lines() {
             let (head, fields) = line.split_once(" | ").expect(line);
-            let (command, place) = head.split_once(" §").expect(line);
-            assert!(command.len() == 7 && place.contains('.'), "{line}");
+            let (command, reference) = head.split_once(" §").expect(line);
+            assert!(command.len() == 7 && reference.contains('.'), "{line}");
             let mut bits = 0;
             for text in fields.split(" | ").filter(|text| *text != "?") {
                 let field = Field::parse(text).unwrap_or_else(|| panic!("{text:?} of {line}"));
@@ -244,7 +244,7 @@ mod tests {
             let side = if line.contains(" > ") { Side::Request } else { Side::Response };
             let message = Message::find(byte(0), byte(3), side).expect(line);
             for length in 0..data.len() {
-                let layer = message.decode(&data[..length], Layer::new("", message.place()));
+                let layer = message.decode(&data[..length], Layer::new("", message.reference()));
                 assert!(length == 0 || !layer.fields.is_empty(), "{line}");
             }
         }
@@ -254,7 +254,7 @@ mod tests {
     fn secrets_are_not_shown() {
         let request = Message::find(0x06, 0x47, Side::Request).unwrap();
         let data = [&[0x02, 0x02][..], b"opensesame"].concat();
-        let layer = request.decode(&data, Layer::new("", request.place()));
+        let layer = request.decode(&data, Layer::new("", request.reference()));
         let last = layer.fields.last().unwrap();
         assert_eq!((last.name.as_str(), last.value.as_str()), ("Password", "(not shown)"));
     }

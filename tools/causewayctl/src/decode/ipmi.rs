@@ -73,7 +73,7 @@ fn request_of(netfn: NetFn) -> NetFn {
 
 fn data_of_request(netfn: NetFn, command: u8, data: &[u8]) -> Vec<Layer> {
     let layer = match Message::find(netfn.value(), command, Side::Request) {
-        Some(message) => message.decode(data, Layer::new("Request data", message.place())),
+        Some(message) => message.decode(data, Layer::new("Request data", message.reference())),
         None => plain("Request data", data),
     };
     has_fields(layer)
@@ -87,7 +87,7 @@ fn data_of_response(
 ) -> Vec<Layer> {
     let message = Message::find(netfn.value(), command, Side::Response);
     let layer = match message.filter(|_| completion == CompletionCode::OK) {
-        Some(message) => message.decode(data, Layer::new("Response data", message.place())),
+        Some(message) => message.decode(data, Layer::new("Response data", message.reference())),
         None => plain("Response data", data),
     };
     has_fields(layer)
@@ -95,7 +95,7 @@ fn data_of_response(
 
 /// Data without a table.
 fn plain(name: &str, data: &[u8]) -> Layer {
-    Layer { name: name.to_owned(), place: None, fields: Vec::new() }.bytes("Bytes", data)
+    Layer { name: name.to_owned(), reference: None, fields: Vec::new() }.bytes("Bytes", data)
 }
 
 fn has_fields(layer: Layer) -> Vec<Layer> {

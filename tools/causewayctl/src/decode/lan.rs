@@ -224,8 +224,8 @@ fn rakp_2(payload: &[u8]) -> Result<Layer, Error> {
     })
 }
 
-fn rakp(name: &str, place: &'static str, header: RakpHeader) -> Layer {
-    Layer::new(name, place)
+fn rakp(name: &str, reference: &'static str, header: RakpHeader) -> Layer {
+    Layer::new(name, reference)
         .byte("Message tag", header.tag)
         .with("Status", header.status.to_string())
         .word("Session ID", header.session_id)

@@ -9,7 +9,7 @@ use crate::hex;
 pub(super) struct Layer {
     pub(super) name: String,
     /// Where it is specified.
-    pub(super) place: Option<String>,
+    pub(super) reference: Option<String>,
     pub(super) fields: Vec<Field>,
 }
 
@@ -21,8 +21,8 @@ pub(super) struct Field {
 }
 
 impl Layer {
-    pub(super) fn new(name: impl Into<String>, place: impl Into<String>) -> Self {
-        Self { name: name.into(), place: Some(place.into()), fields: Vec::new() }
+    pub(super) fn new(name: impl Into<String>, reference: impl Into<String>) -> Self {
+        Self { name: name.into(), reference: Some(reference.into()), fields: Vec::new() }
     }
 
     /// The same with one more field.

@@ -15,13 +15,12 @@ use crate::time;
 
 pub(super) fn sel(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     let record = SelRecord::parse(bytes).map_err(Error::failed)?;
-    let head = |place, kind, meaning| {
-        Layer::new("SEL record", place).with("Record ID", format!("{:04X}h", record.id)).named(
-            "Record type",
-            kind,
-            meaning,
-        )
-    };
+    let head =
+        |reference, kind, meaning| {
+            Layer::new("SEL record", reference)
+                .with("Record ID", format!("{:04X}h", record.id))
+                .named("Record type", kind, meaning)
+        };
     Ok(match record.body {
         SelBody::System { timestamp, generator, event } => {
             let head = head("IPMI v2.0 §32.1", SelRecord::SYSTEM, "system event")
