@@ -130,8 +130,10 @@ fn refused_logins_are_counted_and_logged_by_reason() {
     // Set User Access without IPMI messaging.
     login.ipmitool("raw 6 0x43 0x81 3 2 0").ok();
     assert_eq!(refused("watcher", "messaging-disabled"), shown);
-    login.ipmitool("channel setaccess 1 3 callin=off ipmi=on").ok();
+    // With IPMI messaging, restricted to callback.
+    login.ipmitool("raw 6 0x43 0xd1 3 2 0").ok();
     assert_eq!(refused("watcher", "callback-only"), shown);
+    login.ipmitool("raw 6 0x43 0x91 3 2 0").ok();
     login.ipmitool("channel setaccess 1 3 callin=on privilege=15").ok();
     assert_eq!(refused("watcher", "no-channel-access"), shown);
     // A session with an active payload is not closed in favour of a new one (`sessions = 1`).
