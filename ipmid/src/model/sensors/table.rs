@@ -10,8 +10,8 @@ use self::sensor::{Refreshed, with_usual};
 pub use self::sensor::{Sensor, SensorEvent};
 use super::directory::{Directory, Listing, SensorIndex};
 use super::observed::Value;
+use super::record;
 use super::settings::Settings;
-use super::discrete;
 
 /// Properties of one interface.
 pub type Properties = Vec<(String, Value)>;

@@ -208,7 +208,12 @@ impl Sensor {
 
     /// The event of one state that changed, with the reading unless that is `stale`; `None` when the sensor does not send
     /// it.
-    pub(super) fn event(&self, threshold: Threshold, asserted: bool, stale: bool) -> Option<SensorEvent> {
+    pub(super) fn event(
+        &self,
+        threshold: Threshold,
+        asserted: bool,
+        stale: bool,
+    ) -> Option<SensorEvent> {
         let offset = self.offset(threshold);
         let data = if self.observed.analog {
             let limit = self.raw_thresholds().get(threshold);
