@@ -178,10 +178,22 @@ pub struct UserAccess {
     pub link_auth: bool,
     /// May open sessions for IPMI messages (bit 4).
     pub messaging: bool,
+    /// Set User Access has set the three flags (byte 1 bit 7). Until then a privilege limit switches IPMI
+    /// messaging on.
+    pub flags_set: bool,
     /// How many sessions the user may have at once, 1 to 15; 0 is as many as the channel can.
     pub session_limit: u8,
     /// Which payloads the user may activate.
     pub payloads: PayloadAccess,
+}
+
+impl UserAccess {
+    /// Sets the privilege limit. It is of no use without IPMI messaging, which it therefore switches on for
+    /// a user whose flags were never set: `ipmitool user priv` leaves them alone. Flags that were set stay.
+    pub fn set_limit(&mut self, limit: Option<Privilege>) {
+        self.privilege = limit;
+        self.messaging |= limit.is_some() && !self.flags_set;
+    }
 }
 
 /// Which payload types a user may activate on a channel (IPMI v2.0 §24.6); bit n is type n.

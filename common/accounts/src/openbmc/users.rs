@@ -111,6 +111,8 @@ impl Entry {
             callback_only: flag(&self.access_callback),
             link_auth: flag(&self.link_auth_enabled),
             messaging: flag(&self.ipmi_enabled),
+            // The file does not have it; a user with one of these flags has had all of them set.
+            flags_set: flag(&self.link_auth_enabled) || flag(&self.access_callback),
             session_limit: 0,
             payloads: payload_access(self, channel),
         })

@@ -37,8 +37,8 @@ impl<P: Platform> AppProvider<P> {
     }
 
     /// Set User Access (IPMI v2.0 §22.26): the flags if bit 7 is set, the
-    /// privilege limit, and the optional session limit. A user who had no access gets IPMI messaging with the
-    /// first limit that a request without flags sets.
+    /// privilege limit, and the optional session limit. A limit switches IPMI messaging on for a user whose
+    /// flags were never set on the channel.
     ///
     /// # Errors
     ///
@@ -61,13 +61,9 @@ impl<P: Platform> AppProvider<P> {
         let change = move |access: &mut UserAccess| {
             if change_flags {
                 (access.messaging, access.link_auth, access.callback_only) = flags;
+                access.flags_set = true;
             }
-            // A limit is worth nothing without IPMI messaging, and `ipmitool user priv` leaves the flags
-            // alone. Flags that the request sets itself, or that a user with a limit has, are respected.
-            if !change_flags && access.privilege.is_none() && privilege.is_some() {
-                access.messaging = true;
-            }
-            access.privilege = privilege;
+            access.set_limit(privilege);
             if let Some((limit, _)) = session_limit {
                 access.session_limit = limit.value();
             }
@@ -221,15 +217,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn first_limit_gives_messaging_and_flags_that_were_set_stay() {
-        let (commands, ..) = commands();
-        assert_eq!(commands.send(0x45, &named(3, b"bob")).await, answer(&[]));
-        assert_eq!(commands.send(0x43, &hex!("01 03 04 00")).await, answer(&[])); // ipmitool user priv 3 4 1
-        assert_eq!(access(&commands).await, 0x14);
-        assert_eq!(commands.send(0x43, &hex!("81 03 04 00")).await, answer(&[]));
-        assert_eq!(access(&commands).await, 0x04);
-        assert_eq!(commands.send(0x43, &hex!("01 03 03 00")).await, answer(&[]));
-        assert_eq!(access(&commands).await, 0x03);
+    async fn limit_switches_messaging_on_until_the_flags_are_set() {
+        for (requests, expected) in [
+            (&[hex!("01 03 04 00")][..], 0x14), // ipmitool user priv 3 4 1
+            (&[hex!("01 03 0f 00")], 0x0f),
+            (&[hex!("01 03 00 00")], 0x0f),
+            (&[hex!("01 03 0f 00"), hex!("01 03 02 00")], 0x12),
+            (&[hex!("81 03 04 00")], 0x04),
+            (&[hex!("81 03 04 00"), hex!("01 03 03 00")], 0x03),
+            // Flags that were set while there was no access, and those of a user whose access was taken away.
+            (&[hex!("81 03 0f 00"), hex!("01 03 04 00")], 0x04),
+            (&[hex!("81 03 04 00"), hex!("01 03 0f 00"), hex!("01 03 04 00")], 0x04),
+            (&[hex!("01 03 04 00"), hex!("81 03 04 00"), hex!("01 03 04 00")], 0x04),
+            (&[hex!("c1 03 0f 00"), hex!("01 03 04 00")], 0x44),
+            (&[hex!("91 03 0f 00"), hex!("01 03 04 00")], 0x14),
+        ] {
+            let (commands, ..) = commands();
+            assert_eq!(commands.send(0x45, &named(3, b"bob")).await, answer(&[]));
+            for request in requests {
+                assert_eq!(commands.send(0x43, request).await, answer(&[]));
+            }
+            assert_eq!(access(&commands).await, expected, "{requests:02x?}");
+            // The next user of the ID starts anew.
+            assert_eq!(commands.send(0x45, &named(3, b"")).await, answer(&[]));
+            assert_eq!(commands.send(0x45, &named(3, b"eve")).await, answer(&[]));
+            assert_eq!(commands.send(0x43, &hex!("01 03 04 00")).await, answer(&[]));
+            assert_eq!(access(&commands).await, 0x14, "{requests:02x?}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The changes that requests make.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 
@@ -12,8 +13,8 @@ use super::super::system::SystemError;
 use super::super::users::Entry;
 use super::OpenbmcWriter;
 use crate::{
-    AccountError, BadPassword, ChannelAccess, Kg, Password, PasswordTest, Setting, UserAccess,
-    UserAdmin, UserId, UserName, Users,
+    AccountError, BadPassword, Channel, ChannelAccess, Kg, Password, PasswordTest, Setting,
+    UserAccess, UserAdmin, UserId, UserName, Users,
 };
 
 /// The privilege of a new user, on all channels.
@@ -22,6 +23,18 @@ const NEW_USER: &str = "priv-user";
 const ROOT: &str = "root";
 
 impl OpenbmcWriter {
+    /// A new user's flags were never set, whatever an earlier user of the id had.
+    fn forget_flags(&self, id: UserId) -> Result<(), AccountError> {
+        let own = &self.store.own;
+        let snapshot = own.snapshot();
+        for channel in snapshot.channels().iter().map(Channel::number) {
+            if snapshot.access(id, channel).flags_set {
+                own.change_access(id, channel, &|access| access.flags_set = false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes a user that has an account: `edit` the entry, then `at_system` with the entry before and after,
     /// then the file. One change at a time: `changing` is held.
     fn change_user(
@@ -96,6 +109,7 @@ impl UserAdmin for OpenbmcWriter {
             return Err(AccountError::NameTaken(other));
         }
         if old.is_empty() {
+            self.forget_flags(id)?;
             self.system.create(new, NEW_USER)?;
             entry.set_privilege(NEW_USER);
         } else {
@@ -155,9 +169,15 @@ impl UserAdmin for OpenbmcWriter {
     ) -> Result<(), AccountError> {
         self.channel(channel)?;
         let changing = self.changing();
+        // OpenBMC's file does not have whether the flags were set.
+        let own = &self.store.own;
+        let were_set = own.snapshot().access(id, channel).flags_set;
+        let are_set = Cell::new(were_set);
         let edit = |entry: &mut Entry| {
             let mut access = entry.access(channel.value()).map_err(AccountError::File)?;
+            access.flags_set |= were_set;
             change(&mut access);
+            are_set.set(access.flags_set);
             if access.session_limit != 0 {
                 return Err(AccountError::SessionLimit);
             }
@@ -171,7 +191,11 @@ impl UserAdmin for OpenbmcWriter {
                 true => self.system.set_privilege(before.name(), level),
                 false => Ok(()),
             }
-        })
+        })?;
+        if are_set.get() != were_set {
+            own.change_access(id, channel, &|access| access.flags_set = are_set.get())?;
+        }
+        Ok(())
     }
 
     fn change_channel_access(

@@ -231,6 +231,24 @@ fn what_cannot_be_an_account_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
+fn limit_switches_messaging_on_until_the_flags_are_set() {
+    let bmc = Bmc::new();
+    let change = |change: &dyn Fn(&mut UserAccess)| {
+        open(&bmc).0.change_access(id(5), lan(), change).unwrap();
+        let (writer, _) = open(&bmc);
+        writer.snapshot().access(id(5), lan()).messaging
+    };
+    let limit = |access: &mut UserAccess| access.set_limit(Some(Privilege::Operator));
+    let switch_off = |access: &mut UserAccess| (access.messaging, access.flags_set) = (false, true);
+    open(&bmc).0.set_name(id(5), name("carol")).unwrap();
+    assert!(change(&limit) && !change(&switch_off) && !change(&limit));
+    // The next user of the id starts anew.
+    open(&bmc).0.set_name(id(5), name("")).unwrap();
+    open(&bmc).0.set_name(id(5), name("erin")).unwrap();
+    assert!(change(&limit));
+}
+
+#[test]
 fn what_a_service_refuses_changes_no_file() {
     let bmc = Bmc::new();
     let (writer, system) = open(&bmc);

@@ -1,5 +1,7 @@
 //! The sensor table after changes on D-Bus.
 
+use ipmi_proto::sdr::SdrBody;
+
 use super::*;
 
 const TEMPERATURE: &str = "/xyz/openbmc_project/sensors/temperature/CPU0";
