@@ -36,6 +36,9 @@ const QUESTIONS: [(&str, &str); 4] = [
 fn assert_calls(suite: &Suite, count: usize) {
     let mut shell = Shell::open(&suite.administrator());
     shell.run("raw 0x0a 0x44 0 0 2 0 0 0 0 0x20 0 4 1 0x30 1 0x59 0x66 0x64");
+    wait::until_true("the sensors have their numbers", || {
+        QUESTIONS.iter().all(|(_, line)| !shell.run(line).contains("rsp="))
+    });
     for (name, line) in QUESTIONS {
         // What services that have just come are asked once may be heard in the first turns; what a request
         // asks is heard in every turn.
