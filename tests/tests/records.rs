@@ -181,7 +181,9 @@ fn sensor_types_and_auxiliary_log_status_survive_a_restart() {
     let mut suite = Suite::start();
     let login = suite.administrator();
     // MBTemp, sensor 4, is a processor's; 42 machine checks, the last in 2020.
-    login.ipmitool("raw 0x04 0x2e 4 0x07 0x01").ok();
+    wait::until_true("the sensors have their numbers", || {
+        login.ipmitool("raw 0x04 0x2e 4 0x07 0x01").code == Some(0)
+    });
     login.ipmitool("raw 0x0a 0x5b 0 0x00 0x60 0x0c 0x5f 42 0 0 0").ok();
     suite.ipmid.kill();
     suite.restart_ipmid();

@@ -142,6 +142,8 @@ fn refused_logins_are_counted_and_logged_by_reason() {
     busy.until_shows("SOL Session operational");
     login.ipmitool("mc guid").failed();
     until_refused(&suite, "no-free-session");
+    busy.enter("\r~.");
+    busy.until_ended();
     // Unlike ipmitool, an attacker sends RAKP 3 with a wrong authentication code.
     Attacker::guess(suite.address, 100, 100).finish();
     until_refused(&suite, "wrong-password");

@@ -40,11 +40,12 @@ impl ChannelUsers {
         let enabled = snapshot.user(id).is_some_and(|user| user.enabled);
         let access = snapshot.access(id, self.channel);
         let limit = snapshot.privilege_limit(id, self.channel);
+        let is_callback_only = snapshot.is_callback_only(id, self.channel);
         match limit {
             _ if !enabled => Err(Denial::UserDisabled),
             None => Err(Denial::NoChannelAccess),
             // A LAN has no callback connection, so such a user has no way to log in on it.
-            Some(_) if access.callback_only => Err(Denial::CallbackOnly),
+            Some(_) if is_callback_only => Err(Denial::CallbackOnly),
             Some(_) if !access.messaging => Err(Denial::MessagingDisabled),
             Some(limit) => Ok(limit),
         }

@@ -20,6 +20,7 @@ pub struct Snapshot {
     channels: ChannelsFile,
     volatile: BTreeMap<u8, ChannelAccess>,
     fixed_names: u8,
+    is_openbmc: bool,
 }
 
 /// What does not change while a daemon runs.
@@ -53,12 +54,20 @@ impl Snapshot {
             channels: channels.clone(),
             volatile: if this_boot { volatile.channels.clone() } else { BTreeMap::new() },
             fixed_names: 1,
+            is_openbmc: false,
         }
     }
 
-    /// The same where not the null user's name alone is fixed, but so many are.
-    pub(crate) fn with_fixed_names(self, fixed_names: u8) -> Self {
-        Self { fixed_names, ..self }
+    /// The same of OpenBMC's files, where not the null user's name alone is fixed, but so many are.
+    pub(crate) fn of_openbmc(self, fixed_names: u8) -> Self {
+        Self { fixed_names, is_openbmc: true, ..self }
+    }
+
+    /// Whether a user is restricted to callback on a channel, and so cannot log in on a LAN. OpenBMC's files say so of
+    /// every new user, and OpenBMC lets these users in: there the flag is stored and reported only.
+    #[must_use]
+    pub fn is_callback_only(&self, id: UserId, channel: ChannelNumber) -> bool {
+        self.access(id, channel).callback_only && !self.is_openbmc
     }
 
     /// A number that differs after each change.

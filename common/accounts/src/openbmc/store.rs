@@ -146,8 +146,8 @@ fn load(
     let non_volatile = value_or_default(non_volatile(files), &mut damage);
     let ciphers = value_or_default(cipher_limits(files), &mut damage);
     let channels = settings(&options.table, &non_volatile, &ciphers, &own);
-    let snapshot = picture(options, generation, &users, &channels, &volatile)
-        .with_fixed_names(table.fixed_names());
+    let snapshot =
+        picture(options, generation, &users, &channels, &volatile).of_openbmc(table.fixed_names());
     let current = Current {
         stamps,
         own: own.generation(),

@@ -97,7 +97,8 @@ fn has_administrator(accounts: &Snapshot) -> bool {
             let access = user.access(channel);
             let limit = accounts.privilege_limit(id, channel);
             let is_administrator = limit >= Some(Privilege::Administrator);
-            user.enabled && access.messaging && !access.callback_only && is_administrator
+            let may_log_in = access.messaging && !accounts.is_callback_only(id, channel);
+            user.enabled && may_log_in && is_administrator
         })
     };
     let mut channels = accounts.channels().iter().filter(|channel| channel.has_sessions());

@@ -206,8 +206,18 @@ impl Sensor {
         threshold.crossed(reading, limit * self.observed.unit.1, hysteresis, before)
     }
 
-    /// The event of one state that changed, with the reading unless that is `stale`; `None` when the sensor does not send
-    /// it.
+    /// Whether `reading` is at the limit of `threshold` or beyond it. One that is not is older than the alarm that its
+    /// service has raised.
+    fn is_beyond(&self, threshold: Threshold, reading: f64) -> bool {
+        let limit = self.observed.thresholds.get(threshold);
+        limit.is_none_or(|limit| {
+            let limit = limit * self.observed.unit.1;
+            if threshold.is_lower() { reading <= limit } else { reading >= limit }
+        })
+    }
+
+    /// The event of one state that changed, with the reading unless that is `stale` or contradicts it; `None` when the
+    /// sensor does not send it.
     pub(super) fn event(
         &self,
         threshold: Threshold,
@@ -219,7 +229,8 @@ impl Sensor {
             let limit = self.raw_thresholds().get(threshold);
             // Data 1, bits 7:6: 01b if data 2 is the reading; bits 5:4: 01b if data 3 is the limit (§29.7).
             // One beyond the range is the last that a byte means.
-            let reading = self.reading().filter(|_| !stale);
+            let fits = |reading: &f64| !asserted || self.is_beyond(threshold, *reading);
+            let reading = self.reading().filter(|_| !stale).filter(fits);
             match reading.and_then(|reading| self.factors.raw_from_value(reading)) {
                 Some(reading) => [0x50 | offset, reading, limit],
                 None => [0x10 | offset, 0xff, limit],
