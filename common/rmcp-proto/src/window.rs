@@ -8,7 +8,7 @@ const BEHIND: u32 = 16;
 /// The sliding window of received numbers: each is accepted once, and none far from the last.
 ///
 /// Width as in OpenIPMI's client and server. A session has two: one for authenticated packets, one
-/// for the others. [`check`](Self::check) before the packet is verified, [`take`](Self::take) after:
+/// for the others. [`check`](Self::check) before the packet is verified, [`accept`](Self::accept) after:
 /// a forged packet must not move the window.
 #[derive(Clone, Copy, Debug)]
 pub struct SequenceWindow {

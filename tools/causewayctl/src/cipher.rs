@@ -25,7 +25,7 @@ enum Command {
 
 /// List the cipher suites that clients may use, and up to which privilege
 ///
-/// The suites are those of cipher-suites in section [lan] of causeway.toml; the privileges are LAN
+/// The suites are those of cipher-suites in section lan of causeway.toml; the privileges are LAN
 /// parameter 24, which has none of suites above 15.
 #[derive(Args, Debug)]
 struct List {
