@@ -145,7 +145,8 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
     }
 }
 
-// Reservations are checked in the writer's thread, so that no change comes between the check and the erasure.
+// Reservations are checked in the writer's thread, which makes all changes, so that none comes between the check and the
+// erasure. Their lock is not held while the medium is written: requests take it.
 
 fn clear<S: Storage>(
     shared: &Shared<S>,
@@ -153,11 +154,11 @@ fn clear<S: Storage>(
     at: u32,
     reservation: Option<u16>,
 ) -> Result<(), SelError> {
-    let mut reservations = lock(&shared.reservation);
-    if !reservation.is_none_or(|id| reservations.has_seen_all(id)) {
+    if !reservation.is_none_or(|id| lock(&shared.reservation).has_seen_all(id)) {
         return Err(SelError::Cancelled);
     }
     write(journal, &[Change::Clear { at }])?;
+    let mut reservations = lock(&shared.reservation);
     shared.log().apply(&Change::Clear { at });
     reservations.cancel();
     shared.cleared.notify_one();
@@ -171,10 +172,12 @@ fn delete<S: Storage>(
     (id, at): (u16, u32),
     reservation: Option<u16>,
 ) -> Result<SelRecordId, SelError> {
-    let mut reservations = lock(&shared.reservation);
-    let allowed = reservation.is_none_or(|reserved| match id {
-        0x0000 | 0xffff => reservations.knows_ends(reserved),
-        _ => reservations.is_latest(reserved),
+    let allowed = reservation.is_none_or(|reserved| {
+        let reservations = lock(&shared.reservation);
+        match id {
+            0x0000 | 0xffff => reservations.knows_ends(reserved),
+            _ => reservations.is_latest(reserved),
+        }
     });
     if !allowed {
         return Err(SelError::Cancelled);
@@ -183,6 +186,7 @@ fn delete<S: Storage>(
     let id = record.ok_or(SelError::Absent)?;
     let change = Change::Delete { id, at };
     write(journal, &[change])?;
+    let mut reservations = lock(&shared.reservation);
     shared.log().apply(&change);
     reservations.note_deletion(reservation);
     Ok(id)
