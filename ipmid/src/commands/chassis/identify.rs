@@ -14,6 +14,7 @@ use tokio::time;
 use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
+use crate::platform::PlatformResult;
 use crate::request::command::{Registrar, Resource};
 use crate::request::context::Context;
 
@@ -110,18 +111,25 @@ impl<P: Platform> ChassisProvider<P> {
         let provider = Arc::clone(self);
         let off = async move {
             time::sleep(interval).await;
-            // A request that sets the LED meanwhile ends this timer, and is not undone by it.
-            let _writer = provider.identify_writer.lock().await;
-            while let Err(error) = provider.platform.set_identify(false).await {
+            // A request that sets the LED meanwhile ends this timer, and is not undone by it. Between two attempts
+            // requests get the lock.
+            while let Err(error) = provider.switch_off().await {
                 if let Some(pass) = STAYS_ON.admit() {
                     let swallowed = pass.swallowed;
                     warn!(%error, swallowed, "the identify LED stays on; trying again");
                 }
                 time::sleep(RETRY).await;
             }
-            let _logged = provider.forget_identify_end().await;
         };
         lock(&self.identify).replace(Some(task::spawn(off).abort_handle()));
+    }
+
+    /// Switches the LED off at the end of its interval.
+    async fn switch_off(&self) -> PlatformResult<()> {
+        let _writer = self.identify_writer.lock().await;
+        self.platform.set_identify(false).await?;
+        let _logged = self.forget_identify_end().await;
+        Ok(())
     }
 
     async fn forget_identify_end(&self) -> Result<(), CompletionCode> {
@@ -137,6 +145,7 @@ mod tests {
     use super::*;
     use crate::commands::chassis::tests::{TestCommands, answer};
     use crate::model::persistent::Persistent;
+    use crate::platform::PlatformError;
     use crate::platform::fake::FakePlatform;
     use crate::request::command::{CommandTable, Priority};
 
@@ -173,6 +182,20 @@ mod tests {
         let end = IdentifyEnd { off_at: u64::MAX };
         assert_eq!(end.remaining(), Some(Duration::from_secs(255)));
         assert_eq!(IdentifyEnd { off_at: 1 }.remaining(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_answered_while_the_timer_cannot_switch_the_led_off() {
+        let commands = TestCommands::new();
+        assert_eq!(commands.send(0x04, &[1]).await, answer(&[]));
+        commands.platform.state().error = Some(PlatformError::Absent);
+        time::sleep(Duration::from_secs(5)).await;
+        let absent = Err(CompletionCode::NOT_IN_PRESENT_STATE);
+        assert_eq!(commands.send(0x04, &[0, 1]).await, absent);
+        commands.platform.state().error = None;
+        assert_eq!(commands.send(0x04, &[0, 1]).await, answer(&[]));
+        time::sleep(Duration::from_secs(5)).await;
+        assert!(commands.platform.state().identify, "forced since");
     }
 
     #[tokio::test(start_paused = true)]
