@@ -131,14 +131,15 @@ impl<P: Platform> DcmiProvider<P> {
                 let limits = {
                     // Under the lock: a limit that is set afterwards starts a new task, an earlier one is seen here.
                     let mut watch = lock(&provider.thermal);
-                    let limits = provider.state.get().thermal_limits;
+                    let mut limits = provider.state.get().thermal_limits;
+                    limits.retain(|_, limit| limit.has_action());
                     if limits.is_empty() {
                         *watch = Watch::default();
                         return;
                     }
                     limits
                 };
-                for (key, limit) in limits.into_iter().filter(|(_, limit)| limit.has_action()) {
+                for (key, limit) in limits {
                     provider.check_temperatures(&key, limit).await;
                 }
                 time::sleep(POLL_INTERVAL).await;
