@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::{IpmiHost, LinkState};
+use openbmc_dbus::recorder::Recorder;
 use rmcp_proto::server::{self, Server};
 use tokio::sync::{mpsc, watch};
 
@@ -69,7 +70,9 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
-    let (ipmid, link) = IpmiHost::new(&name);
+    let recorder = Recorder::of_bridge(setup.name, config.recorder);
+    let (ipmid, link) = IpmiHost::new(&name, recorder.channel(&name, number.value()));
+    recorder.serve(&name, link.clone());
     let publisher = Publisher::new(&name, number, datagrams.port(), close_sender);
     tokio::spawn(publisher.run(link.clone(), session_changes));
     let (settings_sender, settings) = watch::channel(Settings::default());
