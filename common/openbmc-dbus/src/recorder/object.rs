@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use daemon::AbortOnDrop;
 use daemon::metrics::{Metrics, Sample, Times};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -169,13 +170,15 @@ impl Object {
         // The caller may have left before the bus had the subscription to its name.
         let bus = DBusProxy::new(connection).await?;
         let is_there = bus.name_has_owner(name.as_str().try_into()?).await?;
-        tokio::spawn(async move {
+        let (leaving, left) = (Arc::clone(&tap), name.clone());
+        let watch = AbortOnDrop::spawn(async move {
             // A unique name changes once: when its connection ends.
             if is_there {
                 changes.next().await;
             }
-            tap.remove(&name);
+            leaving.remove(&left);
         });
+        tap.watch(&name, watch);
         Ok(())
     }
 
@@ -212,5 +215,118 @@ impl MetricsObject {
             numbers.into_iter().map(Number::from).collect(),
             times.into_iter().map(Timing::from).collect(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time;
+    use zbus::{Message, MessageStream};
+
+    use super::*;
+    use crate::recorder::{Channel, Origin, RecorderConfig, RequestView};
+    use crate::testing::Bus;
+
+    const PATH: &str = "/recorder";
+
+    /// A recorder on a bus, its channel, and its unique name.
+    async fn published(bus: &Bus) -> (Recorder, Arc<Channel>, Connection, String) {
+        let recorder = Recorder::of_bridge("kcsbridged", RecorderConfig::default());
+        let channel = recorder.channel("kcs0", 15);
+        let connection = bus.connect().await;
+        recorder.publish(&connection, PATH).await.unwrap();
+        let name = connection.unique_name().unwrap().to_string();
+        (recorder, channel, connection, name)
+    }
+
+    fn request(data: &[u8]) -> RequestView<'_> {
+        RequestView { origin: Origin::host(), netfn: 6, lun: 0, command: 0x47, data }
+    }
+
+    async fn subscribe(caller: &Connection, name: &str, channel: &str) -> zbus::Result<Message> {
+        caller.call_method(Some(name), PATH, Some(RECORDER), SUBSCRIBE, &(channel,)).await
+    }
+
+    /// The next signal with an exchange.
+    async fn next(messages: &mut MessageStream) -> Option<(u64, Exchange)> {
+        loop {
+            let message = messages.next().await?.ok()?;
+            if message.header().member().is_some_and(|member| member.as_str() == EXCHANGED) {
+                return message.body().deserialize().ok();
+            }
+        }
+    }
+
+    async fn until(holds: impl Fn() -> bool) {
+        while !holds() {
+            time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn dumps_and_metrics_are_what_was_recorded() {
+        let bus = Bus::start();
+        let (recorder, channel, _connection, name) = published(&bus).await;
+        channel.record(&request(&[2, 2, 7, 7, 7]), 0xcc, &[1]);
+        let caller = bus.connect().await;
+        let call = caller.call_method(Some(name.as_str()), PATH, Some(RECORDER), DUMP, &("",));
+        let reply = call.await.unwrap();
+        let signature = reply.body().signature().to_string_no_parens();
+        assert_eq!(signature, "a(tttsy(yyuy)yyyuayyytuay)");
+        let (dump,): (Vec<Exchange>,) = reply.body().deserialize().unwrap();
+        assert_eq!(dump, recorder.exchanges(""));
+        assert_eq!(
+            (dump[0].completion, dump[0].request.as_slice()),
+            (0xcc, &[2, 2, 42, 42, 42][..])
+        );
+        let call = caller.call_method(Some(name.as_str()), PATH, Some(METRICS), READ, &());
+        let reply = call.await.unwrap();
+        let signature = reply.body().signature().to_string_no_parens();
+        assert_eq!(signature, "a(sa{ss}t)a(sa{ss}att)");
+        let (numbers, times): (Vec<Number>, Vec<Timing>) = reply.body().deserialize().unwrap();
+        assert!(numbers.iter().any(|number| number.name == "causeway_ipmi_requests_total"));
+        assert_eq!(times[0].buckets.iter().sum::<u64>(), 1);
+    }
+
+    #[tokio::test]
+    async fn exchanges_go_to_their_subscriber_alone_until_it_unsubscribes() {
+        let bus = Bus::start();
+        let (recorder, channel, _connection, name) = published(&bus).await;
+        let (caller, other) = (bus.connect().await, bus.connect().await);
+        let mut messages = MessageStream::from(&caller);
+        let mut overheard = MessageStream::from(&other);
+        channel.record(&request(&[1]), 0, &[]);
+        subscribe(&caller, &name, "").await.unwrap();
+        channel.record(&request(&[2]), 0, &[]);
+        let (lost, exchange) = next(&mut messages).await.unwrap();
+        assert_eq!((lost, exchange.serial, exchange.request), (0, 2, vec![2]));
+        let call = caller.call_method(Some(name.as_str()), PATH, Some(RECORDER), UNSUBSCRIBE, &());
+        call.await.unwrap();
+        assert!(!recorder.0.tap.is_wanted("kcs0"));
+        // Nothing came to the other one before the reply to its own call.
+        let ping = other.call_method(Some(name.as_str()), PATH, Some(METRICS), READ, &());
+        ping.await.unwrap();
+        let quiet = time::timeout(Duration::from_millis(1), next(&mut overheard)).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+    }
+
+    #[tokio::test]
+    async fn a_subscription_ends_with_its_connection() {
+        let bus = Bus::start();
+        let (recorder, _channel, connection, name) = published(&bus).await;
+        let caller = bus.connect().await;
+        subscribe(&caller, &name, "lan0").await.unwrap();
+        let tap = &recorder.0.tap;
+        assert!(tap.is_wanted("lan0") && !tap.is_wanted("kcs0"));
+        caller.close().await.unwrap();
+        until(|| !tap.is_wanted("lan0")).await;
+        // And with the recorder's own.
+        let caller = bus.connect().await;
+        subscribe(&caller, &name, "").await.unwrap();
+        assert!(tap.is_wanted("kcs0"));
+        recorder.publish(&connection, "/elsewhere").await.unwrap();
+        assert!(!tap.is_wanted("kcs0"));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use daemon::lock;
+use daemon::{AbortOnDrop, lock};
 use tokio::sync::mpsc;
 
 use super::exchange::Exchange;
@@ -25,7 +25,7 @@ pub(super) struct Tap {
 
 #[derive(Debug, Default)]
 struct State {
-    subscribers: Vec<Subscriber>,
+    subscribers: Vec<Subscribed>,
     queue: Option<mpsc::Sender<Exchange>>,
 }
 
@@ -36,6 +36,13 @@ pub(super) struct Subscriber {
     pub(super) name: String,
     /// The channel whose exchanges it gets; empty for all.
     pub(super) channel: String,
+}
+
+/// A subscriber, and the task that waits for the end of its connection.
+#[derive(Debug)]
+struct Subscribed {
+    subscriber: Subscriber,
+    watch: Option<AbortOnDrop>,
 }
 
 /// There are as many subscribers as may be.
@@ -57,20 +64,29 @@ impl Tap {
     /// Adds a subscriber, in place of an earlier subscription of the same connection.
     pub(super) fn add(&self, subscriber: Subscriber) -> Result<(), Full> {
         let mut state = lock(&self.state);
-        state.subscribers.retain(|other| other.name != subscriber.name);
+        state.subscribers.retain(|other| other.subscriber.name != subscriber.name);
         if state.subscribers.len() >= SUBSCRIBERS {
             return Err(Full);
         }
-        state.subscribers.push(subscriber);
+        state.subscribers.push(Subscribed { subscriber, watch: None });
         self.is_open.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Has `watch`, which removes the subscriber when its connection ends, end with the subscription.
+    pub(super) fn watch(&self, name: &str, watch: AbortOnDrop) {
+        let mut state = lock(&self.state);
+        let mut subscribed = state.subscribers.iter_mut();
+        if let Some(subscribed) = subscribed.find(|other| other.subscriber.name == name) {
+            subscribed.watch = Some(watch);
+        }
     }
 
     /// Removes the subscriber of this unique name; `false` if there is none.
     pub(super) fn remove(&self, name: &str) -> bool {
         let mut state = lock(&self.state);
         let before = state.subscribers.len();
-        state.subscribers.retain(|subscriber| subscriber.name != name);
+        state.subscribers.retain(|other| other.subscriber.name != name);
         self.is_open.store(!state.subscribers.is_empty(), Ordering::Relaxed);
         state.subscribers.len() < before
     }
@@ -78,14 +94,15 @@ impl Tap {
     /// The unique names of those who get the exchanges of a channel.
     pub(super) fn subscribers(&self, channel: &str) -> Vec<String> {
         let state = lock(&self.state);
-        let wanted = state.subscribers.iter().filter(|subscriber| subscriber.wants(channel));
+        let all = state.subscribers.iter().map(|subscribed| &subscribed.subscriber);
+        let wanted = all.filter(|subscriber| subscriber.wants(channel));
         wanted.map(|subscriber| subscriber.name.clone()).collect()
     }
 
     /// Whether anybody gets the exchanges of a channel.
     pub(super) fn is_wanted(&self, channel: &str) -> bool {
         self.is_open.load(Ordering::Relaxed)
-            && lock(&self.state).subscribers.iter().any(|subscriber| subscriber.wants(channel))
+            && lock(&self.state).subscribers.iter().any(|other| other.subscriber.wants(channel))
     }
 
     /// Queues an exchange for the subscribers.
