@@ -110,7 +110,7 @@ impl Recorder {
             name: name.to_owned(),
             number,
             serial: AtomicU64::new(0),
-            book: Mutex::new(Book { ring: Ring::new(exchanges, bytes), counts: BTreeMap::new() }),
+            book: Mutex::new(Book::new(Ring::new(exchanges, bytes))),
             times: Histogram::default(),
             misses: Counter::new(),
             tap: Arc::clone(&self.0.tap),
@@ -162,8 +162,32 @@ pub struct Channel {
 #[derive(Debug)]
 struct Book {
     ring: Ring,
-    /// Requests by network function and completion code.
+    clock: Clock,
+    /// Requests with completion code 00h, by half of their network function: most of all.
+    done: [u64; 32],
+    /// All others by network function and completion code.
     counts: BTreeMap<(u8, u8), u64>,
+}
+
+/// The time of day by the monotonic clock, so that a request costs one reading of a clock.
+#[derive(Debug, Default)]
+struct Clock {
+    /// When the time of day was read, in microseconds of the monotonic clock.
+    read: u64,
+    wall: u64,
+}
+
+/// After so many microseconds the time of day is read again: it may have been set.
+const READ_AGAIN: u64 = 1_000_000;
+
+impl Clock {
+    /// Microseconds since 1970 at `monotonic`, which is now.
+    fn wall(&mut self, monotonic: u64) -> u64 {
+        if self.wall == 0 || monotonic.saturating_sub(self.read) >= READ_AGAIN {
+            *self = Self { read: monotonic, wall: wall() };
+        }
+        self.wall + monotonic.saturating_sub(self.read)
+    }
 }
 
 /// A request without its response.
@@ -191,8 +215,13 @@ impl Channel {
     /// Records a request.
     pub fn begin(&self, request: &RequestView) -> Started {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed) + 1;
-        let (wall, monotonic) = (wall(), monotonic());
-        lock(&self.book).ring.begin(serial, (wall, monotonic), request);
+        let monotonic = monotonic();
+        let wall = {
+            let mut book = lock(&self.book);
+            let wall = book.clock.wall(monotonic);
+            book.ring.begin(serial, (wall, monotonic), request);
+            wall
+        };
         let &RequestView { origin, netfn, lun, command, data } = request;
         let whole = self.tap.is_wanted(&self.name).then(|| {
             let mut bytes = data.to_vec();
@@ -255,10 +284,10 @@ impl Channel {
     fn measure(&self, prefix: &str, metrics: &mut Metrics) {
         let name = |end: &str| format!("{prefix}_{end}");
         let channel = ("channel", self.name.as_str());
-        for ((netfn, completion), count) in &lock(&self.book).counts {
+        for ((netfn, completion), count) in lock(&self.book).counts() {
             let (netfn, completion) = (format!("0x{netfn:02x}"), format!("0x{completion:02x}"));
             let labels = [channel, ("netfn", netfn.as_str()), ("completion", completion.as_str())];
-            metrics.number(&name("requests_total"), &labels, *count);
+            metrics.number(&name("requests_total"), &labels, count);
         }
         metrics.number(&name("deadline_misses_total"), &[channel], self.misses.get());
         metrics.times(&name("request_duration_seconds"), &[channel], self.times.read());
@@ -298,7 +327,24 @@ impl Channel {
 }
 
 impl Book {
+    fn new(ring: Ring) -> Self {
+        Self { ring, clock: Clock::default(), done: [0; 32], counts: BTreeMap::new() }
+    }
+
+    /// All requests by network function and completion code.
+    fn counts(&self) -> BTreeMap<(u8, u8), u64> {
+        let done = (0..).step_by(2).zip(self.done).filter(|(_, count)| *count > 0);
+        let done = done.map(|(netfn, count)| ((netfn, 0), count));
+        done.chain(self.counts.iter().map(|(key, count)| (*key, *count))).collect()
+    }
+
     fn count(&mut self, netfn: u8, completion: u8) {
+        if completion == 0
+            && let Some(count) = self.done.get_mut(usize::from(netfn / 2))
+        {
+            *count += 1;
+            return;
+        }
         let key = match self.counts.len() < MAX_COUNTS {
             true => (netfn, completion),
             false if self.counts.contains_key(&(netfn, completion)) => (netfn, completion),

@@ -63,9 +63,19 @@ fn pairs_of_network_function_and_completion_code_are_bounded() {
             channel.record(&RequestView { netfn, ..request(1, &[]) }, completion, &[]);
         }
     }
-    let counts = &lock(&channel.book).counts;
-    assert_eq!(counts.len(), MAX_COUNTS + 1);
+    let counts = lock(&channel.book).counts();
+    assert_eq!(counts.len(), 32 + MAX_COUNTS + 1);
     assert_eq!(counts.values().sum::<u64>(), 32 * 256);
+}
+
+#[test]
+fn the_time_of_day_follows_the_monotonic_clock_and_is_read_again() {
+    let mut clock = Clock { read: 5_000_000, wall: 7 };
+    assert_eq!(clock.wall(5_000_010), 17);
+    assert_eq!(clock.wall(5_999_999), 1_000_006);
+    let now = wall();
+    assert!(clock.wall(6_000_000) >= now);
+    assert_eq!(clock.read, 6_000_000);
 }
 
 #[tokio::test]
