@@ -95,11 +95,9 @@ fn bytes_that_are_not_recorded_are_counted() {
     let recorded = ctl::json_on(&suite.bus, "record --ipmid --channel lan0");
     assert_eq!(recorded.as_array().map(Vec::len), Some(2), "{recorded}");
     let [device] = of_command(&recorded, 0x06, 0x01)[..] else { panic!("{recorded}") };
-    assert_eq!(
-        (&device["response-length"], device["response"].as_str()),
-        (&json!(15), Some("20810000")),
-        "{device}"
-    );
+    assert_eq!(device["response-length"], 15);
+    let response = device["response"].as_str().expect("a text");
+    assert!(response.len() == 8 && response.starts_with("20"), "{device}");
 }
 
 /// `trace --follow --write` of a bus.

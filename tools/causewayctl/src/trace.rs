@@ -3,7 +3,9 @@
 mod capture;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use futures_util::StreamExt;
@@ -12,6 +14,7 @@ use openbmc_dbus::bus::{OwnerChange, watch_owners};
 use openbmc_dbus::recorder::Exchange;
 use openbmc_dbus::recorder::object::{EXCHANGED, IPMID_SERVICE, RECORDER, SUBSCRIBE};
 use serde::Serialize;
+use tokio::time;
 use zbus::{Message, MessageStream};
 
 use self::capture::Capture;
@@ -24,6 +27,13 @@ use crate::record::{self, Recorded, Source, Which};
 
 /// The names of all bridges.
 const BRIDGES: &str = "xyz.openbmc_project.Ipmi.Channel";
+
+/// Messages that may wait while this connection calls others.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(1 << 14).unwrap();
+
+/// A bridge that has just come to the bus is asked so often, with this pause, for its recorder.
+const TRIES: u8 = 20;
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Print requests and responses, decoded; with --follow those that happen from now on
 ///
@@ -139,6 +149,8 @@ struct Follower<'a> {
     which: &'a Which,
     /// The sources, by the unique names of their connections.
     sources: HashMap<String, Source>,
+    /// Those that have just come to the bus, and may not serve their recorder yet; with the tries that are left.
+    arrivals: Vec<(Source, u8)>,
     /// What the bus sends to this connection.
     messages: MessageStream,
     /// Bridges, and `ipmid`, that come and go.
@@ -149,21 +161,26 @@ impl<'a> Follower<'a> {
     async fn start(bus: &'a Bus, which: &'a Which) -> Result<Self, Error> {
         let failed = |error: zbus::Error| Error::failed(format_args!("cannot follow: {error}"));
         let connection = bus.connection();
-        let messages = MessageStream::from(connection);
+        let messages = {
+            let mut connection = connection.clone();
+            connection.set_max_queued(QUEUE);
+            MessageStream::from(connection)
+        };
         let mut owners = SelectAll::new();
         for namespace in [BRIDGES, IPMID_SERVICE] {
             owners.push(watch_owners(connection, namespace).await.map_err(failed)?);
         }
         let sources = HashMap::new();
-        let mut follower = Self { bus, which, sources, messages, owners };
+        let arrivals = Vec::new();
+        let mut follower = Self { bus, which, sources, arrivals, messages, owners };
         for source in which.sources(bus).await? {
             follower.subscribe(source).await?;
         }
         Ok(follower)
     }
 
-    /// Subscribes to the exchanges of a source, if it records any.
-    async fn subscribe(&mut self, source: Source) -> Result<(), Error> {
+    /// Subscribes to the exchanges of a source; `false` if it does not record any, or not yet.
+    async fn subscribe(&mut self, source: Source) -> Result<bool, Error> {
         let body = (self.which.channel(),);
         let Source { service, path } = &source;
         let call = self.bus.call_if_there::<_, ()>(service, path, RECORDER, SUBSCRIBE, &body);
@@ -171,12 +188,25 @@ impl<'a> Follower<'a> {
             && let Some(owner) = self.bus.owner_of(service).await
         {
             self.sources.insert(owner, source);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Tries again to subscribe to those that have just come.
+    async fn subscribe_to_arrivals(&mut self) -> Result<(), Error> {
+        for (source, tries) in std::mem::take(&mut self.arrivals) {
+            if !self.subscribe(source.clone()).await? && tries > 1 {
+                self.arrivals.push((source, tries - 1));
+            }
         }
         Ok(())
     }
 
     /// Passes exchanges to `output` until it is full or the program is interrupted.
     async fn run(mut self, output: &mut Output<'_>) -> Result<(), Error> {
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
         loop {
             tokio::select! {
                 message = self.messages.next() => {
@@ -191,22 +221,23 @@ impl<'a> Follower<'a> {
                 }
                 Some(change) = self.owners.next() => {
                     let change = change.ok().as_ref().and_then(OwnerChange::parse);
-                    self.on_change(change).await?;
+                    self.on_change(change);
                 }
-                _ = tokio::signal::ctrl_c() => return Ok(()),
+                () = time::sleep(RETRY), if !self.arrivals.is_empty() => {
+                    self.subscribe_to_arrivals().await?;
+                }
+                _ = &mut interrupted => return Ok(()),
             }
         }
     }
 
-    async fn on_change(&mut self, change: Option<OwnerChange>) -> Result<(), Error> {
-        let Some(OwnerChange { name, old, new }) = change else { return Ok(()) };
+    fn on_change(&mut self, change: Option<OwnerChange>) {
+        let Some(OwnerChange { name, old, new }) = change else { return };
         if let Some(old) = old {
             self.sources.remove(&old);
         }
-        match self.which.source(&name).filter(|_| new.is_some()) {
-            Some(source) => self.subscribe(source).await,
-            None => Ok(()),
-        }
+        let source = self.which.source(&name).filter(|_| new.is_some());
+        self.arrivals.extend(source.map(|source| (source, TRIES)));
     }
 
     /// An exchange of one of the sources: anybody can send a signal to us alone.
