@@ -2,7 +2,6 @@
 
 use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
 use daemon::{Failure, Invalid, Setup, Validate};
-use openbmc_dbus::recorder::RecorderConfig;
 use sections::{IpmbSection, LanSection};
 use serde::Deserialize;
 
@@ -12,6 +11,7 @@ use crate::commands::messaging::I2cConfig;
 use crate::commands::pef::PefConfig;
 use crate::model::SelConfig;
 use crate::request::channels::IpmidConfig;
+use crate::request::host_interface::RecorderConfig;
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]
