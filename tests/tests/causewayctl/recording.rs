@@ -14,7 +14,7 @@ use tests::suite::Suite;
 use tests::{client, ctl, programs, wait};
 
 /// The recorded requests of a command.
-fn of_command<'a>(recorded: &'a Value, netfn: u8, command: u8) -> Vec<&'a Value> {
+fn of_command(recorded: &Value, netfn: u8, command: u8) -> Vec<&Value> {
     let all = recorded.as_array().expect("a list").iter();
     all.filter(|one| one["netfn"] == netfn && one["command"] == command).collect()
 }
