@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
+use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 
 /// One use of a path.
@@ -17,6 +18,8 @@ pub struct Use {
     pub path: String,
     /// Whether the path is in the same crate.
     pub is_ours: bool,
+    /// Whether all names of the path are imported (`use path::*`).
+    pub is_glob: bool,
 }
 
 /// The modules of one crate.
@@ -81,16 +84,16 @@ impl Modules {
     /// All uses of paths that lead to another module or crate.
     #[must_use]
     pub fn uses(&self) -> Vec<Use> {
-        let mut found = BTreeSet::new();
+        let mut collector = Collector { module: String::new(), paths: Vec::new() };
         for (module, file) in &self.sources {
-            let mut collector = Collector { module: module.clone(), paths: Vec::new() };
+            collector.module.clone_from(module);
             collector.visit_file(file);
-            self.resolve_all(&collector.paths, &mut found);
         }
-        found.into_iter().collect()
+        self.resolve_all(&collector.paths).into_iter().collect()
     }
 
-    fn resolve_all(&self, paths: &[Found], found: &mut BTreeSet<Use>) {
+    fn resolve_all(&self, paths: &[Found]) -> BTreeSet<Use> {
+        let mut found = BTreeSet::new();
         let mut names =
             Names { modules: &self.names, imported: BTreeMap::new(), globs: Vec::new() };
         // Imports may build on one another in any order: as often as a chain can be long.
@@ -100,12 +103,19 @@ impl Modules {
             }
         }
         for path in paths {
+            let is_glob = matches!(path.import, Some(Import::Glob));
             for (is_ours, path_used) in names.resolve(path) {
                 let module = path.module.clone();
-                found.insert(Use { module, path: path_used, is_ours });
+                found.insert(Use { module, path: path_used, is_ours, is_glob });
             }
         }
+        found
     }
+}
+
+/// A name without the `r#` of a raw identifier.
+fn text(name: &syn::Ident) -> String {
+    name.unraw().to_string()
 }
 
 fn join(parent: &str, name: &str) -> String {
@@ -127,7 +137,7 @@ enum Import {
     Glob,
 }
 
-/// Collects the paths of a file, with the module they stand in.
+/// Collects the paths of files, with the module they stand in.
 struct Collector {
     module: String,
     paths: Vec<Found>,
@@ -139,12 +149,12 @@ impl Collector {
     }
 
     fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
-        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
+        let with = |name: &syn::Ident| [prefix, &[text(name)]].concat();
         match tree {
             syn::UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree),
             syn::UseTree::Name(name) => self.add_name(with(&name.ident), None),
             syn::UseTree::Rename(rename) => {
-                self.add_name(with(&rename.ident), Some(rename.rename.to_string()));
+                self.add_name(with(&rename.ident), Some(text(&rename.rename)));
             }
             syn::UseTree::Glob(_) => self.add(prefix.to_vec(), Some(Import::Glob)),
             syn::UseTree::Group(group) => {
@@ -164,18 +174,26 @@ impl Collector {
         self.add(segments, Some(Import::Name(rename.unwrap_or(last))));
     }
 
-    /// Paths in tokens that are not parsed: names joined by `::`.
+    /// Paths in tokens that are not parsed: imports, and names joined by `::`.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut segments: Vec<String> = Vec::new();
         let mut colons = 0;
-        for token in tokens {
+        // The `$` of `$crate` and of a macro's parameters says nothing about a path.
+        let tokens = tokens
+            .into_iter()
+            .filter(|token| !matches!(token, TokenTree::Punct(punct) if punct.as_char() == '$'));
+        let tokens: Vec<_> = tokens.collect();
+        for (at, token) in tokens.iter().enumerate() {
             match token {
                 TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
                 TokenTree::Ident(name) => {
                     if colons != 2 {
                         self.end_tokens(&mut segments);
                     }
-                    segments.push(name.to_string());
+                    if name == "use" || name == "extern" {
+                        self.add_import(tokens.iter().skip(at));
+                    }
+                    segments.push(text(name));
                     colons = 0;
                 }
                 other => {
@@ -188,6 +206,20 @@ impl Collector {
             }
         }
         self.end_tokens(&mut segments);
+    }
+
+    /// The import that `tokens` begin with, up to its semicolon.
+    fn add_import<'a>(&mut self, tokens: impl Iterator<Item = &'a TokenTree>) {
+        let mut import = TokenStream::new();
+        for token in tokens {
+            import.extend([token.clone()]);
+            if matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';') {
+                break;
+            }
+        }
+        if let Ok(item) = syn::parse2::<syn::Item>(import) {
+            self.visit_item(&item);
+        }
     }
 
     fn end_tokens(&mut self, segments: &mut Vec<String>) {
@@ -247,7 +279,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let module = join(&self.module, &item.ident.to_string());
+        let module = join(&self.module, &text(&item.ident));
         let outer = std::mem::replace(&mut self.module, module);
         visit::visit_item_mod(self, item);
         self.module = outer;
@@ -258,16 +290,16 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
-        let name = match item.ident.to_string().as_str() {
+        let name = match text(&item.ident).as_str() {
             "self" => "crate".to_owned(),
             name => name.to_owned(),
         };
-        let rename = item.rename.as_ref().map(|(_, rename)| rename.to_string());
+        let rename = item.rename.as_ref().map(|(_, rename)| text(rename));
         self.add_name(vec![name], rename);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<_> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        let segments: Vec<_> = path.segments.iter().map(|part| text(&part.ident)).collect();
         if segments.len() > 1 {
             self.add(segments, None);
         }
@@ -282,11 +314,12 @@ impl<'ast> Visit<'ast> for Collector {
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
         if let syn::Meta::List(list) = &attribute.meta {
             self.add_strings(list.tokens.clone());
+            self.add_tokens(list.tokens.clone());
         }
     }
 }
 
-/// What names mean in the modules of a file.
+/// What names mean in the modules of a crate.
 struct Names<'a> {
     modules: &'a BTreeSet<String>,
     /// By module and name: what was imported.
@@ -344,10 +377,18 @@ impl Names<'_> {
         }
         let base = base.join("::");
         let path = rest.iter().fold(base.clone(), |path, part| join(&path, part));
-        // A name that the module itself imported leads further.
+        self.with_reexports(&base, rest, path)
+    }
+
+    /// The `path` of this crate, which is `rest` from the module `base` on; and where it leads through a name that a
+    /// module on the way imported.
+    fn with_reexports(&self, base: &str, rest: &[String], path: String) -> Vec<(bool, String)> {
         let mut paths = vec![(true, path)];
-        if let Some((name, after)) = rest.split_first() {
-            paths.extend(self.through_import(&base, name, after));
+        let mut module = base.to_owned();
+        for (at, name) in rest.iter().enumerate() {
+            let after = rest.get(at + 1..).unwrap_or_default();
+            paths.extend(self.through_import(&module, name, after));
+            module = join(&module, name);
         }
         paths
     }
@@ -364,7 +405,7 @@ impl Names<'_> {
         }
         let all = |base: &str| rest.iter().fold(join(base, name), |path, part| join(&path, part));
         if self.modules.contains(&join(module, name)) {
-            return vec![(true, all(module))];
+            return self.with_reexports(&join(module, name), rest, all(module));
         }
         let globs = self.globs.iter().filter(|(user, _)| user == module);
         let found: Vec<_> = globs
