@@ -20,6 +20,8 @@ pub struct Use {
     pub is_ours: bool,
     /// Whether all names of the path are imported (`use path::*`).
     pub is_glob: bool,
+    /// Whether the path leads through a re-export of another file, which is a use of its own there.
+    pub is_reexported: bool,
 }
 
 /// The modules of one crate.
@@ -84,9 +86,10 @@ impl Modules {
     /// All uses of paths that lead to another module or crate.
     #[must_use]
     pub fn uses(&self) -> Vec<Use> {
-        let mut collector = Collector { module: String::new(), paths: Vec::new() };
+        let mut collector = Collector::default();
         for (module, file) in &self.sources {
             collector.module.clone_from(module);
+            collector.file.clone_from(module);
             collector.visit_file(file);
         }
         self.resolve_all(&collector.paths).into_iter().collect()
@@ -104,9 +107,9 @@ impl Modules {
         }
         for path in paths {
             let is_glob = matches!(path.import, Some(Import::Glob));
-            for (is_ours, path_used) in names.resolve(path) {
+            for Target { is_ours, path: used, is_reexported } in names.resolve(path) {
                 let module = path.module.clone();
-                found.insert(Use { module, path: path_used, is_ours, is_glob });
+                found.insert(Use { module, path: used, is_ours, is_glob, is_reexported });
             }
         }
         found
@@ -126,6 +129,8 @@ fn join(parent: &str, name: &str) -> String {
 #[derive(Clone, Debug)]
 struct Found {
     module: String,
+    /// The module that its file is.
+    file: String,
     segments: Vec<String>,
     import: Option<Import>,
 }
@@ -138,14 +143,17 @@ enum Import {
 }
 
 /// Collects the paths of files, with the module they stand in.
+#[derive(Default)]
 struct Collector {
     module: String,
+    file: String,
     paths: Vec<Found>,
 }
 
 impl Collector {
     fn add(&mut self, segments: Vec<String>, import: Option<Import>) {
-        self.paths.push(Found { module: self.module.clone(), segments, import });
+        let (module, file) = (self.module.clone(), self.file.clone());
+        self.paths.push(Found { module, file, segments, import });
     }
 
     fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
@@ -319,25 +327,40 @@ impl<'ast> Visit<'ast> for Collector {
     }
 }
 
+/// What a path leads to.
+#[derive(Clone, Debug)]
+struct Target {
+    is_ours: bool,
+    path: String,
+    is_reexported: bool,
+}
+
+impl Target {
+    /// `path` of this crate or of another one.
+    const fn new(is_ours: bool, path: String) -> Self {
+        Self { is_ours, path, is_reexported: false }
+    }
+}
+
 /// What names mean in the modules of a crate.
 struct Names<'a> {
     modules: &'a BTreeSet<String>,
-    /// By module and name: what was imported.
-    imported: BTreeMap<(String, String), (bool, String)>,
+    /// By module and name: the file of the import, and what was imported.
+    imported: BTreeMap<(String, String), (String, Target)>,
     /// Module, and the module of this crate whose names it has.
     globs: Vec<(String, String)>,
 }
 
 impl Names<'_> {
     fn import(&mut self, found: &Found) {
-        for (is_ours, path) in self.resolve(found) {
+        for target in self.resolve(found) {
             match &found.import {
                 Some(Import::Name(name)) => {
                     let key = (found.module.clone(), name.clone());
-                    self.imported.insert(key, (is_ours, path));
+                    self.imported.insert(key, (found.file.clone(), target));
                 }
-                Some(Import::Glob) if is_ours => {
-                    let glob = (found.module.clone(), path);
+                Some(Import::Glob) if target.is_ours => {
+                    let glob = (found.module.clone(), target.path);
                     if !self.globs.contains(&glob) {
                         self.globs.push(glob);
                     }
@@ -347,13 +370,13 @@ impl Names<'_> {
         }
     }
 
-    /// What `found` leads to, each as whether it is in this crate, and its path.
-    fn resolve(&self, found: &Found) -> Vec<(bool, String)> {
-        let module = &found.module;
+    /// What `found` leads to.
+    fn resolve(&self, found: &Found) -> Vec<Target> {
         let (first, rest) = match found.segments.split_first() {
             Some((first, rest)) => (first.as_str(), rest),
             None => return Vec::new(),
         };
+        let module = &found.module;
         let mut base: Vec<&str> = module.split("::").filter(|part| !part.is_empty()).collect();
         let mut rest = rest;
         match first {
@@ -363,7 +386,7 @@ impl Names<'_> {
                 base.pop();
             }
             "Self" => return Vec::new(),
-            name => return self.resolve_name(module, name, rest),
+            name => return self.resolve_name(found, name, rest),
         }
         while let Some((next, after)) = rest.split_first() {
             match next.as_str() {
@@ -375,43 +398,54 @@ impl Names<'_> {
             }
             rest = after;
         }
-        let base = base.join("::");
-        let path = rest.iter().fold(base.clone(), |path, part| join(&path, part));
-        self.with_reexports(&base, rest, path)
+        self.with_imports(&found.file, &base.join("::"), rest)
     }
 
-    /// The `path` of this crate, which is `rest` from the module `base` on; and where it leads through a name that a
+    /// The path of this crate that is `rest` from the module `base` on; and where it leads through a name that a
     /// module on the way imported.
-    fn with_reexports(&self, base: &str, rest: &[String], path: String) -> Vec<(bool, String)> {
-        let mut paths = vec![(true, path)];
+    fn with_imports(&self, file: &str, base: &str, rest: &[String]) -> Vec<Target> {
+        let path = rest.iter().fold(base.to_owned(), |path, part| join(&path, part));
+        let mut targets = vec![Target::new(true, path)];
         let mut module = base.to_owned();
         for (at, name) in rest.iter().enumerate() {
             let after = rest.get(at + 1..).unwrap_or_default();
-            paths.extend(self.through_import(&module, name, after));
+            targets.extend(self.through_import(file, &module, name, after));
             module = join(&module, name);
         }
-        paths
+        targets
     }
 
-    fn through_import(&self, module: &str, name: &str, rest: &[String]) -> Option<(bool, String)> {
-        let (is_ours, path) = self.imported.get(&(module.to_owned(), name.to_owned()))?;
-        Some((*is_ours, rest.iter().fold(path.clone(), |path, part| join(&path, part))))
+    fn through_import(
+        &self,
+        file: &str,
+        module: &str,
+        name: &str,
+        rest: &[String],
+    ) -> Option<Target> {
+        let (importer, target) = self.imported.get(&(module.to_owned(), name.to_owned()))?;
+        let mut target = target.clone();
+        target.path = rest.iter().fold(target.path, |path, part| join(&path, part));
+        target.is_reexported |= importer != file;
+        Some(target)
     }
 
-    fn resolve_name(&self, module: &str, name: &str, rest: &[String]) -> Vec<(bool, String)> {
+    fn resolve_name(&self, found: &Found, name: &str, rest: &[String]) -> Vec<Target> {
+        let (module, file) = (&found.module, &found.file);
         // Items in a function, and those of inline modules, are looked for outwards as well.
-        if let Some(path) = self.through_import(module, name, rest) {
-            return vec![path];
+        if let Some(target) = self.through_import(file, module, name, rest) {
+            return vec![target];
+        }
+        if self.modules.contains(&join(module, name)) {
+            return self.with_imports(file, &join(module, name), rest);
         }
         let all = |base: &str| rest.iter().fold(join(base, name), |path, part| join(&path, part));
-        if self.modules.contains(&join(module, name)) {
-            return self.with_reexports(&join(module, name), rest, all(module));
+        let mut targets = Vec::new();
+        for (_, base) in self.globs.iter().filter(|(user, _)| user == module) {
+            if self.modules.contains(&join(base, name)) {
+                targets.push(Target::new(true, all(base)));
+            }
+            targets.extend(self.through_import(file, base, name, rest));
         }
-        let globs = self.globs.iter().filter(|(user, _)| user == module);
-        let found: Vec<_> = globs
-            .filter(|(_, base)| self.modules.contains(&join(base, name)))
-            .map(|(_, base)| (true, all(base)))
-            .collect();
-        if !found.is_empty() { found } else { vec![(false, all(""))] }
+        if targets.is_empty() { vec![Target::new(false, all(""))] } else { targets }
     }
 }
