@@ -1,6 +1,6 @@
 //! The state of ipmid: the event log, sensors and their records, FRU images, LAN parameters.
 //!
-//! The model knows records, files and reservations; it has no bus names and no commands.
+//! The model knows records, files and reservations; it has no bus names, no commands and no completion codes.
 
 mod clock;
 mod error;

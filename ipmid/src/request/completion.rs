@@ -4,7 +4,7 @@ use ipmi_proto::CompletionCode;
 
 use crate::model::StoreError;
 
-/// `80h` of Add SDR and Partial Add SDR: the record is not as long as its header says (IPMI v2.0 §33.13, §33.14).
+/// `80h`: the record is not as long as its header says (IPMI v2.0 §33.14).
 const LENGTH_MISMATCH: CompletionCode = CompletionCode(0x80);
 
 impl From<StoreError> for CompletionCode {
