@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use self::power::Statistics;
 use self::thermal::ThermalLimit;
+use crate::model::StoreError;
 use crate::model::events::{Events, Source};
 use crate::model::persistent::Persistent;
-use crate::model::sel::SelError;
 use crate::model::sensors::SensorIndex;
 use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
 use crate::request::command::Registrar;
@@ -126,7 +126,7 @@ impl<P: Platform> DcmiProvider<P> {
     async fn log_exceeded(
         &self,
         (sensor, kind): (SensorIndex, SensorType),
-    ) -> Result<(), SelError> {
+    ) -> Result<(), StoreError> {
         let (lun, number) = sensor.lun_and_number();
         let event = Event {
             revision: Event::REVISION,

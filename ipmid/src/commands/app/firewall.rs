@@ -174,7 +174,7 @@ async fn set_command_enables(
         .filter(Firewall::is_configurable)
         .map(|command| (command, is_set(&enables, &command)))
         .collect();
-    firewall.set_enabled(channel(&context, which), &changes).await
+    Ok(firewall.set_enabled(channel(&context, which), &changes).await?)
 }
 
 /// The command that a sub-function request selects.
@@ -258,7 +258,7 @@ async fn set_command_sub_function_enables(
     };
     let (enabled, _): (u32, Option<u32>) = enables.decode()?;
     let command = command(&firewall, which, code, &body.into())?;
-    firewall.set_sub_functions(channel(&context, which), &command, enabled).await
+    Ok(firewall.set_sub_functions(channel(&context, which), &command, enabled).await?)
 }
 
 /// Get OEM NetFn IANA Support (IPMI v2.0 §21.11): the defining bodies of NetFn 2Ch or enterprise

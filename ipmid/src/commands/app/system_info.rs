@@ -128,7 +128,8 @@ impl<P: Platform> AppProvider<P> {
             lock(&self.system_info).set_block(parameter, selector, &bytes);
             return Ok(());
         }
-        self.deps.system_info.update(|texts| texts.set_block(parameter, selector, &bytes)).await
+        let set = |texts: &mut SystemInfo| texts.set_block(parameter, selector, &bytes);
+        Ok(self.deps.system_info.update(set).await?)
     }
 
     /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless only the revision

@@ -160,7 +160,7 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
         seconds: u8,
     ) -> Result<(), CompletionCode> {
-        self.boot.update(|state| state.power_cycle_interval = seconds).await
+        Ok(self.boot.update(|state| state.power_cycle_interval = seconds).await?)
     }
 }
 

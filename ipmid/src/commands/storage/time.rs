@@ -54,7 +54,7 @@ impl<P: Platform> StorageProvider<P> {
             Ok(()) | Err(PlatformError::Absent) => {}
             Err(error) => return Err(error.into()),
         }
-        self.stores.clock.set(seconds).await
+        Ok(self.stores.clock.set(seconds).await?)
     }
 
     /// Get SEL Time UTC Offset (IPMI v2.0 §31.11a): minutes that local time is ahead of UTC.
@@ -75,7 +75,7 @@ impl<P: Platform> StorageProvider<P> {
         if minutes.unsigned_abs() > MAX_OFFSET && minutes != UNSPECIFIED_OFFSET {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         }
-        self.stores.clock.set_utc_offset(minutes).await
+        Ok(self.stores.clock.set_utc_offset(minutes).await?)
     }
 }
 

@@ -232,7 +232,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
             Parameter::VolatileBitRate => rates.volatile = number,
             _ => rates.non_volatile = number,
         };
-        self.bit_rates.update(store).await
+        Ok(self.bit_rates.update(store).await?)
     }
 }
 
