@@ -25,7 +25,8 @@ const RULES: &[Rule] = &[
         module: "request::providers::bus",
         may_use: &["request", "openbmc_dbus", "zbus", "model"],
     },
-    Rule { module: "request", may_use: &["model"] },
+    // An error of the platform is logged with its request.
+    Rule { module: "request", may_use: &["model", "platform::PlatformError"] },
     // Handlers see the table, their context, traits and state.
     Rule {
         module: "commands",

@@ -24,7 +24,7 @@ use crate::model::events::{Events, Source};
 use crate::model::persistent::Persistent;
 use crate::model::sensors::SensorIndex;
 use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
-use crate::request::command::Registrar;
+use crate::request::command::{CommandError, Registrar};
 
 /// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
 const LIMIT: u8 = 0x05;
@@ -142,10 +142,10 @@ impl<P: Platform> DcmiProvider<P> {
     }
 }
 
-/// The completion code for a feature that this machine has no service for.
-fn absent(error: PlatformError) -> CompletionCode {
+/// The error of a feature that this machine may have no service for, which is no failure.
+fn absent(error: PlatformError) -> CommandError {
     match error {
-        PlatformError::Absent => CompletionCode::INVALID_COMMAND,
+        PlatformError::Absent(_) => CompletionCode::INVALID_COMMAND.into(),
         error => error.into(),
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, SessionState};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `82h` of Set and Get Channel Access: not supported for a session-less channel.
@@ -176,7 +176,7 @@ impl<P: Platform> AppProvider<P> {
         self: Arc<Self>,
         context: Context,
         (channel, _): (ChannelNumber, Ignored<4>),
-    ) -> Result<(u8, u8, u8, (Bits<6>, Bits<2>), Iana, [u8; 2]), CompletionCode> {
+    ) -> HandlerResult<(u8, u8, u8, (Bits<6>, Bits<2>), Iana, [u8; 2])> {
         let number = self.channel_number(&context, channel)?;
         let accounts = self.accounts();
         let channel = accounts.channels().get(number).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
@@ -195,9 +195,9 @@ impl<P: Platform> AppProvider<P> {
         ))
     }
 
-    async fn active_sessions(&self, channel: ChannelNumber) -> Result<u8, CompletionCode> {
+    async fn active_sessions(&self, channel: ChannelNumber) -> HandlerResult<u8> {
         let sessions = match self.platform.sessions().await {
-            Err(PlatformError::Absent) => Vec::new(),
+            Err(PlatformError::Absent(_)) => Vec::new(),
             other => other?,
         };
         let active = sessions.iter().filter(|session| {

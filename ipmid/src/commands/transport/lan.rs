@@ -24,7 +24,7 @@ use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::model::requester::Requester;
 use crate::platform::{LinkChange, Network, PlatformError, Sessions};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{CommandError, HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: parameter not supported.
@@ -41,8 +41,8 @@ const PARAMETER_VERSION: u8 = 0x11;
 const PARAM_SET_IN_PROGRESS: u8 = 0;
 
 /// What a parameter reads as, or what came of setting it.
-type Data = Result<Vec<u8>, CompletionCode>;
-type Done = Result<(), CompletionCode>;
+type Data = HandlerResult<Vec<u8>>;
+type Done = HandlerResult<()>;
 
 /// The LAN commands and what they keep between requests.
 pub struct LanProvider<P> {
@@ -128,13 +128,13 @@ impl<P: Network + Sessions> LanProvider<P> {
     async fn update_state(
         &self,
         lan: &Lan,
-        change: impl FnOnce(&mut ChannelState) -> Done,
+        change: impl FnOnce(&mut ChannelState) -> Result<(), CompletionCode>,
     ) -> Done {
         if lan.dry {
-            return self.read_state(lan, |state| change(&mut state.clone()));
+            return Ok(self.read_state(lan, |state| change(&mut state.clone()))?);
         }
         let number = lan.number.value();
-        self.state.try_update(|state| change(state.channel_mut(number))).await
+        Ok(self.state.try_update(|state| change(state.channel_mut(number))).await?)
     }
 
     async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
@@ -155,8 +155,8 @@ impl<P: Network + Sessions> LanProvider<P> {
         let accounts = Arc::clone(&self.accounts);
         match task::spawn_blocking(move || act(accounts.as_ref())).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.is_full() => Err(CompletionCode::OUT_OF_SPACE),
-            Ok(Err(_)) | Err(_) => Err(CompletionCode::UNSPECIFIED),
+            Ok(Err(error)) if error.is_full() => Err(CompletionCode::OUT_OF_SPACE.into()),
+            Ok(Err(_)) | Err(_) => Err(CompletionCode::UNSPECIFIED.into()),
         }
     }
 
@@ -174,7 +174,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         (channel, _): (ChannelNumber, Ignored<4>),
         parameter: u8,
         data: Remaining,
-    ) -> Result<(), CompletionCode> {
+    ) -> Done {
         let lan = self.lan(&context, channel)?;
         let who = Requester::from(&context);
         if parameter == PARAM_SET_IN_PROGRESS {
@@ -197,7 +197,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             3..=15 | 20 | 21 => self.set_ipv4(lan, parameter, data).await,
             16..=19 | 25 => self.set_alerts(lan, parameter, data).await,
             50..=80 => self.set_ipv6(lan, parameter, data).await,
-            _ => Err(PARAMETER_NOT_SUPPORTED),
+            _ => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 
@@ -214,7 +214,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         parameter: u8,
         set_selector: u8,
         _block_selector: u8,
-    ) -> Result<(u8, Remaining), CompletionCode> {
+    ) -> HandlerResult<(u8, Remaining)> {
         let lan = self.lan(&context, channel)?;
         if revision_only {
             return Ok((PARAMETER_VERSION, Remaining::default()));
@@ -234,7 +234,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             3..=15 | 20 | 21 => self.ipv4(&lan, parameter).await?,
             16..=19 | 25 => self.alerts(&lan, parameter, set_selector)?,
             50..=80 => self.ipv6(&lan, parameter, set_selector).await?,
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         };
         Ok((PARAMETER_VERSION, data.into()))
     }
@@ -257,14 +257,14 @@ impl<P: Network + Sessions> LanProvider<P> {
 }
 
 /// Refuses reserved bits that are set: they would not be read back.
-const fn reserved<const N: u32>(bits: Bits<N>) -> Done {
+const fn reserved<const N: u32>(bits: Bits<N>) -> Result<(), CompletionCode> {
     if bits.value() == 0 { Ok(()) } else { Err(INVALID_VALUE) }
 }
 
-/// A network parameter on a machine whose network nobody manages.
-fn unmanaged(error: PlatformError) -> CompletionCode {
+/// The error of a network parameter, which a machine without a network service does not have.
+fn unmanaged(error: PlatformError) -> CommandError {
     match error {
-        PlatformError::Absent => PARAMETER_NOT_SUPPORTED,
+        PlatformError::Absent(_) => PARAMETER_NOT_SUPPORTED.into(),
         error => error.into(),
     }
 }

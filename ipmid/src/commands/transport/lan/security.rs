@@ -54,7 +54,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                     (audit_event, Bits::low(0), threshold, reset_interval, lockout_interval);
                 codec::encode(&data)
             }
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         })
     }
 
@@ -72,11 +72,11 @@ impl<P: Network + Sessions> LanProvider<P> {
     pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
         let channel = lan.number;
         match parameter {
-            1 | 22 | 23 => Err(READ_ONLY),
+            1 | 22 | 23 => Err(READ_ONLY.into()),
             // The configuration says which are enabled. As "read-only" is an answer that ipmitool
             // takes at once, where it would send a refused value eleven times.
             2 if data.decode::<[u8; 5]>()? == self.enabled_types() => Ok(()),
-            2 => Err(READ_ONLY),
+            2 => Err(READ_ONLY.into()),
             24 => {
                 let (rest, nibbles): (Bits<8>, [Bits<4>; SUITES]) = data.decode()?;
                 reserved(rest)?;
@@ -102,7 +102,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 self.administer(lan, move |accounts| accounts.set_bad_password(channel, setting))
                     .await
             }
-            _ => Err(PARAMETER_NOT_SUPPORTED),
+            _ => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 }
