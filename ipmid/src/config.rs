@@ -11,6 +11,7 @@ use crate::commands::messaging::I2cConfig;
 use crate::commands::pef::PefConfig;
 use crate::model::SelConfig;
 use crate::request::channels::IpmidConfig;
+use crate::request::host_interface::RecorderConfig;
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +42,8 @@ pub struct Config {
     pub pef: PefConfig,
     /// `[sel]`: the event log.
     pub sel: SelConfig,
+    /// `[recorder]`: what is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {

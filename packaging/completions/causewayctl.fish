@@ -37,6 +37,8 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "cipher" -d 
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "session" -d 'List, show and close the sessions of the LAN channels'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "counters" -d 'Show what the daemons have counted since they were started'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d 'Print the counters as Prometheus text'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "record" -d 'Print the last requests and their responses, as the bridges have recorded them'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "trace" -d 'Print requests and responses, decoded; with --follow those that happen from now on'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees: endpoints, bindings and clients'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check the configuration file'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "raw" -d 'Send a request to ipmid and print the response'
@@ -171,6 +173,19 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l text
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l channel -d 'Only requests of this channel, by its name' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l ipmid -d 'Requests as ipmid has them, those of programs on the BMC too, in place of the bridges\''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l channel -d 'Only requests of this channel, by its name' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l write -d 'Write a capture for Wireshark to this file, and print nothing' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l count -d 'End after so many requests' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l ipmid -d 'Requests as ipmid has them, those of programs on the BMC too, in place of the bridges\''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l follow -d 'Show requests as they happen'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -s h -l help -d 'Print help'

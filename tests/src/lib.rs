@@ -35,6 +35,7 @@ pub mod relay;
 pub mod satellite;
 pub mod shell;
 pub mod source_paths;
+pub mod spellings;
 pub mod suite;
 pub mod terminal;
 pub mod wait;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
 use tokio::time::{self, Instant};
 use tracing::warn;
@@ -53,6 +54,23 @@ impl Dispatcher {
         &self.registry
     }
 
+    /// Adds how long each handler took.
+    pub fn measure(&self, metrics: &mut Metrics) {
+        for entry in self.registry.entries() {
+            let Some(times) = entry.times() else { continue };
+            let command = &entry.command;
+            let family = match command.family {
+                Family::NetFn(netfn) => format!("0x{:02x}", netfn.value()),
+                Family::Group(body) => format!("group 0x{:02x}", body.0),
+                Family::Oem(iana) => format!("oem {}", iana.value()),
+            };
+            let code = format!("0x{:02x}", command.code);
+            let labels =
+                [("netfn", family.as_str()), ("command", code.as_str()), ("name", command.name)];
+            metrics.times("causeway_ipmid_handler_duration_seconds", &labels, times);
+        }
+    }
+
     /// The filter that refuses `command` in `context`, whatever its parameters, and its completion code.
     pub fn refusal(
         &self,
@@ -80,7 +98,8 @@ impl Dispatcher {
         let body = match provided {
             None => match self.start(family, context, data) {
                 Ok((entry, response)) => {
-                    finish(entry, context, response, Instant::now() + DEADLINE).await
+                    let start = Instant::now();
+                    finish(entry, context, response, start, start + DEADLINE).await
                 }
                 Err(completion) => completion.into(),
             },
@@ -132,7 +151,9 @@ impl Dispatcher {
             }
         }
         match self.start(family, context, data) {
-            Ok((entry, response)) => finish(entry, context, response, deadline).await,
+            Ok((entry, response)) => {
+                finish(entry, context, response, Instant::now(), deadline).await
+            }
             Err(CompletionCode::INVALID_COMMAND) if is_suspended => CompletionCode::BUSY.into(),
             Err(completion) => completion.into(),
         }
@@ -174,9 +195,12 @@ async fn finish(
     entry: &Entry,
     context: Context,
     response: ResponseFuture,
+    start: Instant,
     deadline: Instant,
 ) -> ResponseBody {
-    let error = match time::timeout_at(deadline, response).await {
+    let response = time::timeout_at(deadline, response).await;
+    entry.took(start.elapsed());
+    let error = match response {
         Ok(Ok(response)) => return response,
         Ok(Err(error)) => error,
         Err(_) => PlatformError::timeout(&"its handler did not end within the deadline").into(),

@@ -7,6 +7,7 @@ mod doctor;
 mod help;
 mod mctp;
 mod observation;
+mod recording;
 mod requests;
 
 use insta::assert_snapshot;

@@ -11,6 +11,8 @@ use crate::doctor;
 use crate::{channel, cipher, commands, config, raw, setup, status, user};
 #[cfg(feature = "observe")]
 use crate::{counters, mctp, session};
+#[cfg(feature = "trace")]
+use crate::{record, trace};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -55,6 +57,10 @@ pub(crate) enum Command {
     Counters(counters::Arguments),
     #[cfg(feature = "observe")]
     Metrics(counters::MetricsArguments),
+    #[cfg(feature = "trace")]
+    Record(record::Arguments),
+    #[cfg(feature = "trace")]
+    Trace(trace::Arguments),
     #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
     Config(config::Arguments),

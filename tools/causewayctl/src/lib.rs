@@ -5,7 +5,7 @@
 
 // What only subcommands use that are left out.
 #![cfg_attr(
-    not(all(feature = "completions", feature = "decode", feature = "doctor")),
+    not(all(feature = "completions", feature = "decode", feature = "doctor", feature = "trace")),
     allow(dead_code)
 )]
 
@@ -31,11 +31,15 @@ mod mctp;
 mod output;
 mod password;
 mod raw;
+#[cfg(feature = "trace")]
+mod record;
 #[cfg(feature = "observe")]
 mod session;
 mod setup;
 mod status;
 mod time;
+#[cfg(feature = "trace")]
+mod trace;
 mod user;
 
 use std::ffi::OsString;
@@ -108,6 +112,10 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Counters(arguments) => counters::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
+            #[cfg(feature = "trace")]
+            Command::Record(arguments) => record::run(&arguments, global).await,
+            #[cfg(feature = "trace")]
+            Command::Trace(arguments) => trace::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Mctp(arguments) => mctp::run(&arguments, global).await,
             Command::Config(arguments) => config::run(&arguments),

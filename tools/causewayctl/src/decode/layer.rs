@@ -6,7 +6,7 @@ use crate::hex;
 
 /// A header, record or body.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     pub(super) name: String,
     /// Where it is specified.
     pub(super) reference: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Layer {
 
 /// One field, as people read it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct Field {
+pub(crate) struct Field {
     pub(super) name: String,
     pub(super) value: String,
 }
