@@ -1,11 +1,26 @@
 //! What the configuration file says to this daemon.
 
+use daemon::reload::Keys;
 use daemon::{Failure, Invalid, Setup, Validate};
 use sections::IpmbSection;
 use serde::Deserialize;
 
 use crate::arguments::IpmbArguments;
 use crate::tracker::RetryPolicy;
+
+/// The keys; all of them apply to the requests that come after a reload.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "ipmb.per-try-ms",
+        "ipmb.tries",
+        "ipmb.host-id",
+        "ipmb.running-per-satellite",
+        "ipmb.accept-broadcasts",
+        "ipmb.target",
+    ],
+    restart: &[],
+    others: &[],
+};
 
 /// The sections of `causeway.toml` that concern the IPMB bridge.
 #[derive(Clone, Debug, Default, Deserialize)]

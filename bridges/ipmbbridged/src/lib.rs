@@ -19,12 +19,14 @@ pub mod signals;
 pub mod tracker;
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
 use openbmc_dbus::execute::IpmiHost;
 use sections::IpmbSection;
+use tokio::sync::watch;
 
 use self::arguments::IpmbArguments;
 use self::bridge::Bridge;
-pub use self::config::prepare;
+pub use self::config::{KEYS, prepare};
 
 /// Runs the bridge without end.
 ///
@@ -33,10 +35,15 @@ pub use self::config::prepare;
 /// [`Failure::Fatal`] when another process is the bridge of the channel.
 pub async fn serve(setup: Setup<IpmbArguments>, config: IpmbSection) -> Result<(), Failure> {
     let channel = setup.args.channel().to_owned();
+    let (new_config, config) = watch::channel(config);
+    let apply = move |section| {
+        new_config.send_replace(section);
+    };
+    let reload = setup.reloads(KEYS, prepare, apply);
+    tokio::spawn(configuration::serve(reload, Some(channel.clone())));
     let (ipmid, link) = IpmiHost::new(&channel);
     ipmid.started(link.clone()).await?;
-    let (calls, signals) =
-        object::serve(&channel, link, config.targets(), config.accept_broadcasts());
+    let (calls, signals) = object::serve(&channel, link, config.clone());
     setup.ready();
     let own = setup.args.address();
     let bridge = Bridge::new(own, config, ipmid.clone(), (calls, signals));

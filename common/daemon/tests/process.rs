@@ -51,7 +51,7 @@ struct Lan {
 
 impl Validate for Config {}
 
-const KEYS: Keys = Keys { live: &["lan.sessions"], restart: &["lan.handshakes"] };
+const KEYS: Keys = Keys { live: &["lan.sessions"], restart: &["lan.handshakes"], others: &[] };
 
 /// What the frame prepares: the configuration, and a refusal of one value.
 fn prepare(setup: &Setup<Args>) -> Result<Config, Failure> {

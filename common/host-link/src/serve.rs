@@ -1,12 +1,14 @@
 //! A whole bridge, set up from its command line.
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
 use openbmc_dbus::execute::IpmiHost;
+use tokio::sync::watch;
 
 use crate::arguments::{Host, HostArguments};
 use crate::attention;
 use crate::bridge::Bridge;
-use crate::config::Config;
+use crate::config::{Config, KEYS};
 use crate::device::{DeviceTransport, HostDevice};
 use crate::exchange::Limits;
 use crate::qemu::QemuTransport;
@@ -34,7 +36,12 @@ pub async fn serve<D: HostDevice>(
         },
         Host::Qemu(_) => Limits::default(),
     };
-    let limits = config.host.limits(defaults);
+    let (new_limits, limits) = watch::channel(config.host.limits(defaults));
+    let apply = move |config: Config| {
+        new_limits.send_replace(config.host.limits(defaults));
+    };
+    let reload = setup.reloads(KEYS, Setup::config, apply);
+    tokio::spawn(configuration::serve(reload, Some(channel.clone())));
     let (ipmid, link) = IpmiHost::new(&channel);
     ipmid.started(link.clone()).await?;
     match host {

@@ -22,10 +22,12 @@ pub struct Keys {
     pub live: &'static [&'static str],
     /// In force from the start of the daemon until its end.
     pub restart: &'static [&'static str],
+    /// Checked by the daemon, which reads the section, and used by another one.
+    pub others: &'static [&'static str],
 }
 
 impl Keys {
-    /// Every key, with whether a reload applies it.
+    /// Every key that the daemon uses, with whether a reload applies it.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, bool)> + use<> {
         let common = ("log.level", true);
         let live = self.live.iter().map(|key| (*key, true));

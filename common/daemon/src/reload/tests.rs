@@ -3,6 +3,7 @@ use super::*;
 const KEYS: Keys = Keys {
     live: &["lan.sessions", "lan.cipher-suites", "access.initial-user.password"],
     restart: &["channel", "mctp.bindings"],
+    others: &[],
 };
 
 fn settings(reader: &Reader, text: &str) -> Settings {
