@@ -67,14 +67,6 @@ pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     }
     let listeners = server::listeners(&plan.sockets)?;
     let handle = EngineHandle::new(demux, plan.queue, capture.transpose()?);
-    let of_reload = Arc::clone(&handle);
-    let reload = setup.reloads(KEYS, prepare, move |Plan { settings, queue, .. }| {
-        of_reload.with(|engine| {
-            engine.demux.reconfigure(settings);
-            engine.sockets.set_limits(queue);
-        });
-    });
-    tokio::spawn(configuration::serve(reload, None));
     if let Some(assignments) = assignments {
         tokio::spawn(assignments.keep(Arc::clone(&handle)));
     }
@@ -88,6 +80,14 @@ pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     tokio::spawn(Arc::clone(&handle).run_flusher());
     let names = if plan.mctpd_names { Names::mctpd() } else { Names::own() };
     tokio::spawn(dbus::serve(Arc::clone(&handle), names));
+    let of_reload = Arc::clone(&handle);
+    let reload = setup.reloads(KEYS, prepare, move |Plan { settings, queue, .. }| {
+        of_reload.with(|engine| {
+            engine.demux.reconfigure(settings);
+            engine.sockets.set_limits(queue);
+        });
+    });
+    tokio::spawn(configuration::serve(reload, None));
     setup.ready();
     handle.run_timer().await;
     Ok(())

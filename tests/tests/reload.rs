@@ -118,10 +118,9 @@ fn reloads_under_load_end_nothing() {
     let ended = |log: &str| log.matches("session ended").count();
     let before = ended(&suite.netipmid.log());
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = &Load { stop: &stop, done: &done };
     thread::scope(|scope| {
-        let load = Load { stop: &stop, done: &done };
         for shell in &mut shells {
-            let load = &load;
             scope.spawn(move || {
                 load.run(|| {
                     let reply = shell.run("raw 6 1");
@@ -129,7 +128,7 @@ fn reloads_under_load_end_nothing() {
                 });
             });
         }
-        let (load, device, id, terminal) = (&load, &mut device, &id, &mut terminal);
+        let (device, id, terminal) = (&mut device, &id, &mut terminal);
         scope.spawn(move || load.run(|| assert_eq!(device.request(APP, GET_DEVICE_ID), *id)));
         scope.spawn(move || {
             let mut number = 0;

@@ -22,7 +22,9 @@ impl Configured {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("causeway.toml");
         std::fs::write(&file, text).unwrap();
-        let daemon = Daemon::with(&["--config", file.to_str().unwrap()]);
+        let mut daemon = Daemon::with(&["--config", file.to_str().unwrap()]);
+        // The connection that found the daemon there has to be gone.
+        daemon.settle();
         Self { daemon, file, _folder: folder }
     }
 
