@@ -113,8 +113,9 @@ fn a_hangup_reloads_the_configuration_and_ends_no_daemon() {
         let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
         let path = program(daemon);
         let mut process = Process::start(daemon, dir.path(), &path, &arguments, &environment);
+        wait::until_true(&format!("{daemon} has started"), || !process.log().is_empty());
+        process.signal(Signal::SIGHUP);
         wait::until_true(&format!("{daemon} logs that it reloads"), || {
-            process.signal(Signal::SIGHUP);
             assert_eq!(process.exited(), None, "{daemon}: {}", process.log());
             process.log().contains("configuration reloaded")
         });

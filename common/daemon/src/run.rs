@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Invocation, Options};
 use crate::reload::Source;
-use crate::{Arguments, ConfigFile, Failure, Invalid, Validate, log};
+use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, log};
 
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -236,8 +236,12 @@ fn end(runtime: Runtime) {
 }
 
 pub(crate) fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "cannot notify the service manager");
+    /// Each reload notifies twice.
+    static FAILED: RateLimit = RateLimit::new(5, Duration::from_secs(60));
+    if let Err(error) = sd_notify::notify(states)
+        && let Some(pass) = FAILED.admit()
+    {
+        tracing::warn!(%error, swallowed = pass.swallowed, "cannot notify the service manager");
     }
 }
 
