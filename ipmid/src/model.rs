@@ -8,6 +8,7 @@ pub mod events;
 pub mod fru;
 pub mod health;
 pub mod lan;
+pub mod live;
 pub mod message_queue;
 pub mod names;
 pub mod parameter_updates;

@@ -21,6 +21,7 @@ use self::power::Statistics;
 use self::thermal::ThermalLimit;
 use crate::model::StoreError;
 use crate::model::events::{Events, Source};
+use crate::model::live::Live;
 use crate::model::persistent::Persistent;
 use crate::model::sensors::SensorIndex;
 use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
@@ -74,7 +75,7 @@ pub struct DcmiState {
 #[derive(Debug)]
 pub struct DcmiProvider<P> {
     platform: Arc<P>,
-    config: DcmiConfig,
+    config: Live<DcmiConfig>,
     /// Logs exceeded limits in the SEL.
     events: Arc<Events>,
     /// Records that the event log holds.
@@ -93,7 +94,7 @@ impl<P: Platform> DcmiProvider<P> {
     #[must_use]
     pub fn new(
         platform: Arc<P>,
-        config: DcmiConfig,
+        config: Live<DcmiConfig>,
         events: Arc<Events>,
         (sel_capacity, lan_channel): (u16, Option<u8>),
         state: Persistent<DcmiState>,
@@ -165,7 +166,7 @@ mod tests {
         platform: &Arc<FakePlatform>,
         log: &TestLog,
     ) -> Arc<DcmiProvider<FakePlatform>> {
-        let (state, config) = (Persistent::volatile(), DcmiConfig::default());
+        let (state, config) = (Persistent::volatile(), DcmiConfig::default().into());
         let events = Arc::clone(&log.events);
         DcmiProvider::new(Arc::clone(platform), config, events, (4096, Some(1)), state)
     }

@@ -12,7 +12,6 @@ mod fru;
 mod host_control;
 mod locate;
 mod network;
-mod owned;
 mod power;
 #[cfg(test)]
 pub(crate) mod private_bus;
@@ -42,7 +41,6 @@ pub use self::bridges::Bridges;
 pub use self::event_log::EventLog;
 pub use self::host_control::HostControl;
 use self::locate::{Located, Target};
-pub(crate) use self::owned::serve as serve_owned;
 use self::sensors::SensorFeed;
 use self::signals::Signals;
 use super::{PlatformError, PlatformResult};

@@ -106,7 +106,8 @@ fn messaging() -> TestMessaging {
         host_channels: [(ChannelNumber::SYSTEM_INTERFACE, "kcs0".to_owned())].into(),
         i2c: I2cConfig {
             allow: vec![allow(0x50, &[0x10, 0x00], &[0x00, 0xff]), allow(0x51, &[], &[])],
-        },
+        }
+        .into(),
         own: OwnRequests::default(),
     };
     let own = Arc::new(Own::default());

@@ -19,7 +19,8 @@ use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
 use tokio::task;
 
 use crate::commands::set_in_progress::{self, SetState};
-use crate::model::lan::{ChannelState, LanState};
+use crate::model::lan::{ChannelState, LanSessions, LanState};
+use crate::model::live::Live;
 use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::model::requester::Requester;
@@ -48,20 +49,11 @@ type Done = HandlerResult<()>;
 pub struct LanProvider<P> {
     platform: Arc<P>,
     accounts: Arc<dyn UserAdmin>,
-    sessions: LanSessions,
+    sessions: Live<LanSessions>,
     state: Arc<Persistent<LanState>>,
     /// Updates in progress, and what they hold.
     updates: Arc<ParameterUpdates>,
     cleared: Mutex<crate::platform::IpCounters>,
-}
-
-/// How sessions over LAN may be opened, as the configuration has it.
-#[derive(Clone, Debug)]
-pub struct LanSessions {
-    /// Ids of the cipher suites of RMCP+.
-    pub cipher_suites: Vec<u8>,
-    /// Authentication types of IPMI 1.5, each a bit by its number.
-    pub auth_types: u8,
 }
 
 /// A LAN channel.
@@ -85,7 +77,7 @@ impl<P: Network + Sessions> LanProvider<P> {
     pub fn new(
         platform: Arc<P>,
         accounts: Arc<dyn UserAdmin>,
-        sessions: LanSessions,
+        sessions: Live<LanSessions>,
         state: Arc<Persistent<LanState>>,
         updates: Arc<ParameterUpdates>,
     ) -> Arc<Self> {
@@ -300,6 +292,7 @@ mod tests {
             TestCommands::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
                 let state = Arc::new(Persistent::volatile());
                 let accounts = Arc::new(accounts);
+                let sessions = sessions.into();
                 LanProvider::new(Arc::clone(platform), accounts, sessions, state, updates)
                     .register(table);
             });

@@ -10,6 +10,7 @@ use openbmc_dbus::ipmi::names::{CHANNEL_PATH_PREFIX, CHANNEL_PREFIX};
 use openbmc_dbus::ipmi::{host_ipmi, ipmb, sms};
 
 use super::DbusPlatform;
+use crate::model::live::Live;
 use crate::platform::{Attention, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
 
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
@@ -22,7 +23,7 @@ pub struct Bridges {
     pub bt_channel: Option<String>,
     /// The bytes by which ipmbbridge's configuration names satellites, which it does not reach by
     /// address.
-    pub satellites: HashMap<IpmbAddress, u8>,
+    pub satellites: Live<HashMap<IpmbAddress, u8>>,
 }
 
 fn bridge(channel: &str) -> ObjectAt {
@@ -43,9 +44,10 @@ impl Satellites for DbusPlatform {
     ) -> PlatformResult<SatelliteAnswer> {
         let bridge = bridge(channel);
         let asked = self.ask_bridge(&bridge, ipmb::SEND_REQUEST_TO, to.0, request);
-        let answer = match (asked.await?, self.bridges.satellites.get(&to)) {
+        let byte = self.bridges.satellites.get().get(&to).copied();
+        let answer = match (asked.await?, byte) {
             // OpenBMC's ipmbbridge has only the method with a byte, which is for LUN 0.
-            (Err(CallError::NotFound(_)), Some(&byte)) if request.lun == Lun::BMC => {
+            (Err(CallError::NotFound(_)), Some(byte)) if request.lun == Lun::BMC => {
                 self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request).await?
             }
             (answer, _) => answer,

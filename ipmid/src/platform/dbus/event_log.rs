@@ -12,6 +12,7 @@ use std::sync::Arc;
 use durable::Folder;
 use ipmi_proto::sdr::{EventType, SensorType};
 use ipmi_proto::sel::{Direction, Event, GeneratorId, SelBody, SelRecord, SelRecordId};
+use openbmc_dbus::bus;
 use openbmc_dbus::logging::ipmi;
 use tracing::warn;
 use zbus::wire::OwnedObjectPath;
@@ -71,7 +72,7 @@ impl EventLog {
     /// Serves as long as the daemon runs, across restarts of the bus.
     pub async fn serve(&self) -> Infallible {
         let publish = async move |connection: Connection| self.publish(&connection).await;
-        owned::serve(ipmi::SERVICE, publish).await
+        bus::serve_owned(ipmi::SERVICE, publish).await
     }
 
     async fn publish(&self, connection: &Connection) -> zbus::Result<()> {

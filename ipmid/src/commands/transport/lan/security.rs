@@ -24,7 +24,7 @@ type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
         Ok(match parameter {
-            1 => vec![self.sessions.auth_types],
+            1 => vec![self.sessions.get().auth_types],
             2 => self.enabled_types().to_vec(),
             22 => vec![u8::try_from(self.suites().count()).unwrap_or(u8::MAX)],
             23 => {
@@ -60,13 +60,13 @@ impl<P: Network + Sessions> LanProvider<P> {
 
     /// Authentication types of IPMI 1.5 for Callback, User, Operator, Administrator and OEM: those
     /// of the configuration, as a bridge asks no more than that; none for OEM, which nobody can have.
-    const fn enabled_types(&self) -> [u8; 5] {
-        let types = self.sessions.auth_types;
+    fn enabled_types(&self) -> [u8; 5] {
+        let types = self.sessions.get().auth_types;
         [types, types, types, types, 0]
     }
 
     fn suites(&self) -> impl Iterator<Item = u8> {
-        self.sessions.cipher_suites.iter().copied().take(SUITES)
+        self.sessions.get().cipher_suites.into_iter().take(SUITES)
     }
 
     pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
@@ -112,8 +112,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::transport::lan::LanSessions;
     use crate::commands::transport::lan::tests::{answer, commands, commands_with};
+    use crate::model::lan::LanSessions;
 
     #[tokio::test]
     async fn suites_and_their_privileges_match_golden_bytes() {

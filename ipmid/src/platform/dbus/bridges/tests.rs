@@ -41,8 +41,10 @@ impl BtBridge {
 }
 
 async fn platform(bus: &Bus) -> (DbusPlatform, Connection) {
-    let bridges =
-        Bridges { bt_channel: Some("bt0".to_owned()), satellites: HashMap::from([(NAMED, BYTE)]) };
+    let bridges = Bridges {
+        bt_channel: Some("bt0".to_owned()),
+        satellites: HashMap::from([(NAMED, BYTE)]).into(),
+    };
     let platform = DbusPlatform { bridges, ..DbusPlatform::default() };
     let connection = bus.connect().await;
     platform.attach(&connection).await.unwrap();
