@@ -77,6 +77,7 @@ fn every_daemon_has_one_unit_of_its_own_user() {
         let [user] = values(&text, "User")[..] else { panic!("{name}: one User") };
         assert!(users.contains(&format!("\nu {user} ")), "{name}: {user} is not in sysusers");
         assert_eq!(values(&text, "Type"), ["notify"], "{name}");
+        assert_eq!(values(&text, "ExecReload"), ["kill -HUP $MAINPID"], "{name}");
         assert_eq!(values(&text, "Restart"), ["always"], "{name}");
     }
     let missing: Vec<_> = daemons().difference(&seen).cloned().collect();

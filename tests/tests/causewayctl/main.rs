@@ -1,6 +1,7 @@
 //! `causewayctl`: every subcommand's help, page, JSON and errors, on real daemons.
 
 mod accounts;
+mod configuration;
 mod daemons;
 mod decoding;
 mod doctor;

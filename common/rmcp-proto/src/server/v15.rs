@@ -105,7 +105,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         route: Route,
         packet: &V15Packet<'_>,
     ) -> Result<(), Reason> {
-        if self.core.config.v15.is_empty() {
+        // A session lives on if the types of new ones are no longer configured.
+        let is_known = self.sessions.contains(SessionId(packet.session_id));
+        if self.core.config.v15.is_empty() && !is_known {
             if self.core.admit_packet(now, route).is_ok() {
                 self.refuse_activation(route, packet);
             }
