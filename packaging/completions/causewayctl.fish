@@ -35,6 +35,7 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "user" -d 'L
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "channel" -d 'List the channels, and set their access'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "cipher" -d 'List the cipher suites'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "session" -d 'List, show and close the sessions of the LAN channels'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "sol" -d 'Show and release the SOL payload, and use the host\'s console from the BMC itself'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "counters" -d 'Show what the daemons have counted since they were started'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d 'Print the counters as Prometheus text'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees: endpoints, bindings and clients'
@@ -162,6 +163,26 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __f
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -l all -d 'All sessions'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from close" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and not __fish_seen_subcommand_from status release attach" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and not __fish_seen_subcommand_from status release attach" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and not __fish_seen_subcommand_from status release attach" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and not __fish_seen_subcommand_from status release attach" -f -a "status" -d 'Show the host\'s console and who has it over LAN'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and not __fish_seen_subcommand_from status release attach" -f -a "release" -d 'End the SOL payload of a session, which is notified; the session stays'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and not __fish_seen_subcommand_from status release attach" -f -a "attach" -d 'Attach to the host\'s console from the BMC itself; ~. at the start of a line detaches'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from status" -l channel -d 'The LAN channel, by name; needed where there are several' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from status" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from status" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from release" -l channel -d 'The LAN channel, by name; needed where there are several' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from release" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from release" -l all -d 'All instances'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from release" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from attach" -l channel -d 'The LAN channel, by name; needed where there are several' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from attach" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from attach" -l write -d 'Send what is typed to the host too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from attach" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand sol; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l watch -d 'Show again what has changed, every so many seconds, until it is interrupted' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l all -d 'Counters that are 0 too'

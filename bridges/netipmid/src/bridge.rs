@@ -13,7 +13,7 @@ use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 
 use crate::audit::{self, Audit};
-use crate::console::{Holder, PayloadCaller, Sol};
+use crate::console::{Holder, PayloadCaller, Sol, SolRequest};
 use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
 use crate::random::SystemBytes;
@@ -42,6 +42,8 @@ pub struct Inputs {
     pub accounts: mpsc::UnboundedReceiver<()>,
     /// Requests for the counters of rejections.
     pub counts: mpsc::UnboundedReceiver<CountsRequest>,
+    /// Requests about the SOL payload.
+    pub sol: mpsc::UnboundedReceiver<SolRequest>,
 }
 
 /// The bridge of one channel.
@@ -72,6 +74,7 @@ enum Wake {
     Guid([u8; 16]),
     AccountsChanged,
     Counts(CountsRequest),
+    Sol(SolRequest),
     LinksChanged(std::io::Result<()>),
     Nothing,
 }
@@ -127,6 +130,7 @@ impl Bridge {
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
                 Some(request) = inputs.counts.recv() => Wake::Counts(request),
+                Some(request) = inputs.sol.recv() => Wake::Sol(request),
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
                 () = daemon::sleep_until(timeout) => Wake::Timeout,
@@ -164,6 +168,7 @@ impl Bridge {
                 // The D-Bus caller may have disconnected.
                 let _ = request.send(self.counts());
             }
+            Wake::Sol(request) => self.sol.handle_request(request),
             Wake::Timeout => {
                 self.server.handle_timeout(now);
                 self.sol.handle_timeout(now);

@@ -40,7 +40,7 @@ pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
 use self::config::Plan;
 pub use self::config::prepare;
-use self::console::{Settings, Sol, follow_settings};
+use self::console::{Settings, Sol, follow_settings, publish_payload};
 use self::datagrams::Datagrams;
 use self::random::SystemBytes;
 use self::sessions::Publisher;
@@ -66,6 +66,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let (accounts_sender, accounts) = mpsc::unbounded_channel();
     let (session_sender, session_changes) = mpsc::unbounded_channel();
     let (counts_sender, counts) = mpsc::unbounded_channel();
+    let (sol_sender, sol_requests) = mpsc::unbounded_channel();
 
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
@@ -78,6 +79,10 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         let (name, link) = (name.clone(), link.clone());
         async move { counters::serve(&name, link, counts_sender).await }
     });
+    tokio::spawn({
+        let (name, link) = (name.clone(), link.clone());
+        async move { publish_payload(&name, link, sol_sender).await }
+    });
     tokio::spawn(guid::follow(link.clone(), guid_sender));
     tokio::spawn(account_changes::follow(store, move || {
         // The bridge runs as long as the process.
@@ -86,7 +91,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let server = Server::new(server_config, users.clone(), SystemBytes::default());
     let sol = Sol::new(&config.sol, settings);
-    let inputs = Inputs { close, guid, accounts, counts };
+    let inputs = Inputs { close, guid, accounts, counts, sol: sol_requests };
     tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
     let bridge = Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender);

@@ -8,6 +8,7 @@ mod help;
 mod mctp;
 mod observation;
 mod requests;
+mod sol;
 
 use insta::assert_snapshot;
 use tests::client::Output;

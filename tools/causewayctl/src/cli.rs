@@ -8,6 +8,8 @@ use crate::completions;
 use crate::decode;
 #[cfg(feature = "doctor")]
 use crate::doctor;
+#[cfg(feature = "sol")]
+use crate::sol;
 use crate::{channel, cipher, commands, config, raw, setup, status, user};
 #[cfg(feature = "observe")]
 use crate::{counters, mctp, session};
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Cipher(cipher::Arguments),
     #[cfg(feature = "observe")]
     Session(session::Arguments),
+    #[cfg(feature = "sol")]
+    Sol(sol::Arguments),
     #[cfg(feature = "observe")]
     Counters(counters::Arguments),
     #[cfg(feature = "observe")]

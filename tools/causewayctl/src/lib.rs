@@ -34,6 +34,8 @@ mod raw;
 #[cfg(feature = "observe")]
 mod session;
 mod setup;
+#[cfg(feature = "sol")]
+mod sol;
 mod status;
 mod time;
 mod user;
@@ -104,6 +106,8 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Doctor(arguments) => doctor::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Session(arguments) => session::run(&arguments, global).await,
+            #[cfg(feature = "sol")]
+            Command::Sol(arguments) => sol::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Counters(arguments) => counters::run(&arguments, global).await,
             #[cfg(feature = "observe")]
