@@ -38,8 +38,10 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "session" -d
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "sol" -d 'Show and release the SOL payload, and use the host\'s console from the BMC itself'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "counters" -d 'Show what the daemons have counted since they were started'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d 'Print the counters as Prometheus text'
-complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees: endpoints, bindings and clients'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees, and exchange messages with endpoints'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check the configuration file'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "backup" -d 'Write the state of all daemons to one file, sealed under a passphrase'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "restore" -d 'Replace the state of all daemons by that of a backup'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "raw" -d 'Send a request to ipmid and print the response'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "commands" -d 'List the commands that ipmid has, who may send them, and what refuses them'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "decode" -d 'Decode an IPMI or MCTP message, record or packet, field by field'
@@ -192,12 +194,14 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l text
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -s h -l help -d 'Print help'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -f -a "endpoints" -d 'List the endpoints: this one, and those that are known'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -f -a "bindings" -d 'List the bindings, and what went over each'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients" -f -a "clients" -d 'List the clients of the socket'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -f -a "endpoints" -d 'List the endpoints: this one, and those that are known'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -f -a "bindings" -d 'List the bindings, and what went over each'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -f -a "clients" -d 'List the clients of the socket'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -f -a "send" -d 'Send one message to an endpoint, and show its answer'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -f -a "ping" -d 'Ask an endpoint for its id, and show how long that takes'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from endpoints" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from endpoints" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from endpoints" -s h -l help -d 'Print help'
@@ -207,6 +211,15 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from clients" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from clients" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from clients" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from send" -l timeout -d 'How long to wait for the answer; 0 does not wait' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from send" -l socket -d 'The abstract socket of mctp-demuxd' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from send" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from send" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from send" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l count -d 'How often' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
@@ -214,6 +227,23 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not 
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l config -d 'The configuration file of the daemons, which names the product' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l root -d 'The folder that /var/lib is below, such as a mounted image' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l passphrase-file -d 'Read the passphrase from the first line of this file; - is standard input' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l passphrase-fd -d 'Read the passphrase from the first line of this descriptor' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l allow-weak -d 'Take a weak passphrase too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l config -d 'The configuration file of the daemons, which names the product' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l root -d 'The folder that /var/lib is below, such as a mounted image' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l passphrase-file -d 'Read the passphrase from the first line of this file; - is standard input' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l passphrase-fd -d 'Read the passphrase from the first line of this descriptor' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l dry-run -d 'Show what would be replaced, and change nothing'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l force -d 'Take the backup of another product too'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l channel -d 'Send it as the bridge of this channel, by the channel\'s name' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l user-id -d 'The user id of the session, on a channel with sessions' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand raw" -l privilege -d 'The privilege of the session' -r -f -a "callback\t''

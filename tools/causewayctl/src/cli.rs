@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "backup")]
+use crate::backup;
 #[cfg(feature = "completions")]
 use crate::completions;
 #[cfg(feature = "decode")]
@@ -62,6 +64,10 @@ pub(crate) enum Command {
     #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
     Config(config::Arguments),
+    #[cfg(feature = "backup")]
+    Backup(backup::BackupArguments),
+    #[cfg(feature = "backup")]
+    Restore(backup::RestoreArguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
     #[cfg(feature = "decode")]

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use self::layer::Layer;
+pub(crate) use self::layer::Layer;
 use crate::error::Error;
 use crate::hex;
 use crate::output::{Cell, Page, Report, Style};
@@ -95,7 +95,14 @@ fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     }
 }
 
-fn show(layer: &Layer, page: &mut Page) {
+/// The layers of an MCTP message, from its message type on.
+#[cfg(feature = "exchange")]
+pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
+    mctp::message(bytes)
+}
+
+/// Adds a layer to a page.
+pub(crate) fn show(layer: &Layer, page: &mut Page) {
     let reference =
         layer.reference.as_ref().map(|reference| format!(" ({reference})")).unwrap_or_default();
     page.line(Cell::new(format!("{}{reference}", layer.name), Style::Head));

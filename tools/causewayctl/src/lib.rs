@@ -5,10 +5,18 @@
 
 // What only subcommands use that are left out.
 #![cfg_attr(
-    not(all(feature = "completions", feature = "decode", feature = "doctor")),
+    not(all(
+        feature = "completions",
+        feature = "decode",
+        feature = "doctor",
+        feature = "exchange",
+        feature = "sol"
+    )),
     allow(dead_code)
 )]
 
+#[cfg(feature = "backup")]
+mod backup;
 mod bmc;
 mod bus;
 mod channel;
@@ -94,6 +102,10 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
     let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match command {
+            #[cfg(feature = "backup")]
+            Command::Backup(arguments) => backup::backup(&arguments),
+            #[cfg(feature = "backup")]
+            Command::Restore(arguments) => backup::restore(&arguments),
             #[cfg(feature = "completions")]
             Command::Completions(arguments) => Ok(completions::run(&arguments)),
             #[cfg(feature = "decode")]
