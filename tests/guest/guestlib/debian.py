@@ -57,11 +57,23 @@ class Packages:
         return package
 
     def with_libraries(self, packages):
-        """The packages and all libraries that they need."""
-        kinds = "recommends suggests conflicts breaks replaces enhances pre-depends".split()
+        """The packages and all libraries that these, and the libraries themselves, need."""
+        kinds = "recommends suggests conflicts breaks replaces enhances".split()
         listed = self._depends("--recurse", *["--no-" + kind for kind in kinds], *packages)
-        libraries = {line for line in listed.splitlines() if re.match(r"lib[^:<>]*$", line)}
-        return [*packages, *sorted(libraries - set(packages))]
+        needs, alternative = {}, False
+        for line in listed.splitlines():
+            if not line.startswith(" "):
+                needed, alternative = needs.setdefault(line, []), False
+            elif found := re.match(r"\s*(\|?)(?:Pre)?Depends: (\S+)$", line):
+                if not alternative:  # of several, the first
+                    needed.append(found[2])
+                alternative = bool(found[1])
+        wanted, libraries = list(packages), set()
+        while wanted:
+            found = {n for n in needs.get(wanted.pop(), []) if n.startswith("lib")} - libraries - set(packages)
+            libraries |= found
+            wanted += found
+        return [*packages, *sorted(libraries)]
 
     def fetch(self, packages):
         """The files of the packages, by name; downloaded unless they exist completely."""
