@@ -44,7 +44,7 @@ class Machine:
             ["qemu-system-arm", "-M", "ast2600-evb", "-m", "1G", "-nodefaults", "-display", "none", "-no-reboot",
              "-kernel", os.path.join(kernel, "zImage"), "-dtb", os.path.join(kernel, "ast2600.dtb"),
              "-append", "console=ttyS4,115200n8 root=/dev/mmcblk0 rootfstype=squashfs ro rootwait init=/sbin/preinit "
-                        "panic=-1 loglevel=4 systemd.show_status=0 quiet",
+                        "panic=-1 loglevel=4 systemd.show_status=0 systemd.getty_auto=0 quiet",
              "-nic", "user,restrict=on,hostfwd=udp:127.0.0.1:%d-10.0.2.15:623" % self.port,
              "-qmp", "unix:%s,server=on,wait=off" % self._path("qmp"),
              "-qtest", "unix:%s,server=on,wait=off" % self._path("qtest"), "-qtest-log", "none", *options, *extra],
@@ -90,16 +90,14 @@ class Machine:
         return found
 
     def open_shell(self, limit):
-        """Waits for the root shell."""
-        self.read_until(rb"# ?$", limit)
-        self.run("stty -echo; PS1=", 60)
+        """Waits for the root shell, which reads one line after the other."""
+        self.read_until(rb"READY\r?\n", limit)
 
     def run(self, command, limit=60, check=True):
         """Output of a command of the root shell, which has to succeed."""
         mark, since = secrets.token_hex(6), len(self.log)
-        # The mark is not in the line itself, which the terminal may echo.
         self.shell.settimeout(None)
-        self.shell.sendall(("%s\necho '@@'%s $?\n" % (command, mark)).encode())
+        self.shell.sendall(("%s; echo @@%s $?\n" % (command.replace("\n", "; "), mark)).encode())
         self.shell.settimeout(0)
         found = self.read_until(b"@@%s (\\d+)\r?\n" % mark.encode(), limit, since)
         text = self.log[since:since + found.start()].decode(errors="replace").replace("\r", "")
