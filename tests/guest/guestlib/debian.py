@@ -77,7 +77,7 @@ class Packages:
 
     def fetch(self, packages):
         """The files of the packages, by name; downloaded unless they exist completely."""
-        sizes = {package: self._size(package) for package in packages}
+        sizes = self._sizes(packages)
 
         def whole(package):
             found = glob.glob(os.path.join(self.folder, package + "_*.deb"))
@@ -92,12 +92,18 @@ class Packages:
                 raise Failed("%s did not arrive whole" % package)
         return files
 
-    def _size(self, package):
-        shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)
-        size = re.search(r"^Size: (\d+)$", shown, re.M)
-        if not size:
-            raise Failed("no Debian package %s (apt-get update?)" % package)
-        return int(size.group(1))
+    def _sizes(self, packages):
+        """The size of each package's file."""
+        shown = run("apt-cache", *self.options, "show", "--no-all-versions", *packages)
+        sizes = {}
+        for entry in shown.split("\n\n"):
+            name, size = (re.search(r"^%s: (\S+)$" % field, entry, re.M) for field in ("Package", "Size"))
+            if name and size:
+                sizes.setdefault(name.group(1), int(size.group(1)))
+        for package in packages:
+            if package not in sizes:
+                raise Failed("no Debian package %s (apt-get update?)" % package)
+        return sizes
 
 
 def unpack(path, folder):
