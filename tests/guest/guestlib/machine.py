@@ -45,7 +45,7 @@ class Machine:
              "-kernel", os.path.join(kernel, "zImage"), "-dtb", os.path.join(kernel, "ast2600.dtb"),
              "-append", "console=ttyS4,115200n8 root=/dev/mmcblk0 rootfstype=squashfs ro rootwait init=/sbin/preinit "
                         "panic=-1 loglevel=4 systemd.show_status=0 systemd.getty_auto=0 quiet",
-             "-nic", "user,restrict=on,hostfwd=udp:127.0.0.1:%d-10.0.2.15:623" % self.port,
+             "-nic", "user,hostfwd=udp:127.0.0.1:%d-10.0.2.15:623" % self.port,
              "-qmp", "unix:%s,server=on,wait=off" % self._path("qmp"),
              "-qtest", "unix:%s,server=on,wait=off" % self._path("qtest"), "-qtest-log", "none", *options, *extra],
             stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors, preexec_fn=console.die_with_parent)
