@@ -25,9 +25,9 @@ class Machine:
 
     LINES = ("console", "host", "mctp")  # UART 5, 1 and 2
 
-    def __init__(self, kernel, images, work, extra=()):
+    def __init__(self, kernel, images, work, port=None, extra=()):
         self.work = work
-        self.port = free_port()
+        self.port = port or free_port()
         self.log = bytearray()
         self.shell = None
         options = []
