@@ -12,7 +12,7 @@ mod inbound;
 mod limits;
 mod outbound;
 mod outbox;
-pub(crate) mod protocols;
+mod ping;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use mctp_proto::control::bus_owner::{BusOwner, TargetId};
 use mctp_proto::control::responder::{Identity, Responder};
+use mctp_proto::protocols::Key;
 use mctp_proto::reassembly::{Limits, Reassembler};
 use mctp_proto::route::{Route, RouteTable};
 use mctp_proto::tags::{TagPeer, TagTable};
@@ -34,7 +35,8 @@ pub use self::limits::AnswerLimits;
 pub use self::outbound::{KernelSend, Progress};
 pub use self::outbox::Encode;
 use self::outbox::Outbox;
-use self::protocols::Key;
+use self::ping::Ping;
+pub use self::ping::{PingError, PingId, Pong};
 
 /// A client, by a number that is never used again.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -107,6 +109,8 @@ enum Requester {
     BusOwner(TargetId),
     /// A Discovery Notify of this endpoint.
     Announcement,
+    /// An operator.
+    Ping(PingId),
 }
 
 /// A request that is out under a tag.
@@ -151,6 +155,10 @@ pub struct Demux {
     tags: TagTable<Request>,
     answer_limits: AnswerLimits,
     announcements: Vec<Announcement>,
+    pings: Vec<Ping>,
+    next_ping: u64,
+    /// Whether a ping was answered.
+    pinged: bool,
     blocked: VecDeque<(ClientId, Wait)>,
     refusals: Refusals,
     expiry: Option<Duration>,
@@ -191,6 +199,9 @@ impl Demux {
             tags: TagTable::default(),
             answer_limits: settings.answer_limits,
             announcements: Vec::new(),
+            pings: Vec::new(),
+            next_ping: 0,
+            pinged: false,
             blocked: VecDeque::new(),
             refusals: Refusals::default(),
             expiry: None,

@@ -33,6 +33,7 @@ pub mod python;
 pub mod qmp;
 pub mod relay;
 pub mod satellite;
+pub mod serial_line;
 pub mod shell;
 pub mod source_paths;
 pub mod spellings;

@@ -181,7 +181,7 @@ fn the_daemons_start_in_any_order() {
 /// The line of ipmid's log about failures of `command`, which must be one.
 #[track_caller]
 fn failure_of(log: &str, command: &str) -> String {
-    let is_failure = |line: &&str| line.contains(&format!(" command={command} "));
+    let is_failure = |line: &&str| line.contains(&format!(" command=\"{command}\" "));
     let lines: Vec<&str> = log.lines().filter(is_failure).collect();
     assert_eq!(lines.len(), 1, "{log}");
     lines.concat()
@@ -202,9 +202,9 @@ fn a_command_without_its_service_is_logged_once_with_the_object() {
     for part in [
         "ipmid: warning: ",
         " netfn=00h code=01h channel=1 completion=D5h ",
-        " object=/xyz/openbmc_project/state/chassis0 ",
-        " member=Get xyz.openbmc_project.State.Chassis.CurrentPowerState ",
-        " cause=org.freedesktop.DBus.Error.",
+        " object=\"/xyz/openbmc_project/state/chassis0\" ",
+        " member=\"Get xyz.openbmc_project.State.Chassis.CurrentPowerState\" ",
+        " cause=\"org.freedesktop.DBus.Error.",
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
@@ -228,9 +228,9 @@ fn a_service_that_hangs_delays_only_what_needs_it() {
     let line = failure_of(&suite.ipmid.log(), "Chassis Control");
     for part in [
         " completion=C3h ",
-        " object=/xyz/openbmc_project/state/host0 ",
-        " member=Set xyz.openbmc_project.State.Host.RequestedHostTransition ",
-        " cause=no reply within 2s",
+        " object=\"/xyz/openbmc_project/state/host0\" ",
+        " member=\"Set xyz.openbmc_project.State.Host.RequestedHostTransition\" ",
+        " cause=\"no reply within 2s\"",
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }

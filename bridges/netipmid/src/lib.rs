@@ -42,8 +42,13 @@ use tokio::sync::{mpsc, watch};
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
 use self::config::Plan;
+<<<<<<< HEAD
 pub use self::config::{KEYS, prepare};
 use self::console::{Settings, Sol, follow_settings};
+=======
+pub use self::config::prepare;
+use self::console::{Settings, Sol, follow_settings, publish_payload};
+>>>>>>> ctl
 use self::datagrams::Datagrams;
 use self::measures::Measures;
 use self::random::SystemBytes;
@@ -70,12 +75,16 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let (accounts_sender, accounts) = mpsc::unbounded_channel();
     let (session_sender, session_changes) = mpsc::unbounded_channel();
     let (counts_sender, counts) = mpsc::unbounded_channel();
+<<<<<<< HEAD
     let (plan_sender, plans) = mpsc::unbounded_channel();
     let reload = setup.reloads(KEYS, prepare, move |plan| {
         // The bridge runs as long as the process.
         let _ = plan_sender.send(plan);
     });
     tokio::spawn(configuration::serve(reload, Some(name.clone())));
+=======
+    let (sol_sender, sol_requests) = mpsc::unbounded_channel();
+>>>>>>> ctl
 
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
@@ -95,6 +104,10 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         let (name, link) = (name.clone(), link.clone());
         async move { counters::serve(&name, link, counts_sender).await }
     });
+    tokio::spawn({
+        let (name, link) = (name.clone(), link.clone());
+        async move { publish_payload(&name, link, sol_sender).await }
+    });
     tokio::spawn(guid::follow(link.clone(), guid_sender));
     tokio::spawn(account_changes::follow(store, move || {
         // The bridge runs as long as the process.
@@ -103,7 +116,11 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let server = Server::new(server_config, users.clone(), SystemBytes::default());
     let sol = Sol::new(&config.sol, settings);
+<<<<<<< HEAD
     let inputs = Inputs { close, guid, accounts, counts, plans };
+=======
+    let inputs = Inputs { close, guid, accounts, counts, sol: sol_requests };
+>>>>>>> ctl
     tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
     let bridge =

@@ -21,9 +21,9 @@ use sys::{MctpPeer, MctpSocket};
 
 use self::held_tags::{HeldTag, HeldTags};
 use super::{Binding, Options, Serving};
-use crate::demux::protocols::{Reading, has_intermediate_answers};
 use crate::demux::{ClientId, KernelMessage, KernelSend};
 use crate::engine::{MessageOutput, Output, Port, Sent};
+use mctp_proto::protocols::{Reading, has_intermediate_answers};
 
 /// After how long a message for which the kernel had no tag or no room is tried again.
 const RETRY: Duration = Duration::from_millis(20);

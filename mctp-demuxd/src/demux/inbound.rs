@@ -8,8 +8,8 @@ use mctp_proto::{Address, BusPath, DropReason, Eid, LinkId, MessageType, Tag};
 
 use super::client::{Owed, ReplyTo, forgotten_at};
 use super::counters::Refusal;
-use super::protocols::{Reading, Role, fits};
 use super::{Change, ClientId, Demux, LinkKind, Outlet, Request, Requester};
+use mctp_proto::protocols::{Reading, Role, fits};
 
 /// A whole message that the kernel's stack has put together.
 #[derive(Clone, Copy, Debug)]
@@ -196,6 +196,7 @@ impl Demux {
             Requester::Client(client) => self.deliver_answer(now, client, eid, message, out),
             Requester::BusOwner(target) => self.owner_answered(now, target, message),
             Requester::Announcement => self.announcements.clear(),
+            Requester::Ping(id) => self.ping_answered(now, id, message),
         }
     }
 

@@ -9,8 +9,8 @@ use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
 use super::client::{Meaning, Owed};
 use super::counters::Refusal;
 use super::outbox::OutMessage;
-use super::protocols::Reading;
 use super::{ClientId, Demux, LinkKind, LinkState, Outlet, Request, Requester, Wait, path_of};
+use mctp_proto::protocols::Reading;
 
 /// Tags of each peer.
 const TAGS: usize = Tag::COUNT as usize;
@@ -328,7 +328,7 @@ impl Demux {
             .collect()
     }
 
-    fn is_up(&self, link: LinkId) -> bool {
+    pub(super) fn is_up(&self, link: LinkId) -> bool {
         self.link(link).is_some_and(|link| link.up)
     }
 

@@ -10,6 +10,7 @@ mod mctp;
 mod observation;
 mod recording;
 mod requests;
+mod sol;
 
 use insta::assert_snapshot;
 use tests::client::Output;

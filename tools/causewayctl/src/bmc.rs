@@ -345,8 +345,28 @@ impl Bmc {
         channel: ChannelNumber,
         parameter: u8,
     ) -> Result<Option<Vec<u8>>, Error> {
+        self.parameter("read a LAN parameter", (NetFn::TRANSPORT, 0x02), channel, parameter).await
+    }
+
+    /// A SOL parameter's bytes after its revision (IPMI v2.0 §26.3); `None` where there is none.
+    #[cfg(feature = "sol")]
+    pub(crate) async fn sol_parameter(
+        &self,
+        channel: ChannelNumber,
+        parameter: u8,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.parameter("read a SOL parameter", (NetFn::TRANSPORT, 0x22), channel, parameter).await
+    }
+
+    async fn parameter(
+        &self,
+        what: &str,
+        command: (NetFn, u8),
+        channel: ChannelNumber,
+        parameter: u8,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let request = ((channel, Zero::<4>), parameter, 0_u8, 0_u8);
-        let answer = self.ask("read a LAN parameter", (NetFn::TRANSPORT, 0x02), &request).await?;
+        let answer = self.ask(what, command, &request).await?;
         Ok(answer.ok().map(|(_, data): (u8, Remaining)| data.into()))
     }
 }

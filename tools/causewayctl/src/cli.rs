@@ -2,12 +2,16 @@
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "backup")]
+use crate::backup;
 #[cfg(feature = "completions")]
 use crate::completions;
 #[cfg(feature = "decode")]
 use crate::decode;
 #[cfg(feature = "doctor")]
 use crate::doctor;
+#[cfg(feature = "sol")]
+use crate::sol;
 use crate::{channel, cipher, commands, config, raw, setup, status, user};
 #[cfg(feature = "observe")]
 use crate::{counters, mctp, session};
@@ -53,6 +57,8 @@ pub(crate) enum Command {
     Cipher(cipher::Arguments),
     #[cfg(feature = "observe")]
     Session(session::Arguments),
+    #[cfg(feature = "sol")]
+    Sol(sol::Arguments),
     #[cfg(feature = "observe")]
     Counters(counters::Arguments),
     #[cfg(feature = "observe")]
@@ -64,6 +70,10 @@ pub(crate) enum Command {
     #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
     Config(config::Arguments),
+    #[cfg(feature = "backup")]
+    Backup(backup::BackupArguments),
+    #[cfg(feature = "backup")]
+    Restore(backup::RestoreArguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
     #[cfg(feature = "decode")]

@@ -111,6 +111,13 @@ pub(crate) fn command_name(netfn: NetFn, command: u8, data: &[u8]) -> String {
     names::command(netfn, command, data)
 }
 
+/// The layers of an MCTP message, from its message type on.
+#[cfg(feature = "exchange")]
+pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
+    mctp::message(bytes)
+}
+
+/// Adds a layer to a page.
 pub(crate) fn show(layer: &Layer, page: &mut Page) {
     let reference =
         layer.reference.as_ref().map(|reference| format!(" ({reference})")).unwrap_or_default();

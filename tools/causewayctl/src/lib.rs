@@ -5,10 +5,19 @@
 
 // What only subcommands use that are left out.
 #![cfg_attr(
-    not(all(feature = "completions", feature = "decode", feature = "doctor", feature = "trace")),
+    not(all(
+        feature = "completions",
+        feature = "decode",
+        feature = "doctor",
+        feature = "exchange",
+        feature = "sol",
+        feature = "trace"
+    )),
     allow(dead_code)
 )]
 
+#[cfg(feature = "backup")]
+mod backup;
 mod bmc;
 mod bus;
 mod channel;
@@ -36,6 +45,8 @@ mod record;
 #[cfg(feature = "observe")]
 mod session;
 mod setup;
+#[cfg(feature = "sol")]
+mod sol;
 mod status;
 mod time;
 #[cfg(feature = "trace")]
@@ -96,6 +107,10 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
     let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match command {
+            #[cfg(feature = "backup")]
+            Command::Backup(arguments) => backup::backup(&arguments),
+            #[cfg(feature = "backup")]
+            Command::Restore(arguments) => backup::restore(&arguments),
             #[cfg(feature = "completions")]
             Command::Completions(arguments) => Ok(completions::run(&arguments)),
             #[cfg(feature = "decode")]
@@ -108,6 +123,8 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Doctor(arguments) => doctor::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Session(arguments) => session::run(&arguments, global).await,
+            #[cfg(feature = "sol")]
+            Command::Sol(arguments) => sol::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Counters(arguments) => counters::run(&arguments, global).await,
             #[cfg(feature = "observe")]

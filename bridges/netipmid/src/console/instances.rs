@@ -14,6 +14,9 @@ use tracing::{debug, info, warn};
 
 use super::{ActivateError, Holder, HostInput, InstanceNumber, Outgoing, Settings, SolSection};
 
+/// Input from programs on the BMC that waits for the host, at most.
+const MAX_LOCAL_INPUT: usize = 4096;
+
 /// Ended instances whose notice to the session is under way; beyond that the oldest notice is dropped.
 const MAX_CLOSING: usize = 8;
 
@@ -43,6 +46,10 @@ pub struct PayloadInstances {
     /// Position from which on a writer that has gone had not acknowledged the output: the next one begins there.
     unread: Option<u64>,
     available: bool,
+    /// Input from programs on the BMC.
+    local_input: VecDeque<u8>,
+    /// Characters that were written to the host's console.
+    input_len: u64,
 }
 
 impl PayloadInstances {
@@ -60,6 +67,7 @@ impl PayloadInstances {
             shown: 0,
             unread: None,
             available: false,
+<<<<<<< HEAD
         };
         instances.reconfigure(section);
         instances
@@ -72,6 +80,10 @@ impl PayloadInstances {
         self.capacity = 1 + usize::from(section.viewers);
         if self.slots.len() < self.capacity {
             self.slots.resize_with(self.capacity, || None);
+=======
+            local_input: VecDeque::new(),
+            input_len: 0,
+>>>>>>> ctl
         }
     }
 
@@ -322,25 +334,80 @@ impl PayloadInstances {
         self.ring.head()
     }
 
-    /// Whether the writer has input for the host.
+    /// The number of characters that were written to the host's console so far.
+    #[must_use]
+    pub fn input_len(&self) -> u64 {
+        self.input_len
+    }
+
+    /// The position at which the scrollback begins.
+    #[must_use]
+    pub fn scrollback(&self) -> u64 {
+        self.ring.head().saturating_sub(self.scrollback).max(self.ring.tail())
+    }
+
+    /// Appends to `out` up to `max` characters of output from `position` on; returns the position of the first. It is
+    /// a later one where output was overwritten.
+    pub fn read_output(&self, position: u64, max: usize, out: &mut Vec<u8>) -> u64 {
+        let position = position.max(self.ring.tail());
+        self.ring.read(position, max, out);
+        position
+    }
+
+    /// How many characters of input programs on the BMC may send now.
+    #[must_use]
+    pub fn local_room(&self) -> usize {
+        MAX_LOCAL_INPUT.saturating_sub(self.local_input.len())
+    }
+
+    /// Adds input from a program on the BMC: at most [`local_room`](Self::local_room) characters.
+    pub fn push_local_input(&mut self, chars: &[u8]) {
+        let room = self.local_room();
+        self.local_input.extend(chars.iter().take(room));
+    }
+
+    /// The active instances: number, holder, and protection.
+    pub fn active(&self) -> impl Iterator<Item = (u8, Holder, Protection)> + '_ {
+        let slots = (1..=u8::MAX).zip(&self.slots);
+        slots.filter_map(|(number, slot)| {
+            slot.as_ref().map(|slot| (number, slot.holder, slot.protection))
+        })
+    }
+
+    /// Ends instance `number`, with a notice to its session; `false` if it was not active.
+    pub fn release_by_operator(&mut self, number: InstanceNumber) -> bool {
+        self.release(number, None).is_some()
+    }
+
+    /// Whether the writer or a program on the BMC has input for the host.
     #[must_use]
     pub fn has_input(&self) -> bool {
-        self.writer().is_some_and(|slot| slot.instance.has_input())
+        let writer = self.writer().is_some_and(|slot| slot.instance.has_input());
+        writer || !self.local_input.is_empty()
     }
 
-    /// The writer's next input for the host.
+    /// The next input for the host: the writer's before that of programs on the BMC.
     pub fn host_input(&mut self) -> Option<HostInput<'_>> {
-        let slot = self.slots.first_mut()?.as_mut()?;
-        if slot.instance.take_break() {
-            return Some(HostInput::Break);
+        if let Some(slot) = self.slots.first_mut().and_then(Option::as_mut) {
+            if slot.instance.take_break() {
+                return Some(HostInput::Break);
+            }
+            let chars = slot.instance.chars();
+            if !chars.is_empty() {
+                return Some(HostInput::Chars(chars));
+            }
         }
-        Some(slot.instance.chars()).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
+        let (chars, _) = self.local_input.as_slices();
+        Some(chars).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
     }
 
-    /// Removes `count` characters of the writer's input, which were written to the host's console.
+    /// Removes `count` characters of what [`host_input`](Self::host_input) returned, which were written to the host's
+    /// console.
     pub fn consume(&mut self, count: usize) {
-        if let Some(slot) = self.slots.first_mut().and_then(Option::as_mut) {
-            slot.instance.consume(count);
+        self.input_len = self.input_len.saturating_add(count as u64);
+        match self.slots.first_mut().and_then(Option::as_mut) {
+            Some(slot) if !slot.instance.chars().is_empty() => slot.instance.consume(count),
+            _ => drop(self.local_input.drain(..count.min(self.local_input.len()))),
         }
     }
 
@@ -389,7 +456,7 @@ impl PayloadInstances {
 
     /// The position at which a new instance begins to read, and whether unread output before it is lost.
     fn start_position(&self, number: InstanceNumber, old_position: Option<u64>) -> (u64, bool) {
-        let scrollback = self.ring.head().saturating_sub(self.scrollback).max(self.ring.tail());
+        let scrollback = self.scrollback();
         match (number, old_position) {
             (InstanceNumber::WRITER, Some(position)) => {
                 (scrollback.min(position).max(self.ring.tail()), position < self.ring.tail())

@@ -7,7 +7,7 @@ use sys::{MctpPeer, MctpSocket};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::demux::protocols::Reading;
+use mctp_proto::protocols::Reading;
 
 /// A tag that is out, and its socket.
 #[derive(Debug)]
