@@ -19,7 +19,6 @@ use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, interface};
 
 use self::paths::AnyPath;
-use super::owned;
 use crate::model::events::{Events, Source};
 use crate::model::sel::SelStore;
 use crate::model::sensors::{ROOT, SensorStore};
