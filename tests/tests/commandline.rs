@@ -113,7 +113,8 @@ fn a_hangup_reloads_the_configuration_and_ends_no_daemon() {
         let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
         let path = program(daemon);
         let mut process = Process::start(daemon, dir.path(), &path, &arguments, &environment);
-        wait::until_true(&format!("{daemon} has started"), || !process.log().is_empty());
+        let list = || bus.busctl(&["list", "--acquired"]).stdout;
+        wait::until_true(&format!("{daemon} has started"), || list().contains("causeway.Daemon."));
         process.signal(Signal::SIGHUP);
         wait::until_true(&format!("{daemon} logs that it reloads"), || {
             assert_eq!(process.exited(), None, "{daemon}: {}", process.log());
