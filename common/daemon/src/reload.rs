@@ -145,7 +145,12 @@ impl<A: Arguments + Clone + Send + Sync + 'static> Setup<A> {
         let (errors_sender, errors) = watch::channel(String::new());
         let (requests, queue) = mpsc::channel(QUEUE);
         let reloader = Reloader {
-            load: Arc::new(Load { setup: self.clone(), prepare, reader }),
+            // Without the present file, which may have a password.
+            load: Arc::new(Load {
+                setup: Self { file: ConfigFile::default(), ..self.clone() },
+                prepare,
+                reader,
+            }),
             apply,
             settings: Arc::clone(&settings),
             errors: errors_sender,
