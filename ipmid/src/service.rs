@@ -15,7 +15,7 @@ use durable::{Folder, Modes};
 use ipmi_proto::Iana;
 use openbmc_dbus::bus::{self, NameEnd, OwnNameError};
 use openbmc_dbus::execute::{self, Requests};
-use openbmc_dbus::recorder::{Recorder, object as recorder};
+use openbmc_dbus::recorder::{Recorder, RecorderConfig, object as recorder};
 use openbmc_dbus::{configuration, provider};
 use tokio::sync::Notify;
 use tokio::time;
@@ -122,8 +122,7 @@ pub async fn run_with(
     }
     let (dispatcher, providers) = dispatcher(table, firewall, extensions.filters)?;
     let dispatcher = Arc::new(dispatcher);
-    let recorder = Recorder::of_ipmid(config.recorder);
-    recorder.measure(measure(Arc::clone(&dispatcher)));
+    let recorder = recorder_of(config.recorder, &dispatcher);
     own_requests.run_by(&dispatcher);
     let registration = Registration::new(providers, config.ipmid.providers.clone());
     let channels = Channels::new(Arc::new(config.channels), config.ipmid);
@@ -149,15 +148,18 @@ pub async fn run_with(
     Ok(())
 }
 
-/// What the daemon measures beside its requests: its handlers, and its state files.
-fn measure(dispatcher: Arc<Dispatcher>) -> impl Fn(&mut Metrics) {
-    move |metrics| {
+/// The recorder of requests, which measures the handlers and the state files too.
+fn recorder_of(config: RecorderConfig, dispatcher: &Arc<Dispatcher>) -> Recorder {
+    let recorder = Recorder::of_ipmid(config);
+    let dispatcher = Arc::clone(dispatcher);
+    recorder.measure(move |metrics: &mut Metrics| {
         dispatcher.measure(metrics);
         let (writes, bytes) = durable::written();
         let labels = [("daemon", "ipmid")];
         metrics.number("causeway_state_writes_total", &labels, writes);
         metrics.number("causeway_state_written_bytes_total", &labels, bytes);
-    }
+    });
+    recorder
 }
 
 /// Reloads the configuration when it is asked for.

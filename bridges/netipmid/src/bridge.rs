@@ -15,12 +15,8 @@ use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 
 use crate::audit::{self, Audit};
-<<<<<<< HEAD
 use crate::config::Plan;
-use crate::console::{Holder, PayloadCaller, Sol};
-=======
 use crate::console::{Holder, PayloadCaller, Sol, SolRequest};
->>>>>>> ctl
 use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
 use crate::measures::Measures;
@@ -50,13 +46,10 @@ pub struct Inputs {
     pub accounts: mpsc::UnboundedReceiver<()>,
     /// Requests for the counters of rejections.
     pub counts: mpsc::UnboundedReceiver<CountsRequest>,
-<<<<<<< HEAD
     /// Configurations that were reloaded.
     pub plans: mpsc::UnboundedReceiver<Plan>,
-=======
     /// Requests about the SOL payload.
     pub sol: mpsc::UnboundedReceiver<SolRequest>,
->>>>>>> ctl
 }
 
 /// The bridge of one channel.
@@ -88,11 +81,8 @@ enum Wake {
     Guid([u8; 16]),
     AccountsChanged,
     Counts(CountsRequest),
-<<<<<<< HEAD
     Reloaded(Box<Plan>),
-=======
     Sol(SolRequest),
->>>>>>> ctl
     LinksChanged(std::io::Result<()>),
     Nothing,
 }
@@ -150,11 +140,8 @@ impl Bridge {
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
                 Some(request) = inputs.counts.recv() => Wake::Counts(request),
-<<<<<<< HEAD
                 Some(plan) = inputs.plans.recv() => Wake::Reloaded(Box::new(plan)),
-=======
                 Some(request) = inputs.sol.recv() => Wake::Sol(request),
->>>>>>> ctl
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
                 () = daemon::sleep_until(timeout) => Wake::Timeout,

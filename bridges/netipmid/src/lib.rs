@@ -42,13 +42,8 @@ use tokio::sync::{mpsc, watch};
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
 use self::config::Plan;
-<<<<<<< HEAD
 pub use self::config::{KEYS, prepare};
-use self::console::{Settings, Sol, follow_settings};
-=======
-pub use self::config::prepare;
 use self::console::{Settings, Sol, follow_settings, publish_payload};
->>>>>>> ctl
 use self::datagrams::Datagrams;
 use self::measures::Measures;
 use self::random::SystemBytes;
@@ -75,16 +70,13 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let (accounts_sender, accounts) = mpsc::unbounded_channel();
     let (session_sender, session_changes) = mpsc::unbounded_channel();
     let (counts_sender, counts) = mpsc::unbounded_channel();
-<<<<<<< HEAD
     let (plan_sender, plans) = mpsc::unbounded_channel();
     let reload = setup.reloads(KEYS, prepare, move |plan| {
         // The bridge runs as long as the process.
         let _ = plan_sender.send(plan);
     });
     tokio::spawn(configuration::serve(reload, Some(name.clone())));
-=======
     let (sol_sender, sol_requests) = mpsc::unbounded_channel();
->>>>>>> ctl
 
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
@@ -116,11 +108,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let server = Server::new(server_config, users.clone(), SystemBytes::default());
     let sol = Sol::new(&config.sol, settings);
-<<<<<<< HEAD
-    let inputs = Inputs { close, guid, accounts, counts, plans };
-=======
-    let inputs = Inputs { close, guid, accounts, counts, sol: sol_requests };
->>>>>>> ctl
+    let inputs = Inputs { close, guid, accounts, counts, plans, sol: sol_requests };
     tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
     let bridge =

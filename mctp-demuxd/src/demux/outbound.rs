@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mctp_proto::fragment::Fragmenter;
+use mctp_proto::protocols::Reading;
 use mctp_proto::tags::TagPeer;
 use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
 
@@ -10,7 +11,6 @@ use super::client::{Meaning, Owed};
 use super::counters::Refusal;
 use super::outbox::OutMessage;
 use super::{ClientId, Demux, LinkKind, LinkState, Outlet, Request, Requester, Wait, path_of};
-use mctp_proto::protocols::Reading;
 
 /// Tags of each peer.
 const TAGS: usize = Tag::COUNT as usize;

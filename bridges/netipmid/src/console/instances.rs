@@ -67,7 +67,8 @@ impl PayloadInstances {
             shown: 0,
             unread: None,
             available: false,
-<<<<<<< HEAD
+            local_input: VecDeque::new(),
+            input_len: 0,
         };
         instances.reconfigure(section);
         instances
@@ -80,10 +81,6 @@ impl PayloadInstances {
         self.capacity = 1 + usize::from(section.viewers);
         if self.slots.len() < self.capacity {
             self.slots.resize_with(self.capacity, || None);
-=======
-            local_input: VecDeque::new(),
-            input_len: 0,
->>>>>>> ctl
         }
     }
 
