@@ -2,6 +2,7 @@
 
 use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
 use daemon::{Failure, Invalid, Setup, Validate};
+use openbmc_dbus::recorder::RecorderConfig;
 use sections::{IpmbSection, LanSection};
 use serde::Deserialize;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub pef: PefConfig,
     /// `[sel]`: the event log.
     pub sel: SelConfig,
+    /// `[recorder]`: what is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {

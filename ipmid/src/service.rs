@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
+use daemon::metrics::{BUS_RECONNECTS, Metrics};
 use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
 use ipmi_proto::Iana;
 use openbmc_dbus::bus::{self, NameEnd, OwnNameError};
 use openbmc_dbus::execute::{self, Requests};
 use openbmc_dbus::provider;
+use openbmc_dbus::recorder::{Recorder, object as recorder};
 use tokio::sync::Notify;
 use tokio::time;
 use tracing::{info, warn};
@@ -115,10 +117,12 @@ pub async fn run_with(
     }
     let (dispatcher, providers) = dispatcher(table, firewall, extensions.filters)?;
     let dispatcher = Arc::new(dispatcher);
+    let recorder = Recorder::of_ipmid(config.recorder);
+    recorder.measure(measure(Arc::clone(&dispatcher)));
     own_requests.run_by(&dispatcher);
     let registration = Registration::new(providers, config.ipmid.providers.clone());
     let channels = Channels::new(Arc::new(config.channels), config.ipmid);
-    let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher);
+    let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher, &recorder);
     let service = Service {
         messages: host_side.messages,
         host_channels,
@@ -126,6 +130,7 @@ pub async fn run_with(
         channels,
         host,
         registration,
+        recorder,
         manufacturer,
         followed: accounts.followed,
         records,
@@ -134,6 +139,17 @@ pub async fn run_with(
     };
     service.run_until(restart.notified(), requests, || setup.ready()).await;
     Ok(())
+}
+
+/// What the daemon measures beside its requests: its handlers, and its state files.
+fn measure(dispatcher: Arc<Dispatcher>) -> impl Fn(&mut Metrics) {
+    move |metrics| {
+        dispatcher.measure(metrics);
+        let (writes, bytes) = durable::written();
+        let labels = [("daemon", "ipmid")];
+        metrics.number("causeway_state_writes_total", &labels, writes);
+        metrics.number("causeway_state_written_bytes_total", &labels, bytes);
+    }
 }
 
 /// What the application commands use.
@@ -257,6 +273,7 @@ struct Service {
     channels: Arc<Channels>,
     host: Arc<HostInterface<dyn UserAdmin>>,
     registration: Registration,
+    recorder: Recorder,
     manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
     records: ModelStores,
@@ -293,6 +310,7 @@ impl Service {
             never = host_control.serve() => never,
             never = self.serve(requests, ready) => never,
             never = self.register_providers() => never,
+            never = self.serve_recorder() => never,
             never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
@@ -309,6 +327,14 @@ impl Service {
         let publish =
             async move |connection: Connection| self.registration.publish(&connection).await;
         serve_owned(provider::SERVICE, publish).await
+    }
+
+    /// Serves what operators read of requests.
+    async fn serve_recorder(&self) -> Infallible {
+        let publish = async move |connection: Connection| {
+            self.recorder.publish(&connection, recorder::IPMID_PATH).await
+        };
+        serve_owned(recorder::IPMID_SERVICE, publish).await
     }
 
     async fn maintain_attention(&self) {
@@ -353,6 +379,7 @@ impl Service {
                 time::sleep(RETRY).await;
             }
             self.platform.detach();
+            BUS_RECONNECTS.add(1);
         }
     }
 

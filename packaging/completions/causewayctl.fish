@@ -38,6 +38,8 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "session" -d
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "sol" -d 'Show and release the SOL payload, and use the host\'s console from the BMC itself'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "counters" -d 'Show what the daemons have counted since they were started'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d 'Print the counters as Prometheus text'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "record" -d 'Print the last requests and their responses, as the bridges have recorded them'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "trace" -d 'Print requests and responses, decoded; with --follow those that happen from now on'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees, and exchange messages with endpoints'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check the configuration file'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "backup" -d 'Write the state of all daemons to one file, sealed under a passphrase'
@@ -56,6 +58,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -l json 
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l user -d 'The user\'s name [default: admin]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l channel -d 'The number of the LAN channel [default: the first one]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l interface -d 'Enable and start ipmid, and netipmid on this network interface, before; its channel is the LAN channel' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand setup" -l privilege -d 'What the user may do [default: administrator]' -r -f -a "callback\t''
 user\t''
 operator\t''
@@ -190,10 +193,25 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l bus
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l all -d 'Counters that are 0 too'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l textfile -d 'Write this file' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l output -l textfile -d 'Write this file' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l listen -d 'Serve them at this address and port, such as 127.0.0.1:9623' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l public -d 'Serve them at an address that other machines reach too'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l channel -d 'Only requests of this channel, by its name' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l ipmid -d 'Requests as ipmid has them, those of programs on the BMC too, in place of the bridges\''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l channel -d 'Only requests of this channel, by its name' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l write -d 'Write a capture for Wireshark to this file, and print nothing' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l count -d 'End after so many requests' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l ipmid -d 'Requests as ipmid has them, those of programs on the BMC too, in place of the bridges\''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l follow -d 'Show requests as they happen'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and not __fish_seen_subcommand_from endpoints bindings clients send ping" -s h -l help -d 'Print help'

@@ -54,7 +54,7 @@ do_install() {
     else
         rm ${D}${mandir}/man8/causewayctl*
     fi
-    for policy in ipmid netipmid bridges mctp-demuxd ${@bb.utils.filter('PACKAGECONFIG', 'platformd', d)}; do
+    for policy in ipmid netipmid bridges operators mctp-demuxd ${@bb.utils.filter('PACKAGECONFIG', 'platformd', d)}; do
         install -D -m 0644 ${S}/packaging/dbus/causeway-$policy.conf \
             ${D}${datadir}/dbus-1/system.d/causeway-$policy.conf
     done
@@ -65,7 +65,7 @@ FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d ${nonarch
 CONFFILES:${PN} = "${sysconfdir}/causeway/causeway.toml"
 
 USERADD_PACKAGES = "${PN}"
-GROUPADD_PARAM:${PN} = "--system ipmi-access; --system i2c"
+GROUPADD_PARAM:${PN} = "--system ipmi-access; --system causeway; --system i2c"
 USERADD_PARAM:${PN} = " \
     --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group ipmid; \
     --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group netipmid; \

@@ -35,6 +35,7 @@ pub mod satellite;
 pub mod serial_line;
 pub mod shell;
 pub mod source_paths;
+pub mod spellings;
 pub mod suite;
 pub mod terminal;
 pub mod wait;

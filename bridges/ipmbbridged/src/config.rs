@@ -1,6 +1,7 @@
 //! What the configuration file says to this daemon.
 
 use daemon::{Failure, Invalid, Setup, Validate};
+use openbmc_dbus::recorder::RecorderConfig;
 use sections::IpmbSection;
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ use crate::tracker::RetryPolicy;
 pub struct Config {
     /// The bridge's own section.
     pub ipmb: IpmbSection,
+    /// What is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {
@@ -21,15 +24,16 @@ impl Validate for Config {
     }
 }
 
-/// The section, checked against the command line too.
+/// The configuration, checked against the command line too.
 ///
 /// # Errors
 ///
 /// [`Failure::Config`] for an `[ipmb]` section that cannot work.
-pub fn prepare(setup: &Setup<IpmbArguments>) -> Result<IpmbSection, Failure> {
-    let Config { ipmb } = setup.config()?;
-    ipmb.validate_own(setup.args.address()).map_err(|invalid| setup.invalid(&invalid))?;
-    Ok(ipmb)
+pub fn prepare(setup: &Setup<IpmbArguments>) -> Result<Config, Failure> {
+    let config: Config = setup.config()?;
+    let own = config.ipmb.validate_own(setup.args.address());
+    own.map_err(|invalid| setup.invalid(&invalid))?;
+    Ok(config)
 }
 
 /// Number and interval of the tries of a request to a satellite.

@@ -2,12 +2,14 @@
 //! `ipmid`.
 
 use std::future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
+use openbmc_dbus::recorder::RequestView;
 use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
@@ -16,6 +18,7 @@ use crate::audit::{self, Audit};
 use crate::console::{Holder, PayloadCaller, Sol, SolRequest};
 use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
+use crate::measures::Measures;
 use crate::random::SystemBytes;
 use crate::report::Report;
 use crate::sessions::SessionChange;
@@ -58,6 +61,7 @@ pub struct Bridge {
     sessions: mpsc::UnboundedSender<SessionChange>,
     report: Report,
     audit: Audit,
+    measures: Arc<Measures>,
     /// How many requests outside of sessions `ipmid` executes.
     outside: usize,
     /// Datagrams to send; reused for its capacity.
@@ -89,6 +93,7 @@ impl Bridge {
         sol: Sol,
         users: ChannelUsers,
         sessions: mpsc::UnboundedSender<SessionChange>,
+        measures: Arc<Measures>,
     ) -> Self {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
@@ -104,6 +109,7 @@ impl Bridge {
             sessions,
             report,
             audit,
+            measures,
             outside,
             outgoing,
         }
@@ -152,6 +158,7 @@ impl Bridge {
                 }
             }
             self.sol.drain(now, &mut self.server);
+            self.measures.count_sol(self.sol.take_counts());
             self.transmit();
         }
     }
@@ -232,10 +239,15 @@ impl Bridge {
             }
             Event::Outside { asked, request } => {
                 let busy = Response::failure(&request, CompletionCode::BUSY);
+                self.record(None, &request, &busy);
                 self.server.respond_outside(&asked, &busy);
+            }
+            Event::Answered { session, request, response } => {
+                self.record(session.as_ref(), &request, &response);
             }
             Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
+                self.record(Some(&session), &request, &response);
                 let (asker, netfn) = (Asker::Session(token, session), request.netfn);
                 self.answered(now, &Reply { asker, netfn, response });
             }
@@ -249,20 +261,29 @@ impl Bridge {
             Event::Payload { .. } => {}
             Event::Opened(info) => {
                 self.report.opened(&info);
+                self.measures.set_sessions(self.server.sessions().count());
                 self.publish(SessionChange::Updated(info));
             }
             Event::Changed(info) => self.publish(SessionChange::Updated(info)),
             Event::Closed(info, reason) => {
                 self.report.closed(&info, reason);
+                self.measures.set_sessions(self.server.sessions().count());
                 self.sol.session_closed(info.id);
                 self.publish(SessionChange::Closed(info.id));
             }
             Event::LoginRefused { peer, user_name, reason, end } => {
+                self.measures.count_refusal(reason);
                 self.report.refused(peer, user_name, reason, end);
             }
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }
         None
+    }
+
+    /// Records a request that the bridge has answered itself.
+    fn record(&self, session: Option<&SessionInfo>, request: &Request, response: &Response) {
+        let view = RequestView::of(request, caller(session).into());
+        self.ipmid.recorder().record(&view, response.completion.0, &response.data);
     }
 
     fn caller(&self, session: &SessionInfo) -> PayloadCaller {
@@ -308,14 +329,19 @@ struct Reply {
 
 /// Sends a request to `ipmid`; returns the response.
 async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Reply {
-    let caller = match &asker {
-        Asker::Session(_, session) => Caller::Session {
-            user_id: session.user_id,
-            privilege: session.privilege,
-            session_id: session.id.0,
-        },
-        Asker::Outside(_) => Caller::Outside,
+    let session = match &asker {
+        Asker::Session(_, session) => Some(session),
+        Asker::Outside(_) => None,
     };
-    let response = ipmid.execute(&request, caller, DEADLINE).await;
+    let response = ipmid.execute(&request, caller(session), DEADLINE).await;
     Reply { asker, netfn: request.netfn, response }
+}
+
+/// The sender of a request, of a session or outside of any, as `ipmid` gets it.
+fn caller(session: Option<&SessionInfo>) -> Caller {
+    session.map_or(Caller::Outside, |session| Caller::Session {
+        user_id: session.user_id,
+        privilege: session.privilege,
+        session_id: session.id.0,
+    })
 }

@@ -8,6 +8,7 @@ use accounts::{
 };
 use daemon::{Failure, Invalid, Setup, Validate};
 use ipmi_proto::Medium;
+use openbmc_dbus::recorder::RecorderConfig;
 use rmcp_proto::server::{self, Instance};
 use sections::LanSection;
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct Config {
     pub openbmc: OpenbmcConfig,
     /// Serial over LAN.
     pub sol: SolSection,
+    /// What is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {

@@ -9,7 +9,7 @@
 //! - [`interface`]: the interface that the socket is bound to, deleted and made again.
 //! - [`users`], [`account_changes`]: the accounts, and how their changes are followed.
 //! - [`sessions`]: the session objects on D-Bus.
-//! - [`report`], [`audit`]: the log; [`counters`]: the counters of rejections.
+//! - [`report`], [`audit`]: the log; [`counters`]: the counters of rejections; [`measures`]: other metrics.
 //! - [`console`]: Serial over LAN.
 
 pub mod account_changes;
@@ -22,6 +22,7 @@ pub mod counters;
 pub mod datagrams;
 pub mod guid;
 pub mod interface;
+pub mod measures;
 pub mod random;
 pub mod report;
 pub mod sessions;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use daemon::{Failure, Setup};
 use openbmc_dbus::execute::{IpmiHost, LinkState};
+use openbmc_dbus::recorder::Recorder;
 use rmcp_proto::server::{self, Server};
 use tokio::sync::{mpsc, watch};
 
@@ -42,6 +44,7 @@ use self::config::Plan;
 pub use self::config::prepare;
 use self::console::{Settings, Sol, follow_settings, publish_payload};
 use self::datagrams::Datagrams;
+use self::measures::Measures;
 use self::random::SystemBytes;
 use self::sessions::Publisher;
 use self::users::ChannelUsers;
@@ -70,7 +73,14 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
-    let (ipmid, link) = IpmiHost::new(&name);
+    let recorder = Recorder::of_bridge(setup.name, config.recorder);
+    let (ipmid, link) = IpmiHost::new(&name, recorder.channel(&name, number.value()));
+    let measures = Arc::new(Measures::new(&name, server_config.sessions));
+    recorder.measure({
+        let measures = Arc::clone(&measures);
+        move |metrics| measures.measure(metrics)
+    });
+    recorder.serve(&name, link.clone());
     let publisher = Publisher::new(&name, number, datagrams.port(), close_sender);
     tokio::spawn(publisher.run(link.clone(), session_changes));
     let (settings_sender, settings) = watch::channel(Settings::default());
@@ -94,7 +104,8 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let inputs = Inputs { close, guid, accounts, counts, sol: sol_requests };
     tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
-    let bridge = Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender);
+    let bridge =
+        Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender, measures);
     ipmid.unless_taken(bridge.run(inputs)).await??;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::Failure;
 /// Each is read by some daemon, and explained in the sample configuration.
 pub const SECTIONS: &[&str] = &[
     "access", "channel", "dcmi", "device", "host", "i2c", "ipmb", "ipmid", "lan", "log", "mctp",
-    "openbmc", "pef", "sel", "sol", "users",
+    "openbmc", "pef", "recorder", "sel", "sol", "users",
 ];
 
 /// The configuration file: its text, checked for unknown sections.

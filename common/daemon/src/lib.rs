@@ -42,6 +42,7 @@ pub mod element;
 mod failure;
 mod limit;
 mod log;
+pub mod metrics;
 mod outage;
 pub mod range;
 mod run;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use daemon::Validate;
+use openbmc_dbus::recorder::RecorderConfig;
 use serde::Deserialize;
 
 use crate::exchange::Limits;
@@ -13,6 +14,8 @@ use crate::exchange::Limits;
 pub struct Config {
     /// The bridges' own section.
     pub host: HostConfig,
+    /// What is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {}

@@ -1,7 +1,9 @@
 //! A whole bridge, set up from its command line.
 
 use daemon::{Failure, Setup};
+use ipmi_proto::ChannelNumber;
 use openbmc_dbus::execute::IpmiHost;
+use openbmc_dbus::recorder::Recorder;
 
 use crate::arguments::{Host, HostArguments};
 use crate::attention;
@@ -35,8 +37,11 @@ pub async fn serve<D: HostDevice>(
         Host::Qemu(_) => Limits::default(),
     };
     let limits = config.host.limits(defaults);
-    let (ipmid, link) = IpmiHost::new(&channel);
+    let recorder = Recorder::of_bridge(setup.name, config.recorder);
+    let number = ChannelNumber::SYSTEM_INTERFACE.value();
+    let (ipmid, link) = IpmiHost::new(&channel, recorder.channel(&channel, number));
     ipmid.started(link.clone()).await?;
+    recorder.serve(&channel, link.clone());
     match host {
         Host::Device(path) => {
             let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);

@@ -5,6 +5,7 @@
 //! - [`execute`]: the one call between bridges and `ipmid`, both ends of it.
 //! - [`client`]: typed calls to other services, each with a deadline.
 //! - [`provider`]: commands that other processes answer, over interfaces of our own.
+//! - [`recorder`]: the last requests and responses of a daemon, and what it measures, over interfaces of our own.
 //! - [`interface`]: how interfaces are described; all other modules are such descriptions.
 //!
 //! There is a module per `xyz.openbmc_project` interface, in folders that mirror the names: the full
@@ -29,6 +30,7 @@ pub mod mapper;
 pub mod network;
 pub mod object;
 pub mod provider;
+pub mod recorder;
 pub mod sensor;
 pub mod software;
 pub mod state;

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
 use tokio::time::{self, Instant};
 use tracing::debug;
 
-use crate::request::command::{Access, Command, Execute, Family, Registry, ResponseFuture};
+use crate::request::command::{Access, Command, Entry, Execute, Family, Registry, ResponseFuture};
 use crate::request::context::Context;
 use crate::request::filter::Filter;
 use crate::request::providers::{Offered, Outcome, Providers};
@@ -50,6 +51,23 @@ impl Dispatcher {
         &self.registry
     }
 
+    /// Adds how long each handler took.
+    pub fn measure(&self, metrics: &mut Metrics) {
+        for entry in self.registry.entries() {
+            let Some(times) = entry.times() else { continue };
+            let command = &entry.command;
+            let family = match command.family {
+                Family::NetFn(netfn) => format!("0x{:02x}", netfn.value()),
+                Family::Group(body) => format!("group 0x{:02x}", body.0),
+                Family::Oem(iana) => format!("oem {}", iana.value()),
+            };
+            let code = format!("0x{:02x}", command.code);
+            let labels =
+                [("netfn", family.as_str()), ("command", code.as_str()), ("name", command.name)];
+            metrics.times("causeway_ipmid_handler_duration_seconds", &labels, times);
+        }
+    }
+
     /// The filter that refuses `command` in `context`, whatever its parameters, and its completion code.
     pub fn refusal(
         &self,
@@ -76,7 +94,7 @@ impl Dispatcher {
         let provided = self.providers.as_ref().and_then(|all| all.find(family, context.command));
         let body = match provided {
             None => match self.start(family, context, data) {
-                Ok((command, response)) => finish(command, response).await,
+                Ok((entry, response)) => finish(entry, response).await,
                 Err(completion) => completion.into(),
             },
             // Apart, so that the future of all other requests stays as small as it is without.
@@ -94,11 +112,11 @@ impl Dispatcher {
         family: Family,
         context: Context,
         data: &[u8],
-    ) -> Result<(&Command, ResponseFuture), CompletionCode> {
+    ) -> Result<(&Entry, ResponseFuture), CompletionCode> {
         let entry =
             self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
         self.admit(&entry.command, &context, data)?;
-        Ok((&entry.command, entry.start(context, data)?))
+        Ok((entry, entry.start(context, data)?))
     }
 
     /// Offers a request to providers, and runs the handler that is compiled in if none of them answers.
@@ -127,7 +145,7 @@ impl Dispatcher {
             }
         }
         match self.start(family, context, data) {
-            Ok((command, answer)) => time::timeout_at(deadline, finish(command, answer))
+            Ok((entry, answer)) => time::timeout_at(deadline, finish(entry, answer))
                 .await
                 .unwrap_or_else(|_| CompletionCode::TIMEOUT.into()),
             Err(CompletionCode::INVALID_COMMAND) if is_suspended => CompletionCode::BUSY.into(),
@@ -167,9 +185,12 @@ impl Execute for Dispatcher {
 }
 
 /// The handler's response, or `C3h` after the deadline.
-async fn finish(command: &Command, response: ResponseFuture) -> ResponseBody {
-    time::timeout(DEADLINE, response).await.unwrap_or_else(|_| {
-        debug!(command = command.name, "not answered in time");
+async fn finish(entry: &Entry, response: ResponseFuture) -> ResponseBody {
+    let start = Instant::now();
+    let response = time::timeout_at(start + DEADLINE, response).await;
+    entry.took(start.elapsed());
+    response.unwrap_or_else(|_| {
+        debug!(command = entry.command.name, "not answered in time");
         CompletionCode::TIMEOUT.into()
     })
 }

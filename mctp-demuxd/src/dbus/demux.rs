@@ -131,6 +131,20 @@ impl Binding {
         ])
     }
 
+    /// Messages for this endpoint, by type: those of DSP0239, FFh for all others.
+    #[zbus(property)]
+    fn messages_in(&self) -> BTreeMap<u8, u64> {
+        let counters = self.handle.with(|engine| engine.link(self.link).map(|link| link.counters));
+        counters.unwrap_or_default().types_in.iter().collect()
+    }
+
+    /// Messages from this endpoint, as `MessagesIn`.
+    #[zbus(property)]
+    fn messages_out(&self) -> BTreeMap<u8, u64> {
+        let counters = self.handle.with(|engine| engine.link(self.link).map(|link| link.counters));
+        counters.unwrap_or_default().types_out.iter().collect()
+    }
+
     /// Frames, packets and unfinished messages thrown away, by reason.
     #[zbus(property)]
     fn drops(&self) -> BTreeMap<&'static str, u64> {

@@ -60,6 +60,7 @@ impl Demux {
         let Some(message) = whole else { return };
         state.counters.messages_in += 1;
         state.counters.bytes_in += message.len() as u64;
+        state.counters.types_in.add(&message);
         let path = BusPath::new(link, address);
         self.learn(now, path, header.source, false);
         self.handle_message(now, path, &header, &message, out);
@@ -75,6 +76,7 @@ impl Demux {
         if let Some(link) = self.link_mut(from.link) {
             link.counters.messages_in += 1;
             link.counters.bytes_in += from.message.len() as u64;
+            link.counters.types_in.add(from.message);
         }
         if from.request {
             let reply_to = ReplyTo {

@@ -352,6 +352,7 @@ impl Demux {
         if let Some(link) = self.link_mut(link) {
             link.counters.messages_out += 1;
             link.counters.bytes_out += message.message.len() as u64;
+            link.counters.types_out.add(&message.message);
             link.outbox.push(sender, message);
         }
     }

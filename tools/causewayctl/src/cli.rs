@@ -15,6 +15,8 @@ use crate::sol;
 use crate::{channel, cipher, commands, config, raw, setup, status, user};
 #[cfg(feature = "observe")]
 use crate::{counters, mctp, session};
+#[cfg(feature = "trace")]
+use crate::{record, trace};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -34,7 +36,7 @@ pub(crate) struct Cli {
 }
 
 /// Options of every subcommand.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Print JSON (documented in the crate's schema.json) in place of text
     #[arg(long, global = true, help_heading = "Global options")]
@@ -61,6 +63,10 @@ pub(crate) enum Command {
     Counters(counters::Arguments),
     #[cfg(feature = "observe")]
     Metrics(counters::MetricsArguments),
+    #[cfg(feature = "trace")]
+    Record(record::Arguments),
+    #[cfg(feature = "trace")]
+    Trace(trace::Arguments),
     #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
     Config(config::Arguments),

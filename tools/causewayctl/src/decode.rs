@@ -14,6 +14,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ipmi_proto::NetFn;
 use serde::Serialize;
 
 pub(crate) use self::layer::Layer;
@@ -99,6 +100,21 @@ fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
 #[cfg(feature = "exchange")]
 pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     mctp::message(bytes)
+}
+
+/// The layers of a request, as on KCS; what cannot be decoded is left out.
+pub(crate) fn request(bytes: &[u8]) -> Vec<Layer> {
+    ipmi::request(bytes).unwrap_or_default()
+}
+
+/// The layers of a response, as on KCS; what cannot be decoded is left out.
+pub(crate) fn response(bytes: &[u8]) -> Vec<Layer> {
+    ipmi::response(bytes).unwrap_or_default()
+}
+
+/// The name of a command; empty if `ipmid` has none of this number.
+pub(crate) fn command_name(netfn: NetFn, command: u8, data: &[u8]) -> String {
+    names::command(netfn, command, data)
 }
 
 /// Adds a layer to a page.

@@ -10,7 +10,8 @@
         feature = "decode",
         feature = "doctor",
         feature = "exchange",
-        feature = "sol"
+        feature = "sol",
+        feature = "trace"
     )),
     allow(dead_code)
 )]
@@ -33,12 +34,18 @@ mod decode;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod error;
+#[cfg(feature = "exporter")]
+mod exporter;
+#[cfg(feature = "observe")]
+mod file;
 mod hex;
 #[cfg(feature = "observe")]
 mod mctp;
 mod output;
 mod password;
 mod raw;
+#[cfg(feature = "trace")]
+mod record;
 #[cfg(feature = "observe")]
 mod session;
 mod setup;
@@ -46,6 +53,8 @@ mod setup;
 mod sol;
 mod status;
 mod time;
+#[cfg(feature = "trace")]
+mod trace;
 mod user;
 
 use std::ffi::OsString;
@@ -60,6 +69,8 @@ use self::output::Report;
 
 /// The name of the program.
 pub const NAME: &str = "causewayctl";
+
+pub use self::status::DAEMONS;
 
 /// The command line, for the pages of the manual and the completions.
 #[must_use]
@@ -124,6 +135,10 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Counters(arguments) => counters::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
+            #[cfg(feature = "trace")]
+            Command::Record(arguments) => record::run(&arguments, global).await,
+            #[cfg(feature = "trace")]
+            Command::Trace(arguments) => trace::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Mctp(arguments) => mctp::run(&arguments, global).await,
             Command::Config(arguments) => config::run(&arguments),

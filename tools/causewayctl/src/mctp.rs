@@ -252,6 +252,17 @@ fn bytes(value: &OwnedVariant) -> Vec<u8> {
     }
 }
 
+/// A dictionary of numbers by message type, as 0x01; FFh stands for all types without a counter of their own.
+pub(crate) fn counts_by_type(value: &OwnedVariant) -> Option<BTreeMap<String, u64>> {
+    let Variant::Dict(dictionary) = &**value else { return None };
+    let entry = |(kind, value): (&Variant<'_>, &Variant<'_>)| match (kind, value) {
+        (Variant::U8(0xff), Variant::U64(value)) => Some(("other".to_owned(), *value)),
+        (Variant::U8(kind), Variant::U64(value)) => Some((format!("0x{kind:02x}"), *value)),
+        _ => None,
+    };
+    dictionary.iter().map(entry).collect()
+}
+
 /// A dictionary of numbers by name.
 pub(crate) fn counts(value: &OwnedVariant) -> Option<BTreeMap<String, u64>> {
     let Variant::Dict(dictionary) = &**value else { return None };

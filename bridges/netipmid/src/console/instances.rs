@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use ipmi_proto::Privilege;
 use rmcp_proto::server::{Reason, SessionId};
-use rmcp_proto::sol::{Event, Instance, Ring, Seq};
+use rmcp_proto::sol::{Counts, Event, Instance, Ring, Seq};
 use rmcp_proto::wire::v20::Protection;
 use tracing::{debug, info, warn};
 
@@ -231,6 +231,11 @@ impl PayloadInstances {
         }
         let taken = slot.instance.handle_packet(now, payload);
         taken.map_err(|_| Reason::MalformedMessage)
+    }
+
+    /// What each active instance has counted since this was last called.
+    pub fn take_counts(&mut self) -> impl Iterator<Item = Counts> + '_ {
+        self.slots.iter_mut().flatten().map(|slot| slot.instance.take_counts())
     }
 
     /// Acts on the time that has passed.

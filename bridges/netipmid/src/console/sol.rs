@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ipmi_proto::{Request, Response};
 use rmcp_proto::server::{Accounts, Random, Reason, Server, SessionId};
+use rmcp_proto::sol::Counts;
 use rmcp_proto::wire::v20::{PayloadType, Protection};
 use tokio::sync::watch;
 
@@ -127,6 +128,11 @@ impl Sol {
     /// Ends the instances for whose holder `keep` is false: the accounts have changed.
     pub fn retain(&mut self, keep: impl Fn(Holder) -> bool) {
         self.instances.retain(keep);
+    }
+
+    /// What each active instance has counted since this was last called.
+    pub fn take_counts(&mut self) -> impl Iterator<Item = Counts> + '_ {
+        self.instances.take_counts()
     }
 
     /// Acts on the time that has passed.

@@ -1,8 +1,10 @@
 //! The command table: filled at start, then only read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use daemon::metrics::{Histogram, Times};
 use ipmi_proto::Privilege;
 use ipmi_proto::codec::DecodeError;
 
@@ -21,6 +23,8 @@ pub struct Entry {
     start: Start,
     /// The writer of what it changes.
     writer: Option<Writer>,
+    /// How long it took, from its first run on: most handlers of a BMC never run.
+    times: OnceLock<Box<Histogram>>,
 }
 
 impl Entry {
@@ -39,6 +43,17 @@ impl Entry {
             let _turn = writer.turn(first_byte).await;
             response.await
         }))
+    }
+
+    /// Counts a run of the handler that took `time`.
+    pub fn took(&self, time: Duration) {
+        self.times.get_or_init(Box::default).record(time);
+    }
+
+    /// How long it took; `None` if it has never run.
+    #[must_use]
+    pub fn times(&self) -> Option<Times> {
+        self.times.get().map(|times| times.read())
     }
 }
 
@@ -151,7 +166,8 @@ impl<'r> Registrar<'r> {
         let start: Start =
             Box::new(move |context, data| handler.start(Arc::clone(&state), context, data));
         let writer = command.changes.map(|resource| self.table.writers.of(resource));
-        let entry = Entry { command, priority: self.priority, start, writer };
+        let times = OnceLock::new();
+        let entry = Entry { command, priority: self.priority, start, writer, times };
         self.table.insert(entry, overrides);
     }
 }
