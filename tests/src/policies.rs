@@ -175,6 +175,15 @@ impl PolicyBus {
         client::run(&mut command)
     }
 
+    /// Runs `program` of the suite as `name` on this bus.
+    #[must_use]
+    pub fn run(&self, name: &str, program: &str, words: &[&str]) -> Output {
+        let mut command = Command::new("setpriv");
+        command.args(as_user(name)).arg(self.reachable(&programs::program(program)));
+        command.args(["--bus", &self.bus.address()]).args(words);
+        client::run(&mut command)
+    }
+
     /// Whether `name` may own `owned`.
     #[must_use]
     pub fn may_own(&self, name: &str, owned: &str) -> bool {

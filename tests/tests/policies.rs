@@ -58,6 +58,7 @@ const NAMES: [(&str, &[&str]); 8] = [
 /// A name that is owned only where the configuration asks for it (`mctpd-names`).
 const OPTIONAL: &str = "au.com.codeconstruct.MCTP1";
 
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const PROVIDERS: &str = "org.causeway.Ipmi.Providers";
 const LOGGING: &str = "xyz.openbmc_project.Logging.IPMI";
 const LOGGING_PATH: &str = "/xyz/openbmc_project/Logging/IPMI";
@@ -246,15 +247,59 @@ fn root_and_the_group_of_operators_read_recorded_requests_and_others_may_not() {
                 assert_eq!(bus.may_call(user, service, interface, member), may, "{user} {service}");
             }
         }
-        let others = ["xyz.openbmc_project.Ipmi.Channel.SMS", "org.freedesktop.DBus.Properties"];
+        let others =
+            ["xyz.openbmc_project.Ipmi.Channel.SMS", "org.causeway.Ipmi.Channel.Sol", PROPERTIES];
         for interface in others {
-            assert!(!bus.may_call(OPERATOR, service, interface, "Set"), "{service} {interface}");
+            for member in ["Set", "Release", "Attach"] {
+                assert!(
+                    !bus.may_call(OPERATOR, service, interface, member),
+                    "{service} {interface}"
+                );
+            }
         }
+        let may = service.starts_with("xyz.");
+        assert_eq!(bus.may_call(OPERATOR, service, PROPERTIES, "Get"), may, "{service}");
     }
     let path = "/xyz/openbmc_project/Ipmi/Channel/lan0";
     let lan0 = "xyz.openbmc_project.Ipmi.Channel.lan0";
     let dump = ["call", lan0, path, "org.causeway.Ipmi.Recorder", "Dump", "s", ""];
     assert!(bus.busctl(OPERATOR, &dump).ok().starts_with("a("));
+}
+
+#[test]
+fn operators_read_counters_and_change_nothing() {
+    let Some(bus) = PolicyBus::start() else { return };
+    let _processes = start_all(&bus);
+    let mctp = "xyz.openbmc_project.MCTP.Demux";
+    let demux = "org.causeway.MCTP.Demux";
+    let manager = "org.freedesktop.DBus.ObjectManager";
+    for (interface, member, may) in [
+        (PROPERTIES, "Get", true),
+        (PROPERTIES, "GetAll", true),
+        (PROPERTIES, "Set", false),
+        (manager, "GetManagedObjects", true),
+        (demux, "Ping", false),
+        ("au.com.codeconstruct.MCTP.Endpoint1", "Remove", false),
+    ] {
+        assert_eq!(bus.may_call(OPERATOR, mctp, interface, member), may, "{interface} {member}");
+        assert!(!bus.may_call("nobody", mctp, interface, member), "{interface} {member}");
+    }
+    let metrics = bus.run(OPERATOR, "causewayctl", &["metrics"]);
+    for name in [
+        "causeway_ipmi_rejections_total",
+        "causeway_mctp_refusals_total",
+        "causeway_state_writes_total",
+    ] {
+        assert!(metrics.ok().contains(name), "{metrics}");
+    }
+    assert!(bus.run(OPERATOR, "causewayctl", &["record"]).code == Some(0));
+    assert!(bus.run(OPERATOR, "causewayctl", &["sol", "status"]).ok().contains("lan0"));
+    for command in
+        [&["sol", "release"][..], &["user", "list"], &["raw", "6", "1"], &["mctp", "ping", "9"]]
+    {
+        assert_eq!(bus.run(OPERATOR, "causewayctl", command).code, Some(1), "{command:?}");
+    }
+    bus.run("nobody", "causewayctl", &["metrics"]).failed();
 }
 
 /// The packaged policies without ipmid's rule for the log.

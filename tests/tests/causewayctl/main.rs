@@ -1,12 +1,14 @@
 //! `causewayctl`: every subcommand's help, page, JSON and errors, on real daemons.
 
 mod accounts;
+mod backup;
 mod configuration;
 mod daemons;
 mod decoding;
 mod doctor;
 mod help;
 mod mctp;
+mod metrics;
 mod observation;
 mod recording;
 mod requests;

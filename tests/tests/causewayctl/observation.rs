@@ -189,10 +189,10 @@ fn metrics_are_prometheus_text_on_standard_output_or_in_a_file() {
     }
     assert_eq!(text.matches("# TYPE causeway_ipmi_rejections_total counter\n").count(), 1);
     let file = suite.dir().join("causeway.prom");
-    let line = format!("metrics --textfile {}", file.display());
+    let line = format!("metrics --output {}", file.display());
     assert_eq!(ctl::on(&suite.bus, &line).ok(), "");
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), text);
-    let missing = ctl::on(&suite.bus, "metrics --textfile /nonexistent/folder/file");
+    let missing = ctl::on(&suite.bus, "metrics --output /nonexistent/folder/file");
     assert!(missing.failed().contains("/nonexistent/folder/file"), "{missing}");
 }
 

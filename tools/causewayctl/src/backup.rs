@@ -11,10 +11,8 @@ mod seal;
 mod tree;
 mod writers;
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,7 +24,7 @@ use self::product::Product;
 use crate::error::Error;
 use crate::output::{Cell, Report, Style};
 use crate::password::Passphrase;
-use crate::{config, time};
+use crate::{config, file as files, time};
 
 /// The state folders of the daemons, by the name that a backup has for each.
 const FOLDERS: [(&str, &str); 3] = [
@@ -153,7 +151,8 @@ pub(crate) fn backup(arguments: &BackupArguments) -> Result<Report, Error> {
     let archive = tree::read(archive, folders)?;
     let passphrase = passphrase.ask_twice(*allow_weak)?;
     let sealed = seal::seal(&passphrase, &archive.encode()?)?;
-    write(file, &sealed)?;
+    files::replace(file, &sealed, 0o600)
+        .map_err(|error| Error::failed(format_args!("cannot write {}: {error}", file.display())))?;
     let done = Done::new(file, &archive.manifest, here, false);
     Ok(done.report(&format!("{}: {} bytes, sealed", file.display(), sealed.len())))
 }
@@ -201,25 +200,6 @@ fn read(file: &Path) -> Result<Vec<u8>, Error> {
         return Err(refused(file, "it is larger than any backup"));
     }
     Ok(sealed)
-}
-
-/// Writes a backup for its owner alone, as a whole.
-fn write(file: &Path, sealed: &[u8]) -> Result<(), Error> {
-    let written = || {
-        let mut name = file.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
-        name.push(".new");
-        let anew = file.with_file_name(name);
-        // One that an earlier attempt has left.
-        match fs::remove_file(&anew) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&anew)?;
-        output.write_all(sealed).and_then(|()| output.sync_all())?;
-        fs::rename(anew, file)
-    };
-    written()
-        .map_err(|error| Error::failed(format_args!("cannot write {}: {error}", file.display())))
 }
 
 fn now() -> u64 {

@@ -7,6 +7,9 @@ use ipmi_proto::{
     AccessMode, ChannelNumber, ChannelProtocol, CompletionCode, Lun, Medium, NetFn, Privilege,
     Request, ResponseBody, SessionSupport,
 };
+use openbmc_dbus::client::ObjectAt;
+use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::ipmi::session_info;
 use zeroize::Zeroizing;
 
 use crate::bus::{Bus, Options};
@@ -167,6 +170,21 @@ impl Bmc {
             channels.push(Channel { number, medium, protocol, sessions, active: active.value() });
         }
         Ok(channels)
+    }
+
+    /// The number of the LAN channel `name`, by its bridge.
+    pub(crate) async fn channel_of(&self, name: &str) -> Result<ChannelNumber, Error> {
+        let path = format!("{}/{}/0", session_info::ROOT, name.replace('-', "_"));
+        let zero = ObjectAt::new(format!("{CHANNEL_PREFIX}{name}"), path);
+        let number = self.bus.client().get(&zero, session_info::CHANNEL_NUM).await;
+        let number = number.map_err(|error| {
+            Error::failed(format_args!(
+                "the bridge of channel {name} does not say its number: {error}"
+            ))
+            .remedy(format_args!("systemctl status 'netipmid@*'"))
+        })?;
+        ChannelNumber::new(number)
+            .ok_or_else(|| Error::failed(format_args!("{number} is no number of a channel")))
     }
 
     /// The channels with sessions: all, or the one of this number.

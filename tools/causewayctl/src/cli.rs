@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 }
 
 /// Options of every subcommand.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Print JSON (documented in the crate's schema.json) in place of text
     #[arg(long, global = true, help_heading = "Global options")]

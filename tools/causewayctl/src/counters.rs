@@ -4,9 +4,10 @@ mod measured;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "exporter")]
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
-use std::{fs, io};
 
 use clap::Args;
 use openbmc_dbus::client::{CallError, ObjectAt};
@@ -19,8 +20,10 @@ use self::measured::{Sample, Value, samples};
 use crate::bus::Bus;
 use crate::cli::Global;
 use crate::error::Error;
-use crate::mctp;
+#[cfg(feature = "exporter")]
+use crate::exporter;
 use crate::output::{Cell, Report};
+use crate::{file, mctp};
 
 /// A bridge's refusals, by reason: property `Counts`.
 const REJECTIONS: &str = "org.causeway.Ipmi.Channel.Rejections";
@@ -42,12 +45,21 @@ pub(crate) struct Arguments {
 
 /// Print the counters as Prometheus text
 ///
-/// To standard output, or to a file for the textfile collector of node_exporter, which is replaced as a whole.
+/// To standard output, to a file for the textfile collector of node_exporter, which is replaced as a whole, or to
+/// Prometheus itself (http://ADDR/metrics), until the program is ended.
 #[derive(Args, Debug)]
 pub(crate) struct MetricsArguments {
     /// Write this file
-    #[arg(long, value_name = "FILE")]
-    textfile: Option<PathBuf>,
+    #[arg(long, visible_alias = "textfile", value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Serve them at this address and port, such as 127.0.0.1:9623
+    #[cfg(feature = "exporter")]
+    #[arg(long, value_name = "ADDR", conflicts_with = "output")]
+    listen: Option<SocketAddr>,
+    /// Serve them at an address that other machines reach too
+    #[cfg(feature = "exporter")]
+    #[arg(long, requires = "listen")]
+    public: bool,
 }
 
 /// One counter, gauge or histogram.
@@ -129,24 +141,25 @@ pub(crate) async fn metrics(
     arguments: &MetricsArguments,
     global: &Global,
 ) -> Result<Report, Error> {
+    #[cfg(feature = "exporter")]
+    if let Some(address) = arguments.listen {
+        return exporter::serve(address, arguments.public, global).await;
+    }
     let bus = Bus::connect(global).await?;
     let counters = read(&bus).await?;
     let text = prometheus(&counters);
-    if let Some(path) = &arguments.textfile {
-        replace(path, &text)
+    if let Some(path) = &arguments.output {
+        file::replace(path, text.as_bytes(), 0o644)
             .map_err(|error| Error::failed(format_args!("{}: {error}", path.display())))?;
         return Ok(Report::new(&samples(&counters), |_| {}));
     }
     Ok(Report::new(&samples(&counters), |page| page.verbatim(&text)))
 }
 
-/// Replaces a file as a whole: its reader never sees half of it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".new");
-    let anew = path.with_file_name(name);
-    fs::write(&anew, text)?;
-    fs::rename(anew, path)
+/// All counters as Prometheus reads them.
+#[cfg(feature = "exporter")]
+pub(crate) async fn text(global: &Global) -> Result<String, Error> {
+    Ok(prometheus(&read(&Bus::connect(global).await?).await?))
 }
 
 /// All counters, in the order of their names.

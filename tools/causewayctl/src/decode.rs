@@ -96,6 +96,12 @@ fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     }
 }
 
+/// The layers of an MCTP message, from its message type on.
+#[cfg(feature = "exchange")]
+pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
+    mctp::message(bytes)
+}
+
 /// The layers of a request, as on KCS; what cannot be decoded is left out.
 pub(crate) fn request(bytes: &[u8]) -> Vec<Layer> {
     ipmi::request(bytes).unwrap_or_default()
@@ -109,12 +115,6 @@ pub(crate) fn response(bytes: &[u8]) -> Vec<Layer> {
 /// The name of a command; empty if `ipmid` has none of this number.
 pub(crate) fn command_name(netfn: NetFn, command: u8, data: &[u8]) -> String {
     names::command(netfn, command, data)
-}
-
-/// The layers of an MCTP message, from its message type on.
-#[cfg(feature = "exchange")]
-pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
-    mctp::message(bytes)
 }
 
 /// Adds a layer to a page.

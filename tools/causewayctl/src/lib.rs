@@ -34,6 +34,10 @@ mod decode;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod error;
+#[cfg(feature = "exporter")]
+mod exporter;
+#[cfg(feature = "observe")]
+mod file;
 mod hex;
 #[cfg(feature = "observe")]
 mod mctp;
@@ -65,6 +69,8 @@ use self::output::Report;
 
 /// The name of the program.
 pub const NAME: &str = "causewayctl";
+
+pub use self::status::DAEMONS;
 
 /// The command line, for the pages of the manual and the completions.
 #[must_use]

@@ -4,11 +4,10 @@ mod attach;
 mod escape;
 
 use clap::{ArgGroup, Args, Subcommand};
-use ipmi_proto::ChannelNumber;
 use openbmc_dbus::client::{CallError, ObjectAt};
 use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
-use openbmc_dbus::ipmi::{session_info, sol_payload};
+use openbmc_dbus::ipmi::sol_payload;
 use serde::Serialize;
 
 use crate::bmc::Bmc;
@@ -208,11 +207,9 @@ async fn payload(bmc: &Bmc, service: &str, channel: &str) -> Result<Option<Paylo
         let (session, may_type) = (format!("{session:x}"), instance == 1);
         instances.push(Instance { instance, may_type, session, user_id, user, encrypted });
     }
-    let zero = ObjectAt::new(service, format!("{}/{object_name}/0", session_info::ROOT));
-    let number = client.get(&zero, session_info::CHANNEL_NUM).await.ok();
-    let bit_rate = match number.and_then(ChannelNumber::new) {
-        Some(number) => bmc.sol_parameter(number, VOLATILE_BIT_RATE).await.ok().flatten(),
-        None => None,
+    let bit_rate = match bmc.channel_of(channel).await {
+        Ok(number) => bmc.sol_parameter(number, VOLATILE_BIT_RATE).await.ok().flatten(),
+        Err(_) => None,
     };
     let payload = Payload {
         channel: channel.to_owned(),
