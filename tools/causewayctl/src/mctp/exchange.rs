@@ -219,8 +219,8 @@ async fn once(bus: &Bus, eid: u8) -> Result<Pong, Error> {
     let call = bus.client().call(&object, PING, &(eid,)).await;
     let (message, microseconds): (Vec<u8>, u64) = match call {
         Ok(answer) => answer,
-        Err(CallError::Gone { .. }) => return Err(super::not_running()),
-        Err(CallError::Refused { text, .. }) => return Ok(lost(text)),
+        Err(CallError::Gone(_)) => return Err(super::not_running()),
+        Err(CallError::Refused(call)) => return Ok(lost(call.cause)),
         Err(error) => return Err(Error::failed(format_args!("mctp-demuxd: {error}"))),
     };
     let instance = message.get(1).copied().unwrap_or_default() & 0x1f;
