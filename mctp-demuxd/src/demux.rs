@@ -85,7 +85,7 @@ pub struct LinkState {
     outbox: Outbox,
 }
 
-/// What is fixed while the daemon runs.
+/// What the configuration says.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What this endpoint is.
@@ -208,6 +208,22 @@ impl Demux {
             changes: Vec::new(),
             owner_advanced: false,
         }
+    }
+
+    /// Applies other settings from now on, but for configured routes and what this endpoint is on its buses. It
+    /// disconnects no client, and a request that is out has the time that it had.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.max_clients = settings.clients;
+        self.reassembler.set_limits(settings.reassembly);
+        self.answer_limits = settings.answer_limits;
+        self.routes.set_learned_life(settings.learned_life);
+        self.responder.reconfigure(settings.identity);
+    }
+
+    /// The most clients there may be.
+    #[must_use]
+    pub const fn max_clients(&self) -> usize {
+        self.max_clients
     }
 
     /// The id of this endpoint; null while it has none.

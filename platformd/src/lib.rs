@@ -30,10 +30,12 @@ mod validate;
 use std::time::{Instant, SystemTime};
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 pub use self::arguments::Arguments;
-use self::config::Platform;
+use self::config::{KEYS, Platform};
 use self::part::Now;
 use self::server::Server;
 use self::simulation::Simulation;
@@ -59,9 +61,15 @@ pub async fn run(setup: Setup<Arguments>, config: Platform) -> Result<(), Failur
     let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Now { uptime: started.elapsed(), epoch };
     let simulation = Simulation::start(&config, store.load(), setup.args.power_lost, now);
-    let callers = config.services.callers.clone();
-    Server::new(simulation, store, callers, started).run(|| setup.ready()).await?;
-    restart(&config.bmc.reset_command);
+    let (sender, plans) = mpsc::unbounded_channel();
+    let reload = setup.reloads(KEYS, prepare, move |config| {
+        // The server runs as long as the process.
+        let _ = sender.send(config);
+    });
+    tokio::spawn(configuration::serve(reload, None));
+    let mut server = Server::new(simulation, store, config, plans, started);
+    server.run(|| setup.ready()).await?;
+    restart(server.reset_command());
     Ok(())
 }
 

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use daemon::{AbortOnDrop, Failure, RateLimit, sleep_until};
 use futures_util::StreamExt as _;
-use openbmc_dbus::callers::Callers;
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver};
 use tracing::{debug, info, warn};
 use zbus::message::{Flags, Message, Type};
 
 use self::links::{LinkId, Links, Outbox, lost_name};
 use self::messages::{read_call, read_header, reply, signal_of};
 use self::senders::{LookedUp, Senders, Verdict};
+use crate::config::Platform;
 use crate::dispatch;
 use crate::fault::Fault;
 use crate::mapper::{self, Foreign, Update};
@@ -42,6 +42,10 @@ pub(crate) struct Server {
     senders: Senders,
     store: Store,
     started: Instant,
+    /// The program that restarts the BMC, and its arguments.
+    reset_command: Vec<String>,
+    /// Configurations that were reloaded.
+    plans: UnboundedReceiver<Platform>,
     /// Whether a name was ever owned: nothing is written to disk before, as another platformd may use the file.
     has_served: bool,
 }
@@ -69,15 +73,30 @@ struct Names {
 }
 
 impl Server {
-    /// Serves `simulation`, whose clock began at `started`, and accepts changes from `callers`.
+    /// Serves `simulation`, whose clock began at `started`, by `config` and those of `plans` that follow.
     pub(crate) fn new(
         simulation: Simulation,
         store: Store,
-        callers: Callers,
+        config: Platform,
+        plans: UnboundedReceiver<Platform>,
         started: Instant,
     ) -> Self {
-        let (foreign, senders) = (Foreign::default(), Senders::new(callers));
-        Self { simulation, foreign, senders, store, started, has_served: false }
+        let (foreign, senders) = (Foreign::default(), Senders::new(config.services.callers));
+        let reset_command = config.bmc.reset_command;
+        let has_served = false;
+        Self { simulation, foreign, senders, store, started, reset_command, plans, has_served }
+    }
+
+    /// The program that restarts the BMC, and its arguments.
+    pub(crate) fn reset_command(&self) -> &[String] {
+        &self.reset_command
+    }
+
+    fn reconfigure(&mut self, config: Platform) {
+        let now = self.now();
+        self.simulation.reconfigure(now, &config);
+        self.senders.configure(config.services.callers);
+        self.reset_command = config.bmc.reset_command;
     }
 
     /// Serves until the BMC is to be restarted. When the bus closes it connects again; the simulation
@@ -116,6 +135,7 @@ impl Server {
             let due = self.due();
             tokio::select! {
                 links = &mut connecting => return Some(links),
+                Some(config) = self.plans.recv() => self.reconfigure(config),
                 () = sleep_until(due) => {
                     self.handle_timeout();
                     if self.reset_wanted() {
@@ -164,6 +184,7 @@ impl Server {
                     requesting.set(links.request_names(names.requested(taken), TAKEN_RETRY));
                 }
                 Some(update) = next_update(&mut updates) => self.foreign.apply(update),
+                Some(config) = self.plans.recv() => self.reconfigure(config),
                 () = sleep_until(due) => self.handle_timeout(),
             }
             self.signals(links, &mut outbox);

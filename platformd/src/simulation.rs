@@ -72,6 +72,12 @@ impl Simulation {
         done.unwrap_or_else(|| Err(Fault::unknown_method(call.method.interface, call.method.name)))
     }
 
+    /// Applies another configuration, as far as parts can.
+    pub(crate) fn reconfigure(&mut self, now: Now, config: &Platform) {
+        self.each(now, |part, context| part.reconfigure(context, config));
+        self.deliver_events(now);
+    }
+
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.each(now, |part, context| part.timeout(context));

@@ -28,6 +28,7 @@ pub mod plain;
 pub mod policies;
 pub mod process;
 pub mod programs;
+pub mod provider;
 pub mod python;
 pub mod qmp;
 pub mod relay;

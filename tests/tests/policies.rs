@@ -20,15 +20,39 @@ const NAMES: [(&str, &[&str]); 8] = [
             "xyz.openbmc_project.Logging.IPMI",
             "org.causeway.Ipmi.Providers",
             "org.causeway.Ipmi.Diagnostics",
+            "org.causeway.Daemon.ipmid",
         ],
     ),
-    ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0"]),
-    ("kcsbridged", &["xyz.openbmc_project.Ipmi.Channel.kcs0"]),
-    ("btbridged", &["xyz.openbmc_project.Ipmi.Channel.bt0", "org.openbmc.HostIpmi"]),
-    ("ssifbridged", &["xyz.openbmc_project.Ipmi.Channel.ssif0"]),
-    ("ipmbbridged", &["xyz.openbmc_project.Ipmi.Channel.Ipmb"]),
-    ("mctp-demuxd", &["xyz.openbmc_project.MCTP.Demux"]),
-    ("platformd", &["xyz.openbmc_project.ObjectMapper", "org.freedesktop.timedate1"]),
+    ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0", "org.causeway.Daemon.netipmid.lan0"]),
+    (
+        "kcsbridged",
+        &["xyz.openbmc_project.Ipmi.Channel.kcs0", "org.causeway.Daemon.kcsbridged.kcs0"],
+    ),
+    (
+        "btbridged",
+        &[
+            "xyz.openbmc_project.Ipmi.Channel.bt0",
+            "org.openbmc.HostIpmi",
+            "org.causeway.Daemon.btbridged.bt0",
+        ],
+    ),
+    (
+        "ssifbridged",
+        &["xyz.openbmc_project.Ipmi.Channel.ssif0", "org.causeway.Daemon.ssifbridged.ssif0"],
+    ),
+    (
+        "ipmbbridged",
+        &["xyz.openbmc_project.Ipmi.Channel.Ipmb", "org.causeway.Daemon.ipmbbridged.Ipmb"],
+    ),
+    ("mctp-demuxd", &["xyz.openbmc_project.MCTP.Demux", "org.causeway.Daemon.mctp_demuxd"]),
+    (
+        "platformd",
+        &[
+            "xyz.openbmc_project.ObjectMapper",
+            "org.freedesktop.timedate1",
+            "org.causeway.Daemon.platformd",
+        ],
+    ),
 ];
 
 /// A name that is owned only where the configuration asks for it (`mctpd-names`).

@@ -1,5 +1,6 @@
 //! What the configuration file says to this daemon.
 
+use daemon::reload::Keys;
 use daemon::{Failure, Invalid, Setup, Validate};
 use openbmc_dbus::recorder::RecorderConfig;
 use sections::IpmbSection;
@@ -7,6 +8,20 @@ use serde::Deserialize;
 
 use crate::arguments::IpmbArguments;
 use crate::tracker::RetryPolicy;
+
+/// The keys; those of `[ipmb]` apply to the requests that come after a reload.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "ipmb.per-try-ms",
+        "ipmb.tries",
+        "ipmb.host-id",
+        "ipmb.running-per-satellite",
+        "ipmb.accept-broadcasts",
+        "ipmb.target",
+    ],
+    restart: &["recorder.bytes", "recorder.exchanges"],
+    others: &[],
+};
 
 /// The sections of `causeway.toml` that concern the IPMB bridge.
 #[derive(Clone, Debug, Default, Deserialize)]

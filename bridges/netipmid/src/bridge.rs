@@ -15,6 +15,7 @@ use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 
 use crate::audit::{self, Audit};
+use crate::config::Plan;
 use crate::console::{Holder, PayloadCaller, Sol, SolRequest};
 use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
@@ -45,6 +46,8 @@ pub struct Inputs {
     pub accounts: mpsc::UnboundedReceiver<()>,
     /// Requests for the counters of rejections.
     pub counts: mpsc::UnboundedReceiver<CountsRequest>,
+    /// Configurations that were reloaded.
+    pub plans: mpsc::UnboundedReceiver<Plan>,
     /// Requests about the SOL payload.
     pub sol: mpsc::UnboundedReceiver<SolRequest>,
 }
@@ -78,6 +81,7 @@ enum Wake {
     Guid([u8; 16]),
     AccountsChanged,
     Counts(CountsRequest),
+    Reloaded(Box<Plan>),
     Sol(SolRequest),
     LinksChanged(std::io::Result<()>),
     Nothing,
@@ -136,6 +140,7 @@ impl Bridge {
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
                 Some(request) = inputs.counts.recv() => Wake::Counts(request),
+                Some(plan) = inputs.plans.recv() => Wake::Reloaded(Box::new(plan)),
                 Some(request) = inputs.sol.recv() => Wake::Sol(request),
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
@@ -189,6 +194,10 @@ impl Bridge {
                 self.datagrams.follow_interface()?;
             }
             Wake::Guid(guid) => self.server.set_guid(guid),
+            Wake::Reloaded(plan) => {
+                self.server.reconfigure(now, plan.server);
+                self.sol.reconfigure(&plan.config.sol);
+            }
             Wake::AccountsChanged => {
                 self.server.accounts_changed(now);
                 let users = &self.users;

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
 use openbmc_dbus::execute::{IpmiHost, LinkState};
 use openbmc_dbus::recorder::Recorder;
 use rmcp_proto::server::{self, Server};
@@ -41,7 +42,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
 use self::config::Plan;
-pub use self::config::prepare;
+pub use self::config::{KEYS, prepare};
 use self::console::{Settings, Sol, follow_settings, publish_payload};
 use self::datagrams::Datagrams;
 use self::measures::Measures;
@@ -69,6 +70,12 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let (accounts_sender, accounts) = mpsc::unbounded_channel();
     let (session_sender, session_changes) = mpsc::unbounded_channel();
     let (counts_sender, counts) = mpsc::unbounded_channel();
+    let (plan_sender, plans) = mpsc::unbounded_channel();
+    let reload = setup.reloads(KEYS, prepare, move |plan| {
+        // The bridge runs as long as the process.
+        let _ = plan_sender.send(plan);
+    });
+    tokio::spawn(configuration::serve(reload, Some(name.clone())));
     let (sol_sender, sol_requests) = mpsc::unbounded_channel();
 
     let store = config.accounts(&setup.state_dir);
@@ -101,7 +108,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let server = Server::new(server_config, users.clone(), SystemBytes::default());
     let sol = Sol::new(&config.sol, settings);
-    let inputs = Inputs { close, guid, accounts, counts, sol: sol_requests };
+    let inputs = Inputs { close, guid, accounts, counts, plans, sol: sol_requests };
     tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
     let bridge =

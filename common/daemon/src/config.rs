@@ -44,6 +44,14 @@ impl ConfigFile {
         }
     }
 
+    /// Reads a file of a daemon's own, which has no sections of other daemons.
+    pub(crate) fn own(path: &Path) -> Result<Self, Failure> {
+        let origin = path.display().to_string();
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::Config(format!("{origin}: {error}")))?;
+        Ok(Self { origin, text: Some(text) })
+    }
+
     /// Takes the text of a configuration file; `origin` is its name in messages.
     ///
     /// # Errors
@@ -74,6 +82,23 @@ impl ConfigFile {
             Some(text) => parse_toml(&self.origin, text),
             None => Ok(T::default()),
         }
+    }
+
+    /// Where the text is from.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// All that the file has; nothing if it is not TOML.
+    pub(crate) fn table(&self) -> toml::Table {
+        self.text.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// The line of a key of the file.
+    pub(crate) fn line(&self, key: &str) -> Option<usize> {
+        let text = self.text.as_deref()?;
+        let root = DeTable::parse(text).ok()?;
+        Some(line_of(text, find(root.get_ref(), key)?))
     }
 
     /// The failure for a value of this file that is wrong, with file and line.

@@ -7,6 +7,7 @@ use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Lun, Medium, Privile
 use openbmc_dbus::execute::{
     Call, CallOptions, CommandInfo, Execute, LinkRefusal, OwnerChange, Refusal,
 };
+pub use openbmc_dbus::recorder::RecorderConfig;
 use openbmc_dbus::recorder::{self, Origin, Recorder, RequestView};
 use zbus::Connection;
 

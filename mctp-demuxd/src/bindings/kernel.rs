@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::AbortOnDrop;
+use mctp_proto::protocols::{Reading, has_intermediate_answers};
 use mctp_proto::{Eid, Medium, MessageType, Tag};
 use sys::{MctpPeer, MctpSocket};
 
@@ -23,7 +24,6 @@ use self::held_tags::{HeldTag, HeldTags};
 use super::{Binding, Options, Serving};
 use crate::demux::{ClientId, KernelMessage, KernelSend};
 use crate::engine::{MessageOutput, Output, Port, Sent};
-use mctp_proto::protocols::{Reading, has_intermediate_answers};
 
 /// After how long a message for which the kernel had no tag or no room is tried again.
 const RETRY: Duration = Duration::from_millis(20);

@@ -9,6 +9,7 @@ use mctp_proto::control::requester::Request as ControlRequest;
 use mctp_proto::control::responder::{Event, Incoming, Role, Surroundings};
 use mctp_proto::control::{Command, ControlHeader};
 use mctp_proto::fragment::Fragmenter;
+use mctp_proto::protocols::Reading;
 use mctp_proto::route::{Kind, Origin, Route};
 use mctp_proto::tags::TagPeer;
 use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
@@ -16,7 +17,6 @@ use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
 use super::client::ReplyTo;
 use super::outbox::OutMessage;
 use super::{Change, Demux, Request, Requester};
-use mctp_proto::protocols::Reading;
 
 /// Control messages of this endpoint that wait for a link. Others are sent when these are, so that
 /// the time for an answer begins when the request leaves and not when a queue takes it.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use mctp_proto::packet::Header;
+use mctp_proto::protocols::{Reading, Role, fits};
 use mctp_proto::tags::{Answered, TagPeer};
 use mctp_proto::{Address, BusPath, DropReason, Eid, LinkId, MessageType, Tag};
 
 use super::client::{Owed, ReplyTo, forgotten_at};
 use super::counters::Refusal;
 use super::{Change, ClientId, Demux, LinkKind, Outlet, Request, Requester};
-use mctp_proto::protocols::{Reading, Role, fits};
 
 /// A whole message that the kernel's stack has put together.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mctp_proto::fragment::Fragmenter;
+use mctp_proto::protocols::Reading;
 use mctp_proto::tags::TagPeer;
 use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
 
@@ -10,7 +11,6 @@ use super::client::{Meaning, Owed};
 use super::counters::Refusal;
 use super::outbox::OutMessage;
 use super::{ClientId, Demux, LinkKind, LinkState, Outlet, Request, Requester, Wait, path_of};
-use mctp_proto::protocols::Reading;
 
 /// Tags of each peer.
 const TAGS: usize = Tag::COUNT as usize;
@@ -260,7 +260,14 @@ impl Demux {
     }
 
     fn send_request(&mut self, now: Duration, request: &Outbound<'_>) -> Result<(), Wait> {
-        let links = self.links_to(request.eid);
+        let (all, one);
+        let links = if request.eid == Eid::BROADCAST {
+            all = self.links_of_broadcasts();
+            all.as_slice()
+        } else {
+            one = self.routes.lookup(request.eid);
+            one.as_slice()
+        };
         let Some(&(first, _)) = links.first() else {
             self.refusals.add(Refusal::NoRoute);
             return Ok(());
@@ -269,7 +276,7 @@ impl Demux {
             self.refusals.add(Refusal::LinkDown);
             return Ok(());
         }
-        for &(link, address) in &links {
+        for &(link, address) in links {
             self.check_room(request.id, link)?;
             let peer = TagPeer { path: path_of((link, address)), eid: request.eid };
             if self.kind_of(link) != LinkKind::Kernel && !self.may_take_tag(request.id, peer) {
@@ -280,7 +287,7 @@ impl Demux {
             self.push_to_kernel(first, request);
             return Ok(());
         }
-        for (link, address) in links {
+        for &(link, address) in links {
             let peer = TagPeer { path: path_of((link, address)), eid: request.eid };
             let tag = self.take_tag(now, peer, request.taken())?;
             let fragmenter =
@@ -310,11 +317,8 @@ impl Demux {
         self.push(link, Some(request.id), out);
     }
 
-    /// Where a message to `eid` goes: one link, or for a broadcast every one that can.
-    fn links_to(&self, eid: Eid) -> Vec<(LinkId, Address)> {
-        if eid != Eid::BROADCAST {
-            return self.routes.lookup(eid).into_iter().collect();
-        }
+    /// Where a broadcast goes: to every link that carries it.
+    fn links_of_broadcasts(&self) -> Vec<(LinkId, Address)> {
         let can = |(_, link): &(usize, &LinkState)| {
             matches!(link.kind, LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)) && link.up
         };

@@ -14,7 +14,7 @@ use openbmc_dbus::state::boot::raw;
 use openbmc_dbus::state::chassis::{self, PowerState, PowerStatus};
 use openbmc_dbus::state::host::{self, HostState, RestartCause};
 
-use crate::config::{Chassis, ChassisFault, Host, HostFault, SoftOff};
+use crate::config::{Chassis, ChassisFault, Host, HostFault, Platform, SoftOff};
 use crate::fault::Fault;
 use crate::part::{Context, Event, Part, PowerRequest, Setting};
 use crate::tree::Instance;
@@ -277,6 +277,11 @@ impl Part for Power {
             }
             _ => {}
         }
+    }
+
+    fn reconfigure(&mut self, _: &mut Context<'_>, config: &Platform) {
+        // What is under way goes on as it was planned.
+        (self.chassis, self.host) = (config.chassis.clone(), config.host.clone());
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {

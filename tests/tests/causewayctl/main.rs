@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backup;
+mod configuration;
 mod daemons;
 mod decoding;
 mod doctor;

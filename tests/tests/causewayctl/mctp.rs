@@ -1,8 +1,7 @@
 //! `mctp`, and `config check`.
 
-use std::fs;
 use std::path::Path;
-use std::thread;
+use std::{fs, thread};
 
 use mctp_client::Client;
 use serde_json::json;

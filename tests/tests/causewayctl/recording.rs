@@ -154,6 +154,9 @@ fn wireshark_reads_a_trace_of_sessions_and_of_a_host() {
     for line in ["sdr list", "sel list", "fru print 0", "sol info", "lan print 1", "user list 1"] {
         login.ipmitool(line).ok();
     }
+    // Serial over LAN begins with it; the characters are no requests.
+    let activated = login.ipmitool("raw 0x06 0x48 0x01 0x01 0xc6 0x00 0x00 0x00");
+    assert_eq!(activated.code, Some(0), "{activated}");
     for (netfn, command) in [(0x06, 0x01), (0x06, 0x37), (0x00, 0x01), (0x0a, 0x40), (0x2c, 0x01)] {
         host.send_with(netfn, command, if netfn == 0x2c { &[0xdc, 1] } else { &[] });
         host.receive(netfn, command);
@@ -175,6 +178,7 @@ fn wireshark_reads_a_trace_of_sessions_and_of_a_host() {
         "Get Chassis Status",
         "Get Device ID",
         "Set Session Privilege Level",
+        "Activate Payload",
         "Close Session",
     ] {
         for kind in ["Req", "Rsp"] {

@@ -8,11 +8,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tests::bus::Bus;
 use tests::client::Output;
-use tests::ctl;
 use tests::host::{Host, Kind};
 use tests::suite::Suite;
 use tests::terminal::Terminal;
-use tests::wait;
+use tests::{ctl, wait};
 
 /// The page with one space for many, and the words that differ from run to run as names.
 fn stable(suite: &Suite, output: &Output) -> Output {

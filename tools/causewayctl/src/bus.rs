@@ -204,7 +204,7 @@ fn is_absent(error: &fdo::Error) -> bool {
 }
 
 /// A call to `daemon` that gave no result.
-fn call_failed(daemon: &str, error: &zbus::Error) -> Error {
+pub(crate) fn call_failed(daemon: &str, error: &zbus::Error) -> Error {
     let zbus::Error::FDO(fdo) = error else {
         return Error::failed(format_args!("{daemon} does not answer: {error}"));
     };

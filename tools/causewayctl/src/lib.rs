@@ -141,7 +141,7 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Trace(arguments) => trace::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Mctp(arguments) => mctp::run(&arguments, global).await,
-            Command::Config(arguments) => config::run(&arguments),
+            Command::Config(arguments) => config::run(&arguments, global).await,
             Command::Commands(arguments) => commands::run(&arguments, global).await,
             Command::Status(arguments) => status::run(&arguments, global).await,
             Command::Raw(arguments) => raw::run(&arguments, global).await,

@@ -25,6 +25,8 @@ const MAX_CLOSING: usize = 8;
 struct ActiveInstance {
     holder: Holder,
     protection: Protection,
+    /// What its session was told on activation.
+    max_payload: u16,
     instance: Instance,
 }
 
@@ -32,7 +34,9 @@ struct ActiveInstance {
 #[derive(Debug)]
 pub struct PayloadInstances {
     ring: Ring,
+    /// As many as there may be instances, or have been.
     slots: Vec<Option<ActiveInstance>>,
+    capacity: usize,
     closing: VecDeque<ActiveInstance>,
     settings: Settings,
     scrollback: u64,
@@ -52,20 +56,31 @@ impl PayloadInstances {
     /// No active instance, and no connection to the host's console yet.
     #[must_use]
     pub fn new(section: &SolSection, settings: Settings) -> Self {
-        let mut slots = Vec::new();
-        slots.resize_with(1 + usize::from(section.viewers), || None);
-        Self {
+        let mut instances = Self {
             ring: Ring::new(section.ring),
-            slots,
+            slots: Vec::new(),
+            capacity: 0,
             closing: VecDeque::new(),
             settings,
-            scrollback: section.scrollback as u64,
-            max_payload: section.max_payload,
+            scrollback: 0,
+            max_payload: 0,
             shown: 0,
             unread: None,
             available: false,
             local_input: VecDeque::new(),
             input_len: 0,
+        };
+        instances.reconfigure(section);
+        instances
+    }
+
+    /// Applies the section, but for the ring, to instances that are activated from now on.
+    pub fn reconfigure(&mut self, section: &SolSection) {
+        self.scrollback = section.scrollback as u64;
+        self.max_payload = section.max_payload;
+        self.capacity = 1 + usize::from(section.viewers);
+        if self.slots.len() < self.capacity {
+            self.slots.resize_with(self.capacity, || None);
         }
     }
 
@@ -78,9 +93,9 @@ impl PayloadInstances {
     /// Sets the settings, which apply at once; disabling SOL ends all instances.
     pub fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
-        let parameters = settings.parameters.with_max_payload(usize::from(self.max_payload));
         for slot in self.slots.iter_mut().flatten() {
-            slot.instance.set_parameters(parameters);
+            let max_payload = usize::from(slot.max_payload);
+            slot.instance.set_parameters(settings.parameters.with_max_payload(max_payload));
         }
         if !settings.enable {
             self.retain(|_| false);
@@ -96,13 +111,13 @@ impl PayloadInstances {
     /// How many instances can be active.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.slots.len()
+        self.capacity
     }
 
-    /// Whether there is an instance `number`.
+    /// Whether there is an instance `number`: one that can be activated, or that was when there could be more.
     #[must_use]
     pub fn has(&self, number: InstanceNumber) -> bool {
-        number.index() < self.slots.len()
+        number.index() < self.capacity || self.slot(number).is_some()
     }
 
     /// The session that has instance `number`.
@@ -156,7 +171,8 @@ impl PayloadInstances {
             instance.continue_from(seq);
         }
         if let Some(slot) = self.slots.get_mut(number.index()) {
-            *slot = Some(ActiveInstance { holder, protection, instance });
+            let max_payload = self.max_payload;
+            *slot = Some(ActiveInstance { holder, protection, max_payload, instance });
         }
         info!(
             instance = number.index() + 1,

@@ -58,6 +58,11 @@ impl Sol {
         self.instances.set_settings(*self.settings.borrow_and_update());
     }
 
+    /// Applies a changed section; see [`PayloadInstances::reconfigure`].
+    pub fn reconfigure(&mut self, section: &SolSection) {
+        self.instances.reconfigure(section);
+    }
+
     /// Executes a payload command.
     pub fn answer(&mut self, caller: &PayloadCaller, request: &Request) -> Response {
         // The next attempt to connect may be half a minute away.

@@ -3,6 +3,7 @@
 mod attacks;
 mod floods;
 mod handshake;
+mod reconfigured;
 mod requests;
 mod sessionless;
 mod v15;

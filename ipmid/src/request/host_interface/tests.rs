@@ -1,7 +1,6 @@
 //! The privilege of a request, from the session that its bridge states and the accounts' present limits.
 
 use accounts::{AccessConfig, ChannelAccess, ChannelTable, UserAccess, UserAdmin, Writer};
-use openbmc_dbus::recorder::RecorderConfig;
 use tempfile::TempDir;
 
 use super::*;
