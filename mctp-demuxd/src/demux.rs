@@ -63,7 +63,7 @@ pub enum LinkKind {
 }
 
 impl LinkKind {
-    const fn medium(self) -> Medium {
+    pub(crate) const fn medium(self) -> Medium {
         match self {
             Self::Packets(medium, _) => medium,
             Self::Kernel => Medium::Unspecified,
@@ -175,9 +175,8 @@ impl Demux {
         for route in settings.routes {
             routes.add(route);
         }
-        let without_addresses = |(_, (_, kind)): &(usize, &(String, LinkKind))| {
-            matches!(kind, LinkKind::Packets(Medium::Serial, _) | LinkKind::Kernel)
-        };
+        let without_addresses =
+            |(_, (_, kind)): &(usize, &(String, LinkKind))| kind.medium().address_len() == 0;
         let fallback = links.iter().enumerate().find(without_addresses);
         routes.set_fallback(fallback.and_then(|(index, _)| u8::try_from(index).ok().map(LinkId)));
         let links = links.into_iter().map(|(name, kind)| {

@@ -61,7 +61,8 @@ pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         Demux::new(plan.settings, names.iter().cloned().zip(plan.kinds.iter().copied()).collect());
     let mut assignments = None;
     if let Some(owned) = plan.owned {
-        let file = Assignments::open(&setup.state_dir, names);
+        let media = plan.kinds.iter().map(|kind| kind.medium());
+        let file = Assignments::open(&setup.state_dir, names.into_iter().zip(media).collect());
         demux.own_buses(owner(&demux, &file, owned));
         assignments = Some(file);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mctp_proto::fragment::Fragmenter;
 use mctp_proto::protocols::Reading;
 use mctp_proto::tags::TagPeer;
-use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
+use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, MessageType, Tag};
 
 use super::client::{Meaning, Owed};
 use super::counters::Refusal;
@@ -319,9 +319,8 @@ impl Demux {
 
     /// Where a broadcast goes: to every link that carries it.
     fn links_of_broadcasts(&self) -> Vec<(LinkId, Address)> {
-        let can = |(_, link): &(usize, &LinkState)| {
-            matches!(link.kind, LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)) && link.up
-        };
+        let can =
+            |(_, link): &(usize, &LinkState)| link.kind.medium().carries_broadcasts() && link.up;
         let links = self.links.iter().enumerate().filter(can);
         links
             .filter_map(|(index, _)| Some((LinkId(u8::try_from(index).ok()?), Address::None)))

@@ -25,7 +25,7 @@ class Machine:
 
     LINES = ("console", "host", "mctp")  # UART 5, 1 and 2
 
-    def __init__(self, kernel, images, work, port=None, extra=()):
+    def __init__(self, kernel, images, work, port=None, extra=(), append=""):
         self.work = work
         self.port = port or free_port()
         self.log = bytearray()
@@ -44,7 +44,7 @@ class Machine:
             ["qemu-system-arm", "-M", "ast2600-evb", "-m", "1G", "-nodefaults", "-display", "none", "-no-reboot",
              "-kernel", os.path.join(kernel, "zImage"), "-dtb", os.path.join(kernel, "ast2600.dtb"),
              "-append", "console=ttyS4,115200n8 root=/dev/mmcblk0 rootfstype=squashfs ro rootwait init=/sbin/preinit "
-                        "panic=-1 loglevel=4 systemd.show_status=0 systemd.getty_auto=0 quiet",
+                        "panic=-1 loglevel=4 systemd.show_status=0 systemd.getty_auto=0 quiet " + append,
              "-nic", "user,hostfwd=udp:127.0.0.1:%d-10.0.2.15:623" % self.port,
              "-qmp", "unix:%s,server=on,wait=off" % self._path("qmp"),
              "-qtest", "unix:%s,server=on,wait=off" % self._path("qtest"), "-qtest-log", "none", *options, *extra],

@@ -194,7 +194,7 @@ async fn payload(bmc: &Bmc, service: &str, channel: &str) -> Result<Option<Paylo
         Ok(properties) if properties.is_empty() => return Ok(None),
         Ok(properties) => properties,
         // The bridge of a host's interface, or one that ended meanwhile.
-        Err(CallError::Gone { .. } | CallError::NotFound { .. }) => return Ok(None),
+        Err(CallError::Gone(_) | CallError::NotFound(_)) => return Ok(None),
         Err(CallError::Refused(call)) if call.cause.contains(".InvalidArgs") => return Ok(None),
         Err(error) => return Err(Error::failed(format_args!("{service}: {error}"))),
     };

@@ -219,7 +219,7 @@ async fn once(bus: &Bus, eid: u8) -> Result<Pong, Error> {
     let call = bus.client().call(&object, PING, &(eid,)).await;
     let (message, microseconds): (Vec<u8>, u64) = match call {
         Ok(answer) => answer,
-        Err(CallError::Gone { .. }) => return Err(super::not_running()),
+        Err(CallError::Gone(_)) => return Err(super::not_running()),
         Err(CallError::Refused(call)) => {
             // After the error's name.
             let text = call.cause.split_once(": ").map_or(call.cause.as_str(), |(_, text)| text);
