@@ -41,7 +41,7 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "record" -d 'Print the last requests and their responses, as the bridges have recorded them'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "trace" -d 'Print requests and responses, decoded; with --follow those that happen from now on'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees, and exchange messages with endpoints'
-complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check the configuration file'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check and reload the configuration file, and show what is in force'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "backup" -d 'Write the state of all daemons to one file, sealed under a passphrase'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "restore" -d 'Replace the state of all daemons by that of a backup'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "raw" -d 'Send a request to ipmid and print the response'
@@ -238,13 +238,25 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Have every installed daemon check the file, and show errors with file and line'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -s h -l help -d 'Print help'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -f -a "check" -d 'Have every installed daemon check the file, and show errors with file and line'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -f -a "show" -d 'Show what is in force in the daemons, and where each value is from'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -f -a "diff" -d 'Show what a reload would change, and what a restart'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -f -a "reload" -d 'Reload the configuration of the daemons; no session, client or bridge ends'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from show" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from diff" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from diff" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from reload" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from reload" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l config -d 'The configuration file of the daemons, which names the product' -r -F
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l root -d 'The folder that /var/lib is below, such as a mounted image' -r -F
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand backup" -l passphrase-file -d 'Read the passphrase from the first line of this file; - is standard input' -r -F

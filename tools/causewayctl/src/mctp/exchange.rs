@@ -220,7 +220,11 @@ async fn once(bus: &Bus, eid: u8) -> Result<Pong, Error> {
     let (message, microseconds): (Vec<u8>, u64) = match call {
         Ok(answer) => answer,
         Err(CallError::Gone(_)) => return Err(super::not_running()),
-        Err(CallError::Refused(call)) => return Ok(lost(call.cause)),
+        Err(CallError::Refused(call)) => {
+            // After the error's name.
+            let text = call.cause.split_once(": ").map_or(call.cause.as_str(), |(_, text)| text);
+            return Ok(lost(text.to_owned()));
+        }
         Err(error) => return Err(Error::failed(format_args!("mctp-demuxd: {error}"))),
     };
     let instance = message.get(1).copied().unwrap_or_default() & 0x1f;
