@@ -2,7 +2,7 @@
 //!
 //! The socket's protocol has no tags, so a client's message to an endpoint that awaits an answer could
 //! be the answer or a request of its own. Most message types tell them apart, and most answers repeat
-//! something of their request by which the two are matched. [`TABLE`] has a row for each type.
+//! something of their request by which the two are matched. a table has a row for each type.
 //!
 //! Where the rows are from:
 //!
