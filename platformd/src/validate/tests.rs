@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::host;
 use crate::part::Now;
 use crate::simulation::Simulation;
 use crate::tree::SavedValues;
@@ -219,7 +220,13 @@ fn all_services_have_their_names_here() {
     }
     let config = Platform::parse("x.toml", &text).unwrap();
     let now = Now { uptime: Duration::ZERO, epoch: Duration::ZERO };
-    let mut simulation = Simulation::start(&config, SavedValues::default(), false, now);
+    let mut simulation = Simulation::start(
+        &config,
+        host::simulated(&config, false),
+        SavedValues::default(),
+        false,
+        now,
+    );
     let used: BTreeSet<&str> =
         simulation.tree(now).objects().map(|(_, object)| object.service).collect();
     let named: BTreeSet<&str> = services::NAMES.iter().copied().collect();
