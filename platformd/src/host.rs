@@ -199,7 +199,7 @@ impl Reports {
 /// The reports of a driver, which runs until this is dropped. For a simulated host there are none.
 pub(crate) struct Running {
     reports: Receiver<Report>,
-    _driver: Option<AbortOnDrop>,
+    driver: Option<AbortOnDrop>,
 }
 
 impl Running {
@@ -215,7 +215,7 @@ impl Running {
     /// read those of the host.
     pub(crate) async fn first(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
-        if self._driver.is_none() {
+        if self.driver.is_none() {
             return reports;
         }
         let found = async {
@@ -233,7 +233,7 @@ pub(crate) fn open(config: &Platform, power_lost: bool) -> (Box<dyn Backend>, Ru
     match config.host.backend {
         BackendKind::Simulated => {
             let (_, reports) = mpsc::channel(1);
-            (simulated(config, power_lost), Running { reports, _driver: None })
+            (simulated(config, power_lost), Running { reports, driver: None })
         }
         BackendKind::Qemu => outside(config, Qemu::new(&config.host)),
         BackendKind::Command => outside(config, Programs::new(&config.host)),
@@ -251,5 +251,5 @@ fn outside(config: &Platform, driver: impl Driver) -> (Box<dyn Backend>, Running
     let (sender, reports) = mpsc::channel(QUEUE);
     let machine = Machine::new(config, driver.cycles(), orders);
     let task = AbortOnDrop::spawn(driver.run(received, Reports(sender)));
-    (Box::new(machine), Running { reports, _driver: Some(task) })
+    (Box::new(machine), Running { reports, driver: Some(task) })
 }

@@ -36,5 +36,6 @@ pub mod shell;
 pub mod source_paths;
 pub mod suite;
 pub mod terminal;
+pub mod vm;
 pub mod wait;
 pub mod wire;

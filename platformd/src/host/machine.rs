@@ -3,6 +3,7 @@
 //! A plan is a list of steps. Each step waits for what it is about, an operation's end or the host's state; a new
 //! request replaces the rest of the plan. Without a plan, reports alone change the published states.
 
+mod events;
 mod facts;
 mod states;
 
@@ -18,7 +19,6 @@ use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use zbus::wire::Variant;
 
-use self::states::events;
 use super::states::{set_host, set_power};
 use super::{Accepted, Backend, Operation, OperationError, Order, Report, State};
 use crate::config::Platform;
@@ -129,12 +129,14 @@ impl Machine {
             // Before the first report nothing is known, and a driver has nothing to do for a host that is off.
             PowerRequest::SoftOff => vec![Step::SoftOff, Step::Off],
             PowerRequest::HardOff => vec![Step::Off],
-            PowerRequest::Cycle if off => vec![Step::On(cause)],
-            PowerRequest::Cycle if self.cycles => vec![Step::Cycle(cause)],
-            PowerRequest::Cycle => vec![Step::Off, Step::Pause, Step::On(cause)],
-            PowerRequest::SoftCycle if off => vec![Step::On(cause)],
-            PowerRequest::SoftCycle => {
-                vec![Step::SoftOff, Step::Off, Step::Pause, Step::On(cause)]
+            // `Reboot` is a hard cycle, as in x86-power-control (`power_control.cpp`): IPMI's power cycle requests
+            // it, which does not ask the operating system (IPMI v2.0 §28.3).
+            PowerRequest::Cycle | PowerRequest::SoftCycle if off => vec![Step::On(cause)],
+            PowerRequest::Cycle | PowerRequest::SoftCycle if self.cycles => {
+                vec![Step::Cycle(cause)]
+            }
+            PowerRequest::Cycle | PowerRequest::SoftCycle => {
+                vec![Step::Off, Step::Pause, Step::On(cause)]
             }
             PowerRequest::HardReset | PowerRequest::SoftReset if off => return None,
             PowerRequest::HardReset => vec![Step::Reset(cause)],

@@ -9,11 +9,11 @@ mod qmp;
 
 use std::time::Duration;
 
-use daemon::Outage;
+use daemon::{Outage, sleep_until};
 use openbmc_dbus::control::boot::source::Source;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
 use self::qmp::{Event, Qmp, QmpError};
@@ -25,6 +25,10 @@ use crate::config::Host;
 const FIND_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a QEMU whose socket is closed may take to end.
 const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// Resets of the guest that follow a start or a reset so soon are the firmware's own: SeaBIOS resets the machine once
+/// more when it finds that it has run before. The boot order has to stay as it is for them.
+const FIRMWARE_RESETS: Duration = Duration::from_secs(3);
 
 /// What is configured.
 pub(super) struct Qemu {
@@ -42,6 +46,10 @@ struct Guest {
     /// Why it goes off, as far as QEMU has said.
     off: Option<OffCause>,
     boot: Source,
+    /// When the guest started or was reset last.
+    started: Option<Instant>,
+    /// When the boot order is to be set.
+    boot_due: Option<Instant>,
     outage: Outage<String>,
 }
 
@@ -50,6 +58,7 @@ enum Next {
     Order(Option<Order>),
     Event(Result<Event, QmpError>),
     Ended(Option<End>),
+    Boot,
     Find,
 }
 
@@ -65,6 +74,9 @@ impl Driver for Qemu {
     }
 
     async fn run(self, mut orders: Receiver<Order>, reports: Reports) {
+        // Known before QEMU runs, so that the system has one identity from the start.
+        let uuid = launch::uuid(&self.config);
+        reports.send(Report::Facts(Facts { uuid, ..Facts::default() })).await;
         let mut guest = Guest::new(self.config, reports);
         guest.find().await;
         loop {
@@ -77,6 +89,7 @@ impl Driver for Qemu {
                 Next::Event(Ok(event)) => guest.handle(event).await,
                 Next::Event(Err(error)) => guest.disconnected(&error).await,
                 Next::Ended(end) => guest.ended(end).await,
+                Next::Boot => guest.apply_late_boot().await,
                 Next::Find => guest.find().await,
             }
         }
@@ -93,6 +106,8 @@ impl Guest {
             state: None,
             off: None,
             boot: Source::Default,
+            started: None,
+            boot_due: None,
             outage: Outage::new(),
         }
     }
@@ -100,6 +115,7 @@ impl Guest {
     /// Waits for what happens next.
     async fn next(&mut self, orders: &mut Receiver<Order>) -> Next {
         let is_linked = self.link.is_some();
+        let boot_due = self.boot_due.map(Instant::into_std);
         let event = async {
             match &mut self.link {
                 Some(link) => link.event().await,
@@ -117,6 +133,7 @@ impl Guest {
             event = event => Next::Event(event),
             end = ended => Next::Ended(end),
             order = orders.recv() => Next::Order(order),
+            () = sleep_until(boot_due) => Next::Boot,
             () = time::sleep(FIND_INTERVAL), if !is_linked => Next::Find,
         }
     }
@@ -164,12 +181,16 @@ impl Guest {
     /// Learns all about a QEMU to which a connection was made.
     async fn greet(&mut self) {
         self.off = None;
-        self.refresh().await;
+        // Before the state, so that who sees that can read these.
         if let Some(facts) = self.facts().await {
             self.reports.send(Report::Facts(facts)).await;
         }
-        if let Err(error) = self.apply_boot().await {
-            warn!(%error, "cannot set the boot order; QEMU's own stays");
+        self.refresh().await;
+        // A guest that has just been started by an earlier process may still need the order that it had.
+        if self.state == Some(State::On) {
+            self.boot_due = Some(Instant::now() + FIRMWARE_RESETS);
+        } else {
+            self.apply_late_boot().await;
         }
     }
 
@@ -209,7 +230,11 @@ impl Guest {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Reset { by_guest } => {
-                self.reports.send(Report::Restarted { by_guest }).await;
+                let is_firmware = by_guest && self.is_starting();
+                self.note_start();
+                if !is_firmware {
+                    self.reports.send(Report::Restarted { by_guest }).await;
+                }
             }
             Event::Shutdown { by_guest, reason } => {
                 self.off = Some(match reason.as_str() {
@@ -261,7 +286,6 @@ impl Guest {
 
     /// What QEMU says about the machine.
     async fn facts(&mut self) -> Option<Facts> {
-        const NIL: &str = "00000000-0000-0000-0000-000000000000";
         let uuid = self.qmp("query-uuid", json!({})).await.ok()?;
         let uuid = uuid.get("UUID").and_then(Value::as_str).map(str::to_owned);
         let memory = self.qmp("query-memory-size-summary", json!({})).await.ok()?;
@@ -280,15 +304,48 @@ impl Guest {
             }
         }
         Some(Facts {
-            uuid: uuid.filter(|id| id != NIL && uuid::Uuid::try_parse(id).is_ok()),
+            uuid: uuid.filter(|id| launch::is_uuid(id)),
             memory_bytes: size("base-memory").map(|base| base.saturating_add(plugged)),
             cpus: Some(cpus.len()),
             cpu_model,
         })
     }
 
+    /// Whether the guest's firmware may still reset it.
+    fn is_starting(&self) -> bool {
+        self.started.is_some_and(|started| started.elapsed() < FIRMWARE_RESETS)
+    }
+
+    /// The guest starts, with the boot order of this moment.
+    fn note_start(&mut self) {
+        let now = Instant::now();
+        self.started = Some(now);
+        if self.boot_due.is_some() {
+            self.boot_due = Some(now + FIRMWARE_RESETS);
+        }
+    }
+
+    /// Boots from `source` from the next start on.
+    async fn set_boot(&mut self, source: Source) -> Result<(), String> {
+        self.boot = source;
+        if self.is_starting() {
+            self.boot_due = self.started.map(|started| started + FIRMWARE_RESETS);
+            // Whether the host has the device is known now.
+            return boot::order(&self.config.boot, source).map(drop);
+        }
+        self.apply_boot().await
+    }
+
+    /// Sets the boot order whose time has come.
+    async fn apply_late_boot(&mut self) {
+        if let Err(error) = self.apply_boot().await {
+            warn!(error, "cannot set the boot order; QEMU's own stays");
+        }
+    }
+
     /// Gives the devices the boot order that is set.
     async fn apply_boot(&mut self) -> Result<(), String> {
+        self.boot_due = None;
         let order = boot::order(&self.config.boot, self.boot)?;
         if self.link.is_none() {
             return Ok(());

@@ -4,32 +4,10 @@ use openbmc_dbus::state::chassis::{self, PowerState};
 use openbmc_dbus::state::host::{self, HostState, RestartCause};
 use tracing::{info, warn};
 
-use super::{Machine, Step, is_restart_pending};
+use super::{Machine, Step, events, is_restart_pending};
 use crate::host::states::{host_state, set_host, set_power, start_host};
 use crate::host::{OffCause, State};
 use crate::part::{Context, Event, PowerRequest};
-
-/// The events that a BMC logs about a host that it cannot see into (IPMI v2.0 Table 42-3).
-pub(super) mod events {
-    use crate::part::{Context, Effect, SelEvent};
-
-    /// Power Unit: soft power control failure, the unit did not respond to the request to turn on.
-    pub(in crate::host::machine) const SOFT_POWER_CONTROL_FAILURE: SelEvent =
-        SelEvent { sensor_type: 0x09, offset: 5 };
-    /// Power Unit: power unit failure detected.
-    pub(super) const POWER_UNIT_FAILURE: SelEvent = SelEvent { sensor_type: 0x09, offset: 6 };
-    /// System Boot/Restart Initiated: initiated by warm reset.
-    pub(super) const WARM_RESET: SelEvent = SelEvent { sensor_type: 0x1d, offset: 2 };
-    /// OS Stop/Shutdown: run-time critical stop.
-    pub(super) const CRITICAL_STOP: SelEvent = SelEvent { sensor_type: 0x20, offset: 1 };
-    /// OS Stop/Shutdown: OS graceful shutdown.
-    pub(super) const GRACEFUL_SHUTDOWN: SelEvent = SelEvent { sensor_type: 0x20, offset: 3 };
-
-    /// Logs an event in the SEL.
-    pub(in crate::host::machine) fn log(context: &mut Context<'_>, event: SelEvent) {
-        context.effects.push(Effect::LogEvent(event));
-    }
-}
 
 impl Machine {
     /// The host is in this state.

@@ -31,6 +31,18 @@ pub(super) fn command_line(host: &Host) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
+/// The machine's UUID, if the command line has one.
+pub(super) fn uuid(host: &Host) -> Option<String> {
+    let words = command_line(host).ok()?;
+    let option = words.iter().position(|word| word == "-uuid" || word == "--uuid")?;
+    words.get(option + 1).filter(|id| is_uuid(id)).cloned()
+}
+
+/// Whether `id` is a UUID that is set.
+pub(super) fn is_uuid(id: &str) -> bool {
+    uuid::Uuid::try_parse(id).is_ok_and(|id| !id.is_nil())
+}
+
 /// The words of an argument file: one a line; a line that begins with `#` and an empty line are none.
 fn parse(text: &str) -> Vec<String> {
     let is_word = |line: &&str| !line.is_empty() && !line.starts_with('#');
@@ -56,9 +68,19 @@ mod tests {
     fn socket_and_start_option_are_added_once() {
         let line = command_line(&host("command = [\"qemu\", \"-m\", \"64\"]")).unwrap();
         let own = ["-qmp", "unix:/run/a,,b,server=on,wait=off", "-S"];
-        assert_eq!(line, [&["qemu", "-m", "64"], &own[..]].concat());
+        assert_eq!(line, [&["qemu", "-m", "64"][..], &own].concat());
         let given = "command = [\"qemu\", \"-chardev\", \"socket,id=q,path=/run/a,,b\", \"-S\"]";
         assert_eq!(command_line(&host(given)).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn uuid_of_the_command_line_is_known_before_qemu_runs() {
+        let id = "11111111-2222-3333-4444-555555555555";
+        let given = |id: &str| uuid(&host(&format!("command = [\"qemu\", \"-uuid\", \"{id}\"]")));
+        assert_eq!(given(id).as_deref(), Some(id));
+        assert_eq!(given("00000000-0000-0000-0000-000000000000"), None);
+        assert_eq!(given("nonsense"), None);
+        assert_eq!(uuid(&host("command = [\"qemu\", \"-uuid\"]")), None);
     }
 
     #[test]

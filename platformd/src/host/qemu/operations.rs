@@ -27,10 +27,7 @@ impl Guest {
             Operation::Reset => self.reset().await,
             Operation::SoftOff => self.command("system_powerdown").await,
             Operation::Interrupt => self.command("inject-nmi").await,
-            Operation::Boot(source) => {
-                self.boot = source;
-                self.apply_boot().await
-            }
+            Operation::Boot(source) => self.set_boot(source).await,
             Operation::Cycle => {
                 let text = "a cycle is an off and an on".to_owned();
                 return Err(OperationError::Unsupported(text));
@@ -141,13 +138,16 @@ impl Guest {
                 return Err("QEMU does not end after SIGKILL".to_owned());
             }
         }
-        self.off = Some(OffCause::Order);
-        // Only an answer that nobody is there is an end.
-        self.find().await;
-        match &self.state {
-            Some(State::Off(_)) => Ok(()),
-            _ => Err("QEMU's socket is still in use".to_owned()),
+        // Only an answer that nobody is there is an end: QEMU closes its connections first.
+        loop {
+            match Qmp::connect(&self.config.qmp).await {
+                Err(error) if error.is_absent() => break,
+                _ if Instant::now() >= end => return Err("QEMU does not end".to_owned()),
+                _ => time::sleep(CONNECT_INTERVAL).await,
+            }
         }
+        self.report(State::Off(OffCause::Order)).await;
+        Ok(())
     }
 
     async fn reset(&mut self) -> Result<(), String> {
@@ -162,6 +162,10 @@ impl Guest {
 
     /// Resets the machine, and takes the event that says so.
     async fn reset_quietly(&mut self) -> Result<(), String> {
+        if self.boot_due.is_some() {
+            self.apply_late_boot().await;
+        }
+        self.note_start();
         self.command("system_reset").await?;
         let mut others = Vec::new();
         let seen = async {
