@@ -292,34 +292,21 @@ impl Linux {
     }
 }
 
-/// Makes the guest obey the power button, then `then`.
-fn obedient(then: &str) -> String {
-    format!(
-        "modprobe button; modprobe evdev
-         (for event in /dev/input/event*; do dd if=$event of=/dev/null bs=24 count=1 && poweroff -f & done) 2>/dev/null
-         ipmitool -I open mc guid > /dev/console 2>&1
-         echo guest-is-up > /dev/console
-         {then}
-         sleep 1000"
-    )
-}
-
 #[test]
 #[ignore = "boots a guest"]
-fn linux_sees_the_same_bmc_and_obeys_a_shutdown() {
-    let Some(linux) = Linux::new(&obedient("")) else { return };
+fn linux_sees_the_same_bmc_and_its_console_is_on_the_lan() {
+    let script = "ipmitool -I open mc guid > /dev/console 2>&1
+        echo guest-is-up > /dev/console; sleep 1000";
+    let Some(linux) = Linux::new(script) else { return };
     let login = linux.suite.administrator();
     let mut terminal = Terminal::sol(&login);
     login.ipmitool("chassis power on").ok();
     terminal.until_shows("guest-is-up");
     linux.until_printed(MACHINE, 1);
     assert!(login.ipmitool("mc guid").ok().contains(MACHINE));
-    login.ipmitool("chassis power soft").ok();
+    login.ipmitool("chassis power off").ok();
     until_power(&login, "off");
     linux.vm.until_ended();
-    until_logged(&login, "Graceful Shutdown");
-    let log = linux.suite.platformd.log();
-    assert!(!log.contains("did not shut down in time"), "{log}");
 }
 
 #[test]
@@ -339,7 +326,7 @@ fn reboot_and_power_off_of_linux_itself_are_seen() {
     assert!(cause.ok().contains("soft reset"), "{cause}");
     assert!(process.is_some());
     until_power(&login, "off");
-    until_logged(&login, "Graceful Shutdown");
+    until_logged(&login, "OS graceful shutdown");
 }
 
 #[test]
