@@ -1,6 +1,7 @@
 //! The configuration of this daemon.
 
 use accounts::{AccessConfig, ChannelTable, OpenbmcConfig, StoreKind};
+use daemon::reload::Keys;
 use daemon::{Failure, Invalid, Setup, Validate};
 use sections::{IpmbSection, LanSection};
 use serde::Deserialize;
@@ -11,6 +12,58 @@ use crate::commands::messaging::I2cConfig;
 use crate::commands::pef::PefConfig;
 use crate::model::SelConfig;
 use crate::request::channels::IpmidConfig;
+use crate::request::host_interface::RecorderConfig;
+
+/// The keys. What clients have read as the BMC's identity, and what the state files depend on, needs a restart.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "dcmi.power-sensor",
+        "i2c.allow",
+        "ipmb.target",
+        "ipmid.callers",
+        "ipmid.direct",
+        "ipmid.providers",
+        "lan.cipher-suites",
+        "lan.ipmi-15",
+        "pef.trap-port",
+        "sel.log-clears",
+    ],
+    restart: &[
+        "access.initial-user.name",
+        "access.initial-user.password",
+        "access.user-ids",
+        "channel",
+        "device.auxiliary",
+        "device.id",
+        "device.manufacturer",
+        "device.product",
+        "device.provides-sdrs",
+        "device.revision",
+        "device.support",
+        "openbmc.pam-folder",
+        "openbmc.pam-service",
+        "openbmc.root",
+        "recorder.bytes",
+        "recorder.exchanges",
+        "sel.capacity",
+        "users",
+    ],
+    others: &[
+        "ipmb.accept-broadcasts",
+        "ipmb.host-id",
+        "ipmb.per-try-ms",
+        "ipmb.running-per-satellite",
+        "ipmb.tries",
+        "lan.bound-to-address",
+        "lan.failed-logins-per-minute",
+        "lan.handshakes",
+        "lan.idle-timeout",
+        "lan.packets-per-second",
+        "lan.requests-per-session",
+        "lan.sessions",
+        "lan.setup-timeout",
+    ],
+};
 
 /// The sections of `causeway.toml` that concern `ipmid`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +94,8 @@ pub struct Config {
     pub pef: PefConfig,
     /// `[sel]`: the event log.
     pub sel: SelConfig,
+    /// `[recorder]`: what is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {

@@ -1,12 +1,14 @@
 //! The state of ipmid: the event log, sensors and their records, FRU images, LAN parameters.
 //!
-//! The model knows records, files and reservations; it has no bus names and no commands.
+//! The model knows records, files and reservations; it has no bus names, no commands and no completion codes.
 
 mod clock;
+mod error;
 pub mod events;
 pub mod fru;
 pub mod health;
 pub mod lan;
+pub mod live;
 pub mod message_queue;
 pub mod names;
 pub mod parameter_updates;
@@ -20,7 +22,7 @@ mod stores;
 pub mod watchdog;
 
 pub use clock::{Clock, ClockSettings};
-use ipmi_proto::CompletionCode;
+pub use error::StoreError;
 pub use reservation::Reservation;
 pub use stores::{ModelStores, SelConfig};
 
@@ -28,9 +30,9 @@ pub use stores::{ModelStores, SelConfig};
 ///
 /// # Errors
 ///
-/// `C9h` when the record ends before `offset`.
-pub fn part(record: &[u8], offset: u8, count: u8) -> Result<&[u8], CompletionCode> {
-    let rest = record.get(usize::from(offset)..).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+/// [`StoreError::OutOfRange`] when the record ends before `offset`.
+pub fn part(record: &[u8], offset: u8, count: u8) -> Result<&[u8], StoreError> {
+    let rest = record.get(usize::from(offset)..).ok_or(StoreError::OutOfRange)?;
     Ok(rest.get(..usize::from(count)).unwrap_or(rest))
 }
 

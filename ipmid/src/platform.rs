@@ -11,6 +11,7 @@ mod boot_progress;
 mod chassis;
 pub mod dbus;
 mod dcmi;
+mod error;
 mod events;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -31,10 +32,10 @@ pub use boot::{BootDevice, BootMode, BootOverride, BootSettings, BootType};
 pub use boot_progress::{BootProgress, BootStage};
 pub use chassis::{Button, Capabilities, Chassis, RestorePolicy};
 pub use dcmi::{ExceptionAction, Naming, PowerLimit, PowerLimitSettings};
+pub use error::PlatformError;
 pub use events::{PlatformEvent, PlatformEvents};
 pub use fru::Frus;
 pub use i2c::{I2c, I2cDev, I2cError};
-use ipmi_proto::CompletionCode;
 pub use network::{
     IpCounters, Ipv4Address, Ipv4Source, Ipv6Address, Ipv6Source, Link, LinkChange, Network,
 };
@@ -48,30 +49,6 @@ pub use watchdog::{
     Watchdog, WatchdogAction, WatchdogSettings, WatchdogState, WatchdogUse, timer_use_from,
     timer_use_number,
 };
-
-/// Why a platform call failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum PlatformError {
-    /// No service on this machine has the object or the method.
-    #[error("no service does that")]
-    Absent,
-    /// The service did not reply in time.
-    #[error("the service did not answer in time")]
-    Timeout,
-    /// The service refused, or its reply was invalid.
-    #[error("the service refused")]
-    Refused,
-}
-
-impl From<PlatformError> for CompletionCode {
-    fn from(error: PlatformError) -> Self {
-        match error {
-            PlatformError::Absent => Self::NOT_IN_PRESENT_STATE,
-            PlatformError::Timeout => Self::TIMEOUT,
-            PlatformError::Refused => Self::UNSPECIFIED,
-        }
-    }
-}
 
 /// The result of a platform call.
 pub type PlatformResult<T> = Result<T, PlatformError>;

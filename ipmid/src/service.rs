@@ -1,6 +1,7 @@
 //! Builds the daemon from its parts, and serves through restarts of the bus.
 
 mod families;
+mod live;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -8,32 +9,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{OpenbmcWriter, StoreKind, UserAdmin, Writer};
+use daemon::metrics::{BUS_RECONNECTS, Metrics};
 use daemon::{Failure, NoArguments, RateLimit, Setup};
 use durable::{Folder, Modes};
 use ipmi_proto::Iana;
 use openbmc_dbus::bus::{self, NameEnd, OwnNameError};
 use openbmc_dbus::execute::{self, Requests};
-use openbmc_dbus::provider;
+use openbmc_dbus::recorder::{Recorder, RecorderConfig, object as recorder};
+use openbmc_dbus::{configuration, provider};
 use tokio::sync::Notify;
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
 
 use self::families::{Actors, FamilyDeps};
+use self::live::LiveConfig;
 use crate::background::firmware_monitor::Versions;
 use crate::background::platform_events::EventSinks;
 use crate::background::sensor_events::log_sensor_events;
 use crate::background::{attention, firmware_monitor, sel_monitor};
 use crate::commands::app::{AppDeps, PreTimeout};
 use crate::commands::messaging::MessagingDeps;
-use crate::config::Config;
+use crate::config::{Config, KEYS, prepare};
 use crate::model::ModelStores;
 use crate::model::events::HostSide;
+use crate::model::live::Live;
 use crate::model::message_queue::Messages;
 use crate::model::persistent::Persistent;
 use crate::platform::I2cDev;
 use crate::platform::dbus::{
-    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts, serve_owned,
+    Bridges, DbusAccounts, DbusPlatform, EventLog, HostControl, follow_accounts,
 };
 use crate::request::channels::{Channels, first_bt};
 use crate::request::command::{CommandTable, DuplicateCommand, Priority};
@@ -87,16 +92,17 @@ pub async fn run_with(
     let folder = Folder::create(&setup.state_dir.join(STATE), Modes::PRIVATE)?;
     let host_side = HostSide::default();
     let records = ModelStores::open(&folder, config.sel, host_side.clone());
-    let platform = platform(&config, &records);
+    let live = LiveConfig::new(&config);
+    let platform = platform(&config, &records, &live);
     let accounts = Accounts::open(&config, &setup.state_dir, &platform)?;
     let restart = Arc::new(Notify::new());
     let manufacturer = config.device.manufacturer();
-    let app = app_deps(&config, &accounts, &records, &host_side, &folder, &restart);
+    let app = app_deps(&config, &live, &accounts, &records, &host_side, &folder, &restart);
     let versions = Persistent::open(folder.clone(), "versions.json");
     let rules = Persistent::open(folder.clone(), "firewall.json");
     let firewall = Arc::new(Firewall::new(rules));
     let messaging =
-        MessagingDeps::new(Arc::clone(&host_side.messages), &config.channels, config.i2c.clone());
+        MessagingDeps::new(Arc::clone(&host_side.messages), &config.channels, live.i2c.clone());
     let own_requests = messaging.own.clone();
     let host_channels = messaging.host_channels.values().cloned().collect();
     let deps = FamilyDeps {
@@ -106,6 +112,7 @@ pub async fn run_with(
         firewall: Arc::clone(&firewall),
         records: records.clone(),
         folder,
+        live: live.clone(),
     };
     let mut table = CommandTable::default();
     let base = &mut table.at(Priority::BASE);
@@ -115,10 +122,13 @@ pub async fn run_with(
     }
     let (dispatcher, providers) = dispatcher(table, firewall, extensions.filters)?;
     let dispatcher = Arc::new(dispatcher);
+    let recorder = recorder_of(config.recorder, &dispatcher);
     own_requests.run_by(&dispatcher);
     let registration = Registration::new(providers, config.ipmid.providers.clone());
     let channels = Channels::new(Arc::new(config.channels), config.ipmid);
-    let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher);
+    let host = HostInterface::new(Arc::clone(&channels), accounts.admin, dispatcher, &recorder);
+    let log_clears = live.log_clears.clone();
+    reload(&setup, live, &channels, &registration);
     let service = Service {
         messages: host_side.messages,
         host_channels,
@@ -126,19 +136,49 @@ pub async fn run_with(
         channels,
         host,
         registration,
+        recorder,
         manufacturer,
         followed: accounts.followed,
         records,
         versions,
+        log_clears,
         actors,
     };
     service.run_until(restart.notified(), requests, || setup.ready()).await;
     Ok(())
 }
 
+/// The recorder of requests, which measures the handlers and the state files too.
+fn recorder_of(config: RecorderConfig, dispatcher: &Arc<Dispatcher>) -> Recorder {
+    let recorder = Recorder::of_ipmid(config);
+    let dispatcher = Arc::clone(dispatcher);
+    recorder.measure(move |metrics: &mut Metrics| {
+        dispatcher.measure(metrics);
+        let (writes, bytes) = durable::written();
+        let labels = [("daemon", "ipmid")];
+        metrics.number("causeway_state_writes_total", &labels, writes);
+        metrics.number("causeway_state_written_bytes_total", &labels, bytes);
+    });
+    recorder
+}
+
+/// Reloads the configuration when it is asked for.
+fn reload(
+    setup: &Setup<NoArguments>,
+    live: LiveConfig,
+    channels: &Arc<Channels>,
+    providers: &Registration,
+) {
+    let (channels, providers) = (Arc::clone(channels), providers.clone());
+    let apply = move |config| live.apply(config, &channels, &providers);
+    let reload = setup.reloads(KEYS, prepare, apply);
+    tokio::spawn(configuration::serve(reload, None));
+}
+
 /// What the application commands use.
 fn app_deps(
     config: &Config,
+    live: &LiveConfig,
     accounts: &Accounts,
     records: &ModelStores,
     host_side: &HostSide,
@@ -148,8 +188,7 @@ fn app_deps(
     let messages = Arc::clone(&host_side.messages);
     AppDeps {
         accounts: Arc::clone(&accounts.admin),
-        cipher_suites: config.lan.suite_ids(),
-        auth_types: config.lan.auth_type_bits(),
+        sessions: live.sessions.clone(),
         device: config.device,
         health: Arc::clone(&records.health),
         global_enables: Arc::clone(&host_side.enables),
@@ -188,10 +227,10 @@ fn log_not_serving(error: &dyn std::error::Error) {
 }
 
 /// The D-Bus platform, which also reaches OpenBMC's bridges.
-fn platform(config: &Config, records: &ModelStores) -> Arc<DbusPlatform> {
+fn platform(config: &Config, records: &ModelStores, live: &LiveConfig) -> Arc<DbusPlatform> {
     let bridges = Bridges {
         bt_channel: first_bt(&config.channels).map(|channel| channel.name.clone()),
-        satellites: config.ipmb.channel_bytes(),
+        satellites: live.satellites.clone(),
     };
     let sensors = Arc::clone(&records.sensors);
     Arc::new(DbusPlatform::new(sensors, bridges))
@@ -257,10 +296,12 @@ struct Service {
     channels: Arc<Channels>,
     host: Arc<HostInterface<dyn UserAdmin>>,
     registration: Registration,
+    recorder: Recorder,
     manufacturer: Iana,
     followed: Option<Arc<OpenbmcWriter>>,
     records: ModelStores,
     versions: Persistent<Versions>,
+    log_clears: Live<bool>,
     actors: Actors<DbusPlatform>,
 }
 
@@ -293,6 +334,7 @@ impl Service {
             never = host_control.serve() => never,
             never = self.serve(requests, ready) => never,
             never = self.register_providers() => never,
+            never = self.serve_recorder() => never,
             never = self.platform.follow_signals() => never,
             never = self.actors.pef.run() => never,
             never = self.actors.dcmi.watch_power_limit() => never,
@@ -308,7 +350,15 @@ impl Service {
     async fn register_providers(&self) -> Infallible {
         let publish =
             async move |connection: Connection| self.registration.publish(&connection).await;
-        serve_owned(provider::SERVICE, publish).await
+        bus::serve_owned(provider::SERVICE, publish).await
+    }
+
+    /// Serves what operators read of requests.
+    async fn serve_recorder(&self) -> Infallible {
+        let publish = async move |connection: Connection| {
+            self.recorder.publish(&connection, recorder::IPMID_PATH).await
+        };
+        bus::serve_owned(recorder::IPMID_SERVICE, publish).await
     }
 
     async fn maintain_attention(&self) {
@@ -318,8 +368,8 @@ impl Service {
     }
 
     async fn watch_sel(&self) -> Infallible {
-        let ModelStores { sel, events, log_clears, .. } = &self.records;
-        sel_monitor::watch(sel, events, *log_clears).await
+        let ModelStores { sel, events, .. } = &self.records;
+        sel_monitor::watch(sel, events, &self.log_clears).await
     }
 
     async fn watch_versions(&self) -> Infallible {
@@ -353,6 +403,7 @@ impl Service {
                 time::sleep(RETRY).await;
             }
             self.platform.detach();
+            BUS_RECONNECTS.add(1);
         }
     }
 

@@ -49,6 +49,19 @@ impl Arguments for Args {
         }
         Ok(true)
     }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = Vec::new();
+        settings.extend(self.eid.map(|eid| ("mctp.eid", eid.0.to_string())));
+        settings.extend(self.mtu.map(|mtu| ("mctp.mtu", mtu.to_string())));
+        let bindings: Vec<String> = self.bindings.iter().map(ToString::to_string).collect();
+        for (key, texts) in [("mctp.sockets", &self.sockets), ("mctp.bindings", &bindings)] {
+            if !texts.is_empty() {
+                settings.push((key, format!("{texts:?}")));
+            }
+        }
+        settings
+    }
 }
 
 #[cfg(test)]

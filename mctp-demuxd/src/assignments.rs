@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use daemon::lock;
 use durable::{Folder, Modes, Retention, StateFile};
 use mctp_proto::control::bus_owner::Assignment;
-use mctp_proto::{Address, BusPath, Eid, LinkId};
+use mctp_proto::{Address, BusPath, Eid, LinkId, Medium};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineHandle;
@@ -32,13 +32,13 @@ struct Entry {
 pub(crate) struct Assignments {
     /// `None` where nothing can be kept.
     file: Option<Arc<Mutex<StateFile<Vec<Entry>>>>>,
-    /// With whether the link has addresses, and of which kind.
-    links: Vec<String>,
+    /// Each link's binding, and its medium.
+    links: Vec<(String, Medium)>,
 }
 
 impl Assignments {
     /// Opens the file in the state directory, which has to be there.
-    pub(crate) fn open(folder: &Path, links: Vec<String>) -> Self {
+    pub(crate) fn open(folder: &Path, links: Vec<(String, Medium)>) -> Self {
         let file = match Folder::open(folder, Modes::PRIVATE) {
             Ok(folder) => {
                 let file = StateFile::open(folder, NAME, Retention::Previous);
@@ -83,26 +83,18 @@ impl Assignments {
     }
 
     fn read(&self, entry: &Entry) -> Option<Assignment> {
-        let index = self.links.iter().position(|name| *name == entry.binding)?;
+        let named = |(_, (name, _)): &(usize, &(String, Medium))| *name == entry.binding;
+        let (index, (_, medium)) = self.links.iter().enumerate().find(named)?;
         let link = LinkId(u8::try_from(index).ok()?);
-        let kind = entry.binding.split(':').next().unwrap_or_default();
-        let address = match kind {
-            "i2c" => Address::Smbus(u8::try_from(entry.address).ok()?),
-            "pcie" => Address::Pcie(entry.address),
-            _ => Address::None,
-        };
+        let address = Address::of_number(*medium, entry.address)?;
         let eid = Eid(entry.eid);
         let pool = entry.pool.map(|(first, size)| (Eid(first), size));
         eid.is_assignable().then_some(Assignment { path: BusPath::new(link, address), eid, pool })
     }
 
     fn write(&self, assignment: &Assignment) -> Option<Entry> {
-        let binding = self.links.get(usize::from(assignment.path.link.0))?.clone();
-        let address = match assignment.path.address {
-            Address::None => 0,
-            Address::Smbus(address) => u16::from(address),
-            Address::Pcie(address) => address,
-        };
+        let (binding, _) = self.links.get(usize::from(assignment.path.link.0))?.clone();
+        let address = assignment.path.address.number();
         let pool = assignment.pool.map(|(first, size)| (first.0, size));
         Some(Entry { binding, address, eid: assignment.eid.0, pool })
     }
@@ -115,16 +107,17 @@ mod tests {
     #[test]
     fn assignments_follow_their_binding_to_another_number() {
         let folder = tempfile::tempdir().unwrap();
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (serial, vdm) =
+            (("serial:/a".to_owned(), Medium::Serial), ("pcie:/b".to_owned(), Medium::PcieVdm));
         let pcie = BusPath::new(LinkId(1), Address::Pcie(0x0218));
         let assignment = Assignment { path: pcie, eid: Eid(9), pool: Some((Eid(20), 4)) };
-        let before = Assignments::open(folder.path(), names(&["serial:/a", "pcie:/b"]));
+        let before = Assignments::open(folder.path(), vec![serial.clone(), vdm.clone()]);
         let entry = before.write(&assignment).unwrap();
         lock(before.file.as_ref().unwrap()).save(vec![entry]).unwrap();
-        let after = Assignments::open(folder.path(), names(&["pcie:/b"]));
+        let after = Assignments::open(folder.path(), vec![vdm]);
         let path = BusPath { link: LinkId(0), ..pcie };
         assert_eq!(after.load(), [Assignment { path, ..assignment }]);
-        let without = Assignments::open(folder.path(), names(&["serial:/a"]));
+        let without = Assignments::open(folder.path(), vec![serial]);
         assert!(without.load().is_empty());
     }
 }

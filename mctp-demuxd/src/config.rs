@@ -2,6 +2,7 @@
 
 mod plan;
 
+use daemon::reload::Keys;
 use daemon::{Invalid, Validate};
 use mctp_proto::Eid;
 use mctp_proto::control::bus_owner::Timing;
@@ -13,6 +14,45 @@ use uuid::Uuid;
 
 pub use self::plan::{OwnedBuses, Plan, PlanError, Position, QueueLimits};
 use crate::bindings::Spec;
+
+/// The keys. A reload disconnects no client and closes no binding.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "mctp.accept-assignment",
+        "mctp.answer-limit-ms",
+        "mctp.answer-limit",
+        "mctp.learned-s",
+        "mctp.versions",
+        "mctp.vendor",
+        "mctp.limits.clients",
+        "mctp.limits.client-queue-bytes",
+        "mctp.limits.client-queue-messages",
+        "mctp.limits.assemblies",
+        "mctp.limits.assembly-bytes",
+        "mctp.limits.peer-assemblies",
+        "mctp.limits.peer-assembly-bytes",
+    ],
+    restart: &[
+        "mctp.eid",
+        "mctp.role",
+        "mctp.bridge",
+        "mctp.uuid",
+        "mctp.sockets",
+        "mctp.bindings",
+        "mctp.mtu",
+        "mctp.bridge-pool",
+        "mctp.mctpd-names",
+        "mctp.route",
+        "mctp.owned.first",
+        "mctp.owned.last",
+        "mctp.owned.answer-ms",
+        "mctp.owned.tries",
+        "mctp.owned.poll-s",
+        "mctp.owned.rescan-s",
+        "mctp.owned.place",
+    ],
+    others: &[],
+};
 
 /// What this daemon reads of the file.
 #[derive(Clone, Debug, Default, Deserialize)]

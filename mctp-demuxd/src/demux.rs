@@ -12,7 +12,7 @@ mod inbound;
 mod limits;
 mod outbound;
 mod outbox;
-pub(crate) mod protocols;
+mod ping;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use mctp_proto::control::bus_owner::{BusOwner, TargetId};
 use mctp_proto::control::responder::{Identity, Responder};
+use mctp_proto::protocols::Key;
 use mctp_proto::reassembly::{Limits, Reassembler};
 use mctp_proto::route::{Route, RouteTable};
 use mctp_proto::tags::{TagPeer, TagTable};
@@ -34,7 +35,8 @@ pub use self::limits::AnswerLimits;
 pub use self::outbound::{KernelSend, Progress};
 pub use self::outbox::Encode;
 use self::outbox::Outbox;
-use self::protocols::Key;
+use self::ping::Ping;
+pub use self::ping::{PingError, PingId, Pong};
 
 /// A client, by a number that is never used again.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -61,7 +63,7 @@ pub enum LinkKind {
 }
 
 impl LinkKind {
-    const fn medium(self) -> Medium {
+    pub(crate) const fn medium(self) -> Medium {
         match self {
             Self::Packets(medium, _) => medium,
             Self::Kernel => Medium::Unspecified,
@@ -83,7 +85,7 @@ pub struct LinkState {
     outbox: Outbox,
 }
 
-/// What is fixed while the daemon runs.
+/// What the configuration says.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What this endpoint is.
@@ -107,6 +109,8 @@ enum Requester {
     BusOwner(TargetId),
     /// A Discovery Notify of this endpoint.
     Announcement,
+    /// An operator.
+    Ping(PingId),
 }
 
 /// A request that is out under a tag.
@@ -151,6 +155,10 @@ pub struct Demux {
     tags: TagTable<Request>,
     answer_limits: AnswerLimits,
     announcements: Vec<Announcement>,
+    pings: Vec<Ping>,
+    next_ping: u64,
+    /// Whether a ping was answered.
+    pinged: bool,
     blocked: VecDeque<(ClientId, Wait)>,
     refusals: Refusals,
     expiry: Option<Duration>,
@@ -167,9 +175,8 @@ impl Demux {
         for route in settings.routes {
             routes.add(route);
         }
-        let without_addresses = |(_, (_, kind)): &(usize, &(String, LinkKind))| {
-            matches!(kind, LinkKind::Packets(Medium::Serial, _) | LinkKind::Kernel)
-        };
+        let without_addresses =
+            |(_, (_, kind)): &(usize, &(String, LinkKind))| kind.medium().address_len() == 0;
         let fallback = links.iter().enumerate().find(without_addresses);
         routes.set_fallback(fallback.and_then(|(index, _)| u8::try_from(index).ok().map(LinkId)));
         let links = links.into_iter().map(|(name, kind)| {
@@ -191,12 +198,31 @@ impl Demux {
             tags: TagTable::default(),
             answer_limits: settings.answer_limits,
             announcements: Vec::new(),
+            pings: Vec::new(),
+            next_ping: 0,
+            pinged: false,
             blocked: VecDeque::new(),
             refusals: Refusals::default(),
             expiry: None,
             changes: Vec::new(),
             owner_advanced: false,
         }
+    }
+
+    /// Applies other settings from now on, but for configured routes and what this endpoint is on its buses. It
+    /// disconnects no client, and a request that is out has the time that it had.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.max_clients = settings.clients;
+        self.reassembler.set_limits(settings.reassembly);
+        self.answer_limits = settings.answer_limits;
+        self.routes.set_learned_life(settings.learned_life);
+        self.responder.reconfigure(settings.identity);
+    }
+
+    /// The most clients there may be.
+    #[must_use]
+    pub const fn max_clients(&self) -> usize {
+        self.max_clients
     }
 
     /// The id of this endpoint; null while it has none.

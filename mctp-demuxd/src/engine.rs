@@ -72,6 +72,8 @@ pub(crate) struct EngineHandle {
     assigned: Notify,
     /// Wakes the tasks that wait for an endpoint to be found.
     found: Notify,
+    /// Wakes the tasks that wait for the answer to a ping.
+    pinged: Notify,
 }
 
 impl EngineHandle {
@@ -94,6 +96,7 @@ impl EngineHandle {
             changed: Notify::new(),
             assigned: Notify::new(),
             found: Notify::new(),
+            pinged: Notify::new(),
         })
     }
 
@@ -121,6 +124,9 @@ impl EngineHandle {
         if engine.demux.take_owner_advanced() {
             self.assigned.notify_one();
             self.found.notify_waiters();
+        }
+        if engine.demux.take_pinged() {
+            self.pinged.notify_waiters();
         }
         for (id, socket) in engine.sockets.take_filling() {
             tokio::spawn(drain_client(Arc::clone(self), id, socket));
@@ -160,6 +166,11 @@ impl EngineHandle {
     /// Waits until the bus owner has heard of an endpoint, or has waited for one in vain.
     pub(crate) fn bus_owner_advances(&self) -> tokio::sync::futures::Notified<'_> {
         self.found.notified()
+    }
+
+    /// Waits until a ping was answered.
+    pub(crate) fn ping_answered(&self) -> tokio::sync::futures::Notified<'_> {
+        self.pinged.notified()
     }
 
     /// Waits until endpoints or this endpoint's id have changed.

@@ -22,12 +22,13 @@ use std::sync::Arc;
 use daemon::{Failure, Setup};
 use mctp_proto::LinkId;
 use mctp_proto::control::bus_owner::BusOwner;
+use openbmc_dbus::configuration;
 
 use crate::args::Args;
 use crate::assignments::Assignments;
 use crate::bindings::keep_serving;
 use crate::capture::Capture;
-use crate::config::{Config, OwnedBuses, Plan, PlanError};
+use crate::config::{Config, KEYS, OwnedBuses, Plan, PlanError};
 use crate::dbus::Names;
 use crate::demux::Demux;
 use crate::engine::{EngineHandle, Port};
@@ -55,13 +56,13 @@ pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         let failed = |error| Failure::Config(format!("--capture {}: {error}", path.display()));
         Capture::create(path).map_err(failed)
     });
-    let clients = plan.settings.clients;
     let names: Vec<String> = plan.bindings.iter().map(|(name, _)| name.clone()).collect();
     let mut demux =
         Demux::new(plan.settings, names.iter().cloned().zip(plan.kinds.iter().copied()).collect());
     let mut assignments = None;
     if let Some(owned) = plan.owned {
-        let file = Assignments::open(&setup.state_dir, names);
+        let media = plan.kinds.iter().map(|kind| kind.medium());
+        let file = Assignments::open(&setup.state_dir, names.into_iter().zip(media).collect());
         demux.own_buses(owner(&demux, &file, owned));
         assignments = Some(file);
     }
@@ -75,11 +76,19 @@ pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         tokio::spawn(keep_serving(port, binding, name));
     }
     for listener in listeners {
-        tokio::spawn(server::accept(Arc::clone(&handle), listener, clients));
+        tokio::spawn(server::accept(Arc::clone(&handle), listener));
     }
     tokio::spawn(Arc::clone(&handle).run_flusher());
     let names = if plan.mctpd_names { Names::mctpd() } else { Names::own() };
     tokio::spawn(dbus::serve(Arc::clone(&handle), names));
+    let of_reload = Arc::clone(&handle);
+    let reload = setup.reloads(KEYS, prepare, move |Plan { settings, queue, .. }| {
+        of_reload.with(|engine| {
+            engine.demux.reconfigure(settings);
+            engine.sockets.set_limits(queue);
+        });
+    });
+    tokio::spawn(configuration::serve(reload, None));
     setup.ready();
     handle.run_timer().await;
     Ok(())

@@ -72,7 +72,7 @@ fn bind_abstract(name: &str) -> io::Result<OwnedFd> {
 }
 
 /// Accepts clients for ever.
-pub(crate) async fn accept(handle: Arc<EngineHandle>, listener: Device, most: usize) {
+pub(crate) async fn accept(handle: Arc<EngineHandle>, listener: Device) {
     let connections = Arc::new(());
     loop {
         let accepted = listener.io(Interest::READABLE, |fd| {
@@ -80,7 +80,10 @@ pub(crate) async fn accept(handle: Arc<EngineHandle>, listener: Device, most: us
             Device::with_interest(socket, Interest::READABLE)
         });
         match accepted.await {
-            Ok(socket) if Arc::strong_count(&connections) <= most => {
+            Ok(socket)
+                if Arc::strong_count(&connections)
+                    <= handle.peek(|engine| engine.demux.max_clients()) =>
+            {
                 let (handle, counted) = (Arc::clone(&handle), Arc::clone(&connections));
                 tokio::spawn(async move {
                     serve(&handle, Arc::new(socket)).await;

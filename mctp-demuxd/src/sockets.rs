@@ -36,6 +36,11 @@ impl Sockets {
         Self { clients: BTreeMap::new(), limits, filling: Vec::new() }
     }
 
+    /// Sets what may wait for a client from now on; what waits already stays.
+    pub(crate) const fn set_limits(&mut self, limits: QueueLimits) {
+        self.limits = limits;
+    }
+
     /// Adds a client; what is given back is notified when the client may be read again.
     pub(crate) fn add(&mut self, id: ClientId, socket: Arc<Device>) -> Arc<Notify> {
         let resume = Arc::new(Notify::new());

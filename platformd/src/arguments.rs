@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use daemon::lexopt::{self, Arg, Parser, ValueExt as _};
 
 /// What `platformd` takes besides what all daemons take.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Arguments {
     /// The platform's description.
     pub platform: PathBuf,
@@ -27,6 +27,10 @@ impl daemon::Arguments for Arguments {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn own_file(&self) -> Option<PathBuf> {
+        Some(self.platform.clone())
     }
 
     fn check(&self) -> Result<(), String> {

@@ -13,6 +13,7 @@ mod user;
 use std::path::Path;
 
 use daemon::Failure;
+use daemon::reload::Keys;
 use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
@@ -25,6 +26,78 @@ pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, Pa
 pub(crate) use self::network::{Address, Interface, Network, Origin};
 pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
 pub(crate) use self::user::User;
+
+/// The keys of the platform's file.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "bmc.reset",
+        "bmc.reset-command",
+        "bmc.reset-delay-ms",
+        "chassis.cycle-ms",
+        "chassis.fault",
+        "chassis.power-off-ms",
+        "chassis.power-on-ms",
+        "host.diagnostic-ms",
+        "host.fault",
+        "host.soft-off",
+        "host.soft-off-limit-ms",
+        "host.soft-off-ms",
+        "host.start-ms",
+        "sensors.update-ms",
+        "services.callers",
+    ],
+    restart: &[
+        "chassis.hour-ms",
+        "chassis.intrusion",
+        "chassis.on-at-first-start",
+        "chassis.power-on-hours",
+        "fru",
+        "host.argument-file",
+        "host.backend",
+        "host.boot.cdrom",
+        "host.boot.disk",
+        "host.boot.order",
+        "host.boot.pxe",
+        "host.boot.removable",
+        "host.command",
+        "host.commands.cycle.limit-ms",
+        "host.commands.cycle.run",
+        "host.commands.diag.limit-ms",
+        "host.commands.diag.run",
+        "host.commands.off.limit-ms",
+        "host.commands.off.run",
+        "host.commands.on.limit-ms",
+        "host.commands.on.run",
+        "host.commands.reset.limit-ms",
+        "host.commands.reset.run",
+        "host.commands.soft-off.limit-ms",
+        "host.commands.soft-off.run",
+        "host.commands.status-interval-ms",
+        "host.commands.status.limit-ms",
+        "host.commands.status.run",
+        "host.off-limit-ms",
+        "host.qmp",
+        "host.start-limit-ms",
+        "identity.asset-tag",
+        "identity.bmc-uuid",
+        "identity.build-date",
+        "identity.manufacturer",
+        "identity.model",
+        "identity.part-number",
+        "identity.serial-number",
+        "identity.uuid",
+        "inventory",
+        "network.host-name",
+        "network.interface",
+        "sensor",
+        "services.only",
+        "services.without",
+        "software",
+        "sol.channels",
+        "user",
+    ],
+    others: &[],
+};
 
 /// All tables of the file.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -72,6 +72,9 @@ pub(crate) trait Backend: Send {
     /// The boot settings changed.
     fn boot_settings_changed(&mut self, _: &mut Context<'_>) {}
 
+    /// Applies the values of another configuration that can change while it runs.
+    fn reconfigure(&mut self, _: &Platform) {}
+
     /// Acts on a report of a [`Driver`].
     fn report(&mut self, _: &mut Context<'_>, _: &Report) {}
 

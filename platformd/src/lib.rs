@@ -32,10 +32,12 @@ mod validate;
 use std::time::{Instant, SystemTime};
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tracing::{info, warn};
 
 pub use self::arguments::Arguments;
-use self::config::{Platform, Reset};
+use self::config::{KEYS, Platform, Reset};
 use self::part::Now;
 use self::server::Server;
 use self::simulation::Simulation;
@@ -55,10 +57,16 @@ pub fn prepare(setup: &Setup<Arguments>) -> Result<Platform, Failure> {
 /// # Errors
 ///
 /// [`Failure::Fatal`] when another process owns all of its bus names.
-pub async fn run(setup: Setup<Arguments>, config: Platform) -> Result<(), Failure> {
+pub async fn run(setup: Setup<Arguments>, mut config: Platform) -> Result<(), Failure> {
     let mut power_lost = setup.args.power_lost;
+    let (sender, mut plans) = mpsc::unbounded_channel();
+    let reload = setup.reloads(KEYS, prepare, move |config| {
+        // The server runs as long as the process.
+        let _ = sender.send(config);
+    });
+    tokio::spawn(configuration::serve(reload, None));
     loop {
-        serve(&setup, &config, power_lost).await?;
+        (config, plans) = serve(&setup, config, plans, power_lost).await?;
         if !restarts_itself(&config) {
             restart(&config.bmc.reset_command);
             return Ok(());
@@ -68,20 +76,22 @@ pub async fn run(setup: Setup<Arguments>, config: Platform) -> Result<(), Failur
     }
 }
 
-/// Serves the platform until the BMC is to be restarted.
+/// Serves the platform until the BMC is to be restarted; returns the configuration as it is then, and its changes.
 async fn serve(
     setup: &Setup<Arguments>,
-    config: &Platform,
+    config: Platform,
+    plans: UnboundedReceiver<Platform>,
     power_lost: bool,
-) -> Result<(), Failure> {
+) -> Result<(Platform, UnboundedReceiver<Platform>), Failure> {
     let store = Store::open(&setup.state_dir);
     let started = Instant::now();
     let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Now { uptime: started.elapsed(), epoch };
-    let (backend, host) = host::open(config, power_lost);
-    let simulation = Simulation::start(config, backend, store.load(), power_lost, now);
-    let callers = config.services.callers.clone();
-    Server::new(simulation, host, store, callers, started).run(|| setup.ready()).await
+    let (backend, host) = host::open(&config, power_lost);
+    let simulation = Simulation::start(&config, backend, store.load(), power_lost, now);
+    let mut server = Server::new(simulation, host, store, config, plans, started);
+    server.run(|| setup.ready()).await?;
+    Ok(server.into_configuration())
 }
 
 /// Whether a restart of the BMC leaves this process running: nothing would start it again.

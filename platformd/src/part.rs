@@ -11,6 +11,7 @@ use openbmc_dbus::interface::{Method, Property};
 use openbmc_dbus::state::host::RestartCause;
 use zbus::wire::Variant;
 
+use crate::config::Platform;
 use crate::fault::Fault;
 use crate::host::Report;
 use crate::tree::Tree;
@@ -192,6 +193,9 @@ pub(crate) trait Part: Send {
 
     /// Acts on what a host outside this process reports.
     fn report(&mut self, _: &mut Context<'_>, _: &Report) {}
+
+    /// Applies the values of another configuration that can change while it runs.
+    fn reconfigure(&mut self, _: &mut Context<'_>, _: &Platform) {}
 
     /// Called when [`deadline`](Self::deadline) is reached.
     fn timeout(&mut self, _: &mut Context<'_>) {}

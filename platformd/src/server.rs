@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use daemon::{AbortOnDrop, Failure, RateLimit, sleep_until};
 use futures_util::StreamExt as _;
-use openbmc_dbus::callers::Callers;
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::{self, Receiver, UnboundedReceiver};
 use tracing::{debug, info, warn};
 use zbus::message::{Flags, Message, Type};
 
 use self::links::{LinkId, Links, Outbox, lost_name};
 use self::messages::{log_event, read_call, read_header, reply, signal_of};
 use self::senders::{LookedUp, Senders, Verdict};
+use crate::config::Platform;
 use crate::dispatch;
 use crate::fault::Fault;
 use crate::host::Running;
@@ -47,6 +47,9 @@ pub(crate) struct Server {
     /// Calls whose reply depends on that host.
     pending: BTreeMap<Ticket, (LinkId, Message)>,
     started: Instant,
+    config: Platform,
+    /// Configurations that were reloaded.
+    plans: UnboundedReceiver<Platform>,
     /// Whether a name was ever owned: nothing is written to disk before, as another platformd may use the file.
     has_served: bool,
 }
@@ -74,18 +77,43 @@ struct Names {
 }
 
 impl Server {
-    /// Serves `simulation`, whose clock began at `started` and which `host` reports to, and accepts changes from
-    /// `callers`.
+    /// Serves `simulation`, whose clock began at `started` and which `host` reports to, by `config` and those of `plans`
+    /// that follow.
     pub(crate) fn new(
         simulation: Simulation,
         host: Running,
         store: Store,
-        callers: Callers,
+        config: Platform,
+        plans: UnboundedReceiver<Platform>,
         started: Instant,
     ) -> Self {
-        let (foreign, senders) = (Foreign::default(), Senders::new(callers));
-        let pending = BTreeMap::new();
-        Self { simulation, foreign, senders, store, host, pending, started, has_served: false }
+        let (foreign, senders) =
+            (Foreign::default(), Senders::new(config.services.callers.clone()));
+        let (pending, has_served) = (BTreeMap::new(), false);
+        Self {
+            simulation,
+            foreign,
+            senders,
+            store,
+            host,
+            pending,
+            started,
+            config,
+            plans,
+            has_served,
+        }
+    }
+
+    /// The configuration as it was last, and those that follow.
+    pub(crate) fn into_configuration(self) -> (Platform, UnboundedReceiver<Platform>) {
+        (self.config, self.plans)
+    }
+
+    fn reconfigure(&mut self, config: Platform) {
+        let now = self.now();
+        self.simulation.reconfigure(now, &config);
+        self.senders.configure(config.services.callers.clone());
+        self.config = config;
     }
 
     /// Serves until the BMC is to be restarted. When the bus closes it connects again; the simulation
@@ -129,6 +157,7 @@ impl Server {
             tokio::select! {
                 links = &mut connecting => return Some(links),
                 report = self.host.next() => self.simulation.report(self.now(), &report),
+                Some(config) = self.plans.recv() => self.reconfigure(config),
                 () = sleep_until(due) => self.handle_timeout(),
             }
             if self.act(None) {
@@ -179,6 +208,7 @@ impl Server {
                     self.simulation.report(self.now(), &report);
                     self.save();
                 }
+                Some(config) = self.plans.recv() => self.reconfigure(config),
                 () = sleep_until(due) => self.handle_timeout(),
             }
             self.late_replies(&mut outbox);

@@ -85,6 +85,12 @@ impl Simulation {
         done.unwrap_or_else(|| Err(Fault::unknown_method(call.method.interface, call.method.name)))
     }
 
+    /// Applies another configuration, as far as parts can.
+    pub(crate) fn reconfigure(&mut self, now: Now, config: &Platform) {
+        self.each(now, |part, context| part.reconfigure(context, config));
+        self.deliver_events(now);
+    }
+
     /// A host outside this process reports something.
     pub(crate) fn report(&mut self, now: Now, report: &Report) {
         self.each(now, |part, context| part.report(context, report));

@@ -2,19 +2,10 @@
 
 use std::path::Path;
 
-use crate::suite::free_address;
-
 /// Every daemon.
-pub const DAEMONS: [&str; 8] = [
-    "ipmid",
-    "netipmid",
-    "kcsbridged",
-    "btbridged",
-    "ssifbridged",
-    "ipmbbridged",
-    "mctp-demuxd",
-    "platformd",
-];
+pub use causewayctl::DAEMONS;
+
+use crate::suite::free_address;
 
 /// Arguments with which a daemon starts without the bus or a device, and waits for them; its state is below `dir`.
 /// Each call returns unused addresses and sockets.

@@ -29,6 +29,12 @@ pub const USERS: [(&str, &str); 9] = [
     ("nobody", "nobody"),
 ];
 
+/// The group of operators, and the group of a plain system that replaces it. It is that of [`OPERATOR`].
+const OPERATORS: (&str, &str) = ("causeway", "backup");
+
+/// A user who is in the group of operators.
+pub const OPERATOR: &str = "backup";
+
 /// The defaults of the system bus, as dbus-daemon's `system.conf` has them.
 const DEFAULTS: &str = r#"
   <policy context="default">
@@ -112,6 +118,8 @@ impl PolicyBus {
             for (user, other) in USERS {
                 text = text.replace(&format!("user=\"{user}\""), &format!("user=\"{other}\""));
             }
+            let (group, other) = OPERATORS;
+            text = text.replace(&format!("group=\"{group}\""), &format!("group=\"{other}\""));
             fs::write(copies.join(name), text).expect("a copy");
         }
         let include = format!("{DEFAULTS}<includedir>{}</includedir>", copies.display());
@@ -167,6 +175,15 @@ impl PolicyBus {
         client::run(&mut command)
     }
 
+    /// Runs `program` of the suite as `name` on this bus.
+    #[must_use]
+    pub fn run(&self, name: &str, program: &str, words: &[&str]) -> Output {
+        let mut command = Command::new("setpriv");
+        command.args(as_user(name)).arg(self.reachable(&programs::program(program)));
+        command.args(["--bus", &self.bus.address()]).args(words);
+        client::run(&mut command)
+    }
+
     /// Whether `name` may own `owned`.
     #[must_use]
     pub fn may_own(&self, name: &str, owned: &str) -> bool {
@@ -212,8 +229,10 @@ pub fn user(name: &str) -> User {
 /// The words for setpriv that make a program run as `name`, in one group with all other daemons, which
 /// stands for `ipmi-access`.
 fn as_user(name: &str) -> Vec<String> {
-    let words = ["--regid=nogroup", "--clear-groups", "--pdeathsig=KILL"].map(str::to_owned);
-    [&[format!("--reuid={}", stand_in(name))][..], &words].concat()
+    let group = if name == OPERATOR { OPERATORS.1 } else { "nogroup" };
+    let words = ["--clear-groups", "--pdeathsig=KILL"].map(str::to_owned);
+    let ids = [format!("--regid={group}"), format!("--reuid={}", stand_in(name))];
+    [&ids[..], &words].concat()
 }
 
 /// Whether a call got past the policies: it succeeded, or its receiver refused it.

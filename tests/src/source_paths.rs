@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
+use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 
 /// One use of a path.
@@ -17,6 +18,10 @@ pub struct Use {
     pub path: String,
     /// Whether the path is in the same crate.
     pub is_ours: bool,
+    /// Whether all names of the path are imported (`use path::*`).
+    pub is_glob: bool,
+    /// Whether the path leads through a re-export of another file, which is a use of its own there.
+    pub is_reexported: bool,
 }
 
 /// The modules of one crate.
@@ -81,16 +86,17 @@ impl Modules {
     /// All uses of paths that lead to another module or crate.
     #[must_use]
     pub fn uses(&self) -> Vec<Use> {
-        let mut found = BTreeSet::new();
+        let mut collector = Collector::default();
         for (module, file) in &self.sources {
-            let mut collector = Collector { module: module.clone(), paths: Vec::new() };
+            collector.module.clone_from(module);
+            collector.file.clone_from(module);
             collector.visit_file(file);
-            self.resolve_all(&collector.paths, &mut found);
         }
-        found.into_iter().collect()
+        self.resolve_all(&collector.paths).into_iter().collect()
     }
 
-    fn resolve_all(&self, paths: &[Found], found: &mut BTreeSet<Use>) {
+    fn resolve_all(&self, paths: &[Found]) -> BTreeSet<Use> {
+        let mut found = BTreeSet::new();
         let mut names =
             Names { modules: &self.names, imported: BTreeMap::new(), globs: Vec::new() };
         // Imports may build on one another in any order: as often as a chain can be long.
@@ -100,12 +106,19 @@ impl Modules {
             }
         }
         for path in paths {
-            for (is_ours, path_used) in names.resolve(path) {
+            let is_glob = matches!(path.import, Some(Import::Glob));
+            for Target { is_ours, path: used, is_reexported } in names.resolve(path) {
                 let module = path.module.clone();
-                found.insert(Use { module, path: path_used, is_ours });
+                found.insert(Use { module, path: used, is_ours, is_glob, is_reexported });
             }
         }
+        found
     }
+}
+
+/// A name without the `r#` of a raw identifier.
+fn text(name: &syn::Ident) -> String {
+    name.unraw().to_string()
 }
 
 fn join(parent: &str, name: &str) -> String {
@@ -116,6 +129,8 @@ fn join(parent: &str, name: &str) -> String {
 #[derive(Clone, Debug)]
 struct Found {
     module: String,
+    /// The module that its file is.
+    file: String,
     segments: Vec<String>,
     import: Option<Import>,
 }
@@ -127,24 +142,27 @@ enum Import {
     Glob,
 }
 
-/// Collects the paths of a file, with the module they stand in.
+/// Collects the paths of files, with the module they stand in.
+#[derive(Default)]
 struct Collector {
     module: String,
+    file: String,
     paths: Vec<Found>,
 }
 
 impl Collector {
     fn add(&mut self, segments: Vec<String>, import: Option<Import>) {
-        self.paths.push(Found { module: self.module.clone(), segments, import });
+        let (module, file) = (self.module.clone(), self.file.clone());
+        self.paths.push(Found { module, file, segments, import });
     }
 
     fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
-        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
+        let with = |name: &syn::Ident| [prefix, &[text(name)]].concat();
         match tree {
             syn::UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree),
             syn::UseTree::Name(name) => self.add_name(with(&name.ident), None),
             syn::UseTree::Rename(rename) => {
-                self.add_name(with(&rename.ident), Some(rename.rename.to_string()));
+                self.add_name(with(&rename.ident), Some(text(&rename.rename)));
             }
             syn::UseTree::Glob(_) => self.add(prefix.to_vec(), Some(Import::Glob)),
             syn::UseTree::Group(group) => {
@@ -164,18 +182,26 @@ impl Collector {
         self.add(segments, Some(Import::Name(rename.unwrap_or(last))));
     }
 
-    /// Paths in tokens that are not parsed: names joined by `::`.
+    /// Paths in tokens that are not parsed: imports, and names joined by `::`.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut segments: Vec<String> = Vec::new();
         let mut colons = 0;
-        for token in tokens {
+        // The `$` of `$crate` and of a macro's parameters says nothing about a path.
+        let tokens = tokens
+            .into_iter()
+            .filter(|token| !matches!(token, TokenTree::Punct(punct) if punct.as_char() == '$'));
+        let tokens: Vec<_> = tokens.collect();
+        for (at, token) in tokens.iter().enumerate() {
             match token {
                 TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
                 TokenTree::Ident(name) => {
                     if colons != 2 {
                         self.end_tokens(&mut segments);
                     }
-                    segments.push(name.to_string());
+                    if name == "use" || name == "extern" {
+                        self.add_import(tokens.iter().skip(at));
+                    }
+                    segments.push(text(name));
                     colons = 0;
                 }
                 other => {
@@ -188,6 +214,20 @@ impl Collector {
             }
         }
         self.end_tokens(&mut segments);
+    }
+
+    /// The import that `tokens` begin with, up to its semicolon.
+    fn add_import<'a>(&mut self, tokens: impl Iterator<Item = &'a TokenTree>) {
+        let mut import = TokenStream::new();
+        for token in tokens {
+            import.extend([token.clone()]);
+            if matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';') {
+                break;
+            }
+        }
+        if let Ok(item) = syn::parse2::<syn::Item>(import) {
+            self.visit_item(&item);
+        }
     }
 
     fn end_tokens(&mut self, segments: &mut Vec<String>) {
@@ -247,7 +287,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let module = join(&self.module, &item.ident.to_string());
+        let module = join(&self.module, &text(&item.ident));
         let outer = std::mem::replace(&mut self.module, module);
         visit::visit_item_mod(self, item);
         self.module = outer;
@@ -258,16 +298,16 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
-        let name = match item.ident.to_string().as_str() {
+        let name = match text(&item.ident).as_str() {
             "self" => "crate".to_owned(),
             name => name.to_owned(),
         };
-        let rename = item.rename.as_ref().map(|(_, rename)| rename.to_string());
+        let rename = item.rename.as_ref().map(|(_, rename)| text(rename));
         self.add_name(vec![name], rename);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<_> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        let segments: Vec<_> = path.segments.iter().map(|part| text(&part.ident)).collect();
         if segments.len() > 1 {
             self.add(segments, None);
         }
@@ -282,29 +322,45 @@ impl<'ast> Visit<'ast> for Collector {
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
         if let syn::Meta::List(list) = &attribute.meta {
             self.add_strings(list.tokens.clone());
+            self.add_tokens(list.tokens.clone());
         }
     }
 }
 
-/// What names mean in the modules of a file.
+/// What a path leads to.
+#[derive(Clone, Debug)]
+struct Target {
+    is_ours: bool,
+    path: String,
+    is_reexported: bool,
+}
+
+impl Target {
+    /// `path` of this crate or of another one.
+    const fn new(is_ours: bool, path: String) -> Self {
+        Self { is_ours, path, is_reexported: false }
+    }
+}
+
+/// What names mean in the modules of a crate.
 struct Names<'a> {
     modules: &'a BTreeSet<String>,
-    /// By module and name: what was imported.
-    imported: BTreeMap<(String, String), (bool, String)>,
+    /// By module and name: the file of the import, and what was imported.
+    imported: BTreeMap<(String, String), (String, Target)>,
     /// Module, and the module of this crate whose names it has.
     globs: Vec<(String, String)>,
 }
 
 impl Names<'_> {
     fn import(&mut self, found: &Found) {
-        for (is_ours, path) in self.resolve(found) {
+        for target in self.resolve(found) {
             match &found.import {
                 Some(Import::Name(name)) => {
                     let key = (found.module.clone(), name.clone());
-                    self.imported.insert(key, (is_ours, path));
+                    self.imported.insert(key, (found.file.clone(), target));
                 }
-                Some(Import::Glob) if is_ours => {
-                    let glob = (found.module.clone(), path);
+                Some(Import::Glob) if target.is_ours => {
+                    let glob = (found.module.clone(), target.path);
                     if !self.globs.contains(&glob) {
                         self.globs.push(glob);
                     }
@@ -314,13 +370,13 @@ impl Names<'_> {
         }
     }
 
-    /// What `found` leads to, each as whether it is in this crate, and its path.
-    fn resolve(&self, found: &Found) -> Vec<(bool, String)> {
-        let module = &found.module;
+    /// What `found` leads to.
+    fn resolve(&self, found: &Found) -> Vec<Target> {
         let (first, rest) = match found.segments.split_first() {
             Some((first, rest)) => (first.as_str(), rest),
             None => return Vec::new(),
         };
+        let module = &found.module;
         let mut base: Vec<&str> = module.split("::").filter(|part| !part.is_empty()).collect();
         let mut rest = rest;
         match first {
@@ -330,7 +386,7 @@ impl Names<'_> {
                 base.pop();
             }
             "Self" => return Vec::new(),
-            name => return self.resolve_name(module, name, rest),
+            name => return self.resolve_name(found, name, rest),
         }
         while let Some((next, after)) = rest.split_first() {
             match next.as_str() {
@@ -342,35 +398,54 @@ impl Names<'_> {
             }
             rest = after;
         }
-        let base = base.join("::");
-        let path = rest.iter().fold(base.clone(), |path, part| join(&path, part));
-        // A name that the module itself imported leads further.
-        let mut paths = vec![(true, path)];
-        if let Some((name, after)) = rest.split_first() {
-            paths.extend(self.through_import(&base, name, after));
+        self.with_imports(&found.file, &base.join("::"), rest)
+    }
+
+    /// The path of this crate that is `rest` from the module `base` on; and where it leads through a name that a
+    /// module on the way imported.
+    fn with_imports(&self, file: &str, base: &str, rest: &[String]) -> Vec<Target> {
+        let path = rest.iter().fold(base.to_owned(), |path, part| join(&path, part));
+        let mut targets = vec![Target::new(true, path)];
+        let mut module = base.to_owned();
+        for (at, name) in rest.iter().enumerate() {
+            let after = rest.get(at + 1..).unwrap_or_default();
+            targets.extend(self.through_import(file, &module, name, after));
+            module = join(&module, name);
         }
-        paths
+        targets
     }
 
-    fn through_import(&self, module: &str, name: &str, rest: &[String]) -> Option<(bool, String)> {
-        let (is_ours, path) = self.imported.get(&(module.to_owned(), name.to_owned()))?;
-        Some((*is_ours, rest.iter().fold(path.clone(), |path, part| join(&path, part))))
+    fn through_import(
+        &self,
+        file: &str,
+        module: &str,
+        name: &str,
+        rest: &[String],
+    ) -> Option<Target> {
+        let (importer, target) = self.imported.get(&(module.to_owned(), name.to_owned()))?;
+        let mut target = target.clone();
+        target.path = rest.iter().fold(target.path, |path, part| join(&path, part));
+        target.is_reexported |= importer != file;
+        Some(target)
     }
 
-    fn resolve_name(&self, module: &str, name: &str, rest: &[String]) -> Vec<(bool, String)> {
+    fn resolve_name(&self, found: &Found, name: &str, rest: &[String]) -> Vec<Target> {
+        let (module, file) = (&found.module, &found.file);
         // Items in a function, and those of inline modules, are looked for outwards as well.
-        if let Some(path) = self.through_import(module, name, rest) {
-            return vec![path];
+        if let Some(target) = self.through_import(file, module, name, rest) {
+            return vec![target];
+        }
+        if self.modules.contains(&join(module, name)) {
+            return self.with_imports(file, &join(module, name), rest);
         }
         let all = |base: &str| rest.iter().fold(join(base, name), |path, part| join(&path, part));
-        if self.modules.contains(&join(module, name)) {
-            return vec![(true, all(module))];
+        let mut targets = Vec::new();
+        for (_, base) in self.globs.iter().filter(|(user, _)| user == module) {
+            if self.modules.contains(&join(base, name)) {
+                targets.push(Target::new(true, all(base)));
+            }
+            targets.extend(self.through_import(file, base, name, rest));
         }
-        let globs = self.globs.iter().filter(|(user, _)| user == module);
-        let found: Vec<_> = globs
-            .filter(|(_, base)| self.modules.contains(&join(base, name)))
-            .map(|(_, base)| (true, all(base)))
-            .collect();
-        if !found.is_empty() { found } else { vec![(false, all(""))] }
+        if targets.is_empty() { vec![Target::new(false, all(""))] } else { targets }
     }
 }

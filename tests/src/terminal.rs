@@ -34,6 +34,22 @@ impl Terminal {
         terminal
     }
 
+    /// Starts `ipmiconsole` and waits until it takes keys.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get there.
+    #[must_use]
+    pub fn ipmiconsole(login: &Login) -> Self {
+        let mut command = login.program("ipmiconsole");
+        command.args(["-h", &login.address.to_string(), "-u", &login.user]);
+        command.args(["-p", &login.password, "-I", "17"]);
+        let mut terminal = Self::start(&command);
+        terminal.until_shows("SOL established");
+        terminal.until_raw();
+        terminal
+    }
+
     /// Waits until the client has set its terminal to raw mode: it prints that it is ready a little earlier, when the
     /// terminal would still convert the return key to a new line.
     #[track_caller]

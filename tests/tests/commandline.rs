@@ -105,19 +105,29 @@ fn a_daemon_waits_for_a_bus_that_is_not_there_and_ends_on_a_signal() {
 }
 
 #[test]
-fn a_hangup_is_logged_and_ends_no_daemon() {
+fn a_hangup_reloads_the_configuration_of_every_daemon_or_refuses_it_with_its_line() {
     for daemon in DAEMONS {
         let dir = tempfile::tempdir().expect("a folder");
-        let arguments = arguments(daemon, dir.path());
-        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus".to_owned())];
+        let bus = Bus::start(dir.path());
+        let file = dir.path().join("causeway.toml");
+        fs::write(&file, "").expect("a configuration");
+        let mut arguments = arguments(daemon, dir.path());
+        arguments.extend(["--config".to_owned(), file.display().to_string()]);
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
         let path = program(daemon);
         let mut process = Process::start(daemon, dir.path(), &path, &arguments, &environment);
-        // What it is without a bus; signals have their meaning from then on.
-        wait::until_true(&format!("{daemon} has started"), || !process.log().is_empty());
+        let list = || bus.busctl(&["list", "--acquired"]).stdout;
+        wait::until_true(&format!("{daemon} has started"), || list().contains("causeway.Daemon."));
         process.signal(Signal::SIGHUP);
-        wait::until_true(&format!("{daemon} logs a SIGHUP"), || {
+        wait::until_true(&format!("{daemon} logs that it reloads"), || {
             assert_eq!(process.exited(), None, "{daemon}: {}", process.log());
-            process.log().contains("SIGHUP ignored")
+            process.log().contains("configuration reloaded")
+        });
+        fs::write(&file, "[log]\n\nlevel = \"loud\"\n").expect("a configuration");
+        process.signal(Signal::SIGHUP);
+        wait::until_true(&format!("{daemon} logs that it refuses"), || {
+            assert_eq!(process.exited(), None, "{daemon}: {}", process.log());
+            process.log().contains("causeway.toml:3: unknown variant `loud`")
         });
         assert!(process.terminate().success(), "{daemon}: {}", process.log());
     }

@@ -61,12 +61,7 @@ fn ipmiconsole_escapes_a_break_and_itself() {
     let suite = Suite::with_console(&host.address());
     let login = suite.administrator();
     let mut line = host.offer();
-    let mut command = login.program("ipmiconsole");
-    command.args(["-h", &login.address.to_string(), "-u", &login.user]);
-    command.args(["-p", &login.password, "-I", "17"]);
-    let mut terminal = Terminal::start(&command);
-    terminal.until_shows("SOL established");
-    terminal.until_raw();
+    let mut terminal = Terminal::ipmiconsole(&login);
     terminal.enter("a");
     line.until_typed("a");
     terminal.enter("&B");

@@ -25,7 +25,8 @@ const RULES: &[Rule] = &[
         module: "request::providers::bus",
         may_use: &["request", "openbmc_dbus", "zbus", "model"],
     },
-    Rule { module: "request", may_use: &["model"] },
+    // An error of the platform is logged with its request.
+    Rule { module: "request", may_use: &["model", "platform::PlatformError"] },
     // Handlers see the table, their context, traits and state.
     Rule {
         module: "commands",
@@ -42,6 +43,10 @@ const RULES: &[Rule] = &[
     // What the file may say belongs to those who follow it.
     Rule { module: "config", may_use: &["commands", "model", "request"] },
 ];
+
+/// Names of other crates that a module may not use, whichever way it comes by them: module, crate, name. The model's
+/// errors are its own (`StoreError`), `request` gives them their completion codes.
+const FORBIDDEN_NAMES: [(&str, &str, &str); 1] = [("model", "ipmi_proto", "CompletionCode")];
 
 /// Modules that put all others together.
 const WIRING: [&str; 3] = ["", "main", "service"];
@@ -66,7 +71,19 @@ fn family(module: &str) -> Option<&str> {
     Some(rest.split("::").next().unwrap_or(rest))
 }
 
+/// Whether the use has a forbidden name in it, or imports all names of its crate.
+fn has_forbidden_name(used: &Use) -> bool {
+    FORBIDDEN_NAMES.iter().any(|(module, from, name)| {
+        let imports_all = used.is_glob && !used.is_ours && used.path == *from;
+        let is_named = used.path.split("::").any(|segment| segment == *name);
+        is_in(&used.module, module) && (imports_all || is_named)
+    })
+}
+
 fn is_allowed(used: &Use) -> bool {
+    if has_forbidden_name(used) {
+        return false;
+    }
     let (module, path) = (used.module.as_str(), used.path.as_str());
     let first = path.split("::").next().unwrap_or(path);
     let ours = used.is_ours || RESTRICTED.contains(&first);
@@ -77,6 +94,10 @@ fn is_allowed(used: &Use) -> bool {
         is_in(path, private) && !users.iter().any(|user| is_in(module, user))
     }) {
         return false;
+    }
+    // What a room re-exports is its own: the rule of the room decides what that may be.
+    if used.is_reexported {
+        return true;
     }
     if let (Some(from), Some(to)) = (family(module), family(path)) {
         return from == to || SHARED.iter().any(|shared| is_in(path, shared));
@@ -117,9 +138,13 @@ fn every_module_of_ipmid_has_a_rule() {
 
 /// The paths of one module's text that the rules refuse.
 fn refused(module: &str, text: &str) -> Vec<String> {
+    refused_in(&[(module, text)])
+}
+
+/// The paths of several modules' texts that the rules refuse.
+fn refused_in(texts: &[(&str, &str)]) -> Vec<String> {
     let known = ["platform", "platform::dbus", "model", "model::sel", "commands::app", "service"];
-    let modules = Modules::of(&[(module, text)], &known);
-    let uses = modules.uses();
+    let uses = Modules::of(texts, &known).uses();
     uses.into_iter().filter(|used| !is_allowed(used)).map(|used| used.path).collect()
 }
 
@@ -146,7 +171,10 @@ fn forbidden_uses_are_found_in_every_form() {
         "mod inner { use super::super::super::platform::dbus::T; }",
         "fn f() { tokio::select! { _ = crate::platform::dbus::f() => {} } }",
         "macro_rules! m { () => { crate::platform::dbus::f() } }",
+        "macro_rules! m { () => { use $crate::{platform::{dbus::f}}; } }",
         "#[serde(default = \"crate::platform::dbus::f\")] struct S;",
+        "#[derive(crate::platform::dbus::D)] struct S;",
+        "use crate::r#platform::r#dbus::T;",
         "impl From<crate::platform::dbus::T> for S {}",
         "use zbus::Connection;",
         "extern crate zbus;",
@@ -161,6 +189,81 @@ fn forbidden_uses_are_found_in_every_form() {
     }
 }
 
+/// The model cannot come by a completion code in any form.
+#[test]
+fn completion_codes_in_the_model_are_found_in_every_form() {
+    let forms = [
+        "use ipmi_proto::CompletionCode;",
+        "use ::ipmi_proto::CompletionCode;",
+        "use ipmi_proto::{CompletionCode, sel::SelRecord};",
+        "use ipmi_proto::{CompletionCode as Code};",
+        "use ipmi_proto::CompletionCode as _;",
+        "use ipmi_proto::CompletionCode::{self};",
+        "use ipmi_proto::r#CompletionCode;",
+        "pub use ipmi_proto::CompletionCode as StoreError;",
+        "pub(crate) use ipmi_proto::CompletionCode;",
+        "use ipmi_proto::*;",
+        "use ::ipmi_proto::{self, *};",
+        "use ipmi_proto as proto; use proto::*;",
+        "use ipmi_proto as proto; fn f() -> proto::CompletionCode { todo!() }",
+        "use ipmi_proto::{self as proto}; type Code = proto::CompletionCode;",
+        "extern crate ipmi_proto as proto; use proto::CompletionCode;",
+        "extern crate ipmi_proto as proto; use proto::*;",
+        "use ipmi_proto::completion::CompletionCode;",
+        "use another_crate::CompletionCode;",
+        "use crate::CompletionCode;",
+        "use crate::request::completion::CompletionCode;",
+        "use super::CompletionCode;",
+        "use crate::*;",
+        "fn f() -> ipmi_proto::CompletionCode { todo!() }",
+        "fn f() -> ::ipmi_proto::CompletionCode { todo!() }",
+        "fn f() { let _ = ipmi_proto::CompletionCode::BUSY; }",
+        "fn f() { let _ = ipmi_proto::CompletionCode(0x80); }",
+        "fn f() { let _ = <ipmi_proto::CompletionCode>::BUSY; }",
+        "fn f() { let _ = Into::<ipmi_proto::CompletionCode>::into(1); }",
+        "fn f() { use ipmi_proto::CompletionCode; }",
+        "fn f(code: u8) { matches!(code, ipmi_proto::CompletionCode(_)); }",
+        "fn f() { match g() { ipmi_proto::CompletionCode(_) => {} } }",
+        "impl From<StoreError> for ipmi_proto::CompletionCode {}",
+        "struct S(Vec<Option<ipmi_proto::CompletionCode>>);",
+        "trait T { type Code: Into<ipmi_proto::CompletionCode>; }",
+        "mod inner { use ipmi_proto::CompletionCode; }",
+        "macro_rules! m { () => { ipmi_proto::CompletionCode::BUSY } }",
+        "macro_rules! m { () => { use ipmi_proto::{CompletionCode}; } }",
+        "macro_rules! m { () => { use ipmi_proto::*; } }",
+        "macro_rules! m { () => { pub(crate) extern crate ipmi_proto as p; use p::*; } }",
+        "#[serde(with = \"ipmi_proto::CompletionCode\")] struct S;",
+        "#[from(ipmi_proto::CompletionCode)] struct S;",
+    ];
+    for module in ["model", "model::sel"] {
+        for form in forms {
+            assert!(!refused(module, form).is_empty(), "{module}: {form}");
+        }
+    }
+    let reexported = [
+        ("model", "pub use ipmi_proto as proto; pub mod inner { pub use ipmi_proto as proto; }"),
+        ("model::sel", "use crate::model::proto::*;"),
+        ("model::sdr", "use super::inner::proto::*;"),
+        ("model::fru", "use super::*; use proto::*;"),
+    ];
+    assert_eq!(refused_in(&reexported), ["ipmi_proto"; 3]);
+}
+
+/// A module that may use a room cannot hand on what is private to it.
+#[test]
+fn reexports_are_followed() {
+    let private = [
+        ("commands::sensor", "pub use crate::platform as machine;"),
+        ("commands::sensor::reading", "use super::machine::dbus::DbusPlatform;"),
+    ];
+    assert_eq!(refused_in(&private), ["platform::dbus::DbusPlatform"]);
+    let values = [
+        ("platform", "pub use openbmc_dbus::state::host::Transition;"),
+        ("commands::chassis", "use crate::platform::Transition; fn f() { Transition::off() }"),
+    ];
+    assert_eq!(refused_in(&values), [""; 0]);
+}
+
 #[test]
 fn allowed_uses_are_not_found() {
     let forms = [
@@ -172,6 +275,18 @@ fn allowed_uses_are_not_found() {
     ];
     for form in forms {
         assert_eq!(refused("commands::chassis", form), [""; 0], "{form}");
+    }
+    let code = "use ipmi_proto::CompletionCode; fn f() -> ipmi_proto::CompletionCode { todo!() }";
+    for module in ["commands::chassis", "request::dispatch", "platform", "background::attention"] {
+        assert_eq!(refused(module, code), [""; 0], "{module}");
+    }
+    let forms = [
+        "use ipmi_proto::sel::*; use ipmi_proto::{ChannelNumber, IdString}; use super::StoreError;",
+        "/// As [`ipmi_proto::CompletionCode`].\nfn f() -> ipmi_proto::Lun { todo!() }",
+        "#[cfg(test)] mod tests { use ipmi_proto::CompletionCode; }",
+    ];
+    for form in forms {
+        assert_eq!(refused("model::sel", form), [""; 0], "{form}");
     }
     assert!(refused("model::sel", "use crate::platform::Power;") == ["platform::Power"]);
     assert!(refused("background::attention", "use crate::commands::app;") == ["commands::app"]);

@@ -6,7 +6,7 @@ use std::fs;
 
 use tests::client::Output;
 use tests::daemons::{self, DAEMONS};
-use tests::policies::{PolicyBus, USERS, allowed, packaged, user};
+use tests::policies::{OPERATOR, PolicyBus, USERS, allowed, packaged, user};
 use tests::process::Process;
 use tests::wait;
 
@@ -19,20 +19,46 @@ const NAMES: [(&str, &[&str]); 8] = [
             "xyz.openbmc_project.Control.Host",
             "xyz.openbmc_project.Logging.IPMI",
             "org.causeway.Ipmi.Providers",
+            "org.causeway.Ipmi.Diagnostics",
+            "org.causeway.Daemon.ipmid",
         ],
     ),
-    ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0"]),
-    ("kcsbridged", &["xyz.openbmc_project.Ipmi.Channel.kcs0"]),
-    ("btbridged", &["xyz.openbmc_project.Ipmi.Channel.bt0", "org.openbmc.HostIpmi"]),
-    ("ssifbridged", &["xyz.openbmc_project.Ipmi.Channel.ssif0"]),
-    ("ipmbbridged", &["xyz.openbmc_project.Ipmi.Channel.Ipmb"]),
-    ("mctp-demuxd", &["xyz.openbmc_project.MCTP.Demux"]),
-    ("platformd", &["xyz.openbmc_project.ObjectMapper", "org.freedesktop.timedate1"]),
+    ("netipmid", &["xyz.openbmc_project.Ipmi.Channel.lan0", "org.causeway.Daemon.netipmid.lan0"]),
+    (
+        "kcsbridged",
+        &["xyz.openbmc_project.Ipmi.Channel.kcs0", "org.causeway.Daemon.kcsbridged.kcs0"],
+    ),
+    (
+        "btbridged",
+        &[
+            "xyz.openbmc_project.Ipmi.Channel.bt0",
+            "org.openbmc.HostIpmi",
+            "org.causeway.Daemon.btbridged.bt0",
+        ],
+    ),
+    (
+        "ssifbridged",
+        &["xyz.openbmc_project.Ipmi.Channel.ssif0", "org.causeway.Daemon.ssifbridged.ssif0"],
+    ),
+    (
+        "ipmbbridged",
+        &["xyz.openbmc_project.Ipmi.Channel.Ipmb", "org.causeway.Daemon.ipmbbridged.Ipmb"],
+    ),
+    ("mctp-demuxd", &["xyz.openbmc_project.MCTP.Demux", "org.causeway.Daemon.mctp_demuxd"]),
+    (
+        "platformd",
+        &[
+            "xyz.openbmc_project.ObjectMapper",
+            "org.freedesktop.timedate1",
+            "org.causeway.Daemon.platformd",
+        ],
+    ),
 ];
 
 /// A name that is owned only where the configuration asks for it (`mctpd-names`).
 const OPTIONAL: &str = "au.com.codeconstruct.MCTP1";
 
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const PROVIDERS: &str = "org.causeway.Ipmi.Providers";
 const LOGGING: &str = "xyz.openbmc_project.Logging.IPMI";
 const LOGGING_PATH: &str = "/xyz/openbmc_project/Logging/IPMI";
@@ -197,6 +223,85 @@ fn root_registers_commands_and_others_may_not() {
     let register = ["call", PROVIDERS, path, PROVIDERS, "Register", "a(yuyysqqay)y"];
     let command = ["1", "0", "0x30", "1", "2", "Test", "0", "8", "0", "20"];
     bus.busctl("root", &[&register[..], &command].concat()).ok();
+}
+
+/// The users of recorded requests: the interface, and a method of each.
+const FOR_OPERATORS: [(&str, &str); 2] =
+    [("org.causeway.Ipmi.Recorder", "Dump"), ("org.causeway.Metrics", "Read")];
+
+#[test]
+fn root_and_the_group_of_operators_read_recorded_requests_and_others_may_not() {
+    let Some(bus) = PolicyBus::start() else { return };
+    let _processes = start_all(&bus);
+    let services = NAMES.iter().flat_map(|(_, names)| *names).copied();
+    let services =
+        services.filter(|name| name.contains(".Channel.") || name.contains("Diagnostics"));
+    let services: Vec<_> = services.collect();
+    assert_eq!(services.len(), 6, "{services:?}");
+    for service in services {
+        for (interface, member) in FOR_OPERATORS {
+            for user in ["root", OPERATOR] {
+                assert!(bus.may_call(user, service, interface, member), "{user} {service}");
+            }
+            for (user, _) in USERS {
+                // ipmid calls whatever has a platform's name.
+                let may = user == "ipmid" && service.starts_with("xyz.");
+                assert_eq!(bus.may_call(user, service, interface, member), may, "{user} {service}");
+            }
+        }
+        let others =
+            ["xyz.openbmc_project.Ipmi.Channel.SMS", "org.causeway.Ipmi.Channel.Sol", PROPERTIES];
+        for interface in others {
+            for member in ["Set", "Release", "Attach"] {
+                assert!(
+                    !bus.may_call(OPERATOR, service, interface, member),
+                    "{service} {interface}"
+                );
+            }
+        }
+        let may = service.starts_with("xyz.");
+        assert_eq!(bus.may_call(OPERATOR, service, PROPERTIES, "Get"), may, "{service}");
+    }
+    let path = "/xyz/openbmc_project/Ipmi/Channel/lan0";
+    let lan0 = "xyz.openbmc_project.Ipmi.Channel.lan0";
+    let dump = ["call", lan0, path, "org.causeway.Ipmi.Recorder", "Dump", "s", ""];
+    assert!(bus.busctl(OPERATOR, &dump).ok().starts_with("a("));
+}
+
+#[test]
+fn operators_read_counters_and_change_nothing() {
+    let Some(bus) = PolicyBus::start() else { return };
+    let _processes = start_all(&bus);
+    let mctp = "xyz.openbmc_project.MCTP.Demux";
+    let demux = "org.causeway.MCTP.Demux";
+    let manager = "org.freedesktop.DBus.ObjectManager";
+    for (interface, member, may) in [
+        (PROPERTIES, "Get", true),
+        (PROPERTIES, "GetAll", true),
+        (PROPERTIES, "Set", false),
+        (manager, "GetManagedObjects", true),
+        (demux, "Ping", false),
+        ("au.com.codeconstruct.MCTP.Endpoint1", "Remove", false),
+    ] {
+        assert_eq!(bus.may_call(OPERATOR, mctp, interface, member), may, "{interface} {member}");
+        assert!(!bus.may_call("nobody", mctp, interface, member), "{interface} {member}");
+    }
+    let metrics = bus.run(OPERATOR, "causewayctl", &["metrics"]);
+    for name in [
+        "causeway_ipmi_rejections_total",
+        "causeway_mctp_refusals_total",
+        "causeway_state_writes_total",
+    ] {
+        assert!(metrics.ok().contains(name), "{metrics}");
+    }
+    assert!(bus.run(OPERATOR, "causewayctl", &["record"]).code == Some(0));
+    assert!(bus.run(OPERATOR, "causewayctl", &["sol", "status"]).ok().contains("lan0"));
+    for command in
+        [&["sol", "release"][..], &["user", "list"], &["raw", "6", "1"], &["mctp", "ping", "9"]]
+    {
+        assert_eq!(bus.run(OPERATOR, "causewayctl", command).code, Some(1), "{command:?}");
+    }
+    bus.run("nobody", "causewayctl", &["metrics"]).failed();
 }
 
 /// The packaged policies without ipmid's rule for the log.

@@ -1,7 +1,7 @@
 //! Providers: processes that answer commands. The examples of `docs/provider.md` over LAN and KCS, one that is killed
 //! under load, and one that does everything that it should not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::{env, thread};
@@ -9,54 +9,25 @@ use std::{env, thread};
 use serde_json::Value;
 use tests::host_device::{HostDevice, Kind};
 use tests::process::Process;
+use tests::provider::{self, OF_EXAMPLE, OWN, examples, python_example, until_answered};
 use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::{client, wait};
 
-/// Debian's, which has the packages of Debian.
-const PYTHON: &str = "/usr/bin/python3";
 /// The bus name of ipmid's object for providers.
 const PROVIDERS: &str = "org.causeway.Ipmi.Providers";
-/// A board's own network function, and commands of `data/provider.py`.
-const OWN: u8 = 0x30;
+/// Commands of `data/provider.py`.
 const WELL: u8 = 0x10;
 const HANGS: u8 = 0x11;
 const LONG: u8 = 0x12;
 const TWICE: u8 = 0x13;
 const DIES: u8 = 0x14;
 const MALFORMED: u8 = 0x15;
-/// Get Device ID, as Python's example answers it.
-const OF_EXAMPLE: &str = "42 01 02 00 02 80 d9 7e 00 34 12";
-
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/provider")
-}
-
-fn start(suite: &Suite, name: &str, program: &Path, arguments: &[&str]) -> Process {
-    let arguments: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
-    let environment = [("DBUS_SYSTEM_BUS_ADDRESS", suite.bus.address())];
-    Process::start(name, suite.dir(), program, &arguments, &environment)
-}
-
-fn python_example(suite: &Suite) -> Process {
-    let script = examples().join("provider.py");
-    let provider = start(suite, "provider-py", Path::new(PYTHON), &[&script.display().to_string()]);
-    until_answered(suite, &provider, OWN, 0x01, &[1]);
-    provider
-}
 
 /// The provider of this folder's data, once it has registered.
 fn misbehaving(suite: &Suite, name: &str, mode: &str) -> Process {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/data/provider.py");
-    start(suite, name, Path::new(PYTHON), &[script, mode])
-}
-
-/// Waits until a command is known.
-#[track_caller]
-fn until_answered(suite: &Suite, provider: &Process, netfn: u8, command: u8, data: &[u8]) {
-    let answered = || suite.bus.execute(netfn, command, data).0 != 0xc1;
-    wait::until_true_or_timeout(answered);
-    assert!(answered(), "{netfn:02x}/{command:02x} is unknown: {}", provider.log());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/provider.py");
+    provider::start_python(suite, name, &script, &[mode])
 }
 
 /// What ipmitool prints of a response, over LAN.
@@ -83,13 +54,7 @@ fn examples_answer_over_lan_and_kcs() {
     // Handed on.
     assert_eq!(host.request(0x06, 0x01), base);
 
-    let program = suite.dir().join("provider");
-    let source = examples().join("provider.c");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-Wall", "-Werror", "-o"]).arg(&program).arg(&source).arg("-lsystemd");
-    client::run(&mut compiler).ok();
-    let c = start(&suite, "provider-c", &program, &[]);
-    until_answered(&suite, &c, 0x2e, 0x02, &[0xd9, 0x7e, 0x00, 0x02]);
+    let _c = provider::c_example(&suite);
     assert_eq!(raw(&suite, "0x2e 2 0xd9 0x7e 0 2"), "d9 7e 00 07");
     host.send_with(0x2e, 0x02, &[0xd9, 0x7e, 0x00, 0x04]);
     assert_eq!(host.receive(0x2e, 0x02), [0xcb, 0xd9, 0x7e, 0x00]);
@@ -112,7 +77,7 @@ fn example_in_rust_answers() {
         .expect("cargo");
     assert!(built.success(), "the example does not build");
     let suite = Suite::start();
-    let rust = start(&suite, "provider-rs", &target.join("debug/provider"), &[]);
+    let rust = provider::start(&suite, "provider-rs", &target.join("debug/provider"), &[]);
     until_answered(&suite, &rust, 0x2e, 0x03, &[0xd9, 0x7e, 0x00]);
     assert!(raw(&suite, "0x2e 3 0xd9 0x7e 0").starts_with("d9 7e 00"));
 }

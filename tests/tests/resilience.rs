@@ -178,6 +178,38 @@ fn the_daemons_start_in_any_order() {
     });
 }
 
+/// The line of ipmid's log about failures of `command`, which must be one.
+#[track_caller]
+fn failure_of(log: &str, command: &str) -> String {
+    let is_failure = |line: &&str| line.contains(&format!(" command=\"{command}\" "));
+    let lines: Vec<&str> = log.lines().filter(is_failure).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    lines.concat()
+}
+
+#[test]
+fn a_command_without_its_service_is_logged_once_with_the_object() {
+    let mut suite = Suite::start();
+    let login = suite.administrator();
+    login.ipmitool("chassis power status").ok();
+    assert!(!suite.ipmid.log().contains(" command="), "{}", suite.ipmid.log());
+    assert!(suite.platformd.terminate().success());
+    for _ in 0..3 {
+        let failed = login.ipmitool("raw 0 1");
+        assert!(failed.stderr.contains("rsp=0xd5"), "{failed}");
+    }
+    let line = failure_of(&suite.ipmid.log(), "Get Chassis Status");
+    for part in [
+        "ipmid: warning: ",
+        " netfn=00h code=01h channel=1 completion=D5h ",
+        " object=\"/xyz/openbmc_project/state/chassis0\" ",
+        " member=\"Get xyz.openbmc_project.State.Chassis.CurrentPowerState\" ",
+        " cause=\"org.freedesktop.DBus.Error.",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
 #[test]
 fn a_service_that_hangs_delays_only_what_needs_it() {
     let mut suite = Suite::start();
@@ -193,6 +225,15 @@ fn a_service_that_hangs_delays_only_what_needs_it() {
     }
     let answer = asking.answer("raw 0 2 1");
     assert!(answer.contains("rsp=0xc3"), "{answer}");
+    let line = failure_of(&suite.ipmid.log(), "Chassis Control");
+    for part in [
+        " completion=C3h ",
+        " object=\"/xyz/openbmc_project/state/host0\" ",
+        " member=\"Set xyz.openbmc_project.State.Host.RequestedHostTransition\" ",
+        " cause=\"no reply within 2s\"",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
     suite.platformd.resume();
     wait::until_true("Chassis Control works again", || !asking.run("raw 0 2 1").contains(FAILED));
     suite.bus.until_property(&HOST_STATE, "Running");

@@ -23,17 +23,6 @@ fn activate(login: &Login, instance: u8) -> Terminal {
     terminal
 }
 
-/// `ipmiconsole` on a terminal, once it is established.
-fn ipmiconsole(login: &Login) -> Terminal {
-    let mut command = login.program("ipmiconsole");
-    command.args(["-h", &login.address.to_string(), "-u", &login.user]);
-    command.args(["-p", &login.password, "-I", "17"]);
-    let mut terminal = Terminal::start(&command);
-    terminal.until_shows("SOL established");
-    terminal.until_raw();
-    terminal
-}
-
 /// Types a line at the console, and waits for the host's response.
 #[track_caller]
 fn assert_talks(terminal: &mut Terminal) {
@@ -65,7 +54,7 @@ fn viewers_see_the_writers_output_and_cannot_type() {
 fn the_same_user_takes_the_console_over_and_the_old_client_is_notified() {
     let suite = Suite::start();
     let login = suite.administrator();
-    let mut old = ipmiconsole(&login);
+    let mut old = Terminal::ipmiconsole(&login);
     assert_talks(&mut old);
     let mut new = activate(&login, 1);
     old.until_shows("SOL session stolen");
@@ -128,7 +117,7 @@ fn the_clients_accept_every_payload_size() {
         assert_talks(&mut first);
         first.enter("\r~.");
         first.until_ended();
-        let mut second = ipmiconsole(&login);
+        let mut second = Terminal::ipmiconsole(&login);
         assert_talks(&mut second);
     }
 }
@@ -152,7 +141,7 @@ fn earlier_output_is_shown_on_activation() {
 fn disabling_sol_ends_it_at_once() {
     let suite = Suite::start();
     let login = suite.administrator();
-    let mut console = ipmiconsole(&login);
+    let mut console = Terminal::ipmiconsole(&login);
     assert_talks(&mut console);
     login.ipmitool("sol set enabled false 1").ok();
     console.until_ended();
@@ -172,7 +161,7 @@ fn a_user_who_loses_the_payload_loses_the_console() {
     let login = suite.administrator();
     let bob = suite.add_user(3, "bob", "s3cret", 4);
     login.ipmitool("sol payload enable 1 3").ok();
-    let mut console = ipmiconsole(&bob);
+    let mut console = Terminal::ipmiconsole(&bob);
     assert_talks(&mut console);
     login.ipmitool("sol payload disable 1 3").ok();
     console.until_ended();
@@ -246,7 +235,7 @@ fn nothing_is_lost_over_a_bad_network() {
     let login = suite.administrator();
     login.ipmitool("sol set retry-interval 5 1").ok();
     let relay = Relay::tampering(suite.address, bad_network(30));
-    let mut terminal = ipmiconsole(&login.at(relay.address()));
+    let mut terminal = Terminal::ipmiconsole(&login.at(relay.address()));
     terminal.until_shows("host$ ");
     // At the host's end: what ipmitool does about losses of what is typed is not ours.
     let mut host = UnixStream::connect(suite.dir().join("console")).expect("the console");

@@ -1,10 +1,9 @@
 //! Users as ipmitool makes them.
 
-use tests::client;
 use tests::clients::{CIPHER_SUITES, Login};
 use tests::openbmc::USERS;
 use tests::suite::Suite;
-use tests::wait;
+use tests::{client, wait};
 
 /// Makes user 5, "erin", with the four commands, and logs in.
 fn four_commands_suffice(administrator: &Login) {

@@ -8,11 +8,10 @@ use tests::bus::{CHASSIS_STATE, HOST_STATE, Property};
 use tests::clients::Login;
 use tests::guest::{self, Interface};
 use tests::process::Process;
-use tests::programs;
 use tests::suite::Suite;
 use tests::terminal::Terminal;
 use tests::vm::{DISK_BOOTS, MACHINE, NETWORK_BOOTS, Vm, zombies};
-use tests::wait;
+use tests::{programs, wait};
 
 /// Waits until the power is on, or off, as a client on the LAN sees it.
 #[track_caller]

@@ -9,7 +9,7 @@ use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbS
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
 use sections::IpmbSection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
@@ -59,6 +59,7 @@ enum TaskResult {
 #[derive(Debug)]
 pub struct Bridge {
     own: IpmbAddress,
+    config: watch::Receiver<IpmbSection>,
     host_id: u8,
     ipmid: IpmiHost,
     calls: mpsc::Receiver<IpmbCall>,
@@ -72,25 +73,27 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// A bridge that has not yet seen its bus.
+    /// A bridge that has not yet seen its bus. A change of `config` applies to requests that come after it.
     #[must_use]
     pub fn new(
         own: IpmbAddress,
-        config: IpmbSection,
+        mut config: watch::Receiver<IpmbSection>,
         ipmid: IpmiHost,
         (calls, signals): (mpsc::Receiver<IpmbCall>, Signals),
     ) -> Self {
         // Bounded by the requests that run and the frames that wait to be written.
         let (sender, results) = mpsc::unbounded_channel();
+        let section = config.borrow_and_update().clone();
         Self {
             own,
-            host_id: config.host_id(),
+            config,
+            host_id: section.host_id(),
             ipmid,
             calls,
             signals,
-            tracker: Tracker::new(own, retry_policy(&config)),
+            tracker: Tracker::new(own, retry_policy(&section)),
             waiting: HashMap::new(),
-            inbox: Inbox::new(config.running_per_satellite()),
+            inbox: Inbox::new(section.running_per_satellite()),
             sender,
             results,
             writes: None,
@@ -161,8 +164,17 @@ impl Bridge {
         tokio::select! {
             Some(call) = self.calls.recv() => self.on_call(call),
             Some(result) = self.results.recv() => self.on_result(result),
+            Ok(()) = self.config.changed() => self.configure(),
             () = daemon::sleep_until(timeout) => self.tracker.handle_timeout(Instant::now()),
         }
+    }
+
+    /// Applies the changed configuration.
+    fn configure(&mut self) {
+        let section = self.config.borrow_and_update().clone();
+        self.host_id = section.host_id();
+        self.tracker.set_retry_policy(retry_policy(&section));
+        self.inbox.set_limit(section.running_per_satellite());
     }
 
     fn drain(&mut self) {

@@ -1,11 +1,27 @@
 //! What the configuration file says to this daemon.
 
+use daemon::reload::Keys;
 use daemon::{Failure, Invalid, Setup, Validate};
+use openbmc_dbus::recorder::RecorderConfig;
 use sections::IpmbSection;
 use serde::Deserialize;
 
 use crate::arguments::IpmbArguments;
 use crate::tracker::RetryPolicy;
+
+/// The keys; those of `[ipmb]` apply to the requests that come after a reload.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "ipmb.per-try-ms",
+        "ipmb.tries",
+        "ipmb.host-id",
+        "ipmb.running-per-satellite",
+        "ipmb.accept-broadcasts",
+        "ipmb.target",
+    ],
+    restart: &["recorder.bytes", "recorder.exchanges"],
+    others: &[],
+};
 
 /// The sections of `causeway.toml` that concern the IPMB bridge.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -13,6 +29,8 @@ use crate::tracker::RetryPolicy;
 pub struct Config {
     /// The bridge's own section.
     pub ipmb: IpmbSection,
+    /// What is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {
@@ -21,15 +39,16 @@ impl Validate for Config {
     }
 }
 
-/// The section, checked against the command line too.
+/// The configuration, checked against the command line too.
 ///
 /// # Errors
 ///
 /// [`Failure::Config`] for an `[ipmb]` section that cannot work.
-pub fn prepare(setup: &Setup<IpmbArguments>) -> Result<IpmbSection, Failure> {
-    let Config { ipmb } = setup.config()?;
-    ipmb.validate_own(setup.args.address()).map_err(|invalid| setup.invalid(&invalid))?;
-    Ok(ipmb)
+pub fn prepare(setup: &Setup<IpmbArguments>) -> Result<Config, Failure> {
+    let config: Config = setup.config()?;
+    let own = config.ipmb.validate_own(setup.args.address());
+    own.map_err(|invalid| setup.invalid(&invalid))?;
+    Ok(config)
 }
 
 /// Number and interval of the tries of a request to a satellite.

@@ -33,6 +33,11 @@ impl Inbox {
         Self { per_satellite, running: HashSet::new(), count: HashMap::new() }
     }
 
+    /// Sets the number of requests that each satellite may have running; those that run go on.
+    pub fn set_limit(&mut self, per_satellite: usize) {
+        self.per_satellite = per_satellite;
+    }
+
     /// Admits a request, or refuses it.
     pub fn start(&mut self, header: IpmbHeader) -> Admission {
         if self.running.contains(&header) {

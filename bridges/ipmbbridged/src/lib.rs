@@ -19,24 +19,37 @@ pub mod signals;
 pub mod tracker;
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
 use openbmc_dbus::execute::IpmiHost;
-use sections::IpmbSection;
+use openbmc_dbus::recorder::Recorder;
+use tokio::sync::watch;
 
 use self::arguments::IpmbArguments;
 use self::bridge::Bridge;
-pub use self::config::prepare;
+pub use self::config::{Config, KEYS, prepare};
+
+/// The number of the primary IPMB's channel (IPMI v2.0 §6.3), under which requests are recorded.
+const PRIMARY_IPMB: u8 = 0;
 
 /// Runs the bridge without end.
 ///
 /// # Errors
 ///
 /// [`Failure::Fatal`] when another process is the bridge of the channel.
-pub async fn serve(setup: Setup<IpmbArguments>, config: IpmbSection) -> Result<(), Failure> {
+pub async fn serve(setup: Setup<IpmbArguments>, config: Config) -> Result<(), Failure> {
     let channel = setup.args.channel().to_owned();
-    let (ipmid, link) = IpmiHost::new(&channel);
+    let Config { ipmb: config, recorder } = config;
+    let recorder = Recorder::of_bridge(setup.name, recorder);
+    let (new_config, config) = watch::channel(config);
+    let apply = move |config: Config| {
+        new_config.send_replace(config.ipmb);
+    };
+    let reload = setup.reloads(KEYS, prepare, apply);
+    tokio::spawn(configuration::serve(reload, Some(channel.clone())));
+    let (ipmid, link) = IpmiHost::new(&channel, recorder.channel(&channel, PRIMARY_IPMB));
     ipmid.started(link.clone()).await?;
-    let (calls, signals) =
-        object::serve(&channel, link, config.targets(), config.accept_broadcasts());
+    recorder.serve(&channel, link.clone());
+    let (calls, signals) = object::serve(&channel, link, config.clone());
     setup.ready();
     let own = setup.args.address();
     let bridge = Bridge::new(own, config, ipmid.clone(), (calls, signals));

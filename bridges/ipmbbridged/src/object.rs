@@ -5,14 +5,13 @@
 //! by a configured channel byte only and bridged requests (IPMI v2.0 §6.13) are for any address, and
 //! `sendResponse` for responses of the host's software to a satellite.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use ipmi_proto::ipmb::IpmbAddress;
 use ipmi_proto::{Lun, NetFn, Request};
 use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::ipmb;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
-use tokio::sync::{mpsc, oneshot};
+use sections::IpmbSection;
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 use zbus::interface;
 
@@ -54,19 +53,15 @@ type SendRequestReply = (i32, u8, u8, u8, u8, Vec<u8>);
 pub fn serve(
     channel: &str,
     bus_connection: LinkState,
-    targets: BTreeMap<u8, IpmbAddress>,
-    accept_broadcasts: bool,
+    config: watch::Receiver<IpmbSection>,
 ) -> (mpsc::Receiver<IpmbCall>, Signals) {
     let (calls, receiver) = mpsc::channel(QUEUE);
     let path = format!("{CHANNEL_PATH_PREFIX}{channel}");
     let signals = Signals::new(path.clone(), bus_connection.clone());
-    if accept_broadcasts {
-        let known: BTreeSet<u8> = targets.keys().copied().collect();
-        let is_known = move |channel| known.contains(&channel);
-        let followed = signals::follow_broadcasts(bus_connection.clone(), is_known, calls.clone());
-        tokio::spawn(followed);
-    }
-    tokio::spawn(serve_on_each_connection(path, bus_connection, Ipmb { calls, targets }));
+    let followed =
+        signals::follow_broadcasts(bus_connection.clone(), config.clone(), calls.clone());
+    tokio::spawn(followed);
+    tokio::spawn(serve_on_each_connection(path, bus_connection, Ipmb { calls, config }));
     (receiver, signals)
 }
 
@@ -88,7 +83,7 @@ async fn serve_on_each_connection(path: String, mut bus_connection: LinkState, o
 #[derive(Clone)]
 struct Ipmb {
     calls: mpsc::Sender<IpmbCall>,
-    targets: BTreeMap<u8, IpmbAddress>,
+    config: watch::Receiver<IpmbSection>,
 }
 
 impl Ipmb {
@@ -154,8 +149,9 @@ impl Ipmb {
         command: u8,
         data: Vec<u8>,
     ) -> (SendRequestReply,) {
-        match self.targets.get(&channel) {
-            Some(&to) => (self.send(to, netfn, lun, command, data).await,),
+        let target = self.config.borrow().target(channel);
+        match target {
+            Some(to) => (self.send(to, netfn, lun, command, data).await,),
             None => ((ipmb::STATUS_INVALID_PARAMETER, 0, 0, 0, 0, Vec::new()),),
         }
     }

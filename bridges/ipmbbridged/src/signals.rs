@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use ipmi_proto::{Lun, NetFn, Request};
 use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::ipmb;
-use tokio::sync::mpsc;
+use sections::IpmbSection;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream};
@@ -66,24 +67,37 @@ async fn publish_queued(
     }
 }
 
-/// Has the bridge broadcast the request of each `sendBroadcast` signal whose channel byte `is_known`.
+/// Has the bridge broadcast the request of each `sendBroadcast` signal whose channel byte is that of a target, while
+/// `config` accepts such signals.
 pub(crate) async fn follow_broadcasts(
     mut bus_connection: LinkState,
-    is_known: impl Fn(u8) -> bool,
+    config: watch::Receiver<IpmbSection>,
     calls: mpsc::Sender<IpmbCall>,
 ) {
+    let mut switch = config.clone();
+    let is_known = |channel| config.borrow().target(channel).is_some();
     loop {
         let connection = bus_connection.borrow_and_update().clone();
+        let is_on = switch.borrow_and_update().accept_broadcasts();
         let follow = async {
-            if let Some(connection) = &connection
+            if is_on
+                && let Some(connection) = &connection
                 && let Err(error) = follow_on(connection, &is_known, &calls).await
             {
                 warn!(%error, "cannot subscribe to sendBroadcast until the bus is back");
             }
             pending::<()>().await;
         };
+        let switched = async {
+            let switched = switch.wait_for(|config| config.accept_broadcasts() != is_on);
+            let is_last = switched.await.is_err();
+            if is_last {
+                pending::<()>().await;
+            }
+        };
         tokio::select! {
             () = follow => {}
+            () = switched => {}
             changed = bus_connection.changed() => if changed.is_err() {
                 return;
             },

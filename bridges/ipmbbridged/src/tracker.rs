@@ -81,6 +81,8 @@ struct Slot {
     id: RequestId,
     header: IpmbHeader,
     frame: Vec<u8>,
+    /// As it was when the request was started.
+    retry_policy: RetryPolicy,
     tries: u8,
     tries_left: u8,
     due: Instant,
@@ -118,6 +120,11 @@ impl Tracker {
         }
     }
 
+    /// Sets the tries of requests that are started from now on.
+    pub fn set_retry_policy(&mut self, retry_policy: RetryPolicy) {
+        self.retry_policy = retry_policy;
+    }
+
     /// Starts a request to the controller at `to`; `None` when every sequence number is in use.
     pub fn start(&mut self, now: Instant, to: IpmbAddress, request: &Request) -> Option<RequestId> {
         let sequence = self.free_sequence(now)?;
@@ -139,6 +146,7 @@ impl Tracker {
             id,
             header,
             frame,
+            retry_policy: self.retry_policy,
             tries: 0,
             tries_left: self.retry_policy.tries,
             due: now,
@@ -164,7 +172,7 @@ impl Tracker {
         {
             slot.relayed = Relayed::Accepted(inner);
             slot.tries_left = 0;
-            slot.due = now + self.retry_policy.total();
+            slot.due = now + slot.retry_policy.total();
             return true;
         }
         self.end(now, key, |slot| Outcome::Answered(slot.response(response)));
@@ -187,7 +195,7 @@ impl Tracker {
                 Some(left) => {
                     slot.tries_left = left;
                     slot.tries += 1;
-                    slot.due = now + self.retry_policy.per_try;
+                    slot.due = now + slot.retry_policy.per_try;
                     self.outgoing.push_back(Outgoing { id: slot.id, frame: slot.frame.clone() });
                 }
             }
@@ -246,7 +254,7 @@ impl Tracker {
         if let Some(slot) = self.slots.remove(&key) {
             let was_relayed = matches!(slot.relayed, Relayed::Accepted(_));
             if slot.tries > 1 || was_relayed {
-                self.reserved.insert(key, now + self.retry_policy.total());
+                self.reserved.insert(key, now + slot.retry_policy.total());
             }
             self.outgoing.retain(|outgoing| outgoing.id != slot.id);
             self.ended.push_back((slot.id, outcome(&slot)));

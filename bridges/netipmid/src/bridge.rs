@@ -2,20 +2,24 @@
 //! `ipmid`.
 
 use std::future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
+use openbmc_dbus::recorder::RequestView;
 use rmcp_proto::server::{Event, Outside, Server, SessionId, SessionInfo, Token, Transmit};
 use rmcp_proto::wire::v20::PayloadType;
 use tokio::sync::mpsc;
 
 use crate::audit::{self, Audit};
-use crate::console::{Holder, PayloadCaller, Sol};
+use crate::config::Plan;
+use crate::console::{Holder, PayloadCaller, Sol, SolRequest};
 use crate::counters::{Counts, CountsRequest};
 use crate::datagrams::Datagrams;
+use crate::measures::Measures;
 use crate::random::SystemBytes;
 use crate::report::Report;
 use crate::sessions::SessionChange;
@@ -42,6 +46,10 @@ pub struct Inputs {
     pub accounts: mpsc::UnboundedReceiver<()>,
     /// Requests for the counters of rejections.
     pub counts: mpsc::UnboundedReceiver<CountsRequest>,
+    /// Configurations that were reloaded.
+    pub plans: mpsc::UnboundedReceiver<Plan>,
+    /// Requests about the SOL payload.
+    pub sol: mpsc::UnboundedReceiver<SolRequest>,
 }
 
 /// The bridge of one channel.
@@ -56,6 +64,7 @@ pub struct Bridge {
     sessions: mpsc::UnboundedSender<SessionChange>,
     report: Report,
     audit: Audit,
+    measures: Arc<Measures>,
     /// How many requests outside of sessions `ipmid` executes.
     outside: usize,
     /// Datagrams to send; reused for its capacity.
@@ -72,6 +81,8 @@ enum Wake {
     Guid([u8; 16]),
     AccountsChanged,
     Counts(CountsRequest),
+    Reloaded(Box<Plan>),
+    Sol(SolRequest),
     LinksChanged(std::io::Result<()>),
     Nothing,
 }
@@ -86,6 +97,7 @@ impl Bridge {
         sol: Sol,
         users: ChannelUsers,
         sessions: mpsc::UnboundedSender<SessionChange>,
+        measures: Arc<Measures>,
     ) -> Self {
         let port = datagrams.port();
         let (report, audit) = (Report::default(), Audit::default());
@@ -101,6 +113,7 @@ impl Bridge {
             sessions,
             report,
             audit,
+            measures,
             outside,
             outgoing,
         }
@@ -127,6 +140,8 @@ impl Bridge {
                 Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
                 Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
                 Some(request) = inputs.counts.recv() => Wake::Counts(request),
+                Some(plan) = inputs.plans.recv() => Wake::Reloaded(Box::new(plan)),
+                Some(request) = inputs.sol.recv() => Wake::Sol(request),
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
                 () = daemon::sleep_until(timeout) => Wake::Timeout,
@@ -148,6 +163,7 @@ impl Bridge {
                 }
             }
             self.sol.drain(now, &mut self.server);
+            self.measures.count_sol(self.sol.take_counts());
             self.transmit();
         }
     }
@@ -164,6 +180,7 @@ impl Bridge {
                 // The D-Bus caller may have disconnected.
                 let _ = request.send(self.counts());
             }
+            Wake::Sol(request) => self.sol.handle_request(request),
             Wake::Timeout => {
                 self.server.handle_timeout(now);
                 self.sol.handle_timeout(now);
@@ -177,6 +194,10 @@ impl Bridge {
                 self.datagrams.follow_interface()?;
             }
             Wake::Guid(guid) => self.server.set_guid(guid),
+            Wake::Reloaded(plan) => {
+                self.server.reconfigure(now, plan.server);
+                self.sol.reconfigure(&plan.config.sol);
+            }
             Wake::AccountsChanged => {
                 self.server.accounts_changed(now);
                 let users = &self.users;
@@ -227,10 +248,15 @@ impl Bridge {
             }
             Event::Outside { asked, request } => {
                 let busy = Response::failure(&request, CompletionCode::BUSY);
+                self.record(None, &request, &busy);
                 self.server.respond_outside(&asked, &busy);
+            }
+            Event::Answered { session, request, response } => {
+                self.record(session.as_ref(), &request, &response);
             }
             Event::PayloadCommand { token, session, request } => {
                 let response = self.sol.answer(&self.caller(&session), &request);
+                self.record(Some(&session), &request, &response);
                 let (asker, netfn) = (Asker::Session(token, session), request.netfn);
                 self.answered(now, &Reply { asker, netfn, response });
             }
@@ -244,20 +270,29 @@ impl Bridge {
             Event::Payload { .. } => {}
             Event::Opened(info) => {
                 self.report.opened(&info);
+                self.measures.set_sessions(self.server.sessions().count());
                 self.publish(SessionChange::Updated(info));
             }
             Event::Changed(info) => self.publish(SessionChange::Updated(info)),
             Event::Closed(info, reason) => {
                 self.report.closed(&info, reason);
+                self.measures.set_sessions(self.server.sessions().count());
                 self.sol.session_closed(info.id);
                 self.publish(SessionChange::Closed(info.id));
             }
             Event::LoginRefused { peer, user_name, reason, end } => {
+                self.measures.count_refusal(reason);
                 self.report.refused(peer, user_name, reason, end);
             }
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }
         None
+    }
+
+    /// Records a request that the bridge has answered itself.
+    fn record(&self, session: Option<&SessionInfo>, request: &Request, response: &Response) {
+        let view = RequestView::of(request, caller(session).into());
+        self.ipmid.recorder().record(&view, response.completion.0, &response.data);
     }
 
     fn caller(&self, session: &SessionInfo) -> PayloadCaller {
@@ -303,14 +338,19 @@ struct Reply {
 
 /// Sends a request to `ipmid`; returns the response.
 async fn execute(ipmid: &IpmiHost, asker: Asker, request: Request) -> Reply {
-    let caller = match &asker {
-        Asker::Session(_, session) => Caller::Session {
-            user_id: session.user_id,
-            privilege: session.privilege,
-            session_id: session.id.0,
-        },
-        Asker::Outside(_) => Caller::Outside,
+    let session = match &asker {
+        Asker::Session(_, session) => Some(session),
+        Asker::Outside(_) => None,
     };
-    let response = ipmid.execute(&request, caller, DEADLINE).await;
+    let response = ipmid.execute(&request, caller(session), DEADLINE).await;
     Reply { asker, netfn: request.netfn, response }
+}
+
+/// The sender of a request, of a session or outside of any, as `ipmid` gets it.
+fn caller(session: Option<&SessionInfo>) -> Caller {
+    session.map_or(Caller::Outside, |session| Caller::Session {
+        user_id: session.user_id,
+        privilege: session.privilege,
+        session_id: session.id.0,
+    })
 }

@@ -6,14 +6,52 @@ use std::sync::Arc;
 use accounts::{
     AccessConfig, Channel, ChannelTable, Followed, OpenbmcConfig, OpenbmcReader, Reader, StoreKind,
 };
+use daemon::reload::Keys;
 use daemon::{Failure, Invalid, Setup, Validate};
 use ipmi_proto::Medium;
+use openbmc_dbus::recorder::RecorderConfig;
 use rmcp_proto::server::{self, Instance};
 use sections::LanSection;
 use serde::Deserialize;
 
 use crate::arguments::Args;
 use crate::console::SolSection;
+
+/// The keys. A reload ends no session and no SOL stream: algorithms and sizes are those of new ones, and a lower limit
+/// bars new ones.
+pub const KEYS: Keys = Keys {
+    live: &[
+        "lan.cipher-suites",
+        "lan.ipmi-15",
+        "lan.sessions",
+        "lan.handshakes",
+        "lan.requests-per-session",
+        "lan.packets-per-second",
+        "lan.failed-logins-per-minute",
+        "lan.idle-timeout",
+        "lan.setup-timeout",
+        "lan.bound-to-address",
+        "sol.scrollback",
+        "sol.viewers",
+        "sol.max-payload",
+    ],
+    restart: &[
+        "channel",
+        "access.user-ids",
+        "users",
+        "openbmc.root",
+        "recorder.bytes",
+        "recorder.exchanges",
+        "sol.console",
+        "sol.ring",
+    ],
+    others: &[
+        "access.initial-user.name",
+        "access.initial-user.password",
+        "openbmc.pam-service",
+        "openbmc.pam-folder",
+    ],
+};
 
 /// The sections of the configuration file that netipmid uses.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,6 +70,8 @@ pub struct Config {
     pub openbmc: OpenbmcConfig,
     /// Serial over LAN.
     pub sol: SolSection,
+    /// What is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {
@@ -62,7 +102,8 @@ pub struct Plan {
 /// files of channels cannot be used.
 pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
     let config = setup.config::<Config>()?.with_channels()?;
-    let (channel, server) = config.server(setup.args.channel())?;
+    let server = config.server(setup.args.channel());
+    let (channel, server) = server.map_err(|invalid| setup.invalid(&invalid))?;
     Ok(Plan { channel: channel.clone(), server, config })
 }
 
@@ -101,24 +142,23 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Failure::Config`] for a channel that is not configured, or has no sessions.
-    pub fn server(&self, name: &str) -> Result<(&Channel, server::Config), Failure> {
+    /// A channel that is not configured, or has no sessions.
+    pub fn server(&self, name: &str) -> Result<(&Channel, server::Config), Invalid> {
         let channel = self
             .channels
             .by_name(name)
             .or_else(|| self.channels.by_name(&name.replace('.', "_")))
             .filter(|channel| channel.has_sessions())
             .ok_or_else(|| {
-                Failure::Config(format!("no [[channel]] with sessions is called `{name}`"))
+                Invalid::at("channel", format!("no channel with sessions is called `{name}`"))
             })?;
         let instance = self
             .lan_channels()
             .position(|other| other.number() == channel.number())
             .and_then(|position| Instance::new(u8::try_from(position).ok()?))
             .ok_or_else(|| {
-                Failure::Config(format!(
-                    "channel `{name}`: only the first four LAN channels can have sessions"
-                ))
+                let text = format!("{name}: only the first four LAN channels can have sessions");
+                Invalid::at("channel", text)
             })?;
         let (failures_by_source, failures_by_user) = self.lan.failure_rates();
         let config = server::Config {

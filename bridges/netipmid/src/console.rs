@@ -3,6 +3,7 @@
 //! - [`PayloadInstances`]: the instances, their packets and their characters; without I/O.
 //! - [`answer`]: the payload commands.
 //! - [`HostConsole`]: the connection to the host's console, reopened when it is lost.
+//! - [`LocalConsoles`]: programs on the BMC that read and write it too; [`publish_payload`] serves them on the bus.
 //! - [`Settings`]: the SOL parameters; [`follow_settings`] follows them on the bus.
 //! - [`Sol`]: all of it, as the daemon's loop sees it.
 //!
@@ -16,7 +17,9 @@ mod follow;
 mod holder;
 mod host_console;
 mod instances;
+mod local;
 mod payload;
+mod payload_object;
 mod settings;
 mod settings_object;
 mod sol;
@@ -28,6 +31,8 @@ pub use follow::follow_settings;
 pub use holder::{ActivateError, Holder, HostInput, InstanceNumber, Outgoing};
 pub use host_console::HostConsole;
 pub use instances::PayloadInstances;
+pub use local::LocalConsoles;
 pub use payload::{PayloadCaller, answer};
+pub use payload_object::{SolRequest, SolState, publish_payload};
 pub use settings::Settings;
 pub use sol::Sol;

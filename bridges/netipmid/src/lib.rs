@@ -9,7 +9,7 @@
 //! - [`interface`]: the interface that the socket is bound to, deleted and made again.
 //! - [`users`], [`account_changes`]: the accounts, and how their changes are followed.
 //! - [`sessions`]: the session objects on D-Bus.
-//! - [`report`], [`audit`]: the log; [`counters`]: the counters of rejections.
+//! - [`report`], [`audit`]: the log; [`counters`]: the counters of rejections; [`measures`]: other metrics.
 //! - [`console`]: Serial over LAN.
 
 pub mod account_changes;
@@ -22,6 +22,7 @@ pub mod counters;
 pub mod datagrams;
 pub mod guid;
 pub mod interface;
+pub mod measures;
 pub mod random;
 pub mod report;
 pub mod sessions;
@@ -32,16 +33,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::{Failure, Setup};
+use openbmc_dbus::configuration;
 use openbmc_dbus::execute::{IpmiHost, LinkState};
+use openbmc_dbus::recorder::Recorder;
 use rmcp_proto::server::{self, Server};
 use tokio::sync::{mpsc, watch};
 
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
 use self::config::Plan;
-pub use self::config::prepare;
-use self::console::{Settings, Sol, follow_settings};
+pub use self::config::{KEYS, prepare};
+use self::console::{Settings, Sol, follow_settings, publish_payload};
 use self::datagrams::Datagrams;
+use self::measures::Measures;
 use self::random::SystemBytes;
 use self::sessions::Publisher;
 use self::users::ChannelUsers;
@@ -66,10 +70,24 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let (accounts_sender, accounts) = mpsc::unbounded_channel();
     let (session_sender, session_changes) = mpsc::unbounded_channel();
     let (counts_sender, counts) = mpsc::unbounded_channel();
+    let (plan_sender, plans) = mpsc::unbounded_channel();
+    let reload = setup.reloads(KEYS, prepare, move |plan| {
+        // The bridge runs as long as the process.
+        let _ = plan_sender.send(plan);
+    });
+    tokio::spawn(configuration::serve(reload, Some(name.clone())));
+    let (sol_sender, sol_requests) = mpsc::unbounded_channel();
 
     let store = config.accounts(&setup.state_dir);
     let users = ChannelUsers::new(Arc::clone(&store), number);
-    let (ipmid, link) = IpmiHost::new(&name);
+    let recorder = Recorder::of_bridge(setup.name, config.recorder);
+    let (ipmid, link) = IpmiHost::new(&name, recorder.channel(&name, number.value()));
+    let measures = Arc::new(Measures::new(&name, server_config.sessions));
+    recorder.measure({
+        let measures = Arc::clone(&measures);
+        move |metrics| measures.measure(metrics)
+    });
+    recorder.serve(&name, link.clone());
     let publisher = Publisher::new(&name, number, datagrams.port(), close_sender);
     tokio::spawn(publisher.run(link.clone(), session_changes));
     let (settings_sender, settings) = watch::channel(Settings::default());
@@ -77,6 +95,10 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     tokio::spawn({
         let (name, link) = (name.clone(), link.clone());
         async move { counters::serve(&name, link, counts_sender).await }
+    });
+    tokio::spawn({
+        let (name, link) = (name.clone(), link.clone());
+        async move { publish_payload(&name, link, sol_sender).await }
     });
     tokio::spawn(guid::follow(link.clone(), guid_sender));
     tokio::spawn(account_changes::follow(store, move || {
@@ -86,10 +108,11 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
 
     let server = Server::new(server_config, users.clone(), SystemBytes::default());
     let sol = Sol::new(&config.sol, settings);
-    let inputs = Inputs { close, guid, accounts, counts };
+    let inputs = Inputs { close, guid, accounts, counts, plans, sol: sol_requests };
     tokio::spawn(report_ready(setup, link));
     tracing::info!(channel = %name, "serving");
-    let bridge = Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender);
+    let bridge =
+        Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender, measures);
     ipmid.unless_taken(bridge.run(inputs)).await??;
     Ok(())
 }

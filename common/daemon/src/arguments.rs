@@ -33,6 +33,16 @@ pub trait Arguments: Default {
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
+
+    /// The keys of the configuration that this command line sets, with their values as TOML.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The daemon's own file, which has all of its keys but those of `[log]`.
+    fn own_file(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// For daemons that have no arguments of their own.

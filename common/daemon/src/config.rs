@@ -15,7 +15,7 @@ use crate::Failure;
 /// Each is read by some daemon, and explained in the sample configuration.
 pub const SECTIONS: &[&str] = &[
     "access", "channel", "dcmi", "device", "host", "i2c", "ipmb", "ipmid", "lan", "log", "mctp",
-    "openbmc", "pef", "sel", "sol", "users",
+    "openbmc", "pef", "recorder", "sel", "sol", "users",
 ];
 
 /// The configuration file: its text, checked for unknown sections.
@@ -42,6 +42,14 @@ impl ConfigFile {
             }
             Err(error) => Err(Failure::Config(format!("{}: {error}", path.display()))),
         }
+    }
+
+    /// Reads a file of a daemon's own, which has no sections of other daemons.
+    pub(crate) fn own(path: &Path) -> Result<Self, Failure> {
+        let origin = path.display().to_string();
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::Config(format!("{origin}: {error}")))?;
+        Ok(Self { origin, text: Some(text) })
     }
 
     /// Takes the text of a configuration file; `origin` is its name in messages.
@@ -74,6 +82,23 @@ impl ConfigFile {
             Some(text) => parse_toml(&self.origin, text),
             None => Ok(T::default()),
         }
+    }
+
+    /// Where the text is from.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// All that the file has; nothing if it is not TOML.
+    pub(crate) fn table(&self) -> toml::Table {
+        self.text.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// The line of a key of the file.
+    pub(crate) fn line(&self, key: &str) -> Option<usize> {
+        let text = self.text.as_deref()?;
+        let root = DeTable::parse(text).ok()?;
+        Some(line_of(text, find(root.get_ref(), key)?))
     }
 
     /// The failure for a value of this file that is wrong, with file and line.

@@ -30,7 +30,7 @@
 //! | 1 | the daemon failed; one line says why |
 //! | 2 | bad arguments or configuration; one line says which |
 //!
-//! SIGHUP is logged and ignored: a configuration is read at the start only.
+//! At SIGHUP a daemon reads its configuration again, if it has called [`Setup::reloads`]: see [`reload`].
 //!
 //! There is no orderly shutdown beyond dropping the daemon's future: state is safe on disk at every
 //! moment, and a daemon that is ended by SIGTERM starts like one that lost power.
@@ -42,8 +42,10 @@ pub mod element;
 mod failure;
 mod limit;
 mod log;
+pub mod metrics;
 mod outage;
 pub mod range;
+pub mod reload;
 mod run;
 pub mod schema;
 mod task;

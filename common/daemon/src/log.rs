@@ -13,6 +13,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::os::linux::fs::MetadataExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -36,6 +37,18 @@ const PER_MINUTE: u32 = 3000;
 const LIBRARIES: [&str; 4] = ["zbus", "tokio", "mio", "inotify"];
 
 static NAME: OnceLock<&'static str> = OnceLock::new();
+
+/// The index in [`LEVELS`] of the level up to which events are written.
+static LEVEL: AtomicUsize = AtomicUsize::new(0);
+
+const LEVELS: [LevelFilter; 6] = [
+    LevelFilter::OFF,
+    LevelFilter::ERROR,
+    LevelFilter::WARN,
+    LevelFilter::INFO,
+    LevelFilter::DEBUG,
+    LevelFilter::TRACE,
+];
 
 /// The part of the configuration that concerns the log.
 #[derive(Debug, Default, Deserialize)]
@@ -88,10 +101,24 @@ pub(crate) fn name(name: &'static str) {
 
 /// Starts the log: events up to `level` are written, and a panic is one line too.
 pub(crate) fn start(level: LevelFilter) {
-    let log = Log { level, style: Style::of_stderr(), bounds: Bounds::new(PER_MINUTE) };
+    set_level(level);
+    let log = Log { style: Style::of_stderr(), bounds: Bounds::new(PER_MINUTE) };
     // Fails only if a subscriber is set already, which then stays.
     let _already_set = tracing::subscriber::set_global_default(log);
     std::panic::set_hook(Box::new(|panic| report(&panic.to_string())));
+}
+
+/// Sets the level up to which events are written.
+pub(crate) fn set_level(level: LevelFilter) {
+    let index = LEVELS.iter().position(|known| *known == level).unwrap_or_default();
+    if LEVEL.swap(index, Ordering::Relaxed) != index {
+        // Each place that logs remembers whether its events are wanted.
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+fn level() -> LevelFilter {
+    LEVELS.get(LEVEL.load(Ordering::Relaxed)).copied().unwrap_or(LevelFilter::OFF)
 }
 
 /// Writes one error line, whether or not the log was started.
@@ -126,7 +153,6 @@ impl Style {
 
 #[derive(Debug)]
 struct Log {
-    level: LevelFilter,
     style: Style,
     bounds: Bounds,
 }
@@ -161,11 +187,11 @@ impl Bounds {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= limit(metadata.target(), self.level)
+        metadata.is_event() && *metadata.level() <= limit(metadata.target(), level())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        Some(level())
     }
 
     fn event(&self, event: &Event<'_>) {

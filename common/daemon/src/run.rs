@@ -1,11 +1,12 @@
 //! The frame around a daemon's `main`.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -13,13 +14,14 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Invocation, Options};
-use crate::{Arguments, ConfigFile, Failure, Invalid, LogConfig, RateLimit, Validate, log};
+use crate::reload::Source;
+use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, log};
 
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
 
 /// What a daemon starts from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup<A> {
     /// The daemon's name, as in its log lines.
     pub name: &'static str,
@@ -27,7 +29,11 @@ pub struct Setup<A> {
     pub args: A,
     /// The state directory.
     pub state_dir: PathBuf,
-    file: ConfigFile,
+    pub(crate) file: ConfigFile,
+    pub(crate) source: Source,
+    /// The SIGHUPs, until something handles them.
+    pub(crate) hangups: Arc<Mutex<Option<Signal>>>,
+    pub(crate) is_ready: Arc<AtomicBool>,
 }
 
 impl<A> Setup<A> {
@@ -60,12 +66,18 @@ impl<A> Setup<A> {
 
     /// Notifies the service manager that the daemon serves (`Type=notify`).
     pub fn ready(&self) {
-        notify(sd_notify::NotifyState::Ready);
+        self.is_ready.store(true, Ordering::Relaxed);
+        notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    /// Whether the service manager knows that the daemon serves.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Relaxed)
     }
 }
 
 /// Runs a daemon: reads arguments and configuration, sets up the log and a single-threaded runtime,
-/// and ends `main` by dropping its future at SIGTERM or SIGINT. SIGHUP is logged and ignored.
+/// and ends `main` by dropping its future at SIGTERM or SIGINT. A SIGHUP ends nothing; see [`Setup::reloads`].
 ///
 /// `prepare` makes what `main` needs from arguments and configuration, and refuses what is invalid.
 /// It opens nothing and changes nothing: `--check` runs it and ends.
@@ -125,42 +137,78 @@ where
         Invocation::Run(options) => options,
     };
     let only_check = options.check;
-    let setup = set_up(name, options)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        // Before the configuration is read: whoever changed it since then sends a signal that counts.
+        Signals::new()?
+    };
+    let setup = set_up(name, options, signals.hangups)?;
     let prepared = prepare(&setup)?;
     if only_check {
         return print("configuration is valid\n");
     }
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(until_signal(|| main(setup, prepared)));
+    let end_signals = (signals.terminate, signals.interrupt);
+    let result = runtime.block_on(until_signal(end_signals, || main(setup, prepared)));
     end(runtime);
     result
 }
 
-fn set_up<A>(name: &'static str, options: Options<A>) -> Result<Setup<A>, Failure> {
+/// The signals that a daemon handles.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangups: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangups: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn set_up<A>(
+    name: &'static str,
+    options: Options<A>,
+    hangups: Signal,
+) -> Result<Setup<A>, Failure> {
     let (path, may_be_absent) = options.config_file();
-    let file = ConfigFile::read(&path, may_be_absent)?;
-    log::start(file.config::<LogConfig>()?.level(options.verbose));
-    Ok(Setup { name, args: options.own, state_dir: options.state_dir, file })
+    let source = Source { path, may_be_absent, verbose: options.verbose };
+    let file = source.read()?;
+    log::start(source.level(&file)?);
+    let hangups = Arc::new(Mutex::new(Some(hangups)));
+    let is_ready = Arc::default();
+    Ok(Setup {
+        name,
+        args: options.own,
+        state_dir: options.state_dir,
+        file,
+        source,
+        hangups,
+        is_ready,
+    })
 }
 
 /// Runs `main` until it ends or a signal says that it must.
-async fn until_signal<F, Fut>(main: F) -> Result<(), Failure>
+async fn until_signal<F, Fut>(
+    (mut terminate, mut interrupt): (Signal, Signal),
+    main: F,
+) -> Result<(), Failure>
 where
     F: FnOnce() -> Fut,
     Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    // Before `main` starts, so that a signal during its start is not lost.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let hangup = signal(SignalKind::hangup())?;
     tokio::select! {
         biased;
         () = received(&mut terminate) => {}
         () = received(&mut interrupt) => {}
-        never = ignore_hangups(hangup) => match never {},
         result = async { in_task(main()).await } => return result,
     }
-    notify(sd_notify::NotifyState::Stopping);
+    notify(&[sd_notify::NotifyState::Stopping]);
     tracing::debug!("ended by a signal");
     Ok(())
 }
@@ -176,22 +224,7 @@ async fn in_task(
     }
 }
 
-/// Logs that nothing is reloaded: a SIGHUP, as by `systemctl reload`, does not end a daemon.
-async fn ignore_hangups(mut hangup: Signal) -> Infallible {
-    /// A process that may send signals may send many.
-    static HANGUPS: RateLimit = RateLimit::new(1, Duration::from_secs(60));
-    loop {
-        received(&mut hangup).await;
-        if let Some(pass) = HANGUPS.admit() {
-            tracing::info!(
-                swallowed = pass.swallowed,
-                "SIGHUP ignored: nothing to reload; restart the daemon for a new configuration"
-            );
-        }
-    }
-}
-
-async fn received(signal: &mut Signal) {
+pub(crate) async fn received(signal: &mut Signal) {
     if signal.recv().await.is_none() {
         std::future::pending::<()>().await;
     }
@@ -202,9 +235,13 @@ fn end(runtime: Runtime) {
     runtime.shutdown_timeout(SHUTDOWN);
 }
 
-fn notify(state: sd_notify::NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot notify the service manager");
+pub(crate) fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    /// Each reload notifies twice.
+    static FAILED: RateLimit = RateLimit::new(5, Duration::from_secs(60));
+    if let Err(error) = sd_notify::notify(states)
+        && let Some(pass) = FAILED.admit()
+    {
+        tracing::warn!(%error, swallowed = pass.swallowed, "cannot notify the service manager");
     }
 }
 

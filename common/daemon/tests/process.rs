@@ -7,14 +7,15 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
 use daemon::lexopt::{Arg, Parser, ValueExt};
-use daemon::{Arguments, Failure, Setup};
+use daemon::reload::Keys;
+use daemon::{Arguments, Failure, Setup, Validate};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// Set in the environment of the copy of this program that is the daemon.
 const CHILD: &str = "CAUSEWAY_TEST_CHILD";
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Args {
     act: String,
 }
@@ -35,15 +36,34 @@ impl Arguments for Args {
     }
 }
 
-/// What the frame prepares: nothing but a refusal of one value.
-fn prepare(setup: &Setup<Args>) -> Result<(), Failure> {
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Config {
+    lan: Lan,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Lan {
+    sessions: u8,
+    handshakes: u8,
+}
+
+impl Validate for Config {}
+
+const KEYS: Keys = Keys { live: &["lan.sessions"], restart: &["lan.handshakes"], others: &[] };
+
+/// What the frame prepares: the configuration, and a refusal of one value.
+fn prepare(setup: &Setup<Args>) -> Result<Config, Failure> {
     match setup.args.act.as_str() {
         "refused" => Err(Failure::Config("--act: refused".to_owned())),
-        _ => Ok(()),
+        _ => setup.config(),
     }
 }
 
-async fn act(setup: Setup<Args>, (): ()) -> Result<(), Failure> {
+async fn act(setup: Setup<Args>, _: Config) -> Result<(), Failure> {
+    let apply = |config: Config| tracing::info!(sessions = config.lan.sessions, "applied");
+    let _reload = setup.reloads(KEYS, prepare, apply);
     tracing::info!(peer = "a\"b\u{1b}", state_dir = %setup.state_dir.display(), "started");
     tracing::debug!("details");
     setup.ready();
@@ -69,7 +89,11 @@ fn main() -> ExitCode {
         ("check_prepares_and_does_not_start", check_prepares_and_does_not_start),
         ("help_and_version_are_printed", help_and_version_are_printed),
         ("signals_end_whatever_goes_on", signals_end_whatever_goes_on),
-        ("hangups_are_logged_and_end_nothing", hangups_are_logged_and_end_nothing),
+        ("hangups_reload_the_configuration", hangups_reload_the_configuration),
+        (
+            "many_hangups_end_nothing_and_the_last_one_counts",
+            many_hangups_end_nothing_and_the_last_one_counts,
+        ),
         ("readiness_is_notified", readiness_is_notified),
         ("level_follows_arguments_and_config", level_follows_arguments_and_config),
         ("journal_gets_priorities", journal_gets_priorities),
@@ -184,25 +208,103 @@ fn signals_end_whatever_goes_on() {
     }
 }
 
-fn hangups_are_logged_and_end_nothing() {
-    for what in ["wait", "hang"] {
-        let mut child = start(&mut command(&["--act", what]));
-        let pid = Pid::from_raw(child.id().try_into().expect("a process id"));
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        for _ in 0..3 {
-            nix::sys::signal::kill(pid, Signal::SIGHUP).expect("the child is there");
-        }
-        while !line.contains("SIGHUP ignored") {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("a log") > 0, "{what}: it ended");
-        }
-        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("the child is there");
-        assert_eq!(child.wait().expect("the child is ours").code(), Some(0), "{what}");
-        let mut rest = String::new();
-        log.read_to_string(&mut rest).expect("the log is UTF-8");
-        assert!(!rest.contains("SIGHUP"), "one line is enough: {rest}");
+/// A daemon with a configuration, what it logs and what it notifies.
+struct Reloading {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    notified: UnixDatagram,
+    config: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Reloading {
+    fn start(what: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("x.toml");
+        write(&config, "");
+        let path = folder.path().join("notify");
+        let notified = UnixDatagram::bind(&path).expect("a socket");
+        notified.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        let mut command = command(&["--act", what, "--config"]);
+        command.arg(&config).env("NOTIFY_SOCKET", &path);
+        let mut child = command.spawn().expect("the test program starts");
+        let log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let daemon = Self { child, log, notified, config, _folder: folder };
+        assert_eq!(daemon.notification(), "READY=1\n");
+        daemon
     }
+
+    fn notification(&self) -> String {
+        let mut buffer = [0; 512];
+        let count = self.notified.recv(&mut buffer).expect("a notification");
+        String::from_utf8(buffer[..count].to_vec()).expect("UTF-8")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        nix::sys::signal::kill(pid, signal).expect("the child is there");
+    }
+
+    /// The next line of the log that has `text`.
+    fn logged(&mut self, text: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.log.read_line(&mut line).expect("a log") > 0, "it ended: no {text}");
+        }
+        line
+    }
+
+    /// Reloads `text`; returns what the service manager is notified of at the end.
+    fn reload(&self, text: &str) -> String {
+        write(&self.config, text);
+        self.signal(Signal::SIGHUP);
+        let begin = self.notification();
+        assert!(begin.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{begin}");
+        self.notification()
+    }
+
+    fn end(mut self) -> String {
+        self.signal(Signal::SIGTERM);
+        assert_eq!(self.child.wait().expect("the child is ours").code(), Some(0));
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).expect("the log is UTF-8");
+        rest
+    }
+}
+
+/// While other work hangs for an hour, too.
+fn hangups_reload_the_configuration() {
+    for what in ["wait", "hang"] {
+        let mut daemon = Reloading::start(what);
+        let end = daemon.reload("[lan]\nsessions = 7\nhandshakes = 8\n[log]\nlevel = \"warn\"\n");
+        assert_eq!(end, "READY=1\nSTATUS=\n");
+        daemon.logged(
+            "these settings take effect when the daemon is restarted keys=\"lan.handshakes\"",
+        );
+        let end = daemon.reload("[lan]\n\nsessions = 700\n");
+        assert!(end.starts_with("READY=1\nSTATUS=reload refused: "), "{end}");
+        let refused = daemon.logged("configuration refused");
+        assert!(refused.contains("x.toml:3: "), "{refused}");
+        // The level of the one that was refused would be another.
+        daemon.reload("[lan]\nsessions = 9\nhandshakes = 8\n[log]\nlevel = \"info\"\n");
+        daemon.logged("applied sessions=9");
+        daemon.logged("configuration reloaded applied=\"log.level lan.sessions\"");
+        daemon.end();
+    }
+}
+
+fn many_hangups_end_nothing_and_the_last_one_counts() {
+    let mut daemon = Reloading::start("wait");
+    // The socket's queue is short, and a service manager reads it.
+    let notified = daemon.notified.try_clone().expect("a socket");
+    std::thread::spawn(move || while notified.recv(&mut [0; 512]).is_ok() {});
+    for sessions in 0..200 {
+        write(&daemon.config, &format!("[lan]\nsessions = {sessions}\n"));
+        daemon.signal(Signal::SIGHUP);
+    }
+    daemon.logged("applied sessions=199");
+    daemon.end();
 }
 
 fn readiness_is_notified() {

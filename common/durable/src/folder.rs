@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -19,6 +20,22 @@ const MAX_FILE: u64 = 64 << 20;
 /// How often a lock is tried, and the pause between two tries.
 const LOCK_ATTEMPTS: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+/// What this process has written to files of folders: writes, and their bytes. A medium that wears out is
+/// watched by them.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has written to state files, and how many bytes.
+#[must_use]
+pub fn written() -> (u64, u64) {
+    (WRITES.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed))
+}
+
+fn count(bytes: &[u8]) {
+    WRITES.fetch_add(1, Ordering::Relaxed);
+    BYTES.fetch_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
 
 /// A folder on the real file system. Clones are the same folder.
 ///
@@ -130,11 +147,15 @@ impl Storage for Folder {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.open_to_write(name, OFlags::TRUNC)?.write_all(bytes)
+        self.open_to_write(name, OFlags::TRUNC)?.write_all(bytes)?;
+        count(bytes);
+        Ok(())
     }
 
     fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.open_to_write(name, OFlags::empty())?.write_all_at(bytes, offset)
+        self.open_to_write(name, OFlags::empty())?.write_all_at(bytes, offset)?;
+        count(bytes);
+        Ok(())
     }
 
     fn truncate(&self, name: &str, length: u64) -> io::Result<()> {

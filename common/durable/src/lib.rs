@@ -22,7 +22,7 @@ mod state_file;
 mod storage;
 
 pub use error::Error;
-pub use folder::{Folder, Modes};
+pub use folder::{Folder, Modes, written};
 pub use journal::{Journal, Limits};
 pub use state_file::{Content, Origin, Retention, StateFile, read};
 pub use storage::Storage;

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use daemon::RateLimit;
 use ipmi_proto::{CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{self, AbortHandle};
 use tokio::time;
 use tracing::{debug, info, warn};
 
 use crate::attention::{SmsCall, SmsOperation};
+use crate::config::MOST_RUNNING;
 use crate::exchange::{Counters, Exchange, Execute, Limits, Token};
 use crate::transport::{Incoming, Transport};
 
@@ -63,7 +64,7 @@ pub struct Bridge<T, E> {
     transport: T,
     executor: E,
     calls: mpsc::Receiver<SmsCall>,
-    limits: Limits,
+    limits: watch::Receiver<Limits>,
     exchange: Exchange,
     /// Whether the host's attention flag is to be up; set again whenever the transport comes up.
     attention: bool,
@@ -75,16 +76,21 @@ pub struct Bridge<T, E> {
 }
 
 impl<T: Transport, E: RequestExecutor> Bridge<T, E> {
-    /// A bridge that has not yet seen its transport.
-    pub fn new(transport: T, executor: E, calls: mpsc::Receiver<SmsCall>, limits: Limits) -> Self {
-        let (sender, results) = mpsc::channel(limits.running + 2);
-        let limits = Limits { answer_data: limits.answer_data.min(T::ANSWER_DATA), ..limits };
+    /// A bridge that has not yet seen its transport. New `limits` apply to requests that come after them.
+    pub fn new(
+        transport: T,
+        executor: E,
+        calls: mpsc::Receiver<SmsCall>,
+        mut limits: watch::Receiver<Limits>,
+    ) -> Self {
+        let (sender, results) = mpsc::channel(MOST_RUNNING + 2);
+        let exchange = Exchange::new(Self::limits_of(&mut limits));
         Self {
             transport,
             executor,
             calls,
             limits,
-            exchange: Exchange::new(limits),
+            exchange,
             attention: false,
             sender,
             results,
@@ -92,6 +98,12 @@ impl<T: Transport, E: RequestExecutor> Bridge<T, E> {
             attention_query: None,
             logged: Counters::default(),
         }
+    }
+
+    /// The present limits, as far as the transport can carry them.
+    fn limits_of(limits: &mut watch::Receiver<Limits>) -> Limits {
+        let limits = *limits.borrow_and_update();
+        Limits { answer_data: limits.answer_data.min(T::ANSWER_DATA), ..limits }
     }
 
     /// Bridges for ever.
@@ -103,6 +115,9 @@ impl<T: Transport, E: RequestExecutor> Bridge<T, E> {
                 incoming = self.transport.next() => self.on_incoming(incoming),
                 Some(result) = self.results.recv() => self.on_result(result),
                 Some(call) = self.calls.recv() => self.on_call(call),
+                Ok(()) = self.limits.changed() => {
+                    self.exchange.set_limits(Self::limits_of(&mut self.limits));
+                }
                 () = daemon::sleep_until(deadline) => self.exchange.handle_timeout(Instant::now()),
             }
             self.log_losses();
@@ -125,7 +140,7 @@ impl<T: Transport, E: RequestExecutor> Bridge<T, E> {
     fn start(&self, execute: Execute) {
         let Execute { token, request } = execute;
         let (executor, sender) = (self.executor.clone(), self.sender.clone());
-        let deadline = self.limits.answer_within;
+        let deadline = self.exchange.limits().answer_within;
         task::spawn(async move {
             let response = executor.execute(request, deadline).await;
             // Fails only when the bridge has ended.

@@ -3,9 +3,18 @@
 use std::time::Duration;
 
 use daemon::Validate;
+use daemon::reload::Keys;
+use openbmc_dbus::recorder::RecorderConfig;
 use serde::Deserialize;
 
 use crate::exchange::Limits;
+
+/// The keys; those of `[host]` apply to the requests that come after a reload.
+pub const KEYS: Keys = Keys {
+    live: &["host.answer-within-ms", "host.running"],
+    restart: &["recorder.bytes", "recorder.exchanges"],
+    others: &[],
+};
 
 /// The sections of `causeway.toml` that concern a host bridge.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -13,6 +22,8 @@ use crate::exchange::Limits;
 pub struct Config {
     /// The bridges' own section.
     pub host: HostConfig,
+    /// What is recorded of requests.
+    pub recorder: RecorderConfig,
 }
 
 impl Validate for Config {}
@@ -25,7 +36,7 @@ pub struct HostConfig {
     #[serde(deserialize_with = "daemon::range::optional::<1, LONGEST_MS, _, _>")]
     answer_within_ms: Option<u64>,
     /// How many requests may run in `ipmid`, those the host has given up included.
-    #[serde(deserialize_with = "daemon::range::optional::<1, MOST_RUNNING, _, _>")]
+    #[serde(deserialize_with = "daemon::range::optional::<1, { MOST_RUNNING as i64 }, _, _>")]
     running: Option<usize>,
 }
 
@@ -33,8 +44,9 @@ pub struct HostConfig {
 const LONGEST_MS: i64 = 60_000;
 
 /// As many as one bridge may have in flight on the bus.
-const MOST_RUNNING: i64 = 32;
-const _: () = assert!(openbmc_dbus::execute::MAX_IN_FLIGHT == 32, "the most that may run");
+pub(crate) const MOST_RUNNING: usize = 32;
+const _: () =
+    assert!(openbmc_dbus::execute::MAX_IN_FLIGHT == MOST_RUNNING, "the most that may run");
 
 impl HostConfig {
     /// The bounds for one interface, whose own defaults are `default`.

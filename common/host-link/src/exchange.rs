@@ -113,6 +113,17 @@ impl Exchange {
         }
     }
 
+    /// Sets the limits of requests that come from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Handles a request of the host; ends the previous one.
     pub fn handle_request(&mut self, now: Instant, seq: u8, request: Request) {
         self.abandon();

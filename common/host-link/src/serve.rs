@@ -1,12 +1,16 @@
 //! A whole bridge, set up from its command line.
 
 use daemon::{Failure, Setup};
+use ipmi_proto::ChannelNumber;
+use openbmc_dbus::configuration;
 use openbmc_dbus::execute::IpmiHost;
+use openbmc_dbus::recorder::Recorder;
+use tokio::sync::watch;
 
 use crate::arguments::{Host, HostArguments};
 use crate::attention;
 use crate::bridge::Bridge;
-use crate::config::Config;
+use crate::config::{Config, KEYS};
 use crate::device::{DeviceTransport, HostDevice};
 use crate::exchange::Limits;
 use crate::qemu::QemuTransport;
@@ -34,9 +38,17 @@ pub async fn serve<D: HostDevice>(
         },
         Host::Qemu(_) => Limits::default(),
     };
-    let limits = config.host.limits(defaults);
-    let (ipmid, link) = IpmiHost::new(&channel);
+    let (new_limits, limits) = watch::channel(config.host.limits(defaults));
+    let apply = move |config: Config| {
+        new_limits.send_replace(config.host.limits(defaults));
+    };
+    let reload = setup.reloads(KEYS, Setup::config, apply);
+    tokio::spawn(configuration::serve(reload, Some(channel.clone())));
+    let recorder = Recorder::of_bridge(setup.name, config.recorder);
+    let number = ChannelNumber::SYSTEM_INTERFACE.value();
+    let (ipmid, link) = IpmiHost::new(&channel, recorder.channel(&channel, number));
     ipmid.started(link.clone()).await?;
+    recorder.serve(&channel, link.clone());
     match host {
         Host::Device(path) => {
             let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);

@@ -165,6 +165,15 @@ impl Medium {
             Self::PcieVdm => 2,
         }
     }
+
+    /// Whether a packet without a physical address reaches all endpoints of a link, so that broadcasts can be sent.
+    #[must_use]
+    pub const fn carries_broadcasts(self) -> bool {
+        match self {
+            Self::Unspecified | Self::Smbus => false,
+            Self::PcieVdm | Self::Serial => true,
+        }
+    }
 }
 
 /// Where on its link an endpoint is.
@@ -183,11 +192,36 @@ impl Address {
     /// Reads an address as it stands in control messages of `medium`.
     #[must_use]
     pub fn parse(medium: Medium, bytes: &[u8]) -> Option<Self> {
-        match (medium, bytes) {
-            (Medium::Unspecified | Medium::Serial, []) => Some(Self::None),
-            (Medium::Smbus, &[address]) => Some(Self::Smbus(address >> 1)),
-            (Medium::PcieVdm, &[high, low]) => Some(Self::Pcie(u16::from_be_bytes([high, low]))),
-            _ => None,
+        if bytes.len() != medium.address_len() {
+            return None;
+        }
+        let number = bytes.iter().fold(0, |number: u16, byte| number << 8 | u16::from(*byte));
+        match medium {
+            Medium::Smbus => Self::of_number(medium, number >> 1),
+            _ => Self::of_number(medium, number),
+        }
+    }
+
+    /// The address with this number on `medium`, as people and files write it; `None` if it has no such address. A medium
+    /// without addresses ignores the number.
+    #[must_use]
+    pub fn of_number(medium: Medium, number: u16) -> Option<Self> {
+        match medium {
+            Medium::Unspecified | Medium::Serial => Some(Self::None),
+            Medium::Smbus => {
+                u8::try_from(number).ok().filter(|address| *address < 0x80).map(Self::Smbus)
+            }
+            Medium::PcieVdm => Some(Self::Pcie(number)),
+        }
+    }
+
+    /// Its number; 0 without an address.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::None => 0,
+            Self::Smbus(address) => u16::from(address),
+            Self::Pcie(id) => id,
         }
     }
 
@@ -261,7 +295,11 @@ mod tests {
             address.emit(&mut out);
             assert_eq!(out, bytes);
             assert_eq!(out.len(), medium.address_len());
+            assert_eq!(Address::of_number(medium, address.number()), Some(address));
         }
         assert_eq!(Address::parse(Medium::Smbus, &[]), None);
+        assert_eq!(Address::parse(Medium::Serial, &[0]), None);
+        assert_eq!(Address::of_number(Medium::Smbus, 0x80), None);
+        assert_eq!(Address::of_number(Medium::Smbus, 0x11d), None);
     }
 }

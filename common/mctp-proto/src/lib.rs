@@ -9,6 +9,7 @@
 //! - [`reassembly`]: packets put together, within limits; [`tags`]: the eight tags of each peer.
 //! - [`route`]: which link and physical address an endpoint is behind.
 //! - [`control`]: messages of type 0, a responder, and a bus owner.
+//! - [`protocols`]: what messages of each type say of themselves: a request, a response, a datagram.
 //! - [`framing`]: what goes around a packet on each medium.
 //!
 //! Parsers take bytes they may not trust and are total; what is thrown away has a [`DropReason`].
@@ -26,6 +27,7 @@ pub mod control;
 pub mod fragment;
 pub mod framing;
 pub mod packet;
+pub mod protocols;
 pub mod reassembly;
 pub mod route;
 pub mod tags;

@@ -86,6 +86,11 @@ impl Reassembler {
         Self { limits, ..Self::default() }
     }
 
+    /// Sets the bounds of packets that come from now on.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Handles one packet; returns the message that it completes, if any.
     ///
     /// What is dropped is counted in `drops`.

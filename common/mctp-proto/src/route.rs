@@ -134,6 +134,13 @@ impl RouteTable {
         Self { entries: Vec::new(), fallback: None, learned_life, check: None }
     }
 
+    /// Sets how long learned routes stay, those that there are included.
+    pub fn set_learned_life(&mut self, life: Duration) {
+        self.learned_life = life;
+        let learned = self.entries.iter().filter(|entry| entry.is_learned());
+        self.check = learned.map(|entry| entry.heard + life).min();
+    }
+
     /// Sends what no route covers to `link`, which must need no physical address.
     pub fn set_fallback(&mut self, link: Option<LinkId>) {
         self.fallback = link;

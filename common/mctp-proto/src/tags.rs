@@ -33,13 +33,18 @@ pub struct TagPeer {
 impl TagPeer {
     /// Whether an answer could belong to a request to either.
     fn shares_tags_with(self, other: Self) -> bool {
-        let of_all = self.eid == Eid::BROADCAST || other.eid == Eid::BROADCAST;
-        let same = self.eid == other.eid && self.eid != Eid::NULL;
-        let of_address = (self.eid == Eid::NULL || other.eid == Eid::NULL)
-            && (self.path.address == other.path.address
+        if self.path.link != other.path.link {
+            return false;
+        }
+        match (self.eid, other.eid) {
+            (Eid::BROADCAST, _) | (_, Eid::BROADCAST) => true,
+            (Eid::NULL, _) | (_, Eid::NULL) => {
+                let addresses = [self.path.address, other.path.address];
                 // On a bus with addresses, "no address" is its root, whose address is unknown.
-                || [self.path.address, other.path.address].contains(&Address::None));
-        self.path.link == other.path.link && (of_all || same || of_address)
+                addresses[0] == addresses[1] || addresses.contains(&Address::None)
+            }
+            (own, other) => own == other,
+        }
     }
 
     /// Whether a message from `sender` may answer a request to this peer.

@@ -4,6 +4,7 @@
 //! bounded pace and logs once that the bus is absent and once that it is back.
 
 mod name;
+mod owned;
 pub(crate) mod socket;
 mod watch;
 
@@ -18,6 +19,7 @@ use zbus::Connection;
 use zbus::connection::Builder;
 
 pub use self::name::{NameEnd, OwnNameError, OwnedName, maintain_name, own_name};
+pub use self::owned::serve_owned;
 use self::socket::BufferedStream;
 pub use self::watch::{
     OwnerChange, add_match, owner_rule, owners_rule, properties_rule, watch_owner, watch_owners,

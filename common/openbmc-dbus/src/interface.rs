@@ -202,28 +202,34 @@ container_values! {
     Vec<u8>, Vec<String>, Vec<OwnedObjectPath>, OwnedObjectPath, BTreeMap<String, String>,
 }
 
-impl PropertyValue for Vec<(String, String, String)> {
-    fn into_variant(self) -> Variant<'static> {
-        Variant::from(self)
-    }
+macro_rules! lists_of_structures {
+    ($($type:ty),+ $(,)?) => {$(
+        impl PropertyValue for Vec<$type> {
+            fn into_variant(self) -> Variant<'static> {
+                Variant::from(self)
+            }
 
-    fn from_variant(value: Variant<'_>) -> Result<Self, ValueError> {
-        let error = wrong_type::<Self>(&value);
-        let Variant::Array(array) = value else {
-            return Err(error);
-        };
-        array
-            .iter()
-            .map(|item| match item {
-                Variant::Structure(fields) => {
-                    <(String, String, String)>::try_from(fields.try_clone().ok()?).ok()
-                }
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or(error)
-    }
+            fn from_variant(value: Variant<'_>) -> Result<Self, ValueError> {
+                let error = wrong_type::<Self>(&value);
+                let Variant::Array(array) = value else {
+                    return Err(error);
+                };
+                array
+                    .iter()
+                    .map(|item| match item {
+                        Variant::Structure(fields) => {
+                            <$type>::try_from(fields.try_clone().ok()?).ok()
+                        }
+                        _ => None,
+                    })
+                    .collect::<Option<_>>()
+                    .ok_or(error)
+            }
+        }
+    )+};
 }
+
+lists_of_structures! { (String, String, String), (u8, u32, u8, bool) }
 
 impl PropertyValue for (Vec<u8>, Vec<u8>) {
     fn into_variant(self) -> Variant<'static> {

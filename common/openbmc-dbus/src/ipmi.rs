@@ -90,6 +90,45 @@ pub mod sol {
     }
 }
 
+/// `org.causeway.Ipmi.Channel.Sol`: the SOL payload of one LAN bridge and the host's console behind it, at the object
+/// of the bridge's channel. OpenBMC has no such interface; this one is ours.
+pub mod sol_payload {
+    use crate::interface::interface;
+
+    /// An instance that a session has: its number, the session's id, the user's id, whether its packets are
+    /// encrypted.
+    pub type Instance = (u8, u32, u8, bool);
+
+    interface! {
+        "org.causeway.Ipmi.Channel.Sol";
+        properties {
+            /// The address of the host's console, as in the configuration.
+            Read CONSOLE: String = "Console";
+            /// Whether the host's console is connected.
+            Read CONNECTED: bool = "Connected";
+            /// Whether SOL may be activated.
+            Read ENABLED: bool = "Enabled";
+            /// How many instances can be active.
+            Read CAPACITY: u8 = "Capacity";
+            /// The active instances.
+            Read INSTANCES: Vec<Instance> = "Instances";
+            /// Programs on the BMC that are attached.
+            Read ATTACHED: u8 = "Attached";
+            /// Bytes that the host has printed.
+            Read BYTES_FROM_HOST: u64 = "BytesFromHost";
+            /// Bytes that the host was sent.
+            Read BYTES_TO_HOST: u64 = "BytesToHost";
+        };
+        methods {
+            /// Ends an instance, with a notice to its session; the result says whether it was active.
+            RELEASE = "Release" ("y") -> ("b");
+            /// Attaches the caller: the result is a stream socket with the console's output, from the scrollback on.
+            /// With `true`, what is written to it is input for the host; without, it is ignored.
+            ATTACH = "Attach" ("b") -> ("h");
+        }
+    }
+}
+
 /// `xyz.openbmc_project.Ipmi.Channel.SMS`: attention lines of a system interface.
 pub mod sms {
     use crate::interface::interface;

@@ -4,7 +4,9 @@
 //! - [`callers`]: the users whose processes may change something.
 //! - [`execute`]: the one call between bridges and `ipmid`, both ends of it.
 //! - [`client`]: typed calls to other services, each with a deadline.
+//! - [`configuration`]: the configuration of a running daemon, over an interface of our own.
 //! - [`provider`]: commands that other processes answer, over interfaces of our own.
+//! - [`recorder`]: the last requests and responses of a daemon, and what it measures, over interfaces of our own.
 //! - [`interface`]: how interfaces are described; all other modules are such descriptions.
 //!
 //! There is a module per `xyz.openbmc_project` interface, in folders that mirror the names: the full
@@ -16,6 +18,7 @@ pub mod callers;
 pub mod chassis;
 pub mod client;
 pub mod common;
+pub mod configuration;
 pub mod console;
 pub mod control;
 pub mod execute;
@@ -29,6 +32,7 @@ pub mod mapper;
 pub mod network;
 pub mod object;
 pub mod provider;
+pub mod recorder;
 pub mod sensor;
 pub mod software;
 pub mod state;

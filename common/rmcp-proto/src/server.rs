@@ -110,8 +110,28 @@ impl<A: Accounts, R: Random> Server<A, R> {
         while let Some(session) = self.sessions.take_expired(now, idle_timeout) {
             self.core.closed(&session, CloseReason::Idle);
         }
+        self.reset_timer();
+    }
+
+    fn reset_timer(&mut self) {
+        let idle_timeout = self.core.config.idle_timeout;
         let sessions = self.sessions.iter().map(|session| session.deadline(idle_timeout));
         self.core.timer.reset(sessions.chain(self.handshakes.deadlines()));
+    }
+
+    /// Sets limits, time-outs and algorithms from now on; instance, channel and GUID stay.
+    ///
+    /// It ends no session: each has at least the new idle time-out left, sessions beyond a lower limit only bar new
+    /// ones, and algorithms are those of new sessions.
+    pub fn reconfigure(&mut self, now: Instant, config: Config) {
+        let Config { instance, channel, guid, idle_timeout, .. } = self.core.config;
+        if config.idle_timeout < idle_timeout {
+            self.sessions.iter_mut().for_each(|session| session.restart_idle_time(now));
+        }
+        self.handshakes.set_capacity(config.pending);
+        self.sessions.set_capacity(config.sessions);
+        self.core.config = Config { instance, channel, guid, ..config };
+        self.reset_timer();
     }
 
     /// Answers the request that `token` names; nothing happens if it or its session is gone.

@@ -34,7 +34,7 @@ mod model;
 mod testing;
 
 pub use console::{Console, ConsoleEvent};
-pub use instance::{Event, Instance, Lines, Role};
+pub use instance::{Counts, Event, Instance, Lines, Role};
 pub use packet::{
     Ack, Control, HEADER_LEN, MAX_CHARS, Operation, Packet, Seq, Status, ToBmc, ToConsole,
     Truncated,

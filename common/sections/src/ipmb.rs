@@ -1,6 +1,6 @@
 //! The `[ipmb]` section: satellite controllers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use daemon::Invalid;
@@ -123,10 +123,10 @@ impl IpmbSection {
         self.accept_broadcasts
     }
 
-    /// Addresses by `sendRequest`'s channel byte.
+    /// The address of `sendRequest`'s channel byte.
     #[must_use]
-    pub fn targets(&self) -> BTreeMap<u8, IpmbAddress> {
-        self.target.iter().map(|target| (target.channel, target.address)).collect()
+    pub fn target(&self, channel: u8) -> Option<IpmbAddress> {
+        self.target.iter().find(|target| target.channel == channel).map(|target| target.address)
     }
 
     /// Channel bytes by address.

@@ -1,10 +1,11 @@
 //! The attention of the host's interfaces (SMS_ATN over KCS and BT, an alert over SSIF), which follows the host's
 //! message flags (IPMI v2.0 §9.4, §11.6).
 
-use tracing::debug;
+use daemon::Outage;
+use tracing::{debug, warn};
 
 use crate::model::message_queue::Messages;
-use crate::platform::Attention;
+use crate::platform::{Attention, PlatformError};
 
 /// Sets and clears the attention of `channels` by the flags of `messages`, as long as the daemon runs: set while any
 /// message flag is set, and set again for each further flag, because the host may have enabled the interrupt of that
@@ -20,13 +21,15 @@ pub async fn follow_flags<P: Attention, F: Future<Output = ()>>(
 ) {
     let mut watched = messages.watch();
     let mut signalled: Option<u8> = None;
+    let outages: Vec<_> = channels.iter().map(|_| Outage::new()).collect();
     loop {
         let flags = *watched.borrow_and_update();
         let is_new = |before: u8| (flags == 0) != (before == 0) || flags & !before != 0;
         if signalled.is_none_or(is_new) {
-            for channel in channels {
-                if let Err(error) = platform.set_attention(channel, flags != 0).await {
-                    debug!(%error, channel, flags, "cannot set the bridge's attention flag; retrying at the next change");
+            for (channel, outage) in channels.iter().zip(&outages) {
+                match platform.set_attention(channel, flags != 0).await {
+                    Ok(()) => drop(outage.end()),
+                    Err(error) => log_failure(channel, flags, error, outage),
                 }
             }
         }
@@ -35,6 +38,17 @@ pub async fn follow_flags<P: Attention, F: Future<Output = ()>>(
             changed = watched.changed() => if changed.is_err() { return },
             () = bridge_started() => signalled = signalled.filter(|&flags| flags == 0),
         }
+    }
+}
+
+/// Logs that the bridge of `channel` does not set the attention. A bridge that does not run is no failure: its start is
+/// followed.
+fn log_failure(channel: &str, flags: u8, error: PlatformError, outage: &Outage<PlatformError>) {
+    let text = "cannot set the bridge's attention flag; retrying at the next change";
+    if error.is_absent() {
+        debug!(%error, channel, flags, "{text}");
+    } else if outage.begin_for(error.clone()) {
+        warn!(%error, channel, flags, "{text}");
     }
 }
 
@@ -49,7 +63,8 @@ mod tests {
 
     use super::*;
     use crate::model::message_queue::flag;
-    use crate::platform::{PlatformError, PlatformResult};
+    use crate::platform::PlatformResult;
+    use crate::platform::fake::{CapturedLog, refusal};
 
     /// A bridge that records its attention flag, unless it is absent.
     #[derive(Debug, Default)]
@@ -67,11 +82,27 @@ mod tests {
     impl Attention for FakeBridge {
         async fn set_attention(&self, channel: &str, on: bool) -> PlatformResult<()> {
             if *self.absent.lock().unwrap() {
-                return Err(PlatformError::Absent);
+                return Err(PlatformError::absent(&"no such service"));
             }
             self.attention.lock().unwrap().push((channel.to_owned(), on));
             Ok(())
         }
+    }
+
+    #[test]
+    fn bridge_that_fails_is_logged_once_and_one_that_is_absent_is_not() {
+        let log = CapturedLog::start();
+        let outage = Outage::new();
+        let absent = PlatformError::absent(&"no such service");
+        for error in [absent, refusal(), refusal()] {
+            log_failure("kcs0", 1, error, &outage);
+        }
+        let lines = log.take();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains("Get xyz.example.State.Power of /xyz/example/state"),
+            "{lines:?}"
+        );
     }
 
     async fn settle() {

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use daemon::Outage;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::model::events::{Events, Source};
 use crate::model::persistent::Persistent;
 use crate::model::sdr::OwnSource;
-use crate::platform::Bmc;
+use crate::platform::{Bmc, PlatformError, PlatformResult};
 
 /// Event data 1: firmware change detected, with what has changed in event data 2.
 const FIRMWARE_CHANGED: u8 = 0xc0 | 0x01;
@@ -33,11 +34,13 @@ pub async fn watch(
     events: &Arc<Events>,
     seen: &Persistent<Versions>,
 ) -> Infallible {
+    let unread = [Outage::new(), Outage::new()];
     loop {
         let before = seen.get();
+        let [bmc, host] = &unread;
         let now = Versions {
-            bmc: or_before(platform.firmware_version().await.ok(), &before.bmc),
-            host: or_before(platform.host_firmware_version().await.ok(), &before.host),
+            bmc: or_before(platform.firmware_version().await, &before.bmc, bmc),
+            host: or_before(platform.host_firmware_version().await, &before.host, host),
         };
         // Saved before it is logged: a restart in between may lose an event, and never logs one twice.
         let is_saved = now == before || seen.update(|seen| *seen = now.clone()).await.is_ok();
@@ -52,9 +55,20 @@ pub async fn watch(
     }
 }
 
-/// The version now, or the one before when the service did not reply.
-fn or_before(now: Option<String>, before: &str) -> String {
-    now.unwrap_or_else(|| before.to_owned())
+/// The version now, or the one before when it cannot be read, which is logged once unless there is no such service.
+fn or_before(now: PlatformResult<String>, before: &str, unread: &Outage<PlatformError>) -> String {
+    match now {
+        Ok(version) => {
+            unread.end();
+            version
+        }
+        Err(error) => {
+            if !error.is_absent() && unread.begin_for(error.clone()) {
+                warn!(%error, "cannot read a firmware version; a change of it is not logged in the SEL");
+            }
+            before.to_owned()
+        }
+    }
 }
 
 async fn log_change(events: &Arc<Events>, what: u8) {
@@ -73,8 +87,7 @@ mod tests {
 
     use super::*;
     use crate::model::events::tests::TestLog;
-    use crate::platform::PlatformError;
-    use crate::platform::fake::FakePlatform;
+    use crate::platform::fake::{CapturedLog, FakePlatform, refusal};
 
     #[tokio::test(start_paused = true)]
     async fn firmware_change_is_logged_once() {
@@ -95,7 +108,7 @@ mod tests {
         let record = log.sel.get(1).unwrap().0.to_bytes();
         assert_eq!(record[7..], hex!("2000 04 2b 00 6f c1 09 ff"));
         // An absent service is no change.
-        platform.state().error = Some(PlatformError::Absent);
+        platform.state().error = Some(PlatformError::absent(&"no such service"));
         platform.change_firmware();
         settle().await;
         platform.state().error = None;
@@ -104,6 +117,24 @@ mod tests {
         assert_eq!(log.sel.info().entries, 1);
         assert_eq!(seen.get().host, "host-1.3");
         watching.abort();
+    }
+
+    #[test]
+    fn failed_read_is_logged_once_and_an_absent_service_is_not() {
+        let (log, unread) = (CapturedLog::start(), Outage::new());
+        let absent = PlatformError::absent(&"no such service");
+        for error in [absent, refusal(), refusal()] {
+            assert_eq!(or_before(Err(error), "1.0", &unread), "1.0");
+        }
+        let lines = log.take();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains("Get xyz.example.State.Power of /xyz/example/state"),
+            "{lines:?}"
+        );
+        assert_eq!(or_before(Ok("1.1".to_owned()), "1.0", &unread), "1.1");
+        or_before(Err(refusal()), "1.1", &unread);
+        assert_eq!(log.take().len(), 1, "after a success");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use durable::Folder;
 use tracing::warn;
 
 use crate::model::events::{Events, Source};
+use crate::model::live::Live;
 use crate::model::sdr::OwnSource;
 use crate::model::sel::{SelInfo, SelStore};
 
@@ -53,14 +54,18 @@ fn lowered(before: Level, info: &SelInfo) -> Level {
     if info.entries * 10 < capacity * 8 { Level::Room } else { before }
 }
 
-/// Logs to `events`, which go to `sel`, when the log becomes almost full or full, and if `log_clears` when it was
+/// Logs to `events`, which go to `sel`, when the log becomes almost full or full, and while `log_clears` when it was
 /// cleared, as long as the daemon runs.
-pub async fn watch(sel: &SelStore<Folder>, events: &Arc<Events>, log_clears: bool) -> Infallible {
+pub async fn watch(
+    sel: &SelStore<Folder>,
+    events: &Arc<Events>,
+    log_clears: &Live<bool>,
+) -> Infallible {
     let mut logged = Level::of(&sel.info());
     loop {
         tokio::select! {
             biased;
-            () = sel.cleared() => if log_clears { log_event(events, CLEARED).await },
+            () = sel.cleared() => if log_clears.get() { log_event(events, CLEARED).await },
             () = sel.changed() => {}
         }
         let info = sel.info();
@@ -100,7 +105,9 @@ mod tests {
             let log = TestLog::new();
             let (sel, events) = (Arc::clone(&log.sel), Arc::clone(&log.events));
             let watch =
-                tokio::spawn(async move { match watch(&sel, &events, log_clears).await {} });
+                tokio::spawn(
+                    async move { match watch(&sel, &events, &log_clears.into()).await {} },
+                );
             Self { log, watch }
         }
 

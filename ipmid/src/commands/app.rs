@@ -23,6 +23,8 @@ pub use self::system_info::SystemInfo;
 pub use self::watchdog::{PreTimeout, WatchdogExtras};
 use crate::model::events::GlobalEnables;
 use crate::model::health::Health;
+use crate::model::lan::LanSessions;
+use crate::model::live::Live;
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
 use crate::model::watchdog::WatchdogExpiries;
@@ -37,10 +39,8 @@ impl<P: Acpi + Bmc + Power + Sessions + Watchdog> Platform for P {}
 pub struct AppDeps {
     /// Users and channels.
     pub accounts: Arc<dyn UserAdmin>,
-    /// IDs of the cipher suites that LAN sessions may use.
-    pub cipher_suites: Vec<u8>,
-    /// Authentication types of IPMI 1.5 sessions, bit n for type n.
-    pub auth_types: u8,
+    /// How sessions over LAN may be opened.
+    pub sessions: Live<LanSessions>,
     /// Configured fields of Get Device ID.
     pub device: DeviceConfig,
     /// Source of Get Self Test Results.
@@ -109,8 +109,7 @@ mod tests {
             ::accounts::Writer::open(folder.path(), &config, Default::default()).unwrap();
         let deps = AppDeps {
             accounts: Arc::new(accounts),
-            cipher_suites: vec![3, 17],
-            auth_types: 0x14,
+            sessions: LanSessions { cipher_suites: vec![3, 17], auth_types: 0x14 }.into(),
             device: DeviceConfig::default(),
             health: Arc::clone(&health),
             global_enables: Arc::default(),

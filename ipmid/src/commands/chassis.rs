@@ -9,7 +9,7 @@ mod status;
 
 use std::sync::{Arc, Mutex};
 
-use ipmi_proto::{ChannelNumber, CompletionCode};
+use ipmi_proto::ChannelNumber;
 use tokio::task::AbortHandle;
 
 pub use self::boot_options::BootParameters;
@@ -18,7 +18,7 @@ pub use self::identify::IdentifyEnd;
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::{Persistent, lock};
 use crate::platform::{BootOverride, Chassis, PlatformError, PlatformResult, Power, Sessions};
-use crate::request::command::Registrar;
+use crate::request::command::{HandlerResult, Registrar};
 
 /// What the chassis commands need of the machine.
 pub trait Platform: Power + Chassis + BootOverride + Sessions {}
@@ -74,10 +74,10 @@ impl<P: Platform> ChassisProvider<P> {
 }
 
 /// An optional component: `None` if no service provides it.
-fn if_present<T>(result: PlatformResult<T>) -> Result<Option<T>, CompletionCode> {
+fn if_present<T>(result: PlatformResult<T>) -> HandlerResult<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(PlatformError::Absent) => Ok(None),
+        Err(PlatformError::Absent(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -19,12 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use self::power::Statistics;
 use self::thermal::ThermalLimit;
+use crate::model::StoreError;
 use crate::model::events::{Events, Source};
+use crate::model::live::Live;
 use crate::model::persistent::Persistent;
-use crate::model::sel::SelError;
 use crate::model::sensors::SensorIndex;
 use crate::platform::{Naming, PlatformError, Power, PowerLimit, Sensors};
-use crate::request::command::Registrar;
+use crate::request::command::{CommandError, Registrar};
 
 /// Generic event type "limit", and its offset for one that is exceeded (IPMI v2.0 Table 42-2).
 const LIMIT: u8 = 0x05;
@@ -74,7 +75,7 @@ pub struct DcmiState {
 #[derive(Debug)]
 pub struct DcmiProvider<P> {
     platform: Arc<P>,
-    config: DcmiConfig,
+    config: Live<DcmiConfig>,
     /// Logs exceeded limits in the SEL.
     events: Arc<Events>,
     /// Records that the event log holds.
@@ -93,7 +94,7 @@ impl<P: Platform> DcmiProvider<P> {
     #[must_use]
     pub fn new(
         platform: Arc<P>,
-        config: DcmiConfig,
+        config: Live<DcmiConfig>,
         events: Arc<Events>,
         (sel_capacity, lan_channel): (u16, Option<u8>),
         state: Persistent<DcmiState>,
@@ -126,7 +127,7 @@ impl<P: Platform> DcmiProvider<P> {
     async fn log_exceeded(
         &self,
         (sensor, kind): (SensorIndex, SensorType),
-    ) -> Result<(), SelError> {
+    ) -> Result<(), StoreError> {
         let (lun, number) = sensor.lun_and_number();
         let event = Event {
             revision: Event::REVISION,
@@ -142,10 +143,10 @@ impl<P: Platform> DcmiProvider<P> {
     }
 }
 
-/// The completion code for a feature that this machine has no service for.
-fn absent(error: PlatformError) -> CompletionCode {
+/// The error of a feature that this machine may have no service for, which is no failure.
+fn absent(error: PlatformError) -> CommandError {
     match error {
-        PlatformError::Absent => CompletionCode::INVALID_COMMAND,
+        PlatformError::Absent(_) => CompletionCode::INVALID_COMMAND.into(),
         error => error.into(),
     }
 }
@@ -165,7 +166,7 @@ mod tests {
         platform: &Arc<FakePlatform>,
         log: &TestLog,
     ) -> Arc<DcmiProvider<FakePlatform>> {
-        let (state, config) = (Persistent::volatile(), DcmiConfig::default());
+        let (state, config) = (Persistent::volatile(), DcmiConfig::default().into());
         let events = Arc::clone(&log.events);
         DcmiProvider::new(Arc::clone(platform), config, events, (4096, Some(1)), state)
     }

@@ -15,6 +15,7 @@ use ipmi_proto::{ChannelNumber, Medium};
 use tokio::sync::Semaphore;
 
 pub use self::i2c::{AllowedTransfer, I2cConfig};
+use crate::model::live::Live;
 use crate::model::message_queue::Messages;
 use crate::platform::{I2c, Satellites};
 use crate::request::command::{OwnRequests, Registrar};
@@ -32,7 +33,7 @@ pub struct MessagingDeps {
     /// The host's own interfaces: names by channel number.
     pub host_channels: BTreeMap<ChannelNumber, String>,
     /// Which I2C transfers are allowed.
-    pub i2c: I2cConfig,
+    pub i2c: Live<I2cConfig>,
     /// Runs the requests of messages to the BMC itself.
     pub own: OwnRequests,
 }
@@ -41,7 +42,7 @@ impl MessagingDeps {
     /// With the channels of `table`: each IPMB leads to satellites, each system interface to the
     /// host.
     #[must_use]
-    pub fn new(messages: Arc<Messages>, table: &ChannelTable, i2c: I2cConfig) -> Self {
+    pub fn new(messages: Arc<Messages>, table: &ChannelTable, i2c: Live<I2cConfig>) -> Self {
         let of = |medium| table.iter().filter(move |channel| channel.medium == medium);
         let named = |channel: &Channel| (channel.number(), channel.name.to_string());
         Self {

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 pub use self::configuration::PefParameters;
 use crate::model::Clock;
 use crate::model::lan::LanState;
+use crate::model::live::Live;
 use crate::model::parameter_updates::ParameterUpdates;
 use crate::model::persistent::Persistent;
 use crate::model::sel::SelStore;
@@ -63,7 +64,7 @@ pub struct PefDeps {
     /// Manufacturer id and product id, for traps.
     pub manufacturer: (Iana, u16),
     /// Section `[pef]` of the configuration.
-    pub config: PefConfig,
+    pub config: Live<PefConfig>,
     /// Updates of parameters that are in progress.
     pub updates: Arc<ParameterUpdates>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 
 use crate::platform::{BootProgress, BootStage};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// A status code: type, two reserved bytes, severity; operation (LSByte first), subclass, class;
@@ -48,9 +48,9 @@ impl<P: BootProgress> SbmrProvider<P> {
         self: Arc<Self>,
         context: Context,
         code: StatusCode,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         if !context.is_from_host() {
-            return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+            return Err(CompletionCode::NOT_IN_PRESENT_STATE.into());
         }
         let stored = self.platform.set_boot_progress(code.to_vec(), stage(code));
         Ok(stored.await?)
@@ -61,12 +61,9 @@ impl<P: BootProgress> SbmrProvider<P> {
     /// # Errors
     ///
     /// `FFh` before the first code.
-    async fn get_boot_progress_code(
-        self: Arc<Self>,
-        _: Context,
-    ) -> Result<StatusCode, CompletionCode> {
+    async fn get_boot_progress_code(self: Arc<Self>, _: Context) -> HandlerResult<StatusCode> {
         let code = self.platform.boot_progress_code().await?;
-        code.try_into().map_err(|_| CompletionCode::UNSPECIFIED)
+        code.try_into().map_err(|_| CompletionCode::UNSPECIFIED.into())
     }
 }
 

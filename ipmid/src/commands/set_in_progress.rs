@@ -97,7 +97,7 @@ pub(super) async fn end_of_ended_session(
         Ok(sessions) => sessions
             .iter()
             .any(|active| active.id == session.id && active.state == SessionState::Active),
-        Err(PlatformError::Absent) => false,
+        Err(PlatformError::Absent(_)) => false,
         Err(_) => true, // unknown: the update ends by its time limit
     };
     if !is_active {

@@ -58,6 +58,7 @@ impl TestCommands {
         data: &[u8],
     ) -> Result<ResponseBody, CompletionCode> {
         let entry = self.registry.find(self.family, code).expect("the command is registered");
-        Ok(entry.start(Context { command: code, ..context }, data)?.await)
+        let response = entry.start(Context { command: code, ..context }, data)?;
+        response.await.map_err(|error| error.completion)
     }
 }

@@ -3,5 +3,5 @@
 mod lan;
 mod sol;
 
-pub use self::lan::{LanProvider, LanSessions};
+pub use self::lan::LanProvider;
 pub use self::sol::{BitRates, SolProvider};

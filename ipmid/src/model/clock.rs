@@ -3,9 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ipmi_proto::CompletionCode;
 use serde::{Deserialize, Serialize};
 
+use crate::model::StoreError;
 use crate::model::persistent::Persistent;
 
 /// The saved settings of the clock.
@@ -42,8 +42,8 @@ impl Clock {
     ///
     /// # Errors
     ///
-    /// When the setting cannot be saved.
-    pub async fn set(&self, now: u32) -> Result<(), CompletionCode> {
+    /// Those of [`Persistent::update`].
+    pub async fn set(&self, now: u32) -> Result<(), StoreError> {
         let ahead = i64::from(now) - system_seconds();
         // Both clocks are read in whole seconds, so a difference of one second is rounding and is not saved.
         if (ahead - self.settings.get().ahead).abs() <= 1 {
@@ -62,8 +62,8 @@ impl Clock {
     ///
     /// # Errors
     ///
-    /// When the setting cannot be saved.
-    pub async fn set_utc_offset(&self, minutes: i16) -> Result<(), CompletionCode> {
+    /// Those of [`Persistent::update`].
+    pub async fn set_utc_offset(&self, minutes: i16) -> Result<(), StoreError> {
         self.settings.update(|settings| settings.utc_offset = minutes).await
     }
 }

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use durable::Folder;
 use ipmi_proto::sel::{Event, GeneratorId, SelBody, SelRecord, SelRecordId};
 
-use crate::model::Clock;
 use crate::model::message_queue::Messages;
-use crate::model::sel::{SelError, SelStore};
+use crate::model::sel::SelStore;
+use crate::model::{Clock, StoreError};
 
 /// Record id of an event that is not logged, in the event message buffer.
 const NOT_LOGGED: u16 = 0xffff;
@@ -95,13 +95,13 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// [`SelError`]: the event is not in the log; it is in the buffer nevertheless.
+    /// Those of [`SelStore::add`]: the event is not in the log; it is in the buffer nevertheless.
     pub async fn handle(
         &self,
         source: Source,
         generator: GeneratorId,
         event: Event,
-    ) -> Result<Option<SelRecordId>, SelError> {
+    ) -> Result<Option<SelRecordId>, StoreError> {
         let timestamp = self.clock.now();
         let body = SelBody::System { timestamp, generator, event };
         let HostSide { messages, enables } = &self.host;

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use durable::Folder;
-use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::Entity;
 use tokio::sync::{MutexGuard, watch};
 use tokio::time;
 
 use self::edits::Edit;
+use crate::model::StoreError;
 use crate::model::health::{Fault, Health};
 use crate::model::persistent::{Persistent, lock};
 
@@ -177,8 +177,8 @@ impl FruWriter<'_> {
     ///
     /// # Errors
     ///
-    /// When the ids cannot be saved.
-    pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<Vec<u8>, CompletionCode> {
+    /// Those of [`Persistent::update`].
+    pub async fn set_devices(&self, found: Vec<FruDevice>) -> Result<Vec<u8>, StoreError> {
         let store = self.store;
         let is_known = |ids: &BTreeMap<String, u8>| {
             found.iter().all(|device| ids.contains_key(&device.path)) || ids.len() > MAX_ID.into()
@@ -211,7 +211,7 @@ impl FruWriter<'_> {
     }
 
     /// Drops the edits of parts that are other ones now; returns the ids of their devices.
-    async fn drop_edits(&self, devices: &FruDevices) -> Result<Vec<u8>, CompletionCode> {
+    async fn drop_edits(&self, devices: &FruDevices) -> Result<Vec<u8>, StoreError> {
         let store = self.store;
         let merged = store.written.look(|written| {
             let edited = devices.iter().filter_map(|(id, device)| {
@@ -242,18 +242,19 @@ impl FruWriter<'_> {
     ///
     /// # Errors
     ///
-    /// `CBh` for an absent device, `C9h` beyond its end, or when the medium refuses.
+    /// [`StoreError::NotFound`] for an absent device, [`StoreError::OutOfRange`] beyond the end of its image, and those of
+    /// [`Persistent::update`].
     pub async fn write(
         &self,
         id: u8,
         offset: usize,
         data: &[u8],
-    ) -> Result<(FruDevice, Vec<u8>), CompletionCode> {
+    ) -> Result<(FruDevice, Vec<u8>), StoreError> {
         let store = self.store;
-        let mut image = store.image(id).ok_or(CompletionCode::NOT_PRESENT)?;
-        let device = store.devices().remove(&id).ok_or(CompletionCode::NOT_PRESENT)?;
+        let mut image = store.image(id).ok_or(StoreError::NotFound)?;
+        let device = store.devices().remove(&id).ok_or(StoreError::NotFound)?;
         let range = offset..offset + data.len();
-        let range = image.get_mut(range).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)?;
+        let range = image.get_mut(range).ok_or(StoreError::OutOfRange)?;
         range.copy_from_slice(data);
         let edit = Edit { below: device.image.clone(), written: image.clone() };
         let path = device.path.clone();
@@ -267,8 +268,8 @@ impl FruWriter<'_> {
     ///
     /// # Errors
     ///
-    /// When the medium refuses.
-    pub async fn settle(&self, id: u8, image: Vec<u8>) -> Result<(), CompletionCode> {
+    /// Those of [`Persistent::update`].
+    pub async fn settle(&self, id: u8, image: Vec<u8>) -> Result<(), StoreError> {
         let store = self.store;
         let path = {
             let mut devices = lock(&store.devices);
@@ -384,7 +385,7 @@ mod tests {
         writer.settle(0, vec![7; 256]).await.unwrap();
         assert_eq!(store.image(0).unwrap()[..4], [7, 7, 7, 7]);
         let beyond = writer.write(0, 255, &[1, 2]).await;
-        assert_eq!(beyond.unwrap_err(), CompletionCode::PARAMETER_OUT_OF_RANGE);
-        assert_eq!(writer.write(3, 0, &[1]).await.unwrap_err(), CompletionCode::NOT_PRESENT);
+        assert_eq!(beyond.unwrap_err(), StoreError::OutOfRange);
+        assert_eq!(writer.write(3, 0, &[1]).await.unwrap_err(), StoreError::NotFound);
     }
 }

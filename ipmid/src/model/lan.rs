@@ -10,6 +10,15 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::selectors::{Ipv6Entry, Selectors};
 
+/// How sessions over LAN may be opened, as the configuration has it.
+#[derive(Clone, Debug, Default)]
+pub struct LanSessions {
+    /// Ids of the cipher suites of RMCP+.
+    pub cipher_suites: Vec<u8>,
+    /// Authentication types of IPMI 1.5, each a bit by its number.
+    pub auth_types: u8,
+}
+
 /// Saved LAN parameters, by channel number.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, transparent)]

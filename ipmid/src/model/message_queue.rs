@@ -8,9 +8,10 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use ipmi_proto::{ChannelNumber, CompletionCode};
+use ipmi_proto::ChannelNumber;
 use tokio::sync::{oneshot, watch};
 
+use crate::model::StoreError;
 use crate::model::persistent::lock;
 
 /// Messages that may wait. Bounds the memory for a host that does not fetch them.
@@ -113,11 +114,11 @@ impl Messages {
     ///
     /// # Errors
     ///
-    /// `C0h` when it is full.
-    pub fn receive(&self, message: Message) -> Result<(), CompletionCode> {
+    /// [`StoreError::Busy`] when it is full.
+    pub fn receive(&self, message: Message) -> Result<(), StoreError> {
         self.change(|state| {
             if state.queue.len() >= MAX_MESSAGES {
-                return Err(CompletionCode::BUSY);
+                return Err(StoreError::Busy);
             }
             state.queue.push_back(message);
             Ok(())
@@ -142,14 +143,14 @@ impl Messages {
     ///
     /// # Errors
     ///
-    /// `C0h` when too many wait already.
+    /// [`StoreError::Busy`] when too many wait already.
     pub fn queue_host_command(
         &self,
         record: EventRecord,
-    ) -> Result<oneshot::Receiver<()>, CompletionCode> {
+    ) -> Result<oneshot::Receiver<()>, StoreError> {
         self.change(|state| {
             if state.host_commands.len() >= MAX_HOST_COMMANDS {
-                return Err(CompletionCode::BUSY);
+                return Err(StoreError::Busy);
             }
             let (read, is_read) = oneshot::channel();
             state.host_commands.push_back((record, read));
@@ -219,7 +220,7 @@ mod tests {
         for _ in 0..MAX_MESSAGES {
             messages.receive(message(1)).unwrap();
         }
-        assert_eq!(messages.receive(message(2)), Err(CompletionCode::BUSY));
+        assert_eq!(messages.receive(message(2)), Err(StoreError::Busy));
         messages.clear(flag::RECEIVE_MESSAGE);
         assert_eq!(messages.flags(), 0);
         messages.receive(message(2)).unwrap();

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 
 pub use daemon::lock;
 use durable::{Folder, Retention, StateFile};
-use ipmi_proto::CompletionCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task;
 use tracing::error;
+
+use super::StoreError;
 
 /// A value in a file of the state directory, with a copy in memory for reading.
 ///
@@ -54,8 +56,9 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
     ///
     /// # Errors
     ///
-    /// `C4h` when the medium is full, `FFh` when it fails; the value is then what it was.
-    pub async fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, CompletionCode> {
+    /// [`StoreError::NoSpace`] when the medium is full, [`StoreError::Storage`] when it fails; the value is then what
+    /// it was.
+    pub async fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, StoreError> {
         self.try_update(|value| Ok(change(value))).await
     }
 
@@ -64,17 +67,23 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
     /// # Errors
     ///
     /// Those of `change`, after which nothing is changed, and those of [`update`](Self::update).
-    pub async fn try_update<R>(
+    pub async fn try_update<R, E: From<StoreError>>(
         &self,
-        change: impl FnOnce(&mut T) -> Result<R, CompletionCode>,
-    ) -> Result<R, CompletionCode> {
+        change: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, E> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let mut value = self.get();
         let result = change(&mut value)?;
+        self.save(value, changing).await?;
+        Ok(result)
+    }
+
+    /// Writes `value` and makes it the current one, holding `changing` meanwhile.
+    async fn save(&self, value: T, changing: OwnedMutexGuard<()>) -> Result<(), StoreError> {
         let current = Arc::clone(&self.current);
         let Some(file) = self.file.clone() else {
             *lock(&current) = value;
-            return Ok(result);
+            return Ok(());
         };
         let saved = task::spawn_blocking(move || {
             let saved = lock(&file).save(value.clone());
@@ -85,18 +94,14 @@ impl<T: Clone + Default + Serialize + DeserializeOwned + Send + 'static> Persist
             saved
         });
         match saved.await {
-            Ok(Ok(())) => Ok(result),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 error!(%error, "cannot save a setting; the change is refused");
-                Err(if error.is_full() {
-                    CompletionCode::OUT_OF_SPACE
-                } else {
-                    CompletionCode::UNSPECIFIED
-                })
+                Err(if error.is_full() { StoreError::NoSpace } else { StoreError::Storage })
             }
             Err(error) => {
                 error!(%error, "the thread that saves a setting failed; the change is refused");
-                Err(CompletionCode::UNSPECIFIED)
+                Err(StoreError::Storage)
             }
         }
     }

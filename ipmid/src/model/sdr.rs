@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub use added::MAX_LENGTH;
 use durable::Folder;
 pub use fixed::{DeviceSupport, OwnSource};
-use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::SdrBody;
 pub use repository::{Changes, Encoded, Part, Repository, record_id};
 use serde::{Deserialize, Serialize};
 
 use self::added::{Added, Raw};
 use self::repository::Settled;
+use super::StoreError;
 use super::fru::FruDevices;
 use super::sensors::SensorStore;
 use crate::model::health::{Fault, Health};
@@ -152,8 +152,8 @@ impl SdrService {
     ///
     /// # Errors
     ///
-    /// `C4h` when there is no room.
-    pub fn next_id(&self) -> Result<u16, CompletionCode> {
+    /// [`StoreError::NoSpace`] when the repository is full.
+    pub fn next_id(&self) -> Result<u16, StoreError> {
         let next = lock(&self.added).next_id();
         next.ok_or_else(|| self.note_overflow())
     }
@@ -162,16 +162,17 @@ impl SdrService {
     ///
     /// # Errors
     ///
-    /// - `80h` when it is not as long as its header says, `C8h` when it is too long, `CCh` when its type's
-    ///   fields are not there.
-    /// - `C4h` when there is no room, or the medium is full.
+    /// - [`StoreError::LengthMismatch`], [`StoreError::TooLong`] or [`StoreError::InvalidRecord`] for a record that
+    ///   is not valid.
+    /// - [`StoreError::NoSpace`] when the repository is full.
+    /// - Those of [`Persistent::update`].
     pub async fn add(
         &self,
         sensors: &SensorStore,
         now: u32,
         record: &[u8],
         wanted: Option<u16>,
-    ) -> Result<u16, CompletionCode> {
+    ) -> Result<u16, StoreError> {
         let record = Raw::parse(record)?;
         let own = self.with(sensors, now, |repository| {
             record.subject().and_then(|subject| repository.own(subject))
@@ -191,17 +192,12 @@ impl SdrService {
     ///
     /// # Errors
     ///
-    /// - `CBh` when there is no such record, `CDh` when the BMC makes it itself.
-    /// - What the medium refuses with.
-    pub async fn delete(
-        &self,
-        sensors: &SensorStore,
-        now: u32,
-        id: u16,
-    ) -> Result<(), CompletionCode> {
+    /// - [`StoreError::NotFound`] when there is no such record, [`StoreError::BuiltIn`] when the BMC builds it itself.
+    /// - Those of [`Persistent::update`].
+    pub async fn delete(&self, sensors: &SensorStore, now: u32, id: u16) -> Result<(), StoreError> {
         self.with(sensors, now, |repository| repository.may_delete(id))?;
         if !self.change(|added| added.delete(id)).await? {
-            return Err(CompletionCode::NOT_PRESENT);
+            return Err(StoreError::NotFound);
         }
         self.overflow.store(false, Ordering::Relaxed);
         self.with(sensors, now, |_| ());
@@ -212,8 +208,8 @@ impl SdrService {
     ///
     /// # Errors
     ///
-    /// What the medium refuses with.
-    pub async fn clear(&self, sensors: &SensorStore, now: u32) -> Result<(), CompletionCode> {
+    /// Those of [`Persistent::update`].
+    pub async fn clear(&self, sensors: &SensorStore, now: u32) -> Result<(), StoreError> {
         self.change(Added::clear).await?;
         self.overflow.store(false, Ordering::Relaxed);
         self.with(sensors, now, |repository| repository.note_erasure(now));
@@ -231,7 +227,7 @@ impl SdrService {
     }
 
     /// Changes the added records, in the file first.
-    async fn change<R>(&self, change: impl FnOnce(&mut Added) -> R) -> Result<R, CompletionCode> {
+    async fn change<R>(&self, change: impl FnOnce(&mut Added) -> R) -> Result<R, StoreError> {
         let changed = self.added_file.update(change).await;
         self.report(changed.is_err());
         let mut added = lock(&self.added);
@@ -249,9 +245,9 @@ impl SdrService {
         }
     }
 
-    fn note_overflow(&self) -> CompletionCode {
+    fn note_overflow(&self) -> StoreError {
         self.overflow.store(true, Ordering::Relaxed);
-        CompletionCode::OUT_OF_SPACE
+        StoreError::NoSpace
     }
 }
 

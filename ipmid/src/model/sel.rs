@@ -11,46 +11,17 @@ mod writer;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use durable::{Journal, Storage};
-use ipmi_proto::CompletionCode;
 use ipmi_proto::sel::{SelRecord, SelRecordId};
 use tokio::sync::{Notify, oneshot};
 
 use self::log::{Head, Log};
 use self::writer::{Operation, Queue};
-use super::{Reservation, at_most_fffeh};
+use super::{Reservation, StoreError, at_most_fffeh};
 use crate::model::health::{Fault, Health};
 use crate::model::persistent::lock;
 
 /// The journal's name in the state folder.
 const FILE: &str = "sel";
-
-/// Why a change was not made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SelError {
-    /// Too many changes wait to be written.
-    #[error("too many changes wait to be written")]
-    Busy,
-    /// No record has this id.
-    #[error("no such record")]
-    Absent,
-    /// The reservation is not the latest, or the log has changed since in a way that its holder must see first.
-    #[error("the reservation is cancelled")]
-    Cancelled,
-    /// The journal cannot be written; the log is unchanged.
-    #[error("the log cannot be written")]
-    Storage,
-}
-
-impl From<SelError> for CompletionCode {
-    fn from(error: SelError) -> Self {
-        match error {
-            SelError::Busy => Self::BUSY,
-            SelError::Absent => Self::NOT_PRESENT,
-            SelError::Cancelled => Self::RESERVATION_CANCELLED,
-            SelError::Storage => Self::UNSPECIFIED,
-        }
-    }
-}
 
 /// The response of Get SEL Info (§31.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -145,11 +116,12 @@ impl<S: Storage + 'static> SelStore<S> {
     ///
     /// # Errors
     ///
-    /// [`SelError`]; nothing is added then.
-    pub async fn add(&self, record: SelRecord, now: u32) -> Result<SelRecordId, SelError> {
+    /// [`StoreError::Busy`] when too many changes wait, [`StoreError::Storage`] when the journal cannot be written;
+    /// nothing is added then.
+    pub async fn add(&self, record: SelRecord, now: u32) -> Result<SelRecordId, StoreError> {
         let (done, written) = oneshot::channel();
         self.submit(Operation::Add { record, at: now, done })?;
-        self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
+        self.outcome(written.await.unwrap_or(Err(StoreError::Storage)))
     }
 
     /// Deletes the record `id`, 0000h for the oldest and FFFFh for the newest, if `reservation`, if there is one, is
@@ -157,16 +129,17 @@ impl<S: Storage + 'static> SelStore<S> {
     ///
     /// # Errors
     ///
-    /// [`SelError`]; [`SelError::Absent`] when there is no such record.
+    /// [`StoreError::Cancelled`] without a valid reservation, [`StoreError::NotFound`] when there is no such record, and
+    /// those of [`Self::add`].
     pub async fn delete(
         &self,
         id: u16,
         now: u32,
         reservation: Option<u16>,
-    ) -> Result<SelRecordId, SelError> {
+    ) -> Result<SelRecordId, StoreError> {
         let (done, written) = oneshot::channel();
         self.submit(Operation::Delete { id, at: now, reservation, done })?;
-        self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
+        self.outcome(written.await.unwrap_or(Err(StoreError::Storage)))
     }
 
     /// Erases the log, if `reservation`, if there is one, is valid when the change is made and no record was added
@@ -174,11 +147,11 @@ impl<S: Storage + 'static> SelStore<S> {
     ///
     /// # Errors
     ///
-    /// [`SelError`].
-    pub async fn clear(&self, now: u32, reservation: Option<u16>) -> Result<(), SelError> {
+    /// [`StoreError::Cancelled`] without a valid reservation, and those of [`Self::add`].
+    pub async fn clear(&self, now: u32, reservation: Option<u16>) -> Result<(), StoreError> {
         let (done, written) = oneshot::channel();
         self.submit(Operation::Clear { at: now, reservation, done })?;
-        self.outcome(written.await.unwrap_or(Err(SelError::Storage)))
+        self.outcome(written.await.unwrap_or(Err(StoreError::Storage)))
     }
 
     /// From now on reports to `health` whether the log can be written.
@@ -187,18 +160,19 @@ impl<S: Storage + 'static> SelStore<S> {
     }
 
     /// Reports the outcome of a change to the controller's self test, and returns it.
-    fn outcome<T>(&self, outcome: Result<T, SelError>) -> Result<T, SelError> {
+    fn outcome<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Some(health) = self.shared.health.get() {
             match outcome {
                 Ok(_) => health.report(Fault::Sel, false),
-                Err(SelError::Storage) => health.report(Fault::Sel, true),
-                Err(SelError::Busy | SelError::Absent | SelError::Cancelled) => {}
+                Err(StoreError::Storage) => health.report(Fault::Sel, true),
+                // The medium was not written.
+                Err(_) => {}
             }
         }
         outcome
     }
 
-    fn submit(&self, operation: Operation) -> Result<(), SelError> {
+    fn submit(&self, operation: Operation) -> Result<(), StoreError> {
         if lock(&self.shared.queue).push(operation)? {
             let shared = Arc::clone(&self.shared);
             tokio::task::spawn_blocking(move || writer::drain(&shared));

@@ -55,8 +55,6 @@ pub struct ModelStores {
     pub health: Arc<Health>,
     /// Expiries of the watchdog timer.
     pub watchdog: Arc<WatchdogExpiries>,
-    /// Whether clearing the log adds an event "log cleared".
-    pub log_clears: bool,
 }
 
 impl ModelStores {
@@ -84,7 +82,6 @@ impl ModelStores {
             clock,
             health,
             watchdog: Arc::new(WatchdogExpiries::open(folder)),
-            log_clears: sel.log_clears,
         }
     }
 }

@@ -2,9 +2,9 @@
 //! flags of all, until the host clears them, are stored here.
 
 use durable::Folder;
-use ipmi_proto::CompletionCode;
 use serde::{Deserialize, Serialize};
 
+use super::StoreError;
 use super::persistent::Persistent;
 
 /// The state file's name.
@@ -69,8 +69,8 @@ impl WatchdogExpiries {
     ///
     /// # Errors
     ///
-    /// What the medium refuses with.
-    pub async fn restart(&self, cleared: u8) -> Result<(), CompletionCode> {
+    /// Those of [`Persistent::update`].
+    pub async fn restart(&self, cleared: u8) -> Result<(), StoreError> {
         let restart = |expiries: &mut Expiries| {
             expiries.flags &= !cleared;
             expiries.elapsed = false;
@@ -91,7 +91,7 @@ impl WatchdogExpiries {
     }
 
     /// Makes `change`, which is written only if it changes anything: hosts reset the timer every few seconds.
-    async fn change(&self, change: impl Fn(&mut Expiries)) -> Result<(), CompletionCode> {
+    async fn change(&self, change: impl Fn(&mut Expiries)) -> Result<(), StoreError> {
         let before = self.0.get();
         let mut after = before;
         change(&mut after);

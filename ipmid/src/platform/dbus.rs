@@ -12,7 +12,6 @@ mod fru;
 mod host_control;
 mod locate;
 mod network;
-mod owned;
 mod power;
 #[cfg(test)]
 pub(crate) mod private_bus;
@@ -25,15 +24,15 @@ mod time;
 mod watchdog;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use daemon::RateLimit;
 use openbmc_dbus::bus::{self, METHOD_TIMEOUT};
-use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
+use openbmc_dbus::client::{CallError, Client, Member, ObjectAt, Properties};
 use openbmc_dbus::interface::{Method, Property, PropertyValue};
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::warn;
 use zbus::{Connection, Message};
 
 pub use self::accounts::{DbusAccounts, follow_accounts};
@@ -42,7 +41,6 @@ pub use self::bridges::Bridges;
 pub use self::event_log::EventLog;
 pub use self::host_control::HostControl;
 use self::locate::{Located, Target};
-pub(crate) use self::owned::serve as serve_owned;
 use self::sensors::SensorFeed;
 use self::signals::Signals;
 use super::{PlatformError, PlatformResult};
@@ -53,6 +51,9 @@ use crate::model::sensors::SensorStore;
 const RETRY: Duration = Duration::from_secs(1);
 /// A failure that lasts is logged once a minute.
 static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
+/// The error of every call while there is no connection; made once, because requests may be many.
+static NOT_CONNECTED: LazyLock<PlatformError> =
+    LazyLock::new(|| PlatformError::absent(&"there is no connection to the bus"));
 
 /// The machine's services, over a bus connection that may be lost and made again.
 #[derive(Debug, Default)]
@@ -118,7 +119,7 @@ impl DbusPlatform {
     }
 
     fn connected(&self) -> PlatformResult<Arc<Connected>> {
-        lock(&self.connected).clone().ok_or(PlatformError::Absent)
+        lock(&self.connected).clone().ok_or_else(|| NOT_CONNECTED.clone())
     }
 
     async fn get<T: PropertyValue>(
@@ -128,15 +129,21 @@ impl DbusPlatform {
     ) -> PlatformResult<T> {
         let connected = self.connected()?;
         let client = &connected.client;
-        connected.at(target, |object| async move { client.get(&object, property).await }).await
+        let member = Member::Get(property.interface, property.name);
+        let get = |object| async move { client.get(&object, property).await };
+        connected.at(target, member, get).await
     }
 
-    async fn get_all(&self, target: Target) -> PlatformResult<Properties> {
+    /// Reads all properties of the target's interface, and makes a value of them.
+    async fn read<T>(
+        &self,
+        target: Target,
+        read: impl Fn(&Properties) -> Result<T, CallError>,
+    ) -> PlatformResult<T> {
         let connected = self.connected()?;
-        let client = &connected.client;
-        connected
-            .at(target, |object| async move { client.get_all(&object, target.interface()).await })
-            .await
+        let (client, read, interface) = (&connected.client, &read, target.interface());
+        let read = |object| async move { client.read(&object, interface, read).await };
+        connected.at(target, Member::GetAll(interface), read).await
     }
 
     async fn set<T: PropertyValue + Clone>(
@@ -147,36 +154,42 @@ impl DbusPlatform {
     ) -> PlatformResult<()> {
         let connected = self.connected()?;
         let (client, value) = (&connected.client, &value);
-        connected
-            .at(target, |object| async move { client.set(&object, property, value.clone()).await })
-            .await
+        let member = Member::Set(property.interface, property.name);
+        let set = |object| async move { client.set(&object, property, value.clone()).await };
+        connected.at(target, member, set).await
     }
 
     async fn call(&self, target: Target, method: Method) -> PlatformResult<()> {
         let connected = self.connected()?;
         let client = &connected.client;
-        connected.at(target, |object| async move { client.call(&object, method, &()).await }).await
+        let call = |object| async move { client.call(&object, method, &()).await };
+        connected.at(target, method.into(), call).await
     }
 }
 
 impl Connected {
-    /// Calls `act` with the object of `target`. Asks the mapper once more if the service that had it left or moved.
-    async fn at<T, F>(&self, target: Target, act: impl Fn(ObjectAt) -> F) -> PlatformResult<T>
+    /// Calls `act`, which calls `member`, with the object of `target`. Asks the mapper once more if the service that had
+    /// it left or moved.
+    async fn at<T, F>(
+        &self,
+        target: Target,
+        member: Member<'_>,
+        act: impl Fn(ObjectAt) -> F,
+    ) -> PlatformResult<T>
     where
         F: Future<Output = Result<T, CallError>>,
     {
         let remembered = lock(&self.located).get(target);
         if let Some(object) = remembered {
             match act(object).await {
-                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {
-                    lock(&self.located).forget(target);
-                }
-                result => return result.map_err(failed),
+                Err(error) if error.is_absent() => lock(&self.located).forget(target),
+                result => return Ok(result?),
             }
         }
-        let object = locate::find(&self.client, target).await.map_err(failed)?;
+        let object = locate::find(&self.client, target).await;
+        let object = object.map_err(|error| error.wanted_for(member))?;
         lock(&self.located).remember(target, object.clone());
-        act(object).await.map_err(failed)
+        Ok(act(object).await?)
     }
 }
 
@@ -200,14 +213,4 @@ async fn call_bus(connection: &Connection, member: &str, rule: &str) -> zbus::Re
         .interface(bus)
         .build(&rule)?;
     connection.send(&message).await
-}
-
-/// The error that a handler gets for a failed call.
-fn failed(error: CallError) -> PlatformError {
-    debug!(%error, "a D-Bus call failed; the command gets an error");
-    match error {
-        CallError::Deadline { .. } | CallError::Bus(_) => PlatformError::Timeout,
-        CallError::Gone { .. } | CallError::NotFound { .. } => PlatformError::Absent,
-        CallError::Refused { .. } | CallError::InvalidReply(_) => PlatformError::Refused,
-    }
 }

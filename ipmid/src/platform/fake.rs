@@ -1,6 +1,7 @@
 //! A platform in memory, for the handlers' tests.
 
 mod dcmi;
+mod log;
 mod network;
 mod sensors;
 
@@ -9,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ipmi_proto::Field;
 use ipmi_proto::fru::{Chassis as ChassisArea, FruImage};
 use ipmi_proto::sdr::{Entity, Threshold};
+use openbmc_dbus::client::{FailedCall, Member, ObjectAt};
 use tokio::sync::Notify;
 
+pub(crate) use self::log::CapturedLog;
 pub(crate) use self::network::link;
 use super::*;
 use crate::model::fru::FruDevice;
@@ -189,11 +192,23 @@ impl FakePlatform {
 
     fn answer<T>(&self, act: impl FnOnce(&mut FakeState) -> T) -> PlatformResult<T> {
         let mut state = self.state();
-        match state.error {
-            Some(error) => Err(error),
+        match &state.error {
+            Some(error) => Err(error.clone()),
             None => Ok(act(&mut state)),
         }
     }
+}
+
+/// A refusal of a service.
+pub(crate) fn refusal() -> PlatformError {
+    let object = ObjectAt::new("xyz.example.State", "/xyz/example/state");
+    let member = Member::Get("xyz.example.State", "Power");
+    let call = FailedCall::new(&object, member, &"xyz.example.Busy: later");
+    PlatformError::Refused(Arc::new(call))
+}
+
+fn absent() -> PlatformError {
+    PlatformError::absent(&"the fake platform does not have it")
 }
 
 impl BootProgress for FakePlatform {
@@ -392,12 +407,12 @@ impl Sessions for FakePlatform {
 impl Time for FakePlatform {
     async fn bmc_time(&self) -> PlatformResult<u64> {
         self.step().await;
-        self.answer(|state| state.bmc_time)?.ok_or(PlatformError::Absent)
+        self.answer(|state| state.bmc_time)?.ok_or_else(absent)
     }
     async fn set_bmc_time(&self, seconds: u64) -> PlatformResult<()> {
         self.step().await;
         let set = self.answer(|state| state.bmc_time.as_mut().map(|time| *time = seconds))?;
-        set.ok_or(PlatformError::Absent)
+        set.ok_or_else(absent)
     }
     async fn follows_network(&self) -> PlatformResult<bool> {
         self.step().await;
@@ -456,7 +471,7 @@ impl Sol for FakePlatform {
     }
     async fn console_baud(&self) -> PlatformResult<u64> {
         self.step().await;
-        self.answer(|state| state.console_baud)?.ok_or(PlatformError::Absent)
+        self.answer(|state| state.console_baud)?.ok_or_else(absent)
     }
     async fn set_console_baud(&self, baud: u64) -> PlatformResult<()> {
         self.step().await;
@@ -465,7 +480,7 @@ impl Sol for FakePlatform {
                 *now = baud;
                 Ok(())
             }
-            None => Err(PlatformError::Absent),
+            None => Err(absent()),
         })?
     }
 }

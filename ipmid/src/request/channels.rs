@@ -66,7 +66,7 @@ impl Default for IpmidConfig {
 #[derive(Debug)]
 pub struct Channels {
     table: Arc<ChannelTable>,
-    config: IpmidConfig,
+    config: Mutex<IpmidConfig>,
     known: Mutex<Known>,
     arrivals: Notify,
     listing: watch::Sender<Listing>,
@@ -138,7 +138,15 @@ impl Channels {
     #[must_use]
     pub fn new(table: Arc<ChannelTable>, config: IpmidConfig) -> Arc<Self> {
         let (known, arrivals) = (Mutex::default(), Notify::new());
+        let config = Mutex::new(config);
         Arc::new(Self { table, config, known, arrivals, listing: watch::Sender::default() })
+    }
+
+    /// Accepts the callers of another configuration from now on, those of running bridges included.
+    pub fn configure(&self, config: IpmidConfig) {
+        *lock(&self.config) = config;
+        // Each is asked for once more, and judged by the new list.
+        lock(&self.known).users.clear();
     }
 
     /// Waits until a bridge has started since the last time.
@@ -211,7 +219,7 @@ impl Channels {
         caller: &str,
     ) -> impl Future<Output = Result<(), LinkRefusal>> + use<> {
         let identity = self.identify(caller, Claim::Itself);
-        let is_offered = self.config.direct;
+        let is_offered = lock(&self.config).direct;
         async move {
             let decision = match identity {
                 Identity::Known(channel) => Ok(channel),
@@ -285,7 +293,7 @@ impl Channels {
     async fn ask_user(&self, bus: &Bus, caller: &str) -> fdo::Result<User> {
         let proxy = DBusProxy::new(&bus.connection).await?;
         let uid = proxy.get_connection_unix_user(BusName::try_from(caller)?).await?;
-        let user = self.config.callers.user(uid);
+        let user = lock(&self.config).callers.user(uid);
         let mut known = lock(&self.known);
         if known.is_of(bus) {
             known.remember_user(caller, user);

@@ -20,11 +20,13 @@
 //! assert_eq!(registry.iter().count(), 1);
 //! ```
 
+mod error;
 mod handler;
 mod own;
 mod resource;
 mod table;
 
+pub use error::{CommandError, HandlerResult};
 pub use handler::{Coded, Handler, Outcome, ResponseFuture};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
 pub use own::{Execute, OwnRequests};
@@ -44,6 +46,18 @@ pub enum Family {
     Group(GroupBody),
     /// NetFn 2Eh with this enterprise number in the first three data bytes.
     Oem(Iana),
+}
+
+impl Family {
+    /// The network function of its requests.
+    #[must_use]
+    pub const fn netfn(self) -> NetFn {
+        match self {
+            Self::NetFn(netfn) => netfn,
+            Self::Group(_) => NetFn::GROUP,
+            Self::Oem(_) => NetFn::OEM,
+        }
+    }
 }
 
 impl From<NetFn> for Family {

@@ -5,11 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use ipmi_proto::{CompletionCode, GroupBody, Iana, NetFn, ResponseBody};
 use tokio::time::{self, Instant};
-use tracing::debug;
+use tracing::warn;
 
-use crate::request::command::{Access, Command, Execute, Family, Registry, ResponseFuture};
+use crate::platform::PlatformError;
+use crate::request::command::{
+    Access, Command, CommandError, Entry, Execute, Family, Registry, ResponseFuture,
+};
 use crate::request::context::Context;
 use crate::request::filter::Filter;
 use crate::request::providers::{Offered, Outcome, Providers};
@@ -50,6 +54,23 @@ impl Dispatcher {
         &self.registry
     }
 
+    /// Adds how long each handler took.
+    pub fn measure(&self, metrics: &mut Metrics) {
+        for entry in self.registry.entries() {
+            let Some(times) = entry.times() else { continue };
+            let command = &entry.command;
+            let family = match command.family {
+                Family::NetFn(netfn) => format!("0x{:02x}", netfn.value()),
+                Family::Group(body) => format!("group 0x{:02x}", body.0),
+                Family::Oem(iana) => format!("oem {}", iana.value()),
+            };
+            let code = format!("0x{:02x}", command.code);
+            let labels =
+                [("netfn", family.as_str()), ("command", code.as_str()), ("name", command.name)];
+            metrics.times("causeway_ipmid_handler_duration_seconds", &labels, times);
+        }
+    }
+
     /// The filter that refuses `command` in `context`, whatever its parameters, and its completion code.
     pub fn refusal(
         &self,
@@ -76,7 +97,10 @@ impl Dispatcher {
         let provided = self.providers.as_ref().and_then(|all| all.find(family, context.command));
         let body = match provided {
             None => match self.start(family, context, data) {
-                Ok((command, response)) => finish(command, response).await,
+                Ok((entry, response)) => {
+                    let start = Instant::now();
+                    finish(entry, context, response, start, start + DEADLINE).await
+                }
                 Err(completion) => completion.into(),
             },
             // Apart, so that the future of all other requests stays as small as it is without.
@@ -94,11 +118,11 @@ impl Dispatcher {
         family: Family,
         context: Context,
         data: &[u8],
-    ) -> Result<(&Command, ResponseFuture), CompletionCode> {
+    ) -> Result<(&Entry, ResponseFuture), CompletionCode> {
         let entry =
             self.registry.find(family, context.command).ok_or(CompletionCode::INVALID_COMMAND)?;
         self.admit(&entry.command, &context, data)?;
-        Ok((&entry.command, entry.start(context, data)?))
+        Ok((entry, entry.start(context, data)?))
     }
 
     /// Offers a request to providers, and runs the handler that is compiled in if none of them answers.
@@ -127,9 +151,9 @@ impl Dispatcher {
             }
         }
         match self.start(family, context, data) {
-            Ok((command, answer)) => time::timeout_at(deadline, finish(command, answer))
-                .await
-                .unwrap_or_else(|_| CompletionCode::TIMEOUT.into()),
+            Ok((entry, response)) => {
+                finish(entry, context, response, Instant::now(), deadline).await
+            }
             Err(CompletionCode::INVALID_COMMAND) if is_suspended => CompletionCode::BUSY.into(),
             Err(completion) => completion.into(),
         }
@@ -167,11 +191,56 @@ impl Execute for Dispatcher {
 }
 
 /// The handler's response, or `C3h` after the deadline.
-async fn finish(command: &Command, response: ResponseFuture) -> ResponseBody {
-    time::timeout(DEADLINE, response).await.unwrap_or_else(|_| {
-        debug!(command = command.name, "not answered in time");
-        CompletionCode::TIMEOUT.into()
-    })
+async fn finish(
+    entry: &Entry,
+    context: Context,
+    response: ResponseFuture,
+    start: Instant,
+    deadline: Instant,
+) -> ResponseBody {
+    let response = time::timeout_at(deadline, response).await;
+    entry.took(start.elapsed());
+    let error = match response {
+        Ok(Ok(response)) => return response,
+        Ok(Err(error)) => error,
+        Err(_) => PlatformError::timeout(&"its handler did not end within the deadline").into(),
+    };
+    let CommandError { completion, cause } = error;
+    if let Some(cause) = cause {
+        log_failure(entry, &context, completion, &cause);
+    }
+    completion.into()
+}
+
+/// Logs that a command failed because a platform call did. Nothing else logs such a failure.
+fn log_failure(
+    entry: &Entry,
+    context: &Context,
+    completion: CompletionCode,
+    cause: &PlatformError,
+) {
+    let Some(pass) = entry.failures.admit() else {
+        return;
+    };
+    let call = cause.call();
+    warn!(
+        command = entry.command.name,
+        netfn = %entry.command.family.netfn(),
+        code = %format_args!("{:02X}h", context.command),
+        channel = context.channel.value(),
+        %completion,
+        service = known(&call.service),
+        object = known(&call.path),
+        member = known(&call.member),
+        cause = call.cause,
+        swallowed = pass.swallowed,
+        "a command failed; the requester gets the completion code"
+    );
+}
+
+/// A part of a failed call, where it is known: a field that is `None` is left out of the line.
+fn known(part: &str) -> Option<&str> {
+    Some(part).filter(|part| !part.is_empty())
 }
 
 /// The family of a request's command, the bytes that lead the response data, and the remaining data.
@@ -199,7 +268,9 @@ mod tests {
     use ipmi_proto::codec::Bits;
 
     use super::*;
-    use crate::request::command::{CommandTable, Priority};
+    use crate::platform::fake::{CapturedLog, FakePlatform, refusal};
+    use crate::platform::{Power, PowerState};
+    use crate::request::command::{CommandTable, HandlerResult, Priority};
     use crate::request::context::Session;
 
     const ECHO: Command = Command::standard(NetFn::APP, 0x70, Privilege::Operator, "Echo");
@@ -207,6 +278,8 @@ mod tests {
     const OEM: Command = Command::oem(Iana::OPENBMC, 0x01, Privilege::User, "Oem");
     const HOST: Command =
         Command::standard(NetFn::APP, 0x71, Privilege::User, "Host").from_host_only();
+    const POWER: Command = Command::standard(NetFn::CHASSIS, 0x73, Privilege::User, "Power");
+    const RESET: Command = Command::standard(NetFn::CHASSIS, 0x74, Privilege::User, "Reset");
     const SLOW: Command = Command::standard(NetFn::APP, 0x72, Privilege::User, "Slow");
 
     async fn echo(_: Arc<()>, _: Context, low: Bits<4>, high: Bits<4>) -> Echoed {
@@ -216,6 +289,29 @@ mod tests {
 
     async fn never(_: Arc<()>, _: Context) -> Result<(), CompletionCode> {
         std::future::pending().await
+    }
+
+    async fn power(platform: Arc<FakePlatform>, _: Context) -> HandlerResult<bool> {
+        Ok(platform.power_state().await? == PowerState::On)
+    }
+
+    /// Answers with a code of its own, and reads an object that may be absent.
+    async fn reset(platform: Arc<FakePlatform>, _: Context) -> HandlerResult<()> {
+        match platform.power_state().await {
+            Err(error) if error.is_absent() => Ok(()),
+            Err(error) => Err(CommandError::new(CompletionCode::BUSY, error)),
+            Ok(_) => Err(CompletionCode::INVALID_DATA_FIELD.into()),
+        }
+    }
+
+    /// A dispatcher over commands that call the platform.
+    fn over_platform() -> (Dispatcher, Arc<FakePlatform>) {
+        let platform = Arc::<FakePlatform>::default();
+        let mut table = CommandTable::default();
+        let mut base = table.at(Priority::BASE);
+        base.add(POWER, &platform, power);
+        base.add(RESET, &platform, reset);
+        (Dispatcher::new(table.finish().unwrap(), Vec::new()), platform)
     }
 
     struct RefuseGroups;
@@ -312,12 +408,68 @@ mod tests {
         assert_eq!(code(&dispatcher, callback, 0x2c, &[0xdc, 0]).await, 0x00);
     }
 
+    #[tokio::test]
+    async fn platform_failure_is_one_line_with_command_object_member_and_cause() {
+        let (dispatcher, platform) = over_platform();
+        let log = CapturedLog::start();
+        let user = session(Privilege::User, 0x73);
+        assert_eq!(code(&dispatcher, user, 0, &[]).await, 0x00);
+        assert_eq!(log.take(), [""; 0], "a success");
+        platform.state().error = Some(refusal());
+        assert_eq!(code(&dispatcher, user, 0, &[]).await, 0xff);
+        let expected = "WARN message=a command failed; the requester gets the completion code \
+            command=Power netfn=00h code=73h channel=15 completion=FFh service=xyz.example.State \
+            object=/xyz/example/state member=Get xyz.example.State.Power cause=xyz.example.Busy: later";
+        let fields = |line: &str| {
+            let mut fields: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            fields.sort();
+            fields
+        };
+        let lines = log.take();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(fields(&lines[0]), fields(expected));
+    }
+
+    #[tokio::test]
+    async fn repeated_failures_of_a_command_are_counted_and_not_logged() {
+        let (dispatcher, platform) = over_platform();
+        let log = CapturedLog::start();
+        platform.state().error = Some(refusal());
+        for _ in 0..5 {
+            assert_eq!(code(&dispatcher, session(Privilege::User, 0x73), 0, &[]).await, 0xff);
+        }
+        assert_eq!(log.take().len(), 1);
+        let entry = dispatcher.registry().find(POWER.family, POWER.code).unwrap();
+        let next = std::time::Instant::now() + Duration::from_secs(61);
+        let pass = entry.failures.admit_at(next).unwrap();
+        assert_eq!(pass.swallowed, Some(4));
+        // Another command has a bound of its own.
+        assert_eq!(code(&dispatcher, session(Privilege::User, 0x74), 0, &[]).await, 0xc0);
+        let lines = log.take();
+        assert!(lines.len() == 1 && lines[0].contains("completion=C0h"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn errors_of_the_request_and_optional_objects_are_not_logged() {
+        let (dispatcher, platform) = over_platform();
+        let log = CapturedLog::start();
+        let reset = session(Privilege::User, 0x74);
+        assert_eq!(code(&dispatcher, reset, 0, &[]).await, 0xcc);
+        assert_eq!(code(&dispatcher, reset, 0, &[1]).await, 0xc7);
+        platform.state().error = Some(PlatformError::absent(&"no such service"));
+        assert_eq!(code(&dispatcher, reset, 0, &[]).await, 0x00);
+        assert_eq!(log.take(), [""; 0]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn handler_that_never_ends_is_answered_at_the_deadline() {
         let dispatcher = dispatcher(Vec::new());
         let admin = session(Privilege::Administrator, 0x72);
+        let log = CapturedLog::start();
         let before = time::Instant::now();
         assert_eq!(code(&dispatcher, admin, 6, &[]).await, 0xc3);
         assert_eq!(before.elapsed(), DEADLINE);
+        let lines = log.take();
+        assert!(lines.len() == 1 && lines[0].contains("command=Slow"), "{lines:?}");
     }
 }

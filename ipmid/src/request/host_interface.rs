@@ -7,12 +7,14 @@ use ipmi_proto::{AccessMode, ChannelNumber, CompletionCode, Lun, Medium, Privile
 use openbmc_dbus::execute::{
     Call, CallOptions, CommandInfo, Execute, LinkRefusal, OwnerChange, Refusal,
 };
+pub use openbmc_dbus::recorder::RecorderConfig;
+use openbmc_dbus::recorder::{self, Origin, Recorder, RequestView};
 use zbus::Connection;
 
 use crate::request::channels::Channels;
 use crate::request::command::{Access, Entry, Family};
 use crate::request::context::{Context, Satellite, Session};
-use crate::request::dispatch::Dispatcher;
+use crate::request::dispatch::{DEADLINE, Dispatcher};
 
 /// Determines the context of each call and passes it to the dispatcher.
 #[derive(Debug)]
@@ -20,17 +22,26 @@ pub struct HostInterface<U: ?Sized> {
     channels: Arc<Channels>,
     users: Arc<U>,
     dispatcher: Arc<Dispatcher>,
+    /// By the channels' numbers.
+    recorders: Vec<Option<Arc<recorder::Channel>>>,
 }
 
 impl<U: Users + ?Sized> HostInterface<U> {
-    /// For the callers of `channels` and the accounts `users`.
+    /// For the callers of `channels` and the accounts `users`; requests are recorded by `recorder`.
     #[must_use]
     pub fn new(
         channels: Arc<Channels>,
         users: Arc<U>,
         dispatcher: impl Into<Arc<Dispatcher>>,
+        recorder: &Recorder,
     ) -> Arc<Self> {
-        Arc::new(Self { channels, users, dispatcher: dispatcher.into() })
+        let numbers = (0..=u8::MAX).map_while(ChannelNumber::new);
+        let recorder_of = |number: ChannelNumber| {
+            let channel = channels.get(number)?;
+            Some(recorder.channel(&channel.name, number.value()))
+        };
+        let recorders = numbers.map(recorder_of).collect();
+        Arc::new(Self { channels, users, dispatcher: dispatcher.into(), recorders })
     }
 
     /// What operators see of a command.
@@ -80,11 +91,23 @@ impl<U: Users + ?Sized> HostInterface<U> {
         let channel = channel.and_then(|number| {
             self.channels.get(number).ok_or(CompletionCode::DESTINATION_UNAVAILABLE)
         });
-        let context = channel.and_then(|channel| self.context(channel, &call));
-        match context {
+        let channel = match channel {
+            Ok(channel) => channel,
+            Err(completion) => return completion.into(),
+        };
+        let recorder = self.recorders.get(usize::from(channel.number().value()));
+        let recorder = recorder.and_then(Option::as_deref);
+        let started = recorder.map(|recorder| recorder.begin(&view(channel, &call)));
+        let response = match self.context(channel, &call) {
             Ok(context) => self.dispatcher.dispatch(context, call.netfn, &call.data).await,
-            Err(completion) => ResponseBody::from(completion),
+            Err(completion) => completion.into(),
+        };
+        if let (Some(recorder), Some(started)) = (recorder, started) {
+            let is_late =
+                response.completion == CompletionCode::TIMEOUT && started.elapsed() >= DEADLINE;
+            recorder.end(started, response.completion.0, &response.data, is_late);
         }
+        response
     }
 
     /// # Errors
@@ -151,6 +174,21 @@ impl<U: Users + ?Sized> HostInterface<U> {
             None => Err(CompletionCode::INSUFFICIENT_PRIVILEGE),
         }
     }
+}
+
+/// The request as it is recorded, with what its bridge says of the requester.
+fn view<'a>(channel: &Channel, call: &'a Call) -> RequestView<'a> {
+    let options = &call.options;
+    let byte = |option: Option<i32>| option.and_then(|value| u8::try_from(value).ok());
+    let origin = if channel.has_sessions() {
+        let session = options.session_id.unwrap_or_default();
+        Origin::session(byte(options.user_id).unwrap_or_default(), session)
+    } else {
+        let satellite = satellite(channel.medium, options);
+        satellite.map_or(Origin::host(), |satellite| Origin::satellite(satellite.address))
+    };
+    let (netfn, lun, command) = (call.netfn, call.lun, call.command);
+    RequestView { origin, netfn, lun, command, data: &call.data }
 }
 
 /// Whether the bridge states that there is no session: user and session 0.

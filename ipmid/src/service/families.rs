@@ -6,6 +6,7 @@ use accounts::{ChannelTable, UserAdmin};
 use durable::Folder;
 use ipmi_proto::{Iana, Medium};
 
+use super::live::LiveConfig;
 use crate::commands::app::{self, AppDeps, AppProvider};
 use crate::commands::chassis::{self, ChassisProvider};
 use crate::commands::dcmi::{self, DcmiProvider};
@@ -14,7 +15,7 @@ use crate::commands::pef::{PefDeps, PefProvider};
 use crate::commands::sbmr::SbmrProvider;
 use crate::commands::sensor::SensorProvider;
 use crate::commands::storage::StorageProvider;
-use crate::commands::transport::{LanProvider, LanSessions, SolProvider};
+use crate::commands::transport::{LanProvider, SolProvider};
 use crate::commands::{sensor, storage};
 use crate::config::Config;
 use crate::model::ModelStores;
@@ -62,6 +63,8 @@ pub(super) struct FamilyDeps<I> {
     pub(super) records: ModelStores,
     /// The folder of the state files.
     pub(super) folder: Folder,
+    /// What a reload changes.
+    pub(super) live: LiveConfig,
 }
 
 /// The background tasks of the families.
@@ -96,13 +99,9 @@ pub(super) fn register<P: Platform, I: I2c>(
     let place = (config.sel.capacity, first_lan(&config.channels));
     let dcmi = Persistent::open(folder.clone(), "dcmi.json");
     let events = Arc::clone(&deps.records.events);
-    let dcmi = DcmiProvider::new(Arc::clone(platform), config.dcmi.clone(), events, place, dcmi);
+    let dcmi = DcmiProvider::new(Arc::clone(platform), deps.live.dcmi, events, place, dcmi);
     dcmi.register(base);
     let lan = Arc::new(Persistent::open(folder.clone(), "lan.json"));
-    let sessions = LanSessions {
-        cipher_suites: config.lan.suite_ids(),
-        auth_types: config.lan.auth_type_bits(),
-    };
     // Checked when the configuration was read.
     let manufacturer = Iana::new(config.device.manufacturer);
     let pef = PefDeps {
@@ -111,14 +110,15 @@ pub(super) fn register<P: Platform, I: I2c>(
         clock: Arc::clone(&deps.records.clock),
         lan: Arc::clone(&lan),
         manufacturer: (manufacturer.unwrap_or(Iana::OPENBMC), config.device.product),
-        config: config.pef,
+        config: deps.live.pef,
         updates: Arc::clone(&updates),
     };
     let pef_state = Persistent::open(folder.clone(), "pef.json");
     let pef = PefProvider::new(Arc::clone(platform), pef, pef_state);
     pef.register(base);
     let of_lan = Arc::clone(&updates);
-    LanProvider::new(Arc::clone(platform), accounts, sessions, lan, of_lan).register(base);
+    LanProvider::new(Arc::clone(platform), accounts, deps.live.sessions, lan, of_lan)
+        .register(base);
     let of_sol = Arc::clone(&updates);
     let bit_rates = Persistent::open(folder.clone(), "sol.json");
     SolProvider::new(Arc::clone(platform), &config.channels, bit_rates, of_sol).register(base);
@@ -213,10 +213,10 @@ mod tests {
         let accounts =
             Writer::open(state.path(), &AccessConfig::default(), config.channels.clone()).unwrap();
         let host = HostSide::default();
+        let live = LiveConfig::new(&config);
         let app = AppDeps {
             accounts: Arc::new(accounts),
-            cipher_suites: config.lan.suite_ids(),
-            auth_types: config.lan.auth_type_bits(),
+            sessions: live.sessions.clone(),
             device: DeviceConfig::default(),
             health: Arc::default(),
             global_enables: Arc::clone(&host.enables),
@@ -231,12 +231,13 @@ mod tests {
             messaging: MessagingDeps::new(
                 Arc::clone(&host.messages),
                 &config.channels,
-                config.i2c.clone(),
+                live.i2c.clone(),
             ),
             i2c: NoI2c,
             firewall: Arc::new(Firewall::new(Persistent::volatile())),
             records: ModelStores::open(&folder, config.sel, host),
             folder,
+            live,
         };
         deps.records.sensors.number();
         let firewall = Arc::clone(&deps.firewall);

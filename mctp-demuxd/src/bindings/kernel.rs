@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::AbortOnDrop;
+use mctp_proto::protocols::{Reading, has_intermediate_answers};
 use mctp_proto::{Eid, Medium, MessageType, Tag};
 use sys::{MctpPeer, MctpSocket};
 
 use self::held_tags::{HeldTag, HeldTags};
 use super::{Binding, Options, Serving};
-use crate::demux::protocols::{Reading, has_intermediate_answers};
 use crate::demux::{ClientId, KernelMessage, KernelSend};
 use crate::engine::{MessageOutput, Output, Port, Sent};
 

@@ -8,7 +8,7 @@ use mctp_proto::control::bus_owner::Timing;
 use mctp_proto::control::responder::{Identity, Role};
 use mctp_proto::reassembly::Limits;
 use mctp_proto::route::{Kind, Origin, Route};
-use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
+use mctp_proto::{Address, BusPath, Eid, LinkId, MessageType};
 
 use super::{Config, RoleName, Section, VendorEntry, parse_uuid};
 use crate::args::Args;
@@ -343,15 +343,12 @@ fn path(kinds: &[LinkKind], at: &str, binding: u8, address: u16) -> Result<BusPa
     let kind = kinds.get(usize::from(binding)).ok_or_else(|| {
         Invalid::at(format!("{at}.binding"), format!("there is no binding {binding}"))
     })?;
-    let address = match kind {
-        LinkKind::Packets(Medium::Smbus, _) => {
-            let address = u8::try_from(address).ok().filter(|address| *address < 0x80);
-            Address::Smbus(address.ok_or_else(|| {
-                Invalid::at(format!("{at}.address"), "an I2C address is at most 0x7f")
-            })?)
-        }
-        LinkKind::Packets(Medium::PcieVdm, _) => Address::Pcie(address),
-        _ => Address::None,
+    let address = match *kind {
+        LinkKind::Packets(medium, _) => Address::of_number(medium, address).ok_or_else(|| {
+            // The media with larger addresses use all 16 bits.
+            Invalid::at(format!("{at}.address"), "an I2C address is at most 0x7f")
+        })?,
+        LinkKind::Kernel => Address::None,
     };
     Ok(BusPath::new(LinkId(binding), address))
 }

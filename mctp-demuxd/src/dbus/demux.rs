@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mctp_proto::{DropReason, LinkId, MessageType};
-use zbus::interface;
+use mctp_proto::{DropReason, Eid, LinkId, MessageType};
+use zbus::{fdo, interface};
 
-use crate::demux::{ClientCounters, ClientId, Refusal};
+use crate::demux::{ClientCounters, ClientId, PingId, Pong, Refusal};
 use crate::engine::EngineHandle;
 
 /// A client: number, type, messages and bytes from it, messages and bytes to it, messages that had to
 /// wait, answers it owes, messages queued for it.
 type ClientEntry = (u64, u8, u64, u64, u64, u64, u64, u64, u64);
+
+/// How long an endpoint may take to answer a ping.
+const PING_LIMIT: Duration = Duration::from_secs(2);
 
 type ClientState = (ClientId, MessageType, ClientCounters, usize);
 
@@ -63,6 +67,32 @@ impl Root {
             engine.demux.clients(engine.now()).map(entry).collect()
         })
     }
+
+    /// Sends Get Endpoint ID to an endpoint: its response from the type byte on, and the round trip in microseconds.
+    async fn ping(&self, eid: u8) -> fdo::Result<(Vec<u8>, u64)> {
+        let ping = self.handle.with(|engine| engine.demux.ping(engine.now(), Eid(eid)));
+        let id = ping.map_err(|error| {
+            fdo::Error::Failed(format!("endpoint {eid} cannot be asked: {error}"))
+        })?;
+        let pong = tokio::time::timeout(PING_LIMIT, pong(&self.handle, id)).await;
+        self.handle.with(|engine| engine.demux.end_ping(engine.now(), id));
+        let Pong { message, took } =
+            pong.map_err(|_| fdo::Error::TimedOut(format!("endpoint {eid} does not answer")))?;
+        Ok((message, u64::try_from(took.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Waits for the answer to a ping.
+async fn pong(handle: &EngineHandle, id: PingId) -> Pong {
+    loop {
+        let answered = handle.ping_answered();
+        tokio::pin!(answered);
+        answered.as_mut().enable();
+        if let Some(pong) = handle.peek(|engine| engine.demux.pong(id).cloned()) {
+            return pong;
+        }
+        answered.await;
+    }
 }
 
 /// One link.
@@ -99,6 +129,20 @@ impl Binding {
             ("bytes-out", counters.bytes_out),
             ("forwarded", counters.forwarded),
         ])
+    }
+
+    /// Messages for this endpoint, by type: those of DSP0239, FFh for all others.
+    #[zbus(property)]
+    fn messages_in(&self) -> BTreeMap<u8, u64> {
+        let counters = self.handle.with(|engine| engine.link(self.link).map(|link| link.counters));
+        counters.unwrap_or_default().types_in.iter().collect()
+    }
+
+    /// Messages from this endpoint, as `MessagesIn`.
+    #[zbus(property)]
+    fn messages_out(&self) -> BTreeMap<u8, u64> {
+        let counters = self.handle.with(|engine| engine.link(self.link).map(|link| link.counters));
+        counters.unwrap_or_default().types_out.iter().collect()
     }
 
     /// Frames, packets and unfinished messages thrown away, by reason.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mctp_proto::control::bus_owner::Assign;
 use mctp_proto::control::responder::Role;
-use mctp_proto::{Address, BusPath, Eid, LinkId, Medium};
+use mctp_proto::{Address, BusPath, Eid, LinkId};
 use zbus::{fdo, interface};
 
 use super::{NETWORK, Names, finding};
@@ -91,13 +91,11 @@ impl BusOwner {
 impl BusOwner {
     fn path(&self, address: &[u8]) -> fdo::Result<BusPath> {
         let kind = self.handle.with(|engine| engine.link(self.link).map(|link| link.kind));
-        let address = match (kind, address) {
-            (Some(LinkKind::Packets(Medium::Serial, _)), []) => Some(Address::None),
-            (Some(LinkKind::Packets(Medium::Smbus, _)), &[address]) if address < 0x80 => {
-                Some(Address::Smbus(address))
-            }
-            (Some(LinkKind::Packets(Medium::PcieVdm, _)), &[high, low]) => {
-                Some(Address::Pcie(u16::from_be_bytes([high, low])))
+        let address = match kind {
+            Some(LinkKind::Packets(medium, _)) if address.len() == medium.address_len() => {
+                let number =
+                    address.iter().fold(0, |number: u16, byte| number << 8 | u16::from(*byte));
+                Address::of_number(medium, number)
             }
             _ => None,
         };

@@ -13,10 +13,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use mctp_proto::protocols::{Key, Reading, Role, fits};
 use mctp_proto::{Address, Eid, LinkId, MessageType, Tag};
 
 use super::counters::ClientCounters;
-use super::protocols::{Key, Reading, Role, fits};
 
 /// Requests of one endpoint that are remembered for a client.
 const MAX_OWED_PER_EID: usize = 32;

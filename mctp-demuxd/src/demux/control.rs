@@ -9,13 +9,13 @@ use mctp_proto::control::requester::Request as ControlRequest;
 use mctp_proto::control::responder::{Event, Incoming, Role, Surroundings};
 use mctp_proto::control::{Command, ControlHeader};
 use mctp_proto::fragment::Fragmenter;
+use mctp_proto::protocols::Reading;
 use mctp_proto::route::{Kind, Origin, Route};
 use mctp_proto::tags::TagPeer;
 use mctp_proto::{Address, BusPath, Eid, LinkId, Medium, MessageType};
 
 use super::client::ReplyTo;
 use super::outbox::OutMessage;
-use super::protocols::Reading;
 use super::{Change, Demux, Request, Requester};
 
 /// Control messages of this endpoint that wait for a link. Others are sent when these are, so that
@@ -198,34 +198,35 @@ impl Demux {
     }
 
     /// Sends a request of this endpoint's own. One for which there is no tag or no room is left out,
-    /// and repeated by the part that sent it.
-    fn push_own_request(
+    /// and repeated by the part that sent it. Returns whether it was taken.
+    pub(super) fn push_own_request(
         &mut self,
         now: Duration,
         path: BusPath,
         destination: Eid,
         by: Requester,
         message: Vec<u8>,
-    ) {
+    ) -> bool {
         let peer = TagPeer { path, eid: destination };
         let key = Reading::of(&message).key;
         let request = Request { by, kind: MessageType::CONTROL, key };
         let Ok(tag) = self.take_tag(now, peer, request) else {
-            return;
+            return false;
         };
         let mtu = self.mtu_of(path.link);
         let fragmenter = Fragmenter::new(destination, self.eid(), true, tag, mtu);
         let (frees, answers_on) = (None, None);
         let address = path.address;
         let request = OutMessage { address, fragmenter, message, frees, answers_on };
-        self.push_own(path.link, request);
+        self.push_own(path.link, request)
     }
 
-    fn push_own(&mut self, link: LinkId, message: OutMessage) {
+    fn push_own(&mut self, link: LinkId, message: OutMessage) -> bool {
         let room = self.link(link).is_some_and(|l| l.up && l.outbox.has_room_for(None));
         if room {
             self.push(link, None, message);
         }
+        room
     }
 }
 

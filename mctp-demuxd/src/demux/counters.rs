@@ -90,6 +90,30 @@ impl Refusals {
     }
 }
 
+/// The message types that are counted one by one (DSP0239), control to CXL, and those of vendors; all others together.
+const TYPES: [u8; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 0x7e, 0x7f];
+
+/// Messages by their types.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TypeCounts([u64; TYPES.len() + 1]);
+
+impl TypeCounts {
+    /// Counts a message, by its first byte.
+    pub(crate) fn add(&mut self, message: &[u8]) {
+        let kind = message.first().map(|first| first & 0x7f);
+        let index = TYPES.iter().position(|known| Some(*known) == kind).unwrap_or(TYPES.len());
+        if let Some(count) = self.0.get_mut(index) {
+            *count += 1;
+        }
+    }
+
+    /// The types of which there were messages: the type, or FFh for all others, and how many.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
+        let kinds = TYPES.iter().copied().chain(std::iter::once(0xff));
+        kinds.zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
 /// What passed over one link.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LinkCounters {
@@ -107,6 +131,10 @@ pub struct LinkCounters {
     pub bytes_out: u64,
     /// Packets passed on to another link.
     pub forwarded: u64,
+    /// `messages_in` by type.
+    pub types_in: TypeCounts,
+    /// `messages_out` by type.
+    pub types_out: TypeCounts,
     /// What was thrown away of what came in.
     pub drops: DropCounts,
 }
@@ -129,6 +157,15 @@ pub struct ClientCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_counted_by_type_and_unknown_types_together() {
+        let mut counts = TypeCounts::default();
+        for message in [&[0x01][..], &[0x81, 5], &[0x7e], &[0x20], &[0x21], &[]] {
+            counts.add(message);
+        }
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [(0x01, 2), (0x7e, 1), (0xff, 3)]);
+    }
 
     #[test]
     fn numbers_follow_the_table() {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use mctp_proto::packet::Header;
+use mctp_proto::protocols::{Reading, Role, fits};
 use mctp_proto::tags::{Answered, TagPeer};
 use mctp_proto::{Address, BusPath, DropReason, Eid, LinkId, MessageType, Tag};
 
 use super::client::{Owed, ReplyTo, forgotten_at};
 use super::counters::Refusal;
-use super::protocols::{Reading, Role, fits};
 use super::{Change, ClientId, Demux, LinkKind, Outlet, Request, Requester};
 
 /// A whole message that the kernel's stack has put together.
@@ -60,6 +60,7 @@ impl Demux {
         let Some(message) = whole else { return };
         state.counters.messages_in += 1;
         state.counters.bytes_in += message.len() as u64;
+        state.counters.types_in.add(&message);
         let path = BusPath::new(link, address);
         self.learn(now, path, header.source, false);
         self.handle_message(now, path, &header, &message, out);
@@ -75,6 +76,7 @@ impl Demux {
         if let Some(link) = self.link_mut(from.link) {
             link.counters.messages_in += 1;
             link.counters.bytes_in += from.message.len() as u64;
+            link.counters.types_in.add(from.message);
         }
         if from.request {
             let reply_to = ReplyTo {
@@ -194,6 +196,7 @@ impl Demux {
             Requester::Client(client) => self.deliver_answer(now, client, eid, message, out),
             Requester::BusOwner(target) => self.owner_answered(now, target, message),
             Requester::Announcement => self.announcements.clear(),
+            Requester::Ping(id) => self.ping_answered(now, id, message),
         }
     }
 

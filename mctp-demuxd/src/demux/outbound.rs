@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use mctp_proto::fragment::Fragmenter;
+use mctp_proto::protocols::Reading;
 use mctp_proto::tags::TagPeer;
-use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, Medium, MessageType, Tag};
+use mctp_proto::{Address, Eid, LinkId, MAX_MESSAGE, MessageType, Tag};
 
 use super::client::{Meaning, Owed};
 use super::counters::Refusal;
 use super::outbox::OutMessage;
-use super::protocols::Reading;
 use super::{ClientId, Demux, LinkKind, LinkState, Outlet, Request, Requester, Wait, path_of};
 
 /// Tags of each peer.
@@ -260,7 +260,14 @@ impl Demux {
     }
 
     fn send_request(&mut self, now: Duration, request: &Outbound<'_>) -> Result<(), Wait> {
-        let links = self.links_to(request.eid);
+        let (all, one);
+        let links = if request.eid == Eid::BROADCAST {
+            all = self.links_of_broadcasts();
+            all.as_slice()
+        } else {
+            one = self.routes.lookup(request.eid);
+            one.as_slice()
+        };
         let Some(&(first, _)) = links.first() else {
             self.refusals.add(Refusal::NoRoute);
             return Ok(());
@@ -269,7 +276,7 @@ impl Demux {
             self.refusals.add(Refusal::LinkDown);
             return Ok(());
         }
-        for &(link, address) in &links {
+        for &(link, address) in links {
             self.check_room(request.id, link)?;
             let peer = TagPeer { path: path_of((link, address)), eid: request.eid };
             if self.kind_of(link) != LinkKind::Kernel && !self.may_take_tag(request.id, peer) {
@@ -280,7 +287,7 @@ impl Demux {
             self.push_to_kernel(first, request);
             return Ok(());
         }
-        for (link, address) in links {
+        for &(link, address) in links {
             let peer = TagPeer { path: path_of((link, address)), eid: request.eid };
             let tag = self.take_tag(now, peer, request.taken())?;
             let fragmenter =
@@ -310,21 +317,17 @@ impl Demux {
         self.push(link, Some(request.id), out);
     }
 
-    /// Where a message to `eid` goes: one link, or for a broadcast every one that can.
-    fn links_to(&self, eid: Eid) -> Vec<(LinkId, Address)> {
-        if eid != Eid::BROADCAST {
-            return self.routes.lookup(eid).into_iter().collect();
-        }
-        let can = |(_, link): &(usize, &LinkState)| {
-            matches!(link.kind, LinkKind::Packets(Medium::Serial | Medium::PcieVdm, _)) && link.up
-        };
+    /// Where a broadcast goes: to every link that carries it.
+    fn links_of_broadcasts(&self) -> Vec<(LinkId, Address)> {
+        let can =
+            |(_, link): &(usize, &LinkState)| link.kind.medium().carries_broadcasts() && link.up;
         let links = self.links.iter().enumerate().filter(can);
         links
             .filter_map(|(index, _)| Some((LinkId(u8::try_from(index).ok()?), Address::None)))
             .collect()
     }
 
-    fn is_up(&self, link: LinkId) -> bool {
+    pub(super) fn is_up(&self, link: LinkId) -> bool {
         self.link(link).is_some_and(|link| link.up)
     }
 
@@ -352,6 +355,7 @@ impl Demux {
         if let Some(link) = self.link_mut(link) {
             link.counters.messages_out += 1;
             link.counters.bytes_out += message.message.len() as u64;
+            link.counters.types_out.add(&message.message);
             link.outbox.push(sender, message);
         }
     }

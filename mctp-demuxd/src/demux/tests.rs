@@ -2,6 +2,7 @@
 
 mod bus_owner;
 mod pairing;
+mod ping;
 mod reassembly;
 mod tags;
 

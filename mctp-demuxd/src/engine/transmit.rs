@@ -153,6 +153,11 @@ impl Engine {
             }
             next = Some((address, header, payload.to_vec()));
         });
+        if next.is_none()
+            && let Some(transmitter) = self.transmitter(link)
+        {
+            transmitter.is_stalled = false;
+        }
         next
     }
 
@@ -179,8 +184,10 @@ impl Engine {
                     let device = Arc::clone(device);
                     (self.write_frames(link, device.as_fd()).is_ok(), true)
                 }
-                // Transfers block, and are made by the binding's own task.
-                Some(Output(Kind::Transfers)) | None => (false, false),
+                // Transfers block, and are made by the binding's own task, which says when it has taken all packets. Until
+                // then the flusher has nothing to do: it would run for ever, and no other task beside it.
+                Some(Output(Kind::Transfers)) => (false, true),
+                None => (false, false),
             };
             if let Some(transmitter) = self.transmitter(link).filter(|_| !done) {
                 transmitter.is_stalled = stalls;

@@ -69,6 +69,10 @@ fn counters_clients_and_endpoints_are_on_the_bus() {
     let binding = |property| bus.property(BINDING, "org.causeway.MCTP.Demux.Binding", property);
     assert_eq!(binding("Up"), "b true");
     assert!(binding("Name").contains("serial:/dev/pts/"));
+    // Control messages, by which the test settles, and one of a type without a counter of its own.
+    let (taken, sent) = (binding("MessagesIn"), binding("MessagesOut"));
+    assert!(taken.starts_with("a{yt} 2 0 ") && taken.ends_with(" 255 1"), "{taken}");
+    assert!(sent.starts_with("a{yt} 1 0 "), "{sent}");
     let drops = binding("Drops");
     for drop in ["\"no-start\" 1", "\"foreign-destination\" 1", "\"checksum\" 0"] {
         assert!(drops.contains(drop), "{drops}");

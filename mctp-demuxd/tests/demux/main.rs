@@ -17,5 +17,6 @@ mod manners;
 mod pairing;
 mod reassembly;
 mod registration;
+mod reload;
 mod routes;
 mod wire;

@@ -13,6 +13,7 @@ const LOGGING: &str = "xyz.openbmc_project.Logging.IPMI";
 const BT: &str = "org.openbmc.HostIpmi";
 const LAN: &str = "xyz.openbmc_project.Ipmi.Channel.eth0";
 const MCTP: &str = "xyz.openbmc_project.MCTP.Demux";
+const DAEMON: &str = "org.causeway.Daemon.netipmid.eth0";
 const MAPPER: &str = "xyz.openbmc_project.ObjectMapper";
 const SETTINGS: &str = "xyz.openbmc_project.Settings";
 const NMI: &str = "xyz.openbmc_project.Control.Host.NMI";
@@ -45,7 +46,9 @@ fn policies_allow_what_is_needed_and_nothing_else() {
     let Some(bus) = Bus::start() else { return };
     owning(&bus);
     own(&bus, &[HOST, LAN]).expect("names that root may own");
+    own(&bus, &[DAEMON]).expect("a name that root may own");
     calling_execute(&bus);
+    reloading(&bus);
     listening_in(&bus);
     assert!(own(&bus, &[MAPPER]).is_err(), "root is no platformd");
 }
@@ -89,6 +92,19 @@ fn calling_execute(bus: &Bus) {
     assert!(!bus.may_call("nobody", LAN, sms, "setAttention"));
     // Sessions of another netipmid are closed through their properties.
     assert!(bus.may_call("netipmid", LAN, PROPERTIES, "Set"));
+}
+
+/// A daemon's configuration is read and reloaded by root alone.
+fn reloading(bus: &Bus) {
+    for user in users() {
+        for member in ["Reload", "Changes", "Settings"] {
+            let may = bus.may_call(user, DAEMON, "org.causeway.Daemon", member);
+            assert_eq!(may, user == "root", "{user} {member}");
+        }
+        assert_eq!(bus.may_call(user, DAEMON, PROPERTIES, "GetAll"), user == "root", "{user}");
+        let owns = ["root", "netipmid"].contains(&user);
+        assert_eq!(bus.may_own(user, "org.causeway.Daemon.netipmid.eth1"), owns, "{user}");
+    }
 }
 
 fn listening_in(bus: &Bus) {

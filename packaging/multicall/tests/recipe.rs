@@ -36,7 +36,7 @@ fn crates(lock: &str) -> String {
     }
     format!(
         "# The crates of Cargo.lock, written by `CAUSEWAY_WRITE_CRATES=1 cargo test -p causeway --test recipe`.\n\
-         SRC_URI += \" \\\n{uris}\"\n\n{checksums}"
+         SRC_URI += \"\\\n{uris}\"\n\n{checksums}"
     )
 }
 

@@ -77,6 +77,7 @@ fn every_daemon_has_one_unit_of_its_own_user() {
         let [user] = values(&text, "User")[..] else { panic!("{name}: one User") };
         assert!(users.contains(&format!("\nu {user} ")), "{name}: {user} is not in sysusers");
         assert_eq!(values(&text, "Type"), ["notify"], "{name}");
+        assert_eq!(values(&text, "ExecReload"), ["kill -HUP $MAINPID"], "{name}");
         assert_eq!(values(&text, "Restart"), ["always"], "{name}");
     }
     let missing: Vec<_> = daemons().difference(&seen).cloned().collect();
@@ -139,12 +140,12 @@ fn installed_channels_fit_the_instances() {
     let channels = values_of(&installed, "name");
     let recipe = read("../yocto/causeway_git.bb");
     let manual = read("../README.md");
-    for text in [&recipe, &manual] {
-        let instance = text.split("netipmid@").nth(1).expect("an instance");
-        let interface = instance.split(['.', ' ', '\n', '"']).next().expect("a name");
-        assert!(channels.contains(&interface), "{interface} is not among {channels:?}");
-    }
+    let instance = manual.split("netipmid@").nth(1).expect("an instance");
+    let interface = instance.split(['.', ' ', '\n', '"']).next().expect("a name");
+    assert!(channels.contains(&interface), "{interface} is not among {channels:?}");
+    assert!(recipe.contains(&format!("CAUSEWAY_LAN ?= \"{interface}\"")), "the recipe's instance");
     for (name, device) in DEVICES {
+        assert!(recipe.contains(&format!(" ?= \"{device}\"")), "the recipe's instance of {name}");
         let channel =
             if name.starts_with("ipmb") { "Ipmb".into() } else { device.replace('-', "_") };
         assert!(channels.contains(&channel.as_str()), "{channel} is not among {channels:?}");

@@ -353,6 +353,10 @@ impl Backend for Machine {
         self.update_boot(context);
     }
 
+    fn reconfigure(&mut self, config: &Platform) {
+        self.soft_off_limit = config.host.soft_off_limit();
+    }
+
     fn report(&mut self, context: &mut Context<'_>, report: &Report) {
         match report {
             Report::State(state) => self.state_reported(context, state),

@@ -1,11 +1,10 @@
 //! Child processes: started in a process group of their own, with bounded output, ended by a time limit.
 
 use std::ffi::OsStr;
-use std::fmt;
-use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fmt, io};
 
 use daemon::{AbortOnDrop, lock};
 use nix::sys::signal::{Signal, killpg};

@@ -14,7 +14,7 @@ use openbmc_dbus::state::host::{self, HostState, RestartCause};
 
 use super::states::{host_state, power_state, set_host, set_power, set_progress, start_host};
 use super::{Accepted, Backend};
-use crate::config::{Chassis, ChassisFault, Host, HostFault, SoftOff};
+use crate::config::{Chassis, ChassisFault, Host, HostFault, Platform, SoftOff};
 use crate::fault::Fault;
 use crate::part::{Context, Event, PowerRequest};
 
@@ -253,6 +253,11 @@ impl Backend for Simulated {
             self.run_due(context);
         }
         Ok(Accepted::Done)
+    }
+
+    fn reconfigure(&mut self, config: &Platform) {
+        // What is under way goes on as it was planned.
+        (self.chassis, self.host) = (config.chassis.clone(), config.host.clone());
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {

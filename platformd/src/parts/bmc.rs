@@ -5,7 +5,7 @@ use std::time::Duration;
 use openbmc_dbus::interface::PropertyValue;
 use openbmc_dbus::state::bmc::{self, BmcState, RebootCause, Transition};
 
-use crate::config;
+use crate::config::{self, Platform};
 use crate::fault::Fault;
 use crate::part::{Context, Effect, Part, Setting};
 use crate::tree::Instance;
@@ -57,6 +57,11 @@ impl Part for Bmc {
             self.restart = Some(context.now.uptime + self.delay);
         }
         Some(Ok(()))
+    }
+
+    fn reconfigure(&mut self, _: &mut Context<'_>, config: &Platform) {
+        // A restart that was asked for comes when it was to come.
+        self.delay = Duration::from_millis(config.bmc.reset_delay_ms);
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {

@@ -11,6 +11,7 @@ use openbmc_dbus::state::chassis::{self, PowerState, PowerStatus};
 use openbmc_dbus::state::host::{self, HostState, RestartCause};
 use tracing::warn;
 
+use crate::config::Platform;
 use crate::fault::Fault;
 use crate::host::{Accepted, Backend, Report, states};
 use crate::part::{Context, Event, Invocation, Part, PowerRequest, Returned, Setting};
@@ -121,6 +122,10 @@ impl Part for Power {
 
     fn report(&mut self, context: &mut Context<'_>, report: &Report) {
         self.backend.report(context, report);
+    }
+
+    fn reconfigure(&mut self, _: &mut Context<'_>, config: &Platform) {
+        self.backend.reconfigure(config);
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {

@@ -185,6 +185,13 @@ impl Part for Sensors {
         }
     }
 
+    fn reconfigure(&mut self, context: &mut Context<'_>, config: &Platform) {
+        self.interval = Duration::from_millis(config.sensors.update_ms);
+        if let Some(next) = &mut self.next {
+            *next = (*next).min(context.now.uptime + self.interval);
+        }
+    }
+
     fn timeout(&mut self, context: &mut Context<'_>) {
         if self.next.is_some_and(|next| next <= context.now.uptime) {
             self.measure(context, None, false);

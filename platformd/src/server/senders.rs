@@ -63,6 +63,12 @@ impl Senders {
         }
     }
 
+    /// Accepts other callers from now on, and forgets who was accepted.
+    pub(super) fn configure(&mut self, callers: Callers) {
+        self.callers = callers;
+        self.accepted.clear();
+    }
+
     /// Forgets all senders: unique names are valid on one bus only.
     pub(super) fn clear(&mut self) {
         let callers = std::mem::take(&mut self.callers);

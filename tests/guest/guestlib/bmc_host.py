@@ -11,6 +11,7 @@ IBF, OBF, COMMAND = 0x02, 0x01, 0x08
 IDLE, READ, WRITE, ERROR = range(4)
 GET_STATUS_ABORT, WRITE_START, WRITE_END, READ_BYTE = 0x60, 0x61, 0x62, 0x68
 LPC = 0x1E789000
+INTERRUPTS = LPC + 0x08  # HICR2; bit N: channel N interrupts the BMC (1 to 3)
 STATUS_REGISTER = {1: 0x3C, 2: 0x40, 3: 0x44, 4: 0x11C}
 LIMIT = 60  # s; machines may be slow
 
@@ -74,6 +75,10 @@ class Kcs:
 
     def get(self, register):
         return self.qmp.do("qom-get", path="/machine/soc/lpc", property="%s%d" % (register, self.channel))
+
+    def listens(self):
+        """Whether the BMC has opened the channel. QEMU raises no interrupt for a byte that came before."""
+        return bool(self.qtest.do("readl 0x%x" % INTERRUPTS) >> self.channel & 1)
 
     def state(self):
         return self.get("str") >> 6

@@ -57,15 +57,27 @@ class Packages:
         return package
 
     def with_libraries(self, packages):
-        """The packages and all libraries that they need."""
-        kinds = "recommends suggests conflicts breaks replaces enhances pre-depends".split()
+        """The packages and all libraries that these, and the libraries themselves, need."""
+        kinds = "recommends suggests conflicts breaks replaces enhances".split()
         listed = self._depends("--recurse", *["--no-" + kind for kind in kinds], *packages)
-        libraries = {line for line in listed.splitlines() if re.match(r"lib[^:<>]*$", line)}
-        return [*packages, *sorted(libraries - set(packages))]
+        needs, alternative = {}, False
+        for line in listed.splitlines():
+            if not line.startswith(" "):
+                needed, alternative = needs.setdefault(line, []), False
+            elif found := re.match(r"\s*(\|?)(?:Pre)?Depends: (\S+)$", line):
+                if not alternative:  # of several, the first
+                    needed.append(found[2])
+                alternative = bool(found[1])
+        wanted, libraries = list(packages), set()
+        while wanted:
+            found = {n for n in needs.get(wanted.pop(), []) if n.startswith("lib")} - libraries - set(packages)
+            libraries |= found
+            wanted += found
+        return [*packages, *sorted(libraries)]
 
     def fetch(self, packages):
         """The files of the packages, by name; downloaded unless they exist completely."""
-        sizes = {package: self._size(package) for package in packages}
+        sizes = self._sizes(packages)
 
         def whole(package):
             found = glob.glob(os.path.join(self.folder, package + "_*.deb"))
@@ -80,12 +92,18 @@ class Packages:
                 raise Failed("%s did not arrive whole" % package)
         return files
 
-    def _size(self, package):
-        shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)
-        size = re.search(r"^Size: (\d+)$", shown, re.M)
-        if not size:
-            raise Failed("no Debian package %s (apt-get update?)" % package)
-        return int(size.group(1))
+    def _sizes(self, packages):
+        """The size of each package's file."""
+        shown = run("apt-cache", *self.options, "show", "--no-all-versions", *packages)
+        sizes = {}
+        for entry in shown.split("\n\n"):
+            name, size = (re.search(r"^%s: (\S+)$" % field, entry, re.M) for field in ("Package", "Size"))
+            if name and size:
+                sizes.setdefault(name.group(1), int(size.group(1)))
+        for package in packages:
+            if package not in sizes:
+                raise Failed("no Debian package %s (apt-get update?)" % package)
+        return sizes
 
 
 def unpack(path, folder):

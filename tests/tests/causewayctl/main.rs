@@ -1,13 +1,18 @@
 //! `causewayctl`: every subcommand's help, page, JSON and errors, on real daemons.
 
 mod accounts;
+mod backup;
+mod configuration;
 mod daemons;
 mod decoding;
 mod doctor;
 mod help;
 mod mctp;
+mod metrics;
 mod observation;
+mod recording;
 mod requests;
+mod sol;
 
 use insta::assert_snapshot;
 use tests::client::Output;

@@ -1,12 +1,15 @@
 //! `mctp`, and `config check`.
 
-use std::fs;
+use std::path::Path;
+use std::{fs, thread};
 
+use mctp_client::Client;
 use serde_json::json;
 use tests::bus::Bus;
 use tests::client::Output;
 use tests::process::Process;
 use tests::programs::program;
+use tests::serial_line::SerialLine;
 use tests::{ctl, daemons, wait};
 
 const NAME: &str = "xyz.openbmc_project.MCTP.Demux";
@@ -34,6 +37,82 @@ fn what_mctp_demuxd_sees_is_listed() {
     super::check("mctp-clients", &ctl::on(&bus, "mctp clients"));
     assert_eq!(ctl::json_on(&bus, "mctp clients"), json!([]));
     assert!(ctl::on(&bus, "counters --all").ok().contains("causeway_mctp_binding_total"));
+}
+
+/// An mctp-demuxd with this id at a serial line, and its socket's name.
+fn demuxd(name: &str, dir: &Path, bus: &Bus, eid: &str, device: &str) -> (Process, String) {
+    let socket = format!("causeway-ctl-{}-{name}", std::process::id());
+    let state = dir.join(name).display().to_string();
+    let binding = format!("serial:{device}");
+    let words = ["--eid", eid, "--socket", &socket, "--state-dir", &state, &binding];
+    let words = words.map(str::to_owned);
+    let environment = [("DBUS_SYSTEM_BUS_ADDRESS", bus.address())];
+    fs::create_dir(dir.join(name)).expect("a folder");
+    (Process::start(name, dir, &program("mctp-demuxd"), &words, &environment), socket)
+}
+
+/// The output with times as words.
+fn timeless(output: Output) -> Output {
+    let words = output.stdout.split(' ').collect::<Vec<_>>();
+    let is_time = |at: usize| words.get(at + 1).is_some_and(|next| next.starts_with("ms"));
+    let word = |(at, word): (usize, &&str)| {
+        if is_time(at) { "TIME".to_owned() } else { (*word).to_owned() }
+    };
+    let stdout = words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ");
+    Output { stdout, ..output }
+}
+
+#[test]
+fn endpoints_are_pinged_and_sent_messages() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for folder in [&ours, &theirs] {
+        fs::create_dir(folder).expect("a folder");
+    }
+    let (bus, other_bus) = (Bus::start(&ours), Bus::start(&theirs));
+    super::check("mctp-ping-not-running", &ctl::on(&bus, "mctp ping 9"));
+    let line = SerialLine::new();
+    let (_own, socket) = demuxd("own", dir.path(), &bus, "8", &line.devices[0]);
+    let (_far, far_socket) = demuxd("far", dir.path(), &other_bus, "9", &line.devices[1]);
+    wait::until_true("both are on their bus", || bus.has_name(NAME) && other_bus.has_name(NAME));
+    wait::until_true("it answers", || ctl::on(&bus, "mctp ping 9").code == Some(0));
+    super::check("mctp-ping", &timeless(ctl::on(&bus, "mctp ping 9 --count 2")));
+    let pongs = ctl::json_on(&bus, "mctp ping 9");
+    assert_eq!((&pongs[0]["reported-eid"], &pongs[0]["is-bridge"]), (&json!(9), &json!(false)));
+    let own = ctl::on(&bus, "mctp ping 8");
+    super::check("mctp-ping-own", &own);
+    // The far end answers in the name of any id, but nothing answers for this one.
+    let lost = ctl::on(&bus, "mctp ping 10");
+    super::check("mctp-ping-lost", &lost);
+    super::check("mctp-ping-control", &ctl::on(&bus, "mctp send 9 0 80 02"));
+
+    // A handler of PLDM that sends a request of its own before it answers, and one of a vendor's messages.
+    let mut pldm = Client::connect_to(&far_socket, 1).expect("a client");
+    thread::spawn(move || {
+        while let Ok((eid, request)) = pldm.receive() {
+            let answer = [&[request[0] & 0x1f], &request[1..], &[0, 0x2a]].concat();
+            let own = [0x9f, 2, 1];
+            pldm.send(eid, &own).and_then(|()| pldm.send(eid, &answer)).expect("the line");
+        }
+    });
+    let mut vendor = Client::connect_to(&far_socket, 0x7e).expect("a client");
+    thread::spawn(move || {
+        vendor.serve(|_, request| (request != b"\x1a\x03quiet").then(|| request.to_vec()))
+    });
+    let send = |words: &str| ctl::run(&format!("mctp send 9 {words} --socket {socket}"));
+    wait::until_true("it is registered", || send("1 85 00 02 --timeout 1").code == Some(0));
+    super::check("mctp-send", &timeless(send("1 85 00 02")));
+    let json = ctl::json_of(
+        &ctl::run(&format!("--json mctp send 9 7Eh 1a03 41 --socket {socket}")),
+        "mctp",
+    );
+    assert_eq!((&json["request"], &json["response"]), (&json!("7e1a0341"), &json!("7e1a0341")));
+    let quiet = "7Eh 1a037175696574";
+    super::check("mctp-send-no-answer", &send(&format!("{quiet} --timeout 1")));
+    let json = ctl::run(&format!("--json mctp send 9 {quiet} --timeout 0 --socket {socket}"));
+    assert_eq!(ctl::json_of(&json, "mctp")["response"], json!(null));
+    let missing = ctl::run("mctp send 9 1 80 --socket causeway-no-such-socket");
+    super::check("mctp-send-no-socket", &missing);
 }
 
 #[test]

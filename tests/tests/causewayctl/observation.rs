@@ -87,7 +87,6 @@ fn send_nonsense(suite: &Suite) {
 #[test]
 fn counters_are_those_of_the_daemons() {
     let suite = Suite::start();
-    super::check("counters-none", &ctl::on(&suite.bus, "counters"));
     send_nonsense(&suite);
     wait::until_true("it is counted", || suite.rejections().values().any(|count| *count > 0));
     let counters = ctl::json_on(&suite.bus, "counters");
@@ -98,29 +97,102 @@ fn counters_are_those_of_the_daemons() {
         let name = "causeway_ipmi_rejections_total";
         assert_eq!(value(&counters, name, "reason", reason), Some(*count), "{reason}: {counters}");
     }
+    let names = |line: &str| {
+        let samples = ctl::json_on(&suite.bus, line);
+        let samples = samples.as_array().expect("a list").iter();
+        let samples =
+            samples.map(|sample| (sample["name"].to_string(), sample["labels"].to_string()));
+        samples.collect::<Vec<_>>()
+    };
+    assert_eq!(names("counters --all"), names("metrics"));
     let all = ctl::json_on(&suite.bus, "counters --all");
-    assert_eq!(all.as_array().map(Vec::len), Some(expected.len()));
-    assert_eq!(all, ctl::json_on(&suite.bus, "metrics"));
+    for (reason, count) in expected {
+        let name = "causeway_ipmi_rejections_total";
+        assert_eq!(value(&all, name, "reason", &reason), Some(count), "{reason}");
+    }
+}
+
+/// The sum of the values of a metric.
+fn sum(samples: &Value, name: &str) -> f64 {
+    let all = samples.as_array().expect("a list").iter();
+    all.filter(|sample| sample["name"] == name).filter_map(|sample| sample["value"].as_f64()).sum()
+}
+
+#[test]
+fn requests_sessions_handlers_and_state_files_are_measured() {
+    let suite = Suite::start();
+    let login = suite.administrator();
+    let mut shell = Shell::open(&login);
+    shell.run("raw 6 1");
+    login.user("root", "wrong-password").ipmitool("mc info").failed();
+    login.ipmitool("event 1").ok();
+    let refused = "causeway_rmcp_login_refusals_total";
+    // A client that sees from RAKP 2 that its password is wrong may send nothing more.
+    let metrics = wait::until("the refused login is counted", || {
+        let metrics = ctl::json_on(&suite.bus, "metrics");
+        (value(&metrics, refused, "reason", "wrong-password") == Some(1)).then_some(metrics)
+    });
+    let device = |sample: &&Value| {
+        sample["name"] == "causeway_ipmid_handler_duration_seconds_count"
+            && sample["labels"]["name"] == "Get Device ID"
+    };
+    assert!(metrics.as_array().expect("a list").iter().any(|sample| device(&sample)), "{metrics}");
+    for name in [
+        "causeway_ipmi_requests_total",
+        "causeway_ipmid_requests_total",
+        "causeway_ipmi_request_duration_seconds_count",
+        "causeway_ipmi_request_duration_seconds_sum",
+        "causeway_ipmid_request_duration_seconds_count",
+        "causeway_rmcp_sessions",
+        "causeway_rmcp_sessions_peak",
+        "causeway_rmcp_login_refusals_total",
+        "causeway_state_writes_total",
+        "causeway_state_written_bytes_total",
+    ] {
+        assert!(sum(&metrics, name) > 0.0, "{name}: {metrics}");
+    }
+    for name in ["causeway_ipmi_deadline_misses_total", "causeway_bus_reconnects_total"] {
+        assert!(sum(&metrics, name).abs() < 0.5, "{name}");
+    }
+    // A bucket counts those before it too, and the last one all.
+    let counts = sum(&metrics, "causeway_ipmi_request_duration_seconds_count");
+    let is_last = |sample: &&Value| {
+        sample["name"] == "causeway_ipmi_request_duration_seconds_bucket"
+            && sample["labels"]["le"] == "+Inf"
+    };
+    let all = metrics.as_array().expect("a list").iter().filter(is_last);
+    let buckets: f64 = all.filter_map(|sample| sample["value"].as_f64()).sum();
+    assert!((counts - buckets).abs() < 0.5, "{metrics}");
+    let page = ctl::on(&suite.bus, "counters");
+    assert!(page.ok().contains("99 % WITHIN"), "{page}");
 }
 
 #[test]
 fn metrics_are_prometheus_text_on_standard_output_or_in_a_file() {
     let suite = Suite::start();
+    suite.administrator().ipmitool("raw 6 1").ok();
     let output = ctl::on(&suite.bus, "metrics");
     let text = output.ok();
     let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(samples.len(), suite.rejections().len(), "{text}");
+    assert!(samples.len() > suite.rejections().len(), "{text}");
     for line in &samples {
         let (name, value) = line.rsplit_once(' ').expect("a value");
         assert!(value.parse::<f64>().is_ok(), "{line}");
-        assert!(name.starts_with("causeway_") && name.contains("{channel=\"lan0\","), "{line}");
+        let known = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut known = known.filter_map(|line| line.split(' ').next());
+        assert!(known.any(|known| name.starts_with(known)), "{line}");
+        assert!(name.starts_with("causeway_"), "{line}");
+    }
+    let kinds = ["requests_total counter", "request_duration_seconds histogram"];
+    for kind in kinds {
+        assert_eq!(text.matches(&format!("# TYPE causeway_ipmi_{kind}\n")).count(), 1, "{text}");
     }
     assert_eq!(text.matches("# TYPE causeway_ipmi_rejections_total counter\n").count(), 1);
     let file = suite.dir().join("causeway.prom");
-    let line = format!("metrics --textfile {}", file.display());
+    let line = format!("metrics --output {}", file.display());
     assert_eq!(ctl::on(&suite.bus, &line).ok(), "");
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), text);
-    let missing = ctl::on(&suite.bus, "metrics --textfile /nonexistent/folder/file");
+    let missing = ctl::on(&suite.bus, "metrics --output /nonexistent/folder/file");
     assert!(missing.failed().contains("/nonexistent/folder/file"), "{missing}");
 }
 

@@ -4,6 +4,7 @@
 
 mod bridging;
 mod commands;
+mod providers;
 mod restarts;
 mod software;
 

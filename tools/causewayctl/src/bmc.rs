@@ -7,6 +7,9 @@ use ipmi_proto::{
     AccessMode, ChannelNumber, ChannelProtocol, CompletionCode, Lun, Medium, NetFn, Privilege,
     Request, ResponseBody, SessionSupport,
 };
+use openbmc_dbus::client::ObjectAt;
+use openbmc_dbus::execute::CHANNEL_PREFIX;
+use openbmc_dbus::ipmi::session_info;
 use zeroize::Zeroizing;
 
 use crate::bus::{Bus, Options};
@@ -167,6 +170,21 @@ impl Bmc {
             channels.push(Channel { number, medium, protocol, sessions, active: active.value() });
         }
         Ok(channels)
+    }
+
+    /// The number of the LAN channel `name`, by its bridge.
+    pub(crate) async fn channel_of(&self, name: &str) -> Result<ChannelNumber, Error> {
+        let path = format!("{}/{}/0", session_info::ROOT, name.replace('-', "_"));
+        let zero = ObjectAt::new(format!("{CHANNEL_PREFIX}{name}"), path);
+        let number = self.bus.client().get(&zero, session_info::CHANNEL_NUM).await;
+        let number = number.map_err(|error| {
+            Error::failed(format_args!(
+                "the bridge of channel {name} does not say its number: {error}"
+            ))
+            .remedy(format_args!("systemctl status 'netipmid@*'"))
+        })?;
+        ChannelNumber::new(number)
+            .ok_or_else(|| Error::failed(format_args!("{number} is no number of a channel")))
     }
 
     /// The channels with sessions: all, or the one of this number.
@@ -345,8 +363,28 @@ impl Bmc {
         channel: ChannelNumber,
         parameter: u8,
     ) -> Result<Option<Vec<u8>>, Error> {
+        self.parameter("read a LAN parameter", (NetFn::TRANSPORT, 0x02), channel, parameter).await
+    }
+
+    /// A SOL parameter's bytes after its revision (IPMI v2.0 §26.3); `None` where there is none.
+    #[cfg(feature = "sol")]
+    pub(crate) async fn sol_parameter(
+        &self,
+        channel: ChannelNumber,
+        parameter: u8,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.parameter("read a SOL parameter", (NetFn::TRANSPORT, 0x22), channel, parameter).await
+    }
+
+    async fn parameter(
+        &self,
+        what: &str,
+        command: (NetFn, u8),
+        channel: ChannelNumber,
+        parameter: u8,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let request = ((channel, Zero::<4>), parameter, 0_u8, 0_u8);
-        let answer = self.ask("read a LAN parameter", (NetFn::TRANSPORT, 0x02), &request).await?;
+        let answer = self.ask(what, command, &request).await?;
         Ok(answer.ok().map(|(_, data): (u8, Remaining)| data.into()))
     }
 }

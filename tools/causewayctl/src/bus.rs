@@ -136,6 +136,37 @@ impl Bus {
         }
     }
 
+    /// The connection itself, for subscriptions.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The unique name of the connection that owns `name`; `None` if none does.
+    pub(crate) async fn owner_of(&self, name: &str) -> Option<String> {
+        let call = self.call(DBUS, DBUS_PATH, DBUS, "GetNameOwner", &(name,)).await;
+        call.ok().map(|(owner,)| owner)
+    }
+
+    /// Calls a method of an object that not every service has; `None` where it is absent.
+    pub(crate) async fn call_if_there<B, R>(
+        &self,
+        service: &str,
+        path: &str,
+        interface: &str,
+        member: &str,
+        body: &B,
+    ) -> Result<Option<R>, Error>
+    where
+        B: serde::Serialize + zbus::wire::DynamicType,
+        R: serde::de::DeserializeOwned + zbus::wire::Type,
+    {
+        match self.call(service, path, interface, member, body).await {
+            Ok(result) => Ok(Some(result)),
+            Err(zbus::Error::FDO(error)) if is_absent(&error) => Ok(None),
+            Err(error) => Err(call_failed(service, &error)),
+        }
+    }
+
     /// Calls a method.
     pub(crate) async fn call<B, R>(
         &self,
@@ -173,7 +204,7 @@ fn is_absent(error: &fdo::Error) -> bool {
 }
 
 /// A call to `daemon` that gave no result.
-fn call_failed(daemon: &str, error: &zbus::Error) -> Error {
+pub(crate) fn call_failed(daemon: &str, error: &zbus::Error) -> Error {
     let zbus::Error::FDO(fdo) = error else {
         return Error::failed(format_args!("{daemon} does not answer: {error}"));
     };

@@ -2,15 +2,21 @@
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "backup")]
+use crate::backup;
 #[cfg(feature = "completions")]
 use crate::completions;
 #[cfg(feature = "decode")]
 use crate::decode;
 #[cfg(feature = "doctor")]
 use crate::doctor;
+#[cfg(feature = "sol")]
+use crate::sol;
 use crate::{channel, cipher, commands, config, raw, setup, status, user};
 #[cfg(feature = "observe")]
 use crate::{counters, mctp, session};
+#[cfg(feature = "trace")]
+use crate::{record, trace};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -30,7 +36,7 @@ pub(crate) struct Cli {
 }
 
 /// Options of every subcommand.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Print JSON (documented in the crate's schema.json) in place of text
     #[arg(long, global = true, help_heading = "Global options")]
@@ -51,13 +57,23 @@ pub(crate) enum Command {
     Cipher(cipher::Arguments),
     #[cfg(feature = "observe")]
     Session(session::Arguments),
+    #[cfg(feature = "sol")]
+    Sol(sol::Arguments),
     #[cfg(feature = "observe")]
     Counters(counters::Arguments),
     #[cfg(feature = "observe")]
     Metrics(counters::MetricsArguments),
+    #[cfg(feature = "trace")]
+    Record(record::Arguments),
+    #[cfg(feature = "trace")]
+    Trace(trace::Arguments),
     #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
     Config(config::Arguments),
+    #[cfg(feature = "backup")]
+    Backup(backup::BackupArguments),
+    #[cfg(feature = "backup")]
+    Restore(backup::RestoreArguments),
     Raw(raw::Arguments),
     Commands(commands::Arguments),
     #[cfg(feature = "decode")]

@@ -1,4 +1,7 @@
-//! `config`: the configuration file, as the daemons themselves judge it.
+//! `config`: the configuration file, as the daemons themselves judge it, and what is in force in those that run.
+
+#[cfg(feature = "observe")]
+mod running;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,6 +10,7 @@ use std::process::{Command, Stdio};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::cli::Global;
 use crate::error::Error;
 use crate::output::{Cell, Report, Style};
 use crate::status::DAEMONS;
@@ -14,7 +18,7 @@ use crate::status::DAEMONS;
 /// The file that daemons read without --config.
 pub(crate) const FILE: &str = "/etc/causeway/causeway.toml";
 
-/// Check the configuration file
+/// Check and reload the configuration file, and show what is in force
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -24,6 +28,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Check(Check),
+    #[cfg(feature = "observe")]
+    Show(running::Show),
+    #[cfg(feature = "observe")]
+    Diff(running::Diff),
+    #[cfg(feature = "observe")]
+    Reload(running::Reload),
 }
 
 /// Have every installed daemon check the file, and show errors with file and line
@@ -74,8 +84,21 @@ impl Verdict {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Report, Error> {
-    let Subcommands::Check(check) = &arguments.command;
+pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
+    #[cfg(not(feature = "observe"))]
+    let _no_bus = global;
+    match &arguments.command {
+        Subcommands::Check(check) => run_check(check),
+        #[cfg(feature = "observe")]
+        Subcommands::Show(show) => running::show(show, global).await,
+        #[cfg(feature = "observe")]
+        Subcommands::Diff(diff) => running::diff(diff, global).await,
+        #[cfg(feature = "observe")]
+        Subcommands::Reload(reload) => running::reload(reload, global).await,
+    }
+}
+
+fn run_check(check: &Check) -> Result<Report, Error> {
     let verdicts = self::check(&check.file);
     if verdicts.iter().all(|verdict| verdict.result == Outcome::NotInstalled) {
         return Err(Error::failed("no daemon is installed beside this program or in PATH"));

@@ -1,30 +1,37 @@
 //! `counters` and `metrics`: what the daemons count, by the properties that they publish.
 
+mod measured;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "exporter")]
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
-use std::{fs, io};
 
 use clap::Args;
 use openbmc_dbus::client::{CallError, ObjectAt};
 use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::ipmi::names::CHANNEL_PATH_PREFIX;
-use serde::Serialize;
+use openbmc_dbus::recorder::object::{IPMID_PATH, IPMID_SERVICE};
 use zbus::wire::Variant;
 
+use self::measured::{Sample, Value, samples};
 use crate::bus::Bus;
 use crate::cli::Global;
 use crate::error::Error;
-use crate::mctp;
+#[cfg(feature = "exporter")]
+use crate::exporter;
 use crate::output::{Cell, Report};
+use crate::{file, mctp};
 
 /// A bridge's refusals, by reason: property `Counts`.
 const REJECTIONS: &str = "org.causeway.Ipmi.Channel.Rejections";
 
 /// Show what the daemons have counted since they were started
 ///
-/// Refusals of the LAN bridges by reason; messages, packets and drops of mctp-demuxd.
+/// Requests by channel, network function and completion code, and how long they took; sessions, refusals by reason,
+/// and SOL of the LAN bridges; handlers and state files of ipmid; messages, packets and drops of mctp-demuxd.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Counters that are 0 too
@@ -38,37 +45,45 @@ pub(crate) struct Arguments {
 
 /// Print the counters as Prometheus text
 ///
-/// To standard output, or to a file for the textfile collector of node_exporter, which is replaced as a whole.
+/// To standard output, to a file for the textfile collector of node_exporter, which is replaced as a whole, or to
+/// Prometheus itself (http://ADDR/metrics), until the program is ended.
 #[derive(Args, Debug)]
 pub(crate) struct MetricsArguments {
     /// Write this file
-    #[arg(long, value_name = "FILE")]
-    textfile: Option<PathBuf>,
+    #[arg(long, visible_alias = "textfile", value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Serve them at this address and port, such as 127.0.0.1:9623
+    #[cfg(feature = "exporter")]
+    #[arg(long, value_name = "ADDR", conflicts_with = "output")]
+    listen: Option<SocketAddr>,
+    /// Serve them at an address that other machines reach too
+    #[cfg(feature = "exporter")]
+    #[arg(long, requires = "listen")]
+    public: bool,
 }
 
-/// One counter, as JSON.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+/// One counter, gauge or histogram.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Counter {
-    name: &'static str,
-    labels: BTreeMap<&'static str, String>,
-    value: u64,
+    name: String,
+    labels: Labels,
+    value: Value,
 }
+
+/// What is counted: names and texts.
+type Labels = BTreeMap<String, String>;
 
 impl Counter {
     fn row(&self, value: String) -> Vec<Cell> {
+        vec![self.name.as_str().into(), self.text().into(), value.into()]
+    }
+
+    fn text(&self) -> String {
         let labels: Vec<_> =
             self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        vec![self.name.into(), labels.join(" ").into(), value.into()]
+        labels.join(" ")
     }
 }
-
-/// What a metric counts, for its help text.
-const HELP: [(&str, &str); 4] = [
-    ("causeway_ipmi_rejections_total", "Requests and datagrams that a LAN bridge refused"),
-    ("causeway_mctp_refusals_total", "MCTP messages that were dropped"),
-    ("causeway_mctp_binding_total", "MCTP packets and messages of a binding"),
-    ("causeway_mctp_binding_drops_total", "MCTP packets of a binding that were dropped"),
-];
 
 pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
     let bus = Bus::connect(global).await?;
@@ -76,10 +91,13 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     if let Some(seconds) = arguments.watch {
         return watch(&bus, counters, seconds, global.json).await;
     }
-    counters.retain(|counter| arguments.all || counter.value > 0);
-    Ok(Report::new(&counters, |page| {
-        let row = |counter: &Counter| counter.row(counter.value.to_string());
-        page.table(&["COUNTER", "OF", "VALUE"], counters.iter().map(row).collect());
+    counters.retain(|counter| arguments.all || counter.value.number() > 0);
+    Ok(Report::new(&samples(&counters), |page| {
+        let (times, numbers): (Vec<_>, Vec<_>) =
+            counters.iter().partition(|counter| counter.value.is_times());
+        let row = |counter: &&Counter| counter.row(counter.value.number().to_string());
+        page.table(&["COUNTER", "OF", "VALUE"], numbers.iter().map(row).collect());
+        measured::table(page, &times);
     }))
 }
 
@@ -96,14 +114,14 @@ async fn watch(
         let old = |counter: &Counter| {
             let same = before
                 .iter()
-                .find(|old| (old.name, &old.labels) == (counter.name, &counter.labels));
-            same.map_or(0, |old| old.value)
+                .find(|old| (&old.name, &old.labels) == (&counter.name, &counter.labels));
+            same.map_or(0, |old| old.value.number())
         };
         let changed: Vec<_> =
-            now.iter().filter(|counter| counter.value != old(counter)).cloned().collect();
-        let report = Report::new(&changed, |page| {
+            now.iter().filter(|counter| counter.value.number() != old(counter)).cloned().collect();
+        let report = Report::new(&samples(&changed), |page| {
             let row = |counter: &Counter| {
-                let value = counter.value;
+                let value = counter.value.number();
                 counter.row(match value.checked_sub(old(counter)) {
                     Some(more) => format!("{value} (+{more})"),
                     // The daemon was started anew.
@@ -123,24 +141,25 @@ pub(crate) async fn metrics(
     arguments: &MetricsArguments,
     global: &Global,
 ) -> Result<Report, Error> {
+    #[cfg(feature = "exporter")]
+    if let Some(address) = arguments.listen {
+        return exporter::serve(address, arguments.public, global).await;
+    }
     let bus = Bus::connect(global).await?;
     let counters = read(&bus).await?;
     let text = prometheus(&counters);
-    if let Some(path) = &arguments.textfile {
-        replace(path, &text)
+    if let Some(path) = &arguments.output {
+        file::replace(path, text.as_bytes(), 0o644)
             .map_err(|error| Error::failed(format_args!("{}: {error}", path.display())))?;
-        return Ok(Report::new(&counters, |_| {}));
+        return Ok(Report::new(&samples(&counters), |_| {}));
     }
-    Ok(Report::new(&counters, |page| page.verbatim(&text)))
+    Ok(Report::new(&samples(&counters), |page| page.verbatim(&text)))
 }
 
-/// Replaces a file as a whole: its reader never sees half of it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".new");
-    let anew = path.with_file_name(name);
-    fs::write(&anew, text)?;
-    fs::rename(anew, path)
+/// All counters as Prometheus reads them.
+#[cfg(feature = "exporter")]
+pub(crate) async fn text(global: &Global) -> Result<String, Error> {
+    Ok(prometheus(&read(&Bus::connect(global).await?).await?))
 }
 
 /// All counters, in the order of their names.
@@ -148,10 +167,15 @@ async fn read(bus: &Bus) -> Result<Vec<Counter>, Error> {
     let mut counters = Vec::new();
     for service in bus.names().await? {
         if let Some(channel) = service.strip_prefix(CHANNEL_PREFIX) {
-            let object = ObjectAt::new(service.as_str(), format!("{CHANNEL_PATH_PREFIX}{channel}"));
-            let labels = BTreeMap::from([("channel", channel.to_owned())]);
+            let path = format!("{CHANNEL_PATH_PREFIX}{}", channel.replace('-', "_"));
+            let object = ObjectAt::new(service.as_str(), path);
+            let labels = labels("channel", channel);
             let counts = property(bus, &object, REJECTIONS, "Counts").await?;
             counters.extend(by_reason("causeway_ipmi_rejections_total", "reason", &labels, counts));
+            counters.extend(measured::read(bus, &object).await?);
+        } else if service == IPMID_SERVICE {
+            let object = ObjectAt::new(service.as_str(), IPMID_PATH);
+            counters.extend(measured::read(bus, &object).await?);
         } else if service == mctp::SERVICE {
             counters.extend(of_mctp(bus).await?);
         }
@@ -169,7 +193,7 @@ async fn of_mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
     };
     let mut counters = Vec::new();
     let refusals = property(bus, &root, mctp::DEMUX, "Refusals").await?;
-    let none = BTreeMap::new();
+    let none = Labels::new();
     counters.extend(by_reason("causeway_mctp_refusals_total", "reason", &none, refusals));
     for interfaces in objects.values() {
         let Some(binding) = interfaces.get(mctp::BINDING) else { continue };
@@ -177,7 +201,7 @@ async fn of_mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
             Some(Variant::Str(name)) => name.to_string(),
             _ => continue,
         };
-        let labels = BTreeMap::from([("binding", name)]);
+        let labels = labels("binding", &name);
         for (metric, label, property) in [
             ("causeway_mctp_binding_total", "counter", "Counters"),
             ("causeway_mctp_binding_drops_total", "reason", "Drops"),
@@ -185,23 +209,28 @@ async fn of_mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
             let counts = binding.get(property).and_then(mctp::counts).unwrap_or_default();
             counters.extend(by_reason(metric, label, &labels, counts));
         }
+        for (direction, property) in [("in", "MessagesIn"), ("out", "MessagesOut")] {
+            let counts = binding.get(property).and_then(mctp::counts_by_type).unwrap_or_default();
+            let mut labels = labels.clone();
+            labels.insert("direction".to_owned(), direction.to_owned());
+            counters.extend(by_reason("causeway_mctp_messages_total", "type", &labels, counts));
+        }
     }
     Ok(counters)
 }
 
 type Counts = BTreeMap<String, u64>;
 
+fn labels(name: &str, value: &str) -> Labels {
+    Labels::from([(name.to_owned(), value.to_owned())])
+}
+
 /// A counter for each entry.
-fn by_reason(
-    name: &'static str,
-    label: &'static str,
-    labels: &BTreeMap<&'static str, String>,
-    counts: Counts,
-) -> Vec<Counter> {
+fn by_reason(name: &str, label: &str, labels: &Labels, counts: Counts) -> Vec<Counter> {
     let counter = |(reason, value): (String, u64)| {
         let mut labels = labels.clone();
-        labels.insert(label, reason);
-        Counter { name, labels, value }
+        labels.insert(label.to_owned(), reason);
+        Counter { name: name.to_owned(), labels, value: Value::Number(value) }
     };
     counts.into_iter().map(counter).collect()
 }
@@ -217,22 +246,30 @@ async fn property(
     Ok(value.as_ref().and_then(mctp::counts).unwrap_or_default())
 }
 
-/// The text that Prometheus reads (exposition format 0.0.4).
+/// The text that Prometheus reads (exposition format 0.0.4). `counters` are in the order of their names.
 fn prometheus(counters: &[Counter]) -> String {
     let mut text = String::new();
-    for (name, help) in HELP {
-        let of_name: Vec<_> = counters.iter().filter(|counter| counter.name == name).collect();
-        if of_name.is_empty() {
-            continue;
+    for of_name in counters.chunk_by(|a, b| a.name == b.name) {
+        let Some(Counter { name, value, .. }) = of_name.first() else { continue };
+        if let Some((_, help)) = measured::HELP.iter().find(|(known, _)| known == name) {
+            let _ = writeln!(text, "# HELP {name} {help}.");
         }
-        let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} counter");
-        for counter in of_name {
-            let labels: Vec<_> = counter
-                .labels
+        let kind = match value {
+            Value::Times(_) => "histogram",
+            Value::Number(_) if name.ends_with("_total") => "counter",
+            Value::Number(_) => "gauge",
+        };
+        let _ = writeln!(text, "# TYPE {name} {kind}");
+        for Sample { name, labels, value } in samples(of_name) {
+            let labels: Vec<_> = labels
                 .iter()
                 .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
                 .collect();
-            let _ = writeln!(text, "{name}{{{}}} {}", labels.join(","), counter.value);
+            let labels = labels.join(",");
+            let _ = match labels.is_empty() {
+                true => writeln!(text, "{name} {value}"),
+                false => writeln!(text, "{name}{{{labels}}} {value}"),
+            };
         }
     }
     text
@@ -250,7 +287,7 @@ mod tests {
     #[test]
     fn prometheus_text_has_help_and_type_once_and_escaped_labels() {
         let counts = BTreeMap::from([("checksum".to_owned(), 3), ("a \"b\"\\".to_owned(), 0)]);
-        let labels = BTreeMap::from([("channel", "lan0".to_owned())]);
+        let labels = labels("channel", "lan0");
         let counters = by_reason("causeway_ipmi_rejections_total", "reason", &labels, counts);
         assert_eq!(
             prometheus(&counters),

@@ -14,9 +14,10 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ipmi_proto::NetFn;
 use serde::Serialize;
 
-use self::layer::Layer;
+pub(crate) use self::layer::Layer;
 use crate::error::Error;
 use crate::hex;
 use crate::output::{Cell, Page, Report, Style};
@@ -95,7 +96,29 @@ fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     }
 }
 
-fn show(layer: &Layer, page: &mut Page) {
+/// The layers of an MCTP message, from its message type on.
+#[cfg(feature = "exchange")]
+pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
+    mctp::message(bytes)
+}
+
+/// The layers of a request, as on KCS; what cannot be decoded is left out.
+pub(crate) fn request(bytes: &[u8]) -> Vec<Layer> {
+    ipmi::request(bytes).unwrap_or_default()
+}
+
+/// The layers of a response, as on KCS; what cannot be decoded is left out.
+pub(crate) fn response(bytes: &[u8]) -> Vec<Layer> {
+    ipmi::response(bytes).unwrap_or_default()
+}
+
+/// The name of a command; empty if `ipmid` has none of this number.
+pub(crate) fn command_name(netfn: NetFn, command: u8, data: &[u8]) -> String {
+    names::command(netfn, command, data)
+}
+
+/// Adds a layer to a page.
+pub(crate) fn show(layer: &Layer, page: &mut Page) {
     let reference =
         layer.reference.as_ref().map(|reference| format!(" ({reference})")).unwrap_or_default();
     page.line(Cell::new(format!("{}{reference}", layer.name), Style::Head));

@@ -5,10 +5,19 @@
 
 // What only subcommands use that are left out.
 #![cfg_attr(
-    not(all(feature = "completions", feature = "decode", feature = "doctor")),
+    not(all(
+        feature = "completions",
+        feature = "decode",
+        feature = "doctor",
+        feature = "exchange",
+        feature = "sol",
+        feature = "trace"
+    )),
     allow(dead_code)
 )]
 
+#[cfg(feature = "backup")]
+mod backup;
 mod bmc;
 mod bus;
 mod channel;
@@ -25,17 +34,27 @@ mod decode;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod error;
+#[cfg(feature = "exporter")]
+mod exporter;
+#[cfg(feature = "observe")]
+mod file;
 mod hex;
 #[cfg(feature = "observe")]
 mod mctp;
 mod output;
 mod password;
 mod raw;
+#[cfg(feature = "trace")]
+mod record;
 #[cfg(feature = "observe")]
 mod session;
 mod setup;
+#[cfg(feature = "sol")]
+mod sol;
 mod status;
 mod time;
+#[cfg(feature = "trace")]
+mod trace;
 mod user;
 
 use std::ffi::OsString;
@@ -50,6 +69,8 @@ use self::output::Report;
 
 /// The name of the program.
 pub const NAME: &str = "causewayctl";
+
+pub use self::status::DAEMONS;
 
 /// The command line, for the pages of the manual and the completions.
 #[must_use]
@@ -92,6 +113,10 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
     let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match command {
+            #[cfg(feature = "backup")]
+            Command::Backup(arguments) => backup::backup(&arguments),
+            #[cfg(feature = "backup")]
+            Command::Restore(arguments) => backup::restore(&arguments),
             #[cfg(feature = "completions")]
             Command::Completions(arguments) => Ok(completions::run(&arguments)),
             #[cfg(feature = "decode")]
@@ -104,13 +129,19 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Doctor(arguments) => doctor::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Session(arguments) => session::run(&arguments, global).await,
+            #[cfg(feature = "sol")]
+            Command::Sol(arguments) => sol::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Counters(arguments) => counters::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
+            #[cfg(feature = "trace")]
+            Command::Record(arguments) => record::run(&arguments, global).await,
+            #[cfg(feature = "trace")]
+            Command::Trace(arguments) => trace::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Mctp(arguments) => mctp::run(&arguments, global).await,
-            Command::Config(arguments) => config::run(&arguments),
+            Command::Config(arguments) => config::run(&arguments, global).await,
             Command::Commands(arguments) => commands::run(&arguments, global).await,
             Command::Status(arguments) => status::run(&arguments, global).await,
             Command::Raw(arguments) => raw::run(&arguments, global).await,

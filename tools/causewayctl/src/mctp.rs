@@ -1,10 +1,14 @@
-//! `mctp`: what mctp-demuxd sees, by the objects that it publishes.
+//! `mctp`: what mctp-demuxd sees, by the objects that it publishes, and messages to endpoints.
+
+#[cfg(feature = "exchange")]
+mod exchange;
 
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 use openbmc_dbus::client::{CallError, ManagedObjects, ObjectAt};
-use serde::Serialize;
+use serde::de::value::{self, SeqDeserializer};
+use serde::{Deserialize, Serialize};
 use zbus::wire::{OwnedVariant, Variant};
 
 use crate::bus::Bus;
@@ -22,7 +26,7 @@ const ENDPOINT: &str = "xyz.openbmc_project.MCTP.Endpoint";
 const UUID: &str = "xyz.openbmc_project.Common.UUID";
 const CONTROL: &str = "au.com.codeconstruct.MCTP.Endpoint1";
 
-/// Show what mctp-demuxd sees: endpoints, bindings and clients
+/// Show what mctp-demuxd sees, and exchange messages with endpoints
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -37,6 +41,10 @@ enum Command {
     Bindings,
     /// List the clients of the socket
     Clients,
+    #[cfg(feature = "exchange")]
+    Send(exchange::Send),
+    #[cfg(feature = "exchange")]
+    Ping(exchange::Ping),
 }
 
 /// An endpoint, as JSON.
@@ -60,7 +68,7 @@ struct Binding {
 }
 
 /// A client, as JSON.
-#[derive(Serialize)]
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Client {
     number: u64,
@@ -75,21 +83,29 @@ struct Client {
 }
 
 pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
-    let bus = Bus::connect(global).await?;
+    let bus = Bus::connect(global);
     match &arguments.command {
-        Command::Endpoints => endpoints(&bus).await,
-        Command::Bindings => bindings(&bus).await,
-        Command::Clients => clients(&bus).await,
+        Command::Endpoints => endpoints(&bus.await?).await,
+        Command::Bindings => bindings(&bus.await?).await,
+        Command::Clients => clients(&bus.await?).await,
+        // The socket alone is needed.
+        #[cfg(feature = "exchange")]
+        Command::Send(send) => exchange::send(send),
+        #[cfg(feature = "exchange")]
+        Command::Ping(ping) => exchange::ping(ping, &bus.await?).await,
     }
 }
 
 async fn objects(bus: &Bus) -> Result<ManagedObjects, Error> {
     let root = ObjectAt::new(SERVICE, PATH);
     bus.client().managed_objects(&root).await.map_err(|error| match error {
-        CallError::Gone { .. } => Error::failed("mctp-demuxd is not on the bus")
-            .remedy("systemctl enable --now mctp-demuxd"),
+        CallError::Gone { .. } => not_running(),
         error => Error::failed(format_args!("mctp-demuxd: {error}")),
     })
+}
+
+fn not_running() -> Error {
+    Error::failed("mctp-demuxd is not on the bus").remedy("systemctl enable --now mctp-demuxd")
 }
 
 async fn endpoints(bus: &Bus) -> Result<Report, Error> {
@@ -181,40 +197,10 @@ async fn bindings(bus: &Bus) -> Result<Report, Error> {
 }
 
 async fn clients(bus: &Bus) -> Result<Report, Error> {
-    type Entry = (u64, u8, u64, u64, u64, u64, u64, u64, u64);
     // So that its absence is said in the same way.
     objects(bus).await?;
     let value = bus.property(&ObjectAt::new(SERVICE, PATH), DEMUX, "Clients").await?;
-    let entries: Vec<Entry> = match value {
-        Some(value) => value.try_into().map_err(Error::failed)?,
-        None => Vec::new(),
-    };
-    let clients: Vec<_> = entries
-        .into_iter()
-        .map(
-            |(
-                number,
-                message_type,
-                messages_in,
-                bytes_in,
-                messages_out,
-                bytes_out,
-                waits,
-                owed,
-                queued,
-            )| Client {
-                number,
-                message_type,
-                messages_in,
-                bytes_in,
-                messages_out,
-                bytes_out,
-                waits,
-                owed,
-                queued,
-            },
-        )
-        .collect();
+    let clients = value.as_deref().map(read_clients).transpose()?.unwrap_or_default();
     Ok(Report::new(&clients, |page| {
         let row = |client: &Client| {
             let number = |number: u64| Cell::from(number.to_string());
@@ -233,6 +219,25 @@ async fn clients(bus: &Bus) -> Result<Report, Error> {
     }))
 }
 
+/// The clients of the property `Clients`, whose numbers are in the order of the fields of [`Client`].
+fn read_clients(value: &Variant<'_>) -> Result<Vec<Client>, Error> {
+    let Variant::Array(entries) = value else {
+        return Err(Error::failed("mctp-demuxd: the clients are no list"));
+    };
+    let number = |field: &Variant<'_>| match field {
+        Variant::U64(number) => Some(*number),
+        field => byte(field).map(u64::from),
+    };
+    let client = |entry: &Variant<'_>| {
+        let Variant::Structure(entry) = entry else { return None };
+        let numbers: Option<Vec<u64>> = entry.fields().iter().map(number).collect();
+        let numbers = SeqDeserializer::<_, value::Error>::new(numbers?.into_iter());
+        Client::deserialize(numbers).ok()
+    };
+    let clients: Option<_> = entries.iter().map(client).collect();
+    clients.ok_or_else(|| Error::failed("mctp-demuxd: a client is not described as expected"))
+}
+
 fn byte(value: &Variant<'_>) -> Option<u8> {
     match value {
         Variant::U8(byte) => Some(*byte),
@@ -247,6 +252,17 @@ fn bytes(value: &OwnedVariant) -> Vec<u8> {
     }
 }
 
+/// A dictionary of numbers by message type, as 0x01; FFh stands for all types without a counter of their own.
+pub(crate) fn counts_by_type(value: &OwnedVariant) -> Option<BTreeMap<String, u64>> {
+    let Variant::Dict(dictionary) = &**value else { return None };
+    let entry = |(kind, value): (&Variant<'_>, &Variant<'_>)| match (kind, value) {
+        (Variant::U8(0xff), Variant::U64(value)) => Some(("other".to_owned(), *value)),
+        (Variant::U8(kind), Variant::U64(value)) => Some((format!("0x{kind:02x}"), *value)),
+        _ => None,
+    };
+    dictionary.iter().map(entry).collect()
+}
+
 /// A dictionary of numbers by name.
 pub(crate) fn counts(value: &OwnedVariant) -> Option<BTreeMap<String, u64>> {
     let Variant::Dict(dictionary) = &**value else { return None };
@@ -256,4 +272,28 @@ pub(crate) fn counts(value: &OwnedVariant) -> Option<BTreeMap<String, u64>> {
         _ => None,
     };
     dictionary.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_have_the_numbers_in_their_order() {
+        let entry = (7_u64, 0x7e_u8, 1_u64, 2_u64, 3_u64, 4_u64, 5_u64, 6_u64, 8_u64);
+        let expected = Client {
+            number: 7,
+            message_type: 0x7e,
+            messages_in: 1,
+            bytes_in: 2,
+            messages_out: 3,
+            bytes_out: 4,
+            waits: 5,
+            owed: 6,
+            queued: 8,
+        };
+        assert_eq!(read_clients(&Variant::from(vec![entry])).unwrap(), [expected]);
+        assert!(read_clients(&Variant::from(vec![(1_u64, 2_u64)])).is_err());
+        assert!(read_clients(&Variant::from("none")).is_err());
+    }
 }

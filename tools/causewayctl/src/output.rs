@@ -100,7 +100,7 @@ impl Style {
 }
 
 /// One text of a table or line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Cell {
     text: String,
     style: Style,

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -71,31 +71,112 @@ impl Source {
     }
 
     fn unchecked(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let failed = |what: &str, error: io::Error| {
-            Error::failed(format_args!("cannot read the password from {what}: {error}"))
-        };
-        if let Some(path) = &self.password_file {
-            let what = path.display().to_string();
-            if what == "-" {
-                return first_line(io::stdin().lock())
-                    .map_err(|error| failed("standard input", error));
-            }
-            let file = File::open(path).map_err(|error| failed(&what, error))?;
-            return first_line(BufReader::new(file)).map_err(|error| failed(&what, error));
+        let Self { password_file, password_fd, .. } = self;
+        match given("password", password_file.as_deref(), *password_fd)? {
+            Some(password) => Ok(password),
+            None => ask_twice("password", &format!("Password for {name}: ")),
         }
-        if let Some(descriptor) = self.password_fd {
-            let what = format!("/dev/fd/{descriptor}");
-            let file = File::open(&what).map_err(|error| failed(&what, error))?;
-            return first_line(BufReader::new(file)).map_err(|error| failed(&what, error));
-        }
-        if !io::stdin().is_terminal() {
-            return Err(Error::usage("there is no terminal to ask for the password on")
-                .remedy("--password-file FILE or --password-fd FD"));
-        }
-        let first = prompt(&format!("Password for {name}: "))?;
-        let second = prompt("Again: ")?;
-        if first == second { Ok(first) } else { Err(Error::failed("the two passwords differ")) }
     }
+}
+
+/// Where the passphrase of a backup comes from: a prompt, unless one of these is given.
+#[cfg(feature = "backup")]
+#[derive(Args, Debug)]
+pub(crate) struct Passphrase {
+    /// Read the passphrase from the first line of this file; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from the first line of this descriptor
+    #[arg(long, value_name = "FD")]
+    passphrase_fd: Option<u32>,
+}
+
+#[cfg(feature = "backup")]
+impl Passphrase {
+    /// The most and, unless it may be weak, the least bytes.
+    const LONGEST: usize = 255;
+    const LEAST: usize = 12;
+
+    /// A new passphrase.
+    pub(crate) fn ask_twice(&self, allow_weak: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let passphrase = match self.given()? {
+            Some(passphrase) => passphrase,
+            None => ask_twice("passphrase", "Passphrase of the backup: ")?,
+        };
+        let least = Self::LEAST;
+        let short = (passphrase.len() < least).then(|| format!("it has fewer than {least} bytes"));
+        let weakness = short.or_else(|| weakness("", &passphrase).map(str::to_owned));
+        match weakness.filter(|_| !allow_weak) {
+            Some(weakness) => {
+                Err(Error::failed(format_args!("the passphrase is weak: {weakness}"))
+                    .remedy("take another, or --allow-weak"))
+            }
+            None => Self::checked(passphrase),
+        }
+    }
+
+    /// The passphrase of an earlier backup.
+    pub(crate) fn ask_once(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let passphrase = match self.given()? {
+            Some(passphrase) => passphrase,
+            None => {
+                must_have_terminal("passphrase")?;
+                prompt("Passphrase of the backup: ")?
+            }
+        };
+        Self::checked(passphrase)
+    }
+
+    fn given(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        given("passphrase", self.passphrase_file.as_deref(), self.passphrase_fd)
+    }
+
+    fn checked(passphrase: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Error> {
+        if passphrase.is_empty() || passphrase.len() > Self::LONGEST {
+            let text = format!("a passphrase has 1 to {} bytes", Self::LONGEST);
+            return Err(Error::usage(text));
+        }
+        Ok(passphrase)
+    }
+}
+
+/// A password (`what`) from a file or a descriptor, if one is given.
+fn given(
+    what: &str,
+    file: Option<&Path>,
+    descriptor: Option<u32>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let failed = |from: &str, error: io::Error| {
+        Error::failed(format_args!("cannot read the {what} from {from}: {error}"))
+    };
+    let path = match (file, descriptor) {
+        (Some(path), _) if path == Path::new("-") => {
+            let line = first_line(io::stdin().lock());
+            return line.map(Some).map_err(|error| failed("standard input", error));
+        }
+        (Some(path), _) => path.to_owned(),
+        (None, Some(descriptor)) => PathBuf::from(format!("/dev/fd/{descriptor}")),
+        (None, None) => return Ok(None),
+    };
+    let line = File::open(&path).and_then(|file| first_line(BufReader::new(file)));
+    line.map(Some).map_err(|error| failed(&path.display().to_string(), error))
+}
+
+/// Asks for a new password (`what`) on the terminal.
+fn ask_twice(what: &str, question: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    must_have_terminal(what)?;
+    let first = prompt(question)?;
+    let second = prompt("Again: ")?;
+    let differ = || Error::failed(format_args!("the two {what}s differ"));
+    if first == second { Ok(first) } else { Err(differ()) }
+}
+
+fn must_have_terminal(what: &str) -> Result<(), Error> {
+    if io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Error::usage(format_args!("there is no terminal to ask for the {what} on"))
+        .remedy(format_args!("--{what}-file FILE or --{what}-fd FD")))
 }
 
 /// The first line, without its end.

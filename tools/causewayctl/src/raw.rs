@@ -89,7 +89,7 @@ struct Raw {
 }
 
 /// A completion code and what it means.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Completion {
     code: u8,
     text: &'static str,
@@ -98,6 +98,13 @@ pub(crate) struct Completion {
 impl From<CompletionCode> for Completion {
     fn from(completion: CompletionCode) -> Self {
         Self { code: completion.0, text: completion.text() }
+    }
+}
+
+impl Completion {
+    /// The code itself.
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
     }
 }
 

@@ -1,6 +1,8 @@
 //! `setup`: a new BMC to its first working login.
 
 use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use ipmi_proto::{AccessMode, ChannelNumber, Medium, Privilege};
@@ -14,6 +16,10 @@ use crate::output::{Cell, Report, Style};
 use crate::password::{self, Source};
 use crate::raw::Level;
 use crate::{hex, user};
+
+/// How long a bridge that was started may take to be on the bus, and the pause between two looks.
+const STARTING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// LAN parameter 3: the IP address (IPMI v2.0 Table 23-4).
 const IP_ADDRESS: u8 = 3;
@@ -30,6 +36,9 @@ pub(crate) struct Arguments {
     /// The number of the LAN channel [default: the first one]
     #[arg(long, value_name = "NUMBER", value_parser = user::channel)]
     channel: Option<ChannelNumber>,
+    /// Enable and start ipmid, and netipmid on this network interface, before; its channel is the LAN channel
+    #[arg(long, value_name = "NAME", conflicts_with = "channel", value_parser = interface)]
+    interface: Option<String>,
     /// What the user may do [default: administrator]
     #[arg(long, value_enum, value_name = "LEVEL")]
     privilege: Option<Level>,
@@ -55,6 +64,9 @@ struct Setup {
 }
 
 pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
+    if let Some(interface) = &arguments.interface {
+        start(interface)?;
+    }
     let bmc = Bmc::connect(global).await?;
     let channel = channel(arguments, &bmc).await?;
     let name = match &arguments.user {
@@ -96,9 +108,53 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     }))
 }
 
+/// The name of a network interface, which becomes a part of a unit's name.
+fn interface(name: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    // The kernel's IFNAMSIZ has room for a NUL.
+    if (1..16).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with('-') {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("{name:?} is no name of a network interface"))
+    }
+}
+
+/// Has systemd start the daemons now and at each start of the machine.
+fn start(interface: &str) -> Result<(), Error> {
+    let netipmid = format!("netipmid@{interface}");
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::failed(format_args!("cannot start ipmid and {netipmid}: {error}"))
+            .remedy(format_args!("journalctl -u ipmid -u {netipmid}; causewayctl config check"))
+    };
+    let mut command = Command::new("systemctl");
+    command.args(["--quiet", "enable", "--now", "ipmid", &netipmid]).stdin(Stdio::null());
+    let output = command.output().map_err(|error| failed(&format_args!("systemctl: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(failed(&text.lines().next().unwrap_or("systemctl has failed")))
+}
+
+/// The number of a channel whose bridge was just started.
+async fn served(bmc: &Bmc, channel: &str) -> Result<ChannelNumber, Error> {
+    let deadline = Instant::now() + STARTING;
+    loop {
+        match bmc.channel_of(channel).await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            number => return number,
+        }
+    }
+}
+
 /// The LAN channel.
 async fn channel(arguments: &Arguments, bmc: &Bmc) -> Result<Channel, Error> {
-    let mut channels = bmc.session_channels(arguments.channel).await?;
+    let wanted = match &arguments.interface {
+        // A VLAN's channel has its name with `_` for the dot.
+        Some(interface) => Some(served(bmc, &interface.replace('.', "_")).await?),
+        None => arguments.channel,
+    };
+    let mut channels = bmc.session_channels(wanted).await?;
     let is_lan = |channel: &Channel| {
         [Medium::Lan.value(), Medium::OtherLan.value()].contains(&channel.medium)
     };
@@ -197,6 +253,16 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interfaces_are_plain_names() {
+        for name in ["eth0", "eth0.5", "br-lan", "end0", "a23456789012345"] {
+            assert!(interface(name).is_ok(), "{name}");
+        }
+        for name in ["", "-q", "eth0/..", "eth 0", "a234567890123456", "eth0;x", "é"] {
+            assert!(interface(name).is_err(), "{name}");
+        }
+    }
 
     #[test]
     fn names_are_quoted_for_the_shell() {

@@ -19,6 +19,12 @@ pub(crate) fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// Microseconds since 1970-01-01 as `2026-11-28T19:00:00.250000Z`.
+pub(crate) fn utc_micros(micros: u64) -> String {
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    format!("{}.{micros:06}Z", utc(seconds).trim_end_matches('Z'))
+}
+
 /// Year, month and day of the Gregorian calendar, of a day counted from 1970-01-01.
 fn date(days: u64) -> (u64, u64, u64) {
     // Counted from 0000-03-01, so that the day that leap years add is a year's last.

@@ -8,11 +8,14 @@ use std::time::Instant;
 
 use ipmi_proto::Privilege;
 use rmcp_proto::server::{Reason, SessionId};
-use rmcp_proto::sol::{Event, Instance, Ring, Seq};
+use rmcp_proto::sol::{Counts, Event, Instance, Ring, Seq};
 use rmcp_proto::wire::v20::Protection;
 use tracing::{debug, info, warn};
 
 use super::{ActivateError, Holder, HostInput, InstanceNumber, Outgoing, Settings, SolSection};
+
+/// Input from programs on the BMC that waits for the host, at most.
+const MAX_LOCAL_INPUT: usize = 4096;
 
 /// Ended instances whose notice to the session is under way; beyond that the oldest notice is dropped.
 const MAX_CLOSING: usize = 8;
@@ -22,6 +25,8 @@ const MAX_CLOSING: usize = 8;
 struct ActiveInstance {
     holder: Holder,
     protection: Protection,
+    /// What its session was told on activation.
+    max_payload: u16,
     instance: Instance,
 }
 
@@ -29,7 +34,9 @@ struct ActiveInstance {
 #[derive(Debug)]
 pub struct PayloadInstances {
     ring: Ring,
+    /// As many as there may be instances, or have been.
     slots: Vec<Option<ActiveInstance>>,
+    capacity: usize,
     closing: VecDeque<ActiveInstance>,
     settings: Settings,
     scrollback: u64,
@@ -39,24 +46,41 @@ pub struct PayloadInstances {
     /// Position from which on a writer that has gone had not acknowledged the output: the next one begins there.
     unread: Option<u64>,
     available: bool,
+    /// Input from programs on the BMC.
+    local_input: VecDeque<u8>,
+    /// Characters that were written to the host's console.
+    input_len: u64,
 }
 
 impl PayloadInstances {
     /// No active instance, and no connection to the host's console yet.
     #[must_use]
     pub fn new(section: &SolSection, settings: Settings) -> Self {
-        let mut slots = Vec::new();
-        slots.resize_with(1 + usize::from(section.viewers), || None);
-        Self {
+        let mut instances = Self {
             ring: Ring::new(section.ring),
-            slots,
+            slots: Vec::new(),
+            capacity: 0,
             closing: VecDeque::new(),
             settings,
-            scrollback: section.scrollback as u64,
-            max_payload: section.max_payload,
+            scrollback: 0,
+            max_payload: 0,
             shown: 0,
             unread: None,
             available: false,
+            local_input: VecDeque::new(),
+            input_len: 0,
+        };
+        instances.reconfigure(section);
+        instances
+    }
+
+    /// Applies the section, but for the ring, to instances that are activated from now on.
+    pub fn reconfigure(&mut self, section: &SolSection) {
+        self.scrollback = section.scrollback as u64;
+        self.max_payload = section.max_payload;
+        self.capacity = 1 + usize::from(section.viewers);
+        if self.slots.len() < self.capacity {
+            self.slots.resize_with(self.capacity, || None);
         }
     }
 
@@ -69,9 +93,9 @@ impl PayloadInstances {
     /// Sets the settings, which apply at once; disabling SOL ends all instances.
     pub fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
-        let parameters = settings.parameters.with_max_payload(usize::from(self.max_payload));
         for slot in self.slots.iter_mut().flatten() {
-            slot.instance.set_parameters(parameters);
+            let max_payload = usize::from(slot.max_payload);
+            slot.instance.set_parameters(settings.parameters.with_max_payload(max_payload));
         }
         if !settings.enable {
             self.retain(|_| false);
@@ -87,13 +111,13 @@ impl PayloadInstances {
     /// How many instances can be active.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.slots.len()
+        self.capacity
     }
 
-    /// Whether there is an instance `number`.
+    /// Whether there is an instance `number`: one that can be activated, or that was when there could be more.
     #[must_use]
     pub fn has(&self, number: InstanceNumber) -> bool {
-        number.index() < self.slots.len()
+        number.index() < self.capacity || self.slot(number).is_some()
     }
 
     /// The session that has instance `number`.
@@ -147,7 +171,8 @@ impl PayloadInstances {
             instance.continue_from(seq);
         }
         if let Some(slot) = self.slots.get_mut(number.index()) {
-            *slot = Some(ActiveInstance { holder, protection, instance });
+            let max_payload = self.max_payload;
+            *slot = Some(ActiveInstance { holder, protection, max_payload, instance });
         }
         info!(
             instance = number.index() + 1,
@@ -222,6 +247,11 @@ impl PayloadInstances {
         }
         let taken = slot.instance.handle_packet(now, payload);
         taken.map_err(|_| Reason::MalformedMessage)
+    }
+
+    /// What each active instance has counted since this was last called.
+    pub fn take_counts(&mut self) -> impl Iterator<Item = Counts> + '_ {
+        self.slots.iter_mut().flatten().map(|slot| slot.instance.take_counts())
     }
 
     /// Acts on the time that has passed.
@@ -301,25 +331,80 @@ impl PayloadInstances {
         self.ring.head()
     }
 
-    /// Whether the writer has input for the host.
+    /// The number of characters that were written to the host's console so far.
+    #[must_use]
+    pub fn input_len(&self) -> u64 {
+        self.input_len
+    }
+
+    /// The position at which the scrollback begins.
+    #[must_use]
+    pub fn scrollback(&self) -> u64 {
+        self.ring.head().saturating_sub(self.scrollback).max(self.ring.tail())
+    }
+
+    /// Appends to `out` up to `max` characters of output from `position` on; returns the position of the first. It is
+    /// a later one where output was overwritten.
+    pub fn read_output(&self, position: u64, max: usize, out: &mut Vec<u8>) -> u64 {
+        let position = position.max(self.ring.tail());
+        self.ring.read(position, max, out);
+        position
+    }
+
+    /// How many characters of input programs on the BMC may send now.
+    #[must_use]
+    pub fn local_room(&self) -> usize {
+        MAX_LOCAL_INPUT.saturating_sub(self.local_input.len())
+    }
+
+    /// Adds input from a program on the BMC: at most [`local_room`](Self::local_room) characters.
+    pub fn push_local_input(&mut self, chars: &[u8]) {
+        let room = self.local_room();
+        self.local_input.extend(chars.iter().take(room));
+    }
+
+    /// The active instances: number, holder, and protection.
+    pub fn active(&self) -> impl Iterator<Item = (u8, Holder, Protection)> + '_ {
+        let slots = (1..=u8::MAX).zip(&self.slots);
+        slots.filter_map(|(number, slot)| {
+            slot.as_ref().map(|slot| (number, slot.holder, slot.protection))
+        })
+    }
+
+    /// Ends instance `number`, with a notice to its session; `false` if it was not active.
+    pub fn release_by_operator(&mut self, number: InstanceNumber) -> bool {
+        self.release(number, None).is_some()
+    }
+
+    /// Whether the writer or a program on the BMC has input for the host.
     #[must_use]
     pub fn has_input(&self) -> bool {
-        self.writer().is_some_and(|slot| slot.instance.has_input())
+        let writer = self.writer().is_some_and(|slot| slot.instance.has_input());
+        writer || !self.local_input.is_empty()
     }
 
-    /// The writer's next input for the host.
+    /// The next input for the host: the writer's before that of programs on the BMC.
     pub fn host_input(&mut self) -> Option<HostInput<'_>> {
-        let slot = self.slots.first_mut()?.as_mut()?;
-        if slot.instance.take_break() {
-            return Some(HostInput::Break);
+        if let Some(slot) = self.slots.first_mut().and_then(Option::as_mut) {
+            if slot.instance.take_break() {
+                return Some(HostInput::Break);
+            }
+            let chars = slot.instance.chars();
+            if !chars.is_empty() {
+                return Some(HostInput::Chars(chars));
+            }
         }
-        Some(slot.instance.chars()).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
+        let (chars, _) = self.local_input.as_slices();
+        Some(chars).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
     }
 
-    /// Removes `count` characters of the writer's input, which were written to the host's console.
+    /// Removes `count` characters of what [`host_input`](Self::host_input) returned, which were written to the host's
+    /// console.
     pub fn consume(&mut self, count: usize) {
-        if let Some(slot) = self.slots.first_mut().and_then(Option::as_mut) {
-            slot.instance.consume(count);
+        self.input_len = self.input_len.saturating_add(count as u64);
+        match self.slots.first_mut().and_then(Option::as_mut) {
+            Some(slot) if !slot.instance.chars().is_empty() => slot.instance.consume(count),
+            _ => drop(self.local_input.drain(..count.min(self.local_input.len()))),
         }
     }
 
@@ -368,7 +453,7 @@ impl PayloadInstances {
 
     /// The position at which a new instance begins to read, and whether unread output before it is lost.
     fn start_position(&self, number: InstanceNumber, old_position: Option<u64>) -> (u64, bool) {
-        let scrollback = self.ring.head().saturating_sub(self.scrollback).max(self.ring.tail());
+        let scrollback = self.scrollback();
         match (number, old_position) {
             (InstanceNumber::WRITER, Some(position)) => {
                 (scrollback.min(position).max(self.ring.tail()), position < self.ring.tail())

@@ -1,13 +1,19 @@
 //! The console and its payloads as the daemon's loop sees them.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use ipmi_proto::{Request, Response};
 use rmcp_proto::server::{Accounts, Random, Reason, Server, SessionId};
+use rmcp_proto::sol::Counts;
 use rmcp_proto::wire::v20::{PayloadType, Protection};
 use tokio::sync::watch;
 
-use super::{Holder, HostConsole, PayloadCaller, PayloadInstances, Settings, SolSection, answer};
+use super::{
+    ConsoleAddress, Holder, HostConsole, LocalConsoles, PayloadCaller, PayloadInstances, Settings,
+    SolRequest, SolSection, SolState, answer,
+};
 
 /// Serial over LAN of one front end.
 ///
@@ -15,6 +21,8 @@ use super::{Holder, HostConsole, PayloadCaller, PayloadInstances, Settings, SolS
 pub struct Sol {
     instances: PayloadInstances,
     host_console: HostConsole,
+    address: ConsoleAddress,
+    local: LocalConsoles,
     settings: watch::Receiver<Settings>,
     /// The sessions that the server has marked as having a payload.
     marked: Vec<SessionId>,
@@ -26,16 +34,33 @@ impl Sol {
     pub fn new(section: &SolSection, mut settings: watch::Receiver<Settings>) -> Self {
         let instances = PayloadInstances::new(section, *settings.borrow_and_update());
         let host_console = HostConsole::new(section.console.clone());
-        Self { instances, host_console, settings, marked: Vec::new() }
+        Self {
+            instances,
+            host_console,
+            address: section.console.clone(),
+            local: LocalConsoles::default(),
+            settings,
+            marked: Vec::new(),
+        }
     }
 
-    /// Handles one event of the host's console or change of the settings. Cancel safe.
+    /// Handles one event of the host's console or of a program that is attached to it, or a change of the settings.
+    /// Cancel safe.
     pub async fn step(&mut self) {
+        let (head, room) = (self.instances.output_len(), self.instances.local_room());
         tokio::select! {
             () = self.host_console.step(&mut self.instances) => return,
+            index = self.local.ready(head, room) => {
+                return self.local.transfer(index, &mut self.instances);
+            }
             Ok(()) = self.settings.changed() => {}
         }
         self.instances.set_settings(*self.settings.borrow_and_update());
+    }
+
+    /// Applies a changed section; see [`PayloadInstances::reconfigure`].
+    pub fn reconfigure(&mut self, section: &SolSection) {
+        self.instances.reconfigure(section);
     }
 
     /// Executes a payload command.
@@ -43,6 +68,46 @@ impl Sol {
         // The next attempt to connect may be half a minute away.
         self.host_console.connect_now();
         answer(&mut self.instances, caller, request)
+    }
+
+    /// Handles a request of a program on the BMC.
+    pub fn handle_request(&mut self, request: SolRequest) {
+        // The program may have disconnected: then nobody waits for the result.
+        match request {
+            SolRequest::State(answer) => {
+                let _ = answer.send(self.state());
+            }
+            SolRequest::Release(number, answer) => {
+                let _ = answer.send(self.instances.release_by_operator(number));
+            }
+            SolRequest::Attach(writes, answer) => {
+                let _ = answer.send(self.attach(writes));
+            }
+        }
+    }
+
+    fn state(&self) -> SolState {
+        let instance = |(number, holder, protection): (u8, Holder, Protection)| {
+            (number, holder.session.0, holder.user_id, protection.encrypted)
+        };
+        SolState {
+            console: self.address.to_string(),
+            connected: self.instances.is_available(),
+            enabled: self.instances.settings().enable,
+            capacity: u8::try_from(self.instances.capacity()).unwrap_or(u8::MAX),
+            instances: self.instances.active().map(instance).collect(),
+            attached: self.local.len(),
+            bytes_from_host: self.instances.output_len(),
+            bytes_to_host: self.instances.input_len(),
+        }
+    }
+
+    fn attach(&mut self, writes: bool) -> io::Result<OwnedFd> {
+        if self.address == ConsoleAddress::None {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.host_console.connect_now();
+        self.local.attach(&self.instances, writes)
     }
 
     /// Handles a SOL payload.
@@ -68,6 +133,11 @@ impl Sol {
     /// Ends the instances for whose holder `keep` is false: the accounts have changed.
     pub fn retain(&mut self, keep: impl Fn(Holder) -> bool) {
         self.instances.retain(keep);
+    }
+
+    /// What each active instance has counted since this was last called.
+    pub fn take_counts(&mut self) -> impl Iterator<Item = Counts> + '_ {
+        self.instances.take_counts()
     }
 
     /// Acts on the time that has passed.

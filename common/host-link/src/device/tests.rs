@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ipmi_proto::{CompletionCode, kcs};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 use tokio::time::{self, timeout};
 
@@ -136,7 +136,7 @@ fn with_bridge<F: Future<Output = ()>>(test: impl FnOnce(mpsc::Sender<SmsCall>) 
         let (calls, receiver) = mpsc::channel(1);
         let transport = DeviceTransport::<Model>::new("/dev/model".into());
         let limits = Limits { answer_within: Model::ANSWER_WITHIN, ..Limits::default() };
-        let bridge = Bridge::new(transport, Echo, receiver, limits).run();
+        let bridge = Bridge::new(transport, Echo, receiver, watch::channel(limits).1).run();
         tokio::select! {
             () = bridge => {}
             result = timeout(Duration::from_secs(60), test(calls)) => result.unwrap(),

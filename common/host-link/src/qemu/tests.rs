@@ -9,7 +9,7 @@ use ipmi_proto::{CompletionCode, Request, Response};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -67,7 +67,8 @@ impl TestBridge {
         let transport = QemuTransport::listen(&QemuAddress::Unix(path)).await;
         let (calls, receiver) = mpsc::channel(1);
         let limits = Limits { answer_within, running: 32, ..Limits::default() };
-        let bridge = tokio::spawn(Bridge::new(transport, echo, receiver, limits).run());
+        let bridge =
+            tokio::spawn(Bridge::new(transport, echo, receiver, watch::channel(limits).1).run());
         Self { dir, calls, bridge }
     }
 

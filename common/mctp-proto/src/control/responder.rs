@@ -169,6 +169,15 @@ impl Responder {
         &self.identity
     }
 
+    /// Sets what it reports of message types and vendors, and whether it accepts an id; what else `identity` has stays
+    /// as it is.
+    pub fn reconfigure(&mut self, identity: Identity) {
+        let Identity { assignable, versions, vendors, .. } = identity;
+        self.identity.assignable = assignable;
+        self.identity.versions = versions;
+        self.identity.vendors = vendors;
+    }
+
     /// Takes a message of type 0 whose sender owns its tag.
     pub fn respond(&mut self, incoming: &Incoming<'_>, around: &mut Surroundings<'_>) -> Outcome {
         let Ok((header, data)) = ControlHeader::parse(incoming.message) else {

@@ -60,10 +60,7 @@ fn escape(mut bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Where the first byte is that has a meaning of its own.
 fn first_special(bytes: &[u8]) -> Option<usize> {
-    let is_special = |byte: &u8| *byte == FLAG || *byte == ESCAPE;
-    // Most packets have none, and to see that, all bytes can be looked at side by side.
-    let any = bytes.iter().fold(false, |any, byte| any | is_special(byte));
-    if any { bytes.iter().position(is_special) } else { None }
+    memchr::memchr2(FLAG, ESCAPE, bytes)
 }
 
 /// What the receiver awaits next.

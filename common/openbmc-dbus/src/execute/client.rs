@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use daemon::metrics::BUS_RECONNECTS;
 use daemon::{AbortOnDrop, Outage, lock};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -17,6 +18,7 @@ use super::message::{Caller, call_message, read_reply};
 use super::transport::{Incoming, Outgoing};
 use super::{CHANNEL_PREFIX, direct};
 use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
+use crate::recorder::{self, RequestView};
 
 /// Requests that one bridge may have in flight; further ones wait for their turn.
 ///
@@ -57,6 +59,7 @@ pub type LinkState = watch::Receiver<Option<Connection>>;
 #[derive(Clone, Debug)]
 pub struct IpmiHost {
     shared: Arc<Shared>,
+    recorder: Arc<recorder::Channel>,
     taken: watch::Receiver<Option<ChannelTaken>>,
     _task: Arc<AbortOnDrop>,
 }
@@ -76,11 +79,12 @@ struct Shared {
 }
 
 impl IpmiHost {
-    /// Starts to connect as the bridge of `channel` (`lan0`, `ipmi_kcs3`, …) and returns at once.
+    /// Starts to connect as the bridge of `channel` (`lan0`, `ipmi_kcs3`, …) and returns at once; requests are recorded
+    /// by `recorder`.
     ///
     /// The second value follows the connection, for a bridge that serves objects on it.
     #[must_use]
-    pub fn new(channel: &str) -> (Self, LinkState) {
+    pub fn new(channel: &str, recorder: Arc<recorder::Channel>) -> (Self, LinkState) {
         let shared = Arc::new(Shared::default());
         let (state, receiver) = watch::channel(None);
         let name = format!("{CHANNEL_PREFIX}{channel}");
@@ -94,7 +98,7 @@ impl IpmiHost {
             maintain_link(linked, state, name, first).await;
         });
         let _task = Arc::new(task);
-        (Self { shared, taken, _task }, receiver)
+        (Self { shared, recorder, taken, _task }, receiver)
     }
 
     /// Waits until the channel's name is owned, but no longer than 3 s while there is no bus.
@@ -138,20 +142,21 @@ impl IpmiHost {
     /// `ipmid` or the bus is down, C3h past the deadline or when `ipmid` ended before it replied, FFh for an invalid
     /// reply.
     pub async fn execute(&self, request: &Request, caller: Caller, deadline: Duration) -> Response {
-        match self.try_execute(request, caller, deadline).await {
+        let started = self.recorder.begin(&RequestView::of(request, caller.into()));
+        let answer = time::timeout(deadline, self.send_in_turn(request, caller)).await;
+        let is_late = answer.is_err();
+        let response = match answer.unwrap_or(Err(CompletionCode::TIMEOUT)) {
             Ok((completion, data)) => Response::to(request, completion, data),
             Err(completion) => Response::failure(request, completion),
-        }
+        };
+        self.recorder.end(started, response.completion.0, &response.data, is_late);
+        response
     }
 
-    async fn try_execute(
-        &self,
-        request: &Request,
-        caller: Caller,
-        deadline: Duration,
-    ) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
-        let send = self.send_in_turn(request, caller);
-        time::timeout(deadline, send).await.map_err(|_| CompletionCode::TIMEOUT)?
+    /// The recorder of the channel, for requests that the bridge answers itself.
+    #[must_use]
+    pub fn recorder(&self) -> &recorder::Channel {
+        &self.recorder
     }
 
     /// The wait for a turn and the call, both within one deadline.
@@ -292,6 +297,7 @@ async fn maintain_link(
             }
         }
         owned = reconnect(&name, &Outage::new()).await;
+        BUS_RECONNECTS.add(1);
     }
 }
 

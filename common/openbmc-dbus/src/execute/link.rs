@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use daemon::lock;
+use daemon::metrics::LATE_REPLIES;
 use ipmi_proto::CompletionCode;
 use tokio::sync::{mpsc, oneshot};
 use zbus::{Message, message};
@@ -22,8 +23,12 @@ pub(super) struct Link {
     pending: Arc<Mutex<Pending>>,
 }
 
-/// Calls that await their reply, by the serial number of their message.
-type Pending = HashMap<NonZeroU32, oneshot::Sender<Message>>;
+/// Calls that await their reply, by the serial number of their message; `None` for those that nobody awaits any more.
+type Pending = HashMap<NonZeroU32, Option<oneshot::Sender<Message>>>;
+
+/// Calls that may be pending before those that nobody awaits are forgotten at once: a late reply to them is not
+/// counted.
+const MAX_PENDING: usize = 8 * MAX_IN_FLIGHT;
 
 impl Link {
     /// Sends `call` and waits for its reply.
@@ -39,7 +44,7 @@ impl Link {
     }
 }
 
-/// An entry of [`Pending`], removed however the wait ends.
+/// An entry of [`Pending`], which awaits nothing any more however the wait ends.
 struct Waiting<'a> {
     pending: &'a Mutex<Pending>,
     serial: NonZeroU32,
@@ -51,14 +56,20 @@ impl<'a> Waiting<'a> {
         serial: NonZeroU32,
     ) -> (Self, oneshot::Receiver<Message>) {
         let (sender, receiver) = oneshot::channel();
-        lock(pending).insert(serial, sender);
+        lock(pending).insert(serial, Some(sender));
         (Self { pending, serial }, receiver)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        lock(self.pending).remove(&self.serial);
+        let mut pending = lock(self.pending);
+        let has_room = pending.len() < MAX_PENDING;
+        // It is gone already if the reply came.
+        match pending.get_mut(&self.serial) {
+            Some(waiter) if has_room => *waiter = None,
+            _ => drop(pending.remove(&self.serial)),
+        }
     }
 }
 
@@ -104,9 +115,9 @@ async fn pass_replies(mut messages: Incoming, pending: &Mutex<Pending>) {
         }
         let waiter =
             message.header().reply_serial().and_then(|serial| lock(pending).remove(&serial));
-        if let Some(waiter) = waiter {
-            // The caller may have given up meanwhile.
-            let _ = waiter.send(message);
+        // The caller may have given up before, or meanwhile.
+        if waiter.is_some_and(|waiter| waiter.is_none_or(|waiter| waiter.send(message).is_err())) {
+            LATE_REPLIES.add(1);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipmi_proto::ipmb::IpmbHeader;
-use ipmi_proto::{Privilege, Request};
+use ipmi_proto::{Privilege, Request, Response};
 
 use super::reject::Reason;
 use crate::suite::CipherSuite;
@@ -156,6 +156,15 @@ pub enum Event {
         session: SessionInfo,
         /// The command.
         request: Request,
+    },
+    /// A request that the server has answered itself, for those who record requests.
+    Answered {
+        /// The session as it was; `None` outside of any.
+        session: Option<SessionInfo>,
+        /// The command.
+        request: Request,
+        /// What was answered.
+        response: Response,
     },
     /// A packet of a payload that is active in its session.
     Payload {

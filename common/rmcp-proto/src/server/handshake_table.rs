@@ -23,6 +23,11 @@ impl HandshakeTable {
         Self { entries: Vec::new(), capacity, shares: BTreeMap::new() }
     }
 
+    /// Sets how many handshakes there may be. Those beyond go on; each new one evicts another.
+    pub(super) const fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// Adds `handshake`; returns the one evicted for it, if the table was full.
     pub(super) fn insert(
         &mut self,

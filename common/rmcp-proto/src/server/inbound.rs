@@ -107,7 +107,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         let response = login
             .or_else(|| sessionless::answer(&request, &self.core.config, &self.core.accounts))
             .ok_or(Reason::NeedsSession)?;
-        self.answer_outside(&asked, &response)
+        self.answer_outside(&asked, &response)?;
+        self.core.events.push_back(Event::Answered { session: None, request, response });
+        Ok(())
     }
 
     /// Sends an answer outside a session.

@@ -83,6 +83,8 @@ impl<A: Accounts, R: Random> Core<A, R> {
             SessionCommand::CloseOwn => {
                 let done = Response::failure(&request, CompletionCode::OK);
                 self.respond(session, now, serial, &done);
+                let session = Some(info);
+                self.events.push_back(Event::Answered { session, request, response: done });
                 return After::Close;
             }
             // There are no payloads in the format of IPMI 1.5.
@@ -103,6 +105,7 @@ impl<A: Accounts, R: Random> Core<A, R> {
             }
         };
         self.respond(session, now, serial, &response);
+        self.events.push_back(Event::Answered { session: Some(info), request, response });
         After::Continue
     }
 

@@ -178,6 +178,11 @@ impl Session {
             || SessionCommand::of(request, &self.info) == SessionCommand::CloseOwn
     }
 
+    /// Counts the idle time from `now`: the time-out has become shorter.
+    pub(super) const fn restart_idle_time(&mut self, now: Instant) {
+        self.last_heard = now;
+    }
+
     /// How long no valid packet came.
     pub(super) fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.last_heard)

@@ -9,18 +9,28 @@ use super::session::Session;
 /// A session idle for less than this is never closed to make room for another login.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// The sessions: a fixed number of slots, of which each has its handle (IPMI v2.0 §22.20).
+/// The sessions: a slot for each, which has its handle (IPMI v2.0 §22.20).
 pub(super) struct SessionTable {
     instance: Instance,
+    /// As many as there may be sessions, or have been.
     slots: Vec<Option<Session>>,
+    capacity: usize,
 }
 
 impl SessionTable {
     /// A table for as many sessions as `config` says.
     pub(super) fn new(config: &Config) -> Self {
-        let capacity = config.sessions.min(Config::MAX_SESSIONS);
-        let slots = std::iter::repeat_with(|| None).take(capacity).collect();
-        Self { instance: config.instance, slots }
+        let mut table = Self { instance: config.instance, slots: Vec::new(), capacity: 0 };
+        table.set_capacity(config.sessions);
+        table
+    }
+
+    /// Sets how many sessions there may be. Those beyond live on, and no others are added until there are fewer.
+    pub(super) fn set_capacity(&mut self, sessions: usize) {
+        self.capacity = sessions.min(Config::MAX_SESSIONS);
+        if self.slots.len() < self.capacity {
+            self.slots.resize_with(self.capacity, || None);
+        }
     }
 
     /// Whether a session has the id.
@@ -86,9 +96,13 @@ impl SessionTable {
 
     fn slot_for_new(&self, now: Instant) -> Option<usize> {
         let is_closing = |slot: &Option<Session>| slot.as_ref().is_some_and(Session::is_closing);
-        let free = self.slots.iter().position(Option::is_none);
-        if let Some(index) = free.or_else(|| self.slots.iter().position(is_closing)) {
-            return Some(index);
+        let active = self.iter().filter(|session| !session.is_closing()).count();
+        if active < self.capacity {
+            let free = self.slots.iter().position(Option::is_none);
+            return free.or_else(|| self.slots.iter().position(is_closing));
+        }
+        if active > self.capacity {
+            return None;
         }
         let occupied = self.slots.iter().enumerate();
         let evictable = occupied.filter_map(|(index, slot)| {

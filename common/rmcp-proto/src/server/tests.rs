@@ -3,6 +3,7 @@
 mod attacks;
 mod floods;
 mod handshake;
+mod reconfigured;
 mod requests;
 mod sessionless;
 mod v15;
@@ -52,8 +53,23 @@ impl Bmc {
         sent
     }
 
+    /// What the daemon must act on; [`answered`](Self::answered) has the rest.
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.server.poll_event()).collect()
+        let events = std::iter::from_fn(|| self.server.poll_event());
+        events.filter(|event| !matches!(event, Event::Answered { .. })).collect()
+    }
+
+    /// The requests that the server has answered itself: user, command, completion code. Other events are dropped.
+    fn answered(&mut self) -> Vec<(Option<u8>, u8, u8)> {
+        let answered =
+            std::iter::from_fn(|| self.server.poll_event()).filter_map(|event| match event {
+                Event::Answered { session, request, response } => {
+                    assert_eq!(request.command, response.command);
+                    Some((session.map(|info| info.user_id), request.command, response.completion.0))
+                }
+                _ => None,
+            });
+        answered.collect()
     }
 
     /// How many requests have come for the owner; other events are dropped.

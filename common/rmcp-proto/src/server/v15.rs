@@ -105,7 +105,9 @@ impl<A: Accounts, R: Random> Server<A, R> {
         route: Route,
         packet: &V15Packet<'_>,
     ) -> Result<(), Reason> {
-        if self.core.config.v15.is_empty() {
+        let id = SessionId(packet.session_id);
+        // A session lives on if the types of new ones are no longer configured.
+        if self.core.config.v15.is_empty() && !self.sessions.contains(id) {
             if self.core.admit_packet(now, route).is_ok() {
                 self.refuse_activation(route, packet);
             }
@@ -114,7 +116,6 @@ impl<A: Accounts, R: Random> Server<A, R> {
         if self.handshakes.contains(packet.session_id) {
             return self.on_activate(now, route, packet);
         }
-        let id = SessionId(packet.session_id);
         let session = self.sessions.get_mut(id).ok_or(Reason::UnknownSession)?;
         if self.core.config.bound_to_peer && session.route.peer != route.peer {
             return Err(Reason::OtherAddress);

@@ -57,6 +57,19 @@ enum State {
     Closed,
 }
 
+/// What an instance has counted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Characters that the console has acknowledged.
+    pub to_console: u64,
+    /// Characters of the console that were queued for the host.
+    pub from_console: u64,
+    /// Packets that were sent again.
+    pub retries: u64,
+    /// Packets before which characters are missing, because the console was too slow.
+    pub overruns: u64,
+}
+
 /// The BMC's end of one activated SOL payload.
 ///
 /// Characters from the host are read from the [`Ring`] at the instance's own position. Those for the host are
@@ -87,6 +100,7 @@ pub struct Instance {
     break_detected: bool,
     /// A status change that no packet has reported yet.
     notice: bool,
+    counts: Counts,
 }
 
 impl Instance {
@@ -112,7 +126,13 @@ impl Instance {
             unavailable: false,
             break_detected: false,
             notice: false,
+            counts: Counts::default(),
         }
+    }
+
+    /// What was counted since this was last called.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
     }
 
     /// Numbers the packets from `seq` on: a console that had an instance in the same session would take a
@@ -163,6 +183,7 @@ impl Instance {
             packet.ack.and_then(|ack| self.sender.handle_ack(now, ack, refused))
         {
             self.position += acknowledged.accepted as u64;
+            self.counts.to_console += acknowledged.accepted as u64;
             self.turn = true;
             if acknowledged.accepted == 0 && !acknowledged.empty {
                 self.gap |= acknowledged.control.contains(Status::OVERRUN);
@@ -238,7 +259,10 @@ impl Instance {
                 self.state = State::Noticed;
                 true
             }
-            State::Open | State::Noticed if std::mem::take(&mut self.again) => true,
+            State::Open | State::Noticed if std::mem::take(&mut self.again) => {
+                self.counts.retries += 1;
+                true
+            }
             State::Open => self.start_packet(now, ring),
             State::Noticed => false,
         };
@@ -308,7 +332,9 @@ impl Instance {
             self.input.push_break();
         }
         let chars = packet.chars.get(..MAX_CHARS).unwrap_or(packet.chars);
-        (u8::try_from(self.input.push(chars)).unwrap_or(u8::MAX), false)
+        let accepted = u8::try_from(self.input.push(chars)).unwrap_or(u8::MAX);
+        self.counts.from_console += u64::from(accepted);
+        (accepted, false)
     }
 
     /// Executes the operations of a packet other than its break.
@@ -353,6 +379,7 @@ impl Instance {
         ring.read(self.position, self.parameters.max_chars, &mut chars);
         let lost = !chars.is_empty() && (self.gap || ring.lost_before(self.position));
         self.gap &= chars.is_empty();
+        self.counts.overruns += u64::from(lost);
         let status = Status::NONE
             .with_if(lost, Status::OVERRUN)
             .with_if(std::mem::take(&mut self.break_detected), Status::BREAK_DETECTED);

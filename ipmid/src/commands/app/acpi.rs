@@ -7,7 +7,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
 use crate::platform::AcpiState;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// "No change" of a state (IPMI v2.0 §20.6).
@@ -77,13 +77,13 @@ impl<P: Platform> AppProvider<P> {
         _: Context,
         system: (Bits<7>, bool),
         device: (Bits<7>, bool),
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let (system, device) = (wanted(&SYSTEM_STATES, system)?, wanted(&DEVICE_STATES, device)?);
         Ok(self.platform.set_acpi_states(system, device).await?)
     }
 
     /// Get ACPI Power State (IPMI v2.0 §20.7).
-    async fn get_acpi_power_state(self: Arc<Self>, _: Context) -> Result<(u8, u8), CompletionCode> {
+    async fn get_acpi_power_state(self: Arc<Self>, _: Context) -> HandlerResult<(u8, u8)> {
         let (system, device) = self.platform.acpi_states().await?;
         Ok((number(&SYSTEM_STATES, system), number(&DEVICE_STATES, device)))
     }

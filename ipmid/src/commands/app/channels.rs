@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, SessionState};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `82h` of Set and Get Channel Access: not supported for a session-less channel.
@@ -90,7 +90,7 @@ impl<P: Platform> AppProvider<P> {
         }
         let status = u8::from(has_kg) << 5 | u8::from(named) << 2 | u8::from(null) << 1;
         // IPMI 1.5 sessions are enabled by configuring an authentication type for them.
-        let types = self.deps.auth_types;
+        let types = self.deps.sessions.get().auth_types;
         let v15 = u8::from(types != 0);
         let extended = if wants_v20 { 0x02 | v15 } else { 0x00 };
         let number = (Bits::low(channel.value()), Bits::low(0));
@@ -176,7 +176,7 @@ impl<P: Platform> AppProvider<P> {
         self: Arc<Self>,
         context: Context,
         (channel, _): (ChannelNumber, Ignored<4>),
-    ) -> Result<(u8, u8, u8, (Bits<6>, Bits<2>), Iana, [u8; 2]), CompletionCode> {
+    ) -> HandlerResult<(u8, u8, u8, (Bits<6>, Bits<2>), Iana, [u8; 2])> {
         let number = self.channel_number(&context, channel)?;
         let accounts = self.accounts();
         let channel = accounts.channels().get(number).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
@@ -195,9 +195,9 @@ impl<P: Platform> AppProvider<P> {
         ))
     }
 
-    async fn active_sessions(&self, channel: ChannelNumber) -> Result<u8, CompletionCode> {
+    async fn active_sessions(&self, channel: ChannelNumber) -> HandlerResult<u8> {
         let sessions = match self.platform.sessions().await {
-            Err(PlatformError::Absent) => Vec::new(),
+            Err(PlatformError::Absent(_)) => Vec::new(),
             other => other?,
         };
         let active = sessions.iter().filter(|session| {
@@ -224,8 +224,8 @@ impl<P: Platform> AppProvider<P> {
         if !PAYLOAD_TYPES.contains(&payload.value()) {
             return Err(invalid);
         }
-        let suites: Vec<_> =
-            self.deps.cipher_suites.iter().filter_map(|&id| CipherSuite::from_id(id)).collect();
+        let ids = self.deps.sessions.get().cipher_suites;
+        let suites: Vec<_> = ids.into_iter().filter_map(CipherSuite::from_id).collect();
         let mut list = Vec::new();
         if by_suite {
             suites.iter().for_each(|suite| suite.emit_record(&mut list));

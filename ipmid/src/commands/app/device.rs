@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{AppProvider, Platform};
 use crate::platform::PlatformError;
-use crate::request::command::Registrar;
+use crate::request::command::{HandlerResult, Registrar};
 use crate::request::context::Context;
 
 /// IPMI 2.0, as BCD, least significant digit first (IPMI v2.0 §20.1, byte 6).
@@ -101,7 +101,7 @@ impl<P: Platform> AppProvider<P> {
         let (major, minor) = firmware_revision(&version);
         let is_ready = match self.platform.is_ready().await {
             Ok(is_ready) => is_ready,
-            Err(PlatformError::Absent) => true, // without a state manager no one reports "not ready"
+            Err(PlatformError::Absent(_)) => true, // without a state manager no one reports "not ready"
             Err(_) => false,
         };
         let manufacturer = device.manufacturer();
@@ -129,7 +129,7 @@ impl<P: Platform> AppProvider<P> {
 
     /// Get Device GUID and Get System GUID (IPMI v2.0 §20.8, §22.14): the system's UUID, last byte
     /// first, as phosphor-host-ipmid sends it for both.
-    async fn get_guid(self: Arc<Self>, _: Context) -> Result<[u8; 16], CompletionCode> {
+    async fn get_guid(self: Arc<Self>, _: Context) -> HandlerResult<[u8; 16]> {
         let mut guid = self.platform.system_uuid().await?;
         guid.reverse();
         Ok(guid)
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn device_id_is_answered_without_a_platform() {
         let (commands, ..) = commands();
-        commands.platform.state().error = Some(PlatformError::Timeout);
+        commands.platform.state().error = Some(PlatformError::timeout(&"no reply"));
         let golden = answer(&hex!("20 81 80 00 02 bf cf c2 00 01 00 00 00 00 00"));
         assert_eq!(commands.send(0x01, &[]).await, golden);
     }

@@ -40,15 +40,6 @@ pub fn register(firewall: &Arc<Firewall>, table: &mut Registrar<'_>) {
     rows.add(0x62, Administrator, "Set Command Sub-function Enables", set_command_sub_function_enables);
 }
 
-/// The network function of a family's commands.
-fn netfn_of(family: Family) -> NetFn {
-    match family {
-        Family::NetFn(netfn) => netfn,
-        Family::Group(_) => NetFn::GROUP,
-        Family::Oem(_) => NetFn::OEM,
-    }
-}
-
 /// The command family that a request selects: that of its network function, or that of the
 /// defining body or enterprise number that follows.
 struct Scope {
@@ -70,7 +61,7 @@ impl Scope {
     }
 
     fn holds(&self, command: &Command) -> bool {
-        netfn_of(command.family).value() == self.netfn
+        command.family.netfn().value() == self.netfn
             && self.body.is_none_or(|body| body == command.family)
     }
 }
@@ -85,7 +76,7 @@ async fn get_netfn_support(
     let pairs = firewall
         .commands()
         .iter()
-        .fold(0, |pairs, command| pairs | 1_u32 << (netfn_of(command.family).value() / 2));
+        .fold(0, |pairs, command| pairs | 1_u32 << (command.family.netfn().value() / 2));
     Ok((BASE_SUPPORT, [pairs, 0, 0, 0]))
 }
 
@@ -174,7 +165,7 @@ async fn set_command_enables(
         .filter(Firewall::is_configurable)
         .map(|command| (command, is_set(&enables, &command)))
         .collect();
-    firewall.set_enabled(channel(&context, which), &changes).await
+    Ok(firewall.set_enabled(channel(&context, which), &changes).await?)
 }
 
 /// The command that a sub-function request selects.
@@ -258,7 +249,7 @@ async fn set_command_sub_function_enables(
     };
     let (enabled, _): (u32, Option<u32>) = enables.decode()?;
     let command = command(&firewall, which, code, &body.into())?;
-    firewall.set_sub_functions(channel(&context, which), &command, enabled).await
+    Ok(firewall.set_sub_functions(channel(&context, which), &command, enabled).await?)
 }
 
 /// Get OEM NetFn IANA Support (IPMI v2.0 §21.11): the defining bodies of NetFn 2Ch or enterprise

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{AppProvider, Platform};
 use crate::platform::BmcTransition;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// Delay of the reset, so that the reply reaches the requester while the bridges still run.
@@ -28,7 +28,7 @@ impl<P: Platform> AppProvider<P> {
     /// # Errors
     ///
     /// `D5h` when there is no state manager, `C3h` when it does not answer.
-    async fn cold_reset(self: Arc<Self>, _: Context) -> Result<(), CompletionCode> {
+    async fn cold_reset(self: Arc<Self>, _: Context) -> HandlerResult<()> {
         self.platform.is_ready().await?; // refuse before the reply if no state manager runs
         info!("cold reset");
         task::spawn(async move {
@@ -69,7 +69,7 @@ mod tests {
     #[tokio::test]
     async fn cold_reset_without_a_state_manager_is_d5h() {
         let (commands, ..) = commands();
-        commands.platform.state().error = Some(PlatformError::Absent);
+        commands.platform.state().error = Some(PlatformError::absent(&"no such service"));
         assert_eq!(commands.send(0x02, &[]).await, Err(CompletionCode::NOT_IN_PRESENT_STATE));
     }
 

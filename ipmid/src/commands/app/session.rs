@@ -7,7 +7,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{AppProvider, Platform};
 use crate::platform::{PlatformError, PlatformResult, SessionInfo, SessionState};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `87h`: invalid session id in request.
@@ -56,19 +56,19 @@ impl<P: Platform> AppProvider<P> {
         context: Context,
         id: u32,
         handle: Option<u8>,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let sessions = known(self.platform.sessions().await)?;
         let session = match (id, handle) {
             (0, Some(handle)) => {
                 find(&sessions, |session| session.handle == handle).ok_or(INVALID_SESSION_HANDLE)?
             }
-            (0, None) => return Err(INVALID_SESSION_ID),
+            (0, None) => return Err(INVALID_SESSION_ID.into()),
             (id, None) => find(&sessions, |session| session.id == id).ok_or(INVALID_SESSION_ID)?,
-            (_, Some(_)) => return Err(CompletionCode::REQUEST_LENGTH_INVALID),
+            (_, Some(_)) => return Err(CompletionCode::REQUEST_LENGTH_INVALID.into()),
         };
         let is_own = context.session.is_some_and(|own| own.id == session.id);
         if !is_own && context.privilege < Privilege::Administrator {
-            return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
+            return Err(CompletionCode::INSUFFICIENT_PRIVILEGE.into());
         }
         Ok(self.platform.close(&session.path).await?)
     }
@@ -84,7 +84,7 @@ impl<P: Platform> AppProvider<P> {
         context: Context,
         index: u8,
         rest: Remaining,
-    ) -> Result<SessionReply, CompletionCode> {
+    ) -> HandlerResult<SessionReply> {
         let which = match index {
             0x00 => Which::Own,
             0xfe => Which::Handle(rest.decode()?),
@@ -122,7 +122,7 @@ impl<P: Platform> AppProvider<P> {
 /// The sessions; empty if no bridge has any.
 fn known(sessions: PlatformResult<Vec<SessionInfo>>) -> PlatformResult<Vec<SessionInfo>> {
     match sessions {
-        Err(PlatformError::Absent) => Ok(Vec::new()),
+        Err(PlatformError::Absent(_)) => Ok(Vec::new()),
         other => other,
     }
 }

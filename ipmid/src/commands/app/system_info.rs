@@ -13,7 +13,7 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
 use crate::model::persistent::lock;
 use crate::platform::PlatformError;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: parameter not supported.
@@ -128,7 +128,8 @@ impl<P: Platform> AppProvider<P> {
             lock(&self.system_info).set_block(parameter, selector, &bytes);
             return Ok(());
         }
-        self.deps.system_info.update(|texts| texts.set_block(parameter, selector, &bytes)).await
+        let set = |texts: &mut SystemInfo| texts.set_block(parameter, selector, &bytes);
+        Ok(self.deps.system_info.update(set).await?)
     }
 
     /// Get System Info Parameters (IPMI v2.0 §22.14b): layout version; unless only the revision
@@ -144,9 +145,9 @@ impl<P: Platform> AppProvider<P> {
         parameter: u8,
         selector: u8,
         _block_selector: u8,
-    ) -> Result<(u8, Remaining), CompletionCode> {
+    ) -> HandlerResult<(u8, Remaining)> {
         if parameter > PARAM_LAST {
-            return Err(PARAMETER_NOT_SUPPORTED);
+            return Err(PARAMETER_NOT_SUPPORTED.into());
         }
         if revision_only {
             return Ok((PARAMETER_VERSION, Remaining::default()));
@@ -164,7 +165,7 @@ impl<P: Platform> AppProvider<P> {
         Ok((PARAMETER_VERSION, data.into()))
     }
 
-    async fn text(&self, parameter: u8) -> Result<Text, CompletionCode> {
+    async fn text(&self, parameter: u8) -> HandlerResult<Text> {
         let stored = if is_volatile(parameter) {
             lock(&self.system_info).text(parameter).cloned()
         } else {
@@ -175,11 +176,11 @@ impl<P: Platform> AppProvider<P> {
             None if parameter == PARAM_FIRMWARE_VERSION => {
                 match self.platform.host_firmware_version().await {
                     Ok(version) => Ok(ascii(&version)),
-                    Err(PlatformError::Absent) => Err(PARAMETER_NOT_SUPPORTED),
+                    Err(PlatformError::Absent(_)) => Err(PARAMETER_NOT_SUPPORTED.into()),
                     Err(error) => Err(error.into()),
                 }
             }
-            None => Err(PARAMETER_NOT_SUPPORTED),
+            None => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 }

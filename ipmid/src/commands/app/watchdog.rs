@@ -17,7 +17,7 @@ use crate::model::persistent::lock;
 use crate::platform::{
     WatchdogAction, WatchdogSettings, WatchdogState, timer_use_from, timer_use_number,
 };
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: attempt to start an uninitialized watchdog.
@@ -77,10 +77,10 @@ impl<P: Platform> AppProvider<P> {
     /// # Errors
     ///
     /// `80h` if the watchdog is uninitialized.
-    async fn reset_watchdog_timer(self: Arc<Self>, _: Context) -> Result<(), CompletionCode> {
+    async fn reset_watchdog_timer(self: Arc<Self>, _: Context) -> HandlerResult<()> {
         let state = self.platform.watchdog().await?;
         if !state.initialized {
-            return Err(NOT_INITIALIZED);
+            return Err(NOT_INITIALIZED.into());
         }
         self.platform.reset_watchdog().await?;
         self.deps.expiries.restart(0).await?;
@@ -102,7 +102,7 @@ impl<P: Platform> AppProvider<P> {
         pre_timeout: u8,
         clear: u8,
         countdown: u16,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         let timer_use = timer_use_from(timer_use.value()).ok_or(invalid)?;
         let action = action_from(action.value()).ok_or(invalid)?;
@@ -111,7 +111,7 @@ impl<P: Platform> AppProvider<P> {
         let known = [INTERRUPT_NONE, INTERRUPT_NMI, INTERRUPT_MESSAGE].contains(&interrupt);
         let in_time = interrupt == INTERRUPT_NONE || u64::from(pre_timeout) * 1000 <= interval;
         if !known || !in_time {
-            return Err(invalid);
+            return Err(invalid.into());
         }
         let state = self.watchdog_state().await?;
         let running = keep_running && state.settings.running;
@@ -133,7 +133,7 @@ impl<P: Platform> AppProvider<P> {
     async fn get_watchdog_timer(
         self: Arc<Self>,
         _: Context,
-    ) -> Result<(Use, Actions, u8, u8, u16, u16), CompletionCode> {
+    ) -> HandlerResult<(Use, Actions, u8, u8, u16, u16)> {
         let WatchdogState { settings, remaining, .. } = self.watchdog_state().await?;
         let (interrupt, pre_timeout) = {
             let extras = lock(&self.watchdog);
@@ -156,7 +156,7 @@ impl<P: Platform> AppProvider<P> {
     }
 
     /// The state of the timer. An expiry that came while this daemon did not run is noted first.
-    async fn watchdog_state(&self) -> Result<WatchdogState, CompletionCode> {
+    async fn watchdog_state(&self) -> HandlerResult<WatchdogState> {
         let state = self.platform.watchdog().await?;
         self.deps.expiries.settle(timer_use_number(state.expired_use)).await;
         Ok(state)

@@ -14,7 +14,7 @@ use super::boot_flags::BootFlags;
 use super::{ChassisProvider, Platform, if_present};
 use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::Parameters;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: parameter not supported.
@@ -74,10 +74,10 @@ impl<P: Platform> ChassisProvider<P> {
         context: Context,
         (parameter, locked): (Bits<7>, bool),
         data: Remaining,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let parameter = parameter.value();
         if parameter > PARAM_MAILBOX {
-            return Err(PARAMETER_NOT_SUPPORTED);
+            return Err(PARAMETER_NOT_SUPPORTED.into());
         }
         self.updates.extend(Parameters::Boot, (&context).into());
         if !data.as_bytes().is_empty() {
@@ -85,8 +85,8 @@ impl<P: Platform> ChassisProvider<P> {
                 PARAM_SET_IN_PROGRESS => {
                     let (progress, of) = (SetState::decode(&data)?, Parameters::Boot);
                     let updates = &self.updates;
-                    return set_in_progress::set(updates, &*self.platform, of, &context, progress)
-                        .await;
+                    set_in_progress::set(updates, &*self.platform, of, &context, progress).await?;
+                    return Ok(());
                 }
                 PARAM_BOOT_FLAGS => self.set_boot_flags(&data).await?,
                 _ => self.boot.try_update(|parameters| parameters.set(parameter, &data)).await?,
@@ -109,7 +109,7 @@ impl<P: Platform> ChassisProvider<P> {
         (parameter, _): (Bits<7>, bool),
         set_selector: u8,
         _block_selector: u8,
-    ) -> Result<(u8, (Bits<7>, bool), Vec<u8>), CompletionCode> {
+    ) -> HandlerResult<(u8, (Bits<7>, bool), Vec<u8>)> {
         let number = parameter.value();
         let stored = self.boot.get();
         let data = match number {
@@ -123,7 +123,7 @@ impl<P: Platform> ChassisProvider<P> {
         Ok((PARAMETER_VERSION, (parameter, stored.is_locked(number)), data))
     }
 
-    async fn set_boot_flags(&self, data: &Remaining) -> Result<(), CompletionCode> {
+    async fn set_boot_flags(&self, data: &Remaining) -> HandlerResult<()> {
         let flags: BootFlags = data.decode()?;
         let settings = flags.settings()?;
         self.platform.set_boot_override(settings).await?;
@@ -133,7 +133,7 @@ impl<P: Platform> ChassisProvider<P> {
         Ok(())
     }
 
-    async fn boot_flags(&self, written: BootFlags) -> Result<BootFlags, CompletionCode> {
+    async fn boot_flags(&self, written: BootFlags) -> HandlerResult<BootFlags> {
         let settings = if_present(self.platform.boot_override().await)?;
         Ok(settings.map_or(written, |settings| written.under(settings)))
     }

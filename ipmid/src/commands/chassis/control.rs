@@ -9,8 +9,10 @@ use tokio::{task, time};
 use tracing::{info, warn};
 
 use super::{ChassisProvider, Platform, lock};
-use crate::platform::{ChassisTransition, HostTransition, PlatformError, PowerState, RestartCause};
-use crate::request::command::{Registrar, Resource};
+use crate::platform::{
+    ChassisTransition, HostTransition, PlatformError, PlatformResult, PowerState, RestartCause,
+};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// How long a chassis may take to power off in a power cycle with an interval, which this daemon times.
@@ -67,13 +69,13 @@ impl<P: Platform> ChassisProvider<P> {
         self: Arc<Self>,
         context: Context,
         action: ChassisControl,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         use ChassisControl::{
             HardReset, PowerCycle, PowerDown, PowerUp, PulseDiagnosticInterrupt, SoftShutdown,
         };
         let needs_power = matches!(action, PowerCycle | HardReset | PulseDiagnosticInterrupt);
         if needs_power && !self.is_on().await? {
-            return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+            return Err(CompletionCode::NOT_IN_PRESENT_STATE.into());
         }
         // A later request supersedes an earlier power cycle, whose pause would end with the host on.
         if let Some(earlier) = lock(&self.cycle).take() {
@@ -93,13 +95,13 @@ impl<P: Platform> ChassisProvider<P> {
         Ok(())
     }
 
-    async fn is_on(&self) -> Result<bool, PlatformError> {
+    async fn is_on(&self) -> PlatformResult<bool> {
         let state = self.platform.power_state().await?;
         Ok(matches!(state, PowerState::On | PowerState::TransitioningToOn))
     }
 
     /// Reboots through the state manager; with an interval set, off and on with that pause.
-    async fn power_cycle(self: &Arc<Self>) -> Result<(), PlatformError> {
+    async fn power_cycle(self: &Arc<Self>) -> PlatformResult<()> {
         let interval = self.boot.get().power_cycle_interval;
         if interval == 0 {
             return self.platform.request_host(HostTransition::Reboot).await;
@@ -117,24 +119,23 @@ impl<P: Platform> ChassisProvider<P> {
         Ok(())
     }
 
-    async fn power_up_after(&self, interval: u8) -> Result<(), PlatformError> {
+    async fn power_up_after(&self, interval: u8) -> PlatformResult<()> {
         let is_off = async {
             while self.is_on().await? {
                 time::sleep(POWER_OFF_POLL).await;
             }
-            Ok(())
+            PlatformResult::Ok(())
         };
-        time::timeout(POWER_OFF_LIMIT, is_off).await.map_err(|_| PlatformError::Timeout)??;
+        time::timeout(POWER_OFF_LIMIT, is_off).await.map_err(|_| {
+            PlatformError::timeout(&format_args!("the host is still on after {POWER_OFF_LIMIT:?}"))
+        })??;
         time::sleep(Duration::from_secs(interval.into())).await;
         self.platform.request_host(HostTransition::On).await
     }
 
     /// Get System Restart Cause (IPMI v2.0 §28.11): the cause, and the channel of the command that
     /// caused it (0 when there was none).
-    async fn get_system_restart_cause(
-        self: Arc<Self>,
-        _: Context,
-    ) -> Result<(u8, u8), CompletionCode> {
+    async fn get_system_restart_cause(self: Arc<Self>, _: Context) -> HandlerResult<(u8, u8)> {
         let cause = match self.platform.restart_cause().await? {
             RestartCause::Unknown | RestartCause::HostCrash => 0x00,
             RestartCause::RemoteCommand => 0x01,
@@ -160,7 +161,7 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
         seconds: u8,
     ) -> Result<(), CompletionCode> {
-        self.boot.update(|state| state.power_cycle_interval = seconds).await
+        Ok(self.boot.update(|state| state.power_cycle_interval = seconds).await?)
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn platform_that_does_not_answer_is_c3h() {
         let commands = TestCommands::new();
-        commands.platform.state().error = Some(PlatformError::Timeout);
+        commands.platform.state().error = Some(PlatformError::timeout(&"no reply"));
         assert_eq!(commands.send(0x02, &[1]).await, Err(CompletionCode::TIMEOUT));
     }
 

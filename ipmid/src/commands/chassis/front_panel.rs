@@ -7,7 +7,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform};
 use crate::platform::{Button, Capabilities, PlatformError};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// Intrusion, front panel lockout, diagnostic interrupt, power interlock: bits 0 to 3.
@@ -32,7 +32,7 @@ impl<P: Platform> ChassisProvider<P> {
     async fn get_chassis_capabilities(
         self: Arc<Self>,
         _: Context,
-    ) -> Result<(Flags, Addresses, u8), CompletionCode> {
+    ) -> HandlerResult<(Flags, Addresses, u8)> {
         let has = self.platform.capabilities().await?;
         let flags = (has.intrusion, has.front_panel_lockout, has.nmi, has.power_interlock, Zero);
         let addresses = [has.fru_address, has.sdr_address, has.sel_address, has.sm_address];
@@ -47,7 +47,7 @@ impl<P: Platform> ChassisProvider<P> {
         flags: (bool, bool, Zero<6>),
         addresses: Addresses,
         bridge: Option<u8>,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let (intrusion, front_panel_lockout, _) = flags;
         let [fru_address, sdr_address, sel_address, sm_address] = addresses;
         let has = self.platform.capabilities().await?;
@@ -75,19 +75,19 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
         disabled: (bool, bool, bool, bool),
         _: Bits<4>,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let (power, reset, nmi, standby) = disabled;
         if standby {
-            return Err(CompletionCode::INVALID_DATA_FIELD); // no service has a standby button
+            return Err(CompletionCode::INVALID_DATA_FIELD.into()); // no service has a standby button
         }
         for (button, disabled) in
             [(Button::Power, power), (Button::Reset, reset), (Button::Nmi, nmi)]
         {
             match self.platform.set_button_enabled(button, !disabled).await {
-                Err(PlatformError::Absent) if disabled => {
-                    return Err(CompletionCode::INVALID_DATA_FIELD);
+                Err(PlatformError::Absent(_)) if disabled => {
+                    return Err(CompletionCode::INVALID_DATA_FIELD.into());
                 }
-                Err(PlatformError::Absent) | Ok(()) => {}
+                Err(PlatformError::Absent(_)) | Ok(()) => {}
                 Err(error) => return Err(error.into()),
             }
         }

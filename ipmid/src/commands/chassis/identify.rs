@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::{ChassisProvider, Platform, lock};
 use crate::platform::PlatformResult;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// How long the LED is on when no interval is given, in seconds (IPMI v2.0 §28.5).
@@ -86,7 +86,7 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
         interval: Option<u8>,
         force: Option<(bool, Zero<7>)>,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let forced = force.is_some_and(|(force, _)| force);
         let interval = Duration::from_secs(interval.unwrap_or(DEFAULT_INTERVAL).into());
         let _writer = self.identify_writer.lock().await;
@@ -188,7 +188,7 @@ mod tests {
     async fn requests_are_answered_while_the_timer_cannot_switch_the_led_off() {
         let commands = TestCommands::new();
         assert_eq!(commands.send(0x04, &[1]).await, answer(&[]));
-        commands.platform.state().error = Some(PlatformError::Absent);
+        commands.platform.state().error = Some(PlatformError::absent(&"no such service"));
         time::sleep(Duration::from_secs(5)).await;
         let absent = Err(CompletionCode::NOT_IN_PRESENT_STATE);
         assert_eq!(commands.send(0x04, &[0, 1]).await, absent);

@@ -7,7 +7,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{ChassisProvider, Platform, if_present, lock};
 use crate::platform::{Button, PlatformError, PowerState, RestartCause, RestorePolicy};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// All three policies can be chosen (IPMI v2.0 §28.8).
@@ -38,7 +38,7 @@ impl<P: Platform> ChassisProvider<P> {
     async fn get_chassis_status(
         self: Arc<Self>,
         _: Context,
-    ) -> Result<(PowerBits, u8, MiscBits, ButtonBits), CompletionCode> {
+    ) -> HandlerResult<(PowerBits, u8, MiscBits, ButtonBits)> {
         let (power, policy, cause, intruded, identify, buttons) = tokio::join!(
             self.platform.power_state(),
             self.platform.restore_policy(),
@@ -71,7 +71,7 @@ impl<P: Platform> ChassisProvider<P> {
         Ok(((is_on, Bits::low(0), Bits::low(policy), false), last_event, misc, buttons))
     }
 
-    async fn buttons(&self) -> Result<ButtonBits, CompletionCode> {
+    async fn buttons(&self) -> HandlerResult<ButtonBits> {
         let (power, reset, nmi) = tokio::join!(
             self.platform.button_enabled(Button::Power),
             self.platform.button_enabled(Button::Reset),
@@ -97,23 +97,23 @@ impl<P: Platform> ChassisProvider<P> {
         _: Context,
         policy: Bits<3>,
         _: Zero<5>,
-    ) -> Result<u8, CompletionCode> {
+    ) -> HandlerResult<u8> {
         let policy = match policy.value() {
             0 => RestorePolicy::AlwaysOff,
             1 => RestorePolicy::Restore,
             2 => RestorePolicy::AlwaysOn,
             3 => return Ok(POLICY_SUPPORT),
-            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD.into()),
         };
         self.platform.set_restore_policy(policy).await?;
         Ok(POLICY_SUPPORT)
     }
 
     /// Get POH Counter (IPMI v2.0 §28.14): minutes for each count, and the count.
-    async fn get_poh_counter(self: Arc<Self>, _: Context) -> Result<(u8, u32), CompletionCode> {
+    async fn get_poh_counter(self: Arc<Self>, _: Context) -> HandlerResult<(u8, u32)> {
         match self.platform.power_on_hours().await {
             Ok(hours) => Ok((MINUTES_PER_COUNT, hours.saturating_mul(MINUTES_PER_HOUR))),
-            Err(PlatformError::Absent) => Err(CompletionCode::INVALID_COMMAND),
+            Err(PlatformError::Absent(_)) => Err(CompletionCode::INVALID_COMMAND.into()),
             Err(error) => Err(error.into()),
         }
     }

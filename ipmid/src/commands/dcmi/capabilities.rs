@@ -96,7 +96,7 @@ impl<P: Platform> DcmiProvider<P> {
 
 /// Whether some service has what was read.
 fn is_present<T>(result: &PlatformResult<T>) -> bool {
-    !matches!(result, Err(PlatformError::Absent))
+    !matches!(result, Err(PlatformError::Absent(_)))
 }
 
 #[cfg(test)]

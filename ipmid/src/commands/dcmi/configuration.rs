@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::VERSION;
 use super::{DcmiProvider, Platform};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: parameter not supported.
@@ -72,7 +72,7 @@ impl<P: Platform> DcmiProvider<P> {
         parameter: u8,
         _set_selector: u8,
         data: Remaining,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         if parameter == PARAM_ACTIVATE_DHCP {
             let (activate, _): (bool, Zero<7>) = data.decode()?;
             if activate {
@@ -80,7 +80,7 @@ impl<P: Platform> DcmiProvider<P> {
             }
             return Ok(());
         }
-        self.state.try_update(|state| state.configuration.set(parameter, &data)).await
+        Ok(self.state.try_update(|state| state.configuration.set(parameter, &data)).await?)
     }
 
     /// Get DCMI Configuration Parameters (DCMI 1.5 §6.1.3): conformance, revision, one parameter.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DcmiProvider, Platform, absent};
 use crate::model::persistent::lock;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// Bytes that one request reads or writes at most.
@@ -71,7 +71,7 @@ impl<P: Platform> DcmiProvider<P> {
         _: Context,
         offset: u8,
         count: u8,
-    ) -> Result<(u8, Remaining), CompletionCode> {
+    ) -> HandlerResult<(u8, Remaining)> {
         let AssetTag(tag) = self.asset_tag().await?;
         let part = part(&tag, offset, count)?;
         Ok((length(&tag), part.into()))
@@ -88,7 +88,7 @@ impl<P: Platform> DcmiProvider<P> {
         offset: u8,
         count: u8,
         bytes: Vec<u8>,
-    ) -> Result<u8, CompletionCode> {
+    ) -> HandlerResult<u8> {
         let mut tag = self.asset_tag().await?;
         splice(&mut tag.0, offset, count, &bytes, TAG_LENGTH)?;
         self.platform.set_asset_tag(tag.text()).await.map_err(absent)?;
@@ -97,7 +97,7 @@ impl<P: Platform> DcmiProvider<P> {
         Ok(total)
     }
 
-    async fn asset_tag(&self) -> Result<AssetTag, CompletionCode> {
+    async fn asset_tag(&self) -> HandlerResult<AssetTag> {
         let text = self.platform.asset_tag().await.map_err(absent)?;
         Ok(self.state.look(|state| state.asset_tag.clone()).under(text))
     }
@@ -113,7 +113,7 @@ impl<P: Platform> DcmiProvider<P> {
         _: Context,
         offset: u8,
         count: u8,
-    ) -> Result<(u8, Remaining), CompletionCode> {
+    ) -> HandlerResult<(u8, Remaining)> {
         let mut name = self.platform.host_name().await.map_err(absent)?.into_bytes();
         name.truncate(IDENTIFIER_LENGTH - 1);
         name.push(0);
@@ -133,7 +133,7 @@ impl<P: Platform> DcmiProvider<P> {
         offset: u8,
         count: u8,
         bytes: Vec<u8>,
-    ) -> Result<u8, CompletionCode> {
+    ) -> HandlerResult<u8> {
         let (total, complete) = {
             let mut identifier = lock(&self.identifier);
             splice(&mut identifier, offset, count, &bytes, IDENTIFIER_LENGTH)?;

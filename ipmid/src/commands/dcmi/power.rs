@@ -113,7 +113,7 @@ impl<P: Platform> DcmiProvider<P> {
     /// The sensor of the machine's power, as it is now.
     pub(super) async fn power(&self) -> Option<MachinePower> {
         let store = self.platform.sensors().await;
-        let name = format!("/{}", self.config.power_sensor);
+        let name = format!("/{}", self.config.get().power_sensor);
         store.with(|table| {
             let sensor = table.iter().find(|sensor| sensor.path.ends_with(&name))?;
             Some(MachinePower {

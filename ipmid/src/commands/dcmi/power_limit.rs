@@ -8,6 +8,7 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::Outage;
 use ipmi_proto::codec::Zero;
 use ipmi_proto::{CompletionCode, GroupBody, Privilege};
 use tokio::time::{self, Instant};
@@ -16,7 +17,7 @@ use tracing::{error, warn};
 use super::power::MachinePower;
 use super::{DcmiProvider, Platform, absent};
 use crate::platform::{ChassisTransition, ExceptionAction, PlatformError, PowerLimitSettings};
-use crate::request::command::{Coded, Registrar, Resource};
+use crate::request::command::{Coded, HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h` of Get Power Limit: none is active.
@@ -58,7 +59,7 @@ impl<P: Platform> DcmiProvider<P> {
         self: Arc<Self>,
         _: Context,
         _reserved: u16,
-    ) -> Result<Coded<PowerLimit>, CompletionCode> {
+    ) -> HandlerResult<Coded<PowerLimit>> {
         let limit = self.platform.power_limit().await.map_err(absent)?;
         let code = if limit.active { CompletionCode::OK } else { NO_LIMIT };
         let watts = u16::try_from(limit.limit).unwrap_or(u16::MAX);
@@ -80,13 +81,13 @@ impl<P: Platform> DcmiProvider<P> {
         correction_time: u32,
         _: Zero<16>,
         sampling_period: u16,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let action = action_from(action).ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         let old = self.platform.power_limit().await.map_err(absent)?;
         let limit = u32::from(watts);
         let (least, most) = old.range;
         if limit < least || (most > 0 && limit > most) {
-            return Err(LIMIT_OUT_OF_RANGE);
+            return Err(LIMIT_OUT_OF_RANGE.into());
         }
         let wanted = PowerLimitSettings { limit, action, correction_time, sampling_period, ..old };
         self.platform.set_power_limit(wanted).await.map_err(absent)
@@ -102,11 +103,11 @@ impl<P: Platform> DcmiProvider<P> {
         _: Context,
         activation: u8,
         _reserved: u16,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let active = match activation {
             0 => false,
             1 => true,
-            _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+            _ => return Err(CompletionCode::INVALID_DATA_FIELD.into()),
         };
         self.platform.activate_power_limit(active).await.map_err(absent)
     }
@@ -114,14 +115,23 @@ impl<P: Platform> DcmiProvider<P> {
     /// Performs the exception action when the power limit is exceeded, as long as the daemon runs.
     pub async fn watch_power_limit(&self) -> Infallible {
         let (mut known, mut beyond) = (None, None);
+        let unread = Outage::new();
         loop {
-            let limit = match self.platform.power_limit().await {
+            let read = self.platform.power_limit().await;
+            match &read {
+                Ok(_) => drop(unread.end()),
+                Err(error) if !error.is_absent() && unread.begin_for(error.clone()) => {
+                    warn!(%error, "cannot read the power limit; the power is not compared with it");
+                }
+                Err(_) => {}
+            }
+            let limit = match read {
                 Ok(limit) => is_watched(&limit).then_some(limit),
-                Err(PlatformError::Timeout) => {
+                Err(PlatformError::Timeout(_)) => {
                     time::sleep(RETRY_INTERVAL).await;
                     continue;
                 }
-                Err(PlatformError::Absent | PlatformError::Refused) => None,
+                Err(PlatformError::Absent(_) | PlatformError::Refused(_)) => None,
             };
             if limit != known {
                 (known, beyond) = (limit, None);

@@ -116,8 +116,8 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         }
         let (bus, address) = (bus.value(), address.value());
         let write = Vec::from(write);
-        let mut allowed = self.deps.i2c.allow.iter();
-        if !allowed.any(|allowed| allowed.covers(bus, address, &write, read)) {
+        let allowed = self.deps.i2c.get().allow;
+        if !allowed.iter().any(|allowed| allowed.covers(bus, address, &write, read)) {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
         }
         let data = self.i2c.transfer(bus, address, write, read).await;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::RateLimit;
 use ipmi_proto::codec::{Bits, Remaining};
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse};
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, Privilege, Request, Response};
 use tokio::{task, time};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::MessagingProvider;
 use crate::model::message_queue::{Message, Messages};
 use crate::platform::{I2c, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
-use crate::request::command::Registrar;
+use crate::request::command::{CommandError, HandlerResult, Registrar};
 use crate::request::context::Context;
 
 /// `83h`: NAK on write, no controller acknowledges the address.
@@ -32,6 +33,9 @@ const SEND_MESSAGE: u8 = 0x34;
 
 /// The bytes of a response frame around its data (IPMI v2.0 Table 13-8).
 const RESPONSE_OVERHEAD: usize = 8;
+
+/// A failure that lasts is logged once a minute.
+static UNREACHABLE: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
 /// Where a request goes.
 enum Target {
@@ -84,23 +88,23 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         _encrypted: bool,
         tracking: Bits<2>,
         frame: Remaining,
-    ) -> Result<Remaining, CompletionCode> {
+    ) -> HandlerResult<Remaining> {
         let number = context.resolve(channel);
         let frame = addressed(frame.into())?;
         if ![TRACKING_NONE, TRACKING_REQUEST].contains(&tracking.value()) {
-            return Err(CompletionCode::INVALID_DATA_FIELD);
+            return Err(CompletionCode::INVALID_DATA_FIELD.into());
         }
         if self.deps.host_channels.contains_key(&number)
             || number == ChannelNumber::SYSTEM_INTERFACE
         {
-            return self.to_host(&context, frame);
+            return Ok(self.to_host(&context, frame)?);
         }
         if context.is_from_host() && is_response(&frame) {
             return self.forward_host_response(number, &frame).await;
         }
         let bridged = self.unwrap_frame(&context, number, &frame)?;
         if context.is_from_host() {
-            return self.relay_for_host(bridged);
+            return Ok(self.relay_for_host(bridged)?);
         }
         let answer = self.ask(&bridged).await;
         let (completion, data) = settled(answer)?;
@@ -135,14 +139,11 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         &self,
         number: ChannelNumber,
         frame: &[u8],
-    ) -> Result<Remaining, CompletionCode> {
+    ) -> HandlerResult<Remaining> {
         let invalid = CompletionCode::INVALID_DATA_FIELD;
         let channel = self.deps.satellite_channels.get(&number).ok_or(invalid)?;
-        match self.platform.answer_satellite(channel, frame).await {
-            Ok(()) => Ok(Vec::new().into()),
-            Err(PlatformError::Timeout) => Err(CompletionCode::TIMEOUT),
-            Err(_) => Err(CompletionCode::DESTINATION_UNAVAILABLE),
-        }
+        self.platform.answer_satellite(channel, frame).await.map_err(unreachable)?;
+        Ok(Vec::new().into())
     }
 
     fn unwrap_frame(
@@ -192,8 +193,11 @@ impl<P: Satellites, I: I2c> MessagingProvider<P, I> {
         let messages = Arc::clone(&self.deps.messages);
         task::spawn(async move {
             let answer = time::timeout(RELAY, self.ask(&bridged)).await;
-            let answer = answer.unwrap_or(Err(PlatformError::Timeout));
-            let (completion, data) = settled(answer).unwrap_or_else(|code| (code, Vec::new()));
+            let answer = answer.unwrap_or(Ok(SatelliteAnswer::Silent));
+            let (completion, data) = settled(answer).unwrap_or_else(|error| {
+                log_unreachable(&bridged, &error);
+                (error.completion, Vec::new())
+            });
             bridged.queue_response(&messages, completion, data);
             drop(permit);
         });
@@ -259,16 +263,32 @@ fn is_response(frame: &[u8]) -> bool {
 }
 
 /// The completion code and data for the requester, from a satellite's response or failure.
-fn settled(
-    answer: PlatformResult<SatelliteAnswer>,
-) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
-    match answer {
-        Ok(SatelliteAnswer::Answered(completion, data)) => Ok((completion, data)),
-        Ok(SatelliteAnswer::Silent) | Err(PlatformError::Timeout) => Err(CompletionCode::TIMEOUT),
-        Ok(SatelliteAnswer::Unreachable) => Err(NOT_ACKNOWLEDGED),
-        Ok(SatelliteAnswer::Busy) => Err(CompletionCode::BUSY),
-        Err(PlatformError::Absent | PlatformError::Refused) => {
-            Err(CompletionCode::DESTINATION_UNAVAILABLE)
+fn settled(answer: PlatformResult<SatelliteAnswer>) -> HandlerResult<(CompletionCode, Vec<u8>)> {
+    match answer.map_err(unreachable)? {
+        SatelliteAnswer::Answered(completion, data) => Ok((completion, data)),
+        SatelliteAnswer::Silent => Err(CompletionCode::TIMEOUT.into()),
+        SatelliteAnswer::Unreachable => Err(NOT_ACKNOWLEDGED.into()),
+        SatelliteAnswer::Busy => Err(CompletionCode::BUSY.into()),
+    }
+}
+
+/// The error where the bridge of a satellite's channel fails.
+fn unreachable(error: PlatformError) -> CommandError {
+    let completion = match error {
+        PlatformError::Timeout(_) => CompletionCode::TIMEOUT,
+        PlatformError::Absent(_) | PlatformError::Refused(_) => {
+            CompletionCode::DESTINATION_UNAVAILABLE
         }
+    };
+    CommandError::new(completion, error)
+}
+
+/// Logs the failure of a relayed request, whose Send Message was answered before.
+fn log_unreachable(bridged: &Bridged, error: &CommandError) {
+    if let Some(cause) = &error.cause
+        && let Some(pass) = UNREACHABLE.admit()
+    {
+        let (channel, swallowed) = (bridged.number.value(), pass.swallowed);
+        warn!(error = %cause, channel, completion = %error.completion, swallowed, "cannot send a request of the host to a satellite; the host gets the completion code");
     }
 }

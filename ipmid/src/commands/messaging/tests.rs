@@ -106,7 +106,8 @@ fn messaging() -> TestMessaging {
         host_channels: [(ChannelNumber::SYSTEM_INTERFACE, "kcs0".to_owned())].into(),
         i2c: I2cConfig {
             allow: vec![allow(0x50, &[0x10, 0x00], &[0x00, 0xff]), allow(0x51, &[], &[])],
-        },
+        }
+        .into(),
         own: OwnRequests::default(),
     };
     let own = Arc::new(Own::default());
@@ -217,8 +218,8 @@ async fn each_satellite_failure_has_its_completion_code() {
         (Ok(SatelliteAnswer::Silent), 0xc3),
         (Ok(SatelliteAnswer::Unreachable), 0x83),
         (Ok(SatelliteAnswer::Busy), 0xc0),
-        (Err(PlatformError::Absent), 0xd3),
-        (Err(PlatformError::Timeout), 0xc3),
+        (Err(PlatformError::absent(&"no such service")), 0xd3),
+        (Err(PlatformError::timeout(&"no reply")), 0xc3),
     ] {
         messaging.set_satellite_result(said);
         let answered = messaging.send_from_lan(0x34, &FROM_IPMITOOL).await;
@@ -268,7 +269,7 @@ async fn broadcast_asks_the_satellite_that_it_addresses() {
         assert_eq!(messaging.send(0x33, &[]).await.unwrap()[3], address);
         assert_eq!(messaging.fake.asked.lock().unwrap().pop().unwrap().1, address);
     }
-    messaging.set_satellite_result(Err(PlatformError::Absent));
+    messaging.set_satellite_result(Err(PlatformError::absent(&"no such service")));
     let broadcast = [0x40, 0x00, 0x2c, 0x18, 0xbc, 0x20, 0x10, 0x01, 0xcf];
     let no_bridge = messaging.send_from_lan(0x34, &broadcast).await;
     assert_eq!(no_bridge, Err(CompletionCode::DESTINATION_UNAVAILABLE));

@@ -227,7 +227,7 @@ impl<P: Platform> PefProvider<P> {
         trap: &mut Trap,
     ) -> std::io::Result<()> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        socket.connect((address, self.deps.config.trap_port)).await?;
+        socket.connect((address, self.deps.config.get().trap_port)).await?;
         if let std::net::IpAddr::V4(own) = socket.local_addr()?.ip() {
             trap.agent = own.octets();
         }

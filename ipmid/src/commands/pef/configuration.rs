@@ -300,7 +300,7 @@ impl<P: Platform> PefProvider<P> {
                 if !was_on && stored.control & PEF_ON != 0 {
                     stored.processed = newest;
                 }
-                Ok(())
+                Ok::<_, CompletionCode>(())
             })
             .await?;
         self.changed.notify_one();

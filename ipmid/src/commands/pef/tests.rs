@@ -50,7 +50,7 @@ impl TestPef {
             clock: Arc::new(Clock::new(Persistent::volatile())),
             lan,
             manufacturer: (Iana::OPENBMC, 1),
-            config: PefConfig { trap_port },
+            config: PefConfig { trap_port }.into(),
             updates: Arc::default(),
         };
         let mut pef = None;

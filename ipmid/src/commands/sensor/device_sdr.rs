@@ -62,7 +62,7 @@ impl<P: Sensors> SensorProvider<P> {
         count: u8,
     ) -> Result<(u16, Vec<u8>), CompletionCode> {
         let part = Part { reservation, record, offset, count, room: context.max_data() };
-        self.repository(|repository| repository.read_own(part)).await
+        Ok(self.repository(|repository| repository.read_own(part)).await?)
     }
 
     /// Reserve Device SDR Repository (IPMI v2.0 §35.4).

@@ -93,7 +93,8 @@ impl<P: Sensors> SensorProvider<P> {
                 settings.events = events;
                 switch(settings, operation.value(), assertions, deassertions);
             })
-            .await
+            .await?;
+        Ok(())
     }
 
     /// Get Sensor Event Enable (IPMI v2.0 §35.11): event messages and scanning in bits 7 and 6, and the
@@ -138,7 +139,7 @@ impl<P: Sensors> SensorProvider<P> {
             true => assertions.unwrap_or_default(),
             false => u16::MAX,
         };
-        self.platform.sensors().await.rearm(index, offsets)
+        Ok(self.platform.sensors().await.rearm(index, offsets)?)
     }
 
     /// Get Sensor Event Status (IPMI v2.0 §35.13): status as with a reading, and the offsets that are

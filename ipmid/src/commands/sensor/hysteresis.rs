@@ -40,7 +40,8 @@ impl<P: Sensors> SensorProvider<P> {
                 settings.positive_hysteresis = positive;
                 settings.negative_hysteresis = negative;
             })
-            .await
+            .await?;
+        Ok(())
     }
 
     /// Get Sensor Hysteresis (IPMI v2.0 §35.7): positive and negative, in raw steps.

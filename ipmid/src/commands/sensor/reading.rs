@@ -9,7 +9,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{SensorProvider, analog};
 use crate::model::sensors::Sensor;
 use crate::platform::Sensors;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// Bits of a state byte that have no meaning and read as ones: of thresholds, of the second byte of states.
@@ -93,7 +93,7 @@ impl<P: Sensors> SensorProvider<P> {
         operation: u8,
         reading: Option<u8>,
         _states_and_event: Remaining,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let reading = reading.filter(|_| operation == WRITE_READING);
         let raw = reading.ok_or(CompletionCode::INVALID_DATA_FIELD)?;
         let (path, value, mutable) = self
@@ -107,7 +107,7 @@ impl<P: Sensors> SensorProvider<P> {
             })
             .await??;
         if !mutable {
-            return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+            return Err(CompletionCode::NOT_IN_PRESENT_STATE.into());
         }
         Ok(self.platform.set_reading(&path, value).await?)
     }

@@ -55,7 +55,7 @@ impl<P: Sensors> SensorProvider<P> {
         }
         let sensor_type = (!is_own).then_some(wanted);
         let sensors = self.platform.sensors().await;
-        sensors.configure(index, move |settings| settings.sensor_type = sensor_type).await
+        Ok(sensors.configure(index, move |settings| settings.sensor_type = sensor_type).await?)
     }
 
     /// Get Sensor Type (IPMI v2.0 §35.16): sensor type, event/reading type.

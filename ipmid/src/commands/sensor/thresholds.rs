@@ -8,7 +8,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 use super::{SensorProvider, analog};
 use crate::model::sensors::{Update, Value, limit_property};
 use crate::platform::Sensors;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 impl<P: Sensors> SensorProvider<P> {
@@ -32,9 +32,9 @@ impl<P: Sensors> SensorProvider<P> {
         number: u8,
         mask: u8,
         limits: [u8; 6],
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         if mask & !ThresholdSet::from_bits(mask).bits() != 0 {
-            return Err(CompletionCode::INVALID_DATA_FIELD);
+            return Err(CompletionCode::INVALID_DATA_FIELD.into());
         }
         let wanted = ThresholdSet::from_bits(mask);
         let limits = PerThreshold::new(limits);

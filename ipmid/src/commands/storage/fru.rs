@@ -12,7 +12,7 @@ use super::{Platform, StorageProvider};
 use crate::model::events::Source;
 use crate::model::fru::FruWriter;
 use crate::model::sdr::OwnSource;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// Access is by bytes (bit 0 clear), not by words.
@@ -94,11 +94,11 @@ impl<P: Platform> StorageProvider<P> {
         device: u8,
         offset: u16,
         data: Vec<u8>,
-    ) -> Result<u8, CompletionCode> {
+    ) -> HandlerResult<u8> {
         let length =
             u8::try_from(data.len()).map_err(|_| CompletionCode::REQUEST_LENGTH_INVALID)?;
         if data.is_empty() {
-            return Err(CompletionCode::REQUEST_LENGTH_INVALID);
+            return Err(CompletionCode::REQUEST_LENGTH_INVALID.into());
         }
         self.stores.fru.until_settled(UNITS).await;
         let writer = self.stores.fru.writer().await;

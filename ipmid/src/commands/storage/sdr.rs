@@ -88,7 +88,7 @@ impl<P: Platform> StorageProvider<P> {
         count: u8,
     ) -> Result<(u16, Vec<u8>), CompletionCode> {
         let part = Part { reservation, record, offset, count, room: context.max_data() };
-        self.repository(|repository| repository.read(part)).await
+        Ok(self.repository(|repository| repository.read(part)).await?)
     }
 
     /// Run Initialization Agent (IPMI v2.0 §33.21): sensors are initialized by their own services.

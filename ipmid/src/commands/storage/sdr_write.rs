@@ -255,7 +255,7 @@ impl<P: Platform> StorageProvider<P> {
         self.refresh_frus().await;
         let sensors = self.platform.sensors().await;
         let now = self.stores.clock.now();
-        self.stores.sdr.add(&sensors, now, record, wanted).await
+        Ok(self.stores.sdr.add(&sensors, now, record, wanted).await?)
     }
 
     async fn check_reservation(&self, reservation: u16) -> Result<(), CompletionCode> {

@@ -6,7 +6,7 @@ use ipmi_proto::{CompletionCode, NetFn, Privilege};
 
 use super::{Platform, StorageProvider};
 use crate::platform::PlatformError;
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// The furthest that local time is from UTC, in minutes (§31.11a), and "not specified".
@@ -43,18 +43,18 @@ impl<P: Platform> StorageProvider<P> {
     ///
     /// - `CCh` for FFFFFFFFh, which stands for a time that is not known (§37).
     /// - `D5h` while the clock follows the network, as in OpenBMC (`storagehandler.cpp`).
-    async fn set_sel_time(self: Arc<Self>, _: Context, seconds: u32) -> Result<(), CompletionCode> {
+    async fn set_sel_time(self: Arc<Self>, _: Context, seconds: u32) -> HandlerResult<()> {
         if seconds == UNKNOWN_TIME {
-            return Err(CompletionCode::INVALID_DATA_FIELD);
+            return Err(CompletionCode::INVALID_DATA_FIELD.into());
         }
         if self.platform.follows_network().await == Ok(true) {
-            return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+            return Err(CompletionCode::NOT_IN_PRESENT_STATE.into());
         }
         match self.platform.set_bmc_time(u64::from(seconds)).await {
-            Ok(()) | Err(PlatformError::Absent) => {}
+            Ok(()) | Err(PlatformError::Absent(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        self.stores.clock.set(seconds).await
+        Ok(self.stores.clock.set(seconds).await?)
     }
 
     /// Get SEL Time UTC Offset (IPMI v2.0 §31.11a): minutes that local time is ahead of UTC.
@@ -75,7 +75,7 @@ impl<P: Platform> StorageProvider<P> {
         if minutes.unsigned_abs() > MAX_OFFSET && minutes != UNSPECIFIED_OFFSET {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         }
-        self.stores.clock.set_utc_offset(minutes).await
+        Ok(self.stores.clock.set_utc_offset(minutes).await?)
     }
 }
 

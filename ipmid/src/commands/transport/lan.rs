@@ -19,12 +19,13 @@ use ipmi_proto::{ChannelNumber, CompletionCode, Medium, NetFn, Privilege};
 use tokio::task;
 
 use crate::commands::set_in_progress::{self, SetState};
-use crate::model::lan::{ChannelState, LanState};
+use crate::model::lan::{ChannelState, LanSessions, LanState};
+use crate::model::live::Live;
 use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::model::requester::Requester;
 use crate::platform::{LinkChange, Network, PlatformError, Sessions};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{CommandError, HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: parameter not supported.
@@ -41,27 +42,18 @@ const PARAMETER_VERSION: u8 = 0x11;
 const PARAM_SET_IN_PROGRESS: u8 = 0;
 
 /// What a parameter reads as, or what came of setting it.
-type Data = Result<Vec<u8>, CompletionCode>;
-type Done = Result<(), CompletionCode>;
+type Data = HandlerResult<Vec<u8>>;
+type Done = HandlerResult<()>;
 
 /// The LAN commands and what they keep between requests.
 pub struct LanProvider<P> {
     platform: Arc<P>,
     accounts: Arc<dyn UserAdmin>,
-    sessions: LanSessions,
+    sessions: Live<LanSessions>,
     state: Arc<Persistent<LanState>>,
     /// Updates in progress, and what they hold.
     updates: Arc<ParameterUpdates>,
     cleared: Mutex<crate::platform::IpCounters>,
-}
-
-/// How sessions over LAN may be opened, as the configuration has it.
-#[derive(Clone, Debug)]
-pub struct LanSessions {
-    /// Ids of the cipher suites of RMCP+.
-    pub cipher_suites: Vec<u8>,
-    /// Authentication types of IPMI 1.5, each a bit by its number.
-    pub auth_types: u8,
 }
 
 /// A LAN channel.
@@ -85,7 +77,7 @@ impl<P: Network + Sessions> LanProvider<P> {
     pub fn new(
         platform: Arc<P>,
         accounts: Arc<dyn UserAdmin>,
-        sessions: LanSessions,
+        sessions: Live<LanSessions>,
         state: Arc<Persistent<LanState>>,
         updates: Arc<ParameterUpdates>,
     ) -> Arc<Self> {
@@ -128,13 +120,13 @@ impl<P: Network + Sessions> LanProvider<P> {
     async fn update_state(
         &self,
         lan: &Lan,
-        change: impl FnOnce(&mut ChannelState) -> Done,
+        change: impl FnOnce(&mut ChannelState) -> Result<(), CompletionCode>,
     ) -> Done {
         if lan.dry {
-            return self.read_state(lan, |state| change(&mut state.clone()));
+            return Ok(self.read_state(lan, |state| change(&mut state.clone()))?);
         }
         let number = lan.number.value();
-        self.state.try_update(|state| change(state.channel_mut(number))).await
+        Ok(self.state.try_update(|state| change(state.channel_mut(number))).await?)
     }
 
     async fn change(&self, lan: &Lan, change: LinkChange) -> Done {
@@ -155,8 +147,8 @@ impl<P: Network + Sessions> LanProvider<P> {
         let accounts = Arc::clone(&self.accounts);
         match task::spawn_blocking(move || act(accounts.as_ref())).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.is_full() => Err(CompletionCode::OUT_OF_SPACE),
-            Ok(Err(_)) | Err(_) => Err(CompletionCode::UNSPECIFIED),
+            Ok(Err(error)) if error.is_full() => Err(CompletionCode::OUT_OF_SPACE.into()),
+            Ok(Err(_)) | Err(_) => Err(CompletionCode::UNSPECIFIED.into()),
         }
     }
 
@@ -174,7 +166,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         (channel, _): (ChannelNumber, Ignored<4>),
         parameter: u8,
         data: Remaining,
-    ) -> Result<(), CompletionCode> {
+    ) -> Done {
         let lan = self.lan(&context, channel)?;
         let who = Requester::from(&context);
         if parameter == PARAM_SET_IN_PROGRESS {
@@ -197,7 +189,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             3..=15 | 20 | 21 => self.set_ipv4(lan, parameter, data).await,
             16..=19 | 25 => self.set_alerts(lan, parameter, data).await,
             50..=80 => self.set_ipv6(lan, parameter, data).await,
-            _ => Err(PARAMETER_NOT_SUPPORTED),
+            _ => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 
@@ -214,7 +206,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         parameter: u8,
         set_selector: u8,
         _block_selector: u8,
-    ) -> Result<(u8, Remaining), CompletionCode> {
+    ) -> HandlerResult<(u8, Remaining)> {
         let lan = self.lan(&context, channel)?;
         if revision_only {
             return Ok((PARAMETER_VERSION, Remaining::default()));
@@ -234,7 +226,7 @@ impl<P: Network + Sessions> LanProvider<P> {
             3..=15 | 20 | 21 => self.ipv4(&lan, parameter).await?,
             16..=19 | 25 => self.alerts(&lan, parameter, set_selector)?,
             50..=80 => self.ipv6(&lan, parameter, set_selector).await?,
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         };
         Ok((PARAMETER_VERSION, data.into()))
     }
@@ -257,14 +249,14 @@ impl<P: Network + Sessions> LanProvider<P> {
 }
 
 /// Refuses reserved bits that are set: they would not be read back.
-const fn reserved<const N: u32>(bits: Bits<N>) -> Done {
+const fn reserved<const N: u32>(bits: Bits<N>) -> Result<(), CompletionCode> {
     if bits.value() == 0 { Ok(()) } else { Err(INVALID_VALUE) }
 }
 
-/// A network parameter on a machine whose network nobody manages.
-fn unmanaged(error: PlatformError) -> CompletionCode {
+/// The error of a network parameter, which a machine without a network service does not have.
+fn unmanaged(error: PlatformError) -> CommandError {
     match error {
-        PlatformError::Absent => PARAMETER_NOT_SUPPORTED,
+        PlatformError::Absent(_) => PARAMETER_NOT_SUPPORTED.into(),
         error => error.into(),
     }
 }
@@ -300,6 +292,7 @@ mod tests {
             TestCommands::with(Family::NetFn(NetFn::TRANSPORT), |platform, table| {
                 let state = Arc::new(Persistent::volatile());
                 let accounts = Arc::new(accounts);
+                let sessions = sessions.into();
                 LanProvider::new(Arc::clone(platform), accounts, sessions, state, updates)
                     .register(table);
             });

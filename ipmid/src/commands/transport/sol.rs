@@ -15,7 +15,7 @@ use crate::commands::set_in_progress::{self, SetState};
 use crate::model::parameter_updates::{ParameterUpdates, Parameters};
 use crate::model::persistent::Persistent;
 use crate::platform::{PlatformError, Sessions, Sol, SolChange, SolSettings};
-use crate::request::command::{Registrar, Resource};
+use crate::request::command::{HandlerResult, Registrar, Resource};
 use crate::request::context::Context;
 
 /// `80h`: parameter not supported.
@@ -117,14 +117,15 @@ impl<P: Sessions + Sol> SolProvider<P> {
         (channel, _): (ChannelNumber, Ignored<4>),
         selector: u8,
         data: Remaining,
-    ) -> Result<(), CompletionCode> {
+    ) -> HandlerResult<()> {
         let (number, name) = self.channel(context, channel)?;
         let of = Parameters::Sol(number.value());
         let parameter = Parameter::new(selector)?;
         if parameter == Parameter::SetInProgress {
             let progress = SetState::decode(&data)?;
-            return set_in_progress::set(&self.updates, &*self.platform, of, &context, progress)
-                .await;
+            let (updates, platform) = (&self.updates, &*self.platform);
+            set_in_progress::set(updates, platform, of, &context, progress).await?;
+            return Ok(());
         }
         self.updates.extend(of, (&context).into());
         let change = match parameter {
@@ -145,7 +146,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
                 return self.set_bit_rate(which, &data).await;
             }
             Parameter::SetInProgress | Parameter::PayloadChannel | Parameter::PayloadPort => {
-                return Err(READ_ONLY);
+                return Err(READ_ONLY.into());
             }
         };
         Ok(self.platform.change_sol(name, change).await?)
@@ -163,7 +164,7 @@ impl<P: Sessions + Sol> SolProvider<P> {
         (channel, _, revision_only): (ChannelNumber, Ignored<3>, bool),
         selector: u8,
         _: (Option<u8>, Option<u8>),
-    ) -> Result<(u8, Vec<u8>), CompletionCode> {
+    ) -> HandlerResult<(u8, Vec<u8>)> {
         let (number, name) = self.channel(context, channel)?;
         let parameter = Parameter::new(selector)?;
         if revision_only {
@@ -201,13 +202,13 @@ impl<P: Sessions + Sol> SolProvider<P> {
         Ok((*number, name))
     }
 
-    async fn bit_rate(&self, which: Parameter) -> Result<u8, CompletionCode> {
+    async fn bit_rate(&self, which: Parameter) -> HandlerResult<u8> {
         match self.platform.console_baud().await {
             Ok(baud) => {
                 let known = BIT_RATES.iter().find(|(_, rate)| *rate == baud);
                 Ok(known.map_or(0, |(number, _)| *number))
             }
-            Err(PlatformError::Absent) => {
+            Err(PlatformError::Absent(_)) => {
                 let rates = self.bit_rates.get();
                 let volatile = which == Parameter::VolatileBitRate;
                 Ok(if volatile { rates.volatile } else { rates.non_volatile })
@@ -216,23 +217,23 @@ impl<P: Sessions + Sol> SolProvider<P> {
         }
     }
 
-    async fn set_bit_rate(&self, which: Parameter, data: &Remaining) -> Result<(), CompletionCode> {
+    async fn set_bit_rate(&self, which: Parameter, data: &Remaining) -> HandlerResult<()> {
         let (number, _) = data.decode::<(Bits<4>, Zero<4>)>()?;
         let number = number.value();
         let known = BIT_RATES.iter().find(|(known, _)| *known == number);
         if let Some((_, baud)) = known {
             match self.platform.set_console_baud(*baud).await {
-                Err(PlatformError::Absent) => {}
+                Err(PlatformError::Absent(_)) => {}
                 other => return Ok(other?),
             }
         } else if number != 0 {
-            return Err(CompletionCode::INVALID_DATA_FIELD);
+            return Err(CompletionCode::INVALID_DATA_FIELD.into());
         }
         let store = |rates: &mut BitRates| match which {
             Parameter::VolatileBitRate => rates.volatile = number,
             _ => rates.non_volatile = number,
         };
-        self.bit_rates.update(store).await
+        Ok(self.bit_rates.update(store).await?)
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::{HEADER_LENGTH, SdrBody, SdrHeader, SdrRecord, SensorKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::model::StoreError;
 
 /// The ids of added records begin here, above those of all sensors.
 pub(super) const FIRST: u16 = 0x1000;
@@ -15,9 +16,6 @@ const LAST: u16 = 0xfffe;
 pub(super) const CAPACITY: usize = 256;
 /// The bytes of the largest record.
 pub const MAX_LENGTH: usize = 64;
-
-/// `80h`: the record is not as long as its header says (§33.14).
-const LENGTH_MISMATCH: CompletionCode = CompletionCode(0x80);
 
 /// What a record describes. With two records of one subject, clients would list it twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -55,18 +53,18 @@ impl Raw {
     ///
     /// # Errors
     ///
-    /// - `80h` when its length is not that of its header.
-    /// - `C8h` beyond the length that a record may have.
-    /// - `CCh` when it is too short for the fields of its type.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, CompletionCode> {
-        let header = SdrHeader::parse(bytes).map_err(|_| LENGTH_MISMATCH)?;
+    /// - [`StoreError::LengthMismatch`] when its length is not that of its header.
+    /// - [`StoreError::TooLong`] beyond the length that a record may have.
+    /// - [`StoreError::InvalidRecord`] when it is too short for the fields of its type.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
+        let header = SdrHeader::parse(bytes).map_err(|_| StoreError::LengthMismatch)?;
         if bytes.len() != HEADER_LENGTH + usize::from(header.remaining) {
-            return Err(LENGTH_MISMATCH);
+            return Err(StoreError::LengthMismatch);
         }
         if bytes.len() > MAX_LENGTH {
-            return Err(CompletionCode::REQUEST_LENGTH_EXCEEDED);
+            return Err(StoreError::TooLong);
         }
-        SdrRecord::parse(bytes).map_err(|_| CompletionCode::INVALID_DATA_FIELD)?;
+        SdrRecord::parse(bytes).map_err(|_| StoreError::InvalidRecord)?;
         Ok(Self(bytes.to_vec()))
     }
 
@@ -125,9 +123,9 @@ impl Added {
     ///
     /// # Errors
     ///
-    /// `C4h` when there is no room.
-    pub(super) fn add(&mut self, record: Raw, wanted: Option<u16>) -> Result<u16, CompletionCode> {
-        let next = self.next_id().ok_or(CompletionCode::OUT_OF_SPACE)?;
+    /// [`StoreError::NoSpace`] when there is no room.
+    pub(super) fn add(&mut self, record: Raw, wanted: Option<u16>) -> Result<u16, StoreError> {
+        let next = self.next_id().ok_or(StoreError::NoSpace)?;
         let free = wanted.filter(|id| *id >= FIRST && !self.0.contains_key(id));
         let id = free.unwrap_or(next);
         self.0.insert(id, record.with_id(id));
@@ -168,13 +166,13 @@ mod tests {
     fn record_must_be_as_long_as_its_header_says() {
         assert_eq!(Raw::parse(&CONTROLLER).unwrap().subject(), Some(Subject::Controller(0x24, 0)));
         for cut in 0..CONTROLLER.len() {
-            assert_eq!(Raw::parse(&CONTROLLER[..cut]), Err(LENGTH_MISMATCH));
+            assert_eq!(Raw::parse(&CONTROLLER[..cut]), Err(StoreError::LengthMismatch));
         }
         let mut long = vec![0, 0, 0x51, 0x08, 60];
         long.extend([0; 60]);
-        assert_eq!(Raw::parse(&long), Err(CompletionCode::REQUEST_LENGTH_EXCEEDED));
+        assert_eq!(Raw::parse(&long), Err(StoreError::TooLong));
         let hollow = hex!("0000 51 01 03 20 00 01");
-        assert_eq!(Raw::parse(&hollow), Err(CompletionCode::INVALID_DATA_FIELD));
+        assert_eq!(Raw::parse(&hollow), Err(StoreError::InvalidRecord));
     }
 
     #[test]
@@ -191,7 +189,7 @@ mod tests {
         while added.room() > 0 {
             added.add(record.clone(), None).unwrap();
         }
-        assert_eq!(added.add(record, None), Err(CompletionCode::OUT_OF_SPACE));
+        assert_eq!(added.add(record, None), Err(StoreError::NoSpace));
         assert_eq!(added.next_id(), None);
     }
 

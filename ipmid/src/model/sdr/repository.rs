@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use ipmi_proto::IdString;
 use ipmi_proto::sdr::{SdrBody, SdrRecord};
-use ipmi_proto::{CompletionCode, IdString};
 use serde::{Deserialize, Serialize};
 
 use super::added::{self, Added, Raw, Subject};
 use super::{FixedRecords, History};
 use crate::model::sensors::{SensorIndex, SensorTable};
-use crate::model::{Reservation, names, part};
+use crate::model::{Reservation, StoreError, names, part};
 
 /// Record ids of sensors begin here; the fixed records are below.
 const FIRST_SENSOR: u16 = 0x0100;
@@ -164,11 +164,11 @@ impl Repository {
     }
 
     /// Whether a client added the record `id`.
-    pub(super) fn may_delete(&self, id: u16) -> Result<(), CompletionCode> {
+    pub(super) fn may_delete(&self, id: u16) -> Result<(), StoreError> {
         match &self.built_from {
             Some(Sources(_, _, added, _)) if added.iter().any(|(of, _)| of == id) => Ok(()),
-            _ if self.records.contains_key(&id) => Err(CompletionCode::ILLEGAL_FOR_SENSOR),
-            _ => Err(CompletionCode::NOT_PRESENT),
+            _ if self.records.contains_key(&id) => Err(StoreError::BuiltIn),
+            _ => Err(StoreError::NotFound),
         }
     }
 
@@ -201,11 +201,12 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// - `C5h` when an id in use got another record since the reservation, or for a part that is not the first
-    ///   without one.
-    /// - `CBh` when there is no such record, `C9h` when it ends before the part.
-    /// - `CAh` when there is no room for the part.
-    pub fn read(&self, wanted: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+    /// - [`StoreError::Cancelled`] when an id in use got another record since the reservation, or for a part that is
+    ///   not the first without one.
+    /// - [`StoreError::NotFound`] when there is no such record, [`StoreError::OutOfRange`] when it ends before the
+    ///   part.
+    /// - [`StoreError::DoesNotFit`] when there is no room for the part.
+    pub fn read(&self, wanted: Part) -> Result<(u16, Vec<u8>), StoreError> {
         self.read_below(wanted, NO_MORE, &self.reservation)
     }
 
@@ -214,7 +215,7 @@ impl Repository {
     /// # Errors
     ///
     /// Those of [`Self::read`].
-    pub fn read_own(&self, wanted: Part) -> Result<(u16, Vec<u8>), CompletionCode> {
+    pub fn read_own(&self, wanted: Part) -> Result<(u16, Vec<u8>), StoreError> {
         self.read_below(wanted, added::FIRST, &self.own_reservation)
     }
 
@@ -223,17 +224,17 @@ impl Repository {
         wanted: Part,
         end: u16,
         reservation: &Reservation,
-    ) -> Result<(u16, Vec<u8>), CompletionCode> {
+    ) -> Result<(u16, Vec<u8>), StoreError> {
         // A whole record, or its first part, may be read without a reservation, that is with 0000h.
         let needs_reservation = wanted.reservation != 0 || wanted.offset > 0;
         if needs_reservation && !reservation.holds(wanted.reservation) {
-            return Err(CompletionCode::RESERVATION_CANCELLED);
+            return Err(StoreError::Cancelled);
         }
         let found = self.find(wanted.record, end);
-        let (record, next) = found.ok_or(CompletionCode::NOT_PRESENT)?;
+        let (record, next) = found.ok_or(StoreError::NotFound)?;
         let bytes = part(&record, wanted.offset, wanted.count)?;
         if bytes.len() + size_of::<u16>() > wanted.room {
-            return Err(CompletionCode::CANNOT_RETURN_BYTES);
+            return Err(StoreError::DoesNotFit);
         }
         Ok((next.unwrap_or(NO_MORE), bytes.to_vec()))
     }

@@ -157,7 +157,7 @@ fn reservations_end_when_an_id_gets_another_record() {
     repository.build(&table, &fixed, &none, ALL, 11);
     assert!(!repository.holds(reservation), "A's id stands for a record that is new");
     let wanted = Part { reservation: own, record: 0, offset: 5, count: 1, room: 99 };
-    assert_eq!(repository.read_own(wanted), Err(CompletionCode::RESERVATION_CANCELLED));
+    assert_eq!(repository.read_own(wanted), Err(StoreError::Cancelled));
 }
 
 /// A sensor of the controller at 24h: event-only, number 9.

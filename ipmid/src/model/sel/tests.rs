@@ -41,7 +41,7 @@ async fn log_that_cannot_be_written_fails_the_self_test_until_it_can() {
     store.add(record(1), 1).await.unwrap();
     assert_eq!(health.faults(), 0);
     disk.set_capacity(Some(0));
-    assert_eq!(store.add(record(2), 2).await, Err(SelError::Storage));
+    assert_eq!(store.add(record(2), 2).await, Err(StoreError::Storage));
     assert_eq!(health.faults(), Fault::Sel as u8);
     disk.set_capacity(None);
     store.add(record(3), 3).await.unwrap();
@@ -57,7 +57,7 @@ async fn records_are_there_at_the_next_start() {
     }
     let third = SelRecordId::new(3).unwrap();
     assert_eq!(store.delete(3, 9, None).await, Ok(third));
-    assert_eq!(store.delete(3, 10, None).await, Err(SelError::Absent));
+    assert_eq!(store.delete(3, 10, None).await, Err(StoreError::NotFound));
     let again = SelStore::open(disk.after_power_loss(0), 100);
     assert_eq!(list(&again), [(1, 1), (2, 2), (4, 4), (5, 5)]);
     let info = SelInfo { entries: 4, free: 96, last_add: 5, last_erase: 9, overflow: false };
@@ -122,7 +122,7 @@ async fn too_many_waiting_changes_are_refused() {
     let added = join_all((0..1000).map(|n| store.add(record(n), 1))).await;
     let accepted = added.iter().filter(|result| result.is_ok()).count();
     assert!(accepted >= 256, "{accepted}");
-    assert!(added.iter().all(|result| matches!(result, Ok(_) | Err(SelError::Busy))));
+    assert!(added.iter().all(|result| matches!(result, Ok(_) | Err(StoreError::Busy))));
     assert_eq!(store.info().entries, accepted);
 }
 
@@ -132,7 +132,7 @@ async fn log_stays_what_it_was_when_the_medium_refuses() {
     let store = SelStore::open(disk.clone(), 100);
     store.add(record(1), 1).await.unwrap();
     disk.set_capacity(Some(0));
-    assert_eq!(store.add(record(2), 1).await, Err(SelError::Storage));
+    assert_eq!(store.add(record(2), 1).await, Err(StoreError::Storage));
     assert_eq!(list(&store), [(1, 1)]);
     disk.set_capacity(None);
     assert_eq!(store.add(record(3), 1).await.unwrap().value(), 2);
@@ -147,7 +147,7 @@ async fn reservation_deletes_many_and_clears_what_its_holder_has_seen() {
     }
     let first = store.reserve();
     let reserved = Some(store.reserve());
-    assert_eq!(store.delete(1, 9, Some(first)).await, Err(SelError::Cancelled), "not the latest");
+    assert_eq!(store.delete(1, 9, Some(first)).await, Err(StoreError::Cancelled), "not the latest");
     for id in [2, 3] {
         assert_eq!(store.delete(id, 9, reserved).await.unwrap().value(), id);
     }
@@ -157,14 +157,22 @@ async fn reservation_deletes_many_and_clears_what_its_holder_has_seen() {
     store.delete(4, 9, None).await.unwrap();
     let ends = [0, 0xffff];
     for id in ends {
-        assert_eq!(store.delete(id, 9, reserved).await, Err(SelError::Cancelled), "others deleted");
+        assert_eq!(
+            store.delete(id, 9, reserved).await,
+            Err(StoreError::Cancelled),
+            "others deleted"
+        );
     }
     store.add(record(6), 6).await.unwrap();
-    assert_eq!(store.clear(9, reserved).await, Err(SelError::Cancelled), "an event came");
+    assert_eq!(store.clear(9, reserved).await, Err(StoreError::Cancelled), "an event came");
     let reserved = Some(store.reserve());
     store.add(record(7), 7).await.unwrap();
     for id in ends {
-        assert_eq!(store.delete(id, 9, reserved).await, Err(SelError::Cancelled), "an event came");
+        assert_eq!(
+            store.delete(id, 9, reserved).await,
+            Err(StoreError::Cancelled),
+            "an event came"
+        );
     }
     assert_eq!(store.delete(1, 9, reserved).await.unwrap().value(), 1);
     let reserved = Some(store.reserve());

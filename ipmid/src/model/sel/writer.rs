@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::log::{Change, Log};
-use super::{SelError, Shared, entry};
+use super::{Shared, entry};
+use crate::model::StoreError;
 use crate::model::persistent::lock;
 
 /// Changes that may wait; more are refused.
@@ -25,18 +26,18 @@ pub(super) enum Operation {
     Add {
         record: SelRecord,
         at: u32,
-        done: oneshot::Sender<Result<SelRecordId, SelError>>,
+        done: oneshot::Sender<Result<SelRecordId, StoreError>>,
     },
     Delete {
         id: u16,
         at: u32,
         reservation: Option<u16>,
-        done: oneshot::Sender<Result<SelRecordId, SelError>>,
+        done: oneshot::Sender<Result<SelRecordId, StoreError>>,
     },
     Clear {
         at: u32,
         reservation: Option<u16>,
-        done: oneshot::Sender<Result<(), SelError>>,
+        done: oneshot::Sender<Result<(), StoreError>>,
     },
 }
 
@@ -49,9 +50,9 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Takes `operation`; true when the caller has to start a thread that drains the queue.
-    pub(super) fn push(&mut self, operation: Operation) -> Result<bool, SelError> {
+    pub(super) fn push(&mut self, operation: Operation) -> Result<bool, StoreError> {
         if self.waiting.len() >= MAX_WAITING {
-            return Err(SelError::Busy);
+            return Err(StoreError::Busy);
         }
         self.waiting.push_back(operation);
         Ok(!mem::replace(&mut self.draining, true))
@@ -111,7 +112,7 @@ pub(super) fn drain<S: Storage>(shared: &Shared<S>) {
     }
 }
 
-type Addition = (SelRecord, u32, oneshot::Sender<Result<SelRecordId, SelError>>);
+type Addition = (SelRecord, u32, oneshot::Sender<Result<SelRecordId, StoreError>>);
 
 fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addition>) {
     let changes: Vec<Change> = {
@@ -141,7 +142,7 @@ fn add<S: Storage>(shared: &Shared<S>, journal: &mut Journal<S>, batch: Vec<Addi
             Change::Add { record, .. } => SelRecordId::new(record.id),
             _ => None,
         };
-        let _gone = done.send(written.and(id.ok_or(SelError::Storage)));
+        let _gone = done.send(written.and(id.ok_or(StoreError::Storage)));
     }
 }
 
@@ -153,9 +154,9 @@ fn clear<S: Storage>(
     journal: &mut Journal<S>,
     at: u32,
     reservation: Option<u16>,
-) -> Result<(), SelError> {
+) -> Result<(), StoreError> {
     if !reservation.is_none_or(|id| lock(&shared.reservation).has_seen_all(id)) {
-        return Err(SelError::Cancelled);
+        return Err(StoreError::Cancelled);
     }
     write(journal, &[Change::Clear { at }])?;
     let mut reservations = lock(&shared.reservation);
@@ -171,7 +172,7 @@ fn delete<S: Storage>(
     journal: &mut Journal<S>,
     (id, at): (u16, u32),
     reservation: Option<u16>,
-) -> Result<SelRecordId, SelError> {
+) -> Result<SelRecordId, StoreError> {
     let allowed = reservation.is_none_or(|reserved| {
         let reservations = lock(&shared.reservation);
         match id {
@@ -180,10 +181,10 @@ fn delete<S: Storage>(
         }
     });
     if !allowed {
-        return Err(SelError::Cancelled);
+        return Err(StoreError::Cancelled);
     }
     let record = shared.log().get(id).and_then(|(record, _)| SelRecordId::new(record.id));
-    let id = record.ok_or(SelError::Absent)?;
+    let id = record.ok_or(StoreError::NotFound)?;
     let change = Change::Delete { id, at };
     write(journal, &[change])?;
     let mut reservations = lock(&shared.reservation);
@@ -192,11 +193,11 @@ fn delete<S: Storage>(
     Ok(id)
 }
 
-fn write<S: Storage>(journal: &mut Journal<S>, changes: &[Change]) -> Result<(), SelError> {
+fn write<S: Storage>(journal: &mut Journal<S>, changes: &[Change]) -> Result<(), StoreError> {
     let entries: Vec<Vec<u8>> = changes.iter().map(entry::encode).collect();
     journal.append(&entries).map_err(|error| {
         error!(%error, "cannot write the SEL journal; the change is refused");
-        SelError::Storage
+        StoreError::Storage
     })
 }
 

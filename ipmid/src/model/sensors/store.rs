@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use durable::Folder;
-use ipmi_proto::CompletionCode;
 use ipmi_proto::sdr::ThresholdSet;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
@@ -13,6 +12,7 @@ use tracing::{info, warn};
 use super::directory::{Directory, SensorIndex};
 use super::settings::Settings;
 use super::table::{Interfaces, Properties, SensorEvent, SensorTable};
+use crate::model::StoreError;
 use crate::model::persistent::{Persistent, lock};
 
 /// A change of sensors on D-Bus.
@@ -191,15 +191,15 @@ impl SensorStore {
     ///
     /// # Errors
     ///
-    /// `CBh` when there is no such sensor, or when the medium refuses.
+    /// [`StoreError::NotFound`] when there is no such sensor, and those of [`Persistent::update`].
     pub async fn configure(
         &self,
         index: SensorIndex,
         change: impl Fn(&mut Settings) + Send,
-    ) -> Result<(), CompletionCode> {
+    ) -> Result<(), StoreError> {
         let path = self
             .with(|table| table.get(index).map(|sensor| sensor.path.clone()))
-            .ok_or(CompletionCode::NOT_PRESENT)?;
+            .ok_or(StoreError::NotFound)?;
         self.files.settings.update(|all| change(all.entry(path.clone()).or_default())).await?;
         {
             // Read again: a later change may have been saved meanwhile.
@@ -215,10 +215,10 @@ impl SensorStore {
     ///
     /// # Errors
     ///
-    /// `CBh` when there is no such sensor.
-    pub fn rearm(&self, index: SensorIndex, offsets: u16) -> Result<(), CompletionCode> {
+    /// [`StoreError::NotFound`] when there is no such sensor.
+    pub fn rearm(&self, index: SensorIndex, offsets: u16) -> Result<(), StoreError> {
         let mut inner = lock(&self.inner);
-        inner.table.get(index).ok_or(CompletionCode::NOT_PRESENT)?;
+        inner.table.get(index).ok_or(StoreError::NotFound)?;
         inner.table.rearm(index, offsets);
         self.happened.notify_one();
         Ok(())
@@ -387,7 +387,7 @@ mod tests {
         again.apply(object(false));
         assert_eq!(again.events().await.len(), 1);
         again.apply(Update::Removed { path: PATH.to_owned() });
-        assert_eq!(again.rearm(index, u16::MAX), Err(CompletionCode::NOT_PRESENT));
+        assert_eq!(again.rearm(index, u16::MAX), Err(StoreError::NotFound));
     }
 
     /// An object of a fan, as a service of `order` has it.

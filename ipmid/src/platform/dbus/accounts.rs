@@ -76,9 +76,9 @@ impl DbusAccounts {
 
 fn failed(error: CallError) -> SystemError {
     match error {
-        CallError::Deadline { .. } | CallError::Bus(_) => SystemError::Timeout,
-        CallError::Gone { .. } | CallError::NotFound { .. } => SystemError::Absent,
-        error @ (CallError::Refused { .. } | CallError::InvalidReply(_)) => {
+        CallError::Deadline(_) | CallError::Bus(_) => SystemError::Timeout,
+        CallError::Gone(_) | CallError::NotFound(_) => SystemError::Absent,
+        error @ (CallError::Refused(_) | CallError::InvalidReply(_)) => {
             SystemError::Refused(error.to_string())
         }
     }

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use daemon::AbortOnDrop;
 use futures_util::StreamExt;
 use openbmc_dbus::bus::{watch_owner, watch_properties};
-use openbmc_dbus::client::{ObjectAt, Properties};
+use openbmc_dbus::client::{CallError, Client, Member, ObjectAt, Properties};
 use openbmc_dbus::common::uuid;
 use openbmc_dbus::software::{self, activation, version};
 use openbmc_dbus::state::bmc;
 use zbus::{Connection, OwnedVariant};
 
 use super::remembered::Remembered;
-use super::{DbusPlatform, Target, failed, locate};
-use crate::platform::{Bmc, BmcTransition, PlatformError, PlatformResult};
+use super::{DbusPlatform, Target, locate};
+use crate::platform::{Bmc, BmcTransition, PlatformResult};
 
 const BMC: Target = Target::At(bmc::PATH, bmc::NAME);
 
@@ -96,11 +96,12 @@ impl Bmc for DbusPlatform {
     async fn system_uuid(&self) -> PlatformResult<[u8; 16]> {
         let connected = self.connected()?;
         let ask = async {
-            let objects = locate::subtree(&connected.client, INVENTORY, uuid::NAME).await;
-            let objects = objects.map_err(failed)?;
-            let object = objects.first().ok_or(PlatformError::Absent)?;
-            let text = connected.client.get(object, uuid::UUID).await.map_err(failed)?;
-            parse_uuid(&text).ok_or(PlatformError::Refused)
+            let member = Member::Get(uuid::NAME, uuid::UUID.name);
+            let objects = locate::subtree(&connected.client, INVENTORY, uuid::NAME).await?;
+            let object = objects.first().ok_or_else(|| CallError::no_object(INVENTORY, member))?;
+            let text = connected.client.get(object, uuid::UUID).await?;
+            let uuid = parse_uuid(&text);
+            Ok(uuid.ok_or_else(|| CallError::invalid(object, member, &"not a UUID"))?)
         };
         connected.firmware.cache.uuid.get(ask).await
     }
@@ -111,26 +112,23 @@ impl DbusPlatform {
     async fn active_version(&self, purpose: version::Purpose) -> PlatformResult<String> {
         let connected = self.connected()?;
         let client = &connected.client;
-        let images = locate::subtree(client, software::ROOT, version::NAME).await;
-        for image in images.map_err(failed)? {
-            if client.get(&image, version::PURPOSE).await.map_err(failed)? == purpose
+        for image in locate::subtree(client, software::ROOT, version::NAME).await? {
+            if client.get(&image, version::PURPOSE).await? == purpose
                 && is_active(client, &image).await?
             {
-                return client.get(&image, version::VERSION).await.map_err(failed);
+                return Ok(client.get(&image, version::VERSION).await?);
             }
         }
-        Err(PlatformError::Absent)
+        let member = Member::Get(version::NAME, version::VERSION.name);
+        Err(CallError::no_object(software::ROOT, member).into())
     }
 }
 
 /// Whether an image is active; one without an activation interface always is.
-async fn is_active(
-    client: &openbmc_dbus::client::Client,
-    image: &ObjectAt,
-) -> PlatformResult<bool> {
-    match client.get(image, activation::ACTIVATION).await.map_err(failed) {
+async fn is_active(client: &Client, image: &ObjectAt) -> Result<bool, CallError> {
+    match client.get(image, activation::ACTIVATION).await {
         Ok(state) => Ok(state == activation::Activation::Active),
-        Err(PlatformError::Absent) => Ok(true),
+        Err(error) if error.is_absent() => Ok(true),
         Err(error) => Err(error),
     }
 }

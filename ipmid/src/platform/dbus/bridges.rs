@@ -9,7 +9,8 @@ use openbmc_dbus::interface::Method;
 use openbmc_dbus::ipmi::names::{CHANNEL_PATH_PREFIX, CHANNEL_PREFIX};
 use openbmc_dbus::ipmi::{host_ipmi, ipmb, sms};
 
-use super::{DbusPlatform, failed};
+use super::DbusPlatform;
+use crate::model::live::Live;
 use crate::platform::{Attention, PlatformError, PlatformResult, SatelliteAnswer, Satellites};
 
 /// `(iyyyyay)`: status, network function, LUN, command, completion code, data.
@@ -22,11 +23,16 @@ pub struct Bridges {
     pub bt_channel: Option<String>,
     /// The bytes by which ipmbbridge's configuration names satellites, which it does not reach by
     /// address.
-    pub satellites: HashMap<IpmbAddress, u8>,
+    pub satellites: Live<HashMap<IpmbAddress, u8>>,
 }
 
 fn bridge(channel: &str) -> ObjectAt {
     ObjectAt::new(format!("{CHANNEL_PREFIX}{channel}"), format!("{CHANNEL_PATH_PREFIX}{channel}"))
+}
+
+/// The error of a bridge whose `method` returns a status that the interface does not define.
+fn unknown_status(bridge: &ObjectAt, method: Method, status: i32) -> PlatformError {
+    CallError::invalid(bridge, method.into(), &format_args!("status {status}")).into()
 }
 
 impl Satellites for DbusPlatform {
@@ -38,20 +44,21 @@ impl Satellites for DbusPlatform {
     ) -> PlatformResult<SatelliteAnswer> {
         let bridge = bridge(channel);
         let asked = self.ask_bridge(&bridge, ipmb::SEND_REQUEST_TO, to.0, request);
-        let answer = match (asked.await?, self.bridges.satellites.get(&to)) {
+        let byte = self.bridges.satellites.get().get(&to).copied();
+        let answer = match (asked.await?, byte) {
             // OpenBMC's ipmbbridge has only the method with a byte, which is for LUN 0.
-            (Err(CallError::NotFound { .. }), Some(&byte)) if request.lun == Lun::BMC => {
+            (Err(CallError::NotFound(_)), Some(byte)) if request.lun == Lun::BMC => {
                 self.ask_bridge(&bridge, ipmb::SEND_REQUEST, byte, request).await?
             }
             (answer, _) => answer,
         };
-        let (status, _, _, _, completion, data) = answer.map_err(failed)?;
+        let (status, _, _, _, completion, data) = answer?;
         match status {
             ipmb::STATUS_OK => Ok(SatelliteAnswer::Answered(CompletionCode(completion), data)),
             ipmb::STATUS_ERROR => Ok(SatelliteAnswer::Unreachable),
             ipmb::STATUS_BUSY => Ok(SatelliteAnswer::Busy),
             ipmb::STATUS_TIMEOUT => Ok(SatelliteAnswer::Silent),
-            _ => Err(PlatformError::Refused),
+            status => Err(unknown_status(&bridge, ipmb::SEND_REQUEST_TO, status)),
         }
     }
 
@@ -59,10 +66,10 @@ impl Satellites for DbusPlatform {
         let connected = self.connected()?;
         let (bridge, arguments) = (bridge(channel), (frame,));
         let call = connected.client.call(&bridge, ipmb::SEND_RESPONSE, &arguments);
-        let (status,): (i32,) = call.await.map_err(failed)?;
+        let (status,): (i32,) = call.await?;
         match status {
             ipmb::STATUS_OK => Ok(()),
-            _ => Err(PlatformError::Refused),
+            status => Err(unknown_status(&bridge, ipmb::SEND_RESPONSE, status)),
         }
     }
 }
@@ -91,14 +98,15 @@ impl Attention for DbusPlatform {
         let result = connected.client.call(&bridge(channel), method, &()).await;
         match result {
             // OpenBMC's btbridge has the method to set it only: the host clears BT's flag itself.
-            Err(CallError::Gone { .. })
+            Err(CallError::Gone(_))
                 if on && self.bridges.bt_channel.as_deref() == Some(channel) =>
             {
                 let bridge = ObjectAt::new(host_ipmi::SERVICE, host_ipmi::PATH);
-                let result = connected.client.call(&bridge, host_ipmi::SET_ATTENTION, &()).await;
-                result.map(|(_,): (i64,)| ()).map_err(failed)
+                let (_,): (i64,) =
+                    connected.client.call(&bridge, host_ipmi::SET_ATTENTION, &()).await?;
+                Ok(())
             }
-            result => result.map_err(failed),
+            result => Ok(result?),
         }
     }
 }

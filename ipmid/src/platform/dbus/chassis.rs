@@ -2,13 +2,12 @@
 
 use openbmc_dbus::chassis::buttons;
 use openbmc_dbus::chassis::intrusion::{self, Status};
-use openbmc_dbus::client::CallError;
 use openbmc_dbus::control::{
     acpi_power_state as acpi, chassis_capabilities as can, restore_policy as policy,
 };
 use openbmc_dbus::led::group;
 
-use super::{DbusPlatform, Target, failed};
+use super::{DbusPlatform, Target};
 use crate::platform::{
     Acpi, AcpiState, Button, Capabilities, Chassis, PlatformResult, RestorePolicy,
 };
@@ -54,8 +53,7 @@ impl Chassis for DbusPlatform {
     }
 
     async fn capabilities(&self) -> PlatformResult<Capabilities> {
-        let properties = self.get_all(CAPABILITIES).await?;
-        let read = || -> Result<Capabilities, CallError> {
+        self.read(CAPABILITIES, |properties| {
             Ok(Capabilities {
                 intrusion: properties.get(can::CHASSIS_INTRUSION_ENABLED)?,
                 front_panel_lockout: properties.get(can::CHASSIS_FRONT_PANEL_LOCKOUT_ENABLED)?,
@@ -67,8 +65,8 @@ impl Chassis for DbusPlatform {
                 sm_address: properties.get(can::SM_DEVICE_ADDRESS)?,
                 bridge_address: properties.get(can::BRIDGE_DEVICE_ADDRESS)?,
             })
-        };
-        read().map_err(failed)
+        })
+        .await
     }
 
     async fn set_capabilities(&self, wanted: Capabilities) -> PlatformResult<()> {
@@ -101,10 +99,10 @@ impl Chassis for DbusPlatform {
 
 impl Acpi for DbusPlatform {
     async fn acpi_states(&self) -> PlatformResult<(AcpiState, AcpiState)> {
-        let properties = self.get_all(ACPI).await?;
-        let system = properties.get(acpi::SYS_ACPI_STATUS).map_err(failed)?;
-        let device = properties.get(acpi::DEV_ACPI_STATUS).map_err(failed)?;
-        Ok((system, device))
+        let states = self.read(ACPI, |properties| {
+            Ok((properties.get(acpi::SYS_ACPI_STATUS)?, properties.get(acpi::DEV_ACPI_STATUS)?))
+        });
+        states.await
     }
 
     async fn set_acpi_states(

@@ -1,12 +1,12 @@
 //! Power limit, asset tag and host name.
 
-use openbmc_dbus::client::CallError;
+use openbmc_dbus::client::{CallError, Member};
 use openbmc_dbus::control::power_cap as cap;
 use openbmc_dbus::inventory::decorator::asset_tag;
 use openbmc_dbus::network::{self, ethernet_interface, system_configuration};
 
-use super::{DbusPlatform, Target, failed, locate};
-use crate::platform::{Naming, PlatformError, PlatformResult, PowerLimit, PowerLimitSettings};
+use super::{DbusPlatform, Target, locate};
+use crate::platform::{Naming, PlatformResult, PowerLimit, PowerLimitSettings};
 
 const CAP: Target = Target::Having(cap::NAME);
 const TAG: Target = Target::Having(asset_tag::NAME);
@@ -18,8 +18,7 @@ const SECOND: u64 = 1_000_000;
 
 impl PowerLimit for DbusPlatform {
     async fn power_limit(&self) -> PlatformResult<PowerLimitSettings> {
-        let properties = self.get_all(CAP).await?;
-        let read = || -> Result<PowerLimitSettings, CallError> {
+        self.read(CAP, |properties| {
             // Older services do not have the bounds.
             let bound = |value: Result<u32, CallError>| value.unwrap_or_default();
             let correction = properties.get(cap::CORRECTION_TIME).unwrap_or_default();
@@ -35,8 +34,8 @@ impl PowerLimit for DbusPlatform {
                 correction_time: u32::try_from(correction / MILLISECOND).unwrap_or(u32::MAX),
                 sampling_period: u16::try_from(sampling / SECOND).unwrap_or(u16::MAX),
             })
-        };
-        read().map_err(failed)
+        })
+        .await
     }
 
     async fn set_power_limit(&self, wanted: PowerLimitSettings) -> PlatformResult<()> {
@@ -77,17 +76,17 @@ impl Naming for DbusPlatform {
     async fn renew_dhcp(&self) -> PlatformResult<()> {
         let connected = self.connected()?;
         let client = &connected.client;
-        let interfaces = locate::subtree(client, network::ROOT, ethernet_interface::NAME).await;
-        let interfaces = interfaces.map_err(failed)?;
+        let name = ethernet_interface::NAME;
+        let interfaces = locate::subtree(client, network::ROOT, name).await?;
         if interfaces.is_empty() {
-            return Err(PlatformError::Absent);
+            let member = Member::Set(name, ethernet_interface::DHCP4.name);
+            return Err(CallError::no_object(network::ROOT, member).into());
         }
         for interface in interfaces {
             // Writing the present value makes the network service configure the interface again.
-            let dhcp = client.get(&interface, ethernet_interface::DHCP4).await.map_err(failed)?;
+            let dhcp = client.get(&interface, ethernet_interface::DHCP4).await?;
             if dhcp {
-                let set = client.set(&interface, ethernet_interface::DHCP4, true).await;
-                set.map_err(failed)?;
+                client.set(&interface, ethernet_interface::DHCP4, true).await?;
             }
         }
         Ok(())

@@ -12,17 +12,17 @@ use std::sync::Arc;
 use durable::Folder;
 use ipmi_proto::sdr::{EventType, SensorType};
 use ipmi_proto::sel::{Direction, Event, GeneratorId, SelBody, SelRecord, SelRecordId};
+use openbmc_dbus::bus;
 use openbmc_dbus::logging::ipmi;
 use tracing::warn;
 use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, interface};
 
 use self::paths::AnyPath;
-use super::owned;
-use crate::model::Clock;
 use crate::model::events::{Events, Source};
-use crate::model::sel::{SelError, SelStore};
+use crate::model::sel::SelStore;
 use crate::model::sensors::{ROOT, SensorStore};
+use crate::model::{Clock, StoreError};
 
 /// The number of an unknown sensor, and unspecified event data.
 const UNSPECIFIED: u8 = 0xff;
@@ -55,14 +55,14 @@ enum Error {
     InternalFailure(String),
 }
 
-impl From<SelError> for Error {
-    fn from(error: SelError) -> Self {
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
         let text = error.to_string();
         match error {
             // Services give no reservation, so nothing cancels one of theirs.
-            SelError::Busy | SelError::Cancelled => Self::Unavailable(text),
-            SelError::Absent => Self::ResourceNotFound(text),
-            SelError::Storage => Self::InternalFailure(text),
+            StoreError::Busy | StoreError::Cancelled => Self::Unavailable(text),
+            StoreError::NotFound => Self::ResourceNotFound(text),
+            _ => Self::InternalFailure(text),
         }
     }
 }
@@ -71,7 +71,7 @@ impl EventLog {
     /// Serves as long as the daemon runs, across restarts of the bus.
     pub async fn serve(&self) -> Infallible {
         let publish = async move |connection: Connection| self.publish(&connection).await;
-        owned::serve(ipmi::SERVICE, publish).await
+        bus::serve_owned(ipmi::SERVICE, publish).await
     }
 
     async fn publish(&self, connection: &Connection) -> zbus::Result<()> {
@@ -155,7 +155,7 @@ impl EventLog {
     }
 }
 
-fn not_logged(error: SelError) -> SelError {
+fn not_logged(error: StoreError) -> StoreError {
     warn!(%error, "an event of a service is not logged: the SEL cannot be written");
     error
 }
@@ -230,7 +230,7 @@ impl EventLog {
 
     #[zbus(name = "SELDelete")]
     async fn sel_delete(&self, record: u16) -> Result<(), Error> {
-        let id = SelRecordId::new(record).ok_or(SelError::Absent)?;
+        let id = SelRecordId::new(record).ok_or(StoreError::NotFound)?;
         Ok(self.sel.delete(id.value(), self.clock.now(), None).await.map(drop)?)
     }
 

@@ -5,16 +5,16 @@ mod inventory;
 use std::collections::BTreeSet;
 
 use ipmi_proto::sdr::{Entity, entity};
-use openbmc_dbus::client::{CallError, Client, ManagedObjects, ObjectAt};
+use openbmc_dbus::client::{CallError, Client, ManagedObjects, Member, ObjectAt, Properties};
 use openbmc_dbus::fru_device::{self, device, manager};
 use openbmc_dbus::inventory::decorator::asset;
 use openbmc_dbus::inventory::{self as parts};
 use tracing::debug;
 
 use self::inventory::Part;
-use super::{Connected, DbusPlatform, failed, locate};
+use super::{Connected, DbusPlatform, locate};
 use crate::model::fru::FruDevice;
-use crate::platform::{Frus, PlatformError, PlatformResult};
+use crate::platform::{Frus, PlatformResult};
 
 /// I2C bus and 7-bit address of a device.
 type Slot = (u32, u32);
@@ -36,19 +36,23 @@ impl Frus for DbusPlatform {
 
     async fn write_fru(&self, path: &str, image: &[u8]) -> PlatformResult<()> {
         let connected = self.connected()?;
-        let owners = connected.client.object_owners(path, &[device::NAME]).await;
-        let service = owners.map_err(failed)?.into_keys().next();
-        let service = service.ok_or(PlatformError::Absent)?;
-        write(&connected, &ObjectAt::new(service, path), image).await.map_err(failed)
+        let owners = connected.client.object_owners(path, &[device::NAME]).await?;
+        let service = owners.into_keys().next();
+        let service =
+            service.ok_or_else(|| CallError::no_object(path, Member::GetAll(device::NAME)))?;
+        Ok(write(&connected, &ObjectAt::new(service, path), image).await?)
     }
 }
 
 async fn write(connected: &Connected, object: &ObjectAt, image: &[u8]) -> Result<(), CallError> {
-    let properties = connected.client.get_all(object, device::NAME).await?;
-    let (bus, address) = (properties.get(device::BUS)?, properties.get(device::ADDRESS)?);
+    let (bus, address) = connected.client.read(object, device::NAME, slot).await?;
     let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
     let (bus, address) = device_address(bus, address);
     connected.client.call(&scanner, manager::WRITE_FRU, &(bus, address, image)).await
+}
+
+fn slot(properties: &Properties) -> Result<Slot, CallError> {
+    Ok((properties.get(device::BUS)?, properties.get(device::ADDRESS)?))
 }
 
 /// Bus and address in the types of the scanner's methods; a value that does not fit names no device.
@@ -60,7 +64,7 @@ fn device_address(bus: u32, address: u32) -> (u16, u8) {
 async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevice>)> {
     let mut slots = BTreeSet::new();
     let mut devices = Vec::new();
-    for object in locate::subtree(client, "/", device::NAME).await.map_err(failed)? {
+    for object in locate::subtree(client, "/", device::NAME).await? {
         match read(client, &object).await {
             Ok((slot, found)) => {
                 slots.insert(slot);
@@ -75,14 +79,15 @@ async fn scanned(client: &Client) -> PlatformResult<(BTreeSet<Slot>, Vec<FruDevi
 }
 
 async fn read(client: &Client, object: &ObjectAt) -> Result<(Slot, FruDevice), CallError> {
-    let properties = client.get_all(object, device::NAME).await?;
-    let slot = (properties.get(device::BUS)?, properties.get(device::ADDRESS)?);
+    let read = |properties: &Properties| {
+        let board = properties.get(device::BOARD_PRODUCT_NAME).unwrap_or_default();
+        let product = properties.get(device::PRODUCT_PRODUCT_NAME).unwrap_or_default();
+        Ok((slot(properties)?, [board, product].into_iter().find(|name| !name.is_empty())))
+    };
+    let (slot, name) = client.read(object, device::NAME, read).await?;
     let scanner = ObjectAt::new(object.service.as_str(), fru_device::PATH);
     let image: Vec<u8> =
         client.call(&scanner, manager::GET_RAW_FRU, &device_address(slot.0, slot.1)).await?;
-    let board = properties.get(device::BOARD_PRODUCT_NAME).unwrap_or_default();
-    let product = properties.get(device::PRODUCT_PRODUCT_NAME).unwrap_or_default();
-    let name = [board, product].into_iter().find(|name| !name.is_empty());
     let device = FruDevice {
         path: object.path.clone(),
         name: name.unwrap_or_else(|| last_name(&object.path)),
@@ -95,7 +100,7 @@ async fn read(client: &Client, object: &ObjectAt) -> Result<(Slot, FruDevice), C
 
 /// The parts that the inventory describes.
 async fn described(client: &Client) -> PlatformResult<Vec<Part>> {
-    let objects = locate::subtree(client, parts::ROOT, asset::NAME).await.map_err(failed)?;
+    let objects = locate::subtree(client, parts::ROOT, asset::NAME).await?;
     let services: BTreeSet<String> = objects.into_iter().map(|object| object.service).collect();
     let mut found = Vec::new();
     for service in services {

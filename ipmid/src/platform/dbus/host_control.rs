@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipmi_proto::Iana;
+use openbmc_dbus::bus;
 use openbmc_dbus::control::host::{Command, FirmwareCondition, Outcome, PATH, SERVICE};
 use tokio::sync::oneshot;
 use tokio::{task, time};
@@ -14,7 +15,6 @@ use tracing::warn;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, fdo, interface};
 
-use super::owned;
 use crate::model::message_queue::{EventRecord, Messages};
 
 /// How long the host may take to read a command.
@@ -37,7 +37,7 @@ pub struct HostControl {
 impl HostControl {
     /// Serves as long as the daemon runs, across restarts of the bus.
     pub async fn serve(&self) -> Infallible {
-        owned::serve(SERVICE, async move |connection| self.publish(&connection).await).await
+        bus::serve_owned(SERVICE, async move |connection| self.publish(&connection).await).await
     }
 
     /// Publishes the object on `connection`. It has no object manager, because listing objects would read the

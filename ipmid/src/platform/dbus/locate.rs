@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::client::{CallError, Client, Member, ObjectAt};
 use openbmc_dbus::mapper;
+
+/// The root of all objects.
+const ROOT: &str = "/";
 
 /// An object that the mapper is asked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -54,9 +57,13 @@ pub(super) async fn find(client: &Client, target: Target) -> Result<ObjectAt, Ca
             .into_keys()
             .next()
             .map(|service| ObjectAt::new(service, path)),
-        Target::Having(interface) => subtree(client, "/", interface).await?.into_iter().next(),
+        Target::Having(interface) => subtree(client, ROOT, interface).await?.into_iter().next(),
     };
-    found.ok_or_else(|| CallError::NotFound { what: target.interface().to_owned() })
+    let path = match target {
+        Target::At(path, _) => path,
+        Target::Having(_) => ROOT,
+    };
+    found.ok_or_else(|| CallError::no_object(path, Member::GetAll(target.interface())))
 }
 
 /// All objects below `root` with `interface`, in the order of their paths.
@@ -66,7 +73,7 @@ pub(super) async fn subtree(
     interface: &str,
 ) -> Result<Vec<ObjectAt>, CallError> {
     let tree: mapper::SubTree = match client.sub_tree(root, 0, &[interface]).await {
-        Err(CallError::NotFound { .. }) => mapper::SubTree::new(),
+        Err(CallError::NotFound(_)) => mapper::SubTree::new(),
         other => other?,
     };
     let objects = tree.into_iter().filter_map(|(path, owners)| {

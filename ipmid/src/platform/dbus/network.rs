@@ -5,7 +5,7 @@ mod vlan;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::client::{CallError, Client, Member, ObjectAt};
 use openbmc_dbus::network::{
     self, ethernet_interface as interface, ip, ip_create, mac_address, neighbor, neighbor_create,
     vlan as vlan_interface,
@@ -13,30 +13,36 @@ use openbmc_dbus::network::{
 use openbmc_dbus::object::delete;
 use zbus::wire::OwnedObjectPath;
 
-use super::{DbusPlatform, failed, locate};
+use super::{DbusPlatform, locate};
 use crate::platform::{
     IpCounters, Ipv4Address, Ipv4Source, Ipv6Address, Ipv6Source, Link, LinkChange, Network,
     PlatformError, PlatformResult,
 };
 
+/// The kernel's counters.
+const COUNTERS: &str = "/proc/net/snmp";
+
 impl Network for DbusPlatform {
     async fn link(&self, channel: &str) -> PlatformResult<Link> {
         let connected = self.connected()?;
         let client = &connected.client;
-        let object = find(client, channel).await.map_err(failed)?;
-        read(client, &object).await.map_err(failed)
+        let object = find(client, channel).await?;
+        Ok(read(client, &object).await?)
     }
 
     async fn change_link(&self, channel: &str, change: LinkChange) -> PlatformResult<()> {
         let connected = self.connected()?;
         let client = &connected.client;
-        let object = find(client, channel).await.map_err(failed)?;
-        apply(client, &object, change).await.map_err(failed)
+        let object = find(client, channel).await?;
+        Ok(apply(client, &object, change).await?)
     }
 
     fn ip_counters(&self) -> PlatformResult<IpCounters> {
-        let text = fs::read_to_string("/proc/net/snmp").map_err(|_| PlatformError::Absent)?;
-        counters(&text).ok_or(PlatformError::Refused)
+        let text = fs::read_to_string(COUNTERS)
+            .map_err(|error| PlatformError::absent(&format_args!("{COUNTERS}: {error}")))?;
+        counters(&text).ok_or_else(|| {
+            PlatformError::refused(&format_args!("{COUNTERS}: a counter is missing"))
+        })
     }
 }
 
@@ -46,7 +52,7 @@ async fn find(client: &Client, channel: &str) -> Result<ObjectAt, CallError> {
     let (mut first, mut itself) = (None, None);
     for object in all {
         let name = match client.get(&object, interface::INTERFACE_NAME).await {
-            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+            Err(error) if error.is_absent() => continue,
             other => other?,
         };
         match name.strip_prefix(channel) {
@@ -55,7 +61,8 @@ async fn find(client: &Client, channel: &str) -> Result<ObjectAt, CallError> {
             _ => first = first.or(Some(object)),
         }
     }
-    itself.or(first).ok_or_else(|| CallError::NotFound { what: interface::NAME.to_owned() })
+    let member = Member::GetAll(interface::NAME);
+    itself.or(first).ok_or_else(|| CallError::no_object(network::ROOT, member))
 }
 
 async fn read(client: &Client, object: &ObjectAt) -> Result<Link, CallError> {
@@ -128,16 +135,16 @@ async fn addresses(client: &Client, object: &ObjectAt) -> Result<Vec<AddressObje
     let mut found = Vec::new();
     for object in locate::subtree(client, &object.path, ip::NAME).await? {
         let properties = match client.get_all(&object, ip::NAME).await {
-            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+            Err(error) if error.is_absent() => continue,
             other => other?,
         };
-        found.push(AddressObject {
-            kind: properties.get(ip::TYPE)?,
-            text: properties.get(ip::ADDRESS)?,
-            prefix: properties.get(ip::PREFIX_LENGTH)?,
-            origin: properties.get(ip::ORIGIN)?,
-            object,
-        });
+        let read = || {
+            let (kind, origin) = (properties.get(ip::TYPE)?, properties.get(ip::ORIGIN)?);
+            Ok((kind, properties.get(ip::ADDRESS)?, properties.get(ip::PREFIX_LENGTH)?, origin))
+        };
+        let (kind, text, prefix, origin) =
+            read().map_err(|error: CallError| error.of_object(&object))?;
+        found.push(AddressObject { object, kind, text, prefix, origin });
     }
     Ok(found)
 }
@@ -154,11 +161,13 @@ async fn neighbors(client: &Client, object: &ObjectAt) -> Result<Vec<NeighborObj
     let mut found = Vec::new();
     for object in locate::subtree(client, &object.path, neighbor::NAME).await? {
         let properties = match client.get_all(&object, neighbor::NAME).await {
-            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
+            Err(error) if error.is_absent() => continue,
             other => other?,
         };
-        let address = parse(&properties.get(neighbor::IP_ADDRESS)?);
-        let mac = parse_mac(&properties.get(neighbor::MAC_ADDRESS)?);
+        let read =
+            || Ok((properties.get(neighbor::IP_ADDRESS)?, properties.get(neighbor::MAC_ADDRESS)?));
+        let (address, mac) = read().map_err(|error: CallError| error.of_object(&object))?;
+        let (address, mac) = (parse(&address), parse_mac(&mac));
         if let (Some(address), Some(mac)) = (address, mac) {
             found.push(NeighborObject { object, address, mac });
         }

@@ -34,13 +34,13 @@ impl<T: Clone> Remembered<T> {
     ) -> PlatformResult<T> {
         match &*lock(&self.0) {
             State::Known(value) => return Ok(value.clone()),
-            State::Failed(error, when) if when.elapsed() < RETRY => return Err(*error),
+            State::Failed(error, when) if when.elapsed() < RETRY => return Err(error.clone()),
             State::Failed(..) | State::Unknown => {}
         }
         let result = ask.await;
         *lock(&self.0) = match &result {
             Ok(value) => State::Known(value.clone()),
-            Err(error) => State::Failed(*error, Instant::now()),
+            Err(error) => State::Failed(error.clone(), Instant::now()),
         };
         result
     }
@@ -64,11 +64,10 @@ mod tests {
     async fn value_is_asked_for_once_and_an_absent_service_not_again_at_once() {
         let remembered = Remembered::default();
         let unasked = async { unreachable!("it is known") };
-        assert_eq!(
-            remembered.get(async { Err(PlatformError::Absent) }).await,
-            Err(PlatformError::Absent)
-        );
-        assert_eq!(remembered.get(unasked).await, Err(PlatformError::Absent));
+        let absent = PlatformError::absent(&"no such service");
+        let failing = async { Err(absent.clone()) };
+        assert_eq!(remembered.get(failing).await, Err(absent.clone()));
+        assert_eq!(remembered.get(unasked).await, Err(absent));
         remembered.forget();
         assert_eq!(remembered.get(async { Ok(1) }).await, Ok(1));
         assert_eq!(remembered.get(async { Ok(2) }).await, Ok(1));

@@ -14,17 +14,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipmi_proto::sdr::Threshold;
-use openbmc_dbus::client::{Client, ObjectAt};
+use openbmc_dbus::client::{CallError, Member, ObjectAt};
 use openbmc_dbus::interface::{Access, Property};
 use openbmc_dbus::sensor::value;
 use tokio::sync::{Notify, watch};
 use tokio::time::{self, Instant};
 use zbus::Connection;
 
-use super::{DbusPlatform, failed};
+use super::DbusPlatform;
 use crate::model::persistent::lock;
 use crate::model::sensors::{SensorStore, SensorTable, limit_property};
-use crate::platform::{PlatformError, PlatformResult, Sensors};
+use crate::platform::{PlatformResult, Sensors};
 
 /// Readings are followed for so long after the last read.
 const FOLLOWED_AFTER_READ: Duration = Duration::from_secs(300);
@@ -103,16 +103,15 @@ impl DbusPlatform {
         number: f64,
     ) -> PlatformResult<()> {
         let connected = self.connected()?;
-        let service = owner(&connected.client, path, interface).await?;
+        let member = Member::Set(interface, name);
+        let owners = connected.client.object_owners(path, &[interface]).await;
+        let owners = owners.map_err(|error| error.wanted_for(member))?;
+        let service =
+            owners.into_keys().next().ok_or_else(|| CallError::no_object(path, member))?;
         let property: Property<f64> = Property::new(interface, name, Access::ReadWrite);
         let object = ObjectAt::new(service, path);
-        connected.client.set(&object, property, number).await.map_err(failed)
+        Ok(connected.client.set(&object, property, number).await?)
     }
-}
-
-async fn owner(client: &Client, path: &str, interface: &str) -> PlatformResult<String> {
-    let owners = client.object_owners(path, &[interface]).await.map_err(failed)?;
-    owners.into_keys().next().ok_or(PlatformError::Absent)
 }
 
 impl Sensors for DbusPlatform {

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
+use openbmc_dbus::client::{CallError, Client, Member, ObjectAt, Properties};
 use openbmc_dbus::ipmi::session_info as info;
 
-use super::{DbusPlatform, failed, locate};
-use crate::platform::{
-    PlatformError, PlatformResult, RMCP_PORT, SessionInfo, SessionState, Sessions,
-};
+use super::{DbusPlatform, locate};
+use crate::platform::{PlatformResult, RMCP_PORT, SessionInfo, SessionState, Sessions};
 
 /// The end of the path of session zero, which each bridge publishes from its start.
 const SESSION_ZERO: &str = "/0";
@@ -23,8 +21,8 @@ impl Sessions for DbusPlatform {
             let objects = match connected.client.managed_objects(&root).await {
                 Ok(objects) => objects,
                 // The bridge ended meanwhile, and its sessions with it.
-                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
-                Err(error) => return Err(failed(error)),
+                Err(error) if error.is_absent() => continue,
+                Err(error) => return Err(error.into()),
             };
             for (path, mut interfaces) in objects {
                 // Session zero is a permanent object and no session.
@@ -32,7 +30,10 @@ impl Sessions for DbusPlatform {
                 else {
                     continue;
                 };
-                sessions.extend(read(id, path, &properties.into())?);
+                let session = read(id, &path, &properties.into());
+                sessions.extend(session.map_err(|error| {
+                    error.of_object(&ObjectAt::new(root.service.as_str(), path))
+                })?);
             }
         }
         sessions.sort_by_key(|session| session.handle);
@@ -44,16 +45,18 @@ impl Sessions for DbusPlatform {
         let objects = match locate::subtree(&connected.client, info::ROOT, info::NAME).await {
             Ok(objects) => objects,
             // Without a mapper no bridge is found; the standard port is the best guess.
-            Err(CallError::Gone { .. } | CallError::NotFound { .. }) => return Ok(RMCP_PORT),
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.is_absent() => return Ok(RMCP_PORT),
+            Err(error) => return Err(error.into()),
         };
         for object in objects.into_iter().filter(|object| object.path.ends_with(SESSION_ZERO)) {
             let properties = match connected.client.get_all(&object, info::NAME).await {
-                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => continue,
-                other => other.map_err(failed)?,
+                Err(error) if error.is_absent() => continue,
+                other => other?,
             };
-            if properties.get(info::CHANNEL_NUM).map_err(failed)? == channel {
-                let port = properties.find(info::LOCAL_PORT).map_err(failed)?;
+            let read =
+                || Ok((properties.get(info::CHANNEL_NUM)?, properties.find(info::LOCAL_PORT)?));
+            let (served, port) = read().map_err(|error: CallError| error.of_object(&object))?;
+            if served == channel {
                 return Ok(port.unwrap_or(RMCP_PORT));
             }
         }
@@ -66,20 +69,19 @@ impl Sessions for DbusPlatform {
             let object = ObjectAt::new(service, path);
             let asked = connected.client.set(&object, info::STATE, info::TEAR_DOWN).await;
             match asked {
-                Err(CallError::Gone { .. } | CallError::NotFound { .. }) => {}
-                other => return other.map_err(failed),
+                Err(error) if error.is_absent() => {}
+                other => return Ok(other?),
             }
         }
-        Err(PlatformError::Absent)
+        Err(CallError::no_object(path, Member::Set(info::NAME, info::STATE.name)).into())
     }
 }
 
 /// The services that have sessions. The mapper is asked for no more than that: session zero makes each
 /// known from its start, while a session may be younger than what the mapper has heard.
 async fn bridges(client: &Client) -> PlatformResult<BTreeSet<String>> {
-    let objects = locate::subtree(client, info::ROOT, info::NAME).await;
-    let services = objects.map_err(failed)?.into_iter();
-    Ok(services.map(|object| object.service).collect())
+    let objects = locate::subtree(client, info::ROOT, info::NAME).await?;
+    Ok(objects.into_iter().map(|object| object.service).collect())
 }
 
 /// The session id in a path that ends in `<id>_<handle>`, both hexadecimal.
@@ -89,33 +91,30 @@ fn id_of(path: &str) -> Option<u32> {
 }
 
 /// One session; `None` for one that is neither set up nor active.
-fn read(id: u32, path: String, properties: &Properties) -> PlatformResult<Option<SessionInfo>> {
-    let read = move || -> Result<Option<SessionInfo>, CallError> {
-        let state = match properties.get(info::STATE)? {
-            info::SETUP => SessionState::Setup,
-            info::ACTIVE => SessionState::Active,
-            info::TEAR_DOWN => SessionState::TearDown,
-            _ => return Ok(None),
-        };
-        // First octet in the lowest byte.
-        let address = Ipv4Addr::from(properties.get(info::REMOTE_IP_ADDR)?.to_le_bytes());
-        let mac = properties.get(info::REMOTE_MAC_ADDRESS)?;
-        Ok(Some(SessionInfo {
-            path,
-            id,
-            handle: properties.get(info::SESSION_HANDLE)?,
-            channel: properties.get(info::CHANNEL_NUM)?,
-            privilege: properties.get(info::CURRENT_PRIVILEGE)?,
-            user_id: properties.get(info::USER_ID)?,
-            state,
-            // Bridges without the property have RMCP+ sessions only.
-            is_rmcp_plus: properties.find(info::RMCP_PLUS)?.unwrap_or(true),
-            remote_address: address,
-            remote_mac: mac.try_into().unwrap_or_default(),
-            remote_port: properties.get(info::REMOTE_PORT)?,
-        }))
+fn read(id: u32, path: &str, properties: &Properties) -> Result<Option<SessionInfo>, CallError> {
+    let state = match properties.get(info::STATE)? {
+        info::SETUP => SessionState::Setup,
+        info::ACTIVE => SessionState::Active,
+        info::TEAR_DOWN => SessionState::TearDown,
+        _ => return Ok(None),
     };
-    read().map_err(failed)
+    // First octet in the lowest byte.
+    let address = Ipv4Addr::from(properties.get(info::REMOTE_IP_ADDR)?.to_le_bytes());
+    let mac = properties.get(info::REMOTE_MAC_ADDRESS)?;
+    Ok(Some(SessionInfo {
+        path: path.to_owned(),
+        id,
+        handle: properties.get(info::SESSION_HANDLE)?,
+        channel: properties.get(info::CHANNEL_NUM)?,
+        privilege: properties.get(info::CURRENT_PRIVILEGE)?,
+        user_id: properties.get(info::USER_ID)?,
+        state,
+        // Bridges without the property have RMCP+ sessions only.
+        is_rmcp_plus: properties.find(info::RMCP_PLUS)?.unwrap_or(true),
+        remote_address: address,
+        remote_mac: mac.try_into().unwrap_or_default(),
+        remote_port: properties.get(info::REMOTE_PORT)?,
+    }))
 }
 
 #[cfg(test)]
@@ -142,7 +141,7 @@ mod tests {
             let owned =
                 |(name, value): (String, Variant<'_>)| (name, value.try_to_owned().unwrap());
             let properties: BTreeMap<_, _> = properties.into_iter().map(owned).collect();
-            let session = read(1, String::new(), &properties.into()).unwrap();
+            let session = read(1, "", &properties.into()).unwrap();
             session.unwrap().is_rmcp_plus
         };
         assert!(is_rmcp_plus(None));

@@ -6,7 +6,7 @@ use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::interface::{Property, PropertyValue};
 use openbmc_dbus::ipmi::sol;
 
-use super::{Connected, DbusPlatform, Target, failed};
+use super::{Connected, DbusPlatform, Target};
 use crate::platform::{PlatformResult, Sol, SolChange, SolSettings};
 
 const CONSOLE: Target = Target::At(uart::PATH, uart::NAME);
@@ -15,8 +15,7 @@ impl Sol for DbusPlatform {
     async fn sol_settings(&self, channel: &str) -> PlatformResult<SolSettings> {
         let connected = self.connected()?;
         let object = settings_of(&connected, channel).await?;
-        let properties = connected.client.get_all(&object, sol::NAME).await.map_err(failed)?;
-        read(&properties).map_err(failed)
+        Ok(connected.client.read(&object, sol::NAME, read).await?)
     }
 
     async fn change_sol(&self, channel: &str, change: SolChange) -> PlatformResult<()> {
@@ -56,8 +55,8 @@ async fn settings_of(connected: &Connected, channel: &str) -> PlatformResult<Obj
     let path = format!("{}{channel}", sol::PATH_PREFIX);
     let bridge = format!("{CHANNEL_PREFIX}{channel}");
     let owners = match connected.client.object_owners(&path, &[sol::NAME]).await {
-        Err(CallError::NotFound { .. } | CallError::Gone { .. }) => Default::default(),
-        other => other.map_err(failed)?,
+        Err(error) if error.is_absent() => Default::default(),
+        other => other?,
     };
     let service = owners.into_keys().find(|service| *service != bridge).unwrap_or(bridge);
     Ok(ObjectAt::new(service, path))
@@ -68,7 +67,7 @@ async fn set<T: PropertyValue>(
     property: Property<T>,
     value: T,
 ) -> PlatformResult<()> {
-    connected.client.set(object, property, value).await.map_err(failed)
+    Ok(connected.client.set(object, property, value).await?)
 }
 
 fn read(properties: &Properties) -> Result<SolSettings, CallError> {

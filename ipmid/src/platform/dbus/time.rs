@@ -3,7 +3,7 @@
 use openbmc_dbus::time::{epoch_time, timedate};
 
 use super::{DbusPlatform, Target};
-use crate::platform::{PlatformError, PlatformResult, Time};
+use crate::platform::{PlatformResult, Time};
 
 /// Microseconds in the unit of the trait.
 const SECOND: u64 = 1_000_000;
@@ -24,9 +24,9 @@ impl Time for DbusPlatform {
         // Not a service of OpenBMC's, so the mapper may not list it: called by its bus name.
         let connected = self.connected()?;
         let object = openbmc_dbus::client::ObjectAt::new(timedate::SERVICE, timedate::PATH);
-        match connected.client.get(&object, timedate::NTP).await.map_err(super::failed) {
-            Err(PlatformError::Absent) => Ok(false),
-            result => result,
+        match connected.client.get(&object, timedate::NTP).await {
+            Err(error) if error.is_absent() => Ok(false),
+            result => Ok(result?),
         }
     }
 }

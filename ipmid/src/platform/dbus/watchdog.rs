@@ -1,17 +1,15 @@
 //! The host watchdog.
 
-use openbmc_dbus::client::CallError;
 use openbmc_dbus::state::watchdog;
 
-use super::{DbusPlatform, Target, failed};
+use super::{DbusPlatform, Target};
 use crate::platform::{PlatformResult, Watchdog, WatchdogSettings, WatchdogState};
 
 const WATCHDOG: Target = Target::At(watchdog::PATH, watchdog::NAME);
 
 impl Watchdog for DbusPlatform {
     async fn watchdog(&self) -> PlatformResult<WatchdogState> {
-        let properties = self.get_all(WATCHDOG).await?;
-        let read = || -> Result<WatchdogState, CallError> {
+        self.read(WATCHDOG, |properties| {
             Ok(WatchdogState {
                 initialized: properties.get(watchdog::INITIALIZED)?,
                 settings: WatchdogSettings {
@@ -24,8 +22,8 @@ impl Watchdog for DbusPlatform {
                 remaining: properties.get(watchdog::TIME_REMAINING)?,
                 expired_use: properties.get(watchdog::EXPIRED_TIMER_USE)?,
             })
-        };
-        read().map_err(failed)
+        })
+        .await
     }
 
     async fn set_watchdog(&self, settings: WatchdogSettings) -> PlatformResult<()> {
@@ -51,6 +49,6 @@ impl Watchdog for DbusPlatform {
             let client = &connected.client;
             async move { client.call(&object, watchdog::RESET_TIME_REMAINING, &(true,)).await }
         };
-        connected.at(WATCHDOG, reset).await
+        connected.at(WATCHDOG, watchdog::RESET_TIME_REMAINING.into(), reset).await
     }
 }

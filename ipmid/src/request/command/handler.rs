@@ -7,10 +7,11 @@ use std::sync::Arc;
 use ipmi_proto::codec::{self, Decode, DecodeError, Encode, Reader};
 use ipmi_proto::{CompletionCode, ResponseBody};
 
+use super::CommandError;
 use crate::request::context::Context;
 
-/// A running handler; resolves to its response.
-pub type ResponseFuture = Pin<Box<dyn Future<Output = ResponseBody> + Send>>;
+/// A running handler; resolves to its response, or to why it has none.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<ResponseBody, CommandError>> + Send>>;
 
 /// The result of a handler: a value that can be packed, alone or with a completion code ([`Coded`]).
 pub trait Outcome {
@@ -34,8 +35,9 @@ impl<T: Encode> Outcome for Coded<T> {
     }
 }
 
-/// An `async fn(Arc<S>, Context, A, B, …) -> Result<R, CompletionCode>` whose parameters after the
-/// context can be unpacked and whose result can be packed ([`Outcome`]); up to eight parameters.
+/// An `async fn(Arc<S>, Context, A, B, …) -> HandlerResult<R>` whose parameters after the context can be unpacked and
+/// whose result can be packed ([`Outcome`]); up to eight parameters. Its error may also be a
+/// [`CompletionCode`] alone, where no platform call can fail.
 pub trait Handler<S, Parameters>: Send + Sync + 'static {
     /// Unpacks `data`, which must have no bytes left over, and starts the function.
     ///
@@ -52,11 +54,12 @@ pub trait Handler<S, Parameters>: Send + Sync + 'static {
 
 macro_rules! handlers {
     ($($parameter:ident)*) => {
-        impl<S, Function, Fut, R, $($parameter),*> Handler<S, ($($parameter,)*)> for Function
+        impl<S, Function, Fut, R, Failure, $($parameter),*> Handler<S, ($($parameter,)*)> for Function
         where
             Function: Fn(Arc<S>, Context, $($parameter),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = Result<R, CompletionCode>> + Send + 'static,
+            Fut: Future<Output = Result<R, Failure>> + Send + 'static,
             R: Outcome,
+            Failure: Into<CommandError>,
             $($parameter: Decode,)*
         {
             fn start(
@@ -71,7 +74,7 @@ macro_rules! handlers {
                 reader.finish()?;
                 let running = self(state, context, $($parameter),*);
                 Ok(Box::pin(async move {
-                    running.await.map_or_else(ResponseBody::from, Outcome::into_response)
+                    running.await.map(Outcome::into_response).map_err(Into::into)
                 }))
             }
         }

@@ -1,8 +1,11 @@
 //! The command table: filled at start, then only read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use daemon::RateLimit;
+use daemon::metrics::{Histogram, Times};
 use ipmi_proto::Privilege;
 use ipmi_proto::codec::DecodeError;
 
@@ -12,15 +15,22 @@ use crate::request::context::Context;
 
 type Start = Box<dyn Fn(Context, &[u8]) -> Result<ResponseFuture, DecodeError> + Send + Sync>;
 
+/// A command that fails again and again is logged so often.
+const FAILURE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A command and the handler that answers it.
 pub struct Entry {
     /// The row.
     pub command: Command,
     /// The priority of the handler.
     pub priority: Priority,
+    /// Bounds how often failures of the command are logged, each of which a client may repeat at will.
+    pub(crate) failures: RateLimit,
     start: Start,
     /// The writer of what it changes.
     writer: Option<Writer>,
+    /// How long it took, from its first run on: most handlers of a BMC never run.
+    times: OnceLock<Box<Histogram>>,
 }
 
 impl Entry {
@@ -39,6 +49,17 @@ impl Entry {
             let _turn = writer.turn(first_byte).await;
             response.await
         }))
+    }
+
+    /// Counts a run of the handler that took `time`.
+    pub fn took(&self, time: Duration) {
+        self.times.get_or_init(Box::default).record(time);
+    }
+
+    /// How long it took; `None` if it has never run.
+    #[must_use]
+    pub fn times(&self) -> Option<Times> {
+        self.times.get().map(|times| times.read())
     }
 }
 
@@ -151,7 +172,9 @@ impl<'r> Registrar<'r> {
         let start: Start =
             Box::new(move |context, data| handler.start(Arc::clone(&state), context, data));
         let writer = command.changes.map(|resource| self.table.writers.of(resource));
-        let entry = Entry { command, priority: self.priority, start, writer };
+        let failures = RateLimit::new(1, FAILURE_INTERVAL);
+        let times = OnceLock::new();
+        let entry = Entry { command, priority: self.priority, failures, start, writer, times };
         self.table.insert(entry, overrides);
     }
 }
@@ -251,7 +274,7 @@ mod tests {
         let registry = table.finish().unwrap();
         let entry = registry.find(PING.family, PING.code).unwrap();
         let answer = entry.start(Context::system_interface(), &[]).unwrap();
-        Ok(answer.await.data)
+        Ok(answer.await.map_err(|error| error.completion)?.data)
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use ipmi_proto::{ChannelNumber, CompletionCode, NetFn};
 use serde::{Deserialize, Serialize};
 
 use super::Filter;
+use crate::model::StoreError;
 use crate::model::persistent::{Persistent, lock};
 use crate::request::command::{Command, Family};
 use crate::request::context::Context;
@@ -123,7 +124,7 @@ impl Firewall {
         &self,
         channel: ChannelNumber,
         commands: &[(Command, bool)],
-    ) -> Result<(), CompletionCode> {
+    ) -> Result<(), StoreError> {
         self.rules
             .update(|rules| {
                 for (command, enabled) in commands {
@@ -148,7 +149,7 @@ impl Firewall {
         channel: ChannelNumber,
         command: &Command,
         enabled: u32,
-    ) -> Result<(), CompletionCode> {
+    ) -> Result<(), StoreError> {
         let (mask, _) = self.sub_functions(channel, command);
         self.rules
             .update(|rules| {

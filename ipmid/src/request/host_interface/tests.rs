@@ -26,7 +26,8 @@ impl TestInterface {
         let users = Arc::new(Writer::open(folder.path(), &config, table.clone()).unwrap());
         let channels = Channels::new(Arc::new(table.clone()), IpmidConfig::default());
         let dispatcher = Dispatcher::new(CommandTable::default().finish().unwrap(), Vec::new());
-        let host = HostInterface::new(channels, Arc::clone(&users), dispatcher);
+        let recorder = Recorder::of_ipmid(RecorderConfig::default());
+        let host = HostInterface::new(channels, Arc::clone(&users), dispatcher, &recorder);
         Self { table, host, users, _folder: folder }
     }
 

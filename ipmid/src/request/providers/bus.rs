@@ -69,7 +69,7 @@ pub struct Registration(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     providers: Arc<Providers>,
-    allowed: Callers,
+    allowed: Mutex<Callers>,
     /// One registration at a time.
     turn: AsyncMutex<()>,
     /// What follows the owners of names on the present connection.
@@ -80,8 +80,14 @@ impl Registration {
     /// Registers commands of the processes of these users with `providers`.
     #[must_use]
     pub fn new(providers: Arc<Providers>, allowed: Callers) -> Self {
+        let allowed = Mutex::new(allowed);
         let (turn, follower) = (AsyncMutex::default(), Mutex::default());
         Self(Arc::new(Inner { providers, allowed, turn, follower }))
+    }
+
+    /// Lets the processes of other users register from now on; those that have registered stay.
+    pub fn allow(&self, allowed: Callers) {
+        *lock(&self.0.allowed) = allowed;
     }
 
     /// Publishes the object on `connection`, which takes the place of any that was before.
@@ -169,7 +175,7 @@ impl Inner {
         let bus = DBusProxy::new(connection).await?;
         let credentials = bus.get_connection_credentials(BusName::from(unique)).await;
         let credentials = credentials.map_err(|error| denied(&error))?;
-        let user = credentials.unix_user_id().filter(|user| self.allowed.accept(*user));
+        let user = credentials.unix_user_id().filter(|user| lock(&self.allowed).accept(*user));
         let user = user.ok_or_else(|| denied(&"[ipmid] providers does not name the user"))?;
         Ok(Identity { name: name.to_owned(), user, process: credentials.process_id() })
     }

@@ -14,7 +14,7 @@ use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
 use super::circuit::Circuit;
-use crate::request::command::{Command, Family, Priority};
+use crate::request::command::{Command, Priority};
 use crate::request::context::{Context, Session};
 
 /// Requests that a provider has at a time; more are answered C0h.
@@ -260,7 +260,7 @@ impl Offered {
         if !self.offer.lengths.contains(&data.len()) {
             return Outcome::Response(CompletionCode::REQUEST_LENGTH_INVALID.into());
         }
-        let netfn = netfn(self.offer.command.family);
+        let netfn = self.offer.command.family.netfn();
         let request = Request { context, netfn, data: data.to_owned() };
         let outcome = self.provider.ask(&self.offer.name, request, deadline).await;
         let Outcome::Response(response) = outcome else {
@@ -296,14 +296,5 @@ impl Offered {
                 swallowed = pass.swallowed, "a provider's command"
             );
         }
-    }
-}
-
-/// The network function of a family's commands.
-pub(super) const fn netfn(family: Family) -> NetFn {
-    match family {
-        Family::NetFn(netfn) => netfn,
-        Family::Group(_) => NetFn::GROUP,
-        Family::Oem(_) => NetFn::OEM,
     }
 }

@@ -105,7 +105,7 @@ impl Site {
 
     async fn send_from(&self, context: Context, command: Command, data: &[u8]) -> (u8, Vec<u8>) {
         let context = Context { command: command.code, ..context };
-        let netfn = provider::netfn(command.family).value();
+        let netfn = command.family.netfn().value();
         let ResponseBody { completion, data } =
             self.dispatcher.dispatch(context, netfn, data).await;
         (completion.0, data)

@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use mctp_proto::protocols::Reading;
 use sys::{MctpPeer, MctpSocket};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-
-use crate::demux::protocols::Reading;
 
 /// A tag that is out, and its socket.
 #[derive(Debug)]

@@ -6,38 +6,38 @@ use crate::hex;
 
 /// A header, record or body.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct Layer {
-    pub(super) name: String,
+pub(crate) struct Layer {
+    pub(crate) name: String,
     /// Where it is specified.
-    pub(super) reference: Option<String>,
-    pub(super) fields: Vec<Field>,
+    pub(crate) reference: Option<String>,
+    pub(crate) fields: Vec<Field>,
 }
 
 /// One field, as people read it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) value: String,
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 impl Layer {
-    pub(super) fn new(name: impl Into<String>, reference: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, reference: impl Into<String>) -> Self {
         Self { name: name.into(), reference: Some(reference.into()), fields: Vec::new() }
     }
 
     /// The same with one more field.
-    pub(super) fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.push(Field { name: name.into(), value: value.into() });
         self
     }
 
     /// The same with a number of one byte.
-    pub(super) fn byte(self, name: &str, value: u8) -> Self {
+    pub(crate) fn byte(self, name: &str, value: u8) -> Self {
         self.with(name, format!("{value:02X}h"))
     }
 
     /// The same with a number of one byte and what it means.
-    pub(super) fn named(self, name: &str, value: u8, meaning: &str) -> Self {
+    pub(crate) fn named(self, name: &str, value: u8, meaning: &str) -> Self {
         match meaning {
             "" => self.byte(name, value),
             meaning => self.with(name, format!("{value:02X}h {meaning}")),
@@ -45,17 +45,17 @@ impl Layer {
     }
 
     /// The same with a number of four bytes.
-    pub(super) fn word(self, name: &str, value: u32) -> Self {
+    pub(crate) fn word(self, name: &str, value: u32) -> Self {
         self.with(name, format!("{value:08X}h"))
     }
 
     /// The same with a yes or no.
-    pub(super) fn flag(self, name: &str, value: bool) -> Self {
+    pub(crate) fn flag(self, name: &str, value: bool) -> Self {
         self.with(name, if value { "yes" } else { "no" })
     }
 
     /// The same with bytes, unless there are none.
-    pub(super) fn bytes(self, name: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(self, name: &str, bytes: &[u8]) -> Self {
         if bytes.is_empty() { self } else { self.with(name, hex::spaced(bytes)) }
     }
 }

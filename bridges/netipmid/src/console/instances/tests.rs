@@ -274,3 +274,20 @@ fn the_same_user_need_not_wait_for_a_console_that_has_gone() {
     let (_, first) = packets.iter().find(|(session, _)| *session == 11).unwrap();
     assert_eq!(first[..4], hex!("01 00 00 00"), "nothing is missing");
 }
+
+#[test]
+fn a_lower_limit_ends_no_instance_and_bars_new_ones() {
+    let mut instances = instances();
+    instances.activate(WRITER, holder(10, ALICE), FULL).unwrap();
+    instances.activate(number(4), holder(20, BOB), FULL).unwrap();
+    let section = SolSection { viewers: 0, max_payload: 16, ..SolSection::default() };
+    instances.reconfigure(&section);
+    assert_eq!((instances.capacity(), instances.max_payload()), (1, 16));
+    assert!(instances.serves(SessionId(20)) && instances.has(number(4)));
+    let third = instances.activate(number(3), holder(30, ALICE), FULL);
+    assert_eq!(third, Err(ActivateError::NoSuchInstance));
+    instances.session_closed(SessionId(20));
+    assert!(!instances.has(number(4)));
+    instances.reconfigure(&SolSection { viewers: 3, ..section });
+    assert_eq!(instances.activate(number(4), holder(30, ALICE), FULL), Ok(()));
+}

@@ -158,6 +158,24 @@ fn close_session_ends_its_own_session_by_id_or_handle() {
 }
 
 #[test]
+fn requests_that_the_server_answers_are_reported_with_their_session() {
+    let mut bmc = Bmc::usual();
+    let mut console = bmc.log_in(1, root(17));
+    let user = bmc.server.sessions().next().map(|session| session.user_id).unwrap();
+    // The login's own, which no session has.
+    assert!(bmc.answered().iter().all(|(user, ..)| user.is_none()));
+    ask(&mut bmc, &mut console, &app(0x3b, &[4]));
+    ask(&mut bmc, &mut console, &app(0x3b, &[9]));
+    ask(&mut bmc, &mut console, &app(0x38, &[0x0e, 4]));
+    ask(&mut bmc, &mut console, &device_id());
+    let id = console.managed_id().unwrap().to_le_bytes();
+    ask(&mut bmc, &mut console, &app(0x3c, &id));
+    let user = Some(user);
+    let expected = [(user, 0x3b, 0), (user, 0x3b, 0xcc), (user, 0x38, 0), (user, 0x3c, 0)];
+    assert_eq!(bmc.answered(), expected);
+}
+
+#[test]
 fn closing_another_session_is_the_bmcs_affair() {
     let mut bmc = Bmc::usual();
     let mut console = bmc.log_in(1, root(17));

@@ -274,3 +274,17 @@ fn passwords_beyond_16_bytes_are_not_for_this_format() {
     assert_eq!(console.log_in(&mut bmc, "root", 4), None);
     assert_eq!(bmc.counted(Reason::PasswordTooLong), 1);
 }
+
+#[test]
+fn a_session_lives_on_where_new_ones_are_no_longer_accepted() {
+    let mut bmc = old_bmc(V15Policy::default());
+    let mut console = OldConsole::new(AuthType::Md5, "0penBmc");
+    console.log_in(&mut bmc, "root", 4);
+    bmc.events();
+    bmc.server.reconfigure(bmc.now, Config { v15: Vec::new(), ..config() });
+    console.ask(&mut bmc, &device_id());
+    assert_eq!(bmc.requests(), 1);
+    let challenge = [&[AuthType::Md5.value()][..], b"root", &[0; 12]].concat();
+    let mut other = OldConsole::new(AuthType::None, "");
+    assert_eq!(other.ask(&mut bmc, &app(0x39, &challenge)), Some((0xcc, vec![])));
+}

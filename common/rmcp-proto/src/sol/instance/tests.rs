@@ -233,6 +233,9 @@ fn a_viewer_that_falls_behind_gets_an_overrun_mark() {
     end.pass(1000);
     assert_eq!(end.sent()[0][..5], hex!("04 00 00 08 2c"), "reported until it is accepted");
     assert_eq!(end.answers(&hex!("00 04 fb 00"))[0][..4], hex!("05 00 00 00"));
+    let counts = end.instance.take_counts();
+    assert_eq!((counts.to_console, counts.overruns, counts.retries), (5 + 2 * 0xfb, 2, 0));
+    assert_eq!(end.instance.take_counts(), Counts::default());
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let data: VlanData = (selector, format, destination.vlan.unwrap_or(0));
                 codec::encode(&data)
             }
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         })
     }
 
@@ -72,7 +72,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 })
                 .await
             }
-            17 => Err(READ_ONLY),
+            17 => Err(READ_ONLY.into()),
             18 => {
                 let ((selector, one), (kind, two, acknowledged), timeout, (retries, three)): TypeData =
                     data.decode()?;
@@ -81,7 +81,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                     0 => DestinationKind::Pet,
                     6 => DestinationKind::Oem1,
                     7 => DestinationKind::Oem2,
-                    _ => return Err(INVALID_VALUE),
+                    _ => return Err(INVALID_VALUE.into()),
                 };
                 self.update_destination(lan, selector, |destination| {
                     destination.kind = kind;
@@ -96,7 +96,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                     data.decode()?;
                 reserved(one).and(reserved(two)).and(reserved(three))?;
                 if format.value() != 0 {
-                    return Err(INVALID_VALUE); // IPv6 destinations
+                    return Err(INVALID_VALUE.into()); // IPv6 destinations
                 }
                 self.update_destination(lan, selector, |destination| {
                     destination.backup_gateway = gateway;
@@ -111,11 +111,11 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let vlan = match format.value() {
                     0 => None,
                     1 => Some(tag),
-                    _ => return Err(INVALID_VALUE),
+                    _ => return Err(INVALID_VALUE.into()),
                 };
                 self.update_destination(lan, selector, |destination| destination.vlan = vlan).await
             }
-            _ => Err(PARAMETER_NOT_SUPPORTED),
+            _ => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 

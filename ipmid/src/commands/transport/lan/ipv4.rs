@@ -10,6 +10,7 @@ use super::{
 };
 use crate::model::lan::Ipv4State;
 use crate::platform::{Ipv4Address, Ipv4Source, Link, LinkChange, Network, Sessions};
+use crate::request::command::HandlerResult;
 
 /// UDP port of secure RMCP.
 const SECONDARY_PORT: u16 = 664;
@@ -44,18 +45,18 @@ pub(super) fn machine_mac(mac: [u8; 6]) -> Result<[u8; 6], CompletionCode> {
 }
 
 impl<P: Network + Sessions> LanProvider<P> {
-    async fn link(&self, lan: &Lan) -> Result<Link, CompletionCode> {
+    async fn link(&self, lan: &Lan) -> HandlerResult<Link> {
         self.platform.link(&lan.name).await.map_err(unmanaged)
     }
 
     /// The port that is served. It is the primary RMCP port, whatever its number.
-    async fn served_port(&self, lan: &Lan) -> Result<u16, CompletionCode> {
+    async fn served_port(&self, lan: &Lan) -> HandlerResult<u16> {
         Ok(self.platform.served_port(lan.number.value()).await?)
     }
 
     /// The interface, and that address of it which parameters 3 and 6 are about. Which one it is, is saved, so that
     /// another one that is added or removed does not take its place.
-    async fn reported(&self, lan: &Lan) -> Result<(Link, Option<Ipv4Address>), CompletionCode> {
+    async fn reported(&self, lan: &Lan) -> HandlerResult<(Link, Option<Ipv4Address>)> {
         let link = self.link(lan).await?;
         let before = self.read_state(lan, |state| state.ipv4.reported);
         let reported = link.reported(before);
@@ -106,7 +107,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 (id | on).to_le_bytes().to_vec()
             }
             21 => vec![state.vlan_priority],
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         })
     }
 
@@ -119,7 +120,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 match source.value() {
                     STATIC => self.set_static(lan).await,
                     DHCP => self.change(lan, LinkChange::Dhcp(true)).await,
-                    _ => Err(INVALID_VALUE),
+                    _ => Err(INVALID_VALUE.into()),
                 }
             }
             5 => {
@@ -155,7 +156,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         let prefix = prefix(mask).ok_or(INVALID_VALUE)?;
         match self.reported(lan).await?.1 {
             // Everything is local with it, which no network is.
-            Some(_) if prefix == 0 => Err(INVALID_VALUE),
+            Some(_) if prefix == 0 => Err(INVALID_VALUE.into()),
             Some(known) => self.replace(lan, Some(known), Some((known.address, prefix))).await,
             None => {
                 self.update_state(lan, |state| {
@@ -198,7 +199,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         let mac = Some(mac).filter(|mac| *mac != [0; 6]);
         match mac {
             Some(_) if gateway.is_unspecified() && !lan.dry => {
-                Err(CompletionCode::NOT_IN_PRESENT_STATE)
+                Err(CompletionCode::NOT_IN_PRESENT_STATE.into())
             }
             None if gateway.is_unspecified() => Ok(()),
             mac => self.change(lan, LinkChange::Neighbor(gateway, mac)).await,
@@ -210,7 +211,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         reserved(rest)?;
         let id = u16::try_from(id.value()).unwrap_or_default();
         if on && !(1..=4094).contains(&id) {
-            return Err(INVALID_VALUE);
+            return Err(INVALID_VALUE.into());
         }
         self.change(lan, LinkChange::Vlan(on.then_some(id))).await?;
         self.update_state(lan, |state| {
@@ -231,7 +232,7 @@ impl<P: Network + Sessions> LanProvider<P> {
 }
 
 /// Sets a parameter that no service has.
-fn set(state: &mut Ipv4State, parameter: u8, data: &Remaining) -> Done {
+fn set(state: &mut Ipv4State, parameter: u8, data: &Remaining) -> Result<(), CompletionCode> {
     match parameter {
         7 => state.header = data.decode()?,
         10 if data.decode::<u8>()? & !0x03 == 0 => state.arp_control = data.decode()?,

@@ -48,7 +48,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let selectors = self.selectors(lan, &link, Kind::Dynamic).await;
                 entry(selector, selectors.entry(selector), &link, Kind::Dynamic)
             }
-            56 | 59 => return Err(CompletionCode::PARAMETER_OUT_OF_RANGE),
+            56 | 59 => return Err(CompletionCode::PARAMETER_OUT_OF_RANGE.into()),
             64 => {
                 let dynamic = if link.accepts_ra { DYNAMIC_ROUTER } else { 0 };
                 vec![STATIC_ROUTER | dynamic]
@@ -59,22 +59,22 @@ impl<P: Network + Sessions> LanProvider<P> {
             68 => vec![0; 16],
             // Routers learnt by advertisements are in the kernel's table alone.
             73 => vec![0],
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         })
     }
 
     pub(super) async fn set_ipv6(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
         match parameter {
-            50 | 52..=55 | 59 | 73 => Err(READ_ONLY),
+            50 | 52..=55 | 59 | 73 => Err(READ_ONLY.into()),
             51 if data.decode::<u8>()? == BOTH => Ok(()),
-            51 => Err(INVALID_VALUE),
+            51 => Err(INVALID_VALUE.into()),
             56 => self.set_static_ipv6(lan, data).await,
             64 => {
                 let (is_static, dynamic, rest): (bool, bool, Bits<6>) = data.decode()?;
                 reserved(rest)?;
                 // A static router cannot be switched off; there is none if it has no address.
                 if !is_static {
-                    return Err(INVALID_VALUE);
+                    return Err(INVALID_VALUE.into());
                 }
                 self.change(lan, LinkChange::AcceptRa(dynamic)).await
             }
@@ -90,8 +90,8 @@ impl<P: Network + Sessions> LanProvider<P> {
             // The router is the default one: its prefix is none.
             67 if data.decode::<u8>()? == 0 => Ok(()),
             68 if data.decode::<[u8; 16]>()? == [0; 16] => Ok(()),
-            67 | 68 => Err(INVALID_VALUE),
-            _ => Err(PARAMETER_NOT_SUPPORTED),
+            67 | 68 => Err(INVALID_VALUE.into()),
+            _ => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 
@@ -126,7 +126,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         reserved(source)?;
         let address = host_address(address)?;
         if selector >= STATIC_ADDRESSES || prefix > LONGEST_PREFIX {
-            return Err(INVALID_VALUE);
+            return Err(INVALID_VALUE.into());
         }
         let link = self.platform.link(&lan.name).await.map_err(unmanaged)?;
         let selectors = self.selectors(lan, &link, Kind::Static).await;
@@ -136,7 +136,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         let other = selectors.find(address).filter(is_other).map(|at| selectors.entry(at));
         let other = other.filter(|_| !address.is_unspecified() && !lan.dry);
         if other.is_some_and(|other| other.stored.is_some() || is_present(address)) {
-            return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+            return Err(CompletionCode::NOT_IN_PRESENT_STATE.into());
         }
         let before = selectors.entry(selector);
         let old = Some(before.address).filter(|old| before.stored.is_none() && is_present(*old));

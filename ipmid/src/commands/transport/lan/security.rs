@@ -24,7 +24,7 @@ type BadPasswordData = (bool, Bits<7>, u8, u16, u16);
 impl<P: Network + Sessions> LanProvider<P> {
     pub(super) fn security(&self, lan: &Lan, parameter: u8) -> Data {
         Ok(match parameter {
-            1 => vec![self.sessions.auth_types],
+            1 => vec![self.sessions.get().auth_types],
             2 => self.enabled_types().to_vec(),
             22 => vec![u8::try_from(self.suites().count()).unwrap_or(u8::MAX)],
             23 => {
@@ -54,29 +54,29 @@ impl<P: Network + Sessions> LanProvider<P> {
                     (audit_event, Bits::low(0), threshold, reset_interval, lockout_interval);
                 codec::encode(&data)
             }
-            _ => return Err(PARAMETER_NOT_SUPPORTED),
+            _ => return Err(PARAMETER_NOT_SUPPORTED.into()),
         })
     }
 
     /// Authentication types of IPMI 1.5 for Callback, User, Operator, Administrator and OEM: those
     /// of the configuration, as a bridge asks no more than that; none for OEM, which nobody can have.
-    const fn enabled_types(&self) -> [u8; 5] {
-        let types = self.sessions.auth_types;
+    fn enabled_types(&self) -> [u8; 5] {
+        let types = self.sessions.get().auth_types;
         [types, types, types, types, 0]
     }
 
     fn suites(&self) -> impl Iterator<Item = u8> {
-        self.sessions.cipher_suites.iter().copied().take(SUITES)
+        self.sessions.get().cipher_suites.into_iter().take(SUITES)
     }
 
     pub(super) async fn set_security(&self, lan: &Lan, parameter: u8, data: &Remaining) -> Done {
         let channel = lan.number;
         match parameter {
-            1 | 22 | 23 => Err(READ_ONLY),
+            1 | 22 | 23 => Err(READ_ONLY.into()),
             // The configuration says which are enabled. As "read-only" is an answer that ipmitool
             // takes at once, where it would send a refused value eleven times.
             2 if data.decode::<[u8; 5]>()? == self.enabled_types() => Ok(()),
-            2 => Err(READ_ONLY),
+            2 => Err(READ_ONLY.into()),
             24 => {
                 let (rest, nibbles): (Bits<8>, [Bits<4>; SUITES]) = data.decode()?;
                 reserved(rest)?;
@@ -102,7 +102,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 self.administer(lan, move |accounts| accounts.set_bad_password(channel, setting))
                     .await
             }
-            _ => Err(PARAMETER_NOT_SUPPORTED),
+            _ => Err(PARAMETER_NOT_SUPPORTED.into()),
         }
     }
 }
@@ -112,8 +112,8 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::commands::transport::lan::LanSessions;
     use crate::commands::transport::lan::tests::{answer, commands, commands_with};
+    use crate::model::lan::LanSessions;
 
     #[tokio::test]
     async fn suites_and_their_privileges_match_golden_bytes() {

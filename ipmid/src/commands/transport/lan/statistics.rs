@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use ipmi_proto::ChannelNumber;
 use ipmi_proto::codec::{Bits, Ignored};
-use ipmi_proto::{ChannelNumber, CompletionCode};
 
 use super::LanProvider;
 use crate::model::persistent::lock;
 use crate::platform::{IpCounters, Network, Sessions};
+use crate::request::command::HandlerResult;
 use crate::request::context::Context;
 
 impl<P: Network + Sessions> LanProvider<P> {
@@ -21,7 +22,7 @@ impl<P: Network + Sessions> LanProvider<P> {
         context: Context,
         (channel, _): (ChannelNumber, Ignored<4>),
         (clear, _): (bool, Bits<7>),
-    ) -> Result<IpCounters, CompletionCode> {
+    ) -> HandlerResult<IpCounters> {
         self.lan(&context, channel)?;
         let mut cleared = lock(&self.cleared);
         let now = self.platform.ip_counters()?;

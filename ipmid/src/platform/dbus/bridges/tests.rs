@@ -41,8 +41,10 @@ impl BtBridge {
 }
 
 async fn platform(bus: &Bus) -> (DbusPlatform, Connection) {
-    let bridges =
-        Bridges { bt_channel: Some("bt0".to_owned()), satellites: HashMap::from([(NAMED, BYTE)]) };
+    let bridges = Bridges {
+        bt_channel: Some("bt0".to_owned()),
+        satellites: HashMap::from([(NAMED, BYTE)]).into(),
+    };
     let platform = DbusPlatform { bridges, ..DbusPlatform::default() };
     let connection = bus.connect().await;
     platform.attach(&connection).await.unwrap();
@@ -72,8 +74,8 @@ async fn satellite_of_openbmcs_bridge_is_asked_by_its_byte() {
     // One without a byte, and a LUN that the bridge would not pass on.
     let unnamed = IpmbAddress(0x24);
     let lun = Lun::new(2).unwrap();
-    assert_eq!(ask(unnamed, Lun::BMC).await, Err(PlatformError::Absent));
-    assert_eq!(ask(NAMED, lun).await, Err(PlatformError::Absent));
+    assert!(matches!(ask(unnamed, Lun::BMC).await, Err(PlatformError::Absent(_))));
+    assert!(matches!(ask(NAMED, lun).await, Err(PlatformError::Absent(_))));
     assert_eq!(heard.lock().unwrap().len(), 1);
 }
 
@@ -90,7 +92,7 @@ async fn attention_of_a_bt_host_is_raised_through_openbmcs_bridge() {
     // The host itself lowers it, and btbridge is not called for other channels.
     for (channel, on) in [("bt0", false), ("kcs0", true)] {
         let result = platform.set_attention(channel, on).await;
-        assert_eq!(result, Err(PlatformError::Absent), "{channel}");
+        assert!(matches!(result, Err(PlatformError::Absent(_))), "{channel}");
     }
     assert_eq!(*raised.lock().unwrap(), 1);
 }

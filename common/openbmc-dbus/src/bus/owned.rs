@@ -5,23 +5,24 @@ use std::mem;
 use std::time::Duration;
 
 use daemon::Outage;
-use openbmc_dbus::bus::{self, NameEnd, OwnNameError, OwnedName};
 use tokio::time;
 use tracing::{info, warn};
 use zbus::Connection;
+
+use super::{NameEnd, OwnNameError, OwnedName, connect};
 
 /// The time between two attempts to own the name.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Serves the objects that `publish` puts on a connection of their own, which owns `name`, as long as
 /// the daemon runs, across restarts of the bus. If another process owns the name, it is not replaced.
-pub(crate) async fn serve<F: Future<Output = zbus::Result<()>>>(
-    name: &'static str,
+pub async fn serve_owned<F: Future<Output = zbus::Result<()>>>(
+    name: &str,
     publish: impl Fn(Connection) -> F,
 ) -> Infallible {
     let outage = Outage::new();
     loop {
-        let connection = bus::connect().await;
+        let connection = connect().await;
         let owned = async {
             publish(connection.clone()).await?;
             OwnedName::request(&connection, name).await

@@ -19,13 +19,13 @@
 //! | PCIe-MI | no public description of its header is known, so it is read as a type that says nothing |
 //! | vendor (PCI, IANA) | DSP0236, "vendor defined messages": the vendor id comes first, the rest is the vendor's |
 
-use std::time::Duration;
+use core::time::Duration;
 
-use mctp_proto::MessageType;
+use crate::MessageType;
 
 /// How a message presents itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Role {
+pub enum Role {
     /// It does not say; what its client owes decides.
     Unmarked,
     /// A request that wants an answer.
@@ -39,18 +39,18 @@ pub(crate) enum Role {
 }
 
 /// What an answer repeats of its request; `None` where it repeats nothing, or matches any request.
-pub(crate) type Key = Option<[u8; KEY]>;
+pub type Key = Option<[u8; KEY]>;
 
 /// Bytes of the longest key: a type, and an IANA number or a session id.
 const KEY: usize = 5;
 
 /// A message as far as it is understood.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Reading {
+pub struct Reading {
     /// What it is.
-    pub(crate) role: Role,
+    pub role: Role,
     /// What ties an answer to its request.
-    pub(crate) key: Key,
+    pub key: Key,
 }
 
 /// One message type.
@@ -81,7 +81,7 @@ static TABLE: [Protocol; 11] = [
 impl Reading {
     /// Reads a message that begins with its type byte.
     #[must_use]
-    pub(crate) fn of(message: &[u8]) -> Self {
+    pub fn of(message: &[u8]) -> Self {
         let nothing = Self { role: Role::Unmarked, key: None };
         let Some((&first, body)) = message.split_first() else {
             return nothing;
@@ -97,14 +97,14 @@ impl Reading {
 
     /// Whether it is an answer, intermediate or not.
     #[must_use]
-    pub(crate) fn is_answer(self) -> bool {
+    pub fn is_answer(self) -> bool {
         matches!(self.role, Role::Response | Role::Intermediate(_))
     }
 
     /// For an answer after which another one comes: how long that may take, `default` if it does not
     /// say or says less.
     #[must_use]
-    pub(crate) fn more_within(self, default: impl FnOnce() -> Duration) -> Option<Duration> {
+    pub fn more_within(self, default: impl FnOnce() -> Duration) -> Option<Duration> {
         match self.role {
             Role::Intermediate(time) => Some(time.unwrap_or_default().max(default())),
             _ => None,
@@ -114,13 +114,13 @@ impl Reading {
 
 /// Whether what an answer repeats fits a request.
 #[must_use]
-pub(crate) fn fits(answer: Key, request: Key) -> bool {
+pub fn fits(answer: Key, request: Key) -> bool {
     answer.is_none() || request.is_none() || answer == request
 }
 
 /// Whether answers of a type may be intermediate ones.
 #[must_use]
-pub(crate) fn has_intermediate_answers(kind: MessageType) -> bool {
+pub fn has_intermediate_answers(kind: MessageType) -> bool {
     kind == MessageType::NVME_MI
 }
 
