@@ -17,7 +17,10 @@ use daemon::reload::Keys;
 use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
-pub(crate) use self::host::{Chassis, ChassisFault, Host, HostFault, SoftOff};
+pub(crate) use self::host::{
+    BackendKind, Boot, BootDevice, Chassis, ChassisFault, Commands, Host, HostFault, Program,
+    SoftOff,
+};
 pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
 pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, PartKind};
 pub(crate) use self::network::{Address, Interface, Network, Origin};
@@ -27,6 +30,7 @@ pub(crate) use self::user::User;
 /// The keys of the platform's file.
 pub const KEYS: Keys = Keys {
     live: &[
+        "bmc.reset",
         "bmc.reset-command",
         "bmc.reset-delay-ms",
         "chassis.cycle-ms",
@@ -48,6 +52,32 @@ pub const KEYS: Keys = Keys {
         "chassis.on-at-first-start",
         "chassis.power-on-hours",
         "fru",
+        "host.argument-file",
+        "host.backend",
+        "host.boot.cdrom",
+        "host.boot.disk",
+        "host.boot.order",
+        "host.boot.pxe",
+        "host.boot.removable",
+        "host.command",
+        "host.commands.cycle.limit-ms",
+        "host.commands.cycle.run",
+        "host.commands.diag.limit-ms",
+        "host.commands.diag.run",
+        "host.commands.off.limit-ms",
+        "host.commands.off.run",
+        "host.commands.on.limit-ms",
+        "host.commands.on.run",
+        "host.commands.reset.limit-ms",
+        "host.commands.reset.run",
+        "host.commands.soft-off.limit-ms",
+        "host.commands.soft-off.run",
+        "host.commands.status-interval-ms",
+        "host.commands.status.limit-ms",
+        "host.commands.status.run",
+        "host.off-limit-ms",
+        "host.qmp",
+        "host.start-limit-ms",
         "identity.asset-tag",
         "identity.bmc-uuid",
         "identity.build-date",
@@ -122,9 +152,10 @@ const FAR: i64 = 1_000_000_000_000;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Bmc {
-    /// The program and its arguments that restart the suite; if empty, this daemon ends with success and
-    /// the service manager restarts the suite.
+    /// The program and its arguments that restart the suite.
     pub(crate) reset_command: Vec<String>,
+    /// What this daemon does without a command.
+    pub(crate) reset: Reset,
     /// How long after it was asked for, so that the answer gets out first.
     #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) reset_delay_ms: u64,
@@ -132,8 +163,20 @@ pub(crate) struct Bmc {
 
 impl Default for Bmc {
     fn default() -> Self {
-        Self { reset_command: Vec::new(), reset_delay_ms: 500 }
+        Self { reset_command: Vec::new(), reset: Reset::Auto, reset_delay_ms: 500 }
     }
+}
+
+/// What a restart of the BMC does to this daemon where no command restarts the suite.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reset {
+    /// It ends if a service manager started it (`NOTIFY_SOCKET`), else it starts its services anew.
+    Auto,
+    /// It ends with success, and what started it restarts the suite.
+    End,
+    /// It starts its services anew, in the same process.
+    Restart,
 }
 
 /// `[services]`: which of the simulated services other processes provide, and which users may change something.

@@ -74,6 +74,14 @@ impl Fault {
         Self { name: error::INVALID_ARGUMENT, text: text.into() }
     }
 
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        Self { name: error::INTERNAL_FAILURE, text: text.into() }
+    }
+
+    pub(crate) fn unavailable(text: impl Into<String>) -> Self {
+        Self { name: error::UNAVAILABLE, text: text.into() }
+    }
+
     pub(crate) fn not_allowed(text: impl Into<String>) -> Self {
         Self { name: error::NOT_ALLOWED, text: text.into() }
     }

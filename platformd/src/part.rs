@@ -13,6 +13,7 @@ use zbus::wire::Variant;
 
 use crate::config::Platform;
 use crate::fault::Fault;
+use crate::host::Report;
 use crate::tree::Tree;
 
 /// The two clocks that parts read.
@@ -41,6 +42,8 @@ pub(crate) enum Event {
     Identify,
     /// A diagnostic interrupt to the host.
     Nmi,
+    /// The boot settings changed, or a boot used up those for one boot.
+    BootSettings,
 }
 
 /// A requested change of the power or host state.
@@ -69,6 +72,57 @@ pub(crate) enum PowerRequest {
 pub(crate) enum Effect {
     /// Restart the BMC.
     ResetBmc,
+    /// Log an event in the SEL.
+    LogEvent(SelEvent),
+}
+
+/// An event of a sensor-specific discrete sensor (event/reading type 6Fh, IPMI v2.0 §42.2) whose sensor has no
+/// number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct SelEvent {
+    /// The sensor type (IPMI v2.0 Table 42-3).
+    pub(crate) sensor_type: u8,
+    /// The offset of the event in that type.
+    pub(crate) offset: u8,
+}
+
+/// The number of a reply that is sent later.
+pub(crate) type Ticket = u64;
+
+/// Replies that are not sent at once, because they depend on a host outside this process.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    newest: Ticket,
+    deferred: Option<Ticket>,
+    settled: Vec<(Ticket, Result<(), Fault>)>,
+}
+
+impl Replies {
+    /// A new number.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.newest += 1;
+        self.newest
+    }
+
+    /// The reply to the call in progress is sent when `ticket` is settled.
+    pub(crate) fn defer(&mut self, ticket: Ticket) {
+        self.deferred = Some(ticket);
+    }
+
+    /// The reply is known.
+    pub(crate) fn settle(&mut self, ticket: Ticket, result: Result<(), Fault>) {
+        self.settled.push((ticket, result));
+    }
+
+    /// The number of the reply to the call that was handled last, if it is sent later.
+    pub(crate) fn take_deferred(&mut self) -> Option<Ticket> {
+        self.deferred.take()
+    }
+
+    /// The replies that have become known since the last call.
+    pub(crate) fn take_settled(&mut self) -> Vec<(Ticket, Result<(), Fault>)> {
+        std::mem::take(&mut self.settled)
+    }
 }
 
 /// The state that a part reads and changes.
@@ -78,6 +132,7 @@ pub(crate) struct Context<'a> {
     pub(crate) tree: &'a mut Tree,
     pub(crate) events: &'a mut VecDeque<Event>,
     pub(crate) effects: &'a mut Vec<Effect>,
+    pub(crate) replies: &'a mut Replies,
 }
 
 impl Context<'_> {
@@ -135,6 +190,9 @@ pub(crate) trait Part: Send {
 
     /// Acts on an event.
     fn handle_event(&mut self, _: &mut Context<'_>, _: Event) {}
+
+    /// Acts on what a host outside this process reports.
+    fn report(&mut self, _: &mut Context<'_>, _: &Report) {}
 
     /// Applies the values of another configuration that can change while it runs.
     fn reconfigure(&mut self, _: &mut Context<'_>, _: &Platform) {}

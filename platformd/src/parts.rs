@@ -5,13 +5,12 @@ mod boot;
 mod buttons;
 mod clock;
 pub(crate) mod fru;
-mod identity;
+pub(crate) mod identity;
 mod intrusion;
 mod inventory;
 mod leds;
 mod log;
 pub(crate) mod network;
-mod nmi;
 mod power;
 mod power_on_hours;
 mod restore;
@@ -21,13 +20,18 @@ pub(crate) mod users;
 mod watchdog;
 
 use crate::config::Platform;
+use crate::host::Backend;
 use crate::part::Part;
 
 /// All services of a platform, in the order in which they start.
 ///
-/// `power_lost` says that mains power was away, so that the host is off and the restore policy
+/// `backend` executes power operations; `power_lost` says that mains power was away, so that the host is off and the restore policy
 /// decides.
-pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
+pub(crate) fn all(
+    config: &Platform,
+    backend: Box<dyn Backend>,
+    power_lost: bool,
+) -> Vec<Box<dyn Part>> {
     vec![
         Box::new(settings::Settings::new(config)),
         Box::new(identity::Identity::new(config)),
@@ -35,7 +39,7 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(bmc::Bmc::new(&config.bmc)),
         Box::new(restore::Restore::new(power_lost)),
         Box::new(power_on_hours::PowerOnHours::new(&config.chassis)),
-        Box::new(power::Power::new(&config.chassis, &config.host, power_lost)),
+        Box::new(power::Power::new(backend)),
         Box::new(inventory::Inventory::new(&config.inventory)),
         Box::new(fru::Frus::new(&config.fru)),
         Box::new(log::Log::default()),
@@ -46,7 +50,6 @@ pub(crate) fn all(config: &Platform, power_lost: bool) -> Vec<Box<dyn Part>> {
         Box::new(watchdog::Watchdog::default()),
         Box::new(buttons::Buttons),
         Box::new(leds::IdentifyLeds),
-        Box::new(nmi::Nmi),
         Box::new(clock::Clock::default()),
     ]
 }

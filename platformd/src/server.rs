@@ -4,7 +4,7 @@ mod links;
 mod messages;
 mod senders;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use daemon::{AbortOnDrop, Failure, RateLimit, sleep_until};
@@ -14,13 +14,14 @@ use tracing::{debug, info, warn};
 use zbus::message::{Flags, Message, Type};
 
 use self::links::{LinkId, Links, Outbox, lost_name};
-use self::messages::{read_call, read_header, reply, signal_of};
+use self::messages::{log_event, read_call, read_header, reply, signal_of};
 use self::senders::{LookedUp, Senders, Verdict};
 use crate::config::Platform;
 use crate::dispatch;
 use crate::fault::Fault;
+use crate::host::Running;
 use crate::mapper::{self, Foreign, Update};
-use crate::part::{Effect, Now};
+use crate::part::{Effect, Now, Ticket};
 use crate::simulation::Simulation;
 use crate::state_file::Store;
 
@@ -41,9 +42,12 @@ pub(crate) struct Server {
     foreign: Foreign,
     senders: Senders,
     store: Store,
+    /// The host outside this process, if it is not simulated.
+    host: Running,
+    /// Calls whose reply depends on that host.
+    pending: BTreeMap<Ticket, (LinkId, Message)>,
     started: Instant,
-    /// The program that restarts the BMC, and its arguments.
-    reset_command: Vec<String>,
+    config: Platform,
     /// Configurations that were reloaded.
     plans: UnboundedReceiver<Platform>,
     /// Whether a name was ever owned: nothing is written to disk before, as another platformd may use the file.
@@ -73,30 +77,43 @@ struct Names {
 }
 
 impl Server {
-    /// Serves `simulation`, whose clock began at `started`, by `config` and those of `plans` that follow.
+    /// Serves `simulation`, whose clock began at `started` and which `host` reports to, by `config` and those of `plans`
+    /// that follow.
     pub(crate) fn new(
         simulation: Simulation,
+        host: Running,
         store: Store,
         config: Platform,
         plans: UnboundedReceiver<Platform>,
         started: Instant,
     ) -> Self {
-        let (foreign, senders) = (Foreign::default(), Senders::new(config.services.callers));
-        let reset_command = config.bmc.reset_command;
-        let has_served = false;
-        Self { simulation, foreign, senders, store, started, reset_command, plans, has_served }
+        let (foreign, senders) =
+            (Foreign::default(), Senders::new(config.services.callers.clone()));
+        let (pending, has_served) = (BTreeMap::new(), false);
+        Self {
+            simulation,
+            foreign,
+            senders,
+            store,
+            host,
+            pending,
+            started,
+            config,
+            plans,
+            has_served,
+        }
     }
 
-    /// The program that restarts the BMC, and its arguments.
-    pub(crate) fn reset_command(&self) -> &[String] {
-        &self.reset_command
+    /// The configuration as it was last, and those that follow.
+    pub(crate) fn into_configuration(self) -> (Platform, UnboundedReceiver<Platform>) {
+        (self.config, self.plans)
     }
 
     fn reconfigure(&mut self, config: Platform) {
         let now = self.now();
         self.simulation.reconfigure(now, &config);
-        self.senders.configure(config.services.callers);
-        self.reset_command = config.bmc.reset_command;
+        self.senders.configure(config.services.callers.clone());
+        self.config = config;
     }
 
     /// Serves until the BMC is to be restarted. When the bus closes it connects again; the simulation
@@ -109,6 +126,9 @@ impl Server {
     /// [`Failure::Fatal`] when other processes own all names at the start.
     pub(crate) async fn run(&mut self, ready: impl FnOnce()) -> Result<(), Failure> {
         let mut ready = Some(ready);
+        for report in self.host.first().await {
+            self.simulation.report(self.now(), &report);
+        }
         loop {
             let Some(links) = self.connect().await else {
                 return Ok(());
@@ -124,6 +144,7 @@ impl Server {
             }
             self.foreign.clear();
             self.senders.clear();
+            self.pending.clear();
         }
     }
 
@@ -135,13 +156,12 @@ impl Server {
             let due = self.due();
             tokio::select! {
                 links = &mut connecting => return Some(links),
+                report = self.host.next() => self.simulation.report(self.now(), &report),
                 Some(config) = self.plans.recv() => self.reconfigure(config),
-                () = sleep_until(due) => {
-                    self.handle_timeout();
-                    if self.reset_wanted() {
-                        return None;
-                    }
-                }
+                () = sleep_until(due) => self.handle_timeout(),
+            }
+            if self.act(None) {
+                return None;
             }
             // Without a bus there are no subscribers; clients that connect later read the values.
             self.simulation.take_changes();
@@ -184,14 +204,20 @@ impl Server {
                     requesting.set(links.request_names(names.requested(taken), TAKEN_RETRY));
                 }
                 Some(update) = next_update(&mut updates) => self.foreign.apply(update),
+                report = self.host.next() => {
+                    self.simulation.report(self.now(), &report);
+                    self.save();
+                }
                 Some(config) = self.plans.recv() => self.reconfigure(config),
                 () = sleep_until(due) => self.handle_timeout(),
             }
+            self.late_replies(&mut outbox);
             self.signals(links, &mut outbox);
+            let is_reset = self.act(Some(&mut outbox));
             if !outbox.is_empty() && links.send(outbox).await.is_err() {
                 return Ended::BusLost;
             }
-            if self.reset_wanted() {
+            if is_reset {
                 return Ended::Reset;
             }
         }
@@ -218,8 +244,32 @@ impl Server {
         self.save();
     }
 
-    fn reset_wanted(&mut self) -> bool {
-        self.simulation.poll_effect() == Some(Effect::ResetBmc)
+    /// Executes effects; returns whether the BMC is to be restarted. Events wait until there is a bus.
+    fn act(&mut self, mut outbox: Option<&mut Outbox>) -> bool {
+        let mut is_reset = false;
+        let mut waiting = Vec::new();
+        while let Some(effect) = self.simulation.poll_effect() {
+            match (effect, &mut outbox) {
+                (Effect::ResetBmc, _) => is_reset = true,
+                (Effect::LogEvent(event), Some(outbox)) => {
+                    if let Some(message) = log_event(event) {
+                        outbox.push(0, message);
+                    }
+                }
+                (Effect::LogEvent(_), None) => waiting.push(effect),
+            }
+        }
+        self.simulation.put_back(waiting);
+        is_reset
+    }
+
+    /// Replies to the calls that waited for the host.
+    fn late_replies(&mut self, outbox: &mut Outbox) {
+        for (ticket, result) in self.simulation.take_settled() {
+            if let Some((link, call)) = self.pending.remove(&ticket) {
+                send(link, &call, result.map(|()| Vec::new()), outbox);
+            }
+        }
     }
 
     fn save(&mut self) {
@@ -277,7 +327,12 @@ impl Server {
             .and_then(|call| dispatch::dispatch(&mut self.simulation, &self.foreign, now, &call));
         // On disk before the client gets its reply: an acknowledged setting survives a power loss.
         self.save();
-        send(link, message, answer, outbox);
+        match (self.simulation.take_deferred(), &answer) {
+            (Some(ticket), Ok(_)) => {
+                self.pending.insert(ticket, (link, message.clone()));
+            }
+            _ => send(link, message, answer, outbox),
+        }
     }
 
     fn signals(&mut self, links: &Links, outbox: &mut Outbox) {

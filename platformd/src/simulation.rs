@@ -9,10 +9,15 @@ use zbus::wire::Variant;
 
 use crate::config::Platform;
 use crate::fault::Fault;
-use crate::part::{Context, Effect, Event, Invocation, Now, Part, Returned, Setting};
+use crate::host::{Backend, Report};
+use crate::part::{
+    Context, Effect, Event, Invocation, Now, Part, Replies, Returned, Setting, Ticket,
+};
 use crate::tree::{Change, SavedValues, Tree};
 use crate::{associations, parts};
 
+/// How many effects may wait for the bus.
+const MOST_EFFECTS: usize = 64;
 /// How many events one call may cause, so that parts that react to each other cannot loop for ever.
 const MOST_EVENTS: usize = 1000;
 
@@ -22,16 +27,24 @@ pub(crate) struct Simulation {
     parts: Vec<Box<dyn Part>>,
     events: VecDeque<Event>,
     effects: Vec<Effect>,
+    replies: Replies,
 }
 
 impl Simulation {
-    /// Starts a platform, with the values that an earlier process saved.
-    pub(crate) fn start(config: &Platform, saved: SavedValues, power_lost: bool, now: Now) -> Self {
+    /// Starts a platform whose host is `backend`, with the values that an earlier process saved.
+    pub(crate) fn start(
+        config: &Platform,
+        backend: Box<dyn Backend>,
+        saved: SavedValues,
+        power_lost: bool,
+        now: Now,
+    ) -> Self {
         let mut simulation = Self {
             tree: Tree::new(saved, config.services.clone()),
-            parts: parts::all(config, power_lost),
+            parts: parts::all(config, backend, power_lost),
             events: VecDeque::new(),
             effects: Vec::new(),
+            replies: Replies::default(),
         };
         associations::serve_mapper(&mut simulation.tree);
         simulation.each(now, |part, context| part.start(context));
@@ -78,6 +91,22 @@ impl Simulation {
         self.deliver_events(now);
     }
 
+    /// A host outside this process reports something.
+    pub(crate) fn report(&mut self, now: Now, report: &Report) {
+        self.each(now, |part, context| part.report(context, report));
+        self.deliver_events(now);
+    }
+
+    /// The number of the reply to the last call, if it is sent later.
+    pub(crate) fn take_deferred(&mut self) -> Option<Ticket> {
+        self.replies.take_deferred()
+    }
+
+    /// The replies of earlier calls that have become known.
+    pub(crate) fn take_settled(&mut self) -> Vec<(Ticket, Result<(), Fault>)> {
+        self.replies.take_settled()
+    }
+
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.each(now, |part, context| part.timeout(context));
@@ -96,7 +125,12 @@ impl Simulation {
 
     /// The next effect that the driver has to execute.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop()
+        (!self.effects.is_empty()).then(|| self.effects.remove(0))
+    }
+
+    /// Effects that could not be executed yet.
+    pub(crate) fn put_back(&mut self, effects: Vec<Effect>) {
+        self.effects.splice(..0, effects);
     }
 
     /// The values to be written to disk, if any changed.
@@ -105,8 +139,8 @@ impl Simulation {
     }
 
     fn each(&mut self, now: Now, mut act: impl FnMut(&mut dyn Part, &mut Context<'_>)) {
-        let Self { tree, parts, events, effects } = self;
-        let mut context = Context { now, tree, events, effects };
+        let Self { tree, parts, events, effects, replies } = self;
+        let mut context = Context { now, tree, events, effects, replies };
         for part in parts {
             act(part.as_mut(), &mut context);
         }
@@ -117,8 +151,8 @@ impl Simulation {
         now: Now,
         mut act: impl FnMut(&mut dyn Part, &mut Context<'_>) -> Option<T>,
     ) -> Option<T> {
-        let Self { tree, parts, events, effects } = self;
-        let mut context = Context { now, tree, events, effects };
+        let Self { tree, parts, events, effects, replies } = self;
+        let mut context = Context { now, tree, events, effects, replies };
         parts.iter_mut().find_map(|part| act(part.as_mut(), &mut context))
     }
 
@@ -131,6 +165,9 @@ impl Simulation {
             self.each(now, |part, context| part.handle_event(context, event));
         }
         self.events.clear();
+        // Beyond that the oldest are dropped; each has a log line.
+        let surplus = self.effects.len().saturating_sub(MOST_EFFECTS);
+        self.effects.drain(..surplus);
         if self.tree.has_new_shape() {
             associations::update(&mut self.tree);
         }

@@ -1,13 +1,15 @@
 //! What the platform's file must not say, beyond what its types refuse: names that D-Bus cannot have,
 //! what is there twice, and values that contradict each other.
 
+mod host;
+
 use std::collections::BTreeSet;
 
 use daemon::{Invalid, Validate};
 use ipmi_proto::fru::MfgDate;
 
 use crate::config::{
-    Address, Fru, Identity, Interface, MOST, Network, Part, Platform, Sensor, Software, Wave,
+    Address, Fru, Identity, Interface, MOST, Network, Part, Platform, Reset, Sensor, Software, Wave,
 };
 use crate::parts::network::is_mac;
 use crate::parts::{fru, users};
@@ -32,6 +34,11 @@ impl Validate for Platform {
         if self.bmc.reset_command.first().is_some_and(String::is_empty) {
             return Err(Invalid::at("bmc.reset-command[0]", "is no program"));
         }
+        if self.bmc.reset != Reset::Auto && !self.bmc.reset_command.is_empty() {
+            let text = "has no meaning beside `reset-command`";
+            return Err(Invalid::at("bmc.reset", text));
+        }
+        host::validate(&self.host)?;
         identity(&self.identity)?;
         software(&self.software)?;
         sensors(&self.sensor)?;

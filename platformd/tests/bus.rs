@@ -49,9 +49,13 @@ struct TestSystem {
 
 impl TestSystem {
     async fn new() -> Self {
+        Self::with(PLATFORM).await
+    }
+
+    async fn with(platform: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = format!("unix:path={}", folder.path().join("bus").display());
-        std::fs::write(folder.path().join("platform.toml"), PLATFORM).unwrap();
+        std::fs::write(folder.path().join("platform.toml"), platform).unwrap();
         let bus = start_bus(folder.path(), &address);
         let daemon = start_daemon(folder.path(), &address);
         let client = connect(&address).await;
@@ -114,6 +118,8 @@ fn start_daemon(folder: &Path, address: &str) -> Process {
         .arg("--state-dir")
         .arg(folder.join("state"))
         .env("DBUS_SYSTEM_BUS_ADDRESS", address)
+        // As started by hand, also where a service manager started the tests.
+        .env_remove("NOTIFY_SOCKET")
         .spawn()
         .unwrap();
     Process(daemon)
@@ -277,7 +283,7 @@ async fn another_bus_is_served_when_the_first_is_gone() {
 
 #[tokio::test]
 async fn a_restart_of_the_bmc_is_answered_first_and_then_ends_the_daemon() {
-    let mut system = TestSystem::new().await;
+    let mut system = TestSystem::with(&format!("{PLATFORM}reset = \"end\"\n")).await;
     let object = system.object(bmc::PATH).await;
     let reboot = bmc::Transition::Reboot;
     system.client.set(&object, bmc::REQUESTED_BMC_TRANSITION, reboot).await.unwrap();
@@ -288,6 +294,27 @@ async fn a_restart_of_the_bmc_is_answered_first_and_then_ends_the_daemon() {
     })
     .await;
     assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_restart_of_the_bmc_without_a_service_manager_starts_the_services_anew() {
+    let mut system = TestSystem::new().await;
+    let object = system.object(bmc::PATH).await;
+    let before: u64 = system.client.get(&object, bmc::LAST_REBOOT_TIME).await.unwrap();
+    let led_group = system.object(led::group::ENCLOSURE_IDENTIFY).await;
+    system.client.set(&led_group, led::group::ASSERTED, true).await.unwrap();
+    let reboot = bmc::Transition::Reboot;
+    system.client.set(&object, bmc::REQUESTED_BMC_TRANSITION, reboot).await.unwrap();
+    eventually("the services are new", async || {
+        let time = system.client.get(&object, bmc::LAST_REBOOT_TIME).await;
+        time.is_ok_and(|time| time > before)
+    })
+    .await;
+    system.up().await;
+    assert!(!system.client.get(&led_group, led::group::ASSERTED).await.unwrap());
+    let cause = system.client.get(&object, bmc::LAST_REBOOT_CAUSE).await.unwrap();
+    assert_eq!(cause, bmc::RebootCause::Software);
+    assert!(system.daemon.0.try_wait().unwrap().is_none(), "it is the same process");
 }
 
 #[tokio::test]

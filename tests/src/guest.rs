@@ -207,16 +207,10 @@ pub fn start(
     script: &str,
     options: &[&str],
 ) -> Running {
-    let file = dir.join(format!("guest-{}.sh", interface.name()));
-    fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a script");
-    let mut child = Command::new("setpriv")
-        .args(["--pdeathsig", "TERM", "--"])
-        .arg(programs().join("run-guest"))
-        .arg(cache())
-        .arg(&file)
-        .args(["--iface", interface.name(), "--timeout", &LIMIT.to_string()])
-        .arg("--bmc")
-        .arg(format!("unix:{}", socket.display()))
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(programs().join("run-guest"));
+    run_guest(&mut command, interface, socket, dir, script);
+    let mut child = command
         .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -226,6 +220,41 @@ pub fn start(
     let output = Stream::of(child.stdout.take().expect("a pipe"));
     let errors = Stream::of(child.stderr.take().expect("a pipe"));
     Running { child, output, errors }
+}
+
+/// Adds the arguments of `run-guest` for a guest whose BMC listens at `socket`, and writes its script to `dir`.
+fn run_guest(command: &mut Command, interface: Interface, socket: &Path, dir: &Path, script: &str) {
+    let file = dir.join(format!("guest-{}.sh", interface.name()));
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    command
+        .arg(cache())
+        .arg(file)
+        .args(["--iface", interface.name(), "--timeout", &LIMIT.to_string()])
+        .arg("--bmc")
+        .arg(format!("unix:{}", socket.display()));
+}
+
+/// Writes the command line of QEMU for a guest as [`start`] starts it to `dir`, a word a line, for `platformd` to
+/// start it. What the script prints will be in the file `guest.output` beside it.
+///
+/// # Panics
+///
+/// If the guest cannot be built.
+#[must_use]
+pub fn argument_file(
+    interface: Interface,
+    socket: &Path,
+    dir: &Path,
+    script: &str,
+    options: &[&str],
+) -> PathBuf {
+    let file = dir.join("guest");
+    let mut command = Command::new(programs().join("run-guest"));
+    run_guest(&mut command, interface, socket, dir, script);
+    let written = command.arg("--write").arg(&file).args(options).output().expect("run-guest");
+    let errors = String::from_utf8_lossy(&written.stderr);
+    assert!(written.status.success(), "{errors}");
+    file
 }
 
 /// Builds a helper program for the guest, out of `tests/guest/<name>.c`, in `dir`.

@@ -162,7 +162,7 @@ fn free_port() -> SocketAddr {
 
 /// What the virtual machine runs, from 7C00h on in 16-bit code: prints the text at its end, then
 /// polls the UART at 3F8h, and halts until the next timer interrupt while there is no input.
-const BOOT_SECTOR: &[u8] = b"\
+pub(crate) const BOOT_SECTOR: &[u8] = b"\
     \x31\xc0\x8e\xd8\xfb\xfc\
     \xbe\x47\x7c\xac\x84\xc0\x74\x06\xe8\x27\x00\xeb\xf6\
     \xf4\

@@ -39,5 +39,6 @@ pub mod source_paths;
 pub mod spellings;
 pub mod suite;
 pub mod terminal;
+pub mod vm;
 pub mod wait;
 pub mod wire;

@@ -8,6 +8,7 @@ use openbmc_dbus::interface::Access;
 use super::*;
 use crate::config::Platform;
 use crate::fault::Fault;
+use crate::host;
 use crate::tree::SavedValues;
 
 const DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
@@ -22,7 +23,8 @@ const NOW: Now = Now { uptime: Duration::from_secs(5), epoch: Duration::from_sec
 
 fn simulation() -> Simulation {
     let config = Platform::parse("test.toml", PLATFORM).unwrap();
-    let mut simulation = Simulation::start(&config, SavedValues::new(), false, NOW);
+    let mut simulation =
+        Simulation::start(&config, host::simulated(&config, false), SavedValues::new(), false, NOW);
     simulation.take_changes();
     simulation.take_unsaved();
     simulation

@@ -6,7 +6,8 @@ use openbmc_dbus::control::boot::source::{self, Source};
 use openbmc_dbus::control::boot::{ONE_TIME_PATH, PERSISTENT_PATH};
 use openbmc_dbus::object::enable;
 
-use crate::part::{Context, Event, Part};
+use crate::fault::Fault;
+use crate::part::{Context, Event, Part, Setting};
 use crate::parts::settings;
 use crate::tree::Instance;
 
@@ -28,6 +29,20 @@ impl Part for Boot {
         }
     }
 
+    fn set(
+        &mut self,
+        context: &mut Context<'_>,
+        setting: &Setting<'_>,
+    ) -> Option<Result<(), Fault>> {
+        if setting.path != PERSISTENT_PATH && setting.path != ONE_TIME_PATH {
+            return None;
+        }
+        let Setting { path, interface, property, value } = setting;
+        context.tree.store(path, interface, property, value.clone());
+        context.raise(Event::BootSettings);
+        Some(Ok(()))
+    }
+
     /// A host that starts takes the settings for the next boot, and so uses them up.
     fn handle_event(&mut self, context: &mut Context<'_>, event: Event) {
         let counts = context.tree.get(ONE_TIME_PATH, enable::ENABLED) == Some(true);
@@ -35,6 +50,7 @@ impl Part for Boot {
             context.tree.set(ONE_TIME_PATH, enable::ENABLED, false);
             context.tree.set(ONE_TIME_PATH, source::BOOT_SOURCE, Source::Default);
             context.tree.set(ONE_TIME_PATH, mode::BOOT_MODE, Mode::Regular);
+            context.raise(Event::BootSettings);
         }
     }
 }

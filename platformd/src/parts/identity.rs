@@ -14,7 +14,8 @@ use crate::config::{self, Platform, Software, SoftwarePurpose};
 use crate::part::{Context, Part};
 use crate::tree::Instance;
 
-const SYSTEM_PATH: &str = "/xyz/openbmc_project/inventory/system";
+/// The whole system.
+pub(crate) const SYSTEM_PATH: &str = "/xyz/openbmc_project/inventory/system";
 const BMC_PATH: &str = "/xyz/openbmc_project/inventory/system/bmc";
 
 /// The identity of system and BMC.

@@ -1,232 +1,50 @@
-//! The chassis' power and the host, in the order of OpenBMC's state managers.
-//!
-//! A request becomes a plan: steps, each with a delay before it. A new request replaces the rest of the
-//! plan and starts from the state reached so far. State names follow
-//! phosphor-state-manager; a host that starts passes through `TransitioningToRunning`, and its boot
-//! progress through the stages of IPMI.
+//! The objects of the chassis' power and of the host, whose states follow phosphor-state-manager. A
+//! [`Backend`] executes what clients request.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use openbmc_dbus::control::host_nmi;
 use openbmc_dbus::interface::{PropertyValue, ValueError};
 use openbmc_dbus::state::boot::progress::{self, Stage};
 use openbmc_dbus::state::boot::raw;
 use openbmc_dbus::state::chassis::{self, PowerState, PowerStatus};
 use openbmc_dbus::state::host::{self, HostState, RestartCause};
+use tracing::warn;
 
-use crate::config::{Chassis, ChassisFault, Host, HostFault, Platform, SoftOff};
+use crate::config::Platform;
 use crate::fault::Fault;
-use crate::part::{Context, Event, Part, PowerRequest, Setting};
+use crate::host::{Accepted, Backend, Report, states};
+use crate::part::{Context, Event, Invocation, Part, PowerRequest, Returned, Setting};
 use crate::tree::Instance;
 
 /// The host and its power.
-#[derive(Debug)]
 pub(crate) struct Power {
-    chassis: Chassis,
-    host: Host,
-    power_lost: bool,
-    plan: VecDeque<Step>,
-    /// When the first step of the plan is due.
-    due: Option<Duration>,
-}
-
-/// One step of a plan.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    wait_ms: u64,
-    action: Action,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Action {
-    Chassis(PowerState),
-    Host(HostState),
-    Progress(Stage),
-    /// The host starts, for this reason.
-    Start(RestartCause),
+    backend: Box<dyn Backend>,
 }
 
 impl Power {
-    pub(crate) fn new(chassis: &Chassis, host: &Host, power_lost: bool) -> Self {
-        let (chassis, host) = (chassis.clone(), host.clone());
-        Self { chassis, host, power_lost, plan: VecDeque::new(), due: None }
+    pub(crate) fn new(backend: Box<dyn Backend>) -> Self {
+        Self { backend }
     }
 
-    /// Begins to execute `request`.
-    fn begin(&mut self, context: &mut Context<'_>, request: PowerRequest, cause: RestartCause) {
-        record_request(context, request);
-        if matches!(
-            request,
-            PowerRequest::On
-                | PowerRequest::Cycle
-                | PowerRequest::SoftCycle
-                | PowerRequest::HardReset
-        ) {
-            context.tree.set(host::PATH, host::RESTART_CAUSE, cause);
-        }
-        let on = power_state(context) == PowerState::On;
-        let runs = on && host_state(context) != HostState::Off;
-        let starts = |step: &Step| matches!(step.action, Action::Start(_));
-        if request == PowerRequest::On && (runs || self.plan.iter().any(starts)) {
-            // What is under way goes on: a start is what was asked for.
-            return;
-        }
-        self.plan.clear();
-        match request {
-            PowerRequest::On => {
-                self.plan_power_on(context);
-                self.plan_start(cause);
-            }
-            PowerRequest::ChassisOn => self.plan_power_on(context),
-            PowerRequest::SoftOff => {
-                self.plan_shutdown(runs);
-                self.plan_power_off(context);
-            }
-            PowerRequest::HardOff => self.plan_power_off(context),
-            PowerRequest::Cycle | PowerRequest::SoftCycle => {
-                if request == PowerRequest::SoftCycle {
-                    self.plan_shutdown(runs);
-                }
-                self.plan_power_off(context);
-                self.step(self.chassis.cycle_ms, Action::Chassis(PowerState::TransitioningToOn));
-                self.plan_good_power();
-                self.plan_start(cause);
-            }
-            PowerRequest::HardReset | PowerRequest::SoftReset if on => {
-                if request == PowerRequest::SoftReset {
-                    self.plan_shutdown(runs);
-                }
-                self.step(0, Action::Host(HostState::Off));
-                self.plan_start(cause);
-            }
-            PowerRequest::HardReset | PowerRequest::SoftReset => {}
-        }
-        self.schedule(context);
-        self.run_due(context);
+    /// Requests of clients get the reply of the backend, which may come later.
+    fn request(
+        &mut self,
+        context: &mut Context<'_>,
+        request: PowerRequest,
+        cause: RestartCause,
+    ) -> Result<(), Fault> {
+        states::record_request(context, request);
+        let accepted = self.backend.begin(context, request, cause)?;
+        defer(context, accepted);
+        Ok(())
     }
+}
 
-    fn step(&mut self, wait_ms: u64, action: Action) {
-        self.plan.push_back(Step { wait_ms, action });
-    }
-
-    fn plan_power_on(&mut self, context: &Context<'_>) {
-        if power_state(context) != PowerState::On {
-            self.step(0, Action::Chassis(PowerState::TransitioningToOn));
-            self.plan_good_power();
-        }
-    }
-
-    fn plan_good_power(&mut self) {
-        let outcome = match self.chassis.fault {
-            ChassisFault::None => PowerState::On,
-            ChassisFault::NeverOn => PowerState::Off,
-        };
-        self.step(self.chassis.power_on_ms, Action::Chassis(outcome));
-    }
-
-    /// Power off at once; the host dies with it.
-    fn plan_power_off(&mut self, context: &Context<'_>) {
-        if power_state(context) != PowerState::Off {
-            self.step(0, Action::Chassis(PowerState::TransitioningToOff));
-            self.step(0, Action::Host(HostState::Off));
-            self.step(self.chassis.power_off_ms, Action::Chassis(PowerState::Off));
-        }
-    }
-
-    fn plan_shutdown(&mut self, runs: bool) {
-        if !runs {
-            return;
-        }
-        self.step(0, Action::Host(HostState::TransitioningToOff));
-        let wait = match self.host.soft_off {
-            SoftOff::Obeyed => self.host.soft_off_ms,
-            SoftOff::Ignored => self.host.soft_off_limit_ms,
-        };
-        self.step(wait, Action::Host(HostState::Off));
-    }
-
-    fn plan_start(&mut self, cause: RestartCause) {
-        if self.chassis.fault == ChassisFault::NeverOn {
-            return;
-        }
-        let stages = [
-            Stage::PrimaryProcInit,
-            Stage::MemoryInit,
-            Stage::PCIInit,
-            Stage::SystemInitComplete,
-            Stage::OSStart,
-        ];
-        self.step(0, Action::Start(cause));
-        let reached = match self.host.fault {
-            HostFault::None => stages.len(),
-            HostFault::Hangs | HostFault::Quiesces => 2,
-        };
-        let share = self.host.start_ms / 5;
-        for stage in stages.iter().take(reached) {
-            self.step(share, Action::Progress(*stage));
-        }
-        match self.host.fault {
-            HostFault::None => {
-                self.step(0, Action::Host(HostState::Running));
-                self.step(0, Action::Progress(Stage::OSRunning));
-            }
-            HostFault::Hangs => {}
-            HostFault::Quiesces => {
-                self.step(self.host.start_ms, Action::Host(HostState::Quiesced));
-            }
-        }
-    }
-
-    /// Sets the time of the plan's next step.
-    fn schedule(&mut self, context: &Context<'_>) {
-        self.due =
-            self.plan.front().map(|step| context.now.uptime + Duration::from_millis(step.wait_ms));
-    }
-
-    /// Does all steps whose time has come.
-    fn run_due(&mut self, context: &mut Context<'_>) {
-        while self.due.is_some_and(|due| due <= context.now.uptime) {
-            let Some(step) = self.plan.pop_front() else {
-                break;
-            };
-            apply(context, step.action);
-            self.schedule(context);
-        }
-    }
-
-    /// The states in which the platform starts, and the rest of a start that was going on.
-    fn settle(&mut self, context: &mut Context<'_>) {
-        let first = !context.tree.saved().contains_key(chassis::PATH);
-        let on = if first {
-            self.chassis.on_at_first_start
-        } else {
-            !self.power_lost
-                && matches!(power_state(context), PowerState::On | PowerState::TransitioningToOn)
-        };
-        if !on {
-            context.tree.set(chassis::PATH, chassis::CURRENT_POWER_STATE, PowerState::Off);
-            context.tree.set(host::PATH, host::CURRENT_HOST_STATE, HostState::Off);
-            return;
-        }
-        let host_was = if first { HostState::Running } else { host_state(context) };
-        context.tree.set(chassis::PATH, chassis::CURRENT_POWER_STATE, PowerState::On);
-        context.raise(Event::PowerOn);
-        match host_was {
-            HostState::TransitioningToRunning => {
-                let cause = context
-                    .tree
-                    .get(host::PATH, host::RESTART_CAUSE)
-                    .unwrap_or(RestartCause::Unknown);
-                self.plan_start(cause);
-                self.schedule(context);
-            }
-            HostState::TransitioningToOff => {
-                self.plan_shutdown(true);
-                self.plan_power_off(context);
-                self.schedule(context);
-            }
-            state => context.tree.set(host::PATH, host::CURRENT_HOST_STATE, state),
-        }
+/// Leaves the reply to the call in progress to the backend, if it is not done yet.
+fn defer(context: &mut Context<'_>, accepted: Accepted) {
+    if let Accepted::Later(ticket) = accepted {
+        context.replies.defer(ticket);
     }
 }
 
@@ -247,7 +65,9 @@ impl Part for Power {
             .with(chassis::CURRENT_POWER_STATUS, PowerStatus::Good);
         context.tree.add(chassis::SERVICE, chassis::PATH, [chassis.persistent()]);
         context.tree.add(raw::SERVICE, raw::PATH, [Instance::new(&raw::INTERFACE)]);
-        self.settle(context);
+        let line = Instance::new(&host_nmi::INTERFACE);
+        context.tree.add(host_nmi::SERVICE, host_nmi::PATH, [line]);
+        self.backend.start(context);
     }
 
     fn set(
@@ -262,34 +82,58 @@ impl Part for Power {
         } else {
             return None;
         };
-        Some(request.map(|request| self.begin(context, request, RestartCause::RemoteCommand)))
+        Some(
+            request.and_then(|request| self.request(context, request, RestartCause::RemoteCommand)),
+        )
+    }
+
+    fn call(
+        &mut self,
+        context: &mut Context<'_>,
+        call: &Invocation<'_>,
+    ) -> Option<Result<Returned, Fault>> {
+        if *call.method != host_nmi::NMI {
+            return None;
+        }
+        let accepted = self.backend.interrupt(context);
+        Some(accepted.map(|accepted| {
+            defer(context, accepted);
+            Vec::new()
+        }))
     }
 
     fn handle_event(&mut self, context: &mut Context<'_>, event: Event) {
-        match event {
-            Event::PowerRequest(request, cause) => self.begin(context, request, cause),
-            Event::Nmi if host_state(context) == HostState::Running => {
-                self.plan.clear();
-                self.step(0, Action::Host(HostState::DiagnosticMode));
-                self.step(self.host.diagnostic_ms, Action::Host(HostState::Running));
-                self.schedule(context);
-                self.run_due(context);
+        let done = match event {
+            Event::PowerRequest(request, cause) => {
+                states::record_request(context, request);
+                self.backend.begin(context, request, cause).map(drop)
             }
-            _ => {}
+            Event::Nmi => self.backend.interrupt(context).map(drop),
+            Event::BootSettings => {
+                self.backend.boot_settings_changed(context);
+                return;
+            }
+            _ => return,
+        };
+        if let Err(fault) = done {
+            warn!(%fault, ?event, "the host's backend refuses a request of a part of the BMC");
         }
     }
 
+    fn report(&mut self, context: &mut Context<'_>, report: &Report) {
+        self.backend.report(context, report);
+    }
+
     fn reconfigure(&mut self, _: &mut Context<'_>, config: &Platform) {
-        // What is under way goes on as it was planned.
-        (self.chassis, self.host) = (config.chassis.clone(), config.host.clone());
+        self.backend.reconfigure(config);
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) {
-        self.run_due(context);
+        self.backend.timeout(context);
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.due
+        self.backend.deadline()
     }
 }
 
@@ -311,79 +155,4 @@ fn chassis_request(
         chassis::Transition::On => PowerRequest::ChassisOn,
         chassis::Transition::PowerCycle => PowerRequest::Cycle,
     })
-}
-
-/// Publishes a request as the requested transitions of the two state managers.
-fn record_request(context: &mut Context<'_>, request: PowerRequest) {
-    use chassis::Transition as Chassis;
-    use host::Transition as Host;
-    let (host, chassis) = match request {
-        PowerRequest::On => (Some(Host::On), Some(Chassis::On)),
-        PowerRequest::ChassisOn => (None, Some(Chassis::On)),
-        PowerRequest::SoftOff | PowerRequest::HardOff => (Some(Host::Off), Some(Chassis::Off)),
-        PowerRequest::Cycle => (Some(Host::On), Some(Chassis::PowerCycle)),
-        PowerRequest::SoftCycle => (Some(Host::Reboot), Some(Chassis::PowerCycle)),
-        PowerRequest::HardReset => (Some(Host::ForceWarmReboot), None),
-        PowerRequest::SoftReset => (Some(Host::GracefulWarmReboot), None),
-    };
-    if let Some(host) = host {
-        context.tree.set(host::PATH, host::REQUESTED_HOST_TRANSITION, host);
-    }
-    if let Some(chassis) = chassis {
-        context.tree.set(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION, chassis);
-    }
-}
-
-fn power_state(context: &Context<'_>) -> PowerState {
-    context.tree.get(chassis::PATH, chassis::CURRENT_POWER_STATE).unwrap_or(PowerState::Off)
-}
-
-fn host_state(context: &Context<'_>) -> HostState {
-    context.tree.get(host::PATH, host::CURRENT_HOST_STATE).unwrap_or(HostState::Off)
-}
-
-fn apply(context: &mut Context<'_>, action: Action) {
-    match action {
-        Action::Chassis(state) => set_power(context, state),
-        Action::Host(state) => set_host(context, state),
-        Action::Progress(stage) => set_progress(context, stage),
-        Action::Start(cause) => {
-            context.tree.set(host::PATH, host::RESTART_CAUSE, cause);
-            set_progress(context, Stage::Unspecified);
-            set_host(context, HostState::TransitioningToRunning);
-            context.raise(Event::HostStarting);
-        }
-    }
-}
-
-fn set_power(context: &mut Context<'_>, state: PowerState) {
-    if power_state(context) == state {
-        return;
-    }
-    context.tree.set(chassis::PATH, chassis::CURRENT_POWER_STATE, state);
-    let changed = u64::try_from(context.now.epoch.as_millis()).unwrap_or(u64::MAX);
-    context.tree.set(chassis::PATH, chassis::LAST_STATE_CHANGE_TIME, changed);
-    match state {
-        PowerState::On => context.raise(Event::PowerOn),
-        PowerState::Off => context.raise(Event::PowerOff),
-        PowerState::TransitioningToOff | PowerState::TransitioningToOn => {}
-    }
-}
-
-fn set_host(context: &mut Context<'_>, state: HostState) {
-    if host_state(context) == state {
-        return;
-    }
-    context.tree.set(host::PATH, host::CURRENT_HOST_STATE, state);
-    if state == HostState::Off {
-        set_progress(context, Stage::Unspecified);
-        context.raise(Event::HostStopped);
-    }
-}
-
-fn set_progress(context: &mut Context<'_>, stage: Stage) {
-    context.tree.set(host::PATH, progress::BOOT_PROGRESS, stage);
-    let micros = u64::try_from(context.now.epoch.as_micros()).unwrap_or(u64::MAX);
-    let when = if stage == Stage::Unspecified { 0 } else { micros };
-    context.tree.set(host::PATH, progress::BOOT_PROGRESS_LAST_UPDATE, when);
 }

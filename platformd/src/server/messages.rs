@@ -1,13 +1,14 @@
 //! Converts bus messages to calls, and replies and changes to messages.
 
+use openbmc_dbus::logging::ipmi;
 use tracing::warn;
-use zbus::message::Message;
+use zbus::message::{Flags, Message};
 use zbus::names::BusName;
 use zbus::wire::{ObjectPath, Structure, StructureBuilder, Variant};
 
 use crate::dispatch::{self, Call};
 use crate::fault::Fault;
-use crate::part::Returned;
+use crate::part::{Returned, SelEvent};
 use crate::tree::{Change, Tree};
 use crate::{mapper, services};
 
@@ -62,6 +63,27 @@ pub(super) fn reply(call: &Message, answer: Result<Returned, Fault>) -> Option<M
         Err(fault) => Message::error(&header, fault.name).build(&(fault.text,)),
     };
     built.inspect_err(|error| warn!(%error, "cannot encode a reply; the caller gets none")).ok()
+}
+
+/// The call that logs `event` in the SEL, without a reply: where nothing serves the log, there is none.
+pub(super) fn log_event(event: SelEvent) -> Option<Message> {
+    /// Software id of the BMC, LUN 0 (IPMI v2.0 Table 32-1).
+    const GENERATOR: u16 = 0x0020;
+    /// Assertion, sensor-specific (IPMI v2.0 Table 42-1).
+    const DIRECTION_AND_TYPE: u8 = 0x6f;
+    /// An unknown sensor, and unspecified event data.
+    const UNSPECIFIED: u8 = 0xff;
+    let data = vec![event.offset, UNSPECIFIED, UNSPECIFIED];
+    let path = ObjectPath::from_static_str_unchecked("/");
+    let sensor = (DIRECTION_AND_TYPE, event.sensor_type, UNSPECIFIED);
+    let body = ("", path, data, GENERATOR, sensor.0, sensor.1, sensor.2);
+    Message::method_call(ipmi::PATH, ipmi::ADD_EXTENDED.name)
+        .destination(ipmi::SERVICE)
+        .interface(ipmi::NAME)
+        .with_flags(Flags::NO_REPLY_EXPECTED)
+        .build(&body)
+        .inspect_err(|error| warn!(%error, "cannot encode an event; it is not logged"))
+        .ok()
 }
 
 /// The signal for a change, and the service that sends it; no service for an object that is gone.

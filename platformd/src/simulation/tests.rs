@@ -40,7 +40,13 @@ impl TestPlatform {
     fn again(text: &str, saved: SavedValues, power_lost: bool) -> Self {
         let config = Platform::parse("test.toml", text).unwrap();
         let now = Now { uptime: Duration::ZERO, epoch: Duration::from_secs(1_800_000_000) };
-        let mut simulation = Simulation::start(&config, saved, power_lost, now);
+        let mut simulation = Simulation::start(
+            &config,
+            crate::host::simulated(&config, power_lost),
+            saved,
+            power_lost,
+            now,
+        );
         simulation.take_changes();
         Self { simulation, now }
     }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::host;
 use crate::part::Now;
 use crate::simulation::Simulation;
 use crate::tree::SavedValues;
@@ -10,7 +11,56 @@ const WRONG: &[(&str, usize, &str)] = &[
     ("[bmc]\nreset-command = [\"\"]", 2, "is no program"),
     ("[bmc]\nreset-command = [\"a\", \"b\\u0000\"]", 2, "has a NUL"),
     ("[bmc]\nreset-delay-ms = 18446744073709551615", 2, "from 0 to 86400000"),
+    ("[bmc]\nreset-command = [\"a\"]\nreset = \"end\"", 3, "no meaning beside `reset-command`"),
+    ("[bmc]\nreset = \"never\"", 2, "unknown variant"),
     ("[host]\nstart-ms = -1", 2, "from 0 to 86400000"),
+    ("[host]\nbackend = \"vmware\"", 2, "unknown variant"),
+    ("[host]\nstart-ms = 1\nqmp = \"/q\"", 3, "no meaning with the backend `simulated`"),
+    ("[host]\ncommand = [\"q\"]", 2, "no meaning with the backend `simulated`"),
+    ("[host.boot]\npxe = \"net0\"", 1, "no meaning with the backend `simulated`"),
+    ("[host]\nbackend = \"qemu\"\ncommand = [\"q\"]", 2, "is missing"),
+    ("[host]\nbackend = \"qemu\"\nqmp = \"q\"", 2, "is missing"),
+    (
+        "[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\"]\nargument-file = \"a\"",
+        5,
+        "beside `command`",
+    ),
+    ("[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"\"]", 4, "is no program"),
+    ("[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\", \"a\\u0000\"]", 4, "has a NUL"),
+    (
+        "[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\"]\noff-limit-ms = 0",
+        5,
+        "from 1 to 86400000",
+    ),
+    (
+        "[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\"]\n\
+         [host.boot]\npxe = \"a\"\ndisk = \"a\"",
+        6,
+        "a is there twice",
+    ),
+    (
+        "[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\"]\n[host.boot]\npxe = \"\"",
+        6,
+        "no QOM path",
+    ),
+    (
+        "[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\"]\n\
+         [host.boot]\norder = [\"pxe\", \"pxe\"]",
+        6,
+        "pxe is there twice",
+    ),
+    ("[host]\nbackend = \"command\"\n[host.commands]\non = { run = [\"a\"] }", 3, "is missing"),
+    ("[host]\nbackend = \"command\"\n[host.commands]\non = { run = [] }", 4, "is no program"),
+    (
+        "[host]\nbackend = \"command\"\n[host.commands]\non = { run = [\"a\"], limit-ms = 0 }",
+        4,
+        "from 1 to 86400000",
+    ),
+    (
+        "[host]\nbackend = \"command\"\n[host.commands]\nstatus-interval-ms = 99",
+        4,
+        "from 100 to 86400000",
+    ),
     ("[chassis]\nhour-ms = 0", 2, "from 1 to 86400000"),
     ("[chassis]\npower-on-hours = 4294967296", 2, "from 0 to 4294967295"),
     ("[identity]\nuuid = \"\"", 2, "is no UUID"),
@@ -219,7 +269,13 @@ fn all_services_have_their_names_here() {
     }
     let config = Platform::parse("x.toml", &text).unwrap();
     let now = Now { uptime: Duration::ZERO, epoch: Duration::ZERO };
-    let mut simulation = Simulation::start(&config, SavedValues::default(), false, now);
+    let mut simulation = Simulation::start(
+        &config,
+        host::simulated(&config, false),
+        SavedValues::default(),
+        false,
+        now,
+    );
     let used: BTreeSet<&str> =
         simulation.tree(now).objects().map(|(_, object)| object.service).collect();
     let named: BTreeSet<&str> = services::NAMES.iter().copied().collect();
