@@ -250,3 +250,38 @@ impl Engine {
         transmitter.has_staged()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mctp_proto::{BASELINE_MTU, Eid, LinkId, Medium};
+
+    use super::Output;
+    use crate::config::QueueLimits;
+    use crate::demux::{Demux, LinkKind, Settings};
+    use crate::engine::{EngineHandle, Port};
+
+    /// A message that wants no answer: PLDM.
+    const DATAGRAM: [u8; 5] = [9, 1, 0xc0, 2, 0x0a];
+
+    #[test]
+    fn packets_that_wait_for_a_transfer_give_the_flusher_nothing_more_to_do() {
+        let mut settings = Settings { clients: 1, ..Settings::default() };
+        settings.identity.static_eid = Some(Eid(8));
+        let kind = LinkKind::Packets(Medium::Serial, BASELINE_MTU);
+        let demux = Demux::new(settings, vec![("bus".to_owned(), kind)]);
+        let handle = EngineHandle::new(demux, QueueLimits { bytes: 16, messages: 16 }, None);
+        let port = Port::new(handle, LinkId(0));
+        port.up(Output::transfers());
+        let client = port.with(|engine, _| engine.demux.register(&[1]).unwrap());
+        for _ in 0..2 {
+            port.with(|engine, _| {
+                engine.demux.client_message(engine.now, client, &DATAGRAM, &mut engine.sockets)
+            });
+            assert!(port.with(|engine, _| engine.wants_flush()));
+            port.with(|engine, _| engine.flush());
+            assert!(!port.with(|engine, _| engine.wants_flush()));
+            let mut transfer = || port.with(|engine, link| engine.next_transfer(link));
+            assert!(transfer().is_some() && transfer().is_none());
+        }
+    }
+}
