@@ -2,10 +2,19 @@
 
 use std::path::Path;
 
-/// Every daemon.
-pub use causewayctl::DAEMONS;
-
 use crate::suite::free_address;
+
+/// Every daemon.
+pub const DAEMONS: [&str; 8] = [
+    "ipmid",
+    "netipmid",
+    "kcsbridged",
+    "btbridged",
+    "ssifbridged",
+    "ipmbbridged",
+    "mctp-demuxd",
+    "platformd",
+];
 
 /// Arguments with which a daemon starts without the bus or a device, and waits for them; its state is below `dir`.
 /// Each call returns unused addresses and sockets.

@@ -20,6 +20,7 @@ pub mod host;
 pub mod host_device;
 pub mod json_schema;
 pub mod matrix;
+pub mod mctp;
 pub mod monitor;
 pub mod netns;
 pub mod openbmc;

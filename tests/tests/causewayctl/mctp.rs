@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::{fs, thread};
 
-use mctp_client::Client;
 use serde_json::json;
 use tests::bus::Bus;
 use tests::client::Output;
+use tests::mctp::Handler;
 use tests::process::Process;
 use tests::programs::program;
 use tests::serial_line::SerialLine;
@@ -87,7 +87,7 @@ fn endpoints_are_pinged_and_sent_messages() {
     super::check("mctp-ping-control", &ctl::on(&bus, "mctp send 9 0 80 02"));
 
     // A handler of PLDM that sends a request of its own before it answers, and one of a vendor's messages.
-    let mut pldm = Client::connect_to(&far_socket, 1).expect("a client");
+    let pldm = Handler::register(&far_socket, 1);
     thread::spawn(move || {
         while let Ok((eid, request)) = pldm.receive() {
             let answer = [&[request[0] & 0x1f], &request[1..], &[0, 0x2a]].concat();
@@ -95,9 +95,13 @@ fn endpoints_are_pinged_and_sent_messages() {
             pldm.send(eid, &own).and_then(|()| pldm.send(eid, &answer)).expect("the line");
         }
     });
-    let mut vendor = Client::connect_to(&far_socket, 0x7e).expect("a client");
+    let vendor = Handler::register(&far_socket, 0x7e);
     thread::spawn(move || {
-        vendor.serve(|_, request| (request != b"\x1a\x03quiet").then(|| request.to_vec()))
+        while let Ok((eid, request)) = vendor.receive() {
+            if request != b"\x1a\x03quiet" {
+                vendor.send(eid, &request).expect("the line");
+            }
+        }
     });
     let send = |words: &str| ctl::run(&format!("mctp send 9 {words} --socket {socket}"));
     wait::until_true("it is registered", || send("1 85 00 02 --timeout 1").code == Some(0));

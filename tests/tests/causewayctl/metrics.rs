@@ -162,11 +162,15 @@ fn metrics_of_a_busy_bmc() -> Metrics {
     let mut shell = Shell::open(&administrator);
     shell.run("raw 6 1");
     shell.run("raw 6 0xff");
-    administrator.user("nobody", "no-password").ipmitool("mc info").failed();
+    administrator.user("root", "wrong-password").ipmitool("mc info").failed();
     let mut terminal = Terminal::sol(&administrator);
     terminal.enter("hello\r");
     terminal.until_shows("hello from the host");
-    metrics(ctl::on(&suite.bus, "metrics").ok())
+    // A client that sees from RAKP 2 that its password is wrong may send nothing more.
+    wait::until("the refused login is counted", || {
+        let metrics = metrics(ctl::on(&suite.bus, "metrics").ok());
+        metrics.contains_key("causeway_rmcp_login_refusals_total").then_some(metrics)
+    })
 }
 
 /// A metric in an expression, with its matchers: label and values.
