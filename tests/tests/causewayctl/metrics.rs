@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tests::process::Process;
 use tests::programs::{self, program};
+use tests::serial_line::SerialLine;
 use tests::shell::Shell;
 use tests::suite::Suite;
 use tests::terminal::Terminal;
@@ -153,11 +154,19 @@ fn metrics(text: &str) -> Metrics {
 /// The metrics of a suite that has done a little of everything.
 fn metrics_of_a_busy_bmc() -> Metrics {
     let suite = Suite::start();
-    let arguments = daemons::arguments("mctp-demuxd", suite.dir());
+    let line = SerialLine::new();
+    let mut arguments = daemons::arguments("mctp-demuxd", suite.dir());
+    for argument in &mut arguments {
+        if argument.starts_with("serial:") {
+            *argument = format!("serial:{}", line.devices[0]);
+        }
+    }
     let environment = [("DBUS_SYSTEM_BUS_ADDRESS", suite.bus.address())];
     let path = program("mctp-demuxd");
     let _mctp = Process::start("mctp-demuxd", suite.dir(), &path, &arguments, &environment);
     wait::until_true("it is on the bus", || suite.bus.has_name("xyz.openbmc_project.MCTP.Demux"));
+    // Nothing answers; the message is counted.
+    ctl::on(&suite.bus, "mctp ping 9").failed();
     let administrator = suite.administrator();
     let mut shell = Shell::open(&administrator);
     shell.run("raw 6 1");
