@@ -2,7 +2,6 @@
 //! pipe in place of the queue of what others write.
 
 use std::io::{Read, Write};
-use std::time::Duration;
 
 use hex_literal::hex;
 use rustix::io::ioctl_fionread;
