@@ -109,27 +109,67 @@ impl ReadHalf for Reader {
 }
 
 impl Reader {
-    /// Receives a message of at most `longest` bytes, for a peer that need not be believed when it
-    /// announces how long a message will be. Not cancel safe.
+    /// Reads what has arrived, behind what is in the buffer already. Cancel safe. Descriptors are closed.
     ///
     /// # Errors
     ///
-    /// What the socket says, `InvalidData` for a longer message, and what the library says of bytes
-    /// that are no message.
-    pub(crate) async fn receive_bounded(&mut self, longest: usize) -> zbus::Result<Message> {
-        let mut header = [0; HEADER];
-        let mut have = 0;
-        while have < HEADER {
-            let (count, _) = self.recvmsg(&mut header[have..]).await?;
-            if count == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    /// What the socket says, and `UnexpectedEof` when the peer has closed it.
+    pub(crate) async fn fill(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        match self.socket.read_stream(&mut self.buffer[self.end..]).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.end += count;
+                Ok(())
             }
-            have += count;
         }
-        if announced(&header).is_none_or(|length| length > longest) {
-            return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+    }
+
+    /// The next message that has arrived as a whole, of at most `longest` bytes: the peer need not be believed when
+    /// it announces how long a message will be.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a longer message.
+    pub(crate) fn next_message(&mut self, longest: usize) -> io::Result<Option<&[u8]>> {
+        let arrived = &self.buffer[self.start..self.end];
+        let Some(header) = arrived.first_chunk() else { return Ok(None) };
+        let length = announced(header).filter(|length| *length <= longest);
+        let length = length.ok_or(io::ErrorKind::InvalidData)?;
+        if length <= arrived.len() {
+            let start = self.start;
+            self.start += length;
+            return Ok(Some(&self.buffer[start..self.start]));
         }
-        self.receive_message(0, &mut header.to_vec(), &mut Vec::new()).await
+        if length > self.buffer.len() {
+            let mut larger = arrived.to_vec();
+            larger.resize(length, 0);
+            (self.start, self.end) = (0, arrived.len());
+            self.buffer = larger.into_boxed_slice();
+        }
+        Ok(None)
+    }
+}
+
+/// A message as the library reads it, from all of its bytes.
+///
+/// # Errors
+///
+/// What the library says of bytes that are no message.
+pub(crate) async fn parse(message: &[u8]) -> zbus::Result<Message> {
+    NoSocket.receive_message(0, &mut message.to_vec(), &mut Vec::new()).await
+}
+
+/// There is nothing to receive: the bytes are there already.
+#[derive(Debug)]
+struct NoSocket;
+
+#[async_trait]
+impl ReadHalf for NoSocket {
+    async fn recvmsg(&mut self, _: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        Ok((0, Vec::new()))
     }
 }
 
@@ -181,9 +221,23 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes as much of `bytes` as there is room for, and waits for room when there is none. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        send(&self.socket, bytes, &[]).await
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = send(&self.socket, bytes, &[]).await?;
+            let written = self.write(bytes).await?;
             bytes = bytes.get(written..).unwrap_or_default();
         }
         Ok(())
@@ -299,6 +353,15 @@ mod tests {
         assert_eq!(byte, *b"x");
     }
 
+    async fn next(reader: &mut Reader, longest: usize) -> io::Result<Message> {
+        loop {
+            if let Some(message) = reader.next_message(longest)? {
+                return Ok(parse(message).await.unwrap());
+            }
+            reader.fill().await?;
+        }
+    }
+
     #[tokio::test]
     async fn a_message_that_is_too_long_is_refused_by_its_header() {
         let (near, far) = pair();
@@ -308,15 +371,37 @@ mod tests {
         for _ in 0..2 {
             writer.write_all(message.data()).await.unwrap();
         }
-        let received = reader.receive_bounded(length).await.unwrap();
-        assert_eq!(numbers(&[received]), [7]);
-        assert!(reader.receive_bounded(length - 1).await.is_err());
+        assert_eq!(numbers(&[next(&mut reader, length).await.unwrap()]), [7]);
+        assert!(next(&mut reader, length - 1).await.is_err());
         // Nothing but the header of a message of 4 GiB.
         let (near, far) = pair();
         let (mut reader, writer) = (near.halves().0, far.halves().1);
         writer.write_all(&[b'l', 4, 0, 1]).await.unwrap();
         writer.write_all(&[0xff; 12]).await.unwrap();
-        assert!(reader.receive_bounded(length).await.is_err());
+        assert!(next(&mut reader, length).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn messages_arrive_whole_however_they_are_cut_and_however_long() {
+        let (near, far) = pair();
+        let (mut reader, writer) = (near.halves().0, far.halves().1);
+        let long = vec![0x5a_u8; 2 * READ_AHEAD];
+        let long = Message::signal("/", "a.b", "Bytes").build(&long).unwrap();
+        let sent = [signal(1), long.clone(), signal(2), signal(3)];
+        let bytes: Vec<_> = sent.iter().flat_map(|message| message.data().to_vec()).collect();
+        let writing = async {
+            for part in bytes.chunks(1001) {
+                writer.write_all(part).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let reading = async {
+            for message in &sent {
+                let received = next(&mut reader, long.data().len()).await.unwrap();
+                assert_eq!(received.data().bytes(), message.data().bytes());
+            }
+        };
+        tokio::join!(writing, reading);
     }
 
     #[tokio::test]
