@@ -5,6 +5,7 @@ use std::future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daemon::Alarm;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
@@ -128,6 +129,7 @@ impl Bridge {
         let ipmid = self.ipmid.clone();
         let mut running = FuturesUnordered::new();
         let mut turns = 0;
+        let mut alarm = Alarm::default();
         loop {
             let datagrams_first = turns < TURNS;
             let timeouts = [self.server.poll_timeout(), self.sol.poll_timeout()];
@@ -144,7 +146,7 @@ impl Bridge {
                 Some(request) = inputs.sol.recv() => Wake::Sol(request),
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
-                () = daemon::sleep_until(timeout) => Wake::Timeout,
+                () = alarm.wait_until(timeout) => Wake::Timeout,
                 () = future::ready(()), if !datagrams_first => Wake::Nothing,
             };
             let now = Instant::now();

@@ -52,7 +52,7 @@ mod task;
 
 pub use arguments::{Arguments, NoArguments};
 pub use config::{ConfigFile, Invalid, SECTIONS, Validate, parse_toml};
-pub use deadline::sleep_until;
+pub use deadline::{Alarm, sleep_until};
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};
