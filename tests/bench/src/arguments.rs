@@ -24,6 +24,7 @@ Options:
   --password WORD    with which password (or in the variable IPMI_PASSWORD)
   --suite N          cipher suite (default 17)
   --sessions N       how many sessions (default 1)
+  --logins           measure logins: one session after the other is opened and closed
   --privilege N      asked for, 2 to 4 (default 4)
   --time SECONDS     how long to measure (default 5)
   --warm-up SECONDS  how long to run before (default 1)
@@ -45,6 +46,8 @@ pub struct Arguments {
     pub suite: CipherSuite,
     /// The number of sessions.
     pub sessions: u16,
+    /// Whether logins are measured, and not requests.
+    pub logins: bool,
     /// The requested privilege.
     pub privilege: u8,
     /// How long to measure.
@@ -75,7 +78,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Invocat
     let mut parser = Parser::from_iter(args);
     let (mut bmc, mut user, mut label) = (None::<String>, None, None);
     let mut password = std::env::var("IPMI_PASSWORD").ok();
-    let (mut suite, mut sessions, mut privilege) = (17, 1, 4);
+    let (mut suite, mut sessions, mut privilege, mut logins) = (17, 1, 4, false);
     let (mut time, mut warm_up, mut processes) = (5.0, 1.0, Vec::new());
     while let Some(arg) = parser.next()? {
         match arg {
@@ -85,6 +88,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Invocat
             Arg::Long("password") => password = Some(parser.value()?.string()?),
             Arg::Long("suite") => suite = parser.value()?.parse()?,
             Arg::Long("sessions") => sessions = parser.value()?.parse()?,
+            Arg::Long("logins") => logins = true,
             Arg::Long("privilege") => privilege = parser.value()?.parse()?,
             Arg::Long("time") => time = parser.value()?.parse()?,
             Arg::Long("warm-up") => warm_up = parser.value()?.parse()?,
@@ -107,6 +111,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Invocat
         suite: CipherSuite::from_id(suite)
             .with_context(|| format!("--suite: {suite} is not supported"))?,
         sessions,
+        logins,
         privilege,
         time: seconds("--time", time)?,
         warm_up: seconds("--warm-up", warm_up)?,

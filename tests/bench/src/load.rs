@@ -108,6 +108,26 @@ impl Load {
         Ok(figures)
     }
 
+    /// Opens and closes one session after the other for `time`; measured is how long it takes to open them.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`close`](Self::close).
+    pub fn log_in(args: &Arguments, time: Duration) -> anyhow::Result<Figures> {
+        let start = Instant::now();
+        let mut figures = Figures::default();
+        while start.elapsed() < time {
+            let begun = Instant::now();
+            let session =
+                Session::open(args, 1).with_context(|| format!("login at {}", args.bmc))?;
+            figures.took.push(begun.elapsed());
+            Self { sessions: vec![session] }.close()?;
+        }
+        figures.time = start.elapsed();
+        figures.took.sort_unstable();
+        Ok(figures)
+    }
+
     /// Closes all sessions.
     ///
     /// # Errors
