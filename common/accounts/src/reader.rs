@@ -103,7 +103,7 @@ impl Followed for Reader {
 
 impl Users for Reader {
     fn snapshot(&self) -> Arc<Snapshot> {
-        self.current().snapshot
+        Arc::clone(&lock_read(&self.current).snapshot)
     }
 
     fn password(&self, id: UserId) -> Option<Password> {
