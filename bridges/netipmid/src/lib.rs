@@ -32,7 +32,7 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{Failure, Setup};
+use daemon::{Failure, Setup, in_task};
 use openbmc_dbus::configuration;
 use openbmc_dbus::execute::{IpmiHost, LinkState};
 use openbmc_dbus::recorder::Recorder;
@@ -113,7 +113,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     tracing::info!(channel = %name, "serving");
     let bridge =
         Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender, measures);
-    ipmid.unless_taken(bridge.run(inputs)).await??;
+    ipmid.unless_taken(in_task(bridge.run(inputs))).await??;
     Ok(())
 }
 

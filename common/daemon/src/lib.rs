@@ -59,4 +59,4 @@ pub use limit::{Pass, RateLimit};
 pub use log::LogConfig;
 pub use outage::Outage;
 pub use run::{Setup, run, run_with};
-pub use task::{AbortOnDrop, lock};
+pub use task::{AbortOnDrop, in_task, lock};

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Invocation, Options};
 use crate::reload::Source;
-use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, log};
+use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, in_task, log};
 
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -206,22 +206,12 @@ where
         biased;
         () = received(&mut terminate) => {}
         () = received(&mut interrupt) => {}
+        // In a task: each wake-up of the future that the runtime blocks on costs a system call.
         result = async { in_task(main()).await } => return result,
     }
     notify(&[sd_notify::NotifyState::Stopping]);
     tracing::debug!("ended by a signal");
     Ok(())
-}
-
-/// Runs `main` in a task of its own: each wake-up of the future that the runtime blocks on costs a
-/// system call.
-async fn in_task(
-    main: impl Future<Output = Result<(), Failure>> + Send + 'static,
-) -> Result<(), Failure> {
-    match tokio::spawn(main).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 pub(crate) async fn received(signal: &mut Signal) {

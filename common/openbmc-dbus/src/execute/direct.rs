@@ -7,6 +7,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use daemon::in_task;
 use futures_util::StreamExt;
 use tracing::{debug, warn};
 use zbus::{Connection, Fd, Message, OwnedFd, fdo};
@@ -37,13 +38,13 @@ pub(super) async fn maintain_link(bus: Connection, slot: Arc<LinkSlot<Frames>>) 
     }
 }
 
-async fn try_maintain_link(bus: &Connection, slot: &LinkSlot<Frames>) -> zbus::Result<()> {
+async fn try_maintain_link(bus: &Connection, slot: &Arc<LinkSlot<Frames>>) -> zbus::Result<()> {
     let mut changes = watch_owner(bus, SERVICE).await?;
     loop {
         match open(bus).await {
             Ok(stream) => {
                 tokio::select! {
-                    () = link::forward_directly(slot, stream) => {}
+                    () = in_task(link::forward_directly(Arc::clone(slot), stream)) => {}
                     _ = changes.next() => continue,
                 }
             }

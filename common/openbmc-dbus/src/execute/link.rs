@@ -173,7 +173,8 @@ impl<'a, Q: Queue> LinkUp<'a, Q> {
 
 impl<Q> Drop for LinkUp<'_, Q> {
     fn drop(&mut self) {
-        *lock(self.slot) = None;
+        // Another link may have taken its place already.
+        let _ = lock(self.slot).take_if(|link| Arc::ptr_eq(&link.0, &self.link.0));
         let mut calls = lock(&self.link.0.calls);
         calls.is_up = false;
         calls.pending.clear();
@@ -210,9 +211,9 @@ async fn write_to_bus(bus: &Connection, link: &Link<Vec<Message>>) -> zbus::Resu
 }
 
 /// As [`forward_on_bus`], over a direct link.
-pub(super) async fn forward_directly(slot: &LinkSlot<Frames>, stream: BufferedStream) {
+pub(super) async fn forward_directly(slot: Arc<LinkSlot<Frames>>, stream: BufferedStream) {
     let (reader, writer) = stream.halves();
-    let up = LinkUp::enter(slot);
+    let up = LinkUp::enter(&slot);
     let ended = tokio::select! {
         ended = read_directly(reader, &up.link) => ended,
         ended = write_directly(&writer, &up.link) => ended,

@@ -51,7 +51,7 @@ async fn try_serve<E: Execute>(
             }
             Some((answered, response)) = running.next() => {
                 write_reply(&mut replies, answered, &response);
-                while let Some(Some((answered, response))) = running.next().now_or_never() {
+                while let Poll::Ready(Some((answered, response))) = poll!(running.next()) {
                     write_reply(&mut replies, answered, &response);
                 }
             }

@@ -69,10 +69,7 @@ fn served(executor: &Arc<Echo>) -> BufferedStream {
 async fn linked(executor: &Arc<Echo>) -> (Link<Frames>, AbortOnDrop) {
     let stream = served(executor);
     let slot = Arc::new(LinkSlot::default());
-    let shared = Arc::clone(&slot);
-    let forwarding = AbortOnDrop::spawn(async move {
-        link::forward_directly(&shared, stream).await;
-    });
+    let forwarding = AbortOnDrop::spawn(link::forward_directly(Arc::clone(&slot), stream));
     loop {
         if let Some(link) = lock(&slot).clone() {
             return (link, forwarding);
