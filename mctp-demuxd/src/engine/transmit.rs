@@ -280,7 +280,7 @@ mod tests {
             assert!(port.with(|engine, _| engine.wants_flush()));
             port.with(|engine, _| engine.flush());
             assert!(!port.with(|engine, _| engine.wants_flush()));
-            let mut transfer = || port.with(|engine, link| engine.next_transfer(link));
+            let transfer = || port.with(|engine, link| engine.next_transfer(link));
             assert!(transfer().is_some() && transfer().is_none());
         }
     }
