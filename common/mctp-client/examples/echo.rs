@@ -2,15 +2,15 @@
 //!
 //! `cargo run -p mctp-client --example echo [SOCKET]`
 
-use std::io;
+use std::io::{self, Write};
 
 use mctp_client::{Client, DEFAULT_SOCKET};
 
 fn main() -> io::Result<()> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or(DEFAULT_SOCKET);
-    if name.starts_with('-') {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: echo [SOCKET]"));
+    if name == "--help" {
+        return writeln!(io::stdout(), "usage: echo [SOCKET]   (default {DEFAULT_SOCKET})");
     }
     Client::connect_to(name, 0x7e)?.serve(|_eid, request| Some(request.to_vec()))
 }
