@@ -26,10 +26,10 @@ fn answer(_eid: u8, request: &[u8]) -> Option<Vec<u8>> {
 fn main() -> io::Result<()> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or(DEFAULT_SOCKET);
-    if name == "--help" {
+    if name.starts_with('-') {
         return writeln!(
             io::stdout(),
-            "usage: pldm_discovery [SOCKET]   (default {DEFAULT_SOCKET})"
+            "usage: pldm_discovery [SOCKET]   (an abstract name, default {DEFAULT_SOCKET})"
         );
     }
     Client::connect_to(name, 0x01)?.serve(answer)

@@ -44,7 +44,7 @@ pub enum Refused {
         /// Who answers it.
         with: String,
     },
-    /// The command is none that providers may answer.
+    /// Providers may not answer the command.
     #[error("{name} ({family}, command {code:02X}h): no provider may answer this command")]
     Reserved {
         /// The provider's name for the command.
@@ -89,7 +89,7 @@ impl Registered {
 }
 
 impl Providers {
-    /// Without a provider yet, beside the commands of `registry`. `firewall` is told what commands there are.
+    /// Without a provider yet, beside the commands of `registry`. `firewall` receives the list of commands.
     #[must_use]
     pub fn new(registry: &Registry, firewall: Arc<Firewall>) -> Self {
         let base = registry.priorities().collect();
