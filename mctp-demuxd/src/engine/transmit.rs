@@ -148,9 +148,7 @@ impl Engine {
         let mut next = None;
         let Self { demux, sockets, capture, now, .. } = self;
         demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-            if let Some(capture) = capture {
-                capture.write(Direction::Out, link, address, &[&header, payload]);
-            }
+            capture.write(Direction::Out, link, address, &[&header, payload]);
             next = Some((address, header, payload.to_vec()));
         });
         if next.is_none()
@@ -240,9 +238,7 @@ impl Engine {
         let mut full = false;
         while !full
             && demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-                if let Some(capture) = capture {
-                    capture.write(Direction::Out, link, address, &[&header, payload]);
-                }
+                capture.write(Direction::Out, link, address, &[&header, payload]);
                 framing.emit(address, header, payload, staging);
                 full = !stream || staging.len() >= CHUNK;
             })
@@ -256,6 +252,7 @@ mod tests {
     use mctp_proto::{BASELINE_MTU, Eid, LinkId, Medium};
 
     use super::Output;
+    use crate::capture::Capture;
     use crate::config::QueueLimits;
     use crate::demux::{Demux, LinkKind, Settings};
     use crate::engine::{EngineHandle, Port};
@@ -269,7 +266,8 @@ mod tests {
         settings.identity.static_eid = Some(Eid(8));
         let kind = LinkKind::Packets(Medium::Serial, BASELINE_MTU);
         let demux = Demux::new(settings, vec![("bus".to_owned(), kind)]);
-        let handle = EngineHandle::new(demux, QueueLimits { bytes: 16, messages: 16 }, None);
+        let queue = QueueLimits { bytes: 16, messages: 16 };
+        let handle = EngineHandle::new(demux, queue, Capture::default());
         let port = Port::new(handle, LinkId(0));
         port.up(Output::transfers());
         let client = port.with(|engine, _| engine.demux.register(&[1]).unwrap());
@@ -280,7 +278,7 @@ mod tests {
             assert!(port.with(|engine, _| engine.wants_flush()));
             port.with(|engine, _| engine.flush());
             assert!(!port.with(|engine, _| engine.wants_flush()));
-            let mut transfer = || port.with(|engine, link| engine.next_transfer(link));
+            let transfer = || port.with(|engine, link| engine.next_transfer(link));
             assert!(transfer().is_some() && transfer().is_none());
         }
     }
