@@ -154,7 +154,9 @@ impl EngineHandle {
     pub(crate) async fn run_flusher(self: Arc<Self>) {
         loop {
             self.flush.notified().await;
-            self.with(Engine::flush);
+            if self.with(Engine::flush) {
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -140,7 +140,7 @@ where
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _inside = runtime.enter();
-        // Before the configuration is read: whoever changed it since then sends a signal that counts.
+        // Before the configuration is read: a signal for a change made after that must not be lost.
         Signals::new()?
     };
     let setup = set_up(name, options, signals.hangups)?;

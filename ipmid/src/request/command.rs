@@ -26,6 +26,8 @@ mod own;
 mod resource;
 mod table;
 
+use std::fmt;
+
 use daemon::metrics::{Metrics, Times};
 pub use error::{CommandError, HandlerResult};
 pub use handler::{Coded, Handler, Outcome, ResponseFuture};
@@ -57,6 +59,17 @@ impl Family {
             Self::NetFn(netfn) => netfn,
             Self::Group(_) => NetFn::GROUP,
             Self::Oem(_) => NetFn::OEM,
+        }
+    }
+}
+
+/// As authors of commands write it in an error's text.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NetFn(netfn) => write!(f, "NetFn {netfn}"),
+            Self::Group(GroupBody(body)) => write!(f, "group {body:02X}h"),
+            Self::Oem(iana) => write!(f, "enterprise number {}", iana.value()),
         }
     }
 }

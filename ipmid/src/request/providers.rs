@@ -35,7 +35,7 @@ pub const MAX_OF_A_USER: usize = 16;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refused {
     /// Another handler answers the command at this priority, or one that is compiled in at a higher one.
-    #[error("{name} ({family:?} {code:02X}h): {with} answers it at this priority")]
+    #[error("{name} ({family}, command {code:02X}h): {with} answers it at this priority")]
     Conflict {
         /// The provider's name for the command.
         name: String,
@@ -46,8 +46,8 @@ pub enum Refused {
         /// Who answers it.
         with: String,
     },
-    /// The command is none that providers may answer.
-    #[error("{name} ({family:?} {code:02X}h): no provider may answer this command")]
+    /// Providers may not answer the command.
+    #[error("{name} ({family}, command {code:02X}h): no provider may answer this command")]
     Reserved {
         /// The provider's name for the command.
         name: String,
@@ -91,7 +91,7 @@ impl Registered {
 }
 
 impl Providers {
-    /// Without a provider yet, beside the commands of `registry`. `firewall` is told what commands there are.
+    /// Without a provider yet, beside the commands of `registry`. `firewall` receives the list of commands.
     #[must_use]
     pub fn new(registry: &Registry, firewall: Arc<Firewall>) -> Self {
         let base = registry.priorities().collect();

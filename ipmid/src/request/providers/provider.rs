@@ -220,7 +220,7 @@ impl Provider {
 /// A command that a provider answers.
 #[derive(Debug)]
 pub struct Offer {
-    /// The row. Its name is none of the provider's: those last only as long as the registration.
+    /// The row. It does not hold the provider's name for the command, which lasts only as long as the registration.
     pub command: Command,
     /// The provider's name for it.
     pub name: String,

@@ -359,3 +359,17 @@ async fn wildcard_answers_what_has_no_handler_of_its_own() {
     one.does(Does::Fails(Failure::NotMine));
     assert_eq!(site.send(OWN, &[]).await, (0, vec![1]));
 }
+
+#[test]
+fn refusals_name_the_command_by_family_and_code() {
+    let families = [
+        (Family::from(NetFn::APP), "NetFn 06h"),
+        (Family::from(GroupBody::DCMI), "group DCh"),
+        (Family::from(Iana::new(32473).unwrap()), "enterprise number 32473"),
+    ];
+    for (family, text) in families {
+        let refused = Refused::Reserved { name: "Test".to_owned(), family, code: 0x4b };
+        let expected = format!("Test ({text}, command 4Bh): no provider may answer this command");
+        assert_eq!(refused.to_string(), expected);
+    }
+}
