@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::output::Page;
 
 /// What a metric counts, for its help text.
-pub(super) const HELP: [(&str, &str); 24] = [
+pub(super) const HELP: [(&str, &str); 25] = [
     ("causeway_bus_reconnects_total", "Connections to the bus that were made anew"),
     (
         "causeway_ipmi_deadline_misses_total",
@@ -42,6 +42,7 @@ pub(super) const HELP: [(&str, &str); 24] = [
     ("causeway_sol_retries_total", "SOL packets that were sent again"),
     ("causeway_state_writes_total", "Writes to state files"),
     ("causeway_state_written_bytes_total", "Bytes written to state files"),
+    ("causeway_up", "Whether the bus of a BMC answers"),
 ];
 
 /// A number, or times by their buckets.
