@@ -1,14 +1,13 @@
 //! The scripts of docs/examples/host-command, from a command on the LAN to what they run: virsh, qm, kubectl and virtctl
 //! are stand-ins that keep a state, and Proxmox's API is a server of the test.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{fs, thread};
 
 use tempfile::TempDir;
 use tests::bus::HOST_STATE;
@@ -95,7 +94,8 @@ fn script(name: &str) -> PathBuf {
 
 /// The platform whose host is switched by `script` with `environment`.
 fn platform(script: &Path, environment: &[String]) -> String {
-    let mut sections = "[host]\nbackend = \"command\"\n[host.commands]\nstatus-interval-ms = 200\n".to_owned();
+    let mut sections =
+        "[host]\nbackend = \"command\"\n[host.commands]\nstatus-interval-ms = 200\n".to_owned();
     for operation in ["on", "off", "cycle", "reset", "soft-off", "diag", "status"] {
         let mut words = vec!["env".to_owned()];
         words.extend_from_slice(environment);
@@ -169,7 +169,8 @@ impl Machine {
 fn libvirt_runs_virsh() {
     let machine = Machine::of(&LIBVIRT);
     let virsh = |words: &str| format!("virsh --quiet --connect qemu:///session {words}");
-    let boot = |device: &str| format!("virt-xml --connect qemu:///session node1 --edit --boot {device}");
+    let boot =
+        |device: &str| format!("virt-xml --connect qemu:///session node1 --edit --boot {device}");
     machine.suite.administrator().ipmitool("chassis bootdev pxe").ok();
     machine.runs("power on", "Running", &[&boot("network"), &virsh("start node1")]);
     machine.runs("power reset", "Running", &[&virsh("reset node1")]);
@@ -253,7 +254,10 @@ fn answer(stream: TcpStream, api: &Mutex<Api>) -> std::io::Result<()> {
         }
     };
     let length = text.len();
-    write!(&stream, "HTTP/1.1 {code}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}")
+    write!(
+        &stream,
+        "HTTP/1.1 {code}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+    )
 }
 
 #[test]
@@ -286,7 +290,8 @@ fn proxmox_api_sends_requests_with_its_token() {
         });
         api.lock().expect("a lock").requests.clear();
     };
-    let (network, disk) = ("PUT config boot=order%3Dnet0%3Bscsi0", "PUT config boot=order%3Dscsi0%3Bnet0");
+    let (network, disk) =
+        ("PUT config boot=order%3Dnet0%3Bscsi0", "PUT config boot=order%3Dscsi0%3Bnet0");
     login.ipmitool("chassis bootdev pxe").ok();
     runs("power on", "Running", &[network, "POST status/start"]);
     runs("power reset", "Running", &["POST status/reset"]);
@@ -305,7 +310,8 @@ fn proxmox_api_sends_requests_with_its_token() {
 #[test]
 fn scripts_have_no_faults_that_shellcheck_finds() {
     let folder = script("");
-    let scripts = fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let scripts =
+        fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("an entry").path());
     let scripts: Vec<PathBuf> = scripts.filter(|path| path.extension().is_none()).collect();
     assert_eq!(scripts.len(), 4, "a test for each: {scripts:?}");
     if programs::installed("shellcheck").is_none() {
