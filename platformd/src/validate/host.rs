@@ -45,13 +45,13 @@ fn qemu(host: &Host) -> Checked {
         return Err(Invalid::at("host.qmp", text));
     }
     match (host.command.is_empty(), host.argument_file.as_os_str().is_empty()) {
-        (true, true) => return Err(missing("command")),
         (false, false) => {
             return Err(Invalid::at("host.argument-file", "is given beside `command`"));
         }
-        _ => {}
+        // Something else starts QEMU.
+        (true, true) => {}
+        _ => words("host.command", &host.command)?,
     }
-    words("host.command", &host.command)?;
     boot(&host.boot)
 }
 
