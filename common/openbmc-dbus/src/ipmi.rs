@@ -52,6 +52,9 @@ pub mod session_info {
             Read RMCP_PLUS: bool = "RmcpPlus";
             /// The UDP port that the bridge serves. Not in OpenBMC's interface: without it, 623.
             Read LOCAL_PORT: u16 = "LocalPort";
+            /// The IPv4 address that the bridge serves, `ADDRESS/PREFIX`; empty if that is not one address. Not in
+            /// OpenBMC's interface.
+            Read LOCAL_ADDRESS: String = "LocalAddress";
         }
     }
 }
