@@ -18,13 +18,13 @@ use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
 pub(crate) use self::host::{
-    BackendKind, Boot, BootDevice, Chassis, ChassisFault, Commands, Host, HostFault, Program,
-    SoftOff,
+    BackendKind, Boot, BootDevice, Chassis, ChassisFault, Commands, Console, Host, HostFault,
+    Program, SoftOff,
 };
 pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
 pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, PartKind};
 pub(crate) use self::network::{Address, Interface, Network, Origin};
-pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
+pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, SignalReadings, Wave};
 pub(crate) use self::user::User;
 
 /// The keys of the platform's file.
@@ -43,6 +43,7 @@ pub const KEYS: Keys = Keys {
         "host.soft-off-limit-ms",
         "host.soft-off-ms",
         "host.start-ms",
+        "sensors.signal-readings",
         "sensors.update-ms",
         "services.callers",
     ],
@@ -75,6 +76,8 @@ pub const KEYS: Keys = Keys {
         "host.commands.status-interval-ms",
         "host.commands.status.limit-ms",
         "host.commands.status.run",
+        "host.console.path",
+        "host.console.script",
         "host.off-limit-ms",
         "host.qmp",
         "host.start-limit-ms",
@@ -83,6 +86,7 @@ pub const KEYS: Keys = Keys {
         "identity.build-date",
         "identity.manufacturer",
         "identity.model",
+        "identity.name",
         "identity.part-number",
         "identity.serial-number",
         "identity.uuid",
@@ -145,6 +149,8 @@ impl Platform {
 pub(crate) const MOST: i64 = 10_000;
 /// A day, the longest that anything here takes.
 const DAY_MS: i64 = 86_400_000;
+/// The same, where no range checks it.
+pub(crate) const LONGEST_MS: u64 = DAY_MS.unsigned_abs();
 /// Beyond all that is measured.
 const FAR: i64 = 1_000_000_000_000;
 

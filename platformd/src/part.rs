@@ -74,6 +74,10 @@ pub(crate) enum Effect {
     ResetBmc,
     /// Log an event in the SEL.
     LogEvent(SelEvent),
+    /// Print a line of the script on the simulated host's console.
+    Print(usize),
+    /// Disconnect that console, or let it connect again.
+    LoseConsole(bool),
 }
 
 /// An event of a sensor-specific discrete sensor (event/reading type 6Fh, IPMI v2.0 §42.2) whose sensor has no
@@ -95,6 +99,8 @@ pub(crate) struct Replies {
     newest: Ticket,
     deferred: Option<Ticket>,
     settled: Vec<(Ticket, Result<(), Fault>)>,
+    /// Tickets that are settled as another one is.
+    followers: Vec<(Ticket, Ticket)>,
 }
 
 impl Replies {
@@ -109,8 +115,16 @@ impl Replies {
         self.deferred = Some(ticket);
     }
 
+    /// `ticket` is settled as `other` will be.
+    pub(crate) fn follow(&mut self, other: Ticket, ticket: Ticket) {
+        self.followers.push((other, ticket));
+    }
+
     /// The reply is known.
     pub(crate) fn settle(&mut self, ticket: Ticket, result: Result<(), Fault>) {
+        for (_, follower) in self.followers.extract_if(.., |(other, _)| *other == ticket) {
+            self.settled.push((follower, result.clone()));
+        }
         self.settled.push((ticket, result));
     }
 
@@ -166,6 +180,15 @@ pub(crate) struct Invocation<'a> {
     pub(crate) arguments: &'a [Variant<'static>],
 }
 
+/// What a client is about to read of the tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Read<'a> {
+    /// Properties of an object: of this interface, or of all of them.
+    Object { path: &'a str, interface: Option<&'a str> },
+    /// All objects below a path.
+    Below(&'a str),
+}
+
 /// The values that a method returns.
 pub(crate) type Returned = Vec<Variant<'static>>;
 
@@ -187,6 +210,9 @@ pub(crate) trait Part: Send {
 
     /// Updates values that change without a signal, before they are read.
     fn refresh(&mut self, _: &mut Context<'_>) {}
+
+    /// Computes values that nobody needed so far, before a client reads them.
+    fn read(&mut self, _: &mut Context<'_>, _: Read<'_>) {}
 
     /// Acts on an event.
     fn handle_event(&mut self, _: &mut Context<'_>, _: Event) {}

@@ -291,13 +291,13 @@ impl Bridge {
             Event::Payload { .. } => {}
             Event::Opened(info) => {
                 self.report.opened(&info);
-                self.measures.set_sessions(self.server.sessions().count());
+                self.count_sessions();
                 self.publish(SessionChange::Updated(info));
             }
             Event::Changed(info) => self.publish(SessionChange::Updated(info)),
             Event::Closed(info, reason) => {
                 self.report.closed(&info, reason);
-                self.measures.set_sessions(self.server.sessions().count());
+                self.count_sessions();
                 self.sol.session_closed(info.id);
                 self.publish(SessionChange::Closed(info.id));
             }
@@ -308,6 +308,12 @@ impl Bridge {
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }
         None
+    }
+
+    fn count_sessions(&self) {
+        let count = self.server.sessions().count();
+        self.measures.set_sessions(count);
+        self.users.set_sessions(count > 0);
     }
 
     /// Records a request that the bridge has answered itself.

@@ -20,6 +20,9 @@ use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, in_tas
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
 
+/// So long after a daemon is ready, what it needed for the start alone is free.
+const STARTED: Duration = Duration::from_secs(5);
+
 /// What a daemon starts from.
 #[derive(Clone, Debug)]
 pub struct Setup<A> {
@@ -66,7 +69,12 @@ impl<A> Setup<A> {
 
     /// Notifies the service manager that the daemon serves (`Type=notify`).
     pub fn ready(&self) {
-        self.is_ready.store(true, Ordering::Relaxed);
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
+            tokio::spawn(async {
+                tokio::time::sleep(STARTED).await;
+                sys::trim_heap();
+            });
+        }
         notify(&[sd_notify::NotifyState::Ready]);
     }
 
@@ -137,6 +145,7 @@ where
         Invocation::Run(options) => options,
     };
     let only_check = options.check;
+    sys::use_one_heap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _inside = runtime.enter();
@@ -206,8 +215,9 @@ where
         biased;
         () = received(&mut terminate) => {}
         () = received(&mut interrupt) => {}
-        // In a task: each wake-up of the future that the runtime blocks on costs a system call.
-        result = async { in_task(main()).await } => return result,
+        // In a task: each wake-up of the future that the runtime blocks on costs a system call. In a box from the start: it
+        // is large, and each move would leave a copy on the stack.
+        result = async { in_task(Box::pin(main())).await } => return result,
     }
     notify(&[sd_notify::NotifyState::Stopping]);
     tracing::debug!("ended by a signal");

@@ -14,6 +14,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use daemon::metrics::Metrics;
+
 pub use self::provider::{
     Counters, Failure, Identity, Link, MAX_IN_FLIGHT, Offer, Offered, Outcome, PATIENCE, Provider,
     Request,
@@ -192,6 +194,16 @@ impl Providers {
         match with {
             Some(with) => Err(Refused::Conflict { name, family, code, with }),
             None => Ok(()),
+        }
+    }
+
+    /// Adds how long each provider's command took.
+    pub fn measure(&self, metrics: &mut Metrics) {
+        for Offered { offer, .. } in lock(&self.registered).all() {
+            let Some(times) = offer.times.get() else { continue };
+            let priority = offer.priority.value().to_string();
+            let more = [("name", offer.name.as_str()), ("priority", priority.as_str())];
+            offer.command.measure(metrics, &more, times.read());
         }
     }
 

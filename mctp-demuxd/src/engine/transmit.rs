@@ -156,9 +156,7 @@ impl Engine {
         let mut next = None;
         let Self { demux, sockets, capture, now, .. } = self;
         demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-            if let Some(capture) = capture {
-                capture.write(Direction::Out, link, address, &[&header, payload]);
-            }
+            capture.write(Direction::Out, link, address, &[&header, payload]);
             next = Some((address, header, payload.to_vec()));
         });
         if next.is_none()
@@ -250,9 +248,7 @@ impl Engine {
         let mut full = false;
         while !full
             && demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-                if let Some(capture) = capture {
-                    capture.write(Direction::Out, link, address, &[&header, payload]);
-                }
+                capture.write(Direction::Out, link, address, &[&header, payload]);
                 framing.emit(address, header, payload, staging);
                 full = !stream || staging.len() >= CHUNK;
             })
@@ -273,6 +269,7 @@ mod tests {
     use sys::Device;
 
     use super::{Framing, Output, TURN};
+    use crate::capture::Capture;
     use crate::config::QueueLimits;
     use crate::demux::{ClientId, Demux, LinkKind, Settings};
     use crate::engine::{EngineHandle, Port};
@@ -286,7 +283,8 @@ mod tests {
         settings.identity.static_eid = Some(Eid(8));
         let kind = LinkKind::Packets(Medium::Serial, BASELINE_MTU);
         let demux = Demux::new(settings, vec![("bus".to_owned(), kind)]);
-        let handle = EngineHandle::new(demux, QueueLimits { bytes: 16, messages: 16 }, None);
+        let queue = QueueLimits { bytes: 16, messages: 16 };
+        let handle = EngineHandle::new(demux, queue, Capture::default());
         let port = Port::new(handle, LinkId(0));
         let client = port.with(|engine, _| engine.demux.register(&[1]).unwrap());
         (port, client)

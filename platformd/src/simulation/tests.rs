@@ -1,6 +1,7 @@
 //! A platform over hours of virtual time.
 
 mod accounts;
+mod faults;
 mod network;
 mod parts;
 mod power;
@@ -95,7 +96,8 @@ impl TestPlatform {
     }
 
     fn get<T: PropertyValue>(&mut self, path: &str, property: Property<T>) -> T {
-        self.simulation.tree(self.now).get(path, property).unwrap()
+        let read = Read::Object { path, interface: Some(property.interface) };
+        self.simulation.read(self.now, read).get(path, property).unwrap()
     }
 
     fn host(&mut self) -> HostState {

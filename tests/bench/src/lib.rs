@@ -2,6 +2,7 @@
 //!
 //! - [`arguments`]: the command line.
 //! - [`load`]: the sessions, and the time to each response.
+//! - [`many`]: the fourth program, `many-logins`: logins and requests at many BMCs in turn.
 //! - [`mctp_bus`]: the third program, `mctp-bus`: how soon a bus owner has found the endpoints of a bus.
 //! - [`processes`]: the CPU time of the BMC's processes.
 //! - [`timing`]: the second program, `rakp-timing`: whether the time to a response reveals which users exist.
@@ -10,6 +11,7 @@
 
 pub mod arguments;
 pub mod load;
+pub mod many;
 pub mod mctp_bus;
 pub mod processes;
 pub mod timing;
@@ -57,7 +59,7 @@ fn report(args: &Arguments, figures: &Figures, usage: &Usage) -> String {
     let mut text = format!(
         "{:<12} suite {:>2}  {}  {:>8.0}/s  p50 {:>5.0} us  p99 {:>5.0} us",
         args.label,
-        args.suite.id(),
+        args.login.suite.id(),
         load,
         figures.rate(),
         figures.percentile(50).as_secs_f64() * 1e6,

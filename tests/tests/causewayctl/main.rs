@@ -7,12 +7,14 @@ mod daemons;
 mod decoding;
 mod doctor;
 mod help;
+mod lan;
 mod mctp;
 mod metrics;
 mod observation;
 mod recording;
 mod requests;
 mod sol;
+mod surface;
 
 use insta::assert_snapshot;
 use tests::client::Output;

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tests::process::Process;
 use tests::programs::{self, program};
+use tests::satellite::Satellites;
 use tests::serial_line::SerialLine;
 use tests::shell::Shell;
 use tests::suite::Suite;
@@ -83,6 +84,32 @@ fn metrics_are_served_to_prometheus() {
         let answer = exporter.ask(request.as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
     }
+}
+
+#[test]
+fn metrics_of_many_bmcs_have_its_name() {
+    let suites = [Suite::start(), Suite::start()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let links = ["vm1", "vm2", "gone"].iter().zip(suites.iter().chain([&suites[0]]));
+    for (name, suite) in links {
+        let place = folder.path().join(name);
+        fs::create_dir(&place).expect("a folder");
+        match *name {
+            "gone" => fs::write(place.join("bus"), "").expect("a file"),
+            _ => std::os::unix::fs::symlink(suite.dir().join("bus"), place.join("bus"))
+                .expect("a link"),
+        }
+    }
+    let output = ctl::run(&format!("metrics --each {}", folder.path().display()));
+    for line in [
+        "causeway_up{bmc=\"gone\"} 0",
+        "causeway_up{bmc=\"vm1\"} 1",
+        "causeway_up{bmc=\"vm2\"} 1",
+        "causeway_rmcp_sessions{bmc=\"vm2\",channel=\"lan0\"} 0",
+    ] {
+        assert!(output.ok().lines().any(|printed| printed == line), "no {line} in\n{output}");
+    }
+    assert_eq!(output.stdout.matches("# TYPE causeway_rmcp_sessions gauge").count(), 1, "{output}");
 }
 
 #[test]
@@ -168,6 +195,10 @@ fn metrics_of_a_busy_bmc() -> Metrics {
     // Nothing answers; the message is counted.
     ctl::on(&suite.bus, "mctp ping 9").failed();
     let administrator = suite.administrator();
+    let satellites = Satellites::start(suite.dir());
+    let device = satellites.device().display().to_string();
+    let _ipmb = suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    administrator.ipmitool("-t 0x24 -b 0 raw 6 1").ok();
     let mut shell = Shell::open(&administrator);
     shell.run("raw 6 1");
     shell.run("raw 6 0xff");

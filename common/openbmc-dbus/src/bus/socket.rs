@@ -1,6 +1,7 @@
 //! A stream socket that reads ahead: one system call brings in as many messages as are waiting,
 //! where the library's own socket reads each header and each body by itself.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +21,14 @@ use zbus::export::async_trait::async_trait;
 
 /// Bytes read ahead at most. Some tens of `execute()` messages; a larger message bypasses it.
 const READ_AHEAD: usize = 16 * 1024;
+
+/// Bytes that a connection keeps allocated for what was read ahead, as it is a rest most of the time.
+const KEPT: usize = 4 * 1024;
+
+thread_local! {
+    /// What all connections read into: between two reads a connection keeps what it has not handed on, not a buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AHEAD].into_boxed_slice());
+}
 
 /// The fixed part of a message's header, with the length of what follows it.
 const HEADER: usize = 16;
@@ -51,9 +60,8 @@ impl BufferedStream {
         let socket = Arc::new(self.0);
         let reader = Reader {
             socket: Arc::clone(&socket),
-            buffer: vec![0; READ_AHEAD].into_boxed_slice(),
+            ahead: Vec::new(),
             start: 0,
-            end: 0,
             descriptors: Vec::new(),
         };
         let joined = Vec::new();
@@ -71,13 +79,12 @@ impl Socket for BufferedStream {
     }
 }
 
-/// The receiving half: `buffer[start..end]` is read but not yet handed on.
+/// The receiving half: `ahead[start..]` is read but not yet handed on.
 #[derive(Debug)]
 pub(crate) struct Reader {
     socket: Arc<Device>,
-    buffer: Box<[u8]>,
+    ahead: Vec<u8>,
     start: usize,
-    end: usize,
     /// What came with the last message that begins in the buffer: the system ends a read after the
     /// bytes that descriptors were sent with.
     descriptors: Vec<OwnedFd>,
@@ -86,21 +93,31 @@ pub(crate) struct Reader {
 #[async_trait]
 impl ReadHalf for Reader {
     async fn recvmsg(&mut self, out: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        if self.start == self.end {
-            if out.len() >= self.buffer.len() {
+        if self.start == self.ahead.len() {
+            self.start = 0;
+            self.ahead.clear(); // holds if the read is cancelled
+            if out.len() >= READ_AHEAD {
                 return receive(&self.socket, out).await;
             }
-            self.start = 0;
-            self.end = 0; // holds if the read is cancelled
-            (self.end, self.descriptors) = receive(&self.socket, &mut self.buffer).await?;
+            let (count, descriptors) = receive_ahead(&self.socket, out, &mut self.ahead).await?;
+            if self.ahead.is_empty() {
+                return Ok((count, descriptors));
+            }
+            self.descriptors = descriptors;
+            return Ok((count, Vec::new()));
         }
-        let ready = &self.buffer[self.start..self.end];
+        let ready = self.ahead.get(self.start..).unwrap_or_default();
         let count = ready.len().min(out.len());
         out[..count].copy_from_slice(&ready[..count]);
         self.start += count;
-        let is_last = self.start == self.end;
-        let descriptors = if is_last { mem::take(&mut self.descriptors) } else { Vec::new() };
-        Ok((count, descriptors))
+        if self.start < self.ahead.len() {
+            return Ok((count, Vec::new()));
+        }
+        if self.ahead.capacity() > KEPT {
+            self.ahead = Vec::new();
+            self.start = 0;
+        }
+        Ok((count, mem::take(&mut self.descriptors)))
     }
 
     fn can_pass_unix_fd(&self) -> bool {
@@ -115,15 +132,19 @@ impl Reader {
     ///
     /// What the socket says, and `UnexpectedEof` when the peer has closed it.
     pub(crate) async fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
+        self.ahead.drain(..self.start);
         self.start = 0;
-        match self.socket.read_stream(&mut self.buffer[self.end..]).await? {
+        let ahead = &mut self.ahead;
+        let read = |fd: BorrowedFd<'_>| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let count = rustix::io::read(fd, &mut scratch[..])?;
+                ahead.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                Ok::<_, io::Error>((count, count < scratch.len()))
+            })
+        };
+        match self.socket.read_by(read).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.end += count;
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -134,22 +155,13 @@ impl Reader {
     ///
     /// `InvalidData` for a longer message.
     pub(crate) fn next_message(&mut self, longest: usize) -> io::Result<Option<&[u8]>> {
-        let arrived = &self.buffer[self.start..self.end];
+        let arrived = self.ahead.get(self.start..).unwrap_or_default();
         let Some(header) = arrived.first_chunk() else { return Ok(None) };
         let length = announced(header).filter(|length| *length <= longest);
         let length = length.ok_or(io::ErrorKind::InvalidData)?;
-        if length <= arrived.len() {
-            let start = self.start;
-            self.start += length;
-            return Ok(Some(&self.buffer[start..self.start]));
-        }
-        if length > self.buffer.len() {
-            let mut larger = arrived.to_vec();
-            larger.resize(length, 0);
-            (self.start, self.end) = (0, arrived.len());
-            self.buffer = larger.into_boxed_slice();
-        }
-        Ok(None)
+        let message = arrived.get(..length);
+        self.start += message.map_or(0, <[u8]>::len);
+        Ok(message)
     }
 }
 
@@ -188,28 +200,51 @@ fn announced(header: &[u8; HEADER]) -> Option<usize> {
     fields.checked_next_multiple_of(8)?.checked_add(body)?.checked_add(HEADER)
 }
 
-/// Reads once, as much as is there, with the descriptors that came with it.
-async fn receive(socket: &Device, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let room = buffer.len();
-    socket
-        .read_by(|fd| {
-            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let mut slices = [IoSliceMut::new(&mut *buffer)];
-            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-            let received = rustix::net::recvmsg(fd, &mut slices, &mut control, flags)?;
-            let descriptors: Vec<_> = control
-                .drain()
-                .filter_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-                    _ => None,
-                })
-                .flatten()
-                .collect();
-            let drained = received.bytes < room && descriptors.is_empty();
-            Ok(((received.bytes, descriptors), drained))
+/// How many bytes were read, and the descriptors that came with them.
+type Received = (usize, Vec<OwnedFd>);
+
+/// Reads once, as much as is there.
+async fn receive(socket: &Device, buffer: &mut [u8]) -> io::Result<Received> {
+    socket.read_by(|fd| receive_now(fd, &mut *buffer)).await
+}
+
+/// The same, beyond `out` into `ahead`.
+async fn receive_ahead(
+    socket: &Device,
+    out: &mut [u8],
+    ahead: &mut Vec<u8>,
+) -> io::Result<Received> {
+    let read = |fd: BorrowedFd<'_>| -> io::Result<(Received, bool)> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let ((count, descriptors), is_drained) = receive_now(fd, scratch)?;
+            let read = scratch.get(..count).unwrap_or_default();
+            let (first, rest) = read.split_at(count.min(out.len()));
+            out[..first.len()].copy_from_slice(first);
+            ahead.extend_from_slice(rest);
+            Ok::<_, io::Error>(((first.len(), descriptors), is_drained))
         })
-        .await
+    };
+    socket.read_by(read).await
+}
+
+/// What [`receive`] returns, and whether nothing is left to read.
+fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(Received, bool)> {
+    let room = buffer.len();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = rustix::net::recvmsg(fd, &mut slices, &mut control, flags)?;
+    let descriptors: Vec<_> = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let drained = received.bytes < room && descriptors.is_empty();
+    Ok(((received.bytes, descriptors), drained))
 }
 
 /// The sending half.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use daemon::RateLimit;
+use daemon::metrics::Histogram;
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::time::{self, Instant};
@@ -229,6 +230,8 @@ pub struct Offer {
     pub lengths: RangeInclusive<usize>,
     /// Bit n: on channel n.
     pub channels: u16,
+    /// How long the provider took, from its first request on.
+    pub times: OnceLock<Box<Histogram>>,
 }
 
 impl Offer {
@@ -262,7 +265,11 @@ impl Offered {
         }
         let netfn = self.offer.command.family.netfn();
         let request = Request { context, netfn, data: data.to_owned() };
+        let start = Instant::now();
         let outcome = self.provider.ask(&self.offer.name, request, deadline).await;
+        if outcome != Outcome::Suspended {
+            self.offer.times.get_or_init(Box::default).record(start.elapsed());
+        }
         let Outcome::Response(response) = outcome else {
             return outcome;
         };
