@@ -156,7 +156,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -s h -l help -d 'Print help'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "list" -d 'List the sessions'
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "show" -d 'Show one session'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "show" -d 'Show one session, and its last requests as its bridge has recorded them'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and not __fish_seen_subcommand_from list show close" -f -a "close" -d 'Close sessions; their clients have to log in again'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from list" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand session; and __fish_seen_subcommand_from list" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
@@ -208,9 +208,10 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -l json 
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l channel -d 'Only requests of this channel, by its name' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l write -d 'Write a capture for Wireshark to this file, and print nothing' -r -F
-complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l count -d 'End after so many requests' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l count -d 'End after so many requests, or packets' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l ipmid -d 'Requests as ipmid has them, those of programs on the BMC too, in place of the bridges\''
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l mctp -d 'MCTP packets as they pass, in place of requests'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l follow -d 'Show requests as they happen'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -12,6 +12,9 @@ use crate::client::{self, Output};
 use crate::process::Process;
 use crate::wait;
 
+/// What starts a private bus.
+pub const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/bus/causeway-bus");
+
 /// A dbus-daemon with a configuration of its own: the system bus's limits, and everything allowed unless
 /// a test has other policies.
 #[derive(Debug)]
@@ -44,27 +47,14 @@ impl Bus {
     /// If dbus-daemon does not start.
     #[must_use]
     pub fn with_rules(dir: &Path, policies: &str) -> Self {
-        let socket = dir.join("bus");
-        let configuration = format!(
-            "<!DOCTYPE busconfig PUBLIC '-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN' \
-             'http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd'>\n\
-             <busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
-             {policies}</busconfig>\n",
-            socket.display()
-        );
-        fs::write(dir.join("bus.conf"), configuration).expect("the bus configuration");
+        fs::write(dir.join("policies"), policies).expect("the policies");
         let process = Self::spawn(dir);
         Self { dir: dir.to_owned(), process }
     }
 
     fn spawn(dir: &Path) -> Process {
-        let configuration = dir.join("bus.conf");
-        let arguments = [
-            format!("--config-file={}", configuration.display()),
-            "--nofork".to_owned(),
-            "--nopidfile".to_owned(),
-        ];
-        let process = Process::start("dbus-daemon", dir, Path::new("dbus-daemon"), &arguments, &[]);
+        let arguments = [dir, &dir.join("policies")].map(|path| path.display().to_string());
+        let process = Process::start("dbus-daemon", dir, Path::new(LAUNCHER), &arguments, &[]);
         wait::until_true("the bus accepts", || UnixStream::connect(dir.join("bus")).is_ok());
         process
     }

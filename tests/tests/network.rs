@@ -246,3 +246,44 @@ fn the_port_that_is_served_is_reported_over_lan_and_in_band() {
     assert_eq!(suite.bus.execute(0x0c, 0x22, &[1, 8, 0, 0]), expected);
     prints(&login, "sol info 1", &[&format!("Payload Port : {port}")]);
 }
+
+#[test]
+fn without_an_address_the_one_that_is_served_is_printed() {
+    let suite = suite_with("");
+    let login = suite.administrator();
+    let served = format!("IP Address : {}", login.address.ip());
+    prints(
+        &login,
+        "lan print 1",
+        &[&served, "Subnet Mask : 255.0.0.0", "IP Address Source : Static Address"],
+    );
+    let [low, high] = login.address.port().to_le_bytes();
+    prints(&login, "raw 0x0c 2 1 8 0 0", &[&format!("11 {low:02x} {high:02x}")]);
+    // The network service's comes first.
+    login.ipmitool("lan set 1 ipaddr 192.0.2.7").ok();
+    prints(&login, "lan print 1", &["IP Address : 192.0.2.7", "Subnet Mask : 255.255.255.0"]);
+}
+
+#[test]
+fn bmcs_of_one_platform_differ() {
+    let suites = [Suite::configured("", ""), Suite::configured("", "")];
+    let line = |output: &str, name: &str| {
+        let line = output.lines().find(|line| line.trim_start().starts_with(name));
+        line.unwrap_or_else(|| panic!("no {name} in\n{output}")).to_owned()
+    };
+    for (command, name) in [
+        ("mc guid", "System GUID"),
+        ("lan print 1", "MAC Address"),
+        ("fru print 0", "Product Serial"),
+    ] {
+        let [one, two] = suites.each_ref().map(|suite| {
+            let login = suite.administrator();
+            let _there = wait::until(&format!("there is a {name}"), || {
+                let output = login.ipmitool(command);
+                output.stdout.contains(name).then_some(output)
+            });
+            line(login.ipmitool(command).ok(), name)
+        });
+        assert_ne!(one, two);
+    }
+}

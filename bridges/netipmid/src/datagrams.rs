@@ -22,6 +22,7 @@ use sys::Device;
 use tokio::io::Interest;
 
 use crate::interface::{Interface, InterfaceChange};
+use crate::served::Served;
 use crate::socket;
 
 /// Datagrams received at a time at most, and while no more arrive at a time: each costs a header that is prepared.
@@ -67,6 +68,13 @@ impl Datagrams {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.local.port()
+    }
+
+    /// Where consoles reach the socket.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        let interface = self.interface.as_ref().map(|interface| interface.name().to_owned());
+        Served { socket: self.local, interface }
     }
 
     /// Waits until a datagram can be received.

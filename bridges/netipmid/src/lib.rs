@@ -8,7 +8,7 @@
 //! - [`datagrams`], [`socket`]: UDP in batches; replies leave from the address that the request was sent to.
 //! - [`interface`]: the interface that the socket is bound to, deleted and made again.
 //! - [`users`], [`account_changes`]: the accounts, and how their changes are followed.
-//! - [`sessions`]: the session objects on D-Bus.
+//! - [`sessions`]: the session objects on D-Bus; [`served`]: where consoles reach the bridge.
 //! - [`report`], [`audit`]: the log; [`counters`]: the counters of rejections; [`measures`]: other metrics.
 //! - [`console`]: Serial over LAN.
 
@@ -25,6 +25,7 @@ pub mod interface;
 pub mod measures;
 pub mod random;
 pub mod report;
+pub mod served;
 pub mod sessions;
 pub mod socket;
 pub mod users;
@@ -90,7 +91,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         move |metrics| measures.measure(metrics)
     });
     recorder.serve(&name, link.clone());
-    let publisher = Publisher::new(&name, number, datagrams.port(), close_sender);
+    let publisher = Publisher::new(&name, number, datagrams.served(), close_sender);
     tokio::spawn(publisher.run(link.clone(), session_changes));
     let (settings_sender, settings) = watch::channel(Settings::default());
     tokio::spawn(follow_settings(name.clone(), link.clone(), settings_sender));

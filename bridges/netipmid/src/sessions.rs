@@ -16,6 +16,8 @@ use rmcp_proto::suite::CipherSuite;
 use tokio::sync::mpsc;
 use zbus::{Connection, fdo, interface};
 
+use crate::served::Served;
+
 /// A change of the sessions, for their objects.
 #[derive(Clone, Copy, Debug)]
 pub enum SessionChange {
@@ -37,24 +39,23 @@ pub struct Publisher {
     /// The channel's name in object paths.
     channel: String,
     number: ChannelNumber,
-    /// The UDP port that is served.
-    port: u16,
+    served: Served,
     sessions: BTreeMap<u32, Published>,
     /// Sends the sessions that are to be closed.
     close: mpsc::UnboundedSender<SessionId>,
 }
 
 impl Publisher {
-    /// A publisher of the sessions of a channel, which is served on `port`.
+    /// A publisher of the sessions of a channel, which is served as `served` says.
     #[must_use]
     pub fn new(
         channel: &str,
         number: ChannelNumber,
-        port: u16,
+        served: Served,
         close: mpsc::UnboundedSender<SessionId>,
     ) -> Self {
         let channel = channel.replace('-', "_");
-        Self { channel, number, port, sessions: BTreeMap::new(), close }
+        Self { channel, number, served, sessions: BTreeMap::new(), close }
     }
 
     /// Applies `changes` to the objects, on the present bus connection of `link`. Ends with `changes`.
@@ -109,7 +110,7 @@ impl Publisher {
     }
 
     async fn publish_all(&self, bus: &Connection) {
-        let zero = Object::zero(self.number, self.port, self.close.clone());
+        let zero = Object::zero(self.number, self.served.clone(), self.close.clone());
         let path = format!("{}/{}/0", session_info::ROOT, self.channel);
         let server = bus.object_server();
         let manager = server.at(session_info::ROOT, fdo::ObjectManager).await;
@@ -125,7 +126,7 @@ impl Publisher {
     }
 
     async fn publish(&self, bus: &Connection, session: &Published) -> zbus::Result<()> {
-        let object = Object::active(session, self.number, self.port, self.close.clone());
+        let object = Object::active(session, self.number, self.served.clone(), self.close.clone());
         bus.object_server().at(self.path(&session.info), object).await.map(drop)
     }
 
@@ -155,7 +156,7 @@ struct Object {
     id: SessionId,
     handle: u8,
     channel: u8,
-    port: u16,
+    served: Served,
     privilege: u8,
     peer: Option<SocketAddr>,
     user_id: u8,
@@ -171,14 +172,14 @@ impl Object {
     fn active(
         &Published { info, since }: &Published,
         channel: ChannelNumber,
-        port: u16,
+        served: Served,
         close: mpsc::UnboundedSender<SessionId>,
     ) -> Self {
         Self {
             id: info.id,
             handle: info.handle,
             channel: channel.value(),
-            port,
+            served,
             privilege: info.privilege.value(),
             peer: Some(info.peer),
             user_id: info.user_id,
@@ -190,12 +191,16 @@ impl Object {
         }
     }
 
-    fn zero(channel: ChannelNumber, port: u16, close: mpsc::UnboundedSender<SessionId>) -> Self {
+    fn zero(
+        channel: ChannelNumber,
+        served: Served,
+        close: mpsc::UnboundedSender<SessionId>,
+    ) -> Self {
         Self {
             id: SessionId(0),
             handle: 0,
             channel: channel.value(),
-            port,
+            served,
             privilege: 0,
             peer: None,
             user_id: 0,
@@ -264,7 +269,14 @@ impl Object {
     /// Not in OpenBMC's interface, whose bridge serves port 623 alone.
     #[zbus(property)]
     fn local_port(&self) -> u16 {
-        self.port
+        self.served.socket.port()
+    }
+
+    /// Not in OpenBMC's interface: `ADDRESS/PREFIX`, or empty.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn local_address(&self) -> String {
+        let of_ipv4 = self.served.ipv4();
+        of_ipv4.map_or_else(String::new, |(address, prefix)| format!("{address}/{prefix}"))
     }
 
     /// Not in OpenBMC's interface: the number of the cipher suite; 255 for a session of IPMI 1.5, and session zero.

@@ -6,6 +6,7 @@
 mod name;
 mod owned;
 pub(crate) mod socket;
+mod user;
 mod watch;
 
 use std::env;
@@ -16,11 +17,12 @@ use daemon::Outage;
 use tokio::net::UnixStream;
 use tracing::{info, warn};
 use zbus::Connection;
-use zbus::connection::Builder;
+use zbus::connection::{AuthMechanism, Builder};
 
 pub use self::name::{NameEnd, OwnNameError, OwnedName, maintain_name, own_name};
 pub use self::owned::serve_owned;
 use self::socket::BufferedStream;
+pub use self::user::user_of;
 pub use self::watch::{
     OwnerChange, add_match, owner_rule, owners_rule, properties_rule, watch_owner, watch_owners,
     watch_properties,
@@ -46,7 +48,10 @@ const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 pub async fn connect() -> Connection {
     // One for the process, whose connections all fail together.
     static OUTAGE: Outage = Outage::new();
-    let log = |error: &zbus::Error| warn!(%error, "cannot connect to the bus; retrying");
+    let log = |error: &zbus::Error| match user::explanation(&address(), error) {
+        Some(why) => warn!(%error, why, "cannot connect to the bus; retrying"),
+        None => warn!(%error, "cannot connect to the bus; retrying"),
+    };
     let connection = OUTAGE.retry(RETRY, try_connect, log).await;
     if OUTAGE.end() {
         info!("the bus is back");
@@ -60,14 +65,38 @@ pub async fn connect() -> Connection {
 ///
 /// What the address, the socket or the handshake failed with.
 pub async fn try_connect() -> zbus::Result<Connection> {
-    let address = address();
-    let builder = match unix_socket(&address) {
+    connect_to(&address(), METHOD_TIMEOUT).await
+}
+
+/// Connects to the bus at `address` once. Calls on the connection may take `timeout`.
+///
+/// A bus that takes anonymous connections only gets one; see [`user_of`].
+///
+/// # Errors
+///
+/// What the address, the socket or the handshake failed with.
+pub async fn connect_to(address: &str, timeout: Duration) -> zbus::Result<Connection> {
+    match connect_as(AuthMechanism::External, address, timeout).await {
+        Err(refused @ zbus::Error::Handshake(_)) => {
+            connect_as(AuthMechanism::Anonymous, address, timeout).await.map_err(|_| refused)
+        }
+        other => other,
+    }
+}
+
+async fn connect_as(
+    mechanism: AuthMechanism,
+    address: &str,
+    timeout: Duration,
+) -> zbus::Result<Connection> {
+    let builder = match unix_socket(address) {
         Some(path) => Builder::socket(BufferedStream::new(
             UnixStream::connect(path).await?.into_std()?.into(),
         )?),
-        None => Builder::address(address.as_str()),
+        None => Builder::address(address),
     };
-    builder.max_queued(QUEUE).method_timeout(METHOD_TIMEOUT).build().await
+    let builder = builder.auth_mechanism(mechanism).max_queued(QUEUE).method_timeout(timeout);
+    builder.build().await
 }
 
 /// The address of the system bus: what `DBUS_SYSTEM_BUS_ADDRESS` says, or the well-known one.

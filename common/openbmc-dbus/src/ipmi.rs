@@ -61,6 +61,9 @@ pub mod session_info {
             Read REMOTE_ADDRESS: String = "RemoteAddress";
             /// When it was logged in to, in microseconds since 1970. Ours alone.
             Read SINCE: u64 = "Since";
+            /// The IPv4 address that the bridge serves, `ADDRESS/PREFIX`; empty if that is not one address. Ours
+            /// alone.
+            Read LOCAL_ADDRESS: String = "LocalAddress";
         }
     }
 }

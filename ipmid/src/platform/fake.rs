@@ -46,6 +46,7 @@ pub(crate) struct FakeState {
     pub(crate) boot_progress: (Vec<u8>, BootStage),
     pub(crate) sessions: Vec<SessionInfo>,
     pub(crate) served_port: u16,
+    pub(crate) served_address: Option<Ipv4Address>,
     pub(crate) power_limit: PowerLimitSettings,
     pub(crate) asset_tag: String,
     pub(crate) host_name: String,
@@ -124,6 +125,7 @@ impl Default for FakePlatform {
             boot_progress: (Vec::new(), BootStage::Unspecified),
             sessions: Vec::new(),
             served_port: RMCP_PORT,
+            served_address: None,
             power_limit: NO_LIMIT,
             asset_tag: String::new(),
             host_name: "bmc".to_owned(),
@@ -398,6 +400,10 @@ impl Sessions for FakePlatform {
     async fn served_port(&self, _channel: u8) -> PlatformResult<u16> {
         self.step().await;
         self.answer(|state| state.served_port)
+    }
+    async fn served_address(&self, _channel: u8) -> PlatformResult<Option<Ipv4Address>> {
+        self.step().await;
+        self.answer(|state| state.served_address)
     }
     async fn close(&self, path: &str) -> PlatformResult<()> {
         self.step().await;

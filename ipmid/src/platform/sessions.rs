@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::net::Ipv4Addr;
 
-use super::PlatformResult;
+use super::{Ipv4Address, PlatformResult};
 
 /// How far a session has come (`SessionInfo.State`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +56,12 @@ pub trait Sessions: Send + Sync + 'static {
 
     /// The UDP port on which the bridge of a channel serves; the standard one of RMCP while no bridge reports another.
     fn served_port(&self, channel: u8) -> impl Future<Output = PlatformResult<u16>> + Send;
+
+    /// The IPv4 address on which the bridge of a channel serves, if it is a certain one and the bridge reports it.
+    fn served_address(
+        &self,
+        channel: u8,
+    ) -> impl Future<Output = PlatformResult<Option<Ipv4Address>>> + Send;
 
     /// Has the session at `path` torn down.
     fn close(&self, path: &str) -> impl Future<Output = PlatformResult<()>> + Send;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use accounts::{Channel, ChannelTable};
 use daemon::RateLimit;
 use ipmi_proto::{ChannelNumber, ChannelProtocol, CompletionCode};
+use openbmc_dbus::bus::user_of;
 use openbmc_dbus::execute::{CHANNEL_PREFIX, CallOptions, LinkRefusal, OwnerChange};
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
@@ -291,8 +292,7 @@ impl Channels {
     }
 
     async fn ask_user(&self, bus: &Bus, caller: &str) -> fdo::Result<User> {
-        let proxy = DBusProxy::new(&bus.connection).await?;
-        let uid = proxy.get_connection_unix_user(BusName::try_from(caller)?).await?;
+        let uid = user_of(&bus.connection, caller).await?;
         let user = lock(&self.config).callers.user(uid);
         let mut known = lock(&self.known);
         if known.is_of(bus) {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use openbmc_dbus::bus::user_of;
 use openbmc_dbus::callers::Callers;
 use zbus::Connection;
 use zbus::message::Message;
@@ -128,10 +129,6 @@ impl Senders {
 }
 
 async fn look_up(bus: Connection, sender: Sender) -> (Sender, Option<u32>) {
-    const BUS: &str = "org.freedesktop.DBus";
-    let path = "/org/freedesktop/DBus";
-    let member = "GetConnectionUnixUser";
-    let asked = bus.call_method(Some(BUS), path, Some(BUS), member, &sender.1).await;
-    let uid = asked.ok().and_then(|reply| reply.body().deserialize().ok());
+    let uid = user_of(&bus, &sender.1).await.ok();
     (sender, uid)
 }

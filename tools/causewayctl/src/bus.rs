@@ -8,7 +8,6 @@ use ipmi_proto::{CompletionCode, Request, ResponseBody};
 use openbmc_dbus::bus::{self, OwnNameError};
 use openbmc_dbus::client::{Client, ObjectAt};
 use openbmc_dbus::execute::{self, COMMANDS, CommandInfo, LIST};
-use zbus::connection::Builder;
 use zbus::wire::{OwnedVariant, Variant};
 use zbus::{Connection, fdo};
 
@@ -36,8 +35,8 @@ impl Bus {
     /// Connects to the bus that the command line says.
     pub(crate) async fn connect(global: &Global) -> Result<Self, Error> {
         let address = global.bus.clone().unwrap_or_else(bus::address);
-        let builder = Builder::address(address.as_str()).method_timeout(TIMEOUT);
-        match tokio::time::timeout(TIMEOUT, builder.build()).await {
+        let connecting = bus::connect_to(&address, TIMEOUT);
+        match tokio::time::timeout(TIMEOUT, connecting).await {
             Ok(Ok(connection)) => Ok(Self { connection }),
             Ok(Err(error)) => Err(no_bus(&address, &error)),
             Err(_) => Err(no_bus(&address, &"it does not answer")),

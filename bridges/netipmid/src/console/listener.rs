@@ -18,7 +18,6 @@ use nix::sys::socket::{
 use nix::sys::stat::{Mode, fchmod};
 use sys::Device;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time;
 use tracing::{info, warn};
 
 /// The mode of the socket: who can connect is the host's console.

@@ -123,11 +123,14 @@ impl<Q: Queue> Link<Q> {
         reply.unwrap_or(Err(CompletionCode::TIMEOUT))
     }
 
-    /// Gives a reply to the request that awaits it.
-    fn answer(&self, serial: u32, reply: Reply) {
-        let waiter = lock(&self.0.calls).pending.remove(&serial);
+    /// Gives a reply to the request that awaits it; `reply` reads it if there is one. The bus carries replies to other
+    /// calls of the process as well.
+    fn answer(&self, serial: u32, reply: impl FnOnce() -> Reply) {
+        let Some(waiter) = lock(&self.0.calls).pending.remove(&serial) else {
+            return;
+        };
         // The caller may have given up before, or meanwhile.
-        if waiter.is_some_and(|waiter| waiter.is_none_or(|waiter| waiter.send(reply).is_err())) {
+        if waiter.is_none_or(|waiter| waiter.send(reply()).is_err()) {
             LATE_REPLIES.add(1);
         }
     }
@@ -229,7 +232,7 @@ async fn read_directly(mut reader: Reader, link: &Link<Frames>) -> zbus::Result<
         while let Some(message) = reader.next_message(LONGEST)? {
             match frame::read_reply(message) {
                 Some((serial, completion, data)) => {
-                    link.answer(serial, Ok((completion, data.to_vec())));
+                    link.answer(serial, || Ok((completion, data.to_vec())));
                 }
                 None => answer_by(&socket::parse(message).await?, link),
             }
@@ -252,6 +255,6 @@ fn answer_by<Q: Queue>(message: &Message, link: &Link<Q>) {
     let is_reply =
         matches!(message.message_type(), message::Type::MethodReturn | message::Type::Error);
     if let Some(serial) = message.header().reply_serial().filter(|_| is_reply) {
-        link.answer(serial.get(), read_reply(message));
+        link.answer(serial.get(), || read_reply(message));
     }
 }

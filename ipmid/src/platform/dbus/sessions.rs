@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use openbmc_dbus::client::{CallError, Client, Member, ObjectAt, Properties};
+use openbmc_dbus::interface::{Property, PropertyValue};
 use openbmc_dbus::ipmi::session_info as info;
 
 use super::{DbusPlatform, locate};
-use crate::platform::{PlatformResult, RMCP_PORT, SessionInfo, SessionState, Sessions};
+use crate::platform::{
+    Ipv4Address, Ipv4Source, PlatformResult, RMCP_PORT, SessionInfo, SessionState, Sessions,
+};
 
 /// The end of the path of session zero, which each bridge publishes from its start.
 const SESSION_ZERO: &str = "/0";
@@ -42,25 +45,15 @@ impl Sessions for DbusPlatform {
 
     async fn served_port(&self, channel: u8) -> PlatformResult<u16> {
         let connected = self.connected()?;
-        let objects = match locate::subtree(&connected.client, info::ROOT, info::NAME).await {
-            Ok(objects) => objects,
-            // Without a mapper no bridge is found; the standard port is the best guess.
-            Err(error) if error.is_absent() => return Ok(RMCP_PORT),
-            Err(error) => return Err(error.into()),
-        };
-        for object in objects.into_iter().filter(|object| object.path.ends_with(SESSION_ZERO)) {
-            let properties = match connected.client.get_all(&object, info::NAME).await {
-                Err(error) if error.is_absent() => continue,
-                other => other?,
-            };
-            let read =
-                || Ok((properties.get(info::CHANNEL_NUM)?, properties.find(info::LOCAL_PORT)?));
-            let (served, port) = read().map_err(|error: CallError| error.of_object(&object))?;
-            if served == channel {
-                return Ok(port.unwrap_or(RMCP_PORT));
-            }
-        }
-        Ok(RMCP_PORT)
+        let port = of_session_zero(&connected.client, channel, info::LOCAL_PORT).await?;
+        // Without a bridge the standard port is the best guess.
+        Ok(port.unwrap_or(RMCP_PORT))
+    }
+
+    async fn served_address(&self, channel: u8) -> PlatformResult<Option<Ipv4Address>> {
+        let connected = self.connected()?;
+        let served = of_session_zero(&connected.client, channel, info::LOCAL_ADDRESS).await?;
+        Ok(served.as_deref().and_then(parse_address))
     }
 
     async fn close(&self, path: &str) -> PlatformResult<()> {
@@ -75,6 +68,39 @@ impl Sessions for DbusPlatform {
         }
         Err(CallError::no_object(path, Member::Set(info::NAME, info::STATE.name)).into())
     }
+}
+
+/// A property of session zero of the bridge of `channel`; `None` without such a bridge, or such a property.
+async fn of_session_zero<T: PropertyValue>(
+    client: &Client,
+    channel: u8,
+    property: Property<T>,
+) -> Result<Option<T>, CallError> {
+    let objects = match locate::subtree(client, info::ROOT, info::NAME).await {
+        Ok(objects) => objects,
+        // Without a mapper no bridge is found.
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for object in objects.into_iter().filter(|object| object.path.ends_with(SESSION_ZERO)) {
+        let properties = match client.get_all(&object, info::NAME).await {
+            Err(error) if error.is_absent() => continue,
+            other => other?,
+        };
+        let read = || Ok((properties.get(info::CHANNEL_NUM)?, properties.find(property)?));
+        let (served, value) = read().map_err(|error: CallError| error.of_object(&object))?;
+        if served == channel {
+            return Ok(value);
+        }
+    }
+    Ok(None)
+}
+
+/// `ADDRESS/PREFIX`; whatever the bridge was told, the address is static for its clients.
+fn parse_address(text: &str) -> Option<Ipv4Address> {
+    let (address, prefix) = text.split_once('/')?;
+    let (address, prefix): (_, u8) = (address.parse().ok()?, prefix.parse().ok()?);
+    (prefix <= 32).then_some(Ipv4Address { address, prefix, source: Ipv4Source::Static })
 }
 
 /// The services that have sessions. The mapper is asked for no more than that: session zero makes each
@@ -147,6 +173,15 @@ mod tests {
         assert!(is_rmcp_plus(None));
         assert!(is_rmcp_plus(Some(true)));
         assert!(!is_rmcp_plus(Some(false)));
+    }
+
+    #[test]
+    fn address_of_a_bridge_has_a_prefix() {
+        let served = parse_address("127.0.0.1/8").unwrap();
+        assert_eq!((served.address, served.prefix), (Ipv4Addr::LOCALHOST, 8));
+        for text in ["", "127.0.0.1", "127.0.0.1/33", "127.0.0.1/x", "::1/128", "/8"] {
+            assert_eq!(parse_address(text), None, "{text}");
+        }
     }
 
     #[test]

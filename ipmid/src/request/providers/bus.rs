@@ -172,10 +172,15 @@ impl Inner {
     async fn caller(&self, connection: &Connection, name: &str) -> Result<Identity, Error> {
         let denied = |error: &dyn std::fmt::Display| Error::AccessDenied(error.to_string());
         let unique = UniqueName::try_from(name).map_err(|error| denied(&error))?;
-        let bus = DBusProxy::new(connection).await?;
-        let credentials = bus.get_connection_credentials(BusName::from(unique)).await;
+        let proxy = DBusProxy::new(connection).await?;
+        let credentials = proxy.get_connection_credentials(BusName::from(unique)).await;
         let credentials = credentials.map_err(|error| denied(&error))?;
-        let user = credentials.unix_user_id().filter(|user| lock(&self.allowed).accept(*user));
+        let user = match credentials.unix_user_id() {
+            Some(user) => Some(user),
+            // An anonymous connection of a private bus.
+            None => bus::user_of(connection, name).await.ok(),
+        };
+        let user = user.filter(|user| lock(&self.allowed).accept(*user));
         let user = user.ok_or_else(|| denied(&"[ipmid] providers does not name the user"))?;
         Ok(Identity { name: name.to_owned(), user, process: credentials.process_id() })
     }

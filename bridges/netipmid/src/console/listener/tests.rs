@@ -1,6 +1,8 @@
 use std::io::{Read, Write};
 use std::os::unix::net;
 
+use tokio::time;
+
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -76,18 +76,30 @@ impl<P: Network + Sessions> LanProvider<P> {
         Ok((link, reported))
     }
 
+    /// The address of parameters 3 and 6: where the network service has none, the one on which the bridge serves, so
+    /// that the host finds the BMC.
+    async fn reachable(&self, lan: &Lan) -> HandlerResult<Option<Ipv4Address>> {
+        match self.reported(lan).await?.1 {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.platform.served_address(lan.number.value()).await?),
+        }
+    }
+
     pub(super) async fn ipv4(&self, lan: &Lan, parameter: u8) -> Data {
         let state = self.read_state(lan, |state| state.ipv4.clone());
         Ok(match parameter {
             3 => {
-                let (_, reported) = self.reported(lan).await?;
-                reported.map_or([0; 4], |known| known.address.octets()).to_vec()
+                let reachable = self.reachable(lan).await?;
+                reachable.map_or([0; 4], |known| known.address.octets()).to_vec()
             }
             4 => vec![if self.link(lan).await?.dhcp { DHCP } else { STATIC }],
             5 => self.link(lan).await?.mac.to_vec(),
             6 => {
                 let (_, reported) = self.reported(lan).await?;
-                let prefix = reported.map(|known| known.prefix).or(state.prefix);
+                let prefix = match reported.map(|known| known.prefix).or(state.prefix) {
+                    Some(prefix) => Some(prefix),
+                    None => self.reachable(lan).await?.map(|known| known.prefix),
+                };
                 mask(prefix.unwrap_or(0)).octets().to_vec()
             }
             7 => state.header.to_vec(),
@@ -413,6 +425,20 @@ mod tests {
         assert_eq!(commands.send(0x02, &[1, 8, 0, 0]).await, answer(&hex!("11 56 18")));
         assert_eq!(commands.send(0x01, &hex!("01 08 56 18")).await, answer(&[]));
         assert_eq!(commands.send(0x01, &hex!("01 08 6f 02")).await, Err(INVALID_VALUE));
+    }
+
+    #[tokio::test]
+    async fn without_an_address_of_the_network_service_the_bridges_is_reported() {
+        let commands = commands();
+        commands.platform.state().link.ipv4 = Vec::new();
+        assert_eq!(commands.send(0x02, &[1, 3, 0, 0]).await, answer(&hex!("11 00 00 00 00")));
+        commands.platform.state().served_address = Some(known(7, 26, Ipv4Source::Static));
+        assert_eq!(commands.send(0x02, &[1, 3, 0, 0]).await, answer(&hex!("11 c0 00 02 07")));
+        assert_eq!(commands.send(0x02, &[1, 6, 0, 0]).await, answer(&hex!("11 ff ff ff c0")));
+        // One that is set is the network service's, and comes first.
+        assert_eq!(commands.send(0x01, &hex!("01 03 c0 00 02 09")).await, answer(&[]));
+        assert_eq!(addresses(&commands), [known(9, 24, Ipv4Source::Static)]);
+        assert_eq!(commands.send(0x02, &[1, 3, 0, 0]).await, answer(&hex!("11 c0 00 02 09")));
     }
 
     #[tokio::test]
