@@ -41,6 +41,7 @@ complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "metrics" -d
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "record" -d 'Print the last requests and their responses, as the bridges have recorded them'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "trace" -d 'Print requests and responses, decoded; with --follow those that happen from now on'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "mctp" -d 'Show what mctp-demuxd sees, and exchange messages with endpoints'
+complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "ping" -d 'Ask BMCs over LAN whether they are there'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "config" -d 'Check and reload the configuration file, and show what is in force'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "backup" -d 'Write the state of all daemons to one file, sealed under a passphrase'
 complete -c causewayctl -n "__fish_causewayctl_needs_command" -f -a "restore" -d 'Replace the state of all daemons by that of a backup'
@@ -194,6 +195,7 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l all
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand counters" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l output -l textfile -d 'Write this file' -r -F
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l each -d 'Those of many BMCs, each with the label `bmc`: of NAME, where the bus is FOLDER/NAME/bus' -r -F
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l listen -d 'Serve them at this address and port, such as 127.0.0.1:9623' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand metrics" -l public -d 'Serve them at an address that other machines reach too'
@@ -239,6 +241,11 @@ complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand mctp; and __fish_seen_subcommand_from ping" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand ping" -l wait -d 'How long to wait for answers' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand ping" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand ping" -l quiet -d 'Print only those that do not answer'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand ping" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
+complete -c causewayctl -n "__fish_causewayctl_using_subcommand ping" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -l bus -d 'The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]' -r
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -l json -d 'Print JSON (documented in the crate\'s schema.json) in place of text'
 complete -c causewayctl -n "__fish_causewayctl_using_subcommand config; and not __fish_seen_subcommand_from check show diff reload" -s h -l help -d 'Print help'
