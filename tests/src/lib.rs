@@ -41,5 +41,6 @@ pub mod spellings;
 pub mod suite;
 pub mod terminal;
 pub mod vm;
+pub mod vm_tool;
 pub mod wait;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! All daemons of the suite, and with the feature `causewayctl` that program, in one binary, to save flash: code that they share exists once.
+//! All daemons of the suite, and with the features `causewayctl` and `causeway-vm` those programs, in one binary, to save flash: code that they share exists once.
 //!
 //! The name it is called by says which daemon it is: installed as `causeway`, with a link of each
 //! daemon's name to it. `causeway NAME ARGUMENTS...` does the same without a link.
@@ -18,6 +18,8 @@ const DAEMONS: &[Daemon] = &[
     ("btbridged", |args| {
         daemon::run_with("btbridged", args, Setup::config, host_link::serve::<btbridged::BtDevice>)
     }),
+    #[cfg(feature = "causeway-vm")]
+    ("causeway-vm", causeway_vm::main),
     #[cfg(feature = "causewayctl")]
     ("causewayctl", causewayctl::main),
     ("ipmbbridged", |args| {
