@@ -18,8 +18,8 @@ use openbmc_dbus::callers::Callers;
 use serde::Deserialize;
 
 pub(crate) use self::host::{
-    BackendKind, Boot, BootDevice, Chassis, ChassisFault, Commands, Host, HostFault, Program,
-    SoftOff,
+    BackendKind, Boot, BootDevice, Chassis, ChassisFault, Commands, Console, Host, HostFault,
+    Program, SoftOff,
 };
 pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
 pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, PartKind};
@@ -75,6 +75,8 @@ pub const KEYS: Keys = Keys {
         "host.commands.status-interval-ms",
         "host.commands.status.limit-ms",
         "host.commands.status.run",
+        "host.console.path",
+        "host.console.script",
         "host.off-limit-ms",
         "host.qmp",
         "host.start-limit-ms",
@@ -83,6 +85,7 @@ pub const KEYS: Keys = Keys {
         "identity.build-date",
         "identity.manufacturer",
         "identity.model",
+        "identity.name",
         "identity.part-number",
         "identity.serial-number",
         "identity.uuid",
@@ -145,6 +148,8 @@ impl Platform {
 pub(crate) const MOST: i64 = 10_000;
 /// A day, the longest that anything here takes.
 const DAY_MS: i64 = 86_400_000;
+/// The same, where no range checks it.
+pub(crate) const LONGEST_MS: u64 = DAY_MS.unsigned_abs();
 /// Beyond all that is measured.
 const FAR: i64 = 1_000_000_000_000;
 

@@ -6,6 +6,8 @@
 //! [`open`].
 
 mod command;
+pub(crate) mod console;
+pub(crate) mod faults;
 mod lines;
 mod machine;
 mod program;
@@ -23,6 +25,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time;
 
 use self::command::Programs;
+use self::faults::Faulty;
 use self::machine::Machine;
 use self::qemu::Qemu;
 use self::simulated::Simulated;
@@ -68,6 +71,9 @@ pub(crate) trait Backend: Send {
     ///
     /// When the host cannot do that.
     fn interrupt(&mut self, context: &mut Context<'_>) -> Result<Accepted, Fault>;
+
+    /// The fault that is set on the bus changed.
+    fn fault_changed(&mut self, _: &mut Context<'_>) {}
 
     /// The boot settings changed.
     fn boot_settings_changed(&mut self, _: &mut Context<'_>) {}
@@ -243,9 +249,18 @@ pub(crate) fn open(config: &Platform, power_lost: bool) -> (Box<dyn Backend>, Ru
     }
 }
 
+/// The system's UUID, if it is known before the host runs.
+pub(crate) fn uuid_before_start(config: &Platform) -> Option<String> {
+    match config.host.backend {
+        BackendKind::Qemu => qemu::uuid_before_start(&config.host),
+        BackendKind::Simulated | BackendKind::Command => None,
+    }
+}
+
 /// The simulated host.
 pub(crate) fn simulated(config: &Platform, power_lost: bool) -> Box<dyn Backend> {
-    Box::new(Simulated::new(&config.chassis, &config.host, power_lost))
+    let host = Simulated::new(&config.chassis, &config.host, power_lost);
+    Box::new(Faulty::new(Box::new(host)))
 }
 
 /// A host outside this process, with its driver running.
@@ -254,5 +269,5 @@ fn outside(config: &Platform, driver: impl Driver) -> (Box<dyn Backend>, Running
     let (sender, reports) = mpsc::channel(QUEUE);
     let machine = Machine::new(config, driver.cycles(), orders);
     let task = AbortOnDrop::spawn(driver.run(received, Reports(sender)));
-    (Box::new(machine), Running { reports, driver: Some(task) })
+    (Box::new(Faulty::new(Box::new(machine))), Running { reports, driver: Some(task) })
 }

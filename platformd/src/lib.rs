@@ -6,6 +6,7 @@
 //! - [`config`]: the types of the platform's file.
 //! - `part` and `parts`: a state machine per service, without a bus and without a clock.
 //! - `host`: what executes power operations: a simulation, a QEMU, or programs.
+//! - `derived`: identities that the file does not say.
 //! - `tree`: the objects, and the changes that clients are notified of.
 //! - `simulation`: all parts together.
 //! - `dispatch`, `introspect`, `mapper`, `associations`: method calls, still without a bus.
@@ -15,6 +16,7 @@ pub mod config;
 
 mod arguments;
 mod associations;
+mod derived;
 mod dispatch;
 mod fault;
 mod host;

@@ -74,6 +74,10 @@ pub(crate) enum Effect {
     ResetBmc,
     /// Log an event in the SEL.
     LogEvent(SelEvent),
+    /// Print a line of the script on the simulated host's console.
+    Print(usize),
+    /// Disconnect that console, or let it connect again.
+    LoseConsole(bool),
 }
 
 /// An event of a sensor-specific discrete sensor (event/reading type 6Fh, IPMI v2.0 §42.2) whose sensor has no
@@ -95,6 +99,8 @@ pub(crate) struct Replies {
     newest: Ticket,
     deferred: Option<Ticket>,
     settled: Vec<(Ticket, Result<(), Fault>)>,
+    /// Tickets that are settled as another one is.
+    followers: Vec<(Ticket, Ticket)>,
 }
 
 impl Replies {
@@ -109,8 +115,16 @@ impl Replies {
         self.deferred = Some(ticket);
     }
 
+    /// `ticket` is settled as `other` will be.
+    pub(crate) fn follow(&mut self, other: Ticket, ticket: Ticket) {
+        self.followers.push((other, ticket));
+    }
+
     /// The reply is known.
     pub(crate) fn settle(&mut self, ticket: Ticket, result: Result<(), Fault>) {
+        for (_, follower) in self.followers.extract_if(.., |(other, _)| *other == ticket) {
+            self.settled.push((follower, result.clone()));
+        }
         self.settled.push((ticket, result));
     }
 

@@ -4,6 +4,8 @@ mod bmc;
 mod boot;
 mod buttons;
 mod clock;
+mod console;
+mod fill_log;
 pub(crate) mod fru;
 pub(crate) mod identity;
 mod intrusion;
@@ -39,12 +41,14 @@ pub(crate) fn all(
         Box::new(bmc::Bmc::new(&config.bmc)),
         Box::new(restore::Restore::new(power_lost)),
         Box::new(power_on_hours::PowerOnHours::new(&config.chassis)),
-        Box::new(power::Power::new(backend)),
+        Box::new(power::Power::new(backend, config.host.backend)),
+        Box::new(console::Console::new(&config.host)),
         Box::new(inventory::Inventory::new(&config.inventory)),
         Box::new(fru::Frus::new(&config.fru)),
         Box::new(log::Log::default()),
+        Box::new(fill_log::FillLog::default()),
         Box::new(users::Users::new(&config.user)),
-        Box::new(network::Network::new(&config.network)),
+        Box::new(network::Network::new(config)),
         Box::new(sensors::Sensors::new(config)),
         Box::new(intrusion::Intrusion::new(&config.chassis)),
         Box::new(watchdog::Watchdog::default()),

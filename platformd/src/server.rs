@@ -20,6 +20,7 @@ use crate::config::Platform;
 use crate::dispatch;
 use crate::fault::Fault;
 use crate::host::Running;
+use crate::host::console::SimulatedConsole;
 use crate::mapper::{self, Foreign, Update};
 use crate::part::{Effect, Now, Ticket};
 use crate::simulation::Simulation;
@@ -44,6 +45,8 @@ pub(crate) struct Server {
     store: Store,
     /// The host outside this process, if it is not simulated.
     host: Running,
+    /// The console of a simulated host, if it has one.
+    console: Option<SimulatedConsole>,
     /// Calls whose reply depends on that host.
     pending: BTreeMap<Ticket, (LinkId, Message)>,
     started: Instant,
@@ -90,12 +93,14 @@ impl Server {
         let (foreign, senders) =
             (Foreign::default(), Senders::new(config.services.callers.clone()));
         let (pending, has_served) = (BTreeMap::new(), false);
+        let console = SimulatedConsole::open(&config.host.console);
         Self {
             simulation,
             foreign,
             senders,
             store,
             host,
+            console,
             pending,
             started,
             config,
@@ -257,6 +262,8 @@ impl Server {
                     }
                 }
                 (Effect::LogEvent(_), None) => waiting.push(effect),
+                (Effect::Print(line), _) => self.console.iter().for_each(|it| it.print(line)),
+                (Effect::LoseConsole(lost), _) => self.console.iter().for_each(|it| it.lose(lost)),
             }
         }
         self.simulation.put_back(waiting);

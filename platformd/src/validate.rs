@@ -101,9 +101,14 @@ fn row(
 
 fn identity(identity: &Identity) -> Checked {
     for (key, text) in [("uuid", &identity.uuid), ("bmc-uuid", &identity.bmc_uuid)] {
-        if uuid::Uuid::try_parse(text).is_err() {
+        if let Some(text) = text
+            && uuid::Uuid::try_parse(text).is_err()
+        {
             return Err(Invalid::at(format!("identity.{key}"), format!("{text:?} is no UUID")));
         }
+    }
+    if identity.name.as_ref().is_some_and(String::is_empty) {
+        return Err(Invalid::at("identity.name", "is empty"));
     }
     Ok(())
 }
@@ -286,7 +291,9 @@ fn interface(key: &dyn Fn(&str) -> String, interface: &Interface) -> Checked {
             Err(Invalid::at(key, format!("{mac:?} is no MAC address")))
         }
     };
-    mac(key("mac"), &interface.mac)?;
+    if let Some(given) = &interface.mac {
+        mac(key("mac"), given)?;
+    }
     users::check_privilege(&interface.max_privilege)
         .map_err(|fault| Invalid::at(key("max-privilege"), fault.text))?;
     for (name, text, is_v4) in

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::{self, UnixListener};
+use std::os::unix::net::{self, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -26,6 +26,8 @@ pub enum Kind {
     Abstract,
     /// A Unix stream socket with a path.
     Unix,
+    /// A Unix stream socket that netipmid listens at, and the host dials.
+    Dialling,
     /// A TCP port.
     Tcp,
     /// A Telnet port.
@@ -70,6 +72,7 @@ impl Host {
         match self.kind {
             Kind::Abstract => format!("abstract:{}", self.name()),
             Kind::Unix => format!("unix:{}", self.path().display()),
+            Kind::Dialling => format!("listen-unix:{}", self.path().display()),
             Kind::Tcp => format!("tcp:{}", self.port),
             Kind::Telnet => format!("telnet:{}", self.port),
             Kind::Terminal => format!("tty:{}", self.path().display()),
@@ -83,8 +86,14 @@ impl Host {
     /// If it cannot be offered, or netipmid does not connect within [`wait::LIMIT`].
     #[must_use]
     pub fn offer(&self) -> Line {
-        let _ = fs::remove_file(self.path());
+        if self.kind != Kind::Dialling {
+            let _ = fs::remove_file(self.path());
+        }
         match self.kind {
+            Kind::Dialling => {
+                let dialled = || UnixStream::connect(self.path()).ok();
+                Line::new(wait::until("netipmid listens", dialled).into(), None)
+            }
             Kind::Abstract => {
                 let address = net::SocketAddr::from_abstract_name(self.name()).expect("a name");
                 let listener = UnixListener::bind_addr(&address).expect("a free name");
@@ -121,8 +130,13 @@ impl Host {
         sector.resize(510, 0);
         sector.extend(b"\x55\xaa");
         fs::write(&disk, sector).expect("a disk");
-        let _ = fs::remove_file(self.path());
-        let serial = self.address() + ",server=on,wait=off";
+        let serial = if self.kind == Kind::Dialling {
+            "chardev:console".to_owned()
+        } else {
+            let _ = fs::remove_file(self.path());
+            self.address() + ",server=on,wait=off"
+        };
+        let dials = format!("socket,id=console,path={},reconnect=1", self.path().display());
         let drive = format!("file={},format=raw,if=ide,readonly=off", disk.display());
         let arguments = [
             "-machine",
@@ -136,8 +150,11 @@ impl Host {
             &drive,
             "-serial",
             &serial,
+            "-chardev",
+            &dials,
         ];
-        let arguments = arguments.map(str::to_owned);
+        let used = arguments.len() - if self.kind == Kind::Dialling { 0 } else { 2 };
+        let arguments = arguments[..used].iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         Some(Process::start("qemu", self.dir.path(), &program, &arguments, &[]))
     }
 
@@ -214,6 +231,18 @@ impl Line {
             self.read.find(text).map(|at| at + text.len())
         });
         self.read.drain(..end);
+    }
+
+    /// Waits until netipmid has closed the connection.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within [`wait::LIMIT`].
+    #[track_caller]
+    pub fn until_closed(&mut self) {
+        wait::until_true("netipmid closes the connection", || {
+            is_ready(&self.end) && matches!(self.end.read(&mut [0; 1]), Ok(0) | Err(_))
+        });
     }
 
     /// Waits for a break in obmc-console's form: an out-of-band byte.

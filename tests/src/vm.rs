@@ -65,7 +65,7 @@ impl Vm {
             "qemu-system-x86_64 -machine pc,accel=tcg -m 32 -nodefaults -nographic",
             &format!("-uuid {MACHINE}"),
             &format!("-pidfile {dir}/pid"),
-            &format!("-chardev file,id=serial,path={dir}/serial,append=on -serial chardev:serial"),
+            &format!("-chardev {},id=serial -serial chardev:serial", self.console()),
             "-netdev user,id=net,restrict=on",
             "-device virtio-net-pci,id=net0,netdev=net,bootindex=2",
             &format!("-drive if=none,id=drive,file={dir}/disk,format=raw"),
@@ -94,10 +94,24 @@ impl Vm {
         self.dir().join("qmp")
     }
 
+    /// The serial console as QEMU's character device, without its id: it dials netipmid, and is also in a file.
+    #[must_use]
+    pub fn console(&self) -> String {
+        let dir = self.dir().display();
+        format!("socket,path={dir}/console,reconnect=1,logfile={dir}/serial,logappend=on")
+    }
+
+    /// The configuration with which netipmid has the console, and shows all that it has of it.
+    #[must_use]
+    pub fn configuration(&self) -> String {
+        let path = self.dir().join("console");
+        format!("[sol]\nconsole = \"listen-unix:{}\"\nscrollback = 65536\n", path.display())
+    }
+
     /// A suite whose host is a bare machine.
     #[must_use]
     pub fn suite(&self, lines: &str) -> Suite {
-        Suite::configured("[sol]\nconsole = \"unix:{dir}/console\"\n", &self.platform(lines))
+        Suite::configured(&self.configuration(), &self.platform(lines))
     }
 
     /// What the machine has printed.

@@ -46,6 +46,11 @@ fn a_unix_socket_comes_and_goes() {
 }
 
 #[test]
+fn a_host_that_dials_comes_and_goes() {
+    comes_and_goes(Kind::Dialling);
+}
+
+#[test]
 fn a_tcp_port_comes_and_goes() {
     comes_and_goes(Kind::Tcp);
 }
@@ -106,6 +111,36 @@ fn virtual_machine(kind: Kind) {
 #[test]
 fn a_virtual_machine_on_a_unix_socket_has_its_console() {
     virtual_machine(Kind::Unix);
+}
+
+#[test]
+fn a_virtual_machine_that_dials_has_its_console() {
+    virtual_machine(Kind::Dialling);
+}
+
+#[test]
+fn a_second_host_that_dials_is_refused_and_the_next_process_is_dialled_again() {
+    let host = Host::new(Kind::Dialling);
+    let mut suite = Suite::with_console(&host.address());
+    let mut terminal = Terminal::sol(&suite.administrator());
+    let mut line = host.offer();
+    line.print("first\r\n");
+    terminal.until_shows("first");
+    for _ in 0..3 {
+        host.offer().until_closed();
+    }
+    let log = suite.netipmid.log();
+    assert_eq!(log.matches("a second host dials the console").count(), 1, "{log}");
+    line.print("still there\r\n");
+    terminal.until_shows("still there");
+    // Its socket is left behind, and replaced.
+    suite.netipmid.kill();
+    suite.restart_netipmid();
+    let mut line = host.offer();
+    connected(&suite, 1);
+    line.print("printed before anybody looks\r\n");
+    let mut terminal = Terminal::sol(&suite.administrator());
+    terminal.until_shows("printed before anybody looks");
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl<'a> Watches<'a> {
         let inotify = Inotify::init()?;
         let (mut folders, mut missing) = (Vec::new(), Vec::new());
         for folder in store.folders() {
-            let (descriptor, awaited) = watch_nearest(&inotify, &folder)?;
+            let (descriptor, awaited) = watch_nearest(&inotify, &folder, folder_events())?;
             match awaited {
                 None => folders.push(descriptor),
                 Some(awaited) => missing.push((descriptor, awaited)),
@@ -107,7 +107,7 @@ fn folder_events() -> WatchMask {
 }
 
 /// For a folder above one that does not exist.
-fn way_events() -> WatchMask {
+pub(crate) fn way_events() -> WatchMask {
     WatchMask::CREATE
         | WatchMask::MOVED_TO
         | WatchMask::ATTRIB
@@ -115,18 +115,19 @@ fn way_events() -> WatchMask {
         | WatchMask::MOVE_SELF
 }
 
-/// Watches `folder`, or else the nearest folder above it that exists; then with the path in it that leads
-/// to `folder`.
-fn watch_nearest(
+/// Watches `folder` for `events`, or else the nearest folder above it that exists; then with the path in it that
+/// leads to `folder`.
+pub(crate) fn watch_nearest(
     inotify: &Inotify,
     folder: &Path,
+    events: WatchMask,
 ) -> io::Result<(WatchDescriptor, Option<PathBuf>)> {
     let mut awaited = None;
     for path in folder.ancestors() {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         // It may be an account folder too, whose watch must stay.
         let mask = match awaited {
-            None => folder_events(),
+            None => events,
             Some(_) => way_events() | WatchMask::MASK_ADD,
         };
         match inotify.watches().add(path, mask) {

@@ -31,6 +31,7 @@ pub const KEYS: Keys = Keys {
         "lan.idle-timeout",
         "lan.setup-timeout",
         "lan.bound-to-address",
+        "sol.console",
         "sol.scrollback",
         "sol.viewers",
         "sol.max-payload",
@@ -42,7 +43,6 @@ pub const KEYS: Keys = Keys {
         "openbmc.root",
         "recorder.bytes",
         "recorder.exchanges",
-        "sol.console",
         "sol.ring",
     ],
     others: &[

@@ -2,7 +2,7 @@
 //!
 //! - [`PayloadInstances`]: the instances, their packets and their characters; without I/O.
 //! - [`answer`]: the payload commands.
-//! - [`HostConsole`]: the connection to the host's console, reopened when it is lost.
+//! - [`HostConsole`]: the connection to the host's console, dialled or listened for, again when it is lost.
 //! - [`LocalConsoles`]: programs on the BMC that read and write it too; [`publish_payload`] serves them on the bus.
 //! - [`Settings`]: the SOL parameters; [`follow_settings`] follows them on the bus.
 //! - [`Sol`]: all of it, as the daemon's loop sees it.
@@ -17,11 +17,13 @@ mod follow;
 mod holder;
 mod host_console;
 mod instances;
+mod listener;
 mod local;
 mod payload;
 mod payload_object;
 mod settings;
 mod settings_object;
+mod socket_watch;
 mod sol;
 mod telnet;
 

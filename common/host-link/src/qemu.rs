@@ -6,14 +6,18 @@
 //! so a response has the sequence number of its request and is sent at most once.
 
 mod peer;
+mod power;
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
 use daemon::Outage;
+use openbmc_dbus::execute::LinkState;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
 use tokio::time;
 use tracing::{info, warn};
 
@@ -33,6 +37,8 @@ const SOCKET_MODE: u32 = 0o660;
 pub struct QemuTransport {
     listener: Listener,
     peer: Option<Peer>,
+    /// Notified when QEMU connects.
+    connected: Arc<Notify>,
     attention: bool,
     interrupt: bool,
 }
@@ -51,7 +57,13 @@ impl QemuTransport {
         };
         let listener = Outage::new().retry(RETRY, || Listener::bind(address), log).await;
         info!(?address, "listening for QEMU");
-        Self { listener, peer: None, attention: false, interrupt: false }
+        let connected = Arc::new(Notify::new());
+        Self { listener, peer: None, connected, attention: false, interrupt: false }
+    }
+
+    /// Logs once that power is simulated while QEMU is connected, if `platformd` says so on the bus of `link`.
+    pub(crate) fn warn_if_power_is_simulated(&self, link: LinkState) {
+        tokio::spawn(power::warn_if_simulated(Arc::clone(&self.connected), link));
     }
 
     /// The address of the listener; the system may have chosen its TCP port.
@@ -73,6 +85,7 @@ impl QemuTransport {
                 self.attention = false;
                 self.interrupt = false;
                 self.peer = Some(Peer::new(stream));
+                self.connected.notify_one();
                 Some(Incoming::Up)
             }
             Err(error) => {

@@ -59,6 +59,7 @@ pub async fn serve<D: HostDevice>(
         }
         Host::Qemu(address) => {
             let transport = QemuTransport::listen(&address).await;
+            transport.warn_if_power_is_simulated(link.clone());
             let calls = attention::serve(&channel, link, D::IS_HOST_IPMI);
             setup.ready();
             let bridge = Bridge::new(transport, ipmid.clone(), calls, limits);

@@ -7,6 +7,7 @@
 //! - [`configuration`]: the configuration of a running daemon, over an interface of our own.
 //! - [`provider`]: commands that other processes answer, over interfaces of our own.
 //! - [`recorder`]: the last requests and responses of a daemon, and what it measures, over interfaces of our own.
+//! - [`simulation`]: faults of `platformd`'s host, over an interface of our own.
 //! - [`interface`]: how interfaces are described; all other modules are such descriptions.
 //!
 //! There is a module per `xyz.openbmc_project` interface, in folders that mirror the names: the full
@@ -34,6 +35,7 @@ pub mod object;
 pub mod provider;
 pub mod recorder;
 pub mod sensor;
+pub mod simulation;
 pub mod software;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]

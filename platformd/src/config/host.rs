@@ -29,6 +29,8 @@ pub(crate) struct Host {
     pub(crate) boot: Boot,
     /// `command`: the programs that execute power operations.
     pub(crate) commands: Commands,
+    /// `simulated`: its serial console.
+    pub(crate) console: Console,
     /// From the firmware's start to a running operating system.
     #[serde(deserialize_with = "daemon::range::number::<0, DAY_MS, _, _>")]
     pub(crate) start_ms: u64,
@@ -58,6 +60,7 @@ impl Default for Host {
             off_limit_ms: 5000,
             boot: Boot::default(),
             commands: Commands::default(),
+            console: Console::default(),
             start_ms: 1000,
             soft_off_ms: 1000,
             soft_off: SoftOff::Obeyed,
@@ -100,6 +103,16 @@ impl BackendKind {
             Self::Command => "command",
         }
     }
+}
+
+/// `[host.console]`: what a simulated host prints when it starts, and where.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Console {
+    /// The Unix socket that it dials.
+    pub(crate) path: Option<PathBuf>,
+    /// Texts, each with the milliseconds after the start at which it is printed.
+    pub(crate) script: Vec<(u64, String)>,
 }
 
 /// `[host.boot]`: QEMU's devices, each by its id or its QOM path; without an entry a device cannot be chosen.

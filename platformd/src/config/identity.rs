@@ -6,14 +6,16 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Identity {
+    /// The BMC's name, from which follows what is not given; see [`Derived`](crate::derived::Known).
+    pub(crate) name: Option<String>,
     /// The system's UUID.
-    pub(crate) uuid: String,
+    pub(crate) uuid: Option<String>,
     /// The BMC's own UUID.
-    pub(crate) bmc_uuid: String,
+    pub(crate) bmc_uuid: Option<String>,
     pub(crate) manufacturer: String,
     pub(crate) model: String,
     pub(crate) part_number: String,
-    pub(crate) serial_number: String,
+    pub(crate) serial_number: Option<String>,
     pub(crate) build_date: String,
     pub(crate) asset_tag: String,
 }
@@ -21,12 +23,13 @@ pub(crate) struct Identity {
 impl Default for Identity {
     fn default() -> Self {
         Self {
-            uuid: "8f0f3c5e-6b1d-4d0c-9c36-5a1f4e7b2d10".to_owned(),
-            bmc_uuid: "5d6e7f80-91a2-4bc3-8d4e-5f60718293a4".to_owned(),
+            name: None,
+            uuid: None,
+            bmc_uuid: None,
             manufacturer: "Causeway".to_owned(),
             model: "Simulated BMC".to_owned(),
             part_number: "CW-1".to_owned(),
-            serial_number: "0000001".to_owned(),
+            serial_number: None,
             build_date: "2026-01-01 - 00:00:00".to_owned(),
             asset_tag: String::new(),
         }

@@ -14,7 +14,7 @@ impl Default for Network {
     fn default() -> Self {
         let interface = Interface {
             name: "eth0".to_owned(),
-            mac: "02:00:00:00:00:01".to_owned(),
+            mac: None,
             speed: 1000,
             mtu: 1500,
             dhcp4: false,
@@ -34,7 +34,9 @@ impl Default for Network {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Interface {
     pub(crate) name: String,
-    pub(crate) mac: String,
+    /// If it is not given, it follows from the BMC's identity; see [`Derived`](crate::derived::Known).
+    #[serde(default)]
+    pub(crate) mac: Option<String>,
     /// In Mbit/s.
     #[serde(default = "speed", deserialize_with = "daemon::range::number::<0, 1000000, _, _>")]
     pub(crate) speed: u32,

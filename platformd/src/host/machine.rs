@@ -39,6 +39,8 @@ pub(super) struct Machine {
     cycles: bool,
     cycle_pause: Duration,
     soft_off_limit: Duration,
+    /// Whether the platform's file says the system's UUID.
+    has_uuid: bool,
     /// The state that was reported last; `None` before the first report.
     state: Option<State>,
     /// Where the host boots from next, as the driver was ordered.
@@ -99,6 +101,7 @@ impl Machine {
             cycles,
             cycle_pause: Duration::from_millis(config.chassis.cycle_ms),
             soft_off_limit: config.host.soft_off_limit(),
+            has_uuid: config.identity.uuid.is_some(),
             state: None,
             boot: None,
             plan: VecDeque::new(),
@@ -314,7 +317,7 @@ fn is_restart_pending(context: &Context<'_>) -> bool {
 
 impl Backend for Machine {
     fn start(&mut self, context: &mut Context<'_>) {
-        facts::recall(context);
+        facts::recall(context, self.has_uuid);
         self.update_boot(context);
     }
 
@@ -362,7 +365,7 @@ impl Backend for Machine {
             Report::State(state) => self.state_reported(context, state),
             Report::Restarted { by_guest } => self.restarted(context, *by_guest),
             Report::Panicked => self.panicked(context),
-            Report::Facts(facts) => facts::publish(context, facts),
+            Report::Facts(facts) => facts::publish(context, facts, self.has_uuid),
             Report::Done { id, result } => self.done(context, *id, result),
         }
     }

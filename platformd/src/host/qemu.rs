@@ -68,6 +68,11 @@ impl Qemu {
     }
 }
 
+/// The machine's UUID, if QEMU's command line has one.
+pub(super) fn uuid_before_start(config: &Host) -> Option<String> {
+    launch::uuid(config)
+}
+
 impl Driver for Qemu {
     fn cycles(&self) -> bool {
         false

@@ -11,6 +11,7 @@ use openbmc_dbus::software::{
 };
 
 use crate::config::{self, Platform, Software, SoftwarePurpose};
+use crate::derived::Known;
 use crate::part::{Context, Part};
 use crate::tree::Instance;
 
@@ -22,6 +23,7 @@ const BMC_PATH: &str = "/xyz/openbmc_project/inventory/system/bmc";
 #[derive(Debug)]
 pub(crate) struct Identity {
     identity: config::Identity,
+    known: Known,
     software: Vec<Software>,
 }
 
@@ -36,18 +38,23 @@ impl Identity {
                 priority: 0,
             });
         }
-        Self { identity: config.identity.clone(), software }
+        Self { identity: config.identity.clone(), known: Known::of(config), software }
     }
 }
 
 impl Part for Identity {
     fn start(&mut self, context: &mut Context<'_>) {
+        let derived = self.known.derive(context.tree);
         let identity = &self.identity;
+        let serial_number = identity.serial_number.clone();
+        let serial_number = serial_number.unwrap_or_else(|| derived.serial_number());
+        let bmc_uuid = identity.bmc_uuid.clone();
+        let bmc_uuid = bmc_uuid.unwrap_or_else(|| derived.bmc_uuid());
         let assets = Instance::new(&asset::INTERFACE)
             .with(asset::MANUFACTURER, identity.manufacturer.clone())
             .with(asset::MODEL, identity.model.clone())
             .with(asset::PART_NUMBER, identity.part_number.clone())
-            .with(asset::SERIAL_NUMBER, identity.serial_number.clone())
+            .with(asset::SERIAL_NUMBER, serial_number)
             .with(asset::BUILD_DATE, identity.build_date.clone());
         let tag = Instance::new(&asset_tag::INTERFACE)
             .with(asset_tag::ASSET_TAG, identity.asset_tag.clone())
@@ -55,13 +62,13 @@ impl Part for Identity {
         let name = Instance::new(&item::INTERFACE)
             .with(item::PRETTY_NAME, identity.model.clone())
             .with(item::PRESENT, true);
-        let id = Instance::new(&uuid::INTERFACE).with(uuid::UUID, identity.uuid.clone());
+        let id = Instance::new(&uuid::INTERFACE).with(uuid::UUID, derived.uuid());
         let kind = Instance::new(&system::INTERFACE);
         context.tree.add(inventory::SERVICE, SYSTEM_PATH, [assets, tag, name, id, kind]);
         let name = Instance::new(&item::INTERFACE)
             .with(item::PRETTY_NAME, "BMC".to_owned())
             .with(item::PRESENT, true);
-        let id = Instance::new(&uuid::INTERFACE).with(uuid::UUID, identity.bmc_uuid.clone());
+        let id = Instance::new(&uuid::INTERFACE).with(uuid::UUID, bmc_uuid);
         let kind = Instance::new(&bmc::INTERFACE);
         context.tree.add(inventory::SERVICE, BMC_PATH, [name, id, kind]);
         for image in &self.software {

@@ -20,7 +20,8 @@ use zbus::wire::{ObjectPath, Variant};
 
 pub(crate) use self::objects::is_mac;
 use self::objects::{NewAddress, NewNeighbor};
-use crate::config;
+use crate::config::{self, Platform};
+use crate::derived::Known;
 use crate::fault::Fault;
 use crate::part::{Context, Invocation, Part, Returned, Setting};
 use crate::tree::Instance;
@@ -36,13 +37,15 @@ const MOST_CHILDREN: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Network {
     config: config::Network,
+    known: Known,
     /// When an interface gets its lease.
     leases: Vec<(Duration, String)>,
 }
 
 impl Network {
-    pub(crate) fn new(config: &config::Network) -> Self {
-        Self { config: config.clone(), leases: Vec::new() }
+    pub(crate) fn new(config: &Platform) -> Self {
+        let known = Known::of(config);
+        Self { config: config.network.clone(), known, leases: Vec::new() }
     }
 
     /// The three properties for DHCP say the same, whichever of them is set.
@@ -144,8 +147,10 @@ impl Part for Network {
             .with(dhcp_configuration::HOST_NAME_ENABLED, true)
             .with(dhcp_configuration::SEND_HOST_NAME_ENABLED, true);
         context.tree.add(SERVICE, DHCP_PATH, [dhcp.persistent()]);
+        let derived = self.known.derive(context.tree);
         for interface in &self.config.interface {
-            objects::add_interface(context.tree, interface);
+            let mac = interface.mac.clone().unwrap_or_else(|| derived.mac(&interface.name));
+            objects::add_interface(context.tree, interface, mac);
         }
         objects::restore(context.tree);
         for path in objects::children(context.tree, ROOT, ethernet::NAME) {

@@ -5,26 +5,45 @@ use std::time::Duration;
 
 use openbmc_dbus::control::host_nmi;
 use openbmc_dbus::interface::{PropertyValue, ValueError};
+use openbmc_dbus::simulation;
 use openbmc_dbus::state::boot::progress::{self, Stage};
 use openbmc_dbus::state::boot::raw;
 use openbmc_dbus::state::chassis::{self, PowerState, PowerStatus};
 use openbmc_dbus::state::host::{self, HostState, RestartCause};
-use tracing::warn;
+use tracing::{info, warn};
+use zbus::wire::Variant;
 
-use crate::config::Platform;
+use crate::config::{BackendKind, Platform};
 use crate::fault::Fault;
-use crate::host::{Accepted, Backend, Report, states};
+use crate::host::{Accepted, Backend, Report, faults, states};
 use crate::part::{Context, Event, Invocation, Part, PowerRequest, Returned, Setting};
 use crate::tree::Instance;
 
 /// The host and its power.
 pub(crate) struct Power {
     backend: Box<dyn Backend>,
+    kind: BackendKind,
 }
 
 impl Power {
-    pub(crate) fn new(backend: Box<dyn Backend>) -> Self {
-        Self { backend }
+    pub(crate) fn new(backend: Box<dyn Backend>, kind: BackendKind) -> Self {
+        Self { backend, kind }
+    }
+
+    /// Sets what goes wrong.
+    fn set_fault(
+        &mut self,
+        context: &mut Context<'_>,
+        value: Variant<'static>,
+    ) -> Result<(), Fault> {
+        let fault = String::from_variant(value)?;
+        if !faults::is_fault(&fault) {
+            return Err(Fault::invalid("a fault is none, refuse or hang"));
+        }
+        info!(fault, "a fault of the host is set");
+        context.tree.set(host::PATH, simulation::FAULT, fault);
+        self.backend.fault_changed(context);
+        Ok(())
     }
 
     /// Requests of clients get the reply of the backend, which may come later.
@@ -58,7 +77,10 @@ impl Part for Power {
             .with(host::RESTART_CAUSE, RestartCause::Unknown);
         let progress =
             Instance::new(&progress::INTERFACE).with(progress::BOOT_PROGRESS, Stage::Unspecified);
-        context.tree.add(host::SERVICE, host::PATH, [host.persistent(), progress]);
+        let simulation = Instance::new(&simulation::INTERFACE)
+            .with(simulation::BACKEND, self.kind.name().to_owned())
+            .with(simulation::FAULT, simulation::NONE.to_owned());
+        context.tree.add(host::SERVICE, host::PATH, [host.persistent(), progress, simulation]);
         let chassis = Instance::new(&chassis::INTERFACE)
             .with(chassis::REQUESTED_POWER_TRANSITION, chassis::Transition::Off)
             .with(chassis::CURRENT_POWER_STATE, PowerState::Off)
@@ -75,6 +97,14 @@ impl Part for Power {
         context: &mut Context<'_>,
         setting: &Setting<'_>,
     ) -> Option<Result<(), Fault>> {
+        if setting.is(host::PATH, simulation::FAULT) {
+            return Some(self.set_fault(context, setting.value.clone()));
+        }
+        if setting.is(host::PATH, simulation::DELAY_MS) {
+            let delay = u32::from_variant(setting.value.clone());
+            let is_long = delay.is_ok_and(|delay| delay > simulation::MAX_DELAY_MS);
+            return is_long.then(|| Err(Fault::invalid("a delay is at most a day")));
+        }
         let request = if setting.is(host::PATH, host::REQUESTED_HOST_TRANSITION) {
             host_request(host::Transition::from_variant(setting.value.clone()))
         } else if setting.is(chassis::PATH, chassis::REQUESTED_POWER_TRANSITION) {

@@ -1,6 +1,7 @@
 //! A platform over hours of virtual time.
 
 mod accounts;
+mod faults;
 mod network;
 mod parts;
 mod power;

@@ -1,24 +1,31 @@
 //! `[host]`: keys that the chosen backend does not have, and what it needs.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use daemon::Invalid;
 
 use super::Checked;
-use crate::config::{BackendKind, Boot, BootDevice, Host};
+use crate::config::{BackendKind, Boot, BootDevice, Console, Host, LONGEST_MS};
 
 /// The longest path of a socket (`sun_path`, with its NUL).
 const SOCKET_PATH: usize = 107;
 
+/// The most texts of a console's script, and the most bytes of one.
+const MOST_LINES: usize = 1000;
+const MOST_TEXT: usize = 4096;
+
 /// Refuses what the backend cannot use.
 pub(super) fn validate(host: &Host) -> Checked {
     let is_qemu = host.backend == BackendKind::Qemu;
+    let is_simulated = host.backend == BackendKind::Simulated;
     let is_command = host.backend == BackendKind::Command;
     let given = [
         ("qmp", !host.qmp.as_os_str().is_empty(), is_qemu),
         ("command", !host.command.is_empty(), is_qemu),
         ("argument-file", !host.argument_file.as_os_str().is_empty(), is_qemu),
         ("boot", BootDevice::ALL.iter().any(|it| host.boot.device(*it).is_some()), is_qemu),
+        ("console", host.console.path.is_some() || !host.console.script.is_empty(), is_simulated),
         ("commands", host.commands.all().iter().any(|(_, it)| it.is_some()), is_command),
     ];
     for (key, is_given, is_known) in given {
@@ -29,21 +36,53 @@ pub(super) fn validate(host: &Host) -> Checked {
         }
     }
     match host.backend {
-        BackendKind::Simulated => Ok(()),
+        BackendKind::Simulated => console(&host.console),
         BackendKind::Qemu => qemu(host),
         BackendKind::Command => commands(host),
     }
 }
 
-fn qemu(host: &Host) -> Checked {
-    let length = host.qmp.as_os_str().len();
+fn console(console: &Console) -> Checked {
+    match &console.path {
+        None if console.script.is_empty() => return Ok(()),
+        None => return Err(missing("console.path").or_at("host.console.script")),
+        Some(path) => socket("host.console.path", path)?,
+    }
+    if console.script.len() > MOST_LINES {
+        let text = format!("has more than {MOST_LINES} texts");
+        return Err(Invalid::at("host.console.script", text));
+    }
+    for (at, (ms, text)) in console.script.iter().enumerate() {
+        let key = || format!("host.console.script[{at}]");
+        let before = at.checked_sub(1).and_then(|at| console.script.get(at));
+        if *ms > LONGEST_MS || before.is_some_and(|(before, _)| before > ms) {
+            return Err(Invalid::at(key(), "is not in the order of time, or is later than a day"));
+        }
+        if text.len() > MOST_TEXT {
+            return Err(Invalid::at(key(), format!("is longer than {MOST_TEXT} bytes")));
+        }
+    }
+    Ok(())
+}
+
+/// The path of a socket.
+fn socket(key: &str, path: &Path) -> Checked {
+    let length = path.as_os_str().len();
     if length == 0 {
-        return Err(missing("qmp"));
+        return Err(Invalid::at(key, "is empty"));
     }
     if length > SOCKET_PATH {
         let text = format!("is longer than the {SOCKET_PATH} bytes of a socket's path");
-        return Err(Invalid::at("host.qmp", text));
+        return Err(Invalid::at(key, text));
     }
+    Ok(())
+}
+
+fn qemu(host: &Host) -> Checked {
+    if host.qmp.as_os_str().is_empty() {
+        return Err(missing("qmp"));
+    }
+    socket("host.qmp", &host.qmp)?;
     match (host.command.is_empty(), host.argument_file.as_os_str().is_empty()) {
         (true, true) => return Err(missing("command")),
         (false, false) => {

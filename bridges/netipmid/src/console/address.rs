@@ -1,7 +1,7 @@
 //! The address of the host's console.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -15,6 +15,9 @@ pub enum ConsoleAddress {
     Abstract(String),
     /// `unix:PATH`: a Unix stream socket, such as QEMU's `-serial unix:PATH,server`.
     Unix(PathBuf),
+    /// `listen-unix:PATH`: a Unix stream socket that netipmid listens at, for a host that dials: QEMU's
+    /// `-chardev socket,id=console,path=PATH,reconnect=1 -serial chardev:console`.
+    ListenUnix(PathBuf),
     /// `tty:PATH`: a serial device or a pseudo terminal, used as it is set but for raw mode.
     Tty(PathBuf),
     /// `tcp:HOST:PORT`: such as QEMU's `-serial tcp:HOST:PORT,server`.
@@ -33,6 +36,17 @@ impl Default for ConsoleAddress {
     }
 }
 
+impl ConsoleAddress {
+    /// The file of a Unix socket.
+    #[must_use]
+    pub fn socket_file(&self) -> Option<&Path> {
+        match self {
+            Self::Unix(path) | Self::ListenUnix(path) => Some(path),
+            Self::Abstract(_) | Self::Tty(_) | Self::Tcp(_) | Self::Telnet(_) | Self::None => None,
+        }
+    }
+}
+
 impl FromStr for ConsoleAddress {
     type Err = String;
 
@@ -42,17 +56,21 @@ impl FromStr for ConsoleAddress {
         }
         let wrong = || {
             format!(
-                "a console is abstract:NAME, unix:PATH, tty:PATH, tcp:HOST:PORT, telnet:HOST:PORT or none, not {text:?}"
+                "a console is abstract:NAME, unix:PATH, listen-unix:PATH, tty:PATH, tcp:HOST:PORT, telnet:HOST:PORT or \
+                 none, not {text:?}"
             )
         };
         match text.split_once(':').ok_or_else(wrong)? {
             (_, "") => Err(wrong()),
-            ("abstract" | "unix", name) if name.len() > SOCKET_NAME || name.contains('\0') => {
+            ("abstract" | "unix" | "listen-unix", name)
+                if name.len() > SOCKET_NAME || name.contains('\0') =>
+            {
                 Err(format!("a socket's name has at most {SOCKET_NAME} bytes and no NUL"))
             }
             ("tty", path) if path.contains('\0') => Err("a path has no NUL".to_owned()),
             ("abstract", name) => Ok(Self::Abstract(name.to_owned())),
             ("unix", path) => Ok(Self::Unix(path.into())),
+            ("listen-unix", path) => Ok(Self::ListenUnix(path.into())),
             ("tty", path) => Ok(Self::Tty(path.into())),
             ("tcp", address) if has_port(address) => Ok(Self::Tcp(address.to_owned())),
             ("telnet", address) if has_port(address) => Ok(Self::Telnet(address.to_owned())),
@@ -74,6 +92,7 @@ impl fmt::Display for ConsoleAddress {
         match self {
             Self::Abstract(name) => write!(f, "abstract:{name}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::ListenUnix(path) => write!(f, "listen-unix:{}", path.display()),
             Self::Tty(path) => write!(f, "tty:{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp:{address}"),
             Self::Telnet(address) => write!(f, "telnet:{address}"),
@@ -101,6 +120,7 @@ mod tests {
         for text in [
             "abstract:obmc-console.default",
             "unix:/run/serial",
+            "listen-unix:/run/serial",
             "tty:/dev/ttyVUART0",
             "tcp:127.0.0.1:4000",
             "tcp:[::1]:4000",
@@ -114,7 +134,7 @@ mod tests {
 
     #[test]
     fn names_that_no_socket_can_have_are_refused() {
-        for kind in ["abstract", "unix"] {
+        for kind in ["abstract", "unix", "listen-unix"] {
             assert!(format!("{kind}:{}", "n".repeat(107)).parse::<ConsoleAddress>().is_ok());
             assert!(format!("{kind}:{}", "n".repeat(108)).parse::<ConsoleAddress>().is_err());
             assert!(format!("{kind}:a\0b").parse::<ConsoleAddress>().is_err());

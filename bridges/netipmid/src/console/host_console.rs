@@ -1,4 +1,7 @@
 //! The connection to the host's console: opened, read, written, and opened again.
+//!
+//! netipmid dials, or with `listen-unix:` listens for a host that does. A Unix socket is dialled as soon as it appears;
+//! another console, or one whose folder cannot be watched, after a pause.
 
 use std::future::{self, Future};
 use std::io::{self, ErrorKind};
@@ -15,12 +18,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 use tracing::{debug, info, warn};
 
+use super::listener::ConsoleListener;
+use super::socket_watch::SocketWatch;
 use super::telnet::Telnet;
 use super::{ConsoleAddress, HostInput, PayloadInstances};
 
 /// The time between attempts to connect: at first, at most while SOL is active, and at most otherwise, to let
-/// an idle BMC sleep.
-const PAUSE: Duration = Duration::from_millis(250);
+/// an idle BMC sleep. The file of a socket is there shortly before somebody listens.
+const PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE_ACTIVE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
@@ -42,6 +47,10 @@ type Connecting = Pin<Box<dyn Future<Output = io::Result<Device>> + Send>>;
 pub struct HostConsole {
     address: ConsoleAddress,
     state: State,
+    /// The socket that the host dials, once it is bound.
+    listener: Option<ConsoleListener>,
+    /// The watch for the socket that is dialled, while it is not connected.
+    watch: Option<SocketWatch>,
     pause: Duration,
     /// It has been connected before.
     was_connected: bool,
@@ -57,6 +66,8 @@ enum State {
         until: Instant,
     },
     Connecting(Connecting),
+    /// The host is to dial.
+    Listening,
     Up {
         device: Device,
         since: Instant,
@@ -85,11 +96,24 @@ impl HostConsole {
         Self {
             address,
             state,
+            listener: None,
+            watch: None,
             pause: PAUSE,
             was_connected: false,
             logged_failure: false,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         }
+    }
+
+    /// Changes the address to `address`, and ends the connection to another one.
+    pub fn set_address(&mut self, address: &ConsoleAddress, instances: &mut PayloadInstances) {
+        if self.address == *address {
+            return;
+        }
+        info!(console = %address, before = %self.address, "the host console has another address");
+        let was_connected = self.was_connected;
+        *self = Self { was_connected, ..Self::new(address.clone()) };
+        instances.set_available(false, false);
     }
 
     /// Tries to connect now, if it is not connected.
@@ -107,14 +131,60 @@ impl HostConsole {
         match &mut self.state {
             State::Absent => future::pending().await,
             State::Waiting { until } => {
-                time::sleep_until(*until).await;
-                self.state = State::Connecting(Box::pin(connect(self.address.clone())));
+                tokio::select! {
+                    () = time::sleep_until(*until) => {}
+                    () = appeared(&mut self.watch) => {
+                        self.watch = None;
+                        self.pause = PAUSE;
+                    }
+                }
+                self.attempt(instances);
             }
             State::Connecting(connecting) => match connecting.await {
                 Ok(device) => self.connected(device, instances),
                 Err(error) => self.disconnected(&error, instances),
             },
+            State::Listening => {
+                let Some(listener) = &mut self.listener else { return };
+                match listener.accept().await {
+                    Ok(device) => self.connected(device, instances),
+                    Err(error) => self.disconnected(&error, instances),
+                }
+            }
             State::Up { .. } => self.transfer(instances).await,
+        }
+    }
+
+    /// Begins an attempt to connect.
+    fn attempt(&mut self, instances: &mut PayloadInstances) {
+        self.watch_socket();
+        self.state = match &self.address {
+            ConsoleAddress::ListenUnix(path) => match ConsoleListener::bind(path) {
+                Ok(listener) => {
+                    self.listener = Some(listener);
+                    self.watch = None;
+                    self.logged_failure = false;
+                    State::Listening
+                }
+                Err(error) => return self.disconnected(&error, instances),
+            },
+            address => State::Connecting(Box::pin(connect(address.clone()))),
+        };
+    }
+
+    /// Watches for the console's socket, if it is one that has a file. A watch that is there stays.
+    fn watch_socket(&mut self) {
+        if let (None, Some(path)) = (&self.watch, self.address.socket_file()) {
+            match SocketWatch::new(path) {
+                Ok(watch) => self.watch = Some(watch),
+                Err(error) if self.logged_failure => {
+                    debug!(%error, "the console's folder cannot be watched")
+                }
+                Err(error) => warn!(
+                    console = %self.address, %error,
+                    "cannot watch the console's folder: it is connected at the next of the attempts, which become rarer"
+                ),
+            }
         }
     }
 
@@ -140,6 +210,7 @@ impl HostConsole {
             read = read(device, self.buffer.get_mut(..room)) => Done::Read(read),
             written = write(device, input) => Done::Written(written),
             () = over(breaking) => Done::BreakOver,
+            () = refuse_others(&mut self.listener, device) => return,
         };
         match done {
             Done::Read(Ok(0)) => self.disconnected(&ErrorKind::UnexpectedEof.into(), instances),
@@ -166,16 +237,24 @@ impl HostConsole {
             breaking: None,
             telnet: matches!(self.address, ConsoleAddress::Telnet(_)).then(Telnet::default),
         };
-        // What the host wrote while nobody was connected may be lost.
-        instances.set_available(true, self.was_connected);
+        // What the host wrote while nobody was connected may be lost; one that dials has written nothing before.
+        instances.set_available(true, self.was_connected && self.listener.is_none());
+        self.watch = None;
         self.was_connected = true;
         self.logged_failure = false;
     }
 
     fn disconnected(&mut self, error: &io::Error, instances: &mut PayloadInstances) {
+        instances.set_available(false, false);
+        if self.listener.is_some() {
+            info!(console = %self.address, %error, "the host console has hung up; waiting until it dials again");
+            self.state = State::Listening;
+            return;
+        }
         if matches!(self.state, State::Up { since, .. } if since.elapsed() > STABLE) {
             self.pause = PAUSE;
         }
+        self.watch_socket();
         if !self.logged_failure {
             warn!(
                 console = %self.address, %error,
@@ -187,7 +266,22 @@ impl HostConsole {
         let is_active = instances.sessions().next().is_some();
         let longest = if is_active { MAX_PAUSE_ACTIVE } else { MAX_PAUSE };
         self.pause = (self.pause * 2).min(longest);
-        instances.set_available(false, false);
+    }
+}
+
+/// Waits until the socket may be there; never ends if it is not watched.
+async fn appeared(watch: &mut Option<SocketWatch>) {
+    match watch {
+        Some(watch) => watch.appeared().await,
+        None => future::pending().await,
+    }
+}
+
+/// Refuses hosts that dial while another is connected. Never ends.
+async fn refuse_others(listener: &mut Option<ConsoleListener>, connected: &Device) {
+    match listener {
+        Some(listener) => listener.refuse_others(connected).await,
+        None => future::pending().await,
     }
 }
 
@@ -255,7 +349,7 @@ async fn connect(address: ConsoleAddress) -> io::Result<Device> {
                 stream.set_nodelay(true)?;
                 Device::new(stream.into_std()?.into())
             }
-            ConsoleAddress::None => Err(ErrorKind::NotFound.into()),
+            ConsoleAddress::ListenUnix(_) | ConsoleAddress::None => Err(ErrorKind::NotFound.into()),
         }
     };
     time::timeout(CONNECT_TIMEOUT, connected).await?
@@ -294,6 +388,7 @@ fn send_break(address: &ConsoleAddress, device: &Device) -> Option<JoinHandle<()
             }
         },
         ConsoleAddress::Unix(_)
+        | ConsoleAddress::ListenUnix(_)
         | ConsoleAddress::Tcp(_)
         | ConsoleAddress::Telnet(_)
         | ConsoleAddress::None => {

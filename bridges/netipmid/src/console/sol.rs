@@ -58,9 +58,11 @@ impl Sol {
         self.instances.set_settings(*self.settings.borrow_and_update());
     }
 
-    /// Applies a changed section; see [`PayloadInstances::reconfigure`].
+    /// Applies a changed section; see [`PayloadInstances::reconfigure`] and [`HostConsole::set_address`].
     pub fn reconfigure(&mut self, section: &SolSection) {
         self.instances.reconfigure(section);
+        self.host_console.set_address(&section.console, &mut self.instances);
+        self.address = section.console.clone();
     }
 
     /// Executes a payload command.

@@ -18,16 +18,17 @@ const MEMORY_PATH: &str = "/xyz/openbmc_project/inventory/system/vm_memory";
 /// The name under which the UUID is saved, so that the system has it while the host is off, too.
 const SAVED_KEY: &str = "vm-uuid";
 
-/// Publishes what an earlier process knew.
-pub(super) fn recall(context: &mut Context<'_>) {
-    if let Some(Variant::Str(id)) = context.tree.recall(SYSTEM_PATH, SAVED_KEY) {
+/// Publishes what an earlier process knew, unless the UUID `is_given` without.
+pub(super) fn recall(context: &mut Context<'_>, is_given: bool) {
+    if !is_given && let Some(Variant::Str(id)) = context.tree.recall(SYSTEM_PATH, SAVED_KEY) {
         context.tree.set(SYSTEM_PATH, uuid::UUID, id.to_string());
     }
 }
 
-/// Publishes what is known.
-pub(super) fn publish(context: &mut Context<'_>, facts: &Facts) {
+/// Publishes what is known; not the UUID if another `is_given`.
+pub(super) fn publish(context: &mut Context<'_>, facts: &Facts, is_given: bool) {
     if let Some(id) = &facts.uuid
+        && !is_given
         && context.tree.get(SYSTEM_PATH, uuid::UUID).as_ref() != Some(id)
     {
         context.tree.set(SYSTEM_PATH, uuid::UUID, id.clone());

@@ -108,7 +108,7 @@ pub(super) fn add_vlan(tree: &mut Tree, on: &str, id: u32, persist: bool) -> Res
     }
     let interface = Interface {
         name: format!("{on}_{id}"),
-        mac,
+        mac: None,
         speed: tree.get(&parent, ethernet::SPEED).unwrap_or_default(),
         mtu: tree.get(&parent, ethernet::MTU).unwrap_or_default(),
         dhcp4: false,
@@ -119,7 +119,7 @@ pub(super) fn add_vlan(tree: &mut Tree, on: &str, id: u32, persist: bool) -> Res
         neighbor: Vec::new(),
         max_privilege: "priv-admin".to_owned(),
     };
-    add_interface(tree, &interface);
+    add_interface(tree, &interface, mac);
     let number = Instance::new(&vlan::INTERFACE).with(vlan::ID, id);
     tree.add(SERVICE, &path, [number, Instance::new(&delete::INTERFACE)]);
     tree.set(&path, ethernet::INTERFACE_NAME, format!("{on}.{id}"));
@@ -130,7 +130,7 @@ pub(super) fn add_vlan(tree: &mut Tree, on: &str, id: u32, persist: bool) -> Res
 }
 
 /// Adds an interface with the addresses that are described for it.
-pub(super) fn add_interface(tree: &mut Tree, interface: &Interface) {
+pub(super) fn add_interface(tree: &mut Tree, interface: &Interface, mac: String) {
     let path = format!("{ROOT}/{}", interface.name);
     let settings = Instance::new(&ethernet::INTERFACE)
         .with(ethernet::INTERFACE_NAME, interface.name.clone())
@@ -144,8 +144,7 @@ pub(super) fn add_interface(tree: &mut Tree, interface: &Interface) {
         .with(ethernet::DEFAULT_GATEWAY, interface.gateway.clone())
         .with(ethernet::DEFAULT_GATEWAY6, interface.gateway6.clone())
         .with(ethernet::IPV6_ACCEPT_RA, true);
-    let mac = Instance::new(&mac_address::INTERFACE)
-        .with(mac_address::MAC_ADDRESS, interface.mac.clone());
+    let mac = Instance::new(&mac_address::INTERFACE).with(mac_address::MAC_ADDRESS, mac);
     let access = Instance::new(&channel_access::INTERFACE)
         .with(channel_access::MAX_PRIVILEGE, interface.max_privilege.clone());
     let methods = [&ip_create::INTERFACE, &neighbor_create::INTERFACE].map(Instance::new);

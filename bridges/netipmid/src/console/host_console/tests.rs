@@ -204,3 +204,74 @@ async fn without_a_console_there_is_nothing_to_wait_for() {
     sol.host_console.connect_now();
     assert!(!sol.instances.is_available());
 }
+
+#[tokio::test]
+async fn a_socket_that_appears_is_dialled_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("console");
+    let mut sol = SolWriter::new(&format!("unix:{}", path.display()));
+    // The next attempt is far away.
+    sol.host_console.pause = Duration::from_secs(3600);
+    let waits = time::timeout(Duration::from_millis(50), sol.run()).await;
+    assert!(waits.is_err());
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    sol.until(available).await;
+    let (mut peer, _) = listener.accept().await.unwrap();
+    peer.write_all(b"boots").await.unwrap();
+    sol.until(|instances| instances.output_len() == 5).await;
+    assert_eq!(sol.shown(), b"boots");
+}
+
+#[tokio::test]
+async fn a_host_that_dials_comes_and_goes_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("console");
+    let mut sol = SolWriter::new(&format!("listen-unix:{}", path.display()));
+    let waits = time::timeout(Duration::from_millis(20), sol.run()).await;
+    assert!(waits.is_err());
+    assert!(!sol.instances.is_available());
+    for text in ["first boot", "second boot"] {
+        // All that it has to say, and it is gone.
+        let mut peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        io::Write::write_all(&mut peer, text.as_bytes()).unwrap();
+        drop(peer);
+        sol.until(available).await;
+        sol.until(|instances| !instances.is_available()).await;
+        let now = std::time::Instant::now();
+        let packets = std::iter::from_fn(|| sol.instances.poll_transmit(now)).collect::<Vec<_>>();
+        let data = packets.iter().find(|packet| packet.payload.len() > 4).unwrap();
+        assert_eq!(data.payload[4..], *text.as_bytes());
+        assert_eq!(data.payload[3] & 0x08, 0, "nothing is missing");
+        let (seq, count) = (data.payload[0], u8::try_from(text.len()).unwrap());
+        sol.instances.handle_packet(now, SESSION, FULL, &[0, seq, count, 0]).unwrap();
+        sol.shown();
+    }
+    let mut peer = tokio::net::UnixStream::connect(&path).await.unwrap();
+    sol.until(available).await;
+    sol.type_chars(0, b"x");
+    sol.until(|instances| !instances.has_input()).await;
+    assert_eq!(peer.read_u8().await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn another_address_takes_effect_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    let mut sol = SolWriter::new(&format!("listen-unix:{}", old.display()));
+    let waits = time::timeout(Duration::from_millis(20), sol.run()).await;
+    assert!(waits.is_err());
+    let _peer = tokio::net::UnixStream::connect(&old).await.unwrap();
+    sol.until(available).await;
+    let same = format!("listen-unix:{}", old.display()).parse().unwrap();
+    sol.host_console.set_address(&same, &mut sol.instances);
+    assert!(sol.instances.is_available());
+    let other = format!("listen-unix:{}", new.display()).parse().unwrap();
+    sol.host_console.set_address(&other, &mut sol.instances);
+    assert!(!sol.instances.is_available() && !old.exists());
+    let waits = time::timeout(Duration::from_millis(20), sol.run()).await;
+    assert!(waits.is_err());
+    let _peer = tokio::net::UnixStream::connect(&new).await.unwrap();
+    sol.until(available).await;
+    sol.host_console.set_address(&ConsoleAddress::None, &mut sol.instances);
+    assert!(!sol.instances.is_available() && !new.exists());
+}
