@@ -10,7 +10,7 @@ use tests::clients::Login;
 use tests::suite::free_address;
 use tests::terminal::Terminal;
 use tests::vm::{DISK_BOOTS, NETWORK_BOOTS, Vm};
-use tests::vm_tool::User;
+use tests::vm_tool::{FIRMWARE, User};
 use tests::{client, json_schema, wait};
 
 /// A machine whose disk prints a line; ended by itself some time, should a test leave it behind.
@@ -43,9 +43,13 @@ fn a_machine_runs_with_its_bmc_until_it_is_interrupted() {
     let mut run = user.serve(&format!("vm1 {} -- {}", address(), machine(&vm)));
     let login = user.login("vm1");
     until_power(&login, "on");
+    // What the firmware prints first is there, though nobody was attached.
     let mut terminal = Terminal::sol(&login);
+    terminal.until_shows(FIRMWARE);
+    terminal.until_shows(DISK_BOOTS);
     let first = user.process("vm1", "machine");
     login.ipmitool("chassis power cycle").ok();
+    terminal.until_shows(FIRMWARE);
     terminal.until_shows(DISK_BOOTS);
     assert_ne!(user.process("vm1", "machine"), first, "a cycle takes the power away");
     login.ipmitool("chassis bootdev pxe").ok();

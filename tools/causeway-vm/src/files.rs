@@ -48,13 +48,14 @@ impl Files {
         password: &str,
     ) -> Result<(), Error> {
         write_private(&self.bus, &bus(place))?;
-        let given = read_table(definition.config.as_deref())?;
-        write_private(
-            &self.causeway,
-            &Zeroizing::new(causeway(given, definition, place, password)),
-        )?;
         let given = read_table(definition.platform.as_deref())?;
-        write_private(&self.platform, &platform(given, definition, place, guest))
+        // A simulated host has a console if the user has a text for it.
+        let has_script = given.get("host").is_some_and(|host| host.get("console").is_some());
+        let has_console = guest.is_some() || has_script;
+        write_private(&self.platform, &platform(given, definition, place, guest))?;
+        let given = read_table(definition.config.as_deref())?;
+        let text = Zeroizing::new(causeway(given, definition, place, (has_console, password)));
+        write_private(&self.causeway, &text)
     }
 }
 
@@ -71,10 +72,16 @@ fn bus(place: &Place) -> String {
 }
 
 /// The configuration of the daemons: `given`, and what is missing in it.
-fn causeway(mut given: Table, definition: &Definition, place: &Place, password: &str) -> String {
-    let console = format!("unix:{}", place.socket("console").display());
-    // A simulated host has no console, unless the user has one for it.
-    let console = if definition.command.is_empty() { "none".to_owned() } else { console };
+fn causeway(
+    mut given: Table,
+    definition: &Definition,
+    place: &Place,
+    (has_console, password): (bool, &str),
+) -> String {
+    let console = match has_console {
+        true => format!("listen-unix:{}", place.socket("console").display()),
+        false => "none".to_owned(),
+    };
     let sol = section(&mut given, "sol");
     sol.entry("console").or_insert(console.into());
     let ring = sol.get("ring").and_then(Value::as_integer).unwrap_or(SCROLLBACK);
@@ -111,6 +118,12 @@ fn platform(
         }
     }
     if guest.is_none() {
+        if let Some(console) = given.get_mut("host").and_then(|host| host.get_mut("console"))
+            && let Some(console) = console.as_table_mut()
+        {
+            let path = place.socket("console").display().to_string();
+            console.entry("path").or_insert(path.into());
+        }
         // That of a machine is on its command line.
         let identity = section(&mut given, "identity");
         identity.entry("uuid").or_insert(definition.uuid.clone().into());
@@ -169,14 +182,15 @@ mod tests {
     #[test]
     fn configuration_of_the_user_is_kept() {
         let given = "[lan]\nsessions = 3\n[sol]\nring = 4096\n".parse().unwrap();
-        let text = causeway(given, &definition(&["qemu"]), &place("/r"), "a\"b");
+        let text = causeway(given, &definition(&["qemu"]), &place("/r"), (true, "a\"b"));
         let table: Table = text.parse().unwrap();
         assert_eq!(table["lan"]["sessions"].as_integer(), Some(3));
-        assert_eq!(table["sol"]["console"].as_str(), Some("unix:/r/console"));
+        assert_eq!(table["sol"]["console"].as_str(), Some("listen-unix:/r/console"));
         assert_eq!(table["sol"]["scrollback"].as_integer(), Some(4096));
         assert_eq!(table["access"]["initial-user"]["password"].as_str(), Some("a\"b"));
         let given = "[sol]\nconsole = \"tcp:a:1\"\nscrollback = 0\n".parse().unwrap();
-        let table: Table = causeway(given, &definition(&[]), &place("/r"), "x").parse().unwrap();
+        let table: Table =
+            causeway(given, &definition(&[]), &place("/r"), (false, "x")).parse().unwrap();
         assert_eq!(table["sol"]["console"].as_str(), Some("tcp:a:1"));
         assert_eq!(table["sol"]["scrollback"].as_integer(), Some(0));
     }
@@ -193,6 +207,17 @@ mod tests {
         assert_eq!(table["host"]["start-limit-ms"].as_integer(), Some(5));
         assert_eq!(table["host"]["boot"]["pxe"].as_str(), Some("causeway-boot0"));
         assert!(!table.contains_key("identity"));
+    }
+
+    #[test]
+    fn a_simulated_host_with_a_text_for_its_console_dials_it() {
+        let given = "[host.console]\nscript = [[0, \"x\"]]\n".parse().unwrap();
+        let text = platform(given, &definition(&[]), &place("/r"), None);
+        let table: Table = text.parse().unwrap();
+        assert_eq!(table["host"]["console"]["path"].as_str(), Some("/r/console"));
+        let text = causeway(Table::new(), &definition(&[]), &place("/r"), (false, "x"));
+        let table: Table = text.parse().unwrap();
+        assert_eq!(table["sol"]["console"].as_str(), Some("none"));
     }
 
     #[test]

@@ -49,10 +49,9 @@ impl Guest {
                 &["-monitor", "none"],
             );
         }
-        let console = format!(
-            "socket,id=causeway-console,path={},server=on,wait=off",
-            value(&place.socket("console"))
-        );
+        let console = value(&place.socket("console"));
+        // QEMU dials, before the machine runs, so that no character is lost.
+        let console = format!("socket,id=causeway-console,path={console},reconnect=1");
         words.add(&["-chardev", &console, "-serial", "chardev:causeway-console"]);
         if has_kcs {
             let link =
@@ -108,7 +107,7 @@ mod tests {
             line("qemu-system-x86_64 -m 64 -nodefaults"),
             "qemu-system-x86_64 -m 64 -nodefaults -name vm1 \
              -uuid 11111111-2222-4333-8444-555555555555 -pidfile /r/qemu.pid -nographic \
-             -chardev socket,id=causeway-console,path=/r/console,server=on,wait=off \
+             -chardev socket,id=causeway-console,path=/r/console,reconnect=1 \
              -serial chardev:causeway-console -chardev socket,id=causeway-kcs,path=/r/kcs0,reconnect=1 \
              -device ipmi-bmc-extern,id=causeway-bmc,chardev=causeway-kcs \
              -device isa-ipmi-kcs,bmc=causeway-bmc -device pvpanic"
