@@ -1,4 +1,4 @@
-//! Packets written to a pcap file.
+//! Packets as a pcap file has them: written to a file, and to programs that trace.
 //!
 //! The link type is `LINUX_SLL2`: unlike `LINKTYPE_MCTP` it has the direction, the binding (as the
 //! interface number) and the physical address of each packet, every Wireshark since 3.4 opens it,
@@ -7,11 +7,17 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mctp_proto::{Address, LinkId};
+use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+};
 
 /// `LINKTYPE_LINUX_SLL2` of the pcap registry.
 const LINKTYPE: u32 = 276;
@@ -32,11 +38,38 @@ pub enum Direction {
     Out,
 }
 
-/// An open capture.
-#[derive(Debug)]
+/// Programs that may trace at a time.
+const TRACERS: usize = 4;
+
+/// Bytes that may wait for a program that traces; packets beyond are lost to it. The kernel allows less unless it is
+/// configured otherwise.
+const TRACER_QUEUE: usize = 1 << 20;
+
+/// What packets are written to. Without a file and a tracer, a packet costs one look at this.
+#[derive(Debug, Default)]
 pub struct Capture {
-    /// `None` once it could not be written.
+    /// `None` without one, and once it could not be written.
     file: Option<File>,
+    tracers: Vec<Tracer>,
+}
+
+/// A program that traces, at the other end of a socket.
+#[derive(Debug)]
+struct Tracer {
+    socket: OwnedFd,
+    /// Packets for which there was no room since the last one.
+    lost: u64,
+}
+
+/// Why a program cannot trace.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// There are as many as may be.
+    #[error("{TRACERS} programs trace already")]
+    Full,
+    /// There is no socket for it.
+    #[error("no socket: {0}")]
+    Socket(#[from] Errno),
 }
 
 impl Capture {
@@ -53,10 +86,32 @@ impl Capture {
             file.set_permissions(Permissions::from_mode(MODE))?;
         }
         file.write_all(&file_header())?;
-        Ok(Self { file: Some(file) })
+        Ok(Self { file: Some(file), tracers: Vec::new() })
     }
 
-    /// Adds one packet, in its parts. When the file cannot be written the capture ends with one log line.
+    /// Adds a program that traces, until it closes the socket that this returns.
+    ///
+    /// Each message of the socket (`SOCK_SEQPACKET`) is a part of a pcap file: first its header, then a record for
+    /// each packet. A message of eight bytes is how many packets were lost before the next one, because the program
+    /// did not read.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceError`].
+    pub fn trace(&mut self) -> Result<OwnedFd, TraceError> {
+        self.tracers.retain(Tracer::is_there);
+        if self.tracers.len() >= TRACERS {
+            return Err(TraceError::Full);
+        }
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        set_socket_send_buffer_size(&ours, TRACER_QUEUE)?;
+        send(&ours, &file_header(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        self.tracers.push(Tracer { socket: ours, lost: 0 });
+        Ok(theirs)
+    }
+
+    /// Adds one packet, in its parts. When the file cannot be written it ends with one log line.
     pub fn write(
         &mut self,
         direction: Direction,
@@ -64,13 +119,45 @@ impl Capture {
         address: Address,
         packet: &[&[u8]],
     ) {
-        let Some(file) = &mut self.file else { return };
+        if self.file.is_none() && self.tracers.is_empty() {
+            return;
+        }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let stamp = (since.as_secs(), since.subsec_micros());
-        if let Err(error) = file.write_all(&record(stamp, direction, link, address, packet)) {
+        let record = record(stamp, direction, link, address, packet);
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.write_all(&record)
+        {
             tracing::warn!(%error, "cannot write the capture; it ends here");
             self.file = None;
         }
+        self.tracers.retain_mut(|tracer| tracer.write(&record));
+    }
+}
+
+impl Tracer {
+    /// Sends a record; `false` if the program has gone.
+    fn write(&mut self, record: &[u8]) -> bool {
+        let lost = self.lost.to_ne_bytes();
+        let messages = [(self.lost > 0).then_some(&lost[..]), Some(record)];
+        for message in messages.into_iter().flatten() {
+            match send(&self.socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(_) if message.len() == lost.len() => self.lost = 0,
+                Ok(_) => {}
+                Err(Errno::AGAIN | Errno::NOBUFS) => {
+                    self.lost += 1;
+                    return true;
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether the program has its end open. It sends nothing.
+    fn is_there(&self) -> bool {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        recv(&self.socket, &mut [0; 1], flags).err() == Some(Errno::AGAIN)
     }
 }
 
@@ -159,5 +246,48 @@ mod tests {
         Capture::create(&path).unwrap();
         let metadata = std::fs::metadata(&path).unwrap();
         assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (24, MODE));
+    }
+
+    /// The next message of a tracer's socket; `None` if there is none.
+    fn next(socket: &OwnedFd) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 8192];
+        let (length, _) = recv(socket, &mut *buffer, RecvFlags::DONTWAIT).ok()?;
+        buffer.truncate(length);
+        Some(buffer)
+    }
+
+    #[test]
+    fn tracers_get_a_header_and_records_and_how_many_they_lost() {
+        let mut capture = Capture::default();
+        let packet = hex!("01 08 09 c8 00 80 02");
+        let write = |capture: &mut Capture| {
+            capture.write(Direction::In, LinkId(0), Address::None, &[&packet]);
+        };
+        write(&mut capture);
+        let tracer = capture.trace().unwrap();
+        write(&mut capture);
+        assert_eq!(next(&tracer).unwrap(), file_header());
+        assert_eq!(next(&tracer).unwrap()[36..], packet);
+        assert_eq!(next(&tracer), None);
+        // It does not read, until its socket is full.
+        while capture.tracers[0].lost < 3 {
+            write(&mut capture);
+        }
+        while next(&tracer).is_some() {}
+        write(&mut capture);
+        assert_eq!(next(&tracer).unwrap(), 3_u64.to_ne_bytes());
+        assert_eq!(next(&tracer).unwrap()[36..], packet);
+    }
+
+    #[test]
+    fn tracers_are_bounded_and_leave_when_they_close_their_socket() {
+        let mut capture = Capture::default();
+        let tracers: Vec<_> = (0..TRACERS).map(|_| capture.trace().unwrap()).collect();
+        assert!(matches!(capture.trace(), Err(TraceError::Full)));
+        drop(tracers);
+        let _tracer = capture.trace().unwrap();
+        assert_eq!(capture.tracers.len(), 1);
+        capture.write(Direction::Out, LinkId(0), Address::None, &[&[1]]);
+        assert_eq!(capture.tracers.len(), 1);
     }
 }

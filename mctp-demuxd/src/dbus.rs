@@ -15,10 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::{BUS_RECONNECTS, Metrics};
 use mctp_proto::control::bus_owner::{Endpoint as Found, Finding, TargetId};
 use mctp_proto::route::{Kind, Origin};
 use mctp_proto::{Eid, LinkId};
 use openbmc_dbus::bus;
+use openbmc_dbus::recorder::object::MetricsObject;
 use zbus::fdo::ObjectManager;
 use zbus::{Connection, fdo};
 
@@ -64,8 +66,12 @@ impl Names {
 
 /// Publishes everything for ever, on whatever bus there is.
 pub(crate) async fn serve(handle: Arc<EngineHandle>, names: Names) {
+    let mut is_first = true;
     loop {
         let connection = bus::connect().await;
+        if !std::mem::take(&mut is_first) {
+            BUS_RECONNECTS.add(1);
+        }
         let mut publisher = Publisher {
             handle: Arc::clone(&handle),
             names,
@@ -77,6 +83,17 @@ pub(crate) async fn serve(handle: Arc<EngineHandle>, names: Names) {
             tokio::time::sleep(RETRY).await;
         }
     }
+}
+
+/// What is counted beside the properties.
+fn metrics() -> Metrics {
+    let mut metrics = Metrics::default();
+    metrics.of_process("mctp-demuxd");
+    let (writes, bytes) = durable::written();
+    let labels = [("daemon", "mctp-demuxd")];
+    metrics.number("causeway_state_writes_total", &labels, writes);
+    metrics.number("causeway_state_written_bytes_total", &labels, bytes);
+    metrics
 }
 
 /// One connection, and what is published on it.
@@ -95,6 +112,7 @@ impl Publisher {
         let handle = || Arc::clone(&self.handle);
         server.at(root, ObjectManager).await?;
         server.at(root, Root { handle: handle() }).await?;
+        server.at(root, MetricsObject::new(metrics)).await?;
         let network = Network { handle: handle(), names: self.names };
         server.at(format!("{root}/networks/{NETWORK}"), network).await?;
         let links = self.handle.with(|engine| engine.demux.links().len());

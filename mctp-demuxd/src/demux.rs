@@ -10,6 +10,7 @@ mod control;
 mod counters;
 mod inbound;
 mod limits;
+mod links;
 mod outbound;
 mod outbox;
 mod ping;
@@ -25,13 +26,14 @@ use mctp_proto::protocols::Key;
 use mctp_proto::reassembly::{Limits, Reassembler};
 use mctp_proto::route::{Route, RouteTable};
 use mctp_proto::tags::{TagPeer, TagTable};
-use mctp_proto::{BASELINE_MTU, BusPath, DropReason, Eid, LinkId, Medium, MessageType, Tag};
+use mctp_proto::{BASELINE_MTU, BusPath, DropReason, Eid, LinkId, MessageType, Tag};
 
 use self::client::Client;
 use self::control::Announcement;
 pub use self::counters::{ClientCounters, LinkCounters, Refusal, Refusals};
 pub use self::inbound::KernelMessage;
 pub use self::limits::AnswerLimits;
+pub use self::links::{LinkKind, LinkState};
 pub use self::outbound::{KernelSend, Progress};
 pub use self::outbox::Encode;
 use self::outbox::Outbox;
@@ -51,38 +53,6 @@ pub trait Outlet {
 
     /// A client whose message was held may be read again.
     fn resume(&mut self, client: ClientId);
-}
-
-/// What a link carries.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LinkKind {
-    /// Packets of a medium, with at most so many payload bytes.
-    Packets(Medium, usize),
-    /// Whole messages: the kernel has its own stack, tags and control protocol.
-    Kernel,
-}
-
-impl LinkKind {
-    pub(crate) const fn medium(self) -> Medium {
-        match self {
-            Self::Packets(medium, _) => medium,
-            Self::Kernel => Medium::Unspecified,
-        }
-    }
-}
-
-/// One link and what passed over it.
-#[derive(Debug)]
-pub struct LinkState {
-    /// The binding as it was configured.
-    pub name: String,
-    /// What it carries.
-    pub kind: LinkKind,
-    /// Whether its device is open.
-    pub up: bool,
-    /// What passed over it.
-    pub counters: LinkCounters,
-    outbox: Outbox,
 }
 
 /// What the configuration says.

@@ -40,7 +40,7 @@ pub(crate) struct Engine {
     pub(crate) demux: Demux,
     pub(crate) sockets: Sockets,
     transmitters: Vec<Transmitter>,
-    capture: Option<Capture>,
+    pub(crate) capture: Capture,
     buffer: Vec<u8>,
     now: Duration,
     /// When the timer will go off.
@@ -77,7 +77,7 @@ pub(crate) struct EngineHandle {
 }
 
 impl EngineHandle {
-    pub(crate) fn new(demux: Demux, queue: QueueLimits, capture: Option<Capture>) -> Arc<Self> {
+    pub(crate) fn new(demux: Demux, queue: QueueLimits, capture: Capture) -> Arc<Self> {
         let transmitters = demux.links().iter().map(|_| Transmitter::default()).collect();
         let engine = Engine {
             demux,
@@ -154,7 +154,9 @@ impl EngineHandle {
     pub(crate) async fn run_flusher(self: Arc<Self>) {
         loop {
             self.flush.notified().await;
-            self.with(Engine::flush);
+            if self.with(Engine::flush) {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -315,9 +317,7 @@ impl Engine {
 
     /// Takes a packet from a link, without its framing.
     pub(crate) fn packet_in(&mut self, link: LinkId, address: Address, packet: &[u8]) {
-        if let Some(capture) = &mut self.capture {
-            capture.write(Direction::In, link, address, &[packet]);
-        }
+        self.capture.write(Direction::In, link, address, &[packet]);
         self.demux.handle_packet(self.now, link, address, packet, &mut self.sockets);
     }
 

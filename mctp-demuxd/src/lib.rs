@@ -3,7 +3,7 @@
 //!
 //! - [`demux`]: which client gets which message, without I/O.
 //! - [`bindings`]: the devices; [`args`] and [`config`]: which, and with what limits.
-//! - [`capture`]: packets to a file; [`dbus`]: what is published on D-Bus.
+//! - [`capture`]: packets to a file and to programs that trace; [`dbus`]: what is published on D-Bus.
 
 pub mod args;
 mod assignments;
@@ -67,7 +67,7 @@ pub async fn run(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         assignments = Some(file);
     }
     let listeners = server::listeners(&plan.sockets)?;
-    let handle = EngineHandle::new(demux, plan.queue, capture.transpose()?);
+    let handle = EngineHandle::new(demux, plan.queue, capture.transpose()?.unwrap_or_default());
     if let Some(assignments) = assignments {
         tokio::spawn(assignments.keep(Arc::clone(&handle)));
     }

@@ -24,7 +24,7 @@ pub(crate) use self::host::{
 pub(crate) use self::identity::{Identity, Software, SoftwarePurpose};
 pub(crate) use self::inventory::{Fru, FruBoard, FruChassis, FruProduct, Part, PartKind};
 pub(crate) use self::network::{Address, Interface, Network, Origin};
-pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, Wave};
+pub(crate) use self::sensor::{Kind, Limits, Sensor, Sensors, SignalReadings, Wave};
 pub(crate) use self::user::User;
 
 /// The keys of the platform's file.
@@ -43,6 +43,7 @@ pub const KEYS: Keys = Keys {
         "host.soft-off-limit-ms",
         "host.soft-off-ms",
         "host.start-ms",
+        "sensors.signal-readings",
         "sensors.update-ms",
         "services.callers",
     ],

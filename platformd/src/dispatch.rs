@@ -9,7 +9,7 @@ use zbus::wire::{ObjectPath, Variant};
 
 use crate::fault::Fault;
 use crate::mapper::{self, Foreign, ObjectQuery};
-use crate::part::{Invocation, Now, Returned};
+use crate::part::{Invocation, Now, Read, Returned};
 use crate::simulation::Simulation;
 use crate::tree::{Instance, Object, Tree};
 use crate::{introspect, services};
@@ -55,7 +55,8 @@ pub(crate) fn dispatch(
         }
         Some(PEER) => peer(call),
         Some(OBJECT_MANAGER) => {
-            managed_objects(simulation.tree(now), call).map(|objects| vec![objects])
+            let tree = simulation.read(now, Read::Below(&call.path));
+            managed_objects(tree, call).map(|objects| vec![objects])
         }
         Some(mapper_interface::NAME) if call.asks_mapper() => {
             let method = mapper_interface::INTERFACE
@@ -109,7 +110,8 @@ fn properties(simulation: &mut Simulation, now: Now, call: &Call) -> Result<Retu
     match call.member.as_str() {
         "Get" => {
             let (interface, property) = (call.text(0)?, call.text(1)?);
-            let instance = instance(simulation.tree(now), call, interface)?;
+            let read = Read::Object { path: &call.path, interface: Some(interface) };
+            let instance = instance(simulation.read(now, read), call, interface)?;
             let value = instance
                 .values
                 .get(property)
@@ -117,14 +119,15 @@ fn properties(simulation: &mut Simulation, now: Now, call: &Call) -> Result<Retu
             Ok(vec![Variant::Variant(Box::new(value.clone()))])
         }
         "GetAll" => {
-            let object = call.object(simulation.tree(now))?;
             let interface = call.text(0)?;
+            let of = (!interface.is_empty()).then_some(interface);
+            let tree = simulation.read(now, Read::Object { path: &call.path, interface: of });
+            let object = call.object(tree)?;
             let properties = if interface.is_empty() {
                 object.interfaces.values().flat_map(values).collect()
             } else if mapper::COMMON_INTERFACES.contains(&interface) {
                 Properties::new()
             } else {
-                let tree = simulation.tree(now);
                 values(instance(tree, call, interface)?).collect()
             };
             Ok(vec![Variant::from(properties)])
@@ -150,7 +153,7 @@ fn instance<'t>(tree: &'t Tree, call: &Call, interface: &str) -> Result<&'t Inst
 }
 
 fn values(instance: &Instance) -> impl Iterator<Item = (String, Variant<'static>)> {
-    instance.values.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))
+    instance.values.iter().map(|(name, value)| (name.to_owned(), value.clone()))
 }
 
 fn peer(call: &Call) -> Result<Returned, Fault> {

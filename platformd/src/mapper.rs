@@ -31,7 +31,7 @@ impl ObjectQuery<'_> {
     pub(crate) fn owners(&self, path: &str, interfaces: &[String]) -> Owners {
         let mut owners = Owners::new();
         if let Some(object) = self.tree.object(path)
-            && wanted(object.interfaces.keys().copied(), interfaces)
+            && wanted(object.interfaces.keys(), interfaces)
         {
             owners.insert(object.service.to_owned(), listed(object));
         }
@@ -99,7 +99,7 @@ fn wanted<'a>(mut has: impl Iterator<Item = &'a str>, wanted: &[String]) -> bool
 }
 
 fn listed(object: &Object) -> Vec<String> {
-    let interfaces = object.interfaces.keys().copied();
+    let interfaces = object.interfaces.keys();
     COMMON_INTERFACES.into_iter().chain(interfaces).map(str::to_owned).collect()
 }
 

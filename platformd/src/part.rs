@@ -180,6 +180,15 @@ pub(crate) struct Invocation<'a> {
     pub(crate) arguments: &'a [Variant<'static>],
 }
 
+/// What a client is about to read of the tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Read<'a> {
+    /// Properties of an object: of this interface, or of all of them.
+    Object { path: &'a str, interface: Option<&'a str> },
+    /// All objects below a path.
+    Below(&'a str),
+}
+
 /// The values that a method returns.
 pub(crate) type Returned = Vec<Variant<'static>>;
 
@@ -201,6 +210,9 @@ pub(crate) trait Part: Send {
 
     /// Updates values that change without a signal, before they are read.
     fn refresh(&mut self, _: &mut Context<'_>) {}
+
+    /// Computes values that nobody needed so far, before a client reads them.
+    fn read(&mut self, _: &mut Context<'_>, _: Read<'_>) {}
 
     /// Acts on an event.
     fn handle_event(&mut self, _: &mut Context<'_>, _: Event) {}

@@ -175,6 +175,9 @@ impl Server {
 
     async fn serve(&mut self, links: &Links, ready: &mut Option<impl FnOnce()>) -> Ended {
         let mut stream = links.messages();
+        // What has changed before this process owns a name is signalled to nobody: clients read the objects of a name
+        // that has a new owner.
+        self.simulation.take_changes();
         let mut names = Names::new(self.names());
         let (sender, mut updates) = mpsc::channel(UPDATES);
         let _tracking = AbortOnDrop::spawn(mapper::track(names.all.clone(), sender));

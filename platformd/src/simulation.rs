@@ -11,7 +11,7 @@ use crate::config::Platform;
 use crate::fault::Fault;
 use crate::host::{Backend, Report};
 use crate::part::{
-    Context, Effect, Event, Invocation, Now, Part, Replies, Returned, Setting, Ticket,
+    Context, Effect, Event, Invocation, Now, Part, Read, Replies, Returned, Setting, Ticket,
 };
 use crate::tree::{Change, SavedValues, Tree};
 use crate::{associations, parts};
@@ -56,6 +56,12 @@ impl Simulation {
     pub(crate) fn tree(&mut self, now: Now) -> &Tree {
         self.each(now, |part, context| part.refresh(context));
         &self.tree
+    }
+
+    /// The objects, with all values that a client is about to `read`.
+    pub(crate) fn read(&mut self, now: Now, read: Read<'_>) -> &Tree {
+        self.each(now, |part, context| part.read(context, read));
+        self.tree(now)
     }
 
     /// A client sets a property.

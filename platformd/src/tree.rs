@@ -11,8 +11,39 @@ use zbus::wire::{Structure, Variant};
 use crate::config::Services;
 use crate::fault::Fault;
 
-/// The values of one interface, by name.
-pub(crate) type Values = BTreeMap<&'static str, Variant<'static>>;
+/// The values of one interface, by name: a list, as interfaces have a few properties, and a platform has thousands of
+/// them, of which a map would allocate more than it uses.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Values(Vec<(&'static str, Variant<'static>)>);
+
+impl Values {
+    /// The value of a property.
+    pub(crate) fn get(&self, name: &str) -> Option<&Variant<'static>> {
+        self.iter().find_map(|(of, value)| (of == name).then_some(value))
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut Variant<'static>> {
+        self.0.iter_mut().find_map(|(of, value)| (*of == name).then_some(value))
+    }
+
+    /// Gives a property its value.
+    pub(crate) fn insert(&mut self, name: &'static str, value: Variant<'static>) {
+        match self.get_mut(name) {
+            Some(known) => *known = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Variant<'static>)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+
+    /// As they are sent.
+    pub(crate) fn into_sent(self) -> BTreeMap<&'static str, Variant<'static>> {
+        self.0.into_iter().collect()
+    }
+}
 
 /// All objects, by path.
 #[derive(Debug, Default)]
@@ -33,7 +64,53 @@ pub(crate) type SavedValues = BTreeMap<String, BTreeMap<String, Variant<'static>
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) service: &'static str,
-    pub(crate) interfaces: BTreeMap<&'static str, Instance>,
+    pub(crate) interfaces: Interfaces,
+}
+
+/// The interfaces of an object, in the order of their names; a list for the same reason as [`Values`].
+#[derive(Debug, Default)]
+pub(crate) struct Interfaces(Vec<Instance>);
+
+impl Interfaces {
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|instance| instance.interface.name.cmp(name))
+    }
+
+    /// The interface of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Instance> {
+        self.0.get(self.position(name).ok()?)
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut Instance> {
+        let at = self.position(name).ok()?;
+        self.0.get_mut(at)
+    }
+
+    /// Whether there is one of this name.
+    pub(crate) fn contains_key(&self, name: &str) -> bool {
+        self.position(name).is_ok()
+    }
+
+    fn insert(&mut self, instance: Instance) {
+        match self.position(instance.interface.name) {
+            Ok(at) => {
+                if let Some(known) = self.0.get_mut(at) {
+                    *known = instance;
+                }
+            }
+            Err(at) => self.0.insert(at, instance),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Instance> {
+        self.0.iter()
+    }
+
+    /// Their names.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|instance| instance.interface.name)
+    }
 }
 
 /// One interface of one object.
@@ -47,12 +124,13 @@ pub(crate) struct Instance {
 impl Instance {
     /// An interface whose properties have the zero of their type until they are given.
     pub(crate) fn new(interface: &'static Interface) -> Self {
-        let values = interface
-            .properties
-            .iter()
-            .filter_map(|property| Some((property.name, zero(&property.signature.to_string())?)))
-            .collect();
-        Self { interface, values, is_persistent: false }
+        let mut values = Vec::with_capacity(interface.properties.len());
+        values.extend(
+            interface.properties.iter().filter_map(|property| {
+                Some((property.name, zero(&property.signature.to_string())?))
+            }),
+        );
+        Self { interface, values: Values(values), is_persistent: false }
     }
 
     /// The same with a value for one property.
@@ -123,12 +201,12 @@ impl Tree {
         let object = self
             .objects
             .entry(path.to_owned())
-            .or_insert_with(|| Object { service, interfaces: BTreeMap::new() });
+            .or_insert_with(|| Object { service, interfaces: Interfaces::default() });
         for mut instance in instances {
             if instance.is_persistent {
                 recall(&mut instance, self.saved.get(path));
             }
-            object.interfaces.insert(instance.interface.name, instance);
+            object.interfaces.insert(instance);
         }
         let added = Change::Added { path: path.to_owned() };
         // Only an object that existed before can be among the changes already; a search for each of a platform's
@@ -141,7 +219,7 @@ impl Tree {
     /// Removes an object.
     pub(crate) fn remove(&mut self, path: &str) {
         if let Some(object) = self.objects.remove(path) {
-            let interfaces = object.interfaces.into_keys().collect();
+            let interfaces = object.interfaces.keys().collect();
             let path = path.to_owned();
             self.unsaved |= self.saved.remove(&path).is_some();
             self.changes.push(Change::Removed { service: object.service, path, interfaces });
@@ -300,12 +378,12 @@ impl Tree {
         if let Some(Change::Changed { path, interface, values }) = self.changes.last_mut()
             && path == at
             && *interface == of
-            && !values.contains_key(name)
+            && values.get(name).is_none()
         {
             values.insert(name, value);
             return;
         }
-        let values = Values::from([(name, value)]);
+        let values = Values(vec![(name, value)]);
         self.changes.push(Change::Changed { path: at.to_owned(), interface: of, values });
     }
 }

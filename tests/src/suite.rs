@@ -19,7 +19,7 @@ use crate::process::Process;
 use crate::{client, openbmc, programs, wait};
 
 /// The configuration that every suite starts with.
-const CONFIGURATION: &str = include_str!("../data/causeway.toml");
+pub(crate) const CONFIGURATION: &str = include_str!("../data/causeway.toml");
 
 /// The platform of every suite.
 const PLATFORM: &str = include_str!("../data/platform.toml");

@@ -281,6 +281,8 @@ fn operators_read_counters_and_change_nothing() {
         (PROPERTIES, "Set", false),
         (manager, "GetManagedObjects", true),
         (demux, "Ping", false),
+        (demux, "Trace", false),
+        ("org.causeway.Metrics", "Read", true),
         ("au.com.codeconstruct.MCTP.Endpoint1", "Remove", false),
     ] {
         assert_eq!(bus.may_call(OPERATOR, mctp, interface, member), may, "{interface} {member}");

@@ -1,156 +1,39 @@
 //! Reloads of the configuration while sessions, the console and the host are busy, and what they change.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::{fs, thread};
+use std::fs;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tests::bus::CHASSIS_STATE;
 use tests::client::Output;
 use tests::host_device::{HostDevice, Kind};
-use tests::process::Process;
+use tests::load::Work;
+use tests::reload::{
+    WRONG, configure, hang_up, in_force, misconfigure, refusal, reloaded, replace, value_in_force,
+};
 use tests::satellite::Satellites;
 use tests::shell::Shell;
 use tests::suite::Suite;
-use tests::terminal::Terminal;
-use tests::{ctl, wait};
+use tests::{ctl, everything, wait};
 
 const APP: u8 = 0x06;
 const GET_DEVICE_ID: u8 = 0x01;
-const RELOADED: &str = "configuration reloaded";
 
-/// The configuration of the suite, to which a test adds lines.
-const CONFIGURATION: &str = include_str!("../data/causeway.toml");
-
-/// Replaces a file at once, as an editor does: no daemon reads half of it.
-fn replace(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).expect("a file");
-    fs::rename(&new, path).expect("a file");
-}
-
-/// Replaces the suite's `causeway.toml` by its usual one with `lines` at its end.
-fn configure(suite: &Suite, lines: &str) {
-    let dir = suite.dir().display().to_string();
-    let text = format!("{CONFIGURATION}\n{lines}").replace("{dir}", &dir);
-    replace(&suite.dir().join("causeway.toml"), &text);
-}
-
-/// Sends SIGHUP, and waits until the daemon has reloaded once more.
-#[track_caller]
-fn hang_up(process: &mut Process) {
-    let count = |process: &Process| process.log().matches(RELOADED).count();
-    let before = count(process);
-    process.signal(Signal::SIGHUP);
-    wait::until_true("it has reloaded", || count(process) > before);
-}
-
-/// `config reload`'s answer for one daemon.
-fn reloaded(suite: &Suite, daemon: &str) -> Value {
-    let output = ctl::on(&suite.bus, &format!("--json config reload {daemon}"));
-    ctl::json_of(&output, "config")[0].clone()
-}
-
-/// All that is in force.
-fn in_force(suite: &Suite) -> Value {
-    ctl::json_on(&suite.bus, "config show")
-}
-
-/// Clients that work until they are stopped.
-struct Load<'a> {
-    stop: &'a AtomicBool,
-    done: &'a AtomicUsize,
-}
-
-impl Load<'_> {
-    /// Does `work` again and again.
-    fn run(&self, mut work: impl FnMut()) {
-        while !self.stop.load(Ordering::Relaxed) {
-            work();
-            self.done.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits until `count` more pieces of work are done.
-    fn until(&self, count: usize) {
-        let wanted = self.done.load(Ordering::Relaxed) + count;
-        wait::until_true("the clients go on", || self.done.load(Ordering::Relaxed) >= wanted);
-    }
-}
-
-/// Sends `signals` reloads to the suite's daemons and `bridge`, one after the other.
-fn reload_all(suite: &mut Suite, bridge: &mut Process, load: &Load<'_>) {
-    for round in 0..24 {
-        let wrong = if round % 3 == 2 { "[lan]\nsessions = 0\n" } else { "" };
-        let lines = format!(
-            "[lan]\nidle-timeout = {}\nsessions = {}\npackets-per-second = {}\n[sel]\nlog-clears = {}\n\
-             [host]\nrunning = {}\n{wrong}",
-            60 + round,
-            if round % 2 == 0 { 9 } else { 62 },
-            4000 + round,
-            round % 2 == 0,
-            8 + round % 8,
-        );
-        // Two tables of one name are an error too, so the wrong one stands alone.
-        let lines = if wrong.is_empty() { lines.as_str() } else { wrong };
-        configure(suite, lines);
-        for process in [&mut suite.netipmid, &mut suite.ipmid, &mut suite.platformd, &mut *bridge] {
-            process.signal(Signal::SIGHUP);
-        }
-        load.until(10);
-    }
-}
-
-/// Eight sessions over LAN, the console and the host: not one answer is missing or an error.
+/// Eight sessions over LAN, the console, the host and sixteen MCTP clients: nothing is lost, and no answer is late.
 #[test]
-fn reloads_under_load_end_nothing() {
-    let mut suite = Suite::start();
-    let login = suite.administrator();
-    let device_path = suite.dir().join("device");
-    let device_argument = device_path.display().to_string();
-    let mut bridge = suite.bridge("kcsbridged", "kcs0", ["--device", &device_argument]);
-    let mut device = HostDevice::plug(Kind::Kcs, &device_path);
-    let id = device.request(APP, GET_DEVICE_ID);
-    let mut terminal = Terminal::sol(&login);
-    let mut shells: Vec<_> = (0..8).map(|_| Shell::open(&login)).collect();
-    let ended = |log: &str| log.matches("session ended").count();
-    let before = ended(&suite.netipmid.log());
-    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let load = &Load { stop: &stop, done: &done };
-    thread::scope(|scope| {
-        for shell in &mut shells {
-            scope.spawn(move || {
-                load.run(|| {
-                    let reply = shell.run("raw 6 1");
-                    assert!(reply.trim_start().starts_with("20 "), "{reply}");
-                });
-            });
-        }
-        let (device, id, terminal) = (&mut device, &id, &mut terminal);
-        scope.spawn(move || load.run(|| assert_eq!(device.request(APP, GET_DEVICE_ID), *id)));
-        scope.spawn(move || {
-            let mut number = 0;
-            load.run(|| {
-                number += 1;
-                terminal.enter(&format!("n{number}\r"));
-                terminal.until_shows(&format!("n{number}: not found"));
-            });
-        });
-        reload_all(&mut suite, &mut bridge, load);
-        stop.store(true, Ordering::Relaxed);
+fn reloads_under_load_lose_nothing_and_no_answer_is_late() {
+    let suite = Suite::start();
+    let path = suite.dir().join("device");
+    let device = path.display().to_string();
+    let bridge = suite.bridge("kcsbridged", "kcs0", ["--device", &device]);
+    let mut host = HostDevice::plug(Kind::Kcs, &path);
+    // It answers C3h until ipmid knows the bridge.
+    let id = host.request(APP, GET_DEVICE_ID);
+    let ask: Work<'_> = Box::new(move |_| {
+        host.send(APP, GET_DEVICE_ID);
+        assert_eq!(host.receive(APP, GET_DEVICE_ID), id);
     });
-    for shell in &mut shells {
-        assert!(shell.run("raw 6 1").trim_start().starts_with("20 "));
-    }
-    let log = suite.netipmid.log();
-    assert_eq!(ended(&log), before, "no session has ended: {log}");
-    for process in [&suite.netipmid, &suite.ipmid] {
-        let log = process.log();
-        assert!(log.contains(RELOADED) && log.contains("configuration refused"), "{log}");
-    }
-    // It does not read the section that was wrong.
-    assert!(bridge.log().contains(RELOADED), "{}", bridge.log());
+    everything::is_reloaded(suite, bridge, ask);
 }
 
 #[test]
@@ -169,47 +52,10 @@ fn a_storm_of_hangups_ends_nothing_and_the_last_configuration_is_in_force() {
         }
     }
     wait::until_true("the last one is in force", || {
-        let settings = in_force(&suite);
-        let settings = settings.as_array().expect("a list");
-        let timeout = settings.iter().find(|it| it["key"] == "lan.idle-timeout");
-        timeout.is_some_and(|it| it["value"] == "460")
+        value_in_force(&suite, "netipmid", "lan.idle-timeout").as_deref() == Some("460")
     });
     assert!(shell.run("raw 6 1").trim_start().starts_with("20 "));
 }
-
-/// Configurations that are wrong, by the line after the suite's own where the mistake is. Each is one that `ipmid`, or
-/// else `netipmid`, reads.
-const WRONG: [(&str, &str, usize); 20] = [
-    ("ipmid", "[lna]", 1),
-    ("ipmid", "[lan]\nsessions = 0", 2),
-    ("ipmid", "[lan]\n\nsessions = 63", 3),
-    ("ipmid", "[lan]\ncipher-suites = [17, 0]", 2),
-    ("ipmid", "[lan]\ncipher-suites = []", 2),
-    ("ipmid", "[lan]\ncipher-suites = [\n17,\n17]", 4),
-    ("ipmid", "[lan]\nipmi-15 = [\"md4\"]", 2),
-    ("ipmid", "[lan]\nidle-timeout = \"long\"", 2),
-    ("ipmid", "[lan]\nbound-to-address = 1", 2),
-    ("ipmid", "[lan]\nsession = 1", 2),
-    ("ipmid", "[lan", 1),
-    ("ipmid", "[log]\nlevel = \"loud\"", 2),
-    ("ipmid", "[sel]\n\ncapacity = 65534", 3),
-    ("ipmid", "[pef]\ntrap-port = 0", 2),
-    ("ipmid", "[ipmid]\ncallers = [\"nobody-has-this-name\"]", 2),
-    ("ipmid", "[[i2c.allow]]\nbus = 3\naddress = 0x50\nwrite = [0]\nmask = [1, 2]", 5),
-    (
-        "ipmid",
-        "[[channel]]\nnumber = 12\nname = \"x\"\nmedium = \"lan\"\nprotocol = \"ipmb-1.0\"",
-        2,
-    ),
-    ("netipmid", "[sol]\nviewers = 4", 2),
-    ("netipmid", "[sol]\nscrollback = 65537", 2),
-    (
-        "netipmid",
-        "[[channel]]\nnumber = 2\nname = \"other\"\nmedium = \"lan\"\nprotocol = \"ipmb-1.0\"\n\
-         sessions = \"multi-session\"",
-        1,
-    ),
-];
 
 #[test]
 fn wrong_configurations_are_refused_with_their_line_and_the_old_one_stays() {
@@ -218,32 +64,21 @@ fn wrong_configurations_are_refused_with_their_line_and_the_old_one_stays() {
     let file = suite.dir().join("causeway.toml");
     let mut shell = Shell::open(&suite.administrator());
     for (daemon, text, line) in WRONG {
-        replace(&file, &format!("\n{text}\n"));
+        let place = misconfigure(&suite, text, line);
         let answer = reloaded(&suite, daemon);
         let refused = &answer["refused"];
         assert_eq!(refused["line"], json!(line + 1), "{text}: {answer}");
         assert_eq!(refused["file"], json!(file.display().to_string()), "{text}: {answer}");
-        let place = format!("{}:{}: ", file.display(), line + 1);
         let process = if daemon == "ipmid" { &suite.ipmid } else { &suite.netipmid };
         let log = process.log();
         assert!(log.contains(&place), "{text}: {log}");
-        let property = ["get-property", &name_of(daemon), PATH, INTERFACE, "ConfigurationError"];
-        assert!(suite.bus.busctl(&property).ok().contains(&place), "{text}");
+        assert!(refusal(&suite, daemon).contains(&place), "{text}");
         assert_eq!(in_force(&suite), before, "{text}");
     }
     assert!(shell.run("raw 6 1").trim_start().starts_with("20 "));
     configure(&suite, "");
     assert_eq!(reloaded(&suite, "ipmid")["refused"], Value::Null);
-    let property = ["get-property", &name_of("ipmid"), PATH, INTERFACE, "ConfigurationError"];
-    assert_eq!(suite.bus.busctl(&property).ok().trim(), r#"{"type":"s","data":""}"#);
-}
-
-const PATH: &str = "/org/causeway/Daemon";
-const INTERFACE: &str = "org.causeway.Daemon";
-
-fn name_of(daemon: &str) -> String {
-    let channel = if daemon == "netipmid" { ".lan0" } else { "" };
-    format!("org.causeway.Daemon.{daemon}{channel}")
+    assert_eq!(refusal(&suite, "ipmid"), "");
 }
 
 /// The ids in Get Channel Cipher Suites' records.
@@ -276,7 +111,7 @@ fn the_log_level_is_that_of_the_file() {
     let logins = || suite.netipmid.log().matches("info: login").count();
     for (level, count) in [("error", 0), ("info", 1), ("warn", 1)] {
         configure(&suite, &format!("[log]\nlevel = \"{level}\"\n"));
-        reloaded(&suite, "netipmid");
+        assert_eq!(reloaded(&suite, "netipmid")["refused"], Value::Null);
         login.ipmitool("mc info").ok();
         assert_eq!(logins(), count, "{level}");
     }

@@ -306,3 +306,53 @@ fn numbers_are_the_same_on_fresh_bmcs_and_records_do_not_move_with_limits() {
     assert_eq!(numbers(&suite), first, "after a restart");
     login.freeipmi("ipmi-sensors", "--quiet-cache").ok();
 }
+
+/// Sensors that move by themselves.
+const MOVING: &str = r#"
+[sensors]
+update-ms = 100
+
+[[sensor]]
+kind = "temperature"
+name = "Rising"
+value = 50.0
+resolution = 0.5
+min = 0.0
+max = 127.0
+wave = { shape = "ramp", amplitude = 40.0, period-ms = 60000 }
+
+[[sensor]]
+kind = "temperature"
+name = "Jumping"
+value = 50.0
+min = 0.0
+max = 127.0
+warning-high = 85.0
+wave = { shape = "script", points = [[0, 50.0], [2000, 90.0], [6000, 50.0]] }
+"#;
+
+#[test]
+fn a_reading_that_moves_is_another_at_the_next_read() {
+    let suite = Suite::with_sensors(MOVING);
+    let login = suite.administrator();
+    let read = || login.ipmitool("sensor reading Rising").ok();
+    let number = |text: &String| text.contains(|letter: char| letter.is_ascii_digit());
+    let mut last = wait::until("the sensor is there", || Some(read()).filter(number));
+    for _ in 0..3 {
+        last = wait::until("another reading", || Some(read()).filter(|text| *text != last));
+    }
+}
+
+#[test]
+fn an_alarm_that_comes_and_goes_by_itself_is_logged_though_nobody_reads_the_sensor() {
+    let suite = Suite::with_sensors(MOVING);
+    let login = suite.administrator();
+    for direction in ["Asserted", "Deasserted"] {
+        wait::until_true(&format!("the alarm is logged: {direction}"), || {
+            // Unlike `elist`, it reads no records of sensors.
+            let log = login.ipmitool("sel list").ok();
+            let event = format!("Upper Non-critical going high | {direction}");
+            log.contains(&event)
+        });
+    }
+}

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daemon::{Outage, RateLimit};
 use ipmi_proto::ipmb::{IpmbAddress, IpmbHeader, IpmbRequest, IpmbResponse, IpmbSequence};
 use ipmi_proto::{ChannelNumber, CompletionCode, Lun, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
+use openbmc_dbus::recorder::{Channel, Origin, RequestView, Started};
 use sections::IpmbSection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
@@ -55,6 +57,13 @@ enum TaskResult {
     Queued(IpmbHeader, Response),
 }
 
+/// A request to a satellite that has not ended.
+#[derive(Debug)]
+struct Waiting {
+    done: oneshot::Sender<Outcome>,
+    recorded: Started,
+}
+
 /// An IPMB, bridged.
 #[derive(Debug)]
 pub struct Bridge {
@@ -65,7 +74,9 @@ pub struct Bridge {
     calls: mpsc::Receiver<IpmbCall>,
     signals: Signals,
     tracker: Tracker,
-    waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
+    waiting: HashMap<RequestId, Waiting>,
+    /// Of the requests to satellites.
+    recorder: Arc<Channel>,
     inbox: Inbox,
     sender: mpsc::UnboundedSender<TaskResult>,
     results: mpsc::UnboundedReceiver<TaskResult>,
@@ -73,12 +84,13 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// A bridge that has not yet seen its bus. A change of `config` applies to requests that come after it.
+    /// A bridge that has not yet seen its bus. A change of `config` applies to requests that come after it; `recorder`
+    /// records those to satellites.
     #[must_use]
     pub fn new(
         own: IpmbAddress,
         mut config: watch::Receiver<IpmbSection>,
-        ipmid: IpmiHost,
+        (ipmid, recorder): (IpmiHost, Arc<Channel>),
         (calls, signals): (mpsc::Receiver<IpmbCall>, Signals),
     ) -> Self {
         // Bounded by the requests that run and the frames that wait to be written.
@@ -93,6 +105,7 @@ impl Bridge {
             signals,
             tracker: Tracker::new(own, retry_policy(&section)),
             waiting: HashMap::new(),
+            recorder,
             inbox: Inbox::new(section.running_per_satellite()),
             sender,
             results,
@@ -182,7 +195,8 @@ impl Bridge {
             self.write(Write { id: Some(outgoing.id), frame: outgoing.frame });
         }
         while let Some((id, outcome)) = self.tracker.poll_event() {
-            if let Some(done) = self.waiting.remove(&id) {
+            if let Some(Waiting { done, recorded }) = self.waiting.remove(&id) {
+                record_end(&self.recorder, recorded, &outcome);
                 // The caller may have disconnected.
                 let _ = done.send(outcome);
             }
@@ -200,7 +214,9 @@ impl Bridge {
             IpmbCall::SendRequest { to, request, done } => {
                 // Dropping `done` means that no sequence number is free.
                 if let Some(id) = self.tracker.start(Instant::now(), to, &request) {
-                    self.waiting.insert(id, done);
+                    let origin = Origin::to_satellite(to.0);
+                    let recorded = self.recorder.begin(&RequestView::of(&request, origin));
+                    self.waiting.insert(id, Waiting { done, recorded });
                 }
             }
             IpmbCall::SendResponse { frame, done } => {
@@ -331,6 +347,19 @@ impl Bridge {
             IpmbResponse::answering(header, &short).emit(&mut frame);
         }
         self.write(Write { id: None, frame });
+    }
+}
+
+/// Records how a request to a satellite has ended.
+fn record_end(recorder: &Channel, recorded: Started, outcome: &Outcome) {
+    match outcome {
+        Outcome::Answered(Response { completion, data, .. }) => {
+            recorder.end(recorded, completion.0, data, false);
+        }
+        Outcome::TimedOut => recorder.end(recorded, CompletionCode::TIMEOUT.0, &[], true),
+        Outcome::Unreachable => {
+            recorder.end(recorded, CompletionCode::DESTINATION_UNAVAILABLE.0, &[], true);
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub async fn serve(setup: Setup<IpmbArguments>, config: Config) -> Result<(), Fa
     let (calls, signals) = object::serve(&channel, link, config.clone());
     setup.ready();
     let own = setup.args.address();
-    let bridge = Bridge::new(own, config, ipmid.clone(), (calls, signals));
+    let satellites = recorder.satellites(&channel, PRIMARY_IPMB);
+    let bridge = Bridge::new(own, config, (ipmid.clone(), satellites), (calls, signals));
     Ok(ipmid.unless_taken(bridge.run(&setup.args.bus_path())).await?)
 }

@@ -2,30 +2,77 @@
 //!
 //! A folder that does not exist yet is waited for by a watch on the nearest folder above it that does.
 //! Where nothing can be watched, because this user has used up its inotify instances or watches or may
-//! not read a folder, the accounts are read every ten seconds, and one line says so.
+//! not read a folder, one line says so. Then the files' time stamps are compared at each login, and every ten
+//! seconds while there are sessions, whose users may lose their permission; without sessions nothing wakes the
+//! daemon.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use accounts::Followed;
 use daemon::Outage;
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// How often the accounts are read while their folders cannot be watched.
+/// How often time stamps are compared while the folders cannot be watched and there are sessions.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What the readers of the accounts and the task that follows them know of each other.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Whether readers have to compare time stamps.
+    is_unwatched: AtomicBool,
+    /// Whether a reader has found a change.
+    is_found: AtomicBool,
+    has_sessions: AtomicBool,
+    /// A login began, or `has_sessions` changed.
+    activity: Notify,
+}
+
+impl Changes {
+    /// Makes the accounts current before a login.
+    pub fn before_login(&self, store: &dyn Followed) {
+        if self.is_unwatched.load(Ordering::Relaxed) {
+            if store.refresh() {
+                self.is_found.store(true, Ordering::Relaxed);
+            }
+            self.activity.notify_one();
+        }
+    }
+
+    /// Whether there are sessions.
+    pub fn set_sessions(&self, has_sessions: bool) {
+        if self.has_sessions.swap(has_sessions, Ordering::Relaxed) != has_sessions {
+            self.activity.notify_one();
+        }
+    }
+
+    /// Waits until time stamps are to be compared.
+    async fn until_needed(&self) {
+        let has_sessions = self.has_sessions.load(Ordering::Relaxed);
+        tokio::select! {
+            () = self.activity.notified() => {}
+            () = sleep(POLL_INTERVAL), if has_sessions => {}
+        }
+    }
+}
+
 /// Reads the accounts again whenever they may have changed, and calls `changed` when they have. Never ends.
-pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
+pub async fn follow(store: Arc<dyn Followed>, changes: Arc<Changes>, changed: impl Fn()) {
     let mut buffer = [0; 1024];
     let polling = Outage::new();
     loop {
         // Watched before they are read: a change meanwhile is an event.
         let watches = Watches::set(&*store, &mut buffer);
-        if store.reload() {
+        let is_watched = watches.is_ok();
+        changes.is_unwatched.store(!is_watched, Ordering::Relaxed);
+        let is_changed = if is_watched { store.reload() } else { store.refresh() };
+        if changes.is_found.swap(false, Ordering::Relaxed) || is_changed {
             changed();
         }
         let waited = match watches {
@@ -39,13 +86,13 @@ pub async fn follow(store: Arc<dyn Followed>, changed: impl Fn()) {
         };
         if let Err(error) = waited {
             if polling.begin() {
-                let seconds = POLL_INTERVAL.as_secs();
                 tracing::warn!(
-                    %error, seconds,
-                    "cannot watch the accounts' folders: changes take effect at the next poll"
+                    %error, seconds = POLL_INTERVAL.as_secs(),
+                    "cannot watch the accounts' folders: changes take effect at the next login, and for sessions later"
                 );
             }
-            sleep(POLL_INTERVAL).await;
+            changes.is_unwatched.store(true, Ordering::Relaxed);
+            changes.until_needed().await;
         }
     }
 }
@@ -193,20 +240,24 @@ mod tests {
             true
         }
 
+        fn refresh(&self) -> bool {
+            self.reload()
+        }
+
         fn is_unreadable(&self) -> bool {
             false
         }
     }
 
     /// A store in a folder that is being followed, and notice of each time that it was read.
-    fn followed(folder: &Path) -> (Arc<Store>, mpsc::UnboundedReceiver<()>) {
+    fn followed(folder: &Path) -> (Arc<Store>, Arc<Changes>, mpsc::UnboundedReceiver<()>) {
         let store = Arc::new(Store { folder: folder.to_owned(), reads: AtomicUsize::new(0) });
         let (notify, read) = mpsc::unbounded_channel();
-        let follower = Arc::clone(&store) as Arc<dyn Followed>;
-        tokio::spawn(follow(follower, move || {
+        let (follower, changes) = (Arc::clone(&store) as Arc<dyn Followed>, Arc::default());
+        tokio::spawn(follow(follower, Arc::clone(&changes), move || {
             let _ = notify.send(());
         }));
-        (store, read)
+        (store, changes, read)
     }
 
     /// Waits until the store has been read, after which its folders are watched again.
@@ -220,7 +271,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let folder = dir.path().join("state/access");
         let begun = Instant::now();
-        let (_store, mut read) = followed(&folder);
+        let (_store, _changes, mut read) = followed(&folder);
         until_read(&mut read).await;
         fs::create_dir(dir.path().join("state")).unwrap();
         until_read(&mut read).await;
@@ -241,7 +292,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn other_files_are_no_changes() {
         let dir = TempDir::new().unwrap();
-        let (store, mut read) = followed(dir.path());
+        let (store, _changes, mut read) = followed(dir.path());
         until_read(&mut read).await;
         File::create(dir.path().join("users.json")).unwrap();
         File::create(dir.path().join("generation")).unwrap();
@@ -251,12 +302,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn accounts_that_cannot_be_watched_are_polled() {
+    async fn accounts_that_cannot_be_watched_are_compared_at_logins_and_while_there_are_sessions() {
         let dir = TempDir::new().unwrap();
         File::create(dir.path().join("file")).unwrap();
+        let (store, changes, mut read) = followed(&dir.path().join("file/access"));
+        until_read(&mut read).await;
+        sleep(POLL_INTERVAL * 100).await;
+        assert_eq!(read.try_recv(), Err(mpsc::error::TryRecvError::Empty), "nobody needs them");
         let begun = Instant::now();
-        let (_store, mut read) = followed(&dir.path().join("file/access"));
-        for _ in 0..4 {
+        changes.before_login(&*store);
+        read.recv().await;
+        changes.set_sessions(true);
+        read.recv().await;
+        assert_eq!(Instant::now(), begun, "at once");
+        for _ in 0..3 {
             read.recv().await;
         }
         assert_eq!(Instant::now() - begun, POLL_INTERVAL * 3);
@@ -266,5 +325,8 @@ mod tests {
         fs::create_dir(dir.path().join("file")).unwrap();
         until_read(&mut read).await;
         assert_eq!(Instant::now(), begun, "watched again");
+        let reads = store.reads.load(Ordering::Relaxed);
+        changes.before_login(&*store);
+        assert_eq!(store.reads.load(Ordering::Relaxed), reads, "what is watched is current");
     }
 }

@@ -3,10 +3,12 @@
 
 use std::future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use daemon::Alarm;
+use futures_util::stream::{BoxStream, FuturesUnordered, select_all};
+use futures_util::{Stream, StreamExt, poll, stream};
 use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use openbmc_dbus::execute::{Caller, IpmiHost, is_bridge_refused};
 use openbmc_dbus::recorder::RequestView;
@@ -50,6 +52,28 @@ pub struct Inputs {
     pub plans: mpsc::UnboundedReceiver<Plan>,
     /// Requests about the SOL payload.
     pub sol: mpsc::UnboundedReceiver<SolRequest>,
+}
+
+impl Inputs {
+    /// All inputs as one stream, which polls only those that have something.
+    fn wakes(self) -> impl Stream<Item = Wake> + Unpin {
+        let Self { close, guid, accounts, counts, plans, sol } = self;
+        select_all([
+            wakes(close, Wake::Close),
+            wakes(guid, Wake::Guid),
+            wakes(accounts, |()| Wake::AccountsChanged),
+            wakes(counts, Wake::Counts),
+            wakes(plans, |plan| Wake::Reloaded(Box::new(plan))),
+            wakes(sol, Wake::Sol),
+        ])
+    }
+}
+
+fn wakes<T: Send + 'static>(
+    mut input: mpsc::UnboundedReceiver<T>,
+    wake: impl Fn(T) -> Wake + Send + 'static,
+) -> BoxStream<'static, Wake> {
+    stream::poll_fn(move |context| input.poll_recv(context).map(|item| item.map(&wake))).boxed()
 }
 
 /// The bridge of one channel.
@@ -124,10 +148,12 @@ impl Bridge {
     /// # Errors
     ///
     /// What the socket failed with.
-    pub async fn run(mut self, mut inputs: Inputs) -> std::io::Result<()> {
+    pub async fn run(mut self, inputs: Inputs) -> std::io::Result<()> {
         let ipmid = self.ipmid.clone();
+        let mut inputs = inputs.wakes();
         let mut running = FuturesUnordered::new();
         let mut turns = 0;
+        let mut alarm = Alarm::default();
         loop {
             let datagrams_first = turns < TURNS;
             let timeouts = [self.server.poll_timeout(), self.sol.poll_timeout()];
@@ -136,15 +162,10 @@ impl Bridge {
                 biased;
                 readable = self.datagrams.readable(), if datagrams_first => Wake::Readable(readable),
                 Some(answer) = running.next(), if datagrams_first => Wake::Answered(answer),
-                Some(id) = inputs.close.recv() => Wake::Close(id),
-                Some(guid) = inputs.guid.recv() => Wake::Guid(guid),
-                Some(()) = inputs.accounts.recv() => Wake::AccountsChanged,
-                Some(request) = inputs.counts.recv() => Wake::Counts(request),
-                Some(plan) = inputs.plans.recv() => Wake::Reloaded(Box::new(plan)),
-                Some(request) = inputs.sol.recv() => Wake::Sol(request),
+                Some(wake) = inputs.next() => wake,
                 changed = self.datagrams.links_changed() => Wake::LinksChanged(changed),
                 () = self.sol.step() => Wake::Console,
-                () = daemon::sleep_until(timeout) => Wake::Timeout,
+                () = alarm.wait_until(timeout) => Wake::Timeout,
                 () = future::ready(()), if !datagrams_first => Wake::Nothing,
             };
             let now = Instant::now();
@@ -154,7 +175,7 @@ impl Bridge {
             }
             self.act(now, wake)?;
             // One system call sends all responses that are ready.
-            while let Some(Some(answer)) = running.next().now_or_never() {
+            while let Poll::Ready(Some(answer)) = poll!(running.next()) {
                 self.answered(now, &answer);
             }
             while let Some(event) = self.server.poll_event() {
@@ -270,13 +291,13 @@ impl Bridge {
             Event::Payload { .. } => {}
             Event::Opened(info) => {
                 self.report.opened(&info);
-                self.measures.set_sessions(self.server.sessions().count());
+                self.count_sessions();
                 self.publish(SessionChange::Updated(info));
             }
             Event::Changed(info) => self.publish(SessionChange::Updated(info)),
             Event::Closed(info, reason) => {
                 self.report.closed(&info, reason);
-                self.measures.set_sessions(self.server.sessions().count());
+                self.count_sessions();
                 self.sol.session_closed(info.id);
                 self.publish(SessionChange::Closed(info.id));
             }
@@ -287,6 +308,12 @@ impl Bridge {
             Event::Rejected { peer, reason } => self.report.rejected(peer, reason),
         }
         None
+    }
+
+    fn count_sessions(&self) {
+        let count = self.server.sessions().count();
+        self.measures.set_sessions(count);
+        self.users.set_sessions(count > 0);
     }
 
     /// Records a request that the bridge has answered itself.

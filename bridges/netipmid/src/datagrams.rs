@@ -24,8 +24,9 @@ use tokio::io::Interest;
 use crate::interface::{Interface, InterfaceChange};
 use crate::socket;
 
-/// Datagrams received at a time.
+/// Datagrams received at a time at most, and while no more arrive at a time: each costs a header that is prepared.
 const BATCH: usize = 16;
+const FEW: usize = 4;
 /// So many batches are dropped at most after the socket was bound anew: more than its buffer holds.
 const BATCHES_DROPPED: usize = 64;
 /// Longest datagram: a longer one is truncated, and rejected for its lengths. The largest that a console sends
@@ -42,6 +43,8 @@ pub struct Datagrams {
     /// it may be another interface's.
     interface: Option<Interface>,
     buffers: Box<[[u8; DATAGRAM]; BATCH]>,
+    /// How many of the buffers are offered to the next call.
+    batch: usize,
     /// Replies that could not be sent.
     unsent: u64,
 }
@@ -57,7 +60,7 @@ impl Datagrams {
         let interface = Interface::of(&socket)?;
         let socket = Device::with_interest(socket.into(), Interest::READABLE)?;
         let buffers = Box::new([[0; DATAGRAM]; BATCH]);
-        Ok(Self { socket, local, interface, buffers, unsent: 0 })
+        Ok(Self { socket, local, interface, buffers, batch: FEW, unsent: 0 })
     }
 
     /// The UDP port.
@@ -92,12 +95,15 @@ impl Datagrams {
 
     /// Receives a batch; whether there may be more.
     fn receive_batch(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<bool> {
-        let Self { socket, buffers, .. } = self;
+        let Self { socket, buffers, batch, .. } = self;
         let result = socket.try_io(Interest::READABLE, |fd| {
+            let offered = *batch;
+            let buffers = buffers.get_mut(..offered).unwrap_or_default();
             let count = receive_batch(fd.as_raw_fd(), buffers, &mut take)?;
+            *batch = if count < FEW { FEW } else { BATCH };
             // Fewer than a batch: the socket is drained, and the runtime must wait for the next
             // datagram. Saying so spares the call that would find nothing.
-            if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            if count < offered { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -203,12 +209,12 @@ fn without_interface(route: Route) -> Route {
 
 fn receive_batch(
     fd: RawFd,
-    buffers: &mut [[u8; DATAGRAM]; BATCH],
+    buffers: &mut [[u8; DATAGRAM]],
     take: &mut impl FnMut(Route, &[u8]),
 ) -> io::Result<usize> {
     let space = cmsg_space!(in6_pktinfo, in_pktinfo);
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(space));
-    let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(buffers.len(), Some(space));
+    let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
     let flags = MsgFlags::MSG_DONTWAIT;
     let received = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
     let mut count = 0;

@@ -32,13 +32,14 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{Failure, Setup};
+use daemon::{Failure, Setup, in_task};
 use openbmc_dbus::configuration;
 use openbmc_dbus::execute::{IpmiHost, LinkState};
 use openbmc_dbus::recorder::Recorder;
 use rmcp_proto::server::{self, Server};
 use tokio::sync::{mpsc, watch};
 
+use self::account_changes::Changes;
 pub use self::arguments::Args;
 use self::bridge::{Bridge, Inputs};
 use self::config::Plan;
@@ -79,7 +80,8 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     let (sol_sender, sol_requests) = mpsc::unbounded_channel();
 
     let store = config.accounts(&setup.state_dir);
-    let users = ChannelUsers::new(Arc::clone(&store), number);
+    let changes = Arc::new(Changes::default());
+    let users = ChannelUsers::new(Arc::clone(&store), Arc::clone(&changes), number);
     let recorder = Recorder::of_bridge(setup.name, config.recorder);
     let (ipmid, link) = IpmiHost::new(&name, recorder.channel(&name, number.value()));
     let measures = Arc::new(Measures::new(&name, server_config.sessions));
@@ -101,7 +103,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
         async move { publish_payload(&name, link, sol_sender).await }
     });
     tokio::spawn(guid::follow(link.clone(), guid_sender));
-    tokio::spawn(account_changes::follow(store, move || {
+    tokio::spawn(account_changes::follow(store, changes, move || {
         // The bridge runs as long as the process.
         let _ = accounts_sender.send(());
     }));
@@ -113,7 +115,7 @@ pub async fn serve(setup: Setup<Args>, plan: Plan) -> Result<(), Failure> {
     tracing::info!(channel = %name, "serving");
     let bridge =
         Bridge::new(server, datagrams, ipmid.clone(), sol, users, session_sender, measures);
-    ipmid.unless_taken(bridge.run(inputs)).await??;
+    ipmid.unless_taken(in_task(bridge.run(inputs))).await??;
     Ok(())
 }
 

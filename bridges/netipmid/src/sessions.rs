@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipmi_proto::ChannelNumber;
 use openbmc_dbus::execute::LinkState;
 use openbmc_dbus::ipmi::session_info;
 use rmcp_proto::server::{SessionId, SessionInfo};
+use rmcp_proto::suite::CipherSuite;
 use tokio::sync::mpsc;
 use zbus::{Connection, fdo, interface};
 
@@ -23,6 +25,13 @@ pub enum SessionChange {
     Closed(SessionId),
 }
 
+/// A session, and when it was logged in to, in microseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Published {
+    info: SessionInfo,
+    since: u64,
+}
+
 /// Publishes an object for each session, again after each restart of the bus.
 pub struct Publisher {
     /// The channel's name in object paths.
@@ -30,7 +39,7 @@ pub struct Publisher {
     number: ChannelNumber,
     /// The UDP port that is served.
     port: u16,
-    sessions: BTreeMap<u32, SessionInfo>,
+    sessions: BTreeMap<u32, Published>,
     /// Sends the sessions that are to be closed.
     close: mpsc::UnboundedSender<SessionId>,
 }
@@ -77,15 +86,17 @@ impl Publisher {
     async fn apply(&mut self, bus: Option<&Connection>, change: SessionChange) {
         let result = match (change, bus) {
             (SessionChange::Updated(info), bus) => {
-                let known = self.sessions.insert(info.id.0, info).is_some();
+                let known = self.sessions.get(&info.id.0).map(|known| known.since);
+                let session = Published { info, since: known.unwrap_or_else(now) };
+                self.sessions.insert(info.id.0, session);
                 match bus {
-                    Some(bus) if known => self.update(bus, &info).await,
-                    Some(bus) => self.publish(bus, &info).await,
+                    Some(bus) if known.is_some() => self.update(bus, &info).await,
+                    Some(bus) => self.publish(bus, &session).await,
                     None => Ok(()),
                 }
             }
             (SessionChange::Closed(id), bus) => match (self.sessions.remove(&id.0), bus) {
-                (Some(info), Some(bus)) => {
+                (Some(Published { info, .. }), Some(bus)) => {
                     let path = self.path(&info);
                     bus.object_server().remove::<Object, _>(path).await.map(drop)
                 }
@@ -106,16 +117,16 @@ impl Publisher {
         if let Err(error) = manager.map(drop).and(zero.map(drop)) {
             tracing::warn!(%error, "cannot publish the sessions on the bus: Get Session Info does not report them");
         }
-        for info in self.sessions.values() {
-            if let Err(error) = self.publish(bus, info).await {
+        for session in self.sessions.values() {
+            if let Err(error) = self.publish(bus, session).await {
                 tracing::warn!(%error, "cannot publish a session on the bus: Get Session Info does not report it");
             }
         }
     }
 
-    async fn publish(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
-        let object = Object::active(info, self.number, self.port, self.close.clone());
-        bus.object_server().at(self.path(info), object).await.map(drop)
+    async fn publish(&self, bus: &Connection, session: &Published) -> zbus::Result<()> {
+        let object = Object::active(session, self.number, self.port, self.close.clone());
+        bus.object_server().at(self.path(&session.info), object).await.map(drop)
     }
 
     async fn update(&self, bus: &Connection, info: &SessionInfo) -> zbus::Result<()> {
@@ -133,6 +144,12 @@ impl Publisher {
     }
 }
 
+/// Microseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The object of one session.
 struct Object {
     id: SessionId,
@@ -143,13 +160,16 @@ struct Object {
     peer: Option<SocketAddr>,
     user_id: u8,
     state: u8,
+    /// The number of its cipher suite; `None` in IPMI 1.5 format.
+    suite: Option<u8>,
     is_rmcp_plus: bool,
+    since: u64,
     close: mpsc::UnboundedSender<SessionId>,
 }
 
 impl Object {
     fn active(
-        info: &SessionInfo,
+        &Published { info, since }: &Published,
         channel: ChannelNumber,
         port: u16,
         close: mpsc::UnboundedSender<SessionId>,
@@ -163,7 +183,9 @@ impl Object {
             peer: Some(info.peer),
             user_id: info.user_id,
             state: session_info::ACTIVE,
+            suite: info.suite.map(CipherSuite::id),
             is_rmcp_plus: info.suite.is_some(),
+            since,
             close,
         }
     }
@@ -178,7 +200,9 @@ impl Object {
             peer: None,
             user_id: 0,
             state: session_info::INACTIVE,
+            suite: None,
             is_rmcp_plus: true,
+            since: 0,
             close,
         }
     }
@@ -241,6 +265,24 @@ impl Object {
     #[zbus(property)]
     fn local_port(&self) -> u16 {
         self.port
+    }
+
+    /// Not in OpenBMC's interface: the number of the cipher suite; 255 for a session of IPMI 1.5, and session zero.
+    #[zbus(property)]
+    fn cipher_suite(&self) -> u8 {
+        self.suite.unwrap_or(session_info::NO_SUITE)
+    }
+
+    /// Not in OpenBMC's interface, whose `RemoteIPAddr` holds no IPv6 address: the address as text.
+    #[zbus(property)]
+    fn remote_address(&self) -> String {
+        self.peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default()
+    }
+
+    /// Not in OpenBMC's interface: when the session was logged in to, in microseconds since 1970.
+    #[zbus(property)]
+    fn since(&self) -> u64 {
+        self.since
     }
 
     /// The one change is from active to tear-down.

@@ -11,20 +11,28 @@ use rmcp_proto::server::{Account, Accounts, BadPassword, Denial, LoginStatus, V1
 use rmcp_proto::suite::CipherSuite;
 use rmcp_proto::wire::rakp::UserName;
 
+use crate::account_changes::Changes;
+
 /// The users of one channel.
 #[derive(Clone)]
 pub struct ChannelUsers {
     store: Arc<dyn Followed>,
+    changes: Arc<Changes>,
     channel: ChannelNumber,
     /// See [`ChannelUsers::stand_in`]; with the generation of the accounts that it was found in.
     stand_in: Cell<Option<(u64, Option<UserId>)>>,
 }
 
 impl ChannelUsers {
-    /// The users of `channel` in `store`.
+    /// The users of `channel` in `store`, whose `changes` are followed.
     #[must_use]
-    pub fn new(store: Arc<dyn Followed>, channel: ChannelNumber) -> Self {
-        Self { store, channel, stand_in: Cell::new(None) }
+    pub fn new(store: Arc<dyn Followed>, changes: Arc<Changes>, channel: ChannelNumber) -> Self {
+        Self { store, changes, channel, stand_in: Cell::new(None) }
+    }
+
+    /// Whether there are sessions.
+    pub fn set_sessions(&self, has_sessions: bool) {
+        self.changes.set_sessions(has_sessions);
     }
 
     /// Whether the user may activate SOL on the channel.
@@ -79,6 +87,7 @@ impl ChannelUsers {
 
 impl Accounts for ChannelUsers {
     fn find(&self, name: &UserName, role: Option<Privilege>) -> Result<Account, Denial> {
+        self.changes.before_login(&*self.store);
         // The same look-ups for every name, so that the time does not show which users exist.
         let unreadable = self.store.is_unreadable();
         let snapshot = self.store.snapshot();
@@ -118,6 +127,7 @@ impl Accounts for ChannelUsers {
     }
 
     fn suite_limit(&self, suite: CipherSuite) -> Option<Privilege> {
+        self.changes.before_login(&*self.store);
         self.store.snapshot().cipher_privilege(self.channel, suite.id())
     }
 
@@ -148,6 +158,7 @@ impl Accounts for ChannelUsers {
     }
 
     fn login_status(&self) -> LoginStatus {
+        self.changes.before_login(&*self.store);
         let snapshot = self.store.snapshot();
         let mut status = LoginStatus::default();
         for (_, user) in snapshot.users().filter(|(_, user)| user.enabled) {

@@ -83,6 +83,13 @@ impl Followed for OpenbmcReader {
         self.0.snapshot().generation() != known
     }
 
+    fn refresh(&self) -> bool {
+        let known = self.0.known_generation();
+        self.0.own.refresh();
+        // It compares the time stamps itself.
+        self.0.snapshot().generation() != known
+    }
+
     fn is_unreadable(&self) -> bool {
         self.0.is_unreadable() || self.0.own.is_unreadable()
     }

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -28,9 +30,14 @@ pub struct Reader {
     folder: PathBuf,
     options: Options,
     current: RwLock<Current>,
+    /// Of the file that announces changes, before the files were read.
+    stamp: Mutex<Stamp>,
     /// What was wrong the last time, to log it once.
     damage: Mutex<Option<String>>,
 }
+
+/// What shows that a file was replaced: inode and time of change; `None` if there is none.
+type Stamp = Option<(u64, i64, i64)>;
 
 /// A picture, and the secrets that belong to it.
 #[derive(Clone)]
@@ -51,9 +58,10 @@ impl Reader {
     pub fn open(state_dir: &Path, config: &AccessConfig, channels: ChannelTable) -> Self {
         let options = Options { table: Arc::new(channels), ids: config.user_ids, boot: boot_id() };
         let folder = state_dir.join(FOLDER);
+        let stamp = Mutex::new(stamp(&folder));
         let (current, damage) = load_folder(&folder, &options);
-        let reader =
-            Self { folder, options, current: RwLock::new(current), damage: Mutex::new(None) };
+        let (current, logged) = (RwLock::new(current), Mutex::new(None));
+        let reader = Self { folder, options, current, stamp, damage: logged };
         reader.log_damage(damage);
         reader
     }
@@ -87,7 +95,13 @@ impl Followed for Reader {
         file == GENERATION
     }
 
+    fn refresh(&self) -> bool {
+        let is_same = *lock(&self.stamp) == stamp(&self.folder);
+        (!is_same || self.is_unreadable()) && self.reload()
+    }
+
     fn reload(&self) -> bool {
+        *lock(&self.stamp) = stamp(&self.folder);
         let (next, damage) = load_folder(&self.folder, &self.options);
         self.log_damage(damage);
         let mut current = lock_write(&self.current);
@@ -103,7 +117,7 @@ impl Followed for Reader {
 
 impl Users for Reader {
     fn snapshot(&self) -> Arc<Snapshot> {
-        self.current().snapshot
+        Arc::clone(&lock_read(&self.current).snapshot)
     }
 
     fn password(&self, id: UserId) -> Option<Password> {
@@ -113,6 +127,11 @@ impl Users for Reader {
     fn kg(&self, channel: ChannelNumber) -> Option<Kg> {
         self.current().vault.kg(channel)
     }
+}
+
+fn stamp(folder: &Path) -> Stamp {
+    let file = fs::metadata(folder.join(GENERATION)).ok()?;
+    Some((file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
 fn load_folder(path: &Path, options: &Options) -> (Current, Option<String>) {

@@ -36,6 +36,10 @@ pub trait Followed: Users {
     /// Reads the accounts anew; returns whether they were changed.
     fn reload(&self) -> bool;
 
+    /// The same, if the time stamps of the files are not what they were when they were read last: for a reader
+    /// that is not notified of changes.
+    fn refresh(&self) -> bool;
+
     /// Whether a file or folder of the accounts could not be read when they were read last: then a user
     /// or a password that the snapshot does not have may exist all the same.
     fn is_unreadable(&self) -> bool;

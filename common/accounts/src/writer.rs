@@ -133,7 +133,7 @@ impl<S: Storage + Clone> Writer<S> {
 
 impl<S: Storage + Clone> Users for Writer<S> {
     fn snapshot(&self) -> Arc<Snapshot> {
-        self.current().snapshot
+        Arc::clone(&lock_read(&self.current).snapshot)
     }
 
     fn password(&self, id: UserId) -> Option<Password> {

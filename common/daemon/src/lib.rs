@@ -52,11 +52,11 @@ mod task;
 
 pub use arguments::{Arguments, NoArguments};
 pub use config::{ConfigFile, Invalid, SECTIONS, Validate, parse_toml};
-pub use deadline::sleep_until;
+pub use deadline::{Alarm, sleep_until};
 pub use failure::Failure;
 pub use lexopt;
 pub use limit::{Pass, RateLimit};
 pub use log::LogConfig;
 pub use outage::Outage;
 pub use run::{Setup, run, run_with};
-pub use task::{AbortOnDrop, lock};
+pub use task::{AbortOnDrop, in_task, lock};

@@ -49,8 +49,7 @@ impl Histogram {
     /// Counts one that took `time`.
     pub fn record(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.partition_point(|bound| *bound < micros);
-        if let Some(bucket) = self.buckets.get(bucket) {
+        if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
             bucket.add(1);
         }
         self.sum.add(micros);
@@ -59,17 +58,40 @@ impl Histogram {
     /// The counts now.
     #[must_use]
     pub fn read(&self) -> Times {
-        Times { buckets: self.buckets.iter().map(Counter::get).collect(), sum: self.sum.get() }
+        Times { buckets: self.buckets.each_ref().map(Counter::get), sum: self.sum.get() }
     }
 }
 
-/// The counts of a [`Histogram`].
+/// The bucket of a time in microseconds.
+fn bucket_of(micros: u64) -> usize {
+    BOUNDS.partition_point(|bound| *bound < micros)
+}
+
+/// The counts of a [`Histogram`], or a histogram of one owner.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Times {
     /// How many fell into each bucket, not into those before it.
-    pub buckets: Vec<u64>,
+    pub buckets: [u64; BOUNDS.len() + 1],
     /// All times together, in microseconds.
     pub sum: u64,
+}
+
+impl Times {
+    /// Counts one that took so many microseconds.
+    pub fn add(&mut self, micros: u64) {
+        if let Some(bucket) = self.buckets.get_mut(bucket_of(micros)) {
+            *bucket += 1;
+        }
+        self.sum = self.sum.saturating_add(micros);
+    }
+
+    /// Adds those of another.
+    pub fn merge(&mut self, other: &Self) {
+        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += more;
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
 }
 
 /// What a sample says of its value: names and texts.
@@ -132,5 +154,12 @@ mod tests {
         assert_eq!((times.buckets[0], times.buckets[1]), (2, 1));
         assert_eq!((times.buckets[14], times.buckets[15]), (1, 2));
         assert_eq!(times.sum, 3_605_000_102);
+        let mut own = Times::default();
+        for micros in [0, 50, 51, 2_500_000, 2_500_001, 3_600_000_000] {
+            own.add(micros);
+        }
+        assert_eq!(own, times);
+        own.merge(&times);
+        assert_eq!((own.buckets[0], own.sum), (4, 2 * times.sum));
     }
 }

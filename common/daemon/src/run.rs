@@ -15,10 +15,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{self, Invocation, Options};
 use crate::reload::Source;
-use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, log};
+use crate::{Arguments, ConfigFile, Failure, Invalid, RateLimit, Validate, in_task, log};
 
 /// How long the runtime waits for blocking work when the daemon ends.
 const SHUTDOWN: Duration = Duration::from_millis(300);
+
+/// So long after a daemon is ready, what it needed for the start alone is free.
+const STARTED: Duration = Duration::from_secs(5);
 
 /// What a daemon starts from.
 #[derive(Clone, Debug)]
@@ -66,7 +69,12 @@ impl<A> Setup<A> {
 
     /// Notifies the service manager that the daemon serves (`Type=notify`).
     pub fn ready(&self) {
-        self.is_ready.store(true, Ordering::Relaxed);
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
+            tokio::spawn(async {
+                tokio::time::sleep(STARTED).await;
+                sys::trim_heap();
+            });
+        }
         notify(&[sd_notify::NotifyState::Ready]);
     }
 
@@ -137,10 +145,11 @@ where
         Invocation::Run(options) => options,
     };
     let only_check = options.check;
+    sys::use_one_heap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _inside = runtime.enter();
-        // Before the configuration is read: whoever changed it since then sends a signal that counts.
+        // Before the configuration is read: a signal for a change made after that must not be lost.
         Signals::new()?
     };
     let setup = set_up(name, options, signals.hangups)?;
@@ -206,22 +215,13 @@ where
         biased;
         () = received(&mut terminate) => {}
         () = received(&mut interrupt) => {}
-        result = async { in_task(main()).await } => return result,
+        // In a task: each wake-up of the future that the runtime blocks on costs a system call. In a box from the start: it
+        // is large, and each move would leave a copy on the stack.
+        result = async { in_task(Box::pin(main())).await } => return result,
     }
     notify(&[sd_notify::NotifyState::Stopping]);
     tracing::debug!("ended by a signal");
     Ok(())
-}
-
-/// Runs `main` in a task of its own: each wake-up of the future that the runtime blocks on costs a
-/// system call.
-async fn in_task(
-    main: impl Future<Output = Result<(), Failure>> + Send + 'static,
-) -> Result<(), Failure> {
-    match tokio::spawn(main).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 pub(crate) async fn received(signal: &mut Signal) {

@@ -28,6 +28,22 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// Runs `future` in a task of its own, which is aborted when this is dropped: what wakes the future then polls nothing
+/// of what waits for it.
+///
+/// # Panics
+///
+/// When `future` does.
+pub async fn in_task<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let task = task::spawn(future);
+    let _abort = AbortOnDrop(task.abort_handle());
+    match task.await {
+        Ok(result) => result,
+        // Nothing else aborts it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Locks `mutex`, even after a thread panicked while it held the lock.
 ///
 /// For values that are consistent between any two statements. The release build aborts on a panic, so only tests
@@ -53,6 +69,22 @@ mod tests {
         });
         assert!(!task.is_finished());
         drop(task);
+        assert!(receiver.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_future_in_a_task_ends_with_its_result_or_its_owner() {
+        assert_eq!(in_task(async { 7 }).await, 7);
+        let (sender, receiver) = oneshot::channel::<()>();
+        let endless = in_task(async move {
+            let _sender = sender;
+            future::pending::<()>().await;
+        });
+        tokio::select! {
+            biased;
+            () = endless => {}
+            () = task::yield_now() => {}
+        }
         assert!(receiver.await.is_err());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p mctp-client --example pldm_discovery [SOCKET]`
 
-use std::io;
+use std::io::{self, Write};
 
 use mctp_client::{Client, DEFAULT_SOCKET};
 
@@ -27,7 +27,10 @@ fn main() -> io::Result<()> {
     let name = std::env::args().nth(1);
     let name = name.as_deref().unwrap_or(DEFAULT_SOCKET);
     if name.starts_with('-') {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: pldm_discovery [SOCKET]"));
+        return writeln!(
+            io::stdout(),
+            "usage: pldm_discovery [SOCKET]   (an abstract name, default {DEFAULT_SOCKET})"
+        );
     }
     Client::connect_to(name, 0x01)?.serve(answer)
 }

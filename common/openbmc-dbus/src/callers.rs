@@ -5,6 +5,7 @@
 //! daemon knows of, so each daemon checks the sender's user as well.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::unistd::{Uid, User};
@@ -14,25 +15,49 @@ use serde::de::{self, Deserializer, Visitor};
 /// The user ids that are accepted besides root and the daemon's own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Callers(Vec<Caller>);
+pub struct Callers {
+    configured: Vec<Caller>,
+    #[serde(skip)]
+    usual: Arc<Usual>,
+}
+
+/// Users that are accepted without a configuration. They are looked up when another user than root and the daemon's own
+/// calls for the first time: a look-up loads what the machine's user database consists of.
+#[derive(Debug, Default)]
+struct Usual {
+    names: &'static [&'static str],
+    uids: OnceLock<Vec<u32>>,
+}
+
+impl Usual {
+    fn uids(&self) -> &[u32] {
+        self.uids.get_or_init(|| {
+            self.names.iter().filter_map(|name| uid_of(name).ok().flatten()).collect()
+        })
+    }
+}
 
 impl Callers {
     /// The users of these names; one that this machine does not have, or that cannot be looked up, is left out.
     #[must_use]
-    pub fn of_users(names: &[&str]) -> Self {
-        names.iter().filter_map(|name| uid_of(name).ok().flatten()).collect()
+    pub fn of_users(names: &'static [&'static str]) -> Self {
+        let usual = Arc::new(Usual { names, uids: OnceLock::new() });
+        Self { configured: Vec::new(), usual }
     }
 
     /// Whether a process of user `uid` is accepted.
     #[must_use]
     pub fn accept(&self, uid: u32) -> bool {
-        uid == 0 || uid == Uid::effective().as_raw() || self.0.contains(&Caller(uid))
+        uid == 0
+            || uid == Uid::effective().as_raw()
+            || self.configured.contains(&Caller(uid))
+            || self.usual.uids().contains(&uid)
     }
 }
 
 impl FromIterator<u32> for Callers {
     fn from_iter<I: IntoIterator<Item = u32>>(uids: I) -> Self {
-        Self(uids.into_iter().map(Caller).collect())
+        Self { configured: uids.into_iter().map(Caller).collect(), usual: Arc::default() }
     }
 }
 
@@ -114,6 +139,6 @@ mod tests {
     #[test]
     fn users_that_this_machine_does_not_have_are_left_out() {
         let callers = Callers::of_users(&["root", "no such user"]);
-        assert_eq!(callers.0, [Caller(0)]);
+        assert_eq!(callers.usual.uids(), [0]);
     }
 }

@@ -16,7 +16,9 @@
 mod client;
 mod commands;
 mod direct;
+mod frame;
 mod link;
+mod link_server;
 mod message;
 mod owners;
 mod requests;
@@ -24,7 +26,6 @@ mod server;
 mod signal;
 #[cfg(test)]
 mod tests;
-mod transport;
 
 pub use self::client::{ChannelTaken, IpmiHost, LinkState, MAX_IN_FLIGHT, is_bridge_refused};
 pub use self::commands::{COMMANDS, CommandInfo, LIST, Refusal};

@@ -28,6 +28,9 @@ pub mod session_info {
     /// The session is being closed; writing it to an active session closes that.
     pub const TEAR_DOWN: u8 = 3;
 
+    /// The session has no cipher suite.
+    pub const NO_SUITE: u8 = 255;
+
     interface! {
         "xyz.openbmc_project.Ipmi.SessionInfo";
         properties {
@@ -52,6 +55,12 @@ pub mod session_info {
             Read RMCP_PLUS: bool = "RmcpPlus";
             /// The UDP port that the bridge serves. Not in OpenBMC's interface: without it, 623.
             Read LOCAL_PORT: u16 = "LocalPort";
+            /// The number of the cipher suite, or [`NO_SUITE`]. Ours alone.
+            Read CIPHER_SUITE: u8 = "CipherSuite";
+            /// The console's address, of IPv6 too. Ours alone.
+            Read REMOTE_ADDRESS: String = "RemoteAddress";
+            /// When it was logged in to, in microseconds since 1970. Ours alone.
+            Read SINCE: u64 = "Since";
         }
     }
 }

@@ -12,11 +12,10 @@ pub mod secrets;
 mod tap;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use daemon::metrics::{Counter, Histogram, LATE_REPLIES, Metrics};
+use daemon::metrics::{LATE_REPLIES, Metrics, Times};
 use daemon::{RateLimit, lock};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
@@ -34,6 +33,10 @@ const MAX_COUNTS: usize = 256;
 
 /// Exchanges that are logged when a request misses its deadline.
 const LOGGED: usize = 8;
+
+/// What the names of metrics begin with: of a bridge, and of the requests that it sends to satellites.
+const BRIDGE: &str = "causeway_ipmi";
+const SATELLITES: &str = "causeway_ipmb";
 
 static MISSED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 
@@ -82,7 +85,7 @@ impl Recorder {
     /// The recorder of a bridge, called `daemon`.
     #[must_use]
     pub fn of_bridge(daemon: &str, config: RecorderConfig) -> Self {
-        Self::new(daemon, "causeway_ipmi", config)
+        Self::new(daemon, BRIDGE, config)
     }
 
     /// The recorder of `ipmid`, whose metrics have other names: the bridges count the same requests.
@@ -102,17 +105,26 @@ impl Recorder {
         }))
     }
 
-    /// Adds a channel.
+    /// Adds a channel, for the requests that come on it.
     #[must_use]
     pub fn channel(&self, name: &str, number: u8) -> Arc<Channel> {
+        self.add(name, number, self.0.prefix)
+    }
+
+    /// Adds the requests that the BMC itself sends to satellite controllers on a channel. Their metrics have names of
+    /// their own, and a satellite that does not answer is not logged here.
+    #[must_use]
+    pub fn satellites(&self, name: &str, number: u8) -> Arc<Channel> {
+        self.add(name, number, SATELLITES)
+    }
+
+    fn add(&self, name: &str, number: u8, prefix: &'static str) -> Arc<Channel> {
         let RecorderConfig { exchanges, bytes } = self.0.config;
         let channel = Arc::new(Channel {
             name: name.to_owned(),
             number,
-            serial: AtomicU64::new(0),
+            prefix,
             book: Mutex::new(Book::new(Ring::new(exchanges, bytes))),
-            times: Histogram::default(),
-            misses: Counter::new(),
             tap: Arc::clone(&self.0.tap),
         });
         lock(&self.0.channels).push(Arc::clone(&channel));
@@ -137,7 +149,7 @@ impl Recorder {
     pub fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::default();
         for channel in lock(&self.0.channels).iter() {
-            channel.measure(self.0.prefix, &mut metrics);
+            channel.measure(&mut metrics);
         }
         metrics.of_process(&self.0.daemon);
         if let Some(source) = self.0.sources.get() {
@@ -152,17 +164,22 @@ impl Recorder {
 pub struct Channel {
     name: String,
     number: u8,
-    serial: AtomicU64,
+    /// What the names of its metrics begin with.
+    prefix: &'static str,
+    /// A daemon has one thread for all requests, so the lock is always free; its dump waits for no request either.
     book: Mutex<Book>,
-    times: Histogram,
-    misses: Counter,
     tap: Arc<Tap>,
 }
 
+/// All that a request changes, behind one lock: what it costs is two of these, and no memory is allocated.
 #[derive(Debug)]
 struct Book {
+    /// The number of the last request.
+    serial: u64,
     ring: Ring,
     clock: Clock,
+    times: Times,
+    misses: u64,
     /// Requests with completion code 00h, by half of their network function: most of all.
     done: [u64; 32],
     /// All others by network function and completion code.
@@ -214,14 +231,8 @@ impl Started {
 impl Channel {
     /// Records a request.
     pub fn begin(&self, request: &RequestView) -> Started {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed) + 1;
         let monotonic = monotonic();
-        let wall = {
-            let mut book = lock(&self.book);
-            let wall = book.clock.wall(monotonic);
-            book.ring.begin(serial, (wall, monotonic), request);
-            wall
-        };
+        let (serial, wall) = lock(&self.book).begin(monotonic, request);
         let &RequestView { origin, netfn, lun, command, data } = request;
         let whole = self.tap.is_wanted(&self.name).then(|| {
             let mut bytes = data.to_vec();
@@ -252,12 +263,7 @@ impl Channel {
         let duration = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let state = if is_late { Exchange::MISSED } else { Exchange::ANSWERED };
         let ending = Ending { state, completion, duration, data, hide };
-        {
-            let mut book = lock(&self.book);
-            book.ring.end(serial, &ending);
-            book.count(netfn, completion);
-        }
-        self.times.record(elapsed);
+        lock(&self.book).end(serial, netfn, &ending);
         if let Some(mut whole) = whole {
             let mut response = data.to_vec();
             secrets::mask(&mut response, hide.range(data));
@@ -265,8 +271,7 @@ impl Channel {
             *whole = Exchange { state, completion, duration, response_length, response, ..*whole };
             self.tap.put(*whole);
         }
-        if is_late {
-            self.misses.add(1);
+        if is_late && self.prefix != SATELLITES {
             self.log_miss(netfn, command);
         }
     }
@@ -281,17 +286,18 @@ impl Channel {
         lock(&self.book).ring.exchanges(&self.name, self.number)
     }
 
-    fn measure(&self, prefix: &str, metrics: &mut Metrics) {
-        let name = |end: &str| format!("{prefix}_{end}");
+    fn measure(&self, metrics: &mut Metrics) {
+        let name = |end: &str| format!("{}_{end}", self.prefix);
         let channel = ("channel", self.name.as_str());
-        for ((netfn, completion), count) in lock(&self.book).counts() {
+        let book = lock(&self.book);
+        for ((netfn, completion), count) in book.counts() {
             let (netfn, completion) = (format!("0x{netfn:02x}"), format!("0x{completion:02x}"));
             let labels = [channel, ("netfn", netfn.as_str()), ("completion", completion.as_str())];
             metrics.number(&name("requests_total"), &labels, count);
         }
-        metrics.number(&name("deadline_misses_total"), &[channel], self.misses.get());
-        metrics.times(&name("request_duration_seconds"), &[channel], self.times.read());
-        if prefix == "causeway_ipmi" {
+        metrics.number(&name("deadline_misses_total"), &[channel], book.misses);
+        metrics.times(&name("request_duration_seconds"), &[channel], book.times.clone());
+        if self.prefix == BRIDGE {
             metrics.number(&name("late_replies_total"), &[channel], LATE_REPLIES.get());
         }
     }
@@ -328,7 +334,31 @@ impl Channel {
 
 impl Book {
     fn new(ring: Ring) -> Self {
-        Self { ring, clock: Clock::default(), done: [0; 32], counts: BTreeMap::new() }
+        Self {
+            serial: 0,
+            ring,
+            clock: Clock::default(),
+            times: Times::default(),
+            misses: 0,
+            done: [0; 32],
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Records a request; returns its number, and the time of day.
+    fn begin(&mut self, monotonic: u64, request: &RequestView) -> (u64, u64) {
+        self.serial += 1;
+        let wall = self.clock.wall(monotonic);
+        self.ring.begin(self.serial, (wall, monotonic), request);
+        (self.serial, wall)
+    }
+
+    /// Records the end of request `serial`.
+    fn end(&mut self, serial: u64, netfn: u8, ending: &Ending) {
+        self.ring.end(serial, ending);
+        self.count(netfn, ending.completion);
+        self.times.add(ending.duration);
+        self.misses += u64::from(ending.state == Exchange::MISSED);
     }
 
     /// All requests by network function and completion code.

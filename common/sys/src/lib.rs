@@ -5,6 +5,7 @@
 //! other crates see safe types only:
 //!
 //! - [`drop_capabilities`]: drops the capabilities that a daemon no longer needs.
+//! - [`use_one_heap`], [`trim_heap`]: how much memory the allocator keeps.
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
 //! - [`HostInterface`]: the ioctls and transfers of BMC-side KCS, BT and SSIF devices.
 //! - [`MctpSocket`]: a socket of the kernel's own MCTP stack.
@@ -13,12 +14,14 @@
 
 mod capabilities;
 mod device;
+mod heap;
 mod host_interface;
 mod mctp;
 mod pam;
 
 pub use capabilities::drop_capabilities;
 pub use device::Device;
+pub use heap::{trim_heap, use_one_heap};
 pub use host_interface::{HostInterface, open_device};
 pub use mctp::{MctpPeer, MctpSocket};
 pub use pam::{PamError, PamService, change_password};

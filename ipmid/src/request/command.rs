@@ -26,6 +26,9 @@ mod own;
 mod resource;
 mod table;
 
+use std::fmt;
+
+use daemon::metrics::{Metrics, Times};
 pub use error::{CommandError, HandlerResult};
 pub use handler::{Coded, Handler, Outcome, ResponseFuture};
 use ipmi_proto::{GroupBody, Iana, NetFn, Privilege};
@@ -56,6 +59,17 @@ impl Family {
             Self::NetFn(netfn) => netfn,
             Self::Group(_) => NetFn::GROUP,
             Self::Oem(_) => NetFn::OEM,
+        }
+    }
+}
+
+/// As authors of commands write it in an error's text.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NetFn(netfn) => write!(f, "NetFn {netfn}"),
+            Self::Group(GroupBody(body)) => write!(f, "group {body:02X}h"),
+            Self::Oem(iana) => write!(f, "enterprise number {}", iana.value()),
         }
     }
 }
@@ -149,6 +163,19 @@ impl Command {
     #[must_use]
     pub const fn changes(self, resource: Resource) -> Self {
         Self { changes: Some(resource), ..self }
+    }
+
+    /// Adds how long its handler took, with `labels` beside those of the command.
+    pub(crate) fn measure(&self, metrics: &mut Metrics, labels: &[(&str, &str)], times: Times) {
+        let family = match self.family {
+            Family::NetFn(netfn) => format!("0x{:02x}", netfn.value()),
+            Family::Group(body) => format!("group 0x{:02x}", body.0),
+            Family::Oem(iana) => format!("oem {}", iana.value()),
+        };
+        let code = format!("0x{:02x}", self.code);
+        let own = [("netfn", family.as_str()), ("command", code.as_str())];
+        let labels = [&own, labels].concat();
+        metrics.times("causeway_ipmid_handler_duration_seconds", &labels, times);
     }
 
     const fn new(family: Family, code: u8, privilege: Privilege, name: &'static str) -> Self {

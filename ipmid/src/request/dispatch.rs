@@ -54,20 +54,15 @@ impl Dispatcher {
         &self.registry
     }
 
-    /// Adds how long each handler took.
+    /// Adds how long each handler took, and each command of a provider.
     pub fn measure(&self, metrics: &mut Metrics) {
         for entry in self.registry.entries() {
             let Some(times) = entry.times() else { continue };
             let command = &entry.command;
-            let family = match command.family {
-                Family::NetFn(netfn) => format!("0x{:02x}", netfn.value()),
-                Family::Group(body) => format!("group 0x{:02x}", body.0),
-                Family::Oem(iana) => format!("oem {}", iana.value()),
-            };
-            let code = format!("0x{:02x}", command.code);
-            let labels =
-                [("netfn", family.as_str()), ("command", code.as_str()), ("name", command.name)];
-            metrics.times("causeway_ipmid_handler_duration_seconds", &labels, times);
+            command.measure(metrics, &[("name", command.name)], times);
+        }
+        if let Some(providers) = &self.providers {
+            providers.measure(metrics);
         }
     }
 

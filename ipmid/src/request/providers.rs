@@ -14,6 +14,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use daemon::metrics::Metrics;
+
 pub use self::provider::{
     Counters, Failure, Identity, Link, MAX_IN_FLIGHT, Offer, Offered, Outcome, PATIENCE, Provider,
     Request,
@@ -33,7 +35,7 @@ pub const MAX_OF_A_USER: usize = 16;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refused {
     /// Another handler answers the command at this priority, or one that is compiled in at a higher one.
-    #[error("{name} ({family:?} {code:02X}h): {with} answers it at this priority")]
+    #[error("{name} ({family}, command {code:02X}h): {with} answers it at this priority")]
     Conflict {
         /// The provider's name for the command.
         name: String,
@@ -44,8 +46,8 @@ pub enum Refused {
         /// Who answers it.
         with: String,
     },
-    /// The command is none that providers may answer.
-    #[error("{name} ({family:?} {code:02X}h): no provider may answer this command")]
+    /// Providers may not answer the command.
+    #[error("{name} ({family}, command {code:02X}h): no provider may answer this command")]
     Reserved {
         /// The provider's name for the command.
         name: String,
@@ -89,7 +91,7 @@ impl Registered {
 }
 
 impl Providers {
-    /// Without a provider yet, beside the commands of `registry`. `firewall` is told what commands there are.
+    /// Without a provider yet, beside the commands of `registry`. `firewall` receives the list of commands.
     #[must_use]
     pub fn new(registry: &Registry, firewall: Arc<Firewall>) -> Self {
         let base = registry.priorities().collect();
@@ -192,6 +194,16 @@ impl Providers {
         match with {
             Some(with) => Err(Refused::Conflict { name, family, code, with }),
             None => Ok(()),
+        }
+    }
+
+    /// Adds how long each provider's command took.
+    pub fn measure(&self, metrics: &mut Metrics) {
+        for Offered { offer, .. } in lock(&self.registered).all() {
+            let Some(times) = offer.times.get() else { continue };
+            let priority = offer.priority.value().to_string();
+            let more = [("name", offer.name.as_str()), ("priority", priority.as_str())];
+            offer.command.measure(metrics, &more, times.read());
         }
     }
 

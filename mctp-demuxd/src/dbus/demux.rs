@@ -7,6 +7,7 @@ use std::time::Duration;
 use mctp_proto::{DropReason, Eid, LinkId, MessageType};
 use zbus::{fdo, interface};
 
+use crate::capture::TraceError;
 use crate::demux::{ClientCounters, ClientId, PingId, Pong, Refusal};
 use crate::engine::EngineHandle;
 
@@ -79,6 +80,15 @@ impl Root {
         let Pong { message, took } =
             pong.map_err(|_| fdo::Error::TimedOut(format!("endpoint {eid} does not answer")))?;
         Ok((message, u64::try_from(took.as_micros()).unwrap_or(u64::MAX)))
+    }
+
+    /// A socket with all packets from now on, as [`Capture::trace`](crate::capture::Capture::trace) sends them.
+    fn trace(&self) -> fdo::Result<zbus::OwnedFd> {
+        let socket = self.handle.with(|engine| engine.capture.trace());
+        socket.map(zbus::OwnedFd::from).map_err(|error| match error {
+            TraceError::Full => fdo::Error::LimitsExceeded(error.to_string()),
+            TraceError::Socket(_) => fdo::Error::Failed(error.to_string()),
+        })
     }
 }
 

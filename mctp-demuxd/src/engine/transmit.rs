@@ -17,6 +17,10 @@ use crate::demux::{ClientId, KernelSend};
 /// Bytes of frames written at once, when so many wait.
 const CHUNK: usize = 8 * 1024;
 
+/// Bytes that a device may take in one turn. The other end may read as fast as they are written: then clients would not be
+/// served before all that waits is out.
+const TURN: usize = 4 * CHUNK;
+
 /// Puts packets into frames of a medium.
 pub(crate) trait Framing: Debug + Send {
     /// Whether frames can follow each other in one write; otherwise each is a write of its own.
@@ -120,20 +124,24 @@ impl Transmitter {
 }
 
 impl Engine {
-    /// Writes what waits for a device; `WouldBlock` when it takes no more.
+    /// Writes what waits for a device, at most [`TURN`] bytes of it; `WouldBlock` when it takes no more.
     pub(crate) fn write_frames(&mut self, link: LinkId, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let mut written = 0;
         loop {
             let filled = self.fill(link);
             let Some(transmitter) = self.transmitter(link) else {
                 return Ok(());
             };
-            if !filled {
+            if !filled || written >= TURN {
                 transmitter.is_stalled = false;
                 return Ok(());
             }
             let rest = transmitter.staging.get(transmitter.written..).unwrap_or_default();
             match rustix::io::write(fd, rest) {
-                Ok(len) => transmitter.written += len,
+                Ok(len) => {
+                    transmitter.written += len;
+                    written += len;
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -148,9 +156,7 @@ impl Engine {
         let mut next = None;
         let Self { demux, sockets, capture, now, .. } = self;
         demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-            if let Some(capture) = capture {
-                capture.write(Direction::Out, link, address, &[&header, payload]);
-            }
+            capture.write(Direction::Out, link, address, &[&header, payload]);
             next = Some((address, header, payload.to_vec()));
         });
         if next.is_none()
@@ -171,7 +177,8 @@ impl Engine {
         })
     }
 
-    pub(super) fn flush(&mut self) {
+    /// Writes what waits for the links; gives whether one of them would take more in its next turn.
+    pub(super) fn flush(&mut self) -> bool {
         for index in 0..self.transmitters.len() {
             let link = LinkId(u8::try_from(index).unwrap_or_default());
             let Some(transmitter) = self.transmitter(link).filter(|t| !t.is_stalled) else {
@@ -194,6 +201,7 @@ impl Engine {
                 transmitter.stalled.notify_one();
             }
         }
+        self.wants_flush()
     }
 
     /// Gives whether everything was taken. A sender whose message was refused has to wait, and no
@@ -240,9 +248,7 @@ impl Engine {
         let mut full = false;
         while !full
             && demux.next_packet(*now, link, sockets, &mut |address, header, payload| {
-                if let Some(capture) = capture {
-                    capture.write(Direction::Out, link, address, &[&header, payload]);
-                }
+                capture.write(Direction::Out, link, address, &[&header, payload]);
                 framing.emit(address, header, payload, staging);
                 full = !stream || staging.len() >= CHUNK;
             })
@@ -253,34 +259,82 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use mctp_proto::{BASELINE_MTU, Eid, LinkId, Medium};
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
-    use super::Output;
+    use mctp_proto::packet::Header;
+    use mctp_proto::{Address, BASELINE_MTU, Eid, LinkId, Medium};
+    use sys::Device;
+
+    use super::{Framing, Output, TURN};
+    use crate::capture::Capture;
     use crate::config::QueueLimits;
-    use crate::demux::{Demux, LinkKind, Settings};
+    use crate::demux::{ClientId, Demux, LinkKind, Settings};
     use crate::engine::{EngineHandle, Port};
 
     /// A message that wants no answer: PLDM.
     const DATAGRAM: [u8; 5] = [9, 1, 0xc0, 2, 0x0a];
 
-    #[test]
-    fn packets_that_wait_for_a_transfer_give_the_flusher_nothing_more_to_do() {
+    /// A serial link and a client of type 1.
+    fn link_and_client() -> (Port, ClientId) {
         let mut settings = Settings { clients: 1, ..Settings::default() };
         settings.identity.static_eid = Some(Eid(8));
         let kind = LinkKind::Packets(Medium::Serial, BASELINE_MTU);
         let demux = Demux::new(settings, vec![("bus".to_owned(), kind)]);
-        let handle = EngineHandle::new(demux, QueueLimits { bytes: 16, messages: 16 }, None);
+        let queue = QueueLimits { bytes: 16, messages: 16 };
+        let handle = EngineHandle::new(demux, queue, Capture::default());
         let port = Port::new(handle, LinkId(0));
-        port.up(Output::transfers());
         let client = port.with(|engine, _| engine.demux.register(&[1]).unwrap());
+        (port, client)
+    }
+
+    fn send(port: &Port, client: ClientId, message: &[u8]) {
+        port.with(|engine, _| {
+            engine.demux.client_message(engine.now, client, message, &mut engine.sockets)
+        });
+    }
+
+    /// Packets without frames.
+    #[derive(Debug)]
+    struct Bare;
+
+    impl Framing for Bare {
+        const STREAM: bool = true;
+
+        fn emit(&self, _: Address, _: [u8; Header::LEN], payload: &[u8], out: &mut Vec<u8>) {
+            out.extend_from_slice(payload);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_device_that_takes_all_has_its_turn_and_no_more() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let sink = File::create("/dev/null").unwrap();
+        let (port, client) = link_and_client();
+        port.up(Output::frames(Arc::new(Device::new(near.into()).unwrap()), Bare));
+        let mut message = vec![0; 65_536];
+        message[..DATAGRAM.len()].copy_from_slice(&DATAGRAM);
+        send(&port, client, &message);
+        let turn = || port.with(|engine, link| engine.write_frames(link, sink.as_fd())).unwrap();
+        let turns = std::iter::repeat_with(turn)
+            .take_while(|()| port.with(|engine, _| engine.wants_flush()))
+            .count();
+        assert_eq!(turns, message.len() / TURN - 1);
+    }
+
+    #[test]
+    fn packets_that_wait_for_a_transfer_give_the_flusher_nothing_more_to_do() {
+        let (port, client) = link_and_client();
+        port.up(Output::transfers());
         for _ in 0..2 {
-            port.with(|engine, _| {
-                engine.demux.client_message(engine.now, client, &DATAGRAM, &mut engine.sockets)
-            });
+            send(&port, client, &DATAGRAM);
             assert!(port.with(|engine, _| engine.wants_flush()));
             port.with(|engine, _| engine.flush());
             assert!(!port.with(|engine, _| engine.wants_flush()));
-            let mut transfer = || port.with(|engine, link| engine.next_transfer(link));
+            let transfer = || port.with(|engine, link| engine.next_transfer(link));
             assert!(transfer().is_some() && transfer().is_none());
         }
     }

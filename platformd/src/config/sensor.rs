@@ -11,12 +11,24 @@ pub(crate) struct Sensors {
     /// How often values that move are measured.
     #[serde(deserialize_with = "daemon::range::number::<10, DAY_MS, _, _>")]
     pub(crate) update_ms: u64,
+    /// When readings are signalled.
+    pub(crate) signal_readings: SignalReadings,
 }
 
 impl Default for Sensors {
     fn default() -> Self {
-        Self { update_ms: 1000 }
+        Self { update_ms: 1000, signal_readings: SignalReadings::AfterRead }
     }
+}
+
+/// When changed readings are signalled.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SignalReadings {
+    /// For a while after a client has read one.
+    AfterRead,
+    /// Always.
+    Always,
 }
 
 /// One of `[[sensor]]`, or a row of them.

@@ -35,9 +35,9 @@ pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbu
     let connection = bus::connect().await;
     let mut stream = MessageStream::from(&connection);
     let (walked, mut done) = mpsc::channel(MOST_SERVICES);
-    let mut tracker = Tracker { connection, own, updates, walked, services: BTreeMap::new() };
     // The rules and the first list are asked for while the stream is being drained.
-    let starting = subscribe(tracker.connection.clone());
+    let starting = subscribe(connection.clone(), own.clone());
+    let mut tracker = Tracker { connection, own, updates, walked, services: BTreeMap::new() };
     tokio::pin!(starting);
     let mut started = false;
     loop {
@@ -59,7 +59,10 @@ pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbu
 }
 
 /// Asks for the signals, then for the names and owners that are there.
-async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>> {
+async fn subscribe(
+    connection: Connection,
+    own: BTreeSet<String>,
+) -> zbus::Result<Vec<(String, String)>> {
     let owners = MatchRule::builder().msg_type(Type::Signal).sender(BUS).member("NameOwnerChanged");
     let objects =
         MatchRule::builder().msg_type(Type::Signal).interface("org.freedesktop.DBus.ObjectManager");
@@ -69,7 +72,7 @@ async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>
     let reply = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListNames", &()).await?;
     let names: Vec<String> = reply.body().deserialize()?;
     let mut owners = Vec::new();
-    for name in names {
+    for name in names.into_iter().filter(|name| is_tracked(name, &own)) {
         let body = (&name,);
         let asked = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &body);
         // The name may be released by now; then NameOwnerChanged reports that too.
@@ -78,6 +81,15 @@ async fn subscribe(connection: Connection) -> zbus::Result<Vec<(String, String)>
         }
     }
     Ok(owners)
+}
+
+/// Whether the objects of a name's owner are looked up by anybody: not our own, and not those that this suite's
+/// programs find by their names alone, which every daemon has.
+fn is_tracked(name: &str, own: &BTreeSet<String>) -> bool {
+    !name.starts_with(':')
+        && !name.starts_with("org.causeway.")
+        && name != BUS
+        && !own.contains(name)
 }
 
 struct Tracker {
@@ -153,8 +165,7 @@ impl Tracker {
     }
 
     async fn came(&mut self, name: String, owner: String) {
-        let ours = self.own.contains(&name);
-        if ours || name.starts_with(':') || name == "org.freedesktop.DBus" {
+        if !is_tracked(&name, &self.own) {
             return;
         }
         let known = self.services.get(&name).is_some_and(|service| service.owner == owner);

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use openbmc_dbus::bus::{self, OwnNameError};
 use tracing::warn;
@@ -95,9 +96,14 @@ impl Links {
             .collect();
         async move {
             tokio::time::sleep(after).await;
+            // All at once: there are dozens, and each would wait for the reply to the one before.
+            let requested = requests.into_iter().map(|(connection, name)| async move {
+                let owned = bus::own_name(&connection, &name).await;
+                (name, owned)
+            });
             let mut taken = BTreeSet::new();
-            for (connection, name) in requests {
-                match bus::own_name(&connection, &name).await {
+            for (name, owned) in join_all(requested).await {
+                match owned {
                     Ok(()) => {}
                     Err(OwnNameError::Taken) => {
                         taken.insert(name);

@@ -104,7 +104,7 @@ pub(super) fn signal_of(tree: &Tree, change: Change) -> Option<(Option<&'static 
             (Some(service), signal(&manager, OBJECT_MANAGER, "InterfacesRemoved", &body)?)
         }
         Change::Changed { path, interface, values } => {
-            let body = (interface, values, Vec::<&str>::new());
+            let body = (interface, values.into_sent(), Vec::<&str>::new());
             let name = "PropertiesChanged";
             let signal = signal(&path, "org.freedesktop.DBus.Properties", name, &body)?;
             (service_at(&path), signal)

@@ -23,6 +23,7 @@ use openbmc_dbus::state::{bmc, power_on_hours};
 use openbmc_dbus::time::{epoch_time, timedate};
 
 use super::*;
+use crate::services::NAMES;
 
 const POLICY: &str = "/xyz/openbmc_project/control/host0/power_restore_policy";
 const HOURS: &str = "/xyz/openbmc_project/state/chassis0/power_on_hours";
@@ -95,7 +96,8 @@ impl TestPlatform {
     }
 
     fn get<T: PropertyValue>(&mut self, path: &str, property: Property<T>) -> T {
-        self.simulation.tree(self.now).get(path, property).unwrap()
+        let read = Read::Object { path, interface: Some(property.interface) };
+        self.simulation.read(self.now, read).get(path, property).unwrap()
     }
 
     fn host(&mut self) -> HostState {
@@ -298,6 +300,14 @@ fn every_value_is_one_that_its_property_can_have() {
                 assert_eq!((property.check)(value.clone()), Ok(()), "{path} {}", property.name);
             }
         }
+    }
+}
+
+#[test]
+fn every_service_with_an_object_can_be_named_in_the_file() {
+    let mut platform = TestPlatform::new(include_str!("../../examples/demo.toml"));
+    for (path, object) in platform.simulation.tree(platform.now).objects() {
+        assert!(NAMES.contains(&object.service), "{path}: {}", object.service);
     }
 }
 

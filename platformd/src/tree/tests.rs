@@ -18,7 +18,7 @@ fn a_change_is_told_once_and_no_change_is_not() {
     tree.take_changes();
     tree.set("/a/led", group::ASSERTED, true);
     tree.set("/a/led", group::ASSERTED, true);
-    let values = Values::from([("Asserted", Variant::from(true))]);
+    let values = Values(vec![("Asserted", Variant::from(true))]);
     assert_eq!(
         tree.take_changes(),
         [Change::Changed { path: "/a/led".to_owned(), interface: group::NAME, values }]

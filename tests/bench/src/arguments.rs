@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lexopt::{Arg, Parser, ValueExt};
+use rmcp_proto::console::Credentials;
 use rmcp_proto::crypto::UserKey;
 use rmcp_proto::suite::CipherSuite;
-use rmcp_proto::wire::rakp::UserName;
+use rmcp_proto::wire::rakp::{Role, UserName};
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
@@ -24,6 +25,7 @@ Options:
   --password WORD    with which password (or in the variable IPMI_PASSWORD)
   --suite N          cipher suite (default 17)
   --sessions N       how many sessions (default 1)
+  --logins           measure logins: one session after the other is opened and closed
   --privilege N      asked for, 2 to 4 (default 4)
   --time SECONDS     how long to measure (default 5)
   --warm-up SECONDS  how long to run before (default 1)
@@ -37,16 +39,12 @@ Options:
 pub struct Arguments {
     /// The BMC.
     pub bmc: SocketAddr,
-    /// The user name.
-    pub user: UserName,
-    /// The password.
-    pub key: UserKey,
-    /// The proposed cipher suite.
-    pub suite: CipherSuite,
+    /// Who logs in, and how.
+    pub login: Login,
     /// The number of sessions.
     pub sessions: u16,
-    /// The requested privilege.
-    pub privilege: u8,
+    /// Whether logins are measured, and not requests.
+    pub logins: bool,
     /// How long to measure.
     pub time: Duration,
     /// How long to run before the measurement.
@@ -55,6 +53,77 @@ pub struct Arguments {
     pub processes: Vec<(String, u32)>,
     /// The name at the beginning of the printed line.
     pub label: String,
+}
+
+/// Who logs in, and how; each of the programs has these options.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user name.
+    pub user: UserName,
+    /// The password.
+    pub key: UserKey,
+    /// The proposed cipher suite.
+    pub suite: CipherSuite,
+    /// The requested privilege.
+    pub privilege: u8,
+}
+
+impl Login {
+    /// What a console needs for it.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials {
+            user: self.user,
+            key: self.key.clone(),
+            kg: None,
+            suite: self.suite,
+            role: Role::name_only(self.privilege),
+        }
+    }
+}
+
+/// The options of a [`Login`] as they are read.
+#[derive(Debug)]
+pub(crate) struct LoginOptions {
+    user: Option<String>,
+    password: Option<String>,
+    suite: u8,
+    privilege: u8,
+}
+
+impl Default for LoginOptions {
+    fn default() -> Self {
+        let password = std::env::var("IPMI_PASSWORD").ok();
+        Self { user: None, password, suite: 17, privilege: 4 }
+    }
+}
+
+impl LoginOptions {
+    /// Takes the option `name`, if it is one of these.
+    pub(crate) fn take(&mut self, name: &str, parser: &mut Parser) -> anyhow::Result<bool> {
+        match name {
+            "user" => self.user = Some(parser.value()?.string()?),
+            "password" => self.password = Some(parser.value()?.string()?),
+            "suite" => self.suite = parser.value()?.parse()?,
+            "privilege" => self.privilege = parser.value()?.parse()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The login.
+    pub(crate) fn login(self) -> anyhow::Result<Login> {
+        let user = self.user.context("--user is missing")?;
+        let password = self.password.context("--password is missing")?;
+        Ok(Login {
+            user: UserName::new(user.as_bytes()).context("--user: at most 16 bytes")?,
+            key: UserKey::from_password(password.as_bytes())
+                .context("--password: at most 20 bytes")?,
+            suite: CipherSuite::from_id(self.suite)
+                .with_context(|| format!("--suite: {} is not supported", self.suite))?,
+            privilege: self.privilege,
+        })
+    }
 }
 
 /// What the command line requests.
@@ -73,46 +142,53 @@ pub enum Invocation {
 /// What is missing, unknown or malformed.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<Invocation> {
     let mut parser = Parser::from_iter(args);
-    let (mut bmc, mut user, mut label) = (None::<String>, None, None);
-    let mut password = std::env::var("IPMI_PASSWORD").ok();
-    let (mut suite, mut sessions, mut privilege) = (17, 1, 4);
-    let (mut time, mut warm_up, mut processes) = (5.0, 1.0, Vec::new());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Arg::Long("help") | Arg::Short('h') => return Ok(Invocation::Help),
-            Arg::Long("bmc") => bmc = Some(parser.value()?.string()?),
-            Arg::Long("user") => user = Some(parser.value()?.string()?),
-            Arg::Long("password") => password = Some(parser.value()?.string()?),
-            Arg::Long("suite") => suite = parser.value()?.parse()?,
-            Arg::Long("sessions") => sessions = parser.value()?.parse()?,
-            Arg::Long("privilege") => privilege = parser.value()?.parse()?,
-            Arg::Long("time") => time = parser.value()?.parse()?,
-            Arg::Long("warm-up") => warm_up = parser.value()?.parse()?,
-            Arg::Long("label") => label = Some(parser.value()?.string()?),
-            Arg::Long("process") => processes.push(process(&parser.value()?.string()?)?),
-            arg => return Err(arg.unexpected().into()),
+    let (mut bmc, mut label, mut login) = (None::<String>, None, LoginOptions::default());
+    let (mut sessions, mut logins, mut processes) = (1, false, Vec::new());
+    let (mut time, mut warm_up) = (5.0, 1.0);
+    while let Some(option) = next_option(&mut parser)? {
+        match option.as_str() {
+            "help" => return Ok(Invocation::Help),
+            "bmc" => bmc = Some(parser.value()?.string()?),
+            "sessions" => sessions = parser.value()?.parse()?,
+            "logins" => logins = true,
+            "time" => time = parser.value()?.parse()?,
+            "warm-up" => warm_up = parser.value()?.parse()?,
+            "label" => label = Some(parser.value()?.string()?),
+            "process" => processes.push(process(&parser.value()?.string()?)?),
+            name if login.take(name, &mut parser)? => {}
+            name => return Err(Arg::Long(name).unexpected().into()),
         }
     }
     let bmc = bmc.context("--bmc is missing")?;
-    let address = bmc.to_socket_addrs().with_context(|| bmc.clone())?.next();
-    let user = user.context("--user is missing")?;
-    let password = password.context("--password is missing")?;
     if !(1..=62).contains(&sessions) {
         bail!("--sessions: {sessions} is not between 1 and 62");
     }
     Ok(Invocation::Run(Arguments {
-        bmc: address.with_context(|| format!("{bmc}: no address"))?,
-        user: UserName::new(user.as_bytes()).context("--user: at most 16 bytes")?,
-        key: UserKey::from_password(password.as_bytes()).context("--password: at most 20 bytes")?,
-        suite: CipherSuite::from_id(suite)
-            .with_context(|| format!("--suite: {suite} is not supported"))?,
+        bmc: address(&bmc)?,
+        login: login.login()?,
         sessions,
-        privilege,
+        logins,
         time: seconds("--time", time)?,
         warm_up: seconds("--warm-up", warm_up)?,
         processes,
         label: label.unwrap_or(bmc),
     }))
+}
+
+/// The name of the next option; there are no other arguments.
+pub(crate) fn next_option(parser: &mut Parser) -> anyhow::Result<Option<String>> {
+    Ok(match parser.next()? {
+        None => None,
+        Some(Arg::Long(name)) => Some(name.to_owned()),
+        Some(Arg::Short('h')) => Some("help".to_owned()),
+        Some(arg) => return Err(arg.unexpected().into()),
+    })
+}
+
+/// The address of `bmc`, a HOST:PORT.
+pub(crate) fn address(bmc: &str) -> anyhow::Result<SocketAddr> {
+    let address = bmc.to_socket_addrs().with_context(|| bmc.to_owned())?.next();
+    address.with_context(|| format!("{bmc}: no address"))
 }
 
 fn seconds(option: &str, seconds: f64) -> anyhow::Result<Duration> {
@@ -137,7 +213,7 @@ mod tests {
         let text = "bench --bmc 127.0.0.1:6230 --user root --password x --suite 3 --sessions 8 \
                     --time 0.5 --process ipmid=12 --process bus=13 --label ours";
         let Ok(Invocation::Run(args)) = line(text) else { panic!("{text}") };
-        assert_eq!((args.suite.id(), args.sessions), (3, 8));
+        assert_eq!((args.login.suite.id(), args.sessions), (3, 8));
         assert_eq!(args.time, Duration::from_millis(500));
         assert_eq!(args.processes, [("ipmid".to_owned(), 12), ("bus".to_owned(), 13)]);
     }

@@ -11,7 +11,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ring::rand::{SecureRandom, SystemRandom};
 use rmcp_proto::console::{Console, ConsoleEvent, Credentials};
 use rmcp_proto::server::Random;
-use rmcp_proto::wire::rakp::Role;
 
 use crate::arguments::Arguments;
 
@@ -27,7 +26,8 @@ pub struct Load {
     sessions: Vec<Session>,
 }
 
-struct Session {
+/// One session, with at most one outstanding request.
+pub(crate) struct Session {
     socket: UdpSocket,
     console: Console<Quick>,
     /// When the outstanding request was sent.
@@ -42,6 +42,13 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// The figures of requests that took these times, in `time` altogether.
+    #[must_use]
+    pub fn new(mut took: Vec<Duration>, time: Duration) -> Self {
+        took.sort_unstable();
+        Self { took, time }
+    }
+
     /// The number of responses.
     #[must_use]
     pub fn requests(&self) -> usize {
@@ -70,8 +77,9 @@ impl Load {
     /// A socket that cannot be opened, or a BMC that does not let the user in.
     pub fn open(args: &Arguments) -> anyhow::Result<Self> {
         let mut sessions = Vec::new();
+        let credentials = args.login.credentials();
         for number in 1..=args.sessions {
-            let session = Session::open(args, u32::from(number));
+            let session = Session::open(args.bmc, &credentials, u32::from(number));
             sessions.push(session.with_context(|| format!("login {number} at {}", args.bmc))?);
         }
         Ok(Self { sessions })
@@ -108,6 +116,26 @@ impl Load {
         Ok(figures)
     }
 
+    /// Opens and closes one session after the other for `time`; measured is how long it takes to open them.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`close`](Self::close).
+    pub fn log_in(args: &Arguments, time: Duration) -> anyhow::Result<Figures> {
+        let start = Instant::now();
+        let mut figures = Figures::default();
+        while start.elapsed() < time {
+            let begun = Instant::now();
+            let session =
+                Session::open(args, 1).with_context(|| format!("login at {}", args.bmc))?;
+            figures.took.push(begun.elapsed());
+            Self { sessions: vec![session] }.close()?;
+        }
+        figures.time = start.elapsed();
+        figures.took.sort_unstable();
+        Ok(figures)
+    }
+
     /// Closes all sessions.
     ///
     /// # Errors
@@ -115,8 +143,7 @@ impl Load {
     /// A session without a response.
     pub fn close(mut self) -> anyhow::Result<()> {
         for session in &mut self.sessions {
-            let id = session.console.managed_id().unwrap_or_default();
-            session.ask(app(CLOSE_SESSION, id.to_le_bytes().to_vec()))?;
+            session.ask(session.close_request())?;
         }
         while self.sessions.iter().any(|session| session.asked.is_some()) {
             self.wait()?;
@@ -144,23 +171,25 @@ impl Load {
 }
 
 impl Session {
-    fn open(args: &Arguments, console_id: u32) -> anyhow::Result<Self> {
-        let any: SocketAddr = match args.bmc {
+    /// Logs in at `bmc`.
+    ///
+    /// # Errors
+    ///
+    /// A socket that cannot be opened, or a BMC that does not let the user in.
+    pub(crate) fn open(
+        bmc: SocketAddr,
+        credentials: &Credentials,
+        console_id: u32,
+    ) -> anyhow::Result<Self> {
+        let any: SocketAddr = match bmc {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = UdpSocket::bind(any)?;
-        socket.connect(args.bmc)?;
+        socket.connect(bmc)?;
         socket.set_nonblocking(true)?;
-        let credentials = Credentials {
-            user: args.user,
-            key: args.key.clone(),
-            kg: None,
-            suite: args.suite,
-            role: Role::name_only(args.privilege),
-        };
         let start = Instant::now();
-        let console = Console::new(start, credentials, console_id, Quick::new()?);
+        let console = Console::new(start, credentials.clone(), console_id, Quick::new()?);
         let mut session = Self { socket, console, asked: None };
         while !session.console.is_open() {
             session.send()?;
@@ -178,6 +207,39 @@ impl Session {
             }
         }
         Ok(session)
+    }
+
+    /// Sends a request and waits for its response; returns the time between them.
+    ///
+    /// # Errors
+    ///
+    /// A session that is lost, or a completion code other than 00h.
+    pub(crate) fn request(&mut self, request: Request) -> anyhow::Result<Duration> {
+        self.ask(request)?;
+        loop {
+            let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ready, PollTimeout::from(100u8))?;
+            if let Some(took) = self.answer()? {
+                return Ok(took);
+            }
+            self.console.handle_timeout(Instant::now());
+            self.send()?;
+        }
+    }
+
+    /// Closes the session.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::request`].
+    pub(crate) fn close(mut self) -> anyhow::Result<()> {
+        let request = self.close_request();
+        self.request(request).map(drop)
+    }
+
+    fn close_request(&self) -> Request {
+        let id = self.console.managed_id().unwrap_or_default();
+        app(CLOSE_SESSION, id.to_le_bytes().to_vec())
     }
 
     fn ask(&mut self, request: Request) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hex_literal::hex;
 use insta::assert_snapshot;
@@ -15,6 +15,12 @@ use tests::suite::Suite;
 
 const DATAGRAMS: &str = include_str!("../../golden/sessionless.txt");
 const MESSAGES: &str = include_str!("../../../tools/causewayctl/src/decode/messages.txt");
+
+const MESSAGES_AND_RECORDS: &str = include_str!("../../golden/messages.txt");
+
+/// What bytes can be decoded as, but for captures.
+const KINDS: [&str; 9] =
+    ["request", "response", "ipmb", "sel", "sdr", "fru", "lan", "mctp", "mctp-message"];
 
 /// The datagrams that clients send, by name.
 fn datagrams() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -55,29 +61,82 @@ fn datagrams_of_clients_are_decoded_field_by_field() {
 }
 
 #[test]
-fn every_golden_message_has_its_fields() {
+fn messages_and_records_are_decoded_field_by_field() {
     let mut text = String::new();
-    for (kind, bytes) in [
-        // Get Device ID, as ipmitool's raw prints it, and what ipmid answers.
-        ("request", "18 01"),
-        ("response", "1c 01 00 20 81 02 18 02 ff cf c2 00 00 00"),
-        ("response", "1c 01 c3"),
-        ("request", "b0 02 dc 01 00 00"),
-        ("request", "18 47 02 02 73 65 63 72 65 74 00 00 00 00 00 00 00 00 00 00"),
-        ("ipmb", "20 18 c8 81 00 01 7e"),
-        ("sel", "01 00 02 60 1d 8f 69 20 00 04 01 03 01 57 30 2d"),
-        ("sel", "02 00 c3 60 1d 8f 69 57 01 00 01 02 03 04 05 06"),
-        ("sel", "03 00 e0 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d"),
-        ("sdr", "05 00 51 c0 05 57 01 00 aa bb"),
-        ("mctp", "01 08 09 c8 00 85 02"),
-        ("mctp", "01 09 08 40 01 80 02 00"),
-        ("mctp-message", "00 05 02 00 08 00 00"),
-        ("mctp-message", "81 00 00"),
-    ] {
+    for (kind, bytes) in golden_of("messages.txt", MESSAGES_AND_RECORDS) {
         let output = ctl::run(&format!("decode {kind} {bytes}"));
         writeln!(text, "==== {kind} {bytes}\n{}", output.ok()).expect("a text");
     }
     assert_snapshot!("decode-messages", text);
+}
+
+/// The golden bytes of a file in `tests/golden`, each with the kind that it is decoded as.
+fn golden_of(file: &str, text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    match file {
+        "sessionless.txt" => {
+            let bytes = lines.map(|line| line.split_once(": ").expect("a name and bytes").1);
+            bytes.map(|bytes| ("lan".to_owned(), bytes.to_owned())).collect()
+        }
+        "messages.txt" => {
+            let golden = lines.map(|line| line.split_once(": ").expect("a kind and bytes"));
+            golden.map(|(kind, bytes)| (kind.to_owned(), bytes.to_owned())).collect()
+        }
+        // Command lines, of which those with `raw` have bytes.
+        file if file.starts_with("clients/") => lines.filter_map(raw_request).collect(),
+        file => panic!("tests/golden/{file}: no kind for its bytes is known here"),
+    }
+}
+
+/// The request of a line such as `[144] ipmitool raw 6 1`, which a client is called with.
+fn raw_request(line: &str) -> Option<(String, String)> {
+    let (_, words) = line.strip_prefix(['[', '<', '+'])?.split_once(" raw ")?;
+    let byte = |word: &str| match word.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    };
+    let bytes: Option<Vec<u8>> = words.split_whitespace().map(byte).collect();
+    let mut bytes = bytes.unwrap_or_else(|| panic!("no bytes: {line}"));
+    bytes[0] <<= 2;
+    Some(("request".to_owned(), bytes.iter().map(|byte| format!("{byte:02x} ")).collect()))
+}
+
+/// Every file below a folder, with its path below it.
+fn files_below(folder: &Path) -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            let below = files_below(&path);
+            files.extend(below.into_iter().map(|(file, path)| (format!("{name}/{file}"), path)));
+        } else {
+            files.push((name, path));
+        }
+    }
+    files
+}
+
+#[test]
+fn every_golden_file_gives_its_fields() {
+    let mut kinds = BTreeMap::<String, usize>::new();
+    for (name, path) in files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")) {
+        let text = fs::read_to_string(&path).expect("a text");
+        for (kind, bytes) in golden_of(&name, &text) {
+            let output = ctl::run(&format!("--json decode {kind} {bytes}"));
+            output.ok();
+            let decoded = ctl::json_of(&output, "decode");
+            assert!(!fields(&decoded).is_empty(), "{name}: {bytes}: {decoded}");
+            // A layer that is known has fields of its own.
+            for layer in decoded["layers"].as_array().expect("layers") {
+                assert!(layer["name"].as_str().is_some_and(|name| !name.is_empty()), "{decoded}");
+            }
+            *kinds.entry(kind).or_default() += 1;
+        }
+    }
+    for kind in KINDS {
+        assert!(kinds.contains_key(kind), "no golden bytes of {kind}: {kinds:?}");
+    }
 }
 
 #[test]
@@ -118,11 +177,10 @@ fn bytes_that_do_not_fit_are_an_error_that_says_what_is_wrong() {
 /// No cut of any datagram, and no other kind, ends the program in an unexpected way.
 #[test]
 fn bytes_of_every_length_and_kind_are_decoded_or_refused() {
-    let kinds = ["request", "response", "ipmb", "sel", "sdr", "fru", "lan", "mctp", "mctp-message"];
     for (name, bytes) in datagrams() {
         let words: Vec<&str> = bytes.split_whitespace().collect();
         for length in (1..=words.len()).step_by(7) {
-            for kind in kinds {
+            for kind in KINDS {
                 let output = ctl::run(&format!("decode {kind} {}", words[..length].join(" ")));
                 assert!(matches!(output.code, Some(0 | 1)), "{name}: {output}");
                 assert_eq!(output.code == Some(0), output.stderr.is_empty(), "{output}");

@@ -3,7 +3,7 @@
 use tests::ctl;
 
 /// All subcommands, with those of subcommands, by the help of each.
-fn subcommands() -> Vec<String> {
+pub(super) fn subcommands() -> Vec<String> {
     let mut all = vec![String::new()];
     let mut at = 0;
     while let Some(parent) = all.get(at).cloned() {

@@ -13,6 +13,7 @@ mod observation;
 mod recording;
 mod requests;
 mod sol;
+mod surface;
 
 use insta::assert_snapshot;
 use tests::client::Output;

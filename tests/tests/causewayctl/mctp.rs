@@ -1,18 +1,19 @@
 //! `mctp`, and `config check`.
 
-use std::path::Path;
-use std::{fs, thread};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
 
 use serde_json::json;
 use tests::bus::Bus;
-use tests::client::Output;
-use tests::mctp::Handler;
+use tests::client::{self, Output};
+use tests::mctp::{Endpoints, Handler, NAME};
 use tests::process::Process;
-use tests::programs::program;
+use tests::programs::{self, program};
 use tests::serial_line::SerialLine;
+use tests::suite::Suite;
 use tests::{ctl, daemons, wait};
-
-const NAME: &str = "xyz.openbmc_project.MCTP.Demux";
 
 #[test]
 fn what_mctp_demuxd_sees_is_listed() {
@@ -143,4 +144,72 @@ fn configuration_is_checked_by_every_daemon_and_errors_have_their_line() {
     assert_eq!(every.stdout.matches("refused").count(), daemons::DAEMONS.len(), "{every}");
     let missing = ctl::run("config check /nonexistent/causeway.toml");
     assert!(missing.stdout.contains("/nonexistent/causeway.toml"), "{missing}");
+}
+
+/// What tshark prints of a capture of MCTP, by its own dissector or, where it has none, by ours; `None` if it is not
+/// installed.
+fn tshark(file: &Path, options: &[&str]) -> Option<String> {
+    let Some(program) = programs::installed("tshark") else {
+        eprintln!("skipped: tshark is not installed");
+        return None;
+    };
+    let mut command = Command::new(program);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../mctp-demuxd/mctp.lua");
+    command.args(["-X", &format!("lua_script:{script}")]);
+    command.arg("-r").arg(file).args(options);
+    Some(client::run(&mut command).ok().to_owned())
+}
+
+/// `trace --mctp` with these options, and the file that has its output.
+fn packet_tracer(suite: &Suite, name: &str, options: &[&str]) -> (Child, PathBuf) {
+    let output = suite.dir().join(name);
+    let mut command = ctl::command();
+    command.args(["--bus", &suite.bus.address(), "trace", "--mctp"]).args(options);
+    // Not a pipe, which would be full before anybody reads it.
+    command.stdout(File::create(&output).expect("a file"));
+    (command.spawn().expect("causewayctl"), output)
+}
+
+#[test]
+fn packets_are_traced_decoded_and_captured_for_wireshark() {
+    let suite = Suite::start();
+    super::check("trace-mctp-not-running", &ctl::on(&suite.bus, "trace --mctp"));
+    let endpoints = Endpoints::start(&suite);
+    let client = endpoints.client(1);
+    let file = suite.dir().join("packets.pcap");
+    let path = file.display().to_string();
+    let mut tracers = [
+        packet_tracer(&suite, "written", &["--count", "100", "--write", &path]),
+        packet_tracer(&suite, "page", &["--count", "100"]),
+        packet_tracer(&suite, "json", &["--count", "1", "--json"]),
+    ];
+    let mut number = 0;
+    wait::until_true("there were enough packets", || {
+        ctl::on(&suite.bus, "mctp ping 9").ok();
+        // Of up to 299 bytes, in several packets.
+        for _ in 0..8 {
+            client.ask(number);
+            number += 17;
+        }
+        let has_ended =
+            |(child, _): &mut (Child, PathBuf)| child.try_wait().expect("a process").is_some();
+        tracers.iter_mut().all(has_ended)
+    });
+    let [written, page, json] = tracers.map(|(mut child, output)| {
+        assert!(child.wait().expect("a process of ours").success());
+        fs::read_to_string(output).expect("text")
+    });
+    assert_eq!(written, format!("100 packets written to {path}, 0 lost\n"));
+    for text in ["serial:", "Get Endpoint ID", "First part of a message", "PLDM", " out", " in"] {
+        assert!(page.contains(text), "no {text} in\n{page}");
+    }
+    let traced = serde_json::from_str(&json).expect("JSON");
+    tests::json_schema::check("trace", &traced).unwrap();
+    let decoded = ctl::run(&format!("decode pcap --file {path}"));
+    assert_eq!(decoded.ok().matches("MCTP packet").count(), 100);
+    let Some(summary) = tshark(&file, &[]) else { return };
+    assert_eq!(summary.lines().count(), 100, "{summary}");
+    assert!(summary.contains("MCTP") && summary.contains("PLDM"), "{summary}");
+    let malformed = tshark(&file, &["-Y", "_ws.malformed || _ws.short || _ws.lua"]);
+    assert_eq!(malformed.as_deref(), Some(""), "malformed packets");
 }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tests::process::Process;
 use tests::programs::{self, program};
+use tests::satellite::Satellites;
 use tests::serial_line::SerialLine;
 use tests::shell::Shell;
 use tests::suite::Suite;
@@ -168,6 +169,10 @@ fn metrics_of_a_busy_bmc() -> Metrics {
     // Nothing answers; the message is counted.
     ctl::on(&suite.bus, "mctp ping 9").failed();
     let administrator = suite.administrator();
+    let satellites = Satellites::start(suite.dir());
+    let device = satellites.device().display().to_string();
+    let _ipmb = suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    administrator.ipmitool("-t 0x24 -b 0 raw 6 1").ok();
     let mut shell = Shell::open(&administrator);
     shell.run("raw 6 1");
     shell.run("raw 6 0xff");

@@ -19,9 +19,11 @@ fn stable(suite: &Suite, output: &Output) -> Output {
         let words = line.split_whitespace().map(|word| {
             let is_id = sessions.as_array().expect("a list").iter().any(|s| s["id"] == word);
             let is_address = word.split(':').nth(1).is_some_and(|port| port.parse::<u16>().is_ok());
-            match (is_id, is_address) {
-                (true, _) => "ID",
-                (_, true) => "ADDRESS",
+            let is_time = word.contains('T') && word.ends_with('Z');
+            match (is_id, is_time, is_address) {
+                (true, ..) => "ID",
+                (_, true, _) => "TIME",
+                (.., true) => "ADDRESS",
                 _ => word,
             }
         });
@@ -42,10 +44,21 @@ fn sessions_are_listed_shown_and_closed() {
     let address = shell.address();
     assert_eq!(session["address"], json!(address.ip().to_string()));
     assert_eq!((&session["user"], &session["port"]), (&json!("root"), &json!(address.port())));
+    assert_eq!(session["suite"], json!(17));
+    assert!(session["since"].as_str().is_some_and(|time| time.ends_with('Z')), "{session}");
     let handle = session["handle"].as_u64().expect("a number");
     let id = session["id"].as_str().expect("an id");
     for which in [handle.to_string(), id.to_owned(), format!("0x{id}")] {
-        assert_eq!(ctl::json_on(&suite.bus, &format!("session show {which}")), sessions);
+        let mut shown = ctl::json_on(&suite.bus, &format!("session show {which}"));
+        let requests = shown[0].as_object_mut().expect("a session").remove("requests");
+        assert_eq!(shown, sessions);
+        // What it did: its login's last request, and its own.
+        let requests = requests.expect("what it did");
+        let names = requests.as_array().expect("a list").iter().map(|request| &request["name"]);
+        let names: Vec<_> = names.filter_map(Value::as_str).collect();
+        for name in ["Set Session Privilege Level", "Get Device ID"] {
+            assert!(names.contains(&name), "{requests}");
+        }
     }
     let closed = ctl::json_on(&suite.bus, &format!("session close {handle}"));
     assert_eq!(closed[0]["state"], "closed");

@@ -1,17 +1,17 @@
 //! `record` and `trace`: what bridges and ipmid record of requests.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tests::host_device::{HostDevice, Kind};
 use tests::process::Process;
+use tests::satellite::Satellites;
 use tests::spellings::spellings;
 use tests::suite::Suite;
-use tests::{client, ctl, programs, wait};
+use tests::terminal::Terminal;
+use tests::tracer::{self, Tracer};
+use tests::{ctl, wait};
 
 /// The recorded requests of a command.
 fn of_command(recorded: &Value, netfn: u8, command: u8) -> Vec<&Value> {
@@ -100,63 +100,22 @@ fn bytes_that_are_not_recorded_are_counted() {
     assert!(response.len() == 8 && response.starts_with("20"), "{device}");
 }
 
-/// `trace --follow --write` of a bus.
-struct Tracer {
-    child: Child,
-    file: PathBuf,
-}
-
-impl Tracer {
-    fn start(suite: &Suite, options: &[&str]) -> Self {
-        let file = suite.dir().join("trace.pcap");
-        let mut command = ctl::command();
-        command.args(["--bus", &suite.bus.address(), "trace", "--follow", "--write"]);
-        command.arg(&file).args(options).stdout(Stdio::piped());
-        let child = command.spawn().expect("causewayctl");
-        let tracer = Self { child, file };
-        // It has subscribed when something is in the file beyond the header.
-        wait::until_true("requests are traced", || {
-            suite.administrator().ipmitool("raw 6 1").ok();
-            fs::metadata(&tracer.file).is_ok_and(|file| file.len() > 24)
-        });
-        tracer
-    }
-
-    /// Interrupts it, and returns what it has written.
-    fn end(mut self) -> Vec<u8> {
-        let id = i32::try_from(self.child.id()).expect("a process");
-        kill(Pid::from_raw(id), Signal::SIGINT).expect("a process of ours");
-        let status = self.child.wait().expect("a process of ours");
-        assert!(status.success(), "{status}");
-        fs::read(&self.file).expect("the capture")
-    }
-}
-
-/// What tshark prints of a capture; `None` if it is not installed.
-fn tshark(file: &Path, options: &[&str]) -> Option<String> {
-    let Some(program) = programs::installed("tshark") else {
-        eprintln!("skipped: tshark is not installed");
-        return None;
-    };
-    let mut command = Command::new(program);
-    command.args(["-o", "ipmi.dissect_bus_commands:TRUE", "-r"]).arg(file).args(options);
-    Some(client::run(&mut command).ok().to_owned())
-}
-
 #[test]
 fn wireshark_reads_a_trace_of_sessions_and_of_a_host() {
     let suite = Suite::start();
     let (_bridge, mut host) = host(&suite);
-    let tracer = Tracer::start(&suite, &[]);
-    let file = tracer.file.clone();
+    let tracer = Tracer::of_lan(&suite);
+    let file = tracer.file().to_owned();
     let login = suite.administrator();
     login.ipmitool("event 1").ok();
     for line in ["sdr list", "sel list", "fru print 0", "sol info", "lan print 1", "user list 1"] {
         login.ipmitool(line).ok();
     }
-    // Serial over LAN begins with it; the characters are no requests.
-    let activated = login.ipmitool("raw 0x06 0x48 0x01 0x01 0xc6 0x00 0x00 0x00");
-    assert_eq!(activated.code, Some(0), "{activated}");
+    let mut terminal = Terminal::sol(&login);
+    terminal.enter("n1\r");
+    terminal.until_shows("n1: not found");
+    terminal.enter("~.");
+    terminal.until_ended();
     for (netfn, command) in [(0x06, 0x01), (0x06, 0x37), (0x00, 0x01), (0x0a, 0x40), (0x2c, 0x01)] {
         host.send_with(netfn, command, if netfn == 0x2c { &[0xdc, 1] } else { &[] });
         host.receive(netfn, command);
@@ -164,8 +123,7 @@ fn wireshark_reads_a_trace_of_sessions_and_of_a_host() {
     host.request(0x06, 0xfe);
     let bytes = tracer.end();
     assert_eq!(bytes[..4], 0xa1b2_c3d4_u32.to_le_bytes());
-    let Some(summary) = tshark(&file, &[]) else { return };
-    for name in [
+    let names = [
         "Get SDR",
         "Reserve SDR Repository",
         "Get Sensor Reading",
@@ -179,21 +137,66 @@ fn wireshark_reads_a_trace_of_sessions_and_of_a_host() {
         "Get Device ID",
         "Set Session Privilege Level",
         "Activate Payload",
+        "Deactivate Payload",
         "Close Session",
-    ] {
-        for kind in ["Req", "Rsp"] {
-            let is = |line: &str| line.contains(kind) && line.contains(name);
-            assert!(summary.lines().any(is), "no {kind} of {name} in\n{summary}");
-        }
+    ];
+    tracer::wireshark_reads(&file, &names, &["1", "15"]);
+}
+
+/// What the BMC sends to satellite controllers is recorded as what comes from them.
+#[test]
+fn requests_to_satellites_are_recorded_traced_and_measured() {
+    let suite = Suite::start();
+    let satellites = Satellites::start(suite.dir());
+    let device = satellites.device().display().to_string();
+    let _bridge = suite.bridge("ipmbbridged", "Ipmb", ["--device", &device]);
+    // Get Device ID of a satellite, which the BMC answers.
+    let ask = || satellites.request(0x26, 0x18, 0x04, &[0x01]);
+    let tracer = Tracer::start(&suite, &["--channel", "Ipmb"], ask);
+    let file = tracer.file().to_owned();
+    let login = suite.administrator();
+    login.ipmitool("-t 0x24 -b 0 raw 6 1").ok();
+    // No satellite answers there.
+    login.ipmitool("-t 0x30 -b 0 raw 6 1").failed();
+    let recorded = ctl::json_on(&suite.bus, "record --channel Ipmb");
+    let of = |origin: &str, address: u8| {
+        let mut all = recorded.as_array().expect("a list").iter();
+        let found = all.find(|one| one["origin"] == origin && one["address"] == address);
+        found.unwrap_or_else(|| panic!("none of {origin} {address:02x}: {recorded}"))
+    };
+    let asked = of("bmc", 0x24);
+    assert_eq!((&asked["name"], &asked["state"]), (&json!("Get Device ID"), &json!("answered")));
+    assert_eq!(asked["completion"]["code"], 0);
+    let silent = of("bmc", 0x30);
+    assert_eq!(
+        (&silent["state"], &silent["completion"]["code"]),
+        (&json!("missed-deadline"), &json!(0xc3))
+    );
+    assert_eq!(of("satellite", 0x26)["command"], 1);
+    let page = ctl::on(&suite.bus, "record --channel Ipmb");
+    assert!(page.ok().contains("to 24h") && page.ok().contains("C3h late"), "{page}");
+    let counters = ctl::json_on(&suite.bus, "counters");
+    let value = |name: &str| {
+        let counters = counters.as_array().expect("a list").iter();
+        let values = counters.filter(|counter| counter["name"] == name);
+        values.filter_map(|counter| counter["value"].as_u64()).sum::<u64>()
+    };
+    assert_eq!(value("causeway_ipmb_deadline_misses_total"), 1, "{counters}");
+    assert!(value("causeway_ipmb_requests_total") >= 2, "{counters}");
+    // It is no miss of the bridge's.
+    assert_eq!(value("causeway_ipmi_deadline_misses_total"), 0, "{counters}");
+    let _capture = tracer.end();
+    let Some(frames) = tracer::tshark(
+        &file,
+        &["-T", "fields", "-e", "ipmi.header.target", "-e", "ipmi.header.source"],
+    ) else {
+        return;
+    };
+    for frame in ["0x24\t0x20", "0x20\t0x24", "0x20\t0x26"] {
+        assert!(frames.contains(frame), "no {frame:?} in\n{frames}");
     }
-    let malformed = tshark(&file, &["-Y", "_ws.malformed || _ws.short"]).expect("tshark");
-    assert_eq!(malformed, "", "malformed packets");
-    // Each response is one of its request.
-    let unpaired = tshark(&file, &["-Y", "ipmi.header.completion && !ipmi.response_to"]);
-    assert_eq!(unpaired.as_deref(), Some(""), "responses without a request");
-    let channels = tshark(&file, &["-T", "fields", "-e", "ipmi.trace.chn.num"]).expect("tshark");
-    let channels: std::collections::BTreeSet<_> = channels.lines().collect();
-    assert_eq!(channels.into_iter().collect::<Vec<_>>(), ["1", "15"]);
+    let malformed = tracer::tshark(&file, &["-Y", "_ws.malformed || _ws.short"]);
+    assert_eq!(malformed.as_deref(), Some(""), "malformed packets");
 }
 
 #[test]
@@ -226,16 +229,16 @@ fn traces_are_decoded_and_end_after_a_number_or_with_their_reader() {
 #[test]
 fn bridges_that_start_later_are_traced_too() {
     let suite = Suite::start();
-    let tracer = Tracer::start(&suite, &[]);
-    let before = fs::metadata(&tracer.file).expect("the capture").len();
+    let tracer = Tracer::of_lan(&suite);
+    let before = fs::metadata(tracer.file()).expect("the capture").len();
     let (_bridge, mut host) = host(&suite);
     wait::until_true("the host's requests are traced", || {
         host.request(0x06, 0x37);
         // The request alone: block, network function and command, of channel 15.
-        let bytes = fs::read(&tracer.file).expect("the capture");
+        let bytes = fs::read(tracer.file()).expect("the capture");
         bytes.len() as u64 > before && bytes.windows(2).any(|two| two == [0x18, 0x37])
     });
-    tracer.end();
+    let _capture = tracer.end();
 }
 
 /// A password never appears in a dump, a trace or a capture, by whatever command it goes.
@@ -243,8 +246,8 @@ fn bridges_that_start_later_are_traced_too() {
 fn secrets_are_in_no_record_and_no_trace() {
     let suite = Suite::start();
     let (_bridge, mut host) = host(&suite);
-    let tracer = Tracer::start(&suite, &[]);
-    let file = tracer.file.clone();
+    let tracer = Tracer::of_lan(&suite);
+    let file = tracer.file().to_owned();
     let secrets = ["rec-Mn8Bv3Cx-a", "rec-Ty6Ui1Op-b", "rec-Ed5Rf7Tg-KG2-abc", "rec-Comm5Gh8-cde"];
     let [_, by_host, kg, community] = secrets.map(str::as_bytes);
     let user = suite.add_user(3, "carol", secrets[0], 4);

@@ -5,8 +5,10 @@
 mod bridging;
 mod commands;
 mod providers;
+mod reloads;
 mod restarts;
 mod software;
+mod traces;
 
 use std::path::PathBuf;
 

@@ -10,11 +10,12 @@ use super::GuestSuite;
 /// How long ipmid is stopped: longer than every timeout between the guest and ipmid.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-/// Sends requests until a line arrives on standard input, and prints `good` or `bad` for each.
+/// Sends requests until a line arrives on standard input, and prints `good` or `bad` for each; `PAUSE` is the time between
+/// two, in seconds.
 ///
 /// Each request has a response of its own: FRU data whose bytes are their own offsets. `wrong` is a
 /// response to another request.
-const ASKING: &str = r#"
+pub(crate) const ASKING: &str = r#"
 pattern=
 i=0
 while [ $i -lt 240 ]; do pattern="$pattern $i"; i=$((i + 1)); done
@@ -33,7 +34,7 @@ asking() {
     while :; do
         ask $i
         i=$(((i + 7) % 236))
-        sleep 0.1
+        sleep ${PAUSE:-0.1}
     done
 }
 asking &

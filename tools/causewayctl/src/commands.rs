@@ -113,6 +113,11 @@ fn access(access: u8) -> &'static str {
 }
 
 impl Arguments {
+    /// Whether certain commands are looked for.
+    const fn is_filtered(&self) -> bool {
+        self.netfn.is_some() || self.text.is_some() || !self.refused
+    }
+
     fn has(&self, command: &CommandInfo) -> bool {
         let netfn = match command.family {
             CommandInfo::NETFN => u8::try_from(command.number).ok(),
@@ -131,9 +136,17 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     let commands: Vec<_> =
         commands.iter().filter(|command| arguments.has(command)).map(Command::from).collect();
     let report = Report::new(&commands, |page| {
+        if commands.is_empty() {
+            page.line(if arguments.is_filtered() {
+                "no such command"
+            } else {
+                "nothing is refused"
+            });
+            return;
+        }
         let head = ["NETFN", "CMD", "NAME", "PRIVILEGE", "PRIORITY", "CHANGES", "REFUSED ON"];
         page.table(&head, commands.iter().map(Command::row).collect());
     });
-    // As grep(1): nothing found is no success.
-    Ok(report.failed_if(commands.is_empty()))
+    // As grep(1): nothing found is no success, unless it is what refuses commands.
+    Ok(report.failed_if(commands.is_empty() && arguments.is_filtered()))
 }

@@ -195,6 +195,7 @@ async fn of_mctp(bus: &Bus) -> Result<Vec<Counter>, Error> {
     let refusals = property(bus, &root, mctp::DEMUX, "Refusals").await?;
     let none = Labels::new();
     counters.extend(by_reason("causeway_mctp_refusals_total", "reason", &none, refusals));
+    counters.extend(measured::read(bus, &root).await?);
     for interfaces in objects.values() {
         let Some(binding) = interfaces.get(mctp::BINDING) else { continue };
         let name = match binding.get("Name").map(|name| &**name) {

@@ -96,8 +96,14 @@ fn decode(arguments: &Arguments, bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     }
 }
 
+/// The layers of an MCTP packet, from its header on.
+#[cfg(feature = "trace")]
+pub(crate) fn mctp_packet(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
+    mctp::packet(bytes)
+}
+
 /// The layers of an MCTP message, from its message type on.
-#[cfg(feature = "exchange")]
+#[cfg(any(feature = "exchange", feature = "trace"))]
 pub(crate) fn mctp_message(bytes: &[u8]) -> Result<Vec<Layer>, Error> {
     mctp::message(bytes)
 }

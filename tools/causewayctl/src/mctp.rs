@@ -104,7 +104,8 @@ async fn objects(bus: &Bus) -> Result<ManagedObjects, Error> {
     })
 }
 
-fn not_running() -> Error {
+/// What is said where it is not on the bus.
+pub(crate) fn not_running() -> Error {
     Error::failed("mctp-demuxd is not on the bus").remedy("systemctl enable --now mctp-demuxd")
 }
 
@@ -152,6 +153,20 @@ async fn endpoints(bus: &Bus) -> Result<Report, Error> {
 pub(crate) async fn bindings_that_are_down(bus: &Bus) -> Result<Vec<String>, Error> {
     let bindings = read_bindings(bus).await?;
     Ok(bindings.into_iter().filter(|binding| !binding.up).map(|binding| binding.name).collect())
+}
+
+/// The names of the bindings, by their numbers.
+#[cfg(feature = "trace")]
+pub(crate) async fn binding_names(bus: &Bus) -> Result<BTreeMap<u8, String>, Error> {
+    let objects = objects(bus).await?;
+    let names = objects.iter().filter_map(|(path, interfaces)| {
+        let (_, number) = path.as_str().rsplit_once("/interfaces/")?;
+        match &**interfaces.get(BINDING)?.get("Name")? {
+            Variant::Str(name) => Some((number.parse().ok()?, name.to_string())),
+            _ => None,
+        }
+    });
+    Ok(names.collect())
 }
 
 async fn read_bindings(bus: &Bus) -> Result<Vec<Binding>, Error> {

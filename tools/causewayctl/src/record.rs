@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::bus::Bus;
 use crate::cli::Global;
 use crate::error::Error;
-use crate::output::{Cell, Report, Style};
+use crate::output::{Cell, Page, Report, Style};
 use crate::raw::Completion;
 use crate::{decode, hex, time};
 
@@ -90,15 +90,36 @@ impl Which {
     /// What they have recorded, in the order of time.
     pub(crate) async fn recorded(&self, bus: &Bus) -> Result<Vec<Exchange>, Error> {
         let mut exchanges = Vec::new();
-        for Source { service, path } in self.sources(bus).await? {
-            let body = (self.channel(),);
-            let dump = bus.call_if_there(&service, &path, RECORDER, DUMP, &body).await?;
-            let (dump,): (Vec<Exchange>,) = dump.unwrap_or_default();
-            exchanges.extend(dump);
+        for source in self.sources(bus).await? {
+            exchanges.extend(dump(bus, &source, self.channel()).await?);
         }
         exchanges.sort_by_key(|exchange| exchange.monotonic);
         Ok(exchanges)
     }
+}
+
+/// What a source has recorded of a channel, or of all if it is empty; nothing where it is another's, or older.
+async fn dump(bus: &Bus, source: &Source, channel: &str) -> Result<Vec<Exchange>, Error> {
+    let Source { service, path } = source;
+    let dump = bus.call_if_there(service, path, RECORDER, DUMP, &(channel,)).await?;
+    let (dump,): (Vec<Exchange>,) = dump.unwrap_or_default();
+    Ok(dump)
+}
+
+/// What the bridge of a channel has recorded of a session.
+pub(crate) async fn of_session(bus: &Bus, channel: &str, id: u32) -> Result<Vec<Recorded>, Error> {
+    let which = Which { channel: None, ipmid: false };
+    let Some(source) = which.source(&format!("{CHANNEL_PREFIX}{channel}")) else {
+        return Ok(Vec::new());
+    };
+    let exchanges = dump(bus, &source, "").await?;
+    let of_it = exchanges.iter().filter(|exchange| exchange.origin.session == id);
+    Ok(of_it.map(Recorded::from).collect())
+}
+
+/// Adds a table of exchanges.
+pub(crate) fn table(recorded: &[Recorded], page: &mut Page) {
+    page.table(&HEAD, recorded.iter().map(Recorded::row).collect());
 }
 
 /// An exchange, as JSON.
@@ -149,11 +170,14 @@ impl From<&Exchange> for Recorded {
                 Origin::SESSION => "session",
                 Origin::OUTSIDE => "no-session",
                 Origin::SATELLITE => "satellite",
+                Origin::BMC => "bmc",
                 _ => "system",
             },
             user: is_session.then_some(origin.user),
             session: is_session.then(|| format!("{:08x}", origin.session)),
-            address: (origin.kind == Origin::SATELLITE).then_some(origin.address),
+            address: [Origin::SATELLITE, Origin::BMC]
+                .contains(&origin.kind)
+                .then_some(origin.address),
             netfn: exchange.netfn,
             lun: exchange.lun,
             command: exchange.command,
@@ -196,12 +220,15 @@ impl Recorded {
     pub(crate) fn summary(&self) -> [Cell; 6] {
         let from = match (&self.session, self.address) {
             (Some(session), _) => format!("user {} {session}", self.user.unwrap_or_default()),
+            (None, Some(address)) if self.origin == "bmc" => format!("to {address:02X}h"),
             (None, Some(address)) => format!("{address:02X}h"),
             (None, None) => self.origin.to_owned(),
         };
         let code = match (&self.completion, self.state) {
             (None, _) => Cell::new("pending", Style::Bad),
-            (Some(_), "missed-deadline") => Cell::new("C3h late", Style::Bad),
+            (Some(completion), "missed-deadline") => {
+                Cell::new(format!("{:02X}h late", completion.code()), Style::Bad)
+            }
             (Some(completion), _) => format!("{:02X}h", completion.code()).into(),
         };
         let (netfn, command) = (self.netfn, self.command);
@@ -243,7 +270,5 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     let bus = Bus::connect(global).await?;
     let exchanges = arguments.which.recorded(&bus).await?;
     let recorded: Vec<_> = exchanges.iter().map(Recorded::from).collect();
-    Ok(Report::new(&recorded, |page| {
-        page.table(&HEAD, recorded.iter().map(Recorded::row).collect());
-    }))
+    Ok(Report::new(&recorded, |page| table(&recorded, page)))
 }

@@ -11,13 +11,14 @@ use openbmc_dbus::client::{CallError, ObjectAt, Properties};
 use openbmc_dbus::execute::CHANNEL_PREFIX;
 use openbmc_dbus::ipmi::session_info as info;
 use serde::Serialize;
-use tokio::time;
 
 use crate::bmc::Bmc;
 use crate::cli::Global;
 use crate::error::Error;
 use crate::output::{Cell, Report};
-use crate::{hex, user};
+#[cfg(feature = "trace")]
+use crate::record::{self, Recorded};
+use crate::{hex, time, user};
 
 /// How long a bridge may take to close a session.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -41,7 +42,7 @@ enum Command {
 #[derive(Args, Debug)]
 struct List {}
 
-/// Show one session
+/// Show one session, and its last requests as its bridge has recorded them
 #[derive(Args, Debug)]
 struct Show {
     /// The session's handle, or its id in hexadecimal
@@ -64,7 +65,7 @@ struct Close {
 }
 
 /// A session, as JSON.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Session {
     handle: u8,
@@ -74,11 +75,19 @@ struct Session {
     user_id: u8,
     user: String,
     privilege: Option<&'static str>,
-    /// Null for an IPv6 address, which OpenBMC's interface cannot hold.
+    /// Null for an IPv6 address that the bridge, another's, does not publish.
     address: Option<String>,
     port: u16,
     protocol: &'static str,
+    /// The number of the cipher suite; null where there is none, or the bridge does not publish it.
+    suite: Option<u8>,
+    /// When it was logged in to; null where the bridge does not publish it.
+    since: Option<String>,
     state: &'static str,
+    /// The last requests, of one session that is shown.
+    #[cfg(feature = "trace")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<Vec<Recorded>>,
     #[serde(skip)]
     object: ObjectAt,
 }
@@ -90,7 +99,13 @@ impl Session {
         let Some((id, _)) = last.split_once('_') else { return Ok(None) };
         // First octet in the lowest byte.
         let address = Ipv4Addr::from(properties.get(info::REMOTE_IP_ADDR)?.to_le_bytes());
+        let address = match properties.find(info::REMOTE_ADDRESS)? {
+            Some(address) => Some(address),
+            None => (!address.is_unspecified()).then(|| address.to_string()),
+        };
         let is_rmcp_plus = properties.find(info::RMCP_PLUS)?.unwrap_or(true);
+        let suite = properties.find(info::CIPHER_SUITE)?;
+        let since: Option<u64> = properties.find(info::SINCE)?;
         Ok(Some(Self {
             handle: properties.get(info::SESSION_HANDLE)?,
             id: id.to_owned(),
@@ -98,15 +113,19 @@ impl Session {
             user_id: properties.get(info::USER_ID)?,
             user: String::new(),
             privilege: Privilege::new(properties.get(info::CURRENT_PRIVILEGE)?).map(hex::privilege),
-            address: (!address.is_unspecified()).then(|| address.to_string()),
+            address,
             port: properties.get(info::REMOTE_PORT)?,
             protocol: if is_rmcp_plus { "RMCP+" } else { "IPMI 1.5" },
+            suite: suite.filter(|suite| *suite != info::NO_SUITE),
+            since: since.map(|micros| time::utc(micros / 1_000_000)),
             state: match properties.get(info::STATE)? {
                 info::SETUP => "setup",
                 info::ACTIVE => "active",
                 info::TEAR_DOWN => "closing",
                 _ => "inactive",
             },
+            #[cfg(feature = "trace")]
+            requests: None,
             object,
         }))
     }
@@ -116,7 +135,11 @@ impl Session {
     }
 
     fn row(&self) -> Vec<Cell> {
-        let address = self.address.as_deref().unwrap_or("(IPv6)");
+        let address = match self.address.as_deref() {
+            Some(address) if address.contains(':') => format!("[{address}]"),
+            address => address.unwrap_or("(IPv6)").to_owned(),
+        };
+        let suite = self.suite.map_or_else(|| "-".to_owned(), |suite| suite.to_string());
         vec![
             self.handle.to_string().into(),
             self.id.clone().into(),
@@ -125,6 +148,8 @@ impl Session {
             self.privilege.unwrap_or("-").into(),
             format!("{address}:{}", self.port).into(),
             self.protocol.into(),
+            suite.into(),
+            self.since.as_deref().unwrap_or("-").into(),
             self.state.into(),
         ]
     }
@@ -135,22 +160,41 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     let sessions = sessions(&bmc).await?;
     match &arguments.command {
         Command::List(List {}) => Ok(report(&sessions)),
-        Command::Show(show) => Ok(report(&[one(&sessions, &show.session)?])),
+        Command::Show(show) => {
+            let session = one(sessions, &show.session)?;
+            #[cfg(feature = "trace")]
+            let session = with_requests(&bmc, session).await?;
+            Ok(report(&[session]))
+        }
         Command::Close(close) => self::close(close, &bmc, sessions).await,
     }
 }
 
-const HEAD: [&str; 8] =
-    ["HANDLE", "ID", "CHANNEL", "USER", "PRIVILEGE", "FROM", "PROTOCOL", "STATE"];
+const HEAD: [&str; 10] =
+    ["HANDLE", "ID", "CHANNEL", "USER", "PRIVILEGE", "FROM", "PROTOCOL", "SUITE", "SINCE", "STATE"];
 
 fn report(sessions: &[Session]) -> Report {
     Report::new(&sessions, |page| {
         page.table(&HEAD, sessions.iter().map(Session::row).collect());
+        #[cfg(feature = "trace")]
+        for requests in sessions.iter().filter_map(|session| session.requests.as_ref()) {
+            page.line("");
+            record::table(requests, page);
+        }
     })
 }
 
-fn one(sessions: &[Session], session: &str) -> Result<Session, Error> {
-    let found = sessions.iter().find(|known| known.is(session)).cloned();
+/// The session with what its bridge has recorded of it.
+#[cfg(feature = "trace")]
+async fn with_requests(bmc: &Bmc, mut session: Session) -> Result<Session, Error> {
+    let channel = session.object.service.strip_prefix(CHANNEL_PREFIX).unwrap_or_default();
+    let id = u32::from_str_radix(&session.id, 16).unwrap_or_default();
+    session.requests = Some(record::of_session(&bmc.bus, channel, id).await?);
+    Ok(session)
+}
+
+fn one(sessions: Vec<Session>, session: &str) -> Result<Session, Error> {
+    let found = sessions.into_iter().find(|known| known.is(session));
     found.ok_or_else(|| {
         Error::failed(format_args!("there is no session {session}"))
             .remedy("causewayctl session list")
@@ -196,7 +240,7 @@ async fn sessions(bmc: &Bmc) -> Result<Vec<Session>, Error> {
 
 async fn close(close: &Close, bmc: &Bmc, mut sessions: Vec<Session>) -> Result<Report, Error> {
     if let Some(session) = &close.session {
-        sessions = vec![one(&sessions, session)?];
+        sessions = vec![one(sessions, session)?];
     } else if let Some(user) = &close.user {
         let id = user::find(bmc, user).await?;
         sessions.retain(|session| session.user_id == id);
@@ -215,11 +259,11 @@ async fn close(close: &Close, bmc: &Bmc, mut sessions: Vec<Session>) -> Result<R
     let is_closing = |other: &Session| sessions.iter().any(|closed| closed.object == other.object);
     let closed = async {
         while self::sessions(bmc).await?.iter().any(is_closing) {
-            time::sleep(POLL).await;
+            tokio::time::sleep(POLL).await;
         }
         Ok(())
     };
-    match time::timeout(CLOSING, closed).await {
+    match tokio::time::timeout(CLOSING, closed).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(error),
         Err(_) => {

@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// LAN parameter 3: the IP address (IPMI v2.0 Table 23-4).
 const IP_ADDRESS: u8 = 3;
+/// LAN parameter 8: the RMCP port, and what clients take without another (ASF v2.0 §3.2.2).
+const PORT: u8 = 8;
+const RMCP: u16 = 623;
 
 /// Set up a new BMC: its first user, who can log in over LAN at once
 ///
@@ -232,12 +235,16 @@ async fn login(
     let address = address.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(Ipv4Addr::from);
     let address = address.filter(|address| !address.is_unspecified());
     let address = address.map_or_else(|| "BMC".to_owned(), |address| address.to_string());
+    let port = bmc.lan_parameter(channel, PORT).await?;
+    let port = port.and_then(|bytes| <[u8; 2]>::try_from(bytes).ok()).map(u16::from_le_bytes);
+    let port = port.filter(|port| *port != RMCP).map(|port| format!(" -p {port}"));
+    let port = port.unwrap_or_default();
     // ipmitool asks for administrator by default.
     let level = match privilege {
         Privilege::Administrator => String::new(),
         level => format!(" -L {}", hex::privilege(level).to_uppercase()),
     };
-    Ok(format!("ipmitool -I lanplus -H {address} -U {}{level} -a mc info", quoted(name)))
+    Ok(format!("ipmitool -I lanplus -H {address}{port} -U {}{level} -a mc info", quoted(name)))
 }
 
 /// A word as a shell takes it.

@@ -1,6 +1,7 @@
-//! `trace`: requests and responses of every bridge, decoded, as they are recorded or as they happen.
+//! `trace`: requests and responses of every bridge, decoded, as they are recorded or as they happen; and MCTP packets.
 
 mod capture;
+mod packets;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -43,17 +44,23 @@ const RETRY: Duration = Duration::from_millis(100);
 ///
 /// A capture (--write) has the link type IPMI_HPM_2. Wireshark names the commands if its setting "Dissect bus
 /// commands" of the protocol IPMI is on (-o ipmi.dissect_bus_commands:TRUE).
+///
+/// With --mctp: packets of mctp-demuxd from now on, each with the message that it completes. They are shown whole. A capture has the
+/// link type LINUX_SLL2. What goes over a kernel's own MCTP stack is not in it.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     which: Which,
+    /// MCTP packets as they pass, in place of requests
+    #[arg(long, conflicts_with_all = ["channel", "ipmid"])]
+    mctp: bool,
     /// Show requests as they happen
     #[arg(long)]
     follow: bool,
     /// Write a capture for Wireshark to this file, and print nothing
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
-    /// End after so many requests
+    /// End after so many requests, or packets
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
@@ -75,6 +82,9 @@ struct Written {
 
 pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
     let bus = Bus::connect(global).await?;
+    if arguments.mctp {
+        return packets::run(arguments, &bus, global.json).await;
+    }
     let mut output = Output::open(arguments, global.json)?;
     if arguments.follow {
         Follower::start(&bus, &arguments.which).await?.run(&mut output).await?;

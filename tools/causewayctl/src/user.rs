@@ -205,13 +205,20 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
             let id = find(&bmc, &passwd.user).await?;
             let name = bmc.user_name(id).await?;
             bmc.set_password(id, &passwd.password.read(&name)?).await?;
-            changed(&bmc, id).await
+            let channels = bmc.session_channels(None).await?;
+            let changed = [user(&bmc, &channels, id).await?];
+            Ok(Report::new(&changed, |page| {
+                page.line(format!("user {name} (id {id}) has a new password"));
+            }))
         }
         Command::Access(access) => self::access(access, &bmc).await,
         Command::Remove(remove) => {
             let id = find(&bmc, &remove.user).await?;
+            let name = bmc.user_name(id).await?;
             bmc.set_user_name(id, "").await?;
-            changed(&bmc, id).await
+            let channels = bmc.session_channels(None).await?;
+            let left = [user(&bmc, &channels, id).await?];
+            Ok(Report::new(&left, |page| page.line(format!("user {name} (id {id}) is removed"))))
         }
     }
 }

@@ -17,6 +17,9 @@ use super::settings_object::SettingsObject;
 /// How long a service may take to return its properties.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// A reading begins when no service has started or ended for so long: those of a BMC start together.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// The time to the next attempt after a failure whose end no signal reports.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -78,12 +81,17 @@ impl Follower {
     ) -> zbus::Result<Option<Instant>> {
         let own = self.published.as_ref().and_then(|link| link.unique_name());
         let own = own.map(ToString::to_string);
+        let mut settle = Duration::ZERO;
         let found = loop {
-            let reading = read(client, &self.path, own.as_deref());
+            let reading = async {
+                tokio::time::sleep(settle).await;
+                read(client, &self.path, own.as_deref()).await
+            };
             tokio::select! {
                 found = reading => break found,
                 signal = signals.next() => drop(signal.ok_or_else(ended)??),
             }
+            settle = SETTLE;
         };
         match found {
             Ok(Some(settings)) => {

@@ -82,15 +82,15 @@ pub trait SystemAccounts: Send + Sync {
     fn set_channel_limit(&self, interface: &str, limit: &str) -> Result<(), SystemError>;
 }
 
-/// Why a service failed.
+/// Why a service failed. Each reason names the object and member that was called.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SystemError {
     /// There is no such service, or it does not know the user or interface.
-    #[error("no service has the user or interface")]
-    Absent,
+    #[error("no service has the user or interface: {0}")]
+    Absent(String),
     /// The service did not reply in time.
-    #[error("the service did not reply in time")]
-    Timeout,
+    #[error("the service did not reply in time: {0}")]
+    Timeout(String),
     /// The service refused, for this reason.
     #[error("refused: {0}")]
     Refused(String),

@@ -1,6 +1,7 @@
 //! A stream socket that reads ahead: one system call brings in as many messages as are waiting,
 //! where the library's own socket reads each header and each body by itself.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +21,14 @@ use zbus::export::async_trait::async_trait;
 
 /// Bytes read ahead at most. Some tens of `execute()` messages; a larger message bypasses it.
 const READ_AHEAD: usize = 16 * 1024;
+
+/// Bytes that a connection keeps allocated for what was read ahead, as it is a rest most of the time.
+const KEPT: usize = 4 * 1024;
+
+thread_local! {
+    /// What all connections read into: between two reads a connection keeps what it has not handed on, not a buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AHEAD].into_boxed_slice());
+}
 
 /// The fixed part of a message's header, with the length of what follows it.
 const HEADER: usize = 16;
@@ -51,9 +60,8 @@ impl BufferedStream {
         let socket = Arc::new(self.0);
         let reader = Reader {
             socket: Arc::clone(&socket),
-            buffer: vec![0; READ_AHEAD].into_boxed_slice(),
+            ahead: Vec::new(),
             start: 0,
-            end: 0,
             descriptors: Vec::new(),
         };
         let joined = Vec::new();
@@ -71,13 +79,12 @@ impl Socket for BufferedStream {
     }
 }
 
-/// The receiving half: `buffer[start..end]` is read but not yet handed on.
+/// The receiving half: `ahead[start..]` is read but not yet handed on.
 #[derive(Debug)]
 pub(crate) struct Reader {
     socket: Arc<Device>,
-    buffer: Box<[u8]>,
+    ahead: Vec<u8>,
     start: usize,
-    end: usize,
     /// What came with the last message that begins in the buffer: the system ends a read after the
     /// bytes that descriptors were sent with.
     descriptors: Vec<OwnedFd>,
@@ -86,21 +93,31 @@ pub(crate) struct Reader {
 #[async_trait]
 impl ReadHalf for Reader {
     async fn recvmsg(&mut self, out: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        if self.start == self.end {
-            if out.len() >= self.buffer.len() {
+        if self.start == self.ahead.len() {
+            self.start = 0;
+            self.ahead.clear(); // holds if the read is cancelled
+            if out.len() >= READ_AHEAD {
                 return receive(&self.socket, out).await;
             }
-            self.start = 0;
-            self.end = 0; // holds if the read is cancelled
-            (self.end, self.descriptors) = receive(&self.socket, &mut self.buffer).await?;
+            let (count, descriptors) = receive_ahead(&self.socket, out, &mut self.ahead).await?;
+            if self.ahead.is_empty() {
+                return Ok((count, descriptors));
+            }
+            self.descriptors = descriptors;
+            return Ok((count, Vec::new()));
         }
-        let ready = &self.buffer[self.start..self.end];
+        let ready = self.ahead.get(self.start..).unwrap_or_default();
         let count = ready.len().min(out.len());
         out[..count].copy_from_slice(&ready[..count]);
         self.start += count;
-        let is_last = self.start == self.end;
-        let descriptors = if is_last { mem::take(&mut self.descriptors) } else { Vec::new() };
-        Ok((count, descriptors))
+        if self.start < self.ahead.len() {
+            return Ok((count, Vec::new()));
+        }
+        if self.ahead.capacity() > KEPT {
+            self.ahead = Vec::new();
+            self.start = 0;
+        }
+        Ok((count, mem::take(&mut self.descriptors)))
     }
 
     fn can_pass_unix_fd(&self) -> bool {
@@ -109,27 +126,67 @@ impl ReadHalf for Reader {
 }
 
 impl Reader {
-    /// Receives a message of at most `longest` bytes, for a peer that need not be believed when it
-    /// announces how long a message will be. Not cancel safe.
+    /// Reads what has arrived, behind what is in the buffer already. Cancel safe. Descriptors are closed.
     ///
     /// # Errors
     ///
-    /// What the socket says, `InvalidData` for a longer message, and what the library says of bytes
-    /// that are no message.
-    pub(crate) async fn receive_bounded(&mut self, longest: usize) -> zbus::Result<Message> {
-        let mut header = [0; HEADER];
-        let mut have = 0;
-        while have < HEADER {
-            let (count, _) = self.recvmsg(&mut header[have..]).await?;
-            if count == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    /// What the socket says, and `UnexpectedEof` when the peer has closed it.
+    pub(crate) async fn fill(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        match self.socket.read_stream(&mut self.buffer[self.end..]).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.end += count;
+                Ok(())
             }
-            have += count;
         }
-        if announced(&header).is_none_or(|length| length > longest) {
-            return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+    }
+
+    /// The next message that has arrived as a whole, of at most `longest` bytes: the peer need not be believed when
+    /// it announces how long a message will be.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a longer message.
+    pub(crate) fn next_message(&mut self, longest: usize) -> io::Result<Option<&[u8]>> {
+        let arrived = &self.buffer[self.start..self.end];
+        let Some(header) = arrived.first_chunk() else { return Ok(None) };
+        let length = announced(header).filter(|length| *length <= longest);
+        let length = length.ok_or(io::ErrorKind::InvalidData)?;
+        if length <= arrived.len() {
+            let start = self.start;
+            self.start += length;
+            return Ok(Some(&self.buffer[start..self.start]));
         }
-        self.receive_message(0, &mut header.to_vec(), &mut Vec::new()).await
+        if length > self.buffer.len() {
+            let mut larger = arrived.to_vec();
+            larger.resize(length, 0);
+            (self.start, self.end) = (0, arrived.len());
+            self.buffer = larger.into_boxed_slice();
+        }
+        Ok(None)
+    }
+}
+
+/// A message as the library reads it, from all of its bytes.
+///
+/// # Errors
+///
+/// What the library says of bytes that are no message.
+pub(crate) async fn parse(message: &[u8]) -> zbus::Result<Message> {
+    NoSocket.receive_message(0, &mut message.to_vec(), &mut Vec::new()).await
+}
+
+/// There is nothing to receive: the bytes are there already.
+#[derive(Debug)]
+struct NoSocket;
+
+#[async_trait]
+impl ReadHalf for NoSocket {
+    async fn recvmsg(&mut self, _: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        Ok((0, Vec::new()))
     }
 }
 
@@ -148,28 +205,51 @@ fn announced(header: &[u8; HEADER]) -> Option<usize> {
     fields.checked_next_multiple_of(8)?.checked_add(body)?.checked_add(HEADER)
 }
 
-/// Reads once, as much as is there, with the descriptors that came with it.
-async fn receive(socket: &Device, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let room = buffer.len();
-    socket
-        .read_by(|fd| {
-            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let mut slices = [IoSliceMut::new(&mut *buffer)];
-            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-            let received = rustix::net::recvmsg(fd, &mut slices, &mut control, flags)?;
-            let descriptors: Vec<_> = control
-                .drain()
-                .filter_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-                    _ => None,
-                })
-                .flatten()
-                .collect();
-            let drained = received.bytes < room && descriptors.is_empty();
-            Ok(((received.bytes, descriptors), drained))
+/// How many bytes were read, and the descriptors that came with them.
+type Received = (usize, Vec<OwnedFd>);
+
+/// Reads once, as much as is there.
+async fn receive(socket: &Device, buffer: &mut [u8]) -> io::Result<Received> {
+    socket.read_by(|fd| receive_now(fd, &mut *buffer)).await
+}
+
+/// The same, beyond `out` into `ahead`.
+async fn receive_ahead(
+    socket: &Device,
+    out: &mut [u8],
+    ahead: &mut Vec<u8>,
+) -> io::Result<Received> {
+    let read = |fd: BorrowedFd<'_>| -> io::Result<(Received, bool)> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let ((count, descriptors), is_drained) = receive_now(fd, scratch)?;
+            let read = scratch.get(..count).unwrap_or_default();
+            let (first, rest) = read.split_at(count.min(out.len()));
+            out[..first.len()].copy_from_slice(first);
+            ahead.extend_from_slice(rest);
+            Ok::<_, io::Error>(((first.len(), descriptors), is_drained))
         })
-        .await
+    };
+    socket.read_by(read).await
+}
+
+/// What [`receive`] returns, and whether nothing is left to read.
+fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(Received, bool)> {
+    let room = buffer.len();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = rustix::net::recvmsg(fd, &mut slices, &mut control, flags)?;
+    let descriptors: Vec<_> = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let drained = received.bytes < room && descriptors.is_empty();
+    Ok(((received.bytes, descriptors), drained))
 }
 
 /// The sending half.
@@ -181,9 +261,23 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes as much of `bytes` as there is room for, and waits for room when there is none. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        send(&self.socket, bytes, &[]).await
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = send(&self.socket, bytes, &[]).await?;
+            let written = self.write(bytes).await?;
             bytes = bytes.get(written..).unwrap_or_default();
         }
         Ok(())
@@ -299,6 +393,15 @@ mod tests {
         assert_eq!(byte, *b"x");
     }
 
+    async fn next(reader: &mut Reader, longest: usize) -> io::Result<Message> {
+        loop {
+            if let Some(message) = reader.next_message(longest)? {
+                return Ok(parse(message).await.unwrap());
+            }
+            reader.fill().await?;
+        }
+    }
+
     #[tokio::test]
     async fn a_message_that_is_too_long_is_refused_by_its_header() {
         let (near, far) = pair();
@@ -308,15 +411,37 @@ mod tests {
         for _ in 0..2 {
             writer.write_all(message.data()).await.unwrap();
         }
-        let received = reader.receive_bounded(length).await.unwrap();
-        assert_eq!(numbers(&[received]), [7]);
-        assert!(reader.receive_bounded(length - 1).await.is_err());
+        assert_eq!(numbers(&[next(&mut reader, length).await.unwrap()]), [7]);
+        assert!(next(&mut reader, length - 1).await.is_err());
         // Nothing but the header of a message of 4 GiB.
         let (near, far) = pair();
         let (mut reader, writer) = (near.halves().0, far.halves().1);
         writer.write_all(&[b'l', 4, 0, 1]).await.unwrap();
         writer.write_all(&[0xff; 12]).await.unwrap();
-        assert!(reader.receive_bounded(length).await.is_err());
+        assert!(next(&mut reader, length).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn messages_arrive_whole_however_they_are_cut_and_however_long() {
+        let (near, far) = pair();
+        let (mut reader, writer) = (near.halves().0, far.halves().1);
+        let long = vec![0x5a_u8; 2 * READ_AHEAD];
+        let long = Message::signal("/", "a.b", "Bytes").build(&long).unwrap();
+        let sent = [signal(1), long.clone(), signal(2), signal(3)];
+        let bytes: Vec<_> = sent.iter().flat_map(|message| message.data().to_vec()).collect();
+        let writing = async {
+            for part in bytes.chunks(1001) {
+                writer.write_all(part).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let reading = async {
+            for message in &sent {
+                let received = next(&mut reader, long.data().len()).await.unwrap();
+                assert_eq!(received.data().bytes(), message.data().bytes());
+            }
+        };
+        tokio::join!(writing, reading);
     }
 
     #[tokio::test]

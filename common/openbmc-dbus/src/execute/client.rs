@@ -11,11 +11,10 @@ use ipmi_proto::{CompletionCode, NetFn, Request, Response};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time;
 use tracing::{info, warn};
-use zbus::Connection;
+use zbus::{Connection, Message};
 
-use super::link::{self, Link, LinkSlot};
-use super::message::{Caller, call_message, read_reply};
-use super::transport::{Incoming, Outgoing};
+use super::link::{self, Frames, LinkSlot, Reply};
+use super::message::Caller;
 use super::{CHANNEL_PREFIX, direct};
 use crate::bus::{self, NameEnd, OwnNameError, OwnedName};
 use crate::recorder::{self, RequestView};
@@ -73,8 +72,8 @@ pub struct ChannelTaken {
 
 #[derive(Debug, Default)]
 struct Shared {
-    bus: LinkSlot,
-    direct: Arc<LinkSlot>,
+    bus: LinkSlot<Vec<Message>>,
+    direct: Arc<LinkSlot<Frames>>,
     turns: Turns,
 }
 
@@ -160,26 +159,15 @@ impl IpmiHost {
     }
 
     /// The wait for a turn and the call, both within one deadline.
-    async fn send_in_turn(
-        &self,
-        request: &Request,
-        caller: Caller,
-    ) -> Result<(CompletionCode, Vec<u8>), CompletionCode> {
-        let _turn = self.shared.turns.enter().await?;
-        let link = self.shared.link().ok_or(CompletionCode::INITIALIZING)?;
-        let call = call_message(request, caller).map_err(|error| {
-            warn!(%error, "cannot build the D-Bus call of a request; responding FFh");
-            CompletionCode::UNSPECIFIED
-        })?;
-        read_reply(&link.call(call).await?)
-    }
-}
-
-impl Shared {
-    /// The direct link if it is up, or else the bus.
-    fn link(&self) -> Option<Link> {
-        let direct = lock(&self.direct).clone();
-        direct.or_else(|| lock(&self.bus).clone())
+    async fn send_in_turn(&self, request: &Request, caller: Caller) -> Reply {
+        let Shared { bus, direct, turns } = &*self.shared;
+        let _turn = turns.enter().await?;
+        let link = lock(direct).clone();
+        if let Some(link) = link {
+            return link.call(request, caller).await;
+        }
+        let link = lock(bus).clone();
+        link.ok_or(CompletionCode::INITIALIZING)?.call(request, caller).await
     }
 }
 
@@ -274,9 +262,7 @@ async fn maintain_link(
 ) {
     loop {
         let Owned { connection, name: owned_name } = owned;
-        let replies = Incoming::from(&connection);
-        let calls = Outgoing::Bus(connection.clone());
-        let forwarding = link::forward(&shared.bus, replies, calls);
+        let forwarding = link::forward_on_bus(&shared.bus, &connection);
         state.send_replace(Some(connection.clone()));
         let direct = AbortOnDrop::spawn(direct::maintain_link(
             connection.clone(),

@@ -7,13 +7,13 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use daemon::in_task;
 use futures_util::StreamExt;
 use tracing::{debug, warn};
 use zbus::{Connection, Fd, Message, OwnedFd, fdo};
 
-use super::link::{self, LinkSlot};
+use super::link::{self, Frames, LinkSlot};
 use super::server::NO_LINK;
-use super::transport::{Incoming, Outgoing};
 use super::{PATH, SERVICE};
 use crate::bus::socket::BufferedStream;
 use crate::bus::watch_owner;
@@ -27,23 +27,24 @@ pub const DIRECT: &str = "org.causeway.Ipmi.Direct";
 /// offers no links; `NotSupported` on a link; `LimitsExceeded` when there are too many links.
 pub const OPEN: &str = "Open";
 
+/// The longest message on a direct link; far more than any request or response has.
+pub(super) const LONGEST: usize = 64 * 1024;
+
 /// Maintains a link in `slot` to the `ipmid` that owns the name, if it offers one, until the connection to the
 /// bus closes.
-pub(super) async fn maintain_link(bus: Connection, slot: Arc<LinkSlot>) {
+pub(super) async fn maintain_link(bus: Connection, slot: Arc<LinkSlot<Frames>>) {
     if let Err(error) = try_maintain_link(&bus, &slot).await {
         debug!(%error, "cannot watch the owner of ipmid's name; calling it over the bus");
     }
 }
 
-async fn try_maintain_link(bus: &Connection, slot: &LinkSlot) -> zbus::Result<()> {
+async fn try_maintain_link(bus: &Connection, slot: &Arc<LinkSlot<Frames>>) -> zbus::Result<()> {
     let mut changes = watch_owner(bus, SERVICE).await?;
     loop {
         match open(bus).await {
             Ok(stream) => {
-                let (replies, calls) = stream.halves();
-                let (replies, calls) = (Incoming::Direct(replies), Outgoing::Direct(calls));
                 tokio::select! {
-                    () = link::forward(slot, replies, calls) => {}
+                    () = in_task(link::forward_directly(Arc::clone(slot), stream)) => {}
                     _ = changes.next() => continue,
                 }
             }

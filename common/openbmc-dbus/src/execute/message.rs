@@ -1,11 +1,12 @@
 //! The messages of `execute()`: a request as a call, a response as its reply.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use ipmi_proto::{CompletionCode, Privilege, Request, ResponseBody};
 use tracing::warn;
-use zbus::{Message, SerializeDict, Type, Variant, message};
+use zbus::{Message, Variant, message};
 
 use super::{INTERFACE, METHOD, PATH, SERVICE};
 
@@ -34,51 +35,63 @@ pub enum Caller {
     },
 }
 
-#[derive(Debug, Default, SerializeDict, Type)]
-#[zbus(signature = "a{sv}")]
-struct Options {
-    #[zbus(rename = "userId")]
-    user_id: Option<i32>,
-    privilege: Option<i32>,
-    #[zbus(rename = "currentSessionId")]
-    session_id: Option<u32>,
-    #[zbus(rename = "rqSA")]
-    rq_sa: Option<i32>,
-    #[zbus(rename = "hostId")]
-    host_id: Option<i32>,
+/// The value of an option.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum OptionValue {
+    /// D-Bus type `i`.
+    Signed(i32),
+    /// D-Bus type `u`.
+    Unsigned(u32),
 }
 
-impl From<Caller> for Options {
-    fn from(caller: Caller) -> Self {
-        match caller {
-            Caller::System => Self::default(),
-            Caller::Session { user_id, privilege, session_id } => Self {
-                user_id: Some(user_id.into()),
-                privilege: Some(privilege.value().into()),
-                session_id: Some(session_id),
-                ..Self::default()
-            },
-            Caller::Outside => Self {
-                user_id: Some(0),
-                privilege: Some(Privilege::Callback.value().into()),
-                session_id: Some(0),
-                ..Self::default()
-            },
-            Caller::Ipmb { rq_sa, host_id } => {
-                Self { rq_sa: Some(rq_sa.into()), host_id: Some(host_id.into()), ..Self::default() }
+const USER_ID: &str = "userId";
+const PRIVILEGE: &str = "privilege";
+const SESSION_ID: &str = "currentSessionId";
+const RQ_SA: &str = "rqSA";
+const HOST_ID: &str = "hostId";
+
+impl Caller {
+    /// The options that state it, in the order of their names.
+    pub(super) fn options(self) -> impl Iterator<Item = (&'static str, OptionValue)> {
+        use OptionValue::{Signed, Unsigned};
+        let session = |user: u8, privilege: Privilege, id| {
+            let privilege = Signed(privilege.value().into());
+            [
+                Some((SESSION_ID, Unsigned(id))),
+                Some((PRIVILEGE, privilege)),
+                Some((USER_ID, Signed(user.into()))),
+            ]
+        };
+        let options = match self {
+            Self::System => [None; 3],
+            Self::Session { user_id, privilege, session_id } => {
+                session(user_id, privilege, session_id)
             }
-        }
+            Self::Outside => session(0, Privilege::Callback, 0),
+            Self::Ipmb { rq_sa, host_id } => {
+                let host = (HOST_ID, Signed(host_id.into()));
+                [Some(host), Some((RQ_SA, Signed(rq_sa.into()))), None]
+            }
+        };
+        options.into_iter().flatten()
     }
 }
 
 /// The call for `request`.
 pub(super) fn call_message(request: &Request, caller: Caller) -> zbus::Result<Message> {
+    let options: BTreeMap<&str, Variant<'_>> = caller
+        .options()
+        .map(|(name, value)| match value {
+            OptionValue::Signed(value) => (name, value.into()),
+            OptionValue::Unsigned(value) => (name, value.into()),
+        })
+        .collect();
     Message::method_call(PATH, METHOD).destination(SERVICE).interface(INTERFACE).build(&(
         request.netfn.value(),
         request.lun.value(),
         request.command,
         request.data.as_slice(),
-        Options::from(caller),
+        options,
     ))
 }
 
@@ -113,15 +126,10 @@ fn completion_of_error(reply: &Message) -> CompletionCode {
     }
 }
 
-/// The options that name a session.
-const SESSION: [&str; 3] = ["userId", "privilege", "currentSessionId"];
-/// The options that name a satellite.
-const SATELLITE: [&str; 2] = ["rqSA", "hostId"];
-
 /// One `execute()` call as it arrived; nothing in it is checked beyond its D-Bus types.
 pub struct Call {
     /// Unique bus name of the caller, as the bus vouches for it.
-    pub sender: String,
+    pub sender: Arc<str>,
     /// Network function; anything from 0 to FFh.
     pub netfn: u8,
     /// Logical unit; anything from 0 to FFh.
@@ -150,7 +158,7 @@ impl fmt::Debug for Call {
 }
 
 /// The known options. One that is absent or of another type is `None`.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct CallOptions {
     /// `userId` (i): IPMI user id of the session.
     pub user_id: Option<i32>,
@@ -187,33 +195,47 @@ impl Call {
             Vec<u8>,
             HashMap<&str, Variant<'_>>,
         ) = body.deserialize()?;
-        let signed = |key: &str| match options.get(key) {
-            Some(Variant::I32(value)) => Some(*value),
-            _ => None,
-        };
-        let names = |keys: &[&str]| keys.iter().any(|key| options.contains_key(key));
-        let is_known = |key: &str| SESSION.contains(&key) || SATELLITE.contains(&key);
-        Ok(Self {
-            sender: sender_of(message),
-            netfn,
-            lun,
-            command,
-            data,
-            options: CallOptions {
-                user_id: signed("userId"),
-                privilege: signed("privilege"),
-                session_id: match options.get("currentSessionId") {
-                    Some(Variant::U32(value)) => Some(*value),
+        let mut known = CallOptions::default();
+        for (name, value) in &options {
+            known.add(
+                name,
+                match value {
+                    Variant::I32(value) => Some(OptionValue::Signed(*value)),
+                    Variant::U32(value) => Some(OptionValue::Unsigned(*value)),
                     _ => None,
                 },
-                rq_sa: signed("rqSA"),
-                host_id: signed("hostId"),
-                names_session: names(&SESSION),
-                names_satellite: names(&SATELLITE),
-                has_unknown: options.keys().any(|key| !is_known(key)),
-                room: None,
-            },
-        })
+            );
+        }
+        let (sender, options) = (sender_of(message).into(), known);
+        Ok(Self { sender, netfn, lun, command, data, options })
+    }
+}
+
+impl CallOptions {
+    /// Adds an option; `None` for a value of a type that no known option has.
+    pub(super) fn add(&mut self, name: &str, value: Option<OptionValue>) {
+        let signed = match value {
+            Some(OptionValue::Signed(value)) => Some(value),
+            _ => None,
+        };
+        match name {
+            USER_ID => self.user_id = signed,
+            PRIVILEGE => self.privilege = signed,
+            SESSION_ID => {
+                self.session_id = match value {
+                    Some(OptionValue::Unsigned(value)) => Some(value),
+                    _ => None,
+                }
+            }
+            RQ_SA => self.rq_sa = signed,
+            HOST_ID => self.host_id = signed,
+            _ => {}
+        }
+        match name {
+            USER_ID | PRIVILEGE | SESSION_ID => self.names_session = true,
+            RQ_SA | HOST_ID => self.names_satellite = true,
+            _ => self.has_unknown = true,
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! `ipmid`'s connection for requests, which owns its name.
 
-use zbus::Connection;
+use zbus::{Connection, MessageStream};
 
 use super::SERVICE;
-use super::transport::Incoming;
 use crate::bus::{OwnNameError, OwnedName};
 
 /// A connection that owns `ipmid`'s name, and the calls that arrived since then.
@@ -12,7 +11,7 @@ use crate::bus::{OwnNameError, OwnedName};
 /// `ipmid` can own the name before it opens its state.
 pub struct Requests {
     pub(super) connection: Connection,
-    pub(super) calls: Incoming,
+    pub(super) calls: MessageStream,
     pub(super) name: OwnedName,
 }
 
@@ -29,7 +28,7 @@ impl Requests {
     ///
     /// [`OwnNameError::Taken`] when another `ipmid` runs.
     pub async fn at_start(connection: Connection) -> Result<Self, OwnNameError> {
-        let calls = Incoming::from(&connection);
+        let calls = MessageStream::from(&connection);
         let name = OwnedName::request_at_start(&connection, SERVICE).await?;
         Ok(Self { connection, calls, name })
     }
@@ -40,7 +39,7 @@ impl Requests {
     ///
     /// When the name cannot be owned.
     pub async fn again(connection: Connection) -> Result<Self, OwnNameError> {
-        let calls = Incoming::from(&connection);
+        let calls = MessageStream::from(&connection);
         let name = OwnedName::request(&connection, SERVICE).await?;
         Ok(Self { connection, calls, name })
     }

@@ -1,37 +1,37 @@
-//! `ipmid`'s end: every call in its own task, replies written in batches.
+//! `ipmid`'s end of the bus: every call in its own task, replies written in batches.
 
 use std::collections::HashMap;
 use std::future::{self, Future};
 use std::sync::Arc;
 
 use daemon::AbortOnDrop;
+use futures_util::StreamExt;
 use ipmi_proto::{CompletionCode, ResponseBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tracing::{debug, warn};
-use zbus::{Connection, Message, message};
+use zbus::{Connection, Message, MessageStream, message};
 
 use super::commands::{COMMANDS, CommandInfo, LIST};
 use super::direct::{self, DIRECT, OPEN};
 use super::message::{Call, reply_message, sender_of};
 use super::requests::Requests;
 use super::signal::{self, Signalled};
-use super::transport::{Incoming, Outgoing};
-use super::{INTERFACE, MAX_IN_FLIGHT, METHOD, PATH, owners};
+use super::{INTERFACE, MAX_IN_FLIGHT, METHOD, PATH, link_server, owners};
 use crate::bus::{NameEnd, OwnerChange};
 
 /// Requests from the bus in progress: as many as four bridges send. More get C0h at once.
 const FROM_THE_BUS: usize = 4 * MAX_IN_FLIGHT;
 
-/// Requests of a direct link in progress: as many as a bridge sends.
-const FROM_A_LINK: usize = MAX_IN_FLIGHT;
-
 /// Direct links in all: two for each channel number.
 const MAX_LINKS: usize = 32;
 
+/// Replies that may wait to be written together.
+const BATCH: usize = MAX_IN_FLIGHT;
+
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
-const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
+pub(super) const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 
 /// The text of errors that need no further reason.
 pub(super) const NO_LINK: &str = "no direct link";
@@ -84,13 +84,16 @@ pub enum LinkRefusal {
 /// drained here and nowhere else.
 pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd {
     let Requests { connection, calls, name } = requests;
-    let server = Server::new(executor, FROM_THE_BUS);
-    let replies = Outgoing::Bus(connection.clone());
+    let permits = Arc::new(Semaphore::new(FROM_THE_BUS));
+    let (replies, queue) = mpsc::channel(FROM_THE_BUS);
+    let _writer = AbortOnDrop::spawn(write_queued(connection.clone(), queue));
+    let server = Server { executor, permits, replies, links: Links::default() };
     // In a task, because the stream must be drained meanwhile.
     let _follower = AbortOnDrop::spawn(signal::follow(connection.clone()));
-    let _attached = Attached::enter(&*server.executor, &connection);
+    let executor = Arc::clone(&server.executor);
+    let _attached = Attached::enter(&*executor, &connection);
     let owners = async {
-        match owners::follow(&connection, &*server.executor).await {
+        match owners::follow(&connection, &*executor).await {
             Ok(()) => future::pending().await,
             Err(error) => {
                 warn!(%error, "cannot list the owners of the bridges' names; reconnecting")
@@ -98,7 +101,7 @@ pub async fn serve<E: Execute>(requests: Requests, executor: Arc<E>) -> NameEnd 
         }
     };
     tokio::select! {
-        () = server.serve(calls, replies, Peer::Bus(Links::default())) => NameEnd::BusClosed,
+        () = server.serve(calls) => NameEnd::BusClosed,
         () = owners => NameEnd::BusClosed,
         end = name.ended() => end,
     }
@@ -120,81 +123,65 @@ impl<E: Execute> Drop for Attached<'_, E> {
     }
 }
 
-/// Handles the calls of one connection. Each has a limit of its own, so that a peer that never reads its
-/// replies does not block another.
-pub(super) struct Server<E> {
-    executor: Arc<E>,
-    permits: Arc<Semaphore>,
-    limit: usize,
+/// Writes the queued replies, as many as possible in one system call, until all senders are dropped or the bus closes.
+async fn write_queued(connection: Connection, mut queue: mpsc::Receiver<Message>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        if let Err(error) = connection.send_all(&batch).await {
+            debug!(%error, "cannot write to the bus");
+            return;
+        }
+        batch.clear();
+    }
 }
 
-/// The other end of a connection.
-enum Peer {
-    /// Any process on the bus, which names the sender; with the links that are open.
-    Bus(Links),
-    /// The caller that opened this link.
-    Link(String),
+/// Handles the calls on the bus.
+struct Server<E> {
+    executor: Arc<E>,
+    /// One for each request in progress.
+    permits: Arc<Semaphore>,
+    replies: mpsc::Sender<Message>,
+    links: Links,
 }
 
 impl<E: Execute> Server<E> {
-    /// At most `limit` requests are in progress.
-    pub(super) fn new(executor: Arc<E>, limit: usize) -> Self {
-        let permits = Arc::new(Semaphore::new(limit));
-        Self { executor, permits, limit }
-    }
-
-    /// Serves `caller` on its direct link until that ends.
-    pub(super) async fn serve_link(&self, calls: Incoming, replies: Outgoing, caller: String) {
-        self.serve(calls, replies, Peer::Link(caller)).await;
-    }
-
-    /// Handles the messages of `peer` until there is no further one.
-    async fn serve(&self, mut calls: Incoming, outgoing: Outgoing, mut peer: Peer) {
-        let (replies, queue) = mpsc::channel(self.limit);
-        let _writer = AbortOnDrop::spawn(outgoing.write_queued(queue));
-        while let Some(message) = calls.next().await {
-            let reply = match (Received::parse(&message), &mut peer) {
-                (Received::Ignored, _)
-                | (Received::Signalled(_) | Received::OwnerChanged(_), Peer::Link(_)) => None,
-                (Received::OwnerChanged(change), Peer::Bus(_)) => {
-                    self.executor.owner_changed(&change);
-                    None
-                }
-                (Received::Execute(call), Peer::Bus(_)) => self.call(message, call, &replies),
-                (Received::Execute(call), Peer::Link(caller)) => {
-                    let sender = caller.clone();
-                    self.call(message, Call { sender, ..call }, &replies)
-                }
-                (Received::Signalled(request), Peer::Bus(_)) => {
-                    let (call, build) = request.split();
-                    self.execute(call, build, &replies)
-                }
-                (Received::Link, Peer::Bus(links)) => links.open(&self.executor, message, &replies),
-                (Received::Link, Peer::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, NO_LINK)),
-                (Received::Commands, Peer::Bus(_)) => {
-                    let reply = Message::method_return(&message.header());
-                    Some(reply.build(&(self.executor.commands(),)))
-                }
-                (Received::Commands, Peer::Link(_)) => Some(refusal(&message, NOT_SUPPORTED, LIST)),
-                (Received::Other(reply), _) => Some(reply),
-            };
-            if let Some(reply) = reply {
-                send(&replies, reply).await;
+    /// Handles messages until there is no further one.
+    async fn serve(mut self, mut calls: MessageStream) {
+        while let Some(Ok(message)) = calls.next().await {
+            if let Some(reply) = self.handle(message) {
+                send(&self.replies, reply).await;
             }
         }
     }
 
+    /// Handles one message; returns the reply, if there is one already.
+    fn handle(&mut self, message: Message) -> Option<zbus::Result<Message>> {
+        match Received::parse(&message) {
+            Received::Ignored => None,
+            Received::OwnerChanged(change) => {
+                self.executor.owner_changed(&change);
+                None
+            }
+            Received::Execute(call) => self.call(message, call),
+            Received::Signalled(request) => {
+                let (call, build) = request.split();
+                self.execute(call, build)
+            }
+            Received::Link => self.links.open(&self.executor, message, &self.replies),
+            Received::Commands => {
+                let reply = Message::method_return(&message.header());
+                Some(reply.build(&(self.executor.commands(),)))
+            }
+            Received::Other(reply) => Some(reply),
+        }
+    }
+
     /// Executes the `call` in `message`.
-    fn call(
-        &self,
-        message: Message,
-        call: Call,
-        replies: &mpsc::Sender<Message>,
-    ) -> Option<zbus::Result<Message>> {
+    fn call(&self, message: Message, call: Call) -> Option<zbus::Result<Message>> {
         let (netfn, lun, command) = (call.netfn, call.lun, call.command);
         let build =
             move |response: &ResponseBody| reply_message(&message, netfn, lun, command, response);
-        self.execute(call, build, replies)
+        self.execute(call, build)
     }
 
     /// Executes `call` in a task of its own; returns C0h at once if the limit is reached. `build` makes a message of
@@ -203,14 +190,13 @@ impl<E: Execute> Server<E> {
         &self,
         call: Call,
         build: impl FnOnce(&ResponseBody) -> zbus::Result<Message> + Send + 'static,
-        replies: &mpsc::Sender<Message>,
     ) -> Option<zbus::Result<Message>> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let busy = ResponseBody::from(CompletionCode::BUSY);
             return Some(build(&busy));
         };
         let execution = Arc::clone(&self.executor).execute(call);
-        let replies = replies.clone();
+        let replies = self.replies.clone();
         task::spawn(async move {
             let reply = build(&execution.await);
             send(&replies, reply).await;
@@ -238,9 +224,9 @@ impl Links {
         if self.0.len() >= MAX_LINKS && !self.0.contains_key(&caller) {
             return Some(refusal(&request, LIMITS_EXCEEDED, NO_LINK));
         }
-        let server = Server::new(Arc::clone(executor), FROM_A_LINK);
         let allowed = Arc::clone(executor).may_link(caller.clone());
-        let link = open_link(server, caller.clone(), allowed, request, replies.clone());
+        let executor = Arc::clone(executor);
+        let link = open_link(executor, caller.clone(), allowed, request, replies.clone());
         self.0.insert(caller, AbortOnDrop::spawn(link));
         None
     }
@@ -248,7 +234,7 @@ impl Links {
 
 /// Replies to `request` with a link, if its sender may have one, and serves that until it ends.
 async fn open_link<E: Execute>(
-    server: Server<E>,
+    executor: Arc<E>,
     caller: String,
     allowed: impl Future<Output = Result<(), LinkRefusal>>,
     request: Message,
@@ -266,9 +252,8 @@ async fn open_link<E: Execute>(
         Ok((reply, stream)) => {
             send(&replies, Ok(reply)).await;
             debug!(caller, "opened a direct link");
-            let (calls, replies) = stream.halves();
-            let (calls, replies) = (Incoming::Direct(calls), Outgoing::Direct(replies));
-            server.serve_link(calls, replies, caller).await;
+            drop(replies);
+            link_server::serve(executor, stream, caller.into(), MAX_IN_FLIGHT).await;
         }
         Err(error) => {
             warn!(%error, "cannot open a direct link; the bridge calls over the bus");
@@ -286,7 +271,7 @@ async fn send(replies: &mpsc::Sender<Message>, reply: zbus::Result<Message>) {
 }
 
 /// A message that was received.
-enum Received {
+pub(super) enum Received {
     /// One that needs nothing done.
     Ignored,
     Execute(Call),
@@ -299,7 +284,7 @@ enum Received {
 }
 
 impl Received {
-    fn parse(message: &Message) -> Self {
+    pub(super) fn parse(message: &Message) -> Self {
         match message.message_type() {
             message::Type::MethodCall => parse_call(message),
             message::Type::Signal => match Signalled::parse(message) {
@@ -334,7 +319,8 @@ fn parse_call(message: &Message) -> Received {
     })
 }
 
-fn refusal(request: &Message, name: &str, reason: &str) -> zbus::Result<Message> {
+/// The error that is the reply to `request`.
+pub(super) fn refusal(request: &Message, name: &str, reason: &str) -> zbus::Result<Message> {
     Message::error(&request.header(), name).build(&reason)
 }
 

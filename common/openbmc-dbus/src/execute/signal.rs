@@ -46,7 +46,7 @@ impl Signalled {
         let (seq, netfn, lun, command, data) = signal.body().deserialize().ok()?;
         Some(Self {
             call: Call {
-                sender: sender_of(signal),
+                sender: sender_of(signal).into(),
                 netfn,
                 lun,
                 command,
@@ -72,7 +72,7 @@ impl Signalled {
             Message::method_call(path.as_str(), host_ipmi::SEND_MESSAGE.name)
                 // No reply is awaited here, and the bus daemon needs no memory for one.
                 .with_flags(Flags::NO_REPLY_EXPECTED)
-                .destination(bridge.as_str())
+                .destination(&*bridge)
                 .interface(host_ipmi::NAME)
                 .build(&(seq, netfn | 1, lun, command, completion.0, data))
         };

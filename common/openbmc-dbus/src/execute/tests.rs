@@ -1,21 +1,23 @@
 //! Both ends of a direct link, with nothing but a socket between them.
 
+use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use daemon::{AbortOnDrop, lock};
+use futures_util::FutureExt;
 use ipmi_proto::{CompletionCode, Lun, NetFn, Privilege, Request, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::task;
-use zbus::{Connection, Message};
+use zbus::{Connection, Message, Variant};
 
-use super::link::{self, Link, LinkSlot};
-use super::message::{Call, Caller, call_message, read_reply};
-use super::server::{LinkRefusal, Server};
-use super::transport::{Incoming, Outgoing};
-use super::{DIRECT, Execute, OPEN, OwnerChange, PATH};
-use crate::bus::socket::BufferedStream;
+use super::direct::LONGEST;
+use super::link::{self, Frames, Link, LinkSlot, Reply};
+use super::message::{Call, Caller, read_reply};
+use super::server::LinkRefusal;
+use super::{DIRECT, Execute, METHOD, OPEN, OwnerChange, PATH, frame, link_server};
+use crate::bus::socket::{self, BufferedStream};
 
 const ROOM: usize = 4;
 const CALLER: &str = ":1.7";
@@ -39,7 +41,7 @@ impl Execute for Echo {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             self.may_reply.acquire().await.unwrap().forget();
         }
-        ResponseBody { completion: CompletionCode::OK, data: call.sender.into_bytes() }
+        ResponseBody { completion: CompletionCode::OK, data: call.sender.as_bytes().to_vec() }
     }
 
     async fn may_link(self: Arc<Self>, _: String) -> Result<(), LinkRefusal> {
@@ -58,21 +60,16 @@ impl Execute for Echo {
 /// Serves one end of a new link; returns the other.
 fn served(executor: &Arc<Echo>) -> BufferedStream {
     let (near, far) = UnixStream::pair().unwrap();
-    let (calls, answers) = BufferedStream::new(near.into()).unwrap().halves();
-    let (calls, answers) = (Incoming::Direct(calls), Outgoing::Direct(answers));
-    let server = Server::new(Arc::clone(executor), ROOM);
-    task::spawn(async move { server.serve_link(calls, answers, CALLER.to_owned()).await });
+    let near = BufferedStream::new(near.into()).unwrap();
+    task::spawn(link_server::serve(Arc::clone(executor), near, CALLER.into(), ROOM));
     BufferedStream::new(far.into()).unwrap()
 }
 
 /// The bridge's end of a new link.
-async fn linked(executor: &Arc<Echo>) -> (Link, AbortOnDrop) {
-    let (replies, calls) = served(executor).halves();
+async fn linked(executor: &Arc<Echo>) -> (Link<Frames>, AbortOnDrop) {
+    let stream = served(executor);
     let slot = Arc::new(LinkSlot::default());
-    let shared = Arc::clone(&slot);
-    let forwarding = AbortOnDrop::spawn(async move {
-        link::forward(&shared, Incoming::Direct(replies), Outgoing::Direct(calls)).await;
-    });
+    let forwarding = AbortOnDrop::spawn(link::forward_directly(Arc::clone(&slot), stream));
     loop {
         if let Some(link) = lock(&slot).clone() {
             return (link, forwarding);
@@ -81,16 +78,27 @@ async fn linked(executor: &Arc<Echo>) -> (Link, AbortOnDrop) {
     }
 }
 
-fn call(command: u8) -> Message {
-    let request = Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: vec![1, 2, 3] };
-    let caller = Caller::Session { user_id: 2, privilege: Privilege::Administrator, session_id: 1 };
-    call_message(&request, caller).unwrap()
+const CONSOLE: Caller =
+    Caller::Session { user_id: 2, privilege: Privilege::Administrator, session_id: 1 };
+
+fn request(command: u8) -> Request {
+    Request { netfn: NetFn::APP, lun: Lun::BMC, command, data: vec![1, 2, 3] }
 }
 
-type Reply = Result<(CompletionCode, Vec<u8>), CompletionCode>;
+async fn call_on(link: &Link<Frames>, command: u8) -> Reply {
+    link.call(&request(command), CONSOLE).await
+}
 
-async fn call_on(link: &Link, command: u8) -> Reply {
-    link.call(call(command)).await.and_then(|reply| read_reply(&reply))
+/// Sends a message of the library, and reads what comes back.
+async fn exchange(stream: BufferedStream, message: &Message) -> Message {
+    let (mut replies, calls) = stream.halves();
+    calls.write_all(message.data()).await.unwrap();
+    loop {
+        if let Some(reply) = replies.next_message(LONGEST).unwrap() {
+            return socket::parse(reply).await.unwrap();
+        }
+        replies.fill().await.unwrap();
+    }
 }
 
 fn reply() -> Reply {
@@ -129,12 +137,18 @@ async fn requests_beyond_the_limit_of_a_link_get_busy_and_the_others_any_order()
 async fn replies_that_are_not_read_do_not_block_other_links() {
     let executor = Echo::new();
     let (mut replies, calls) = served(&executor).halves();
-    let (queue, queued) = tokio::sync::mpsc::channel(1);
-    let _writer = AbortOnDrop::spawn(Outgoing::Direct(calls).write_queued(queued));
     // Until the buffers of calls and replies are full.
+    let mut message = Vec::new();
+    frame::write_call(&mut message, &request(1), CONSOLE);
+    let mut unsent = Vec::new();
     let mut sent = 0;
-    while let Ok(()) = queue.try_send(call(1)) {
-        sent += 1;
+    loop {
+        if unsent.is_empty() {
+            unsent.clone_from(&message);
+            sent += 1;
+        }
+        let Some(written) = calls.write(&unsent).now_or_never() else { break };
+        drop(unsent.drain(..written.unwrap()));
         for _ in 0..8 {
             task::yield_now().await;
         }
@@ -144,19 +158,36 @@ async fn replies_that_are_not_read_do_not_block_other_links() {
         assert_eq!(call_on(&link, 1).await, reply());
     }
     // None is lost.
-    for _ in 0..sent {
-        let reply = replies.receive_bounded(1024).await.unwrap();
-        assert!(read_reply(&reply).is_ok());
-    }
+    let rest = async { calls.write_all(&unsent).await.unwrap() };
+    let read = async {
+        let mut read = 0;
+        while read < sent {
+            replies.fill().await.unwrap();
+            while let Some(message) = replies.next_message(LONGEST).unwrap() {
+                assert!(frame::read_reply(message).is_some());
+                read += 1;
+            }
+        }
+    };
+    tokio::join!(rest, read);
 }
 
 #[tokio::test]
 async fn a_link_cannot_be_opened_over_a_link() {
-    let (link, _forwarding) = linked(&Echo::new()).await;
     let open = Message::method_call(PATH, OPEN).interface(DIRECT).build(&()).unwrap();
-    let reply = link.call(open).await.unwrap();
+    let reply = exchange(served(&Echo::new()), &open).await;
     let name = reply.header().error_name().map(ToString::to_string);
     assert_eq!(name.as_deref(), Some("org.freedesktop.DBus.Error.NotSupported"));
+}
+
+#[tokio::test]
+async fn a_call_that_another_implementation_makes_is_answered() {
+    let options: HashMap<&str, Variant<'_>> = HashMap::from([("other", "text".into())]);
+    let arguments = (6_u8, 0_u8, 1_u8, [7_u8].as_slice(), options);
+    let call = Message::method_call(PATH, METHOD).build(&arguments).unwrap();
+    let reply = exchange(served(&Echo::new()), &call).await;
+    assert_eq!(reply.header().reply_serial(), Some(call.primary_header().serial_num()));
+    assert_eq!(read_reply(&reply), self::reply());
 }
 
 #[tokio::test]

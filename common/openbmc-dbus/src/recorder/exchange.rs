@@ -8,14 +8,14 @@ use crate::execute::Caller;
 /// The sender of a request.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, Type)]
 pub struct Origin {
-    /// [`HOST`](Self::HOST), [`SESSION`](Self::SESSION), [`OUTSIDE`](Self::OUTSIDE) or
-    /// [`SATELLITE`](Self::SATELLITE).
+    /// [`HOST`](Self::HOST), [`SESSION`](Self::SESSION), [`OUTSIDE`](Self::OUTSIDE),
+    /// [`SATELLITE`](Self::SATELLITE) or [`BMC`](Self::BMC).
     pub kind: u8,
     /// The user's id of a session, else 0.
     pub user: u8,
     /// The managed system's id of a session, else 0.
     pub session: u32,
-    /// The slave address of a satellite controller, with its lowest bit 0, else 0.
+    /// The slave address of a satellite controller that sent or got it, with its lowest bit 0, else 0.
     pub address: u8,
 }
 
@@ -28,6 +28,8 @@ impl Origin {
     pub const OUTSIDE: u8 = 2;
     /// A satellite controller on an IPMB.
     pub const SATELLITE: u8 = 3;
+    /// The BMC itself, to a satellite controller.
+    pub const BMC: u8 = 4;
 
     /// The host, or a process on the BMC.
     #[must_use]
@@ -46,6 +48,12 @@ impl Origin {
     #[must_use]
     pub fn satellite(address: u8) -> Self {
         Self { kind: Self::SATELLITE, address: address << 1, ..Self::default() }
+    }
+
+    /// The BMC itself, to the satellite controller at `address`, in its 8-bit form.
+    #[must_use]
+    pub fn to_satellite(address: u8) -> Self {
+        Self { kind: Self::BMC, address, ..Self::default() }
     }
 }
 
@@ -102,6 +110,6 @@ impl Exchange {
     pub const PENDING: u8 = 0;
     /// It was answered.
     pub const ANSWERED: u8 = 1;
-    /// It was answered C3h because its deadline had passed.
+    /// It was answered C3h because its deadline had passed; a satellite did not answer (C3h) or is not there (D3h).
     pub const MISSED: u8 = 2;
 }

@@ -16,9 +16,9 @@ use zbus::fdo::{self, DBusProxy};
 use zbus::message::Header;
 use zbus::{Connection, Type, interface};
 
+use super::Recorder;
 use super::exchange::Exchange;
 use super::tap::{Subscriber, Tap};
-use super::{Recorder, Shared};
 use crate::bus::watch_owner;
 use crate::execute::LinkState;
 use crate::ipmi::names::CHANNEL_PATH_PREFIX;
@@ -77,7 +77,7 @@ impl From<Sample<u64>> for Number {
 impl From<Sample<Times>> for Timing {
     fn from(sample: Sample<Times>) -> Self {
         let Sample { name, labels, value: Times { buckets, sum } } = sample;
-        Self { name, labels, buckets, sum }
+        Self { name, labels, buckets: buckets.to_vec(), sum }
     }
 }
 
@@ -111,7 +111,8 @@ impl Recorder {
         let exchanges = self.0.tap.connect();
         let server = connection.object_server();
         server.at(path, Object { recorder: self.clone() }).await?;
-        server.at(path, MetricsObject { shared: Arc::clone(&self.0) }).await?;
+        let recorder = self.clone();
+        server.at(path, MetricsObject::new(move || recorder.metrics())).await?;
         let sending =
             forward(Arc::clone(&self.0.tap), connection.clone(), path.to_owned(), exchanges);
         tokio::spawn(sending);
@@ -202,15 +203,30 @@ fn caller(header: &Header<'_>) -> fdo::Result<String> {
     name.ok_or_else(|| fdo::Error::AccessDenied("a caller without a name".to_owned()))
 }
 
-struct MetricsObject {
-    shared: Arc<Shared>,
+/// What a daemon measures, on D-Bus: `org.causeway.Metrics`.
+pub struct MetricsObject {
+    read: Box<dyn Fn() -> Metrics + Send + Sync>,
+}
+
+impl std::fmt::Debug for MetricsObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetricsObject").finish_non_exhaustive()
+    }
+}
+
+impl MetricsObject {
+    /// Of a daemon that measures what `read` returns.
+    #[must_use]
+    pub fn new(read: impl Fn() -> Metrics + Send + Sync + 'static) -> Self {
+        Self { read: Box::new(read) }
+    }
 }
 
 #[interface(name = "org.causeway.Metrics")]
 impl MetricsObject {
     /// What the daemon has measured since it was started.
     async fn read(&self) -> (Vec<Number>, Vec<Timing>) {
-        let Metrics { numbers, times } = Recorder(Arc::clone(&self.shared)).metrics();
+        let Metrics { numbers, times } = (self.read)();
         (
             numbers.into_iter().map(Number::from).collect(),
             times.into_iter().map(Timing::from).collect(),

@@ -20,6 +20,10 @@ use super::timer::Timer;
 use crate::wire::rakp::UserName;
 use crate::wire::v20::{PayloadType, Protection};
 
+/// Packets outside of sessions that a login takes at most: Get Channel Authentication Capabilities, the cipher suites in
+/// several parts, Open Session Request, RAKP 1 and RAKP 3.
+const LOGIN_PACKETS: u32 = 8;
+
 /// Configuration, accounts, limits, and the queues of what comes out.
 pub(super) struct Core<A, R> {
     pub(super) config: Config,
@@ -114,9 +118,10 @@ impl<A: Accounts, R: Random> Core<A, R> {
         self.events.push_back(Event::Rejected { peer, reason });
     }
 
-    /// Reports a session that was opened.
+    /// Reports a session that was opened. The packets of its login do not count as a flood's.
     pub(super) fn opened(&mut self, session: &Session) {
         let info = session.info();
+        self.packets.put_back(&info.peer.into(), LOGIN_PACKETS, self.config.packets);
         self.guesses.succeeded(info.user_id, (info.peer.into(), info.user_name));
         self.timer.no_later_than(session.deadline(self.config.idle_timeout));
         self.events.push_back(Event::Opened(*info));

@@ -91,6 +91,15 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
         true
     }
 
+    /// Puts `tokens` back into the key's bucket, which then has at most its burst.
+    pub(super) fn put_back(&mut self, key: &K, tokens: u32, rate: Rate) {
+        let set = self.set_of(key);
+        let set = self.sets.get_mut(set).into_iter().flatten().flatten();
+        for (_, full_at) in set.filter(|(other, _)| other == key) {
+            *full_at = full_at.checked_sub(rate.period * tokens).unwrap_or(*full_at);
+        }
+    }
+
     fn set_of(&self, key: &K) -> usize {
         let mut hasher = DefaultHasher::new();
         self.seed.hash(&mut hasher);
@@ -244,6 +253,23 @@ mod tests {
         }
         assert!(!buckets.has(later, &key, RATE));
         assert!(buckets.has(later, &source("192.0.2.2"), RATE));
+    }
+
+    #[test]
+    fn what_is_put_back_can_be_taken_again() {
+        let (mut buckets, start) = (Buckets::new(1), now());
+        let key = source("192.0.2.1");
+        while buckets.take(start, key, RATE) {}
+        buckets.put_back(&key, 2, RATE);
+        assert_eq!((0..9).filter(|_| buckets.take(start, key, RATE)).count(), 2);
+        buckets.put_back(&key, 100, RATE);
+        assert_eq!(
+            (0..9).filter(|_| buckets.take(start, key, RATE)).count(),
+            3,
+            "no more than the burst"
+        );
+        buckets.put_back(&source("192.0.2.2"), 2, RATE);
+        assert!(!buckets.has(start, &key, RATE));
     }
 
     #[test]

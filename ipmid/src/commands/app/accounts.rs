@@ -120,8 +120,8 @@ pub(crate) fn refusal(error: &AccountError) -> CompletionCode {
         AccountError::System(error) => {
             error!(%error, "cannot change the accounts; the request is refused");
             match error {
-                SystemError::Absent => CompletionCode::NOT_IN_PRESENT_STATE,
-                SystemError::Timeout => CompletionCode::TIMEOUT,
+                SystemError::Absent(_) => CompletionCode::NOT_IN_PRESENT_STATE,
+                SystemError::Timeout(_) => CompletionCode::TIMEOUT,
                 SystemError::Refused(_) => CompletionCode::INVALID_DATA_FIELD,
                 SystemError::Unavailable(_) => CompletionCode::SUBFUNCTION_DISABLED,
             }

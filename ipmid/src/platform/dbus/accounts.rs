@@ -68,19 +68,19 @@ impl DbusAccounts {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let connected = self.platform.connected().map_err(|_| SystemError::Absent)?;
+        let connected =
+            self.platform.connected().map_err(|error| SystemError::Absent(error.to_string()))?;
         let client = connected.client.clone();
         self.runtime.block_on(async { act(client).await }).map_err(failed)
     }
 }
 
 fn failed(error: CallError) -> SystemError {
+    let reason = error.to_string();
     match error {
-        CallError::Deadline(_) | CallError::Bus(_) => SystemError::Timeout,
-        CallError::Gone(_) | CallError::NotFound(_) => SystemError::Absent,
-        error @ (CallError::Refused(_) | CallError::InvalidReply(_)) => {
-            SystemError::Refused(error.to_string())
-        }
+        CallError::Deadline(_) | CallError::Bus(_) => SystemError::Timeout(reason),
+        CallError::Gone(_) | CallError::NotFound(_) => SystemError::Absent(reason),
+        CallError::Refused(_) | CallError::InvalidReply(_) => SystemError::Refused(reason),
     }
 }
 

@@ -71,7 +71,7 @@ impl std::fmt::Debug for Entry {
 
 /// Two handlers for one command at one priority, neither declared an override: a start-up error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("two handlers at one priority: {:?} {:02X}h, {} and {}",
+#[error("two handlers at one priority: {}, command {:02X}h, {} and {}",
     .first.family, .first.code, .first.name, .second.name)]
 pub struct DuplicateCommand {
     /// The one registered first.

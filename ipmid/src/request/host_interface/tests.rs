@@ -41,14 +41,8 @@ impl TestInterface {
     }
 
     fn context(&self, channel: &str, options: CallOptions) -> Result<Context, CompletionCode> {
-        let call = Call {
-            sender: ":1.1".to_owned(),
-            netfn: 6,
-            lun: 0,
-            command: 1,
-            data: Vec::new(),
-            options,
-        };
+        let call =
+            Call { sender: ":1.1".into(), netfn: 6, lun: 0, command: 1, data: Vec::new(), options };
         self.host.context(self.channel(channel), &call)
     }
 

@@ -2,7 +2,7 @@
 //! `org.causeway.Ipmi.Provider`, and lose their commands when they leave the bus (`docs/provider.md`).
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use daemon::RateLimit;
@@ -247,7 +247,7 @@ fn offer(row: CommandRow, priority: Priority) -> Result<Offer, String> {
     let channels = channels_of(&channels).ok_or_else(|| invalid("channels: each 0 to 15"))?;
     let command =
         Command { family, code, access: Access::AtLeast(privilege), changes: None, name: NAME };
-    Ok(Offer { command, name, priority, lengths, channels })
+    Ok(Offer { command, name, priority, lengths, channels, times: OnceLock::new() })
 }
 
 fn family(kind: u8, number: u32) -> Option<Family> {

@@ -32,7 +32,7 @@ impl Default for Circuit {
 }
 
 impl Circuit {
-    /// Lets a request pass, whose outcome the pass is then told.
+    /// Lets a request pass; the pass takes its outcome afterwards.
     pub(super) fn pass(&self) -> Option<Pass<'_>> {
         let mut state = lock(&self.0);
         let is_trial = match *state {

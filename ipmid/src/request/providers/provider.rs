@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use daemon::RateLimit;
+use daemon::metrics::Histogram;
 use ipmi_proto::{ChannelNumber, CompletionCode, NetFn, ResponseBody};
 use tokio::sync::Semaphore;
 use tokio::time::{self, Instant};
@@ -219,7 +220,7 @@ impl Provider {
 /// A command that a provider answers.
 #[derive(Debug)]
 pub struct Offer {
-    /// The row. Its name is none of the provider's: those last only as long as the registration.
+    /// The row. It does not hold the provider's name for the command, which lasts only as long as the registration.
     pub command: Command,
     /// The provider's name for it.
     pub name: String,
@@ -229,6 +230,8 @@ pub struct Offer {
     pub lengths: RangeInclusive<usize>,
     /// Bit n: on channel n.
     pub channels: u16,
+    /// How long the provider took, from its first request on.
+    pub times: OnceLock<Box<Histogram>>,
 }
 
 impl Offer {
@@ -262,7 +265,11 @@ impl Offered {
         }
         let netfn = self.offer.command.family.netfn();
         let request = Request { context, netfn, data: data.to_owned() };
+        let start = Instant::now();
         let outcome = self.provider.ask(&self.offer.name, request, deadline).await;
+        if outcome != Outcome::Suspended {
+            self.offer.times.get_or_init(Box::default).record(start.elapsed());
+        }
         let Outcome::Response(response) = outcome else {
             return outcome;
         };

@@ -1,5 +1,6 @@
 //! Requests on their way through providers to the command that is compiled in, without a bus.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
@@ -113,7 +114,8 @@ impl Site {
 }
 
 fn offer(command: Command, priority: Priority) -> Offer {
-    Offer { command, name: "Test".to_owned(), priority, lengths: 0..=4, channels: u16::MAX }
+    let (name, times) = ("Test".to_owned(), OnceLock::new());
+    Offer { command, name, priority, lengths: 0..=4, channels: u16::MAX, times }
 }
 
 fn session(privilege: Privilege) -> Context {
@@ -145,6 +147,27 @@ async fn request_goes_from_the_highest_priority_down_to_the_base() {
     assert!(site.providers.withdraw(":1.2").is_some());
     assert_eq!(site.send(DEVICE_ID, &[]).await, (0, vec![BASE]));
     assert!(site.providers.find(DEVICE_ID.family, DEVICE_ID.code).is_none());
+}
+
+#[tokio::test]
+async fn commands_of_providers_are_measured_beside_those_that_are_compiled_in() {
+    let site = Site::new();
+    let actor = Actor::new(":1.1", Does::Answers(0, vec![1]));
+    site.add(&actor, DEVICE_ID, Priority::OEM).unwrap();
+    site.send(DEVICE_ID, &[]).await;
+    actor.does(Does::Fails(Failure::NotMine));
+    site.send(DEVICE_ID, &[]).await;
+    let mut metrics = Metrics::default();
+    site.dispatcher.measure(&mut metrics);
+    let counts = metrics.times.iter().map(|times| {
+        let label = |name: &str| times.labels.get(name).map(String::as_str);
+        let count = times.value.buckets.iter().sum::<u64>();
+        (label("netfn"), label("command"), label("name"), label("priority"), count)
+    });
+    let (netfn, command) = (Some("0x06"), Some("0x01"));
+    let base = (netfn, command, Some("Get Device ID"), None, 1);
+    let provided = (netfn, command, Some("Test"), Some("20"), 2);
+    assert_eq!(counts.collect::<Vec<_>>(), [base, provided]);
 }
 
 #[tokio::test]
@@ -335,4 +358,18 @@ async fn wildcard_answers_what_has_no_handler_of_its_own() {
     assert_eq!(site.send(Command { code: 0x55, ..OWN }, &[]).await, (0, vec![1]));
     one.does(Does::Fails(Failure::NotMine));
     assert_eq!(site.send(OWN, &[]).await, (0, vec![1]));
+}
+
+#[test]
+fn refusals_name_the_command_by_family_and_code() {
+    let families = [
+        (Family::from(NetFn::APP), "NetFn 06h"),
+        (Family::from(GroupBody::DCMI), "group DCh"),
+        (Family::from(Iana::new(32473).unwrap()), "enterprise number 32473"),
+    ];
+    for (family, text) in families {
+        let refused = Refused::Reserved { name: "Test".to_owned(), family, code: 0x4b };
+        let expected = format!("Test ({text}, command 4Bh): no provider may answer this command");
+        assert_eq!(refused.to_string(), expected);
+    }
 }

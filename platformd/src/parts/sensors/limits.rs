@@ -63,30 +63,57 @@ pub(super) fn instances(limits: &Limits) -> Vec<Instance> {
         .collect()
 }
 
-/// Brings the alarms of the sensor at `path` in line with its value and limits.
-pub(super) fn evaluate(tree: &mut Tree, path: &str, value: f64, hysteresis: f64) {
-    for level in &LEVELS {
-        let over =
-            |limit: f64, raised: bool| value >= if raised { limit - hysteresis } else { limit };
-        check(tree, path, &level.high, value, over);
-        let under =
-            |limit: f64, raised: bool| value <= if raised { limit + hysteresis } else { limit };
-        check(tree, path, &level.low, value, under);
+/// A limit, and whether its alarm is raised.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alarm {
+    limit: f64,
+    is_high: bool,
+    is_raised: bool,
+}
+
+impl Alarm {
+    /// Whether a sensor with this value has the alarm. Comparisons with "not a number" are false, so neither a NaN
+    /// limit nor a NaN value raises an alarm.
+    fn at(self, value: f64, hysteresis: f64) -> bool {
+        let inside = if self.is_raised { hysteresis } else { 0.0 };
+        if self.is_high { value >= self.limit - inside } else { value <= self.limit + inside }
+    }
+
+    /// Whether the alarm is raised or ends at this value. If it does so at neither end of a range, it does at no
+    /// value of it.
+    pub(super) fn changes(self, value: f64, hysteresis: f64) -> bool {
+        self.at(value, hysteresis) != self.is_raised
     }
 }
 
-/// Comparisons with "not a number" are false, so neither a NaN limit nor a NaN value raises an alarm.
-fn check(tree: &mut Tree, path: &str, side: &Side, value: f64, beyond: impl Fn(f64, bool) -> bool) {
-    let (Some(limit), Some(raised)) = (tree.get(path, side.limit), tree.get(path, side.alarm))
-    else {
-        return;
-    };
-    let alarm = beyond(limit, raised);
-    if alarm != raised {
-        tree.set(path, side.alarm, alarm);
-        let signal = if alarm { side.raised } else { side.ended };
-        tree.signal(path, signal, Some(Structure::from((value,))));
+/// The alarms of the sensor at `path`.
+pub(super) fn alarms(tree: &Tree, path: &str) -> Vec<Alarm> {
+    sides().filter_map(|(side, is_high)| alarm(tree, path, side, is_high)).collect()
+}
+
+/// Brings the alarms of the sensor at `path` in line with its value and limits.
+pub(super) fn evaluate(tree: &mut Tree, path: &str, value: f64, hysteresis: f64) {
+    for (side, is_high) in sides() {
+        let Some(alarm) = alarm(tree, path, side, is_high) else {
+            continue;
+        };
+        if alarm.changes(value, hysteresis) {
+            let is_raised = !alarm.is_raised;
+            tree.set(path, side.alarm, is_raised);
+            let signal = if is_raised { side.raised } else { side.ended };
+            tree.signal(path, signal, Some(Structure::from((value,))));
+        }
     }
+}
+
+fn alarm(tree: &Tree, path: &str, side: &Side, is_high: bool) -> Option<Alarm> {
+    let (limit, is_raised) = (tree.get(path, side.limit)?, tree.get(path, side.alarm)?);
+    Some(Alarm { limit, is_high, is_raised })
+}
+
+/// The sides of all levels, and whether each is the high one.
+fn sides() -> impl Iterator<Item = (&'static Side, bool)> {
+    LEVELS.iter().flat_map(|level| [(&level.high, true), (&level.low, false)])
 }
 
 #[cfg(test)]

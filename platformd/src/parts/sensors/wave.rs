@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use super::ticks::Tick;
 use crate::config::{Sensor, Wave};
+
+/// A walk that was not measured for longer goes on as if it had been measured so often.
+const MOST_STEPS: Tick = 10_000;
 
 /// A sensor's value over time.
 #[derive(Debug)]
@@ -12,22 +16,51 @@ pub(super) struct Signal {
     resolution: f64,
     /// Where in its period it is ahead of others, 0 to 1.
     phase: f64,
-    walk: f64,
+    walk: Walk,
+}
+
+/// A measurement and its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) tick: Tick,
+    pub(super) uptime: Duration,
+}
+
+/// Where a walk is.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    /// The measurement that it was there at.
+    tick: Tick,
+    /// The distance from the middle.
+    distance: f64,
     random: u64,
+}
+
+/// A signal's values after the last one that it had, without a change of the signal.
+pub(super) struct Ahead<'a> {
+    signal: &'a Signal,
+    walk: Walk,
+}
+
+impl Ahead<'_> {
+    /// The value at a measurement; to be asked in the order of time.
+    pub(super) fn value(&mut self, at: At) -> f64 {
+        self.signal.compute(&mut self.walk, at)
+    }
 }
 
 impl Signal {
     /// The signal of the sensor `number` of a row.
     pub(super) fn new(sensor: &Sensor, number: u32, resolution: f64) -> Self {
         let middle = f64::from(number).mul_add(sensor.step, sensor.value);
+        let random = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self {
             wave: sensor.wave.clone(),
             middle,
             resolution,
             // Neighbours in a row are far apart, and no two of a short row are alike.
             phase: (f64::from(number) * 0.618_034).fract(),
-            walk: 0.0,
-            random: u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            walk: Walk { tick: 0, distance: 0.0, random },
         }
     }
 
@@ -36,28 +69,65 @@ impl Signal {
         self.wave == Wave::Constant
     }
 
-    /// The value at `uptime`; to be asked in the order of time.
-    pub(super) fn value(&mut self, uptime: Duration) -> f64 {
+    /// Whether the value does not change any more.
+    pub(super) fn has_ended(&self, uptime: Duration) -> bool {
+        match &self.wave {
+            Wave::Script { points, repeat_ms: None } => {
+                points.iter().all(|(at, _)| u128::from(*at) <= uptime.as_millis())
+            }
+            _ => self.stands(),
+        }
+    }
+
+    /// The least and the greatest value that it may have.
+    pub(super) fn range(&self) -> (f64, f64) {
+        let around = |amplitude: f64| (self.middle - amplitude, self.middle + amplitude);
+        let (least, most) = match &self.wave {
+            Wave::Constant => around(0.0),
+            Wave::Sine { amplitude, .. }
+            | Wave::Ramp { amplitude, .. }
+            | Wave::Walk { amplitude } => around(*amplitude),
+            Wave::Script { points, .. } => {
+                let values = points.iter().map(|(_, value)| *value);
+                values.fold(around(0.0), |(least, most), value| (least.min(value), most.max(value)))
+            }
+        };
+        (self.round(least), self.round(most))
+    }
+
+    /// The value at a measurement; to be asked in the order of time.
+    pub(super) fn value(&mut self, at: At) -> f64 {
+        let mut walk = self.walk;
+        let value = self.compute(&mut walk, at);
+        self.walk = walk;
+        value
+    }
+
+    /// The values from the last one on.
+    pub(super) const fn ahead(&self) -> Ahead<'_> {
+        Ahead { signal: self, walk: self.walk }
+    }
+
+    fn compute(&self, walk: &mut Walk, at: At) -> f64 {
         let value = match &self.wave {
             Wave::Constant => self.middle,
             Wave::Sine { amplitude, period_ms } => {
-                let turn = self.turn(uptime, *period_ms) * std::f64::consts::TAU;
+                let turn = self.turn(at.uptime, *period_ms) * std::f64::consts::TAU;
                 amplitude.mul_add(turn.sin(), self.middle)
             }
             Wave::Ramp { amplitude, period_ms } => {
-                let turn = self.turn(uptime, *period_ms);
+                let turn = self.turn(at.uptime, *period_ms);
                 amplitude.mul_add(turn.mul_add(2.0, -1.0), self.middle)
             }
-            Wave::Walk { amplitude } => {
-                let (amplitude, step) = (*amplitude, amplitude / 10.0);
-                let there = step.mul_add(self.random_step(), self.walk);
-                self.walk = there.clamp(-amplitude, amplitude);
-                self.middle + self.walk
-            }
+            Wave::Walk { amplitude } => self.middle + walk.to(at.tick, *amplitude),
             Wave::Script { points, repeat_ms } => {
-                scripted(points, *repeat_ms, uptime).unwrap_or(self.middle)
+                scripted(points, *repeat_ms, at.uptime).unwrap_or(self.middle)
             }
         };
+        self.round(value)
+    }
+
+    fn round(&self, value: f64) -> f64 {
         if self.resolution > 0.0 {
             (value / self.resolution).round() * self.resolution
         } else {
@@ -69,6 +139,19 @@ impl Signal {
     fn turn(&self, uptime: Duration, period_ms: u64) -> f64 {
         let period = Duration::from_millis(period_ms.max(1)).as_secs_f64();
         (uptime.as_secs_f64() / period + self.phase).fract()
+    }
+}
+
+impl Walk {
+    /// The distance from the middle at a measurement, a step for each since the last.
+    fn to(&mut self, tick: Tick, amplitude: f64) -> f64 {
+        let step = amplitude / 10.0;
+        for _ in 0..tick.saturating_sub(self.tick).min(MOST_STEPS) {
+            let there = step.mul_add(self.random_step(), self.distance);
+            self.distance = there.clamp(-amplitude, amplitude);
+        }
+        self.tick = self.tick.max(tick);
+        self.distance
     }
 
     /// A number from -1 to 1; the same row of them at each start (xorshift).
@@ -100,8 +183,12 @@ mod tests {
         Signal::new(&sensor, number, 0.0)
     }
 
+    fn at(second: u64) -> At {
+        At { tick: second, uptime: Duration::from_secs(second) }
+    }
+
     fn values(signal: &mut Signal) -> Vec<f64> {
-        (0..1000).map(|second| signal.value(Duration::from_secs(second))).collect()
+        (0..1000).map(|tick| signal.value(at(tick))).collect()
     }
 
     #[test]
@@ -130,6 +217,30 @@ mod tests {
     fn a_constant_depends_on_the_number_in_the_row() {
         let mut signal = signal("{ shape = \"constant\" }", 3);
         assert!(signal.stands());
-        assert!((signal.value(Duration::ZERO) - 53.0).abs() < 1e-9);
+        assert!((signal.value(at(0)) - 53.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_walk_that_is_read_seldom_is_where_it_would_be_if_it_were_read_each_time() {
+        let wave = "{ shape = \"walk\", amplitude = 10.0 }";
+        let (mut often, mut seldom) = (signal(wave, 1), signal(wave, 1));
+        let values = values(&mut often);
+        assert_eq!(seldom.value(at(700)).to_bits(), values[700].to_bits());
+        assert_eq!(seldom.ahead().value(at(999)).to_bits(), values[999].to_bits());
+        assert_eq!(
+            seldom.value(at(700)).to_bits(),
+            values[700].to_bits(),
+            "looking ahead changed it"
+        );
+        assert!((40.0..=60.0).contains(&seldom.value(at(u64::MAX))));
+    }
+
+    #[test]
+    fn a_script_without_repetition_ends() {
+        let wave = "{ shape = \"script\", points = [[0, 1.0], [2000, 2.0]] }";
+        let script = signal(wave, 0);
+        assert!(!script.has_ended(Duration::from_millis(1999)));
+        assert!(script.has_ended(Duration::from_millis(2000)));
+        assert_eq!(script.range(), (1.0, 50.0), "the middle is what it has before its first point");
     }
 }

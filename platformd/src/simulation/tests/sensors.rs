@@ -5,7 +5,7 @@ use openbmc_dbus::sensor::{critical, value, warning};
 use openbmc_dbus::state::decorator::availability;
 use openbmc_dbus::state::host;
 
-use super::TestPlatform;
+use super::{Change, Duration, Read, TestPlatform};
 
 const SENSORS: &str = "
 [[sensor]]
@@ -78,4 +78,126 @@ fn the_lid_is_one_wherever_it_is_shown() {
     assert_eq!(platform.get(intrusion::PATH, intrusion::STATUS), Status::HardwareIntrusion);
     platform.set(intrusion::PATH, intrusion::STATUS, Status::Normal);
     assert_eq!(platform.get(sensor, intrusion::STATUS), Status::Normal);
+}
+
+const HOT: &str = "
+[[sensor]]
+kind = \"temperature\"
+name = \"Hot\"
+value = 50.0
+warning-high = 70.0
+hysteresis = 2.0
+resolution = 0.5
+wave = WAVE
+";
+const HOT_PATH: &str = "/xyz/openbmc_project/sensors/temperature/Hot";
+
+fn hot(wave: &str) -> TestPlatform {
+    TestPlatform::new(&HOT.replace("WAVE", wave))
+}
+
+impl TestPlatform {
+    /// Lets so many milliseconds pass, and returns when the alarm for the upper limit changed.
+    fn alarms_within(&mut self, milliseconds: u64) -> Vec<(u128, bool)> {
+        let (mut changes, mut raised) = (Vec::new(), self.is_raised());
+        for _ in 0..milliseconds / 500 {
+            self.pass(500);
+            let now = self.is_raised();
+            if std::mem::replace(&mut raised, now) != now {
+                changes.push((self.now.uptime.as_millis(), now));
+            }
+        }
+        changes
+    }
+
+    fn is_raised(&mut self) -> bool {
+        self.simulation.tree(self.now).get(HOT_PATH, warning::ALARM_HIGH).unwrap()
+    }
+
+    /// The readings that were signalled since the last call.
+    fn signalled(&mut self) -> usize {
+        let is_reading = |change: &Change| match change {
+            Change::Changed { interface, .. } => *interface == value::NAME,
+            _ => false,
+        };
+        self.simulation.take_changes().iter().filter(|change| is_reading(change)).count()
+    }
+}
+
+#[test]
+fn nothing_is_computed_while_nobody_reads() {
+    let mut platform = hot("{ shape = \"sine\", amplitude = 10.0, period-ms = 60000 }");
+    assert_eq!(platform.simulation.poll_timeout(), None);
+    platform.pass(3_600_000);
+    assert_eq!(platform.signalled(), 0);
+    assert!((40.0..=60.0).contains(&platform.get(HOT_PATH, value::VALUE)));
+}
+
+#[test]
+fn readings_are_signalled_for_a_while_after_one_is_read() {
+    let mut platform = hot("{ shape = \"walk\", amplitude = 10.0 }");
+    platform.get(HOT_PATH, value::VALUE);
+    platform.pass(299_000);
+    let signalled = platform.signalled();
+    assert!(signalled > 200, "{signalled}");
+    platform.pass(5000);
+    platform.signalled();
+    platform.pass(600_000);
+    assert_eq!((platform.signalled(), platform.simulation.poll_timeout()), (0, None));
+    let always = "[sensors]\nsignal-readings = \"always\"\n";
+    let wave = "{ shape = \"walk\", amplitude = 10.0 }";
+    let mut platform = TestPlatform::new(&format!("{always}{}", HOT.replace("WAVE", wave)));
+    platform.pass(600_000);
+    assert!(platform.signalled() > 400);
+}
+
+#[test]
+fn reading_all_objects_gives_current_values_and_is_no_subscription() {
+    let wave = "{ shape = \"script\", points = [[0, 1.0], [2000, 2.0], [4000, 3.0]] }";
+    let mut platform = hot(wave);
+    for (milliseconds, expected) in [(0, 1.0), (2000, 2.0), (2000, 3.0)] {
+        platform.pass(milliseconds);
+        let tree = platform.simulation.read(platform.now, Read::Below("/xyz"));
+        assert_eq!(tree.get(HOT_PATH, value::VALUE), Some(expected));
+    }
+    assert_eq!((platform.signalled(), platform.simulation.poll_timeout()), (0, None));
+}
+
+#[test]
+fn an_alarm_that_the_movement_raises_comes_at_its_time_whether_anybody_reads_or_not() {
+    for (wave, count) in [
+        (
+            "{ shape = \"script\", points = [[0, 50.0], [30000, 75.0], [1800000, 69.0], [2500000, 50.0]] }",
+            2,
+        ),
+        ("{ shape = \"sine\", amplitude = 25.0, period-ms = 600000 }", 12),
+        ("{ shape = \"ramp\", amplitude = 21.0, period-ms = 1000000 }", 6),
+        ("{ shape = \"walk\", amplitude = 30.0 }", 10),
+    ] {
+        let (mut read, mut unread) = (hot(wave), hot(wave));
+        read.get(HOT_PATH, value::VALUE);
+        let mut expected = Vec::new();
+        for _ in 0..15 {
+            read.get(HOT_PATH, value::VALUE);
+            expected.extend(read.alarms_within(240_000));
+        }
+        let found = unread.alarms_within(3_600_000);
+        assert!(expected.len() >= count, "{wave}: {expected:?}");
+        assert_eq!(found, expected, "{wave}");
+    }
+}
+
+#[test]
+fn the_timer_runs_for_changes_of_alarms_alone() {
+    let wave = "{ shape = \"script\", points = [[0, 50.0], [30000, 75.0], [40000, 50.0]] }";
+    let mut platform = hot(wave);
+    let due = |platform: &TestPlatform| platform.simulation.poll_timeout();
+    assert_eq!(due(&platform), Some(Duration::from_secs(30)));
+    platform.pass(30_000);
+    assert_eq!(platform.signalled(), 1, "with an alarm comes its reading");
+    assert_eq!(due(&platform), Some(Duration::from_secs(40)));
+    platform.pass(10_000);
+    assert_eq!(due(&platform), None);
+    platform.set(HOT_PATH, warning::HIGH, 45.0);
+    assert!(platform.get(HOT_PATH, warning::ALARM_HIGH), "the value stands beyond the new limit");
 }

@@ -14,8 +14,17 @@ use crate::error::Error;
 use crate::output::Page;
 
 /// What a metric counts, for its help text.
-pub(super) const HELP: [(&str, &str); 24] = [
+pub(super) const HELP: [(&str, &str); 27] = [
     ("causeway_bus_reconnects_total", "Connections to the bus that were made anew"),
+    (
+        "causeway_ipmb_deadline_misses_total",
+        "Requests to a satellite controller that it did not answer",
+    ),
+    (
+        "causeway_ipmb_request_duration_seconds",
+        "Time from a request to a satellite controller to its response",
+    ),
+    ("causeway_ipmb_requests_total", "Requests to satellite controllers"),
     (
         "causeway_ipmi_deadline_misses_total",
         "Requests that a bridge answered C3h at their deadline",
@@ -194,6 +203,8 @@ pub(super) async fn read(bus: &Bus, object: &ObjectAt) -> Result<Vec<Counter>, E
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn histogram() -> Counter {
@@ -231,7 +242,17 @@ mod tests {
     }
 
     #[test]
-    fn helps_are_in_order_and_of_metrics() {
-        assert!(HELP.is_sorted() && HELP.iter().all(|(name, _)| name.starts_with("causeway_")));
+    fn helps_are_in_order_and_of_the_metrics_that_are_documented() {
+        assert!(HELP.is_sorted());
+        let text = include_str!("../../../../docs/dbus.md");
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let documented: BTreeSet<_> = words.filter(|word| is_metric(word)).collect();
+        let helps: BTreeSet<_> = HELP.iter().map(|(name, _)| *name).collect();
+        assert_eq!(helps, documented);
+    }
+
+    /// A name in the documentation, which has places where a name goes on with `...` too.
+    fn is_metric(word: &str) -> bool {
+        word.starts_with("causeway_") && !word.ends_with('_')
     }
 }

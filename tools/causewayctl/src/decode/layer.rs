@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::hex;
 
 /// A header, record or body.
@@ -23,6 +24,12 @@ pub(crate) struct Field {
 impl Layer {
     pub(crate) fn new(name: impl Into<String>, reference: impl Into<String>) -> Self {
         Self { name: name.into(), reference: Some(reference.into()), fields: Vec::new() }
+    }
+
+    /// In place of one that cannot be decoded.
+    pub(crate) fn failed(name: &str, error: &Error) -> Self {
+        Self { name: name.to_owned(), reference: None, fields: Vec::new() }
+            .with("Error", error.to_string())
     }
 
     /// The same with one more field.

@@ -7,7 +7,19 @@ use ipmi_proto::{GroupBody, Iana, NetFn};
 /// compares it with `causewayctl commands`.
 const COMMANDS: &str = include_str!("commands.txt");
 
-/// The name of a command; empty where `ipmid` has none of this number.
+/// What `netipmid` answers itself: the session's own commands (IPMI v2.0 Table G-1).
+const OF_SESSIONS: [(u8, &str); 8] = [
+    (0x39, "Get Session Challenge"),
+    (0x3a, "Activate Session"),
+    (0x3b, "Set Session Privilege Level"),
+    (0x48, "Activate Payload"),
+    (0x49, "Deactivate Payload"),
+    (0x4a, "Get Payload Activation Status"),
+    (0x4b, "Get Payload Instance Info"),
+    (0x55, "Suspend/Resume Payload Encryption"),
+];
+
+/// The name of a command; empty where neither `ipmid` nor `netipmid` has one of this number.
 pub(super) fn command(netfn: NetFn, code: u8, data: &[u8]) -> String {
     let family = match (netfn, data) {
         (NetFn::GROUP, [body, ..]) => format!("group {}", GroupBody(*body).0),
@@ -16,7 +28,11 @@ pub(super) fn command(netfn: NetFn, code: u8, data: &[u8]) -> String {
     };
     let wanted = format!("{family} {code} ");
     let line = COMMANDS.lines().find_map(|line| line.strip_prefix(wanted.as_str()));
-    line.unwrap_or_default().to_owned()
+    let of_session = || {
+        let mut own = OF_SESSIONS.iter().filter(|_| netfn == NetFn::APP);
+        own.find(|(number, _)| *number == code).map(|(_, name)| *name)
+    };
+    line.or_else(of_session).unwrap_or_default().to_owned()
 }
 
 /// The name of a network function, of requests or responses (IPMI v2.0 Table 5-1).

@@ -37,14 +37,19 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Starts a file anew.
+    /// Starts a file of exchanges anew.
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
+        let mut capture = Self::open(path)?;
+        capture.add(&file_header())?;
+        Ok(capture)
+    }
+
+    /// Starts a file anew, without a header.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(MODE).open(path);
         let file = file.map_err(|error| failed(path, &error))?;
-        let mut capture = Self { file, path: path.to_owned() };
-        capture.add(&file_header())?;
-        Ok(capture)
+        Ok(Self { file, path: path.to_owned() })
     }
 
     /// Adds request and response of an exchange. One that is no message of IPMI is left out.
@@ -53,7 +58,8 @@ impl Capture {
         self.add(&bytes)
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// Adds bytes as they are.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all(bytes).map_err(|error| failed(&self.path, &error))
     }
 }
@@ -82,18 +88,22 @@ fn packets(exchange: &Exchange) -> Vec<u8> {
     let missing = |length: u32, data: &[u8]| {
         length.saturating_sub(u32::try_from(data.len()).unwrap_or(u32::MAX))
     };
+    let (there, back) = match exchange.origin.kind {
+        Origin::BMC => (0, TO_BMC),
+        _ => (TO_BMC, 0),
+    };
     let head = Packet {
         channel: exchange.number,
         form,
         time: exchange.wall,
-        direction: TO_BMC,
+        direction: there,
         missing: missing(exchange.request_length, &exchange.request),
     };
     let mut out = head.emit(&request);
     if let Some(response) = response {
         let missing = missing(exchange.response_length, &exchange.response);
         let time = exchange.wall.saturating_add(exchange.duration);
-        out.extend(Packet { time, direction: 0, missing, ..head }.emit(&response));
+        out.extend(Packet { time, direction: back, missing, ..head }.emit(&response));
     }
     out
 }
@@ -101,16 +111,21 @@ fn packets(exchange: &Exchange) -> Vec<u8> {
 /// Request and response as frames of an IPMB; `None` for others, and where bytes are missing that a checksum covers.
 fn frames(exchange: &Exchange) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let is_whole = |length: u32, data: &[u8]| u32::try_from(data.len()) == Ok(length);
-    if exchange.origin.kind != Origin::SATELLITE
-        || !is_whole(exchange.request_length, &exchange.request)
+    let satellite = IpmbAddress(exchange.origin.address);
+    let (requester, responder) = match exchange.origin.kind {
+        Origin::SATELLITE => (satellite, IpmbAddress::BMC),
+        Origin::BMC => (IpmbAddress::BMC, satellite),
+        _ => return None,
+    };
+    if !is_whole(exchange.request_length, &exchange.request)
         || !is_whole(exchange.response_length, &exchange.response)
     {
         return None;
     }
     let header = IpmbHeader {
-        responder: IpmbAddress::BMC,
+        responder,
         responder_lun: Lun::new(exchange.lun)?,
-        requester: IpmbAddress(exchange.origin.address),
+        requester,
         requester_lun: Lun::BMC,
         sequence: IpmbSequence::new(u8::try_from(exchange.serial & 0x3f).ok()?)?,
         netfn: NetFn::new(exchange.netfn)?,
@@ -119,7 +134,9 @@ fn frames(exchange: &Exchange) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let (mut request, mut response) = (Vec::new(), Vec::new());
     let asked = IpmbRequest { header, data: &exchange.request };
     asked.emit(&mut request);
-    if exchange.state == Exchange::PENDING {
+    // A satellite that did not answer has sent nothing.
+    let is_silent = exchange.origin.kind == Origin::BMC && exchange.state == Exchange::MISSED;
+    if exchange.state == Exchange::PENDING || is_silent {
         return Some((request, None));
     }
     let completion = CompletionCode(exchange.completion);
@@ -204,6 +221,19 @@ mod tests {
         assert_eq!(bytes[16 + 11..16 + 18], hex!("20 18 c8 2c 04 01 cf"));
         let cut = Exchange { response_length: 3, ..exchange(Origin::satellite(0x16)) };
         assert_eq!(packets(&cut)[16 + 7], KCS);
+    }
+
+    #[test]
+    fn requests_to_satellites_leave_the_bmc_and_have_no_response_that_did_not_come() {
+        let asked = exchange(Origin::to_satellite(0x24));
+        let bytes = packets(&asked);
+        assert_eq!(bytes[16 + 7..16 + 10], hex!("01 0000"));
+        assert_eq!(bytes[16 + 11..16 + 18], hex!("24 18 c4 20 04 01 db"));
+        let second = &bytes[16 + 18..];
+        assert_eq!(second[16 + 7..16 + 10], hex!("01 8000"));
+        let silent =
+            Exchange { state: Exchange::MISSED, response_length: 0, response: vec![], ..asked };
+        assert_eq!(packets(&silent).len(), 16 + 18);
     }
 
     #[test]

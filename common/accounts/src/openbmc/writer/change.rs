@@ -71,7 +71,7 @@ impl OpenbmcWriter {
     fn set_system_limit(&self, interface: &str, limit: Privilege) -> Result<(), SystemError> {
         let name = level_name(Some(limit));
         match self.system.set_channel_limit(interface, name) {
-            Err(SystemError::Absent) => Ok(()),
+            Err(SystemError::Absent(_)) => Ok(()),
             result => result,
         }
     }

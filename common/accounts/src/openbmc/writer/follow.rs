@@ -26,7 +26,7 @@ impl OpenbmcWriter {
         let _changing = self.changing();
         match self.system.users() {
             Ok(users) => self.synchronise_users(&users)?,
-            Err(SystemError::Absent) => {}
+            Err(SystemError::Absent(_)) => {}
             Err(error) => return Err(error.into()),
         }
         self.synchronise_channels()

@@ -72,7 +72,7 @@ impl SystemAccounts for System {
 
     fn channel_limit(&self, interface: &str) -> Result<String, SystemError> {
         let limit = self.inner().limits.get(interface).cloned();
-        limit.ok_or(SystemError::Absent)
+        limit.ok_or_else(|| SystemError::Absent("no interface".into()))
     }
 
     fn set_channel_limit(&self, interface: &str, limit: &str) -> Result<(), SystemError> {
@@ -254,7 +254,7 @@ fn what_a_service_refuses_changes_no_file() {
     let (writer, system) = open(&bmc);
     let before = json_of(&bmc.files.users);
     let access = json_of(&bmc.files.access_non_volatile);
-    system.inner().fails = Some(SystemError::Timeout);
+    system.inner().fails = Some(SystemError::Timeout("no reply".into()));
     let disabled = UserAccess::default();
     for result in [
         writer.set_name(id(5), name("carol")),
@@ -265,7 +265,7 @@ fn what_a_service_refuses_changes_no_file() {
         writer.set_password(id(3), &password("x")),
         limit(&writer, Setting::NonVolatile, Privilege::User),
     ] {
-        let timeout = Err(SystemError::Timeout);
+        let timeout = Err(SystemError::Timeout("no reply".into()));
         assert!(
             matches!(&result, Err(AccountError::System(error)) if timeout == Err::<(), _>(error.clone())),
             "{result:?}"

@@ -38,6 +38,21 @@ fn half_open_handshakes_never_refuse_a_login_nor_grow() {
 }
 
 #[test]
+fn logins_that_succeed_are_no_flood() {
+    let packets = Rate { burst: 8, period: Duration::from_secs(3600) };
+    let mut bmc = Bmc::new(Config { packets, ..config() }, Table::usual());
+    for _ in 0..50 {
+        bmc.log_in(1, root(17));
+    }
+    assert_eq!(bmc.counted(Reason::TooManyPackets), 0);
+    // Those that nobody completes are.
+    let open_session = console(bmc.now, root(17)).poll_transmit().unwrap();
+    let answered = (0..20).filter(|_| !bmc.handle(peer(1), &open_session).is_empty()).count();
+    assert!(answered <= 8, "{answered}");
+    assert_eq!(bmc.counted(Reason::TooManyPackets), 20 - answered as u64);
+}
+
+#[test]
 fn forged_sources_cost_a_login_no_more_than_a_retry() {
     let mut bmc = Bmc::usual();
     let flood = console(bmc.now, root(17)).poll_transmit().unwrap();

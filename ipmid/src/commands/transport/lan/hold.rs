@@ -137,7 +137,7 @@ mod tests {
             let refused = commands.send_as(one, SET, request).await;
             assert_eq!(refused, Err(CompletionCode(code)), "{request:02x?}");
         }
-        // Accounts, the network and what is kept here; sets are told apart.
+        // Accounts, the network and what is stored here; sets differ by their selector.
         let writes: Turns<'_> = &[
             (SET, &hex!("01 1a 01 05 1e 00 3c 00"), &[]),
             (SET, &hex!("01 12 03 80 05 02"), &[]),

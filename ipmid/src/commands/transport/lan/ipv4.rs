@@ -193,8 +193,8 @@ impl<P: Network + Sessions> LanProvider<P> {
         .await
     }
 
-    /// The gateway's MAC address, zero for none; of no gateway there is none. One that is held may be of a gateway
-    /// that is held too.
+    /// Sets the gateway's MAC address (zero: none), which needs a gateway. A held address may belong to a gateway that is
+    /// held too.
     pub(super) async fn set_gateway_mac(&self, lan: &Lan, gateway: IpAddr, mac: [u8; 6]) -> Done {
         let mac = Some(mac).filter(|mac| *mac != [0; 6]);
         match mac {

@@ -87,7 +87,7 @@ impl<P: Network + Sessions> LanProvider<P> {
                 let link = self.platform.link(&lan.name).await.map_err(unmanaged)?;
                 self.set_gateway_mac(lan, link.gateway6.into(), mac).await
             }
-            // The router is the default one: its prefix is none.
+            // It is the default router, which has no prefix.
             67 if data.decode::<u8>()? == 0 => Ok(()),
             68 if data.decode::<[u8; 16]>()? == [0; 16] => Ok(()),
             67 | 68 => Err(INVALID_VALUE.into()),

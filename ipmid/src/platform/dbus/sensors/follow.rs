@@ -63,6 +63,9 @@ const ALWAYS: [&str; 10] = [
 const READINGS: &str = "type='signal',interface='org.freedesktop.DBus.Properties',\
     member='PropertiesChanged',path_namespace='/xyz/openbmc_project/sensors',\
     arg0='xyz.openbmc_project.Sensor.Value'";
+/// While readings are followed, one of each service is read so often: a service that cannot know its subscribers, such as
+/// `platformd`, signals changes for five minutes after a reading was read.
+const RENEW: Duration = Duration::from_secs(240);
 /// Names whose owners have no sensors: the bridges and this daemon.
 const NO_SENSORS: &str = "xyz.openbmc_project.Ipmi.";
 
@@ -99,6 +102,7 @@ pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::
         rescan: None,
         reply_deadline: None,
         readings: false,
+        renewal: None,
         numbering: (!feed.store.is_settled()).then(|| Numbering::begin(Instant::now())),
     };
     feed.set_current(false);
@@ -138,6 +142,8 @@ struct SensorFollower<'a> {
     reply_deadline: Option<Instant>,
     /// Whether readings are followed.
     readings: bool,
+    /// When the services are to see again that readings are followed.
+    renewal: Option<Instant>,
     /// What the numbers of the first sensors wait for.
     numbering: Option<Numbering>,
 }
@@ -199,6 +205,9 @@ impl SensorFollower<'_> {
         }
         self.note_arrival();
         if self.services.contains_key(name) {
+            if self.readings {
+                self.show_interest_in(name).await?;
+            }
             return self.ask_objects(name.to_owned(), 0).await;
         }
         self.rescan = Some(Instant::now() + SETTLE);
@@ -244,7 +253,11 @@ impl SensorFollower<'_> {
                 if objects.len() == 0 && manager + 1 < MANAGERS.len() {
                     return self.ask_objects(service, manager + 1).await;
                 }
-                self.update_objects(service, objects);
+                let is_new = self.services.get(&service).is_none_or(BTreeSet::is_empty);
+                self.update_objects(service.clone(), objects);
+                if is_new && self.readings {
+                    self.show_interest_in(&service).await?;
+                }
             }
         }
         Ok(())
@@ -277,6 +290,8 @@ impl SensorFollower<'_> {
         }
         self.readings = true;
         add_match(self.connection, READINGS).await?;
+        // Before the readings are asked for: what changes after that is signalled.
+        self.show_interest().await?;
         let services: Vec<String> = self.services.keys().cloned().collect();
         for service in services {
             self.ask_objects(service, 0).await?;
@@ -284,6 +299,32 @@ impl SensorFollower<'_> {
         if self.awaited.is_empty() {
             self.complete();
         }
+        Ok(())
+    }
+
+    /// Reads a reading of each service.
+    async fn show_interest(&mut self) -> zbus::Result<()> {
+        self.renewal = Some(Instant::now() + RENEW);
+        let services: Vec<String> = self.services.keys().cloned().collect();
+        for service in services {
+            self.show_interest_in(&service).await?;
+        }
+        Ok(())
+    }
+
+    async fn show_interest_in(&mut self, service: &str) -> zbus::Result<()> {
+        let paths = self.services.get(service);
+        let path = paths.and_then(|paths| paths.iter().find(|path| path.starts_with(ROOT)));
+        match path.cloned() {
+            Some(path) => self.ask_reading(service, path).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ask_reading(&mut self, service: &str, path: String) -> zbus::Result<()> {
+        let body = (value::NAME, value::VALUE.name);
+        let serial = self.send(service, &path, PROPERTIES, "Get", &body).await?;
+        self.await_reply(serial, PendingReply::Reading { path });
         Ok(())
     }
 
@@ -333,9 +374,7 @@ impl SensorFollower<'_> {
                 self.feed.store.apply(Update::Reading { path, value: None });
                 continue;
             };
-            let body = (value::NAME, value::VALUE.name);
-            let serial = self.send(&service, &path, PROPERTIES, "Get", &body).await?;
-            self.await_reply(serial, PendingReply::Reading { path });
+            self.ask_reading(&service, path).await?;
         }
         Ok(())
     }
@@ -373,7 +412,8 @@ impl SensorFollower<'_> {
         let unread = self.readings.then(|| self.feed.followed_until().unwrap_or_else(Instant::now));
         let awaited = self.awaits_objects();
         let numbered = self.numbering.as_ref().map(|numbering| numbering.due(awaited));
-        [self.rescan, self.reply_deadline, unread, numbered].into_iter().flatten().min()
+        let timers = [self.rescan, self.reply_deadline, self.renewal, unread, numbered];
+        timers.into_iter().flatten().min()
     }
 
     async fn on_timer(&mut self) -> zbus::Result<()> {
@@ -390,8 +430,12 @@ impl SensorFollower<'_> {
         if self.readings && self.feed.followed_until().is_none() {
             debug!("no client reads sensors; stopped following readings");
             self.readings = false;
+            self.renewal = None;
             self.feed.set_current(false);
             remove_match(self.connection, READINGS).await?;
+        }
+        if self.renewal.is_some_and(|at| at <= now) {
+            self.show_interest().await?;
         }
         Ok(())
     }
