@@ -84,13 +84,13 @@ fn qemu(host: &Host) -> Checked {
     }
     socket("host.qmp", &host.qmp)?;
     match (host.command.is_empty(), host.argument_file.as_os_str().is_empty()) {
-        (true, true) => return Err(missing("command")),
         (false, false) => {
             return Err(Invalid::at("host.argument-file", "is given beside `command`"));
         }
-        _ => {}
+        // Something else starts QEMU.
+        (true, true) => {}
+        _ => words("host.command", &host.command)?,
     }
-    words("host.command", &host.command)?;
     boot(&host.boot)
 }
 

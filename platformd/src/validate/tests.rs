@@ -19,7 +19,7 @@ const WRONG: &[(&str, usize, &str)] = &[
     ("[host]\ncommand = [\"q\"]", 2, "no meaning with the backend `simulated`"),
     ("[host.boot]\npxe = \"net0\"", 1, "no meaning with the backend `simulated`"),
     ("[host]\nbackend = \"qemu\"\ncommand = [\"q\"]", 2, "is missing"),
-    ("[host]\nbackend = \"qemu\"\nqmp = \"q\"", 2, "is missing"),
+    ("[host]\nbackend = \"qemu\"", 2, "is missing"),
     (
         "[host]\nbackend = \"qemu\"\nqmp = \"q\"\ncommand = [\"q\"]\nargument-file = \"a\"",
         5,

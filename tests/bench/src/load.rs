@@ -123,17 +123,16 @@ impl Load {
     /// As [`open`](Self::open) and [`close`](Self::close).
     pub fn log_in(args: &Arguments, time: Duration) -> anyhow::Result<Figures> {
         let start = Instant::now();
-        let mut figures = Figures::default();
+        let credentials = args.login.credentials();
+        let mut took = Vec::new();
         while start.elapsed() < time {
             let begun = Instant::now();
-            let session =
-                Session::open(args, 1).with_context(|| format!("login at {}", args.bmc))?;
-            figures.took.push(begun.elapsed());
-            Self { sessions: vec![session] }.close()?;
+            let session = Session::open(args.bmc, &credentials, 1)
+                .with_context(|| format!("login at {}", args.bmc))?;
+            took.push(begun.elapsed());
+            session.close()?;
         }
-        figures.time = start.elapsed();
-        figures.took.sort_unstable();
-        Ok(figures)
+        Ok(Figures::new(took, start.elapsed()))
     }
 
     /// Closes all sessions.

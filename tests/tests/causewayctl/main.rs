@@ -7,6 +7,7 @@ mod daemons;
 mod decoding;
 mod doctor;
 mod help;
+mod lan;
 mod mctp;
 mod metrics;
 mod observation;

@@ -87,6 +87,32 @@ fn metrics_are_served_to_prometheus() {
 }
 
 #[test]
+fn metrics_of_many_bmcs_have_its_name() {
+    let suites = [Suite::start(), Suite::start()];
+    let folder = tempfile::tempdir().expect("a folder");
+    let links = ["vm1", "vm2", "gone"].iter().zip(suites.iter().chain([&suites[0]]));
+    for (name, suite) in links {
+        let place = folder.path().join(name);
+        fs::create_dir(&place).expect("a folder");
+        match *name {
+            "gone" => fs::write(place.join("bus"), "").expect("a file"),
+            _ => std::os::unix::fs::symlink(suite.dir().join("bus"), place.join("bus"))
+                .expect("a link"),
+        }
+    }
+    let output = ctl::run(&format!("metrics --each {}", folder.path().display()));
+    for line in [
+        "causeway_up{bmc=\"gone\"} 0",
+        "causeway_up{bmc=\"vm1\"} 1",
+        "causeway_up{bmc=\"vm2\"} 1",
+        "causeway_rmcp_sessions{bmc=\"vm2\",channel=\"lan0\"} 0",
+    ] {
+        assert!(output.ok().lines().any(|printed| printed == line), "no {line} in\n{output}");
+    }
+    assert_eq!(output.stdout.matches("# TYPE causeway_rmcp_sessions gauge").count(), 1, "{output}");
+}
+
+#[test]
 fn long_slow_and_many_clients_do_not_stop_the_server() {
     let suite = Suite::start();
     let exporter = Exporter::start(&suite);

@@ -10,6 +10,8 @@ use crate::completions;
 use crate::decode;
 #[cfg(feature = "doctor")]
 use crate::doctor;
+#[cfg(feature = "ping")]
+use crate::ping;
 #[cfg(feature = "sol")]
 use crate::sol;
 use crate::{channel, cipher, commands, config, raw, setup, status, user};
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Trace(trace::Arguments),
     #[cfg(feature = "observe")]
     Mctp(mctp::Arguments),
+    #[cfg(feature = "ping")]
+    Ping(ping::Arguments),
     Config(config::Arguments),
     #[cfg(feature = "backup")]
     Backup(backup::BackupArguments),

@@ -1,12 +1,13 @@
 //! `counters` and `metrics`: what the daemons count, by the properties that they publish.
 
+mod many;
 mod measured;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 #[cfg(feature = "exporter")]
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -52,6 +53,9 @@ pub(crate) struct MetricsArguments {
     /// Write this file
     #[arg(long, visible_alias = "textfile", value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Those of many BMCs, each with the label `bmc`: of NAME, where the bus is FOLDER/NAME/bus
+    #[arg(long, value_name = "FOLDER")]
+    each: Option<PathBuf>,
     /// Serve them at this address and port, such as 127.0.0.1:9623
     #[cfg(feature = "exporter")]
     #[arg(long, value_name = "ADDR", conflicts_with = "output")]
@@ -143,10 +147,10 @@ pub(crate) async fn metrics(
 ) -> Result<Report, Error> {
     #[cfg(feature = "exporter")]
     if let Some(address) = arguments.listen {
-        return exporter::serve(address, arguments.public, global).await;
+        let source = (arguments.each.clone(), global.clone());
+        return exporter::serve(address, arguments.public, source).await;
     }
-    let bus = Bus::connect(global).await?;
-    let counters = read(&bus).await?;
+    let counters = gather(arguments.each.as_deref(), global).await?;
     let text = prometheus(&counters);
     if let Some(path) = &arguments.output {
         file::replace(path, text.as_bytes(), 0o644)
@@ -156,10 +160,17 @@ pub(crate) async fn metrics(
     Ok(Report::new(&samples(&counters), |page| page.verbatim(&text)))
 }
 
-/// All counters as Prometheus reads them.
+/// All counters as Prometheus reads them, of one BMC or of each.
 #[cfg(feature = "exporter")]
-pub(crate) async fn text(global: &Global) -> Result<String, Error> {
-    Ok(prometheus(&read(&Bus::connect(global).await?).await?))
+pub(crate) async fn text(each: Option<&Path>, global: &Global) -> Result<String, Error> {
+    Ok(prometheus(&gather(each, global).await?))
+}
+
+async fn gather(each: Option<&Path>, global: &Global) -> Result<Vec<Counter>, Error> {
+    match each {
+        Some(folder) => many::read(folder, global).await,
+        None => read(&Bus::connect(global).await?).await,
+    }
 }
 
 /// All counters, in the order of their names.

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// Of which BMCs: those with a bus in a folder, or the one of the command line.
+pub(crate) type Source = (Option<PathBuf>, Global);
+
 /// Where the metrics are served, as JSON.
 #[derive(Serialize)]
 struct Listening {
@@ -43,7 +47,7 @@ struct Listening {
 pub(crate) async fn serve(
     address: SocketAddr,
     public: bool,
-    global: &Global,
+    source: Source,
 ) -> Result<Report, Error> {
     if !address.ip().to_canonical().is_loopback() && !public {
         let text = format!("{address} is not a loopback address: others could read the metrics");
@@ -57,8 +61,8 @@ pub(crate) async fn serve(
     let report = Report::new(&listening, |page| {
         page.line(Cell::from(format!("serving {}", listening.listening)));
     });
-    report.write(global.json).map_err(Error::failed)?;
-    let global = Arc::new(global.clone());
+    report.write(source.1.json).map_err(Error::failed)?;
+    let source = Arc::new(source);
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // Nobody closes it.
@@ -69,10 +73,10 @@ pub(crate) async fn serve(
             time::sleep(PAUSE).await;
             continue;
         };
-        let global = Arc::clone(&global);
+        let source = Arc::clone(&source);
         tokio::spawn(async move {
             // A client that is gone or slow gets nothing; it asks again.
-            let _ended = time::timeout(LIMIT, connection(stream, &global)).await;
+            let _ended = time::timeout(LIMIT, connection(stream, &source)).await;
             drop(permit);
         });
     }
@@ -108,11 +112,11 @@ impl Response {
     }
 }
 
-async fn connection(mut stream: TcpStream, global: &Global) -> io::Result<()> {
+async fn connection(mut stream: TcpStream, source: &Source) -> io::Result<()> {
     let (response, head_only) = match head(&mut stream).await? {
         None => (Response::text("431 Request Header Fields Too Large", "too long"), false),
         Some(head) => match request(&head) {
-            Ok(method) => (metrics(global).await, method == Method::Head),
+            Ok(method) => (metrics(source).await, method == Method::Head),
             Err(refusal) => (refusal, false),
         },
     };
@@ -175,8 +179,8 @@ fn request(head: &[u8]) -> Result<Method, Response> {
 }
 
 /// The metrics as they are now, on a connection to the bus of their own: the bus may have been restarted.
-async fn metrics(global: &Global) -> Response {
-    match counters::text(global).await {
+async fn metrics((each, global): &Source) -> Response {
+    match counters::text(each.as_deref(), global).await {
         Ok(body) => Response { status: "200 OK", media_type: METRICS, body },
         Err(error) => Response::text("503 Service Unavailable", error.to_string()),
     }

@@ -41,6 +41,8 @@ mod hex;
 #[cfg(feature = "observe")]
 mod mctp;
 mod password;
+#[cfg(feature = "ping")]
+mod ping;
 mod raw;
 #[cfg(feature = "trace")]
 mod record;
@@ -140,6 +142,8 @@ fn run(command: Command, global: &Global) -> Result<Report, Error> {
             Command::Trace(arguments) => trace::run(&arguments, global).await,
             #[cfg(feature = "observe")]
             Command::Mctp(arguments) => mctp::run(&arguments, global).await,
+            #[cfg(feature = "ping")]
+            Command::Ping(arguments) => ping::run(&arguments, global).await,
             Command::Config(arguments) => config::run(&arguments, global).await,
             Command::Commands(arguments) => commands::run(&arguments, global).await,
             Command::Status(arguments) => status::run(&arguments, global).await,

@@ -132,15 +132,19 @@ impl Reader {
     ///
     /// What the socket says, and `UnexpectedEof` when the peer has closed it.
     pub(crate) async fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
+        self.ahead.drain(..self.start);
         self.start = 0;
-        match self.socket.read_stream(&mut self.buffer[self.end..]).await? {
+        let ahead = &mut self.ahead;
+        let read = |fd: BorrowedFd<'_>| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let count = rustix::io::read(fd, &mut scratch[..])?;
+                ahead.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                Ok::<_, io::Error>((count, count < scratch.len()))
+            })
+        };
+        match self.socket.read_by(read).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.end += count;
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -151,22 +155,13 @@ impl Reader {
     ///
     /// `InvalidData` for a longer message.
     pub(crate) fn next_message(&mut self, longest: usize) -> io::Result<Option<&[u8]>> {
-        let arrived = &self.buffer[self.start..self.end];
+        let arrived = self.ahead.get(self.start..).unwrap_or_default();
         let Some(header) = arrived.first_chunk() else { return Ok(None) };
         let length = announced(header).filter(|length| *length <= longest);
         let length = length.ok_or(io::ErrorKind::InvalidData)?;
-        if length <= arrived.len() {
-            let start = self.start;
-            self.start += length;
-            return Ok(Some(&self.buffer[start..self.start]));
-        }
-        if length > self.buffer.len() {
-            let mut larger = arrived.to_vec();
-            larger.resize(length, 0);
-            (self.start, self.end) = (0, arrived.len());
-            self.buffer = larger.into_boxed_slice();
-        }
-        Ok(None)
+        let message = arrived.get(..length);
+        self.start += message.map_or(0, <[u8]>::len);
+        Ok(message)
     }
 }
 

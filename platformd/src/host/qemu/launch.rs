@@ -11,6 +11,10 @@ use crate::config::Host;
 ///
 /// Text for a log line, when the file with the arguments cannot be read.
 pub(super) fn command_line(host: &Host) -> Result<Vec<String>, String> {
+    if host.command.is_empty() && host.argument_file.as_os_str().is_empty() {
+        let text = "no QEMU is at the socket, and no `command` to start one is configured";
+        return Err(text.to_owned());
+    }
     let mut words = if host.command.is_empty() {
         let file = host.argument_file.display();
         let text = std::fs::read_to_string(&host.argument_file);

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::output::Page;
 
 /// What a metric counts, for its help text.
-pub(super) const HELP: [(&str, &str); 27] = [
+pub(super) const HELP: [(&str, &str); 28] = [
     ("causeway_bus_reconnects_total", "Connections to the bus that were made anew"),
     (
         "causeway_ipmb_deadline_misses_total",
@@ -51,6 +51,7 @@ pub(super) const HELP: [(&str, &str); 27] = [
     ("causeway_sol_retries_total", "SOL packets that were sent again"),
     ("causeway_state_writes_total", "Writes to state files"),
     ("causeway_state_written_bytes_total", "Bytes written to state files"),
+    ("causeway_up", "Whether the bus of a BMC answers"),
 ];
 
 /// A number, or times by their buckets.
