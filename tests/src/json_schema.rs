@@ -1,4 +1,4 @@
-//! The JSON of `causewayctl` against its schema: as much of JSON Schema (2020-12) as that file uses.
+//! The JSON of `causewayctl` and `causeway-vm` against their schemas: as much of JSON Schema (2020-12) as those files use.
 //!
 //! An object has no members that its schema does not name, so that nothing is printed which is not documented.
 
@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 const FILE: &str = include_str!("../../tools/causewayctl/schema.json");
+const VM_FILE: &str = include_str!("../../tools/causeway-vm/schema.json");
 
 /// The keywords that have a meaning here; a schema with another is an error.
 const KEYWORDS: [&str; 11] = [
@@ -33,20 +34,43 @@ pub fn schemas() -> &'static Value {
     SCHEMAS.get_or_init(|| serde_json::from_str(FILE).expect("schema.json"))
 }
 
-/// Checks `value` against the definition `name`.
+/// The whole file of `causeway-vm`.
+///
+/// # Panics
+///
+/// If it is no JSON.
+fn vm_schemas() -> &'static Value {
+    static SCHEMAS: OnceLock<Value> = OnceLock::new();
+    SCHEMAS.get_or_init(|| serde_json::from_str(VM_FILE).expect("schema.json"))
+}
+
+/// Checks `value` of `causewayctl` against the definition `name`.
 ///
 /// # Errors
 ///
 /// Where in the value, and what is wrong.
 pub fn check(name: &str, value: &Value) -> Result<(), String> {
-    check_at(&format!("${name}"), definition(name)?, value)
+    check_in(schemas(), name, value)
 }
 
-fn definition(name: &str) -> Result<&'static Value, String> {
-    schemas()["$defs"].get(name).ok_or_else(|| format!("no definition {name}"))
+/// Checks `value` of `causeway-vm` against the definition `name`.
+///
+/// # Errors
+///
+/// Where in the value, and what is wrong.
+pub fn check_vm(name: &str, value: &Value) -> Result<(), String> {
+    check_in(vm_schemas(), name, value)
 }
 
-fn check_at(at: &str, schema: &Value, value: &Value) -> Result<(), String> {
+fn check_in(schemas: &Value, name: &str, value: &Value) -> Result<(), String> {
+    check_at(schemas, &format!("${name}"), definition(schemas, name)?, value)
+}
+
+fn definition<'a>(schemas: &'a Value, name: &str) -> Result<&'a Value, String> {
+    schemas["$defs"].get(name).ok_or_else(|| format!("no definition {name}"))
+}
+
+fn check_at(schemas: &Value, at: &str, schema: &Value, value: &Value) -> Result<(), String> {
     let Some(keywords) = schema.as_object() else {
         return Err(format!("{at}: the schema is no object"));
     };
@@ -55,10 +79,11 @@ fn check_at(at: &str, schema: &Value, value: &Value) -> Result<(), String> {
     }
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.strip_prefix("#/$defs/").ok_or("a reference elsewhere")?;
-        return check_at(at, definition(name)?, value);
+        return check_at(schemas, at, definition(schemas, name)?, value);
     }
     if let Some(choices) = schema.get("anyOf").or(schema.get("oneOf")).and_then(Value::as_array) {
-        let results: Vec<_> = choices.iter().map(|choice| check_at(at, choice, value)).collect();
+        let results: Vec<_> =
+            choices.iter().map(|choice| check_at(schemas, at, choice, value)).collect();
         if results.iter().all(Result::is_err) {
             return Err(format!("{at}: {value} is none of its choices: {results:?}"));
         }
@@ -71,10 +96,10 @@ fn check_at(at: &str, schema: &Value, value: &Value) -> Result<(), String> {
     check_type(at, &schema["type"], value)?;
     if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
         for (index, item) in values.iter().enumerate() {
-            check_at(&format!("{at}[{index}]"), items, item)?;
+            check_at(schemas, &format!("{at}[{index}]"), items, item)?;
         }
     }
-    check_members(at, schema, value)
+    check_members(schemas, at, schema, value)
 }
 
 fn check_type(at: &str, wanted: &Value, value: &Value) -> Result<(), String> {
@@ -97,7 +122,7 @@ fn check_type(at: &str, wanted: &Value, value: &Value) -> Result<(), String> {
     if fits { Ok(()) } else { Err(format!("{at}: {value} is no {wanted}")) }
 }
 
-fn check_members(at: &str, schema: &Value, value: &Value) -> Result<(), String> {
+fn check_members(schemas: &Value, at: &str, schema: &Value, value: &Value) -> Result<(), String> {
     let (Some(properties), Some(members)) = (schema["properties"].as_object(), value.as_object())
     else {
         return Ok(());
@@ -105,7 +130,7 @@ fn check_members(at: &str, schema: &Value, value: &Value) -> Result<(), String> 
     for (name, member) in members {
         let property =
             properties.get(name).ok_or_else(|| format!("{at}: the schema has no member {name}"))?;
-        check_at(&format!("{at}.{name}"), property, member)?;
+        check_at(schemas, &format!("{at}.{name}"), property, member)?;
     }
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !members.contains_key(name) {

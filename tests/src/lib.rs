@@ -45,5 +45,6 @@ pub mod suite;
 pub mod terminal;
 pub mod tracer;
 pub mod vm;
+pub mod vm_tool;
 pub mod wait;
 pub mod wire;

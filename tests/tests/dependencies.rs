@@ -8,10 +8,11 @@ use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What a crate may use of ours, by name. A crate that is not listed follows its folder's rule.
-const BY_NAME: [(&str, &[&str]); 10] = [
+const BY_NAME: [(&str, &[&str]); 11] = [
     ("ipmi-proto", &[]),
     ("mctp-proto", &[]),
     ("sys", &[]),
+    ("report", &[]),
     ("durable", &[]),
     ("rmcp-proto", &["ipmi-proto"]),
     ("openbmc-dbus", &["ipmi-proto", "sys", "daemon"]),

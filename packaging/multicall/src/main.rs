@@ -1,4 +1,4 @@
-//! All daemons of the suite, and with the feature `causewayctl` that program, in one binary, to save flash: code that they share exists once.
+//! All daemons of the suite, and with the features `causewayctl` and `causeway-vm` those programs, in one binary, to save flash: code that they share exists once.
 //!
 //! The name it is called by says which daemon it is: installed as `causeway`, with a link of each
 //! daemon's name to it. `causeway NAME ARGUMENTS...` does the same without a link.
@@ -20,6 +20,8 @@ const DAEMONS: &[Daemon] = &[
     }),
     #[cfg(feature = "fleet")]
     (causeway_fleet::NAME, causeway_fleet::main),
+    #[cfg(feature = "causeway-vm")]
+    ("causeway-vm", causeway_vm::main),
     #[cfg(feature = "causewayctl")]
     ("causewayctl", causewayctl::main),
     ("ipmbbridged", |args| {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The daemons that have a page here, by the binary's own list; the pages of `causewayctl` are that crate's.
+/// The daemons that have a page here, by the binary's own list; the pages of the tools are those crates'.
 fn daemons() -> Vec<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_causeway")).output().expect("the binary");
     let usage = String::from_utf8(output.stderr).expect("UTF-8");
@@ -14,7 +14,7 @@ fn daemons() -> Vec<String> {
     names
         .trim_end_matches(['.', '\n'])
         .split(", ")
-        .filter(|name| *name != "causewayctl")
+        .filter(|name| !matches!(*name, "causewayctl" | "causeway-vm"))
         .map(str::to_owned)
         .collect()
 }

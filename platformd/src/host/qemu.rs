@@ -166,7 +166,12 @@ impl Guest {
             Err(error) if error.is_absent() => {
                 self.outage.end();
                 if self.child.is_none() {
-                    let cause = self.off.take().unwrap_or(OffCause::Unknown);
+                    // One that was on has ended without a word: its connection broke before its socket was gone.
+                    let usual = match self.state {
+                        None | Some(State::Off(_)) => OffCause::Unknown,
+                        Some(_) => OffCause::Lost("QEMU has ended".to_owned()),
+                    };
+                    let cause = self.off.take().unwrap_or(usual);
                     self.report(State::Off(cause)).await;
                 }
             }

@@ -33,7 +33,6 @@ mod counters;
 mod decode;
 #[cfg(feature = "doctor")]
 mod doctor;
-mod error;
 #[cfg(feature = "exporter")]
 mod exporter;
 #[cfg(feature = "observe")]
@@ -41,7 +40,6 @@ mod file;
 mod hex;
 #[cfg(feature = "observe")]
 mod mctp;
-mod output;
 mod password;
 #[cfg(feature = "ping")]
 mod ping;
@@ -64,6 +62,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use report::{error, output};
 
 use self::cli::{Cli, Command, Global};
 use self::error::Error;
@@ -103,7 +102,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(cli.command, &cli.global) {
         Ok(report) => report.print(cli.global.json),
         Err(error) => {
-            let text = error.text(cli.global.json);
+            let text = error.text(NAME, cli.global.json);
             let _closed = io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit_code())
         }

@@ -1,10 +1,11 @@
 //! Passwords: from a prompt, a file or a descriptor, never from the command line.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io::{self, BufReader, IsTerminal, Write};
+use std::path::PathBuf;
 
 use clap::Args;
+use report::secret::{first_line, given};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -140,28 +141,6 @@ impl Passphrase {
     }
 }
 
-/// A password (`what`) from a file or a descriptor, if one is given.
-fn given(
-    what: &str,
-    file: Option<&Path>,
-    descriptor: Option<u32>,
-) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-    let failed = |from: &str, error: io::Error| {
-        Error::failed(format_args!("cannot read the {what} from {from}: {error}"))
-    };
-    let path = match (file, descriptor) {
-        (Some(path), _) if path == Path::new("-") => {
-            let line = first_line(io::stdin().lock());
-            return line.map(Some).map_err(|error| failed("standard input", error));
-        }
-        (Some(path), _) => path.to_owned(),
-        (None, Some(descriptor)) => PathBuf::from(format!("/dev/fd/{descriptor}")),
-        (None, None) => return Ok(None),
-    };
-    let line = File::open(&path).and_then(|file| first_line(BufReader::new(file)));
-    line.map(Some).map_err(|error| failed(&path.display().to_string(), error))
-}
-
 /// Asks for a new password (`what`) on the terminal.
 fn ask_twice(what: &str, question: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     must_have_terminal(what)?;
@@ -177,16 +156,6 @@ fn must_have_terminal(what: &str) -> Result<(), Error> {
     }
     Err(Error::usage(format_args!("there is no terminal to ask for the {what} on"))
         .remedy(format_args!("--{what}-file FILE or --{what}-fd FD")))
-}
-
-/// The first line, without its end.
-fn first_line(reader: impl BufRead) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut line = Zeroizing::new(Vec::with_capacity(256));
-    reader.take(256).read_until(b'\n', &mut line)?;
-    while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        line.pop();
-    }
-    Ok(line)
 }
 
 /// Asks on the terminal, which does not show what is typed.
@@ -269,13 +238,5 @@ mod tests {
             assert_eq!(weakness("admin", good.as_bytes()), None, "{good}");
         }
         assert_eq!(weakness("", b"correct horse"), None);
-    }
-
-    #[test]
-    fn password_is_the_first_line_without_its_end() {
-        for text in ["secret", "secret\n", "secret\r\n", "secret\nmore\n"] {
-            assert_eq!(first_line(text.as_bytes()).unwrap().as_slice(), b"secret", "{text:?}");
-        }
-        assert!(first_line(&b""[..]).unwrap().is_empty());
     }
 }

@@ -9,7 +9,7 @@ use crate::error::FAILED;
 
 /// The result of a subcommand.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     json: String,
     page: Page,
     failed: bool,
@@ -17,14 +17,15 @@ pub(crate) struct Report {
 
 impl Report {
     /// A result: `data` is its JSON, `write` writes its page.
-    pub(crate) fn new(data: &impl Serialize, write: impl FnOnce(&mut Page)) -> Self {
+    pub fn new(data: &impl Serialize, write: impl FnOnce(&mut Page)) -> Self {
         let mut page = Page { text: String::new(), colour: has_colour() };
         write(&mut page);
         Self { json: json(data), page, failed: false }
     }
 
     /// A result that prints nothing more.
-    pub(crate) fn nothing() -> Self {
+    #[must_use]
+    pub fn nothing() -> Self {
         Self {
             json: String::new(),
             page: Page { text: String::new(), colour: false },
@@ -33,12 +34,13 @@ impl Report {
     }
 
     /// The same result, with exit code 1 if `failed`.
-    pub(crate) fn failed_if(self, failed: bool) -> Self {
+    #[must_use]
+    pub fn failed_if(self, failed: bool) -> Self {
         Self { failed, ..self }
     }
 
     /// Prints it, and says what the program ends with.
-    pub(crate) fn print(self, as_json: bool) -> ExitCode {
+    pub fn print(self, as_json: bool) -> ExitCode {
         let written = self.write(as_json);
         if self.failed || written.is_err() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
     }
@@ -48,7 +50,7 @@ impl Report {
     /// # Errors
     ///
     /// When standard output fails in another way.
-    pub(crate) fn write(&self, as_json: bool) -> io::Result<bool> {
+    pub fn write(&self, as_json: bool) -> io::Result<bool> {
         let text = if as_json { &self.json } else { &self.page.text };
         match io::stdout().write_all(text.as_bytes()) {
             // A reader that has enough, such as head(1).
@@ -59,7 +61,8 @@ impl Report {
 }
 
 /// A value as the program prints it.
-pub(crate) fn json(data: &impl Serialize) -> String {
+#[must_use]
+pub fn json(data: &impl Serialize) -> String {
     // Only a map whose keys are no strings cannot be JSON; no report has one.
     let mut text = serde_json::to_string_pretty(data).unwrap_or_default();
     text.push('\n');
@@ -75,7 +78,7 @@ fn has_colour() -> bool {
 
 /// How a text looks on a terminal with colours.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Style {
+pub enum Style {
     /// As it is.
     #[default]
     Plain,
@@ -101,14 +104,14 @@ impl Style {
 
 /// One text of a table or line.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Cell {
+pub struct Cell {
     text: String,
     style: Style,
 }
 
 impl Cell {
     /// `text` in `style`.
-    pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
+    pub fn new(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style }
     }
 }
@@ -121,25 +124,25 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// A page for people.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub struct Page {
     text: String,
     colour: bool,
 }
 
 impl Page {
     /// Adds a text as it is.
-    pub(crate) fn verbatim(&mut self, text: &str) {
+    pub fn verbatim(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
     /// Adds a line.
-    pub(crate) fn line(&mut self, cell: impl Into<Cell>) {
+    pub fn line(&mut self, cell: impl Into<Cell>) {
         self.cell(&cell.into(), 0);
         self.text.push('\n');
     }
 
     /// Adds a table: a head, where it has one, and rows.
-    pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<Cell>>) {
+    pub fn table(&mut self, head: &[&str], rows: Vec<Vec<Cell>>) {
         let head = head.iter().map(|title| Cell::new(*title, Style::Head)).collect::<Vec<_>>();
         let rows: Vec<_> =
             std::iter::once(head).filter(|head| !head.is_empty()).chain(rows).collect();

@@ -5,13 +5,13 @@ use std::fmt;
 use serde::Serialize;
 
 /// The exit code of a command that failed or found something.
-pub(crate) const FAILED: u8 = 1;
+pub const FAILED: u8 = 1;
 /// The exit code of a wrong command line.
-pub(crate) const USAGE: u8 = 2;
+pub const USAGE: u8 = 2;
 
 /// One failure.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(crate) struct Error {
+pub struct Error {
     /// What failed, on which object.
     error: String,
     /// What to do about it.
@@ -29,31 +29,36 @@ impl fmt::Display for Error {
 
 impl Error {
     /// Something failed.
-    pub(crate) fn failed(error: impl fmt::Display) -> Self {
+    #[must_use]
+    pub fn failed(error: impl fmt::Display) -> Self {
         Self { error: error.to_string(), remedy: None, exit_code: FAILED }
     }
 
     /// The command line is wrong in a way that its grammar does not say.
-    pub(crate) fn usage(error: impl fmt::Display) -> Self {
+    #[must_use]
+    pub fn usage(error: impl fmt::Display) -> Self {
         Self { exit_code: USAGE, ..Self::failed(error) }
     }
 
     /// The same, with what to do about it.
-    pub(crate) fn remedy(self, remedy: impl fmt::Display) -> Self {
+    #[must_use]
+    pub fn remedy(self, remedy: impl fmt::Display) -> Self {
         Self { remedy: Some(remedy.to_string()), ..self }
     }
 
     /// The code that the program ends with.
-    pub(crate) const fn exit_code(&self) -> u8 {
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
         self.exit_code
     }
 
-    /// What is printed.
-    pub(crate) fn text(&self, json: bool) -> String {
+    /// What the program `name` prints.
+    #[must_use]
+    pub fn text(&self, name: &str, json: bool) -> String {
         if json {
             return crate::output::json(self);
         }
         let remedy = self.remedy.as_ref().map(|remedy| format!("  try: {remedy}\n"));
-        format!("{}: {}\n{}", crate::NAME, self.error, remedy.unwrap_or_default())
+        format!("{name}: {}\n{}", self.error, remedy.unwrap_or_default())
     }
 }

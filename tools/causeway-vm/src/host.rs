@@ -1,0 +1,57 @@
+//! The power of a BMC's host, over the BMC's bus.
+
+use std::time::Duration;
+
+use openbmc_dbus::client::{CallError, Client, ObjectAt};
+use openbmc_dbus::state::chassis::{self, PowerState};
+use openbmc_dbus::state::host::{self, Transition};
+use zbus::Connection;
+use zbus::connection::{AuthMechanism, Builder};
+
+use crate::places::Place;
+
+/// How long a call may take.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Connects to the bus: as this user, or without a name where the bus takes nobody else (see `files`).
+async fn connect(place: &Place) -> zbus::Result<Client> {
+    let address = place.bus_address();
+    let connection = match connect_as(AuthMechanism::External, &address).await {
+        Err(zbus::Error::Handshake(_)) => connect_as(AuthMechanism::Anonymous, &address).await?,
+        other => other?,
+    };
+    Ok(Client::new(connection, LIMIT))
+}
+
+async fn connect_as(mechanism: AuthMechanism, address: &str) -> zbus::Result<Connection> {
+    Builder::address(address).auth_mechanism(mechanism).method_timeout(LIMIT).build().await
+}
+
+/// Whether power is on: `on`, `off`, `switching`, or `unknown`.
+pub(crate) async fn power(place: &Place) -> &'static str {
+    let object = ObjectAt::new(chassis::SERVICE, chassis::PATH);
+    let read =
+        async { connect(place).await.ok()?.get(&object, chassis::CURRENT_POWER_STATE).await.ok() };
+    match tokio::time::timeout(LIMIT, read).await.ok().flatten() {
+        Some(PowerState::On) => "on",
+        Some(PowerState::Off) => "off",
+        Some(PowerState::TransitioningToOff | PowerState::TransitioningToOn) => "switching",
+        None => "unknown",
+    }
+}
+
+/// Switches the host on.
+///
+/// # Errors
+///
+/// A text that says why it stays off.
+pub(crate) async fn switch_on(place: &Place) -> Result<(), String> {
+    let client = connect(place).await.map_err(|error| format!("no bus: {error}"))?;
+    let object = ObjectAt::new(host::SERVICE, host::PATH);
+    let set = client.set(&object, host::REQUESTED_HOST_TRANSITION, Transition::On).await;
+    set.map_err(|error: CallError| {
+        // The name of the D-Bus error says nothing that its text does not.
+        let cause = &error.call().cause;
+        cause.rsplit_once("InternalFailure: ").map_or(cause.as_str(), |(_, text)| text).to_owned()
+    })
+}

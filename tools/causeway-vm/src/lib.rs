@@ -1,0 +1,97 @@
+//! `causeway-vm`: a BMC for each virtual machine, without root.
+//!
+//! Each BMC is a private bus, `platformd`, `ipmid`, `netipmid` and, for a machine with a KCS interface, `kcsbridged`,
+//! started and watched by a supervisor, which is a process of this program. `platformd` starts QEMU.
+
+mod cli;
+#[cfg(feature = "completions")]
+mod completions;
+mod console;
+mod create;
+mod definition;
+mod files;
+mod guest;
+mod host;
+mod list;
+mod name;
+mod new;
+mod password;
+mod places;
+mod programs;
+mod remove;
+mod run;
+mod start;
+mod supervisor;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use report::error;
+use report::error::Error;
+use report::output::Report;
+
+use self::cli::{Cli, Command};
+
+/// The name of the program.
+pub const NAME: &str = "causeway-vm";
+
+/// The command line, for the pages of the manual and the completions.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(feature = "completions")]
+/// The completions of the shell `shell`; `None` where there are none for it.
+#[must_use]
+pub fn completions(shell: &str) -> Option<Vec<u8>> {
+    shell.parse().ok().map(completions::script)
+}
+
+/// Runs the program with `arguments`, which do not have its name.
+///
+/// Exit codes: 0 done, 1 failed, 2 for a wrong command line.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.peek().is_some_and(|word| word == supervisor::BECOME) {
+        return supervisor::become_program(arguments.skip(1));
+    }
+    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody reads a stream that is closed.
+            let _closed = error.print();
+            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
+        }
+    };
+    match run(cli.command) {
+        Ok(report) => report.print(cli.global.json),
+        Err(error) => {
+            let text = error.text(NAME, cli.global.json);
+            let _closed = io::stderr().write_all(text.as_bytes());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Report, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Run(arguments) => run::run(&arguments).await,
+            Command::Create(arguments) => create::run(&arguments).await,
+            Command::List(arguments) => list::list(&arguments).await,
+            Command::Status(arguments) => list::status(&arguments).await,
+            Command::Start(arguments) => start::run_start(&arguments).await,
+            Command::Stop(arguments) => start::run_stop(&arguments).await,
+            Command::Console(arguments) => console::run(&arguments),
+            Command::Rm(arguments) => remove::run(&arguments).await,
+            #[cfg(feature = "completions")]
+            Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        }
+    })
+}

@@ -1,0 +1,160 @@
+//! `run`: one BMC, until it is ended.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use clap::Args;
+use report::error::Error;
+use report::output::Report;
+
+use crate::cli::New;
+use crate::definition::{Definition, Power, name_is_taken};
+use crate::name::Name;
+use crate::new::{self, Group};
+use crate::password::{self, Password};
+use crate::places::{Place, Places};
+use crate::supervisor::log::{Log, Shown};
+use crate::supervisor::record::Lock;
+use crate::supervisor::{Supervisor, end_guest, wait_for_port};
+
+/// Run a BMC until Ctrl-C or SIGTERM ends it
+///
+/// With a command of QEMU the BMC is a new one, and is removed when it ends; its machine is switched on unless --power off
+/// is given. Without a command it is the BMC NAME that `create` has made. QEMU gets the serial console and KCS of the BMC
+/// in addition to its own arguments.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  causeway-vm run vm1 -- qemu-system-x86_64 -m 2048 -drive file=disk.qcow2,if=virtio")]
+pub(crate) struct Arguments {
+    /// The name of the BMC
+    name: Name,
+    #[command(flatten)]
+    new: New,
+    /// Show all that the daemons log
+    #[arg(short, long)]
+    verbose: bool,
+    /// Leave the session and, once the BMC is ready, standard error
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<Report, Error> {
+    if arguments.background {
+        // One that leads its process group already cannot, and need not.
+        let _leader = rustix::process::setsid();
+    }
+    let places = Places::find()?;
+    if arguments.new.command.is_empty() {
+        let (definition, place) = Definition::load(&places, &arguments.name)?;
+        let _lock = lock(&definition.name, &place)?;
+        serve(arguments, &definition, &place, None).await?;
+    } else {
+        temporary(arguments, &places).await?;
+    }
+    Ok(Report::nothing())
+}
+
+/// Makes a BMC, runs it, and removes it.
+async fn temporary(arguments: &Arguments, places: &Places) -> Result<(), Error> {
+    let place = places.bmc(&arguments.name)?;
+    place.make_state()?;
+    let _lock = lock(&arguments.name, &place)?;
+    if place.definition().exists() {
+        // One that was killed is in the way of nobody.
+        match Definition::load(places, &arguments.name) {
+            Ok((earlier, _)) if earlier.temporary => {
+                end_guest(&place).await.map_err(Error::failed)?;
+                place.empty_state()?;
+            }
+            _ => return Err(name_is_taken(&arguments.name)),
+        }
+    }
+    let made = make(arguments, places, &place);
+    let served = match made {
+        Ok((definition, password)) => serve(arguments, &definition, &place, Some(&password)).await,
+        Err(error) => Err(error),
+    };
+    let removed = place.remove_state();
+    served.and(removed)
+}
+
+fn make(
+    arguments: &Arguments,
+    places: &Places,
+    place: &Place,
+) -> Result<(Definition, Password), Error> {
+    let password = arguments.new.password.read()?;
+    let group = Group::new(arguments.name.as_str(), &arguments.new, Power::On);
+    let planned = group.expand(&new::current_folder()?, &mut new::taken(places)?)?;
+    let planned = planned.into_iter().next().map(|planned| planned.definition);
+    let none = || Error::failed("no BMC is described");
+    let definition = Definition { temporary: true, ..planned.ok_or_else(none)? };
+    wait_for_port(&definition, place)?;
+    password::keep(place, &password.text)?;
+    definition.save(place)?;
+    Ok((definition, password))
+}
+
+fn lock(name: &Name, place: &Place) -> Result<Lock, Error> {
+    let path = place.lock();
+    let failed = |error: io::Error| Error::failed(format_args!("{}: {error}", path.display()));
+    Lock::take(&path).map_err(failed)?.ok_or_else(|| {
+        Error::failed(format_args!("the BMC {name} runs already"))
+            .remedy(format_args!("another name, or causeway-vm stop {name}"))
+    })
+}
+
+/// Runs the supervisor in this process. `password` is one that is to be shown.
+async fn serve(
+    arguments: &Arguments,
+    definition: &Definition,
+    place: &Place,
+    password: Option<&Password>,
+) -> Result<(), Error> {
+    let shown = match (arguments.verbose, arguments.background) {
+        (true, _) => Shown::All,
+        (false, true) => Shown::None,
+        (false, false) => Shown::Warnings,
+    };
+    let log = Log::new(&place.log(), shown);
+    let supervisor = Supervisor::prepare(definition, place, log)?;
+    supervisor
+        .run(|| {
+            if arguments.background {
+                leave_standard_error();
+            } else {
+                let _closed =
+                    io::stdout().write_all(banner(definition, place, password).as_bytes());
+            }
+            let _no_manager = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        })
+        .await
+}
+
+/// Who has started this process reads standard error to its end.
+fn leave_standard_error() {
+    if let Ok(nowhere) = File::options().read(true).write(true).open("/dev/null") {
+        let _kept = rustix::stdio::dup2_stderr(&nowhere);
+    }
+}
+
+/// What a person needs to know of a BMC that serves.
+fn banner(definition: &Definition, place: &Place, password: Option<&Password>) -> String {
+    let file = place.password();
+    let line = |words| new::ipmitool(definition, &file, words);
+    let open = if definition.address.is_loopback() { " (loopback only)" } else { "" };
+    let mut text = format!(
+        "{}: the BMC serves on {}{open}\n\n  {}\n  {}\n\n",
+        definition.name,
+        definition.socket(),
+        line("sol activate"),
+        line("chassis power status"),
+    );
+    if let Some(password) = password.filter(|password| password.is_random) {
+        let (user, text_of) = (&definition.user, password.text.as_str());
+        text.push_str(&format!("The password of {user} is {text_of}\n"));
+    }
+    text.push_str(&format!("Log: {}. Ctrl-C ends BMC and machine.\n", place.log().display()));
+    text
+}
