@@ -57,6 +57,25 @@ fn power_commands_act_on_the_machine() {
 }
 
 #[test]
+fn all_of_a_boot_is_on_the_lan_whether_the_console_is_active_or_not() {
+    let Some(vm) = Vm::new() else { return };
+    let suite = vm.suite("");
+    let login = suite.administrator();
+    // Nobody looks on.
+    login.ipmitool("chassis power on").ok();
+    vm.until_printed(DISK_BOOTS, 1);
+    let mut terminal = Terminal::sol(&login);
+    let first = vm.printed();
+    terminal.until_shows(&first);
+    // Somebody does; QEMU ends and begins.
+    login.ipmitool("chassis power cycle").ok();
+    vm.until_printed(DISK_BOOTS, 2);
+    terminal.until_shows(&vm.printed()[first.len()..]);
+    let log = suite.netipmid.log();
+    assert_eq!(log.matches("connected to the host console").count(), 2, "{log}");
+}
+
+#[test]
 fn identity_of_the_machine_is_the_systems() {
     let Some(vm) = Vm::new() else { return };
     let mut suite = vm.suite("");
@@ -259,29 +278,41 @@ fn a_machine_that_was_started_by_something_else_is_controlled() {
 struct Linux {
     vm: Vm,
     suite: Suite,
-    _bridge: Process,
+    bridge: Option<Process>,
 }
 
 impl Linux {
     fn new(script: &str) -> Option<Self> {
+        Self::with_devices(script, &[])
+    }
+
+    /// The same with more of QEMU's arguments.
+    fn with_devices(script: &str, devices: &[&str]) -> Option<Self> {
         let vm = Vm::new()?;
         let dir = vm.dir().display().to_string();
         let kcs = vm.dir().join("kcs");
-        let console = format!(
-            "socket,path={dir}/console,server=on,wait=off,logfile={dir}/serial,logappend=on"
-        );
+        let console = vm.console();
         let pid = format!("{dir}/pid");
         let options = ["--reboot", "--console", &console, "--", "-pidfile", &pid, "-uuid", MACHINE];
+        let options = [&options, devices].concat();
         let file = guest::argument_file(Interface::Kcs, &kcs, vm.dir(), script, &options);
         let platform = vm.host(&format!(
             "argument-file = \"{}\"\n[[inventory]]\nkind = \"motherboard\"\npath = \"system/board\"\n",
             file.display()
         ));
-        let configuration = format!("[sol]\nconsole = \"unix:{dir}/console\"\n");
-        let suite = Suite::configured(&configuration, &platform);
-        let link = format!("unix:{}", kcs.display());
-        let bridge = suite.bridge("kcsbridged", "kcs0", ["--qemu", &link]);
-        Some(Self { vm, suite, _bridge: bridge })
+        let suite = Suite::configured(&vm.configuration(), &platform);
+        let mut linux = Self { vm, suite, bridge: None };
+        linux.restart_bridge();
+        Some(linux)
+    }
+
+    /// Kills kcsbridged, if it runs, and starts it.
+    fn restart_bridge(&mut self) {
+        if let Some(mut bridge) = self.bridge.take() {
+            bridge.kill();
+        }
+        let link = format!("unix:{}", self.vm.dir().join("kcs").display());
+        self.bridge = Some(self.suite.bridge("kcsbridged", "kcs0", ["--qemu", &link]));
     }
 
     /// Waits until the guest has printed `text`, `count` times in all.
@@ -293,19 +324,111 @@ impl Linux {
 
 #[test]
 #[ignore = "boots a guest"]
-fn linux_sees_the_same_bmc_and_its_console_is_on_the_lan() {
-    let script = "ipmitool -I open mc guid > /dev/console 2>&1
-        echo guest-is-up > /dev/console; sleep 1000";
+fn linux_sees_the_same_bmc_and_obeys_a_shutdown() {
+    // What acts on the power key: the driver of the button, and a reader of its input device.
+    let script = "modprobe button; modprobe evdev
+        ipmitool -I open mc guid > /dev/console 2>&1
+        ipmitool -I open lan print 1 > /dev/console 2>&1
+        echo port $(ipmitool -I open raw 0x0c 2 1 8 0 0) > /dev/console
+        for device in /sys/class/input/event*; do
+            grep -q 'Power Button' $device/device/name && button=/dev/input/${device##*/}
+        done
+        echo guest-is-up > /dev/console
+        dd if=$button of=/dev/null bs=64 count=1 2> /dev/null
+        echo power-key > /dev/console; poweroff -f";
     let Some(linux) = Linux::new(script) else { return };
     let login = linux.suite.administrator();
+    // One console is active from before the start on, the other one comes when Linux is up.
     let mut terminal = Terminal::sol(&login);
     login.ipmitool("chassis power on").ok();
-    terminal.until_shows("guest-is-up");
-    linux.until_printed(MACHINE, 1);
-    assert!(login.ipmitool("mc guid").ok().contains(MACHINE));
-    login.ipmitool("chassis power off").ok();
+    linux.until_printed("guest-is-up", 1);
+    let printed = linux.vm.printed();
+    let boot = printed.split_once("guest-is-up").expect("it is up").0.to_owned() + "guest-is-up";
+    eprintln!("{} bytes of a boot", boot.len());
+    terminal.until_shows(&boot);
+    terminal.enter("\r~.");
+    terminal.until_ended();
+    let mut late = Terminal::sol(&login);
+    late.until_shows(&boot);
+    // In band and over LAN it is one BMC.
+    assert!(boot.contains(MACHINE) && login.ipmitool("mc guid").ok().contains(MACHINE));
+    let address = format!("IP Address              : {}\r", login.address.ip());
+    assert!(boot.contains(&address), "{address}: {boot}");
+    let [low, high] = login.address.port().to_le_bytes();
+    assert!(boot.contains(&format!("port 11 {low:02x} {high:02x}")), "{boot}");
+    login.ipmitool("chassis power soft").ok();
+    late.until_shows("power-key");
     until_power(&login, "off");
+    until_logged(&login, "OS graceful shutdown");
     linux.vm.until_ended();
+    assert!(!linux.suite.platformd.log().contains("did not shut down in time"));
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn a_panic_of_linux_is_logged() {
+    let script = "modprobe pvpanic-mmio
+        echo guest-is-up > /dev/console; sleep 1; echo c > /proc/sysrq-trigger; sleep 1000";
+    let Some(linux) = Linux::with_devices(script, &["-device", "pvpanic"]) else { return };
+    let login = linux.suite.administrator();
+    login.ipmitool("chassis power on").ok();
+    linux.until_printed("guest-is-up", 1);
+    linux.until_printed("Kernel panic - not syncing", 1);
+    until_logged(&login, "Run-time critical stop");
+    // QEMU ends at a panic unless it is told otherwise.
+    until_power(&login, "off");
+}
+
+#[test]
+#[ignore = "boots a guest"]
+fn each_process_can_be_killed_while_linux_runs() {
+    let script = "while :; do
+            ipmitool -I open mc guid > /dev/console 2>&1; echo asked > /dev/console; sleep 0.5
+        done";
+    let Some(mut linux) = Linux::new(script) else { return };
+    let login = linux.suite.administrator();
+    login.ipmitool("chassis power on").ok();
+    linux.until_printed(MACHINE, 1);
+    let process = linux.vm.process();
+    for killed in ["netipmid", "ipmid", "kcsbridged", "platformd", "dbus-daemon"] {
+        match killed {
+            "netipmid" => {
+                linux.suite.netipmid.kill();
+                linux.suite.restart_netipmid();
+            }
+            "ipmid" => {
+                linux.suite.ipmid.kill();
+                linux.suite.restart_ipmid();
+            }
+            "kcsbridged" => linux.restart_bridge(),
+            "platformd" => {
+                linux.suite.platformd.kill();
+                linux.suite.restart_platformd();
+            }
+            _ => {
+                linux.suite.bus.kill();
+                linux.suite.bus.restart();
+            }
+        }
+        wait::until_true(&format!("there is a BMC again after {killed}"), || {
+            login.ipmitool("mc guid").stdout.contains(MACHINE)
+        });
+        until_power(&login, "on");
+        let count = linux.vm.printed().matches(MACHINE).count();
+        linux.until_printed(MACHINE, count + 2);
+        // The console is connected again.
+        let mut terminal = Terminal::sol(&login);
+        terminal.until_shows("asked");
+        terminal.enter("\r~.");
+        terminal.until_ended();
+        assert_eq!(linux.vm.process(), process, "{killed}");
+    }
+    linux.vm.signal(Signal::SIGKILL);
+    until_power(&login, "off");
+    login.ipmitool("chassis power on").ok();
+    until_power(&login, "on");
+    let count = linux.vm.printed().matches(MACHINE).count();
+    linux.until_printed(MACHINE, count + 1);
 }
 
 #[test]
