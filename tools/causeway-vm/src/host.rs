@@ -5,26 +5,18 @@ use std::time::Duration;
 use openbmc_dbus::client::{CallError, Client, ObjectAt};
 use openbmc_dbus::state::chassis::{self, PowerState};
 use openbmc_dbus::state::host::{self, Transition};
-use zbus::Connection;
-use zbus::connection::{AuthMechanism, Builder};
+use zbus::connection::Builder;
 
 use crate::places::Place;
 
 /// How long a call may take.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Connects to the bus: as this user, or without a name where the bus takes nobody else (see `files`).
+/// Connects to the bus.
 async fn connect(place: &Place) -> zbus::Result<Client> {
     let address = place.bus_address();
-    let connection = match connect_as(AuthMechanism::External, &address).await {
-        Err(zbus::Error::Handshake(_)) => connect_as(AuthMechanism::Anonymous, &address).await?,
-        other => other?,
-    };
+    let connection = Builder::address(address.as_str()).method_timeout(LIMIT).build().await?;
     Ok(Client::new(connection, LIMIT))
-}
-
-async fn connect_as(mechanism: AuthMechanism, address: &str) -> zbus::Result<Connection> {
-    Builder::address(address).auth_mechanism(mechanism).method_timeout(LIMIT).build().await
 }
 
 /// Whether power is on: `on`, `off`, `switching`, or `unknown`.
