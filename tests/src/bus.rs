@@ -47,13 +47,13 @@ impl Bus {
     /// If dbus-daemon does not start.
     #[must_use]
     pub fn with_rules(dir: &Path, policies: &str) -> Self {
-        fs::write(dir.join("policies"), policies).expect("the policies");
+        fs::write(dir.join("bus-policies"), policies).expect("the policies");
         let process = Self::spawn(dir);
         Self { dir: dir.to_owned(), process }
     }
 
     fn spawn(dir: &Path) -> Process {
-        let arguments = [dir, &dir.join("policies")].map(|path| path.display().to_string());
+        let arguments = [dir, &dir.join("bus-policies")].map(|path| path.display().to_string());
         let process = Process::start("dbus-daemon", dir, Path::new(LAUNCHER), &arguments, &[]);
         wait::until_true("the bus accepts", || UnixStream::connect(dir.join("bus")).is_ok());
         process
