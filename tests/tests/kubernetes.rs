@@ -255,7 +255,7 @@ fn machine_of_the_pod_is_switched_by_the_bmc_beside_it() {
     // What it prints goes to a file, beside the pod's console.
     let console =
         words.iter_mut().find(|word| word.starts_with("socket,id=console")).expect("a console");
-    *console += &format!(",logfile={dir}/serial");
+    *console += &format!(",logfile={dir}/serial,logappend=on");
     let shell = words.remove(0);
     let mut machine = Process::start("qemu", vm.dir(), Path::new(&shell), &words, &[]);
     let map = documents.iter().find(|object| object["kind"] == "ConfigMap").expect("the files");

@@ -36,7 +36,7 @@ fn what_is_in_force_has_its_origin() {
     }
     let console = all.iter().find(|shown| shown["key"] == "sol.console").expect("the key");
     assert!(console["from"].as_str().expect("a text").ends_with("causeway.toml:3"), "{console}");
-    assert_eq!(console["live"], json!(false));
+    assert_eq!(console["live"], json!(true));
 }
 
 #[test]
