@@ -72,7 +72,12 @@ pub fn configure(suite: &Suite, lines: &str) {
 #[must_use]
 pub fn misconfigure(suite: &Suite, text: &str, line: usize) -> String {
     let file = suite.dir().join("causeway.toml");
-    replace(&file, &format!("\n{text}\n"));
+    // For a daemon that does not read what is wrong, the console is where it was.
+    let first = match text.contains("[sol]") {
+        true => String::new(),
+        false => format!("sol.console = \"unix:{}/console\"", suite.dir().display()),
+    };
+    replace(&file, &format!("{first}\n{text}\n"));
     format!("{}:{}: ", file.display(), line + 1)
 }
 
