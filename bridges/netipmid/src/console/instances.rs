@@ -25,7 +25,7 @@ const MAX_CLOSING: usize = 8;
 struct ActiveInstance {
     holder: Holder,
     protection: Protection,
-    /// What its session was told on activation.
+    /// As the response to the activation reported it.
     max_payload: u16,
     instance: Instance,
 }
