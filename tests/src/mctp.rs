@@ -48,6 +48,23 @@ impl Handler {
         handler
     }
 
+    /// The same, and waits until the demultiplexer on `bus` serves it: from then on no message to it is dropped for want of
+    /// a handler.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such socket, or the demultiplexer does not take it.
+    #[must_use]
+    #[track_caller]
+    pub fn register_on(bus: &Bus, name: &str, kind: u8) -> Self {
+        let handler = Self::register(name, kind);
+        wait::until_true("the handler is served", || {
+            let clients = ctl::json_on(bus, "mctp clients");
+            clients.as_array().is_some_and(|all| all.iter().any(|one| one["message-type"] == kind))
+        });
+        handler
+    }
+
     /// The next message: its sender, and what follows the message type.
     ///
     /// # Errors
@@ -107,7 +124,7 @@ impl Endpoints {
         }
         let answers = || ctl::on(&suite.bus, "mctp ping 9").code == Some(0);
         wait::until_true("the far end answers", answers);
-        let handler = Handler::register(&far_socket, PLDM);
+        let handler = Handler::register_on(&far_bus, &far_socket, PLDM);
         thread::spawn(move || {
             // Until the demultiplexer is gone.
             while let Ok((eid, request)) = handler.receive() {
