@@ -212,6 +212,8 @@ impl Clock {
 #[must_use = "the exchange has no end"]
 pub struct Started {
     serial: u64,
+    /// Its slot in the ring.
+    slot: usize,
     monotonic: u64,
     netfn: u8,
     command: u8,
@@ -232,7 +234,7 @@ impl Channel {
     /// Records a request.
     pub fn begin(&self, request: &RequestView) -> Started {
         let monotonic = monotonic();
-        let (serial, wall) = lock(&self.book).begin(monotonic, request);
+        let (serial, slot, wall) = lock(&self.book).begin(monotonic, request);
         let &RequestView { origin, netfn, lun, command, data } = request;
         let whole = self.tap.is_wanted(&self.name).then(|| {
             let mut bytes = data.to_vec();
@@ -253,17 +255,17 @@ impl Channel {
             })
         });
         let hide = secrets::of_response(netfn, command, data);
-        Started { serial, monotonic, netfn, command, hide, whole }
+        Started { serial, slot, monotonic, netfn, command, hide, whole }
     }
 
     /// Records the response, completion code and data; `is_late` if it is C3h because the deadline has passed.
     pub fn end(&self, started: Started, completion: u8, data: &[u8], is_late: bool) {
         let elapsed = started.elapsed();
-        let Started { serial, netfn, command, hide, whole, .. } = started;
+        let Started { serial, slot, netfn, command, hide, whole, .. } = started;
         let duration = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let state = if is_late { Exchange::MISSED } else { Exchange::ANSWERED };
         let ending = Ending { state, completion, duration, data, hide };
-        lock(&self.book).end(serial, netfn, &ending);
+        lock(&self.book).end((slot, serial), netfn, &ending);
         if let Some(mut whole) = whole {
             let mut response = data.to_vec();
             secrets::mask(&mut response, hide.range(data));
@@ -345,17 +347,17 @@ impl Book {
         }
     }
 
-    /// Records a request; returns its number, and the time of day.
-    fn begin(&mut self, monotonic: u64, request: &RequestView) -> (u64, u64) {
+    /// Records a request; returns its number, its slot, and the time of day.
+    fn begin(&mut self, monotonic: u64, request: &RequestView) -> (u64, usize, u64) {
         self.serial += 1;
         let wall = self.clock.wall(monotonic);
-        self.ring.begin(self.serial, (wall, monotonic), request);
-        (self.serial, wall)
+        let slot = self.ring.begin(self.serial, (wall, monotonic), request);
+        (self.serial, slot, wall)
     }
 
-    /// Records the end of request `serial`.
-    fn end(&mut self, serial: u64, netfn: u8, ending: &Ending) {
-        self.ring.end(serial, ending);
+    /// Records the end of request `serial`, in its slot.
+    fn end(&mut self, (slot, serial): (usize, u64), netfn: u8, ending: &Ending) {
+        self.ring.end(slot, serial, ending);
         self.count(netfn, ending.completion);
         self.times.add(ending.duration);
         self.misses += u64::from(ending.state == Exchange::MISSED);

@@ -48,6 +48,8 @@ pub(super) struct Ring {
     bytes: Vec<u8>,
     most_slots: usize,
     most_bytes: usize,
+    /// The slot of the next exchange.
+    next: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,18 +75,20 @@ impl Ring {
         Self { most_slots: slots, most_bytes: bytes, ..Self::default() }
     }
 
+    /// Adds a request; returns its slot.
     pub(super) fn begin(
         &mut self,
         serial: u64,
         (wall, monotonic): (u64, u64),
         request: &RequestView,
-    ) {
+    ) -> usize {
         if self.slots.len() < self.most_slots {
             self.slots = vec![Slot::default(); self.most_slots];
             self.bytes = vec![0; self.most_slots * 2 * self.most_bytes];
         }
         let RequestView { origin, netfn, lun, command, data } = *request;
-        let Some(at) = self.at(serial) else { return };
+        let at = self.next;
+        self.next = if at + 1 < self.slots.len() { at + 1 } else { 0 };
         let secret = secrets::of_request(netfn, command, data);
         self.copy(2 * at, data, secret);
         if let Some(slot) = self.slots.get_mut(at) {
@@ -101,11 +105,11 @@ impl Ring {
                 ..Slot::default()
             };
         }
+        at
     }
 
-    /// Adds the response to request `serial`, unless newer requests have its slot.
-    pub(super) fn end(&mut self, serial: u64, ending: &Ending) {
-        let Some(at) = self.at(serial) else { return };
+    /// Adds the response to request `serial`, unless a newer request has its slot `at`.
+    pub(super) fn end(&mut self, at: usize, serial: u64, ending: &Ending) {
         let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.serial == serial) else {
             return;
         };
@@ -140,11 +144,6 @@ impl Ring {
         let mut exchanges: Vec<_> = used.map(exchange).collect();
         exchanges.sort_by_key(|exchange| exchange.serial);
         exchanges
-    }
-
-    fn at(&self, serial: u64) -> Option<usize> {
-        let slots = u64::try_from(self.slots.len()).ok()?;
-        usize::try_from(serial.checked_rem(slots)?).ok()
     }
 
     fn part(&self, part: usize, length: usize) -> Range<usize> {
@@ -189,14 +188,14 @@ mod tests {
         let mut ring = Ring::new(4, 8);
         let long: Vec<u8> = (0..20).collect();
         for serial in 1..=10 {
-            ring.begin(serial, (serial, 2 * serial), &incoming(&long));
+            let at = ring.begin(serial, (serial, 2 * serial), &incoming(&long));
             // The seventh has no answer.
             if serial != 7 {
-                ring.end(serial, &ending(&long[..3]));
+                ring.end(at, serial, &ending(&long[..3]));
             }
         }
         // Its slot has a newer one.
-        ring.end(2, &ending(&[9]));
+        ring.end(1, 2, &ending(&[9]));
         let exchanges = ring.exchanges("kcs0", 15);
         let serials: Vec<_> = exchanges.iter().map(|exchange| exchange.serial).collect();
         assert_eq!(serials, [7, 8, 9, 10]);
@@ -212,8 +211,8 @@ mod tests {
     #[test]
     fn without_slots_nothing_is_recorded() {
         let mut ring = Ring::new(0, 8);
-        ring.begin(1, (1, 1), &incoming(&[1]));
-        ring.end(1, &ending(&[1]));
+        let at = ring.begin(1, (1, 1), &incoming(&[1]));
+        ring.end(at, 1, &ending(&[1]));
         assert!(ring.exchanges("kcs0", 15).is_empty());
     }
 
@@ -223,8 +222,8 @@ mod tests {
         ring.begin(1, (1, 1), &incoming(&[0; 300]));
         let before = (ring.slots.as_ptr(), ring.bytes.as_ptr(), ring.bytes.len());
         for serial in 2..1000 {
-            ring.begin(serial, (1, 1), &incoming(&[0; 300]));
-            ring.end(serial, &ending(&[0; 300]));
+            let at = ring.begin(serial, (1, 1), &incoming(&[0; 300]));
+            ring.end(at, serial, &ending(&[0; 300]));
         }
         assert_eq!((ring.slots.as_ptr(), ring.bytes.as_ptr(), ring.bytes.len()), before);
         assert_eq!(before.2, 8 * 2 * 16);
