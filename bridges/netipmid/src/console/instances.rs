@@ -3,6 +3,8 @@
 //! Without I/O, as the state machines in it: output of the host and packets of sessions come in, packets and
 //! input for the host come out.
 
+mod local_input;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -12,10 +14,8 @@ use rmcp_proto::sol::{Counts, Event, Instance, Ring, Seq};
 use rmcp_proto::wire::v20::Protection;
 use tracing::{debug, info, warn};
 
+use self::local_input::LocalInput;
 use super::{ActivateError, Holder, HostInput, InstanceNumber, Outgoing, Settings, SolSection};
-
-/// Input from programs on the BMC that waits for the host, at most.
-const MAX_LOCAL_INPUT: usize = 4096;
 
 /// Ended instances whose notice to the session is under way; beyond that the oldest notice is dropped.
 const MAX_CLOSING: usize = 8;
@@ -46,8 +46,7 @@ pub struct PayloadInstances {
     /// Position from which on a writer that has gone had not acknowledged the output: the next one begins there.
     unread: Option<u64>,
     available: bool,
-    /// Input from programs on the BMC.
-    local_input: VecDeque<u8>,
+    local_input: LocalInput,
     /// Characters that were written to the host's console.
     input_len: u64,
 }
@@ -67,7 +66,7 @@ impl PayloadInstances {
             shown: 0,
             unread: None,
             available: false,
-            local_input: VecDeque::new(),
+            local_input: LocalInput::default(),
             input_len: 0,
         };
         instances.reconfigure(section);
@@ -351,16 +350,9 @@ impl PayloadInstances {
         position
     }
 
-    /// How many characters of input programs on the BMC may send now.
-    #[must_use]
-    pub fn local_room(&self) -> usize {
-        MAX_LOCAL_INPUT.saturating_sub(self.local_input.len())
-    }
-
-    /// Adds input from a program on the BMC: at most [`local_room`](Self::local_room) characters.
-    pub fn push_local_input(&mut self, chars: &[u8]) {
-        let room = self.local_room();
-        self.local_input.extend(chars.iter().take(room));
+    /// The input of programs on the BMC.
+    pub const fn local_input(&mut self) -> &mut LocalInput {
+        &mut self.local_input
     }
 
     /// The active instances: number, holder, and protection.
@@ -380,7 +372,7 @@ impl PayloadInstances {
     #[must_use]
     pub fn has_input(&self) -> bool {
         let writer = self.writer().is_some_and(|slot| slot.instance.has_input());
-        writer || !self.local_input.is_empty()
+        writer || !self.local_input.chars().is_empty()
     }
 
     /// The next input for the host: the writer's before that of programs on the BMC.
@@ -394,8 +386,7 @@ impl PayloadInstances {
                 return Some(HostInput::Chars(chars));
             }
         }
-        let (chars, _) = self.local_input.as_slices();
-        Some(chars).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
+        Some(self.local_input.chars()).filter(|chars| !chars.is_empty()).map(HostInput::Chars)
     }
 
     /// Removes `count` characters of what [`host_input`](Self::host_input) returned, which were written to the host's
@@ -404,7 +395,7 @@ impl PayloadInstances {
         self.input_len = self.input_len.saturating_add(count as u64);
         match self.slots.first_mut().and_then(Option::as_mut) {
             Some(slot) if !slot.instance.chars().is_empty() => slot.instance.consume(count),
-            _ => drop(self.local_input.drain(..count.min(self.local_input.len()))),
+            _ => self.local_input.consume(count),
         }
     }
 

@@ -136,7 +136,7 @@ impl LocalConsole {
 
     fn read(&mut self, instances: &mut PayloadInstances) -> io::Result<()> {
         let mut buffer = [0; BUFFER];
-        let room = if self.writes { instances.local_room().min(BUFFER) } else { BUFFER };
+        let room = if self.writes { instances.local_input().room().min(BUFFER) } else { BUFFER };
         let Some(buffer) = buffer.get_mut(..room).filter(|buffer| !buffer.is_empty()) else {
             return Ok(());
         };
@@ -144,7 +144,7 @@ impl LocalConsole {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
                 if self.writes {
-                    instances.push_local_input(buffer.get(..count).unwrap_or_default());
+                    instances.local_input().push(buffer.get(..count).unwrap_or_default());
                 }
                 Ok(())
             }
@@ -179,7 +179,7 @@ mod tests {
     async fn settle(consoles: &mut LocalConsoles, instances: &mut PayloadInstances) {
         let wait = Duration::from_millis(50);
         loop {
-            let ready = consoles.ready(instances.output_len(), instances.local_room());
+            let ready = consoles.ready(instances.output_len(), instances.local_input().room());
             let Ok(index) = tokio::time::timeout(wait, ready).await else { return };
             consoles.transfer(index, instances);
         }
@@ -224,7 +224,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(instances.room() > 0);
             instances.handle_output(&[b'.'; 1024]);
-            let ready = consoles.ready(instances.output_len(), instances.local_room());
+            let ready = consoles.ready(instances.output_len(), instances.local_input().room());
             if let Ok(index) = tokio::time::timeout(Duration::from_millis(1), ready).await {
                 consoles.transfer(index, &mut instances);
             }
@@ -253,7 +253,7 @@ mod tests {
         let mut end = attach(&mut consoles, &instances, true);
         end.write_all(&[b'x'; 10_000]).unwrap();
         settle(&mut consoles, &mut instances).await;
-        assert_eq!(instances.local_room(), 0);
+        assert_eq!(instances.local_input().room(), 0);
         let mut count = 0;
         while let Some(HostInput::Chars(chars)) = instances.host_input() {
             let len = chars.len();

@@ -47,7 +47,7 @@ impl Sol {
     /// Handles one event of the host's console or of a program that is attached to it, or a change of the settings.
     /// Cancel safe.
     pub async fn step(&mut self) {
-        let (head, room) = (self.instances.output_len(), self.instances.local_room());
+        let (head, room) = (self.instances.output_len(), self.instances.local_input().room());
         tokio::select! {
             () = self.host_console.step(&mut self.instances) => return,
             index = self.local.ready(head, room) => {
