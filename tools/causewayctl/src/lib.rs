@@ -71,8 +71,6 @@ use self::output::Report;
 /// The name of the program.
 pub const NAME: &str = "causewayctl";
 
-pub use self::status::DAEMONS;
-
 /// The command line, for the pages of the manual and the completions.
 #[must_use]
 pub fn command_line() -> clap::Command {

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::output::{Cell, Page, Report, Style};
 
 /// The daemons of the suite, as their processes are called.
-pub const DAEMONS: [&str; 8] = [
+pub(crate) const DAEMONS: [&str; 8] = [
     "ipmid",
     "netipmid",
     "kcsbridged",
