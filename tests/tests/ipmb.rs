@@ -1,10 +1,11 @@
 //! Bridging: a console, and programs on the BMC, reach satellite controllers on an IPMB.
 
+use serde_json::json;
 use tests::monitor::Monitor;
 use tests::process::Process;
 use tests::satellite::{IDENTITY, Satellites};
 use tests::suite::Suite;
-use tests::wait;
+use tests::{ctl, wait};
 
 /// A suite with an IPMB bridge and satellites behind it.
 struct IpmbSuite {
@@ -176,6 +177,9 @@ fn broadcasts_are_signals_on_the_bus_both_ways() {
         satellites.frames_for(0x00).pop()
     });
     assert_eq!(broadcast, [0x00, 0xc0, 0x40, 0x20, 0x00, 0x01, 0x55, 0x8a]);
+    let recorded = ctl::json_on(&suite.bus, "record --channel Ipmb");
+    let (state, to) = (&recorded[0]["state"], &recorded[0]["address"]);
+    assert_eq!((state, to), (&json!("broadcast"), &json!(0)), "{recorded}");
     let monitor = Monitor::start(&suite.bus, suite.dir());
     satellites.request(0x24, 0xc0, 0x04, &[0x01, 0x55]);
     let heard = monitor.until_heard("receiveBroadcast");

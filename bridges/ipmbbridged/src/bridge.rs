@@ -230,6 +230,8 @@ impl Bridge {
                 }
             }
             IpmbCall::Broadcast(request) => {
+                let origin = Origin::to_satellite(BROADCAST.0);
+                self.recorder.broadcast(&RequestView::of(&request, origin));
                 let frame = self.broadcast_frame(&request);
                 self.write(Write { id: None, frame });
             }
@@ -295,6 +297,11 @@ impl Bridge {
         if [self.own, BROADCAST].contains(&header.responder) {
             let (netfn, command) = (header.netfn, header.command);
             self.signals.publish(netfn, command, request.data);
+        }
+        if header.responder == BROADCAST {
+            let origin = Origin::satellite(header.requester.0 >> 1);
+            self.ipmid.recorder().broadcast(&RequestView::of(&request.to_request(), origin));
+            return;
         }
         if header.responder != self.own {
             debug!(?header, "a request for another controller; it is ignored");

@@ -284,6 +284,17 @@ impl Channel {
         self.end(started, completion, data, false);
     }
 
+    /// Records a broadcast, to which there is no response. It is in no metric: those are of responses.
+    pub fn broadcast(&self, request: &RequestView) {
+        let Started { serial, slot, hide, whole, .. } = self.begin(request);
+        let state = Exchange::BROADCAST;
+        let ending = Ending { state, completion: 0, duration: 0, data: &[], hide };
+        lock(&self.book).ring.end(slot, serial, &ending);
+        if let Some(whole) = whole {
+            self.tap.put(Exchange { state, ..*whole });
+        }
+    }
+
     fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.book).ring.exchanges(&self.name, self.number)
     }
@@ -319,15 +330,15 @@ impl Channel {
         let now = monotonic();
         for exchange in last {
             let Exchange { netfn, command, completion, duration, .. } = *exchange;
-            let is_pending = exchange.state == Exchange::PENDING;
+            let has_response = exchange.has_response();
             let seconds = |micros: u64| Duration::from_micros(micros).as_secs_f64();
             info!(
                 before_s = format_args!("{:.3}", seconds(now.saturating_sub(exchange.monotonic))),
                 netfn = format_args!("{netfn:02x}h"),
                 command = format_args!("{command:02x}h"),
                 user = exchange.origin.user,
-                completion = (!is_pending).then(|| format!("{completion:02x}h")),
-                took_s = (!is_pending).then(|| format!("{:.6}", seconds(duration))),
+                completion = has_response.then(|| format!("{completion:02x}h")),
+                took_s = has_response.then(|| format!("{:.6}", seconds(duration))),
                 "recorded request"
             );
         }

@@ -148,7 +148,7 @@ pub(crate) struct Recorded {
     request: String,
     request_length: u32,
     state: &'static str,
-    /// Null while there is no response.
+    /// Null while there is no response, and for a broadcast.
     completion: Option<Completion>,
     duration_us: Option<u64>,
     response: String,
@@ -158,7 +158,7 @@ pub(crate) struct Recorded {
 impl From<&Exchange> for Recorded {
     fn from(exchange: &Exchange) -> Self {
         let Exchange { origin, state, .. } = exchange;
-        let is_answered = *state != Exchange::PENDING;
+        let has_response = exchange.has_response();
         let is_session = origin.kind == Origin::SESSION;
         Self {
             channel: exchange.channel.clone(),
@@ -186,11 +186,12 @@ impl From<&Exchange> for Recorded {
             request_length: exchange.request_length,
             state: match *state {
                 Exchange::PENDING => "pending",
+                Exchange::BROADCAST => "broadcast",
                 Exchange::MISSED => "missed-deadline",
                 _ => "answered",
             },
-            completion: is_answered.then(|| CompletionCode(exchange.completion).into()),
-            duration_us: is_answered.then_some(exchange.duration),
+            completion: has_response.then(|| CompletionCode(exchange.completion).into()),
+            duration_us: has_response.then_some(exchange.duration),
             response: hex::plain(&exchange.response),
             response_length: exchange.response_length,
         }
@@ -220,11 +221,16 @@ impl Recorded {
     pub(crate) fn summary(&self) -> [Cell; 6] {
         let from = match (&self.session, self.address) {
             (Some(session), _) => format!("user {} {session}", self.user.unwrap_or_default()),
+            (None, Some(_)) if self.origin == "bmc" && self.state == "broadcast" => {
+                "to all".to_owned()
+            }
             (None, Some(address)) if self.origin == "bmc" => format!("to {address:02X}h"),
+            (None, Some(address)) if self.state == "broadcast" => format!("{address:02X}h to all"),
             (None, Some(address)) => format!("{address:02X}h"),
             (None, None) => self.origin.to_owned(),
         };
         let code = match (&self.completion, self.state) {
+            (None, "broadcast") => "".into(),
             (None, _) => Cell::new("pending", Style::Bad),
             (Some(completion), "missed-deadline") => {
                 Cell::new(format!("{:02X}h late", completion.code()), Style::Bad)
@@ -258,7 +264,7 @@ pub(crate) fn messages(exchange: &Exchange) -> Option<(Vec<u8>, Option<Vec<u8>>)
     let (mut request, mut response) = (Vec::new(), Vec::new());
     let asked = Request { netfn, lun, command, data: exchange.request.clone() };
     kcs::emit_request(&asked, &mut request);
-    if exchange.state == Exchange::PENDING {
+    if !exchange.has_response() {
         return Some((request, None));
     }
     let answer = Response::to(&asked, CompletionCode(completion), exchange.response.clone());

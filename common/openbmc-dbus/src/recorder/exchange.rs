@@ -93,7 +93,8 @@ pub struct Exchange {
     pub request_length: u32,
     /// Its data.
     pub request: Vec<u8>,
-    /// [`PENDING`](Self::PENDING), [`ANSWERED`](Self::ANSWERED) or [`MISSED`](Self::MISSED).
+    /// [`PENDING`](Self::PENDING), [`ANSWERED`](Self::ANSWERED), [`MISSED`](Self::MISSED) or
+    /// [`BROADCAST`](Self::BROADCAST).
     pub state: u8,
     /// Completion code of the response.
     pub completion: u8,
@@ -112,4 +113,12 @@ impl Exchange {
     pub const ANSWERED: u8 = 1;
     /// It was answered C3h because its deadline had passed; a satellite did not answer (C3h) or is not there (D3h).
     pub const MISSED: u8 = 2;
+    /// It was sent to all controllers of an IPMB, and there is no response to it.
+    pub const BROADCAST: u8 = 3;
+
+    /// Whether there is a response, or what stands for one.
+    #[must_use]
+    pub const fn has_response(&self) -> bool {
+        matches!(self.state, Self::ANSWERED | Self::MISSED)
+    }
 }

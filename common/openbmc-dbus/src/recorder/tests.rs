@@ -13,6 +13,24 @@ fn request(command: u8, data: &[u8]) -> RequestView<'_> {
 }
 
 #[test]
+fn a_broadcast_has_no_response_and_is_in_no_metric() {
+    let (recorder, channel) = recorder(4);
+    let broadcast = RequestView {
+        origin: Origin::to_satellite(0),
+        netfn: 0x30,
+        lun: 0,
+        command: 1,
+        data: &[7],
+    };
+    let before = recorder.metrics();
+    channel.broadcast(&broadcast);
+    let [recorded] = &recorder.exchanges("")[..] else { panic!("one exchange") };
+    assert_eq!((recorded.state, recorded.request.as_slice()), (Exchange::BROADCAST, &[7][..]));
+    assert!(!recorded.has_response());
+    assert_eq!(recorder.metrics().times, before.times);
+}
+
+#[test]
 fn an_exchange_has_request_and_response() {
     let (recorder, channel) = recorder(4);
     let started = channel.begin(&request(1, &[]));

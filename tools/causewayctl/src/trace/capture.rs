@@ -108,11 +108,15 @@ fn packets(exchange: &Exchange) -> Vec<u8> {
     out
 }
 
+/// Address of all controllers (IPMB v1.0 §2.4).
+const BROADCAST: IpmbAddress = IpmbAddress(0x00);
+
 /// Request and response as frames of an IPMB; `None` for others, and where bytes are missing that a checksum covers.
 fn frames(exchange: &Exchange) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let is_whole = |length: u32, data: &[u8]| u32::try_from(data.len()) == Ok(length);
     let satellite = IpmbAddress(exchange.origin.address);
     let (requester, responder) = match exchange.origin.kind {
+        Origin::SATELLITE if exchange.state == Exchange::BROADCAST => (satellite, BROADCAST),
         Origin::SATELLITE => (satellite, IpmbAddress::BMC),
         Origin::BMC => (IpmbAddress::BMC, satellite),
         _ => return None,
@@ -136,7 +140,7 @@ fn frames(exchange: &Exchange) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     asked.emit(&mut request);
     // A satellite that did not answer has sent nothing.
     let is_silent = exchange.origin.kind == Origin::BMC && exchange.state == Exchange::MISSED;
-    if exchange.state == Exchange::PENDING || is_silent {
+    if !exchange.has_response() || is_silent {
         return Some((request, None));
     }
     let completion = CompletionCode(exchange.completion);
@@ -234,6 +238,22 @@ mod tests {
         let silent =
             Exchange { state: Exchange::MISSED, response_length: 0, response: vec![], ..asked };
         assert_eq!(packets(&silent).len(), 16 + 18);
+    }
+
+    #[test]
+    fn broadcasts_are_to_all_controllers_and_have_no_response() {
+        let unanswered = Exchange {
+            state: Exchange::BROADCAST,
+            response_length: 0,
+            response: vec![],
+            ..exchange(Origin::satellite(0x12))
+        };
+        let heard = packets(&unanswered);
+        assert_eq!(heard[16 + 7..16 + 10], hex!("01 8000"));
+        assert_eq!(heard[16 + 11..], hex!("00 18 e8 24 04 01 d7"));
+        let sent = packets(&Exchange { origin: Origin::to_satellite(0), ..unanswered });
+        assert_eq!(sent[16 + 7..16 + 10], hex!("01 0000"));
+        assert_eq!(sent[16 + 11..], hex!("00 18 e8 20 04 01 db"));
     }
 
     #[test]
