@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-
 #[cfg(feature = "completions")]
-use crate::completions;
+use report::completions;
+use report::program;
+
 use crate::definition::{LOOPBACK, Power, USER, check_user};
 use crate::{console, create, list, password, remove, run, start};
 
@@ -29,9 +30,8 @@ pub(crate) struct Cli {
 /// Options of every subcommand.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// Print JSON (documented in the crate's schema.json) in place of text
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: program::Output,
 }
 
 #[derive(Debug, Subcommand)]

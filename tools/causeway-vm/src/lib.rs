@@ -4,8 +4,6 @@
 //! started and watched by a supervisor, which is a process of this program. `platformd` starts QEMU.
 
 mod cli;
-#[cfg(feature = "completions")]
-mod completions;
 mod console;
 mod create;
 mod definition;
@@ -24,13 +22,12 @@ mod start;
 mod supervisor;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use report::error;
+use clap::CommandFactory;
 use report::error::Error;
 use report::output::Report;
+use report::program;
 
 use self::cli::{Cli, Command};
 
@@ -47,7 +44,7 @@ pub fn command_line() -> clap::Command {
 /// The completions of the shell `shell`; `None` where there are none for it.
 #[must_use]
 pub fn completions(shell: &str) -> Option<Vec<u8>> {
-    shell.parse().ok().map(completions::script)
+    report::completions::find(shell, command_line())
 }
 
 /// Runs the program with `arguments`, which do not have its name.
@@ -58,40 +55,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if arguments.peek().is_some_and(|word| word == supervisor::BECOME) {
         return supervisor::become_program(arguments.skip(1));
     }
-    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nobody reads a stream that is closed.
-            let _closed = error.print();
-            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
-        }
-    };
-    match run(cli.command) {
-        Ok(report) => report.print(cli.global.json),
-        Err(error) => {
-            let text = error.text(NAME, cli.global.json);
-            let _closed = io::stderr().write_all(text.as_bytes());
-            ExitCode::from(error.exit_code())
-        }
-    }
+    program::main(NAME, arguments, |cli: &Cli| cli.global.output, run)
 }
 
-fn run(command: Command) -> Result<Report, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
-        match command {
-            Command::Run(arguments) => run::run(&arguments).await,
-            Command::Create(arguments) => create::run(&arguments).await,
-            Command::List(arguments) => list::list(&arguments).await,
-            Command::Status(arguments) => list::status(&arguments).await,
-            Command::Start(arguments) => start::run_start(&arguments).await,
-            Command::Stop(arguments) => start::run_stop(&arguments).await,
-            Command::Console(arguments) => console::run(&arguments),
-            Command::Rm(arguments) => remove::run(&arguments).await,
-            #[cfg(feature = "completions")]
-            Command::Completions(arguments) => Ok(completions::run(&arguments)),
-        }
-    })
+async fn run(Cli { command, .. }: Cli) -> Result<Report, Error> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments).await,
+        Command::Create(arguments) => create::run(&arguments).await,
+        Command::List(arguments) => list::list(&arguments).await,
+        Command::Status(arguments) => list::status(&arguments).await,
+        Command::Start(arguments) => start::run_start(&arguments).await,
+        Command::Stop(arguments) => start::run_stop(&arguments).await,
+        Command::Console(arguments) => console::run(&arguments),
+        Command::Rm(arguments) => remove::run(&arguments).await,
+        #[cfg(feature = "completions")]
+        Command::Completions(arguments) => Ok(arguments.run(command_line())),
+    }
 }

@@ -1,11 +1,12 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+#[cfg(feature = "completions")]
+use report::completions;
+use report::program;
 
 #[cfg(feature = "backup")]
 use crate::backup;
-#[cfg(feature = "completions")]
-use crate::completions;
 #[cfg(feature = "decode")]
 use crate::decode;
 #[cfg(feature = "doctor")]
@@ -38,11 +39,10 @@ pub(crate) struct Cli {
 }
 
 /// Options of every subcommand.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Global {
-    /// Print JSON (documented in the crate's schema.json) in place of text
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: program::Output,
     /// The D-Bus bus of the daemons [default: the system bus, or DBUS_SYSTEM_BUS_ADDRESS]
     #[arg(long, global = true, help_heading = "Global options", value_name = "ADDRESS")]
     pub(crate) bus: Option<String>,

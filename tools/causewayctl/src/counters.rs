@@ -93,7 +93,7 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
     let bus = Bus::connect(global).await?;
     let mut counters = read(&bus).await?;
     if let Some(seconds) = arguments.watch {
-        return watch(&bus, counters, seconds, global.json).await;
+        return watch(&bus, counters, seconds, global.output.json).await;
     }
     counters.retain(|counter| arguments.all || counter.value.number() > 0);
     Ok(Report::new(&samples(&counters), |page| {

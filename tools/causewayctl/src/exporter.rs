@@ -61,7 +61,7 @@ pub(crate) async fn serve(
     let report = Report::new(&listening, |page| {
         page.line(Cell::from(format!("serving {}", listening.listening)));
     });
-    report.write(source.1.json).map_err(Error::failed)?;
+    report.write(source.1.output.json).map_err(Error::failed)?;
     let source = Arc::new(source);
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {

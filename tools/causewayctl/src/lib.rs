@@ -24,8 +24,6 @@ mod channel;
 mod cipher;
 mod cli;
 mod commands;
-#[cfg(feature = "completions")]
-mod completions;
 mod config;
 #[cfg(feature = "observe")]
 mod counters;
@@ -58,13 +56,12 @@ mod trace;
 mod user;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use report::{error, output};
+use clap::CommandFactory;
+use report::{error, output, program};
 
-use self::cli::{Cli, Command, Global};
+use self::cli::{Cli, Command};
 use self::error::Error;
 use self::output::Report;
 
@@ -81,71 +78,51 @@ pub fn command_line() -> clap::Command {
 /// The completions of the shell `shell`; `None` where there are none for it.
 #[must_use]
 pub fn completions(shell: &str) -> Option<Vec<u8>> {
-    shell.parse().ok().map(completions::script)
+    report::completions::find(shell, command_line())
 }
 
 /// Runs the program with `arguments`, which do not have its name.
 ///
 /// Exit codes: 0 done, 1 failed or something is found, 2 for a wrong command line.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nobody reads a stream that is closed.
-            let _closed = error.print();
-            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
-        }
-    };
-    match run(cli.command, &cli.global) {
-        Ok(report) => report.print(cli.global.json),
-        Err(error) => {
-            let text = error.text(NAME, cli.global.json);
-            let _closed = io::stderr().write_all(text.as_bytes());
-            ExitCode::from(error.exit_code())
-        }
-    }
+    program::main(NAME, arguments, |cli: &Cli| cli.global.output, run)
 }
 
-fn run(command: Command, global: &Global) -> Result<Report, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
-        match command {
-            #[cfg(feature = "backup")]
-            Command::Backup(arguments) => backup::backup(&arguments),
-            #[cfg(feature = "backup")]
-            Command::Restore(arguments) => backup::restore(&arguments),
-            #[cfg(feature = "completions")]
-            Command::Completions(arguments) => Ok(completions::run(&arguments)),
-            #[cfg(feature = "decode")]
-            Command::Decode(arguments) => decode::run(&arguments),
-            Command::Setup(arguments) => setup::run(&arguments, global).await,
-            Command::User(arguments) => user::run(&arguments, global).await,
-            Command::Channel(arguments) => channel::run(&arguments, global).await,
-            Command::Cipher(arguments) => cipher::run(&arguments, global).await,
-            #[cfg(feature = "doctor")]
-            Command::Doctor(arguments) => doctor::run(&arguments, global).await,
-            #[cfg(feature = "observe")]
-            Command::Session(arguments) => session::run(&arguments, global).await,
-            #[cfg(feature = "sol")]
-            Command::Sol(arguments) => sol::run(&arguments, global).await,
-            #[cfg(feature = "observe")]
-            Command::Counters(arguments) => counters::run(&arguments, global).await,
-            #[cfg(feature = "observe")]
-            Command::Metrics(arguments) => counters::metrics(&arguments, global).await,
-            #[cfg(feature = "trace")]
-            Command::Record(arguments) => record::run(&arguments, global).await,
-            #[cfg(feature = "trace")]
-            Command::Trace(arguments) => trace::run(&arguments, global).await,
-            #[cfg(feature = "observe")]
-            Command::Mctp(arguments) => mctp::run(&arguments, global).await,
-            #[cfg(feature = "ping")]
-            Command::Ping(arguments) => ping::run(&arguments, global).await,
-            Command::Config(arguments) => config::run(&arguments, global).await,
-            Command::Commands(arguments) => commands::run(&arguments, global).await,
-            Command::Status(arguments) => status::run(&arguments, global).await,
-            Command::Raw(arguments) => raw::run(&arguments, global).await,
-        }
-    })
+async fn run(Cli { global, command }: Cli) -> Result<Report, Error> {
+    match command {
+        #[cfg(feature = "backup")]
+        Command::Backup(arguments) => backup::backup(&arguments),
+        #[cfg(feature = "backup")]
+        Command::Restore(arguments) => backup::restore(&arguments),
+        #[cfg(feature = "completions")]
+        Command::Completions(arguments) => Ok(arguments.run(command_line())),
+        #[cfg(feature = "decode")]
+        Command::Decode(arguments) => decode::run(&arguments),
+        Command::Setup(arguments) => setup::run(&arguments, &global).await,
+        Command::User(arguments) => user::run(&arguments, &global).await,
+        Command::Channel(arguments) => channel::run(&arguments, &global).await,
+        Command::Cipher(arguments) => cipher::run(&arguments, &global).await,
+        #[cfg(feature = "doctor")]
+        Command::Doctor(arguments) => doctor::run(&arguments, &global).await,
+        #[cfg(feature = "observe")]
+        Command::Session(arguments) => session::run(&arguments, &global).await,
+        #[cfg(feature = "sol")]
+        Command::Sol(arguments) => sol::run(&arguments, &global).await,
+        #[cfg(feature = "observe")]
+        Command::Counters(arguments) => counters::run(&arguments, &global).await,
+        #[cfg(feature = "observe")]
+        Command::Metrics(arguments) => counters::metrics(&arguments, &global).await,
+        #[cfg(feature = "trace")]
+        Command::Record(arguments) => record::run(&arguments, &global).await,
+        #[cfg(feature = "trace")]
+        Command::Trace(arguments) => trace::run(&arguments, &global).await,
+        #[cfg(feature = "observe")]
+        Command::Mctp(arguments) => mctp::run(&arguments, &global).await,
+        #[cfg(feature = "ping")]
+        Command::Ping(arguments) => ping::run(&arguments, &global).await,
+        Command::Config(arguments) => config::run(&arguments, &global).await,
+        Command::Commands(arguments) => commands::run(&arguments, &global).await,
+        Command::Status(arguments) => status::run(&arguments, &global).await,
+        Command::Raw(arguments) => raw::run(&arguments, &global).await,
+    }
 }

@@ -105,7 +105,7 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
         Command::Release(release) => self::release(release, &bmc).await,
         Command::Attach(attach) => {
             let payload = one(&bmc, &attach.which).await?;
-            attach::run(attach, &bmc.bus, &payload, global.json).await
+            attach::run(attach, &bmc.bus, &payload, global.output.json).await
         }
     }
 }

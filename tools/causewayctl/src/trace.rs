@@ -83,9 +83,9 @@ struct Written {
 pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report, Error> {
     let bus = Bus::connect(global).await?;
     if arguments.mctp {
-        return packets::run(arguments, &bus, global.json).await;
+        return packets::run(arguments, &bus, global.output.json).await;
     }
-    let mut output = Output::open(arguments, global.json)?;
+    let mut output = Output::open(arguments, global.output.json)?;
     if arguments.follow {
         Follower::start(&bus, &arguments.which).await?.run(&mut output).await?;
     } else {

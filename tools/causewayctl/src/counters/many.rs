@@ -71,7 +71,7 @@ mod tests {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
         std::fs::write(folder.path().join("vm2/bus"), "").unwrap();
-        let global = Global { json: false, bus: None };
+        let global = Global::default();
         let counters = read(folder.path(), &global).await.unwrap();
         let labels = Labels::from([("bmc".to_owned(), "vm2".to_owned())]);
         assert_eq!(counters, [Counter { name: UP.to_owned(), labels, value: Value::Number(0) }]);
