@@ -40,6 +40,12 @@ impl Error {
         Self { exit_code: USAGE, ..Self::failed(error) }
     }
 
+    /// The same, of the object `object`.
+    #[must_use]
+    pub fn of(self, object: impl fmt::Display) -> Self {
+        Self { error: format!("{object}: {}", self.error), ..self }
+    }
+
     /// The same, with what to do about it.
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {

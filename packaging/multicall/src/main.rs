@@ -18,8 +18,6 @@ const DAEMONS: &[Daemon] = &[
     ("btbridged", |args| {
         daemon::run_with("btbridged", args, Setup::config, host_link::serve::<btbridged::BtDevice>)
     }),
-    #[cfg(feature = "fleet")]
-    (causeway_fleet::NAME, causeway_fleet::main),
     #[cfg(feature = "causeway-vm")]
     ("causeway-vm", causeway_vm::main),
     #[cfg(feature = "causewayctl")]

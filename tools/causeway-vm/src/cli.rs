@@ -14,7 +14,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  failed, or a BMC is not as it should be: standard error or the output says what
-  2  the command line is wrong";
+  2  the command line is wrong, or a file that it names";
 
 /// A BMC for each virtual machine: IPMI over LAN, Serial over LAN and KCS, without root
 #[derive(Debug, Parser)]
@@ -32,7 +32,24 @@ pub(crate) struct Cli {
 pub(crate) struct Global {
     #[command(flatten)]
     pub(crate) output: program::Output,
+    /// Keep state in DIR/state and sockets in DIR/run, in place of the user's folders
+    #[arg(long, global = true, help_heading = "Global options", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
+
+/// The arguments of one BMC, for which a file is an alternative.
+pub(crate) const OF_ONE: [&str; 10] = [
+    "name",
+    "address",
+    "port",
+    "user",
+    "password_file",
+    "password_fd",
+    "platform",
+    "config",
+    "power",
+    "command",
+];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -25,9 +25,8 @@ pub(crate) struct Arguments {
     read_only: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Report, Error> {
-    let places = Places::find()?;
-    let (definition, place) = Definition::load(&places, &arguments.name)?;
+pub(crate) fn run(arguments: &Arguments, places: &Places) -> Result<Report, Error> {
+    let (definition, place) = Definition::load(places, &arguments.name)?;
     let name = &definition.name;
     if Lock::holder(&place.lock()).is_none() {
         return Err(Error::failed(format_args!("the BMC {name} does not run"))

@@ -1,17 +1,16 @@
 //! `create`: new BMCs, of the command line or of a file.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use daemon::Validate;
 use report::error::Error;
 use report::output::Report;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::cli::New;
+use crate::cli::{New, OF_ONE};
 use crate::definition::Power;
-use crate::new::{self, Group, LARGEST, MOST, Planned};
+use crate::fleet::Fleet;
+use crate::new::{self, Group, Known, LARGEST, MOST, Planned};
 use crate::password::{self, Password, Source};
 use crate::places::{Place, Places};
 use crate::start;
@@ -33,8 +32,7 @@ pub(crate) struct Arguments {
     #[arg(required_unless_present = "file")]
     name: Option<String>,
     /// Make the BMCs that this TOML file describes, instead of one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "count", "first", "port", "platform", "config", "power"])]
-    #[arg(conflicts_with_all = ["password_file", "password_fd", "command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = OF_ONE, conflicts_with_all = ["count", "first"])]
     file: Option<PathBuf>,
     /// Make a row of so many BMCs
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -50,16 +48,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     new: New,
 }
-
-/// A file that describes BMCs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fleet {
-    #[serde(default)]
-    bmc: Vec<Group>,
-}
-
-impl Validate for Fleet {}
 
 /// A new BMC, as JSON.
 #[derive(Serialize)]
@@ -82,9 +70,8 @@ struct Ready {
     place: Place,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<Report, Error> {
-    let places = Places::find()?;
-    let planned = plan(arguments, &places)?;
+pub(crate) async fn run(arguments: &Arguments, places: &Places) -> Result<Report, Error> {
+    let planned = plan(arguments, places)?;
     let mut ready = Vec::new();
     for planned in planned {
         let source = match &planned.password_file {
@@ -110,33 +97,19 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Report, Error> {
     }
     if arguments.start {
         let names = ready.iter().map(|one| one.planned.definition.name.clone()).collect();
-        start::start(&places, names, start::By::Auto).await?;
+        start::start(places, names, start::By::Auto).await?;
     }
     Ok(report(&ready, arguments.start))
 }
 
 fn plan(arguments: &Arguments, places: &Places) -> Result<Vec<Planned>, Error> {
-    let mut taken = new::taken(places)?;
-    let Some(path) = &arguments.file else {
-        let name = arguments.name.as_deref().unwrap_or_default();
-        let group = Group::new(name, &arguments.new, Power::Off);
-        let group = Group { count: arguments.count, first: arguments.first, ..group };
-        return group.expand(&new::current_folder()?, &mut taken);
-    };
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::failed(format_args!("{}: {error}", path.display())))?;
-    let fleet: Fleet = daemon::parse_toml(&path.display().to_string(), &text)
-        .map_err(|failure| Error::usage(&failure))?;
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let folder = new::current_folder()?.join(folder.unwrap_or(Path::new("")));
-    let mut planned = Vec::new();
-    for group in &fleet.bmc {
-        planned.extend(group.expand(&folder, &mut taken)?);
+    if let Some(path) = &arguments.file {
+        return Fleet::read(path)?.expand(&mut Known::find(new::folder_of(path)?, places)?);
     }
-    if planned.is_empty() {
-        return Err(Error::usage(format_args!("{} describes no [[bmc]]", path.display())));
-    }
-    Ok(planned)
+    let name = arguments.name.as_deref().unwrap_or_default();
+    let group = Group::new(name, &arguments.new, Power::Off);
+    let group = Group { count: arguments.count, first: arguments.first, ..group };
+    group.expand(&mut Known::find(new::current_folder()?, places)?)
 }
 
 fn make(one: &Ready) -> Result<(), Error> {

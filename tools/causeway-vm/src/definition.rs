@@ -1,7 +1,7 @@
 //! What a BMC is: the file `bmc.toml` of its folder.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -120,16 +120,35 @@ impl Definition {
     /// When there is one, or it cannot be written.
     pub(crate) fn save(&self, place: &Place) -> Result<(), Error> {
         let path = place.definition();
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::failed(format_args!("cannot write {}: {error}", path.display()))
-        };
-        let text = toml::to_string(self).map_err(|error| failed(&error))?;
-        let written = write_new(&path, text.as_bytes());
+        let written = self.text().and_then(|text| write_new(&path, text.as_bytes()));
         written.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => name_is_taken(&self.name),
-            _ => failed(&error),
+            _ => cannot_write(&path, &error),
         })
     }
+
+    /// Writes it, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn replace(&self, place: &Place) -> Result<(), Error> {
+        let path = place.definition();
+        let draft = path.with_extension("new");
+        let written = self.text().and_then(|text| {
+            fs::write(&draft, text)?;
+            fs::rename(&draft, &path)
+        });
+        written.map_err(|error| cannot_write(&path, &error))
+    }
+
+    fn text(&self) -> io::Result<String> {
+        toml::to_string(self).map_err(io::Error::other)
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    Error::failed(format_args!("cannot write {}: {error}", path.display()))
 }
 
 /// Two BMCs with one name.
@@ -143,7 +162,7 @@ pub(crate) fn name_is_taken(name: &Name) -> Error {
 /// # Errors
 ///
 /// When that is not possible.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("new-{}", std::process::id()));
     let _earlier = fs::remove_file(&draft);
     let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
@@ -203,6 +222,9 @@ pub(crate) mod tests {
         let text = definition(&[]).save(&place).unwrap_err().text("causeway-vm", false);
         assert!(text.contains("there is a BMC vm1 already") && text.contains("rm vm1"), "{text}");
         assert_eq!(Definition::load(&places, &first.name).unwrap().0, first);
+        let other = Definition { port: 7000, ..first.clone() };
+        other.replace(&place).unwrap();
+        assert_eq!(Definition::load(&places, &first.name).unwrap().0, other);
         assert_eq!(fs::read_dir(&place.state).unwrap().count(), 1, "no draft is left");
         assert_eq!(places.names().unwrap(), [first.name]);
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{User, getuid};
 use report::error::Error;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
@@ -47,7 +48,8 @@ impl Files {
         guest: Option<&Guest>,
         password: &str,
     ) -> Result<(), Error> {
-        write_private(&self.bus, &bus(place))?;
+        let is_known = matches!(User::from_uid(getuid()), Ok(Some(_)));
+        write_private(&self.bus, &bus(place, is_known))?;
         let given = read_table(definition.platform.as_deref())?;
         // A simulated host has a console if the user has a text for it.
         let has_script = given.get("host").is_some_and(|host| host.get("console").is_some());
@@ -60,12 +62,19 @@ impl Files {
 }
 
 /// A bus for this user's processes alone: who gets into its folder.
-fn bus(place: &Place) -> String {
+///
+/// dbus-daemon refuses users that the user database does not have, such as those of a container that runs as an arbitrary
+/// user. For such a user the bus takes anonymous connections, which the daemons take for this user's own.
+fn bus(place: &Place, is_known: bool) -> String {
     let address = escape_xml(&place.bus_address());
+    let mechanism = match is_known {
+        true => "<auth>EXTERNAL</auth>",
+        false => "<auth>ANONYMOUS</auth><allow_anonymous/>",
+    };
     format!(
         "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN\"\n \
          \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n\
-         <busconfig>\n  <type>system</type>\n  <listen>{address}</listen>\n  <auth>EXTERNAL</auth>\n  \
+         <busconfig>\n  <type>system</type>\n  <listen>{address}</listen>\n  {mechanism}\n  \
          <policy context=\"default\">\n    <allow user=\"*\"/>\n    <allow own=\"*\"/>\n    \
          <allow send_destination=\"*\"/>\n    <allow receive_sender=\"*\"/>\n  </policy>\n</busconfig>\n"
     )
@@ -145,7 +154,7 @@ fn section<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
 
 fn read_table(path: Option<&Path>) -> Result<Table, Error> {
     let Some(path) = path else { return Ok(Table::new()) };
-    let failed = |error: &dyn Display| Error::failed(format_args!("{}: {error}", path.display()));
+    let failed = |error: &dyn Display| Error::usage(format_args!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
     text.parse()
         .map_err(|error: toml::de::Error| failed(&error.to_string().replace('\n', " ").trim()))
@@ -174,9 +183,17 @@ mod tests {
 
     #[test]
     fn the_bus_listens_at_an_escaped_address() {
-        assert!(bus(&place("/run/vm1")).contains("<listen>unix:path=/run/vm1/bus</listen>"));
-        assert!(bus(&place("/a b")).contains("<listen>unix:path=/a%20b/bus</listen>"));
+        let bus = |folder| bus(&place(folder), true);
+        assert!(bus("/run/vm1").contains("<listen>unix:path=/run/vm1/bus</listen>"));
+        assert!(bus("/a b").contains("<listen>unix:path=/a%20b/bus</listen>"));
         assert_eq!(escape_xml("<&\">"), "&lt;&amp;&quot;&gt;");
+    }
+
+    #[test]
+    fn a_user_without_an_entry_is_anonymous_on_the_bus() {
+        let text = bus(&place("/r"), false);
+        assert!(text.contains("<allow_anonymous/>") && !text.contains("EXTERNAL"), "{text}");
+        assert!(!bus(&place("/r"), true).contains("ANONYMOUS"));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use openbmc_dbus::bus;
 use openbmc_dbus::client::{CallError, Client, ObjectAt};
 use openbmc_dbus::state::chassis::{self, PowerState};
 use openbmc_dbus::state::host::{self, Transition};
-use zbus::connection::Builder;
 
 use crate::places::Place;
 
@@ -14,9 +14,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// Connects to the bus.
 async fn connect(place: &Place) -> zbus::Result<Client> {
-    let address = place.bus_address();
-    let connection = Builder::address(address.as_str()).method_timeout(LIMIT).build().await?;
-    Ok(Client::new(connection, LIMIT))
+    Ok(Client::new(bus::connect_to(&place.bus_address(), LIMIT).await?, LIMIT))
 }
 
 /// Whether power is on: `on`, `off`, `switching`, or `unknown`.

@@ -1,13 +1,14 @@
 //! `causeway-vm`: a BMC for each virtual machine, without root.
 //!
 //! Each BMC is a private bus, `platformd`, `ipmid`, `netipmid` and, for a machine with a KCS interface, `kcsbridged`,
-//! started and watched by a supervisor, which is a process of this program. `platformd` starts QEMU.
+//! started and watched by a supervisor: a process of this program for one BMC, or for all of a file. `platformd` starts QEMU.
 
 mod cli;
 mod console;
 mod create;
 mod definition;
 mod files;
+mod fleet;
 mod guest;
 mod host;
 mod list;
@@ -30,6 +31,7 @@ use report::output::Report;
 use report::program;
 
 use self::cli::{Cli, Command};
+use self::places::Places;
 
 /// The name of the program.
 pub const NAME: &str = "causeway-vm";
@@ -58,16 +60,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     program::main(NAME, arguments, |cli: &Cli| cli.global.output, run)
 }
 
-async fn run(Cli { command, .. }: Cli) -> Result<Report, Error> {
+async fn run(Cli { global, command }: Cli) -> Result<Report, Error> {
+    let places = || Places::find(global.state_dir.as_deref());
     match command {
-        Command::Run(arguments) => run::run(&arguments).await,
-        Command::Create(arguments) => create::run(&arguments).await,
-        Command::List(arguments) => list::list(&arguments).await,
-        Command::Status(arguments) => list::status(&arguments).await,
-        Command::Start(arguments) => start::run_start(&arguments).await,
-        Command::Stop(arguments) => start::run_stop(&arguments).await,
-        Command::Console(arguments) => console::run(&arguments),
-        Command::Rm(arguments) => remove::run(&arguments).await,
+        Command::Run(arguments) => run::run(&arguments, &places()?).await,
+        Command::Create(arguments) => create::run(&arguments, &places()?).await,
+        Command::List(arguments) => list::list(&arguments, &places()?).await,
+        Command::Status(arguments) => list::status(&arguments, &places()?).await,
+        Command::Start(arguments) => start::run_start(&arguments, &places()?).await,
+        Command::Stop(arguments) => start::run_stop(&arguments, &places()?).await,
+        Command::Console(arguments) => console::run(&arguments, &places()?),
+        Command::Rm(arguments) => remove::run(&arguments, &places()?).await,
         #[cfg(feature = "completions")]
         Command::Completions(arguments) => Ok(arguments.run(command_line())),
     }

@@ -111,11 +111,10 @@ struct Details {
     ipmitool: String,
 }
 
-pub(crate) async fn list(_: &List) -> Result<Report, Error> {
-    let places = Places::find()?;
+pub(crate) async fn list(_: &List, places: &Places) -> Result<Report, Error> {
     let mut bmcs = Vec::new();
     for name in places.names()? {
-        bmcs.push(match Definition::load(&places, &name) {
+        bmcs.push(match Definition::load(places, &name) {
             Ok((definition, place)) => bmc(&definition, &place).await,
             Err(error) => damaged(&name, &error),
         });
@@ -141,9 +140,8 @@ pub(crate) async fn list(_: &List) -> Result<Report, Error> {
     }))
 }
 
-pub(crate) async fn status(arguments: &Status) -> Result<Report, Error> {
-    let places = Places::find()?;
-    let (definition, place) = Definition::load(&places, &arguments.name)?;
+pub(crate) async fn status(arguments: &Status, places: &Places) -> Result<Report, Error> {
+    let (definition, place) = Definition::load(places, &arguments.name)?;
     let bmc = bmc(&definition, &place).await;
     let record = Record::read(&place);
     let is_running = bmc.state == State::Running;

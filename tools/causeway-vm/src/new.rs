@@ -1,5 +1,6 @@
 //! New BMCs: their definition, and their port.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,35 @@ fn user() -> String {
     USER.to_owned()
 }
 
+/// What the description of new BMCs goes by.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// Where relative paths begin.
+    pub(crate) folder: PathBuf,
+    /// The names and addresses of others.
+    pub(crate) taken: Vec<(Name, SocketAddr)>,
+    /// BMCs that are described anew: they keep UUID and, unless one is given, their port.
+    pub(crate) earlier: BTreeMap<Name, Definition>,
+}
+
+impl Known {
+    /// No BMCs.
+    pub(crate) const fn new(folder: PathBuf) -> Self {
+        Self { folder, taken: Vec::new(), earlier: BTreeMap::new() }
+    }
+
+    /// The BMCs of this user.
+    ///
+    /// # Errors
+    ///
+    /// When the folder of BMCs cannot be read.
+    pub(crate) fn find(folder: PathBuf, places: &Places) -> Result<Self, Error> {
+        let taken = definitions(places)?;
+        let taken = taken.into_iter().map(|one| (one.name.clone(), one.socket())).collect();
+        Ok(Self { taken, ..Self::new(folder) })
+    }
+}
+
 /// A BMC that is to be made, and the file with its password if there is one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Planned {
@@ -92,16 +122,12 @@ impl Group {
         }
     }
 
-    /// The BMCs of the row. Their paths begin in `folder`; their addresses are added to those that are `taken`.
+    /// The BMCs of the row, whose addresses are taken then.
     ///
     /// # Errors
     ///
     /// When one could not start.
-    pub(crate) fn expand(
-        &self,
-        folder: &Path,
-        taken: &mut Vec<(Name, SocketAddr)>,
-    ) -> Result<Vec<Planned>, Error> {
+    pub(crate) fn expand(&self, known: &mut Known) -> Result<Vec<Planned>, Error> {
         if self.count > 1 && !has_number(&self.name) {
             return Err(Error::usage(format_args!(
                 "{} BMCs cannot have the one name {:?}",
@@ -112,23 +138,29 @@ impl Group {
         check_user(&self.user).map_err(Error::usage)?;
         let mut planned = Vec::new();
         for index in 0..self.count {
-            let one = self.one(index, folder, taken)?;
-            check(&one.definition, taken)?;
-            taken.push((one.definition.name.clone(), one.definition.socket()));
+            let one = self.one(index, known)?;
+            check(&one.definition, &known.taken)?;
+            known.taken.push((one.definition.name.clone(), one.definition.socket()));
             planned.push(one);
         }
         Ok(planned)
     }
 
-    fn one(
-        &self,
-        index: u32,
-        folder: &Path,
-        taken: &[(Name, SocketAddr)],
-    ) -> Result<Planned, Error> {
+    /// The name of a BMC of the row.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub(crate) fn name(&self, index: u32) -> Result<Name, Error> {
+        let name = expand(&self.name, self.first + index, None);
+        name.and_then(|name| name.parse()).map_err(Error::usage)
+    }
+
+    fn one(&self, index: u32, known: &Known) -> Result<Planned, Error> {
         let number = self.first + index;
-        let name: Name =
-            expand(&self.name, number, None).and_then(|name| name.parse()).map_err(Error::usage)?;
+        let name = self.name(index)?;
+        let earlier = known.earlier.get(&name);
+        let folder = &known.folder;
         let text = |text: &String| expand(text, number, Some(name.as_str())).map_err(Error::usage);
         let path = |path: &Option<String>| -> Result<Option<PathBuf>, Error> {
             path.as_ref().map(|path| text(path).map(|path| folder.join(path))).transpose()
@@ -147,13 +179,16 @@ impl Group {
                     ))
                 })?
             }
-            None => free_port(address, taken)?,
+            None => match earlier {
+                Some(earlier) if earlier.address == address => earlier.port,
+                _ => free_port(address, known)?,
+            },
         };
         let definition = Definition {
             address,
             port,
             user: self.user.clone(),
-            uuid: random_uuid()?,
+            uuid: earlier.map_or_else(random_uuid, |earlier| Ok(earlier.uuid.clone()))?,
             power: self.power,
             command: self.command.iter().map(text).collect::<Result<_, _>>()?,
             platform: path(&self.platform)?,
@@ -173,6 +208,16 @@ impl Group {
 /// When it was removed.
 pub(crate) fn current_folder() -> Result<PathBuf, Error> {
     env::current_dir().map_err(|error| Error::failed(format_args!("the current folder: {error}")))
+}
+
+/// The folder of a file.
+///
+/// # Errors
+///
+/// When its path begins in a folder that was removed.
+pub(crate) fn folder_of(file: &Path) -> Result<PathBuf, Error> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    Ok(current_folder()?.join(folder))
 }
 
 /// Checks what would keep a BMC from starting.
@@ -199,18 +244,15 @@ fn check(definition: &Definition, taken: &[(Name, SocketAddr)]) -> Result<(), Er
     }
 }
 
-/// The addresses of all BMCs of this user.
+/// All BMCs of this user.
 ///
 /// # Errors
 ///
 /// When the folder of BMCs cannot be read.
-pub(crate) fn taken(places: &Places) -> Result<Vec<(Name, SocketAddr)>, Error> {
+pub(crate) fn definitions(places: &Places) -> Result<Vec<Definition>, Error> {
     // One whose file is damaged does not keep others from being made; `list` shows it.
-    let address = |name: Name| {
-        let (definition, _) = Definition::load(places, &name).ok()?;
-        Some((name, definition.socket()))
-    };
-    Ok(places.names()?.into_iter().filter_map(address).collect())
+    let load = |name: &Name| Some(Definition::load(places, name).ok()?.0);
+    Ok(places.names()?.iter().filter_map(load).collect())
 }
 
 /// Whether two sockets cannot be there at the same time.
@@ -224,10 +266,12 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 /// # Errors
 ///
 /// When there is none.
-fn free_port(address: IpAddr, taken: &[(Name, SocketAddr)]) -> Result<u16, Error> {
+fn free_port(address: IpAddr, known: &Known) -> Result<u16, Error> {
     let is_free = |port: &u16| {
         let socket = SocketAddr::new(address, *port);
-        !taken.iter().any(|(_, other)| overlap(socket, *other)) && UdpSocket::bind(socket).is_ok()
+        let is_taken = known.taken.iter().any(|(_, other)| overlap(socket, *other))
+            || known.earlier.values().any(|other| overlap(socket, other.socket()));
+        !is_taken && UdpSocket::bind(socket).is_ok()
     };
     let none = || {
         Error::failed(format_args!("no port of {address} from {FIRST_PORT} on can be used"))
@@ -293,18 +337,20 @@ mod tests {
     #[test]
     fn a_port_that_is_taken_is_left_out() {
         let address = "127.77.3.1".parse().unwrap();
-        let first = free_port(address, &[]).unwrap();
+        let mut known = Known::new("/fleet".into());
+        let first = free_port(address, &known).unwrap();
         let used = UdpSocket::bind((address, first)).unwrap();
-        let second = free_port(address, &[]).unwrap();
+        let second = free_port(address, &known).unwrap();
         assert!(second > first);
         let taken = [("other".parse().unwrap(), SocketAddr::new(address, second))];
-        assert!(free_port(address, &taken).unwrap() > second);
+        known.taken = taken.to_vec();
+        assert!(free_port(address, &known).unwrap() > second);
         drop(used);
         let clash = Definition { address, port: second, ..definition(&[]) };
         let text = check(&clash, &taken).unwrap_err().text("x", false);
         assert!(text.contains("the BMC other has 127.77.3.1") && text.contains("--port"), "{text}");
         let unknown = "192.0.2.1".parse().unwrap();
-        assert!(free_port(unknown, &[]).unwrap_err().text("x", false).contains("--address"));
+        assert!(free_port(unknown, &known).unwrap_err().text("x", false).contains("--address"));
     }
 
     fn group(text: &str) -> Group {
@@ -312,7 +358,7 @@ mod tests {
     }
 
     fn expanded(text: &str) -> Result<Vec<Definition>, String> {
-        let planned = group(text).expand(Path::new("/fleet"), &mut Vec::new());
+        let planned = group(text).expand(&mut Known::new("/fleet".into()));
         let planned = planned.map_err(|error| error.text("x", false))?;
         Ok(planned.into_iter().map(|planned| planned.definition).collect())
     }
@@ -335,7 +381,7 @@ mod tests {
     #[test]
     fn paths_and_commands_have_number_and_name() {
         let text = "name = \"a{n}\"\ndirectory = \"d{n}\"\npassword-file = \"{name}.pw\"\ncommand = [\"sh\", \"{name}\"]\n";
-        let planned = group(text).expand(Path::new("/fleet"), &mut Vec::new()).unwrap();
+        let planned = group(text).expand(&mut Known::new("/fleet".into())).unwrap();
         assert_eq!(planned[0].definition.directory, Path::new("/fleet/d1"));
         assert_eq!(planned[0].definition.command, ["sh", "a1"]);
         assert_eq!(planned[0].password_file.as_deref(), Some(Path::new("/fleet/a1.pw")));
@@ -359,13 +405,14 @@ mod tests {
         for text in ["count = 1", "name = \"a\"\ncount = 0", "name = \"a\"\nports = 1"] {
             assert!(toml::from_str::<Group>(text).is_err(), "{text}");
         }
-        let taken = vec![("a".parse().unwrap(), socket("127.0.0.1:1"))];
-        let again = group("name = \"a\"\n").expand(Path::new("/"), &mut taken.clone()).unwrap_err();
+        let mut taken = Known::new("/".into());
+        taken.taken.push(("a".parse().unwrap(), socket("127.0.0.1:1")));
+        let again = group("name = \"a\"\n").expand(&mut taken).unwrap_err();
         assert!(again.to_string().contains("there is a BMC a already"), "{again}");
-        let mut both = Vec::new();
+        let mut both = Known::new("/".into());
         let row = "name = \"b{n}\"\naddress = \"0.0.0.0\"\nport = 7001\n";
-        group(row).expand(Path::new("/"), &mut both).unwrap();
-        let clash = group("name = \"c\"\nport = 7001\n").expand(Path::new("/"), &mut both);
+        group(row).expand(&mut both).unwrap();
+        let clash = group("name = \"c\"\nport = 7001\n").expand(&mut both);
         assert!(clash.unwrap_err().to_string().contains("the BMC b1 has"));
     }
 

@@ -1,11 +1,11 @@
-//! Where the files of a user's BMCs are (XDG Base Directory Specification 0.8).
+//! Where the files of a user's BMCs are (XDG Base Directory Specification 0.8), or below a folder of the command line.
 //!
 //! What lasts is in a folder of the state folder, and sockets are in one of the runtime folder. Which runtime folder a BMC
 //! has used is a link in its state, so that a command finds it from another session too.
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,9 @@ const FOLDER: &str = "causeway-vm";
 const LONGEST_SOCKET: usize = 107;
 /// The mode of folders: for their user alone.
 const PRIVATE: u32 = 0o700;
+/// What to do about a state folder that cannot be used, and about a runtime folder.
+const OTHER_STATE: &str = "XDG_STATE_HOME=FOLDER or --state-dir FOLDER with a folder of yours";
+const OTHER_RUNTIME: &str = "XDG_RUNTIME_DIR=FOLDER or --state-dir FOLDER with a folder of yours";
 
 /// What the folders follow from.
 pub(crate) struct User<'a> {
@@ -43,15 +46,23 @@ pub(crate) struct Places {
     pub(crate) state: PathBuf,
     /// A folder for each BMC, with its sockets.
     runtime: PathBuf,
+    /// The folder of the command line.
+    pub(crate) given: Option<PathBuf>,
 }
 
 impl Places {
-    /// The folders of this process's user. Makes none.
+    /// `state` and `run` below `given`, or the folders of this process's user. Makes none.
     ///
     /// # Errors
     ///
     /// When there is nowhere to keep the state.
-    pub(crate) fn find() -> Result<Self, Error> {
+    pub(crate) fn find(given: Option<&Path>) -> Result<Self, Error> {
+        if let Some(given) = given {
+            let given = std::path::absolute(given).map_err(|error| {
+                Error::usage(format_args!("--state-dir {}: {error}", given.display()))
+            })?;
+            return Ok(Self::below(given));
+        }
         Self::of(&User {
             id: rustix::process::getuid().as_raw(),
             variable: &|name| env::var_os(name),
@@ -59,6 +70,10 @@ impl Places {
             sessions: Path::new("/run/user"),
             temporary: Path::new("/tmp"),
         })
+    }
+
+    fn below(given: PathBuf) -> Self {
+        Self { state: given.join("state"), runtime: given.join("run"), given: Some(given) }
     }
 
     pub(crate) fn of(user: &User<'_>) -> Result<Self, Error> {
@@ -70,7 +85,7 @@ impl Places {
         let state = absolute("XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")));
         let no_home = || {
             Error::failed(format_args!("user {} has no home folder to keep BMCs in", user.id))
-                .remedy("XDG_STATE_HOME=FOLDER with a folder of yours")
+                .remedy(OTHER_STATE)
         };
         // A folder of another user is inherited by way of su and sudo.
         let is_own = |path: &PathBuf| {
@@ -83,6 +98,7 @@ impl Places {
         Ok(Self {
             state: state.ok_or_else(no_home)?.join(FOLDER),
             runtime: runtime.unwrap_or_else(in_temporary),
+            given: None,
         })
     }
 
@@ -104,7 +120,7 @@ impl Places {
                 place.runtime.display()
             );
             return Err(Error::failed(text)
-                .remedy("a shorter name, or XDG_RUNTIME_DIR=FOLDER with a shorter path"));
+                .remedy(format_args!("a shorter name, or {OTHER_RUNTIME} and a shorter path")));
         }
         Ok(place)
     }
@@ -120,9 +136,7 @@ impl Places {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => {
                 let text = format!("cannot read {}: {error}", self.state.display());
-                return Err(
-                    Error::failed(text).remedy("XDG_STATE_HOME=FOLDER with a folder of yours")
-                );
+                return Err(Error::failed(text).remedy(OTHER_STATE));
             }
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -228,7 +242,7 @@ impl Place {
                 "cannot make the state folder {}: {error}",
                 self.state.display()
             ))
-            .remedy("XDG_STATE_HOME=FOLDER with a folder of yours")
+            .remedy(OTHER_STATE)
         })
     }
 
@@ -240,7 +254,7 @@ impl Place {
     pub(crate) fn make_runtime(&self) -> Result<(), Error> {
         let failed = |error: &dyn std::fmt::Display| {
             Error::failed(format_args!("cannot use the folder {}: {error}", self.runtime.display()))
-                .remedy("XDG_RUNTIME_DIR=FOLDER with a folder of yours")
+                .remedy(OTHER_RUNTIME)
         };
         make_folder(&self.runtime).map_err(|error| failed(&error))?;
         // In a folder for everybody, somebody may have made it before.
@@ -251,6 +265,9 @@ impl Place {
                 return Err(failed(&"somebody else can write to it"));
             }
         }
+        // Whoever gets into it is on the BMC's bus.
+        fs::set_permissions(&self.runtime, Permissions::from_mode(PRIVATE))
+            .map_err(|error| failed(&error))?;
         self.take_over().map_err(|error| failed(&error))?;
         let link = self.state.join("run");
         let _absent = fs::remove_file(&link);
@@ -369,6 +386,16 @@ mod tests {
         let places = places.unwrap();
         assert_eq!(places.state, Path::new("/s/causeway-vm"));
         assert_eq!(places.runtime, Path::new(&own).join("causeway-vm"));
+    }
+
+    #[test]
+    fn a_folder_of_the_command_line_has_all() {
+        let places = Places::find(Some(Path::new("x"))).unwrap();
+        let place = places.bmc(&"vm1".parse().unwrap()).unwrap();
+        let folder = env::current_dir().unwrap().join("x");
+        assert_eq!(place.state, folder.join("state/vm1"));
+        assert_eq!(place.runtime, folder.join("run/vm1"));
+        assert_eq!(places.given, Some(folder));
     }
 
     #[test]

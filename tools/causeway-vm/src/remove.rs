@@ -21,15 +21,14 @@ pub(crate) struct Arguments {
     stop: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<Report, Error> {
-    let places = Places::find()?;
-    let names = arguments.which.names(&places)?;
+pub(crate) async fn run(arguments: &Arguments, places: &Places) -> Result<Report, Error> {
+    let names = arguments.which.names(places)?;
     let mut found = Vec::new();
     for name in &names {
         let place = places.bmc(name)?;
         if !place.definition().exists() {
             // The error says so.
-            Definition::load(&places, name)?;
+            Definition::load(places, name)?;
         }
         if Lock::holder(&place.lock()).is_some() && !arguments.stop {
             return Err(Error::failed(format_args!("the BMC {name} runs"))
@@ -38,7 +37,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Report, Error> {
         found.push(place);
     }
     // Also what a killed supervisor has left.
-    start::stop(&places, names).await?;
+    start::stop(places, names).await?;
     for place in found {
         // A temporary one has removed itself.
         if place.state.exists() {

@@ -1,6 +1,7 @@
 //! `start` and `stop`: supervisors in the background, under systemd's user manager where there is one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,9 +23,8 @@ use crate::places::{Place, Places};
 use crate::programs::{self, SELF};
 use crate::supervisor::end_guest;
 use crate::supervisor::record::Lock;
+use crate::supervisor::together::AT_A_TIME;
 
-/// How many are started at a time.
-const AT_A_TIME: usize = 8;
 /// How long a supervisor may take to say that it serves, or why not; longer than it takes at most.
 const START_LIMIT: Duration = Duration::from_secs(150);
 /// How long a supervisor may take to end; longer than it takes at most.
@@ -86,17 +86,15 @@ pub(crate) struct Stop {
     which: Which,
 }
 
-pub(crate) async fn run_start(arguments: &Start) -> Result<Report, Error> {
-    let places = Places::find()?;
-    let names = arguments.which.names(&places)?;
-    start(&places, names, arguments.by).await?;
+pub(crate) async fn run_start(arguments: &Start, places: &Places) -> Result<Report, Error> {
+    let names = arguments.which.names(places)?;
+    start(places, names, arguments.by).await?;
     Ok(Report::nothing())
 }
 
-pub(crate) async fn run_stop(arguments: &Stop) -> Result<Report, Error> {
-    let places = Places::find()?;
-    let names = arguments.which.names(&places)?;
-    stop(&places, names).await?;
+pub(crate) async fn run_stop(arguments: &Stop, places: &Places) -> Result<Report, Error> {
+    let names = arguments.which.names(places)?;
+    stop(places, names).await?;
     Ok(Report::nothing())
 }
 
@@ -121,9 +119,10 @@ pub(crate) async fn start(places: &Places, names: Vec<Name>, by: By) -> Result<(
             loaded.push((definition, place));
         }
     }
+    let given = places.given.clone();
     for_each(loaded, move |(definition, place)| {
-        let manager = manager.clone();
-        async move { start_one(&definition, &place, manager.as_deref()).await }
+        let (manager, given) = (manager.clone(), given.clone());
+        async move { start_one(&definition, &place, manager.as_deref(), given.as_deref()).await }
     })
     .await
 }
@@ -143,7 +142,24 @@ pub(crate) async fn stop(places: &Places, names: Vec<Name>) -> Result<(), Error>
         }
         known.push((name, place));
     }
+    check_together(places, &known)?;
     for_each(known, |(name, place)| async move { stop_one(&name, &place).await }).await
+}
+
+/// Checks that no supervisor has other BMCs too, which would end with it.
+fn check_together(places: &Places, ending: &[(Name, Place)]) -> Result<(), Error> {
+    let holder = |place: &Place| Lock::holder(&place.lock()).filter(|pid| *pid != 0);
+    let ended: BTreeSet<u32> = ending.iter().filter_map(|(_, place)| holder(place)).collect();
+    for other in places.names()? {
+        let pid = holder(&places.bmc(&other)?).filter(|pid| ended.contains(pid));
+        if let Some(pid) = pid
+            && !ending.iter().any(|(name, _)| *name == other)
+        {
+            let text = format!("process {pid} runs the BMC {other} too, of the same file");
+            return Err(Error::failed(text).remedy("causeway-vm stop --all ends all BMCs"));
+        }
+    }
+    Ok(())
 }
 
 /// Calls `act` for each item, some at a time; the first error is the result.
@@ -172,13 +188,18 @@ async fn start_one(
     definition: &Definition,
     place: &Place,
     manager: Option<&Path>,
+    state_dir: Option<&Path>,
 ) -> Result<(), Error> {
     let name = &definition.name;
+    let mut run = vec![OsString::from("run"), name.as_str().into()];
+    if let Some(state_dir) = state_dir {
+        run.extend(["--state-dir".into(), state_dir.into()]);
+    }
     let mut command = match manager {
-        Some(systemd_run) => systemd_command(systemd_run, definition)?,
+        Some(systemd_run) => systemd_command(systemd_run, definition, &run)?,
         None => {
             let mut command = Command::new(SELF);
-            command.arg0(crate::NAME).args(["run", name.as_str(), "--background"]);
+            command.arg0(crate::NAME).args(run).arg("--background");
             command
         }
     };
@@ -217,8 +238,12 @@ fn user_manager() -> Option<PathBuf> {
         .flatten()
 }
 
-/// A transient unit: nothing of it is left when it has stopped.
-fn systemd_command(systemd_run: &Path, definition: &Definition) -> Result<Command, Error> {
+/// A transient unit of this program with the arguments `run`: nothing of it is left when it has stopped.
+fn systemd_command(
+    systemd_run: &Path,
+    definition: &Definition,
+    run: &[OsString],
+) -> Result<Command, Error> {
     let program = env::current_exe().map_err(Error::failed)?;
     let mut command = Command::new(systemd_run);
     command.args(["--user", "--quiet", "--collect"]);
@@ -236,12 +261,12 @@ fn systemd_command(systemd_run: &Path, definition: &Definition) -> Result<Comman
     }
     for name in ["PATH", "HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
         if let Some(value) = env::var_os(name) {
-            let mut word = std::ffi::OsString::from(format!("--setenv={name}="));
+            let mut word = OsString::from(format!("--setenv={name}="));
             word.push(value);
             command.arg(word);
         }
     }
-    let mut folder = std::ffi::OsString::from("--working-directory=");
+    let mut folder = OsString::from("--working-directory=");
     folder.push(&definition.directory);
     command.arg(folder);
     command.arg(&program);
@@ -249,7 +274,7 @@ fn systemd_command(systemd_run: &Path, definition: &Definition) -> Result<Comman
         // All programs in one binary.
         command.arg(crate::NAME);
     }
-    command.args(["run", definition.name.as_str()]);
+    command.args(run);
     Ok(command)
 }
 

@@ -5,10 +5,12 @@
 
 mod backoff;
 mod child;
+mod children;
 mod ending;
 pub(crate) mod log;
 mod processes;
 pub(crate) mod record;
+pub(crate) mod together;
 
 use std::io;
 use std::net::UdpSocket;
@@ -17,15 +19,17 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use report::error::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::child::{BECOME, become_program};
+use self::children::Children;
 pub(crate) use self::ending::{end_guest, process as guest_process};
 use self::log::Log;
 use self::processes::{Process, specs};
 use self::record::{Phase, Record, now};
+use self::together::Bmc;
 use crate::definition::{Definition, Power};
 use crate::files::Files;
 use crate::guest::Guest;
@@ -43,14 +47,14 @@ const LEFT_INTERVAL: Duration = Duration::from_millis(50);
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// A process that ends this often before the BMC is ready does not start at all.
 const MOST_FAILED_STARTS: u32 = 3;
-/// The exit code of a daemon whose configuration is invalid: another start would be no better.
+/// The exit code of a daemon whose configuration is invalid: another start would be no better. It is this program's too.
 const CONFIGURATION: i32 = 2;
 
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A process ended.
-    Ended { index: usize, status: io::Result<ExitStatus> },
+    Ended { index: usize, status: ExitStatus },
     /// A process serves.
     Ready { index: usize },
     /// The host was switched on, or not.
@@ -77,26 +81,28 @@ impl Supervisor {
     /// # Errors
     ///
     /// When something is missing, or in use.
-    pub(crate) fn prepare(definition: &Definition, place: &Place, log: Log) -> Result<Self, Error> {
-        let guest =
-            (!definition.command.is_empty()).then(|| Guest::new(definition, place)).transpose()?;
-        let files = Files::of(place);
+    async fn prepare(bmc: Bmc, children: &Children) -> Result<Self, Error> {
+        let Bmc { definition, place, log } = bmc;
+        let guest = (!definition.command.is_empty())
+            .then(|| Guest::new(&definition, &place))
+            .transpose()?;
+        let files = Files::of(&place);
         let has_kcs = guest.as_ref().is_some_and(|guest| guest.has_kcs);
-        let specs = specs(definition, place, &files, has_kcs)?;
-        wait_for_port(definition, place)?;
+        let specs = specs(&definition, &place, &files, has_kcs)?;
+        wait_for_port(&definition, &place).await?;
         place.make_runtime()?;
         let written = password::kept(&place.password())
-            .and_then(|password| files.write(definition, place, guest.as_ref(), &password));
+            .and_then(|password| files.write(&definition, &place, guest.as_ref(), &password));
         if let Err(error) = written {
             // A machine that a killed supervisor has left is found by its socket.
-            if guest_process(place).is_none() {
+            if guest_process(&place).is_none() {
                 place.remove_runtime();
             }
             return Err(error);
         }
-        let processes = specs.into_iter().map(Process::new).collect();
+        let processes =
+            specs.into_iter().map(|spec| Process::new(spec, children.clone())).collect();
         let (sender, events) = mpsc::channel(EVENTS);
-        let (definition, place) = (definition.clone(), place.clone());
         Ok(Self {
             definition,
             place,
@@ -110,16 +116,16 @@ impl Supervisor {
         })
     }
 
-    /// Runs the BMC until a signal ends it. `ready` is called once, when all serve.
+    /// Runs the BMC until all of this process end. `ready` is called once, when its processes serve.
     ///
     /// # Errors
     ///
     /// When it does not start.
-    pub(crate) async fn run(mut self, ready: impl FnOnce()) -> Result<(), Error> {
-        let failed = |error: io::Error| Error::failed(format_args!("signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    async fn run(
+        mut self,
+        mut ending: watch::Receiver<bool>,
+        ready: impl FnOnce(),
+    ) -> Result<(), Error> {
         let mut ready = Some(ready);
         let started = self.start_all();
         let limit = Instant::now() + START_LIMIT;
@@ -128,9 +134,7 @@ impl Supervisor {
             let due = self.next_start();
             let is_starting = self.phase == Phase::Starting;
             result = tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => break,
+                _ = ending.wait_for(|is_ending| *is_ending) => break,
                 event = self.events.recv() => match event {
                     Some(event) => self.handle(event),
                     None => break,
@@ -165,7 +169,7 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) -> Result<(), Error> {
         match event {
-            Event::Ended { index, status } => self.ended(index, &status),
+            Event::Ended { index, status } => self.ended(index, status),
             Event::Ready { index } => self.ready(index),
             Event::SwitchedOn(switched) => {
                 self.is_switching = false;
@@ -203,20 +207,23 @@ impl Supervisor {
         Ok(())
     }
 
-    fn ended(&mut self, index: usize, status: &io::Result<ExitStatus>) -> Result<(), Error> {
+    fn ended(&mut self, index: usize, status: ExitStatus) -> Result<(), Error> {
         let Some(process) = self.processes.get_mut(index) else { return Ok(()) };
         let how = process.note_end(status);
         let name = process.spec.name;
-        let code = status.as_ref().ok().and_then(ExitStatus::code);
-        if self.phase == Phase::Starting
-            && (code == Some(CONFIGURATION) || process.restarts >= MOST_FAILED_STARTS)
-        {
+        if self.phase == Phase::Starting {
             let said = process.said();
-            return Err(Error::failed(format_args!("{name} does not start ({how}): {said}")));
+            let text = format!("{name} does not start ({how}): {said}");
+            if status.code() == Some(CONFIGURATION) {
+                return Err(Error::usage(text));
+            }
+            if process.restarts >= MOST_FAILED_STARTS {
+                return Err(Error::failed(text));
+            }
         }
         if process.is_resetting {
             process.start_after(Duration::ZERO);
-        } else if name == "platformd" && code == Some(0) {
+        } else if name == "platformd" && status.code() == Some(0) {
             // It ends so when the BMC is reset (README.md of platformd): all daemons start anew, as after a boot.
             process.start_after(Duration::ZERO);
             self.report("the BMC resets");
@@ -306,7 +313,7 @@ impl Supervisor {
                 match timeout_at(begin + limit, self.events.recv()).await {
                     Ok(Some(Event::Ended { index, status })) => {
                         if let Some(process) = self.processes.get_mut(index) {
-                            process.note_end(&status);
+                            process.note_end(status);
                         }
                     }
                     Ok(Some(_)) => {}
@@ -337,12 +344,12 @@ impl Supervisor {
 /// # Errors
 ///
 /// When the port is not free.
-pub(crate) fn wait_for_port(definition: &Definition, place: &Place) -> Result<(), Error> {
+pub(crate) async fn wait_for_port(definition: &Definition, place: &Place) -> Result<(), Error> {
     let limit = if place.record().exists() { LEFT_LIMIT } else { Duration::ZERO };
-    let end = std::time::Instant::now() + limit;
+    let end = Instant::now() + limit;
     loop {
         match check_port(definition) {
-            Err(_) if std::time::Instant::now() < end => std::thread::sleep(LEFT_INTERVAL),
+            Err(_) if Instant::now() < end => sleep(LEFT_INTERVAL).await,
             checked => return checked,
         }
     }

@@ -1,6 +1,7 @@
-//! The log of a BMC: what its processes write on standard error, in one file of bounded size.
+//! The log of a BMC: what its processes write on standard error, in one file of bounded size, or on standard error.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,18 +33,37 @@ pub(crate) struct Log(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
+    files: Option<Files>,
+    shown: Shown,
+    /// What is before each line that is shown.
+    prefix: String,
+}
+
+/// The file that is written, and the old one beside it.
+#[derive(Debug)]
+struct Files {
     path: PathBuf,
     file: Option<File>,
     size: u64,
-    shown: Shown,
 }
 
 /// The last lines of one process.
 pub(crate) type Tail = Arc<Mutex<VecDeque<String>>>;
 
 impl Log {
+    /// A log in the file `path`.
     pub(crate) fn new(path: &Path, shown: Shown) -> Self {
-        Self(Arc::new(Mutex::new(Inner { path: path.to_owned(), file: None, size: 0, shown })))
+        let files = Files { path: path.to_owned(), file: None, size: 0 };
+        Self::of(Inner { files: Some(files), shown, prefix: String::new() })
+    }
+
+    /// A log of all lines on standard error alone, each after the BMC's `name`.
+    pub(crate) fn shown(name: impl Display) -> Self {
+        Self::of(Inner { files: None, shown: Shown::All, prefix: format!("{name} ") })
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self(Arc::new(Mutex::new(inner)))
     }
 
     /// Adds a line of a process.
@@ -57,17 +77,17 @@ impl Log {
         };
         if is_shown {
             // A closed standard error has no reader.
-            let _closed = io::stderr().write_all(&[line, b"\n"].concat());
+            let _closed = io::stderr().write_all(&[inner.prefix.as_bytes(), line, b"\n"].concat());
         }
         // Without a place on the disk, the BMC runs on.
-        let _full = inner.write(line);
+        let _full = inner.files.as_mut().map(|files| files.write(line));
     }
 
     /// Adds a line of the supervisor, which is shown in any case.
     pub(crate) fn report(&self, line: &str) {
         let mut inner = lock(&self.0);
         let _closed = io::stderr().write_all(format!("{line}\n").as_bytes());
-        let _full = inner.write(line.as_bytes());
+        let _full = inner.files.as_mut().map(|files| files.write(line.as_bytes()));
     }
 
     /// Reads `output` to its end.
@@ -92,7 +112,7 @@ impl Log {
     }
 }
 
-impl Inner {
+impl Files {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() || self.size > MOST_BYTES {
             if self.file.take().is_some() {

@@ -11,8 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use report::error::Error;
 use serde::{Deserialize, Serialize};
 
+use crate::name::Name;
 use crate::places::Place;
 
 /// How far a supervisor has come.
@@ -41,7 +43,7 @@ pub(crate) struct Record {
 pub(crate) struct ProcessRecord {
     pub(crate) name: String,
     /// Its number, while it runs.
-    pub(crate) pid: Option<u32>,
+    pub(crate) pid: Option<i32>,
     /// When it started, or ended, in seconds since 1970.
     pub(crate) since: u64,
     /// How often it was started again.
@@ -99,6 +101,20 @@ impl Lock {
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Some(Self { _file: file }))
+    }
+
+    /// Takes the lock of the BMC `name`, which is to run.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, or the file cannot be made or written.
+    pub(crate) fn of(name: &Name, place: &Place) -> Result<Self, Error> {
+        let path = place.lock();
+        let failed = |error: io::Error| Error::failed(format_args!("{}: {error}", path.display()));
+        Self::take(&path).map_err(failed)?.ok_or_else(|| {
+            Error::failed(format_args!("the BMC {name} runs already"))
+                .remedy(format_args!("another name, or causeway-vm stop {name}"))
+        })
     }
 
     /// The process that has the lock; `None` if none has. 0 if the process has not written its number yet.

@@ -1,7 +1,0 @@
-//! Many BMCs in the foreground.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    causeway_fleet::main(std::env::args_os().skip(1))
-}
