@@ -43,7 +43,8 @@ pub struct Datagrams {
     /// The interface that the socket is bound to, if any. While it does not exist, what arrives is dropped:
     /// it may be another interface's.
     interface: Option<Interface>,
-    buffers: Box<[[u8; DATAGRAM]; BATCH]>,
+    /// As many as were offered at a time so far.
+    buffers: Vec<[u8; DATAGRAM]>,
     /// How many of the buffers are offered to the next call.
     batch: usize,
     /// Replies that could not be sent.
@@ -60,7 +61,7 @@ impl Datagrams {
         let local = socket.local_addr()?;
         let interface = Interface::of(&socket)?;
         let socket = Device::with_interest(socket.into(), Interest::READABLE)?;
-        let buffers = Box::new([[0; DATAGRAM]; BATCH]);
+        let buffers = vec![[0; DATAGRAM]; FEW];
         Ok(Self { socket, local, interface, buffers, batch: FEW, unsent: 0 })
     }
 
@@ -104,6 +105,9 @@ impl Datagrams {
     /// Receives a batch; whether there may be more.
     fn receive_batch(&mut self, mut take: impl FnMut(Route, &[u8])) -> io::Result<bool> {
         let Self { socket, buffers, batch, .. } = self;
+        if buffers.len() < *batch {
+            buffers.resize(*batch, [0; DATAGRAM]);
+        }
         let result = socket.try_io(Interest::READABLE, |fd| {
             let offered = *batch;
             let buffers = buffers.get_mut(..offered).unwrap_or_default();

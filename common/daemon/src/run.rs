@@ -73,6 +73,7 @@ impl<A> Setup<A> {
             tokio::spawn(async {
                 tokio::time::sleep(STARTED).await;
                 sys::trim_heap();
+                sys::trim_stack();
             });
         }
         notify(&[sd_notify::NotifyState::Ready]);

@@ -16,8 +16,8 @@ use std::time::Duration;
 use daemon::Outage;
 use tokio::net::UnixStream;
 use tracing::{info, warn};
-use zbus::Connection;
 use zbus::connection::{AuthMechanism, Builder};
+use zbus::{Connection, MessageStream};
 
 pub use self::name::{NameEnd, OwnNameError, OwnedName, maintain_name, own_name};
 pub use self::owned::serve_owned;
@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_millis(250);
 /// (5 s) or `ipmid` itself (2.5 s) may wait, so that a hung service costs one C3h and no more.
 pub const METHOD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Messages that a connection's unfiltered stream may hold before reading pauses.
+/// Messages that the stream of [`messages`] may hold before reading pauses.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// The address of the system bus unless the environment has another.
@@ -95,8 +95,18 @@ async fn connect_as(
         )?),
         None => Builder::address(address),
     };
-    let builder = builder.auth_mechanism(mechanism).max_queued(QUEUE).method_timeout(timeout);
-    builder.build().await
+    builder.auth_mechanism(mechanism).method_timeout(timeout).build().await
+}
+
+/// All messages that `connection` receives from now on.
+///
+/// The stream holds more of them than that of a connection which is for calls alone: whoever reads it may wait for a
+/// reply on the same connection, which comes after them.
+#[must_use]
+pub fn messages(connection: &Connection) -> MessageStream {
+    let mut messages = MessageStream::from(connection);
+    messages.set_max_queued(QUEUE);
+    messages
 }
 
 /// The address of the system bus: what `DBUS_SYSTEM_BUS_ADDRESS` says, or the well-known one.

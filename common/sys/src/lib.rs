@@ -5,7 +5,7 @@
 //! other crates see safe types only:
 //!
 //! - [`drop_capabilities`]: drops the capabilities that a daemon no longer needs.
-//! - [`use_one_heap`], [`trim_heap`]: how much memory the allocator keeps.
+//! - [`use_one_heap`], [`trim_heap`], [`trim_stack`]: how much memory the allocator and the stack keep.
 //! - [`Device`]: a character device (or any pollable descriptor) on the runtime's event loop.
 //! - [`HostInterface`]: the ioctls and transfers of BMC-side KCS, BT and SSIF devices.
 //! - [`MctpSocket`]: a socket of the kernel's own MCTP stack.
@@ -18,6 +18,7 @@ mod heap;
 mod host_interface;
 mod mctp;
 mod pam;
+mod stack;
 
 pub use capabilities::drop_capabilities;
 pub use device::Device;
@@ -25,3 +26,4 @@ pub use heap::{trim_heap, use_one_heap};
 pub use host_interface::{HostInterface, open_device};
 pub use mctp::{MctpPeer, MctpSocket};
 pub use pam::{PamError, PamService, change_password};
+pub use stack::trim_stack;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, Sender};
 use tracing::debug;
 use zbus::message::{Message, Type};
 use zbus::wire::{ObjectPath, OwnedVariant};
-use zbus::{Connection, MatchRule, MessageStream};
+use zbus::{Connection, MatchRule};
 
 use super::foreign::{MOST_OBJECTS, MOST_SERVICES, Objects, Update};
 use super::walk::walk;
@@ -33,7 +33,7 @@ const MOST_ATTEMPTS: u32 = 5;
 /// What the bus failed with.
 pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbus::Result<()> {
     let connection = bus::connect().await;
-    let mut stream = MessageStream::from(&connection);
+    let mut stream = bus::messages(&connection);
     let (walked, mut done) = mpsc::channel(MOST_SERVICES);
     // The rules and the first list are asked for while the stream is being drained.
     let starting = subscribe(connection.clone(), own.clone());

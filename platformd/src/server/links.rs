@@ -12,8 +12,8 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use openbmc_dbus::bus::{self, OwnNameError};
 use tracing::warn;
+use zbus::Connection;
 use zbus::message::{Message, Type};
-use zbus::{Connection, MessageStream};
 
 /// The prefix of names that only this suite's bus policy opens.
 const OWN_NAMESPACE: &str = "xyz.openbmc_project.";
@@ -50,7 +50,7 @@ impl Links {
     /// The messages of all connections; `None` when one is closed.
     pub(super) fn messages(&self) -> BoxStream<'static, (LinkId, Option<Message>)> {
         let one = |(id, link): (LinkId, &Link)| {
-            let messages = MessageStream::from(&link.connection).map(Result::ok);
+            let messages = bus::messages(&link.connection).map(Result::ok);
             let end = stream::once(std::future::ready(None));
             messages.chain(end).map(move |message| (id, message)).boxed()
         };

@@ -128,7 +128,8 @@ impl OwnedName {
     ///
     /// As [`own_name`].
     pub async fn request(connection: &Connection, name: &str) -> Result<Self, OwnNameError> {
-        let rule = bus_rule("NameLost").arg(0, name).build()?;
+        // Owned, because a copy has no room for the 64 arguments that a builder reserves.
+        let rule = bus_rule("NameLost").arg(0, name).build()?.to_owned();
         // Before the request, so that no loss is missed in between.
         let losses =
             MessageStream::for_match_rule(rule, connection, Some(NonZeroUsize::MIN)).await?;

@@ -16,6 +16,7 @@ use super::client::MAX_IN_FLIGHT;
 use super::direct::LONGEST;
 use super::frame;
 use super::message::{Caller, call_message, read_reply};
+use crate::bus::messages;
 use crate::bus::socket::{self, BufferedStream, Reader, Writer};
 
 /// What a reply says: completion code and data, or the completion code that the requester gets instead.
@@ -187,7 +188,7 @@ impl<Q> Drop for LinkUp<'_, Q> {
 /// Puts a link over the bus into `slot` and forwards its calls and replies until the connection ends. When this ends or
 /// is dropped, the slot is empty and no call waits.
 pub(super) async fn forward_on_bus(slot: &LinkSlot<Vec<Message>>, bus: &Connection) {
-    let replies = MessageStream::from(bus);
+    let replies = messages(bus);
     let up = LinkUp::enter(slot);
     let ended = tokio::select! {
         () = read_from_bus(replies, &up.link) => Ok(()),

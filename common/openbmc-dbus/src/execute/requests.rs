@@ -3,7 +3,7 @@
 use zbus::{Connection, MessageStream};
 
 use super::SERVICE;
-use crate::bus::{OwnNameError, OwnedName};
+use crate::bus::{self, OwnNameError, OwnedName};
 
 /// A connection that owns `ipmid`'s name, and the calls that arrived since then.
 ///
@@ -28,7 +28,7 @@ impl Requests {
     ///
     /// [`OwnNameError::Taken`] when another `ipmid` runs.
     pub async fn at_start(connection: Connection) -> Result<Self, OwnNameError> {
-        let calls = MessageStream::from(&connection);
+        let calls = bus::messages(&connection);
         let name = OwnedName::request_at_start(&connection, SERVICE).await?;
         Ok(Self { connection, calls, name })
     }
@@ -39,7 +39,7 @@ impl Requests {
     ///
     /// When the name cannot be owned.
     pub async fn again(connection: Connection) -> Result<Self, OwnNameError> {
-        let calls = MessageStream::from(&connection);
+        let calls = bus::messages(&connection);
         let name = OwnedName::request(&connection, SERVICE).await?;
         Ok(Self { connection, calls, name })
     }

@@ -49,9 +49,12 @@ const WAYS: usize = 4;
 pub(super) struct Buckets<K> {
     /// Keeps keys from being chosen to fall into one set.
     seed: u64,
-    /// When the bucket of the key is full again.
-    sets: Vec<[Option<(K, Instant)>; WAYS]>,
+    /// Empty before the first key. A set is allocated with its first key: most sets of most tables have none.
+    sets: Vec<Option<Box<Set<K>>>>,
 }
+
+/// For each key of the set, when its bucket is full again.
+type Set<K> = [Option<(K, Instant)>; WAYS];
 
 impl<K: Copy + Eq + Hash> Buckets<K> {
     pub(super) const fn new(seed: u64) -> Self {
@@ -60,7 +63,8 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
 
     /// Whether the key's bucket has a token.
     pub(super) fn has(&self, now: Instant, key: &K, rate: Rate) -> bool {
-        let set = self.sets.get(self.set_of(key)).into_iter().flatten().flatten();
+        let set = self.sets.get(self.set_of(key)).and_then(Option::as_deref);
+        let set = set.into_iter().flatten().flatten();
         let full_at = set.filter(|(other, _)| other == key).map(|(_, full_at)| *full_at).next();
         full_at.is_none_or(|full_at| {
             full_at.saturating_duration_since(now) + rate.period <= rate.period * rate.burst
@@ -73,12 +77,13 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
             return false;
         }
         if self.sets.is_empty() {
-            self.sets.resize(SETS, [None; WAYS]);
+            self.sets.resize_with(SETS, || None);
         }
         let set = self.set_of(&key);
         let Some(set) = self.sets.get_mut(set) else {
             return true;
         };
+        let set = set.get_or_insert_with(|| Box::new([None; WAYS]));
         let order = |slot: &Option<(K, Instant)>| match slot {
             Some((other, _)) if *other == key => None,
             other => Some(other.map(|(_, full_at)| full_at)),
@@ -94,8 +99,8 @@ impl<K: Copy + Eq + Hash> Buckets<K> {
     /// Puts `tokens` back into the key's bucket, which then has at most its burst.
     pub(super) fn put_back(&mut self, key: &K, tokens: u32, rate: Rate) {
         let set = self.set_of(key);
-        let set = self.sets.get_mut(set).into_iter().flatten().flatten();
-        for (_, full_at) in set.filter(|(other, _)| other == key) {
+        let set = self.sets.get_mut(set).and_then(Option::as_deref_mut);
+        for (_, full_at) in set.into_iter().flatten().flatten().filter(|(other, _)| other == key) {
             *full_at = full_at.checked_sub(rate.period * tokens).unwrap_or(*full_at);
         }
     }

@@ -13,7 +13,7 @@ const EVICTABLE_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct SessionTable {
     instance: Instance,
     /// As many as there may be sessions, or have been.
-    slots: Vec<Option<Session>>,
+    slots: Vec<Option<Box<Session>>>,
     capacity: usize,
 }
 
@@ -50,12 +50,12 @@ impl SessionTable {
 
     /// All sessions.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.slots.iter().flatten()
+        self.slots.iter().flatten().map(Box::as_ref)
     }
 
     /// All sessions.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.slots.iter_mut().flatten()
+        self.slots.iter_mut().flatten().map(Box::as_mut)
     }
 
     /// Takes the session `id` out.
@@ -69,7 +69,8 @@ impl SessionTable {
     }
 
     fn remove_if(&mut self, matches: impl Fn(&Session) -> bool) -> Option<Session> {
-        self.slots.iter_mut().find_map(|slot| slot.take_if(|session| matches(session)))
+        let mut slots = self.slots.iter_mut();
+        slots.find_map(|slot| slot.take_if(|session| matches(session))).map(|session| *session)
     }
 
     /// Adds the session that `make` gives for its handle; returns it, and the one that had to make room.
@@ -84,8 +85,8 @@ impl SessionTable {
     ) -> Option<(&Session, Option<Session>)> {
         let index = self.slot_for_new(now)?;
         let slot = self.slots.get_mut(index)?;
-        let evicted = slot.take();
-        let session = slot.insert(make(self.instance.handle(index)));
+        let evicted = slot.take().map(|session| *session);
+        let session = slot.insert(Box::new(make(self.instance.handle(index))));
         Some((session, evicted))
     }
 
@@ -95,7 +96,8 @@ impl SessionTable {
     }
 
     fn slot_for_new(&self, now: Instant) -> Option<usize> {
-        let is_closing = |slot: &Option<Session>| slot.as_ref().is_some_and(Session::is_closing);
+        let is_closing =
+            |slot: &Option<Box<Session>>| slot.as_ref().is_some_and(|session| session.is_closing());
         let active = self.iter().filter(|session| !session.is_closing()).count();
         if active < self.capacity {
             let free = self.slots.iter().position(Option::is_none);

@@ -11,7 +11,9 @@ const LOSSES: usize = 16;
 /// that must not lose any checks [`room`](Self::room) first.
 #[derive(Debug)]
 pub struct Ring {
-    bytes: Box<[u8]>,
+    /// Allocated with the first character: many hosts have no console.
+    bytes: Vec<u8>,
+    capacity: usize,
     /// Characters written since the start: the position of the next one.
     head: u64,
     /// Positions before which the host's console itself lost characters, oldest first.
@@ -22,11 +24,7 @@ impl Ring {
     /// An empty ring for `capacity` characters, at least one.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self {
-            bytes: vec![0; capacity.max(1)].into_boxed_slice(),
-            head: 0,
-            losses: VecDeque::new(),
-        }
+        Self { bytes: Vec::new(), capacity: capacity.max(1), head: 0, losses: VecDeque::new() }
     }
 
     /// The position after the last character.
@@ -56,7 +54,10 @@ impl Ring {
 
     /// Appends `chars`, overwriting the oldest.
     pub fn write(&mut self, chars: &[u8]) {
-        let skipped = chars.len().saturating_sub(self.bytes.len());
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; self.capacity];
+        }
+        let skipped = chars.len().saturating_sub(self.capacity);
         self.head += skipped as u64;
         let mut rest = chars.get(skipped..).unwrap_or_default();
         while !rest.is_empty() {
@@ -111,7 +112,7 @@ impl Ring {
     }
 
     fn capacity(&self) -> u64 {
-        self.bytes.len() as u64
+        self.capacity as u64
     }
 
     fn index(&self, position: u64) -> usize {

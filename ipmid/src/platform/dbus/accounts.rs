@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::{task, time};
 use tracing::warn;
 use zbus::fdo::DBusProxy;
-use zbus::{Connection, MatchRule, Message, MessageStream, message};
+use zbus::{Connection, MatchRule, Message, message};
 
 use super::DbusPlatform;
 use crate::model::persistent::lock;
@@ -195,7 +195,7 @@ struct PendingChanges {
 
 /// Listens until the connection ends. It waits for nothing but the next message, so that the connection is drained.
 async fn listen(connection: &Connection, pending: &PendingChanges) -> zbus::Result<()> {
-    let mut messages = MessageStream::from(connection);
+    let mut messages = bus::messages(connection);
     let bus = DBusProxy::new(connection).await?;
     for rule in SIGNALS {
         add_match(connection, &MatchRule::try_from(rule)?).await?;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use openbmc_dbus::bus::owners_rule;
+use openbmc_dbus::bus::{self, owners_rule};
 use openbmc_dbus::chassis::buttons::{power, reset};
 use openbmc_dbus::control::power_cap;
 use openbmc_dbus::state::host::{self, HostState};
@@ -14,7 +14,7 @@ use openbmc_dbus::state::watchdog;
 use tokio::sync::Notify;
 use tokio::time::{self, Instant};
 use zbus::wire::Variant;
-use zbus::{Connection, Message, MessageStream, message};
+use zbus::{Connection, Message, message};
 
 use super::{DbusPlatform, SERVICES, add_match};
 use crate::model::persistent::lock;
@@ -66,7 +66,7 @@ impl Signals {
 
     /// Follows until the connection ends.
     pub(super) async fn follow(&self, connection: &Connection) -> zbus::Result<()> {
-        let mut messages = MessageStream::from(connection);
+        let mut messages = bus::messages(connection);
         for rule in RULES {
             add_match(connection, rule).await?;
         }

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use openbmc_dbus::bus::owners_rule;
+use openbmc_dbus::bus::{self, owners_rule};
 use openbmc_dbus::sensor::{ROOT, value};
 use openbmc_dbus::state::chassis;
 use openbmc_dbus::{inventory, mapper};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::time::{self, Instant};
 use tracing::{debug, info};
 use zbus::wire::DynamicType;
-use zbus::{Connection, Message, MessageStream, message};
+use zbus::{Connection, Message, message};
 
 use super::super::{SERVICES, add_match, remove_match};
 use super::SensorFeed;
@@ -92,7 +92,7 @@ enum PendingReply {
 
 /// Follows the sensors of all services until the connection ends.
 pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::Result<()> {
-    let mut messages = MessageStream::from(connection);
+    let mut messages = bus::messages(connection);
     let mut follower = SensorFollower {
         feed,
         connection,
