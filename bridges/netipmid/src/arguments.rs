@@ -6,7 +6,7 @@ use daemon::Arguments;
 use daemon::lexopt::{self, Arg, Parser, ValueExt};
 
 /// The channel without `--channel`.
-const DEFAULT_CHANNEL: &str = "lan0";
+pub(crate) const DEFAULT_CHANNEL: &str = "lan0";
 
 /// `--channel` and `--listen`.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ use rmcp_proto::server::{self, Instance};
 use sections::LanSection;
 use serde::Deserialize;
 
-use crate::arguments::Args;
+use crate::arguments::{Args, DEFAULT_CHANNEL};
 use crate::console::SolSection;
 
 /// The keys. A reload ends no session and no SOL stream: algorithms and sizes are those of new ones, and a lower limit
@@ -102,7 +102,10 @@ pub struct Plan {
 /// files of channels cannot be used.
 pub fn prepare(setup: &Setup<Args>) -> Result<Plan, Failure> {
     let config = setup.config::<Config>()?.with_channels()?;
-    let server = config.server(setup.args.channel());
+    // A check that names no channel is one of the file, whatever its channels are called.
+    let any = config.lan_channels().next().filter(|_| setup.only_check);
+    let any = any.map(|channel| channel.name.as_str());
+    let server = config.server(setup.args.channel.as_deref().or(any).unwrap_or(DEFAULT_CHANNEL));
     let (channel, server) = server.map_err(|invalid| setup.invalid(&invalid))?;
     Ok(Plan { channel: channel.clone(), server, config })
 }

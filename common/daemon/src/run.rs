@@ -32,6 +32,8 @@ pub struct Setup<A> {
     pub args: A,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// Whether arguments and configuration are checked only (`--check`).
+    pub only_check: bool,
     pub(crate) file: ConfigFile,
     pub(crate) source: Source,
     /// The SIGHUPs, until something handles them.
@@ -196,6 +198,7 @@ fn set_up<A>(
         name,
         args: options.own,
         state_dir: options.state_dir,
+        only_check: options.check,
         file,
         source,
         hangups,
