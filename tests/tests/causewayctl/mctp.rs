@@ -141,8 +141,12 @@ fn configuration_is_checked_by_every_daemon_and_errors_have_their_line() {
     assert_eq!((&netipmid["result"], &netipmid["line"]), (&json!("refused"), &json!(3)));
     let every = check("[chanel]\nnumber = 1\n");
     assert_eq!(every.stdout.matches("refused").count(), daemons::DAEMONS.len(), "{every}");
+    // Its LAN channel is not the built-in one.
+    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/config/installed.toml");
+    let output = ctl::run(&format!("config check {installed}"));
+    assert_eq!(output.stdout.matches("accepted").count(), daemons::DAEMONS.len(), "{output}");
     let missing = ctl::run("config check /nonexistent/causeway.toml");
-    assert!(missing.stdout.contains("/nonexistent/causeway.toml"), "{missing}");
+    assert!(missing.stderr.contains("/nonexistent/causeway.toml does not exist"), "{missing}");
 }
 
 /// What tshark prints of a capture of MCTP, by its own dissector or, where it has none, by ours; `None` if it is not

@@ -159,7 +159,7 @@ fn report(ready: &[Ready], is_started: bool) -> Report {
             }
             page.line(format!(
                 "  {}",
-                new::ipmitool(definition, &place.password(), "chassis power status")
+                new::ipmitool(definition, &place.password(), "chassis power on")
             ));
         }
     })

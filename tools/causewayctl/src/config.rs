@@ -99,6 +99,10 @@ pub(crate) async fn run(arguments: &Arguments, global: &Global) -> Result<Report
 }
 
 fn run_check(check: &Check) -> Result<Report, Error> {
+    if let Ok(false) = check.file.try_exists() {
+        return Err(Error::failed(format_args!("{} does not exist", check.file.display()))
+            .remedy("causewayctl config check FILE"));
+    }
     let verdicts = self::check(&check.file);
     if verdicts.iter().all(|verdict| verdict.result == Outcome::NotInstalled) {
         return Err(Error::failed("no daemon is installed beside this program or in PATH"));

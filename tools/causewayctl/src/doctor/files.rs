@@ -13,7 +13,8 @@ pub(super) fn check(config: &Path, state: &Path, owners: &[Owner]) -> Vec<Findin
     let access = state.join("access");
     let Ok(metadata) = fs::metadata(&access) else {
         let problem = format!("{} cannot be read or does not exist", access.display());
-        let remedy = "systemd-tmpfiles --create && systemctl restart ipmid, and run this as root";
+        let remedy = "systemd-tmpfiles --create && systemctl restart ipmid, and run this as root, \
+            or name the daemons' folder with --state-dir";
         findings.push(Finding::new("state", problem, remedy));
         return findings;
     };
