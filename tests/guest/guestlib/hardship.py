@@ -32,6 +32,12 @@ class State:
             self.name = name
         return code
 
+    def store(self, kcs, name):
+        """A record and a user's name, which have to be taken."""
+        codes = self.add(kcs), self.rename(kcs, name)
+        if any(codes):
+            raise machine.Failed("a record and a name are refused: %02x, %02x" % codes)
+
     def verify(self, kcs):
         for identifier, data in self.records.items():
             answer = kcs.transact(GET_SEL_ENTRY + struct.pack("<HHBB", 0, identifier, 0, 0xFF))
@@ -44,10 +50,9 @@ class State:
 
 def full_flash(bmc, state):
     """Without room, what cannot be stored is refused with an error and changes nothing; it works again with room.
-    Returns the completion codes of a record and of a user's name that were refused, and the records that still found room."""
+    Returns the completion codes of a record and of a user's name, which may still find room, and how many records did."""
     kcs = bmc.kcs
-    if state.rename(kcs, b"before") or state.add(kcs):
-        raise machine.Failed("a record or a name is refused while there is room")
+    state.store(kcs, b"before")
     bmc.run("cat /dev/zero > /state/full 2> /dev/null; sync; cat /dev/zero >> /state/full 2> /dev/null; sync", 120, check=False)
     room = int(bmc.run("df -k /state | tail -n 1 | awk '{ print $4 }'"))
     if room:
@@ -59,12 +64,21 @@ def full_flash(bmc, state):
             raise machine.Failed("%d records were taken without room" % MOST)
     found = len(state.records) - before
     name = state.rename(kcs, b"while-full")
-    state.verify(kcs)
+    bmc.run("systemctl restart ipmid", 120)  # it reads what it has stored
+    patiently(lambda: state.verify(kcs))
     bmc.run("rm /state/full; sync")
-    deadline = time.monotonic() + 30
-    while state.add(kcs) or state.rename(kcs, b"after"):
-        if time.monotonic() > deadline:
-            raise machine.Failed("a record or a name is refused although there is room again")
-        time.sleep(1)
+    patiently(lambda: state.store(kcs, b"after"))
     state.verify(kcs)
     return record, name, found
+
+
+def patiently(work, limit=60):
+    """Does something that may fail for a while."""
+    end = time.monotonic() + limit
+    while True:
+        try:
+            return work()
+        except machine.Failed:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)

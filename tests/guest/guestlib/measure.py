@@ -64,6 +64,11 @@ class Instructions:
     """The counter of tests/bench/instructions.c."""
 
     def __init__(self, path):
+        end = time.monotonic() + 20
+        while not os.path.exists(path) or os.path.getsize(path) < 8:  # until QEMU has loaded the plugin
+            if time.monotonic() > end:
+                raise machine.Failed("the plugin does not count: see tests/bench/instructions.c")
+            time.sleep(0.05)
         with open(path, "rb") as file:
             self.count = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
 
