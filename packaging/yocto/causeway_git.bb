@@ -1,5 +1,19 @@
+# nooelint: oelint.var.bbclassextend,oelint.var.suggestedvar.BUGTRACKER
 SUMMARY = "IPMI and MCTP daemons for BMCs"
+SUMMARY:${PN}-ipmid = "IPMI command daemon"
+SUMMARY:${PN}-netipmid = "IPMI over LAN"
+SUMMARY:${PN}-kcsbridged = "IPMI KCS bridge"
+SUMMARY:${PN}-btbridged = "IPMI BT bridge"
+SUMMARY:${PN}-ssifbridged = "IPMI SSIF bridge"
+SUMMARY:${PN}-ipmbbridged = "IPMB bridge"
+SUMMARY:${PN}-mctp-demuxd = "MCTP demultiplexer"
+SUMMARY:${PN}-platformd = "Simulated services of a BMC"
+SUMMARY:${PN}-causewayctl = "Command line of the IPMI and MCTP daemons"
 DESCRIPTION = "Carries management commands between hosts, networks, satellite controllers and a BMC's services."
+# That of the repository that the layer fetches.
+# nooelint: oelint.vars.homepageping
+HOMEPAGE = "https://${@(d.getVar('CAUSEWAY_URI') or '').split(';')[0].split('://')[-1]}"
+CVE_PRODUCT = "causeway"
 SECTION = "admin"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
@@ -15,6 +29,8 @@ PV = "0.1.0+git"
 require causeway-crates.inc
 SRC_URI =+ "${CAUSEWAY_URI};destsuffix=${BP}"
 SRCREV = "${CAUSEWAY_REV}"
+# A recipe whose sources are not set is skipped, and says why.
+# nooelint: oelint.task.noanonpython
 python () {
     for name in ("CAUSEWAY_URI", "CAUSEWAY_REV", "CAUSEWAY_CRATES"):
         if not d.getVar(name):
@@ -48,7 +64,7 @@ CARGO_BUILD_FLAGS += "${@bb.utils.contains('PACKAGECONFIG', 'causewayctl', '--fe
 # A package for each daemon; ${PN} has what they share. causeway-platformd simulates the services of a BMC, for machines
 # that have none, such as QEMU's.
 DAEMONS = "ipmid netipmid kcsbridged btbridged ssifbridged ipmbbridged mctp-demuxd platformd"
-PACKAGES =+ " \
+PACKAGES =+ "\
     ${PN}-ipmid ${PN}-netipmid ${PN}-kcsbridged ${PN}-btbridged ${PN}-ssifbridged ${PN}-ipmbbridged \
     ${PN}-mctp-demuxd ${PN}-platformd ${PN}-causewayctl \
 "
@@ -78,17 +94,7 @@ do_install() {
     fi
 }
 
-SUMMARY:${PN}-ipmid = "IPMI command daemon"
-SUMMARY:${PN}-netipmid = "IPMI over LAN"
-SUMMARY:${PN}-kcsbridged = "IPMI KCS bridge"
-SUMMARY:${PN}-btbridged = "IPMI BT bridge"
-SUMMARY:${PN}-ssifbridged = "IPMI SSIF bridge"
-SUMMARY:${PN}-ipmbbridged = "IPMB bridge"
-SUMMARY:${PN}-mctp-demuxd = "MCTP demultiplexer"
-SUMMARY:${PN}-platformd = "Simulated services of a BMC"
-SUMMARY:${PN}-causewayctl = "Command line of the IPMI and MCTP daemons"
-
-SYSTEMD_PACKAGES = " \
+SYSTEMD_PACKAGES = "\
     ${PN}-ipmid ${PN}-netipmid ${PN}-kcsbridged ${PN}-btbridged ${PN}-ssifbridged ${PN}-ipmbbridged \
     ${PN}-mctp-demuxd ${PN}-platformd \
 "
@@ -139,7 +145,7 @@ RCONFLICTS:${PN}-ipmbbridged = "phosphor-ipmi-ipmb"
 # The binary is one, so its package has the users of all daemons, as sysusers.d has them for what is made at boot.
 USERADD_PACKAGES = "${PN}"
 GROUPADD_PARAM:${PN} = "--system ipmi-access; --system causeway; --system i2c"
-USERADD_PARAM:${PN} = " \
+USERADD_PARAM:${PN} = "\
     --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group ipmid; \
     --system --no-create-home --shell /sbin/nologin --groups ipmi-access --user-group netipmid; \
     --system --no-create-home --shell /sbin/nologin --user-group kcsbridged; \

@@ -7,8 +7,9 @@
  *                                      request with each byte inverted
  *   mctp-peer serve TYPE COUNT OWN     answers COUNT requests from an AF_MCTP socket so, and waits for one
  *                                      message more, by which the peer confirms that it has received them all
- *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux; OWN is the
- *   mctp-peer client-serve TYPE COUNT OWN   local EID, which is used to test whether requests arrive
+ *   mctp-peer client-ask EID TYPE LEN  the same two through the abstract socket mctp-demux, or mctp-mux; OWN
+ *   mctp-peer client-serve TYPE COUNT OWN   is the local EID, which is used to test whether requests arrive; 0 where
+ *                                      the kernel has none: then there is no such test
  *   mctp-peer pldm-ask EID COUNT 0     COUNT PLDM GetTID requests through an AF_MCTP socket, one after the other
  *   mctp-peer pldm-serve 1 COUNT OWN   answers COUNT of them
  *   mctp-peer client-nvme EID COUNT 0  COUNT NVMe-MI requests through the abstract socket, each of which has to
@@ -214,13 +215,17 @@ static void kernel_serve(uint8_t kind, int count)
 
 static int client_socket(uint8_t kind)
 {
-	static const char name[] = "\0mctp-demux";
+	static const char *const names[] = { "mctp-demux", "mctp-mux" };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int s = patient(socket(AF_UNIX, SOCK_SEQPACKET, 0)), tries = 100;
-	memcpy(address.sun_path, name, sizeof name - 1);
-	while (connect(s, (void *)&address, sizeof address.sun_family + sizeof name - 1))
-		if (!tries-- || usleep(50000))
+	int s = patient(socket(AF_UNIX, SOCK_SEQPACKET, 0)), tries = 200;
+	size_t len;
+	do {
+		if (!tries--)
 			fail("mctp-demux");
+		len = strlen(names[tries % 2]);
+		memcpy(address.sun_path + 1, names[tries % 2], len);
+		usleep(25000);
+	} while (connect(s, (void *)&address, sizeof address.sun_family + 1 + len));
 	if (send(s, &kind, 1, 0) != 1)
 		fail("registration");
 	return s;
@@ -264,7 +269,8 @@ static void await_registration(int s, uint8_t kind, uint8_t own)
 static void client_serve(uint8_t kind, int count, uint8_t own)
 {
 	int s = client_socket(kind);
-	await_registration(s, kind, own);
+	if (own)
+		await_registration(s, kind, own);
 	serving();
 	for (;;) {
 		ssize_t got = recv(s, request, sizeof request, 0);

@@ -1,6 +1,7 @@
-//! A load generator for any BMC with RMCP+: a number of sessions, with one outstanding Get Device ID in each.
+//! A load generator for any BMC with RMCP+: a number of sessions, with one outstanding request in each.
 //!
 //! - [`arguments`]: the command line.
+//! - [`counter`]: a counter that another program keeps, such as a guest's instructions.
 //! - [`load`]: the sessions, and the time to each response.
 //! - [`many`]: the fourth program, `many-logins`: logins and requests at many BMCs in turn.
 //! - [`mctp_bus`]: the third program, `mctp-bus`: how soon a bus owner has found the endpoints of a bus.
@@ -10,6 +11,7 @@
 //! One thread drives all sessions, so that the generator itself needs little of a small machine.
 
 pub mod arguments;
+pub mod counter;
 pub mod load;
 pub mod many;
 pub mod mctp_bus;
@@ -19,6 +21,7 @@ pub mod timing;
 use std::ffi::OsString;
 
 use arguments::{Arguments, Invocation, USAGE};
+use counter::Counter;
 use load::{Figures, Load};
 use processes::Usage;
 
@@ -32,25 +35,32 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<String> {
         Invocation::Help => return Ok(USAGE.to_owned()),
         Invocation::Run(args) => args,
     };
-    let Arguments { processes, .. } = &args;
-    let (figures, used) = if args.logins {
+    if args.logins {
         Load::log_in(&args, args.warm_up)?;
-        let before = Usage::of(processes)?;
-        let figures = Load::log_in(&args, args.time)?;
-        (figures, Usage::of(processes)?.since(&before))
-    } else {
-        let mut load = Load::open(&args)?;
-        load.drive(args.warm_up)?;
-        let before = Usage::of(processes)?;
-        let figures = load.drive(args.time)?;
-        let used = Usage::of(processes)?.since(&before);
-        load.close()?;
-        (figures, used)
-    };
-    Ok(report(&args, &figures, &used))
+        return measure(&args, || Load::log_in(&args, args.time));
+    }
+    let mut load = Load::open(&args)?;
+    load.drive(args.warm_up)?;
+    let text = measure(&args, || load.drive(args.time))?;
+    load.close()?;
+    Ok(text)
 }
 
-fn report(args: &Arguments, figures: &Figures, usage: &Usage) -> String {
+/// What `work` came to and took.
+fn measure(
+    args: &Arguments,
+    work: impl FnOnce() -> anyhow::Result<Figures>,
+) -> anyhow::Result<String> {
+    let counter = args.counter.as_deref().map(Counter::open).transpose()?;
+    let before = Usage::of(&args.processes)?;
+    let reading = counter.as_ref().map(Counter::read).transpose()?;
+    let figures = work()?;
+    let counted = counter.zip(reading).map(|(counter, earlier)| counter.since(earlier));
+    let used = Usage::of(&args.processes)?.since(&before);
+    Ok(report(args, &figures, &used, counted.transpose()?))
+}
+
+fn report(args: &Arguments, figures: &Figures, usage: &Usage, counted: Option<f64>) -> String {
     use std::fmt::Write as _;
     let load = match args.logins {
         true => "     logins".to_owned(),
@@ -74,6 +84,9 @@ fn report(args: &Arguments, figures: &Figures, usage: &Usage) -> String {
     }
     if usage.iter().next().is_some() {
         let _ = write!(text, "  = {total:.1} us CPU each");
+    }
+    if let Some(counted) = counted {
+        let _ = write!(text, "  {:.0} counted each, of {requests}", counted / requests as f64);
     }
     text.push('\n');
     text

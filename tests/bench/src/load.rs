@@ -16,14 +16,13 @@ use crate::arguments::Arguments;
 
 /// How long a login may take.
 const LOGIN: Duration = Duration::from_secs(10);
-/// Get Device ID.
-const GET_DEVICE_ID: u8 = 0x01;
 /// Close Session.
 const CLOSE_SESSION: u8 = 0x3c;
 
 /// All sessions.
 pub struct Load {
     sessions: Vec<Session>,
+    request: Request,
 }
 
 /// One session, with at most one outstanding request.
@@ -82,7 +81,7 @@ impl Load {
             let session = Session::open(args.bmc, &credentials, u32::from(number));
             sessions.push(session.with_context(|| format!("login {number} at {}", args.bmc))?);
         }
-        Ok(Self { sessions })
+        Ok(Self { sessions, request: args.request.clone() })
     }
 
     /// Keeps one request outstanding in each session for `time`.
@@ -95,7 +94,7 @@ impl Load {
         let end = start + time;
         let mut figures = Figures { took: Vec::with_capacity(1 << 20), time };
         for session in &mut self.sessions {
-            session.ask(device_id())?;
+            session.ask(self.request.clone())?;
         }
         let mut going = self.sessions.len();
         while going > 0 {
@@ -104,7 +103,7 @@ impl Load {
                 if let Some(took) = session.answer()? {
                     figures.took.push(took);
                     if Instant::now() < end {
-                        session.ask(device_id())?;
+                        session.ask(self.request.clone())?;
                     } else {
                         going -= 1;
                     }
@@ -283,10 +282,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn device_id() -> Request {
-    app(GET_DEVICE_ID, Vec::new())
 }
 
 fn app(command: u8, data: Vec<u8>) -> Request {

@@ -14,6 +14,12 @@ class Failed(Exception):
     """The BMC did not do what it has to."""
 
 
+def kernel(cache):
+    """The folder of a BMC's kernel: that of make-kernel bmc, or else of make-kernel debian."""
+    own = os.path.join(cache, "bmc")
+    return own if os.path.exists(os.path.join(own, "zImage")) else own + "-debian"
+
+
 def free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
@@ -38,6 +44,8 @@ class Machine:
             options += ["-chardev", "socket,id=%s,path=%s,server=on,wait=off" % (name, path), "-serial", "chardev:" + name]
         for index, name in enumerate(("root.img", "state.img")):
             options += ["-drive", "file=%s/%s,format=raw,if=sd,index=%d" % (images, name, index)]
+        if os.path.exists(os.path.join(kernel, "initrd")):
+            options += ["-initrd", os.path.join(kernel, "initrd")]
         self.began = time.monotonic()
         self.errors = open(os.path.join(work, "qemu"), "wb")
         self.process = subprocess.Popen(

@@ -27,6 +27,25 @@ def frame(packet):
     return bytes([FRAME, 1, len(packet)]) + escaped + fcs(body).to_bytes(2, "big") + bytes([FRAME])
 
 
+def unframe(held):
+    """The first packet of what was received, and what comes after it; None as long as it is not whole. The packet is
+    empty if it is damaged. A frame is read by its length, as its checksum is not escaped."""
+    at = held.find(bytes([FRAME, 1]))
+    if at < 0 or len(held) < at + 3:
+        return None
+    packet, end = bytearray(), at + 3
+    while len(packet) < held[at + 2]:
+        escaped = held[end:end + 1] == bytes([ESCAPE])
+        if len(held) < end + 1 + escaped:
+            return None
+        packet.append(held[end + 1] ^ 0x20 if escaped else held[end])
+        end += 1 + escaped
+    if len(held) < end + 3:
+        return None
+    whole = fcs(bytes([1, len(packet)]) + packet) == int.from_bytes(held[end:end + 2], "big") and held[end + 2] == FRAME
+    return (bytes(packet), held[end + 2:]) if whole else (b"", held[at + 1:])
+
+
 class Serial:
     """A line of frames."""
 
@@ -35,6 +54,7 @@ class Serial:
         self.line.settimeout(1)
         self.held = b""
         self.instance = 0
+        self.tag = 0
 
     def packets(self, limit):
         """Packets as they come, until the limit."""
@@ -44,19 +64,10 @@ class Serial:
                 self.held += self.line.recv(4096)
             except TimeoutError:
                 continue
-            while len(parts := self.held.split(bytes([FRAME]), 1)) == 2:
-                body, self.held = parts
-                raw = bytearray()
-                escaped = False
-                for byte in body:
-                    if escaped:
-                        raw.append(byte ^ 0x20)
-                    elif byte != ESCAPE:
-                        raw.append(byte)
-                    escaped = byte == ESCAPE
-                if len(raw) > 4 and raw[0] == 1 and raw[1] == len(raw) - 4 and \
-                        fcs(raw[:-2]) == int.from_bytes(raw[-2:], "big"):
-                    yield bytes(raw[2:-2])
+            while found := unframe(self.held):
+                packet, self.held = found
+                if packet:
+                    yield packet
 
     def control(self, destination, command, data=b"", limit=10, tries=3):
         """The response to a control request: completion code and data. A request is sent again after `limit` seconds."""
@@ -68,3 +79,17 @@ class Serial:
                 if packet[4:7] == bytes([0, self.instance, command]):
                     return packet[7:]
         raise Failed("no answer to MCTP control command %02x" % command)
+
+    def exchange(self, destination, message, limit=10):
+        """The response to a request of any type: a message of the same type."""
+        self.tag = (self.tag + 1) % 8
+        parts = [message[at:at + 64] for at in range(0, len(message), 64)]
+        for number, part in enumerate(parts):
+            flags = (number == 0) << 7 | (number == len(parts) - 1) << 6 | number % 4 << 4 | 0x08 | self.tag
+            self.line.sendall(frame(bytes([1, destination, OWN, flags]) + part))
+        got = b""
+        for packet in self.packets(limit):
+            got = (b"" if packet[3] & 0x80 else got) + packet[4:]
+            if packet[3] & 0x40 and got[:1] == message[:1]:
+                return got
+        raise Failed("no answer to an MCTP message of %d bytes" % len(message))
