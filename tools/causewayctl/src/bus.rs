@@ -185,11 +185,10 @@ impl Bus {
 }
 
 fn no_bus(address: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::failed(format_args!("cannot connect to the bus at {address}: {error}"))
-        .remedy(
-            "systemctl status dbus, or name another bus with --bus: causeway-vm status NAME prints \
+    Error::failed(format_args!("cannot connect to the bus at {address}: {error}")).remedy(
+        "systemctl status dbus, or name another bus with --bus: causeway-vm status NAME prints \
              that of a machine",
-        )
+    )
 }
 
 /// Whether an error says that the service, object or property is not there.
