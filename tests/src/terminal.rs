@@ -1,19 +1,29 @@
 //! A client on a terminal of its own, typed at and read as a person would.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 
 use crate::clients::Login;
 use crate::wait;
 
-/// A program on a pseudo-terminal, by way of script(1).
+/// A program on a pseudo-terminal, which is its controlling terminal.
 #[derive(Debug)]
 pub struct Terminal {
     child: Child,
-    keyboard: ChildStdin,
+    /// Ours; `None` once it is hung up.
+    keyboard: Option<File>,
+    reader: Option<JoinHandle<()>>,
+    is_hung_up: Arc<AtomicBool>,
     screen: Receiver<Vec<u8>>,
     shown: String,
 }
@@ -69,29 +79,33 @@ impl Terminal {
     /// If it cannot be started.
     #[must_use]
     pub fn start(command: &Command) -> Self {
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let quoted: Vec<String> = words.map(|word| quote(&word.to_string_lossy())).collect();
-        let mut script = Command::new("script");
+        // Both close when a program is executed: a copy of ours in the client would keep it from seeing that we hang up.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let keyboard = openpt(flags).expect("a pseudo-terminal");
+        unlockpt(&keyboard).expect("a pseudo-terminal");
+        let name = ptsname(&keyboard, Vec::new()).expect("its name");
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let client = open(name, flags, Mode::empty()).expect("its other end");
+        let end = || client.try_clone().expect("a descriptor");
+        // It becomes the program, so that this is the process whose end is waited for.
+        let mut session = Command::new("setsid");
+        session.arg("--ctty").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
-            value.map(|value| script.env(name, value));
+            value.map(|value| session.env(name, value));
         }
-        // `exec`, so that the client and not a shell is at the other end of the terminal.
-        script.args(["--quiet", "--return", "--flush", "--command"]);
-        script.arg(format!("exec {}", quoted.join(" "))).arg("/dev/null");
-        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = script.spawn().expect("script");
-        let keyboard = child.stdin.take().expect("a pipe");
-        let mut output = child.stdout.take().expect("a pipe");
+        let child = session.stdin(end()).stdout(end()).stderr(end()).spawn().expect("setsid");
+        // Once the client's copies alone are left, its end is seen.
+        drop((session, client));
+        let keyboard = File::from(keyboard);
+        let output = keyboard.try_clone().expect("a descriptor");
+        let is_hung_up = Arc::<AtomicBool>::default();
         let (sender, screen) = mpsc::channel();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
+        let reader = thread::spawn({
+            let is_hung_up = Arc::clone(&is_hung_up);
+            move || read_all(output, &is_hung_up, &sender)
         });
-        Self { child, keyboard, screen, shown: String::new() }
+        let (keyboard, reader) = (Some(keyboard), Some(reader));
+        Self { child, keyboard, reader, is_hung_up, screen, shown: String::new() }
     }
 
     /// Types `text`; `\r` is the return key.
@@ -100,8 +114,8 @@ impl Terminal {
     ///
     /// If the terminal has gone.
     pub fn enter(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).expect("a running terminal");
-        self.keyboard.flush().expect("a running terminal");
+        let keyboard = self.keyboard.as_mut().expect("a terminal");
+        keyboard.write_all(text.as_bytes()).expect("a running terminal");
     }
 
     /// Waits until `text` has been shown, drops the output up to its end, and returns the output
@@ -136,31 +150,38 @@ impl Terminal {
         wait::until("the client ends", || self.child.try_wait().expect("a process of ours")).code()
     }
 
-    /// The process id of the client itself.
-    ///
-    /// # Panics
-    ///
-    /// If it has ended.
+    /// The process id of the client.
     #[must_use]
     pub fn client(&self) -> u32 {
-        let id = self.child.id();
-        let children = format!("/proc/{id}/task/{id}/children");
-        wait::until("the client runs", || {
-            let list = std::fs::read_to_string(&children).ok()?;
-            list.split_whitespace().next()?.parse().ok()
-        })
+        self.child.id()
     }
 }
 
 impl Drop for Terminal {
+    /// Hangs up, as a person does who closes the window.
     fn drop(&mut self) {
+        self.is_hung_up.store(true, Ordering::Relaxed);
+        self.keyboard = None;
+        let _ = self.reader.take().map(JoinHandle::join);
+        wait::until_true_or_timeout(|| !matches!(self.child.try_wait(), Ok(None)));
         let _ = self.child.kill();
         let _ = self.child.wait();
-        while self.screen.recv_timeout(Duration::from_millis(1)).is_ok() {}
     }
 }
 
-/// A word as the shell takes it.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
+/// Sends what the program prints, until it has ended or the terminal is hung up.
+fn read_all(mut output: File, is_hung_up: &AtomicBool, sender: &Sender<Vec<u8>>) {
+    /// Between two looks whether the terminal is hung up, in milliseconds.
+    const PAUSE: u8 = 20;
+    let mut buffer = [0; 4096];
+    while !is_hung_up.load(Ordering::Relaxed) {
+        let mut readable = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut readable, PollTimeout::from(PAUSE)) == Ok(0) {
+            continue;
+        }
+        match output.read(&mut buffer) {
+            Ok(count @ 1..) if sender.send(buffer[..count].to_vec()).is_ok() => {}
+            _ => return,
+        }
+    }
 }

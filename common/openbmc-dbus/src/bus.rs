@@ -102,7 +102,6 @@ async fn connect_as(
 ///
 /// The stream holds more of them than that of a connection which is for calls alone: whoever reads it may wait for a
 /// reply on the same connection, which comes after them.
-#[must_use]
 pub fn messages(connection: &Connection) -> MessageStream {
     let mut messages = MessageStream::from(connection);
     messages.set_max_queued(QUEUE);
