@@ -177,11 +177,12 @@ fn free_port() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(address), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// What the virtual machine runs, from 7C00h on in 16-bit code: prints the text at its end, then
-/// polls the UART at 3F8h, and halts until the next timer interrupt while there is no input.
+/// What the virtual machine runs, from 7C00h on in 16-bit code: halts for two timer interrupts, in which the firmware
+/// writes the rest of its own text, prints the text at its end, then polls the UART at 3F8h, and halts until the next
+/// timer interrupt while there is no input.
 pub(crate) const BOOT_SECTOR: &[u8] = b"\
-    \x31\xc0\x8e\xd8\xfb\xfc\
-    \xbe\x47\x7c\xac\x84\xc0\x74\x06\xe8\x27\x00\xeb\xf6\
+    \x31\xc0\x8e\xd8\xfb\xf4\xf4\xfc\
+    \xbe\x49\x7c\xac\x84\xc0\x74\x06\xe8\x27\x00\xeb\xf6\
     \xf4\
     \xba\xfd\x03\xec\xa8\x10\x75\x11\xa8\x01\x74\xf3\
     \xba\xf8\x03\xec\x3c\x0d\x74\xde\xe8\x0d\x00\xeb\xe7\
