@@ -22,12 +22,14 @@ fn a_broadcast_has_no_response_and_is_in_no_metric() {
         command: 1,
         data: &[7],
     };
-    let before = recorder.metrics();
+    let times = recorder.metrics().times;
     channel.broadcast(&broadcast);
     let [recorded] = &recorder.exchanges("")[..] else { panic!("one exchange") };
     assert_eq!((recorded.state, recorded.request.as_slice()), (Exchange::BROADCAST, &[7][..]));
     assert!(!recorded.has_response());
-    assert_eq!(recorder.metrics().times, before.times);
+    let metrics = recorder.metrics();
+    assert_eq!(metrics.times, times);
+    assert!(metrics.numbers.iter().all(|sample| !sample.name.ends_with("requests_total")));
 }
 
 #[test]
