@@ -9,6 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::Failure;
 
+mod value;
+
 /// All top-level keys of `causeway.toml`.
 ///
 /// Any other key is an error for every daemon: a misspelt section must not silently mean the defaults.
@@ -58,7 +60,7 @@ impl ConfigFile {
     ///
     /// As [`read`](Self::read).
     pub fn from_text(origin: &str, text: String) -> Result<Self, Failure> {
-        let table = DeTable::parse(&text).map_err(|error| located(origin, &text, &error))?;
+        let table = DeTable::parse(&text).map_err(|error| located(origin, &text, &error.into()))?;
         for key in table.get_ref().keys() {
             if !SECTIONS.contains(&key.get_ref().as_ref()) {
                 let line = line_of(&text, key.span().start);
@@ -91,7 +93,7 @@ impl ConfigFile {
 
     /// All that the file has; nothing if it is not TOML.
     pub(crate) fn table(&self) -> toml::Table {
-        self.text.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+        self.text.as_deref().and_then(|text| value::read(text).ok()).unwrap_or_default()
     }
 
     /// The line of a key of the file.
@@ -183,7 +185,7 @@ impl fmt::Display for Invalid {
 ///
 /// [`Failure::Config`], with file and line.
 pub fn parse_toml<T: DeserializeOwned + Validate>(origin: &str, text: &str) -> Result<T, Failure> {
-    let value: T = toml::from_str(text).map_err(|error| located(origin, text, &error))?;
+    let value: T = value::read(text).map_err(|error| located(origin, text, &error))?;
     value.validate().map_err(|invalid| invalid.in_file(origin, text))?;
     Ok(value)
 }
@@ -213,11 +215,11 @@ fn find(root: &DeTable<'_>, key: &str) -> Option<usize> {
 }
 
 /// A TOML error as one line with file and line number.
-fn located(origin: &str, text: &str, error: &toml::de::Error) -> Failure {
+fn located(origin: &str, text: &str, error: &value::Error) -> Failure {
     let message = error.message().trim().replace('\n', "; ");
-    match error.span() {
-        Some(span) => {
-            let line = line_of(text, span.start);
+    match error.offset() {
+        Some(offset) => {
+            let line = line_of(text, offset);
             Failure::Config(format!("{origin}:{line}: {message}"))
         }
         None => Failure::Config(format!("{origin}: {message}")),
