@@ -10,10 +10,10 @@
 mod held_tags;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, mem};
 
 use daemon::AbortOnDrop;
 use mctp_proto::protocols::{Reading, has_intermediate_answers};
@@ -52,6 +52,7 @@ impl Kernel {
             tags: Arc::clone(&tags),
             by_type: BTreeMap::new(),
             by_client: BTreeMap::new(),
+            is_forbidden: false,
         };
         let stalled = port.stalled();
         port.up(Output::messages(sockets));
@@ -97,6 +98,8 @@ struct Sockets {
     tags: Arc<HeldTags>,
     by_type: BTreeMap<MessageType, Reader>,
     by_client: BTreeMap<Option<ClientId>, Reader>,
+    /// Whether it was logged that this process may not send.
+    is_forbidden: bool,
 }
 
 impl MessageOutput for Sockets {
@@ -107,6 +110,12 @@ impl MessageOutput for Sockets {
         match self.try_send(client, message, first, body) {
             Ok(()) => Sent::Done,
             Err(error) if is_busy(&error) => Sent::Busy,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                if !mem::replace(&mut self.is_forbidden, true) {
+                    tracing::warn!("nothing is sent: the kernel demands CAP_NET_RAW for it");
+                }
+                Sent::Done
+            }
             Err(error) => {
                 tracing::debug!(eid = message.eid.0, %error, "the kernel does not send");
                 Sent::Done
