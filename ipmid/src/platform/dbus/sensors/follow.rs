@@ -27,8 +27,10 @@ use crate::model::sensors::{Interfaces, Update};
 
 /// The mapper is asked so long after a service started, when the service has published its objects.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long to wait for the replies of all services; services that have not replied then are left out.
+/// How long readers wait for the replies of all services. A later reply counts from when it comes.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many late replies are expected at most; of more, the oldest calls are forgotten.
+const MOST_LATE: usize = 256;
 
 /// Always followed: objects that are added and removed, limits, alarms and states.
 const ALWAYS: [&str; 10] = [
@@ -97,6 +99,7 @@ pub(super) async fn follow(feed: &SensorFeed, connection: &Connection) -> zbus::
         feed,
         connection,
         awaited: HashMap::new(),
+        late: BTreeMap::new(),
         services: BTreeMap::new(),
         announced: HashMap::new(),
         rescan: None,
@@ -131,6 +134,8 @@ struct SensorFollower<'a> {
     feed: &'a SensorFeed,
     connection: &'a Connection,
     awaited: HashMap<NonZeroU32, PendingReply>,
+    /// Calls whose replies no reader waits for any more, by their serials: a service may be busy while the BMC starts.
+    late: BTreeMap<NonZeroU32, PendingReply>,
     /// The services that have sensors, or had them when they left, and their paths. One process may own several service
     /// names.
     services: BTreeMap<String, BTreeSet<String>>,
@@ -138,7 +143,7 @@ struct SensorFollower<'a> {
     announced: HashMap<String, BTreeSet<String>>,
     /// When the mapper is asked again.
     rescan: Option<Instant>,
-    /// When services that have not replied are left out.
+    /// When no reader waits any longer for services that have not replied.
     reply_deadline: Option<Instant>,
     /// Whether readings are followed.
     readings: bool,
@@ -216,7 +221,7 @@ impl SensorFollower<'_> {
 
     async fn handle_reply(&mut self, reply: &Message) -> zbus::Result<()> {
         let serial = reply.header().reply_serial();
-        let Some(awaited) = serial.and_then(|serial| self.awaited.remove(&serial)) else {
+        let Some(awaited) = serial.and_then(|serial| self.take_call(serial)) else {
             return Ok(());
         };
         let is_error = reply.message_type() == message::Type::Error;
@@ -261,6 +266,11 @@ impl SensorFollower<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The call with this serial, whose reply has come.
+    fn take_call(&mut self, serial: NonZeroU32) -> Option<PendingReply> {
+        self.awaited.remove(&serial).or_else(|| self.late.remove(&serial))
     }
 
     /// Updates all sensors of a service, and removes those that it no longer has.
@@ -340,7 +350,7 @@ impl SensorFollower<'_> {
         let brings = |reply: &PendingReply| {
             matches!(reply, PendingReply::Services | PendingReply::Objects { .. })
         };
-        self.rescan.is_some() || self.awaited.values().any(brings)
+        self.rescan.is_some() || self.awaited.values().chain(self.late.values()).any(brings)
     }
 
     /// Numbers the first sensors when they are there, and asks whether the system is starting.
@@ -379,20 +389,17 @@ impl SensorFollower<'_> {
         Ok(())
     }
 
-    /// Gives up waiting for replies.
+    /// Lets no reader and no event wait any longer for replies.
     fn give_up(&mut self) {
-        for (_, reply) in std::mem::take(&mut self.awaited) {
-            match reply {
-                PendingReply::Reading { path } => {
-                    self.feed.store.apply(Update::Reading { path, value: None });
-                }
-                PendingReply::Startup => {
-                    if let Some(numbering) = &mut self.numbering {
-                        numbering.answered(None, Instant::now());
-                    }
-                }
-                PendingReply::Services | PendingReply::Objects { .. } => {}
+        for (serial, reply) in std::mem::take(&mut self.awaited) {
+            if let PendingReply::Reading { path } = reply {
+                self.feed.store.apply(Update::Reading { path, value: None });
+            } else {
+                self.late.insert(serial, reply);
             }
+        }
+        while self.late.len() > MOST_LATE {
+            self.late.pop_first();
         }
     }
 

@@ -1,11 +1,12 @@
 //! The follower on a private bus, with a mapper and a sensor service of the test's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openbmc_dbus::{mapper, sensor};
 use zbus::fdo::ObjectManager;
+use zbus::wire::{OwnedObjectPath, OwnedVariant};
 use zbus::{Connection, interface};
 
 use super::{SensorFeed, follow};
@@ -32,25 +33,46 @@ impl Sensor {
     }
 }
 
-/// A mapper that knows one service.
-struct Mapper;
+/// A mapper that knows one service, and replies after a while.
+struct Mapper(Duration);
 
 #[interface(name = "xyz.openbmc_project.ObjectMapper")]
 impl Mapper {
-    fn get_sub_tree(
+    async fn get_sub_tree(
         &self,
         _root: &str,
         _depth: i32,
         _interfaces: Vec<String>,
     ) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+        tokio::time::sleep(self.0).await;
         let owners = BTreeMap::from([(SERVICE.to_owned(), vec![sensor::value::NAME.to_owned()])]);
         BTreeMap::from([(INLET.to_owned(), owners)])
     }
 }
 
+type Objects = HashMap<OwnedObjectPath, BTreeMap<String, BTreeMap<String, OwnedVariant>>>;
+
+/// An object manager with the inlet's sensor, which replies after a while.
+struct SlowManager(Duration);
+
+#[interface(name = "org.freedesktop.DBus.ObjectManager")]
+impl SlowManager {
+    async fn get_managed_objects(&self) -> Objects {
+        tokio::time::sleep(self.0).await;
+        let value = OwnedVariant::from(21.0);
+        let properties = BTreeMap::from([(sensor::value::VALUE.name.to_owned(), value)]);
+        let interfaces = BTreeMap::from([(sensor::value::NAME.to_owned(), properties)]);
+        HashMap::from([(INLET.try_into().unwrap(), interfaces)])
+    }
+}
+
 impl Bus {
     async fn mapper(&self) -> Connection {
-        let builder = self.builder().serve_at(mapper::PATH, Mapper);
+        self.slow_mapper(Duration::ZERO).await
+    }
+
+    async fn slow_mapper(&self, delay: Duration) -> Connection {
+        let builder = self.builder().serve_at(mapper::PATH, Mapper(delay));
         builder.name(mapper::SERVICE).build().await.unwrap()
     }
 
@@ -114,6 +136,17 @@ async fn first_reader_waits_for_the_sensors_that_are_there() {
     let (_mapper, _service) = (bus.mapper().await, bus.service(21.0).await);
     let store = bus.follow().await.read().await;
     assert_eq!(readings(&store), BTreeMap::from([("Inlet".to_owned(), Some(21.0))]));
+}
+
+#[tokio::test]
+async fn a_reply_that_no_reader_waits_for_any_more_counts() {
+    let bus = Bus::start();
+    let delay = Duration::from_millis(1300); // more than a reader waits
+    let _mapper = bus.slow_mapper(delay).await;
+    let builder = bus.builder().serve_at(sensor::ROOT, SlowManager(delay));
+    let _service = builder.name(SERVICE).build().await.unwrap();
+    let feed = bus.follow().await;
+    until(&feed.store, &[("Inlet", Some(21.0))]).await;
 }
 
 #[tokio::test]
