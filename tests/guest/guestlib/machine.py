@@ -84,10 +84,25 @@ class Machine:
         self.kcs = bmc_host.Kcs(bmc_host.Qmp(self._path("qmp")), bmc_host.Qtest(self._path("qtest")), 3)
         return self.kcs
 
-    def read_until(self, pattern, limit, since=0):
-        """Reads the console until the pattern, and returns the match."""
+    def open_console(self):
+        """Keeps what the console says from now on."""
         if self.shell is None:
             self.shell = self.line("console")
+
+    def last_words(self):
+        """The end of what the console, and QEMU, have said."""
+        while self.shell and select.select([self.shell], [], [], 0.2)[0]:
+            text = self.shell.recv(1 << 16)
+            if not text:
+                break
+            self.log += text
+        with open(self._path("qemu"), encoding="utf-8", errors="replace") as qemu:
+            said = qemu.read()[-500:]
+        return "%s (QEMU's exit status %s) %s" % (self.log[-2000:].decode(errors="replace"), self.process.poll(), said)
+
+    def read_until(self, pattern, limit, since=0):
+        """Reads the console until the pattern, and returns the match."""
+        self.open_console()
         end = time.monotonic() + limit
         while not (found := re.search(pattern, self.log[since:])):
             left = end - time.monotonic()
