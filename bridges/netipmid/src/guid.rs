@@ -1,5 +1,6 @@
 //! The system's GUID: `xyz.openbmc_project.Common.UUID` of the inventory.
 
+use std::iter;
 use std::time::Duration;
 
 use openbmc_dbus::client::{CallError, Client, ObjectAt};
@@ -12,8 +13,7 @@ use tokio::time::sleep;
 const INVENTORY: &str = "/xyz/openbmc_project/inventory";
 /// The time limit of a call to the mapper or the inventory.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Seconds between attempts while the inventory has no UUID. After the last one, the next attempt is at a new
-/// connection to the bus.
+/// Seconds between attempts while the inventory has no UUID; the last stays.
 const PAUSES: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
 
 /// The GUID of a system without a UUID: the bytes 1 to 16, as in OpenBMC.
@@ -26,7 +26,7 @@ pub async fn follow(mut link: LinkState, found: mpsc::UnboundedSender<[u8; 16]>)
             continue;
         };
         let client = Client::new(bus, DEADLINE);
-        for pause in PAUSES {
+        for pause in PAUSES.into_iter().chain(iter::repeat(64)) {
             match read(&client).await {
                 Ok(Some(guid)) => {
                     if found.send(guid).is_err() {
