@@ -15,6 +15,8 @@ pub(crate) type Objects = BTreeMap<String, Vec<String>>;
 pub(crate) enum Update {
     /// All that a service has.
     Service { service: String, objects: Objects },
+    /// The bus is not followed any more: nothing is known until it is again.
+    Lost,
     /// A service left the bus.
     Gone { service: String },
     /// A service has new interfaces on an object.
@@ -39,6 +41,7 @@ impl Foreign {
                     self.services.insert(service, objects);
                 }
             }
+            Update::Lost => self.clear(),
             Update::Gone { service } => {
                 self.services.remove(&service);
             }

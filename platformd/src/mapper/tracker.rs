@@ -21,17 +21,28 @@ use super::walk::walk;
 const BUS: &str = "org.freedesktop.DBus";
 /// The bus's object.
 const BUS_PATH: &str = "/org/freedesktop/DBus";
-/// How long to wait before a service that did not describe itself is asked again.
+/// How long to wait before a service that did not describe itself is asked again, at first; each time twice as long.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How often it is asked.
-const MOST_ATTEMPTS: u32 = 5;
+/// How long to wait at most.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long to wait before the bus is followed again.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows the bus until it is gone.
-///
-/// # Errors
-///
-/// What the bus failed with.
-pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) -> zbus::Result<()> {
+/// Follows the bus as long as somebody takes the updates.
+pub(crate) async fn track(own: BTreeSet<String>, updates: Sender<Update>) {
+    loop {
+        if let Err(error) = follow(own.clone(), updates.clone()).await {
+            debug!(%error, "the services on the bus are not followed; retrying");
+        }
+        if updates.send(Update::Lost).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Follows the bus until the connection ends, or the bus does not say what is on it.
+async fn follow(own: BTreeSet<String>, updates: Sender<Update>) -> zbus::Result<()> {
     let connection = bus::connect().await;
     let mut stream = bus::messages(&connection);
     let (walked, mut done) = mpsc::channel(MOST_SERVICES);
@@ -75,9 +86,11 @@ async fn subscribe(
     for name in names.into_iter().filter(|name| is_tracked(name, &own)) {
         let body = (&name,);
         let asked = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &body);
-        // The name may be released by now; then NameOwnerChanged reports that too.
-        if let Ok(reply) = asked.await {
-            owners.push((name, reply.body().deserialize()?));
+        match asked.await {
+            Ok(reply) => owners.push((name, reply.body().deserialize()?)),
+            // The name is released by now; NameOwnerChanged reports that too.
+            Err(zbus::Error::MethodError(..)) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(owners)
@@ -113,6 +126,7 @@ struct Service {
     owner: String,
     /// What changed since the walk under way began, which its result may lack; `None` without a walk.
     meanwhile: Option<Vec<Update>>,
+    /// How often it did not describe itself.
     attempts: u32,
 }
 
@@ -229,17 +243,15 @@ impl Tracker {
         let Some(service) = service.filter(|service| service.owner == walked.owner) else {
             return;
         };
-        service.attempts += 1;
         let Some(objects) = objects else {
+            let delay = (AGAIN * (1 << service.attempts.min(7))).min(LONGEST);
+            service.attempts += 1;
             debug!(
                 service = name,
-                "a service did not describe its objects; asking it again up to five times"
+                ?delay,
+                "a service did not describe its objects; asking it again"
             );
-            if service.attempts < MOST_ATTEMPTS {
-                self.walk(name, walked.owner, AGAIN);
-            } else {
-                service.meanwhile = None;
-            }
+            self.walk(name, walked.owner, delay);
             return;
         };
         let meanwhile = service.meanwhile.take();
