@@ -159,8 +159,10 @@ impl Inner {
         // If it left before it was registered, its leaving was not noticed.
         let unique = UniqueName::try_from(name.as_str())?;
         let bus = DBusProxy::new(connection).await?;
-        if !bus.name_has_owner(BusName::from(unique)).await.unwrap_or(false) {
+        let is_there = bus.name_has_owner(BusName::from(unique)).await;
+        if !matches!(is_there, Ok(true)) {
             self.withdraw(connection, &name).await;
+            is_there.map_err(|error| Error::Unavailable(error.to_string()))?;
         } else if let Some(pass) = CHANGED.admit() {
             let commands = self.providers.commands_of(&name);
             info!(provider = %provider.identity, commands, priority, swallowed = pass.swallowed, "a provider's commands are registered");
