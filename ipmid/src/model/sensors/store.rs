@@ -341,6 +341,8 @@ fn merge(to: &mut Interfaces, from: Interfaces) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use durable::Modes;
 
     use super::*;
@@ -406,7 +408,7 @@ mod tests {
 
     #[tokio::test]
     async fn first_sensors_are_numbered_in_path_order_and_later_ones_behind_them() {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, began) = (tempfile::tempdir().unwrap(), Instant::now());
         let mut seen = Vec::new();
         for (at, order) in [["A", "B", "C"], ["C", "A", "B"], ["B", "C", "A"]].iter().enumerate() {
             let folder = Folder::create(&dir.path().join(at.to_string()), Modes::PRIVATE).unwrap();
@@ -419,13 +421,19 @@ mod tests {
             store.number();
             // What comes later, though before the others by its path.
             store.apply(fan("0"));
-            let _ =
-                tokio::time::timeout(std::time::Duration::from_millis(50), store.events()).await;
-            let again = SensorStore::open(&folder);
-            for name in ["Late", "C", "0", "B", "A"] {
-                again.apply(fan(name));
-            }
-            assert_eq!(numbers(&again), numbers(&store), "before the new one is numbered");
+            let again = loop {
+                // Saves the numbers, at some time.
+                let saving = tokio::time::timeout(Duration::from_millis(50), store.events());
+                let _waiting = saving.await;
+                let again = SensorStore::open(&folder);
+                for name in ["Late", "C", "0", "B", "A"] {
+                    again.apply(fan(name));
+                }
+                if numbers(&again) == numbers(&store) {
+                    break again; // and the new one is not numbered
+                }
+                assert!(began.elapsed() < Duration::from_secs(20), "{:?}", numbers(&again));
+            };
             again.number();
             seen.push(numbers(&again));
         }
