@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use accounts::{OpenbmcConfig, OpenbmcWriter, SystemAccounts, SystemError, SystemUser};
-use daemon::RateLimit;
+use accounts::{
+    AccountError, OpenbmcConfig, OpenbmcWriter, SystemAccounts, SystemError, SystemUser,
+};
+use daemon::{Outage, RateLimit};
 use futures_util::StreamExt;
 use openbmc_dbus::bus::{self, OwnerChange, add_match, owner_rule};
 use openbmc_dbus::client::{CallError, Client, ObjectAt, Properties};
@@ -20,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::{task, time};
 use tracing::warn;
-use zbus::fdo::DBusProxy;
+use zbus::fdo::{self, DBusProxy};
 use zbus::{Connection, MatchRule, Message, message};
 
 use super::DbusPlatform;
@@ -28,6 +30,8 @@ use crate::model::persistent::lock;
 
 /// Time between two attempts to follow the services.
 const RETRY: Duration = Duration::from_secs(1);
+/// Time between the last attempts to update the files; the first is [`RETRY`].
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// A failure that lasts is logged once a minute.
 static NOT_FOLLOWED: RateLimit = RateLimit::new(1, Duration::from_secs(60));
 /// Renames that are queued while the files are written. Further ones are dropped, which bounds the queue.
@@ -68,8 +72,9 @@ impl DbusAccounts {
     where
         F: Future<Output = Result<T, CallError>>,
     {
+        // Not "absent": whether there is such a service is not known.
         let connected =
-            self.platform.connected().map_err(|error| SystemError::Absent(error.to_string()))?;
+            self.platform.connected().map_err(|error| SystemError::Timeout(error.to_string()))?;
         let client = connected.client.clone();
         self.runtime.block_on(async { act(client).await }).map_err(failed)
     }
@@ -200,11 +205,15 @@ async fn listen(connection: &Connection, pending: &PendingChanges) -> zbus::Resu
     for rule in SIGNALS {
         add_match(connection, &MatchRule::try_from(rule)?).await?;
     }
-    // A service that starts may have other accounts.
-    add_match(connection, &owner_rule(SERVICE)?).await?;
+    // A service that starts may have other accounts, or other limits.
+    for service in [SERVICE, network::SERVICE] {
+        add_match(connection, &owner_rule(service)?).await?;
+    }
     let mut owner = match bus.get_name_owner(SERVICE.try_into()?).await {
         Ok(owner) => Some(owner.to_string()),
-        Err(_) => None, // NameOwnerChanged reports it when it starts
+        // NameOwnerChanged reports it when it starts.
+        Err(fdo::Error::NameHasNoOwner(_)) => None,
+        Err(error) => return Err(error.into()),
     };
     pending.changed.notify_one();
     while let Some(message) = messages.next().await {
@@ -236,26 +245,54 @@ fn renamed(message: &Message, owner: Option<&str>) -> Option<(String, String)> {
     is_rename.then(|| message.body().deserialize().ok()).flatten()
 }
 
-/// Updates the files after every change.
+/// Updates the files after every change. What failed is tried again, at the next change or after a while.
 async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &PendingChanges) -> Infallible {
+    let failing = Outage::new();
+    let mut pause = None;
     loop {
-        pending.changed.notified().await;
-        let renamed = std::mem::take(&mut *lock(&pending.renamed));
-        let accounts = Arc::clone(&accounts);
-        let files = task::spawn_blocking(move || {
-            for (old, new) in renamed {
-                accounts.renamed(&old, &new)?;
-            }
-            accounts.synchronise()
-        });
-        match files.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                warn!(%error, "cannot write changed accounts to the files; the next change tries again")
-            }
-            Err(error) => {
-                warn!(%error, "the thread that updates the account files failed; the next change tries again")
+        match pause {
+            None => pending.changed.notified().await,
+            // Elapsed or changed: either is a reason to try.
+            Some(pause) => {
+                time::timeout(pause, pending.changed.notified()).await.unwrap_or_default()
             }
         }
+        let renamed = std::mem::take(&mut *lock(&pending.renamed));
+        let (writer, renamed) = (Arc::clone(&accounts), Arc::new(Mutex::new(renamed)));
+        let left = Arc::clone(&renamed);
+        let files = task::spawn_blocking(move || update(&writer, &left));
+        let failure = match files.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        let Some(error) = failure else {
+            failing.end();
+            pause = None;
+            continue;
+        };
+        let left = std::mem::take(&mut *lock(&renamed));
+        for names in left.into_iter().rev() {
+            lock(&pending.renamed).push_front(names);
+        }
+        if failing.begin() {
+            warn!(error, "cannot write changed accounts to the files; retrying");
+        }
+        pause = Some(pause.map_or(RETRY, |pause| (pause * 2).min(LONGEST_RETRY)));
+    }
+}
+
+/// Takes the renames that are in the files off `renamed`, and updates the files.
+fn update(
+    accounts: &OpenbmcWriter,
+    renamed: &Mutex<VecDeque<(String, String)>>,
+) -> Result<(), AccountError> {
+    loop {
+        let next = lock(renamed).front().cloned();
+        let Some((old, new)) = next else {
+            return accounts.synchronise();
+        };
+        accounts.renamed(&old, &new)?;
+        lock(renamed).pop_front();
     }
 }

@@ -102,13 +102,20 @@ impl OpenbmcWriter {
         let mut non_volatile = self.all_access(Setting::NonVolatile);
         let mut volatile = self.all_access(Setting::Volatile);
         let mut changed = false;
+        let mut unknown = None;
         for channel in self.store.options.table.iter() {
             let number = channel.number().value();
             let Some(access) = non_volatile.get_mut(&number) else {
                 continue;
             };
-            let Ok(limit) = self.system.channel_limit(&channel.name) else {
-                continue; // no such interface, or it has no limit
+            let limit = match self.system.channel_limit(&channel.name) {
+                Ok(limit) => limit,
+                // No such interface, or it has no limit.
+                Err(SystemError::Absent(_) | SystemError::Refused(_)) => continue,
+                Err(error) => {
+                    unknown = Some(error);
+                    continue;
+                }
             };
             let Ok(Some(limit)) = level(&limit) else {
                 continue;
@@ -125,7 +132,7 @@ impl OpenbmcWriter {
             self.save_access(Setting::NonVolatile, &non_volatile)?;
             self.save_access(Setting::Volatile, &volatile)?;
         }
-        Ok(())
+        unknown.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
