@@ -60,6 +60,22 @@ class FirstAnswers(threading.Thread):
         return self.kcs - started, self.lan - started
 
 
+def await_sensors(bmc, password, count, limit=400):
+    """Waits until so many sensors are well. While the BMC starts, an answer may take too long."""
+    end = time.monotonic() + limit
+    while True:
+        try:
+            listed = bmc.ipmitool("sdr", "list", password=password, limit=200).splitlines()
+        except machine.Failed as error:
+            listed = [str(error)]
+        ill = [line for line in listed if not line.rstrip().endswith("| ok")]
+        if len(listed) - len(ill) >= count:  # the records of FRU devices are listed too
+            return
+        if time.monotonic() > end:
+            raise machine.Failed("%d sensors are well, not %d: %s" % (len(listed) - len(ill), count, ill))
+        time.sleep(1)
+
+
 class Instructions:
     """The counter of tests/bench/instructions.c."""
 
