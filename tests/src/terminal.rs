@@ -140,6 +140,21 @@ impl Terminal {
         }
     }
 
+    /// Waits until what is shown, as `until_shows` has left it, is enough.
+    ///
+    /// # Panics
+    ///
+    /// If it is not within [`wait::LIMIT`] of the last output.
+    #[track_caller]
+    pub fn until(&mut self, is_enough: impl Fn(&str) -> bool) {
+        while !is_enough(&self.shown) {
+            match self.screen.recv_timeout(wait::LIMIT) {
+                Ok(bytes) => self.shown.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_) => panic!("not enough: {:?}", self.shown),
+            }
+        }
+    }
+
     /// Waits until the client has ended, and returns its exit code.
     ///
     /// # Panics

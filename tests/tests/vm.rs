@@ -322,6 +322,13 @@ impl Linux {
     }
 }
 
+/// Text without the characters that follow one like them: QEMU's log has a byte twice that its socket did not take at once.
+fn without_repeats(text: &str) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
+    characters.dedup();
+    characters.into_iter().collect()
+}
+
 #[test]
 #[ignore = "boots a guest"]
 fn linux_sees_the_same_bmc_and_obeys_a_shutdown() {
@@ -345,11 +352,12 @@ fn linux_sees_the_same_bmc_and_obeys_a_shutdown() {
     let printed = linux.vm.printed();
     let boot = printed.split_once("guest-is-up").expect("it is up").0.to_owned() + "guest-is-up";
     eprintln!("{} bytes of a boot", boot.len());
-    terminal.until_shows(&boot);
+    let has_boot = |shown: &str| without_repeats(shown).contains(&without_repeats(&boot));
+    terminal.until(has_boot);
     terminal.enter("\r~.");
     terminal.until_ended();
     let mut late = Terminal::sol(&login);
-    late.until_shows(&boot);
+    late.until(has_boot);
     // In band and over LAN it is one BMC.
     assert!(boot.contains(MACHINE) && login.ipmitool("mc guid").ok().contains(MACHINE));
     let address = format!("IP Address              : {}\r", login.address.ip());
