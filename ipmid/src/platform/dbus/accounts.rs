@@ -246,7 +246,7 @@ fn renamed(message: &Message, owner: Option<&str>) -> Option<(String, String)> {
 }
 
 /// Updates the files after every change. What failed is tried again, at the next change or after a while.
-async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &PendingChanges) -> Infallible {
+async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &Arc<PendingChanges>) -> Infallible {
     let failing = Outage::new();
     let mut pause = None;
     loop {
@@ -257,10 +257,8 @@ async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &PendingChanges) ->
                 time::timeout(pause, pending.changed.notified()).await.unwrap_or_default()
             }
         }
-        let renamed = std::mem::take(&mut *lock(&pending.renamed));
-        let (writer, renamed) = (Arc::clone(&accounts), Arc::new(Mutex::new(renamed)));
-        let left = Arc::clone(&renamed);
-        let files = task::spawn_blocking(move || update(&writer, &left));
+        let (accounts, changes) = (Arc::clone(&accounts), Arc::clone(pending));
+        let files = task::spawn_blocking(move || update(&accounts, &changes.renamed));
         let failure = match files.await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
@@ -271,10 +269,6 @@ async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &PendingChanges) ->
             pause = None;
             continue;
         };
-        let left = std::mem::take(&mut *lock(&renamed));
-        for names in left.into_iter().rev() {
-            lock(&pending.renamed).push_front(names);
-        }
         if failing.begin() {
             warn!(error, "cannot write changed accounts to the files; retrying");
         }
@@ -282,7 +276,7 @@ async fn update_files(accounts: Arc<OpenbmcWriter>, pending: &PendingChanges) ->
     }
 }
 
-/// Takes the renames that are in the files off `renamed`, and updates the files.
+/// Updates the files, the renames first; one that is in the files is taken off the queue.
 fn update(
     accounts: &OpenbmcWriter,
     renamed: &Mutex<VecDeque<(String, String)>>,
